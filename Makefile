@@ -1,0 +1,118 @@
+# Needs make, git and a Python of 3.10 or newer with venv; everything else is installed into .venv.
+# `make` alone lists what there is. Each gate of `make test` can be run by itself.
+
+PYTHON ?= python3
+VENV := .venv
+DEMO := .venv-demo
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: demo
+demo: $(DEMO)/.stamp ## Run a flow against the local emulator: no account, no development tool
+	$(DEMO)/bin/python examples/demo.py
+
+# ---- The gates, in the order in which `make test` runs them: the quick ones first.
+
+.PHONY: test
+test: lint check-sync check-openapi types check-docs coverage ## Run every gate on one Python
+
+.PHONY: lint
+lint: $(VENV)/.stamp ## Check format and style (ruff)
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+
+.PHONY: check-sync
+check-sync: $(VENV)/.stamp ## Check that dcipher/_sync is what dcipher/_async prints
+	$(BIN)/python scripts/unasync.py --check
+
+.PHONY: check-openapi
+check-openapi: $(VENV)/.stamp ## Check that the OpenAPI document is what the emulator serves
+	$(BIN)/python scripts/openapi.py --check
+
+.PHONY: types
+types: $(VENV)/.stamp ## Check types (mypy, basedpyright), and that every public name has one
+	$(BIN)/mypy
+	$(BIN)/basedpyright
+	@# It asks the `python` on the PATH where dcipher is installed, whatever --pythonpath says.
+	PATH="$(CURDIR)/$(BIN):$$PATH" basedpyright --verifytypes dcipher --ignoreexternal
+
+.PHONY: check-docs
+check-docs: $(VENV)/.stamp ## Build the documentation; a warning fails
+	$(if $(wildcard mkdocs.yml),$(BIN)/mkdocs build --strict --site-dir $(VENV)/site)
+
+.PHONY: coverage
+coverage: $(VENV)/.stamp ## Run the tests and measure their branch coverage
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage report
+
+.PHONY: test-all
+test-all: $(VENV)/.stamp ## Run the tests on every Python, with the oldest dependencies, from a wheel …
+	$(BIN)/nox
+
+# ---- What writes files.
+
+.PHONY: format
+format: $(VENV)/.stamp ## Format the code, sort imports, fix what ruff can fix
+	$(BIN)/ruff check --fix-only
+	$(BIN)/ruff format
+
+.PHONY: unasync
+unasync: $(VENV)/.stamp ## Print dcipher/_sync from dcipher/_async
+	$(BIN)/python scripts/unasync.py
+
+.PHONY: openapi
+openapi: $(VENV)/.stamp ## Write the OpenAPI document from the emulator
+	$(BIN)/python scripts/openapi.py
+
+.PHONY: docs
+docs: $(VENV)/.stamp ## Build the documentation into site/
+	$(BIN)/mkdocs build --strict
+
+.PHONY: benchmark
+benchmark: $(VENV)/.stamp ## Measure against plain httpx
+	$(BIN)/python -m benchmarks
+
+.PHONY: clean
+clean: ## Remove all that make has made, the environments included
+	rm -rf $(VENV) $(DEMO) .nox dist site .coverage .coverage.* .*_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# ---- The environments.
+
+# The first that really runs: a shim on the PATH may stand for a Python that is not installed.
+# ensurepip is what a Debian without python3-venv lacks.
+WORKS := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))
+ifeq ($(origin PYTHON),file)
+OTHERS = python3.14 python3.13 python3.12 python3.11 python3.10 \
+	"$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/3.1?.*/bin/python
+endif
+
+# $(call environment,FOLDER,WHAT PIP INSTALLS)
+define environment
+@for python in "$(PYTHON)" $(OTHERS); do \
+	if "$$python" -c '$(WORKS)' 2>/dev/null; then \
+		echo "$$python -m venv --clear $1"; exec "$$python" -m venv --clear $1; \
+	fi; \
+done; \
+echo '$(PYTHON) is no Python 3.10 or newer with venv: install one (Debian: apt install python3-venv)' \
+	'and name it: make PYTHON=/path/to/python3' >&2; \
+exit 1
+@echo '*' > $1/.gitignore
+@# Dependency groups came with pip 25.1.
+$1/bin/python -m pip install --quiet 'pip>=25.1'
+$1/bin/python -m pip install --quiet $2
+@touch $@
+endef
+
+$(VENV)/.stamp: pyproject.toml
+	$(call environment,$(VENV),--editable '.[all]' --group dev)
+
+$(DEMO)/.stamp: pyproject.toml
+	$(call environment,$(DEMO),--editable '.[emulator]')

@@ -1,0 +1,131 @@
+"""Python SDK for the Dcipher Workflows API: start a run, wait for it, hold its result, typed and validated.
+
+```python
+from dcipher import Dcipher
+
+with Dcipher() as client:  # DCIPHER_API_KEY
+    run = client.flows.run("65cf2f3e", {"text": "…"}, save_path="output.json")
+```
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from ._version import __version__
+
+if TYPE_CHECKING:
+    from ._async.client import AsyncDcipher
+    from ._sync.client import Dcipher
+    from .errors import (
+        APIConnectionError,
+        APIError,
+        APIStatusError,
+        APITimeoutError,
+        AuthenticationError,
+        BadRequestError,
+        ConfigurationError,
+        ConflictError,
+        DcipherError,
+        IntegrityError,
+        InternalServerError,
+        InvalidParamsError,
+        InvalidResponseError,
+        LocalStorageError,
+        MissingAPIKeyError,
+        NotFoundError,
+        PermissionDeniedError,
+        PollingInterruptedError,
+        RateLimitError,
+        ResultChangedError,
+        ResultError,
+        ResultExpiredError,
+        ResultParseError,
+        RunCancelledError,
+        RunError,
+        RunFailedError,
+        SubmissionUnknownError,
+        TLSError,
+        UnexpectedStatus,
+        UnprocessableEntityError,
+        WaitTimeoutError,
+    )
+    from .http import HTTPAuthenticatedClient, HTTPClient
+    from .models import ErrorResponse, FieldError, Flow, FlowParam, Output, Run, RunStatus
+    from .resilience import Resilience
+    from .settings import Settings
+
+__all__ = [
+    "APIConnectionError",
+    "APIError",
+    "APIStatusError",
+    "APITimeoutError",
+    "AsyncDcipher",
+    "AuthenticationError",
+    "BadRequestError",
+    "ConfigurationError",
+    "ConflictError",
+    "Dcipher",
+    "DcipherError",
+    "ErrorResponse",
+    "FieldError",
+    "Flow",
+    "FlowParam",
+    "HTTPAuthenticatedClient",
+    "HTTPClient",
+    "IntegrityError",
+    "InternalServerError",
+    "InvalidParamsError",
+    "InvalidResponseError",
+    "LocalStorageError",
+    "MissingAPIKeyError",
+    "NotFoundError",
+    "Output",
+    "PermissionDeniedError",
+    "PollingInterruptedError",
+    "RateLimitError",
+    "Resilience",
+    "ResultChangedError",
+    "ResultError",
+    "ResultExpiredError",
+    "ResultParseError",
+    "Run",
+    "RunCancelledError",
+    "RunError",
+    "RunFailedError",
+    "RunStatus",
+    "Settings",
+    "SubmissionUnknownError",
+    "TLSError",
+    "UnexpectedStatus",
+    "UnprocessableEntityError",
+    "WaitTimeoutError",
+    "__version__",
+]
+
+_MODULES = {
+    "AsyncDcipher": "._async.client",
+    "Dcipher": "._sync.client",
+    "HTTPAuthenticatedClient": ".http",
+    "HTTPClient": ".http",
+    "Resilience": ".resilience",
+    "Settings": ".settings",
+    **dict.fromkeys(
+        ("ErrorResponse", "FieldError", "Flow", "FlowParam", "Output", "Run", "RunStatus"), ".models"
+    ),
+}
+"""Where a name comes from; what is not listed is an error."""
+
+
+def __getattr__(name: str) -> object:
+    # PEP 562: importing the package imports neither httpx nor pydantic; using a name of it does.
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(_MODULES.get(name, ".errors"), __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

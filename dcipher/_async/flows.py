@@ -1,0 +1,88 @@
+"""`client.flows`: look at a flow, start it, run it."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from .._core import operations
+from .._core.responses import flow_of, started_run
+from .._files import check_targets
+from ..logs import logger
+
+if TYPE_CHECKING:
+    import os
+
+    from .._concurrency import AsyncStatusCallback
+    from .._core.operations import Params
+    from ..models import Flow, Run
+    from .api import AsyncAPI
+    from .runs import AsyncRuns
+
+__all__ = ["AsyncFlows"]
+
+
+class AsyncFlows:
+    """The flows that the API key may use."""
+
+    def __init__(self, api: AsyncAPI, runs: AsyncRuns) -> None:
+        self._api = api
+        self._runs = runs
+
+    async def get(self, flow_id: str) -> Flow:
+        """The flow: its name, its description, its parameters.
+
+        Raises `NotFoundError` where there is none, `AuthenticationError`, and the other `APIError`s; `InvalidParamsError` for
+        an id that cannot be one, before anything is sent.
+        """
+        return await self._api.call(operations.get_flow(flow_id), flow_of)
+
+    async def start(
+        self, flow_id: str, params: Params | None = None, *, idempotency_key: str | None = None
+    ) -> Run:
+        """Submit a run and return at once; `runs.wait(run)` waits for it.
+
+        `params`: a mapping, or a Pydantic model (dumped by alias, in JSON mode). `idempotency_key`: 1 to 255 visible ASCII
+        characters; a new one for each call unless it is given. A start that is sent again carries the same key.
+
+        Raises `InvalidParamsError` before anything is sent, `UnprocessableEntityError` where the service refuses the
+        parameters, `SubmissionUnknownError` where the answer was lost and `Resilience(resend_ambiguous=False)` forbids to send
+        it again, and the other `APIError`s.
+        """
+        key = str(uuid4()) if idempotency_key is None else idempotency_key
+        operation = operations.start_run(flow_id, params, key)
+        run = await self._api.call(
+            operation, lambda answer: started_run(answer, operation, datetime.now(timezone.utc))
+        )
+        logger.info("flow %s: run %s started", run.flow_id, run.task_id)
+        return run
+
+    async def run(
+        self,
+        flow_id: str,
+        params: Params | None = None,
+        *,
+        save_path: str | os.PathLike[str] | None = None,
+        wait_timeout: float | None = None,
+        on_status: AsyncStatusCallback | None = None,
+        idempotency_key: str | None = None,
+        overwrite: bool = True,
+    ) -> Run:
+        """Start a run, wait for its end, and save its results if `save_path` is given.
+
+        `wait_timeout`: seconds for the run (`None`: until it ends). `on_status` is called with the `Run` at each change of its
+        status. One result is saved as `save_path` itself, several as `<stem>_<i><suffix>` from 0; `run.files` names them.
+        `overwrite=False` refuses to replace a file.
+
+        Raises what `start`, `runs.wait` and `runs.download` raise. A path that cannot be written to is a `LocalStorageError`
+        before the run is started.
+        """
+        if save_path is not None:
+            check_targets(save_path, overwrite=overwrite)
+        run = await self.start(flow_id, params, idempotency_key=idempotency_key)
+        run = await self._runs.wait(run, timeout=wait_timeout, on_status=on_status)
+        if save_path is None:
+            return run
+        files = await self._runs.download(run, save_path, overwrite=overwrite)
+        return run.model_copy(update={"files": files})

@@ -1,0 +1,114 @@
+"""The results of one run: saved to a file, read as a value, read row by row."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
+
+from .._concurrency import async_in_thread
+from .._core.results import parse_document
+from .._core.rows import InvalidRow, iter_rows
+from .._files import PartFile, storage_errors
+from .._results import Rewindable, format_of, parse_errors, result_errors, source_of, take
+from ..logs import logger
+from .downloads import AsyncDownload
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from .._concurrency import AsyncProgressCallback
+    from .._core.downloads import Sink, Transfer
+    from ..models import Run
+    from .api import AsyncAPI
+
+__all__ = ["AsyncResults"]
+
+SPOOLED = 8 * 1024 * 1024
+"""Bytes of a result that are kept in memory while its rows are read; what is larger goes to a temporary file."""
+
+
+class AsyncResults:
+    """Fetches the results of runs."""
+
+    def __init__(self, api: AsyncAPI) -> None:
+        self._api = api
+
+    async def save(
+        self,
+        run: Run,
+        index: int,
+        target: Path,
+        *,
+        overwrite: bool,
+        on_progress: AsyncProgressCallback | None,
+        require_integrity: bool,
+    ) -> None:
+        """One result to `target`, whole or not at all."""
+        with storage_errors(target, run, index):
+            part = PartFile(target, overwrite=overwrite)
+            try:
+                await self._fetch(
+                    run, index, part, on_progress=on_progress, require_integrity=require_integrity
+                )
+                await async_in_thread(part.commit)
+            finally:
+                part.discard()
+        logger.info("run %s: result %d saved to %s", run.task_id, index, target)
+
+    async def read(self, run: Run, index: int, type_: Any) -> Any:
+        """One result as a value."""
+        memory = io.BytesIO()
+        transfer = await self._fetch(run, index, Rewindable(memory))
+        body = memory.getvalue()
+        format_ = format_of(run, index, transfer, body[:4096])
+        with parse_errors(run, index):
+            return await async_in_thread(parse_document, body, type_, format_)
+
+    async def rows(self, run: Run, index: int, type_: Any, *, drop: bool) -> AsyncIterator[Any]:
+        """One result row by row, from a temporary file."""
+        dropped = 0
+        with tempfile.SpooledTemporaryFile(SPOOLED) as spool, parse_errors(run, index):
+            file = cast("BinaryIO", spool)
+            transfer = await self._fetch(run, index, Rewindable(file))
+            file.seek(0)
+            format_ = format_of(run, index, transfer, file.read(4096))
+            file.seek(0)
+            rows = iter_rows(file, type_, format_)
+            while some := await async_in_thread(take, rows):
+                for row in some:
+                    if not isinstance(row, InvalidRow):
+                        yield row
+                    elif drop:
+                        dropped += 1
+                    else:
+                        raise row.error()
+        if dropped:
+            logger.warning(
+                "run %s: %d rows of result %d did not fit and were left out",
+                run.task_id, dropped, index,
+            )  # fmt: skip
+
+    async def _fetch(
+        self,
+        run: Run,
+        index: int,
+        sink: Sink,
+        *,
+        on_progress: AsyncProgressCallback | None = None,
+        require_integrity: bool = False,
+    ) -> Transfer:
+        source = source_of(
+            run, index, allow_insecure=self._api.allow_insecure, require_integrity=require_integrity
+        )
+        download = AsyncDownload(
+            self._api.plain_http,
+            source,
+            sink,
+            resilience=self._api.options.resilience,
+            timeout=self._api.options.timeout,
+            on_progress=on_progress,
+        )
+        with result_errors(run, index):
+            return await download.run()

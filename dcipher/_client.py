@@ -1,0 +1,175 @@
+"""What both clients are made of: arguments and settings in, checked, connected parts out."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import replace
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import httpx
+
+from . import logs
+from ._core.configuration import (
+    Configuration,
+    check_headers,
+    check_max_retries,
+    check_timeout,
+    refuse_plain_http,
+    usable_key,
+)
+from ._environment import configuration
+from ._version import __version__
+from .errors import ConfigurationError
+from .http import HTTPAuthenticatedClient, request_timeout
+from .resilience import Resilience
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pydantic import SecretStr
+
+    from .settings import Settings
+
+__all__ = ["Options", "Parts", "assemble"]
+
+
+class Parts(NamedTuple):
+    """What an API object is made of."""
+
+    http: HTTPAuthenticatedClient
+    options: Options
+    configured_by: str
+    allow_insecure: bool
+
+
+class Options(NamedTuple):
+    """What `with_options` changes."""
+
+    resilience: Resilience
+    timeout: httpx.Timeout
+    total_timeout: float | None
+    """Seconds that one request may take from its first byte to its last; httpx bounds only each read."""
+    headers: dict[str, str]
+
+    def changed(
+        self,
+        *,
+        timeout: float | httpx.Timeout | None,
+        max_retries: int | None,
+        headers: Mapping[str, str] | None,
+        resilience: Resilience | None,
+    ) -> Options:
+        """These, but for what is not `None`."""
+        hard = self.resilience if resilience is None else resilience
+        if max_retries is not None:
+            hard = replace(hard, max_retries=check_max_retries(max_retries, "max_retries"))
+        limits, total = (self.timeout, self.total_timeout) if timeout is None else _limits(timeout)
+        return Options(hard, limits, total, {**self.headers, **check_headers(headers)})
+
+
+def _limits(timeout: float | httpx.Timeout) -> tuple[httpx.Timeout, float | None]:
+    if isinstance(timeout, httpx.Timeout):
+        return timeout, None
+    return request_timeout(timeout), check_timeout(timeout, "timeout")
+
+
+def assemble(
+    *,
+    api_key: str | SecretStr | None,
+    api_secret: str | bytes | SecretStr | None,
+    base_url: str | None,
+    timeout: float | httpx.Timeout | None,
+    max_retries: int | None,
+    resilience: Resilience | None,
+    headers: Mapping[str, str] | None,
+    http_client: httpx.Client | httpx.AsyncClient | HTTPAuthenticatedClient | None,
+    transport: httpx.BaseTransport | httpx.AsyncBaseTransport | None,
+    settings: Settings | None,
+    allow_insecure: bool,
+    kinds: tuple[type, type],
+) -> Parts:
+    """The parts of a client. `kinds`: the classes that its `http_client` and its `transport` must be of."""
+    _check_kinds(http_client, transport, kinds)
+    secret = None if isinstance(api_secret, bytes) else api_secret
+    arguments: dict[str, object] = {"api_key": api_key, "api_secret": secret, "base_url": base_url, "max_retries": max_retries}
+    if not isinstance(timeout, httpx.Timeout):
+        arguments["timeout"] = timeout
+    if isinstance(http_client, HTTPAuthenticatedClient):
+        if any(given is not None for given in (api_key, api_secret, base_url)):
+            raise ConfigurationError("An HTTPAuthenticatedClient brings its own key, secret and base URL: leave them out here.")
+        arguments["base_url"], arguments["api_key"] = http_client.base_url, "brought-by-http_client"
+    found = configuration(arguments, settings)
+    logs.configure(found.log)
+    hard = resilience or Resilience()
+    if resilience is None or "max_retries" in found.sources and found.sources["max_retries"] == "argument":
+        hard = replace(hard, max_retries=found.max_retries)
+    if isinstance(http_client, httpx.Client | httpx.AsyncClient) and timeout is None and "timeout" not in found.sources:
+        timeout = http_client.timeout
+    options = Options(
+        hard,
+        *_limits(found.timeout if timeout is None else timeout),
+        {**_default_headers(http_client), **check_headers(headers)},
+    )
+    if not allow_insecure:
+        refuse_plain_http(found.base_url)
+    http = _http(found, api_secret, options, http_client, transport)
+    return Parts(http, options, _named(found), allow_insecure)
+
+
+def _check_kinds(http_client: object, transport: object, kinds: tuple[type, type]) -> None:
+    clients, transports = kinds
+    if http_client is not None and not isinstance(http_client, (clients, HTTPAuthenticatedClient)):
+        raise ConfigurationError(
+            f"http_client must be an httpx.{clients.__name__} or an HTTPAuthenticatedClient, not {type(http_client).__name__}."
+        )
+    if transport is not None and not isinstance(transport, transports):
+        raise ConfigurationError(f"transport must be an httpx.{transports.__name__}, not {type(transport).__name__}.")
+    if http_client is not None and transport is not None:
+        raise ConfigurationError("Pass http_client or transport, not both: the one has a transport of its own.")
+
+
+def _http(
+    found: Configuration,
+    api_secret: object,
+    options: Options,
+    http_client: object,
+    transport: object,
+) -> HTTPAuthenticatedClient:
+    if isinstance(http_client, HTTPAuthenticatedClient):
+        # The retries are ours: two layers of them would multiply.
+        return http_client.with_resilience(None)
+    http = HTTPAuthenticatedClient(
+        found.base_url,
+        api_key=usable_key(found),
+        api_secret=api_secret if isinstance(api_secret, bytes) else found.api_secret,
+        auth_header_name="Authorization",
+        auth_scheme="Api-Key",
+        timeout=options.timeout,
+        # Set-Cookie is not stored.
+        httpx_args={"cookies": CookieJar(DefaultCookiePolicy(allowed_domains=())), "transport": transport},
+    )
+    if isinstance(http_client, httpx.Client):
+        return http.set_httpx_client(http_client).with_headers({})
+    if isinstance(http_client, httpx.AsyncClient):
+        return http.set_async_httpx_client(http_client).with_headers({})
+    return http
+
+
+def _named(found: Configuration) -> str:
+    source = found.sources.get("base_url")
+    where = {"argument": "base_url=…", None: "the default base URL"}
+    return where.get(source, f"DCIPHER_BASE_URL, {source}")
+
+
+def _default_headers(http_client: object) -> dict[str, str]:
+    # identity: an answer of this API is small, and what is not compressed cannot be a bomb.
+    ours = {"User-Agent": _user_agent(), "Accept": "application/json", "Accept-Encoding": "identity"}
+    if not isinstance(http_client, httpx.Client | httpx.AsyncClient):
+        return ours
+    usual = {"accept", "accept-encoding", "connection", "user-agent", "host", "authorization", "cookie"}
+    return {**ours, **{name: value for name, value in http_client.headers.items() if name not in usual}}
+
+
+def _user_agent() -> str:
+    return f"dcipher/{__version__} httpx/{httpx.__version__} python/{platform.python_version()}"

@@ -1,0 +1,197 @@
+"""What cannot be the same in async and sync code, side by side: each pair has one name, with `Async`/`async_` in front of one.
+
+anyio inside, never asyncio: `asyncio.wait_for` and `asyncio.timeout` lose connections of httpx when they cancel (observed).
+It is imported at the first async call: the sync client does not need it.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from inspect import isawaitable
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    import httpx
+    from anyio import Semaphore
+    from anyio.lowlevel import RunVar
+    from typing_extensions import ParamSpec, TypeAlias
+
+    from .models import Run
+
+    P = ParamSpec("P")
+
+__all__ = [
+    "AsyncAttempt",
+    "AsyncLimiter",
+    "AsyncProgressCallback",
+    "AsyncScoped",
+    "AsyncStatusCallback",
+    "Attempt",
+    "Limiter",
+    "ProgressCallback",
+    "Scoped",
+    "StatusCallback",
+    "async_call_back",
+    "async_close_transport",
+    "async_in_thread",
+    "async_sleep",
+    "call_back",
+    "close_transport",
+    "in_thread",
+    "sleep",
+]
+
+T = TypeVar("T")
+
+AsyncAttempt: TypeAlias = "Callable[[], Awaitable[T]]"
+Attempt: TypeAlias = "Callable[[], T]"
+
+AsyncStatusCallback: TypeAlias = "Callable[[Run], Awaitable[object]] | Callable[[Run], object]"
+StatusCallback: TypeAlias = "Callable[[Run], object]"
+
+AsyncProgressCallback: TypeAlias = (
+    "Callable[[int, int | None], Awaitable[object]] | Callable[[int, int | None], object]"
+)
+ProgressCallback: TypeAlias = "Callable[[int, int | None], object]"
+
+
+async def async_sleep(seconds: float) -> None:
+    """Let others run for so long."""
+    from anyio import sleep as anyio_sleep
+
+    await anyio_sleep(seconds)
+
+
+def sleep(seconds: float) -> None:
+    """Block this thread for so long."""
+    time.sleep(seconds)
+
+
+async def async_in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call a function that blocks on a disk in a thread, so that the event loop goes on."""
+    from functools import partial
+
+    from anyio.to_thread import run_sync
+
+    return await run_sync(partial(function, *args, **kwargs))
+
+
+def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call it here: this thread has nothing else to do."""
+    return function(*args, **kwargs)
+
+
+async def async_call_back(function: Callable[..., Any] | None, *args: object) -> None:
+    """Call a callback of the user's, if there is one: a plain function or an async one."""
+    if function is not None:
+        result = function(*args)
+        if isawaitable(result):
+            await result
+
+
+def call_back(function: Callable[..., Any] | None, *args: object) -> None:
+    """Call a callback of the user's, if there is one."""
+    if function is not None:
+        function(*args)
+
+
+class AsyncLimiter:
+    """So many at a time. `acquire` raises TimeoutError when there is no place within `timeout` seconds."""
+
+    def __init__(self, places: int) -> None:
+        from anyio import Semaphore
+
+        self._semaphore: Semaphore = Semaphore(places, fast_acquire=True)
+
+    async def acquire(self, timeout: float | None) -> None:
+        from anyio import WouldBlock, fail_after
+
+        try:
+            self._semaphore.acquire_nowait()
+        except WouldBlock:
+            with fail_after(timeout):
+                await self._semaphore.acquire()
+
+    def release(self) -> None:
+        self._semaphore.release()
+
+
+class Limiter:
+    """So many at a time. `acquire` raises TimeoutError when there is no place within `timeout` seconds."""
+
+    def __init__(self, places: int) -> None:
+        self._semaphore = threading.Semaphore(places)
+
+    def acquire(self, timeout: float | None) -> None:
+        if not self._semaphore.acquire(timeout=timeout):
+            raise TimeoutError
+
+    def release(self) -> None:
+        self._semaphore.release()
+
+
+# Sockets of the parent process that a fork left in this one: kept, never closed and never used. Closing one would say
+# goodbye on a connection that the parent goes on using.
+_inherited: list[object] = []
+
+
+class AsyncScoped(Generic[T]):
+    """A value for each process and event loop: sockets of one are of no use in another."""
+
+    def __init__(self, make: Callable[[], T]) -> None:
+        self._make = make
+        self._variable: RunVar[tuple[int, T]] | None = None
+
+    def get(self) -> T:
+        if self._variable is None:
+            from anyio.lowlevel import RunVar
+
+            self._variable = RunVar("dcipher")
+        pid = os.getpid()
+        held = self._variable.get(None)
+        if held is not None and held[0] == pid:
+            return held[1]
+        if held is not None:
+            _inherited.append(held)
+        value = self._make()
+        self._variable.set((pid, value))
+        return value
+
+
+class Scoped(Generic[T]):
+    """A value for each process: a child never uses its parent's sockets."""
+
+    def __init__(self, make: Callable[[], T]) -> None:
+        self._make = make
+        self._held: tuple[int, T] | None = None
+        self._lock = threading.Lock()
+
+    def get(self) -> T:
+        pid = os.getpid()
+        held = self._held
+        if held is not None and held[0] == pid:
+            return held[1]
+        if held is not None:
+            _inherited.append(held)
+            self._lock = threading.Lock()  # the parent may have forked while another thread held it
+        with self._lock:
+            if self._held is None or self._held[0] != pid:
+                self._held = (pid, self._make())
+            return self._held[1]
+
+
+async def async_close_transport(transport: httpx.AsyncBaseTransport) -> None:
+    """Close it even where the call is being cancelled: the connection is given back, not lost."""
+    from anyio import CancelScope
+
+    with CancelScope(shield=True):
+        await transport.aclose()
+
+
+def close_transport(transport: httpx.BaseTransport) -> None:
+    """Close it."""
+    transport.close()

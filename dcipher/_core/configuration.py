@@ -1,0 +1,225 @@
+"""What a setting may be, and which of several values wins: argument, environment, `.env`, default, in this order."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from ..errors import ConfigurationError, MissingAPIKeyError
+from .signed_urls import is_loopback
+from .text import clean
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+__all__ = [
+    "CHECKS",
+    "DEFAULT_BASE_URL",
+    "DEFAULT_CONNECT_TIMEOUT",
+    "DEFAULT_MAX_RETRIES",
+    "DEFAULT_TIMEOUT",
+    "DOTENV",
+    "Configuration",
+    "is_blank",
+    "resolve",
+    "usable_key",
+]
+
+DEFAULT_BASE_URL = "https://api.dcipheranalytics.com"
+DEFAULT_TIMEOUT = 60.0
+DEFAULT_CONNECT_TIMEOUT = 10.0
+DEFAULT_MAX_RETRIES = 5
+
+DOTENV = ".env"
+_LEVELS = ("debug", "info", "warning", "error", "critical")
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """The settings of one client, checked."""
+
+    api_key: str | None = field(default=None, repr=False)
+    api_secret: str | None = field(default=None, repr=False)
+    base_url: str = DEFAULT_BASE_URL
+    log: str | None = None
+    timeout: float = DEFAULT_TIMEOUT
+    max_retries: int = DEFAULT_MAX_RETRIES
+    sources: Mapping[str, str] = field(default_factory=dict)
+    """Name → where its value came from: `argument`, `environment`, `.env`; a name that is missing has its default."""
+
+
+def resolve(layers: Iterable[tuple[str, Mapping[str, object]]]) -> Configuration:
+    """The first value that is not blank wins; only that one is checked."""
+    values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    for source, layer in layers:
+        for name, value in layer.items():
+            if name not in values and not is_blank(value):
+                values[name] = CHECKS[name](value, f"{name} ({_called(name, source)})")
+                sources[name] = source
+    return Configuration(**values, sources=sources)
+
+
+def _called(name: str, source: str) -> str:
+    return "argument" if source == "argument" else f"DCIPHER_{name.upper()}, {source}"
+
+
+def usable_key(configuration: Configuration) -> str:
+    """The API key, if there is one and it may be sent to the base URL."""
+    if configuration.api_key is None:
+        raise MissingAPIKeyError(
+            "There is no API key. Set DCIPHER_API_KEY in the environment or in a .env file, or pass api_key=…."
+        )
+    # Whoever can put a file into the working directory must not be able to have the key sent to themselves.
+    origin = configuration.sources
+    if origin.get("base_url") == DOTENV and origin.get("api_key") != DOTENV:
+        raise ConfigurationError(
+            f"The base URL {configuration.base_url} comes from a .env file, and the API key does not: it is not sent there. "
+            "Put both into the same place, or pass base_url=…."
+        )
+    return configuration.api_key
+
+
+def is_blank(value: object) -> bool:
+    """Whether a setting counts as missing: `None`, or text of nothing but blanks."""
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
+def _plain(value: object, where: str) -> str:
+    """The text of a value or of a secret (anything with `get_secret_value`)."""
+    reveal = getattr(value, "get_secret_value", None)
+    text = reveal() if callable(reveal) else value
+    if not isinstance(text, str):
+        raise ConfigurationError(f"{where} must be text, not {type(value).__name__}.")
+    return text
+
+
+def check_api_key(value: object, where: str) -> str:
+    """A key as a header can carry it. The value itself is never shown (httpx would print it)."""
+    text = _plain(value, where)
+    key = text.strip()
+    if key != text:
+        warnings.warn(f"{where} had blanks or a line break around it; they were left out.", stacklevel=2)
+    if key[:8].lower() == "api-key ":
+        key = key[8:].strip()
+    _refuse_bad_characters(key, where)
+    if not key:
+        raise MissingAPIKeyError(f"{where} is empty.")
+    return key
+
+
+def _refuse_bad_characters(text: str, where: str) -> None:
+    for position, character in enumerate(text):
+        if not "!" <= character <= "~":
+            kind = "a blank or control" if character <= " " or character == "\x7f" else "a non-ASCII"
+            raise ConfigurationError(f"{where} holds {kind} character at position {position}.")
+
+
+def check_api_secret(value: object, where: str) -> str:
+    """The secret for signing: any text; a line break at its end is left out."""
+    text = _plain(value, where)
+    secret = text.strip()
+    if secret != text:
+        warnings.warn(f"{where} had blanks or a line break around it; they were left out.", stacklevel=2)
+    return secret
+
+
+def check_base_url(value: object, where: str) -> str:
+    """A base URL without its trailing slash. It may have a path, but no user info, query or fragment."""
+    text = str(value).strip()
+    try:
+        parts = urlsplit(text)
+        host = parts.hostname or ""
+        _ = parts.port
+    except ValueError as error:
+        raise ConfigurationError(f"{where} is not a URL: {error}.") from None
+    if parts.scheme.lower() not in {"http", "https"} or not host:
+        raise ConfigurationError(f"{where} must look like https://host, not {clean(text, 80)!r}.")
+    if parts.username is not None or parts.password is not None:
+        raise ConfigurationError(f"{where} must not carry a user name or password.")
+    if "?" in text or "#" in text:
+        raise ConfigurationError(f"{where} must have neither a query nor a fragment.")
+    if any(not character.isprintable() or character.isspace() for character in text):
+        raise ConfigurationError(f"{where} holds blanks or control characters.")
+    return text.rstrip("/")
+
+
+def refuse_plain_http(base_url: str) -> None:
+    """Plain http shows the key to everyone on the way; only this machine may be reached so."""
+    parts = urlsplit(base_url)
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+        raise ConfigurationError(
+            f"{base_url} is not https: the API key would be readable on the way. Use https, or pass allow_insecure=True."
+        )
+
+
+def check_timeout(value: object, where: str) -> float:
+    """Seconds: positive and finite."""
+    try:
+        seconds = float(value) if isinstance(value, (str, int, float)) else math.nan
+    except (ValueError, OverflowError):
+        seconds = math.nan
+    if isinstance(value, bool) or not math.isfinite(seconds) or seconds <= 0:
+        raise ConfigurationError(f"{where} must be a positive, finite number of seconds.")
+    return seconds
+
+
+def check_max_retries(value: object, where: str) -> int:
+    """A whole number, not negative."""
+    try:
+        count = int(value) if isinstance(value, (str, int)) and not isinstance(value, bool) else -1
+    except ValueError:
+        count = -1
+    if count < 0:
+        raise ConfigurationError(f"{where} must be a whole number, 0 or more.")
+    return count
+
+
+def check_log(value: object, where: str) -> str:
+    """A level's name, in lower case."""
+    level = str(value).strip().lower()
+    if level not in _LEVELS:
+        raise ConfigurationError(f"{where} must be one of {', '.join(_LEVELS)}, not {clean(level, 20)!r}.")
+    return level
+
+
+CHECKS: dict[str, Any] = {
+    "api_key": check_api_key,
+    "api_secret": check_api_secret,
+    "base_url": check_base_url,
+    "log": check_log,
+    "timeout": check_timeout,
+    "max_retries": check_max_retries,
+}
+"""Name → what makes of a value, wherever it came from, a checked one, or raises `ConfigurationError`."""
+
+
+def check_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
+    """Headers of the user's, which replace nothing of ours and carry no line breaks."""
+    checked: dict[str, str] = {}
+    for name, value in (headers or {}).items():
+        if not isinstance(name, str) or not isinstance(value, str):
+            raise ConfigurationError(f"headers must be text: {clean(repr(name), 40)} is not.")
+        if not name or any(not "!" <= c <= "~" or c in '()<>@,;:\\"/[]?={}' for c in name):
+            raise ConfigurationError(f"{clean(repr(name), 40)} is not a header's name.")
+        if any(c in "\r\n\0" for c in value):
+            raise ConfigurationError(f"The header {name} holds a line break.")
+        if name.lower() in _OURS:
+            raise ConfigurationError(f"The header {name} is set by the client: {_OURS[name.lower()]}.")
+        checked[name] = value
+    return checked
+
+
+_OURS = {
+    "authorization": "pass api_key=… instead",
+    "signature": "pass api_secret=… instead",
+    "signature-input": "pass api_secret=… instead",
+    "content-digest": "pass api_secret=… instead",
+    "host": "pass base_url=… instead",
+    "content-length": "it follows from the body",
+    "transfer-encoding": "it follows from the body",
+    "idempotency-key": "pass idempotency_key=… to the call instead",
+}

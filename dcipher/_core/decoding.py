@@ -1,0 +1,65 @@
+"""Undoes a Content-Encoding, whole, checked and bounded.
+
+Not left to httpx, which takes a truncated gzip for whole, keeps only the first of several members, and puts no bound on what a
+small body expands to (observed).
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import TYPE_CHECKING
+
+from .text import clean
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+__all__ = ["Inflater", "encoding_of"]
+
+_STEP = 1024 * 1024
+
+
+def encoding_of(header: str) -> str | None:
+    """`gzip`, `deflate`, or `None` for a body that is not encoded. Raises ValueError for anything else: it was not asked for."""
+    names = [name for part in header.lower().split(",") if (name := part.strip()) not in {"", "identity"}]
+    if not names:
+        return None
+    if len(names) > 1 or names[0] not in {"gzip", "x-gzip", "deflate"}:
+        raise ValueError(f"the content encoding {clean(header, 40)!r} was not asked for")
+    return names[0].removeprefix("x-")
+
+
+class Inflater:
+    """Inflates chunk by chunk, at most `limit(encoded bytes so far)` bytes in all. Raises ValueError for what is broken."""
+
+    def __init__(self, encoding: str, limit: Callable[[int], int]) -> None:
+        self._window = 31 if encoding == "gzip" else zlib.MAX_WBITS
+        self._limit = limit
+        self._member = zlib.decompressobj(self._window)
+        self._encoded = 0
+        self._decoded = 0
+
+    def feed(self, chunk: bytes) -> Iterator[bytes]:
+        """What the chunk holds, in pieces of a megabyte at most."""
+        self._encoded += len(chunk)
+        while chunk:
+            if self._member.eof:  # RFC 1952 section 2.2: a gzip file is one or more members
+                self._member = zlib.decompressobj(self._window)
+            piece = self._inflated(chunk)
+            self._decoded += len(piece)
+            if self._decoded > self._limit(self._encoded):
+                raise ValueError(f"{self._encoded} bytes expand to more than {self._limit(self._encoded)}")
+            if piece:
+                yield piece
+            chunk = self._member.unused_data if self._member.eof else self._member.unconsumed_tail
+
+    def _inflated(self, chunk: bytes) -> bytes:
+        try:
+            return self._member.decompress(chunk, _STEP)
+        except zlib.error as error:
+            raise ValueError(f"its compressed body is broken ({error})") from None
+
+    def finish(self) -> None:
+        """Raises ValueError where the last member is cut short."""
+        if self._encoded and not self._member.eof:
+            raise ValueError("its compressed body is cut short")

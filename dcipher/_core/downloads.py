@@ -1,0 +1,266 @@
+"""A result on its way to the disk: what to ask for, what an answer means, what is left, and whether it is whole."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from typing import TYPE_CHECKING, Protocol
+
+from ..signing import digests as structured_digests
+from .decoding import encoding_of
+from .retries import Failure, Outcome, retry_after, status_failure
+from .text import clean
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from ..resilience import Resilience
+
+__all__ = [
+    "FRESH",
+    "MAX_EXPANSION",
+    "STALL",
+    "Problem",
+    "Sink",
+    "Source",
+    "Transfer",
+    "TransferError",
+    "begin",
+    "check_whole",
+    "headers_for",
+    "refused",
+    "stalled",
+]
+
+FRESH = 10.0
+"""Seconds after the end of a run in which a 403 or 404 of the store means "not there yet"."""
+SLOWEST = 1000.0
+"""Bytes a second: below this for `STALL` seconds, a transfer counts as stalled."""
+STALL = 30.0
+MAX_EXPANSION = 250
+"""How many times its encoded size a result may have: gzip cannot do more than 1,032, text stays below 50."""
+
+
+class Problem(Enum):
+    """Why a transfer stopped."""
+
+    INTERRUPTED = "interrupted"
+    REFUSED = "refused"
+    EXPIRED = "expired"
+    CHANGED = "changed"
+    BROKEN = "broken"
+
+
+class TransferError(Exception):
+    """A transfer stopped. `failure` says whether it may be tried again; the text is fit to be shown."""
+
+    def __init__(self, problem: Problem, message: str, failure: Failure) -> None:
+        super().__init__(message)
+        self.problem = problem
+        self.failure = failure
+
+
+class Sink(Protocol):
+    """Where the bytes go."""
+
+    def writelines(self, chunks: Iterable[bytes], /) -> object:
+        """Append."""
+
+    def restart(self) -> None:
+        """Forget what was written."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """One signed URL, and what else decides how it is fetched. Times are seconds since the epoch."""
+
+    url: str = field(repr=False)
+    expires_at: float | None = None
+    """What the URL itself says."""
+    fresh_until: float = 0.0
+    """Until then a 403 or 404 means "not there yet"."""
+    allow_insecure: bool = False
+    require_integrity: bool = False
+
+    def has_expired(self, now: float) -> bool:
+        """Whether the URL says that it is of no use any more."""
+        return self.expires_at is not None and self.expires_at <= now
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """What is known of one result while it is fetched."""
+
+    received: int = 0
+    """Raw bytes that are in the file."""
+    total: int | None = None
+    etag: str | None = None
+    """A strong validator; without one, nothing is resumed."""
+    encoding: str | None = None
+    digests: Mapping[str, bytes] = field(default_factory=dict)
+    """hashlib's name → what the raw bytes must hash to."""
+    content_type: str | None = None
+    self_delimiting: bool = True
+    """Whether the end of the body can be told from a lost connection."""
+
+    @property
+    def can_resume(self) -> bool:
+        """Whether what is there may be continued. Encoded bodies are not: what is in the file is decoded."""
+        return self.received > 0 and self.etag is not None and self.encoding is None
+
+
+def headers_for(transfer: Transfer) -> dict[str, str]:
+    """The headers of the next GET."""
+    headers = {"Accept-Encoding": "identity", "Accept": "*/*"}
+    if transfer.can_resume:
+        headers["Range"] = f"bytes={transfer.received}-"
+        # RFC 9110 section 13.1.1. Some servers ignore If-Range (observed); the ETag of the answer is compared as well.
+        headers["If-Match"] = str(transfer.etag)
+    return headers
+
+
+def begin(transfer: Transfer, status_code: int, headers: Mapping[str, str]) -> Transfer:
+    """The transfer as an answer continues it. `received` is where the next byte goes: 0 means from the start.
+
+    Raises `TransferError` for an answer that does not fit.
+    """
+    if status_code == 206 and transfer.can_resume:
+        return _continued(transfer, headers)
+    if status_code != 200:
+        raise _broken(f"the store answered {status_code} to a plain request")
+    if transfer.can_resume and _etag(headers) not in {None, transfer.etag}:
+        raise _changed()
+    length = headers.get("content-length", "")
+    return Transfer(
+        total=int(length) if _DIGITS.match(length) else None,
+        etag=_etag(headers),
+        encoding=_encoding(headers),
+        digests=_digests(headers),
+        content_type=headers.get("content-type"),
+        self_delimiting=bool(_DIGITS.match(length)) or "transfer-encoding" in headers,
+    )
+
+
+_DIGITS = re.compile(r"[0-9]{1,18}\Z", re.ASCII)
+_CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18})\Z", re.ASCII)
+
+
+def _continued(transfer: Transfer, headers: Mapping[str, str]) -> Transfer:
+    """RFC 9110 section 15.3.7: parts are put together only where validator, place and size agree."""
+    if _etag(headers) != transfer.etag:
+        raise _changed()
+    match = _CONTENT_RANGE.match(headers.get("content-range", "").strip())
+    if match is None or _encoding(headers) is not None:
+        raise _interrupted("the store answered with something else than the range that was asked for")
+    start, end, total = (int(number) for number in match.groups())
+    if transfer.total is not None and total != transfer.total:
+        raise _changed()
+    if start != transfer.received or end != total - 1:
+        raise _interrupted("the store answered with another range than the one that was asked for")
+    return replace(transfer, total=total)
+
+
+def refused(
+    status_code: int,
+    headers: Mapping[str, str],
+    excerpt: str,
+    *,
+    source: Source,
+    now: float,
+    resilience: Resilience,
+) -> TransferError:
+    """The error for a status that brings no bytes."""
+    words = clean(excerpt)
+    said = f"the store answered {status_code}" + (f": {words}" if words else "")
+    if status_code in {412, 416}:
+        return _changed()
+    if status_code in {400, 401, 403, 404, 410}:
+        if source.has_expired(now) or "expired" in words.lower():
+            return TransferError(Problem.EXPIRED, said, Failure(Outcome.PERMANENT))
+        again = Outcome.AMBIGUOUS if now < source.fresh_until and status_code in {403, 404} else Outcome.PERMANENT
+        return TransferError(Problem.REFUSED, said, Failure(again))
+    failure = status_failure(status_code, retry_after(headers, now), resilience)
+    return TransferError(Problem.REFUSED, said, failure)
+
+
+def check_whole(transfer: Transfer, hashes: Mapping[str, bytes]) -> None:
+    """Raises `TransferError` where what arrived is not what was promised. `hashes`: of the raw bytes, by hashlib's name."""
+    if transfer.total is not None and transfer.received < transfer.total:
+        raise _interrupted(f"only {transfer.received} of {transfer.total} bytes arrived")
+    if transfer.total is not None and transfer.received > transfer.total:
+        raise _broken(f"{transfer.received} bytes arrived where {transfer.total} were promised")
+    for name, promised in transfer.digests.items():
+        if hashes[name] != promised:
+            raise _broken(f"its {name} digest is not the one that was promised")
+
+
+def stalled(received: int, seconds: float) -> bool:
+    """Whether a transfer that brought so many bytes in the last so many seconds counts as dead."""
+    return seconds >= STALL and received < SLOWEST * seconds
+
+
+def _interrupted(message: str) -> TransferError:
+    return TransferError(Problem.INTERRUPTED, message, Failure(Outcome.AMBIGUOUS))
+
+
+def _changed() -> TransferError:
+    return TransferError(
+        Problem.CHANGED, "it changed between two parts of the transfer", Failure(Outcome.AMBIGUOUS)
+    )
+
+
+def _broken(message: str) -> TransferError:
+    # A damaged copy may be whole the next time: it is fetched again, from the start.
+    return TransferError(Problem.BROKEN, message, Failure(Outcome.AMBIGUOUS))
+
+
+def _etag(headers: Mapping[str, str]) -> str | None:
+    """A strong ETag (RFC 9110 section 8.8.1); a weak one does not say that the bytes are the same."""
+    etag = headers.get("etag", "").strip()
+    return etag if len(etag) > 2 and etag[0] == etag[-1] == '"' else None
+
+
+def _encoding(headers: Mapping[str, str]) -> str | None:
+    try:
+        return encoding_of(headers.get("content-encoding", ""))
+    except ValueError as error:
+        raise TransferError(Problem.BROKEN, str(error), Failure(Outcome.PERMANENT)) from None
+
+
+_HASHLIB = {"sha-256": "sha256", "sha-512": "sha512", "md5": "md5", "sha": "sha1"}
+
+
+def _digests(headers: Mapping[str, str]) -> dict[str, bytes]:
+    """What is promised of the bytes: RFC 9530, RFC 1864, Google's and Amazon's headers. An ETag is never taken for an MD5."""
+    found: dict[str, bytes] = {}
+    for header in ("content-digest", "repr-digest"):
+        for name, value in structured_digests(headers.get(header, "")).items():
+            if name in _HASHLIB:
+                found[_HASHLIB[name]] = value
+    plain = {
+        "md5": [headers.get("content-md5", ""), *_google(headers.get("x-goog-hash", ""), "md5")],
+        "sha256": [headers.get("x-amz-checksum-sha256", "")],
+        "sha1": [headers.get("x-amz-checksum-sha1", "")],
+    }
+    sizes = {"md5": 16, "sha1": 20, "sha256": 32}
+    for name, values in plain.items():
+        for value in values:
+            digest = _base64(value)
+            if len(digest) == sizes[name]:  # Amazon's checksum of a multipart upload has another form: digest-parts
+                found.setdefault(name, digest)
+    return found
+
+
+def _google(header: str, name: str) -> list[str]:
+    parts = [part.strip().partition("=") for part in header.split(",")]
+    return [value for key, _, value in parts if key == name]
+
+
+def _base64(text: str) -> bytes:
+    try:
+        return base64.b64decode(text.strip(), validate=True)
+    except (binascii.Error, ValueError):
+        return b""

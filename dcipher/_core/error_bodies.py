@@ -1,0 +1,61 @@
+"""What the body of an error answer says, in whichever of the usual shapes it comes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..models import ErrorResponse, FieldError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import TypeAlias
+
+__all__ = ["error_response"]
+
+JSONObject: TypeAlias = "dict[str, Any]"
+
+
+def error_response(body: JSONObject) -> ErrorResponse | None:
+    """The body of an error as a model: Dcipher's `message`, RFC 9457, FastAPI's `detail`. `None`: it says nothing of that kind."""
+    extra = dict(body)
+    detail = extra.pop("detail", None)
+    fields = tuple(_field_errors(detail)) + tuple(_field_errors(extra.get("errors")))
+    texts = {name: _text(extra.pop(name, None)) for name in ("title", "type", "instance")}
+    message = _text(extra.pop("message", None)) or _nested_message(extra)
+    message = message or (_text(detail) or texts["title"])
+    if not message and fields:
+        message = "; ".join(str(field) for field in fields)
+    if detail is not None:
+        extra["detail"] = detail
+    known = {name: value for name, value in extra.items() if name not in ErrorResponse.model_fields}
+    if message is None and not fields and not any(texts.values()):
+        return None
+    return ErrorResponse(**known, **texts, message=message, field_errors=fields)
+
+
+def _nested_message(extra: JSONObject) -> str | None:
+    """`{"error": "…"}` and `{"error": {"message": "…"}}`, as gateways write it."""
+    error = extra.get("error")
+    return _text(error.get("message")) if isinstance(error, dict) else _text(error)
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value.strip() else None
+
+
+def _field_errors(items: object) -> Iterator[FieldError]:
+    """FastAPI: `[{"loc": […], "msg": "…", "type": "…"}]`; RFC 9457 section 3: `[{"detail": "…", "pointer": "#/…"}]`."""
+    for item in items if isinstance(items, list) else ():
+        if isinstance(item, dict):
+            message = _text(item.get("msg")) or _text(item.get("message")) or _text(item.get("detail"))
+            if message is not None:
+                yield FieldError(loc=_location(item), message=message, type=_text(item.get("type")))
+
+
+def _location(item: JSONObject) -> tuple[str | int, ...]:
+    loc, pointer = item.get("loc"), item.get("pointer")
+    if isinstance(loc, list):
+        return tuple(part if isinstance(part, int) else str(part) for part in loc)
+    if isinstance(pointer, str):
+        return tuple(part for part in pointer.lstrip("#").split("/") if part)
+    return ()

@@ -1,0 +1,179 @@
+"""What to send: one function an operation. Everything that is wrong with the arguments is said here, before anything is sent."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, is_dataclass
+from datetime import date, datetime, time
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, unquote
+from uuid import UUID
+
+from pydantic import BaseModel
+
+from ..errors import InvalidParamsError
+from .text import clean
+
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+__all__ = ["Operation", "Params", "get_flow", "run_status", "start_run"]
+
+Params: TypeAlias = "Mapping[str, Any] | BaseModel"
+"""What a flow is started with: any mapping, or a Pydantic model, which is dumped by alias in JSON mode."""
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One request of the API, ready to be sent, and what an error has to know of it."""
+
+    name: str
+    """`start`, `status` or `flow`."""
+    method: str
+    target: str
+    """Path and query, relative to the base URL, already quoted."""
+    content: bytes | None = None
+    """The body: serialised once, the same bytes for the digest, the signature and every attempt."""
+    flow_id: str = ""
+    task_id: str | None = None
+    idempotency_key: str | None = None
+
+
+def get_flow(flow_id: str) -> Operation:
+    """GET /flows/{flow_id}."""
+    return Operation("flow", "GET", f"/flows/{_segment('flow_id', flow_id)}", flow_id=flow_id)
+
+
+def start_run(flow_id: str, params: Params | None, idempotency_key: str) -> Operation:
+    """POST /flows/{flow_id}/run."""
+    return Operation(
+        "start",
+        "POST",
+        f"/flows/{_segment('flow_id', flow_id)}/run",
+        content=_body(params),
+        flow_id=flow_id,
+        idempotency_key=_checked_key(idempotency_key),
+    )
+
+
+def run_status(flow_id: str, task_id: str) -> Operation:
+    """GET /flows/{flow_id}/status?taskId=…: the task id travels as a query parameter."""
+    path = f"/flows/{_segment('flow_id', flow_id)}/status"
+    query = f"taskId={_segment('task_id', task_id)}"
+    return Operation("status", "GET", f"{path}?{query}", flow_id=flow_id, task_id=task_id)
+
+
+def _segment(what: str, value: object) -> str:
+    """`value` as exactly one path segment (or query value).
+
+    httpx would turn `../../admin` into another path and cut `a?x=1#`, so everything is quoted, and what could still be read
+    as a way out is refused: RFC 3986 section 3.3 gives dot segments their meaning after decoding, too.
+    """
+    if not isinstance(value, str):
+        raise InvalidParamsError(f"{what} must be a str, not {type(value).__name__}.")
+    if not value.strip():
+        raise InvalidParamsError(f"{what} is empty. It is the id that Dcipher shows for it.")
+    decoded = _decoded(value)
+    if any(not character.isprintable() for character in decoded):
+        raise InvalidParamsError(f"{what} {clean(value)!r} holds characters that cannot be printed.")
+    if any(part in {".", ".."} for part in decoded.replace("\\", "/").split("/")):
+        raise InvalidParamsError(f"{what} {clean(value)!r} is a path, not an id.")
+    return quote(value, safe="")
+
+
+def _decoded(value: str) -> str:
+    """`value` with its percent escapes undone, however often they were done."""
+    while (once := unquote(value)) != value:
+        value = once
+    return value
+
+
+def _checked_key(key: object) -> str:
+    """An `Idempotency-Key` that a header can carry: visible ASCII, at most 255 characters."""
+    if not isinstance(key, str):
+        raise InvalidParamsError(f"idempotency_key must be a str, not {type(key).__name__}.")
+    if not 0 < len(key) <= 255 or not all("!" <= character <= "~" for character in key):
+        raise InvalidParamsError(
+            "idempotency_key must be 1 to 255 visible ASCII characters, without blanks."
+        )
+    return key
+
+
+def _body(params: object) -> bytes:
+    if params is not None and not isinstance(params, (Mapping, BaseModel)):
+        raise InvalidParamsError(
+            f"params must be a mapping or a Pydantic model, not {type(params).__name__}."
+        )
+    try:
+        plain = _plain({} if params is None else params, "params", ())
+        return json.dumps(
+            {"pipelineParams": plain}, allow_nan=False, ensure_ascii=False, separators=(",", ":")
+        ).encode()
+    except RecursionError:
+        raise InvalidParamsError("params are nested too deeply to be sent as JSON.") from None
+
+
+def _plain(value: object, where: str, above: tuple[int, ...]) -> Any:
+    """`value` as what JSON can carry. Raises `InvalidParamsError` with the path of what it cannot."""
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, Enum):
+        return _plain(value.value, where, above)
+    if isinstance(value, (str, int, float)):
+        return _scalar(value, where)
+    if isinstance(value, (datetime, date, time)):
+        return value.isoformat()
+    if isinstance(value, UUID):
+        return str(value)
+    if id(value) in above:
+        raise InvalidParamsError(f"{where} contains itself: JSON cannot carry a cycle.")
+    return _container(value, where, (*above, id(value)))
+
+
+def _scalar(value: str | int | float, where: str) -> str | int | float:
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            raise InvalidParamsError(
+                f"{where} holds a lone surrogate at position {error.start}: it is not text that UTF-8 can carry."
+            ) from None
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise InvalidParamsError(f"{where} is {value}: JSON has no such number. Send None, or leave it out.")
+    return value
+
+
+def _container(value: object, where: str, above: tuple[int, ...]) -> Any:
+    if isinstance(value, BaseModel):
+        return _plain(value.model_dump(mode="json", by_alias=True), where, above)
+    if isinstance(value, Mapping):
+        return {
+            _key(key, where): _plain(item, f"{where}.{key}", above) for key, item in value.items()
+        }
+    if isinstance(value, (list, tuple)):
+        return [_plain(item, f"{where}[{i}]", above) for i, item in enumerate(value)]
+    raise InvalidParamsError(f"{where} is a {type(value).__name__}: {_advice(value)}")
+
+
+def _key(key: object, where: str) -> str:
+    if not isinstance(key, str):
+        raise InvalidParamsError(
+            f"{where} has the key {clean(repr(key), 40)}: the keys of a JSON object are text."
+        )
+    return str(_scalar(key, f"the key {clean(repr(key), 40)} in {where}"))
+
+
+def _advice(value: object) -> str:
+    """What to send instead of a value that JSON has no form for."""
+    if isinstance(value, (set, frozenset)):
+        return "send a list, sorted if the order matters."
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return "send text: decode it, or use base64."
+    if hasattr(value, "tolist"):  # numpy, pandas, torch
+        return "send value.tolist()."
+    if is_dataclass(value):
+        return "send dataclasses.asdict(value)."
+    return "JSON cannot carry it. Send text, numbers, booleans, None, lists or mappings of them."

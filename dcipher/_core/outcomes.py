@@ -1,0 +1,60 @@
+"""What a run's state means to whoever waits for it: the errors, with the words that say how to go on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..errors import (
+    PollingInterruptedError,
+    RunCancelledError,
+    RunError,
+    RunFailedError,
+    WaitTimeoutError,
+)
+from ..models import RunStatus
+from .text import clean
+
+if TYPE_CHECKING:
+    from ..models import Run
+
+__all__ = ["failure", "how_to_reattach", "interrupted", "timed_out"]
+
+
+def failure(run: Run) -> RunError | None:
+    """The error that a run which has ended stands for; `None` where it went well, or goes on."""
+    said = f": {clean(run.message)}" if run.message else " without saying why"
+    name = f"Run {clean(run.task_id)} of flow {clean(run.flow_id)}"
+    if run.status is RunStatus.FAILED:
+        return RunFailedError(f"{name} failed{said}. Check its parameters, then start it anew.", run=run)
+    if run.status is RunStatus.CANCELFAILED:
+        return RunFailedError(
+            f"{name} was to be cancelled, and that was refused (CANCELFAILED){said}. "
+            "Its result is not to be counted on: start it anew.",
+            run=run,
+        )
+    if run.status is RunStatus.CANCELLED:
+        return RunCancelledError(f"{name} was cancelled{said}. Start it anew if it is still wanted.", run=run)
+    return None
+
+
+def how_to_reattach(run: Run) -> str:
+    """The line that waits for a run again, from anywhere."""
+    return f"client.runs.wait(Run(flow_id={run.flow_id!r}, task_id={run.task_id!r}))"
+
+
+def timed_out(run: Run, timeout: float) -> WaitTimeoutError:
+    """The error for a wait whose time is over."""
+    return WaitTimeoutError(
+        f"Run {clean(run.task_id)} of flow {clean(run.flow_id)} was {clean(str(run.status))} after {timeout:g} s of waiting. "
+        f"It goes on; to wait again: {how_to_reattach(run)}, or error.run.",
+        run=run,
+    )
+
+
+def interrupted(run: Run, unreachable_for: float) -> PollingInterruptedError:
+    """The error for a wait during which the API was not reached for too long."""
+    return PollingInterruptedError(
+        f"The status of run {clean(run.task_id)} of flow {clean(run.flow_id)} could not be seen for {unreachable_for:.0f} s. "
+        f"The run may go on; to wait again: {how_to_reattach(run)}, or error.run.",
+        run=run,
+    )

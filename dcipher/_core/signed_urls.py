@@ -1,0 +1,88 @@
+"""What a signed URL says of itself: when it expires, and whether it may be fetched at all."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["MAX_REDIRECTS", "expiry", "is_loopback", "refusal"]
+
+MAX_REDIRECTS = 5
+
+
+def expiry(url: str) -> datetime | None:
+    """When `url` stops working, where it says so; `None` where it does not. It never raises.
+
+    Amazon: `X-Amz-Date` and `X-Amz-Expires`, or `Expires` (epoch seconds, as CloudFront and S3's older scheme write it);
+    Google: `X-Goog-Date` and `X-Goog-Expires`; Azure: `se`.
+    """
+    try:
+        query = {name.lower(): values[-1] for name, values in parse_qs(urlsplit(url).query).items()}
+    except ValueError:
+        return None
+    for vendor in ("x-amz", "x-goog"):
+        if f"{vendor}-expires" in query:
+            return _after(query.get(f"{vendor}-date", ""), query[f"{vendor}-expires"])
+    if "expires" in query:
+        return _epoch(query["expires"])
+    return _iso(query["se"]) if "se" in query and "sig" in query else None
+
+
+def _after(date: str, seconds: str) -> datetime | None:
+    try:
+        start = datetime.strptime(date, "%Y%m%dT%H%M%SZ").replace(tzinfo=timezone.utc)
+        return start + timedelta(seconds=int(seconds))
+    except (ValueError, OverflowError):
+        return None
+
+
+def _epoch(seconds: str) -> datetime | None:
+    try:
+        return datetime.fromtimestamp(int(seconds), timezone.utc)
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def _iso(text: str) -> datetime | None:
+    try:
+        # Before Python 3.11, fromisoformat does not know Z.
+        moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host` is this machine: `localhost`, 127.0.0.0/8 or ::1."""
+    import ipaddress
+
+    host = host.strip("[]").rstrip(".").lower()
+    if host == "localhost" or host.endswith(".localhost"):  # RFC 6761 section 6.3
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def refusal(url: str, *, allow_insecure: bool = False, came_from: str | None = None) -> str | None:
+    """Why `url` is not fetched, or `None`: it may be. `came_from`: the URL that redirected to it."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        _ = parts.port  # a port that is no number raises here
+    except ValueError:
+        return "it is not a URL"
+    if parts.scheme not in {"http", "https"} or not host:
+        return "it is not an http or https URL"
+    if parts.username is not None or parts.password is not None:
+        return "it carries a user name or password"
+    if parts.scheme == "http" and came_from is not None and came_from.startswith("https:"):
+        return "it leads from https to http"
+    if parts.scheme == "http" and not is_loopback(host) and not allow_insecure:
+        return "it is not https"
+    return None

@@ -1,0 +1,123 @@
+"""What the results of a run need that is the same in async and sync code: where from, which format, which error."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from itertools import islice
+from typing import TYPE_CHECKING, Any, BinaryIO
+from urllib.parse import urlsplit
+
+from ._core.downloads import FRESH, Problem, Source, TransferError
+from ._core.results import detect_format
+from ._core.rows import ResultReadError
+from .errors import (
+    IntegrityError,
+    ResultChangedError,
+    ResultError,
+    ResultExpiredError,
+    ResultParseError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from ._core.downloads import Transfer
+    from ._core.rows import Format
+    from .models import Run
+
+__all__ = ["Rewindable", "format_of", "parse_errors", "result_errors", "source_of", "take"]
+
+ROWS = 256
+"""Rows that are read at once: each hop to a thread costs as much as parsing some."""
+
+
+class Rewindable:
+    """A temporary file, or memory, as a place where a download goes."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def writelines(self, chunks: Iterable[bytes]) -> None:
+        """Append."""
+        self._file.writelines(chunks)
+
+    def restart(self) -> None:
+        """Forget what was written."""
+        self._file.seek(0)
+        self._file.truncate()
+
+
+def source_of(run: Run, index: int, *, allow_insecure: bool, require_integrity: bool) -> Source:
+    """Where a result is fetched from. Raises `ResultError` where its URL is not known."""
+    output = run.outputs[index]
+    if output.url is None:
+        raise ResultError(
+            f"The URL of result {index} of run {run.task_id} is not known: the service says it only in the answer to the start, "
+            "and it is left out of JSON and pickles. Keep the run with run.to_json(reveal=True).",
+            run=run,
+            output_index=index,
+        )
+    return Source(
+        url=output.url.get_secret_value(),
+        expires_at=output.expires_at.timestamp() if output.expires_at is not None else None,
+        fresh_until=(run.finished_at or datetime.now(timezone.utc)).timestamp() + FRESH,
+        allow_insecure=allow_insecure,
+        require_integrity=require_integrity,
+    )
+
+
+def format_of(run: Run, index: int, transfer: Transfer, head: bytes) -> Format:
+    """JSON, NDJSON, CSV or neither: by Content-Type, then by the name in the URL, then by the first bytes."""
+    url = run.outputs[index].url
+    name = None if url is None else urlsplit(url.get_secret_value()).path.rpartition("/")[2]
+    return detect_format(transfer.content_type, name, head)
+
+
+def take(rows: Iterator[Any]) -> list[Any]:
+    """The next rows; none at the end."""
+    return list(islice(rows, ROWS))
+
+
+@contextmanager
+def parse_errors(run: Run, index: int) -> Iterator[None]:
+    """Turns what the parser raises into a `ResultParseError`, which holds no values of the document."""
+    try:
+        yield
+    except ResultReadError as error:
+        raise ResultParseError(
+            f"Result {index} of run {run.task_id} does not fit: {error}. Check the type, or read it as bytes.",
+            run=run,
+            output_index=index,
+            location=error.location,
+            errors=tuple(dict(detail) for detail in getattr(error, "errors", ())),
+        ) from None
+
+
+_CLASSES: dict[Problem, type[ResultError]] = {
+    Problem.EXPIRED: ResultExpiredError,
+    Problem.CHANGED: ResultChangedError,
+    Problem.BROKEN: IntegrityError,
+    Problem.INTERRUPTED: IntegrityError,
+    Problem.REFUSED: ResultError,
+}
+_ADVICE = {
+    Problem.EXPIRED: "The service gives it only once: run the flow again.",
+    Problem.CHANGED: "Nothing was put together from two versions. Download it again.",
+    Problem.BROKEN: "Nothing was saved. Download it again, and tell the service's support.",
+    Problem.INTERRUPTED: "Nothing was saved. Download it again; the run's result is still there.",
+    Problem.REFUSED: "Download it again later; if that does not help, run the flow again.",
+}
+
+
+@contextmanager
+def result_errors(run: Run, index: int) -> Iterator[None]:
+    """Turns a transfer that stopped into the `ResultError` that says so."""
+    try:
+        yield
+    except TransferError as error:
+        raise _CLASSES[error.problem](
+            f"Result {index} of run {run.task_id} could not be fetched: {error}. {_ADVICE[error.problem]}",
+            run=run,
+            output_index=index,
+        ) from None

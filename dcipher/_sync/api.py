@@ -1,0 +1,180 @@
+# Generated from dcipher/_async/api.py by scripts/unasync.py: edit that, not this.
+"""Sends one operation of the API and gives its answer: what was sent, what came back and what is done again meet here."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar
+
+import httpx
+
+from .._core.responses import MAX_BODY, Answer, connection_error, decoded, status_error
+from .._core.retries import failure_of
+from .._core.submissions import unknown_submission
+from ..errors import APIError, DcipherError, RequestInfo
+from ..logs import logger
+from .retrying import send_again
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .._client import Options
+    from .._core.operations import Operation
+    from ..http import HTTPAuthenticatedClient
+    from ..resilience import Resilience
+
+__all__ = ["API"]
+
+T = TypeVar("T")
+
+
+class API:
+    """What all the resources of a client share: how to reach the API, and how hard to try."""
+
+    def __init__(
+        self,
+        http: HTTPAuthenticatedClient,
+        options: Options,
+        configured_by: str,
+        allow_insecure: bool,
+    ) -> None:
+        self.http = http
+        self.options = options
+        self.configured_by = configured_by
+        """Where the base URL came from, for errors."""
+        self.allow_insecure = allow_insecure
+        self.base_url = http.base_url
+        self.plain_http = http.anonymous()
+        """For the results' stores: no key, no cookies, no headers of the user's."""
+
+    def derived(self, options: Options) -> API:
+        """With other options, on the same connections."""
+        return API(self.http.with_headers({}), options, self.configured_by, self.allow_insecure)
+
+    def close(self) -> None:
+        """Close what is its own."""
+        self.http.close()
+        self.plain_http.close()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.base_url!r})"
+
+    def call(
+        self,
+        operation: Operation,
+        parse: Callable[[Answer], T],
+        *,
+        resilience: Resilience | None = None,
+        within: float | None = None,
+    ) -> T:
+        """What `parse` makes of the answer. Raises an `APIError`, after the retries that `resilience` allows.
+
+        `within`: seconds that one request may take, where that is less than the timeout.
+        """
+        resilience = resilience or self.options.resilience
+        attempts = 0
+
+        def attempt() -> T:
+            nonlocal attempts
+            attempts += 1
+            answer = self._send(operation, attempts, within)
+            if not 200 <= answer.status_code < 300:
+                raise status_error(answer, time.time())
+            return parse(answer)
+
+        repeatable = operation.method == "GET" or resilience.resend_ambiguous
+        try:
+            return send_again(
+                attempt,
+                lambda error: (
+                    failure_of(error, resilience) if isinstance(error, APIError) else None
+                ),
+                resilience,
+                repeatable=repeatable,
+                what=f"{operation.method} {operation.target.partition('?')[0]}",
+            )
+        except APIError as error:
+            # Our own frames, and httpx's behind them, say nothing to the user, and hold the key in their variables.
+            final = unknown_submission(error, operation, resilience)
+            cause = error.__cause__ if final is error else error
+            raise final.with_traceback(None) from (cause and cause.with_traceback(None))
+
+    def _send(self, operation: Operation, attempts: int, within: float | None) -> Answer:
+        url = self.base_url + operation.target
+        client = self.http.get_or_create_httpx_client()
+        request = self._request(operation, url, within)
+        info = RequestInfo(operation.method, url)
+        started = time.monotonic()
+        try:
+            if client.is_closed:
+                raise DcipherError(
+                    "This client is closed. Make a new one, or call before closing it."
+                )
+            response = client.send(request, stream=True, follow_redirects=False)
+            try:
+                body = self._body(response, started)
+            finally:
+                response.close()
+        except httpx.TransportError as error:
+            raise connection_error(
+                error,
+                info,
+                attempts=attempts,
+                host=request.url.host,
+                configured_by=self.configured_by,
+            ) from error
+        logger.debug(
+            "%s %s: %d in %.0f ms", operation.method, operation.target.partition("?")[0],
+            response.status_code, (time.monotonic() - started) * 1000,
+        )  # fmt: skip
+        answer = Answer(
+            response.status_code, response.headers, b"", info, attempts, self.http.secrets()
+        )
+        return _with_body(answer, body)
+
+    def _request(self, operation: Operation, url: str, within: float | None) -> httpx.Request:
+        # Built whole, not by client.build_request: that would merge headers, cookies and parameters anew for every call.
+        headers = [*{**self.options.headers, **self.http.request_headers()}.items()]
+        if operation.content is not None:
+            headers.append(("Content-Type", "application/json"))
+        if operation.idempotency_key is not None:
+            headers.append(("Idempotency-Key", operation.idempotency_key))
+        return httpx.Request(
+            operation.method,
+            url,
+            headers=headers,
+            content=operation.content,
+            extensions={"timeout": _at_most(self.options.timeout, within)},
+        )
+
+    def _body(self, response: httpx.Response, started: float) -> bytes:
+        """The raw body, as far as it may go: an answer of this API is small."""
+        body, total = bytearray(), self.options.total_timeout
+        for chunk in response.iter_raw():
+            body += chunk
+            if len(body) > MAX_BODY:
+                break
+            if total is not None and time.monotonic() - started > total:
+                raise httpx.ReadTimeout(
+                    "the body took longer than the timeout", request=response.request
+                )
+        return bytes(body)
+
+
+def _with_body(answer: Answer, body: bytes) -> Answer:
+    if len(body) > MAX_BODY:
+        raise answer.invalid(f"with more than {MAX_BODY} bytes")
+    try:
+        return replace(answer, body=decoded(body, answer.headers.get("content-encoding", "")))
+    except ValueError as error:
+        if answer.status_code >= 300:  # the status says more than a body that cannot be read
+            return answer
+        raise answer.invalid(str(error)) from None
+
+
+def _at_most(timeout: httpx.Timeout, within: float | None) -> dict[str, float | None]:
+    limits = timeout.as_dict()
+    if within is None:
+        return limits
+    return {name: within if limit is None else min(limit, within) for name, limit in limits.items()}

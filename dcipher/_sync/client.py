@@ -1,0 +1,136 @@
+# Generated from dcipher/_async/client.py by scripts/unasync.py: edit that, not this.
+"""`Dcipher`: the client, and what is derived from it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from .._client import assemble
+from .api import API
+from .flows import Flows
+from .runs import Runs
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping
+    from types import TracebackType
+
+    from pydantic import SecretStr
+    from typing_extensions import Self
+
+    from .._core.operations import Params
+    from ..http import HTTPAuthenticatedClient
+    from ..models import Run
+    from ..resilience import Resilience
+    from ..settings import Settings
+
+__all__ = ["Dcipher"]
+
+
+class Dcipher:
+    """The client of the Dcipher Workflows API. One is enough for a whole application; it is safe to share.
+
+    `api_key` (DCIPHER_API_KEY) is needed, everything else has a default. An argument beats the environment, that beats
+    `.env`. `api_secret` (DCIPHER_API_SECRET; text or bytes) signs every request by RFC 9421. `timeout` (DCIPHER_TIMEOUT): seconds
+    for one HTTP request, 60, of which connecting 10, or an `httpx.Timeout`. `max_retries` (DCIPHER_MAX_RETRIES): attempts
+    after the first, 5; `resilience` says more of them. `headers` are sent with every request to the API. `http_client`: an
+    httpx client of your own, which stays yours to close, or an `HTTPAuthenticatedClient`. `transport`: an httpx transport.
+    `settings`: a `Settings` instead of the environment. `allow_insecure=True` permits plain http to other machines.
+
+    Raises `MissingAPIKeyError` without a key, `ConfigurationError` for settings that cannot be used.
+    """
+
+    flows: Flows
+    """Look at flows, start them, run them."""
+    runs: Runs
+    """Look at runs, wait for them, get their results."""
+
+    def __init__(
+        self,
+        api_key: str | SecretStr | None = None,
+        *,
+        api_secret: str | bytes | SecretStr | None = None,
+        base_url: str | None = None,
+        timeout: float | httpx.Timeout | None = None,
+        max_retries: int | None = None,
+        resilience: Resilience | None = None,
+        headers: Mapping[str, str] | None = None,
+        http_client: httpx.Client | HTTPAuthenticatedClient | None = None,
+        transport: httpx.BaseTransport | None = None,
+        settings: Settings | None = None,
+        allow_insecure: bool = False,
+    ) -> None:
+        parts = assemble(
+            api_key=api_key,
+            api_secret=api_secret,
+            base_url=base_url,
+            timeout=timeout,
+            max_retries=max_retries,
+            resilience=resilience,
+            headers=headers,
+            http_client=http_client,
+            transport=transport,
+            settings=settings,
+            allow_insecure=allow_insecure,
+            kinds=(httpx.Client, httpx.BaseTransport),
+        )
+        self._use(API(parts.http, parts.options, parts.configured_by, parts.allow_insecure))
+
+    def _use(self, api: API) -> None:
+        self._api = api
+        self.runs = Runs(api)
+        self.flows = Flows(api, self.runs)
+
+    def run_flow(
+        self,
+        flow_id: str,
+        params: Params | None = None,
+        save_path: str | os.PathLike[str] | None = None,
+    ) -> Run:
+        """Run a flow to its end, and save its results if `save_path` is given: the short form of `flows.run`."""
+        return self.flows.run(flow_id, params, save_path=save_path)
+
+    def with_options(
+        self,
+        *,
+        timeout: float | httpx.Timeout | None = None,
+        max_retries: int | None = None,
+        headers: Mapping[str, str] | None = None,
+        resilience: Resilience | None = None,
+    ) -> Self:
+        """A client with other options, on the same connections. Closing it leaves this one alone.
+
+        `headers` are added to those that there are. Raises `ConfigurationError` for options that cannot be used.
+        """
+        derived = object.__new__(type(self))
+        options = self._api.options.changed(
+            timeout=timeout, max_retries=max_retries, headers=headers, resilience=resilience
+        )
+        derived._use(self._api.derived(options))
+        return derived
+
+    def close(self) -> None:
+        """Close the connections, unless a derived client uses them still. A closed client cannot be used again."""
+        self._api.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(base_url={self._api.base_url!r})"
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        raise TypeError(
+            f"{type(self).__name__} cannot be copied or pickled: it holds connections and a key. "
+            "Share it, or make another one where it is needed; with_options() derives one."
+        )

@@ -1,0 +1,208 @@
+# Generated from dcipher/_async/connections.py by scripts/unasync.py: edit that, not this.
+"""The connections of a client and of all that were derived from it.
+
+One httpcore pool for each connection, the warmest first, behind a limiter of our own. One pool of httpcore walks all of its
+connections and all of its waiting requests twice for each call, and above 20 open connections closes every idle one; a hundred
+small ones do neither. A connection that an error or a cancellation went through is closed, never given to the next.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from typing import TYPE_CHECKING, NamedTuple
+
+import httpx
+
+from .._concurrency import Limiter, Scoped, close_transport
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import TypeAlias
+
+__all__ = ["BorrowedTransport", "Connections", "GivenTransport", "Shared"]
+
+Origin: TypeAlias = "tuple[str, str, int | None]"
+
+
+class _Idle(NamedTuple):
+    transport: httpx.BaseTransport
+    since: float
+
+
+class _State:
+    """What one process and one event loop have open."""
+
+    def __init__(self, max_connections: int) -> None:
+        self.limiter = Limiter(max_connections)
+        self.idle: dict[Origin, deque[_Idle]] = {}
+
+
+class Shared:
+    """A way to the network that several httpx clients share; closed when the last of them is."""
+
+    def __init__(self) -> None:
+        self._users = 0
+
+    def transport(self) -> SharedTransport:
+        """A transport for one more httpx client."""
+        self._users += 1
+        return SharedTransport(self)
+
+    def leave(self) -> None:
+        """One httpx client less."""
+        self._users -= 1
+        if self._users == 0:
+            self.close_all()
+
+    def send(self, request: httpx.Request) -> httpx.Response:
+        """Send one request."""
+        raise NotImplementedError
+
+    def close_all(self) -> None:
+        """Close what is open. It may be used again after."""
+        raise NotImplementedError
+
+
+class GivenTransport(Shared):
+    """A single transport, such as one of the user's, shared."""
+
+    def __init__(self, transport: httpx.BaseTransport) -> None:
+        super().__init__()
+        self._transport = transport
+
+    def send(self, request: httpx.Request) -> httpx.Response:
+        return self._transport.handle_request(request)
+
+    def close_all(self) -> None:
+        self._transport.close()
+
+
+class Connections(Shared):
+    """Connections that are opened as they are needed, and kept open for the next call."""
+
+    def __init__(
+        self,
+        make: Callable[[str], httpx.BaseTransport],
+        *,
+        max_connections: int,
+        keepalive_expiry: float,
+    ) -> None:
+        super().__init__()
+        self._make = make
+        """Scheme → a transport that holds one connection."""
+        self._keepalive_expiry = keepalive_expiry
+        self._max_connections = max_connections
+        self._state = Scoped(lambda: _State(max_connections))
+
+    def close_all(self) -> None:
+        state = self._state.get()
+        idle, state.idle = state.idle, {}
+        for connections in idle.values():
+            for connection in connections:
+                close_transport(connection.transport)
+
+    def send(self, request: httpx.Request) -> httpx.Response:
+        state = self._state.get()
+        self._take_a_place(state, request)
+        url = request.url
+        origin = (url.scheme, url.host, url.port)
+        transport: httpx.BaseTransport | None = None
+        try:
+            connections = state.idle.get(origin)
+            transport = connections.pop().transport if connections else self._make(url.scheme)
+            response = transport.handle_request(request)
+        except BaseException:
+            state.limiter.release()
+            if transport is not None:
+                close_transport(transport)
+            raise
+        response.stream = _Stream(response.stream, self, state, origin, transport)  # type: ignore[arg-type]
+        return response
+
+    def _take_a_place(self, state: _State, request: httpx.Request) -> None:
+        timeout = request.extensions.get("timeout", {}).get("pool")
+        try:
+            state.limiter.acquire(timeout)
+        except TimeoutError:
+            raise httpx.PoolTimeout(
+                f"all {self._max_connections} connections were in use for {timeout:g} s",
+                request=request,
+            ) from None
+
+    def give_back(self, state: _State, origin: Origin, transport: httpx.BaseTransport) -> None:
+        """A connection is free again; one that has been so for too long is closed meanwhile."""
+        now = time.monotonic()
+        connections = state.idle.setdefault(origin, deque())
+        connections.append(_Idle(transport, now))
+        stale = None
+        if now - connections[0].since > self._keepalive_expiry:
+            stale = connections.popleft()
+        state.limiter.release()
+        if stale is not None:
+            close_transport(stale.transport)
+
+
+class _Stream(httpx.SyncByteStream):
+    """A body; its connection is given back when it was read to its end, and closed otherwise."""
+
+    def __init__(
+        self,
+        stream: httpx.SyncByteStream,
+        connections: Connections,
+        state: _State,
+        origin: Origin,
+        transport: httpx.BaseTransport,
+    ) -> None:
+        self._stream = stream
+        self._connections = connections
+        self._state = state
+        self._origin = origin
+        self._transport: httpx.BaseTransport | None = transport
+        self._whole = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        for chunk in self._stream:
+            yield chunk
+        self._whole = True
+
+    def close(self) -> None:
+        transport, self._transport = self._transport, None
+        if transport is None:
+            return
+        if self._whole:
+            self._stream.close()
+            self._connections.give_back(self._state, self._origin, transport)
+        else:
+            self._state.limiter.release()
+            close_transport(transport)
+
+
+class SharedTransport(httpx.BaseTransport):
+    """One httpx client's share: closing it leaves the others alone."""
+
+    def __init__(self, shared: Shared) -> None:
+        self._shared: Shared | None = shared
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        if self._shared is None:
+            raise RuntimeError("The client has been closed.")
+        return self._shared.send(request)
+
+    def close(self) -> None:
+        shared, self._shared = self._shared, None
+        if shared is not None:
+            shared.leave()
+
+
+class BorrowedTransport(httpx.BaseTransport):
+    """Sends by an httpx client of the user's, which stays theirs: it is not closed, and its `auth` is not used.
+
+    Redirects are not followed here: httpx forwards every header but Authorization and Cookie to the other host (observed).
+    """
+
+    def __init__(self, client: httpx.Client) -> None:
+        self._client = client
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        return self._client.send(request, stream=True, auth=None, follow_redirects=False)

@@ -1,0 +1,269 @@
+# Generated from dcipher/_async/downloads.py by scripts/unasync.py: edit that, not this.
+"""Fetches results by their signed URLs, into files: resumed, checked, whole or not at all.
+
+The URLs are fetched byte for byte, by a client of their own: no key, no cookies, no headers of the user's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from contextlib import closing
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin
+
+import httpx
+
+from .._concurrency import call_back, in_thread
+from .._core.decoding import Inflater
+from .._core.downloads import (
+    MAX_EXPANSION,
+    STALL,
+    Problem,
+    Transfer,
+    TransferError,
+    begin,
+    check_whole,
+    headers_for,
+    refused,
+    stalled,
+)
+from .._core.retries import Failure, Outcome, transport_outcome
+from .._core.signed_urls import MAX_REDIRECTS, refusal
+from .._core.text import clean, redact_query
+from ..logs import downloading, logger
+from .retrying import send_again
+
+if TYPE_CHECKING:
+    from .._concurrency import ProgressCallback
+    from .._core.downloads import Sink, Source
+    from ..http import HTTPClient
+    from ..resilience import Resilience
+
+__all__ = ["Download"]
+
+BATCH = 1024 * 1024
+"""Bytes that are written at once."""
+PROGRESS = 1024 * 1024
+"""Bytes that make an attempt worth more of them: one byte does not."""
+BETWEEN_REPORTS = 0.1
+"""Seconds between two calls of `on_progress`."""
+
+
+class Download:
+    """One result on its way into a sink."""
+
+    def __init__(
+        self,
+        http: HTTPClient,
+        source: Source,
+        sink: Sink,
+        *,
+        resilience: Resilience,
+        timeout: httpx.Timeout,
+        on_progress: ProgressCallback | None = None,
+    ) -> None:
+        self._http = http
+        self._source = source
+        self._sink = sink
+        self._resilience = resilience
+        self._timeout = timeout
+        self._on_progress = on_progress
+        self._transfer = Transfer()
+        self._hashes: dict[str, Any] = {}
+        self._inflater: Inflater | None = None
+        self._written = 0
+        self._reported = 0.0
+
+    def run(self) -> Transfer:
+        """Fetch it whole. Raises `TransferError`, or the sink's own errors."""
+        while True:
+            before = self._transfer.received
+            try:
+                send_again(
+                    self._attempt,
+                    lambda error: error.failure if isinstance(error, TransferError) else None,
+                    self._resilience,
+                    repeatable=True,
+                    what=f"download from {redact_query(self._source.url)}",
+                )
+            except TransferError:
+                # An attempt that brought something earns as many more as a new transfer would have.
+                if self._transfer.received - before < PROGRESS or not self._transfer.can_resume:
+                    raise
+            else:
+                self._report(last=True)
+                return self._transfer
+
+    def _attempt(self) -> None:
+        token = downloading.set(True)
+        try:
+            self._fetch()
+        except httpx.TransportError as error:
+            words = clean(f"{type(error).__name__}: {error}")
+            raise TransferError(
+                Problem.INTERRUPTED,
+                f"the connection to the store failed ({words})",
+                Failure(transport_outcome(error)),
+            ) from None
+        finally:
+            downloading.reset(token)
+
+    def _fetch(self) -> None:
+        if self._source.has_expired(time.time()):
+            raise TransferError(Problem.EXPIRED, "its URL has expired", Failure(Outcome.PERMANENT))
+        response = self._get()
+        try:
+            if response.status_code not in {200, 206}:
+                raise self._refused(response)
+            self._continue_from(response)
+            self._copy(response)
+        finally:
+            response.close()
+        self._check()
+
+    def _get(self) -> httpx.Response:
+        """The answer of the store, after at most five redirects."""
+        url, came_from = self._source.url, None
+        for _ in range(MAX_REDIRECTS + 1):
+            why_not = refusal(url, allow_insecure=self._source.allow_insecure, came_from=came_from)
+            if why_not is not None:
+                message = f"its URL is not fetched: {why_not} ({clean(redact_query(url))})"
+                raise TransferError(Problem.REFUSED, message, Failure(Outcome.PERMANENT))
+            response = self._http.get_or_create_httpx_client().send(
+                self._request(url), stream=True, follow_redirects=False
+            )
+            location = response.headers.get("location")
+            if response.status_code not in {301, 302, 303, 307, 308} or location is None:
+                return response
+            response.close()
+            url, came_from = urljoin(url, location), url
+        raise TransferError(
+            Problem.REFUSED,
+            f"it was redirected more than {MAX_REDIRECTS} times",
+            Failure(Outcome.PERMANENT),
+        )
+
+    def _request(self, url: str) -> httpx.Request:
+        # httpx quotes what it thinks is not quoted, and a signature covers the URL as it was given: the target is sent as it is.
+        after_host = url.split("://", 1)[1].partition("#")[0]
+        slash = min((i for i in (after_host.find("/"), after_host.find("?")) if i >= 0), default=-1)
+        target = after_host[slash:] if slash >= 0 else "/"
+        target = target if target.startswith("/") else f"/{target}"
+        extensions: dict[str, Any] = {"timeout": self._timeout.as_dict()}
+        if target.isascii():
+            extensions["target"] = target.encode()
+        return httpx.Request("GET", url, headers=headers_for(self._transfer), extensions=extensions)
+
+    def _refused(self, response: httpx.Response) -> TransferError:
+        excerpt = b""
+        for chunk in response.iter_raw():
+            excerpt += chunk
+            if len(excerpt) > 2048:
+                break
+        if response.status_code in {412, 416}:
+            self._restart()
+        return refused(
+            response.status_code,
+            response.headers,
+            excerpt.decode("utf-8", "replace"),
+            source=self._source,
+            now=time.time(),
+            resilience=self._resilience,
+        )
+
+    def _continue_from(self, response: httpx.Response) -> None:
+        try:
+            transfer = begin(self._transfer, response.status_code, response.headers)
+        except TransferError:
+            self._restart()
+            raise
+        if transfer.received == 0:
+            self._restart()
+            self._hashes = {name: hashlib.new(name) for name in transfer.digests}
+            if transfer.encoding is not None:
+                self._inflater = Inflater(transfer.encoding, lambda n: n * MAX_EXPANSION + BATCH)
+        self._transfer = transfer
+        if not transfer.self_delimiting and not transfer.digests:
+            self._accept_unverifiable()
+
+    def _accept_unverifiable(self) -> None:
+        words = "the store gave neither a length nor a digest: a lost connection would look like the end"
+        if self._source.require_integrity:
+            raise TransferError(Problem.BROKEN, words, Failure(Outcome.PERMANENT))
+        logger.warning("download from %s: %s", redact_query(self._source.url), words)
+
+    def _restart(self) -> None:
+        if self._written:
+            in_thread(self._sink.restart)
+        self._transfer, self._hashes, self._inflater, self._written = Transfer(), {}, None, 0
+
+    def _copy(self, response: httpx.Response) -> None:
+        """The body into the sink, a megabyte at a time; what arrived before a failure is kept."""
+        batch: list[bytes] = []
+        size, window, since = 0, 0, time.monotonic()
+        try:
+            with closing(response.iter_raw()) as chunks:
+                for chunk in chunks:
+                    batch.append(chunk)
+                    size += len(chunk)
+                    window += len(chunk)
+                    elapsed = time.monotonic() - since
+                    if stalled(window, elapsed):
+                        raise httpx.ReadTimeout(
+                            f"{window} bytes in {elapsed:.0f} s", request=response.request
+                        )
+                    if elapsed >= STALL:
+                        window, since = 0, time.monotonic()
+                    if size >= BATCH:
+                        self._write(batch, size)
+                        batch, size = [], 0
+                        self._report()
+        finally:
+            if batch:
+                self._write(batch, size)
+
+    def _write(self, batch: list[bytes], size: int) -> None:
+        in_thread(self._write_here, batch)
+        self._transfer = replace(self._transfer, received=self._transfer.received + size)
+
+    def _write_here(self, batch: list[bytes]) -> None:
+        for running in self._hashes.values():
+            for chunk in batch:
+                running.update(chunk)
+        if self._inflater is None:
+            self._sink.writelines(batch)
+        else:
+            self._inflate(self._inflater, batch)
+        self._written += sum(map(len, batch))
+
+    def _inflate(self, inflater: Inflater, batch: list[bytes]) -> None:
+        try:
+            for chunk in batch:
+                for piece in inflater.feed(chunk):
+                    self._sink.writelines([piece])
+        except ValueError as error:
+            raise TransferError(Problem.BROKEN, str(error), Failure(Outcome.AMBIGUOUS)) from None
+
+    def _check(self) -> None:
+        try:
+            check_whole(
+                self._transfer, {name: running.digest() for name, running in self._hashes.items()}
+            )
+            if self._inflater is not None:
+                self._inflater.finish()
+        except TransferError as error:
+            if error.problem is Problem.BROKEN:
+                self._transfer = replace(
+                    self._transfer, etag=None
+                )  # nothing of it is worth keeping
+            raise
+        except ValueError as error:
+            raise TransferError(Problem.BROKEN, str(error), Failure(Outcome.AMBIGUOUS)) from None
+
+    def _report(self, *, last: bool = False) -> None:
+        now = time.monotonic()
+        if self._on_progress is not None and (last or now - self._reported >= BETWEEN_REPORTS):
+            self._reported = now
+            call_back(self._on_progress, self._transfer.received, self._transfer.total)

@@ -1,0 +1,111 @@
+# Generated from dcipher/_async/retrying.py by scripts/unasync.py: edit that, not this.
+"""The one place where anything is sent again. tenacity drives it; `_core/retries.py` says whether and when."""
+
+from __future__ import annotations
+
+import random
+import time
+from typing import TYPE_CHECKING, TypeVar
+
+from .._concurrency import sleep
+from .._core.retries import Failure, next_delay
+from ..logs import logger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tenacity import RetryCallState
+
+    from .._concurrency import Attempt
+    from ..resilience import Resilience
+
+__all__ = ["send_again"]
+
+T = TypeVar("T")
+
+
+def send_again(
+    attempt: Attempt[T],
+    failure_of: Callable[[Exception], Failure | None],
+    resilience: Resilience,
+    *,
+    repeatable: bool,
+    what: str,
+) -> T:
+    """The result of the first attempt that succeeds; else what the last one raised.
+
+    `failure_of` says what an exception means, or `None`: it is none of ours and goes through.
+    """
+    started = time.monotonic()
+    try:
+        return attempt()
+    except Exception as error:
+        rules = _Rules(failure_of, resilience, repeatable, what, started)
+        if rules.delay_after(error, attempts=1) is None:
+            raise
+        first = error
+    return _again(attempt, first, rules)
+
+
+def _again(attempt: Attempt[T], first: Exception, rules: _Rules) -> T:
+    # tenacity is imported and built only after a failure: a call that succeeds pays nothing for it.
+    from tenacity import Retrying, stop_never
+
+    failed: list[Exception] = [first]
+
+    def attempt_or_replay() -> T:
+        if failed:
+            raise failed.pop()  # the attempt that was made before tenacity was there counts as its first
+        return attempt()
+
+    return Retrying(sleep=sleep, stop=stop_never, retry=rules.retry, wait=rules.wait, reraise=True)(
+        attempt_or_replay
+    )
+
+
+class _Rules:
+    """The rules of `_core/retries.py`, as tenacity asks for them."""
+
+    def __init__(
+        self,
+        failure_of: Callable[[Exception], Failure | None],
+        resilience: Resilience,
+        repeatable: bool,
+        what: str,
+        started: float,
+    ) -> None:
+        self._failure_of = failure_of
+        self._resilience = resilience
+        self._repeatable = repeatable
+        self._what = what
+        self._started = started
+        self._delay: float | None = None
+
+    def delay_after(self, error: BaseException, attempts: int) -> float | None:
+        failure = self._failure_of(error) if isinstance(error, Exception) else None
+        if failure is None:
+            return None
+        return next_delay(
+            failure,
+            self._resilience,
+            repeatable=self._repeatable,
+            attempts=attempts,
+            elapsed=time.monotonic() - self._started,
+            jitter=random.random(),  # noqa: S311 - spreads retries, guards nothing
+        )
+
+    def retry(self, state: RetryCallState) -> bool:
+        error = state.outcome.exception() if state.outcome is not None else None
+        if error is None:
+            return False
+        self._delay = self.delay_after(error, state.attempt_number)
+        if self._delay is None:
+            return False
+        logger.info(
+            "%s: attempt %d failed (%s); the next one in %.2f s",
+            self._what, state.attempt_number, type(error).__name__, self._delay,
+        )  # fmt: skip
+        return True
+
+    def wait(self, state: RetryCallState) -> float:
+        return self._delay or 0.0

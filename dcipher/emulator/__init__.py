@@ -1,0 +1,53 @@
+"""A local Dcipher service: the API on a real socket, with Python functions for flows.
+
+It needs the extra: `pip install 'dcipher[emulator]'`. Importing this package is cheap, and works
+without it.
+
+Example:
+    ```python
+    from dcipher.emulator import Emulator
+
+    emulator = Emulator()
+
+    @emulator.flow("65cf2f3e", name="Shout")
+    def shout(text: str) -> dict[str, str]:
+        return {"text": text.upper()}
+
+    with emulator:
+        print(emulator.url, emulator.api_key)
+    ```
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dcipher.emulator.journal import RequestRecord
+    from dcipher.emulator.results import Result
+    from dcipher.emulator.runs import RunRecord
+    from dcipher.emulator.server import Emulator
+
+__all__ = ["Emulator", "RequestRecord", "Result", "RunRecord"]
+
+_HOMES = {
+    "Emulator": "dcipher.emulator.server",
+    "RequestRecord": "dcipher.emulator.journal",
+    "Result": "dcipher.emulator.results",
+    "RunRecord": "dcipher.emulator.runs",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name when it is first used (PEP 562)."""
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(home), name)  # pyright: ignore[reportAny] (any value)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,256 @@
+"""The operations of the API, on FastAPI: from a request to the service and back."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from typing import TYPE_CHECKING, Annotated, cast, final
+
+import fastapi
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from typing_extensions import override
+
+from dcipher._version import __version__
+from dcipher.emulator.contract import (
+    ASSUMED,
+    OBSERVED,
+    SPECIFIED,
+    ErrorResponse,
+    FieldError,
+    FlowResponse,
+    StartResponse,
+    StatusResponse,
+)
+from dcipher.emulator.errors import Refusal
+from dcipher.emulator.gate import request_id
+from dcipher.emulator.openapi import (
+    api_extra,
+    api_responses,
+    document,
+    result_extra,
+    result_responses,
+)
+from dcipher.emulator.results import error_document, select
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pydantic_core import ErrorDetails
+
+    from dcipher.emulator.asgi import Receive, Scope, Send
+    from dcipher.emulator.results import Selection, StoredResult
+    from dcipher.emulator.service import Service
+
+__all__ = ["build_app"]
+
+_CHUNK = 256 * 1024
+
+FlowID = Annotated[
+    str, fastapi.Path(description="The flow's identifier.", json_schema_extra=OBSERVED)
+]
+TaskID = Annotated[
+    str,
+    fastapi.Query(alias="taskId", description="The run's identifier.", json_schema_extra=OBSERVED),
+]
+ResultTaskID = Annotated[
+    str, fastapi.Path(description="The run's identifier.", json_schema_extra=ASSUMED)
+]
+ResultIndex = Annotated[
+    str, fastapi.Path(description="Which of its results, from 0.", json_schema_extra=ASSUMED)
+]
+IdempotencyKey = Annotated[
+    str | None,
+    fastapi.Header(
+        alias="Idempotency-Key",
+        description="Starts of a flow with the same key and the same body are one run.",
+        json_schema_extra=ASSUMED,
+    ),
+]
+
+
+def build_app(service: Service) -> FastAPI:
+    """The application; the gate belongs around it."""
+    app = FastAPI(
+        title="Dcipher Workflows API",
+        version=__version__,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        exception_handlers={
+            Refusal: _on_refusal,
+            RequestValidationError: _on_invalid,
+            HTTPException: _on_http_exception,
+            Exception: _on_failure,
+        },
+    )
+    _add_api(app, service)
+    _add_results(app, service)
+    app.openapi = lambda: document(app)  # type: ignore[method-assign]
+
+    @app.get("/openapi.json", include_in_schema=False)
+    async def contract() -> Response:
+        return _json(json.dumps(app.openapi()).encode())
+
+    return app
+
+
+def _add_api(app: FastAPI, service: Service) -> None:
+    @app.get(
+        "/flows/{flow_id}",
+        operation_id="getFlow",
+        summary="A flow and its params",
+        responses=api_responses("The flow.", FlowResponse, ASSUMED),
+        openapi_extra=api_extra(SPECIFIED),
+    )
+    async def get_flow(flow_id: FlowID) -> Response:
+        return _json(service.describe(flow_id))
+
+    @app.post(
+        "/flows/{flow_id}/run",
+        operation_id="startRun",
+        summary="Start a run",
+        responses=api_responses("The run was started.", StartResponse, OBSERVED),
+        openapi_extra=api_extra(OBSERVED, body=True),
+    )
+    async def start_run(
+        flow_id: FlowID, request: Request, idempotency_key: IdempotencyKey = None
+    ) -> Response:
+        return _json(await service.start(flow_id, await request.body(), idempotency_key))
+
+    @app.get(
+        "/flows/{flow_id}/status",
+        operation_id="getRunStatus",
+        summary="The status of a run",
+        responses=api_responses("The status.", StatusResponse, OBSERVED),
+        openapi_extra=api_extra(OBSERVED),
+    )
+    async def get_run_status(flow_id: FlowID, task_id: TaskID) -> Response:
+        return _json(service.status(flow_id, task_id))
+
+
+def _add_results(app: FastAPI, service: Service) -> None:
+    path = "/results/{task_id}/{index}"
+
+    @app.get(
+        path,
+        operation_id="getResult",
+        summary="A result file, from its signed URL",
+        response_class=Response,
+        responses=result_responses(),
+        openapi_extra=result_extra(),
+    )
+    async def get_result(request: Request, task_id: ResultTaskID, index: ResultIndex) -> Response:
+        refused = _refused(request, service, task_id, index)
+        if refused is not None:
+            return refused
+        stored = service.result(task_id, index)
+        if stored is None:
+            return _xml(request, 404, "NoSuchKey", "The specified key does not exist.")
+        return _file(request, stored)
+
+    @app.head(path, include_in_schema=False)
+    async def head_result(request: Request) -> Response:
+        # The signature is over GET, so an object store refuses a HEAD.
+        return _xml(request, 403, "SignatureDoesNotMatch", "The method is not the signed one.")
+
+
+def _refused(request: Request, service: Service, task_id: str, index: str) -> Response | None:
+    if "authorization" in request.headers:
+        return _xml(request, 400, "InvalidArgument", "Only one auth mechanism allowed.")
+    expires = request.query_params.get("Expires", "")
+    signature = request.query_params.get("Signature", "")
+    if not (expires and signature):
+        return _xml(request, 403, "AccessDenied", "Access Denied")
+    if not service.urls.genuine(task_id, index, expires, signature):
+        return _xml(request, 403, "SignatureDoesNotMatch", "The signature does not match.")
+    if time.time() >= int(expires):
+        return _xml(request, 403, "AccessDenied", "Request has expired")
+    return None
+
+
+def _file(request: Request, stored: StoredResult) -> Response:
+    headers = stored.headers
+    size = len(stored.content)
+    wanted = dict(request.headers)
+    part = select(wanted, size=size, etag=stored.etag, modified=headers["last-modified"])
+    if part.status == 412:
+        return _xml(request, 412, "PreconditionFailed", "A precondition did not hold.")
+    if part.status == 416:
+        refused = _xml(request, 416, "InvalidRange", "The requested range is not satisfiable")
+        refused.headers["content-range"] = f"bytes */{size}"
+        return refused
+    if part.status == 304:
+        del headers["content-type"]
+        return Response(status_code=304, headers=headers)
+    if part.status == 206:
+        headers["content-range"] = f"bytes {part.start}-{part.stop - 1}/{size}"
+    return _Part(stored.content, part, headers)
+
+
+@final
+class _Part(Response):
+    """A part of a file, or all of it, sent in chunks: no second copy of a large file."""
+
+    def __init__(self, content: bytes, part: Selection, headers: dict[str, str]) -> None:
+        length = str(part.stop - part.start)
+        super().__init__(None, part.status, {**headers, "content-length": length})
+        self._content = memoryview(content)[part.start : part.stop]
+
+    @override
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send(
+            {
+                "type": "http.response.start",
+                "status": self.status_code,
+                "headers": self.raw_headers,
+            }
+        )
+        for start in range(0, len(self._content), _CHUNK):
+            chunk = bytes(self._content[start : start + _CHUNK])
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            # A send that need not wait does not yield: one download must not hold up the others.
+            await asyncio.sleep(0)
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def _json(body: bytes, status: int = 200) -> Response:
+    return Response(body, status, media_type="application/json")
+
+
+def _xml(request: Request, status: int, code: str, message: str) -> Response:
+    body = error_document(code, message, request_id(request.scope))
+    return Response(body, status, media_type="application/xml")
+
+
+async def _on_refusal(_: Request, error: Exception) -> Response:
+    if not isinstance(error, Refusal):
+        raise error
+    response = _json(error.body.to_json(), error.status)
+    response.headers.update(error.headers)
+    return response
+
+
+async def _on_invalid(_: Request, error: Exception) -> Response:
+    if not isinstance(error, RequestValidationError):
+        raise error
+    found = cast("Sequence[ErrorDetails]", error.errors())
+    detail = [FieldError(loc=[*e["loc"]], msg=e["msg"], type=e["type"]) for e in found]
+    named = ", ".join(str(item.loc[-1]) for item in detail)
+    body = ErrorResponse(message=f"The request is not valid: {named}.", detail=detail)
+    return _json(body.to_json(), 422)
+
+
+async def _on_http_exception(_: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise error
+    response = _json(ErrorResponse(message=str(error.detail)).to_json(), error.status_code)
+    response.headers.update(error.headers or {})
+    return response
+
+
+async def _on_failure(_request: Request, _error: Exception) -> Response:
+    return _json(ErrorResponse(message="The emulator failed; its log says why.").to_json(), 500)

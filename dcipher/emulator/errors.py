@@ -1,0 +1,31 @@
+"""The one exception of the emulator's request path: a request that is answered with an error."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dcipher.emulator.contract import ErrorResponse, FieldError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = ["Refusal"]
+
+
+class Refusal(Exception):  # noqa: N818 (not an error of the emulator: an answer to its caller)
+    """A request that is refused, with the status and the body of the answer."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        detail: Sequence[FieldError] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status: int = status
+        self.body: ErrorResponse = ErrorResponse(
+            message=message, detail=list(detail) if detail else None
+        )
+        self.headers: Mapping[str, str] = headers or {}

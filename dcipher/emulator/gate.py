@@ -1,0 +1,223 @@
+"""The one place that every request passes: pure ASGI, so that bodies stream through.
+
+It gives the request an id, reads its body, asks for key, signature and rate in this order, writes
+the journal, and answers whatever is raised further in. Further layers (faults, for example) are
+ASGI applications around it or inside it.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Final, TypeAlias, cast, final
+from urllib.parse import quote
+
+from dcipher.emulator.access import RateLimit, SignatureCheck, authenticate
+from dcipher.emulator.errors import Refusal
+from dcipher.emulator.journal import Journal, RequestRecord, masked_headers, masked_query
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from dcipher.emulator.asgi import ASGIApp, Message, Receive, Scope, Send
+
+__all__ = ["Gate", "Guard", "request_id"]
+
+MAX_BODY: Final = 64 * 1024 * 1024
+_OPEN = ("/results/", "/openapi.json")  # a signed URL is its own authorization
+_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+_ID = "dcipher.request_id"
+_Headers: TypeAlias = "Iterable[tuple[bytes, bytes]]"
+_LOGGER = logging.getLogger("dcipher.emulator")
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """What a request to the API must pass."""
+
+    api_key: str
+    signatures: SignatureCheck
+    rate: RateLimit | None
+
+    def check(self, request: _Request, body: bytes) -> None:
+        """Raise a `Refusal`: authentication first, then the signature, then the rate."""
+        authenticate(request.headers.get("authorization"), self.api_key)
+        self.signatures.verify(request.method, request.url, request.headers, body)
+        if self.rate is not None:
+            self.rate.check()
+
+    def forget(self) -> None:
+        """Forget nonces, and fill the bucket of the rate."""
+        self.signatures.forget()
+        if self.rate is not None:
+            self.rate.forget()
+
+
+@final
+class Gate:
+    """An ASGI application around the emulator's own."""
+
+    def __init__(self, app: ASGIApp, guard: Guard, journal: Journal) -> None:
+        self._app = app
+        self._guard = guard
+        self._journal = journal
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request; lifespan and websockets never get here."""
+        request = _Request.of(scope)
+        answer = _Answer(request, send, self._note)
+        scope[_ID] = request.id
+        try:
+            if request.method in _WITH_BODY:
+                body = await _read(receive)
+                receive = _replay(body, receive)
+            else:
+                body = b""
+            if not request.path.startswith(_OPEN):
+                self._guard.check(request, body)
+            await self._app(scope, receive, answer.send)
+        except Refusal as refusal:
+            await answer.refuse(refusal)
+        except _Disconnected:
+            _LOGGER.debug("%s %s: the client went away", request.method, request.path)
+        except Exception:
+            _LOGGER.exception("%s %s failed in the emulator", request.method, request.path)
+            await answer.refuse(Refusal(500, "The emulator failed; its log says why."))
+        finally:
+            answer.close()
+
+    def _note(self, request: _Request, status: int | None) -> None:
+        headers = masked_headers(request.headers, (self._guard.api_key,))
+        self._journal.add(
+            RequestRecord(
+                method=request.method,
+                path=request.path,
+                query=masked_query(request.query),
+                status=status,
+                headers=headers,
+                idempotency_key=headers.get("idempotency-key"),
+                request_id=request.id,
+                at=request.at,
+            )
+        )
+
+
+def request_id(scope: Scope) -> str:
+    """The id that the gate gave the request."""
+    return cast("str", scope[_ID])
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """What the gate knows of a request; the headers' names are lower-case."""
+
+    method: str
+    url: str
+    path: str
+    query: str
+    headers: dict[str, str]
+    id: str
+    at: datetime
+
+    @classmethod
+    def of(cls, scope: Scope) -> _Request:
+        headers: dict[str, str] = {}
+        for raw_name, raw_value in cast("_Headers", scope["headers"]):
+            name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+            headers[name] = f"{headers[name]}, {value}" if name in headers else value
+        path = cast("str", scope["path"])
+        raw_path = cast("bytes | None", scope.get("raw_path")) or quote(path).encode()
+        query = cast("bytes", scope["query_string"]).decode("latin-1")
+        wire = raw_path.decode("latin-1") + (f"?{query}" if query else "")
+        return cls(
+            method=cast("str", scope["method"]),
+            url=f"{scope['scheme']}://{headers.get('host', '')}{wire}",
+            path=path,
+            query=query,
+            headers=headers,
+            id=uuid.uuid4().hex,
+            at=datetime.now(timezone.utc),
+        )
+
+
+@final
+class _Answer:
+    """The way back: adds the request's id, and notes the status when the answer begins."""
+
+    def __init__(
+        self, request: _Request, send: Send, note: Callable[[_Request, int | None], None]
+    ) -> None:
+        self._request = request
+        self._send = send
+        self._note = note
+        self._begun = False
+
+    async def send(self, message: Message) -> None:
+        """An ASGI send."""
+        if message["type"] == "http.response.start" and not self._begun:
+            self._begun = True
+            headers = cast("_Headers", message.get("headers", ()))
+            message["headers"] = [*headers, (b"x-request-id", self._request.id.encode())]
+            # Noted before it is sent: who has the answer finds it in the journal.
+            self._note(self._request, cast("int", message["status"]))
+        await self._send(message)
+
+    async def refuse(self, refusal: Refusal) -> None:
+        """Answer with an error, unless an answer is on its way already."""
+        if self._begun:
+            return
+        body = refusal.body.to_json()
+        headers = {
+            "content-type": "application/json",
+            "content-length": str(len(body)),
+            **refusal.headers,
+        }
+        await self.send(
+            {
+                "type": "http.response.start",
+                "status": refusal.status,
+                "headers": [(k.lower().encode(), v.encode()) for k, v in headers.items()],
+            }
+        )
+        await self.send({"type": "http.response.body", "body": body})
+
+    def close(self) -> None:
+        """The request is over, answered or not."""
+        if not self._begun:
+            self._note(self._request, None)
+
+
+class _Disconnected(Exception):  # noqa: N818 (the client's doing, no error)
+    """The client went away before its request was whole."""
+
+
+async def _read(receive: Receive) -> bytes:
+    """The whole body.
+
+    Read before anything is refused: a client that is cut off while it still writes sees a broken
+    connection instead of the answer.
+    """
+    chunks: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise _Disconnected
+        chunk = cast("bytes", message.get("body", b""))
+        size += len(chunk)
+        if size > MAX_BODY:
+            raise Refusal(413, f"The body is larger than {MAX_BODY} bytes.")
+        chunks.append(chunk)
+        if not message.get("more_body", False):
+            return b"".join(chunks)
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replay() -> Message:
+        return messages.pop() if messages else await receive()
+
+    return replay

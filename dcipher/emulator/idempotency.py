@@ -1,0 +1,73 @@
+"""Idempotency keys: the same start twice is one run (draft-ietf-httpapi-idempotency-key-header)."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, final
+
+from dcipher.emulator.errors import Refusal
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+__all__ = ["IdempotencyKeys", "Start"]
+
+
+@final
+class IdempotencyKeys:
+    """The starts by flow and key, with the answers that they got."""
+
+    def __init__(self) -> None:
+        self._starts: dict[tuple[str, str], Start] = {}
+
+    def claim(self, flow_id: str, key: str, body: bytes) -> Start:
+        """The start under this key: a new one, or the one that was answered already.
+
+        Raises `Refusal` with 409 while it is in progress, with 422 where its body was another.
+        """
+        digest = hashlib.sha256(body).digest()
+        known = self._starts.get((flow_id, key))
+        if known is None:
+            known = self._starts[flow_id, key] = Start(self, (flow_id, key), digest)
+        elif known.digest != digest:
+            raise Refusal(422, "This Idempotency-Key was used for a start with another body.")
+        elif known.answer is None:
+            raise Refusal(
+                409,
+                "A start with this Idempotency-Key is still in progress.",
+                headers={"Retry-After": "1"},
+            )
+        return known
+
+    def forget(self, key: tuple[str, str] | None = None) -> None:
+        """Forget one start, or all."""
+        if key is None:
+            self._starts.clear()
+        else:
+            _ = self._starts.pop(key, None)
+
+
+@final
+class Start:
+    """One start; as a context manager it is forgotten where it ends without an answer."""
+
+    def __init__(self, keys: IdempotencyKeys, key: tuple[str, str], digest: bytes) -> None:
+        self._keys = keys
+        self._key = key
+        self.digest: bytes = digest
+        self.answer: bytes | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        # A refused start started nothing: the key is free for a corrected one.
+        if self.answer is None:
+            self._keys.forget(self._key)

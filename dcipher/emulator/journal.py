@@ -1,0 +1,83 @@
+"""The journal of requests, without a secret in it."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, final
+from urllib.parse import parse_qsl, urlencode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import datetime
+
+__all__ = ["Journal", "RequestRecord", "masked_headers", "masked_query"]
+
+MASK = "***"
+_SECRET_NAME = re.compile(r"auth|cookie|token|secret|credential|password|signature|key", re.I)
+_PLAIN = frozenset({"idempotency-key", "signature-input"})
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRecord:
+    """A request and the status that it was answered with; secrets are masked."""
+
+    method: str
+    path: str
+    query: str
+    status: int | None
+    """None where the connection ended without an answer."""
+    headers: Mapping[str, str]
+    """By lower-case name; what is sent several times is joined with commas."""
+    idempotency_key: str | None
+    request_id: str
+    at: datetime
+    """When the request came, in UTC."""
+
+
+@final
+class Journal:
+    """The last requests, safe to read from any thread."""
+
+    def __init__(self, *, limit: int = 100_000) -> None:
+        self._lock = threading.Lock()
+        self._records: deque[RequestRecord] = deque(maxlen=limit)
+
+    def add(self, record: RequestRecord) -> None:
+        """Note a request."""
+        with self._lock:
+            self._records.append(record)
+
+    def records(self) -> tuple[RequestRecord, ...]:
+        """The requests in the order of their answers."""
+        with self._lock:
+            return tuple(self._records)
+
+    def forget(self) -> None:
+        """Empty it."""
+        with self._lock:
+            self._records.clear()
+
+
+def masked_headers(headers: Mapping[str, str], secrets: Iterable[str] = ()) -> dict[str, str]:
+    """The headers (lower-case names) with the values of those masked that carry a secret.
+
+    A header does so by its name, or because one of `secrets` is in it.
+    """
+    known = tuple(secrets)
+    return {
+        name: MASK
+        if (name not in _PLAIN and _SECRET_NAME.search(name)) or any(s in value for s in known)
+        else value
+        for name, value in headers.items()
+    }
+
+
+def masked_query(query: str) -> str:
+    """The query with the values of secret parameters masked."""
+    pairs = parse_qsl(query, keep_blank_values=True)
+    return urlencode(
+        [(name, MASK if _SECRET_NAME.search(name) else value) for name, value in pairs], safe="*"
+    )

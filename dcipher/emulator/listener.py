@@ -1,0 +1,183 @@
+"""A uvicorn server in a daemon thread, on a socket that is bound before the thread starts."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+import threading
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Protocol, TypeVar, cast, final
+
+import uvicorn
+from typing_extensions import override
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from dcipher.emulator.asgi import ASGIApp
+
+__all__ = ["Listener"]
+
+T = TypeVar("T")
+
+_BACKLOG = 2048
+_LOGGER = logging.getLogger("dcipher.emulator")
+_LOGGER.addHandler(logging.NullHandler())  # otherwise logging's last resort writes to stderr
+
+
+@final
+class Listener:
+    """Serves an ASGI application from `start` to `stop`."""
+
+    def __init__(self, app: ASGIApp, *, on_stop: Callable[[], Awaitable[None]]) -> None:
+        self._server = _Server(app)
+        self._on_stop = on_stop
+        self._socket: socket.socket | None = None
+        self._loop: Future[asyncio.AbstractEventLoop] = Future()
+        self._thread = threading.Thread(target=self._run, name="dcipher-emulator", daemon=True)
+
+    def bind(self, host: str, port: int) -> str:
+        """Take the address and return its URL; OSError where it is in use."""
+        self._socket = _bound(host, port)
+        name, number, *_ = cast("tuple[str, int]", self._socket.getsockname())
+        return f"http://[{name}]:{number}" if ":" in name else f"http://{name}:{number}"
+
+    def start(self) -> None:
+        """Serve; returns when connections are accepted."""
+        self._thread.start()
+        _ = self._loop.result()
+
+    def call(self, function: Callable[[], T]) -> T:
+        """Call a function on the event loop, from another thread."""
+        future: Future[T] = Future()
+
+        def work() -> None:
+            try:
+                future.set_result(function())
+            except Exception as error:  # noqa: BLE001 (the caller gets it)
+                future.set_exception(error)
+
+        _ = self._loop.result().call_soon_threadsafe(work)
+        return future.result()
+
+    def stop(self) -> None:
+        """Stop serving, and wait until it has."""
+        with contextlib.suppress(RuntimeError):  # the loop has ended already
+            _ = self._loop.result().call_soon_threadsafe(self._server.leave)
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._serve())
+        except BaseException as error:
+            if self._loop.done():
+                raise
+            self._loop.set_exception(error)
+
+    async def _serve(self) -> None:
+        sockets = [self._socket] if self._socket else []
+        self._server.on_started = lambda: self._loop.set_result(asyncio.get_running_loop())
+        try:
+            await self._server.serve(sockets=sockets)
+        finally:
+            await self._on_stop()
+
+
+class _Logging(Protocol):
+    """What uvicorn's protocols, one a connection, have in common."""
+
+    access_log: bool
+    logger: logging.Logger
+
+
+@final
+class _Config(uvicorn.Config):
+    """A configuration that leaves the process's logging alone."""
+
+    @override
+    def configure_logging(self) -> None:
+        """Nothing: what uvicorn does here changes its loggers for everyone in the process."""
+
+    @override
+    def load(self) -> None:
+        super().load()
+        protocol = cast("Callable[..., asyncio.Protocol]", self.http_protocol_class)
+
+        def quiet(**arguments: object) -> asyncio.Protocol:
+            instance = protocol(**arguments)
+            logging_part = cast("_Logging", instance)
+            # The access log would hold signed URLs, and garbage on the wire is no news for stderr.
+            logging_part.access_log = False
+            logging_part.logger = _LOGGER
+            return instance
+
+        self.http_protocol_class = cast("type[asyncio.Protocol]", quiet)
+
+
+@final
+class _Server(uvicorn.Server):
+    """A server that says when it has started, and that is left without waiting for anybody."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        super().__init__(
+            _Config(
+                app,
+                access_log=False,
+                backlog=_BACKLOG,
+                lifespan="off",
+                log_config=None,
+                proxy_headers=False,
+                server_header=False,
+                timeout_keep_alive=75,
+                ws="none",
+            )
+        )
+        self.on_started: Callable[[], None] = lambda: None
+        self._left: asyncio.Event | None = None
+
+    def leave(self) -> None:
+        """End `serve`; on the event loop."""
+        self.should_exit = True
+        if self._left is not None:
+            self._left.set()
+
+    @override
+    async def main_loop(self) -> None:
+        # uvicorn's own sleeps between its ticks; this one wakes up. Every tick counts as the first,
+        # which renews the Date header: it must not be behind a Last-Modified (RFC 9110 8.8.2.1).
+        self._left = asyncio.Event()
+        self.on_started()
+        while not await self.on_tick(0):
+            with contextlib.suppress(asyncio.TimeoutError):
+                _ = await asyncio.wait_for(self._left.wait(), 0.1)
+
+    @override
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self.force_exit = True
+        await super().shutdown(sockets)
+        for connection in tuple(self.server_state.connections):
+            connection.transport.abort()
+        await asyncio.sleep(0)
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except socket.gaierror as error:
+        raise OSError(f"The emulator cannot listen on {host!r}: {error.strerror}.") from error
+    # The protocol by its number: asyncio sets TCP_NODELAY only on connections of such a socket.
+    family, kind, protocol, _, address = found[0]
+    listening = socket.socket(family, kind, protocol)
+    try:
+        if hasattr(socket, "SO_REUSEADDR"):
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+        listening.listen(_BACKLOG)
+    except OSError as error:
+        listening.close()
+        message = f"The emulator cannot listen on {host} port {port} ({error.strerror}); try port=0"
+        raise OSError(error.errno, message) from error
+    listening.setblocking(False)
+    return listening

@@ -1,0 +1,382 @@
+"""HTTP clients for any JSON API with an API key: values that are derived from one another and build httpx clients.
+
+```python
+client = HTTPAuthenticatedClient("https://api.example.com", api_key="…").with_timeout(10)
+client.get_or_create_httpx_client().get("/things")
+```
+
+A derived client has its own httpx client and shares the connections of the one that it came from.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import httpx
+from pydantic import SecretStr
+
+from ._async.transports import AsyncCheckedTransport, AsyncRetryTransport, AsyncSigningTransport
+from ._connecting import Network
+from ._core.configuration import (
+    DEFAULT_CONNECT_TIMEOUT,
+    DEFAULT_TIMEOUT,
+    check_api_key,
+    check_api_secret,
+    check_base_url,
+    check_timeout,
+    is_blank,
+)
+from ._sync.transports import CheckedTransport, RetryTransport, SigningTransport
+from .errors import ConfigurationError, MissingAPIKeyError
+from .signing import HMACSigner, key_id
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Mapping
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+    from .resilience import Resilience
+    from .signing import Signer
+
+__all__ = ["HTTPAuthenticatedClient", "HTTPClient", "request_timeout"]
+
+
+def request_timeout(timeout: float | httpx.Timeout | None) -> httpx.Timeout:
+    """`timeout` for httpx: seconds for one request, of which connecting takes 10 at most; `None`: 60 seconds.
+
+    `httpx.Timeout(None)` waits for ever.
+    """
+    if isinstance(timeout, httpx.Timeout):
+        return timeout
+    seconds = DEFAULT_TIMEOUT if timeout is None else check_timeout(timeout, "timeout")
+    return httpx.Timeout(seconds, connect=min(seconds, DEFAULT_CONNECT_TIMEOUT))
+
+
+class HTTPClient:
+    """How to reach an API: immutable, derived by `with_*`, builds one httpx client of each kind when it is first asked.
+
+    `timeout`: seconds for one request, or an `httpx.Timeout`; `None`: 60, of which connecting 10. `verify_ssl`: `False`, a
+    path to certificates, or a context. `httpx_args` goes to `httpx.Client` and `httpx.AsyncClient`. With a `resilience`, the
+    httpx clients themselves send again what may be sent again. With `raise_on_unexpected_status`, they raise
+    `UnexpectedStatus` for a status that the shipped OpenAPI document does not list.
+
+    Raises `ConfigurationError` for a URL, a timeout or a header that cannot be used.
+    """
+
+    __slots__ = (
+        "_async_client",
+        "_base_url",
+        "_client",
+        "_cookies",
+        "_follow_redirects",
+        "_headers",
+        "_httpx_args",
+        "_lock",
+        "_network",
+        "_raise_on_unexpected_status",
+        "_resilience",
+        "_timeout",
+        "_verify_ssl",
+    )
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        cookies: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float | httpx.Timeout | None = None,
+        verify_ssl: ssl.SSLContext | str | bool = True,
+        follow_redirects: bool = False,
+        httpx_args: Mapping[str, Any] | None = None,
+        raise_on_unexpected_status: bool = False,
+        resilience: Resilience | None = None,
+    ) -> None:
+        request_timeout(timeout)  # says now what is wrong with it
+        self._base_url = check_base_url(base_url, "base_url")
+        self._cookies = dict(cookies or {})
+        self._headers = _checked(headers or {})
+        self._timeout = timeout
+        self._verify_ssl = verify_ssl
+        self._follow_redirects = follow_redirects
+        self._httpx_args = dict(httpx_args or {})
+        self._raise_on_unexpected_status = raise_on_unexpected_status
+        self._resilience = resilience
+        self._network = Network(verify_ssl, self._httpx_args)
+        self._start_afresh()
+
+    def _start_afresh(self) -> None:
+        self._lock = threading.Lock()
+        self._client: httpx.Client | None = None
+        self._async_client: httpx.AsyncClient | None = None
+
+    @property
+    def base_url(self) -> str:
+        """Without its trailing slash."""
+        return self._base_url
+
+    @property
+    def cookies(self) -> dict[str, str]:
+        """A copy."""
+        return dict(self._cookies)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """A copy, without the key's header."""
+        return dict(self._headers)
+
+    @property
+    def timeout(self) -> float | httpx.Timeout | None:
+        """As it was given."""
+        return self._timeout
+
+    @property
+    def resilience(self) -> Resilience | None:
+        """What the httpx clients send again."""
+        return self._resilience
+
+    @property
+    def raise_on_unexpected_status(self) -> bool:
+        """Whether a status that the OpenAPI document does not list is raised as `UnexpectedStatus`."""
+        return self._raise_on_unexpected_status
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._base_url!r})"
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        raise TypeError(
+            f"{type(self).__name__} cannot be copied or pickled: it holds connections. Derive one with with_headers({{}})."
+        )
+
+    # Deriving.
+
+    def _derived(self, **changes: Any) -> Self:
+        derived = object.__new__(type(self))
+        for name in _slots(type(self)):
+            object.__setattr__(derived, name, changes.get(name, getattr(self, name)))
+        derived._start_afresh()
+        return derived
+
+    def with_headers(self, headers: Mapping[str, str]) -> Self:
+        """A new client with more headers."""
+        return self._derived(_headers={**self._headers, **_checked(headers)})
+
+    def with_cookies(self, cookies: Mapping[str, str]) -> Self:
+        """A new client with more cookies."""
+        return self._derived(_cookies={**self._cookies, **cookies})
+
+    def with_timeout(self, timeout: float | httpx.Timeout) -> Self:
+        """A new client with another timeout: seconds, or an `httpx.Timeout`."""
+        request_timeout(timeout)
+        return self._derived(_timeout=timeout)
+
+    def with_resilience(self, resilience: Resilience | None) -> Self:
+        """A new client that sends again by other rules; `None`: never."""
+        return self._derived(_resilience=resilience)
+
+    def anonymous(self) -> HTTPClient:
+        """A new client for other hosts, by the same ways: without key, signature, headers, cookies and retries."""
+        client = HTTPClient(self._base_url, timeout=self._timeout, verify_ssl=self._verify_ssl)
+        client._network = self._network.alone()
+        return client
+
+    # The httpx clients.
+
+    def set_httpx_client(self, client: httpx.Client) -> Self:
+        """Use this httpx client instead of building one. Headers, cookies, timeout and key are then its own affair."""
+        self._client, self._network = client, self._network.through(client)
+        return self
+
+    def set_async_httpx_client(self, async_client: httpx.AsyncClient) -> Self:
+        """Use this httpx client instead of building one. Headers, cookies, timeout and key are then its own affair."""
+        self._async_client = async_client
+        self._network = self._network.async_through(async_client)
+        return self
+
+    def get_or_create_httpx_client(self) -> httpx.Client:
+        """The httpx client, built when it is first asked for."""
+        with self._lock:
+            if self._client is None:
+                self._client = httpx.Client(
+                    **self._client_args(), **self._network.roads(self._layered)
+                )
+            return self._client
+
+    def get_or_create_async_httpx_client(self) -> httpx.AsyncClient:
+        """The asynchronous httpx client, built when it is first asked for."""
+        with self._lock:
+            if self._async_client is None:
+                self._async_client = httpx.AsyncClient(
+                    **self._client_args(), **self._network.async_roads(self._async_layered)
+                )
+            return self._async_client
+
+    def _client_args(self) -> dict[str, Any]:
+        return {
+            "base_url": self._base_url,
+            "cookies": self._cookies,
+            "headers": self.request_headers(),
+            "timeout": request_timeout(self._timeout),
+            "follow_redirects": self._follow_redirects,
+            **self._network.client_args,
+        }
+
+    def request_headers(self) -> dict[str, str]:
+        """What every request carries, the key in the clear."""
+        return self._headers
+
+    def secrets(self) -> tuple[str, ...]:
+        """What must not be shown."""
+        return ()
+
+    def _signer(self) -> Signer | None:
+        return None
+
+    @property
+    def _retries(self) -> Resilience | None:
+        resilience = self._resilience
+        return resilience if resilience is not None and resilience.max_retries > 0 else None
+
+    def _layered(self, transport: httpx.BaseTransport) -> httpx.BaseTransport:
+        """From the inside out: each attempt is signed, attempts are repeated, the last answer is checked."""
+        if (signer := self._signer()) is not None:
+            transport = SigningTransport(transport, signer)
+        if self._retries is not None:
+            transport = RetryTransport(transport, self._retries)
+        if self._raise_on_unexpected_status:
+            transport = CheckedTransport(transport, urlsplit(self._base_url).path)
+        return transport
+
+    def _async_layered(self, transport: httpx.AsyncBaseTransport) -> httpx.AsyncBaseTransport:
+        if (signer := self._signer()) is not None:
+            transport = AsyncSigningTransport(transport, signer)
+        if self._retries is not None:
+            transport = AsyncRetryTransport(transport, self._retries)
+        if self._raise_on_unexpected_status:
+            transport = AsyncCheckedTransport(transport, urlsplit(self._base_url).path)
+        return transport
+
+    def close(self) -> None:
+        """Close the httpx client; the clients that share its connections go on."""
+        self.get_or_create_httpx_client().close()
+
+    async def aclose(self) -> None:
+        """Close the asynchronous httpx client; the clients that share its connections go on."""
+        await self.get_or_create_async_httpx_client().aclose()
+
+    def __enter__(self) -> Self:
+        self.get_or_create_httpx_client().__enter__()
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc_value: BaseException | None = None,
+        traceback: TracebackType | None = None,
+    ) -> None:
+        self.get_or_create_httpx_client().__exit__(exc_type, exc_value, traceback)
+
+    async def __aenter__(self) -> Self:
+        await self.get_or_create_async_httpx_client().__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc_value: BaseException | None = None,
+        traceback: TracebackType | None = None,
+    ) -> None:
+        await self.get_or_create_async_httpx_client().__aexit__(exc_type, exc_value, traceback)
+
+
+class HTTPAuthenticatedClient(HTTPClient):
+    """An `HTTPClient` that authenticates with an API key.
+
+    The key travels in the header `auth_header_name`, after `auth_scheme` where there is one: `auth_scheme="Api-Key"` with
+    `auth_header_name="Authorization"` sends `Authorization: Api-Key <key>`. With an `api_secret` (text or bytes) every
+    attempt is signed by RFC 9421; a `signer` of your own takes its place. Neither key nor secret is ever shown.
+    """
+
+    __slots__ = ("_api_key", "_auth_header_name", "_auth_scheme", "_own_signer")
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        api_key: str | SecretStr | None,
+        api_secret: str | bytes | SecretStr | None = None,
+        auth_header_name: str = "API-Key",
+        auth_scheme: str | None = None,
+        signer: Signer | None = None,
+        cookies: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float | httpx.Timeout | None = None,
+        verify_ssl: ssl.SSLContext | str | bool = True,
+        follow_redirects: bool = False,
+        httpx_args: Mapping[str, Any] | None = None,
+        raise_on_unexpected_status: bool = False,
+        resilience: Resilience | None = None,
+    ) -> None:
+        super().__init__(
+            base_url,
+            cookies=cookies,
+            headers=headers,
+            timeout=timeout,
+            verify_ssl=verify_ssl,
+            follow_redirects=follow_redirects,
+            httpx_args=httpx_args,
+            raise_on_unexpected_status=raise_on_unexpected_status,
+            resilience=resilience,
+        )
+        if is_blank(api_key):
+            raise MissingAPIKeyError("api_key is missing.")
+        key = check_api_key(api_key, "api_key")
+        _checked({auth_header_name: auth_scheme or ""})
+        self._api_key = SecretStr(key)
+        self._auth_header_name = auth_header_name
+        self._auth_scheme = auth_scheme
+        self._own_signer = signer
+        if signer is None and api_secret is not None:
+            secret = api_secret if isinstance(api_secret, bytes) else check_api_secret(api_secret, "api_secret")
+            if not secret:
+                raise ConfigurationError("api_secret is empty.")
+            self._own_signer = HMACSigner(secret, key_id=key_id(key), key_header=auth_header_name.lower())
+
+    @property
+    def auth_header_name(self) -> str:
+        """The header that carries the key."""
+        return self._auth_header_name
+
+    @property
+    def auth_scheme(self) -> str | None:
+        """What stands before the key in its header."""
+        return self._auth_scheme
+
+    def request_headers(self) -> dict[str, str]:
+        """What every request carries, the key in the clear."""
+        key, name = self._api_key.get_secret_value(), self._auth_header_name
+        others = {header: value for header, value in self._headers.items() if header.lower() != name.lower()}
+        return {**others, name: f"{self._auth_scheme} {key}" if self._auth_scheme else key}
+
+    def secrets(self) -> tuple[str, ...]:
+        """What must not be shown."""
+        return (self._api_key.get_secret_value(),)
+
+    def _signer(self) -> Signer | None:
+        return self._own_signer
+
+
+def _slots(cls: type) -> list[str]:
+    return [name for base in cls.__mro__ for name in getattr(base, "__slots__", ())]
+
+
+def _checked(headers: Mapping[str, str]) -> dict[str, str]:
+    """Header injection: a line break in a name or a value would begin another header (RFC 9110 section 5.5)."""
+    for name, value in headers.items():
+        if any(character in "\r\n\0" for character in f"{name}{value}"):
+            raise ConfigurationError(f"The header {name!r} holds a line break or a NUL.")
+    return dict(headers)

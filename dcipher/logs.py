@@ -1,0 +1,91 @@
+"""The `dcipher` logger, `DCIPHER_LOG`, and what other libraries say of signed URLs.
+
+Importing configures nothing. The root logger, its handlers and its level belong to the application.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+import threading
+from contextvars import ContextVar
+
+from ._core.text import redact_query
+
+__all__ = ["configure", "downloading", "logger"]
+
+logger = logging.getLogger("dcipher")
+
+downloading: ContextVar[bool] = ContextVar("dcipher_downloading", default=False)
+"""Set while a signed URL is fetched: then every query that httpx or httpcore logs is masked, whatever it looks like."""
+
+_LIBRARIES = (
+    "httpx",
+    "httpcore.connection",
+    "httpcore.http11",
+    "httpcore.http2",
+    "httpcore.proxy",
+    "httpcore.socks",
+)
+_lock = threading.Lock()
+
+
+def configure(level: str | None) -> None:
+    """Set the level of the `dcipher` logger and give it one handler on stderr, once. `None`: leave it as it is.
+
+    The filters that keep signatures out of the records of httpx and httpcore are installed in either case.
+    """
+    with _lock:
+        for name in _LIBRARIES:
+            _add_filter(logging.getLogger(name))
+        if level is not None:
+            logger.setLevel(level.upper())
+            if not any(isinstance(handler, _Handler) for handler in logger.handlers):
+                logger.addHandler(_handler())
+
+
+class _Handler(logging.StreamHandler):  # type: ignore[type-arg]
+    """A handler that is recognised as ours, so that there is only one."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        # The stream of the moment: notebooks and test runners replace sys.stderr.
+        self.stream = sys.stderr
+        super().emit(record)
+
+
+def _handler() -> logging.Handler:
+    handler = _Handler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    return handler
+
+
+def _add_filter(library: logging.Logger) -> None:
+    if not any(isinstance(existing, _SignedURLFilter) for existing in library.filters):
+        library.addFilter(_SignedURLFilter())
+
+
+_URL = re.compile(r"https?://[^\s'\"<>\\]+", re.IGNORECASE)
+_SIGNED = re.compile(
+    r"[?&;](?:x-amz-(?:signature|credential|security-token)|x-goog-(?:signature|credential)|signature|sig|awsaccesskeyid|token)=",
+    re.IGNORECASE,
+)
+
+
+class _SignedURLFilter(logging.Filter):
+    """Masks the query of signed URLs in what httpx and httpcore log, and changes nothing else of theirs."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        try:
+            text = record.getMessage()
+        except (TypeError, ValueError):  # a record that cannot be formatted is for logging to report
+            return True
+        cleaned = _URL.sub(_masked, text)
+        if cleaned != text:
+            record.msg, record.args = cleaned, None
+        return True
+
+
+def _masked(match: re.Match[str]) -> str:
+    url = match[0]
+    return redact_query(url) if downloading.get() or _SIGNED.search(url) else url

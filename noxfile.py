@@ -1,0 +1,101 @@
+"""`make test-all`: the tests on every Python, and in the surroundings that a user may have."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import nox
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).parent
+PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
+TEST = nox.project.dependency_groups(PROJECT, "test")
+
+nox.needs_version = ">=2025.2.9"
+# venv and pip: uv would not read the index that pip is configured with. Who has the index in uv's
+# own settings saves a minute or two with NOX_DEFAULT_VENV_BACKEND=uv.
+nox.options.default_venv_backend = os.environ.get("NOX_DEFAULT_VENV_BACKEND", "venv")
+nox.options.reuse_venv = "yes"
+nox.options.download_python = "never"
+# A Python that is not there is skipped, and said, where CI is set too.
+nox.options.error_on_missing_interpreters = False
+
+
+def pythons() -> list[str]:
+    """Return every version that the project promises, and the newer ones that are found."""
+    # Real ones before pyenv's shims, which may stand for a Python that is not active.
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    folders = [str(folder) for folder in sorted(pyenv.glob("versions/3.*/bin"))]
+    os.environ["PATH"] = os.pathsep.join([*folders, os.environ["PATH"]])
+    promised = nox.project.python_versions(PROJECT)
+    newest = int(promised[-1].partition(".")[2])
+    newer = [f"3.{minor}" for minor in range(newest + 1, newest + 10)]
+    return [*promised, *(version for version in newer if shutil.which(f"python{version}"))]
+
+
+PYTHONS = pythons()
+
+
+def floors() -> list[str]:
+    """Return the direct dependencies, extras included, each pinned to the lowest that we take."""
+    project = PROJECT["project"]
+    extras = project["optional-dependencies"]
+    lines = [*project["dependencies"], *(line for extra in extras.values() for line in extra)]
+    pins = []
+    for requirement in map(Requirement, lines):
+        lowest = [s.version for s in requirement.specifier if s.operator == ">="]
+        pins += [f"{requirement.name}=={version}" for version in lowest]
+    return pins
+
+
+def pytest(session: nox.Session, *arguments: str) -> None:
+    """Run the tests; what follows `--` on nox's command line goes to pytest."""
+    session.run("pytest", "-q", *arguments, *session.posargs)
+
+
+@nox.session(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """Everything, with the newest dependencies."""
+    session.install("--editable", ".[all]", *TEST)
+    pytest(session)
+
+
+@nox.session(python=PYTHONS[0])
+def lowest(session: nox.Session) -> None:
+    """Everything, with the lowest version of each dependency that pyproject.toml allows."""
+    session.install("--editable", ".[all]", *TEST, *floors())
+    pytest(session)
+
+
+@nox.session
+def httpx2(session: nox.Session) -> None:
+    """Everything, with httpx2 standing in for httpx, of which no further release is to come."""
+    session.install("--editable", ".[all]", *TEST, "httpx2")
+    pytest(session, "-p", "tests.httpx2_alias")
+
+
+@nox.session
+def core(session: nox.Session) -> None:
+    """What needs no extra: every public name, and the tests that ask for none."""
+    session.install("--editable", ".", *TEST)
+    session.run("python", "-W", "error", "-c", "from dcipher import *")
+    pytest(session)
+
+
+@nox.session
+def wheel(session: nox.Session) -> None:
+    """The wheel as a user installs it, away from the source."""
+    session.install("build", *TEST)
+    dist = Path(session.create_tmp()) / "dist"
+    shutil.rmtree(dist, ignore_errors=True)
+    session.run("python", "-m", "build", "--outdir", str(dist), silent=True)
+    (built,) = dist.glob("*.whl")
+    session.install(f"{built}[all]")
+    # Again, since pip takes the same version from a run before for this one.
+    session.install("--force-reinstall", "--no-deps", str(built))
+    # Not from the root: a subprocess of a test would find the source beside it.
+    session.chdir(dist)
+    session.run("python", "-c", "import dcipher; assert 'site-packages' in dcipher.__file__")
+    pytest(session, "--rootdir", str(ROOT), "-c", str(ROOT / "pyproject.toml"), str(ROOT / "tests"))

@@ -1,0 +1,146 @@
+"""Print ``dcipher/_sync`` from ``dcipher/_async``, so that the two can never drift apart.
+
+``python scripts/unasync.py`` writes every twin; with ``--check`` it writes nothing and compares
+whole files. Both list every pair, and exit with 1 at a rule that nothing used, or at a file in
+``_sync`` that nothing in ``_async`` prints. It needs ruff beside the Python that runs it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+ROOT = Path(__file__).resolve().parent.parent
+DIFF_LINES = 20
+
+# Regular expressions of whole words, applied in this order, to code, docstrings and comments alike:
+# the particular before the general. Add a rule where a file needs it; one that nothing uses fails.
+RULES: dict[str, str] = {
+    r"async (def|with|for)": r"\1",
+    r"await ": r"",
+    r"__a(enter|exit|iter|next)__": r"__\1__",
+    r"AsyncByteStream": r"SyncByteStream",
+    r"Async(\w+)": r"\1",  # AsyncDcipher, httpx.AsyncClient, AsyncRetrying, AsyncIterator
+    r"async_(\w+)": r"\1",  # async_sleep
+    r"(\w+)_async_(\w+)": r"\1_\2",  # handle_async_request, set_async_httpx_client
+    r"aclose": r"close",
+    r"aclosing": r"closing",
+    r"aread": r"read",
+    r"aiter_(\w+)": r"iter_\1",
+}
+
+
+class Printer:
+    """Turns async source into sync source, and knows which rules nothing has used yet."""
+
+    def __init__(self, root: Path, rules: Mapping[str, str]) -> None:
+        self.root = root
+        self.unused = dict(rules)
+        # A whole word at the start; at the end too, unless the rule ends in a blank or a bracket.
+        end = r"(?:\b|(?<=\W))"
+        self._rules = [(re.compile(rf"\b{old}{end}"), old, new) for old, new in rules.items()]
+
+    def print(self, source: Path, target: Path) -> str:
+        """Return what `target` must hold, whole; exits where that would not be Python."""
+        code = f"# Generated from {self.name(source)} by scripts/unasync.py: edit that, not this.\n"
+        code += self._replace(source.read_text(encoding="utf-8"))
+        try:
+            # A parser takes an ``await`` outside a coroutine, a compiler does not.
+            compile(code, self.name(target), "exec", dont_inherit=True)
+        except SyntaxError as error:
+            sys.exit(f"{self.name(source)}: its twin is not Python, is a rule missing? {error}")
+        # Sorts the imports, and takes away those, and the `noqa`, that only the coroutines needed.
+        code = self._ruff(code, target, "check", "--fix-only")
+        return self._ruff(code, target, "format")
+
+    def name(self, path: Path) -> str:
+        """Return the path as messages show it, the same on every system."""
+        return path.relative_to(self.root).as_posix()
+
+    def _replace(self, code: str) -> str:
+        for pattern, old, new in self._rules:
+            code, count = pattern.subn(new, code)
+            if count:
+                self.unused.pop(old, None)
+        return code
+
+    def _ruff(self, code: str, target: Path, command: str, *options: str) -> str:
+        # The file's name and the folder that it runs in give ruff the settings of this project.
+        words = [sys.executable, "-m", "ruff", command, "--quiet", *options]
+        words += ["--stdin-filename", str(target), "-"]
+        done = subprocess.run(  # noqa: S603 - every word is written above
+            words, input=code.encode(), capture_output=True, cwd=self.root, check=False
+        )
+        if done.returncode:
+            sys.exit(f"{self.name(target)}: ruff {command} failed\n{done.stderr.decode()}")
+        return done.stdout.decode()
+
+
+def difference(old: str, new: str) -> Iterator[str]:
+    """Yield the first lines of a unified diff, then how many more there are."""
+    lines = list(
+        difflib.unified_diff(old.splitlines(), new.splitlines(), "is", "should be", "", "")
+    )
+    yield from (line.rstrip() for line in lines[:DIFF_LINES])
+    if len(lines) > DIFF_LINES:
+        yield f"({len(lines) - DIFF_LINES} more lines)"
+
+
+def compare(name: str, old: str | None, new: str) -> Iterator[str]:
+    """Yield what is wrong with the file `name`, which holds `old`, or None where it is missing."""
+    if old != new:
+        yield f"{name} is {'missing' if old is None else 'stale'}: run `make unasync`"
+    if old is not None:
+        yield from difference(old, new)
+
+
+def orphans(printer: Printer, folder: Path, known: Iterable[Path]) -> Iterator[str]:
+    """Yield a line for each file in `folder` that is not `known`, whatever its kind."""
+    for path in sorted(set(folder.rglob("*")).difference(known)):
+        if path.is_file() and "__pycache__" not in path.parts:
+            name = printer.name(path)
+            yield f"{name} is an orphan, nothing prints it: run `git rm -f {name}`"
+
+
+def unasync(root: Path, rules: Mapping[str, str], *, check: bool) -> list[str]:
+    """Print every twin under `root`, or compare it with `check`; return all that is wrong."""
+    source, target = root / "dcipher" / "_async", root / "dcipher" / "_sync"
+    pairs = {path: target / path.relative_to(source) for path in sorted(source.rglob("*.py"))}
+    printer = Printer(root, rules)
+    wrong: list[str] = []
+    for path, twin in pairs.items():
+        print(f"{printer.name(path)} -> {printer.name(twin)}")
+        new = printer.print(path, twin)
+        if check:
+            # Not read_text: universal newlines would hide other line ends.
+            old = twin.read_bytes().decode() if twin.exists() else None
+            wrong += compare(printer.name(twin), old, new)
+        else:
+            twin.parent.mkdir(parents=True, exist_ok=True)
+            twin.write_bytes(new.encode())
+    wrong += orphans(printer, target, pairs.values())
+    for old, new in printer.unused.items():
+        wrong.append(f"nothing used the rule {old!r}: {new!r}, take it out of scripts/unasync.py")
+    return wrong
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    parser = argparse.ArgumentParser(description="Print dcipher/_sync from dcipher/_async.")
+    parser.add_argument("--check", action="store_true", help="write nothing, fail on a difference")
+    wrong = unasync(ROOT, RULES, check=parser.parse_args(arguments).check)
+    for line in wrong:
+        print(line, file=sys.stderr)
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

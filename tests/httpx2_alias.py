@@ -1,0 +1,19 @@
+"""A pytest plugin (`-p tests.httpx2_alias`): httpx2 answers for every `import httpx` of the run.
+
+pytest loads it before the tests and their conftest, so before anything imports httpx.
+"""
+
+from __future__ import annotations
+
+import httpx2
+
+httpx2.alias_httpx()
+
+
+def pytest_report_header() -> str:
+    """Return the line that says which library the tests really ran with."""
+    import httpx
+
+    if httpx is not httpx2:
+        raise RuntimeError("something imported httpx before this plugin")
+    return f"httpx: httpx2 {httpx2.__version__}"
