@@ -1,4 +1,6 @@
-"""Python SDK for the Dcipher Workflows API: start a run, wait for it, hold its result, typed and validated.
+"""Python SDK for the Dcipher Workflows API.
+
+Start a run, wait for it, hold its result, typed and validated.
 
 ```python
 from dcipher import Dcipher
@@ -112,7 +114,8 @@ _MODULES = {
     "Resilience": ".resilience",
     "Settings": ".settings",
     **dict.fromkeys(
-        ("ErrorResponse", "FieldError", "Flow", "FlowParam", "Output", "Run", "RunStatus"), ".models"
+        ("ErrorResponse", "FieldError", "Flow", "FlowParam", "Output", "Run", "RunStatus"),
+        ".models",
     ),
 }
 """Where a name comes from; what is not listed is an error."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from dataclasses import replace
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import httpx
 
@@ -49,7 +49,10 @@ class Options(NamedTuple):
     resilience: Resilience
     timeout: httpx.Timeout
     total_timeout: float | None
-    """Seconds that one request may take from its first byte to its last; httpx bounds only each read."""
+    """Seconds that one request may take from its first byte to its last.
+
+    Httpx bounds only each read.
+    """
     headers: dict[str, str]
 
     def changed(
@@ -89,22 +92,36 @@ def assemble(
     allow_insecure: bool,
     kinds: tuple[type, type],
 ) -> Parts:
-    """The parts of a client. `kinds`: the classes that its `http_client` and its `transport` must be of."""
+    """The parts of a client.
+
+    `kinds`: the classes that its `http_client` and its `transport` must be of.
+    """
     _check_kinds(http_client, transport, kinds)
     secret = None if isinstance(api_secret, bytes) else api_secret
-    arguments: dict[str, object] = {"api_key": api_key, "api_secret": secret, "base_url": base_url, "max_retries": max_retries}
+    arguments: dict[str, object] = {
+        "api_key": api_key,
+        "api_secret": secret,
+        "base_url": base_url,
+        "max_retries": max_retries,
+    }
     if not isinstance(timeout, httpx.Timeout):
         arguments["timeout"] = timeout
     if isinstance(http_client, HTTPAuthenticatedClient):
         if any(given is not None for given in (api_key, api_secret, base_url)):
-            raise ConfigurationError("An HTTPAuthenticatedClient brings its own key, secret and base URL: leave them out here.")
+            raise ConfigurationError(
+                "An HTTPAuthenticatedClient brings its own key, secret and base URL: leave them out here."
+            )
         arguments["base_url"], arguments["api_key"] = http_client.base_url, "brought-by-http_client"
     found = configuration(arguments, settings)
     logs.configure(found.log)
     hard = resilience or Resilience()
-    if resilience is None or "max_retries" in found.sources and found.sources["max_retries"] == "argument":
+    if resilience is None or found.sources.get("max_retries") == "argument":
         hard = replace(hard, max_retries=found.max_retries)
-    if isinstance(http_client, httpx.Client | httpx.AsyncClient) and timeout is None and "timeout" not in found.sources:
+    if (
+        isinstance(http_client, httpx.Client | httpx.AsyncClient)
+        and timeout is None
+        and "timeout" not in found.sources
+    ):
         timeout = http_client.timeout
     options = Options(
         hard,
@@ -121,12 +138,17 @@ def _check_kinds(http_client: object, transport: object, kinds: tuple[type, type
     clients, transports = kinds
     if http_client is not None and not isinstance(http_client, (clients, HTTPAuthenticatedClient)):
         raise ConfigurationError(
-            f"http_client must be an httpx.{clients.__name__} or an HTTPAuthenticatedClient, not {type(http_client).__name__}."
+            f"http_client must be an httpx.{clients.__name__} or an HTTPAuthenticatedClient, "
+            f"not {type(http_client).__name__}."
         )
     if transport is not None and not isinstance(transport, transports):
-        raise ConfigurationError(f"transport must be an httpx.{transports.__name__}, not {type(transport).__name__}.")
+        raise ConfigurationError(
+            f"transport must be an httpx.{transports.__name__}, not {type(transport).__name__}."
+        )
     if http_client is not None and transport is not None:
-        raise ConfigurationError("Pass http_client or transport, not both: the one has a transport of its own.")
+        raise ConfigurationError(
+            "Pass http_client or transport, not both: the one has a transport of its own."
+        )
 
 
 def _http(
@@ -147,7 +169,10 @@ def _http(
         auth_scheme="Api-Key",
         timeout=options.timeout,
         # Set-Cookie is not stored.
-        httpx_args={"cookies": CookieJar(DefaultCookiePolicy(allowed_domains=())), "transport": transport},
+        httpx_args={
+            "cookies": CookieJar(DefaultCookiePolicy(allowed_domains=())),
+            "transport": transport,
+        },
     )
     if isinstance(http_client, httpx.Client):
         return http.set_httpx_client(http_client).with_headers({})
@@ -164,11 +189,26 @@ def _named(found: Configuration) -> str:
 
 def _default_headers(http_client: object) -> dict[str, str]:
     # identity: an answer of this API is small, and what is not compressed cannot be a bomb.
-    ours = {"User-Agent": _user_agent(), "Accept": "application/json", "Accept-Encoding": "identity"}
+    ours = {
+        "User-Agent": _user_agent(),
+        "Accept": "application/json",
+        "Accept-Encoding": "identity",
+    }
     if not isinstance(http_client, httpx.Client | httpx.AsyncClient):
         return ours
-    usual = {"accept", "accept-encoding", "connection", "user-agent", "host", "authorization", "cookie"}
-    return {**ours, **{name: value for name, value in http_client.headers.items() if name not in usual}}
+    usual = {
+        "accept",
+        "accept-encoding",
+        "connection",
+        "user-agent",
+        "host",
+        "authorization",
+        "cookie",
+    }
+    return {
+        **ours,
+        **{name: value for name, value in http_client.headers.items() if name not in usual},
+    }
 
 
 def _user_agent() -> str:

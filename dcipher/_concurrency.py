@@ -1,7 +1,9 @@
-"""What cannot be the same in async and sync code, side by side: each pair has one name, with `Async`/`async_` in front of one.
+"""What cannot be the same in async and sync code, side by side.
 
-anyio inside, never asyncio: `asyncio.wait_for` and `asyncio.timeout` lose connections of httpx when they cancel (observed).
-It is imported at the first async call: the sync client does not need it.
+Each pair has one name, with `Async`/`async_` in front of one.
+
+anyio inside, never asyncio: `asyncio.wait_for` and `asyncio.timeout` lose connections of httpx when
+they cancel (observed). It is imported at the first async call: the sync client does not need it.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ import os
 import threading
 import time
 from inspect import isawaitable
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     import httpx
     from anyio import Semaphore
     from anyio.lowlevel import RunVar
-    from typing_extensions import ParamSpec, TypeAlias
+    from typing_extensions import ParamSpec
 
     from .models import Run
 
@@ -100,7 +102,10 @@ def call_back(function: Callable[..., Any] | None, *args: object) -> None:
 
 
 class AsyncLimiter:
-    """So many at a time. `acquire` raises TimeoutError when there is no place within `timeout` seconds."""
+    """So many at a time.
+
+    `acquire` raises TimeoutError when there is no place within `timeout` seconds.
+    """
 
     def __init__(self, places: int) -> None:
         from anyio import Semaphore
@@ -121,7 +126,10 @@ class AsyncLimiter:
 
 
 class Limiter:
-    """So many at a time. `acquire` raises TimeoutError when there is no place within `timeout` seconds."""
+    """So many at a time.
+
+    `acquire` raises TimeoutError when there is no place within `timeout` seconds.
+    """
 
     def __init__(self, places: int) -> None:
         self._semaphore = threading.Semaphore(places)
@@ -134,8 +142,8 @@ class Limiter:
         self._semaphore.release()
 
 
-# Sockets of the parent process that a fork left in this one: kept, never closed and never used. Closing one would say
-# goodbye on a connection that the parent goes on using.
+# Sockets of the parent process that a fork left in this one: kept, never closed and never used.
+# Closing one would say goodbye on a connection that the parent goes on using.
 _inherited: list[object] = []
 
 

@@ -1,10 +1,14 @@
-"""The ways to the network of an HTTP client and of all that are derived from it: direct, by proxy, or through what it was given."""
+"""The ways to the network of an HTTP client and of all that are derived from it.
+
+Direct, by proxy, or through what it was given.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import httpx
 
@@ -15,13 +19,16 @@ from ._sync.connections import BorrowedTransport, Connections, GivenTransport
 if TYPE_CHECKING:
     import ssl
 
-    from typing_extensions import Self
-
 __all__ = ["Network"]
 
 MAX_CONNECTIONS = 100
+NO_LIMIT = 1_000_000
+"""For `httpx.Limits(max_connections=None)`: more than there are ports."""
 KEEPALIVE_EXPIRY = 30.0
-"""Seconds that an idle connection is kept: longer than the longest step between two looks at a run."""
+"""Seconds that an idle connection is kept.
+
+Longer than the longest step between two looks at a run.
+"""
 
 # These decide the ways, and are not for httpx.Client then.
 _OURS = ("transport", "mounts", "proxy", "proxies", "app")
@@ -49,41 +56,45 @@ _ASYNC = _Side(AsyncGivenTransport, AsyncConnections, httpx.AsyncHTTPTransport)
 class Network:
     """Shared by a client and all that are derived from it. Nothing is opened before it is used."""
 
-    def __init__(self, verify: ssl.SSLContext | str | bool, httpx_args: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        verify: ssl.SSLContext | str | bool,
+        httpx_args: Mapping[str, Any],
+        *,
+        ways: Ways | None = None,
+        async_ways: Ways | None = None,
+    ) -> None:
         self._verify = httpx_args.get("verify", verify)
         self._args = dict(httpx_args)
-        self._sync: Ways | None = None
-        self._async: Ways | None = None
+        self._sync = ways
+        self._async = async_ways
 
     @property
     def client_args(self) -> dict[str, Any]:
         """What of `httpx_args` is for the httpx client itself."""
         return {name: value for name, value in self._args.items() if name not in _OURS}
 
-    def alone(self) -> Self:
-        """The same ways, for a client that takes nothing else over: no auth, hooks, headers or parameters."""
-        copy = self._copy()
-        copy._args = {name: value for name, value in self._args.items() if name in _OF_THE_WAY}
-        return copy
+    def alone(self) -> Network:
+        """The same ways for a client that takes nothing else over: no auth, hooks, headers."""
+        args = {name: value for name, value in self._args.items() if name in _OF_THE_WAY}
+        return self._with(args, self._ways(), self._async_ways())
 
-    def through(self, client: httpx.Client) -> Self:
+    def through(self, client: httpx.Client) -> Network:
         """Everything through a sync httpx client of the user's."""
-        copy = self._copy()
-        copy._sync = {None: GivenTransport(BorrowedTransport(client))}
-        return copy
+        ways: Ways = {None: GivenTransport(BorrowedTransport(client))}
+        return self._with(self._args, ways, self._async_ways())
 
-    def async_through(self, client: httpx.AsyncClient) -> Self:
+    def async_through(self, client: httpx.AsyncClient) -> Network:
         """Everything through an async httpx client of the user's."""
-        copy = self._copy()
-        copy._async = {None: AsyncGivenTransport(AsyncBorrowedTransport(client))}
-        return copy
+        ways: Ways = {None: AsyncGivenTransport(AsyncBorrowedTransport(client))}
+        return self._with(self._args, self._ways(), ways)
 
-    def _copy(self) -> Self:
-        copy = type(self)(self._verify, self._args)
-        copy._sync, copy._async = self._ways(), self._async_ways()
-        return copy
+    def _with(self, args: Mapping[str, Any], ways: Ways, async_ways: Ways) -> Network:
+        return Network(self._verify, args, ways=ways, async_ways=async_ways)
 
-    def roads(self, layered: Callable[[httpx.BaseTransport], httpx.BaseTransport]) -> dict[str, Any]:
+    def roads(
+        self, layered: Callable[[httpx.BaseTransport], httpx.BaseTransport]
+    ) -> dict[str, Any]:
         """`transport` and `mounts` for one more httpx.Client."""
         return _roads(self._ways(), layered)
 
@@ -112,37 +123,41 @@ class Network:
             ways[None] = self._connections(side, None)
             for pattern, proxy in self._proxies().items():
                 ways[pattern] = None if proxy is None else self._connections(side, proxy)
-        for pattern, transport in (args.get("mounts") or {}).items():
+        mounts: Mapping[str, Any] = args.get("mounts") or {}
+        for pattern, transport in mounts.items():
             ways[pattern] = None if transport is None else side.given(transport)
         return ways
 
     def _proxies(self) -> Mapping[str, Any]:
         if self._args.get("proxy") is not None:
             return {"all://": self._args["proxy"]}
-        if self._args.get("proxies") is not None:  # httpx 0.27 took it, deprecated
-            given = self._args["proxies"]
-            return given if isinstance(given, Mapping) else {"all://": given}
+        proxies = self._args.get("proxies")  # httpx 0.27 took them, deprecated
+        if isinstance(proxies, Mapping):
+            return cast("Mapping[str, Any]", proxies)
+        if proxies is not None:
+            return {"all://": proxies}
         return environment_proxies() if self._args.get("trust_env", True) else {}
 
     def _connections(self, side: _Side, proxy: Any) -> Any:
-        limits = self._args.get("limits") or httpx.Limits(
+        limits: httpx.Limits = self._args.get("limits") or httpx.Limits(
             max_connections=MAX_CONNECTIONS, keepalive_expiry=KEEPALIVE_EXPIRY
         )
-        if self._args.get("http2"):  # one connection carries many requests: httpx's own pool does that
+        if self._args.get("http2"):
+            # One connection carries many requests: httpx's own pool does that.
             return side.given(self._transport(side, "https", proxy, limits))
+        kept = 0 if limits.max_keepalive_connections == 0 else 1
+        expiry = math.inf if limits.keepalive_expiry is None else limits.keepalive_expiry
         one = httpx.Limits(
             max_connections=1,
-            max_keepalive_connections=min(1, limits.max_keepalive_connections)
-            if limits.max_keepalive_connections is not None
-            else 1,
+            max_keepalive_connections=kept,
             keepalive_expiry=limits.keepalive_expiry,
         )
+
+        def make(scheme: str) -> Any:
+            return self._transport(side, scheme, proxy, one)
+
         return side.connections(
-            lambda scheme: self._transport(side, scheme, proxy, one),
-            max_connections=limits.max_connections or 1_000_000,
-            keepalive_expiry=limits.keepalive_expiry
-            if limits.keepalive_expiry is not None
-            else float("inf"),
+            make, max_connections=limits.max_connections or NO_LIMIT, keepalive_expiry=expiry
         )
 
     def _transport(self, side: _Side, scheme: str, proxy: Any, limits: httpx.Limits) -> Any:

@@ -1,4 +1,7 @@
-"""Reads the places that settings come from: the environment and `.env`. What the values mean is decided in `_core`."""
+"""Reads the places that settings come from: the environment and `.env`.
+
+What the values mean is decided in `_core`.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +22,13 @@ __all__ = ["configuration", "unreadable_dotenv"]
 _PREFIX = "dcipher_"
 
 
-def configuration(arguments: Mapping[str, object], settings: Settings | None = None) -> Configuration:
-    """The settings of one client: `arguments`, then `settings`, or the environment and `.env` where there are none."""
+def configuration(
+    arguments: Mapping[str, object], settings: Settings | None = None
+) -> Configuration:
+    """The settings of one client.
+
+    `arguments`, then `settings`, or the environment and `.env` where there are none.
+    """
     if settings is not None:
         return resolve([("argument", arguments), *_layers(settings)])
     environ = _ours(os.environ)

@@ -1,4 +1,7 @@
-"""A result's file: written beside its target, synced, renamed. A reader never sees half of one, a failure leaves what was there."""
+"""A result's file: written beside its target, synced, renamed.
+
+A reader never sees half of one, a failure leaves what was there.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from typing import TYPE_CHECKING
 from .errors import InvalidParamsError, LocalStorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Generator, Iterable
     from typing import BinaryIO
 
     from .models import Run
@@ -31,21 +34,27 @@ def targets(path: str | os.PathLike[str], count: int) -> tuple[Path, ...]:
 
 
 def check_targets(path: str | os.PathLike[str], *, overwrite: bool) -> None:
-    """Raises `LocalStorageError` for a path that results cannot be saved to, as far as that can be known before they are there."""
+    """Raises `LocalStorageError` for a path that results cannot be saved to.
+
+    As far as that can be known before they are there.
+    """
     target = _path(path)
     with storage_errors(target):
         _check(target, overwrite=overwrite)
         if not overwrite:
             _check(targets(target, 2)[0], overwrite=False)
-        # Whether the folder can be written to is known by writing to it: access() says yes to root, on a read-only disk too.
+        # Whether the folder can be written to is known by writing to it: access() says yes to root,
+        # on a read-only disk too.
         with tempfile.TemporaryFile(dir=target.parent):
             pass
 
 
 def _path(path: object) -> Path:
-    if not isinstance(path, (str, os.PathLike)) or not isinstance(os.fspath(path), str):
-        raise InvalidParamsError(f"A path must be a str or an os.PathLike, not {type(path).__name__}.")
-    text = os.fspath(path)
+    text: object = os.fspath(path) if isinstance(path, os.PathLike) else path
+    if not isinstance(text, str):
+        raise InvalidParamsError(
+            f"A path must be a str or an os.PathLike of one, not {type(path).__name__}."
+        )
     if not text or "\0" in text:
         raise InvalidParamsError("The path is empty, or holds a NUL.")
     return Path(text)
@@ -63,7 +72,9 @@ def _check(target: Path, *, overwrite: bool) -> None:
 
 
 @contextmanager
-def storage_errors(target: Path, run: Run | None = None, index: int | None = None) -> Iterator[None]:
+def storage_errors(
+    target: Path, run: Run | None = None, index: int | None = None
+) -> Generator[None]:
     """Turns an OSError into a `LocalStorageError` that says which file, why, and that nothing was lost."""
     try:
         yield
@@ -81,14 +92,23 @@ def storage_errors(target: Path, run: Run | None = None, index: int | None = Non
 
 
 class PartFile:
-    """The file that becomes `target` once it is whole: in the same folder, made exclusively, never through a symbolic link."""
+    """The file that becomes `target` once it is whole.
+
+    In the same folder, made exclusively, never through a symbolic link.
+    """
 
     def __init__(self, target: Path, *, overwrite: bool = True) -> None:
         _check(target, overwrite=overwrite)
         self._target = target
         self._overwrite = overwrite
         self._path = target.with_name(f".{target.name[:100]}.{secrets.token_hex(6)}.part")
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+        flags = (
+            os.O_WRONLY
+            | os.O_CREAT
+            | os.O_EXCL
+            | getattr(os, "O_NOFOLLOW", 0)
+            | getattr(os, "O_BINARY", 0)
+        )
         # 0o666 less the umask: what a plain open() would give.
         self._file: BinaryIO = os.fdopen(os.open(self._path, flags, 0o666), "wb")
 
@@ -102,7 +122,10 @@ class PartFile:
         self._file.truncate()
 
     def commit(self) -> None:
-        """Write, sync, rename, sync the folder: after that, a crash leaves the new file; before, the old one."""
+        """Write, sync, rename, sync the folder.
+
+        After that, a crash leaves the new file; before, the old one.
+        """
         self._file.flush()
         self._keep_permissions()
         os.fsync(self._file.fileno())
@@ -110,7 +133,9 @@ class PartFile:
         if self._overwrite:
             self._path.replace(self._target)
         else:
-            os.link(self._path, self._target)  # fails where the target exists by now; rename would replace it
+            os.link(
+                self._path, self._target
+            )  # fails where the target exists by now; rename would replace it
             self._path.unlink()
         _sync_folder(self._target.parent)
 
@@ -123,7 +148,9 @@ class PartFile:
 
     def discard(self) -> None:
         """Leave nothing behind. After `commit`, it does nothing."""
-        with suppress(OSError):  # a full disk may refuse to flush; the bytes are not wanted any more
+        with suppress(
+            OSError
+        ):  # a full disk may refuse to flush; the bytes are not wanted any more
             self._file.close()
         self._path.unlink(missing_ok=True)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import ssl
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.request import getproxies
 
@@ -25,7 +26,10 @@ _contexts: dict[tuple[str | None, ...], ssl.SSLContext] = {}
 def ssl_context(
     scheme: str, verify: ssl.SSLContext | str | bool, httpx_args: Mapping[str, Any]
 ) -> ssl.SSLContext:
-    """The context for one connection. The default one takes 20 ms to make: it is made once, when https is first needed."""
+    """The context for one connection.
+
+    The default one takes 20 ms to make: it is made once, when https is first needed.
+    """
     if isinstance(verify, ssl.SSLContext):
         return verify
     trust_env = bool(httpx_args.get("trust_env", True))
@@ -54,26 +58,35 @@ def _without_verification() -> ssl.SSLContext:
 def _built(verify: str | bool, trust_env: bool) -> ssl.SSLContext:
     try:
         if isinstance(verify, str):  # httpx has deprecated paths, and says to do this instead
-            is_folder = os.path.isdir(verify)  # noqa: PTH112 - the plain function takes any text
-            return ssl.create_default_context(**{"capath" if is_folder else "cafile": verify})
+            if Path(verify).is_dir():
+                return ssl.create_default_context(capath=verify)
+            return ssl.create_default_context(cafile=verify)
         return httpx.create_ssl_context(verify=True, trust_env=trust_env)
     except (OSError, ValueError) as error:
-        named = [f"{name}={os.environ[name]}" for name in _CERTIFICATE_VARIABLES if os.environ.get(name)]
+        named = [
+            f"{name}={os.environ[name]}" for name in _CERTIFICATE_VARIABLES if os.environ.get(name)
+        ]
         blamed = f"verify_ssl={verify}" if isinstance(verify, str) else " ".join(named) or "certifi"
         raise ConfigurationError(f"No certificates can be loaded from {blamed}: {error}.") from None
 
 
 def _with_certificate(context: ssl.SSLContext, cert: Any) -> ssl.SSLContext:
-    """Load a client certificate, as `httpx.Client(cert=…)` takes it: a path, or a tuple of paths and a password."""
+    """Load a client certificate, as `httpx.Client(cert=…)` takes it.
+
+    A path, or a tuple of paths and a password.
+    """
     if cert:
         context.load_cert_chain(*([cert] if isinstance(cert, str) else cert))
     return context
 
 
 def environment_proxies() -> dict[str, str | None]:
-    """URL pattern of httpx → proxy, or `None` for what goes without one: HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY.
+    """URL pattern of httpx → proxy, or `None` for what goes without one.
 
-    httpx reads them itself only where it builds its own transports. Raises `ConfigurationError` for a proxy that it cannot use.
+    HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY.
+
+    httpx reads them itself only where it builds its own transports. Raises `ConfigurationError` for
+    a proxy that it cannot use.
     """
     found = getproxies()
     exempt = [host.strip() for host in found.get("no", "").split(",") if host.strip()]
@@ -101,7 +114,10 @@ def _proxy(scheme: str, value: str) -> str:
 
 
 def _exemption(host: str) -> str:
-    """`example.com` in NO_PROXY means its subdomains, too; addresses and localhost mean themselves."""
+    """`example.com` in NO_PROXY means its subdomains, too.
+
+    Addresses and localhost mean themselves.
+    """
     import ipaddress
 
     if "://" in host:

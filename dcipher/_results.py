@@ -1,4 +1,7 @@
-"""What the results of a run need that is the same in async and sync code: where from, which format, which error."""
+"""What the results of a run need that is the same in async and sync code.
+
+Where from, which format, which error.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import urlsplit
 
 from ._core.downloads import FRESH, Problem, Source, TransferError
+from ._core.outcomes import without_outputs
 from ._core.results import detect_format
 from ._core.rows import ResultReadError
 from .errors import (
@@ -20,7 +24,7 @@ from .errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Generator, Iterable, Iterator
 
     from ._core.downloads import Transfer
     from ._core.rows import Format
@@ -52,12 +56,7 @@ def source_of(run: Run, index: int, *, allow_insecure: bool, require_integrity: 
     """Where a result is fetched from. Raises `ResultError` where its URL is not known."""
     output = run.outputs[index]
     if output.url is None:
-        raise ResultError(
-            f"The URL of result {index} of run {run.task_id} is not known: the service says it only in the answer to the start, "
-            "and it is left out of JSON and pickles. Keep the run with run.to_json(reveal=True).",
-            run=run,
-            output_index=index,
-        )
+        raise without_outputs(run, index)
     return Source(
         url=output.url.get_secret_value(),
         expires_at=output.expires_at.timestamp() if output.expires_at is not None else None,
@@ -68,7 +67,10 @@ def source_of(run: Run, index: int, *, allow_insecure: bool, require_integrity: 
 
 
 def format_of(run: Run, index: int, transfer: Transfer, head: bytes) -> Format:
-    """JSON, NDJSON, CSV or neither: by Content-Type, then by the name in the URL, then by the first bytes."""
+    """JSON, NDJSON, CSV or neither.
+
+    By Content-Type, then by the name in the URL, then by the first bytes.
+    """
     url = run.outputs[index].url
     name = None if url is None else urlsplit(url.get_secret_value()).path.rpartition("/")[2]
     return detect_format(transfer.content_type, name, head)
@@ -80,7 +82,7 @@ def take(rows: Iterator[Any]) -> list[Any]:
 
 
 @contextmanager
-def parse_errors(run: Run, index: int) -> Iterator[None]:
+def parse_errors(run: Run, index: int) -> Generator[None]:
     """Turns what the parser raises into a `ResultParseError`, which holds no values of the document."""
     try:
         yield
@@ -111,7 +113,7 @@ _ADVICE = {
 
 
 @contextmanager
-def result_errors(run: Run, index: int) -> Iterator[None]:
+def result_errors(run: Run, index: int) -> Generator[None]:
     """Turns a transfer that stopped into the `ResultError` that says so."""
     try:
         yield

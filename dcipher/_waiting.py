@@ -22,7 +22,10 @@ __all__ = ["Wait"]
 
 
 class Wait:
-    """Reads the clocks for `_core/polling.py`. Durations are measured on the monotonic one: the other may be set."""
+    """Reads the clocks for `_core/polling.py`.
+
+    Durations are measured on the monotonic one: the other may be set.
+    """
 
     def __init__(
         self, run: Run, resilience: Resilience, timeout: float | None, poll_interval: float | None
@@ -47,7 +50,10 @@ class Wait:
         return None if self.timeout is None else self.timeout - (time.monotonic() - self._started)
 
     def time_for_a_look(self) -> float | None:
-        """Seconds that a look may take: not past the end of the wait, but the last one gets a second."""
+        """Seconds that a look may take.
+
+        Not past the end of the wait, but the last one gets a second.
+        """
         left = self.left()
         return None if left is None else max(left, 1.0)
 
@@ -69,7 +75,11 @@ class Wait:
         self.last_error = error
         self._give_up_if_unreachable(error, run)
         log = logger.warning if self._failures == 1 else logger.info
-        log("run %s: a look at its status failed (%s); waiting goes on", run.task_id, type(error).__name__)
+        log(
+            "run %s: a look at its status failed (%s); waiting goes on",
+            run.task_id,
+            type(error).__name__,
+        )
         asked = failure_of(error, self._resilience).retry_after or 0.0
         return max(asked, self._step(), backoff(self._failures, self._resilience))
 
@@ -86,7 +96,9 @@ class Wait:
 
     def _warn_of_expiry(self, run: Run) -> None:
         now = datetime.now(timezone.utc)
-        expired = [output for output in run.outputs if output.expires_at and output.expires_at <= now]
+        expired = [
+            output for output in run.outputs if output.expires_at and output.expires_at <= now
+        ]
         if expired and not run.is_terminal and not self._warned:
             self._warned = True
             logger.warning(
@@ -106,5 +118,7 @@ def _age(run: Run) -> float | None:
     """A date in the future is another machine's clock: the run counts as new."""
     if run.created_at is None:
         return None
-    created = run.created_at if run.created_at.tzinfo else run.created_at.replace(tzinfo=timezone.utc)
+    created = (
+        run.created_at if run.created_at.tzinfo else run.created_at.replace(tzinfo=timezone.utc)
+    )
     return max(0.0, (datetime.now(timezone.utc) - created).total_seconds())

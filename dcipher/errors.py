@@ -85,7 +85,8 @@ class DcipherError(Exception):
     def __str__(self) -> str:
         return self.message
 
-    # BaseException pickles by calling the class with `args`, which loses (or cannot rebuild) keyword-only state.
+    # BaseException pickles by calling the class with `args`, which loses (or cannot rebuild)
+    # keyword-only state.
     def __reduce__(self) -> tuple[Any, ...]:
         return (_restore, (type(self), self.args, self._state()))
 
@@ -154,7 +155,10 @@ class APITimeoutError(APIConnectionError, TimeoutError):
 
 
 class TLSError(APIConnectionError):
-    """The connection is not secure: the certificate or the handshake failed. It is not tried again."""
+    """The connection is not secure: the certificate or the handshake failed.
+
+    It is not tried again.
+    """
 
 
 class APIStatusError(APIError):
@@ -176,7 +180,10 @@ class APIStatusError(APIError):
         super().__init__(message, request=request, attempts=attempts, request_id=request_id)
         self.status_code = status_code
         self.response = response
-        """The answer: status, headers and body. Its `request` holds the method and the URL alone; no key, no cookies."""
+        """The answer: status, headers and body.
+
+        Its `request` holds the method and the URL alone; no key, no cookies.
+        """
         self.error = error
         """The parsed body, where it is one of the known shapes; else `None`."""
         self.body = body
@@ -206,11 +213,17 @@ class ConflictError(APIStatusError):
 
 
 class UnprocessableEntityError(APIStatusError):
-    """422: the parameters do not fit the flow. `error.field_errors` says which, where the service says so."""
+    """422: the parameters do not fit the flow.
+
+    `error.field_errors` says which, where the service says so.
+    """
 
 
 class RateLimitError(APIStatusError):
-    """429: too many requests. `retry_after` holds the seconds to wait, where the service says so."""
+    """429: too many requests.
+
+    `retry_after` holds the seconds to wait, where the service says so.
+    """
 
 
 class InternalServerError(APIStatusError):
@@ -231,9 +244,12 @@ class InvalidResponseError(APIError):
 
 
 class SubmissionUnknownError(APIError):
-    """The answer to a start was lost, and it may not be sent again: nobody knows whether the run exists.
+    """The answer to a start was lost, and it may not be sent again.
 
-    To send the same start again without starting a second run, pass `idempotency_key` to `flows.start` or `flows.run`.
+    Nobody knows whether the run exists.
+
+    To send the same start again without starting a second run, pass `idempotency_key` to
+    `flows.start` or `flows.run`.
     """
 
     def __init__(
@@ -298,7 +314,10 @@ class ResultChangedError(ResultError):
 
 
 class IntegrityError(ResultError):
-    """What arrived is not what was promised: too short, too long, another digest. What was there before is intact."""
+    """What arrived is not what was promised: too short, too long, another digest.
+
+    What was there before is intact.
+    """
 
 
 class ResultParseError(ResultError):
@@ -321,7 +340,10 @@ class ResultParseError(ResultError):
 
 
 class LocalStorageError(ResultError, OSError):
-    """A result cannot be saved where it should. What was there before is intact. `errno` and `filename` as in OSError."""
+    """A result cannot be saved where it should.
+
+    What was there before is intact. `errno` and `filename` as in OSError.
+    """
 
     def __init__(
         self,

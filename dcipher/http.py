@@ -1,4 +1,6 @@
-"""HTTP clients for any JSON API with an API key: values that are derived from one another and build httpx clients.
+"""HTTP clients for any JSON API with an API key.
+
+Values that are derived from one another and build httpx clients.
 
 ```python
 client = HTTPAuthenticatedClient("https://api.example.com", api_key="…").with_timeout(10)
@@ -46,7 +48,9 @@ __all__ = ["HTTPAuthenticatedClient", "HTTPClient", "request_timeout"]
 
 
 def request_timeout(timeout: float | httpx.Timeout | None) -> httpx.Timeout:
-    """`timeout` for httpx: seconds for one request, of which connecting takes 10 at most; `None`: 60 seconds.
+    """`timeout` for httpx.
+
+    Seconds for one request, of which connecting takes 10 at most; `None`: 60 seconds.
 
     `httpx.Timeout(None)` waits for ever.
     """
@@ -57,12 +61,15 @@ def request_timeout(timeout: float | httpx.Timeout | None) -> httpx.Timeout:
 
 
 class HTTPClient:
-    """How to reach an API: immutable, derived by `with_*`, builds one httpx client of each kind when it is first asked.
+    """How to reach an API.
 
-    `timeout`: seconds for one request, or an `httpx.Timeout`; `None`: 60, of which connecting 10. `verify_ssl`: `False`, a
-    path to certificates, or a context. `httpx_args` goes to `httpx.Client` and `httpx.AsyncClient`. With a `resilience`, the
-    httpx clients themselves send again what may be sent again. With `raise_on_unexpected_status`, they raise
-    `UnexpectedStatus` for a status that the shipped OpenAPI document does not list.
+    Immutable, derived by `with_*`, builds one httpx client of each kind when it is first asked.
+
+    `timeout`: seconds for one request, or an `httpx.Timeout`; `None`: 60, of which connecting 10.
+    `verify_ssl`: `False`, a path to certificates, or a context. `httpx_args` goes to `httpx.Client`
+    and `httpx.AsyncClient`. With a `resilience`, the httpx clients themselves send again what may
+    be sent again. With `raise_on_unexpected_status`, they raise `UnexpectedStatus` for a status
+    that the shipped OpenAPI document does not list.
 
     Raises `ConfigurationError` for a URL, a timeout or a header that cannot be used.
     """
@@ -149,7 +156,8 @@ class HTTPClient:
 
     def __reduce__(self) -> str | tuple[Any, ...]:
         raise TypeError(
-            f"{type(self).__name__} cannot be copied or pickled: it holds connections. Derive one with with_headers({{}})."
+            f"{type(self).__name__} cannot be copied or pickled: it holds connections. "
+            "Derive another one with with_headers({})."
         )
 
     # Deriving.
@@ -179,7 +187,10 @@ class HTTPClient:
         return self._derived(_resilience=resilience)
 
     def anonymous(self) -> HTTPClient:
-        """A new client for other hosts, by the same ways: without key, signature, headers, cookies and retries."""
+        """A new client for other hosts, by the same ways.
+
+        Without key, signature, headers, cookies and retries.
+        """
         client = HTTPClient(self._base_url, timeout=self._timeout, verify_ssl=self._verify_ssl)
         client._network = self._network.alone()
         return client
@@ -187,12 +198,18 @@ class HTTPClient:
     # The httpx clients.
 
     def set_httpx_client(self, client: httpx.Client) -> Self:
-        """Use this httpx client instead of building one. Headers, cookies, timeout and key are then its own affair."""
+        """Use this httpx client instead of building one.
+
+        Headers, cookies, timeout and key are then its own affair.
+        """
         self._client, self._network = client, self._network.through(client)
         return self
 
     def set_async_httpx_client(self, async_client: httpx.AsyncClient) -> Self:
-        """Use this httpx client instead of building one. Headers, cookies, timeout and key are then its own affair."""
+        """Use this httpx client instead of building one.
+
+        Headers, cookies, timeout and key are then its own affair.
+        """
         self._async_client = async_client
         self._network = self._network.async_through(async_client)
         return self
@@ -242,7 +259,10 @@ class HTTPClient:
         return resilience if resilience is not None and resilience.max_retries > 0 else None
 
     def _layered(self, transport: httpx.BaseTransport) -> httpx.BaseTransport:
-        """From the inside out: each attempt is signed, attempts are repeated, the last answer is checked."""
+        """From the inside out.
+
+        Each attempt is signed, attempts are repeated, the last answer is checked.
+        """
         if (signer := self._signer()) is not None:
             transport = SigningTransport(transport, signer)
         if self._retries is not None:
@@ -296,9 +316,10 @@ class HTTPClient:
 class HTTPAuthenticatedClient(HTTPClient):
     """An `HTTPClient` that authenticates with an API key.
 
-    The key travels in the header `auth_header_name`, after `auth_scheme` where there is one: `auth_scheme="Api-Key"` with
-    `auth_header_name="Authorization"` sends `Authorization: Api-Key <key>`. With an `api_secret` (text or bytes) every
-    attempt is signed by RFC 9421; a `signer` of your own takes its place. Neither key nor secret is ever shown.
+    The key travels in the header `auth_header_name`, after `auth_scheme` where there is one:
+    `auth_scheme="Api-Key"` with `auth_header_name="Authorization"` sends `Authorization: Api-Key
+    <key>`. With an `api_secret` (text or bytes) every attempt is signed by RFC 9421; a `signer` of
+    your own takes its place. Neither key nor secret is ever shown.
     """
 
     __slots__ = ("_api_key", "_auth_header_name", "_auth_scheme", "_own_signer")
@@ -341,10 +362,16 @@ class HTTPAuthenticatedClient(HTTPClient):
         self._auth_scheme = auth_scheme
         self._own_signer = signer
         if signer is None and api_secret is not None:
-            secret = api_secret if isinstance(api_secret, bytes) else check_api_secret(api_secret, "api_secret")
+            secret = (
+                api_secret
+                if isinstance(api_secret, bytes)
+                else check_api_secret(api_secret, "api_secret")
+            )
             if not secret:
                 raise ConfigurationError("api_secret is empty.")
-            self._own_signer = HMACSigner(secret, key_id=key_id(key), key_header=auth_header_name.lower())
+            self._own_signer = HMACSigner(
+                secret, key_id=key_id(key), key_header=auth_header_name.lower()
+            )
 
     @property
     def auth_header_name(self) -> str:
@@ -359,7 +386,11 @@ class HTTPAuthenticatedClient(HTTPClient):
     def request_headers(self) -> dict[str, str]:
         """What every request carries, the key in the clear."""
         key, name = self._api_key.get_secret_value(), self._auth_header_name
-        others = {header: value for header, value in self._headers.items() if header.lower() != name.lower()}
+        others = {
+            header: value
+            for header, value in self._headers.items()
+            if header.lower() != name.lower()
+        }
         return {**others, name: f"{self._auth_scheme} {key}" if self._auth_scheme else key}
 
     def secrets(self) -> tuple[str, ...]:
@@ -375,7 +406,10 @@ def _slots(cls: type) -> list[str]:
 
 
 def _checked(headers: Mapping[str, str]) -> dict[str, str]:
-    """Header injection: a line break in a name or a value would begin another header (RFC 9110 section 5.5)."""
+    """Header injection.
+
+    A line break in a name or a value would begin another header (RFC 9110 section 5.5).
+    """
     for name, value in headers.items():
         if any(character in "\r\n\0" for character in f"{name}{value}"):
             raise ConfigurationError(f"The header {name!r} holds a line break or a NUL.")

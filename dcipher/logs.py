@@ -10,6 +10,7 @@ import re
 import sys
 import threading
 from contextvars import ContextVar
+from typing import TYPE_CHECKING
 
 from ._core.text import redact_query
 
@@ -18,7 +19,10 @@ __all__ = ["configure", "downloading", "logger"]
 logger = logging.getLogger("dcipher")
 
 downloading: ContextVar[bool] = ContextVar("dcipher_downloading", default=False)
-"""Set while a signed URL is fetched: then every query that httpx or httpcore logs is masked, whatever it looks like."""
+"""Set while a signed URL is fetched.
+
+Then every query that httpx or httpcore logs is masked, whatever it looks like.
+"""
 
 _LIBRARIES = (
     "httpx",
@@ -32,9 +36,12 @@ _lock = threading.Lock()
 
 
 def configure(level: str | None) -> None:
-    """Set the level of the `dcipher` logger and give it one handler on stderr, once. `None`: leave it as it is.
+    """Set the level of the `dcipher` logger and give it one handler on stderr, once.
 
-    The filters that keep signatures out of the records of httpx and httpcore are installed in either case.
+    `None`: leave it as it is.
+
+    The filters that keep signatures out of the records of httpx and httpcore are installed in
+    either case.
     """
     with _lock:
         for name in _LIBRARIES:
@@ -45,7 +52,15 @@ def configure(level: str | None) -> None:
                 logger.addHandler(_handler())
 
 
-class _Handler(logging.StreamHandler):  # type: ignore[type-arg]
+if TYPE_CHECKING:
+    from typing import TextIO
+
+    _StreamHandler = logging.StreamHandler[TextIO]
+else:
+    _StreamHandler = logging.StreamHandler
+
+
+class _Handler(_StreamHandler):
     """A handler that is recognised as ours, so that there is only one."""
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -78,7 +93,10 @@ class _SignedURLFilter(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         try:
             text = record.getMessage()
-        except (TypeError, ValueError):  # a record that cannot be formatted is for logging to report
+        except (
+            TypeError,
+            ValueError,
+        ):  # a record that cannot be formatted is for logging to report
             return True
         cleaned = _URL.sub(_masked, text)
         if cleaned != text:

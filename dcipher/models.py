@@ -1,8 +1,9 @@
 """What the API says, as frozen Pydantic models.
 
-They keep fields that they do not know, know nothing of a client, and go through JSON whole: a `Run` that is stored today is
-waited for by another process tomorrow. A signed URL is a secret: it is masked wherever it is shown and left out wherever it is
-written, unless `Run.to_json(reveal=True)` is asked for.
+They keep fields that they do not know, know nothing of a client, and go through JSON whole: a `Run`
+that is stored today is waited for by another process tomorrow. A signed URL is a secret: it is
+masked wherever it is shown and left out wherever it is written, unless `Run.to_json(reveal=True)`
+is asked for.
 """
 
 from __future__ import annotations
@@ -46,7 +47,10 @@ class RunStatus(str, Enum):
     CANCELLING = "CANCELLING"
     CANCELLED = "CANCELLED"
     CANCELFAILED = "CANCELFAILED"
-    """A cancellation was refused; the published client treats it as a failure, and so does this one."""
+    """A cancellation was refused.
+
+    The published client treats it as a failure, and so does this one.
+    """
     SUCCEEDED = "SUCCEEDED"
     FAILED = "FAILED"
 
@@ -73,7 +77,8 @@ class SecretURL(SecretStr):
     def __reduce__(self) -> tuple[Any, ...]:
         return (_withheld, ())
 
-    # A copy in the same process may keep it; without these two, copying would go through __reduce__.
+    # A copy in the same process may keep it; without these two, copying would go through
+    # __reduce__.
     def __copy__(self) -> SecretURL:
         return self
 
@@ -83,6 +88,10 @@ class SecretURL(SecretStr):
 
 def _withheld() -> None:
     """What a pickled `SecretURL` comes back as."""
+
+
+class _Revealing:
+    """The context of a serialisation that writes signed URLs in the clear."""
 
 
 class _Model(BaseModel):
@@ -132,13 +141,20 @@ class Output(_Model):
     """One result file of a run."""
 
     url: SecretURL | None = None
-    """The signed URL. It comes only with the answer to the start; `None` after the run went through JSON, unless revealed."""
+    """The signed URL.
+
+    It comes only with the answer to the start; `None` after the run went through JSON, unless
+    revealed.
+    """
     expires_at: datetime | None = None
-    """When the URL stops working, where the URL itself says so (S3, Google and Azure spell it out); else `None`."""
+    """When the URL stops working, where the URL itself says so (S3, Google and Azure spell it out).
+
+    Else `None`.
+    """
 
     @field_serializer("url")
     def _left_out(self, url: SecretURL | None, info: SerializationInfo) -> str | None:
-        reveal = isinstance(info.context, dict) and info.context.get("reveal") is True
+        reveal = isinstance(info.context, _Revealing)
         return url.get_secret_value() if url is not None and reveal else None
 
 
@@ -172,7 +188,10 @@ class Run(_Model):
 
     @property
     def is_terminal(self) -> bool:
-        """Whether the run has ended: SUCCEEDED, FAILED, CANCELLED or CANCELFAILED. Unknown words are not terminal."""
+        """Whether the run has ended: SUCCEEDED, FAILED, CANCELLED or CANCELFAILED.
+
+        Unknown words are not terminal.
+        """
         return isinstance(self.status, RunStatus) and self.status.is_terminal
 
     @property
@@ -183,10 +202,10 @@ class Run(_Model):
     def to_json(self, *, reveal: bool = False) -> str:
         """This run as JSON.
 
-        With `reveal=True` the signed URLs stand in it in the clear: whoever reads the text can read the results until the
-        URLs expire. It is what one stores to download later.
+        With `reveal=True` the signed URLs stand in it in the clear: whoever reads the text can read
+        the results until the URLs expire. It is what one stores to download later.
         """
-        return self.model_dump_json(context={"reveal": reveal})
+        return self.model_dump_json(context=_Revealing() if reveal else None)
 
     @classmethod
     def from_json(cls, text: str | bytes | bytearray) -> Self:
@@ -195,7 +214,10 @@ class Run(_Model):
 
 
 def normal_status(text: str) -> RunStatus | str:
-    """The `RunStatus` that `text` means, in any case and with blanks around it; else the text, without the blanks."""
+    """The `RunStatus` that `text` means, in any case and with blanks around it.
+
+    Else the text, without the blanks.
+    """
     words = text.strip()
     try:
         return RunStatus(words.upper())
@@ -220,7 +242,8 @@ class FieldError(_Model):
 class ErrorResponse(_Model):
     """The body of an error answer, whichever of the usual shapes it has.
 
-    Dcipher's own `message`, RFC 9457 (`title`, `detail`, `type`, `instance`) and FastAPI's `detail`; other fields are kept.
+    Dcipher's own `message`, RFC 9457 (`title`, `detail`, `type`, `instance`) and FastAPI's
+    `detail`; other fields are kept.
     """
 
     message: str | None = None

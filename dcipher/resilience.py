@@ -1,4 +1,7 @@
-"""What is sent again, when, and until when: values only. The rules that read them stand in `_core/retries.py`."""
+"""What is sent again, when, and until when: values only.
+
+The rules that read them stand in `_core/retries.py`.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,11 @@ RETRY_STATUSES = frozenset({408, 409, 425, 429, *range(500, 600)})
 
 @dataclass(frozen=True)
 class Resilience:
-    """How hard to try. Immutable; `dataclasses.replace` derives another. Raises `ConfigurationError` for what makes no sense."""
+    """How hard to try.
+
+    Immutable; `dataclasses.replace` derives another. Raises `ConfigurationError` for what makes no
+    sense.
+    """
 
     max_retries: int = 5
     """Attempts after the first; 0 switches retries off."""
@@ -24,15 +31,22 @@ class Resilience:
     backoff_max: float = 8.0
     """Seconds that a backoff takes at most."""
     max_retry_after: float = 120.0
-    """Seconds of `Retry-After` that are waited for; when the service asks for more, the error comes at once."""
+    """Seconds of `Retry-After` that are waited for.
+
+    When the service asks for more, the error comes at once.
+    """
     retry_statuses: frozenset[int] = RETRY_STATUSES
     """Statuses that are tried again. Any collection of ints is taken."""
     resend_ambiguous: bool = True
-    """Whether a start whose answer was lost is sent again, with the same `Idempotency-Key`. With `False` it is a
-    `SubmissionUnknownError` instead. A GET is always sent again."""
+    """Whether a start whose answer was lost is sent again, with the same `Idempotency-Key`.
+
+    With `False` it is a `SubmissionUnknownError` instead. A GET is always sent again.
+    """
     deadline: float | None = None
-    """Seconds that a call may take with all its retries; `None`: no limit but `max_retries`. While a run is waited for:
-    how long the API may stay unreachable (`None`: 15 minutes)."""
+    """Seconds that a call may take with all its retries; `None`: no limit but `max_retries`.
+
+    While a run is waited for: how long the API may stay unreachable (`None`: 15 minutes).
+    """
 
     def __post_init__(self) -> None:
         if isinstance(self.max_retries, bool) or not isinstance(self.max_retries, int):
@@ -47,6 +61,8 @@ class Resilience:
 
 
 def _check_seconds(name: str, value: object, *, smallest: float) -> None:
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not is_number or not math.isfinite(value) or value < smallest:  # type: ignore[arg-type, operator]
-        raise ConfigurationError(f"{name} must be a finite number of seconds, at least {smallest:g}.")
+    number = math.nan if isinstance(value, bool) or not isinstance(value, (int, float)) else value
+    if not math.isfinite(number) or number < smallest:
+        raise ConfigurationError(
+            f"{name} must be a finite number of seconds, at least {smallest:g}."
+        )

@@ -1,7 +1,8 @@
 """`Settings`: what `DCIPHER_*` says, from arguments, the environment and `.env`.
 
-It is a pydantic-settings model, for applications that keep their settings in such models. The clients read the same places by
-the same rules (`configuration` below), without importing pydantic-settings, which costs more than httpx to import.
+It is a pydantic-settings model, for applications that keep their settings in such models. The
+clients read the same places by the same rules (`configuration` below), without importing
+pydantic-settings, which costs more than httpx to import.
 """
 
 from __future__ import annotations
@@ -33,9 +34,9 @@ __all__ = ["Settings"]
 class Settings(BaseSettings):
     """The settings of a client: argument > environment > `.env` > default.
 
-    Blank values count as missing; unrelated lines in `.env` are ignored; secrets are masked. `Settings(_env_file=None)`
-    reads no file, `Settings(_env_file="prod.env")` reads another one. Raises `ConfigurationError` for a value that cannot be
-    used, without showing it.
+    Blank values count as missing; unrelated lines in `.env` are ignored; secrets are masked.
+    `Settings(_env_file=None)` reads no file, `Settings(_env_file="prod.env")` reads another one.
+    Raises `ConfigurationError` for a value that cannot be used, without showing it.
     """
 
     model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(
@@ -66,7 +67,9 @@ class Settings(BaseSettings):
     def __init__(self, **values: Any) -> None:
         unknown = [name for name in values if name not in CHECKS and not name.startswith("_")]
         if unknown:
-            raise ConfigurationError(f"There is no setting {unknown[0]!r}. There are: {', '.join(CHECKS)}.")
+            raise ConfigurationError(
+                f"There is no setting {unknown[0]!r}. There are: {', '.join(CHECKS)}."
+            )
         given = {name: value for name, value in values.items() if not is_blank(value)}
         given.update((name, None) for name in ("_env_file",) if values.get(name, "") is None)
         try:
@@ -88,7 +91,10 @@ class Settings(BaseSettings):
         return CHECKS[name](value, f"{name} (DCIPHER_{name.upper()})")
 
     def source(self, name: str) -> str:
-        """Where the value of a setting came from: `argument`, `environment`, `.env` or `default`."""
+        """Where the value of a setting came from.
+
+        `argument`, `environment`, `.env` or `default`.
+        """
         if name in self._given:
             return "argument"
         environ = {key.upper(): value for key, value in os.environ.items()}
@@ -98,7 +104,9 @@ class Settings(BaseSettings):
 
     # A pickle would hold the secrets in the clear.
     def __getstate__(self) -> dict[Any, Any]:
-        raise TypeError("Settings cannot be pickled: they hold secrets. Make them again where they are needed.")
+        raise TypeError(
+            "Settings cannot be pickled: they hold secrets. Make them again where they are needed."
+        )
 
 
 def _first_problem(error: ValidationError) -> str:

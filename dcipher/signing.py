@@ -177,7 +177,7 @@ class HMACSigner:
         )
 
     # The standard library of 3.10 has no typing.override to say so.
-    def __reduce__(self) -> NoReturn:  # pyright: ignore[reportImplicitOverride]
+    def __reduce__(self) -> NoReturn:
         raise TypeError(f"{type(self).__name__} holds a secret and is neither pickled nor copied")
 
 

@@ -1,4 +1,7 @@
-"""Sends one operation of the API and gives its answer: what was sent, what came back and what is done again meet here."""
+"""Sends one operation of the API and gives its answer.
+
+What was sent, what came back and what is done again meet here.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +21,8 @@ from .retrying import async_send_again
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .._core.operations import Operation
     from .._client import Options
+    from .._core.operations import Operation
     from ..http import HTTPAuthenticatedClient
     from ..resilience import Resilience
 
@@ -49,7 +52,9 @@ class AsyncAPI:
 
     def derived(self, options: Options) -> AsyncAPI:
         """With other options, on the same connections."""
-        return AsyncAPI(self.http.with_headers({}), options, self.configured_by, self.allow_insecure)
+        return AsyncAPI(
+            self.http.with_headers({}), options, self.configured_by, self.allow_insecure
+        )
 
     async def aclose(self) -> None:
         """Close what is its own."""
@@ -67,7 +72,9 @@ class AsyncAPI:
         resilience: Resilience | None = None,
         within: float | None = None,
     ) -> T:
-        """What `parse` makes of the answer. Raises an `APIError`, after the retries that `resilience` allows.
+        """What `parse` makes of the answer.
+
+        Raises an `APIError`, after the retries that `resilience` allows.
 
         `within`: seconds that one request may take, where that is less than the timeout.
         """
@@ -86,13 +93,16 @@ class AsyncAPI:
         try:
             return await async_send_again(
                 attempt,
-                lambda error: failure_of(error, resilience) if isinstance(error, APIError) else None,
+                lambda error: (
+                    failure_of(error, resilience) if isinstance(error, APIError) else None
+                ),
                 resilience,
                 repeatable=repeatable,
                 what=f"{operation.method} {operation.target.partition('?')[0]}",
             )
         except APIError as error:
-            # Our own frames, and httpx's behind them, say nothing to the user, and hold the key in their variables.
+            # Our own frames, and httpx's behind them, say nothing to the user, and hold the key in
+            # their variables.
             final = unknown_submission(error, operation, resilience)
             cause = error.__cause__ if final is error else error
             raise final.with_traceback(None) from (cause and cause.with_traceback(None))
@@ -105,7 +115,9 @@ class AsyncAPI:
         started = time.monotonic()
         try:
             if client.is_closed:
-                raise DcipherError("This client is closed. Make a new one, or call before closing it.")
+                raise DcipherError(
+                    "This client is closed. Make a new one, or call before closing it."
+                )
             response = await client.send(request, stream=True, follow_redirects=False)
             try:
                 body = await self._body(response, started)
@@ -113,7 +125,11 @@ class AsyncAPI:
                 await response.aclose()
         except httpx.TransportError as error:
             raise connection_error(
-                error, info, attempts=attempts, host=request.url.host, configured_by=self.configured_by
+                error,
+                info,
+                attempts=attempts,
+                host=request.url.host,
+                configured_by=self.configured_by,
             ) from error
         logger.debug(
             "%s %s: %d in %.0f ms", operation.method, operation.target.partition("?")[0],
@@ -125,7 +141,8 @@ class AsyncAPI:
         return _with_body(answer, body)
 
     def _request(self, operation: Operation, url: str, within: float | None) -> httpx.Request:
-        # Built whole, not by client.build_request: that would merge headers, cookies and parameters anew for every call.
+        # Built whole, not by client.build_request: that would merge headers, cookies and parameters
+        # anew for every call.
         headers = [*{**self.options.headers, **self.http.request_headers()}.items()]
         if operation.content is not None:
             headers.append(("Content-Type", "application/json"))
@@ -147,7 +164,9 @@ class AsyncAPI:
             if len(body) > MAX_BODY:
                 break
             if total is not None and time.monotonic() - started > total:
-                raise httpx.ReadTimeout("the body took longer than the timeout", request=response.request)
+                raise httpx.ReadTimeout(
+                    "the body took longer than the timeout", request=response.request
+                )
         return bytes(body)
 
 

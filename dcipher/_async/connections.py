@@ -1,15 +1,17 @@
 """The connections of a client and of all that were derived from it.
 
-One httpcore pool for each connection, the warmest first, behind a limiter of our own. One pool of httpcore walks all of its
-connections and all of its waiting requests twice for each call, and above 20 open connections closes every idle one; a hundred
-small ones do neither. A connection that an error or a cancellation went through is closed, never given to the next.
+One httpcore pool for each connection, the warmest first, behind a limiter of our own. One pool of
+httpcore walks all of its connections and all of its waiting requests twice for each call, and above
+20 open connections closes every idle one; a hundred small ones do neither. A connection that an
+error or a cancellation went through is closed, never given to the next.
 """
 
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections import deque
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import httpx
 
@@ -37,7 +39,7 @@ class _State:
         self.idle: dict[Origin, deque[_Idle]] = {}
 
 
-class AsyncShared:
+class AsyncShared(ABC):
     """A way to the network that several httpx clients share; closed when the last of them is."""
 
     def __init__(self) -> None:
@@ -54,13 +56,13 @@ class AsyncShared:
         if self._users == 0:
             await self.close_all()
 
+    @abstractmethod
     async def send(self, request: httpx.Request) -> httpx.Response:
         """Send one request."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def close_all(self) -> None:
         """Close what is open. It may be used again after."""
-        raise NotImplementedError
 
 
 class AsyncGivenTransport(AsyncShared):
@@ -116,7 +118,9 @@ class AsyncConnections(AsyncShared):
             if transport is not None:
                 await async_close_transport(transport)
             raise
-        response.stream = _Stream(response.stream, self, state, origin, transport)  # type: ignore[arg-type]
+        response.stream = _Stream(
+            cast("httpx.AsyncByteStream", response.stream), self, state, origin, transport
+        )
         return response
 
     async def _take_a_place(self, state: _State, request: httpx.Request) -> None:
@@ -125,7 +129,8 @@ class AsyncConnections(AsyncShared):
             await state.limiter.acquire(timeout)
         except TimeoutError:
             raise httpx.PoolTimeout(
-                f"all {self._max_connections} connections were in use for {timeout:g} s", request=request
+                f"all {self._max_connections} connections were in use for {timeout:g} s",
+                request=request,
             ) from None
 
     async def give_back(
@@ -196,9 +201,12 @@ class AsyncSharedTransport(httpx.AsyncBaseTransport):
 
 
 class AsyncBorrowedTransport(httpx.AsyncBaseTransport):
-    """Sends by an httpx client of the user's, which stays theirs: it is not closed, and its `auth` is not used.
+    """Sends by an httpx client of the user's, which stays theirs.
 
-    Redirects are not followed here: httpx forwards every header but Authorization and Cookie to the other host (observed).
+    It is not closed, and its `auth` is not used.
+
+    Redirects are not followed here: httpx forwards every header but Authorization and Cookie to the
+    other host (observed).
     """
 
     def __init__(self, client: httpx.AsyncClient) -> None:

@@ -1,6 +1,7 @@
 """Fetches results by their signed URLs, into files: resumed, checked, whole or not at all.
 
-The URLs are fetched byte for byte, by a client of their own: no key, no cookies, no headers of the user's.
+The URLs are fetched byte for byte, by a client of their own: no key, no cookies, no headers of the
+user's.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import hashlib
 import time
 from contextlib import aclosing
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urljoin
 
 import httpx
@@ -35,6 +36,8 @@ from ..logs import downloading, logger
 from .retrying import async_send_again
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
     from .._concurrency import AsyncProgressCallback
     from .._core.downloads import Sink, Source
     from ..http import HTTPClient
@@ -139,11 +142,14 @@ class AsyncDownload:
             await response.aclose()
             url, came_from = urljoin(url, location), url
         raise TransferError(
-            Problem.REFUSED, f"it was redirected more than {MAX_REDIRECTS} times", Failure(Outcome.PERMANENT)
+            Problem.REFUSED,
+            f"it was redirected more than {MAX_REDIRECTS} times",
+            Failure(Outcome.PERMANENT),
         )
 
     def _request(self, url: str) -> httpx.Request:
-        # httpx quotes what it thinks is not quoted, and a signature covers the URL as it was given: the target is sent as it is.
+        # httpx quotes what it thinks is not quoted, and a signature covers the URL as it was given:
+        # the target is sent as it is.
         after_host = url.split("://", 1)[1].partition("#")[0]
         slash = min((i for i in (after_host.find("/"), after_host.find("?")) if i >= 0), default=-1)
         target = after_host[slash:] if slash >= 0 else "/"
@@ -201,14 +207,16 @@ class AsyncDownload:
         batch: list[bytes] = []
         size, window, since = 0, 0, time.monotonic()
         try:
-            async with aclosing(response.aiter_raw()) as chunks:
+            async with aclosing(cast("AsyncGenerator[bytes]", response.aiter_raw())) as chunks:
                 async for chunk in chunks:
                     batch.append(chunk)
                     size += len(chunk)
                     window += len(chunk)
                     elapsed = time.monotonic() - since
                     if stalled(window, elapsed):
-                        raise httpx.ReadTimeout(f"{window} bytes in {elapsed:.0f} s", request=response.request)
+                        raise httpx.ReadTimeout(
+                            f"{window} bytes in {elapsed:.0f} s", request=response.request
+                        )
                     if elapsed >= STALL:
                         window, since = 0, time.monotonic()
                     if size >= BATCH:
@@ -243,12 +251,16 @@ class AsyncDownload:
 
     def _check(self) -> None:
         try:
-            check_whole(self._transfer, {name: running.digest() for name, running in self._hashes.items()})
+            check_whole(
+                self._transfer, {name: running.digest() for name, running in self._hashes.items()}
+            )
             if self._inflater is not None:
                 self._inflater.finish()
         except TransferError as error:
             if error.problem is Problem.BROKEN:
-                self._transfer = replace(self._transfer, etag=None)  # nothing of it is worth keeping
+                self._transfer = replace(
+                    self._transfer, etag=None
+                )  # nothing of it is worth keeping
             raise
         except ValueError as error:
             raise TransferError(Problem.BROKEN, str(error), Failure(Outcome.AMBIGUOUS)) from None

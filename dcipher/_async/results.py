@@ -15,7 +15,7 @@ from ..logs import logger
 from .downloads import AsyncDownload
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
     from pathlib import Path
 
     from .._concurrency import AsyncProgressCallback
@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 __all__ = ["AsyncResults"]
 
 SPOOLED = 8 * 1024 * 1024
-"""Bytes of a result that are kept in memory while its rows are read; what is larger goes to a temporary file."""
+"""Bytes of a result that are kept in memory while its rows are read.
+
+What is larger goes to a temporary file.
+"""
 
 
 class AsyncResults:
@@ -66,11 +69,11 @@ class AsyncResults:
         with parse_errors(run, index):
             return await async_in_thread(parse_document, body, type_, format_)
 
-    async def rows(self, run: Run, index: int, type_: Any, *, drop: bool) -> AsyncIterator[Any]:
+    async def rows(self, run: Run, index: int, type_: Any, *, drop: bool) -> AsyncGenerator[Any]:
         """One result row by row, from a temporary file."""
         dropped = 0
         with tempfile.SpooledTemporaryFile(SPOOLED) as spool, parse_errors(run, index):
-            file = cast("BinaryIO", spool)
+            file = cast("BinaryIO", cast("object", spool))
             transfer = await self._fetch(run, index, Rewindable(file))
             file.seek(0)
             format_ = format_of(run, index, transfer, file.read(4096))

@@ -1,4 +1,7 @@
-"""The one place where anything is sent again. tenacity drives it; `_core/retries.py` says whether and when."""
+"""The one place where anything is sent again.
+
+tenacity drives it; `_core/retries.py` says whether and when.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,7 @@ async def async_send_again(
     started = time.monotonic()
     try:
         return await attempt()
-    except Exception as error:  # noqa: BLE001 - judged by failure_of, and raised again unless it is sent again
+    except Exception as error:  # judged by failure_of, and raised again unless it is sent again
         rules = _Rules(failure_of, resilience, repeatable, what, started)
         if rules.delay_after(error, attempts=1) is None:
             raise
@@ -106,5 +109,5 @@ class _Rules:
         )  # fmt: skip
         return True
 
-    def wait(self, state: RetryCallState) -> float:  # noqa: ARG002 - tenacity passes it
+    def wait(self, _: RetryCallState) -> float:
         return self._delay or 0.0

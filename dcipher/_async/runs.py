@@ -5,23 +5,21 @@ from __future__ import annotations
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, overload
 
 from .._concurrency import async_call_back, async_sleep
 from .._core import operations, outcomes
 from .._core.responses import status_of
-from .._files import check_targets, targets
+from .._files import targets
 from .._waiting import Wait
-from ..errors import APIError, InvalidParamsError, ResultError
+from ..errors import APIError, InvalidParamsError
 from ..models import Run
 from .results import AsyncResults
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
     from pathlib import Path
-
-    from typing_extensions import Literal
 
     from .._concurrency import AsyncProgressCallback, AsyncStatusCallback
     from ..resilience import Resilience
@@ -31,24 +29,37 @@ __all__ = ["AsyncRuns"]
 
 T = TypeVar("T")
 
+OnInvalid: TypeAlias = Literal["raise", "drop"]
+
 
 class AsyncRuns:
-    """Runs, known by a `Run`, which may come from anywhere: from `flows.start`, a database, another process."""
+    """Runs, known by a `Run`, which may come from anywhere.
+
+    From `flows.start`, a database, another process.
+    """
 
     def __init__(self, api: AsyncAPI) -> None:
         self._api = api
         self._results = AsyncResults(api)
 
     async def get(self, flow_id: str, task_id: str) -> Run:
-        """One look at the status of a run. Its outputs are not known then: they come only with the answer to the start.
+        """One look at the status of a run.
 
-        Raises `NotFoundError` where there is none, `InvalidParamsError` for ids that cannot be any, and the other `APIError`s.
+        Its outputs are not known then: they come only with the answer to the start.
+
+        Raises `NotFoundError` where there is none, `InvalidParamsError` for ids that cannot be any,
+        and the other `APIError`s.
         """
-        operations.run_status(flow_id, task_id)  # says what is wrong with an id before Pydantic does
+        operations.run_status(
+            flow_id, task_id
+        )  # says what is wrong with an id before Pydantic does
         return await self._look(Run(flow_id=flow_id, task_id=task_id))
 
     async def refresh(self, run: Run) -> Run:
-        """One look at the status of `run`; what it knows already, such as its outputs, stays. Raises as `get` does."""
+        """One look at the status of `run`; what it knows already, such as its outputs, stays.
+
+        Raises as `get` does.
+        """
         _check_run(run)
         return await self._look(run)
 
@@ -62,13 +73,15 @@ class AsyncRuns:
     ) -> Run:
         """Wait until `run` has ended; gives it as it ended.
 
-        `timeout`: seconds for the wait (`None`: until the run ends). `poll_interval`: seconds between two looks; `None`: by the
-        age of the run, a tenth of it, at most 15. `on_status` is called with the `Run` at the first look and at each change.
-        A look that fails does not end the wait while time is left.
+        `timeout`: seconds for the wait (`None`: until the run ends). `poll_interval`: seconds
+        between two looks; `None`: by the age of the run, a tenth of it, at most 15. `on_status` is
+        called with the `Run` at the first look and at each change. A look that fails does not end
+        the wait while time is left.
 
-        Raises `RunFailedError`, `RunCancelledError`, `WaitTimeoutError` (the run goes on), `PollingInterruptedError` (the API
-        stayed unreachable for `Resilience.deadline`, 15 minutes by default; not while a `timeout` runs), and the `APIError`s
-        that another look would not change, such as `AuthenticationError`.
+        Raises `RunFailedError`, `RunCancelledError`, `WaitTimeoutError` (the run goes on),
+        `PollingInterruptedError` (the API stayed unreachable for `Resilience.deadline`, 15 minutes
+        by default; not while a `timeout` runs), and the `APIError`s that another look would not
+        change, such as `AuthenticationError`.
         """
         _check_run(run)
         if not run.is_terminal:
@@ -83,10 +96,13 @@ class AsyncRuns:
 
     async def watch(
         self, run: Run, *, timeout: float | None = None, poll_interval: float | None = None
-    ) -> AsyncIterator[Run]:
-        """The run at the first look and at each change of its status; the last one has ended, well or not.
+    ) -> AsyncGenerator[Run]:
+        """The run at the first look and at each change of its status.
 
-        Arguments as for `wait`. Raises what `wait` raises, but for `RunFailedError` and `RunCancelledError`.
+        The last one has ended, well or not.
+
+        Arguments as for `wait`. Raises what `wait` raises, but for `RunFailedError` and
+        `RunCancelledError`.
         """
         _check_run(run)
         if run.is_terminal:
@@ -107,13 +123,15 @@ class AsyncRuns:
     ) -> tuple[Path, ...]:
         """Save the results of a run that has succeeded; gives the paths.
 
-        One result goes to `path` itself, several to `<stem>_<i><suffix>` from 0. Each is written beside its target, checked,
-        synced and renamed: a reader never sees half a file, and a failure leaves what was there. `on_progress` is called with
-        the bytes that arrived and the bytes in all (`None` where the store does not say), at most ten times a second.
+        One result goes to `path` itself, several to `<stem>_<i><suffix>` from 0. Each is written
+        beside its target, checked, synced and renamed: a reader never sees half a file, and a
+        failure leaves what was there. `on_progress` is called with the bytes that arrived and the
+        bytes in all (`None` where the store does not say), at most ten times a second.
         `require_integrity=True` refuses a result that comes with neither a length nor a digest.
 
-        Raises `ResultExpiredError`, `ResultChangedError`, `IntegrityError`, `LocalStorageError`, other `ResultError`s, and
-        `RunFailedError` for a run that failed. A run that is not known to have ended is looked at once.
+        Raises `ResultExpiredError`, `ResultChangedError`, `IntegrityError`, `LocalStorageError`,
+        other `ResultError`s, and `RunFailedError` for a run that failed. A run that is not known to
+        have ended is looked at once.
         """
         run = await self._ended(run)
         paths = targets(path, len(run.outputs))
@@ -128,8 +146,17 @@ class AsyncRuns:
             )
         return paths
 
-    async def read(self, run: Run, type_: type[T] | Any = Any, *, output_index: int | None = None) -> T:
-        """The result of a run that has succeeded, parsed (JSON, NDJSON or CSV) and validated as `type_`.
+    @overload
+    async def read(self, run: Run, *, output_index: int | None = None) -> Any: ...
+
+    @overload
+    async def read(self, run: Run, type_: type[T], *, output_index: int | None = None) -> T: ...
+
+    @overload
+    async def read(self, run: Run, type_: Any, *, output_index: int | None = None) -> Any: ...
+
+    async def read(self, run: Run, type_: Any = Any, *, output_index: int | None = None) -> Any:
+        """The result of a run that has succeeded: JSON, NDJSON or CSV, validated as `type_`.
 
         `type_` is whatever a `pydantic.TypeAdapter` takes: `list[Topic]`, `dict[str, int]`, `bytes` for the file as it is.
         `output_index` says which of several results, from 0.
@@ -139,19 +166,40 @@ class AsyncRuns:
         run = await self._ended(run)
         return await self._results.read(run, _which(run, output_index), type_)
 
+    @overload
+    def records(
+        self,
+        run: Run,
+        type_: type[T],
+        *,
+        on_invalid: OnInvalid = "raise",
+        output_index: int | None = None,
+    ) -> AsyncGenerator[T]: ...
+
+    @overload
+    def records(
+        self,
+        run: Run,
+        type_: Any = Any,
+        *,
+        on_invalid: OnInvalid = "raise",
+        output_index: int | None = None,
+    ) -> AsyncGenerator[Any]: ...
+
     async def records(
         self,
         run: Run,
-        type_: type[T] | Any = Any,
+        type_: Any = Any,
         *,
-        on_invalid: Literal["raise", "drop"] = "raise",
+        on_invalid: OnInvalid = "raise",
         output_index: int | None = None,
-    ) -> AsyncIterator[T]:
+    ) -> AsyncGenerator[Any]:
         """The rows of the results one by one, each validated as `type_`, in constant memory.
 
-        A row is an item of a top-level JSON array, a line of NDJSON, or a line of CSV. The result is fetched whole to a
-        temporary file first, so that no row of a damaged one is seen. Several results are read one after the other, unless
-        `output_index` names one. `on_invalid="drop"` leaves out rows that do not fit, and logs how many.
+        A row is an item of a top-level JSON array, a line of NDJSON, or a line of CSV. The result
+        is fetched whole to a temporary file first, so that no row of a damaged one is seen. Several
+        results are read one after the other, unless `output_index` names one. `on_invalid="drop"`
+        leaves out rows that do not fit, and logs how many.
 
         Raises `ResultParseError`, which says which row, and what `download` raises.
         """
@@ -178,7 +226,7 @@ class AsyncRuns:
 
     async def _changes(
         self, run: Run, timeout: float | None, poll_interval: float | None
-    ) -> AsyncIterator[Run]:
+    ) -> AsyncGenerator[Run]:
         """The run at the first look and at each change of its status, until it has ended."""
         wait = Wait(run, self._api.options.resilience, timeout, poll_interval)
         # The wait is what tries again, not each look: two layers of retries would multiply.
@@ -203,7 +251,10 @@ class AsyncRuns:
                 raise outcomes.timed_out(run, wait.timeout or 0.0) from wait.last_error
 
     async def _ended(self, run: Run) -> Run:
-        """`run`, which must have succeeded; it is looked at once if it is not known to have ended."""
+        """`run`, which must have succeeded.
+
+        It is looked at once if it is not known to have ended.
+        """
         _check_run(run)
         if not run.is_terminal:
             run = await self.refresh(run)
@@ -211,24 +262,17 @@ class AsyncRuns:
         if error is not None:
             raise error
         if not run.succeeded:
-            raise ResultError(
-                f"Run {run.task_id} of flow {run.flow_id} is {run.status}: it has no result yet. "
-                f"Wait for it: {outcomes.how_to_reattach(run)}.",
-                run=run,
-            )
+            raise outcomes.not_ended(run)
         if not run.outputs:
-            raise ResultError(
-                f"It is not known where the results of run {run.task_id} are: the service says it only in the answer to the "
-                "start. Keep that run with run.to_json(reveal=True), and read it with Run.from_json.",
-                run=run,
-            )
+            raise outcomes.without_outputs(run)
         return run
 
 
 def _check_run(run: object) -> None:
     if not isinstance(run, Run):
         raise InvalidParamsError(
-            f"This takes a Run, not {type(run).__name__}: what flows.start gave, or Run(flow_id=…, task_id=…)."
+            f"This takes a Run, not {type(run).__name__}: "
+            "what flows.start gave, or Run(flow_id=…, task_id=…)."
         )
 
 
@@ -237,7 +281,11 @@ def _which(run: Run, output_index: int | None) -> int:
     count = len(run.outputs)
     if output_index is None and count == 1:
         return 0
-    if isinstance(output_index, int) and not isinstance(output_index, bool) and 0 <= output_index < count:
+    if (
+        isinstance(output_index, int)
+        and not isinstance(output_index, bool)
+        and 0 <= output_index < count
+    ):
         return output_index
     raise InvalidParamsError(
         f"Run {run.task_id} has {count} results: say which with output_index=…, 0 to {count - 1}."

@@ -35,8 +35,8 @@ class _Refused(Exception):  # noqa: N818 - never leaves this module
 class AsyncRetryTransport(httpx.AsyncBaseTransport):
     """Sends again what may be sent again; gives the last answer, or raises the last error of httpx.
 
-    A POST is repeated after an ambiguous outcome only when it carries an `Idempotency-Key`; a body that is streamed is sent
-    once, since it cannot be read twice.
+    A POST is repeated after an ambiguous outcome only when it carries an `Idempotency-Key`; a body
+    that is streamed is sent once, since it cannot be read twice.
     """
 
     def __init__(self, transport: httpx.AsyncBaseTransport, resilience: Resilience) -> None:
@@ -71,7 +71,9 @@ class AsyncRetryTransport(httpx.AsyncBaseTransport):
         if isinstance(error, _Refused):
             asked = retry_after(error.response.headers, time.time())
             return status_failure(error.response.status_code, asked, self._resilience)
-        return Failure(transport_outcome(error)) if isinstance(error, httpx.TransportError) else None
+        return (
+            Failure(transport_outcome(error)) if isinstance(error, httpx.TransportError) else None
+        )
 
     async def aclose(self) -> None:
         await self._transport.aclose()

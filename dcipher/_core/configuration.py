@@ -1,4 +1,7 @@
-"""What a setting may be, and which of several values wins: argument, environment, `.env`, default, in this order."""
+"""What a setting may be, and which of several values wins.
+
+Argument, environment, `.env`, default, in this order.
+"""
 
 from __future__ import annotations
 
@@ -47,8 +50,11 @@ class Configuration:
     log: str | None = None
     timeout: float = DEFAULT_TIMEOUT
     max_retries: int = DEFAULT_MAX_RETRIES
-    sources: Mapping[str, str] = field(default_factory=dict)
-    """Name → where its value came from: `argument`, `environment`, `.env`; a name that is missing has its default."""
+    sources: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Name → where its value came from.
+
+    `argument`, `environment`, `.env`; a name that is missing has its default.
+    """
 
 
 def resolve(layers: Iterable[tuple[str, Mapping[str, object]]]) -> Configuration:
@@ -73,11 +79,13 @@ def usable_key(configuration: Configuration) -> str:
         raise MissingAPIKeyError(
             "There is no API key. Set DCIPHER_API_KEY in the environment or in a .env file, or pass api_key=…."
         )
-    # Whoever can put a file into the working directory must not be able to have the key sent to themselves.
+    # Whoever can put a file into the working directory must not be able to have the key sent to
+    # themselves.
     origin = configuration.sources
     if origin.get("base_url") == DOTENV and origin.get("api_key") != DOTENV:
         raise ConfigurationError(
-            f"The base URL {configuration.base_url} comes from a .env file, and the API key does not: it is not sent there. "
+            f"The base URL {configuration.base_url} comes from a .env file, and the API key does not: "
+            "it is not sent there. "
             "Put both into the same place, or pass base_url=…."
         )
     return configuration.api_key
@@ -102,7 +110,9 @@ def check_api_key(value: object, where: str) -> str:
     text = _plain(value, where)
     key = text.strip()
     if key != text:
-        warnings.warn(f"{where} had blanks or a line break around it; they were left out.", stacklevel=2)
+        warnings.warn(
+            f"{where} had blanks or a line break around it; they were left out.", stacklevel=2
+        )
     if key[:8].lower() == "api-key ":
         key = key[8:].strip()
     _refuse_bad_characters(key, where)
@@ -114,7 +124,9 @@ def check_api_key(value: object, where: str) -> str:
 def _refuse_bad_characters(text: str, where: str) -> None:
     for position, character in enumerate(text):
         if not "!" <= character <= "~":
-            kind = "a blank or control" if character <= " " or character == "\x7f" else "a non-ASCII"
+            kind = (
+                "a blank or control" if character <= " " or character == "\x7f" else "a non-ASCII"
+            )
             raise ConfigurationError(f"{where} holds {kind} character at position {position}.")
 
 
@@ -123,12 +135,17 @@ def check_api_secret(value: object, where: str) -> str:
     text = _plain(value, where)
     secret = text.strip()
     if secret != text:
-        warnings.warn(f"{where} had blanks or a line break around it; they were left out.", stacklevel=2)
+        warnings.warn(
+            f"{where} had blanks or a line break around it; they were left out.", stacklevel=2
+        )
     return secret
 
 
 def check_base_url(value: object, where: str) -> str:
-    """A base URL without its trailing slash. It may have a path, but no user info, query or fragment."""
+    """A base URL without its trailing slash.
+
+    It may have a path, but no user info, query or fragment.
+    """
     text = str(value).strip()
     try:
         parts = urlsplit(text)
@@ -152,7 +169,8 @@ def refuse_plain_http(base_url: str) -> None:
     parts = urlsplit(base_url)
     if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
         raise ConfigurationError(
-            f"{base_url} is not https: the API key would be readable on the way. Use https, or pass allow_insecure=True."
+            f"{base_url} is not https: the API key would be readable on the way. "
+            "Use https, or pass allow_insecure=True."
         )
 
 
@@ -182,7 +200,9 @@ def check_log(value: object, where: str) -> str:
     """A level's name, in lower case."""
     level = str(value).strip().lower()
     if level not in _LEVELS:
-        raise ConfigurationError(f"{where} must be one of {', '.join(_LEVELS)}, not {clean(level, 20)!r}.")
+        raise ConfigurationError(
+            f"{where} must be one of {', '.join(_LEVELS)}, not {clean(level, 20)!r}."
+        )
     return level
 
 
@@ -201,14 +221,16 @@ def check_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
     """Headers of the user's, which replace nothing of ours and carry no line breaks."""
     checked: dict[str, str] = {}
     for name, value in (headers or {}).items():
-        if not isinstance(name, str) or not isinstance(value, str):
+        if not all(isinstance(part, str) for part in (name, value)):
             raise ConfigurationError(f"headers must be text: {clean(repr(name), 40)} is not.")
         if not name or any(not "!" <= c <= "~" or c in '()<>@,;:\\"/[]?={}' for c in name):
             raise ConfigurationError(f"{clean(repr(name), 40)} is not a header's name.")
         if any(c in "\r\n\0" for c in value):
             raise ConfigurationError(f"The header {name} holds a line break.")
         if name.lower() in _OURS:
-            raise ConfigurationError(f"The header {name} is set by the client: {_OURS[name.lower()]}.")
+            raise ConfigurationError(
+                f"The header {name} is set by the client: {_OURS[name.lower()]}."
+            )
         checked[name] = value
     return checked
 

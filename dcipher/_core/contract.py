@@ -23,7 +23,9 @@ def _operations() -> tuple[tuple[str, re.Pattern[str], frozenset[int]], ...]:
     """(method, path, statuses) of every operation in the document."""
     from importlib.resources import files
 
-    document: dict[str, Any] = json.loads((files("dcipher") / "_core" / "openapi.json").read_bytes())
+    document: dict[str, Any] = json.loads(
+        (files("dcipher") / "_core" / "openapi.json").read_bytes()
+    )
     return tuple(
         (method.upper(), _pattern(path), frozenset(int(code) for code in operation["responses"]))
         for path, item in document["paths"].items()
@@ -37,7 +39,10 @@ def _pattern(template: str) -> re.Pattern[str]:
 
 
 def is_documented(method: str, path: str, status_code: int) -> bool:
-    """Whether the document lists the status for the operation; for a path that it does not know: for any operation."""
+    """Whether the document lists the status for the operation.
+
+    For a path that it does not know: for any operation.
+    """
     of_the_operation = [
         statuses for verb, pattern, statuses in _operations()
         if verb == method.upper() and pattern.fullmatch(path)
@@ -46,7 +51,9 @@ def is_documented(method: str, path: str, status_code: int) -> bool:
     return any(status_code in statuses for statuses in candidates)
 
 
-def unexpected_status(request: httpx.Request, response: httpx.Response, now: float) -> UnexpectedStatus:
+def unexpected_status(
+    request: httpx.Request, response: httpx.Response, now: float
+) -> UnexpectedStatus:
     """The error for an answer whose body was read."""
     import httpx
 
@@ -66,7 +73,7 @@ def unexpected_status(request: httpx.Request, response: httpx.Response, now: flo
             content=response.content,
             request=httpx.Request(info.method, info.url),
         ),
-        error=error_response(body) if isinstance(body, dict) else None,
+        error=error_response(body),
         body=body,
         retry_after=retry_after(response.headers, now),
         request=info,

@@ -1,7 +1,7 @@
 """Undoes a Content-Encoding, whole, checked and bounded.
 
-Not left to httpx, which takes a truncated gzip for whole, keeps only the first of several members, and puts no bound on what a
-small body expands to (observed).
+Not left to httpx, which takes a truncated gzip for whole, keeps only the first of several members,
+and puts no bound on what a small body expands to (observed).
 """
 
 from __future__ import annotations
@@ -20,8 +20,13 @@ _STEP = 1024 * 1024
 
 
 def encoding_of(header: str) -> str | None:
-    """`gzip`, `deflate`, or `None` for a body that is not encoded. Raises ValueError for anything else: it was not asked for."""
-    names = [name for part in header.lower().split(",") if (name := part.strip()) not in {"", "identity"}]
+    """`gzip`, `deflate`, or `None` for a body that is not encoded.
+
+    Raises ValueError for anything else: it was not asked for.
+    """
+    names = [
+        name for part in header.lower().split(",") if (name := part.strip()) not in {"", "identity"}
+    ]
     if not names:
         return None
     if len(names) > 1 or names[0] not in {"gzip", "x-gzip", "deflate"}:
@@ -30,7 +35,10 @@ def encoding_of(header: str) -> str | None:
 
 
 class Inflater:
-    """Inflates chunk by chunk, at most `limit(encoded bytes so far)` bytes in all. Raises ValueError for what is broken."""
+    """Inflates chunk by chunk, at most `limit(encoded bytes so far)` bytes in all.
+
+    Raises ValueError for what is broken.
+    """
 
     def __init__(self, encoding: str, limit: Callable[[int], int]) -> None:
         self._window = 31 if encoding == "gzip" else zlib.MAX_WBITS
@@ -48,7 +56,9 @@ class Inflater:
             piece = self._inflated(chunk)
             self._decoded += len(piece)
             if self._decoded > self._limit(self._encoded):
-                raise ValueError(f"{self._encoded} bytes expand to more than {self._limit(self._encoded)}")
+                raise ValueError(
+                    f"{self._encoded} bytes expand to more than {self._limit(self._encoded)}"
+                )
             if piece:
                 yield piece
             chunk = self._member.unused_data if self._member.eof else self._member.unconsumed_tail

@@ -1,4 +1,7 @@
-"""A result on its way to the disk: what to ask for, what an answer means, what is left, and whether it is whole."""
+"""A result on its way to the disk.
+
+What to ask for, what an answer means, what is left, and whether it is whole.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +44,10 @@ SLOWEST = 1000.0
 """Bytes a second: below this for `STALL` seconds, a transfer counts as stalled."""
 STALL = 30.0
 MAX_EXPANSION = 250
-"""How many times its encoded size a result may have: gzip cannot do more than 1,032, text stays below 50."""
+"""How many times its encoded size a result may have.
+
+Gzip cannot do more than 1,032, text stays below 50.
+"""
 
 
 class Problem(Enum):
@@ -55,7 +61,10 @@ class Problem(Enum):
 
 
 class TransferError(Exception):
-    """A transfer stopped. `failure` says whether it may be tried again; the text is fit to be shown."""
+    """A transfer stopped.
+
+    `failure` says whether it may be tried again; the text is fit to be shown.
+    """
 
     def __init__(self, problem: Problem, message: str, failure: Failure) -> None:
         super().__init__(message)
@@ -75,7 +84,10 @@ class Sink(Protocol):
 
 @dataclass(frozen=True)
 class Source:
-    """One signed URL, and what else decides how it is fetched. Times are seconds since the epoch."""
+    """One signed URL, and what else decides how it is fetched.
+
+    Times are seconds since the epoch.
+    """
 
     url: str = field(repr=False)
     expires_at: float | None = None
@@ -100,7 +112,7 @@ class Transfer:
     etag: str | None = None
     """A strong validator; without one, nothing is resumed."""
     encoding: str | None = None
-    digests: Mapping[str, bytes] = field(default_factory=dict)
+    digests: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
     """hashlib's name → what the raw bytes must hash to."""
     content_type: str | None = None
     self_delimiting: bool = True
@@ -108,7 +120,10 @@ class Transfer:
 
     @property
     def can_resume(self) -> bool:
-        """Whether what is there may be continued. Encoded bodies are not: what is in the file is decoded."""
+        """Whether what is there may be continued.
+
+        Encoded bodies are not: what is in the file is decoded.
+        """
         return self.received > 0 and self.etag is not None and self.encoding is None
 
 
@@ -117,13 +132,16 @@ def headers_for(transfer: Transfer) -> dict[str, str]:
     headers = {"Accept-Encoding": "identity", "Accept": "*/*"}
     if transfer.can_resume:
         headers["Range"] = f"bytes={transfer.received}-"
-        # RFC 9110 section 13.1.1. Some servers ignore If-Range (observed); the ETag of the answer is compared as well.
+        # RFC 9110 section 13.1.1. Some servers ignore If-Range (observed); the ETag of the answer
+        # is compared as well.
         headers["If-Match"] = str(transfer.etag)
     return headers
 
 
 def begin(transfer: Transfer, status_code: int, headers: Mapping[str, str]) -> Transfer:
-    """The transfer as an answer continues it. `received` is where the next byte goes: 0 means from the start.
+    """The transfer as an answer continues it.
+
+    `received` is where the next byte goes: 0 means from the start.
 
     Raises `TransferError` for an answer that does not fit.
     """
@@ -149,12 +167,17 @@ _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18})\Z"
 
 
 def _continued(transfer: Transfer, headers: Mapping[str, str]) -> Transfer:
-    """RFC 9110 section 15.3.7: parts are put together only where validator, place and size agree."""
+    """RFC 9110 section 15.3.7.
+
+    Parts are put together only where validator, place and size agree.
+    """
     if _etag(headers) != transfer.etag:
         raise _changed()
     match = _CONTENT_RANGE.match(headers.get("content-range", "").strip())
     if match is None or _encoding(headers) is not None:
-        raise _interrupted("the store answered with something else than the range that was asked for")
+        raise _interrupted(
+            "the store answered with something else than the range that was asked for"
+        )
     start, end, total = (int(number) for number in match.groups())
     if transfer.total is not None and total != transfer.total:
         raise _changed()
@@ -180,14 +203,21 @@ def refused(
     if status_code in {400, 401, 403, 404, 410}:
         if source.has_expired(now) or "expired" in words.lower():
             return TransferError(Problem.EXPIRED, said, Failure(Outcome.PERMANENT))
-        again = Outcome.AMBIGUOUS if now < source.fresh_until and status_code in {403, 404} else Outcome.PERMANENT
+        again = (
+            Outcome.AMBIGUOUS
+            if now < source.fresh_until and status_code in {403, 404}
+            else Outcome.PERMANENT
+        )
         return TransferError(Problem.REFUSED, said, Failure(again))
     failure = status_failure(status_code, retry_after(headers, now), resilience)
     return TransferError(Problem.REFUSED, said, failure)
 
 
 def check_whole(transfer: Transfer, hashes: Mapping[str, bytes]) -> None:
-    """Raises `TransferError` where what arrived is not what was promised. `hashes`: of the raw bytes, by hashlib's name."""
+    """Raises `TransferError` where what arrived is not what was promised.
+
+    `hashes`: of the raw bytes, by hashlib's name.
+    """
     if transfer.total is not None and transfer.received < transfer.total:
         raise _interrupted(f"only {transfer.received} of {transfer.total} bytes arrived")
     if transfer.total is not None and transfer.received > transfer.total:
@@ -218,7 +248,10 @@ def _broken(message: str) -> TransferError:
 
 
 def _etag(headers: Mapping[str, str]) -> str | None:
-    """A strong ETag (RFC 9110 section 8.8.1); a weak one does not say that the bytes are the same."""
+    """A strong ETag (RFC 9110 section 8.8.1).
+
+    A weak one does not say that the bytes are the same.
+    """
     etag = headers.get("etag", "").strip()
     return etag if len(etag) > 2 and etag[0] == etag[-1] == '"' else None
 
@@ -234,7 +267,10 @@ _HASHLIB = {"sha-256": "sha256", "sha-512": "sha512", "md5": "md5", "sha": "sha1
 
 
 def _digests(headers: Mapping[str, str]) -> dict[str, bytes]:
-    """What is promised of the bytes: RFC 9530, RFC 1864, Google's and Amazon's headers. An ETag is never taken for an MD5."""
+    """What is promised of the bytes: RFC 9530, RFC 1864, Google's and Amazon's headers.
+
+    An ETag is never taken for an MD5.
+    """
     found: dict[str, bytes] = {}
     for header in ("content-digest", "repr-digest"):
         for name, value in structured_digests(headers.get(header, "")).items():
@@ -247,9 +283,11 @@ def _digests(headers: Mapping[str, str]) -> dict[str, bytes]:
     }
     sizes = {"md5": 16, "sha1": 20, "sha256": 32}
     for name, values in plain.items():
-        for value in values:
-            digest = _base64(value)
-            if len(digest) == sizes[name]:  # Amazon's checksum of a multipart upload has another form: digest-parts
+        for text in values:
+            digest = _base64(text)
+            if (
+                len(digest) == sizes[name]
+            ):  # Amazon's checksum of a multipart upload has another form: digest-parts
                 found.setdefault(name, digest)
     return found
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ..models import ErrorResponse, FieldError
 
@@ -15,9 +15,12 @@ __all__ = ["error_response"]
 JSONObject: TypeAlias = "dict[str, Any]"
 
 
-def error_response(body: JSONObject) -> ErrorResponse | None:
-    """The body of an error as a model: Dcipher's `message`, RFC 9457, FastAPI's `detail`. `None`: it says nothing of that kind."""
-    extra = dict(body)
+def error_response(body: object) -> ErrorResponse | None:
+    """The body of an error as a model; `None`: it says nothing that is known.
+
+    Known are Dcipher's `message`, RFC 9457 and FastAPI's `detail`.
+    """
+    extra = dict(_object(body))
     detail = extra.pop("detail", None)
     fields = tuple(_field_errors(detail)) + tuple(_field_errors(extra.get("errors")))
     texts = {name: _text(extra.pop(name, None)) for name in ("title", "type", "instance")}
@@ -36,7 +39,7 @@ def error_response(body: JSONObject) -> ErrorResponse | None:
 def _nested_message(extra: JSONObject) -> str | None:
     """`{"error": "…"}` and `{"error": {"message": "…"}}`, as gateways write it."""
     error = extra.get("error")
-    return _text(error.get("message")) if isinstance(error, dict) else _text(error)
+    return _text(error) or _text(_object(error).get("message"))
 
 
 def _text(value: object) -> str | None:
@@ -44,18 +47,32 @@ def _text(value: object) -> str | None:
 
 
 def _field_errors(items: object) -> Iterator[FieldError]:
-    """FastAPI: `[{"loc": […], "msg": "…", "type": "…"}]`; RFC 9457 section 3: `[{"detail": "…", "pointer": "#/…"}]`."""
-    for item in items if isinstance(items, list) else ():
-        if isinstance(item, dict):
-            message = _text(item.get("msg")) or _text(item.get("message")) or _text(item.get("detail"))
+    """FastAPI.
+
+    `[{"loc": […], "msg": "…", "type": "…"}]`; RFC 9457 section 3: `[{"detail": "…", "pointer":
+    "#/…"}]`.
+    """
+    for item in map(_object, _list(items)):
+        if item:
+            message = (
+                _text(item.get("msg")) or _text(item.get("message")) or _text(item.get("detail"))
+            )
             if message is not None:
                 yield FieldError(loc=_location(item), message=message, type=_text(item.get("type")))
 
 
 def _location(item: JSONObject) -> tuple[str | int, ...]:
-    loc, pointer = item.get("loc"), item.get("pointer")
-    if isinstance(loc, list):
+    loc, pointer = _list(item.get("loc")), item.get("pointer")
+    if loc:
         return tuple(part if isinstance(part, int) else str(part) for part in loc)
     if isinstance(pointer, str):
         return tuple(part for part in pointer.lstrip("#").split("/") if part)
     return ()
+
+
+def _object(value: object) -> JSONObject:
+    return cast("JSONObject", value) if isinstance(value, dict) else {}
+
+
+def _list(value: object) -> list[object]:
+    return cast("list[object]", value) if isinstance(value, list) else []

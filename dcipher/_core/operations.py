@@ -1,4 +1,7 @@
-"""What to send: one function an operation. Everything that is wrong with the arguments is said here, before anything is sent."""
+"""What to send: one function an operation.
+
+Everything that is wrong with the arguments is said here, before anything is sent.
+"""
 
 from __future__ import annotations
 
@@ -8,22 +11,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass, is_dataclass
 from datetime import date, datetime, time
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote, unquote
 from uuid import UUID
 
 from pydantic import BaseModel
+from pydantic_core import PydanticSerializationError
 
 from ..errors import InvalidParamsError
 from .text import clean
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import TypeAlias
 
 __all__ = ["Operation", "Params", "get_flow", "run_status", "start_run"]
 
 Params: TypeAlias = "Mapping[str, Any] | BaseModel"
-"""What a flow is started with: any mapping, or a Pydantic model, which is dumped by alias in JSON mode."""
+"""What a flow is started with.
+
+Any mapping, or a Pydantic model, which is dumped by alias in JSON mode.
+"""
 
 
 @dataclass(frozen=True)
@@ -69,8 +77,9 @@ def run_status(flow_id: str, task_id: str) -> Operation:
 def _segment(what: str, value: object) -> str:
     """`value` as exactly one path segment (or query value).
 
-    httpx would turn `../../admin` into another path and cut `a?x=1#`, so everything is quoted, and what could still be read
-    as a way out is refused: RFC 3986 section 3.3 gives dot segments their meaning after decoding, too.
+    httpx would turn `../../admin` into another path and cut `a?x=1#`, so everything is quoted, and
+    what could still be read as a way out is refused: RFC 3986 section 3.3 gives dot segments their
+    meaning after decoding, too.
     """
     if not isinstance(value, str):
         raise InvalidParamsError(f"{what} must be a str, not {type(value).__name__}.")
@@ -78,7 +87,9 @@ def _segment(what: str, value: object) -> str:
         raise InvalidParamsError(f"{what} is empty. It is the id that Dcipher shows for it.")
     decoded = _decoded(value)
     if any(not character.isprintable() for character in decoded):
-        raise InvalidParamsError(f"{what} {clean(value)!r} holds characters that cannot be printed.")
+        raise InvalidParamsError(
+            f"{what} {clean(value)!r} holds characters that cannot be printed."
+        )
     if any(part in {".", ".."} for part in decoded.replace("\\", "/").split("/")):
         raise InvalidParamsError(f"{what} {clean(value)!r} is a path, not an id.")
     return quote(value, safe="")
@@ -108,7 +119,7 @@ def _body(params: object) -> bytes:
             f"params must be a mapping or a Pydantic model, not {type(params).__name__}."
         )
     try:
-        plain = _plain({} if params is None else params, "params", ())
+        plain: object = _plain(cast("object", params or {}), "params", ())
         return json.dumps(
             {"pipelineParams": plain}, allow_nan=False, ensure_ascii=False, separators=(",", ":")
         ).encode()
@@ -117,13 +128,18 @@ def _body(params: object) -> bytes:
 
 
 def _plain(value: object, where: str, above: tuple[int, ...]) -> Any:
-    """`value` as what JSON can carry. Raises `InvalidParamsError` with the path of what it cannot."""
+    """`value` as what JSON can carry.
+
+    Raises `InvalidParamsError` with the path of what it cannot.
+    """
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, Enum):
         return _plain(value.value, where, above)
-    if isinstance(value, (str, int, float)):
+    if isinstance(value, (str, float)):
         return _scalar(value, where)
+    if isinstance(value, int):
+        return value
     if isinstance(value, (datetime, date, time)):
         return value.isoformat()
     if isinstance(value, UUID):
@@ -133,7 +149,7 @@ def _plain(value: object, where: str, above: tuple[int, ...]) -> Any:
     return _container(value, where, (*above, id(value)))
 
 
-def _scalar(value: str | int | float, where: str) -> str | int | float:
+def _scalar(value: str | float, where: str) -> str | float:
     if isinstance(value, str):
         try:
             value.encode()
@@ -141,21 +157,30 @@ def _scalar(value: str | int | float, where: str) -> str | int | float:
             raise InvalidParamsError(
                 f"{where} holds a lone surrogate at position {error.start}: it is not text that UTF-8 can carry."
             ) from None
-    elif isinstance(value, float) and not math.isfinite(value):
-        raise InvalidParamsError(f"{where} is {value}: JSON has no such number. Send None, or leave it out.")
+    elif not math.isfinite(value):
+        raise InvalidParamsError(
+            f"{where} is {value}: JSON has no such number. Send None, or leave it out."
+        )
     return value
 
 
 def _container(value: object, where: str, above: tuple[int, ...]) -> Any:
     if isinstance(value, BaseModel):
-        return _plain(value.model_dump(mode="json", by_alias=True), where, above)
+        return _plain(_dumped(value, where), where, above)
     if isinstance(value, Mapping):
-        return {
-            _key(key, where): _plain(item, f"{where}.{key}", above) for key, item in value.items()
-        }
+        items = cast("Mapping[object, object]", value).items()
+        return {_key(key, where): _plain(item, f"{where}.{key}", above) for key, item in items}
     if isinstance(value, (list, tuple)):
-        return [_plain(item, f"{where}[{i}]", above) for i, item in enumerate(value)]
+        row = cast("Sequence[object]", value)
+        return [_plain(item, f"{where}[{i}]", above) for i, item in enumerate(row)]
     raise InvalidParamsError(f"{where} is a {type(value).__name__}: {_advice(value)}")
+
+
+def _dumped(model: BaseModel, where: str) -> object:
+    try:
+        return model.model_dump(mode="json", by_alias=True)
+    except (PydanticSerializationError, ValueError) as error:
+        raise InvalidParamsError(f"{where} cannot be dumped: {clean(str(error))}") from None
 
 
 def _key(key: object, where: str) -> str:

@@ -1,4 +1,7 @@
-"""What a run's state means to whoever waits for it: the errors, with the words that say how to go on."""
+"""What a run's state means to whoever waits for it.
+
+The errors, with the words that say how to go on.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import (
     PollingInterruptedError,
+    ResultError,
     RunCancelledError,
     RunError,
     RunFailedError,
@@ -17,15 +21,25 @@ from .text import clean
 if TYPE_CHECKING:
     from ..models import Run
 
-__all__ = ["failure", "how_to_reattach", "interrupted", "timed_out"]
+__all__ = [
+    "failure",
+    "how_to_reattach",
+    "interrupted",
+    "named",
+    "not_ended",
+    "timed_out",
+    "without_outputs",
+]
 
 
 def failure(run: Run) -> RunError | None:
     """The error that a run which has ended stands for; `None` where it went well, or goes on."""
     said = f": {clean(run.message)}" if run.message else " without saying why"
-    name = f"Run {clean(run.task_id)} of flow {clean(run.flow_id)}"
+    name = f"Run {named(run)}"
     if run.status is RunStatus.FAILED:
-        return RunFailedError(f"{name} failed{said}. Check its parameters, then start it anew.", run=run)
+        return RunFailedError(
+            f"{name} failed{said}. Check its parameters, then start it anew.", run=run
+        )
     if run.status is RunStatus.CANCELFAILED:
         return RunFailedError(
             f"{name} was to be cancelled, and that was refused (CANCELFAILED){said}. "
@@ -33,8 +47,35 @@ def failure(run: Run) -> RunError | None:
             run=run,
         )
     if run.status is RunStatus.CANCELLED:
-        return RunCancelledError(f"{name} was cancelled{said}. Start it anew if it is still wanted.", run=run)
+        return RunCancelledError(
+            f"{name} was cancelled{said}. Start it anew if it is still wanted.", run=run
+        )
     return None
+
+
+def named(run: Run) -> str:
+    """The run's ids, fit to be shown."""
+    return f"{clean(run.task_id)} of flow {clean(run.flow_id)}"
+
+
+def not_ended(run: Run) -> ResultError:
+    """The error for a result of a run that goes on."""
+    return ResultError(
+        f"Run {named(run)} is {clean(str(run.status))}: it has no result yet. "
+        f"Wait for it: {how_to_reattach(run)}.",
+        run=run,
+    )
+
+
+def without_outputs(run: Run, index: int | None = None) -> ResultError:
+    """The error for a result whose URL is not known."""
+    return ResultError(
+        f"The URLs of the results of run {named(run)} are not known: the service says them only in "
+        "the answer to the start, and JSON and pickles leave them out. Keep the run with "
+        "run.to_json(reveal=True), and read it with Run.from_json.",
+        run=run,
+        output_index=index,
+    )
 
 
 def how_to_reattach(run: Run) -> str:
@@ -45,7 +86,7 @@ def how_to_reattach(run: Run) -> str:
 def timed_out(run: Run, timeout: float) -> WaitTimeoutError:
     """The error for a wait whose time is over."""
     return WaitTimeoutError(
-        f"Run {clean(run.task_id)} of flow {clean(run.flow_id)} was {clean(str(run.status))} after {timeout:g} s of waiting. "
+        f"Run {named(run)} was {clean(str(run.status))} after {timeout:g} s of waiting. "
         f"It goes on; to wait again: {how_to_reattach(run)}, or error.run.",
         run=run,
     )
@@ -54,7 +95,7 @@ def timed_out(run: Run, timeout: float) -> WaitTimeoutError:
 def interrupted(run: Run, unreachable_for: float) -> PollingInterruptedError:
     """The error for a wait during which the API was not reached for too long."""
     return PollingInterruptedError(
-        f"The status of run {clean(run.task_id)} of flow {clean(run.flow_id)} could not be seen for {unreachable_for:.0f} s. "
+        f"The status of run {named(run)} could not be seen for {unreachable_for:.0f} s. "
         f"The run may go on; to wait again: {how_to_reattach(run)}, or error.run.",
         run=run,
     )

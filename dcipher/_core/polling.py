@@ -1,7 +1,7 @@
 """When to look again, and when to give up.
 
-The step follows the age of the run: a tenth of it, so that the end is known within a tenth of the run's time, and a run of
-an hour costs a few hundred looks.
+The step follows the age of the run: a tenth of it, so that the end is known within a tenth of the
+run's time, and a run of an hour costs a few hundred looks.
 """
 
 from __future__ import annotations
@@ -29,22 +29,28 @@ UNREACHABLE_LIMIT = 900.0
 
 
 def first_look_in(age: float | None) -> float:
-    """Seconds until the first look at a run of this age (`None`: not known): it is worth none before half a second."""
+    """Seconds until the first look at a run of this age (`None`.
+
+    Not known): it is worth none before half a second.
+    """
     return 0.0 if age is None else max(0.0, FIRST_STEP - age)
 
 
 def next_look_in(age: float, jitter: float) -> float:
     """Seconds until the next look at a run of this age; `jitter` is a random number from [0, 1)."""
+    step = min(max(SHARE_OF_AGE * age, SHORTEST_STEP), LONGEST_STEP)
     if age < FIRST_STEP + SHORTEST_STEP:
         step = FIRST_STEP
-    else:
-        step = min(max(SHARE_OF_AGE * age, SHORTEST_STEP), LONGEST_STEP)
-    # Ten thousand runs that were started together must not be asked for together; at most the step itself is waited.
+    # Ten thousand runs that were started together must not be asked for together; at most the step
+    # itself is waited.
     return step * (0.9 + 0.1 * jitter)
 
 
 def ends_the_wait(error: APIError, *, age: float) -> bool:
-    """Whether a failed look means that the next one fails, too. Minutes of anything else do not end a wait."""
+    """Whether a failed look means that the next one fails, too.
+
+    Minutes of anything else do not end a wait.
+    """
     if isinstance(error, APIStatusError):
         if error.status_code == 404:
             return age > NEW_RUN_GRACE

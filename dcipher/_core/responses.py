@@ -1,4 +1,7 @@
-"""What came back: a model, or an error. Status, headers and body in; a value or an exception out."""
+"""What came back: a model, or an error.
+
+Status, headers and body in; a value or an exception out.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ from .signed_urls import expiry
 from .text import clean, redact_query, without
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
     from ..models import ErrorResponse
@@ -89,7 +92,10 @@ class Answer:
 
 
 def decoded(body: bytes, content_encoding: str) -> bytes:
-    """`body` without its Content-Encoding and its byte order mark. Raises ValueError for what cannot be undone."""
+    """`body` without its Content-Encoding and its byte order mark.
+
+    Raises ValueError for what cannot be undone.
+    """
     encoding = encoding_of(content_encoding)
     if encoding is not None:
         inflater = Inflater(encoding, lambda _: MAX_BODY)
@@ -120,10 +126,13 @@ def started_run(answer: Answer, operation: Operation, now: datetime) -> Run:
 
 
 def _outputs(known: JSONObject) -> Iterator[Output]:
-    """One URL or several become one tuple. A place whose URL cannot be used stays, without one: the order tells them apart."""
+    """One URL or several become one tuple.
+
+    A place whose URL cannot be used stays, without one: the order tells them apart.
+    """
     single, several = known.pop("signedResponseURL", None), known.pop("signedResponseURLs", None)
-    urls = [*(several if isinstance(several, list) else [])] or [single]
-    for url in urls if several or single else ():
+    urls = cast("list[object]", several) if isinstance(several, list) else []
+    for url in urls or ([] if single is None else [single]):
         if isinstance(url, str) and url.strip():
             yield Output(url=SecretURL(url), expires_at=expiry(url))
         else:
@@ -131,7 +140,10 @@ def _outputs(known: JSONObject) -> Iterator[Output]:
 
 
 def status_of(answer: Answer, run: Run, now: datetime) -> Run:
-    """`run` as the answer to a look at its status has it; what is known of it already, such as its outputs, stays."""
+    """`run` as the answer to a look at its status has it.
+
+    What is known of it already, such as its outputs, stays.
+    """
     known = _object(answer)
     status, message = known.pop("status", None), known.pop("message", None)
     if not isinstance(status, str) or not status.strip():
@@ -188,7 +200,7 @@ def _excerpt(answer: Answer) -> str:
 def status_error(answer: Answer, now: float) -> APIStatusError:
     """The error for a status that is no success, with all that the body says."""
     body = _any_body(answer)
-    error = error_response(body) if isinstance(body, dict) else None
+    error = error_response(body)
     cls = status_error_class(answer.status_code)
     return cls(
         _status_message(answer, error),
@@ -224,8 +236,17 @@ def _next_step(answer: Answer) -> str:
 
 
 def _showable(answer: Answer) -> httpx.Response:
-    """The answer for the user: of the request, only the method and the URL, so that no key is in it; no cookies either."""
-    hidden = {"set-cookie", "set-cookie2", "content-encoding", "content-length", "transfer-encoding"}
+    """The answer for the user.
+
+    Of the request, only the method and the URL, so that no key is in it; no cookies either.
+    """
+    hidden = {
+        "set-cookie",
+        "set-cookie2",
+        "content-encoding",
+        "content-length",
+        "transfer-encoding",
+    }
     headers = [
         (name, without(value, answer.secrets))
         for name, value in answer.headers.multi_items()
@@ -256,7 +277,10 @@ def _any_body(answer: Answer) -> Any:
 def connection_error(
     error: Exception, request: RequestInfo, *, attempts: int, host: str, configured_by: str
 ) -> APIError:
-    """What an exception of httpx means to a user: which host, where it was configured, and the cause."""
+    """What an exception of httpx means to a user.
+
+    Which host, where it was configured, and the cause.
+    """
     tls = _tls_cause(error)
     cause = clean(str(error) or str(error.__cause__ or "")) or type(error).__name__
     if tls is not None:
@@ -296,7 +320,10 @@ def _phase(error: httpx.TimeoutException) -> str:
 
 
 def _tls_cause(error: BaseException | None) -> ssl.SSLError | None:
-    """The failed handshake behind an exception. httpx calls it a ConnectError like any other (observed)."""
+    """The failed handshake behind an exception.
+
+    httpx calls it a ConnectError like any other (observed).
+    """
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
@@ -305,4 +332,3 @@ def _tls_cause(error: BaseException | None) -> ssl.SSLError | None:
             return error
         error = error.__cause__ or error.__context__
     return None
-

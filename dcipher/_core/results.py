@@ -8,7 +8,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import PurePosixPath
@@ -154,7 +154,7 @@ def _parse(body: Body, type_: object, format_: Format) -> object:
 def _row_type(type_: object) -> type[object] | None:
     # Any other type may constrain the list, or be more than one.
     arguments = cast("tuple[type[object], ...]", get_args(type_))
-    if get_origin(type_) in (list, Sequence, Iterable, Collection):
+    if get_origin(type_) in (list, Sequence, Iterable):
         return arguments[0]
     if get_origin(type_) is tuple and cast("tuple[object, ...]", arguments)[1:] == (...,):
         return arguments[0]

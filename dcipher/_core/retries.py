@@ -1,4 +1,7 @@
-"""Again? When? What may be sent again is decided by what may have happened; `Retry-After` says when."""
+"""Again? When? What may be sent again is decided by what may have happened.
+
+`Retry-After` says when.
+"""
 
 from __future__ import annotations
 
@@ -41,9 +44,15 @@ class Outcome(Enum):
     NOT_SENT = "not sent"
     """No connection, or no place in the pool: nothing was sent. Again, any method."""
     REJECTED = "rejected"
-    """429, 425, 503 with Retry-After: it was sent back unread. Again, any method, not before it says."""
+    """429, 425, 503 with Retry-After: it was sent back unread.
+
+    Again, any method, not before it says.
+    """
     AMBIGUOUS = "ambiguous"
-    """It may have been done: a reset, a read timeout, a 500, an unusable 2xx. Again only what is safe to repeat."""
+    """It may have been done: a reset, a read timeout, a 500, an unusable 2xx.
+
+    Again only what is safe to repeat.
+    """
     PERMANENT = "permanent"
     """It would go the same way again."""
 
@@ -56,7 +65,8 @@ class Failure:
     retry_after: float | None = None
 
 
-# By the names of httpx's exceptions: what is raised while a connection is made cannot have reached the server.
+# By the names of httpx's exceptions: what is raised while a connection is made cannot have reached
+# the server.
 _NOT_SENT = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError"})
 _AMBIGUOUS = frozenset(
     {"ReadError", "WriteError", "CloseError", "ReadTimeout", "WriteTimeout", "RemoteProtocolError"}
@@ -98,14 +108,20 @@ _IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE", "QU
 
 
 def is_repeatable(method: str, headers: Mapping[str, str], resilience: Resilience) -> bool:
-    """Whether sending a request twice does no more than once: by its method, or by its `Idempotency-Key`."""
+    """Whether sending a request twice does no more than once.
+
+    By its method, or by its `Idempotency-Key`.
+    """
     if method.upper() in _IDEMPOTENT:
         return True
     return resilience.resend_ambiguous and "idempotency-key" in headers
 
 
 def may_resend(outcome: Outcome, *, repeatable: bool) -> bool:
-    """Whether a request may be sent again after `outcome`; `repeatable`: sending it twice does no more than once."""
+    """Whether a request may be sent again after `outcome`.
+
+    `repeatable`: sending it twice does no more than once.
+    """
     if outcome is Outcome.AMBIGUOUS:
         return repeatable
     return outcome is not Outcome.PERMANENT
@@ -141,16 +157,18 @@ def backoff(attempts: int, resilience: Resilience) -> float:
     return min(doubled, resilience.backoff_max)
 
 
-# RFC 9110 section 10.2.3: delay-seconds is 1*DIGIT; decimals are seen in the wild. ASCII digits alone: `str.isdigit` and
-# `float` take other scripts' digits, signs, exponents, inf, nan and underscores.
+# RFC 9110 section 10.2.3: delay-seconds is 1*DIGIT; decimals are seen in the wild. ASCII digits
+# alone: `str.isdigit` and `float` take other scripts' digits, signs, exponents, inf, nan and
+# underscores.
 _SECONDS = re.compile(r"[0-9]{1,300}(?:\.[0-9]{1,300})?\Z", re.ASCII)
 
 
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:
     """Seconds that an answer asks to wait, or `None`. It never raises.
 
-    Seconds, decimals, the three forms of an HTTP date (RFC 9110 section 5.6.7), against the server's own `Date` where it
-    gives one, else against `now` (seconds since the epoch); and `retry-after-ms`, which beats both.
+    Seconds, decimals, the three forms of an HTTP date (RFC 9110 section 5.6.7), against the
+    server's own `Date` where it gives one, else against `now` (seconds since the epoch); and
+    `retry-after-ms`, which beats both.
     """
     milliseconds = headers.get("retry-after-ms", "").strip()
     if _SECONDS.match(milliseconds):
@@ -165,7 +183,8 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
     return max(0.0, until - (now if server_now is None else server_now))
 
 
-# parsedate_to_datetime takes nearly anything with a number in it; a date begins with the name of a day.
+# parsedate_to_datetime takes nearly anything with a number in it; a date begins with the name of a
+# day.
 _DAY = re.compile(r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*,? ", re.ASCII)
 
 
@@ -176,7 +195,8 @@ def http_date(value: str) -> float | None:
         return None
     try:
         moment = parsedate_to_datetime(value)
-        # RFC 850 and asctime dates come without a zone: RFC 9110 section 5.6.7 says that they are UTC, too.
+        # RFC 850 and asctime dates come without a zone: RFC 9110 section 5.6.7 says that they are
+        # UTC, too.
         return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
     except (ValueError, TypeError, IndexError, OverflowError):
         return _asctime(value)
@@ -184,7 +204,7 @@ def http_date(value: str) -> float | None:
 
 def _asctime(value: str) -> float | None:
     try:
-        moment = datetime.strptime(value, "%a %b %d %H:%M:%S %Y")  # noqa: DTZ007 - UTC, set below
+        moment = datetime.strptime(value, "%a %b %d %H:%M:%S %Y")
     except ValueError:
         return None
     return moment.replace(tzinfo=timezone.utc).timestamp()

@@ -161,10 +161,9 @@ def _message(error: ErrorDetails) -> str:
 
 
 def _masked(text: str, value: object) -> str:
-    inside = (
-        cast("Mapping[object, object]", value).values() if isinstance(value, Mapping) else value
-    )
-    values = cast("Sequence[object]", inside) if isinstance(inside, (list, tuple)) else [inside]
+    if isinstance(value, Mapping):
+        value = list(cast("Mapping[object, object]", value).values())
+    values = cast("Sequence[object]", value) if isinstance(value, (list, tuple)) else [value]
     for shown in map(str, (v for v in values if isinstance(v, (str, int, float)))):
         # Shorter ones would hit the message's own words.
         text = text.replace(shown, "…") if len(shown) > 2 else text
@@ -520,7 +519,9 @@ def _cells_validator(
     if repeated := [name for name, times in Counter(header).items() if times > 1]:
         names = clean(", ".join(map(repr, repeated)))
         raise ResultSyntaxError("header", f"columns repeat, read rows as list[str]: {names}")
-    strings = cast("Callable[[dict[str, str]], T]", adapter.validator.validate_strings)
+    # Pydantic 2.8 cannot make a named tuple of strings.
+    by_name = lenient if hasattr(type_, "_fields") else adapter.validator.validate_strings
+    strings = cast("Callable[[dict[str, str]], T]", by_name)
 
     def validate(cells: list[str]) -> T:
         row = dict(zip(header, cells, strict=True))

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 __all__ = ["MAX_REDIRECTS", "expiry", "is_loopback", "refusal"]
 
@@ -17,8 +13,8 @@ MAX_REDIRECTS = 5
 def expiry(url: str) -> datetime | None:
     """When `url` stops working, where it says so; `None` where it does not. It never raises.
 
-    Amazon: `X-Amz-Date` and `X-Amz-Expires`, or `Expires` (epoch seconds, as CloudFront and S3's older scheme write it);
-    Google: `X-Goog-Date` and `X-Goog-Expires`; Azure: `se`.
+    Amazon: `X-Amz-Date` and `X-Amz-Expires`, or `Expires` (epoch seconds, as CloudFront and S3's
+    older scheme write it); Google: `X-Goog-Date` and `X-Goog-Expires`; Azure: `se`.
     """
     try:
         query = {name.lower(): values[-1] for name, values in parse_qs(urlsplit(url).query).items()}
@@ -70,7 +66,10 @@ def is_loopback(host: str) -> bool:
 
 
 def refusal(url: str, *, allow_insecure: bool = False, came_from: str | None = None) -> str | None:
-    """Why `url` is not fetched, or `None`: it may be. `came_from`: the URL that redirected to it."""
+    """Why `url` is not fetched, or `None`: it may be.
+
+    `came_from`: the URL that redirected to it.
+    """
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""

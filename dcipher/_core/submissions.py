@@ -1,4 +1,7 @@
-"""A start whose answer was lost: what is to be said of it, so that no run is lost and none is paid for twice."""
+"""A start whose answer was lost.
+
+What is to be said of it, so that no run is lost and none is paid for twice.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +20,8 @@ __all__ = ["unknown_submission"]
 def unknown_submission(error: APIError, operation: Operation, resilience: Resilience) -> APIError:
     """The error to raise for a call that failed for good with `error`.
 
-    A start that may have been accepted is a `SubmissionUnknownError` where it may not be sent again; where it was sent again,
-    in vain, the error stays what it is and says how to go on.
+    A start that may have been accepted is a `SubmissionUnknownError` where it may not be sent
+    again; where it was sent again, in vain, the error stays what it is and says how to go on.
     """
     if operation.name != "start" or failure_of(error, resilience).outcome is not Outcome.AMBIGUOUS:
         return error

@@ -1,4 +1,7 @@
-"""Text from elsewhere, made fit to be shown: no terminal escapes, no secrets, not ten megabytes of it."""
+"""Text from elsewhere, made fit to be shown.
+
+No terminal escapes, no secrets, not ten megabytes of it.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,10 @@ def clean(text: str, limit: int = 200) -> str:
 
 
 def without(text: str, secrets: Iterable[str]) -> str:
-    """`text` with every one of `secrets` masked: services like to repeat a wrong key in their answer."""
+    """`text` with every one of `secrets` masked.
+
+    Services like to repeat a wrong key in their answer.
+    """
     for secret in secrets:
         if secret:
             text = text.replace(secret, REDACTED)

@@ -1,5 +1,8 @@
 # Generated from dcipher/_async/api.py by scripts/unasync.py: edit that, not this.
-"""Sends one operation of the API and gives its answer: what was sent, what came back and what is done again meet here."""
+"""Sends one operation of the API and gives its answer.
+
+What was sent, what came back and what is done again meet here.
+"""
 
 from __future__ import annotations
 
@@ -68,7 +71,9 @@ class API:
         resilience: Resilience | None = None,
         within: float | None = None,
     ) -> T:
-        """What `parse` makes of the answer. Raises an `APIError`, after the retries that `resilience` allows.
+        """What `parse` makes of the answer.
+
+        Raises an `APIError`, after the retries that `resilience` allows.
 
         `within`: seconds that one request may take, where that is less than the timeout.
         """
@@ -95,7 +100,8 @@ class API:
                 what=f"{operation.method} {operation.target.partition('?')[0]}",
             )
         except APIError as error:
-            # Our own frames, and httpx's behind them, say nothing to the user, and hold the key in their variables.
+            # Our own frames, and httpx's behind them, say nothing to the user, and hold the key in
+            # their variables.
             final = unknown_submission(error, operation, resilience)
             cause = error.__cause__ if final is error else error
             raise final.with_traceback(None) from (cause and cause.with_traceback(None))
@@ -134,7 +140,8 @@ class API:
         return _with_body(answer, body)
 
     def _request(self, operation: Operation, url: str, within: float | None) -> httpx.Request:
-        # Built whole, not by client.build_request: that would merge headers, cookies and parameters anew for every call.
+        # Built whole, not by client.build_request: that would merge headers, cookies and parameters
+        # anew for every call.
         headers = [*{**self.options.headers, **self.http.request_headers()}.items()]
         if operation.content is not None:
             headers.append(("Content-Type", "application/json"))

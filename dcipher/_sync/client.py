@@ -30,16 +30,21 @@ __all__ = ["Dcipher"]
 
 
 class Dcipher:
-    """The client of the Dcipher Workflows API. One is enough for a whole application; it is safe to share.
+    """The client of the Dcipher Workflows API.
 
-    `api_key` (DCIPHER_API_KEY) is needed, everything else has a default. An argument beats the environment, that beats
-    `.env`. `api_secret` (DCIPHER_API_SECRET; text or bytes) signs every request by RFC 9421. `timeout` (DCIPHER_TIMEOUT): seconds
-    for one HTTP request, 60, of which connecting 10, or an `httpx.Timeout`. `max_retries` (DCIPHER_MAX_RETRIES): attempts
-    after the first, 5; `resilience` says more of them. `headers` are sent with every request to the API. `http_client`: an
-    httpx client of your own, which stays yours to close, or an `HTTPAuthenticatedClient`. `transport`: an httpx transport.
-    `settings`: a `Settings` instead of the environment. `allow_insecure=True` permits plain http to other machines.
+    One is enough for a whole application; it is safe to share.
 
-    Raises `MissingAPIKeyError` without a key, `ConfigurationError` for settings that cannot be used.
+    `api_key` (DCIPHER_API_KEY) is needed, everything else has a default. An argument beats the
+    environment, that beats `.env`. `api_secret` (DCIPHER_API_SECRET; text or bytes) signs every
+    request by RFC 9421. `timeout` (DCIPHER_TIMEOUT): seconds for one HTTP request, 60, of which
+    connecting 10, or an `httpx.Timeout`. `max_retries` (DCIPHER_MAX_RETRIES): attempts after the
+    first, 5; `resilience` says more of them. `headers` are sent with every request to the API.
+    `http_client`: an httpx client of your own, which stays yours to close, or an
+    `HTTPAuthenticatedClient`. `transport`: an httpx transport. `settings`: a `Settings` instead of
+    the environment. `allow_insecure=True` permits plain http to other machines.
+
+    Raises `MissingAPIKeyError` without a key, `ConfigurationError` for settings that cannot be
+    used.
     """
 
     flows: Flows
@@ -89,7 +94,10 @@ class Dcipher:
         params: Params | None = None,
         save_path: str | os.PathLike[str] | None = None,
     ) -> Run:
-        """Run a flow to its end, and save its results if `save_path` is given: the short form of `flows.run`."""
+        """Run a flow to its end, and save its results if `save_path` is given.
+
+        The short form of `flows.run`.
+        """
         return self.flows.run(flow_id, params, save_path=save_path)
 
     def with_options(
@@ -102,7 +110,8 @@ class Dcipher:
     ) -> Self:
         """A client with other options, on the same connections. Closing it leaves this one alone.
 
-        `headers` are added to those that there are. Raises `ConfigurationError` for options that cannot be used.
+        `headers` are added to those that there are. Raises `ConfigurationError` for options that
+        cannot be used.
         """
         derived = object.__new__(type(self))
         options = self._api.options.changed(
@@ -112,7 +121,10 @@ class Dcipher:
         return derived
 
     def close(self) -> None:
-        """Close the connections, unless a derived client uses them still. A closed client cannot be used again."""
+        """Close the connections, unless a derived client uses them still.
+
+        A closed client cannot be used again.
+        """
         self._api.close()
 
     def __enter__(self) -> Self:

@@ -1,16 +1,18 @@
 # Generated from dcipher/_async/connections.py by scripts/unasync.py: edit that, not this.
 """The connections of a client and of all that were derived from it.
 
-One httpcore pool for each connection, the warmest first, behind a limiter of our own. One pool of httpcore walks all of its
-connections and all of its waiting requests twice for each call, and above 20 open connections closes every idle one; a hundred
-small ones do neither. A connection that an error or a cancellation went through is closed, never given to the next.
+One httpcore pool for each connection, the warmest first, behind a limiter of our own. One pool of
+httpcore walks all of its connections and all of its waiting requests twice for each call, and above
+20 open connections closes every idle one; a hundred small ones do neither. A connection that an
+error or a cancellation went through is closed, never given to the next.
 """
 
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections import deque
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import httpx
 
@@ -38,7 +40,7 @@ class _State:
         self.idle: dict[Origin, deque[_Idle]] = {}
 
 
-class Shared:
+class Shared(ABC):
     """A way to the network that several httpx clients share; closed when the last of them is."""
 
     def __init__(self) -> None:
@@ -55,13 +57,13 @@ class Shared:
         if self._users == 0:
             self.close_all()
 
+    @abstractmethod
     def send(self, request: httpx.Request) -> httpx.Response:
         """Send one request."""
-        raise NotImplementedError
 
+    @abstractmethod
     def close_all(self) -> None:
         """Close what is open. It may be used again after."""
-        raise NotImplementedError
 
 
 class GivenTransport(Shared):
@@ -117,7 +119,9 @@ class Connections(Shared):
             if transport is not None:
                 close_transport(transport)
             raise
-        response.stream = _Stream(response.stream, self, state, origin, transport)  # type: ignore[arg-type]
+        response.stream = _Stream(
+            cast("httpx.SyncByteStream", response.stream), self, state, origin, transport
+        )
         return response
 
     def _take_a_place(self, state: _State, request: httpx.Request) -> None:
@@ -196,9 +200,12 @@ class SharedTransport(httpx.BaseTransport):
 
 
 class BorrowedTransport(httpx.BaseTransport):
-    """Sends by an httpx client of the user's, which stays theirs: it is not closed, and its `auth` is not used.
+    """Sends by an httpx client of the user's, which stays theirs.
 
-    Redirects are not followed here: httpx forwards every header but Authorization and Cookie to the other host (observed).
+    It is not closed, and its `auth` is not used.
+
+    Redirects are not followed here: httpx forwards every header but Authorization and Cookie to the
+    other host (observed).
     """
 
     def __init__(self, client: httpx.Client) -> None:

@@ -1,7 +1,8 @@
 # Generated from dcipher/_async/downloads.py by scripts/unasync.py: edit that, not this.
 """Fetches results by their signed URLs, into files: resumed, checked, whole or not at all.
 
-The URLs are fetched byte for byte, by a client of their own: no key, no cookies, no headers of the user's.
+The URLs are fetched byte for byte, by a client of their own: no key, no cookies, no headers of the
+user's.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import hashlib
 import time
 from contextlib import closing
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urljoin
 
 import httpx
@@ -36,6 +37,8 @@ from ..logs import downloading, logger
 from .retrying import send_again
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from .._concurrency import ProgressCallback
     from .._core.downloads import Sink, Source
     from ..http import HTTPClient
@@ -146,7 +149,8 @@ class Download:
         )
 
     def _request(self, url: str) -> httpx.Request:
-        # httpx quotes what it thinks is not quoted, and a signature covers the URL as it was given: the target is sent as it is.
+        # httpx quotes what it thinks is not quoted, and a signature covers the URL as it was given:
+        # the target is sent as it is.
         after_host = url.split("://", 1)[1].partition("#")[0]
         slash = min((i for i in (after_host.find("/"), after_host.find("?")) if i >= 0), default=-1)
         target = after_host[slash:] if slash >= 0 else "/"
@@ -204,7 +208,7 @@ class Download:
         batch: list[bytes] = []
         size, window, since = 0, 0, time.monotonic()
         try:
-            with closing(response.iter_raw()) as chunks:
+            with closing(cast("Generator[bytes]", response.iter_raw())) as chunks:
                 for chunk in chunks:
                     batch.append(chunk)
                     size += len(chunk)

@@ -34,8 +34,8 @@ class Flows:
     def get(self, flow_id: str) -> Flow:
         """The flow: its name, its description, its parameters.
 
-        Raises `NotFoundError` where there is none, `AuthenticationError`, and the other `APIError`s; `InvalidParamsError` for
-        an id that cannot be one, before anything is sent.
+        Raises `NotFoundError` where there is none, `AuthenticationError`, and the other
+        `APIError`s; `InvalidParamsError` for an id that cannot be one, before anything is sent.
         """
         return self._api.call(operations.get_flow(flow_id), flow_of)
 
@@ -44,12 +44,13 @@ class Flows:
     ) -> Run:
         """Submit a run and return at once; `runs.wait(run)` waits for it.
 
-        `params`: a mapping, or a Pydantic model (dumped by alias, in JSON mode). `idempotency_key`: 1 to 255 visible ASCII
-        characters; a new one for each call unless it is given. A start that is sent again carries the same key.
+        `params`: a mapping, or a Pydantic model (dumped by alias, in JSON mode). `idempotency_key`:
+        1 to 255 visible ASCII characters; a new one for each call unless it is given. A start that
+        is sent again carries the same key.
 
-        Raises `InvalidParamsError` before anything is sent, `UnprocessableEntityError` where the service refuses the
-        parameters, `SubmissionUnknownError` where the answer was lost and `Resilience(resend_ambiguous=False)` forbids to send
-        it again, and the other `APIError`s.
+        Raises `InvalidParamsError` before anything is sent, `UnprocessableEntityError` where the
+        service refuses the parameters, `SubmissionUnknownError` where the answer was lost and
+        `Resilience(resend_ambiguous=False)` forbids to send it again, and the other `APIError`s.
         """
         key = str(uuid4()) if idempotency_key is None else idempotency_key
         operation = operations.start_run(flow_id, params, key)
@@ -72,12 +73,13 @@ class Flows:
     ) -> Run:
         """Start a run, wait for its end, and save its results if `save_path` is given.
 
-        `wait_timeout`: seconds for the run (`None`: until it ends). `on_status` is called with the `Run` at each change of its
-        status. One result is saved as `save_path` itself, several as `<stem>_<i><suffix>` from 0; `run.files` names them.
-        `overwrite=False` refuses to replace a file.
+        `wait_timeout`: seconds for the run (`None`: until it ends). `on_status` is called with the
+        `Run` at each change of its status. One result is saved as `save_path` itself, several as
+        `<stem>_<i><suffix>` from 0; `run.files` names them. `overwrite=False` refuses to replace a
+        file.
 
-        Raises what `start`, `runs.wait` and `runs.download` raise. A path that cannot be written to is a `LocalStorageError`
-        before the run is started.
+        Raises what `start`, `runs.wait` and `runs.download` raise. A path that cannot be written to
+        is a `LocalStorageError` before the run is started.
         """
         if save_path is not None:
             check_targets(save_path, overwrite=overwrite)

@@ -16,7 +16,7 @@ from ..logs import logger
 from .downloads import Download
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
     from pathlib import Path
 
     from .._concurrency import ProgressCallback
@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 __all__ = ["Results"]
 
 SPOOLED = 8 * 1024 * 1024
-"""Bytes of a result that are kept in memory while its rows are read; what is larger goes to a temporary file."""
+"""Bytes of a result that are kept in memory while its rows are read.
+
+What is larger goes to a temporary file.
+"""
 
 
 class Results:
@@ -67,11 +70,11 @@ class Results:
         with parse_errors(run, index):
             return in_thread(parse_document, body, type_, format_)
 
-    def rows(self, run: Run, index: int, type_: Any, *, drop: bool) -> Iterator[Any]:
+    def rows(self, run: Run, index: int, type_: Any, *, drop: bool) -> Generator[Any]:
         """One result row by row, from a temporary file."""
         dropped = 0
         with tempfile.SpooledTemporaryFile(SPOOLED) as spool, parse_errors(run, index):
-            file = cast("BinaryIO", spool)
+            file = cast("BinaryIO", cast("object", spool))
             transfer = self._fetch(run, index, Rewindable(file))
             file.seek(0)
             format_ = format_of(run, index, transfer, file.read(4096))

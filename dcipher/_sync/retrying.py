@@ -1,5 +1,8 @@
 # Generated from dcipher/_async/retrying.py by scripts/unasync.py: edit that, not this.
-"""The one place where anything is sent again. tenacity drives it; `_core/retries.py` says whether and when."""
+"""The one place where anything is sent again.
+
+tenacity drives it; `_core/retries.py` says whether and when.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,7 @@ def send_again(
     started = time.monotonic()
     try:
         return attempt()
-    except Exception as error:
+    except Exception as error:  # judged by failure_of, and raised again unless it is sent again
         rules = _Rules(failure_of, resilience, repeatable, what, started)
         if rules.delay_after(error, attempts=1) is None:
             raise
@@ -107,5 +110,5 @@ class _Rules:
         )  # fmt: skip
         return True
 
-    def wait(self, state: RetryCallState) -> float:
+    def wait(self, _: RetryCallState) -> float:
         return self._delay or 0.0

@@ -6,22 +6,21 @@ from __future__ import annotations
 from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, overload
 
 from .._concurrency import call_back, sleep
 from .._core import operations, outcomes
 from .._core.responses import status_of
 from .._files import targets
 from .._waiting import Wait
-from ..errors import APIError, InvalidParamsError, ResultError
+from ..errors import APIError, InvalidParamsError
 from ..models import Run
 from .results import Results
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator
+    from collections.abc import Generator
     from pathlib import Path
-    from typing import Literal
 
     from .._concurrency import ProgressCallback, StatusCallback
     from ..resilience import Resilience
@@ -31,18 +30,26 @@ __all__ = ["Runs"]
 
 T = TypeVar("T")
 
+OnInvalid: TypeAlias = Literal["raise", "drop"]
+
 
 class Runs:
-    """Runs, known by a `Run`, which may come from anywhere: from `flows.start`, a database, another process."""
+    """Runs, known by a `Run`, which may come from anywhere.
+
+    From `flows.start`, a database, another process.
+    """
 
     def __init__(self, api: API) -> None:
         self._api = api
         self._results = Results(api)
 
     def get(self, flow_id: str, task_id: str) -> Run:
-        """One look at the status of a run. Its outputs are not known then: they come only with the answer to the start.
+        """One look at the status of a run.
 
-        Raises `NotFoundError` where there is none, `InvalidParamsError` for ids that cannot be any, and the other `APIError`s.
+        Its outputs are not known then: they come only with the answer to the start.
+
+        Raises `NotFoundError` where there is none, `InvalidParamsError` for ids that cannot be any,
+        and the other `APIError`s.
         """
         operations.run_status(
             flow_id, task_id
@@ -50,7 +57,10 @@ class Runs:
         return self._look(Run(flow_id=flow_id, task_id=task_id))
 
     def refresh(self, run: Run) -> Run:
-        """One look at the status of `run`; what it knows already, such as its outputs, stays. Raises as `get` does."""
+        """One look at the status of `run`; what it knows already, such as its outputs, stays.
+
+        Raises as `get` does.
+        """
         _check_run(run)
         return self._look(run)
 
@@ -64,13 +74,15 @@ class Runs:
     ) -> Run:
         """Wait until `run` has ended; gives it as it ended.
 
-        `timeout`: seconds for the wait (`None`: until the run ends). `poll_interval`: seconds between two looks; `None`: by the
-        age of the run, a tenth of it, at most 15. `on_status` is called with the `Run` at the first look and at each change.
-        A look that fails does not end the wait while time is left.
+        `timeout`: seconds for the wait (`None`: until the run ends). `poll_interval`: seconds
+        between two looks; `None`: by the age of the run, a tenth of it, at most 15. `on_status` is
+        called with the `Run` at the first look and at each change. A look that fails does not end
+        the wait while time is left.
 
-        Raises `RunFailedError`, `RunCancelledError`, `WaitTimeoutError` (the run goes on), `PollingInterruptedError` (the API
-        stayed unreachable for `Resilience.deadline`, 15 minutes by default; not while a `timeout` runs), and the `APIError`s
-        that another look would not change, such as `AuthenticationError`.
+        Raises `RunFailedError`, `RunCancelledError`, `WaitTimeoutError` (the run goes on),
+        `PollingInterruptedError` (the API stayed unreachable for `Resilience.deadline`, 15 minutes
+        by default; not while a `timeout` runs), and the `APIError`s that another look would not
+        change, such as `AuthenticationError`.
         """
         _check_run(run)
         if not run.is_terminal:
@@ -85,10 +97,13 @@ class Runs:
 
     def watch(
         self, run: Run, *, timeout: float | None = None, poll_interval: float | None = None
-    ) -> Iterator[Run]:
-        """The run at the first look and at each change of its status; the last one has ended, well or not.
+    ) -> Generator[Run]:
+        """The run at the first look and at each change of its status.
 
-        Arguments as for `wait`. Raises what `wait` raises, but for `RunFailedError` and `RunCancelledError`.
+        The last one has ended, well or not.
+
+        Arguments as for `wait`. Raises what `wait` raises, but for `RunFailedError` and
+        `RunCancelledError`.
         """
         _check_run(run)
         if run.is_terminal:
@@ -109,13 +124,15 @@ class Runs:
     ) -> tuple[Path, ...]:
         """Save the results of a run that has succeeded; gives the paths.
 
-        One result goes to `path` itself, several to `<stem>_<i><suffix>` from 0. Each is written beside its target, checked,
-        synced and renamed: a reader never sees half a file, and a failure leaves what was there. `on_progress` is called with
-        the bytes that arrived and the bytes in all (`None` where the store does not say), at most ten times a second.
+        One result goes to `path` itself, several to `<stem>_<i><suffix>` from 0. Each is written
+        beside its target, checked, synced and renamed: a reader never sees half a file, and a
+        failure leaves what was there. `on_progress` is called with the bytes that arrived and the
+        bytes in all (`None` where the store does not say), at most ten times a second.
         `require_integrity=True` refuses a result that comes with neither a length nor a digest.
 
-        Raises `ResultExpiredError`, `ResultChangedError`, `IntegrityError`, `LocalStorageError`, other `ResultError`s, and
-        `RunFailedError` for a run that failed. A run that is not known to have ended is looked at once.
+        Raises `ResultExpiredError`, `ResultChangedError`, `IntegrityError`, `LocalStorageError`,
+        other `ResultError`s, and `RunFailedError` for a run that failed. A run that is not known to
+        have ended is looked at once.
         """
         run = self._ended(run)
         paths = targets(path, len(run.outputs))
@@ -130,8 +147,17 @@ class Runs:
             )
         return paths
 
-    def read(self, run: Run, type_: type[T] | Any = Any, *, output_index: int | None = None) -> T:
-        """The result of a run that has succeeded, parsed (JSON, NDJSON or CSV) and validated as `type_`.
+    @overload
+    def read(self, run: Run, *, output_index: int | None = None) -> Any: ...
+
+    @overload
+    def read(self, run: Run, type_: type[T], *, output_index: int | None = None) -> T: ...
+
+    @overload
+    def read(self, run: Run, type_: Any, *, output_index: int | None = None) -> Any: ...
+
+    def read(self, run: Run, type_: Any = Any, *, output_index: int | None = None) -> Any:
+        """The result of a run that has succeeded: JSON, NDJSON or CSV, validated as `type_`.
 
         `type_` is whatever a `pydantic.TypeAdapter` takes: `list[Topic]`, `dict[str, int]`, `bytes` for the file as it is.
         `output_index` says which of several results, from 0.
@@ -141,19 +167,40 @@ class Runs:
         run = self._ended(run)
         return self._results.read(run, _which(run, output_index), type_)
 
+    @overload
     def records(
         self,
         run: Run,
-        type_: type[T] | Any = Any,
+        type_: type[T],
         *,
-        on_invalid: Literal["raise", "drop"] = "raise",
+        on_invalid: OnInvalid = "raise",
         output_index: int | None = None,
-    ) -> Iterator[T]:
+    ) -> Generator[T]: ...
+
+    @overload
+    def records(
+        self,
+        run: Run,
+        type_: Any = Any,
+        *,
+        on_invalid: OnInvalid = "raise",
+        output_index: int | None = None,
+    ) -> Generator[Any]: ...
+
+    def records(
+        self,
+        run: Run,
+        type_: Any = Any,
+        *,
+        on_invalid: OnInvalid = "raise",
+        output_index: int | None = None,
+    ) -> Generator[Any]:
         """The rows of the results one by one, each validated as `type_`, in constant memory.
 
-        A row is an item of a top-level JSON array, a line of NDJSON, or a line of CSV. The result is fetched whole to a
-        temporary file first, so that no row of a damaged one is seen. Several results are read one after the other, unless
-        `output_index` names one. `on_invalid="drop"` leaves out rows that do not fit, and logs how many.
+        A row is an item of a top-level JSON array, a line of NDJSON, or a line of CSV. The result
+        is fetched whole to a temporary file first, so that no row of a damaged one is seen. Several
+        results are read one after the other, unless `output_index` names one. `on_invalid="drop"`
+        leaves out rows that do not fit, and logs how many.
 
         Raises `ResultParseError`, which says which row, and what `download` raises.
         """
@@ -178,7 +225,7 @@ class Runs:
 
     def _changes(
         self, run: Run, timeout: float | None, poll_interval: float | None
-    ) -> Iterator[Run]:
+    ) -> Generator[Run]:
         """The run at the first look and at each change of its status, until it has ended."""
         wait = Wait(run, self._api.options.resilience, timeout, poll_interval)
         # The wait is what tries again, not each look: two layers of retries would multiply.
@@ -203,7 +250,10 @@ class Runs:
                 raise outcomes.timed_out(run, wait.timeout or 0.0) from wait.last_error
 
     def _ended(self, run: Run) -> Run:
-        """`run`, which must have succeeded; it is looked at once if it is not known to have ended."""
+        """`run`, which must have succeeded.
+
+        It is looked at once if it is not known to have ended.
+        """
         _check_run(run)
         if not run.is_terminal:
             run = self.refresh(run)
@@ -211,24 +261,17 @@ class Runs:
         if error is not None:
             raise error
         if not run.succeeded:
-            raise ResultError(
-                f"Run {run.task_id} of flow {run.flow_id} is {run.status}: it has no result yet. "
-                f"Wait for it: {outcomes.how_to_reattach(run)}.",
-                run=run,
-            )
+            raise outcomes.not_ended(run)
         if not run.outputs:
-            raise ResultError(
-                f"It is not known where the results of run {run.task_id} are: the service says it only in the answer to the "
-                "start. Keep that run with run.to_json(reveal=True), and read it with Run.from_json.",
-                run=run,
-            )
+            raise outcomes.without_outputs(run)
         return run
 
 
 def _check_run(run: object) -> None:
     if not isinstance(run, Run):
         raise InvalidParamsError(
-            f"This takes a Run, not {type(run).__name__}: what flows.start gave, or Run(flow_id=…, task_id=…)."
+            f"This takes a Run, not {type(run).__name__}: "
+            "what flows.start gave, or Run(flow_id=…, task_id=…)."
         )
 
 

@@ -36,8 +36,8 @@ class _Refused(Exception):  # noqa: N818 - never leaves this module
 class RetryTransport(httpx.BaseTransport):
     """Sends again what may be sent again; gives the last answer, or raises the last error of httpx.
 
-    A POST is repeated after an ambiguous outcome only when it carries an `Idempotency-Key`; a body that is streamed is sent
-    once, since it cannot be read twice.
+    A POST is repeated after an ambiguous outcome only when it carries an `Idempotency-Key`; a body
+    that is streamed is sent once, since it cannot be read twice.
     """
 
     def __init__(self, transport: httpx.BaseTransport, resilience: Resilience) -> None:

@@ -44,7 +44,7 @@ def __getattr__(name: str) -> object:
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(import_module(home), name)  # pyright: ignore[reportAny] (any value)
+    value: object = getattr(import_module(home), name)
     globals()[name] = value
     return value
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import time
 from typing import TYPE_CHECKING, Annotated, cast, final
 
@@ -40,13 +41,14 @@ if TYPE_CHECKING:
 
     from pydantic_core import ErrorDetails
 
-    from dcipher.emulator.asgi import Receive, Scope, Send
+    from dcipher.emulator.gate import Receive, Scope, Send
     from dcipher.emulator.results import Selection, StoredResult
     from dcipher.emulator.service import Service
 
 __all__ = ["build_app"]
 
 _CHUNK = 256 * 1024
+_LOGGER = logging.getLogger("dcipher.emulator")
 
 FlowID = Annotated[
     str, fastapi.Path(description="The flow's identifier.", json_schema_extra=OBSERVED)
@@ -227,17 +229,14 @@ def _xml(request: Request, status: int, code: str, message: str) -> Response:
 
 
 async def _on_refusal(_: Request, error: Exception) -> Response:
-    if not isinstance(error, Refusal):
-        raise error
-    response = _json(error.body.to_json(), error.status)
-    response.headers.update(error.headers)
+    refusal = cast("Refusal", error)
+    response = _json(refusal.body.to_json(), refusal.status)
+    response.headers.update(refusal.headers)
     return response
 
 
 async def _on_invalid(_: Request, error: Exception) -> Response:
-    if not isinstance(error, RequestValidationError):
-        raise error
-    found = cast("Sequence[ErrorDetails]", error.errors())
+    found = cast("Sequence[ErrorDetails]", cast("RequestValidationError", error).errors())
     detail = [FieldError(loc=[*e["loc"]], msg=e["msg"], type=e["type"]) for e in found]
     named = ", ".join(str(item.loc[-1]) for item in detail)
     body = ErrorResponse(message=f"The request is not valid: {named}.", detail=detail)
@@ -245,12 +244,13 @@ async def _on_invalid(_: Request, error: Exception) -> Response:
 
 
 async def _on_http_exception(_: Request, error: Exception) -> Response:
-    if not isinstance(error, HTTPException):
-        raise error
-    response = _json(ErrorResponse(message=str(error.detail)).to_json(), error.status_code)
-    response.headers.update(error.headers or {})
+    said = cast("HTTPException", error)
+    response = _json(ErrorResponse(message=said.detail).to_json(), said.status_code)
+    response.headers.update(said.headers or {})
     return response
 
 
-async def _on_failure(_request: Request, _error: Exception) -> Response:
+async def _on_failure(request: Request, error: Exception) -> Response:
+    # Before the answer: who has the answer finds the reason in the log.
+    _LOGGER.error("%s %s failed", request.method, request.url.path, exc_info=error)
     return _json(ErrorResponse(message="The emulator failed; its log says why.").to_json(), 500)

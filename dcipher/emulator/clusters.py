@@ -42,6 +42,8 @@ def cluster(vectors: Sequence[Mapping[str, float]], count: int) -> list[int]:
 
     The best of several tries, each from other seeds. The same vectors give the same clusters.
     """
+    if not vectors:
+        return []
     chance = random.Random(0)  # noqa: S311 (nothing here is secret, and it must repeat)
     best: tuple[float, list[int]] = (-1.0, [0] * len(vectors))
     for _ in range(max(3, min(30, 3000 // max(1, len(vectors))))):

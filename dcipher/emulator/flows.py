@@ -86,7 +86,7 @@ class _Params:
                 )
             field = f"p{len(fields)}"
             names[field] = name
-            default: object = parameter.default  # pyright: ignore[reportAny] (any value may be one)
+            default: object = parameter.default
             fields[field] = (
                 hints.get(name, object),
                 ... if default is inspect.Parameter.empty else default,
@@ -147,9 +147,7 @@ class FlowRegistry:
     ) -> Flow:
         """Register a function; ValueError or TypeError where it cannot be a flow."""
         if not _ID.fullmatch(flow_id):
-            raise ValueError(
-                f"{flow_id!r} is no flow id: it is not empty, without blanks and /\\?#%."
-            )
+            raise ValueError(f"{flow_id!r} is no flow id: it has no blanks and none of /\\?#%.")
         if flow_id in self._flows:
             raise ValueError(f"There is a flow {flow_id!r} already; give this one another id.")
         if outputs < 1:
@@ -233,7 +231,7 @@ def _type_word(schema: Mapping[str, JsonValue], field: Mapping[str, JsonValue]) 
 def _default(info: FieldInfo) -> JsonValue:
     if info.is_required():
         return None
-    default: object = info.get_default(call_default_factory=True)  # pyright: ignore[reportAny]
+    default: object = info.get_default(call_default_factory=True)
     try:
         return cast("JsonValue", to_jsonable_python(default))
     except PydanticSerializationError:

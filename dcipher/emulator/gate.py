@@ -19,11 +19,17 @@ from dcipher.emulator.errors import Refusal
 from dcipher.emulator.journal import Journal, RequestRecord, masked_headers, masked_query
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 
-    from dcipher.emulator.asgi import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["Gate", "Guard", "request_id"]
+__all__ = ["ASGIApp", "Gate", "Guard", "Message", "Receive", "Scope", "Send", "request_id"]
+
+# The types of ASGI, with `object` where Starlette's say Any.
+Scope: TypeAlias = "MutableMapping[str, object]"
+Message: TypeAlias = "MutableMapping[str, object]"
+Receive: TypeAlias = "Callable[[], Awaitable[Message]]"
+Send: TypeAlias = "Callable[[Message], Awaitable[None]]"
+ASGIApp: TypeAlias = "Callable[[Scope, Receive, Send], Awaitable[None]]"
 
 MAX_BODY: Final = 64 * 1024 * 1024
 _OPEN = ("/results/", "/openapi.json")  # a signed URL is its own authorization
@@ -83,8 +89,10 @@ class Gate:
         except _Disconnected:
             _LOGGER.debug("%s %s: the client went away", request.method, request.path)
         except Exception:
-            _LOGGER.exception("%s %s failed in the emulator", request.method, request.path)
-            await answer.refuse(Refusal(500, "The emulator failed; its log says why."))
+            # An answer that has begun was somebody else's to log, or broke off with its client.
+            if not answer.begun:
+                _LOGGER.exception("%s %s failed in the emulator", request.method, request.path)
+                await answer.refuse(Refusal(500, "The emulator failed; its log says why."))
         finally:
             answer.close()
 
@@ -152,12 +160,12 @@ class _Answer:
         self._request = request
         self._send = send
         self._note = note
-        self._begun = False
+        self.begun: bool = False
 
     async def send(self, message: Message) -> None:
         """An ASGI send."""
-        if message["type"] == "http.response.start" and not self._begun:
-            self._begun = True
+        if message["type"] == "http.response.start" and not self.begun:
+            self.begun = True
             headers = cast("_Headers", message.get("headers", ()))
             message["headers"] = [*headers, (b"x-request-id", self._request.id.encode())]
             # Noted before it is sent: who has the answer finds it in the journal.
@@ -166,7 +174,7 @@ class _Answer:
 
     async def refuse(self, refusal: Refusal) -> None:
         """Answer with an error, unless an answer is on its way already."""
-        if self._begun:
+        if self.begun:
             return
         body = refusal.body.to_json()
         headers = {
@@ -185,7 +193,7 @@ class _Answer:
 
     def close(self) -> None:
         """The request is over, answered or not."""
-        if not self._begun:
+        if not self.begun:
             self._note(self._request, None)
 
 

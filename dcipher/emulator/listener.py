@@ -7,6 +7,7 @@ import contextlib
 import logging
 import socket
 import threading
+import time
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Protocol, TypeVar, cast, final
 
@@ -16,13 +17,14 @@ from typing_extensions import override
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from dcipher.emulator.asgi import ASGIApp
+    from dcipher.emulator.gate import ASGIApp
 
 __all__ = ["Listener"]
 
 T = TypeVar("T")
 
 _BACKLOG = 2048
+_LAST_ANSWERS = 0.2  # seconds for answers that are on their way when the server stops
 _LOGGER = logging.getLogger("dcipher.emulator")
 _LOGGER.addHandler(logging.NullHandler())  # otherwise logging's last resort writes to stderr
 
@@ -82,6 +84,8 @@ class Listener:
         try:
             await self._server.serve(sockets=sockets)
         finally:
+            for listening in sockets:
+                listening.close()
             await self._on_stop()
 
 
@@ -107,7 +111,7 @@ class _Config(uvicorn.Config):
 
         def quiet(**arguments: object) -> asyncio.Protocol:
             instance = protocol(**arguments)
-            logging_part = cast("_Logging", instance)
+            logging_part = cast("_Logging", cast("object", instance))
             # The access log would hold signed URLs, and garbage on the wire is no news for stderr.
             logging_part.access_log = False
             logging_part.logger = _LOGGER
@@ -155,9 +159,19 @@ class _Server(uvicorn.Server):
 
     @override
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self.force_exit = True
-        await super().shutdown(sockets)
-        for connection in tuple(self.server_state.connections):
+        # uvicorn's own waits for every connection, for ever or with an error in the log.
+        for server in self.servers:
+            server.close()
+        for listening in sockets or ():
+            listening.close()
+        connections = self.server_state.connections
+        for connection in tuple(connections):
+            connection.shutdown()
+        deadline = time.monotonic() + _LAST_ANSWERS
+        # uvicorn has a set of its connections, and no event for when it is empty.
+        while connections and time.monotonic() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+        for connection in tuple(connections):
             connection.transport.abort()
         await asyncio.sleep(0)
 

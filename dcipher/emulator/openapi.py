@@ -170,7 +170,9 @@ def document(app: FastAPI) -> Object:
     own = cast("Object", StartRequest.model_json_schema(ref_template=_SCHEMAS + "{model}"))
     schemas |= {**_object(own.pop("$defs", None)), StartRequest.__name__: own}
     paths = _object(_reduced(made.pop("paths")))
-    _label_parameters(paths)
+    for operations in paths.values():
+        for operation in _object(operations).values():
+            _settle(_object(operation))
     return {
         **made,
         "paths": paths,
@@ -220,15 +222,21 @@ def _object(value: JsonValue) -> Object:
     return value if isinstance(value, dict) else {}
 
 
-def _label_parameters(paths: Object) -> None:
-    """A parameter's label, which FastAPI takes only in its schema, belongs to the parameter."""
-    for operations in paths.values():
-        for operation in _object(operations).values():
-            parameters = _object(operation).get("parameters")
-            for parameter in map(_object, parameters if isinstance(parameters, list) else []):
-                label = _object(parameter.get("schema")).pop(SOURCE, None)
-                if label is not None:
-                    parameter[SOURCE] = label
+def _settle(operation: Object) -> None:
+    """Put right what FastAPI cannot be told.
+
+    A parameter's label, which it takes only in the schema, belongs to the parameter; a status
+    without a label is one that it adds by itself.
+    """
+    parameters = operation.get("parameters")
+    for parameter in map(_object, parameters if isinstance(parameters, list) else []):
+        label = _object(parameter.get("schema")).pop(SOURCE, None)
+        if label is not None:
+            parameter[SOURCE] = label
+    responses = _object(operation.get("responses"))
+    operation["responses"] = {
+        status: response for status, response in responses.items() if SOURCE in _object(response)
+    }
 
 
 def _reduced(value: JsonValue, *, names: bool = False) -> JsonValue:

@@ -90,8 +90,7 @@ class Emulator:
             ) from error
         if not (allow_remote or _is_loopback(host)):
             raise ValueError(
-                f"The host {host!r} is not loopback, so that others may reach your flows: "
-                "say allow_remote=True if that is meant."
+                f"The host {host!r} is not loopback: say allow_remote=True if others may reach it."
             )
         if api_key is not None and not api_key.startswith(KEY_PREFIX):
             raise ValueError(

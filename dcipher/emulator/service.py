@@ -90,7 +90,7 @@ class Service:
 def _start_request(body: bytes) -> StartRequest:
     """A `Refusal` with 400 where the body is not JSON, with 422 where it is not what a start is."""
     try:
-        values: object = from_json(body, allow_inf_nan=False)  # pyright: ignore[reportAny] (JSON)
+        values: object = from_json(body, allow_inf_nan=False)
     except ValueError as error:
         raise Refusal(400, f"The body is not JSON: {error}") from None
     try:

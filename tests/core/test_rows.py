@@ -12,8 +12,7 @@ import tracemalloc
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import pytest
 from hypothesis import given, settings
@@ -30,6 +29,9 @@ from dcipher._core.rows import (
     adapter_for,
     iter_rows,
 )
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 BOM = b"\xef\xbb\xbf"
 
@@ -196,7 +198,7 @@ def test_what_is_accepted_is_json(text: str) -> None:
     if error is None:
         assert found == json.loads(text)
     else:
-        with pytest.raises(ValueError, match="."):
+        with pytest.raises(ValueError, match=r"."):
             TypeAdapter(Any).validate_json(text.replace("NaN", "?"))
 
 
@@ -287,7 +289,7 @@ def test_rows_that_do_not_fit_are_in_the_stream(format_: Format) -> None:
     """An invalid row takes the place of its value, and the rows around it are read."""
     lines = [f'{{"name": "n{i}", "score": {i}}}' for i in range(10)]
     lines[3] = '{"name": 3, "score": "x"}'
-    lines[7] = '{"name": "NaN"}'
+    lines[7] = '{"name": "n7"}'
     text = "[" + ", ".join(lines) + "]" if format_ is Format.JSON else "\n".join(lines)
     found = read(text.encode(), Topic, format_)
     assert [i for i, row in enumerate(found) if not isinstance(row, Topic)] == [3, 7]
@@ -307,8 +309,10 @@ def test_rows_that_do_not_fit_are_in_the_stream(format_: Format) -> None:
     assert str(found[7].error()) == "[7].score: Field required"
 
 
-def test_each_row_is_validated_once() -> None:
-    """A validator with a memory sees each row once, the invalid ones and those guessed wrong too."""
+@pytest.mark.parametrize("nested", [False, True])
+@pytest.mark.parametrize("chunk", [7, 300, 1 << 18])
+def test_each_row_is_validated_once(chunk: int, *, nested: bool) -> None:
+    """A validator with a memory sees each row once, invalid or not."""
     seen: list[int] = []
 
     def once(row: dict[str, Any]) -> dict[str, Any]:
@@ -317,8 +321,10 @@ def test_each_row_is_validated_once() -> None:
             raise ValueError("a third")
         return row
 
-    text = json.dumps([{"i": i, "t": [{"a": 1}, {"b": 2}] if i % 4 else []} for i in range(40)])
-    found = read(text.encode(), Annotated[dict[str, Any], AfterValidator(once)])
+    inside = [{"a": 1}, {"b": 2}] if nested else []
+    text = json.dumps([{"i": i, "t": inside if i % 4 else []} for i in range(40)])
+    with in_chunks(chunk):
+        found = read(text.encode(), Annotated[dict[str, Any], AfterValidator(once)])
     assert seen == list(range(40))
     assert [isinstance(row, InvalidRow) for row in found] == [i % 3 == 0 for i in range(40)]
 
@@ -477,10 +483,11 @@ def test_aliases_are_the_columns_names() -> None:
 
 
 def test_an_empty_cell_is_none_only_where_empty_text_does_not_fit() -> None:
-    """ "" stays text for text, is None for a number or None, and does not fit a plain number."""
-    loose = read(b"name,score,level\n,,2\na,1,\n", Loose, Format.CSV)
+    """Empty stays text for text, is None for a number or None, and does not fit a plain number."""
+    loose = read(b"name,score,level\n,,2\na,1,\na,x,3\n", Loose, Format.CSV)
     assert loose[0] == Loose(name="", score=None, level=2)
     assert (loose[1].location, loose[1].errors[0]["type"]) == ("row 1, column level", "int_parsing")
+    assert loose[2].location == "row 2, column score"
     assert read(b"count,score\n1,\n2,2\n", Strict, Format.CSV) == [
         Strict(count=1, score=None),
         Strict(count=2, score=2),
@@ -494,7 +501,7 @@ def test_an_empty_cell_is_none_only_where_empty_text_does_not_fit() -> None:
 def test_a_csv_row_that_does_not_fit_names_its_column(type_: Any, location: str) -> None:
     """The place is the row's number and the column's name, by position too."""
     found = read(b"name,score\na,1\nb,x\n", type_, Format.CSV)
-    assert [row.location for row in found if isinstance(row, InvalidRow)][0] == location
+    assert next(row.location for row in found if isinstance(row, InvalidRow)) == location
 
 
 @pytest.mark.parametrize(("row", "kind"), [(b"a", "too_few_cells"), (b"a,1,2", "too_many_cells")])
@@ -508,7 +515,7 @@ def test_a_ragged_row_is_invalid(type_: Any, row: bytes, kind: str) -> None:
 
 def test_columns_that_repeat_are_named() -> None:
     """Two columns of one name cannot be a mapping; by position they can be read."""
-    with pytest.raises(ResultSyntaxError, match="header: .* 'a'$"):
+    with pytest.raises(ResultSyntaxError, match=r"header: .* 'a'$"):
         read(b"a,b,a\n1,2,3\n", dict[str, str], Format.CSV)
     assert read(b"a,b,a\n1,2,3\n", list[int], Format.CSV) == [[1, 2, 3]]
 

@@ -1,0 +1,259 @@
+"""Who may ask, and how often: API key, signature, rate, and that no secret is kept."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from dcipher.emulator import Emulator
+from dcipher.emulator.access import RateLimit, SignatureCheck, authenticate
+from dcipher.emulator.errors import Refusal
+from dcipher.emulator.journal import masked_headers, masked_query
+from dcipher.signing import HMACSigner
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+KEY = "emu_0123456789"
+SECRET = "a shared secret"
+
+
+def test_the_right_key_passes() -> None:
+    """The scheme is case-insensitive (RFC 9110 section 11.1), blanks around the key are none."""
+    authenticate(f"Api-Key {KEY}", KEY)
+    authenticate(f"api-key  {KEY} ", KEY)
+
+
+@pytest.mark.parametrize(
+    ("header", "words"),
+    [
+        (None, "missing"),
+        ("", "not of the form"),
+        (KEY, "not of the form"),
+        ("Api-Key", "not of the form"),
+        (f"Bearer {KEY}", "not of the form"),
+        (f"Api-Key {KEY}, Api-Key {KEY}", "not this emulator's"),
+        ("Api-Key emu_another", "not this emulator's"),
+        ("Api-Key emu_é", "not this emulator's"),
+        ("Api-Key live_7d1f9a", "begin with emu_"),
+    ],
+)
+def test_any_other_key_is_401(header: str | None, words: str) -> None:
+    """The message says what is wrong with the key and never repeats it."""
+    with pytest.raises(Refusal, match=words) as caught:
+        authenticate(header, KEY)
+    assert caught.value.status == 401
+    assert caught.value.headers["WWW-Authenticate"] == "Api-Key"
+    assert KEY not in str(caught.value)
+    assert "7d1f9a" not in str(caught.value)
+
+
+def test_authentication_comes_first(emulator: Emulator) -> None:
+    """Without the key nobody learns which flows and paths there are, nor starts anything."""
+    assert httpx.get(f"{emulator.url}/flows/nope").status_code == 401
+    assert httpx.get(f"{emulator.url}/nowhere").status_code == 401
+    answer = httpx.post(f"{emulator.url}/flows/shout/run", content=b"{")
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"] == "Api-Key"
+    assert emulator.runs == ()
+
+
+def test_a_large_unauthorized_body_gets_its_answer(emulator: Emulator) -> None:
+    """The 401 arrives, instead of a connection that breaks while the body is written."""
+    answer = httpx.post(f"{emulator.url}/flows/shout/run", content=b"x" * 8_000_000)
+    assert answer.status_code == 401
+
+
+def test_the_rate_is_a_bucket() -> None:
+    """As many at once as a second has; then one as soon as there is a token again."""
+    now = [0.0]
+    limit = RateLimit(2.0, clock=lambda: now[0])
+    limit.check()
+    limit.check()
+    with pytest.raises(Refusal) as caught:
+        limit.check()
+    assert (caught.value.status, caught.value.headers["Retry-After"]) == (429, "1")
+    now[0] = 0.5
+    limit.check()
+    limit.forget()
+    limit.check()
+    limit.check()
+
+
+def test_a_slow_rate_says_how_long_to_wait() -> None:
+    """Retry-After is in whole seconds, rounded up."""
+    limit = RateLimit(0.3, clock=lambda: 0.0)
+    limit.check()
+    with pytest.raises(Refusal) as caught:
+        limit.check()
+    assert caught.value.headers["Retry-After"] == "4"
+
+
+def test_too_many_requests_are_429(connect: Callable[[Emulator], httpx.Client]) -> None:
+    """Over the wire too, after authentication, and a reset fills the bucket."""
+    with Emulator(rate=1) as emulator:
+        client = connect(emulator)
+        assert httpx.get(f"{emulator.url}/flows/x").status_code == 401
+        assert client.get("/flows/x").status_code == 404
+        answer = client.get("/flows/x")
+        assert answer.status_code == 429
+        assert answer.headers["retry-after"] == "1"
+        assert answer.json()["message"].startswith("Too many requests")
+        emulator.reset()
+        assert client.get("/flows/x").status_code == 404
+
+
+def signed(
+    client: httpx.Client, method: str, path: str, body: bytes = b"", secret: str = SECRET
+) -> httpx.Request:
+    headers = {"Idempotency-Key": "k", "Content-Type": "application/json"} if body else {}
+    request = client.build_request(method, path, content=body, headers=headers)
+    signer = HMACSigner(secret, key_id="test")
+    request.headers.update(signer.sign(method, str(request.url), request.headers, body))
+    return request
+
+
+@pytest.fixture
+def strict() -> Emulator:
+    """An emulator that requires signatures, not started."""
+    emulator = Emulator(api_secret=SECRET, require_signature=True, queue_time=0.0)
+
+    @emulator.flow("f")
+    def flow(text: str = "") -> str:
+        return text
+
+    return emulator
+
+
+def test_signed_requests_are_served(
+    strict: Emulator, connect: Callable[[Emulator], httpx.Client]
+) -> None:
+    """A GET with a query and a POST with a body pass with the SDK's signatures."""
+    body = json.dumps({"pipelineParams": {"text": "é"}}).encode()
+    with strict:
+        client = connect(strict)
+        started = client.send(signed(client, "POST", "/flows/f/run", body))
+        assert started.status_code == 200
+        path = f"/flows/f/status?taskId={started.json()['taskId']}"
+        assert client.send(signed(client, "GET", path)).status_code == 200
+
+
+def test_unsigned_requests_are_401_where_signatures_are_required(
+    strict: Emulator, connect: Callable[[Emulator], httpx.Client]
+) -> None:
+    """require_signature means every request to the API, but not the signed URLs."""
+    with strict:
+        answer = connect(strict).get("/flows/f")
+        assert answer.status_code == 401
+        assert "not signed" in answer.json()["message"]
+        assert httpx.get(f"{strict.url}/results/x/0").status_code == 403
+
+
+def test_a_signature_counts_once(
+    strict: Emulator, connect: Callable[[Emulator], httpx.Client]
+) -> None:
+    """The same request again is a replay; after a reset the nonce is forgotten."""
+    with strict:
+        client = connect(strict)
+        request = signed(client, "GET", "/flows/f")
+        assert client.send(request).status_code == 200
+        replay = client.send(request)
+        assert replay.status_code == 401
+        assert "used before" in replay.json()["message"]
+        strict.reset()
+        assert client.send(request).status_code == 200
+
+
+def test_a_changed_request_is_401(
+    strict: Emulator, connect: Callable[[Emulator], httpx.Client]
+) -> None:
+    """Another body, another path or another secret does not verify."""
+    body = b'{"pipelineParams": {}}'
+    with strict:
+        client = connect(strict)
+        request = signed(client, "POST", "/flows/f/run", body)
+        other = client.build_request("POST", "/flows/f/run", content=b"{}", headers=request.headers)
+        other.headers["content-length"] = "2"
+        assert client.send(other).status_code == 401
+        elsewhere = signed(client, "GET", "/flows/f")
+        elsewhere.url = elsewhere.url.copy_with(path="/flows/g")
+        assert client.send(elsewhere).status_code == 401
+        wrong = client.send(signed(client, "GET", "/flows/f", secret="another"))
+        assert wrong.status_code == 401
+        assert SECRET not in wrong.text
+
+
+def test_a_signature_without_a_secret_to_verify_it_is_401(
+    emulator: Emulator, client: httpx.Client
+) -> None:
+    """The message says what the emulator lacks."""
+    answer = client.send(signed(client, "GET", "/flows/shout"))
+    assert answer.status_code == 401
+    assert "api_secret" in answer.json()["message"]
+
+
+def test_a_signature_needs_a_nonce() -> None:
+    """Without one a replay could not be told."""
+    signer = HMACSigner(SECRET, key_id="test", nonce=lambda: "")
+    headers = {"authorization": f"Api-Key {KEY}"}
+    url = "http://127.0.0.1:1/flows/f"
+    headers.update({k.lower(): v for k, v in signer.sign("GET", url, headers, b"").items()})
+    with pytest.raises(Refusal, match="no nonce"):
+        SignatureCheck(SECRET, required=True).verify("GET", url, headers, b"")
+
+
+def test_known_nonces_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those whose signatures have expired are forgotten when there are many."""
+    monkeypatch.setattr("dcipher.emulator.access._MANY_NONCES", 2)
+    check = SignatureCheck(SECRET, required=True)
+    for number in range(3):
+        check._once(f"old{number}", 1000.0, 1001.0)
+    check._once("new", 9000.0, None)
+    assert set(check._nonces) == {"new"}
+
+
+def test_the_journal_has_requests_without_secrets(
+    emulator: Emulator, client: httpx.Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Keys, cookies and signatures are masked by name, the key itself wherever it stands."""
+    caplog.set_level(logging.DEBUG)
+    headers = {
+        "Idempotency-Key": "k1",
+        "Cookie": "session=1234",
+        "X-Trace": f"with {emulator.api_key} in it",
+    }
+    body = {"pipelineParams": {"text": "x"}}
+    started = client.post("/flows/shout/run", json=body, headers=headers)
+    _ = httpx.get(f"{emulator.url}/flows/shout", headers={"Authorization": "Api-Key live_7d1f"})
+    url = started.json()["signedResponseURL"]
+    _ = httpx.get(url)
+    first, second, third = emulator.requests
+    assert (first.method, first.path, first.status) == ("POST", "/flows/shout/run", 200)
+    assert first.idempotency_key == first.headers["idempotency-key"] == "k1"
+    assert first.request_id == started.headers["x-request-id"]
+    assert first.headers["authorization"] == first.headers["cookie"] == "***"
+    assert first.headers["x-trace"] == "***"
+    assert second.status == 401
+    assert third.query.endswith("&Signature=***")
+    own = [record for record in caplog.records if not record.name.startswith(("httpx", "httpcore"))]
+    seen = f"{emulator.requests!r}{emulator!r}{emulator.runs!r}{[r.getMessage() for r in own]}"
+    for secret in (emulator.api_key, "7d1f", "1234", url.rpartition("=")[2]):
+        assert secret not in seen
+
+
+def test_masking_goes_by_name_and_by_value() -> None:
+    """A header or parameter is masked when its name says so, or when it holds the key."""
+    headers = {"x-auth-token": "a", "signature-input": "b", "signature": "c", "accept": "see KEY"}
+    assert masked_headers(headers, ["KEY"]) == {
+        "x-auth-token": "***",
+        "signature-input": "b",
+        "signature": "***",
+        "accept": "***",
+    }
+    assert masked_query("taskId=1&X-Amz-Signature=2&empty=") == (
+        "taskId=1&X-Amz-Signature=***&empty="
+    )

@@ -1,0 +1,505 @@
+"""The operations over a real socket: start, status, flow, and what they refuse."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import httpx
+import pytest
+from pydantic import BaseModel, Field
+
+from dcipher.emulator import Emulator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Connect = Callable[[Emulator], httpx.Client]
+    Start = Callable[..., httpx.Response]
+    Finish = Callable[[httpx.Client, str, httpx.Response], dict[str, str]]
+
+
+class Settings(BaseModel):
+    language: Literal["en", "de"] = "en"
+    limit: int = Field(default=3, description="How many.")
+
+
+def test_a_run_goes_from_start_to_result(
+    client: httpx.Client, start: Start, finish: Finish
+) -> None:
+    """A start gives a task id and a signed URL, where the result is once the run succeeded."""
+    started = start(client, "shout", text="hé", times=2)
+    assert started.status_code == 200
+    assert set(started.json()) == {"taskId", "signedResponseURL"}
+    assert finish(client, "shout", started) == {"status": "SUCCEEDED"}
+    result = httpx.get(started.json()["signedResponseURL"])
+    assert result.status_code == 200
+    assert result.json() == {"text": "HÉHÉ"}
+    assert result.headers["content-type"] == "application/json"
+
+
+def test_a_flow_is_described_from_its_signature(emulator: Emulator, client: httpx.Client) -> None:
+    """Names, JSON types, defaults and descriptions of the params come from the annotations."""
+
+    @emulator.flow("described", name="Described", description="All kinds.")
+    def described(
+        texts: list[str],
+        mode: Literal["a", "b"] | None = None,
+        top: Annotated[int, Field(ge=1, description="How many.")] = 10,
+        mixed: int | str = 1,
+        anything: object = None,
+        settings: Settings = Settings(),  # noqa: B008 (frozen enough for a test)
+    ) -> None: ...
+
+    flow = client.get("/flows/described").json()
+    assert (flow["id"], flow["name"], flow["description"]) == (
+        "described",
+        "Described",
+        "All kinds.",
+    )
+    params = {param.pop("name"): param for param in flow["params"]}
+    assert params == {
+        "texts": {"type": "array", "required": True},
+        "mode": {"type": "string", "required": False},
+        "top": {"type": "integer", "required": False, "default": 10, "description": "How many."},
+        "mixed": {"required": False, "default": 1},
+        "anything": {"required": False},
+        "settings": {
+            "type": "object",
+            "required": False,
+            "default": {"language": "en", "limit": 3},
+        },
+    }
+
+
+def test_name_and_description_default_to_the_function(client: httpx.Client) -> None:
+    """Without words of its own a flow is called like its function and described by its docstring."""
+    flow = client.get("/flows/shout").json()
+    assert flow["name"] == "Shout"
+    assert flow["description"] == "Say it louder."
+
+
+def test_invalid_params_are_422_with_the_place(client: httpx.Client, start: Start) -> None:
+    """Every wrong param is named by its path, as FastAPI does it, and no run is started."""
+    answer = start(client, "shout", times="many", colour="red")
+    assert answer.status_code == 422
+    assert {(tuple(e["loc"]), e["type"]) for e in answer.json()["detail"]} == {
+        (("body", "pipelineParams", "text"), "missing"),
+        (("body", "pipelineParams", "times"), "int_parsing"),
+        (("body", "pipelineParams", "colour"), "extra_forbidden"),
+    }
+    assert "times: Input should be a valid integer" in answer.json()["message"]
+
+
+def test_more_than_three_errors_are_counted(emulator: Emulator, client: httpx.Client) -> None:
+    """The message shows three errors and says how many more there are."""
+
+    @emulator.flow("four")
+    def four(a: int, b: int, c: int, d: int) -> None: ...
+
+    answer = client.post("/flows/four/run", json={"pipelineParams": {}})
+    assert answer.json()["message"].endswith("; and 1 more")
+    assert len(answer.json()["detail"]) == 4
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"\xff", b'{"pipelineParams": {"a": NaN}}'])
+def test_what_is_not_json_is_400(client: httpx.Client, body: bytes) -> None:
+    """A body that is missing or is not JSON is a 400 with a message."""
+    answer = client.post("/flows/shout/run", content=body)
+    assert answer.status_code == 400
+    assert "not JSON" in answer.json()["message"]
+
+
+@pytest.mark.parametrize("body", [[], {}, {"pipelineParams": 1}, None])
+def test_json_of_another_form_is_422(client: httpx.Client, body: object) -> None:
+    """JSON that is not an object with pipelineParams is a 422 that says where."""
+    answer = client.post("/flows/shout/run", content=json.dumps(body))
+    assert answer.status_code == 422
+    assert answer.json()["detail"][0]["loc"][0] == "body"
+
+
+def test_a_status_without_task_id_is_422(client: httpx.Client) -> None:
+    """The missing query parameter is named."""
+    answer = client.get("/flows/shout/status")
+    assert answer.status_code == 422
+    assert answer.json()["detail"][0]["loc"] == ["query", "taskId"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/flows/nope", 404),
+        ("POST", "/flows/nope/run", 404),
+        ("GET", "/flows/nope/status?taskId=x", 404),
+        ("GET", "/flows/shout/status?taskId=x", 404),
+        ("GET", "/flows/shout/", 404),
+        ("GET", "/", 404),
+        ("DELETE", "/flows/shout", 405),
+    ],
+)
+def test_every_error_is_json_with_a_message(
+    client: httpx.Client, method: str, path: str, status: int
+) -> None:
+    """What is not there is said as JSON, by the framework too, and has a request id."""
+    answer = client.request(method, path)
+    assert answer.status_code == status
+    assert answer.json()["message"]
+    assert answer.headers["x-request-id"]
+
+
+def test_a_405_says_what_is_allowed(client: httpx.Client) -> None:
+    """RFC 9110 section 15.5.6: a 405 carries Allow."""
+    assert client.delete("/flows/shout").headers["allow"] == "GET"
+
+
+def test_a_run_belongs_to_its_flow(emulator: Emulator, client: httpx.Client, start: Start) -> None:
+    """The status of a run under another flow's id is a 404."""
+
+    @emulator.flow("other")
+    def other() -> None: ...
+
+    task_id = start(client, "shout", text="x").json()["taskId"]
+    assert client.get("/flows/other/status", params={"taskId": task_id}).status_code == 404
+
+
+def test_a_restricted_flow_is_403(emulator: Emulator, client: httpx.Client) -> None:
+    """A flow that the key may not use says so, to every operation."""
+
+    @emulator.flow("secret", restricted=True)
+    def secret() -> None: ...
+
+    assert client.get("/flows/secret").status_code == 403
+    assert client.post("/flows/secret/run", json={"pipelineParams": {}}).status_code == 403
+    assert client.get("/flows/secret/status?taskId=x").status_code == 403
+
+
+def test_request_ids_differ(client: httpx.Client) -> None:
+    """Each answer has an id of its own."""
+    ids = {client.get("/flows/shout").headers["x-request-id"] for _ in range(3)}
+    assert len(ids) == 3
+
+
+def test_statuses_go_forward_only(connect: Connect, start: Start) -> None:
+    """A run is seen PENDING, QUEUED, RUNNING, SUCCEEDED in this order."""
+    with Emulator(queue_time=0.05, min_run_time=0.05) as emulator:
+
+        @emulator.flow("slow")
+        def slow() -> str:
+            return "done"
+
+        client = connect(emulator)
+        task_id = start(client, "slow").json()["taskId"]
+        seen: list[str] = []
+        while not seen or seen[-1] != "SUCCEEDED":
+            answer = client.get("/flows/slow/status", params={"taskId": task_id}).json()
+            if answer["status"] not in seen[-1:]:
+                seen.append(answer["status"])
+        assert seen == ["PENDING", "QUEUED", "RUNNING", "SUCCEEDED"]
+        record = emulator.runs[0]
+        assert record.started_at is not None
+        assert record.finished_at is not None
+        assert (record.finished_at - record.started_at).total_seconds() >= 0.045
+
+
+@pytest.mark.parametrize(
+    ("error", "message"), [(ValueError("too short"), "too short"), (KeyError(), "KeyError")]
+)
+def test_an_exception_fails_the_run(
+    emulator: Emulator,
+    client: httpx.Client,
+    start: Start,
+    finish: Finish,
+    error: Exception,
+    message: str,
+) -> None:
+    """The run's message is the exception's, or its class where that is silent; no result comes."""
+
+    @emulator.flow("broken")
+    def broken() -> None:
+        raise error
+
+    started = start(client, "broken")
+    assert finish(client, "broken", started) == {"status": "FAILED", "message": message}
+    assert httpx.get(started.json()["signedResponseURL"]).status_code == 404
+
+
+def test_even_system_exit_only_fails_the_run(
+    emulator: Emulator, client: httpx.Client, start: Start, finish: Finish
+) -> None:
+    """A flow cannot take the emulator down."""
+
+    @emulator.flow("exit")
+    def leave() -> None:
+        raise SystemExit("bye")
+
+    assert finish(client, "exit", start(client, "exit"))["message"] == "bye"
+
+
+def test_async_flows_are_awaited(
+    emulator: Emulator, client: httpx.Client, start: Start, finish: Finish
+) -> None:
+    """An `async def` flow runs to its end."""
+
+    @emulator.flow("async")
+    async def later(number: int) -> int:
+        return number + 1
+
+    started = start(client, "async", number=1)
+    assert finish(client, "async", started)["status"] == "SUCCEEDED"
+    assert httpx.get(started.json()["signedResponseURL"]).json() == 2
+
+
+def test_a_flow_may_take_a_model(
+    emulator: Emulator, client: httpx.Client, start: Start, finish: Finish
+) -> None:
+    """One parameter called params with a model: its fields are the flow's params."""
+
+    @emulator.flow("model")
+    def takes_model(params: Settings) -> Settings:
+        return params
+
+    flow = client.get("/flows/model").json()
+    assert [param["name"] for param in flow["params"]] == ["language", "limit"]
+    started = start(client, "model", limit=5)
+    assert finish(client, "model", started)["status"] == "SUCCEEDED"
+    assert httpx.get(started.json()["signedResponseURL"]).json() == {"language": "en", "limit": 5}
+    assert start(client, "model", limit="x").status_code == 422
+
+
+def test_a_flow_may_take_any_params(
+    emulator: Emulator, client: httpx.Client, start: Start, finish: Finish
+) -> None:
+    """With **params nothing is unknown, and names that Pydantic uses itself are fine."""
+
+    @emulator.flow("any")
+    def takes_any(json: int, **params: object) -> dict[str, object]:
+        return {"json": json, **params}
+
+    started = start(client, "any", json=1, schema=[2], copy=None)
+    assert finish(client, "any", started)["status"] == "SUCCEEDED"
+    result = httpx.get(started.json()["signedResponseURL"])
+    assert result.json() == {"json": 1, "schema": [2], "copy": None}
+
+
+def test_several_results_have_several_urls(
+    emulator: Emulator, client: httpx.Client, start: Start, finish: Finish
+) -> None:
+    """With outputs=2 the answer has signedResponseURLs, one for each returned value in order."""
+
+    @emulator.flow("two", outputs=2)
+    def two() -> tuple[str, bytes]:
+        return "text", b"\x00"
+
+    started = start(client, "two")
+    assert set(started.json()) == {"taskId", "signedResponseURLs"}
+    assert finish(client, "two", started)["status"] == "SUCCEEDED"
+    results = [httpx.get(url) for url in started.json()["signedResponseURLs"]]
+    assert [result.content for result in results] == [b"text", b"\x00"]
+    types = [result.headers["content-type"] for result in results]
+    assert types == ["text/plain; charset=utf-8", "application/octet-stream"]
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [("ab", "did not return a list"), ([1, 2, 3], "returned 3"), ((), "returned 0")],
+)
+def test_another_number_of_results_fails_the_run(
+    emulator: Emulator,
+    client: httpx.Client,
+    start: Start,
+    finish: Finish,
+    value: object,
+    message: str,
+) -> None:
+    """A flow that does not return as many results as it promised has failed."""
+
+    @emulator.flow("promise", outputs=2)
+    def promise() -> object:
+        return value
+
+    answer = finish(client, "promise", start(client, "promise"))
+    assert answer["status"] == "FAILED"
+    assert message in answer["message"]
+
+
+def test_the_same_key_is_the_same_run(
+    emulator: Emulator, client: httpx.Client, start: Start
+) -> None:
+    """A start sent twice with one Idempotency-Key gets the same bytes and makes one run."""
+    first = start(client, "shout", key="k1", text="a")
+    second = start(client, "shout", key="k1", text="a")
+    assert first.content == second.content
+    assert start(client, "shout", key="k2", text="a").content != first.content
+    assert [run.idempotency_key for run in emulator.runs] == ["k1", "k2"]
+    assert emulator.runs[0].params == {"text": "a"}
+
+
+def test_the_same_key_with_another_body_is_422(client: httpx.Client, start: Start) -> None:
+    """A key is for one body only."""
+    assert start(client, "shout", key="k", text="a").status_code == 200
+    answer = start(client, "shout", key="k", text="b")
+    assert answer.status_code == 422
+    assert "Idempotency-Key" in answer.json()["message"]
+
+
+def test_a_refused_start_leaves_the_key_free(client: httpx.Client, start: Start) -> None:
+    """After a 422 the corrected start may use the same key."""
+    assert start(client, "shout", key="k", wrong=1).status_code == 422
+    assert start(client, "shout", key="k", text="a").status_code == 200
+
+
+def test_concurrent_duplicates_are_one_run(emulator: Emulator, connect: Connect) -> None:
+    """Twenty starts at once with one key make exactly one run, and all get its answer."""
+    client = connect(emulator)
+    body = {"pipelineParams": {"text": "x"}}
+
+    def send(_: int) -> httpx.Response:
+        return client.post("/flows/shout/run", json=body, headers={"Idempotency-Key": "same"})
+
+    with ThreadPoolExecutor(20) as pool:
+        answers = list(pool.map(send, range(20)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert len({answer.content for answer in answers}) == 1
+    assert len(emulator.runs) == 1
+
+
+def test_a_duplicate_of_a_start_in_progress_is_409(connect: Connect, start: Start) -> None:
+    """While a start has no answer yet, the same key is refused for now, and only that key."""
+    with Emulator(accept_time=0.3) as emulator:
+
+        @emulator.flow("f")
+        def flow() -> None: ...
+
+        client = connect(emulator)
+        with ThreadPoolExecutor(1) as pool:
+            first = pool.submit(start, client, "f", key="k")
+            time.sleep(0.1)
+            second = start(client, "f", key="k")
+            assert first.result().status_code == 200
+        assert second.status_code == 409
+        assert second.headers["retry-after"] == "1"
+        assert start(client, "f", key="k").content == first.result().content
+        assert len(emulator.runs) == 1
+
+
+def test_without_idempotency_every_start_is_a_run(connect: Connect, start: Start) -> None:
+    """idempotency=False is a service that knows nothing of the header."""
+    with Emulator(idempotency=False) as emulator:
+
+        @emulator.flow("f")
+        def flow() -> None: ...
+
+        client = connect(emulator)
+        answers = {start(client, "f", key="k").content for _ in range(2)}
+        assert len(answers) == len(emulator.runs) == 2
+
+
+def test_the_status_answers_while_a_flow_computes(
+    emulator: Emulator, client: httpx.Client, start: Start, finish: Finish
+) -> None:
+    """Flows run off the event loop: a status comes while one blocks its thread."""
+    go = threading.Event()
+
+    @emulator.flow("block")
+    def block() -> bool:
+        return go.wait(5)
+
+    started = start(client, "block")
+    params = {"taskId": started.json()["taskId"]}
+    deadline = time.monotonic() + 2
+    status = ""
+    while status != "RUNNING" and time.monotonic() < deadline:
+        status = client.get("/flows/block/status", params=params).json()["status"]
+    assert status == "RUNNING"
+    go.set()
+    assert finish(client, "block", started)["status"] == "SUCCEEDED"
+
+
+def test_a_run_is_queued_until_a_worker_is_free(connect: Connect, start: Start) -> None:
+    """With one worker the second run is QUEUED while the first computes."""
+    go = threading.Event()
+    with Emulator(queue_time=0.0, max_workers=1) as emulator:
+
+        @emulator.flow("block")
+        def block() -> bool:
+            return go.wait(5)
+
+        client = connect(emulator)
+        _ = start(client, "block"), start(client, "block")
+        time.sleep(0.1)
+        assert [run.status for run in emulator.runs] == ["RUNNING", "QUEUED"]
+        go.set()
+
+
+def test_a_thousand_waiting_runs_need_no_thousand_threads(connect: Connect, start: Start) -> None:
+    """Runs that only take their time wait on the event loop."""
+    with Emulator(queue_time=0.0) as emulator:
+
+        @emulator.flow("nap", duration=0.2)
+        def nap() -> None: ...
+
+        client = connect(emulator)
+        for _ in range(1000):
+            assert start(client, "nap").status_code == 200
+        assert threading.active_count() < 30
+        deadline = time.monotonic() + 5
+        while time.monotonic() < deadline:
+            if all(run.status == "SUCCEEDED" for run in emulator.runs):
+                break
+            time.sleep(0.02)
+        assert {run.status for run in emulator.runs} == {"SUCCEEDED"}
+        assert len(emulator.runs) == 1000
+
+
+def test_a_client_that_leaves_halfway_harms_nobody(
+    emulator: Emulator, client: httpx.Client
+) -> None:
+    """A start whose body never ends is in the journal without a status, and starts nothing."""
+    host, port = emulator.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port))) as raw:
+        raw.sendall(b"POST /flows/shout/run HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{")
+        time.sleep(0.05)
+    deadline = time.monotonic() + 2
+    while not emulator.requests and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert [record.status for record in emulator.requests] == [None]
+    assert client.get("/flows/shout").status_code == 200
+    assert emulator.runs == ()
+
+
+def test_garbage_on_the_wire_is_a_400_without_noise(
+    emulator: Emulator, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """What is no HTTP is answered, and nothing is printed."""
+    host, port = emulator.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=2) as raw:
+        raw.sendall(b"\x00\x01nonsense\r\n\r\n")
+        assert b" 400 " in raw.recv(1000)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_body_that_is_too_large_is_413(
+    client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is a limit to what a start may send."""
+    monkeypatch.setattr("dcipher.emulator.gate.MAX_BODY", 1000)
+    assert client.post("/flows/shout/run", content=b"x" * 1001).status_code == 413
+
+
+def test_a_failure_of_the_emulator_is_a_500(
+    emulator: Emulator, client: httpx.Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What goes wrong inside is JSON outside, and in the log of `dcipher.emulator`."""
+
+    def fail(flow_id: str) -> bytes:
+        raise RuntimeError(flow_id)
+
+    emulator._service.describe = fail  # type: ignore[method-assign]
+    answer = client.get("/flows/shout")
+    assert answer.status_code == 500
+    assert answer.json()["message"]
+    assert [record.name for record in caplog.records] == ["dcipher.emulator"]
