@@ -97,41 +97,50 @@ def assemble(
     `kinds`: the classes that its `http_client` and its `transport` must be of.
     """
     _check_kinds(http_client, transport, kinds)
-    secret = None if isinstance(api_secret, bytes) else api_secret
-    arguments: dict[str, object] = {
-        "api_key": api_key,
-        "api_secret": secret,
-        "base_url": base_url,
-        "max_retries": max_retries,
-    }
-    if not isinstance(timeout, httpx.Timeout):
-        arguments["timeout"] = timeout
+    identity = {"api_key": api_key, "api_secret": api_secret, "base_url": base_url}
     if isinstance(http_client, HTTPAuthenticatedClient):
-        if any(given is not None for given in (api_key, api_secret, base_url)):
-            raise ConfigurationError(
-                "An HTTPAuthenticatedClient brings its own key, secret and base URL: leave them out here."
-            )
-        arguments["base_url"], arguments["api_key"] = http_client.base_url, "brought-by-http_client"
-    found = configuration(arguments, settings)
+        _check_brought(identity)
+    found = configuration(
+        {
+            **{name: None if isinstance(value, bytes) else value for name, value in identity.items()},
+            "max_retries": max_retries,
+            "timeout": None if isinstance(timeout, httpx.Timeout) else timeout,
+        },
+        settings,
+    )
     logs.configure(found.log)
+    options = _options(found, timeout, resilience, headers, http_client)
+    if isinstance(http_client, HTTPAuthenticatedClient):
+        # The retries are ours: two layers of them would multiply.
+        http = http_client.with_resilience(None)
+    else:
+        http = _http(found, api_secret, options, http_client, transport)
+    if not allow_insecure:
+        refuse_plain_http(http.base_url)
+    return Parts(http, options, _named(found, http_client), allow_insecure)
+
+
+def _check_brought(identity: Mapping[str, object]) -> None:
+    if any(given is not None for given in identity.values()):
+        raise ConfigurationError(
+            "An HTTPAuthenticatedClient brings its own key, secret and base URL: leave them out here."
+        )
+
+
+def _options(
+    found: Configuration,
+    timeout: float | httpx.Timeout | None,
+    resilience: Resilience | None,
+    headers: Mapping[str, str] | None,
+    http_client: object,
+) -> Options:
     hard = resilience or Resilience()
     if resilience is None or found.sources.get("max_retries") == "argument":
         hard = replace(hard, max_retries=found.max_retries)
-    if (
-        isinstance(http_client, httpx.Client | httpx.AsyncClient)
-        and timeout is None
-        and "timeout" not in found.sources
-    ):
-        timeout = http_client.timeout
-    options = Options(
-        hard,
-        *_limits(found.timeout if timeout is None else timeout),
-        {**_default_headers(http_client), **check_headers(headers)},
-    )
-    if not allow_insecure:
-        refuse_plain_http(found.base_url)
-    http = _http(found, api_secret, options, http_client, transport)
-    return Parts(http, options, _named(found), allow_insecure)
+    if timeout is None and "timeout" not in found.sources:  # then what the httpx client has counts
+        timeout = getattr(http_client, "timeout", None)
+    limits, total = _limits(found.timeout if timeout is None else timeout)
+    return Options(hard, limits, total, {**_default_headers(http_client), **check_headers(headers)})
 
 
 def _check_kinds(http_client: object, transport: object, kinds: tuple[type, type]) -> None:
@@ -158,9 +167,6 @@ def _http(
     http_client: object,
     transport: object,
 ) -> HTTPAuthenticatedClient:
-    if isinstance(http_client, HTTPAuthenticatedClient):
-        # The retries are ours: two layers of them would multiply.
-        return http_client.with_resilience(None)
     http = HTTPAuthenticatedClient(
         found.base_url,
         api_key=usable_key(found),
@@ -181,7 +187,10 @@ def _http(
     return http
 
 
-def _named(found: Configuration) -> str:
+def _named(found: Configuration, http_client: object) -> str:
+    """Where the base URL was configured."""
+    if isinstance(http_client, HTTPAuthenticatedClient):
+        return "http_client=…"
     source = found.sources.get("base_url")
     where = {"argument": "base_url=…", None: "the default base URL"}
     return where.get(source, f"DCIPHER_BASE_URL, {source}")

@@ -77,8 +77,13 @@ def format_of(run: Run, index: int, transfer: Transfer, head: bytes) -> Format:
 
 
 def take(rows: Iterator[Any]) -> list[Any]:
-    """The next rows; none at the end."""
-    return list(islice(rows, ROWS))
+    """The next rows; none at the end. An error stands in its place, after the rows before it."""
+    taken: list[Any] = []
+    try:
+        taken.extend(islice(rows, ROWS))
+    except ResultReadError as error:
+        taken.append(error)
+    return taken
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from .._concurrency import in_thread
 from .._core.results import parse_document
-from .._core.rows import InvalidRow, iter_rows
+from .._core.rows import InvalidRow, ResultReadError, iter_rows
 from .._files import PartFile, storage_errors
 from .._results import Rewindable, format_of, parse_errors, result_errors, source_of, take
 from ..logs import logger
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from .api import API
 
 __all__ = ["Results"]
+
+HEAD = 64 * 1024
+"""Bytes that are looked at where nothing else says which format a result has."""
 
 SPOOLED = 8 * 1024 * 1024
 """Bytes of a result that are kept in memory while its rows are read.
@@ -66,7 +69,7 @@ class Results:
         memory = io.BytesIO()
         transfer = self._fetch(run, index, Rewindable(memory))
         body = memory.getvalue()
-        format_ = format_of(run, index, transfer, body[:4096])
+        format_ = format_of(run, index, transfer, body[:HEAD])
         with parse_errors(run, index):
             return in_thread(parse_document, body, type_, format_)
 
@@ -77,11 +80,13 @@ class Results:
             file = cast("BinaryIO", cast("object", spool))
             transfer = self._fetch(run, index, Rewindable(file))
             file.seek(0)
-            format_ = format_of(run, index, transfer, file.read(4096))
+            format_ = format_of(run, index, transfer, file.read(HEAD))
             file.seek(0)
             rows = iter_rows(file, type_, format_)
             while some := in_thread(take, rows):
                 for row in some:
+                    if isinstance(row, ResultReadError):
+                        raise row
                     if not isinstance(row, InvalidRow):
                         yield row
                     elif drop:

@@ -159,8 +159,8 @@ class Runs:
     def read(self, run: Run, type_: Any = Any, *, output_index: int | None = None) -> Any:
         """The result of a run that has succeeded: JSON, NDJSON or CSV, validated as `type_`.
 
-        `type_` is whatever a `pydantic.TypeAdapter` takes: `list[Topic]`, `dict[str, int]`, `bytes` for the file as it is.
-        `output_index` says which of several results, from 0.
+        `type_` is whatever a `pydantic.TypeAdapter` takes: `list[Topic]`, `dict[str, int]`, `bytes`
+        for the file as it is. `output_index` says which of several results, from 0.
 
         Raises `ResultParseError`, which says where, and what `download` raises.
         """

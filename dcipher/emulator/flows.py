@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast, final, get_type_hints
+from typing import TYPE_CHECKING, cast, final
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from pydantic.errors import PydanticInvalidForJsonSchema
@@ -62,21 +62,16 @@ class _Params:
 
     @classmethod
     def of(cls, function: Callable[..., object]) -> _Params:
-        signature = inspect.signature(function)
-        hints = _hints(function)
-        whole = hints.get("params")
-        if (
-            list(signature.parameters) == ["params"]
-            and isinstance(whole, type)
-            and issubclass(whole, BaseModel)
-        ):
+        parameters = _signature(function).parameters
+        whole = parameters["params"].annotation if list(parameters) == ["params"] else None
+        if isinstance(whole, type) and issubclass(whole, BaseModel):
             return cls(whole, None)
         # Fields are called p0, p1, …, the names are aliases: a param may then be called "json" or
         # "schema", which a Pydantic model has as attributes.
         names: dict[str, str] = {}
         fields: dict[str, tuple[object, object]] = {}
         extra = False
-        for name, parameter in signature.parameters.items():
+        for name, parameter in parameters.items():
             if parameter.kind is inspect.Parameter.VAR_KEYWORD:
                 extra = True
                 continue
@@ -88,7 +83,7 @@ class _Params:
             names[field] = name
             default: object = parameter.default
             fields[field] = (
-                hints.get(name, object),
+                object if parameter.annotation is inspect.Parameter.empty else parameter.annotation,
                 ... if default is inspect.Parameter.empty else default,
             )
         make = cast("Callable[..., type[BaseModel]]", create_model)
@@ -182,9 +177,10 @@ class FlowRegistry:
 _BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
-def _hints(function: Callable[..., object]) -> dict[str, object]:
+def _signature(function: Callable[..., object]) -> inspect.Signature:
+    # Not typing.get_type_hints: on Python 3.10 it wraps what defaults to None in an Optional.
     try:
-        return get_type_hints(function, include_extras=True)
+        return inspect.signature(function, eval_str=True)
     except NameError as error:
         message = f"{error}: define the types that a flow's annotations name at the module's top."
         raise TypeError(message) from error

@@ -76,6 +76,24 @@ def test_a_flow_is_described_from_its_signature(emulator: Emulator, client: http
     }
 
 
+class Opaque:
+    """A type that JSON Schema knows nothing of."""
+
+
+def test_a_param_of_any_type_is_described_as_far_as_that_goes(
+    emulator: Emulator, client: httpx.Client
+) -> None:
+    """A type without a schema and a default without JSON are left out, the rest stays."""
+
+    @emulator.flow("opaque")
+    def opaque(thing: Opaque = Opaque(), number: int = 1) -> None: ...  # noqa: B008 (as above)
+
+    assert client.get("/flows/opaque").json()["params"] == [
+        {"name": "thing", "required": False},
+        {"name": "number", "required": False, "default": 1},
+    ]
+
+
 def test_name_and_description_default_to_the_function(client: httpx.Client) -> None:
     """Without words of its own a flow is called like its function and described by its docstring."""
     flow = client.get("/flows/shout").json()

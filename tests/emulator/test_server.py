@@ -307,7 +307,9 @@ try:
 except ImportError as error:
     print(error)
 """
-    done = subprocess.run(  # noqa: S603 (this very interpreter)[sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run(  # noqa: S603 (this very interpreter)
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
     assert "pip install 'dcipher[emulator]'" in done.stdout
 
 
