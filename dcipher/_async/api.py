@@ -47,6 +47,7 @@ class AsyncAPI:
         """Where the base URL came from, for errors."""
         self.allow_insecure = allow_insecure
         self.base_url = http.base_url
+        self._closed = False
         self.plain_http = http.anonymous()
         """For the results' stores: no key, no cookies, no headers of the user's."""
 
@@ -58,8 +59,14 @@ class AsyncAPI:
 
     async def aclose(self) -> None:
         """Close what is its own."""
+        self._closed = True
         await self.http.aclose()
         await self.plain_http.aclose()
+
+    def check_open(self) -> None:
+        """Raises `DcipherError` once it is closed."""
+        if self._closed:
+            raise DcipherError("This client is closed. Make a new one, or call before closing it.")
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.base_url!r})"
@@ -108,16 +115,13 @@ class AsyncAPI:
             raise final.with_traceback(None) from (cause and cause.with_traceback(None))
 
     async def _send(self, operation: Operation, attempts: int, within: float | None) -> Answer:
+        self.check_open()
         url = self.base_url + operation.target
         client = self.http.get_or_create_async_httpx_client()
         request = self._request(operation, url, within)
         info = RequestInfo(operation.method, url)
         started = time.monotonic()
         try:
-            if client.is_closed:
-                raise DcipherError(
-                    "This client is closed. Make a new one, or call before closing it."
-                )
             response = await client.send(request, stream=True, follow_redirects=False)
             try:
                 body = await self._body(response, started)

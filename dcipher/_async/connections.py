@@ -12,6 +12,7 @@ import time
 from abc import ABC, abstractmethod
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple, cast
+from weakref import WeakSet
 
 import httpx
 
@@ -43,17 +44,19 @@ class AsyncShared(ABC):
     """A way to the network that several httpx clients share; closed when the last of them is."""
 
     def __init__(self) -> None:
-        self._users = 0
+        # Weak: a derived client that was dropped without being closed keeps nothing open.
+        self._users: WeakSet[AsyncSharedTransport] = WeakSet()
 
     def transport(self) -> AsyncSharedTransport:
         """A transport for one more httpx client."""
-        self._users += 1
-        return AsyncSharedTransport(self)
+        user = AsyncSharedTransport(self)
+        self._users.add(user)
+        return user
 
-    async def leave(self) -> None:
+    async def leave(self, user: AsyncSharedTransport) -> None:
         """One httpx client less."""
-        self._users -= 1
-        if self._users == 0:
+        self._users.discard(user)
+        if not self._users:
             await self.close_all()
 
     @abstractmethod
@@ -197,7 +200,7 @@ class AsyncSharedTransport(httpx.AsyncBaseTransport):
     async def aclose(self) -> None:
         shared, self._shared = self._shared, None
         if shared is not None:
-            await shared.leave()
+            await shared.leave(self)
 
 
 class AsyncBorrowedTransport(httpx.AsyncBaseTransport):

@@ -107,6 +107,7 @@ class AsyncResults:
         on_progress: AsyncProgressCallback | None = None,
         require_integrity: bool = False,
     ) -> Transfer:
+        self._api.check_open()
         source = source_of(
             run, index, allow_insecure=self._api.allow_insecure, require_integrity=require_integrity
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..errors import (
+    DcipherError,
     PollingInterruptedError,
     ResultError,
     RunCancelledError,
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from ..models import Run
 
 __all__ = [
+    "add_note",
     "failure",
     "how_to_reattach",
     "interrupted",
@@ -81,6 +83,15 @@ def without_outputs(run: Run, index: int | None = None) -> ResultError:
 def how_to_reattach(run: Run) -> str:
     """The line that waits for a run again, from anywhere."""
     return f"client.runs.wait(Run(flow_id={run.flow_id!r}, task_id={run.task_id!r}))"
+
+
+def add_note(error: BaseException, run: Run) -> None:
+    """Say of which run an interruption is: Ctrl-C or a cancellation must not lose its id.
+
+    From Python 3.11; before, there are no notes. Errors of this package say it themselves.
+    """
+    if not isinstance(error, DcipherError) and hasattr(error, "add_note"):
+        error.add_note(f"Run {named(run)} goes on; to wait for it: {how_to_reattach(run)}.")
 
 
 def timed_out(run: Run, timeout: float) -> WaitTimeoutError:

@@ -48,6 +48,7 @@ class API:
         """Where the base URL came from, for errors."""
         self.allow_insecure = allow_insecure
         self.base_url = http.base_url
+        self._closed = False
         self.plain_http = http.anonymous()
         """For the results' stores: no key, no cookies, no headers of the user's."""
 
@@ -57,8 +58,14 @@ class API:
 
     def close(self) -> None:
         """Close what is its own."""
+        self._closed = True
         self.http.close()
         self.plain_http.close()
+
+    def check_open(self) -> None:
+        """Raises `DcipherError` once it is closed."""
+        if self._closed:
+            raise DcipherError("This client is closed. Make a new one, or call before closing it.")
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.base_url!r})"
@@ -107,16 +114,13 @@ class API:
             raise final.with_traceback(None) from (cause and cause.with_traceback(None))
 
     def _send(self, operation: Operation, attempts: int, within: float | None) -> Answer:
+        self.check_open()
         url = self.base_url + operation.target
         client = self.http.get_or_create_httpx_client()
         request = self._request(operation, url, within)
         info = RequestInfo(operation.method, url)
         started = time.monotonic()
         try:
-            if client.is_closed:
-                raise DcipherError(
-                    "This client is closed. Make a new one, or call before closing it."
-                )
             response = client.send(request, stream=True, follow_redirects=False)
             try:
                 body = self._body(response, started)

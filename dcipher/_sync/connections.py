@@ -13,6 +13,7 @@ import time
 from abc import ABC, abstractmethod
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple, cast
+from weakref import WeakSet
 
 import httpx
 
@@ -44,17 +45,19 @@ class Shared(ABC):
     """A way to the network that several httpx clients share; closed when the last of them is."""
 
     def __init__(self) -> None:
-        self._users = 0
+        # Weak: a derived client that was dropped without being closed keeps nothing open.
+        self._users: WeakSet[SharedTransport] = WeakSet()
 
     def transport(self) -> SharedTransport:
         """A transport for one more httpx client."""
-        self._users += 1
-        return SharedTransport(self)
+        user = SharedTransport(self)
+        self._users.add(user)
+        return user
 
-    def leave(self) -> None:
+    def leave(self, user: SharedTransport) -> None:
         """One httpx client less."""
-        self._users -= 1
-        if self._users == 0:
+        self._users.discard(user)
+        if not self._users:
             self.close_all()
 
     @abstractmethod
@@ -196,7 +199,7 @@ class SharedTransport(httpx.BaseTransport):
     def close(self) -> None:
         shared, self._shared = self._shared, None
         if shared is not None:
-            shared.leave()
+            shared.leave(self)
 
 
 class BorrowedTransport(httpx.BaseTransport):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from .._core import operations
+from .._core.outcomes import add_note
 from .._core.responses import flow_of, started_run
 from .._files import check_targets
 from ..logs import logger
@@ -84,8 +85,12 @@ class Flows:
         if save_path is not None:
             check_targets(save_path, overwrite=overwrite)
         run = self.start(flow_id, params, idempotency_key=idempotency_key)
-        run = self._runs.wait(run, timeout=wait_timeout, on_status=on_status)
-        if save_path is None:
-            return run
-        files = self._runs.download(run, save_path, overwrite=overwrite)
+        try:
+            run = self._runs.wait(run, timeout=wait_timeout, on_status=on_status)
+            if save_path is None:
+                return run
+            files = self._runs.download(run, save_path, overwrite=overwrite)
+        except BaseException as error:
+            add_note(error, run)
+            raise
         return run.model_copy(update={"files": files})

@@ -108,6 +108,7 @@ class Results:
         on_progress: ProgressCallback | None = None,
         require_integrity: bool = False,
     ) -> Transfer:
+        self._api.check_open()
         source = source_of(
             run, index, allow_insecure=self._api.allow_insecure, require_integrity=require_integrity
         )

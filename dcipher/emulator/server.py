@@ -204,8 +204,9 @@ class Emulator:
         if self._state != "new":
             raise RuntimeError("An emulator starts once: make a new one.")
         self._service.base_url = self._listener.bind(*self._address)
-        self._state = "started"
+        self._state = "stopped"  # unless it gets further: what has failed is not to be stopped
         self._listener.start()
+        self._state = "started"
 
     def stop(self) -> None:
         """Stop serving. A flow that still computes is left to its daemon thread after 0.3 s."""

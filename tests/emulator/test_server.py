@@ -271,8 +271,10 @@ def test_a_server_that_cannot_start_says_why(monkeypatch: pytest.MonkeyPatch) ->
         raise RuntimeError("broken")
 
     monkeypatch.setattr("uvicorn.Server.startup", fail)
+    emulator = Emulator()
     with pytest.raises(RuntimeError, match="broken"):
-        Emulator().start()
+        emulator.start()
+    emulator.stop()
 
 
 def test_the_loggers_of_others_are_left_alone() -> None:

@@ -1,0 +1,145 @@
+"""The records of a CSV document, each validated as a type (RFC 4180)."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import count
+from typing import Annotated, TypeVar, cast, get_args, get_origin
+
+from pydantic import TypeAdapter, ValidationError
+
+from .result_errors import (
+    ErrorDetail,
+    InvalidRow,
+    Location,
+    ResultSyntaxError,
+    details_of,
+    path_of,
+    shown_name,
+)
+from .result_text import TextReader
+from .text import clean
+
+__all__ = ["csv_rows"]
+
+T = TypeVar("T")
+
+
+def csv_rows(text: TextReader, type_: type[T], adapter: TypeAdapter[T]) -> Iterator[T | InvalidRow]:
+    records = _records(text)
+    header = next(records, list[str]())
+    validate = _cells_validator(type_, adapter, header)
+    for number, cells in enumerate(records):
+        if len(cells) != len(header):
+            yield _ragged(number, len(cells), len(header))
+            continue
+        try:
+            value = validate(cells)
+        except ValidationError as error:
+            details = details_of(error)
+            yield InvalidRow(number, _cell(number, details[0]["loc"], header), details)
+        else:
+            yield value
+
+
+def _cells_validator(
+    type_: type[T], adapter: TypeAdapter[T], header: list[str]
+) -> Callable[[list[str]], T]:
+    lenient = partial(adapter.validator.validate_python, strict=False)
+    if _is_sequence(type_):
+        # Text is all that CSV has: a strict type is as strict here as validate_strings makes it.
+        return cast("Callable[[list[str]], T]", lenient)
+    if repeated := [name for name, times in Counter(header).items() if times > 1]:
+        names = clean(", ".join(map(repr, repeated)))
+        raise ResultSyntaxError("header", f"columns repeat, read rows as list[str]: {names}")
+    # Pydantic 2.8 cannot make a named tuple of strings.
+    by_name = lenient if hasattr(type_, "_fields") else adapter.validator.validate_strings
+    strings = cast("Callable[[dict[str, str]], T]", by_name)
+
+    def validate(cells: list[str]) -> T:
+        row = dict(zip(header, cells, strict=True))
+        try:
+            return strings(row)
+        except ValidationError as error:
+            empty = _empty_culprits(row, error)
+            if not empty:
+                raise
+            try:  # validate_strings takes no None
+                return cast("T", lenient({**row, **dict.fromkeys(empty)}))
+            except ValidationError:
+                raise error from None
+
+    return validate
+
+
+def _empty_culprits(row: Mapping[str, str], error: ValidationError) -> list[str]:
+    blamed = {part for detail in error.errors(include_url=False) for part in detail["loc"]}
+    return [name for name, cell in row.items() if not cell and name in blamed]
+
+
+def _is_sequence(type_: object) -> bool:
+    while get_origin(type_) is Annotated:
+        type_ = cast("object", get_args(type_)[0])
+    return (get_origin(type_) or type_) in (list, tuple, Sequence)
+
+
+def _ragged(number: int, cells: int, names: int) -> InvalidRow:
+    kind = "too_many_cells" if cells > names else "too_few_cells"
+    message = f"Row should have {names} cells as the header, not {cells}"
+    return InvalidRow(number, f"row {number}", (ErrorDetail(loc=(), type=kind, msg=message),))
+
+
+def _cell(number: int, loc: Location, header: list[str]) -> str:
+    if not loc:
+        return f"row {number}"
+    column = loc[0]
+    name = clean(header[column], _NAME) if isinstance(column, int) else column
+    return f"row {number}, column {name}{path_of(loc[1:])}"
+
+
+def _records(text: TextReader) -> Iterator[list[str]]:
+    held: list[str] = []  # the lines of the record that is being read
+
+    def lines() -> Iterator[str]:
+        for block in text.blocks():
+            for line in io.StringIO(block):
+                held.append(line)
+                yield line
+
+    feed = lines()
+    reader = csv.reader(feed, strict=True)
+    for number in count():
+        held.clear()
+        try:
+            cells = next(reader, None)
+        except csv.Error as error:
+            if sum(map(len, held)) <= csv.field_size_limit():
+                raise ResultSyntaxError(f"record {number}", clean(str(error))) from None
+            cells = _long_record(number, held, feed)
+        if cells is None:
+            return
+        if cells:  # not a blank line
+            yield cells
+
+
+_CELL = re.compile(r'(?:"([^"]*(?:""[^"]*)*)"|([^",\r\n]*))(?:(,)|\r?\n?\Z)')
+
+
+def _long_record(number: int, held: list[str], feed: Iterator[str]) -> list[str]:
+    # A cell beyond csv.field_size_limit(), which is global: setting it would change the caller's.
+    quotes = sum(line.count('"') for line in held)
+    while quotes % 2 and (line := next(feed, "")):
+        quotes += line.count('"')
+    record, cells, start = "".join(held), list[str](), 0
+    while found := _CELL.match(record, start):
+        quoted, bare = found.group(1, 2)
+        cells.append(bare if quoted is None else quoted.replace('""', '"'))
+        if found[3] is None:
+            return cells
+        start = found.end()
+    raise ResultSyntaxError(f"record {number}", "a quoted cell does not end, or not at a comma")

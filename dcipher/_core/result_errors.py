@@ -1,0 +1,135 @@
+"""What is wrong with a result: its errors, and the rows that do not fit.
+
+No text here holds a value of the document, only the names of its fields, cleaned and cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypedDict, cast, get_args
+
+from pydantic_core import ErrorDetails
+from pydantic_core.core_schema import ErrorType
+from pydantic import ValidationError
+from typing_extensions import override
+
+from .text import clean
+
+__all__ = [
+    "ErrorDetail",
+    "InvalidRow",
+    "Location",
+    "ResultReadError",
+    "ResultSyntaxError",
+    "ResultTypeError",
+    "details_of",
+    "path_of",
+    "shown_name",
+    "type_error",
+]
+
+Location = tuple[int | str, ...]
+
+_NAME = 64  # characters of a field's name that are shown
+_DETAILS = 100  # errors of one row, or one document, that are kept
+
+
+class ErrorDetail(TypedDict):
+    """One thing that does not fit: where inside the row or document, which kind, in words."""
+
+    loc: Location
+    type: str
+    msg: str
+
+
+class ResultReadError(ValueError):
+    """A result cannot be read as asked; ``location`` says where, ``message`` why.
+
+    Neither text holds a value of the document, only the names of its fields.
+    """
+
+    def __init__(self, location: str, message: str, errors: Sequence[ErrorDetail] = ()) -> None:
+        super().__init__(location, message, tuple(errors))
+        self.location: str = location
+        self.message: str = message
+        self.errors: tuple[ErrorDetail, ...] = tuple(errors)
+
+    @override
+    def __str__(self) -> str:
+        return f"{self.location}: {self.message}"
+
+
+class ResultSyntaxError(ResultReadError):
+    """The document is not what its format asks for: cut off, damaged, or another format."""
+
+
+class ResultTypeError(ResultReadError):
+    """The document is well-formed, and does not fit the type; ``errors`` has up to 100 reasons."""
+
+
+@dataclass(frozen=True, slots=True)
+class InvalidRow:
+    """A row that does not fit: its ``number`` from 0, the place of its first error, every error."""
+
+    number: int
+    location: str
+    errors: tuple[ErrorDetail, ...]
+
+    def error(self) -> ResultTypeError:
+        """The same as an exception."""
+        return _refusal(self.location, self.errors)
+
+
+def type_error(error: ValidationError) -> ResultTypeError:
+    """What to raise for a document that its type refuses."""
+    details = details_of(error)
+    return _refusal(path_of(details[0]["loc"]).removeprefix(".") or "document", details)
+
+
+def _refusal(location: str, details: Sequence[ErrorDetail]) -> ResultTypeError:
+    more = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
+    return ResultTypeError(location, details[0]["msg"] + more, details)
+
+
+def details_of(error: ValidationError) -> tuple[ErrorDetail, ...]:
+    found = error.errors(include_url=False)[:_DETAILS]
+    return tuple(
+        ErrorDetail(loc=tuple(map(shown_name, e["loc"])), type=e["type"], msg=clean(_message(e)))
+        for e in found
+    )
+
+
+def shown_name(part: int | str) -> int | str:
+    return part if isinstance(part, int) else clean(part, _NAME)
+
+
+def path_of(loc: Location) -> str:
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc)
+
+
+# Pydantic's own words name the type, not the value; those of validators may say anything.
+_OWN_WORDS = frozenset(cast("tuple[str, ...]", get_args(ErrorType))) - {
+    "assertion_error",
+    "value_error",
+}
+
+
+def _message(error: ErrorDetails) -> str:
+    if error["type"] == "union_tag_invalid":  # the one that quotes what it got
+        context = error.get("ctx", {})
+        tags = f"{context.get('discriminator')} is none of {context.get('expected_tags')}"
+        return f"Input's tag {tags}"
+    if error["type"] in _OWN_WORDS:
+        return error["msg"]
+    return _masked(error["msg"], cast("object", error["input"]))
+
+
+def _masked(text: str, value: object) -> str:
+    if isinstance(value, Mapping):
+        value = list(cast("Mapping[object, object]", value).values())
+    values = cast("Sequence[object]", value) if isinstance(value, (list, tuple)) else [value]
+    for shown in map(str, (v for v in values if isinstance(v, (str, int, float)))):
+        # Shorter ones would hit the message's own words.
+        text = text.replace(shown, "…") if len(shown) > 2 else text
+    return text

@@ -1,0 +1,64 @@
+"""The text of a result, read from its file piece by piece."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from .result_errors import ResultSyntaxError
+
+__all__ = ["TextReader"]
+
+_CHUNK = 1 << 18  # bytes read at a time
+
+
+class TextReader:
+    """A file's text, read in pieces; what is not UTF-8 raises after the text before it."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file: BinaryIO = file
+        self._decoder: codecs.IncrementalDecoder = codecs.getincrementaldecoder("utf-8-sig")()
+        self._size: int = 0
+        self._failure: ResultSyntaxError | None = None
+        self._ended: bool = False
+
+    def read(self, at_least: int = 0) -> str:
+        """The text of the next bytes, a chunk or more; the empty string at the end only."""
+        text = ""
+        while not text and not self._ended:
+            data = self._bytes(max(_CHUNK, at_least))
+            self._ended = not data
+            text = self._decode(data)
+        if not text and self._failure:
+            raise self._failure
+        return text
+
+    def blocks(self) -> Iterator[str]:
+        """The rest of the text in blocks of whole lines; only the last line may lack its end."""
+        held: list[str] = []
+        while piece := self.read():
+            cut = piece.rfind("\n") + 1
+            held.append(piece[:cut] if cut else piece)
+            if cut:
+                yield "".join(held)
+                held = [piece[cut:]]
+        yield "".join(held)
+
+    def _bytes(self, size: int) -> bytes:
+        # A raw file may return less than it is asked for.
+        pieces: list[bytes] = []
+        while size > 0 and (data := self._file.read(size)):
+            pieces.append(data)
+            size -= len(data)
+        return b"".join(pieces)
+
+    def _decode(self, data: bytes) -> str:
+        self._size += len(data)
+        try:
+            return self._decoder.decode(data, final=self._ended)
+        except UnicodeDecodeError as error:
+            self._ended = True
+            where = self._size - len(error.object) + error.start
+            self._failure = ResultSyntaxError("document", f"is not UTF-8 text at byte {where}")
+            return error.object[: error.start].decode()

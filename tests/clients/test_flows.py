@@ -1,0 +1,247 @@
+"""Looking at flows, starting them, and running them to their end, against the emulator."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from pydantic import BaseModel, Field
+
+from dcipher import (
+    InvalidParamsError,
+    LocalStorageError,
+    NotFoundError,
+    RunFailedError,
+    RunStatus,
+    UnprocessableEntityError,
+    WaitTimeoutError,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from dcipher.emulator import Emulator
+    from tests.conftest import Connect
+    from tests.faulty import FaultyServer
+
+
+class Shout(BaseModel):
+    words: str = Field(alias="text")
+
+
+def starts(emulator: Emulator) -> int:
+    return sum(request.method == "POST" for request in emulator.requests)
+
+
+def test_a_flow_is_described(connect: Connect, emulator: Emulator) -> None:
+    """`flows.get` gives name and parameters."""
+    flow = connect(emulator).flows.get("shout")
+    assert (flow.id, flow.name) == ("shout", "Shout")
+    assert [param.name for param in flow.params] == ["text", "times"]
+
+
+def test_a_start_returns_at_once(connect: Connect, emulator: Emulator) -> None:
+    """`flows.start` gives the run's ids and where its result will be, without a look at its status."""
+    run = connect(emulator).flows.start("shout", {"text": "é"})
+    assert (run.flow_id, run.status, len(run.outputs)) == ("shout", RunStatus.PENDING, 1)
+    assert run.task_id == emulator.runs[0].task_id
+    assert run.idempotency_key == emulator.runs[0].idempotency_key
+    assert emulator.runs[0].params == {"text": "é"}
+    assert len(emulator.requests) == 1
+
+
+def test_params_may_be_a_model(connect: Connect, emulator: Emulator) -> None:
+    """A Pydantic model is sent by its aliases."""
+    connect(emulator).flows.start("shout", Shout(text="a"))
+    assert emulator.runs[0].params == {"text": "a"}
+
+
+def test_a_run_is_saved(connect: Connect, emulator: Emulator, tmp_path: Path) -> None:
+    """`flows.run` waits, saves the result under the very path, and says so in `run.files`."""
+    run = connect(emulator).flows.run("shout", {"text": "a"}, save_path=tmp_path / "out.json")
+    assert run.status is RunStatus.SUCCEEDED
+    assert run.succeeded
+    assert run.files == (tmp_path / "out.json",)
+    assert json.loads((tmp_path / "out.json").read_bytes()) == {"text": "A"}
+    assert [path.name for path in tmp_path.iterdir()] == ["out.json"]
+
+
+def test_the_short_form(connect: Connect, emulator: Emulator, tmp_path: Path) -> None:
+    """`run_flow` on the client takes three positional arguments and gives the finished run."""
+    run = connect(emulator).run_flow("shout", {"text": "a"}, str(tmp_path / "o"))
+    assert run.files == (tmp_path / "o",)
+    assert run.finished_at is not None
+
+
+def test_without_a_path_nothing_is_saved(connect: Connect, emulator: Emulator) -> None:
+    """A run without `save_path` has no files, and its result can be read."""
+    client = connect(emulator)
+    run = client.run_flow("shout")
+    assert run.files == ()
+    assert client.runs.read(run) == {"text": "HI"}
+
+
+def test_several_results_are_numbered(
+    connect: Connect, emulator: Emulator, tmp_path: Path
+) -> None:
+    """Several results go to `<stem>_<i><suffix>`, from 0, in the service's order."""
+    run = connect(emulator).flows.run("three", save_path=tmp_path / "out.tar.txt")
+    assert [path.name for path in run.files] == [f"out.tar_{i}.txt" for i in range(3)]
+    assert [path.read_text() for path in run.files] == ["zero", "one", "two"]
+
+
+def test_overwrite_false_is_said_before_the_start(
+    connect: Connect, emulator: Emulator, tmp_path: Path
+) -> None:
+    """With `overwrite=False` an existing file stays, and no run is started for it."""
+    target = tmp_path / "out.json"
+    target.write_text("old")
+    with pytest.raises(LocalStorageError, match="exists"):
+        connect(emulator).flows.run("shout", save_path=target, overwrite=False)
+    assert target.read_text() == "old"
+    assert starts(emulator) == 0
+
+
+def test_a_file_is_replaced_by_default(
+    connect: Connect, emulator: Emulator, tmp_path: Path
+) -> None:
+    """By default an existing file is replaced."""
+    target = tmp_path / "out.json"
+    target.write_text("old")
+    connect(emulator).flows.run("shout", save_path=target)
+    assert target.read_text() == '{"text":"HI"}'
+
+
+@pytest.mark.parametrize("name", ["missing/out.json", "", "folder", "file/out.json", "a\0b"])
+def test_a_path_that_cannot_be_written_is_said_before_the_start(
+    connect: Connect, emulator: Emulator, tmp_path: Path, name: str
+) -> None:
+    """A missing folder, a folder instead of a file, or no path at all costs no run."""
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    path = f"{tmp_path}/{name}" if name else ""
+    with pytest.raises((LocalStorageError, InvalidParamsError)):
+        connect(emulator).flows.run("shout", save_path=path)
+    assert starts(emulator) == 0
+
+
+def test_the_error_of_a_path_is_an_os_error(
+    connect: Connect, emulator: Emulator, tmp_path: Path
+) -> None:
+    """`LocalStorageError` is an OSError with errno and filename, so that existing handlers work."""
+    with pytest.raises(OSError, match="folder does not exist") as caught:
+        connect(emulator).flows.run("shout", save_path=tmp_path / "no" / "out.json")
+    assert isinstance(caught.value, LocalStorageError)
+    assert caught.value.errno == 2
+    assert caught.value.filename == str(tmp_path / "no" / "out.json")
+
+
+def test_status_changes_are_reported(connect: Connect, api: FaultyServer) -> None:
+    """`on_status` is called once for each change, with the run, and last with the end."""
+    from tests.faulty import json_reply
+
+    words = ["setting up cluster", "RUNNING", "RUNNING", "SUCCEEDED"]
+    api.on("/flows/f/status", *(json_reply(json.dumps({"status": word})) for word in words))
+    seen: list[Any] = []
+    connect(api).flows.run("f", on_status=seen.append)
+    assert [run.status for run in seen] == [
+        "setting up cluster",
+        RunStatus.RUNNING,
+        RunStatus.SUCCEEDED,
+    ]
+    assert {run.task_id for run in seen} == {"t"}
+
+
+def test_the_same_key_is_the_same_run(connect: Connect, emulator: Emulator) -> None:
+    """Two starts with one idempotency key give one run, also by another client."""
+    first = connect(emulator).flows.start("shout", {"text": "a"}, idempotency_key="k-1")
+    second = connect(emulator).flows.start("shout", {"text": "a"}, idempotency_key="k-1")
+    assert first.task_id == second.task_id
+    assert first.idempotency_key == second.idempotency_key == "k-1"
+    assert len(emulator.runs) == 1
+
+
+def test_every_start_has_a_key_of_its_own(connect: Connect, emulator: Emulator) -> None:
+    """Without a key of the user's, two starts are two runs."""
+    client = connect(emulator)
+    keys = {client.flows.start("shout").idempotency_key for _ in range(2)}
+    assert len(keys) == len(emulator.runs) == 2
+
+
+def test_a_run_that_fails_says_why(connect: Connect, emulator: Emulator, tmp_path: Path) -> None:
+    """A failed run is a `RunFailedError` with the service's message, and nothing is saved."""
+    with pytest.raises(RunFailedError, match="the corpus is empty") as caught:
+        connect(emulator).flows.run("fails", save_path=tmp_path / "out")
+    assert caught.value.run.status is RunStatus.FAILED
+    assert caught.value.run.message == "the corpus is empty"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_wait_timeout_leaves_the_run_alone(connect: Connect, emulator: Emulator) -> None:
+    """`wait_timeout` bounds the waiting; the run in the error can be waited for again."""
+    client = connect(emulator)
+    with pytest.raises(WaitTimeoutError) as caught:
+        client.flows.run("slow", wait_timeout=0.6)
+    assert client.runs.wait(caught.value.run, timeout=5).succeeded
+    assert len(emulator.runs) == 1
+
+
+def test_a_flow_that_is_not_there(connect: Connect, emulator: Emulator) -> None:
+    """An unknown flow is a `NotFoundError`, asked for once."""
+    with pytest.raises(NotFoundError):
+        connect(emulator).flows.start("nope")
+    assert len(emulator.requests) == 1
+
+
+def test_parameters_that_do_not_fit(connect: Connect, emulator: Emulator) -> None:
+    """A 422 names the fields that do not fit, and no run exists."""
+    with pytest.raises(UnprocessableEntityError) as caught:
+        connect(emulator).flows.start("shout", {"times": "many", "colour": 1})
+    assert caught.value.error is not None
+    assert {field.loc[-1] for field in caught.value.error.field_errors} == {"times", "colour"}
+    assert emulator.runs == ()
+
+
+@pytest.mark.parametrize("params", [{"a": float("nan")}, {"a": {1}}, {"a": b""}, {1: 2}, [1], "x"])
+def test_parameters_that_json_cannot_carry(
+    connect: Connect, emulator: Emulator, params: Any
+) -> None:
+    """What JSON cannot carry is an `InvalidParamsError`, and nothing is sent."""
+    with pytest.raises(InvalidParamsError):
+        connect(emulator).flows.start("shout", params)
+    assert emulator.requests == ()
+
+
+@pytest.mark.parametrize("flow_id", ["", " ", ".", "../admin", "%2e%2e", "a\nb", "..\\x", 7])
+def test_ids_that_cannot_be_any(connect: Connect, emulator: Emulator, flow_id: Any) -> None:
+    """An id that would lead to another path is refused before anything is sent."""
+    client = connect(emulator)
+    for call in (client.flows.get, client.flows.start, client.flows.run):
+        with pytest.raises(InvalidParamsError):
+            call(flow_id)
+    with pytest.raises(InvalidParamsError):
+        client.runs.get(flow_id, "t")
+    with pytest.raises(InvalidParamsError):
+        client.runs.get("f", flow_id)
+    assert emulator.requests == ()
+
+
+def test_ids_are_quoted_whole(connect: Connect, server: FaultyServer) -> None:
+    """An id is one path segment, or one query value, whatever is in it; a base URL keeps its path."""
+    from tests.faulty import json_reply
+
+    server.on("*", json_reply('{"status": "RUNNING"}'))
+    client = connect(server, base_url=f"{server.url}/prefix/")
+    client.runs.get("a b/c?d#é", "x&y=1+2%")
+    assert server.requests[0].target == "/prefix/flows/a%20b%2Fc%3Fd%23%C3%A9/status?taskId=x%26y%3D1%2B2%25"
+
+
+@pytest.mark.parametrize("key", ["", "a b", "é", "x" * 256, "a\nb", 7])
+def test_keys_that_a_header_cannot_carry(
+    connect: Connect, emulator: Emulator, key: Any
+) -> None:
+    """An idempotency key is 1 to 255 visible ASCII characters; anything else sends nothing."""
+    with pytest.raises(InvalidParamsError):
+        connect(emulator).flows.start("shout", idempotency_key=key)
+    assert emulator.requests == ()

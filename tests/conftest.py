@@ -1,0 +1,191 @@
+"""What most tests of the clients stand on: both clients behind one face, an emulator, and a server with faults."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import anyio.from_thread
+import pytest
+
+# Appended, so that an installed dcipher still comes before the source.
+sys.path.append(str(Path(__file__).parents[1]))
+
+from dcipher import AsyncDcipher, Dcipher, Resilience
+from tests.faulty import FaultyServer, json_reply
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from anyio.from_thread import BlockingPortal
+
+    from dcipher.emulator import Emulator
+
+    Connect: TypeAlias = Callable[..., Any]
+    Kind: TypeAlias = Literal["sync", "async"]
+
+KEY = "emu_canary-key-0123456789"
+QUICK = Resilience(backoff_initial=0.01, backoff_max=0.05)
+
+
+class Blocking:
+    """An async object as a plain one: coroutines are awaited in the portal's event loop."""
+
+    def __init__(self, target: Any, portal: BlockingPortal) -> None:
+        self._target = target
+        self._portal = portal
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._target, "aclose" if name == "close" else name)
+        if inspect.ismethod(value):
+            return self._blocking(value)
+        return Blocking(value, self._portal) if name in {"flows", "runs"} else value
+
+    def _blocking(self, method: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            async def on_loop() -> Any:
+                result = method(*args, **kwargs)
+                return await result if inspect.isawaitable(result) else result
+
+            result = self._portal.call(on_loop)
+            if inspect.isasyncgen(result):
+                return self._items(result)
+            return Blocking(result, self._portal) if isinstance(result, AsyncDcipher) else result
+
+        return call
+
+    def _items(self, source: Any) -> Iterator[Any]:
+        async def following() -> tuple[Any, ...]:
+            async for item in source:
+                return (item,)
+            return ()
+
+        try:
+            while found := self._portal.call(following):
+                yield found[0]
+        finally:
+            self._portal.call(source.aclose)
+
+    def __enter__(self) -> Blocking:
+        self._portal.call(self._target.__aenter__)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._portal.call(self._target.__aexit__, *exc)
+
+    def __repr__(self) -> str:
+        return repr(self._target)
+
+
+@pytest.fixture(scope="session")
+def portal() -> Iterator[BlockingPortal]:
+    with anyio.from_thread.start_blocking_portal("asyncio") as running:
+        yield running
+
+
+@pytest.fixture(params=["sync", "async"])
+def kind(request: pytest.FixtureRequest) -> Kind:
+    """Which of the two clients a test is about."""
+    return request.param  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def construct(kind: Kind, portal: BlockingPortal) -> Callable[..., Any]:
+    """Construct a client of either kind, with exactly these arguments; the test closes it."""
+
+    def make(*args: Any, **kwargs: Any) -> Any:
+        if kind == "sync":
+            return Dcipher(*args, **kwargs)
+        return Blocking(AsyncDcipher(*args, **kwargs), portal)
+
+    return make
+
+
+@pytest.fixture
+def connect(construct: Callable[..., Any]) -> Iterator[Connect]:
+    """Connect a client of either kind to a server; quick retries, closed at the end."""
+    clients: list[Any] = []
+
+    def make(server: Any = None, **kwargs: Any) -> Any:
+        key = getattr(server, "api_key", KEY)
+        defaults = {"api_key": key, "resilience": QUICK, "timeout": 10.0}
+        if server is not None:
+            defaults["base_url"] = server.url
+        clients.append(construct(**{**defaults, **kwargs}))
+        return clients[-1]
+
+    yield make
+    for client in clients:
+        client.close()
+
+
+@pytest.fixture
+def server() -> Iterator[FaultyServer]:
+    with FaultyServer() as running:
+        yield running
+
+
+@pytest.fixture
+def api(server: FaultyServer) -> FaultyServer:
+    """A server that plays a healthy API: flow `f`, run `t`, one result of 11 bytes."""
+    started = f'{{"taskId": "t", "signedResponseURL": "{server.url}/result?Signature=canary-signature"}}'
+    server.on("/flows/f", json_reply('{"id": "f", "name": "F"}'))
+    server.on("/flows/f/run", json_reply(started))
+    server.on("/flows/f/status", json_reply('{"status": "SUCCEEDED"}'))
+    server.on("/result", json_reply('{"text": 1}', ETag='"1"'))
+    return server
+
+
+@pytest.fixture(scope="session")
+def shared_emulator() -> Iterator[Emulator]:
+    """One for all: starting one takes longer than most tests."""
+    pytest.importorskip("fastapi")
+    pytest.importorskip("uvicorn")
+    from dcipher.emulator import Emulator
+
+    with Emulator(queue_time=0.0, api_key=KEY) as running:
+
+        @running.flow("shout", name="Shout")
+        def shout(text: str = "hi", times: int = 1) -> dict[str, str]:
+            return {"text": text.upper() * times}
+
+        @running.flow("rows")
+        def rows(count: int = 3) -> list[dict[str, int]]:
+            return [{"n": n} for n in range(count)]
+
+        @running.flow("three", outputs=3)
+        def three() -> tuple[str, str, str]:
+            return ("zero", "one", "two")
+
+        @running.flow("bytes")
+        def many(size: int) -> bytes:
+            return (bytes(range(256)) * (size // 256 + 1))[:size]
+
+        @running.flow("fails")
+        def fails() -> None:
+            raise ValueError("the corpus is empty")
+
+        @running.flow("slow", duration=1.5)
+        def slow() -> str:
+            return "done"
+
+        yield running
+
+
+@pytest.fixture
+def emulator(shared_emulator: Emulator) -> Emulator:
+    """An emulator without a past."""
+    shared_emulator.reset()
+    return shared_emulator
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A developer's own key, or proxy, has no part in a test."""
+    import os
+
+    for name in list(os.environ):
+        if name.upper().startswith("DCIPHER_") or name.upper().endswith("_PROXY"):
+            monkeypatch.delenv(name)

@@ -1,0 +1,77 @@
+"""The gate around any ASGI application: what is raised within it becomes an answer, once."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import httpx
+
+from dcipher.emulator.access import SignatureCheck
+from dcipher.emulator.errors import Refusal
+from dcipher.emulator.gate import Gate, Guard, request_id
+from dcipher.emulator.journal import Journal
+
+if TYPE_CHECKING:
+    import pytest
+
+    from dcipher.emulator.gate import ASGIApp, Receive, Scope, Send
+
+KEY = "emu_key"
+
+
+def ask(app: ASGIApp) -> tuple[httpx.Response, Journal]:
+    """One request through a gate, without a socket."""
+    journal = Journal()
+    gate = Gate(app, Guard(KEY, SignatureCheck(None, required=False), None), journal)
+
+    async def send() -> httpx.Response:
+        transport = httpx.ASGITransport(gate)  # type: ignore[arg-type]
+        async with httpx.AsyncClient(transport=transport, base_url="http://gate") as client:
+            return await client.get("/flows/f", headers={"Authorization": f"Api-Key {KEY}"})
+
+    return asyncio.run(send()), journal
+
+
+def test_a_refusal_from_within_is_the_answer() -> None:
+    """A layer inside the gate refuses a request by raising, with its headers."""
+
+    async def app(_scope: Scope, _receive: Receive, _send: Send) -> None:
+        raise Refusal(503, "Later.", headers={"Retry-After": "7"})
+
+    answer, journal = ask(app)
+    assert (answer.status_code, answer.json()) == (503, {"message": "Later."})
+    assert answer.headers["retry-after"] == "7"
+    assert [record.status for record in journal.records()] == [503]
+
+
+def test_any_other_exception_is_a_500(caplog: pytest.LogCaptureFixture) -> None:
+    """What goes wrong in a layer is answered, and logged with its traceback."""
+
+    async def app(_scope: Scope, _receive: Receive, _send: Send) -> None:
+        raise RuntimeError("a layer broke")
+
+    answer, _ = ask(app)
+    assert answer.status_code == 500
+    assert "a layer broke" not in answer.text
+    assert "a layer broke" in caplog.text
+
+
+def test_an_answer_that_has_begun_stays() -> None:
+    """After the first bytes nothing else can be answered, whatever is raised."""
+    ids: list[str] = []
+
+    for error in (Refusal(400, "too late"), RuntimeError("too late")):
+
+        async def app(
+            scope: Scope, _receive: Receive, send: Send, error: Exception = error
+        ) -> None:
+            ids.append(request_id(scope))
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b"whole"})
+            raise error
+
+        answer, journal = ask(app)
+        assert (answer.status_code, answer.content) == (200, b"whole")
+        assert answer.headers["x-request-id"] == ids[-1]
+        assert [record.status for record in journal.records()] == [200]
