@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from itertools import count
+from pathlib import Path
 from typing import IO
 
 __all__ = ["main"]
@@ -105,7 +106,7 @@ class Connection(asyncio.Protocol):
 
     async def _send_blob(self, size: int) -> None:
         # A file of its own for each body: sendfile moves the position.
-        with open(self._service.blob.name, "rb") as blob:  # noqa: ASYNC230 - a file of nothing
+        with Path(self._service.blob.name).open("rb") as blob:  # noqa: ASYNC230 - a file of nothing
             try:
                 await asyncio.get_running_loop().sendfile(self._transport, blob, 0, size)
             except ConnectionError:

@@ -102,7 +102,10 @@ def assemble(
         _check_brought(identity)
     found = configuration(
         {
-            **{name: None if isinstance(value, bytes) else value for name, value in identity.items()},
+            **{
+                name: None if isinstance(value, bytes) else value
+                for name, value in identity.items()
+            },
             "max_retries": max_retries,
             "timeout": None if isinstance(timeout, httpx.Timeout) else timeout,
         },

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     import httpx
-    from anyio import Semaphore
+    from anyio import CapacityLimiter, Semaphore
     from anyio.lowlevel import RunVar
     from typing_extensions import ParamSpec
 
@@ -39,6 +39,7 @@ __all__ = [
     "StatusCallback",
     "async_call_back",
     "async_close_transport",
+    "async_in_own_thread",
     "async_in_thread",
     "async_sleep",
     "call_back",
@@ -80,6 +81,23 @@ async def async_in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.k
     from anyio.to_thread import run_sync
 
     return await run_sync(partial(function, *args, **kwargs))
+
+
+async def async_in_own_thread(function: Callable[[], T]) -> T:
+    """Call a function that takes long in a thread. A cancellation does not wait for its end.
+
+    These threads are counted apart from anyio's own: long downloads must not starve what else an
+    application does in threads (FastAPI's plain endpoints, for one).
+    """
+    from anyio.to_thread import run_sync
+
+    return await run_sync(function, abandon_on_cancel=True, limiter=_own_threads.get())
+
+
+def _new_limiter() -> CapacityLimiter:
+    from anyio import CapacityLimiter
+
+    return CapacityLimiter(OWN_THREADS)
 
 
 def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -203,3 +221,7 @@ async def async_close_transport(transport: httpx.AsyncBaseTransport) -> None:
 def close_transport(transport: httpx.BaseTransport) -> None:
     """Close it."""
     transport.close()
+
+
+OWN_THREADS = 32
+_own_threads = AsyncScoped(_new_limiter)

@@ -74,6 +74,11 @@ class Network:
         """What of `httpx_args` is for the httpx client itself."""
         return {name: value for name, value in self._args.items() if name not in _OURS}
 
+    @property
+    def is_given_async(self) -> bool:
+        """Whether async requests go through what the user gave, and not through our connections."""
+        return isinstance(self._async_ways()[None], AsyncGivenTransport)
+
     def alone(self) -> Network:
         """The same ways for a client that takes nothing else over: no auth, hooks, headers."""
         args = {name: value for name, value in self._args.items() if name in _OF_THE_WAY}

@@ -11,6 +11,7 @@ import secrets
 import stat
 import tempfile
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -91,53 +92,61 @@ def storage_errors(
         ) from error
 
 
+_FLAGS = (
+    os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+)
+
+
 class PartFile:
     """The file that becomes `target` once it is whole.
 
-    In the same folder, made exclusively, never through a symbolic link.
+    In the same folder, made exclusively, never through a symbolic link. Raises `LocalStorageError`.
     """
 
-    def __init__(self, target: Path, *, overwrite: bool = True) -> None:
-        _check(target, overwrite=overwrite)
+    def __init__(
+        self,
+        target: Path,
+        *,
+        overwrite: bool = True,
+        run: Run | None = None,
+        index: int | None = None,
+    ) -> None:
         self._target = target
         self._overwrite = overwrite
         self._path = target.with_name(f".{target.name[:100]}.{secrets.token_hex(6)}.part")
-        flags = (
-            os.O_WRONLY
-            | os.O_CREAT
-            | os.O_EXCL
-            | getattr(os, "O_NOFOLLOW", 0)
-            | getattr(os, "O_BINARY", 0)
-        )
-        # 0o666 less the umask: what a plain open() would give.
-        self._file: BinaryIO = os.fdopen(os.open(self._path, flags, 0o666), "wb")
+        self._errors = partial(storage_errors, target, run, index)
+        with self._errors():
+            _check(target, overwrite=overwrite)
+            # 0o666 less the umask: what a plain open() would give.
+            self._file: BinaryIO = os.fdopen(os.open(self._path, _FLAGS, 0o666), "wb")
 
-    def writelines(self, chunks: Iterable[bytes]) -> None:
+    def writelines(self, chunks: Iterable[bytes | memoryview]) -> None:
         """Append."""
-        self._file.writelines(chunks)
+        with self._errors():
+            self._file.writelines(chunks)
 
     def restart(self) -> None:
         """Forget what was written."""
-        self._file.seek(0)
-        self._file.truncate()
+        with self._errors():
+            self._file.seek(0)
+            self._file.truncate()
 
     def commit(self) -> None:
         """Write, sync, rename, sync the folder.
 
         After that, a crash leaves the new file; before, the old one.
         """
-        self._file.flush()
-        self._keep_permissions()
-        os.fsync(self._file.fileno())
-        self._file.close()
-        if self._overwrite:
-            self._path.replace(self._target)
-        else:
-            os.link(
-                self._path, self._target
-            )  # fails where the target exists by now; rename would replace it
-            self._path.unlink()
-        _sync_folder(self._target.parent)
+        with self._errors():
+            self._file.flush()
+            self._keep_permissions()
+            os.fsync(self._file.fileno())
+            self._file.close()
+            if self._overwrite:
+                self._path.replace(self._target)
+            else:
+                os.link(self._path, self._target)  # fails where the target exists by now
+                self._path.unlink()
+            _sync_folder(self._target.parent)
 
     def _keep_permissions(self) -> None:
         """A plain open() would leave an existing file's permissions alone."""

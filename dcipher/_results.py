@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 
 from ._core.downloads import FRESH, Problem, Source, TransferError
 from ._core.outcomes import without_outputs
+from ._core.result_errors import ResultReadError
 from ._core.results import detect_format
-from ._core.rows import ResultReadError
 from .errors import (
     IntegrityError,
     ResultChangedError,
@@ -42,7 +42,7 @@ class Rewindable:
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
 
-    def writelines(self, chunks: Iterable[bytes]) -> None:
+    def writelines(self, chunks: Iterable[bytes | memoryview]) -> None:
         """Append."""
         self._file.writelines(chunks)
 

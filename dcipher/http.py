@@ -195,6 +195,11 @@ class HTTPClient:
         client._network = self._network.alone()
         return client
 
+    @property
+    def is_given_async_transport(self) -> bool:
+        """Whether async requests go through a transport or an httpx client of the user's."""
+        return self._network.is_given_async
+
     # The httpx clients.
 
     def set_httpx_client(self, client: httpx.Client) -> Self:
@@ -406,11 +411,8 @@ def _slots(cls: type) -> list[str]:
 
 
 def _checked(headers: Mapping[str, str]) -> dict[str, str]:
-    """Header injection.
-
-    A line break in a name or a value would begin another header (RFC 9110 section 5.5).
-    """
+    """Header injection: a line break would begin another header (RFC 9110 section 5.5)."""
     for name, value in headers.items():
-        if any(character in "\r\n\0" for character in f"{name}{value}"):
-            raise ConfigurationError(f"The header {name!r} holds a line break or a NUL.")
+        if not f"{name}{value}".isascii() or not f"{name}{value}".isprintable():
+            raise ConfigurationError(f"The header {name!r} holds a line break or is not ASCII.")
     return dict(headers)

@@ -11,8 +11,7 @@ import os
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import PrivateAttr, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
-from pydantic_settings.exceptions import SettingsError
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from ._core.configuration import (
     CHECKS,

@@ -7,7 +7,6 @@ ask for, and `HMACSigner` is one that follows the standard.
 
 from __future__ import annotations
 
-import binascii
 import hashlib
 import hmac
 import math
@@ -15,10 +14,30 @@ import re
 import secrets
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple, NoReturn, Protocol, TypeGuard, final
+from typing import TYPE_CHECKING, NamedTuple, NoReturn, Protocol, TypeGuard
+
+from ._core.digests import content_digest, digest_matches, digests
+from ._core.signature_base import (
+    SignatureError,
+    component,
+    derived_components,
+    header_components,
+    signature_base,
+)
+from ._core.structured_fields import (
+    InnerList,
+    Item,
+    StructuredFieldError,
+    Token,
+    parse_dictionary,
+    serialize,
+    serialize_inner_list,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
+
+    from ._core.structured_fields import Bare, Member
 
 __all__ = [
     "HMACSigner",
@@ -35,8 +54,6 @@ __all__ = [
 
 _ALGORITHM = "hmac-sha256"
 _LABEL = "sig1"
-_DIGESTS = {"sha-256": hashlib.sha256, "sha-512": hashlib.sha512}
-_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 # RFC 9651 3.3.1: keeps `expires` within the 15 digits of an integer.
 _MAX_LIFETIME = 1e12
@@ -45,25 +62,7 @@ _MAX_LIFETIME = 1e12
 _CONTENT_METHODS = frozenset({"PATCH", "POST", "PUT"})
 _CONTENT_FIELDS = ("content-type", "content-digest", "idempotency-key")
 
-_URL = re.compile(
-    r"""
-    (?P<scheme> [a-z][a-z0-9+.-]* ) :// (?: [^/?\#@]* @ )?
-    (?P<authority> (?P<host> \[ [^]/?\#@]+ \] | [^]/?\#@:[]+ ) (?: : (?P<port> [0-9]{0,5} ) )? )
-    (?P<path> / [^?\#]* )? (?P<query> \? [^\#]* )? (?: \# .* )?
-    """,
-    re.ASCII | re.IGNORECASE | re.VERBOSE,
-)
-_URL_TEXT = re.compile(r"[!-~]+")
-_NEWLINES = re.compile(r"[\r\n]+")
 _FIELD_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+")
-_COMPONENT_NAME = re.compile(r"@?[!#$%&'*+.^_`|~0-9a-z-]+")
-
-# RFC 9421 2.5: a newline in a value would forge a line of the signature base.
-_COMPONENT_VALUE = re.compile(r"[\t -~]*")
-
-
-class SignatureError(ValueError):
-    """A request that cannot be signed, or whose signature is missing, malformed or wrong."""
 
 
 class Signer(Protocol):
@@ -153,18 +152,18 @@ class HMACSigner:
             SignatureError: the URL is not absolute, or a covered value is not printable ASCII.
         """
         names = ["@method", "@authority", "@path", "@query", self.key_header]
-        fields = _fields(headers)
+        fields = header_components(headers)
         added: dict[str, str] = {}
         if body or method in _CONTENT_METHODS:
             names += _CONTENT_FIELDS
             added["Content-Digest"] = fields["content-digest"] = content_digest(body)
-        values = fields | _derived(method, url)
+        values = fields | derived_components(method, url)
         components = [(name, values[name]) for name in names if name in values]
         params = self._params([name for name, _ in components])
         mac = self._mac.copy()
         mac.update(signature_base(components, params))
         added["Signature-Input"] = f"{_LABEL}={params}"
-        added["Signature"] = f"{_LABEL}={_binary(mac.digest())}"
+        added["Signature"] = f"{_LABEL}={serialize(mac.digest())}"
         return added
 
     def _params(self, names: Sequence[str]) -> str:
@@ -188,58 +187,6 @@ def key_id(api_key: str) -> str:
         ValueError: the key is empty, or not text that UTF-8 can carry.
     """
     return hashlib.sha256(_key_bytes(api_key, "API key")).hexdigest()[:16]
-
-
-def content_digest(body: bytes, algorithm: str = "sha-256") -> str:
-    """Return the value of `Content-Digest` (RFC 9530) over exactly these bytes.
-
-    Raises:
-        ValueError: `algorithm` is neither `sha-256` nor `sha-512`.
-    """
-    if algorithm not in _DIGESTS:
-        raise ValueError(f"algorithm must be one of {', '.join(_DIGESTS)}")
-    return f"{algorithm}={_binary(_DIGESTS[algorithm](body).digest())}"
-
-
-def digests(header: str) -> dict[str, bytes]:
-    """Return what a `Content-Digest` or `Repr-Digest` holds, by algorithm, known or not.
-
-    A member that is malformed is left out; nothing is raised.
-    """
-    members = (_DIGEST.fullmatch(member[0]) for member in _MEMBERS.finditer(header))
-    found = ((member["algorithm"], _unbinary(member["digest"])) for member in members if member)
-    return {algorithm: digest for algorithm, digest in found if digest is not None}
-
-
-def digest_matches(header: str, body: bytes) -> bool | None:
-    """Return whether every digest of a known algorithm is the body's; None where there is none."""
-    known = {name: value for name, value in digests(header).items() if name in _DIGESTS}
-    if not known:
-        return None
-    return all(
-        hmac.compare_digest(_DIGESTS[name](body).digest(), value) for name, value in known.items()
-    )
-
-
-def signature_base(components: Sequence[tuple[str, str]], params: str) -> bytes:
-    """Return the bytes that are signed (RFC 9421 2.5). They hold the API key: never log them.
-
-    `components` are names and values in their order, `params` is the whole value of
-    `@signature-params`: the list of the names in brackets and the parameters after it.
-
-    Raises:
-        SignatureError: a name is not one of a component, or a value is not one line of ASCII.
-    """
-    lines: list[str] = []
-    for name, value in components:
-        if not _COMPONENT_NAME.fullmatch(name):
-            raise SignatureError(f"{name!r} is not the name of a component")
-        if not _COMPONENT_VALUE.fullmatch(value):
-            raise SignatureError(f"the value of {name!r} is not one line of printable ASCII")
-        lines.append(f'"{name}": {value}\n')
-    if not _COMPONENT_VALUE.fullmatch(params):
-        raise SignatureError("the signature parameters are not one line of printable ASCII")
-    return f'{"".join(lines)}"@signature-params": {params}'.encode("ascii")
 
 
 @dataclass(frozen=True)
@@ -292,11 +239,11 @@ def verify_request(
         ValueError: the secret is empty.
     """
     key = _key_bytes(secret, "secret")
-    fields = _fields(headers)
-    request = _Request(fields | _derived(method, url), body)
+    fields = header_components(headers)
+    request = _Request(fields | derived_components(method, url), body)
     policy = _Policy(frozenset(required), time.time() if now is None else now, max_skew)
-    inputs = _Reader(_field(fields, "signature-input")).dictionary()
-    signatures = _Reader(_field(fields, "signature")).dictionary()
+    inputs = _dictionary(fields, "signature-input")
+    signatures = _dictionary(fields, "signature")
     failures: list[SignatureError] = []
     for label, member in inputs.items():
         if not _is_candidate(member):
@@ -323,21 +270,22 @@ class _Policy(NamedTuple):
     max_skew: float
 
 
-def _is_candidate(member: _Member) -> TypeGuard[_InnerList]:
-    if not isinstance(member, _InnerList):
+def _is_candidate(member: Member) -> TypeGuard[InnerList]:
+    if not isinstance(member, InnerList):
         return False
+    algorithm = member.params.get("alg", _ALGORITHM)
     # RFC 9421 2.3: `alg` is a string; a token of the same letters is not.
-    return _serialized(member.params.get("alg", _ALGORITHM)) == f'"{_ALGORITHM}"'
+    return algorithm == _ALGORITHM and not isinstance(algorithm, Token)
 
 
 def _verified(
-    member: _InnerList, signature: _Member | None, key: bytes, request: _Request, policy: _Policy
+    member: InnerList, signature: Member | None, key: bytes, request: _Request, policy: _Policy
 ) -> VerifiedSignature:
-    if not isinstance(signature, _Item) or not isinstance(signature.value, bytes):
+    if not isinstance(signature, Item) or not isinstance(signature.value, bytes):
         raise SignatureError("the signature is missing, or is not a byte sequence")
     names = _covered(member)
-    components = [(name, _field(request.values, name)) for name in names]
-    base = signature_base(components, _serialized_list(member))
+    components = [(name, component(request.values, name)) for name in names]
+    base = signature_base(components, serialize_inner_list(member))
     if not hmac.compare_digest(hmac.digest(key, base, "sha256"), signature.value):
         raise SignatureError("the signature does not match the request")
     verified = _described(member.params, names)
@@ -346,7 +294,7 @@ def _verified(
     return verified
 
 
-def _covered(member: _InnerList) -> tuple[str, ...]:
+def _covered(member: InnerList) -> tuple[str, ...]:
     names: dict[str, None] = {}
     for item in member.items:
         if type(item.value) is not str or item.params:
@@ -358,7 +306,7 @@ def _covered(member: _InnerList) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _described(params: Mapping[str, _Bare], names: tuple[str, ...]) -> VerifiedSignature:
+def _described(params: Mapping[str, Bare], names: tuple[str, ...]) -> VerifiedSignature:
     return VerifiedSignature(
         key_id=_text(params, "keyid"),
         created=_seconds(params, "created"),
@@ -389,14 +337,14 @@ def _check_digest(signature: VerifiedSignature, request: _Request) -> None:
         raise SignatureError("the content digest does not match the body")
 
 
-def _text(params: Mapping[str, _Bare], name: str) -> str | None:
+def _text(params: Mapping[str, Bare], name: str) -> str | None:
     value = params.get(name)
     if value is not None and type(value) is not str:
         raise SignatureError(f"the parameter {name} is not a string")
     return value
 
 
-def _seconds(params: Mapping[str, _Bare], name: str) -> int | None:
+def _seconds(params: Mapping[str, Bare], name: str) -> int | None:
     value = params.get(name)
     if value is not None and type(value) is not int:
         raise SignatureError(f"the parameter {name} is not an integer")
@@ -413,220 +361,15 @@ def _key_bytes(secret: str | bytes, what: str) -> bytes:
     return key
 
 
-def _derived(method: str, url: str) -> dict[str, str]:
-    match = _URL.fullmatch(url) if _URL_TEXT.fullmatch(url) else None
-    if match is None:
-        raise SignatureError("the URL is not absolute, or is not spelled as it is sent")
-    scheme = match["scheme"].lower()
-    # RFC 9421 2.2.6 and 2.2.7: an empty path is "/", an empty query "?".
-    path, query = match["path"] or "/", match["query"] or ""
-    return {
-        "@method": method,
-        "@target-uri": f"{match['scheme']}://{match['authority']}{path}{query}",
-        "@authority": _authority(scheme, match["host"].lower(), match["port"]),
-        "@scheme": scheme,
-        "@request-target": path + query,
-        "@path": path,
-        "@query": query or "?",
-    }
-
-
-def _authority(scheme: str, host: str, port: str | None) -> str:
-    # RFC 9421 2.2.3: lower case, without the port that the scheme implies.
-    if not port or int(port) == _DEFAULT_PORTS.get(scheme):
-        return host
-    return f"{host}:{int(port)}"
-
-
-def _fields(headers: Mapping[str, str]) -> dict[str, str]:
-    fields: dict[str, str] = {}
-    for name, value in headers.items():
-        lower, line = name.lower(), _unfolded(value)
-        # RFC 9421 2.1: several lines of one field are one value.
-        fields[lower] = f"{fields[lower]}, {line}" if lower in fields else line
-    return fields
-
-
-def _unfolded(value: str) -> str:
-    # RFC 9421 2.1: no blanks around a line, and a single one for each old line folding.
-    if "\n" not in value and "\r" not in value:
-        return value.strip(" \t")
-    lines = (line.strip(" \t") for line in _NEWLINES.split(value))
-    return " ".join(line for line in lines if line)
-
-
-def _field(values: Mapping[str, str], name: str) -> str:
-    if name not in values:
-        raise SignatureError(f"the request has no {name!r}")
-    return values[name]
-
-
-# Structured fields (RFC 9651), as much of them as the two signature headers need. Decimals, dates
-# and display strings are not part of that; they are refused like malformed text.
-
-
-@final
-class _Token(str):
-    """A token, which is not a string to anyone who asks for one."""
-
-    __slots__ = ()
-
-
-_Bare = int | str | bytes
-
-
-class _Item(NamedTuple):
-    value: _Bare
-    params: dict[str, _Bare]
-
-
-class _InnerList(NamedTuple):
-    items: list[_Item]
-    params: dict[str, _Bare]
-
-
-_Member = _Item | _InnerList
-
-_BARE = re.compile(
-    r"""
-      -?[0-9]{1,15}
-    | "(?:[\x20!\x23-\[\]-~]|\\["\\])*"
-    | :[A-Za-z0-9+/]*={0,2}:
-    | \?[01]
-    | [A-Za-z*][!\x23$%&'*+.^_`|~0-9A-Za-z:/-]*
-    """,
-    re.VERBOSE,
-)
-_KEY = re.compile(r"[a-z*][a-z0-9_.*-]*")
-_BLANKS = re.compile(r" *")
-_COMMA = re.compile(r"[ \t]*,[ \t]*")
-_END = re.compile(r" *\Z")
-_EQUALS = re.compile(r"=")
-_SEMICOLON = re.compile(r"; *")
-_OPEN = re.compile(r"\( *")
-_CLOSE = re.compile(r"\)")
-_BETWEEN = re.compile(r" +|(?=\))")
-
-# A comma inside quotes divides nothing; a quote that is never closed reaches to the end.
-_MEMBERS = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*"?)+', re.DOTALL)
-_DIGEST = re.compile(
-    r"[ \t]*(?P<algorithm>[a-z*][a-z0-9_.*-]*)=:(?P<digest>[A-Za-z0-9+/]*={0,2}):(?:;.*)?[ \t]*",
-    re.DOTALL,
-)
-
-
-@final
-class _Reader:
-    """Reads a structured field from left to right (RFC 9651 4.2)."""
-
-    __slots__ = ("_position", "_text")
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-        self._position = 0
-
-    def dictionary(self) -> dict[str, _Member]:
-        """Return the members of the field; it must have one, and each only once."""
-        members: dict[str, _Member] = {}
-        self._skip(_BLANKS)
-        while True:
-            key = self._expect(_KEY)
-            if key in members:
-                raise SignatureError(f"the label {key} stands twice in one header")
-            members[key] = self._member()
-            if self._take(_END) is not None:
-                return members
-            self._skip(_COMMA)
-
-    def _member(self) -> _Member:
-        if self._take(_EQUALS) is None:
-            return _Item(value=True, params=self._params())
-        if self._take(_OPEN) is None:
-            return self._item()
-        items: list[_Item] = []
-        while self._take(_CLOSE) is None:
-            items.append(self._item())
-            self._skip(_BETWEEN)
-        return _InnerList(items, self._params())
-
-    def _item(self) -> _Item:
-        return _Item(self._bare(), self._params())
-
-    def _params(self) -> dict[str, _Bare]:
-        params: dict[str, _Bare] = {}
-        while self._take(_SEMICOLON) is not None:
-            key = self._expect(_KEY)
-            params[key] = True if self._take(_EQUALS) is None else self._bare()
-        return params
-
-    def _bare(self) -> _Bare:
-        text = self._expect(_BARE)
-        if text[0] == '"':
-            return re.sub(r"\\(.)", r"\1", text[1:-1])
-        if text[0] == "?":
-            return text == "?1"
-        if text[0] != ":":
-            return _Token(text) if text[0].isalpha() or text[0] == "*" else int(text)
-        value = _unbinary(text[1:-1])
-        if value is None:
-            raise self._malformed()
-        return value
-
-    def _take(self, pattern: re.Pattern[str]) -> str | None:
-        match = pattern.match(self._text, self._position)
-        if match is None:
-            return None
-        self._position = match.end()
-        return match.group()
-
-    def _expect(self, pattern: re.Pattern[str]) -> str:
-        found = self._take(pattern)
-        if found is None:
-            raise self._malformed()
-        return found
-
-    def _skip(self, pattern: re.Pattern[str]) -> None:
-        _ = self._expect(pattern)
-
-    def _malformed(self) -> SignatureError:
-        return SignatureError(f"a signature header is malformed at character {self._position}")
-
-
-def _serialized_list(member: _InnerList) -> str:
-    items = (_serialized(item.value) + _serialized_params(item.params) for item in member.items)
-    return f"({' '.join(items)}){_serialized_params(member.params)}"
-
-
-def _serialized_params(params: Mapping[str, _Bare]) -> str:
-    # RFC 9651 4.1.1.2: a parameter that is true is written without its value.
-    return "".join(
-        f";{key}" if value is True else f";{key}={_serialized(value)}"
-        for key, value in params.items()
-    )
-
-
-def _serialized(value: _Bare) -> str:
-    if isinstance(value, bytes):
-        return _binary(value)
-    if isinstance(value, bool):
-        return f"?{value:d}"
-    return _quoted(value) if type(value) is str else str(value)
+def _dictionary(fields: Mapping[str, str], name: str) -> dict[str, Member]:
+    try:
+        return parse_dictionary(component(fields, name))
+    except StructuredFieldError as error:
+        raise SignatureError(f"{name}: {error}") from None
 
 
 def _quoted(text: str) -> str:
-    # RFC 9651 4.1.6: printable ASCII.
-    if not (text.isascii() and text.isprintable()):
-        raise SignatureError("a text for a signature header is not printable ASCII")
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-def _binary(value: bytes) -> str:
-    return f":{binascii.b2a_base64(value, newline=False).decode('ascii')}:"
-
-
-def _unbinary(text: str) -> bytes | None:
-    # RFC 9651 4.2.7: padding may be missing.
-    digits = text.rstrip("=")
-    if len(digits) % 4 == 1:
-        return None
-    return binascii.a2b_base64(digits + "=" * (-len(digits) % 4))
+    try:
+        return serialize(text)
+    except StructuredFieldError:
+        raise SignatureError("a text for a signature header is not printable ASCII") from None

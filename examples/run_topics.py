@@ -65,8 +65,7 @@ def main() -> int:
             run = client.flows.run(
                 args.flow, {"documents": documents}, save_path=args.output, on_status=show
             )
-            topics: list[Topic] = client.runs.read(run, list[Topic])
-            for topic in topics:
+            for topic in client.runs.read(run, list[Topic]):
                 print(f"{topic.size:4} ({topic.share:.0%})  {topic.label}")
     except DcipherError as error:
         print(error, file=sys.stderr)

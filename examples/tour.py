@@ -16,8 +16,9 @@ emulator = Emulator(sample_flows=True, queue_time=0.4, min_run_time=0.6)
 emulator.start()
 print(f"listening on {emulator.url}")
 
-# %% The documents: the prose of README.md and docs/, divided by heading.
-files = [Path("README.md"), *sorted(Path("docs").rglob("*.md"))]
+# %% The documents: the prose of README.md and of the guides, divided by heading.
+folders = Path("docs/guides"), Path("docs/concepts")
+files = [Path("README.md"), *sorted(file for folder in folders for file in folder.glob("*.md"))]
 prose = [re.sub(r"```.*?```", "", file.read_text("utf-8"), flags=re.DOTALL) for file in files]
 documents = [part for text in prose for part in re.split(r"(?m)^(?=## )", text)]
 print(f"{len(documents)} documents from {len(files)} files")
@@ -52,7 +53,7 @@ class Topic(BaseModel):
     share: float
 
 
-topics: list[Topic] = client.runs.read(run, list[Topic])
+topics = client.runs.read(run, list[Topic])
 
 # %% Print it.
 print(f"{'documents':>9}  {'share':>5}  terms")

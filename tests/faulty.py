@@ -60,6 +60,8 @@ class Reply:
     framing: Literal["length", "chunked", "none"] = "length"
     cut: int | None = None
     """Bytes of the body after which `after` happens."""
+    raw: bytes | None = None
+    """What is sent instead of head and body."""
     head_cut: int | None = None
     """Bytes of the head after which `after` happens; 0: nothing is sent."""
     delay: float = 0.0
@@ -87,6 +89,14 @@ class Reply:
             return body
         chunk = f"{len(body):x}\r\n".encode() + body + b"\r\n" if body else b""
         return chunk if self.cut is not None else chunk + b"0\r\n\r\n"
+
+    def data(self) -> bytes:
+        """Everything that is sent."""
+        if self.raw is not None:
+            return self.raw
+        if self.head_cut is not None:
+            return self.head()[: self.head_cut]
+        return self.head() + self.payload()
 
 
 RESET = Reply(head_cut=0, after="reset")
@@ -208,8 +218,7 @@ class FaultyServer:
     def _play(self, connection: socket.socket, reply: Reply) -> bool:
         """Send a reply; whether the connection is kept."""
         self._stopped.wait(reply.delay)
-        head = reply.head() if reply.head_cut is None else reply.head()[: reply.head_cut]
-        data = head if reply.head_cut is not None else head + reply.payload()
+        data = reply.data()
         if reply.trickle:
             for byte in data:
                 connection.sendall(bytes([byte]))

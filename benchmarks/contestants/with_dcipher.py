@@ -7,7 +7,7 @@ import time
 from statistics import median
 from typing import Any
 
-from meter import FLOW, KEY, TASK, URL, CPUTime, Memory, run
+from meter import FLOW, KEY, TASK, URL, CPUTime, Memory, looks, run
 
 from dcipher import AsyncDcipher, Dcipher, Run
 
@@ -44,6 +44,7 @@ def waits(seconds: list[float]) -> dict[str, Any]:
 
 
 async def _waits(seconds: list[float]) -> dict[str, Any]:
+    before = looks()
     memory, cpu = Memory(), CPUTime()
     async with AsyncDcipher(KEY, base_url=URL) as client:
 
@@ -54,12 +55,14 @@ async def _waits(seconds: list[float]) -> dict[str, Any]:
             return time.monotonic() - float(ended.task_id.partition("-")[0])
 
         lags = await asyncio.gather(*map(lag, seconds), return_exceptions=True)
+    used, added = cpu.seconds(), memory.added()
     done = [one for one in lags if isinstance(one, float)]
     return {
-        "cpu": cpu.seconds(),
-        "memory": memory.added(),
-        "done": len(done),
-        "lag": median(done) if done else None,
+        "cpu": used,
+        "memory": added,
+        "unfinished": len(lags) - len(done),
+        "lag": median(done) if done else float("inf"),
+        "looks": (looks() - before) / len(lags),
     }
 
 
@@ -67,8 +70,7 @@ def download(size: int, path: str) -> dict[str, Any]:
     with Dcipher(KEY, base_url=URL) as client:
 
         def save(number: int) -> None:
-            ended = client.runs.wait(client.flows.start(f"0-{number}"))
-            client.runs.download(ended, path)
+            client.runs.download(client.flows.start(f"0-{number}"), path)
 
         save(1)
         memory, cpu = Memory(), CPUTime()
@@ -84,8 +86,7 @@ async def _download_async(size: int, path: str) -> dict[str, Any]:
     async with AsyncDcipher(KEY, base_url=URL) as client:
 
         async def save(number: int) -> None:
-            ended = await client.runs.wait(await client.flows.start(f"0-{number}"))
-            await client.runs.download(ended, path)
+            await client.runs.download(await client.flows.start(f"0-{number}"), path)
 
         await save(1)
         memory, cpu = Memory(), CPUTime()

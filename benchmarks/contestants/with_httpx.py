@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
+import anyio
 import httpx
 from meter import FLOW, KEY, TASK, URL, CPUTime, Memory, run
 from pydantic import BaseModel, TypeAdapter
+
+Save = Callable[[httpx.AsyncClient, int, str], Awaitable[None]]
 
 HEADERS = {"Authorization": f"Api-Key {KEY}"}
 STATUS = f"/flows/{FLOW}/status?taskId={TASK}"
@@ -58,7 +63,7 @@ def download(size: int, path: str) -> dict[str, Any]:
         def save(number: int) -> None:
             with client.stream("GET", f"{URL}/results/{number}") as response:
                 response.raise_for_status()
-                with open(path, "wb") as file:
+                with Path(path).open("wb") as file:
                     for chunk in response.iter_bytes():
                         file.write(chunk)
 
@@ -69,24 +74,37 @@ def download(size: int, path: str) -> dict[str, Any]:
 
 
 def download_async(size: int, path: str) -> dict[str, Any]:
-    return asyncio.run(_download_async(size, path))
+    return asyncio.run(_download_async(size, path, save_in_thread))
 
 
-async def _download_async(size: int, path: str) -> dict[str, Any]:
+def download_async_blocking(size: int, path: str) -> dict[str, Any]:
+    return asyncio.run(_download_async(size, path, save_blocking))
+
+
+async def _download_async(size: int, path: str, save: Save) -> dict[str, Any]:
     async with httpx.AsyncClient() as client:
-
-        async def save(number: int) -> None:
-            async with client.stream("GET", f"{URL}/results/{number}") as response:
-                response.raise_for_status()
-                # Blocking writes: a thread for each would only make it slower.
-                with open(path, "wb") as file:  # noqa: ASYNC230
-                    async for chunk in response.aiter_bytes():
-                        file.write(chunk)
-
-        await save(1)
+        await save(client, 1, path)
         memory, cpu = Memory(), CPUTime()
-        await save(size)
+        await save(client, size, path)
         return {"cpu": cpu.seconds(), "memory": memory.added()}
+
+
+async def save_in_thread(client: httpx.AsyncClient, size: int, path: str) -> None:
+    """The loop never waits for the disk."""
+    async with client.stream("GET", f"{URL}/results/{size}") as response:
+        response.raise_for_status()
+        async with await anyio.open_file(path, "wb") as file:
+            async for chunk in response.aiter_bytes():
+                await file.write(chunk)
+
+
+async def save_blocking(client: httpx.AsyncClient, size: int, path: str) -> None:
+    """Everything else in the loop waits for the disk."""
+    async with client.stream("GET", f"{URL}/results/{size}") as response:
+        response.raise_for_status()
+        with Path(path).open("wb") as file:  # noqa: ASYNC230 - that is the point
+            async for chunk in response.aiter_bytes():
+                file.write(chunk)
 
 
 if __name__ == "__main__":
@@ -96,5 +114,6 @@ if __name__ == "__main__":
             "calls_in_flight": calls_in_flight,
             "download": download,
             "download_async": download_async,
+            "download_async_blocking": download_async_blocking,
         }
     )

@@ -7,12 +7,13 @@ import tempfile
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from .._concurrency import async_in_thread
+from .._core.result_errors import InvalidRow, ResultReadError
 from .._core.results import parse_document
-from .._core.rows import InvalidRow, ResultReadError, iter_rows
-from .._files import PartFile, storage_errors
+from .._core.rows import iter_rows
+from .._fetching import async_fetch
+from .._files import PartFile
 from .._results import Rewindable, format_of, parse_errors, result_errors, source_of, take
 from ..logs import logger
-from .downloads import AsyncDownload
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -52,15 +53,14 @@ class AsyncResults:
         require_integrity: bool,
     ) -> None:
         """One result to `target`, whole or not at all."""
-        with storage_errors(target, run, index):
-            part = PartFile(target, overwrite=overwrite)
-            try:
-                await self._fetch(
-                    run, index, part, on_progress=on_progress, require_integrity=require_integrity
-                )
-                await async_in_thread(part.commit)
-            finally:
-                part.discard()
+        part = PartFile(target, overwrite=overwrite, run=run, index=index)
+        try:
+            await self._fetch(
+                run, index, part, on_progress=on_progress, require_integrity=require_integrity
+            )
+            await async_in_thread(part.commit)
+        finally:
+            part.discard()
         logger.info("run %s: result %d saved to %s", run.task_id, index, target)
 
     async def read(self, run: Run, index: int, type_: Any) -> Any:
@@ -111,13 +111,12 @@ class AsyncResults:
         source = source_of(
             run, index, allow_insecure=self._api.allow_insecure, require_integrity=require_integrity
         )
-        download = AsyncDownload(
-            self._api.plain_http,
-            source,
-            sink,
-            resilience=self._api.options.resilience,
-            timeout=self._api.options.timeout,
-            on_progress=on_progress,
-        )
         with result_errors(run, index):
-            return await download.run()
+            return await async_fetch(
+                self._api.plain_http,
+                source,
+                sink,
+                resilience=self._api.options.resilience,
+                timeout=self._api.options.timeout,
+                on_progress=on_progress,
+            )

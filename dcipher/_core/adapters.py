@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from functools import lru_cache
-from typing import TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from pydantic import TypeAdapter
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
 
 __all__ = ["adapter_for"]
 

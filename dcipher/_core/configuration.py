@@ -225,8 +225,8 @@ def check_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
             raise ConfigurationError(f"headers must be text: {clean(repr(name), 40)} is not.")
         if not name or any(not "!" <= c <= "~" or c in '()<>@,;:\\"/[]?={}' for c in name):
             raise ConfigurationError(f"{clean(repr(name), 40)} is not a header's name.")
-        if any(c in "\r\n\0" for c in value):
-            raise ConfigurationError(f"The header {name} holds a line break.")
+        if not value.isascii() or not value.isprintable():
+            raise ConfigurationError(f"The header {name} holds a line break or is not ASCII.")
         if name.lower() in _OURS:
             raise ConfigurationError(
                 f"The header {name} is set by the client: {_OURS[name.lower()]}."

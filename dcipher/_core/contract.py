@@ -69,7 +69,7 @@ def unexpected_status(
         # A fresh one: its request holds the method and the URL alone, no key.
         response=httpx.Response(
             response.status_code,
-            headers=[pair for pair in response.headers.multi_items() if pair[0] == "content-type"],
+            headers=[pair for pair in response.headers.raw if pair[0].lower() == b"content-type"],
             content=response.content,
             request=httpx.Request(info.method, info.url),
         ),

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import count
-from typing import Annotated, TypeVar, cast, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, TypeVar, cast, get_args, get_origin
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -22,8 +22,10 @@ from .result_errors import (
     path_of,
     shown_name,
 )
-from .result_text import TextReader
 from .text import clean
+
+if TYPE_CHECKING:
+    from .result_text import TextReader
 
 __all__ = ["csv_rows"]
 
@@ -31,6 +33,7 @@ T = TypeVar("T")
 
 
 def csv_rows(text: TextReader, type_: type[T], adapter: TypeAdapter[T]) -> Iterator[T | InvalidRow]:
+    """The records after the header, each with as many cells as it has names."""
     records = _records(text)
     header = next(records, list[str]())
     validate = _cells_validator(type_, adapter, header)
@@ -97,9 +100,9 @@ def _ragged(number: int, cells: int, names: int) -> InvalidRow:
 def _cell(number: int, loc: Location, header: list[str]) -> str:
     if not loc:
         return f"row {number}"
-    column = loc[0]
-    name = clean(header[column], _NAME) if isinstance(column, int) else column
-    return f"row {number}, column {name}{path_of(loc[1:])}"
+    column, *rest = loc
+    name = header[column] if isinstance(column, int) else column
+    return f"row {number}, column {shown_name(name)}{path_of(rest)}"
 
 
 def _records(text: TextReader) -> Iterator[list[str]]:

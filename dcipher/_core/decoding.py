@@ -24,6 +24,8 @@ def encoding_of(header: str) -> str | None:
 
     Raises ValueError for anything else: it was not asked for.
     """
+    if not header:
+        return None
     names = [
         name for part in header.lower().split(",") if (name := part.strip()) not in {"", "identity"}
     ]

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
-from ..signing import digests as structured_digests
 from .decoding import encoding_of
+from .digests import digests as structured_digests
 from .retries import Failure, Outcome, retry_after, status_failure
 from .text import clean
 
@@ -75,7 +75,7 @@ class TransferError(Exception):
 class Sink(Protocol):
     """Where the bytes go."""
 
-    def writelines(self, chunks: Iterable[bytes], /) -> object:
+    def writelines(self, chunks: Iterable[bytes | memoryview], /) -> object:
         """Append."""
 
     def restart(self) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from typing import TYPE_CHECKING
 
 from .result_errors import ResultSyntaxError
-from .result_text import TextReader
 from .strict_json import BLANKS, may_hold_nan
 from .text import clean
+
+if TYPE_CHECKING:
+    from .result_text import TextReader
 
 __all__ = ["ArrayReader"]
 

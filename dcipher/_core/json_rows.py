@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
-from typing import BinaryIO, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 from pydantic import ValidationError
 
@@ -12,12 +11,16 @@ from .result_errors import InvalidRow, ResultSyntaxError, details_of, path_of
 from .result_text import TextReader
 from .strict_json import BLANKS, may_hold_nan, require_json
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator
+
 __all__ = ["json_lines", "json_rows", "ndjson_rows"]
 
 T = TypeVar("T")
 
 
 def json_rows(text: TextReader, validate: Callable[[str], T]) -> Iterator[T | InvalidRow]:
+    """The elements of the array, or the one value that the document is."""
     head = ""
     while not head and (piece := text.read()):
         head = piece.lstrip(BLANKS)
@@ -26,30 +29,28 @@ def json_rows(text: TextReader, validate: Callable[[str], T]) -> Iterator[T | In
     if head[0] == "[":
         yield from _array_rows(ArrayReader(text, head[1:]), validate)
     else:
-        yield _only_row(head + "".join(iter(text.read, "")), validate)
+        document = head + "".join(iter(text.read, ""))
+        if may_hold_nan(document):
+            require_json(document, "document")
+        yield _row(0, document, validate, "document")
 
 
-def _only_row(document: str, validate: Callable[[str], T]) -> T | InvalidRow:
-    if may_hold_nan(document):
-        require_json(document, "document")
-    try:
-        return validate(document)
-    except ValidationError as error:
-        return _invalid_json(0, document, error, "document")
-
-
-def _invalid_json(number: int, text: str, error: ValidationError, where: str) -> InvalidRow:
-    details = details_of(error)
-    if details[0]["type"] == "json_invalid":  # a field of type Json has that too
-        require_json(text, where)
-    return InvalidRow(number, f"[{number}]{path_of(details[0]['loc'])}", details)
-
-
-def _row(number: int, text: str, validate: Callable[[str], T]) -> T | InvalidRow:
+def _row(
+    number: int, text: str, validate: Callable[[str], T], where: str | None = None
+) -> T | InvalidRow:
     try:
         return validate(text)
     except ValidationError as error:
-        return _invalid_json(number, text, error, f"[{number}]")
+        return _invalid_row(number, text, error, where)
+
+
+def _invalid_row(
+    number: int, text: str, error: ValidationError, where: str | None = None
+) -> InvalidRow:
+    place, details = f"[{number}]", details_of(error)
+    if details[0]["type"] == "json_invalid":  # a field of type Json has that too
+        require_json(text, where or place)
+    return InvalidRow(number, place + path_of(details[0]["loc"]), details)
 
 
 def _array_rows(array: ArrayReader, validate: Callable[[str], T]) -> Iterator[T | InvalidRow]:
@@ -60,7 +61,7 @@ def _array_rows(array: ArrayReader, validate: Callable[[str], T]) -> Iterator[T 
         if element is None:
             return
         if refusal is not None and element == guess:  # validated once is enough
-            yield _invalid_json(number, element, refusal, f"[{number}]")
+            yield _invalid_row(number, element, refusal)
             continue
         if refusal is not None:
             array.stop_guessing()
@@ -113,12 +114,13 @@ def _lines(text: TextReader) -> Iterator[tuple[int, str, bool]]:
 
 
 def ndjson_rows(text: TextReader, validate: Callable[[str], T]) -> Iterator[T | InvalidRow]:
+    """The values of the lines that are not blank."""
     for row, (number, line, suspicious) in enumerate(_lines(text)):
         if suspicious:
             require_json(line, f"line {number}")
         try:
             value = validate(line)
         except ValidationError as error:
-            yield _invalid_json(row, line, error, f"line {number}")
+            yield _invalid_row(row, line, error, f"line {number}")
         else:
             yield value

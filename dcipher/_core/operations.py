@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, is_dataclass
 from datetime import date, datetime, time
 from enum import Enum
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote, unquote
 from uuid import UUID
@@ -83,10 +84,15 @@ def _segment(what: str, value: object) -> str:
     """
     if not isinstance(value, str):
         raise InvalidParamsError(f"{what} must be a str, not {type(value).__name__}.")
+    return _quoted(what, value)
+
+
+@lru_cache(maxsize=1024)  # a run is asked for many times
+def _quoted(what: str, value: str) -> str:
     if not value.strip():
         raise InvalidParamsError(f"{what} is empty. It is the id that Dcipher shows for it.")
     decoded = _decoded(value)
-    if any(not character.isprintable() for character in decoded):
+    if not decoded.isprintable():
         raise InvalidParamsError(
             f"{what} {clean(value)!r} holds characters that cannot be printed."
         )

@@ -20,6 +20,8 @@ from ..models import RunStatus
 from .text import clean
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..models import Run
 
 __all__ = [
@@ -90,8 +92,9 @@ def add_note(error: BaseException, run: Run) -> None:
 
     From Python 3.11; before, there are no notes. Errors of this package say it themselves.
     """
-    if not isinstance(error, DcipherError) and hasattr(error, "add_note"):
-        error.add_note(f"Run {named(run)} goes on; to wait for it: {how_to_reattach(run)}.")
+    note: Callable[[str], None] | None = getattr(error, "add_note", None)
+    if note is not None and not isinstance(error, DcipherError):
+        note(f"Run {named(run)} goes on; to wait for it: {how_to_reattach(run)}.")
 
 
 def timed_out(run: Run, timeout: float) -> WaitTimeoutError:

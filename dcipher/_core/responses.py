@@ -23,12 +23,12 @@ from ..errors import (
     TLSError,
     status_error_class,
 )
-from ..models import Flow, Output, Run, SecretURL
+from ..models import Flow, Output, Run, SecretURL, normal_status
 from .decoding import Inflater, encoding_of
 from .error_bodies import error_response
 from .retries import retry_after
 from .signed_urls import expiry
-from .text import clean, redact_query, without
+from .text import REDACTED, clean, redact_query, without
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -149,18 +149,16 @@ def status_of(answer: Answer, run: Run, now: datetime) -> Run:
     if not isinstance(status, str) or not status.strip():
         raise answer.invalid("without a status")
     extra = {name: value for name, value in known.items() if name not in Run.model_fields}
-    seen = Run.model_validate(
-        {
-            **{name: getattr(run, name) for name in Run.model_fields},
-            **(run.model_extra or {}),
-            **extra,
-            "status": status,
-            "message": message if message is None or isinstance(message, str) else str(message),
-        }
-    )
-    if seen.is_terminal and seen.finished_at is None:
-        return seen.model_copy(update={"finished_at": now})
-    return seen
+    seen: dict[str, Any] = {
+        **extra,
+        "status": normal_status(status),
+        "message": message if message is None or isinstance(message, str) else str(message),
+    }
+    # A copy: the fields that are kept were validated when `run` was made.
+    changed = run.model_copy(update=seen)
+    if changed.is_terminal and changed.finished_at is None:
+        return changed.model_copy(update={"finished_at": now})
+    return changed
 
 
 def flow_of(answer: Answer) -> Flow:
@@ -241,26 +239,30 @@ def _showable(answer: Answer) -> httpx.Response:
     Of the request, only the method and the URL, so that no key is in it; no cookies either.
     """
     hidden = {
-        "set-cookie",
-        "set-cookie2",
-        "content-encoding",
-        "content-length",
-        "transfer-encoding",
+        b"set-cookie",
+        b"set-cookie2",
+        b"content-encoding",
+        b"content-length",
+        b"transfer-encoding",
     }
+    # As bytes: a header that is not ASCII must not hide the status.
     headers = [
-        (name, without(value, answer.secrets))
-        for name, value in answer.headers.multi_items()
+        (name, _bytes_without(value, answer.secrets))
+        for name, value in answer.headers.raw
         if name.lower() not in hidden
     ]
-    content = answer.body
-    for secret in answer.secrets:
-        content = content.replace(secret.encode(), b"[redacted]") if secret else content
     return httpx.Response(
         answer.status_code,
         headers=headers,
-        content=content,
+        content=_bytes_without(answer.body, answer.secrets),
         request=httpx.Request(answer.request.method, answer.request.url),
     )
+
+
+def _bytes_without(value: bytes, secrets: Sequence[str]) -> bytes:
+    for secret in filter(None, secrets):
+        value = value.replace(secret.encode(), REDACTED.encode())
+    return value
 
 
 def _any_body(answer: Answer) -> Any:
@@ -282,7 +284,7 @@ def connection_error(
     Which host, where it was configured, and the cause.
     """
     tls = _tls_cause(error)
-    cause = clean(str(error) or str(error.__cause__ or "")) or type(error).__name__
+    cause = _root_cause(error)
     if tls is not None:
         return TLSError(
             f"The connection to {host} ({configured_by}) is not secure: {clean(str(tls))}. "
@@ -304,7 +306,7 @@ def connection_error(
             attempts=attempts,
         )
     return APIConnectionError(
-        f"No answer from {host} ({configured_by}) to {request}: {type(error).__name__}: {cause}. "
+        f"No answer from {host} ({configured_by}) to {request}: {cause}. "
         "Check the network, the proxy settings and the base URL.",
         request=request,
         attempts=attempts,
@@ -319,16 +321,29 @@ def _phase(error: httpx.TimeoutException) -> str:
     return doing.get(type(error).__name__, "it took longer than the timeout")
 
 
-def _tls_cause(error: BaseException | None) -> ssl.SSLError | None:
-    """The failed handshake behind an exception.
+def _root_cause(error: BaseException) -> str:
+    """What the operating system said: "connection refused", not "all connection attempts failed"."""
+    words = type(error).__name__ if not str(error) else f"{type(error).__name__}: {error}"
+    for behind in _chain(error):
+        if isinstance(behind, OSError) and behind.errno is not None:
+            words = f"{type(error).__name__}: {behind}"
+    return clean(words)
 
-    httpx calls it a ConnectError like any other (observed).
-    """
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An exception and all that are behind it, the outermost first; of a group, the first."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
-        cut_off = isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError))
-        if isinstance(error, ssl.SSLError) and not cut_off:
-            return error
-        error = error.__cause__ or error.__context__
+        yield error
+        group: Sequence[BaseException] = getattr(error, "exceptions", ())
+        error = error.__cause__ or error.__context__ or (group[0] if group else None)
+
+
+def _tls_cause(error: BaseException) -> ssl.SSLError | None:
+    """The failed handshake behind an exception. httpx calls it a ConnectError like any other (observed)."""
+    for behind in _chain(error):
+        cut_off = isinstance(behind, (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError))
+        if isinstance(behind, ssl.SSLError) and not cut_off:
+            return behind
     return None

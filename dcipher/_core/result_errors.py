@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypedDict, cast, get_args
+from typing import TYPE_CHECKING, TypedDict, cast, get_args
 
-from pydantic_core import ErrorDetails
 from pydantic_core.core_schema import ErrorType
-from pydantic import ValidationError
 from typing_extensions import override
 
 from .text import clean
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+    from pydantic_core import ErrorDetails
 
 __all__ = [
     "ErrorDetail",
@@ -50,10 +52,10 @@ class ResultReadError(ValueError):
     """
 
     def __init__(self, location: str, message: str, errors: Sequence[ErrorDetail] = ()) -> None:
-        super().__init__(location, message, tuple(errors))
         self.location: str = location
         self.message: str = message
         self.errors: tuple[ErrorDetail, ...] = tuple(errors)
+        super().__init__(location, message, self.errors)  # what pickling calls it with again
 
     @override
     def __str__(self) -> str:
@@ -93,6 +95,7 @@ def _refusal(location: str, details: Sequence[ErrorDetail]) -> ResultTypeError:
 
 
 def details_of(error: ValidationError) -> tuple[ErrorDetail, ...]:
+    """The first hundred of what Pydantic found, without a value."""
     found = error.errors(include_url=False)[:_DETAILS]
     return tuple(
         ErrorDetail(loc=tuple(map(shown_name, e["loc"])), type=e["type"], msg=clean(_message(e)))
@@ -101,10 +104,12 @@ def details_of(error: ValidationError) -> tuple[ErrorDetail, ...]:
 
 
 def shown_name(part: int | str) -> int | str:
+    """A part of a location, fit to be shown: a name is the document's own, of any length."""
     return part if isinstance(part, int) else clean(part, _NAME)
 
 
-def path_of(loc: Location) -> str:
+def path_of(loc: Sequence[int | str]) -> str:
+    """A location as one writes it, `.topics[3].name`."""
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc)
 
 
@@ -129,7 +134,7 @@ def _masked(text: str, value: object) -> str:
     if isinstance(value, Mapping):
         value = list(cast("Mapping[object, object]", value).values())
     values = cast("Sequence[object]", value) if isinstance(value, (list, tuple)) else [value]
-    for shown in map(str, (v for v in values if isinstance(v, (str, int, float)))):
-        # Shorter ones would hit the message's own words.
-        text = text.replace(shown, "…") if len(shown) > 2 else text
+    for shown in (str(v) for v in values if isinstance(v, (str, int, float))):
+        if len(shown) > 2:  # shorter ones would hit the message's own words
+            text = text.replace(shown, "…")
     return text

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterator
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from .result_errors import ResultSyntaxError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = ["TextReader"]
 

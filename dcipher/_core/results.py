@@ -17,18 +17,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast, get_args, get_o
 from pydantic import ValidationError
 from pydantic_core import from_json
 
-from .rows import (
-    Format,
-    InvalidRow,
-    ResultSyntaxError,
-    ResultTypeError,
-    adapter_for,
-    iter_rows,
-    json_lines,
-    may_hold_nan,
-    require_json,
-    type_error,
-)
+from .adapters import adapter_for
+from .json_rows import json_lines
+from .result_errors import InvalidRow, ResultSyntaxError, ResultTypeError, type_error
+from .rows import Format, iter_rows
+from .strict_json import may_hold_nan, require_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

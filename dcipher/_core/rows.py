@@ -14,15 +14,17 @@ are not JSON (RFC 8259, section 6).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from enum import Enum
-from typing import BinaryIO, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 from .adapters import adapter_for
 from .csv_rows import csv_rows
 from .json_rows import json_rows, ndjson_rows
 from .result_errors import InvalidRow, ResultSyntaxError
 from .result_text import TextReader
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = ["Format", "iter_rows"]
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urljoin, urlsplit
 
-__all__ = ["MAX_REDIRECTS", "expiry", "is_loopback", "refusal"]
+__all__ = ["MAX_REDIRECTS", "expiry", "is_loopback", "joined", "refusal"]
 
 MAX_REDIRECTS = 5
+LONGEST = 65_536
+"""Characters; httpx takes no more."""
 
 
 def expiry(url: str) -> datetime | None:
@@ -65,6 +67,14 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def joined(url: str, location: str) -> str:
+    """Where a redirect leads; what is no URL is left to `refusal`."""
+    try:
+        return urljoin(url, location)
+    except ValueError:
+        return location
+
+
 def refusal(url: str, *, allow_insecure: bool = False, came_from: str | None = None) -> str | None:
     """Why `url` is not fetched, or `None`: it may be.
 
@@ -76,6 +86,8 @@ def refusal(url: str, *, allow_insecure: bool = False, came_from: str | None = N
         _ = parts.port  # a port that is no number raises here
     except ValueError:
         return "it is not a URL"
+    if not url.isprintable() or " " in url or len(url) > LONGEST:
+        return "it holds blanks or control characters, or is far too long"
     if parts.scheme not in {"http", "https"} or not host:
         return "it is not an http or https URL"
     if parts.username is not None or parts.password is not None:

@@ -6,8 +6,10 @@ What was sent, what came back and what is done again meet here.
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, TypeVar
 
 import httpx
@@ -15,7 +17,7 @@ import httpx
 from .._core.responses import MAX_BODY, Answer, connection_error, decoded, status_error
 from .._core.retries import failure_of
 from .._core.submissions import unknown_submission
-from ..errors import APIError, DcipherError, RequestInfo
+from ..errors import APIError, DcipherError, InvalidParamsError, RequestInfo
 from ..logs import logger
 from .retrying import send_again
 
@@ -49,6 +51,11 @@ class API:
         self.allow_insecure = allow_insecure
         self.base_url = http.base_url
         self._closed = False
+        headers = httpx.Headers()
+        for name, value in (*options.headers.items(), *http.request_headers().items()):
+            headers[name] = value  # in any case: a later one replaces an earlier one
+        # In a closure: a repr of headers would show a key that is not in Authorization.
+        self._headers: Callable[[], httpx.Headers] = lambda: headers
         self.plain_http = http.anonymous()
         """For the results' stores: no key, no cookies, no headers of the user's."""
 
@@ -61,6 +68,7 @@ class API:
         self._closed = True
         self.http.close()
         self.plain_http.close()
+        self.plain_http.close()  # async downloads go through it in a thread
 
     def check_open(self) -> None:
         """Raises `DcipherError` once it is closed."""
@@ -85,12 +93,13 @@ class API:
         `within`: seconds that one request may take, where that is less than the timeout.
         """
         resilience = resilience or self.options.resilience
-        attempts = 0
+        attempts, started = 0, time.monotonic()
 
         def attempt() -> T:
             nonlocal attempts
             attempts += 1
-            answer = self._send(operation, attempts, within)
+            left = _left(within, resilience.deadline, time.monotonic() - started)
+            answer = self._send(operation, attempts, left)
             if not 200 <= answer.status_code < 300:
                 raise status_error(answer, time.time())
             return parse(answer)
@@ -123,7 +132,7 @@ class API:
         try:
             response = client.send(request, stream=True, follow_redirects=False)
             try:
-                body = self._body(response, started)
+                body = self._body(response, started, within)
             finally:
                 response.close()
         except httpx.TransportError as error:
@@ -139,49 +148,69 @@ class API:
             response.status_code, (time.monotonic() - started) * 1000,
         )  # fmt: skip
         answer = Answer(
-            response.status_code, response.headers, b"", info, attempts, self.http.secrets()
+            response.status_code, response.headers, body, info, attempts, self.http.secrets()
         )
-        return _with_body(answer, body)
+        return _readable(answer)
 
     def _request(self, operation: Operation, url: str, within: float | None) -> httpx.Request:
         # Built whole, not by client.build_request: that would merge headers, cookies and parameters
         # anew for every call.
-        headers = [*{**self.options.headers, **self.http.request_headers()}.items()]
+        headers = self._headers()
         if operation.content is not None:
-            headers.append(("Content-Type", "application/json"))
-        if operation.idempotency_key is not None:
-            headers.append(("Idempotency-Key", operation.idempotency_key))
+            headers = httpx.Headers(headers)
+            headers["Content-Type"] = "application/json"
+            headers["Idempotency-Key"] = operation.idempotency_key or ""
         return httpx.Request(
             operation.method,
-            url,
+            _parsed(url),
             headers=headers,
             content=operation.content,
             extensions={"timeout": _at_most(self.options.timeout, within)},
         )
 
-    def _body(self, response: httpx.Response, started: float) -> bytes:
+    def _body(self, response: httpx.Response, started: float, within: float | None) -> bytes:
         """The raw body, as far as it may go: an answer of this API is small."""
-        body, total = bytearray(), self.options.total_timeout
+        body = bytearray()
+        total = min(self.options.total_timeout or math.inf, within or math.inf)
         for chunk in response.iter_raw():
             body += chunk
             if len(body) > MAX_BODY:
                 break
-            if total is not None and time.monotonic() - started > total:
+            if time.monotonic() - started > total:
                 raise httpx.ReadTimeout(
                     "the body took longer than the timeout", request=response.request
                 )
         return bytes(body)
 
 
-def _with_body(answer: Answer, body: bytes) -> Answer:
-    if len(body) > MAX_BODY:
+def _readable(answer: Answer) -> Answer:
+    """The answer with its body decoded."""
+    if len(answer.body) > MAX_BODY and answer.status_code < 300:
         raise answer.invalid(f"with more than {MAX_BODY} bytes")
     try:
-        return replace(answer, body=decoded(body, answer.headers.get("content-encoding", "")))
+        body = decoded(answer.body, answer.headers.get("content-encoding", ""))
     except ValueError as error:
         if answer.status_code >= 300:  # the status says more than a body that cannot be read
-            return answer
+            return replace(answer, body=b"")
         raise answer.invalid(str(error)) from None
+    return answer if body is answer.body else replace(answer, body=body)
+
+
+# Parsing costs as much as building the rest of a request, and a run is asked for many times.
+@lru_cache(maxsize=1024)
+def _parsed(url: str) -> httpx.URL:
+    try:
+        return httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise InvalidParamsError(f"The ids make a URL that cannot be sent: {error}.") from None
+
+
+def _left(within: float | None, deadline: float | None, elapsed: float) -> float | None:
+    """Seconds that an attempt may take; `None`: no less than its timeout."""
+    if deadline is None:
+        return within
+    left = max(deadline - elapsed, 0.001)
+    return left if within is None else min(left, within)
 
 
 def _at_most(timeout: httpx.Timeout, within: float | None) -> dict[str, float | None]:

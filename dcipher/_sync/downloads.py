@@ -8,15 +8,16 @@ user's.
 from __future__ import annotations
 
 import hashlib
+import socket
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import urljoin
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from .._concurrency import call_back, in_thread
+from .._bodies import body
+from .._concurrency import call_back, in_thread, sleep
 from .._core.decoding import Inflater
 from .._core.downloads import (
     MAX_EXPANSION,
@@ -30,15 +31,13 @@ from .._core.downloads import (
     refused,
     stalled,
 )
-from .._core.retries import Failure, Outcome, transport_outcome
-from .._core.signed_urls import MAX_REDIRECTS, refusal
+from .._core.retries import Failure, Outcome, backoff, transport_outcome
+from .._core.signed_urls import MAX_REDIRECTS, joined, refusal
 from .._core.text import clean, redact_query
 from ..logs import downloading, logger
 from .retrying import send_again
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
-
     from .._concurrency import ProgressCallback
     from .._core.downloads import Sink, Source
     from ..http import HTTPClient
@@ -76,8 +75,9 @@ class Download:
         self._transfer = Transfer()
         self._hashes: dict[str, Any] = {}
         self._inflater: Inflater | None = None
-        self._written = 0
         self._reported = 0.0
+        self._aborted = False
+        self._network: Any = None
 
     def run(self) -> Transfer:
         """Fetch it whole. Raises `TransferError`, or the sink's own errors."""
@@ -91,13 +91,24 @@ class Download:
                     repeatable=True,
                     what=f"download from {redact_query(self._source.url)}",
                 )
-            except TransferError:
-                # An attempt that brought something earns as many more as a new transfer would have.
-                if self._transfer.received - before < PROGRESS or not self._transfer.can_resume:
+            except TransferError as error:
+                # Attempts that brought something earn as many more as a new transfer would have.
+                earned = self._transfer.can_resume and self._transfer.received - before >= PROGRESS
+                final = error.failure.outcome is Outcome.PERMANENT
+                if final or not earned or self._resilience.max_retries == 0:
                     raise
+                sleep(backoff(1, self._resilience))
             else:
                 self._report(last=True)
                 return self._transfer
+
+    def abort(self) -> None:
+        """End it soon, from another thread; what waits for the network is woken up."""
+        self._aborted = True
+        network = self._network
+        if network is not None:
+            with suppress(OSError):  # it may have been closed meanwhile
+                network.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
 
     def _attempt(self) -> None:
         token = downloading.set(True)
@@ -114,17 +125,24 @@ class Download:
             downloading.reset(token)
 
     def _fetch(self) -> None:
+        self._check_aborted()
         if self._source.has_expired(time.time()):
             raise TransferError(Problem.EXPIRED, "its URL has expired", Failure(Outcome.PERMANENT))
         response = self._get()
+        self._network = response.extensions.get("network_stream")
         try:
             if response.status_code not in {200, 206}:
                 raise self._refused(response)
             self._continue_from(response)
             self._copy(response)
         finally:
+            self._network = None
             response.close()
         self._check()
+
+    def _check_aborted(self) -> None:
+        if self._aborted:
+            raise TransferError(Problem.INTERRUPTED, "it was aborted", Failure(Outcome.PERMANENT))
 
     def _get(self) -> httpx.Response:
         """The answer of the store, after at most five redirects."""
@@ -141,7 +159,7 @@ class Download:
             if response.status_code not in {301, 302, 303, 307, 308} or location is None:
                 return response
             response.close()
-            url, came_from = urljoin(url, location), url
+            url, came_from = joined(url, location), url
         raise TransferError(
             Problem.REFUSED,
             f"it was redirected more than {MAX_REDIRECTS} times",
@@ -199,28 +217,27 @@ class Download:
         logger.warning("download from %s: %s", redact_query(self._source.url), words)
 
     def _restart(self) -> None:
-        if self._written:
-            in_thread(self._sink.restart)
-        self._transfer, self._hashes, self._inflater, self._written = Transfer(), {}, None, 0
+        in_thread(self._sink.restart)
+        self._transfer, self._hashes, self._inflater = Transfer(), {}, None
 
     def _copy(self, response: httpx.Response) -> None:
         """The body into the sink, a megabyte at a time; what arrived before a failure is kept."""
-        batch: list[bytes] = []
+        batch: list[bytes | memoryview] = []
         size, window, since = 0, 0, time.monotonic()
         try:
-            with closing(cast("Generator[bytes]", response.iter_raw())) as chunks:
+            with closing(body(response)) as chunks:
                 for chunk in chunks:
                     batch.append(chunk)
                     size += len(chunk)
                     window += len(chunk)
                     elapsed = time.monotonic() - since
                     if stalled(window, elapsed):
-                        raise httpx.ReadTimeout(
-                            f"{window} bytes in {elapsed:.0f} s", request=response.request
-                        )
+                        message = f"{window} bytes in {elapsed:.0f} s"
+                        raise httpx.ReadTimeout(message, request=response.request)
                     if elapsed >= STALL:
                         window, since = 0, time.monotonic()
-                    if size >= BATCH:
+                    if size >= BATCH or isinstance(chunk, memoryview):
+                        self._check_aborted()
                         self._write(batch, size)
                         batch, size = [], 0
                         self._report()
@@ -228,11 +245,11 @@ class Download:
             if batch:
                 self._write(batch, size)
 
-    def _write(self, batch: list[bytes], size: int) -> None:
+    def _write(self, batch: list[bytes | memoryview], size: int) -> None:
         in_thread(self._write_here, batch)
         self._transfer = replace(self._transfer, received=self._transfer.received + size)
 
-    def _write_here(self, batch: list[bytes]) -> None:
+    def _write_here(self, batch: list[bytes | memoryview]) -> None:
         for running in self._hashes.values():
             for chunk in batch:
                 running.update(chunk)
@@ -240,12 +257,11 @@ class Download:
             self._sink.writelines(batch)
         else:
             self._inflate(self._inflater, batch)
-        self._written += sum(map(len, batch))
 
-    def _inflate(self, inflater: Inflater, batch: list[bytes]) -> None:
+    def _inflate(self, inflater: Inflater, batch: list[bytes | memoryview]) -> None:
         try:
             for chunk in batch:
-                for piece in inflater.feed(chunk):
+                for piece in inflater.feed(bytes(chunk)):
                     self._sink.writelines([piece])
         except ValueError as error:
             raise TransferError(Problem.BROKEN, str(error), Failure(Outcome.AMBIGUOUS)) from None

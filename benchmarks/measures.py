@@ -1,0 +1,177 @@
+"""What is measured, and what must come out."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = ["MIB", "QUICK", "RESULT", "Figure", "Measure", "Size", "measures"]
+
+MIB = 1024 * 1024
+CONTESTANTS = Path(__file__).resolve().parent / "contestants"
+HTTPX, DCIPHER, PUBLISHED = "httpx", "dcipher", "published"
+BARE = ("-c", "pass")
+RESULT = "result.bin"
+
+
+class Figure(NamedTuple):
+    """One line of the table: a figure of a process, and its goal."""
+
+    name: str
+    key: str
+    """`cpu` (seconds), `lag` (seconds), `looks`, `memory` (bytes), `unfinished`."""
+    at_most: float | None
+    """The goal: of the ratio to httpx where httpx takes part and `relative`, else of the figure."""
+    unit: str
+    scale: float = 1.0
+    """From the figure to `unit`."""
+    relative: bool = False
+
+
+@dataclass(frozen=True)
+class Measure:
+    """Fresh processes that do the same work, one after the other, in rounds."""
+
+    figures: tuple[Figure, ...]
+    programs: Mapping[str, Sequence[str]]
+    """Contestant → what its Python is called with."""
+    rounds: int
+    tls: bool = False
+    less: Sequence[str] | None = None
+    """A program whose cost is taken off, measured in the same rounds."""
+    warm_up: bool = False
+    """One more round, which does not count: the first one compiles modules."""
+
+
+class Size(NamedTuple):
+    """How much of everything."""
+
+    rounds: int = 5
+    calls: int = 2000
+    in_flight: int = 1500
+    programs: int = 11
+    download: int = 256
+    """MiB."""
+    many_runs: tuple[int, ...] = (1000,)
+
+
+QUICK = Size(rounds=3, calls=600, in_flight=500, programs=5, download=128, many_runs=())
+
+
+def measures(size: Size, folder: str) -> list[Measure]:
+    """All measures, in the order of the table. Results are saved in `folder`."""
+    return [
+        *(_calls(size, tls=tls) for tls in (False, True)),
+        *(_calls_in_flight(size, tls=tls) for tls in (False, True)),
+        *(_cold_start(size, tls=tls) for tls in (False, True)),
+        *_imports(size),
+        _short_runs(),
+        *(_many_runs(number) for number in size.many_runs),
+        *_downloads(size, folder),
+    ]
+
+
+def _named(name: str, tls: bool) -> str:
+    return f"{name}, TLS" if tls else name
+
+
+def _job(name: str, contestants: Sequence[str], **arguments: object) -> dict[str, list[str]]:
+    """The programs in which each contestant does a job of that name."""
+    return {
+        contestant: [str(CONTESTANTS / f"with_{contestant}.py"), name, json.dumps(arguments)]
+        for contestant in contestants
+    }
+
+
+def _calls(size: Size, *, tls: bool) -> Measure:
+    figure = Figure(_named("typed call", tls), "cpu", 1.10, "ms", 1000, relative=True)
+    programs = _job("calls", (HTTPX, DCIPHER, PUBLISHED), number=size.calls)
+    return Measure((figure,), programs, size.rounds, tls)
+
+
+def _calls_in_flight(size: Size, *, tls: bool) -> Measure:
+    name = _named("typed call, 100 in flight", tls)
+    programs = _job(
+        "calls_in_flight", (HTTPX, DCIPHER, PUBLISHED), number=size.in_flight, in_flight=100
+    )
+    figure = Figure(name, "cpu", 0.60, "ms", 1000, relative=True)
+    return Measure((figure,), programs, size.rounds, tls)
+
+
+def _cold_start(size: Size, *, tls: bool) -> Measure:
+    figure = Figure(_named("cold start", tls), "cpu", 1.15, "ms", 1000, relative=True)
+    programs = {
+        contestant: [str(CONTESTANTS / f"cold_{contestant}.py")]
+        for contestant in (HTTPX, DCIPHER, PUBLISHED)
+    }
+    return Measure((figure,), programs, size.programs, tls, warm_up=True)
+
+
+def _imports(size: Size) -> list[Measure]:
+    package = Figure("import dcipher", "cpu", 5.0, "ms", 1000)
+    client = Figure("from dcipher import Dcipher", "cpu", 1.15, "ms", 1000, relative=True)
+    one, other = ("-c", "import dcipher"), ("-c", "from dcipher import Dcipher")
+    return [
+        Measure((package,), {DCIPHER: one, PUBLISHED: one}, size.programs, less=BARE, warm_up=True),
+        Measure(
+            (client,),
+            {HTTPX: ("-c", "import httpx, pydantic"), DCIPHER: other, PUBLISHED: other},
+            size.programs,
+            less=BARE,
+            warm_up=True,
+        ),
+    ]
+
+
+def _short_runs() -> Measure:
+    seconds = [2 + i / 20 for i in range(21)]
+    figures = (
+        Figure("runs of 2 to 3 s: lag", "lag", 0.20, "s"),
+        Figure("runs of 2 to 3 s: looks", "looks", 12, ""),
+    )
+    return Measure(figures, _job("waits", (DCIPHER, PUBLISHED), seconds=seconds), rounds=1)
+
+
+def _many_runs(number: int) -> Measure:
+    what = f"{number:,} runs of 20 s"
+    # The goals are for a thousand; of ten thousand it is asked only that all of them are done.
+    thousand = number == 1000
+    figures = (
+        Figure(f"{what}: not done", "unfinished", 0, ""),
+        Figure(f"{what}: CPU", "cpu", 16 if thousand else None, "s"),
+        Figure(f"{what}: lag", "lag", 2 if thousand else None, "s"),
+        Figure(f"{what}: memory", "memory", None, "MB", 1e-6),
+    )
+    return Measure(figures, _job("waits", (DCIPHER,), seconds=[20.0] * number), rounds=1)
+
+
+def _downloads(size: Size, folder: str) -> list[Measure]:
+    work = {"size": size.download * MIB, "path": str(Path(folder) / RESULT)}
+    everyone = (HTTPX, DCIPHER, PUBLISHED)
+    a_gib = 1024 / size.download
+    sync = _job("download", everyone, **work)
+    in_async = _job("download_async", everyone, **work)
+    blocking = {
+        HTTPX: _job("download_async_blocking", (HTTPX,), **work)[HTTPX],
+        DCIPHER: in_async[DCIPHER],
+    }
+    return [
+        Measure(
+            (
+                Figure(f"1 GiB to disk, {kind}", "cpu", goal, "s", a_gib, relative=True),
+                Figure("    memory added", "memory", 8, "MB", 1e-6),
+            ),
+            programs,
+            size.rounds,
+        )
+        for kind, goal, programs in (
+            ("sync", 1.0, sync),
+            ("async", 1.0, in_async),
+            ("async, against a blocked loop", None, blocking),
+        )
+    ]

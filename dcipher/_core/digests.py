@@ -1,0 +1,56 @@
+"""Digests of bodies, as `Content-Digest` and `Repr-Digest` carry them (RFC 9530)."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+
+from .structured_fields import decode_base64, serialize
+
+__all__ = ["content_digest", "digest_matches", "digests"]
+
+_ALGORITHMS = {"sha-256": hashlib.sha256, "sha-512": hashlib.sha512}
+
+# A comma inside quotes divides nothing; a quote that is never closed reaches to the end.
+_MEMBERS = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*"?)+', re.DOTALL)
+_DIGEST = re.compile(
+    r"[ \t]*(?P<algorithm>[a-z*][a-z0-9_.*-]*)=:(?P<digest>[A-Za-z0-9+/]*={0,2}):(?:;.*)?[ \t]*",
+    re.DOTALL,
+)
+
+
+def content_digest(body: bytes, algorithm: str = "sha-256") -> str:
+    """Return the value of `Content-Digest` (RFC 9530) over exactly these bytes.
+
+    Raises:
+        ValueError: `algorithm` is neither `sha-256` nor `sha-512`.
+    """
+    if algorithm not in _ALGORITHMS:
+        raise ValueError(f"algorithm must be one of {', '.join(_ALGORITHMS)}")
+    return f"{algorithm}={serialize(_ALGORITHMS[algorithm](body).digest())}"
+
+
+def digests(header: str) -> dict[str, bytes]:
+    """Return what a `Content-Digest` or `Repr-Digest` holds, by algorithm, known or not.
+
+    A member that is malformed is left out; nothing is raised.
+    """
+    found: dict[str, bytes] = {}
+    for member in _MEMBERS.findall(header):
+        if match := _DIGEST.fullmatch(member):
+            digest = decode_base64(match["digest"])
+            if digest is not None:
+                found[match["algorithm"]] = digest
+    return found
+
+
+def digest_matches(header: str, body: bytes) -> bool | None:
+    """Return whether every digest of a known algorithm is the body's; None where there is none."""
+    known = {name: digest for name, digest in digests(header).items() if name in _ALGORITHMS}
+    if not known:
+        return None
+    return all(
+        hmac.compare_digest(_ALGORITHMS[name](body).digest(), digest)
+        for name, digest in known.items()
+    )

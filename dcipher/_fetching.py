@@ -1,0 +1,79 @@
+"""Runs a download: here, or for an async client in a thread.
+
+A file blocks whoever writes it, so an async download spends its life in one thread, from the first
+byte to the last, rather than hop into one for each write: that costs half as much, and the event
+loop is free meanwhile. Only what goes through an async transport of the user's stays on the loop.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ._async.downloads import AsyncDownload
+from ._concurrency import async_call_back, async_in_own_thread
+from ._sync.downloads import Download
+
+if TYPE_CHECKING:
+    import httpx
+
+    from ._concurrency import AsyncProgressCallback, ProgressCallback
+    from ._core.downloads import Sink, Source, Transfer
+    from .http import HTTPClient
+    from .resilience import Resilience
+
+__all__ = ["async_fetch", "fetch"]
+
+
+async def async_fetch(
+    http: HTTPClient,
+    source: Source,
+    sink: Sink,
+    *,
+    resilience: Resilience,
+    timeout: httpx.Timeout,
+    on_progress: AsyncProgressCallback | None = None,
+) -> Transfer:
+    """Fetch one result into a sink. Raises `TransferError`, or the sink's own errors."""
+    if http.is_given_async_transport:
+        return await AsyncDownload(
+            http, source, sink, resilience=resilience, timeout=timeout, on_progress=on_progress
+        ).run()
+    download = Download(
+        http,
+        source,
+        sink,
+        resilience=resilience,
+        timeout=timeout,
+        on_progress=None if on_progress is None else _on_the_loop(on_progress),
+    )
+    try:
+        return await async_in_own_thread(download.run)
+    except BaseException:
+        download.abort()
+        raise
+
+
+def _on_the_loop(on_progress: AsyncProgressCallback) -> ProgressCallback:
+    """A callback of the user's runs where the user's code runs."""
+
+    def report(done: int, total: int | None) -> Any:
+        from anyio import from_thread
+
+        from_thread.run(async_call_back, on_progress, done, total)
+
+    return report
+
+
+def fetch(
+    http: HTTPClient,
+    source: Source,
+    sink: Sink,
+    *,
+    resilience: Resilience,
+    timeout: httpx.Timeout,
+    on_progress: ProgressCallback | None = None,
+) -> Transfer:
+    """Fetch one result into a sink. Raises `TransferError`, or the sink's own errors."""
+    return Download(
+        http, source, sink, resilience=resilience, timeout=timeout, on_progress=on_progress
+    ).run()

@@ -1,0 +1,455 @@
+"""Looking at runs, waiting for them, watching them, reading their results."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from pydantic import BaseModel
+
+from dcipher import (
+    AuthenticationError,
+    InvalidParamsError,
+    NotFoundError,
+    PermissionDeniedError,
+    PollingInterruptedError,
+    Resilience,
+    ResultError,
+    ResultParseError,
+    Run,
+    RunCancelledError,
+    RunFailedError,
+    RunStatus,
+    WaitTimeoutError,
+)
+from tests.faulty import NOTHING, RESET, STALL, Reply, json_reply
+
+if TYPE_CHECKING:
+    from tests.conftest import Connect
+    from tests.faulty import FaultyServer
+
+FAST = 0.02
+"""Seconds between two looks."""
+
+
+class Row(BaseModel):
+    n: int
+
+
+def status(word: str, message: str | None = None, **more: Any) -> Reply:
+    said = {} if message is None else {"message": message}
+    return json_reply(json.dumps({"status": word, **said, **more}))
+
+
+def attached(**fields: Any) -> Run:
+    """A run that another process has started, at a time that nobody knows."""
+    return Run(flow_id="f", task_id="t", **fields)
+
+
+def new(**fields: Any) -> Run:
+    return attached(created_at=datetime.now(timezone.utc), **fields)
+
+
+def test_get_is_one_look(connect: Connect, api: FaultyServer) -> None:
+    """`runs.get` gives status, message and what else the service says; no outputs, which it does not know."""
+    api.on("/flows/f/status", status(" running ", "half way", progress=0.5))
+    run = connect(api).runs.get("f", "t")
+    assert (run.status, run.message, run.outputs) == (RunStatus.RUNNING, "half way", ())
+    assert run.model_extra == {"progress": 0.5}
+    assert len(api.requests) == 1
+
+
+def test_refresh_keeps_what_is_known(connect: Connect, api: FaultyServer) -> None:
+    """`runs.refresh` changes the status, and keeps outputs, key and dates."""
+    client = connect(api)
+    started = client.flows.start("f")
+    run = client.runs.refresh(started)
+    assert run.succeeded
+    assert started.status is RunStatus.PENDING
+    assert (run.outputs, run.created_at, run.idempotency_key) == (
+        started.outputs,
+        started.created_at,
+        started.idempotency_key,
+    )
+    assert run.finished_at is not None
+
+
+@pytest.mark.parametrize("call", ["refresh", "wait", "watch", "download", "read", "records"])
+def test_a_run_is_asked_for(connect: Connect, api: FaultyServer, call: str) -> None:
+    """What is no `Run` is an `InvalidParamsError`, and nothing is sent."""
+    arguments = ("t", "out") if call == "download" else ("t",)
+    with pytest.raises(InvalidParamsError, match="takes a Run"):
+        list(getattr(connect(api).runs, call)(*arguments))
+    assert api.requests == []
+
+
+def test_wait_for_a_run_of_another_process(connect: Connect, api: FaultyServer) -> None:
+    """Two ids are enough to wait; the first look is at once."""
+    api.on("/flows/f/status", status("RUNNING"), status("SUCCEEDED"))
+    began = time.monotonic()
+    run = connect(api).runs.wait(attached(), poll_interval=FAST)
+    assert run.succeeded
+    assert time.monotonic() - began < 0.4
+
+
+def test_a_stored_run_is_waited_for_and_read(connect: Connect, api: FaultyServer) -> None:
+    """A run that went through JSON with its URLs can be waited for and read by another client."""
+    stored = connect(api).flows.start("f").to_json(reveal=True)
+    client = connect(api)
+    run = client.runs.wait(Run.from_json(stored))
+    assert client.runs.read(run) == {"text": 1}
+
+
+def test_a_run_that_has_ended_is_not_looked_at(connect: Connect, api: FaultyServer) -> None:
+    """Waiting for what has ended asks nothing."""
+    client = connect(api)
+    run = attached(status="SUCCEEDED")
+    assert client.runs.wait(run) is run
+    assert list(client.runs.watch(run)) == [run]
+    with pytest.raises(RunFailedError):
+        client.runs.wait(attached(status="FAILED"))
+    assert api.requests == []
+
+
+@pytest.mark.parametrize(
+    ("word", "error", "said"),
+    [
+        ("FAILED", RunFailedError, "the corpus is empty"),
+        ("failed", RunFailedError, "the corpus is empty"),
+        ("CANCELLED", RunCancelledError, "cancelled"),
+        ("CANCELFAILED", RunFailedError, "CANCELFAILED"),
+    ],
+)
+def test_ends_that_are_errors(
+    connect: Connect, api: FaultyServer, word: str, error: type[Exception], said: str
+) -> None:
+    """Each bad end has its error, which holds the run and repeats the service's message."""
+    api.on("/flows/f/status", status(word, "the corpus is empty\x1b[31m"))
+    with pytest.raises(error, match=said) as caught:
+        connect(api).runs.wait(attached())
+    assert type(caught.value) is error
+    assert "the corpus is empty" in str(caught.value)
+    assert "\x1b" not in str(caught.value)
+    assert caught.value.run.is_terminal  # type: ignore[attr-defined]
+    assert caught.value.run.task_id == "t"  # type: ignore[attr-defined]
+
+
+def test_only_known_words_end_a_wait(connect: Connect, api: FaultyServer) -> None:
+    """Free text, unknown words and going back are no ends."""
+    words = ["setting up cluster", "RUNNING", "PENDING", "COMPLETED", "CANCELLING", "SUCCEEDED"]
+    api.on("/flows/f/status", *map(status, words))
+    seen = [str(run.status) for run in connect(api).runs.watch(attached(), poll_interval=FAST)]
+    assert seen == words
+
+
+def test_watch_ends_with_a_bad_end(connect: Connect, api: FaultyServer) -> None:
+    """`runs.watch` gives the last run, well or not, and raises nothing for it."""
+    api.on("/flows/f/status", status("RUNNING"), status("RUNNING"), status("FAILED", "why"))
+    seen = list(connect(api).runs.watch(attached(), poll_interval=FAST))
+    assert [run.status for run in seen] == [RunStatus.RUNNING, RunStatus.FAILED]
+    assert seen[-1].message == "why"
+
+
+def test_watch_may_be_left(connect: Connect, api: FaultyServer) -> None:
+    """Who stops watching after the first change leaves nothing behind."""
+    api.on("/flows/f/status", status("RUNNING"))
+    client = connect(api)
+    for run in client.runs.watch(attached(), poll_interval=FAST):
+        assert run.status is RunStatus.RUNNING
+        break
+    assert client.runs.get("f", "t").status is RunStatus.RUNNING
+
+
+def test_poll_interval(connect: Connect, api: FaultyServer) -> None:
+    """`poll_interval` is the time between two looks."""
+    api.on("/flows/f/status", *[status("RUNNING")] * 3, status("SUCCEEDED"))
+    connect(api).runs.wait(attached(), poll_interval=0.1)
+    times = [request.at for request in api.requests]
+    steps = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+    assert len(steps) == 3
+    assert all(0.1 <= step < 0.3 for step in steps)
+
+
+def test_a_new_run_is_first_looked_at_after_half_a_second(
+    connect: Connect, api: FaultyServer
+) -> None:
+    """A run that was just started is looked at within a second, not before half of one."""
+    began = time.monotonic()
+    connect(api).runs.wait(new())
+    assert 0.4 <= api.requests[0].at - began < 1.0
+
+
+FAULTS = [
+    RESET,
+    NOTHING,
+    json_reply("{}", 500),
+    json_reply("{}", 503),
+    json_reply("{}", 429),
+    json_reply("{}", 408),
+    json_reply("{}", 409),
+    Reply(b"<html>maintenance"),
+    Reply(b""),
+    json_reply('{"status": null}'),
+    json_reply('{"status": ""}'),
+    json_reply('{"status": 7}'),
+    json_reply("[]"),
+]
+
+
+@pytest.mark.parametrize("retries", [0, 1])
+def test_failing_looks_do_not_end_a_wait(
+    connect: Connect, api: FaultyServer, retries: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """However many looks fail in whichever way, the wait goes on; that is warned of once."""
+    api.on("/flows/f/status", *FAULTS, status("SUCCEEDED"))
+    hard = Resilience(max_retries=retries, backoff_initial=0.01, backoff_max=0.01)
+    run = connect(api, resilience=hard).runs.wait(attached(), poll_interval=0.01)
+    assert run.succeeded
+    assert len(api.requests) == len(FAULTS) + 1
+    assert [record.levelname for record in caplog.records].count("WARNING") == 1
+
+
+def test_a_stalled_look_does_not_end_a_wait(connect: Connect, api: FaultyServer) -> None:
+    """A look that gets no answer costs its timeout, no more."""
+    api.on("/flows/f/status", STALL, status("SUCCEEDED"))
+    assert connect(api, timeout=0.2).runs.wait(attached(), poll_interval=FAST).succeeded
+
+
+def test_a_new_run_may_be_unknown_for_a_while(connect: Connect, api: FaultyServer) -> None:
+    """A 404 seconds after the start is not the end; one on an old run is."""
+    api.on("/flows/f/status", json_reply("{}", 404), json_reply("{}", 404), status("SUCCEEDED"))
+    client = connect(api)
+    assert client.runs.wait(new(), poll_interval=FAST).succeeded
+    api.on("/flows/f/status", json_reply("{}", 404), status("SUCCEEDED"))
+    old = attached(created_at=datetime(2020, 1, 1, tzinfo=timezone.utc))
+    with pytest.raises(NotFoundError):
+        client.runs.wait(old)
+
+
+@pytest.mark.parametrize(("code", "error"), [(401, AuthenticationError), (403, PermissionDeniedError)])
+def test_what_another_look_would_not_change(
+    connect: Connect, api: FaultyServer, code: int, error: type[Exception]
+) -> None:
+    """A key that is refused ends the wait at once."""
+    api.on("/flows/f/status", json_reply("{}", code))
+    with pytest.raises(error):
+        connect(api).runs.wait(new(), timeout=30)
+    assert len(api.requests) == 1
+
+
+def test_a_timeout_says_how_to_go_on(connect: Connect, api: FaultyServer) -> None:
+    """The time of a wait ends it with a look at the end of it; the run goes on, and is found again by its ids."""
+    api.on("/flows/f/status", status("RUNNING"))
+    client = connect(api)
+    began = time.monotonic()
+    with pytest.raises(TimeoutError, match=r"Run\(flow_id='f', task_id='t'\)") as caught:
+        client.runs.wait(attached(), timeout=0.3, poll_interval=0.2)
+    assert 0.3 <= time.monotonic() - began < 1.0
+    assert isinstance(caught.value, WaitTimeoutError)
+    assert caught.value.run.status is RunStatus.RUNNING
+    api.on("/flows/f/status", status("SUCCEEDED"))
+    assert client.runs.wait(Run(flow_id="f", task_id="t")).succeeded
+
+
+def test_no_time_is_one_look(connect: Connect, api: FaultyServer) -> None:
+    """`timeout=0` looks once."""
+    api.on("/flows/f/status", status("RUNNING"))
+    client = connect(api)
+    with pytest.raises(WaitTimeoutError):
+        client.runs.wait(new(), timeout=0)
+    assert len(api.requests) == 1
+    api.on("/flows/f/status", status("SUCCEEDED"))
+    assert client.runs.wait(new(), timeout=0).succeeded
+
+
+def test_a_timeout_while_the_api_is_away(connect: Connect, api: FaultyServer) -> None:
+    """A wait whose looks all fail ends by its timeout, with the last failure as cause."""
+    api.on("/flows/f/status", json_reply("{}", 500))
+    with pytest.raises(WaitTimeoutError) as caught:
+        connect(api).runs.wait(attached(), timeout=0.3, poll_interval=0.1)
+    assert type(caught.value.__cause__).__name__ == "InternalServerError"
+
+
+def test_a_timeout_while_a_look_hangs(connect: Connect, api: FaultyServer) -> None:
+    """A look that hangs does not make a wait longer than its timeout by more than a second or so."""
+    api.on("/flows/f/status", STALL)
+    began = time.monotonic()
+    with pytest.raises(WaitTimeoutError):
+        connect(api).runs.wait(attached(), timeout=0.3)
+    assert time.monotonic() - began < 3.0
+
+
+def test_an_api_that_stays_away(connect: Connect, api: FaultyServer) -> None:
+    """Without a timeout the wait is given up when nothing was seen for `deadline`; the run is in the error."""
+    api.on("/flows/f/status", status("RUNNING"), json_reply("{}", 503))
+    hard = Resilience(backoff_initial=0.05, backoff_max=0.1, deadline=0.5)
+    began = time.monotonic()
+    with pytest.raises(PollingInterruptedError, match="may go on") as caught:
+        connect(api, resilience=hard).runs.wait(attached(), poll_interval=0.05)
+    assert 0.5 <= time.monotonic() - began < 2.0
+    assert caught.value.run.status is RunStatus.RUNNING
+
+
+def test_a_look_that_succeeds_renews_the_patience(connect: Connect, api: FaultyServer) -> None:
+    """Failures that are interrupted by successes do not add up."""
+    bad, good = json_reply("{}", 503), status("RUNNING")
+    api.on("/flows/f/status", *[bad, bad, good] * 4, status("SUCCEEDED"))
+    hard = Resilience(backoff_initial=0.05, backoff_max=0.05, deadline=0.4)
+    assert connect(api, resilience=hard).runs.wait(attached(), poll_interval=0.05).succeeded
+
+
+@pytest.mark.parametrize("asked", ["86400", "9" * 300])
+@pytest.mark.xfail(strict=True, reason="a look's Retry-After is slept through whatever it says")
+def test_an_endless_retry_after_does_not_stop_a_wait_for_ever(
+    connect: Connect, api: FaultyServer, asked: str
+) -> None:
+    """A look is not put off for longer than `max_retry_after`, and never by a bare OverflowError."""
+    api.on("/flows/f/status", json_reply("{}", 503, Retry_After=asked), status("SUCCEEDED"))
+    hard = Resilience(backoff_initial=0.01, max_retry_after=0.1)
+    finished: list[Any] = []
+
+    def wait() -> None:
+        try:
+            finished.append(connect(api, resilience=hard).runs.wait(attached()))
+        except Exception as error:  # noqa: BLE001 - the thread must not end with it
+            finished.append(error)
+
+    import threading
+
+    thread = threading.Thread(target=wait, daemon=True)
+    thread.start()
+    thread.join(1.5)
+    assert finished
+    assert isinstance(finished[0], (Run, PollingInterruptedError))
+
+
+def test_a_retry_after_of_a_look_is_kept(connect: Connect, api: FaultyServer) -> None:
+    """The next look is not made before the service says."""
+    api.on("/flows/f/status", json_reply("{}", 429, Retry_After="0.4"), status("SUCCEEDED"))
+    connect(api).runs.wait(attached(), poll_interval=FAST)
+    first, second = api.requests
+    assert second.at - first.at >= 0.4
+
+
+@pytest.mark.parametrize("value", [-1, float("nan"), float("inf"), "soon", True])
+def test_times_that_are_none(connect: Connect, api: FaultyServer, value: Any) -> None:
+    """A timeout or an interval that is no time is an `InvalidParamsError` before the first look."""
+    client = connect(api)
+    with pytest.raises(InvalidParamsError, match="timeout"):
+        client.runs.wait(attached(), timeout=value)
+    with pytest.raises(InvalidParamsError, match="poll_interval"):
+        client.runs.wait(attached(), poll_interval=value)
+    assert api.requests == []
+
+
+@pytest.mark.xfail(strict=True, reason="the wait_timeout is looked at after the start")
+def test_a_wait_timeout_that_is_none_costs_no_run(connect: Connect, api: FaultyServer) -> None:
+    """A `wait_timeout` that is no time is said before the run is started."""
+    with pytest.raises(InvalidParamsError):
+        connect(api).flows.run("f", wait_timeout=-1)
+    assert api.requests == []
+
+
+def test_a_callback_that_raises(connect: Connect, api: FaultyServer) -> None:
+    """What `on_status` raises comes through, and the client goes on working."""
+
+    def stop(run: Run) -> None:
+        raise KeyError(run.task_id)
+
+    client = connect(api)
+    with pytest.raises(KeyError):
+        client.runs.wait(attached(), on_status=stop)
+    assert client.runs.get("f", "t").succeeded
+
+
+def results(server: FaultyServer, *bodies: bytes, kind: str = "application/json") -> Run:
+    urls = []
+    for number, body in enumerate(bodies):
+        server.on(f"/{number}", Reply(body, 200, {"Content-Type": kind}))
+        urls.append({"url": f"{server.url}/{number}?Signature=x"})
+    fields = {"flow_id": "f", "task_id": "t", "status": "SUCCEEDED", "outputs": urls}
+    return Run.model_validate(fields)
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (b'[{"n": 1}, {"n": 2}]', "application/json"),
+        (b'{"n": 1}\n{"n": 2}\n', "application/x-ndjson"),
+        (b"n\r\n1\r\n2\r\n", "text/csv"),
+    ],
+)
+def test_read_and_records(connect: Connect, server: FaultyServer, body: bytes, kind: str) -> None:
+    """A result is read whole or row by row, from JSON, NDJSON or CSV, and validated."""
+    run = results(server, body, kind=kind)
+    client = connect(server)
+    assert client.runs.read(run, list[Row]) == [Row(n=1), Row(n=2)]
+    assert list(client.runs.records(run, Row)) == [Row(n=1), Row(n=2)]
+    assert client.runs.read(run, bytes) == body
+
+
+def test_one_of_several_results(connect: Connect, server: FaultyServer) -> None:
+    """Of several results `read` wants to know which; `records` takes all of them in order."""
+    run = results(server, b'[{"n": 1}]', b'[{"n": 2}]')
+    client = connect(server)
+    assert client.runs.read(run, output_index=1) == [{"n": 2}]
+    assert [row.n for row in client.runs.records(run, Row)] == [1, 2]
+    assert [row.n for row in client.runs.records(run, Row, output_index=1)] == [2]
+    for index in (None, 2, -1, True):
+        with pytest.raises(InvalidParamsError, match="output_index"):
+            client.runs.read(run, output_index=index)
+
+
+def test_rows_that_do_not_fit(
+    connect: Connect, server: FaultyServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A row that does not fit is an error that says where, without its value; or it is left out, and counted."""
+    run = results(server, b'[{"n": 1}, {"n": "canary"}, {"n": 3}]')
+    client = connect(server)
+    got: list[Any] = []
+    with pytest.raises(ResultParseError) as caught:
+        got.extend(client.runs.records(run, Row))
+    assert "canary" not in str(caught.value)
+    assert (caught.value.output_index, caught.value.run.task_id) == (0, "t")
+    assert [row.n for row in client.runs.records(run, Row, on_invalid="drop")] == [1, 3]
+    assert "1 rows" in caplog.text
+    with pytest.raises(InvalidParamsError, match="on_invalid"):
+        list(client.runs.records(run, Row, on_invalid="skip"))
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b'{"n": NaN}', b"\xff"])
+def test_a_result_that_is_no_json(connect: Connect, server: FaultyServer, body: bytes) -> None:
+    """What cannot be parsed is a `ResultParseError`."""
+    with pytest.raises(ResultParseError):
+        connect(server).runs.read(results(server, body), list[Row])
+
+
+def test_records_may_be_left(connect: Connect, server: FaultyServer) -> None:
+    """Who stops after the first row leaves nothing behind."""
+    run = results(server, json.dumps([{"n": n} for n in range(5000)]).encode())
+    client = connect(server)
+    for row in client.runs.records(run, Row):
+        assert row.n == 0
+        break
+    assert client.runs.read(run)[1] == {"n": 1}
+
+
+def test_no_result_of_a_failed_run(connect: Connect, api: FaultyServer) -> None:
+    """A failed run has no result: its own error says why."""
+    api.on("/flows/f/status", status("FAILED", "why"))
+    client = connect(api)
+    run = client.flows.start("f")
+    with pytest.raises(RunFailedError, match="why"):
+        client.runs.read(run)
+    with pytest.raises(RunFailedError, match="why"):
+        list(client.runs.records(run))
+
+
+def test_no_result_without_urls(connect: Connect, api: FaultyServer) -> None:
+    """A run by its ids alone can be waited for, and says why it cannot be read."""
+    client = connect(api)
+    with pytest.raises(ResultError, match="not known where"):
+        client.runs.read(client.runs.wait(attached()))

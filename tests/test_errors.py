@@ -1,0 +1,299 @@
+"""The error tree: bases, attributes, pickles, and the drawing of it."""
+
+from __future__ import annotations
+
+import copy
+import errno
+import inspect
+import pickle
+import re
+from typing import Any
+
+import httpx
+import pytest
+
+import dcipher
+from dcipher import errors
+from dcipher.errors import (
+    APIConnectionError,
+    APIError,
+    APIStatusError,
+    APITimeoutError,
+    AuthenticationError,
+    BadRequestError,
+    ConfigurationError,
+    ConflictError,
+    DcipherError,
+    IntegrityError,
+    InternalServerError,
+    InvalidParamsError,
+    InvalidResponseError,
+    LocalStorageError,
+    MissingAPIKeyError,
+    NotFoundError,
+    PermissionDeniedError,
+    PollingInterruptedError,
+    RateLimitError,
+    RequestInfo,
+    ResultChangedError,
+    ResultError,
+    ResultExpiredError,
+    ResultParseError,
+    RunCancelledError,
+    RunError,
+    RunFailedError,
+    SubmissionUnknownError,
+    TLSError,
+    UnexpectedStatus,
+    UnprocessableEntityError,
+    WaitTimeoutError,
+    status_error_class,
+)
+from dcipher.models import ErrorResponse, Output, Run, SecretURL
+
+BASES: dict[type[DcipherError], tuple[type[BaseException], ...]] = {
+    DcipherError: (Exception,),
+    ConfigurationError: (DcipherError, ValueError),
+    MissingAPIKeyError: (ConfigurationError,),
+    InvalidParamsError: (DcipherError, ValueError),
+    APIError: (DcipherError,),
+    APIConnectionError: (APIError,),
+    APITimeoutError: (APIConnectionError, TimeoutError),
+    TLSError: (APIConnectionError,),
+    APIStatusError: (APIError,),
+    BadRequestError: (APIStatusError,),
+    AuthenticationError: (APIStatusError,),
+    PermissionDeniedError: (APIStatusError,),
+    NotFoundError: (APIStatusError,),
+    ConflictError: (APIStatusError,),
+    UnprocessableEntityError: (APIStatusError,),
+    RateLimitError: (APIStatusError,),
+    InternalServerError: (APIStatusError,),
+    UnexpectedStatus: (APIStatusError,),
+    InvalidResponseError: (APIError,),
+    SubmissionUnknownError: (APIError,),
+    RunError: (DcipherError,),
+    RunFailedError: (RunError,),
+    RunCancelledError: (RunError,),
+    WaitTimeoutError: (RunError, TimeoutError),
+    PollingInterruptedError: (RunError,),
+    ResultError: (DcipherError,),
+    ResultExpiredError: (ResultError,),
+    ResultChangedError: (ResultError,),
+    IntegrityError: (ResultError,),
+    ResultParseError: (ResultError,),
+    LocalStorageError: (ResultError, OSError),
+}
+
+INFO = RequestInfo("GET", "https://h/flows/f")
+RUN = Run(
+    flow_id="f",
+    task_id="t",
+    status="FAILED",
+    message="why",
+    outputs=(Output(url=SecretURL("https://s/r?sig=SIGNATURE")),),
+)
+RESPONSE = httpx.Response(
+    404, headers={"x-a": "b"}, content=b'{"message": "m"}', request=httpx.Request("GET", INFO.url)
+)
+VALUES: dict[str, Any] = {
+    "message": "what happened",
+    "request": INFO,
+    "attempts": 3,
+    "request_id": "r-1",
+    "status_code": 404,
+    "response": RESPONSE,
+    "error": ErrorResponse(message="m"),
+    "body": {"message": "m"},
+    "retry_after": 7.5,
+    "flow_id": "f",
+    "idempotency_key": "key",
+    "run": RUN,
+    "output_index": 2,
+    "location": "[17].score",
+    "errors": ({"loc": (17, "score"), "type": "float_type", "msg": "m"},),
+    "errno": errno.ENOSPC,
+    "filename": "out.json",
+}
+ATTRIBUTES = {
+    APIError: {"request", "attempts", "request_id"},
+    APIStatusError: {"status_code", "response", "error", "body", "retry_after"},
+    SubmissionUnknownError: {"flow_id", "idempotency_key"},
+    RunError: {"run"},
+    ResultError: {"run", "output_index"},
+    ResultParseError: {"location", "errors"},
+    LocalStorageError: {"errno", "filename"},
+}
+
+
+def full(cls: type[DcipherError]) -> DcipherError:
+    """Return an error of the class with a value for everything that it takes."""
+    names = [name for name in inspect.signature(cls).parameters if name != "message"]
+    return cls("what happened", **{name: VALUES[name] for name in names})
+
+
+every_class = pytest.mark.parametrize("cls", BASES, ids=lambda cls: cls.__name__)
+
+
+def test_the_tree_is_whole() -> None:
+    """The classes above are those of the module, and each is public twice."""
+    found = {
+        cls
+        for cls in vars(errors).values()
+        if isinstance(cls, type) and issubclass(cls, BaseException)
+    }
+    assert found == set(BASES)
+    names = {cls.__name__ for cls in found}
+    assert names == set(errors.__all__) - {"RequestInfo", "status_error_class"}
+    assert names <= set(dcipher.__all__)
+    assert all(getattr(dcipher, name) is getattr(errors, name) for name in names)
+
+
+@every_class
+def test_bases(cls: type[DcipherError]) -> None:
+    """Each class stands where the tree has it."""
+    assert cls.__bases__ == BASES[cls]
+
+
+def test_the_drawing_names_every_class_once() -> None:
+    """The tree in the docstring has exactly the classes of the module, each below its base."""
+    drawing = str(errors.__doc__).split("```")[1]
+    own = {cls.__name__ for cls in BASES}
+    drawn = [word for word in re.findall(r"[A-Za-z]\w+", drawing) if word in own]
+    assert sorted(drawn) == sorted(own)
+    assert set(re.findall(r"\b\w+Error\b", drawing)) - own == {
+        "ValueError",
+        "TimeoutError",
+        "OSError",
+    }
+    parents: list[str] = []
+    for line in drawing.strip().splitlines():
+        depth = (len(line) - len(line.lstrip("│├└─ "))) // 4
+        names = [word for word in re.findall(r"[A-Za-z]\w+", line) if word in own]
+        for name in names[: None if depth else 1]:
+            bases = [base.__name__ for base in getattr(errors, name).__bases__]
+            assert depth == 0 or parents[depth - 1] in bases, line
+        parents[depth:] = [names[0]]
+
+
+@every_class
+def test_attributes(cls: type[DcipherError]) -> None:
+    """Each class has what the tree promises, as it was given."""
+    error = full(cls)
+    assert error.message == str(error) == "what happened"
+    assert error.args == ("what happened",)
+    for base, names in ATTRIBUTES.items():
+        if issubclass(cls, base):
+            assert names <= set(inspect.signature(cls).parameters)
+            for name in names:
+                assert getattr(error, name) == VALUES[name]
+
+
+@every_class
+@pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
+def test_pickles(cls: type[DcipherError], protocol: int) -> None:
+    """An error that went through a pickle is the same one, attribute by attribute, but for signed URLs."""
+    error = full(cls)
+    back: Any = pickle.loads(pickle.dumps(error, protocol))  # noqa: S301 - our own
+    assert back.__reduce__()[1][0] is cls
+    assert (str(back), back.args, repr(back)) == (str(error), error.args, repr(error))
+    for name in set(inspect.signature(cls).parameters) - {"response", "run"}:
+        assert getattr(back, name) == getattr(error, name)
+    if isinstance(error, APIStatusError):
+        assert back.response.status_code == 404
+        assert back.response.json() == {"message": "m"}
+        assert back.response.headers == RESPONSE.headers
+        assert back.response.request.url == INFO.url
+    if isinstance(error, (RunError, ResultError)):
+        assert back.run == RUN.model_copy(update={"outputs": (Output(),)})
+
+
+@every_class
+def test_pickles_hold_no_signed_url(cls: type[DcipherError]) -> None:
+    """Neither a pickle nor any text of an error holds the URL of its run."""
+    error = full(cls)
+    for text in (str(pickle.dumps(error)), str(error), repr(error), repr(vars(error))):
+        assert "SIGNATURE" not in text
+
+
+@every_class
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy])
+def test_copies(cls: type[DcipherError], copied: Any) -> None:
+    """A copy is as whole as the original."""
+    back = copied(full(cls))
+    assert type(back) is cls
+    assert str(back) == "what happened"
+
+
+@every_class
+def test_notes_survive(cls: type[DcipherError]) -> None:
+    """What a caller notes on an error (PEP 678) goes through a pickle."""
+    error: Any = full(cls)
+    error.__notes__ = ["while loading"]  # add_note is new in Python 3.11
+    assert pickle.loads(pickle.dumps(error)).__notes__ == ["while loading"]  # noqa: S301 - our own
+
+
+@pytest.mark.parametrize(
+    ("builtin", "classes"),
+    [
+        (ValueError, {ConfigurationError, MissingAPIKeyError, InvalidParamsError}),
+        (TimeoutError, {APITimeoutError, WaitTimeoutError}),
+        (OSError, {APITimeoutError, WaitTimeoutError, LocalStorageError}),
+    ],
+)
+def test_builtins_catch_them(builtin: type[Exception], classes: set[type[DcipherError]]) -> None:
+    """`except ValueError`, `TimeoutError` and `OSError` catch what they should, and nothing more."""
+    assert {cls for cls in BASES if issubclass(cls, builtin)} == classes
+    for cls in classes:
+        with pytest.raises(builtin):
+            raise full(cls)
+
+
+def test_a_storage_error_is_an_os_error() -> None:
+    """`errno` and `filename` are where code that handles OSError looks for them, and the text is ours."""
+    error = full(LocalStorageError)
+    assert isinstance(error, OSError)
+    assert (error.errno, error.filename) == (errno.ENOSPC, "out.json")
+    assert str(error) == "what happened"
+
+
+@pytest.mark.parametrize(
+    ("code", "cls"),
+    [
+        (301, APIStatusError),
+        (400, BadRequestError),
+        (401, AuthenticationError),
+        (402, APIStatusError),
+        (403, PermissionDeniedError),
+        (404, NotFoundError),
+        (408, APIStatusError),
+        (409, ConflictError),
+        (418, APIStatusError),
+        (422, UnprocessableEntityError),
+        (429, RateLimitError),
+        (499, APIStatusError),
+        (500, InternalServerError),
+        (503, InternalServerError),
+        (599, InternalServerError),
+    ],
+)
+def test_status_error_class(code: int, cls: type[APIStatusError]) -> None:
+    """One class a status; what has none is the base, and from 500 it is the service's fault."""
+    assert status_error_class(code) is cls
+
+
+def test_the_content_of_an_unexpected_status() -> None:
+    """The bytes of the body, or none where there was no answer."""
+    assert UnexpectedStatus("x", response=RESPONSE).content == b'{"message": "m"}'
+    assert UnexpectedStatus("x").content == b""
+
+
+def test_a_run_error_has_a_run() -> None:
+    """There is no error about a run without the run."""
+    with pytest.raises(TypeError, match="run"):
+        RunError("x")  # type: ignore[call-arg]
+
+
+def test_a_request_as_text() -> None:
+    """Method and URL, as in the first line of a request."""
+    assert str(INFO) == "GET https://h/flows/f"

@@ -1,0 +1,106 @@
+"""How hard to try: values, checked when they are made."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import FrozenInstanceError, replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dcipher.errors import ConfigurationError
+from dcipher.resilience import RETRY_STATUSES, Resilience
+
+
+def test_defaults() -> None:
+    """Five retries from half a second up to eight, two minutes of Retry-After, no deadline."""
+    rules = Resilience()
+    assert (rules.max_retries, rules.backoff_initial, rules.backoff_max) == (5, 0.5, 8.0)
+    assert (rules.max_retry_after, rules.deadline, rules.resend_ambiguous) == (120.0, None, True)
+    assert rules.retry_statuses == RETRY_STATUSES
+
+
+def test_statuses_that_are_tried_again() -> None:
+    """408, 409, 425, 429 and every 5xx, nothing else."""
+    assert {code for code in range(100, 600) if code in RETRY_STATUSES} == {
+        408, 409, 425, 429, *range(500, 600),
+    }  # fmt: skip
+
+
+def test_it_is_a_value() -> None:
+    """Frozen, comparable, hashable, picklable; `replace` derives another one."""
+    rules = Resilience(max_retries=2)
+    with pytest.raises(FrozenInstanceError):
+        rules.max_retries = 3  # type: ignore[misc]
+    assert replace(Resilience(), max_retries=2) == rules
+    assert hash(replace(Resilience(), max_retries=2)) == hash(rules)
+    assert pickle.loads(pickle.dumps(rules)) == rules  # noqa: S301 - our own
+
+
+@pytest.mark.parametrize("statuses", [[500, 503], (500, 503), {500, 503}, range(500, 504, 3)])
+def test_any_collection_of_statuses(statuses: Any) -> None:
+    """Statuses come as a list, a tuple, a set, a range."""
+    assert Resilience(retry_statuses=statuses).retry_statuses == frozenset({500, 503})
+
+
+@pytest.mark.parametrize("name", ["backoff_initial", "backoff_max", "max_retry_after"])
+@pytest.mark.parametrize("value", [0, 0.0, 1, 2.5])
+def test_seconds(name: str, value: Any) -> None:
+    """Any finite number of seconds that is not negative."""
+    assert getattr(Resilience(**{name: value}), name) == value
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("max_retries", -1),
+        ("max_retries", 1.0),
+        ("max_retries", True),
+        ("max_retries", "5"),
+        ("max_retries", None),
+        *(
+            (name, value)
+            for name in ("backoff_initial", "backoff_max", "max_retry_after", "deadline")
+            for value in (-1, -0.1, float("nan"), float("inf"), True, "5")
+        ),
+        ("backoff_max", None),
+        ("deadline", 0),
+    ],
+)
+def test_what_makes_no_sense(name: str, value: Any) -> None:
+    """Negative, infinite and other things than numbers are refused by name."""
+    with pytest.raises(ConfigurationError, match=name):
+        Resilience(**{name: value})
+
+
+@pytest.mark.xfail(strict=True, reason="TypeError and OverflowError come out, or nothing does")
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("retry_statuses", None),
+        ("retry_statuses", 500),
+        ("retry_statuses", ["500"]),
+        ("retry_statuses", "500"),
+        ("deadline", 10**400),
+        ("backoff_max", 10**400),
+        ("resend_ambiguous", "no"),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+def test_what_makes_no_sense_either(name: str, value: Any) -> None:
+    """The docstring promises `ConfigurationError` for whatever makes no sense."""
+    with pytest.raises(ConfigurationError, match=name):
+        Resilience(**{name: value})
+
+
+@given(st.floats() | st.integers(-(2**64), 2**64) | st.none() | st.text() | st.booleans())
+@settings(max_examples=100, deadline=None)
+def test_any_deadline_is_usable_or_refused(value: Any) -> None:
+    """Whatever is given: none, or a positive finite number, or `ConfigurationError`."""
+    try:
+        deadline = Resilience(deadline=value).deadline
+    except ConfigurationError:
+        return
+    assert deadline is None or 0 < deadline < float("inf")
