@@ -105,9 +105,11 @@ class Contest:
             env={**environment, **path},
             cwd=self._folder,
             stdout=subprocess.PIPE,
-            check=True,
+            check=False,
         )
         cpu = _cpu_of_children() - before
+        if done.returncode != 0:
+            raise SystemExit(f"{name} failed, as it says above: {' '.join(program)}")
         return {"cpu": cpu, **(json.loads(done.stdout) if done.stdout else {})}
 
     def _make_room(self) -> None:

@@ -129,12 +129,12 @@ def _imports(size: Size) -> list[Measure]:
 
 
 def _short_runs() -> Measure:
-    seconds = [2 + i / 20 for i in range(21)]
     figures = (
         Figure("runs of 2 to 3 s: lag", "lag", 0.20, "s"),
         Figure("runs of 2 to 3 s: looks", "looks", 12, ""),
     )
-    return Measure(figures, _job("waits", (DCIPHER, PUBLISHED), seconds=seconds), rounds=1)
+    programs = _job("waits", (DCIPHER, PUBLISHED), number=20, shortest=2.0, longest=3.0)
+    return Measure(figures, programs, rounds=1)
 
 
 def _many_runs(number: int) -> Measure:
@@ -147,7 +147,8 @@ def _many_runs(number: int) -> Measure:
         Figure(f"{what}: lag", "lag", 2 if thousand else None, "s"),
         Figure(f"{what}: memory", "memory", None, "MB", 1e-6),
     )
-    return Measure(figures, _job("waits", (DCIPHER,), seconds=[20.0] * number), rounds=1)
+    programs = _job("waits", (DCIPHER,), number=number, shortest=20.0, longest=20.0)
+    return Measure(figures, programs, rounds=1)
 
 
 def _downloads(size: Size, folder: str) -> list[Measure]:

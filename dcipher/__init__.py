@@ -13,9 +13,11 @@ with Dcipher() as client:  # DCIPHER_API_KEY
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING
 
 from ._version import __version__
+
+# Type checkers know it by its name; `typing` would be most of what this import costs.
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from ._async.client import AsyncDcipher

@@ -1,6 +1,6 @@
-"""The body of a large answer, as fast as it comes: side by side for async and sync, since they really differ.
+"""The body of a large answer, as fast as it comes: async and sync side by side, for they differ.
 
-A body of known length is read from its own socket into one buffer, a megabyte at a time: httpx and
+A body of known length is read from its own socket into one buffer, in pieces of 128 KiB: httpx and
 h11 hand it over in pieces of 64 KiB, each a new object, which costs more than the network (and
 several times as much in a thread, where the C library gives the memory back after each).
 """
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["async_body", "body"]
 
-BUFFER = 1024 * 1024
+BUFFER = 128 * 1024
+"""Bytes that are read, and written, at once: larger writes were measured to take longer (ext4)."""
 PATIENCE = 1.0
 """Seconds after which what has arrived is handed over, however little it is."""
 

@@ -32,7 +32,6 @@ from ._core.configuration import (
 )
 from ._sync.transports import CheckedTransport, RetryTransport, SigningTransport
 from .errors import ConfigurationError, MissingAPIKeyError
-from .signing import HMACSigner, key_id
 
 if TYPE_CHECKING:
     import ssl
@@ -104,7 +103,7 @@ class HTTPClient:
         resilience: Resilience | None = None,
     ) -> None:
         request_timeout(timeout)  # says now what is wrong with it
-        self._base_url = check_base_url(base_url, "base_url")
+        self._base_url = _usable(check_base_url(base_url, "base_url"))
         self._cookies = dict(cookies or {})
         self._headers = _checked(headers or {})
         self._timeout = timeout
@@ -273,7 +272,7 @@ class HTTPClient:
         if self._retries is not None:
             transport = RetryTransport(transport, self._retries)
         if self._raise_on_unexpected_status:
-            transport = CheckedTransport(transport, urlsplit(self._base_url).path)
+            transport = CheckedTransport(transport, urlsplit(self._base_url).path, self.secrets())
         return transport
 
     def _async_layered(self, transport: httpx.AsyncBaseTransport) -> httpx.AsyncBaseTransport:
@@ -282,7 +281,9 @@ class HTTPClient:
         if self._retries is not None:
             transport = AsyncRetryTransport(transport, self._retries)
         if self._raise_on_unexpected_status:
-            transport = AsyncCheckedTransport(transport, urlsplit(self._base_url).path)
+            transport = AsyncCheckedTransport(
+                transport, urlsplit(self._base_url).path, self.secrets()
+            )
         return transport
 
     def close(self) -> None:
@@ -374,6 +375,8 @@ class HTTPAuthenticatedClient(HTTPClient):
             )
             if not secret:
                 raise ConfigurationError("api_secret is empty.")
+            from .signing import HMACSigner, key_id
+
             self._own_signer = HMACSigner(
                 secret, key_id=key_id(key), key_header=auth_header_name.lower()
             )
@@ -406,6 +409,15 @@ class HTTPAuthenticatedClient(HTTPClient):
         return self._own_signer
 
 
+def _usable(base_url: str) -> str:
+    """Httpx knows more of what cannot be a URL: names that IDNA cannot write, addresses of the future."""
+    try:
+        httpx.URL(base_url)
+    except (httpx.InvalidURL, ValueError):
+        raise ConfigurationError("base_url is not a URL that can be reached.") from None
+    return base_url
+
+
 def _slots(cls: type) -> list[str]:
     return [name for base in cls.__mro__ for name in getattr(base, "__slots__", ())]
 
@@ -415,4 +427,4 @@ def _checked(headers: Mapping[str, str]) -> dict[str, str]:
     for name, value in headers.items():
         if not f"{name}{value}".isascii() or not f"{name}{value}".isprintable():
             raise ConfigurationError(f"The header {name!r} holds a line break or is not ASCII.")
-    return dict(headers)
+    return {name: value.strip() for name, value in headers.items()}

@@ -93,10 +93,7 @@ class _SignedURLFilter(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         try:
             text = record.getMessage()
-        except (
-            TypeError,
-            ValueError,
-        ):  # a record that cannot be formatted is for logging to report
+        except Exception:  # noqa: BLE001 - what cannot be formatted is for logging to report
             return True
         cleaned = _URL.sub(_masked, text)
         if cleaned != text:

@@ -181,6 +181,11 @@ class Run(_Model):
     files: tuple[Path, ...] = ()
     """Where the results were saved, by `flows.run(save_path=…)`."""
 
+    @field_serializer("files", when_used="json")
+    def _as_text(self, files: tuple[Path, ...]) -> list[str]:
+        # A name that is not UTF-8 cannot be written; what can be shown of it is.
+        return [str(file).encode("utf-8", "backslashreplace").decode() for file in files]
+
     @field_validator("status", mode="before")
     @classmethod
     def _normal(cls, value: object) -> object:

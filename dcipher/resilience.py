@@ -6,6 +6,7 @@ The rules that read them stand in `_core/retries.py`.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from .errors import ConfigurationError
@@ -57,12 +58,23 @@ class Resilience:
             _check_seconds(name, getattr(self, name), smallest=0.0)
         if self.deadline is not None:
             _check_seconds("deadline", self.deadline, smallest=1e-3)
-        object.__setattr__(self, "retry_statuses", frozenset(self.retry_statuses))
+        if not isinstance(self.resend_ambiguous, bool):
+            raise ConfigurationError("resend_ambiguous must be True or False.")
+        object.__setattr__(self, "retry_statuses", _statuses(self.retry_statuses))
+
+
+def _statuses(value: object) -> frozenset[int]:
+    items: list[object] = [*value] if isinstance(value, Iterable) else [None]
+    statuses = frozenset(item for item in items if type(item) is int and 100 <= item <= 599)
+    if len(statuses) != len(set(items)):
+        raise ConfigurationError("retry_statuses must be statuses, such as {429, 503}.")
+    return statuses
 
 
 def _check_seconds(name: str, value: object, *, smallest: float) -> None:
     number = math.nan if isinstance(value, bool) or not isinstance(value, (int, float)) else value
-    if not math.isfinite(number) or number < smallest:
+    # A plain comparison: math.isfinite cannot take an int that no float can hold.
+    if not smallest <= number < math.inf:
         raise ConfigurationError(
             f"{name} must be a finite number of seconds, at least {smallest:g}."
         )

@@ -38,9 +38,10 @@ async def _calls_in_flight(number: int, in_flight: int) -> dict[str, Any]:
         return {"cpu": cpu.seconds() / number}
 
 
-def waits(seconds: list[float]) -> dict[str, Any]:
-    """Wait for runs that take so long each, all at once."""
-    return asyncio.run(_waits(seconds))
+def waits(number: int, shortest: float, longest: float) -> dict[str, Any]:
+    """Wait for so many runs at once, the seconds that they take spread evenly."""
+    step = (longest - shortest) / number
+    return asyncio.run(_waits([round(shortest + i * step, 3) for i in range(number)]))
 
 
 async def _waits(seconds: list[float]) -> dict[str, Any]:

@@ -4,18 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import httpx
-
-from .._client import assemble
-from .api import AsyncAPI
-from .flows import AsyncFlows
-from .runs import AsyncRuns
-
 if TYPE_CHECKING:
     import os
     from collections.abc import Mapping
     from types import TracebackType
 
+    import httpx
     from pydantic import SecretStr
     from typing_extensions import Self
 
@@ -24,6 +18,9 @@ if TYPE_CHECKING:
     from ..models import Run
     from ..resilience import Resilience
     from ..settings import Settings
+    from .api import AsyncAPI
+    from .flows import AsyncFlows
+    from .runs import AsyncRuns
 
 __all__ = ["AsyncDcipher"]
 
@@ -66,6 +63,12 @@ class AsyncDcipher:
         settings: Settings | None = None,
         allow_insecure: bool = False,
     ) -> None:
+        # Only here, so that a program that imports the class and makes no client does not load httpx and Pydantic.
+        import httpx
+
+        from .._client import assemble
+        from .api import AsyncAPI
+
         parts = assemble(
             api_key=api_key,
             api_secret=api_secret,
@@ -83,6 +86,9 @@ class AsyncDcipher:
         self._use(AsyncAPI(parts.http, parts.options, parts.configured_by, parts.allow_insecure))
 
     def _use(self, api: AsyncAPI) -> None:
+        from .flows import AsyncFlows
+        from .runs import AsyncRuns
+
         self._api = api
         self.runs = AsyncRuns(api)
         self.flows = AsyncFlows(api, self.runs)

@@ -202,7 +202,9 @@ class AsyncDownload:
             raise
         if transfer.received == 0:
             await self._restart()
-            self._hashes = {name: hashlib.new(name) for name in transfer.digests}
+            self._hashes = {
+                name: hashlib.new(name, usedforsecurity=False) for name in transfer.digests
+            }
             if transfer.encoding is not None:
                 self._inflater = Inflater(transfer.encoding, lambda n: n * MAX_EXPANSION + BATCH)
         self._transfer = transfer

@@ -14,7 +14,6 @@ from .._files import targets
 from .._waiting import Wait
 from ..errors import APIError, InvalidParamsError
 from ..models import Run
-from .results import AsyncResults
 
 if TYPE_CHECKING:
     import os
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from .._concurrency import AsyncProgressCallback, AsyncStatusCallback
     from ..resilience import Resilience
     from .api import AsyncAPI
+    from .results import AsyncResults
 
 __all__ = ["AsyncRuns"]
 
@@ -40,7 +40,13 @@ class AsyncRuns:
 
     def __init__(self, api: AsyncAPI) -> None:
         self._api = api
-        self._results = AsyncResults(api)
+
+    @property
+    def _results(self) -> AsyncResults:
+        # Digests, parsers, temporary files: a program that only starts and waits does not load them.
+        from .results import AsyncResults
+
+        return AsyncResults(self._api)
 
     async def get(self, flow_id: str, task_id: str) -> Run:
         """One look at the status of a run.

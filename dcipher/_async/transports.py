@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from .._core.contract import is_documented, unexpected_status
+from .._core.answers import Answer
+from .._core.contract import is_documented
 from .._core.retries import (
     Failure,
     is_repeatable,
@@ -15,9 +16,14 @@ from .._core.retries import (
     status_failure,
     transport_outcome,
 )
+from .._core.status_errors import unexpected_status
+from .._core.text import redact_query
+from ..errors import RequestInfo
 from .retrying import async_send_again
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ..resilience import Resilience
     from ..signing import Signer
 
@@ -104,20 +110,25 @@ class AsyncSigningTransport(httpx.AsyncBaseTransport):
 
 
 class AsyncCheckedTransport(httpx.AsyncBaseTransport):
-    """Raises `UnexpectedStatus` for a status that the OpenAPI document does not list for the operation."""
+    """Raises `UnexpectedStatus` for a status that the OpenAPI document does not list."""
 
-    def __init__(self, transport: httpx.AsyncBaseTransport, base_path: str) -> None:
+    def __init__(
+        self, transport: httpx.AsyncBaseTransport, base_path: str, secrets: Sequence[str]
+    ) -> None:
         self._transport = transport
         self._base_path = base_path
+        self._secrets = secrets
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         response = await self._transport.handle_async_request(request)
         path = request.url.path.removeprefix(self._base_path)
-        if not is_documented(request.method, path, response.status_code):
-            await response.aread()
-            await response.aclose()
-            raise unexpected_status(request, response, time.time())
-        return response
+        if is_documented(request.method, path, response.status_code):
+            return response
+        body = await response.aread()
+        await response.aclose()
+        info = RequestInfo(request.method, redact_query(str(request.url)))
+        answer = Answer(response.status_code, response.headers, body, info, secrets=self._secrets)
+        raise unexpected_status(answer, time.time())
 
     async def aclose(self) -> None:
         await self._transport.aclose()

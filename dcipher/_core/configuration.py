@@ -113,7 +113,7 @@ def check_api_key(value: object, where: str) -> str:
         warnings.warn(
             f"{where} had blanks or a line break around it; they were left out.", stacklevel=2
         )
-    if key[:8].lower() == "api-key ":
+    if key.lower() == "api-key" or key[:8].lower() == "api-key ":  # pasted with its scheme
         key = key[8:].strip()
     _refuse_bad_characters(key, where)
     if not key:
@@ -151,10 +151,11 @@ def check_base_url(value: object, where: str) -> str:
         parts = urlsplit(text)
         host = parts.hostname or ""
         _ = parts.port
-    except ValueError as error:
-        raise ConfigurationError(f"{where} is not a URL: {error}.") from None
+    except ValueError:
+        raise ConfigurationError(f"{where} is not a URL.") from None
     if parts.scheme.lower() not in {"http", "https"} or not host:
-        raise ConfigurationError(f"{where} must look like https://host, not {clean(text, 80)!r}.")
+        # Not shown: what stands in the wrong variable may be a key or a password.
+        raise ConfigurationError(f"{where} must look like https://host.")
     if parts.username is not None or parts.password is not None:
         raise ConfigurationError(f"{where} must not carry a user name or password.")
     if "?" in text or "#" in text:
@@ -231,7 +232,7 @@ def check_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
             raise ConfigurationError(
                 f"The header {name} is set by the client: {_OURS[name.lower()]}."
             )
-        checked[name] = value
+        checked[name] = value.strip()
     return checked
 
 

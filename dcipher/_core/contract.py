@@ -5,17 +5,9 @@ from __future__ import annotations
 import json
 import re
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ..errors import RequestInfo, UnexpectedStatus
-from .error_bodies import error_response
-from .retries import retry_after
-from .text import clean, redact_query
-
-if TYPE_CHECKING:
-    import httpx
-
-__all__ = ["is_documented", "unexpected_status"]
+__all__ = ["is_documented"]
 
 
 @lru_cache(maxsize=1)
@@ -49,33 +41,3 @@ def is_documented(method: str, path: str, status_code: int) -> bool:
     ]  # fmt: skip
     candidates = of_the_operation or [statuses for _, _, statuses in _operations()]
     return any(status_code in statuses for statuses in candidates)
-
-
-def unexpected_status(
-    request: httpx.Request, response: httpx.Response, now: float
-) -> UnexpectedStatus:
-    """The error for an answer whose body was read."""
-    import httpx
-
-    info = RequestInfo(request.method, redact_query(str(request.url)))
-    try:
-        body: object = response.json()
-    except ValueError:
-        body = response.text or None
-    return UnexpectedStatus(
-        f"{info} answered {response.status_code}, which the OpenAPI document does not list: "
-        f"{clean(response.text)!r}. Compare the versions of the service and of dcipher.",
-        status_code=response.status_code,
-        # A fresh one: its request holds the method and the URL alone, no key.
-        response=httpx.Response(
-            response.status_code,
-            headers=[pair for pair in response.headers.raw if pair[0].lower() == b"content-type"],
-            content=response.content,
-            request=httpx.Request(info.method, info.url),
-        ),
-        error=error_response(body),
-        body=body,
-        retry_after=retry_after(response.headers, now),
-        request=info,
-        request_id=response.headers.get("x-request-id"),
-    )

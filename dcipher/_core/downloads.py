@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Protocol
 from .decoding import encoding_of
 from .digests import digests as structured_digests
 from .retries import Failure, Outcome, retry_after, status_failure
-from .text import clean
+from .signed_urls import secrets_of
+from .text import clean, masked_urls, without
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -163,7 +164,9 @@ def begin(transfer: Transfer, status_code: int, headers: Mapping[str, str]) -> T
 
 
 _DIGITS = re.compile(r"[0-9]{1,18}\Z", re.ASCII)
-_CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18})\Z", re.ASCII)
+_CONTENT_RANGE = re.compile(
+    r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18})\Z", re.ASCII | re.IGNORECASE
+)
 
 
 def _continued(transfer: Transfer, headers: Mapping[str, str]) -> Transfer:
@@ -196,7 +199,8 @@ def refused(
     resilience: Resilience,
 ) -> TransferError:
     """The error for a status that brings no bytes."""
-    words = clean(excerpt)
+    # Some stores repeat the request in their errors.
+    words = clean(masked_urls(without(excerpt, secrets_of(source.url))))
     said = f"the store answered {status_code}" + (f": {words}" if words else "")
     if status_code in {412, 416}:
         return _changed()
@@ -277,7 +281,7 @@ def _digests(headers: Mapping[str, str]) -> dict[str, bytes]:
             if name in _HASHLIB:
                 found[_HASHLIB[name]] = value
     plain = {
-        "md5": [headers.get("content-md5", ""), *_google(headers.get("x-goog-hash", ""), "md5")],
+        "md5": [headers.get("content-md5", ""), *_google(headers, "md5")],
         "sha256": [headers.get("x-amz-checksum-sha256", "")],
         "sha1": [headers.get("x-amz-checksum-sha1", "")],
     }
@@ -292,8 +296,11 @@ def _digests(headers: Mapping[str, str]) -> dict[str, bytes]:
     return found
 
 
-def _google(header: str, name: str) -> list[str]:
-    parts = [part.strip().partition("=") for part in header.split(",")]
+def _google(headers: Mapping[str, str], name: str) -> list[str]:
+    """Google's hash is of what is stored: of the gzip, where it is stored so and sent decoded."""
+    if headers.get("x-goog-stored-content-encoding", "identity") != "identity":
+        return []
+    parts = [part.strip().partition("=") for part in headers.get("x-goog-hash", "").split(",")]
     return [value for key, _, value in parts if key == name]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import unquote
 
 from ..models import ErrorResponse, FieldError
 
@@ -66,7 +67,9 @@ def _location(item: JSONObject) -> tuple[str | int, ...]:
     if loc:
         return tuple(part if isinstance(part, int) else str(part) for part in loc)
     if isinstance(pointer, str):
-        return tuple(part for part in pointer.lstrip("#").split("/") if part)
+        # RFC 6901 sections 3, 4 and 6: percent escapes in a fragment, then ~1 and ~0.
+        parts = unquote(pointer.lstrip("#")).split("/")
+        return tuple(part.replace("~1", "/").replace("~0", "~") for part in parts if part)
     return ()
 
 

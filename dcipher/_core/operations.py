@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Operation", "Params", "get_flow", "run_status", "start_run"]
 
+LONGEST_ID = 1024
+MOST_BITS = 14_000
+"""About 4,200 digits; `sys.set_int_max_str_digits` stops at 4,300."""
+
 Params: TypeAlias = "Mapping[str, Any] | BaseModel"
 """What a flow is started with.
 
@@ -71,11 +75,12 @@ def start_run(flow_id: str, params: Params | None, idempotency_key: str) -> Oper
 def run_status(flow_id: str, task_id: str) -> Operation:
     """GET /flows/{flow_id}/status?taskId=…: the task id travels as a query parameter."""
     path = f"/flows/{_segment('flow_id', flow_id)}/status"
-    query = f"taskId={_segment('task_id', task_id)}"
+    # The service's own words, in a query: dots and slashes lead nowhere there.
+    query = f"taskId={_segment('task_id', task_id, in_path=False)}"
     return Operation("status", "GET", f"{path}?{query}", flow_id=flow_id, task_id=task_id)
 
 
-def _segment(what: str, value: object) -> str:
+def _segment(what: str, value: object, *, in_path: bool = True) -> str:
     """`value` as exactly one path segment (or query value).
 
     httpx would turn `../../admin` into another path and cut `a?x=1#`, so everything is quoted, and
@@ -84,19 +89,21 @@ def _segment(what: str, value: object) -> str:
     """
     if not isinstance(value, str):
         raise InvalidParamsError(f"{what} must be a str, not {type(value).__name__}.")
-    return _quoted(what, value)
+    return _quoted(what, value, in_path)
 
 
 @lru_cache(maxsize=1024)  # a run is asked for many times
-def _quoted(what: str, value: str) -> str:
+def _quoted(what: str, value: str, in_path: bool) -> str:
     if not value.strip():
         raise InvalidParamsError(f"{what} is empty. It is the id that Dcipher shows for it.")
-    decoded = _decoded(value)
+    if len(value) > LONGEST_ID:
+        raise InvalidParamsError(f"{what} is longer than {LONGEST_ID} characters: it is no id.")
+    decoded = _decoded(value) if in_path else value
     if not decoded.isprintable():
         raise InvalidParamsError(
             f"{what} {clean(value)!r} holds characters that cannot be printed."
         )
-    if any(part in {".", ".."} for part in decoded.replace("\\", "/").split("/")):
+    if in_path and {".", ".."} & {*decoded.replace("\\", "/").split("/")}:
         raise InvalidParamsError(f"{what} {clean(value)!r} is a path, not an id.")
     return quote(value, safe="")
 
@@ -125,7 +132,11 @@ def _body(params: object) -> bytes:
             f"params must be a mapping or a Pydantic model, not {type(params).__name__}."
         )
     try:
-        plain: object = _plain(cast("object", params or {}), "params", ())
+        plain: object = _plain(cast("object", {} if params is None else params), "params", ())
+        if not isinstance(plain, dict):
+            raise InvalidParamsError(
+                "params must become a JSON object: a RootModel of a mapping may."
+            )
         return json.dumps(
             {"pipelineParams": plain}, allow_nan=False, ensure_ascii=False, separators=(",", ":")
         ).encode()
@@ -145,13 +156,13 @@ def _plain(value: object, where: str, above: tuple[int, ...]) -> Any:
     if isinstance(value, (str, float)):
         return _scalar(value, where)
     if isinstance(value, int):
-        return value
+        return _whole(value, where)
     if isinstance(value, (datetime, date, time)):
         return value.isoformat()
     if isinstance(value, UUID):
         return str(value)
     if id(value) in above:
-        raise InvalidParamsError(f"{where} contains itself: JSON cannot carry a cycle.")
+        raise InvalidParamsError(f"{_shown(where)} contains itself: JSON cannot carry a cycle.")
     return _container(value, where, (*above, id(value)))
 
 
@@ -161,12 +172,19 @@ def _scalar(value: str | float, where: str) -> str | float:
             value.encode()
         except UnicodeEncodeError as error:
             raise InvalidParamsError(
-                f"{where} holds a lone surrogate at position {error.start}: it is not text that UTF-8 can carry."
+                f"{_shown(where)} holds a lone surrogate at position {error.start}: "
+                "it is not text that UTF-8 can carry."
             ) from None
     elif not math.isfinite(value):
         raise InvalidParamsError(
-            f"{where} is {value}: JSON has no such number. Send None, or leave it out."
+            f"{_shown(where)} is {value}: JSON has no such number. Send None, or leave it out."
         )
+    return value
+
+
+def _whole(value: int, where: str) -> int:
+    if value.bit_length() > MOST_BITS:  # Python refuses to write it
+        raise InvalidParamsError(f"{_shown(where)} is a number of thousands of digits: send text.")
     return value
 
 
@@ -179,22 +197,44 @@ def _container(value: object, where: str, above: tuple[int, ...]) -> Any:
     if isinstance(value, (list, tuple)):
         row = cast("Sequence[object]", value)
         return [_plain(item, f"{where}[{i}]", above) for i, item in enumerate(row)]
-    raise InvalidParamsError(f"{where} is a {type(value).__name__}: {_advice(value)}")
+    raise InvalidParamsError(f"{_shown(where)} is a {type(value).__name__}: {_advice(value)}")
 
 
 def _dumped(model: BaseModel, where: str) -> object:
     try:
+        _refuse_not_finite(model.model_dump(by_alias=True), where)
         return model.model_dump(mode="json", by_alias=True)
+    except InvalidParamsError:
+        raise
     except (PydanticSerializationError, ValueError) as error:
-        raise InvalidParamsError(f"{where} cannot be dumped: {clean(str(error))}") from None
+        raise InvalidParamsError(f"{_shown(where)} cannot be dumped: {clean(str(error))}") from None
+
+
+def _refuse_not_finite(value: object, where: str) -> None:
+    """JSON mode writes NaN as null where a field's type does not say that it is a float."""
+    if isinstance(value, float):
+        _scalar(value, where)
+    elif isinstance(value, dict):
+        for key, item in cast("dict[object, object]", value).items():
+            _refuse_not_finite(item, f"{where}.{key}")
+    elif isinstance(value, (list, tuple)):
+        for i, item in enumerate(cast("Sequence[object]", value)):
+            _refuse_not_finite(item, f"{where}[{i}]")
 
 
 def _key(key: object, where: str) -> str:
-    if not isinstance(key, str):
+    text = key.value if isinstance(key, Enum) else key
+    if not isinstance(text, str):
         raise InvalidParamsError(
-            f"{where} has the key {clean(repr(key), 40)}: the keys of a JSON object are text."
+            f"{_shown(where)} has the key {_shown(repr(key))}: the keys of a JSON object are text."
         )
-    return str(_scalar(key, f"the key {clean(repr(key), 40)} in {where}"))
+    _scalar(text, f"the key {_shown(repr(key))} in {where}")
+    return str.__str__(text)
+
+
+def _shown(where: str) -> str:
+    """A path inside params as an error shows it: its keys come from anywhere."""
+    return clean(where, 120)
 
 
 def _advice(value: object) -> str:

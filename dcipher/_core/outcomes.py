@@ -38,7 +38,8 @@ __all__ = [
 
 def failure(run: Run) -> RunError | None:
     """The error that a run which has ended stands for; `None` where it went well, or goes on."""
-    said = f": {clean(run.message)}" if run.message else " without saying why"
+    message = clean(run.message or "").rstrip(".!")
+    said = f": {message}" if message else " without saying why"
     name = f"Run {named(run)}"
     if run.status is RunStatus.FAILED:
         return RunFailedError(

@@ -43,7 +43,7 @@ def next_look_in(age: float, jitter: float) -> float:
         step = FIRST_STEP
     # Ten thousand runs that were started together must not be asked for together; at most the step
     # itself is waited.
-    return step * (0.9 + 0.1 * jitter)
+    return step * (0.95 + 0.05 * jitter)
 
 
 def ends_the_wait(error: APIError, *, age: float) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import timezone
 from email.utils import parsedate_to_datetime
 from enum import Enum
 from typing import TYPE_CHECKING
@@ -199,12 +199,4 @@ def http_date(value: str) -> float | None:
         # UTC, too.
         return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
     except (ValueError, TypeError, IndexError, OverflowError):
-        return _asctime(value)
-
-
-def _asctime(value: str) -> float | None:
-    try:
-        moment = datetime.strptime(value, "%a %b %d %H:%M:%S %Y")
-    except ValueError:
         return None
-    return moment.replace(tzinfo=timezone.utc).timestamp()

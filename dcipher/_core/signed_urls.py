@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
-from urllib.parse import parse_qs, urljoin, urlsplit
+from urllib.parse import parse_qs, unquote_plus, urljoin, urlsplit
 
-__all__ = ["MAX_REDIRECTS", "expiry", "is_loopback", "joined", "refusal"]
+__all__ = ["MAX_REDIRECTS", "expiry", "is_loopback", "joined", "refusal", "secrets_of"]
 
 MAX_REDIRECTS = 5
 LONGEST = 65_536
@@ -25,9 +25,12 @@ def expiry(url: str) -> datetime | None:
     for vendor in ("x-amz", "x-goog"):
         if f"{vendor}-expires" in query:
             return _after(query.get(f"{vendor}-date", ""), query[f"{vendor}-expires"])
-    if "expires" in query:
+    if "expires" in query and _SIGNATURES & query.keys():
         return _epoch(query["expires"])
     return _iso(query["se"]) if "se" in query and "sig" in query else None
+
+
+_SIGNATURES = frozenset({"signature", "sig", "policy", "key-pair-id", "awsaccesskeyid"})
 
 
 def _after(date: str, seconds: str) -> datetime | None:
@@ -67,6 +70,12 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def secrets_of(url: str) -> list[str]:
+    """The values in the query of `url`, as they stand there and decoded, for masking."""
+    pairs = [part.partition("=")[2] for part in urlsplit(url).query.split("&")]
+    return [form for value in pairs for form in {value, unquote_plus(value)} if len(form) > 7]
+
+
 def joined(url: str, location: str) -> str:
     """Where a redirect leads; what is no URL is left to `refusal`."""
     try:
@@ -92,7 +101,7 @@ def refusal(url: str, *, allow_insecure: bool = False, came_from: str | None = N
         return "it is not an http or https URL"
     if parts.username is not None or parts.password is not None:
         return "it carries a user name or password"
-    if parts.scheme == "http" and came_from is not None and came_from.startswith("https:"):
+    if parts.scheme == "http" and came_from is not None and came_from.lower().startswith("https:"):
         return "it leads from https to http"
     if parts.scheme == "http" and not is_loopback(host) and not allow_insecure:
         return "it is not https"

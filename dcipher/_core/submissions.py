@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..errors import APIError, SubmissionUnknownError
-from .retries import Outcome, failure_of
 
 if TYPE_CHECKING:
     from ..resilience import Resilience
@@ -17,13 +16,16 @@ if TYPE_CHECKING:
 __all__ = ["unknown_submission"]
 
 
-def unknown_submission(error: APIError, operation: Operation, resilience: Resilience) -> APIError:
+def unknown_submission(
+    error: APIError, operation: Operation, resilience: Resilience, *, in_doubt: bool
+) -> APIError:
     """The error to raise for a call that failed for good with `error`.
 
-    A start that may have been accepted is a `SubmissionUnknownError` where it may not be sent
-    again; where it was sent again, in vain, the error stays what it is and says how to go on.
+    `in_doubt`: after one of its attempts, it was not known whether it had been accepted. Such a
+    start is a `SubmissionUnknownError` where it may not be sent again; where it was, in vain, the
+    error stays what it is and says how to go on.
     """
-    if operation.name != "start" or failure_of(error, resilience).outcome is not Outcome.AMBIGUOUS:
+    if operation.name != "start" or not in_doubt:
         return error
     how = (
         f"The run may have been started. To send the same start again without starting a second run, "

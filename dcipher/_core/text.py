@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["REDACTED", "clean", "redact_query", "without"]
+__all__ = ["REDACTED", "clean", "masked_urls", "redact_query", "without"]
 
 REDACTED = "[redacted]"
 
 # C0 and C1 controls, and the marks that turn the direction of a line around (CVE-2021-42574).
 _UNPRINTABLE = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]+"
+    "[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]+"
 )
 
 
@@ -25,7 +25,7 @@ def clean(text: str, limit: int = 200) -> str:
     """`text` on one line, without control characters, cut to `limit` characters."""
     # What is far beyond the limit is not even looked at.
     words = " ".join(_UNPRINTABLE.sub(" ", text[: limit * 4]).split())
-    return words if len(words) <= limit else words[: limit - 1] + "…"
+    return words if len(words) <= limit and len(text) <= limit * 4 else words[: limit - 1] + "…"
 
 
 def without(text: str, secrets: Iterable[str]) -> str:
@@ -33,19 +33,24 @@ def without(text: str, secrets: Iterable[str]) -> str:
 
     Services like to repeat a wrong key in their answer.
     """
-    for secret in secrets:
-        if secret:
-            text = text.replace(secret, REDACTED)
+    # The longest first: one may begin with another.
+    for secret in sorted(filter(None, secrets), key=len, reverse=True):
+        text = text.replace(secret, REDACTED)
     return text
+
+
+# In JSON, a slash may be written as \/ (RFC 8259 section 7).
+_URL = re.compile(r"(https?:(?:\\?/){2}[^\s\"'<>?#]*)[?#][^\s\"'<>]*", re.IGNORECASE)
+
+
+def masked_urls(text: str) -> str:
+    """`text` with the query of every URL in it masked: it may be a signature."""
+    return _URL.sub(rf"\1?{REDACTED}", text)
 
 
 def redact_query(url: str) -> str:
     """`url` without user info and with its query and fragment masked, for logs and errors."""
-    base, mark, _ = url.partition("?")
-    base, hash_mark, _ = base.partition("#")
-    scheme, separator, rest = base.partition("://")
-    authority, slash, path = rest.partition("/")
-    authority = authority.rpartition("@")[2]
-    return f"{scheme}{separator}{authority}{slash}{path}" + (
-        f"?{REDACTED}" if mark or hash_mark else ""
-    )
+    base = re.split(r"[?#]", url, maxsplit=1)[0]
+    # RFC 3986 section 3.2: the authority stands between // and the next slash.
+    shown = re.sub(r"//[^/]*@", "//", base, count=1)
+    return shown if base == url else f"{shown}?{REDACTED}"

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 import httpx
 
-from .._core.responses import MAX_BODY, Answer, connection_error, decoded, status_error
-from .._core.retries import failure_of
+from .._core.answers import MAX_BODY, Answer, decoded
+from .._core.connection_errors import connection_error
+from .._core.retries import Failure, Outcome, failure_of
+from .._core.status_errors import status_error
 from .._core.submissions import unknown_submission
 from ..errors import APIError, DcipherError, InvalidParamsError, RequestInfo
 from ..logs import logger
@@ -93,7 +95,7 @@ class API:
         `within`: seconds that one request may take, where that is less than the timeout.
         """
         resilience = resilience or self.options.resilience
-        attempts, started = 0, time.monotonic()
+        attempts, started, doubt = 0, time.monotonic(), False
 
         def attempt() -> T:
             nonlocal attempts
@@ -104,13 +106,19 @@ class API:
                 raise status_error(answer, time.time())
             return parse(answer)
 
+        def judged(error: Exception) -> Failure | None:
+            nonlocal doubt
+            if not isinstance(error, APIError):
+                return None
+            failure = failure_of(error, resilience)
+            doubt = doubt or failure.outcome is Outcome.AMBIGUOUS
+            return failure
+
         repeatable = operation.method == "GET" or resilience.resend_ambiguous
         try:
             return send_again(
                 attempt,
-                lambda error: (
-                    failure_of(error, resilience) if isinstance(error, APIError) else None
-                ),
+                judged,
                 resilience,
                 repeatable=repeatable,
                 what=f"{operation.method} {operation.target.partition('?')[0]}",
@@ -118,7 +126,7 @@ class API:
         except APIError as error:
             # Our own frames, and httpx's behind them, say nothing to the user, and hold the key in
             # their variables.
-            final = unknown_submission(error, operation, resilience)
+            final = unknown_submission(error, operation, resilience, in_doubt=doubt)
             cause = error.__cause__ if final is error else error
             raise final.with_traceback(None) from (cause and cause.with_traceback(None))
 
@@ -170,6 +178,8 @@ class API:
 
     def _body(self, response: httpx.Response, started: float, within: float | None) -> bytes:
         """The raw body, as far as it may go: an answer of this API is small."""
+        if response.is_stream_consumed:  # it came whole, as from httpx.MockTransport
+            return response.content
         body = bytearray()
         total = min(self.options.total_timeout or math.inf, within or math.inf)
         for chunk in response.iter_raw():

@@ -5,18 +5,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import httpx
-
-from .._client import assemble
-from .api import API
-from .flows import Flows
-from .runs import Runs
-
 if TYPE_CHECKING:
     import os
     from collections.abc import Mapping
     from types import TracebackType
 
+    import httpx
     from pydantic import SecretStr
     from typing_extensions import Self
 
@@ -25,6 +19,9 @@ if TYPE_CHECKING:
     from ..models import Run
     from ..resilience import Resilience
     from ..settings import Settings
+    from .api import API
+    from .flows import Flows
+    from .runs import Runs
 
 __all__ = ["Dcipher"]
 
@@ -67,6 +64,12 @@ class Dcipher:
         settings: Settings | None = None,
         allow_insecure: bool = False,
     ) -> None:
+        # Only here, so that a program that imports the class and makes no client does not load httpx and Pydantic.
+        import httpx
+
+        from .._client import assemble
+        from .api import API
+
         parts = assemble(
             api_key=api_key,
             api_secret=api_secret,
@@ -84,6 +87,9 @@ class Dcipher:
         self._use(API(parts.http, parts.options, parts.configured_by, parts.allow_insecure))
 
     def _use(self, api: API) -> None:
+        from .flows import Flows
+        from .runs import Runs
+
         self._api = api
         self.runs = Runs(api)
         self.flows = Flows(api, self.runs)

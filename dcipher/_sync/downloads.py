@@ -203,7 +203,9 @@ class Download:
             raise
         if transfer.received == 0:
             self._restart()
-            self._hashes = {name: hashlib.new(name) for name in transfer.digests}
+            self._hashes = {
+                name: hashlib.new(name, usedforsecurity=False) for name in transfer.digests
+            }
             if transfer.encoding is not None:
                 self._inflater = Inflater(transfer.encoding, lambda n: n * MAX_EXPANSION + BATCH)
         self._transfer = transfer

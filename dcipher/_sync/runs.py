@@ -15,7 +15,6 @@ from .._files import targets
 from .._waiting import Wait
 from ..errors import APIError, InvalidParamsError
 from ..models import Run
-from .results import Results
 
 if TYPE_CHECKING:
     import os
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from .._concurrency import ProgressCallback, StatusCallback
     from ..resilience import Resilience
     from .api import API
+    from .results import Results
 
 __all__ = ["Runs"]
 
@@ -41,7 +41,13 @@ class Runs:
 
     def __init__(self, api: API) -> None:
         self._api = api
-        self._results = Results(api)
+
+    @property
+    def _results(self) -> Results:
+        # Digests, parsers, temporary files: a program that only starts and waits does not load them.
+        from .results import Results
+
+        return Results(self._api)
 
     def get(self, flow_id: str, task_id: str) -> Run:
         """One look at the status of a run.

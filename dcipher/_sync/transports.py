@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from .._core.contract import is_documented, unexpected_status
+from .._core.answers import Answer
+from .._core.contract import is_documented
 from .._core.retries import (
     Failure,
     is_repeatable,
@@ -16,9 +17,14 @@ from .._core.retries import (
     status_failure,
     transport_outcome,
 )
+from .._core.status_errors import unexpected_status
+from .._core.text import redact_query
+from ..errors import RequestInfo
 from .retrying import send_again
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ..resilience import Resilience
     from ..signing import Signer
 
@@ -105,20 +111,25 @@ class SigningTransport(httpx.BaseTransport):
 
 
 class CheckedTransport(httpx.BaseTransport):
-    """Raises `UnexpectedStatus` for a status that the OpenAPI document does not list for the operation."""
+    """Raises `UnexpectedStatus` for a status that the OpenAPI document does not list."""
 
-    def __init__(self, transport: httpx.BaseTransport, base_path: str) -> None:
+    def __init__(
+        self, transport: httpx.BaseTransport, base_path: str, secrets: Sequence[str]
+    ) -> None:
         self._transport = transport
         self._base_path = base_path
+        self._secrets = secrets
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         response = self._transport.handle_request(request)
         path = request.url.path.removeprefix(self._base_path)
-        if not is_documented(request.method, path, response.status_code):
-            response.read()
-            response.close()
-            raise unexpected_status(request, response, time.time())
-        return response
+        if is_documented(request.method, path, response.status_code):
+            return response
+        body = response.read()
+        response.close()
+        info = RequestInfo(request.method, redact_query(str(request.url)))
+        answer = Answer(response.status_code, response.headers, body, info, secrets=self._secrets)
+        raise unexpected_status(answer, time.time())
 
     def close(self) -> None:
         self._transport.close()

@@ -2,50 +2,20 @@
 
 from __future__ import annotations
 
-import gzip
-import json
-import pickle
-import ssl
-import zlib
-from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-import httpx
 import pytest
 from hypothesis import example, given, settings
-from hypothesis import strategies as st
 
 from dcipher._core.operations import run_status, start_run
-from dcipher._core.responses import (
-    MAX_BODY,
-    Answer,
-    connection_error,
-    decoded,
-    flow_of,
-    started_run,
-    status_error,
-    status_of,
-)
-from dcipher.errors import (
-    APIConnectionError,
-    APIError,
-    APIStatusError,
-    APITimeoutError,
-    AuthenticationError,
-    InternalServerError,
-    InvalidResponseError,
-    RateLimitError,
-    RequestInfo,
-    TLSError,
-    UnprocessableEntityError,
-    status_error_class,
-)
+from dcipher._core.responses import flow_of, started_run, status_of
+from dcipher.errors import APIError, InvalidResponseError
 from dcipher.models import Flow, Output, Run, RunStatus, SecretURL
+from tests.core.answering import CUT, INFO, URL, answer, bodies, header_sets
 
 NOW = datetime(2024, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
 START = start_run("f", {}, "key")
-INFO = RequestInfo("POST", "https://api.example.com/flows/f/run")
 RUN = Run(
     flow_id="f",
     task_id="t",
@@ -53,63 +23,6 @@ RUN = Run(
     created_at=NOW - timedelta(minutes=1),
     outputs=(Output(url=SecretURL("https://s/r?sig=SIGNATURE")),),
 )
-URL = "https://store.example.com/r?X-Amz-Date=20240102T030405Z&X-Amz-Expires=60&X-Amz-Signature=S"
-
-
-def answer(
-    body: object = b"",
-    status_code: int = 200,
-    headers: dict[str, str] | httpx.Headers | None = None,
-    secrets: tuple[str, ...] = (),
-) -> Answer:
-    """Return an answer; what is not bytes already becomes JSON."""
-    content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return Answer(status_code, httpx.Headers(headers), content, INFO, 2, secrets)
-
-
-# The bytes
-
-
-@pytest.mark.parametrize(
-    ("body", "encoding"),
-    [
-        (b"{}", ""),
-        (b"\xef\xbb\xbf{}", "identity"),
-        (gzip.compress(b"\xef\xbb\xbf{}"), "gzip"),
-        (gzip.compress(b"{") + gzip.compress(b"}"), "GZip"),
-        (zlib.compress(b"{}"), "deflate"),
-    ],
-)
-def test_decoded(body: bytes, encoding: str) -> None:
-    """Neither the encoding nor a byte order mark is part of the body."""
-    assert decoded(body, encoding) == b"{}"
-
-
-@pytest.mark.parametrize(
-    ("body", "encoding"),
-    [
-        (b"{}", "br"),
-        (b"{}", "gzip"),
-        (gzip.compress(b"{}")[:-1], "gzip"),
-        (gzip.compress(bytes(MAX_BODY + 1)), "gzip"),
-    ],
-)
-def test_what_cannot_be_decoded(body: bytes, encoding: str) -> None:
-    """Unknown, broken, cut and exploding encodings are ValueErrors."""
-    with pytest.raises(ValueError, match=r"encoding|compressed|expand"):
-        decoded(body, encoding)
-
-
-@given(st.binary(max_size=300), st.text(max_size=12) | st.sampled_from(["gzip", "deflate"]))
-@settings(max_examples=200, deadline=None)
-def test_any_bytes_are_decoded_or_refused(body: bytes, encoding: str) -> None:
-    """Whatever the bytes and the encoding: bytes, or ValueError."""
-    try:
-        assert isinstance(decoded(body, encoding), bytes)
-    except ValueError:
-        assert encoding  # without one, nothing can be broken
-
-
 # Starts
 
 
@@ -120,7 +33,7 @@ def test_any_bytes_are_decoded_or_refused(body: bytes, encoding: str) -> None:
         ({"taskId": 17}, "17", []),
         ({"taskId": "t", "signedResponseURL": URL}, "t", [URL]),
         ({"taskId": "t", "signedResponseURLs": [URL, "https://s/2"]}, "t", [URL, "https://s/2"]),
-        ({"taskId": "t", "signedResponseURL": "a", "signedResponseURLs": [URL]}, "t", [URL]),
+        ({"taskId": "t", "signedResponseURL": "a", "signedResponseURLs": [URL]}, "t", ["a", URL]),
         ({"taskId": "t", "signedResponseURL": URL, "signedResponseURLs": []}, "t", [URL]),
         (
             {"taskId": "t", "signedResponseURLs": ["https://a", None, " ", 5]},
@@ -186,25 +99,13 @@ def test_a_start_that_is_none(body: bytes, why: str) -> None:
     assert len(str(error)) < 500
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the excerpt of a body that is no JSON is not searched for URLs"
-)
-@pytest.mark.parametrize("status_code", [200, 500])
-def test_a_cut_answer_does_not_show_its_signed_url(status_code: int) -> None:
+def test_a_cut_answer_does_not_show_its_signed_url() -> None:
     """The answer to a start that breaks off behind the URL is an error without the signature."""
-    cut = answer(b'{"signedResponseURL":"https://s/r?X-Amz-Signature=SIGNATURE', status_code)
-    with pytest.raises(APIError) as caught:
-        raise status_error(cut, 0.0) if status_code == 500 else interpreted(cut)
+    with pytest.raises(InvalidResponseError) as caught:
+        started_run(answer(CUT), START, NOW)
     assert "SIGNATURE" not in str(caught.value)
 
 
-def interpreted(said: Answer) -> APIError:
-    with pytest.raises(APIError) as caught:
-        started_run(said, START, NOW)
-    return caught.value
-
-
-@pytest.mark.xfail(strict=True, reason="an id is taken that run_status refuses")
 @pytest.mark.parametrize("task_id", ["../t", "a\0b", ".."])
 def test_a_started_run_can_be_asked_for(task_id: str) -> None:
     """A task id with which no status can be asked is not usable, or it can be asked for."""
@@ -215,7 +116,6 @@ def test_a_started_run_can_be_asked_for(task_id: str) -> None:
     assert run_status("f", run.task_id).task_id == task_id
 
 
-@pytest.mark.xfail(strict=True, reason="only a list is taken for several")
 @pytest.mark.parametrize(
     "said", [{"signedResponseURLs": URL}, {"signedResponseURL": [URL]}], ids=["plural", "singular"]
 )
@@ -223,6 +123,15 @@ def test_a_url_in_the_other_shape_is_not_lost(said: dict[str, Any]) -> None:
     """The URL comes only once: one text under the plural name, or a list under the other, is taken."""
     run = started_run(answer({"taskId": "t", **said}), START, NOW)
     assert [output.url and output.url.get_secret_value() for output in run.outputs] == [URL]
+
+
+@pytest.mark.xfail(strict=True, reason="what stands under both names is taken twice")
+@pytest.mark.parametrize("several", [[URL], [URL, "https://s/2"]])
+def test_a_url_under_both_names_is_one(several: list[str]) -> None:
+    """One of several that is given singly, too, is one output: files are named by their number."""
+    said = {"taskId": "t", "signedResponseURL": URL, "signedResponseURLs": several}
+    run = started_run(answer(said), START, NOW)
+    assert [output.url and output.url.get_secret_value() for output in run.outputs] == several
 
 
 # Looks
@@ -269,7 +178,6 @@ def test_a_run_may_go_back() -> None:
     assert status_of(answer({"status": "PENDING"}), running, NOW).status is RunStatus.PENDING
 
 
-@pytest.mark.xfail(strict=True, reason="a later RUNNING replaces SUCCEEDED, and finished_at stays")
 @pytest.mark.parametrize("status", ["RUNNING", "setting up cluster"])
 def test_the_end_is_final(status: str) -> None:
     """Terminal is final: a run that has ended does not run again at another look."""
@@ -277,7 +185,6 @@ def test_the_end_is_final(status: str) -> None:
     assert status_of(answer({"status": status}), ended, NOW).is_terminal
 
 
-@pytest.mark.xfail(strict=True, reason="it becomes an unknown field, in the clear")
 @pytest.mark.parametrize(
     "said", [{"signedResponseURL": URL}, {"signedResponseURLs": [URL]}], ids=["one", "several"]
 )
@@ -285,6 +192,53 @@ def test_a_signed_url_in_a_status_is_a_secret(said: dict[str, Any]) -> None:
     """Should a status give the URL after all, it is masked as in the answer to the start."""
     seen = status_of(answer({"status": "SUCCEEDED", **said}), Run(flow_id="f", task_id="t"), NOW)
     assert "X-Amz-Signature" not in f"{seen!r} {seen.model_dump()} {seen.to_json()}"
+
+
+@pytest.mark.parametrize(
+    "said", [{"signedResponseURL": URL}, {"signedResponseURLs": [URL]}], ids=["one", "several"]
+)
+@pytest.mark.parametrize("status", ["RUNNING", "SUCCEEDED"])
+def test_a_signed_url_in_a_status_is_an_output(said: dict[str, Any], status: str) -> None:
+    """Should a status give the URL after all, the run has it as its output, and knows its end."""
+    seen = status_of(answer({"status": status, **said}), Run(flow_id="f", task_id="t"), NOW)
+    assert seen.outputs == (
+        Output(url=SecretURL(URL), expires_at=datetime(2024, 1, 2, 3, 5, 5, tzinfo=timezone.utc)),
+    )
+    assert not seen.model_extra
+
+
+def test_a_look_does_not_replace_outputs() -> None:
+    """The outputs that are known already stay, and in their order."""
+    said = {"status": "RUNNING", "signedResponseURLs": [URL, "https://s/2"]}
+    assert status_of(answer(said), RUN, NOW).outputs == RUN.outputs
+
+
+@pytest.mark.xfail(strict=True, reason="an output without its URL counts as known, an end as all")
+@pytest.mark.parametrize(
+    "run",
+    [
+        Run.model_validate_json(RUN.model_dump_json()),
+        Run(flow_id="f", task_id="t", status=RunStatus.SUCCEEDED),
+    ],
+    ids=["stored without its URL", "ended without outputs"],
+)
+def test_a_look_brings_back_a_lost_url(run: Run) -> None:
+    """A run whose URL is not known takes the one that the status gives."""
+    seen = status_of(answer({"status": "SUCCEEDED", "signedResponseURL": URL}), run, NOW)
+    assert [output.url and output.url.get_secret_value() for output in seen.outputs] == [URL]
+
+
+def test_the_end_keeps_everything() -> None:
+    """A look at a run that has ended changes nothing of it: neither message nor unknown fields."""
+    ended = status_of(answer({"status": "FAILED", "message": "why", "a": 1}), RUN, NOW)
+    assert status_of(answer({"status": "SUCCEEDED", "message": "m", "a": 2}), ended, NOW) == ended
+
+
+def test_a_look_at_the_end_is_judged() -> None:
+    """What is no status is an error, also where the end is known."""
+    ended = status_of(answer({"status": "SUCCEEDED"}), RUN, NOW)
+    with pytest.raises(InvalidResponseError):
+        status_of(answer({}), ended, NOW)
 
 
 @pytest.mark.parametrize("body", [b"{}", b'{"status": null}', b'{"status": " "}', b'{"status": 5}'])
@@ -322,193 +276,14 @@ def test_a_flow_that_is_none(said: dict[str, object], why: str) -> None:
     assert "SECRET" not in str(caught.value)
 
 
-# Statuses
-
-
-@pytest.mark.parametrize(
-    "code", [300, 304, 400, 401, 403, 404, 408, 409, 418, 422, 429, 499, 500, 503, 599]
-)
-def test_status_error(code: int) -> None:
-    """Each status is its class, with the service's words, and with what to do next."""
-    said = answer({"message": "that is why"}, code, {"X-Request-Id": "r-1", "Retry-After": "7"})
-    error = status_error(said, 0.0)
-    assert type(error) is status_error_class(code)
-    assert error.status_code == code
-    assert (error.request, error.attempts, error.request_id) == (INFO, 2, "r-1")
-    assert error.retry_after == 7.0
-    assert error.body == {"message": "that is why"}
-    assert error.error is not None
-    assert error.error.message == "that is why"
-    assert str(error).startswith(f"{INFO} answered {code}: that is why. ")
-    assert str(error).endswith("Request id: r-1.")
-    assert error.response is not None
-    assert error.response.status_code == code
-    assert error.response.json() == error.body
-    assert error.response.headers["retry-after"] == "7"
-
-
-@pytest.mark.parametrize(
-    ("body", "parsed", "shown"),
-    [
-        (b"", None, "answered 502. The service failed"),
-        (
-            b"<html>\n<h1>Bad\x1b[31m gateway</h1>",
-            "<html>\n<h1>Bad\x1b[31m gateway</h1>",
-            "Bad [31m",
-        ),
-        (b"[1]", [1], "answered 502: [1]."),
-        (b'"down"', "down", '"down"'),
-        (b"\xff\xfe", "\ufffd\ufffd", "\ufffd\ufffd"),
-        (b"{broken", "{broken", "{broken"),
-        (b'{"code": 5}', {"code": 5}, '{"code": 5}'),
-    ],
-)
-def test_an_error_page_of_any_kind(body: bytes, parsed: object, shown: str) -> None:
-    """HTML, nothing, other JSON and rubbish are still the error of their status."""
-    error = status_error(answer(body, 502), 0.0)
-    assert type(error) is InternalServerError
-    assert error.body == parsed
-    assert error.error is None
-    assert shown in str(error)
-
-
-def test_an_error_page_of_megabytes_is_cut() -> None:
-    """At most 200 characters of a page stand in the message."""
-    error = status_error(answer(b"<html>" + b"x" * 5_000_000, 500), 0.0)
-    assert 200 < len(str(error)) < 500
-
-
-def test_what_is_wrong_with_which_field_is_said() -> None:
-    """A 422 names the fields, five at most."""
-    detail = [{"loc": ["body", n], "msg": f"bad {n}", "type": "t"} for n in range(9)]
-    error = status_error(answer({"detail": detail}, 422), 0.0)
-    assert isinstance(error, UnprocessableEntityError)
-    assert error.error is not None
-    assert len(error.error.field_errors) == 9
-    assert "body.4: bad 4" in str(error)
-
-
-def test_a_redirect_is_told_not_followed() -> None:
-    """A redirect of the API says where to, without the query."""
-    error = status_error(answer(b"", 307, {"location": "https://u:p@o/p?token=SECRET"}), 0.0)
-    assert "It points to https://o/p?[redacted]" in str(error)
-    assert "SECRET" not in str(error)
-    assert "elsewhere" in str(status_error(answer(b"", 302), 0.0))
-
-
-def test_an_error_repeats_no_secret() -> None:
-    """A service that echoes the key does not put it into the error, its parts, or its pickle."""
-    key = "sk-SECRET-1"
-    headers = {"x-request-id": key, "x-echo": key, "set-cookie": "session=COOKIE"}
-    error = status_error(
-        answer({"message": f"bad key {key}", key: key}, 401, headers, (key, "")), 0.0
-    )
-    assert isinstance(error, AuthenticationError)
-    assert error.response is not None
-    told = [
-        str(error),
-        repr(error),
-        repr(vars(error)),
-        error.response.text,
-        repr(error.response.headers),
-    ]
-    assert "bad key [redacted]" in str(error)
-    for text in (*told, str(pickle.dumps(error))):
-        assert "SECRET" not in text
-        assert "COOKIE" not in text
-    with pytest.raises(InvalidResponseError) as caught:
-        flow_of(answer(f"no JSON: {key}".encode(), secrets=(key,)))
-    assert "SECRET" not in str(caught.value)
-
-
-@pytest.mark.xfail(strict=True, reason="the text is masked before JSON's escapes are undone")
-@pytest.mark.parametrize(
-    ("key", "body"),
-    [
-        ("sk/SECRET", b'{"message": "bad key sk\\/SECRET"}'),
-        ("sk+SECRET", b'{"message": "bad key sk\\u002BSECRET"}'),
-        ('sk"SECRET', b'{"message": "bad key sk\\"SECRET"}'),
-    ],
-    ids=["PHP", ".NET", "quote"],
-)
-def test_an_error_repeats_no_escaped_secret(key: str, body: bytes) -> None:
-    """A key that JSON writes with escapes, as PHP and .NET do, is masked all the same."""
-    error = status_error(answer(body, 401, secrets=(key,)), 0.0)
-    assert error.response is not None
-    for text in (str(error), str(error.body), repr(error.error), error.response.json()["message"]):
-        assert key not in text
-
-
-@pytest.mark.parametrize("value", ["Zürich".encode(), "Zürich".encode("latin-1")])
-def test_a_header_that_is_no_ascii_hides_no_status(value: bytes) -> None:
-    """RFC 9110 section 5.5 allows obs-text in a header: it must not hide the status."""
-    headers = httpx.Headers([(b"x-served-by", value)])
-    assert isinstance(status_error(answer(b"", 429, headers), 0.0), RateLimitError)
-
-
-def test_no_key_is_in_the_errors_request() -> None:
-    """The request of an error is its method and URL, and nothing that went with it."""
-    error = status_error(answer(b"", 500), 0.0)
-    assert error.response is not None
-    assert error.response.request.method == "POST"
-    assert error.response.request.url == INFO.url
-    assert "authorization" not in error.response.request.headers
-
-
-json_leaves = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
-json_values = st.recursive(
-    json_leaves,
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(
-            st.sampled_from(
-                [
-                    "taskId",
-                    "status",
-                    "message",
-                    "id",
-                    "params",
-                    "name",
-                    "detail",
-                    "errors",
-                    "error",
-                    "loc",
-                    "msg",
-                    "type",
-                    "title",
-                    "self",
-                    "signedResponseURL",
-                    "signedResponseURLs",
-                ]
-            ),
-            inner,
-            max_size=5,
-        )
-    ),
-    max_leaves=10,
-)
-bodies = st.binary(max_size=60) | json_values.map(lambda value: json.dumps(value).encode())
-ascii_values = st.text(st.characters(codec="ascii", exclude_categories=["Cc"]), max_size=20)
-header_sets = st.dictionaries(
-    st.sampled_from(["retry-after", "date", "content-type", "location", "x-request-id", "etag"]),
-    ascii_values | st.sampled_from(["text/html; charset=hex", "application/json;charset=utf-16"]),
-)
-
-
-@given(bodies, st.integers(100, 999), header_sets, st.lists(st.text(max_size=4), max_size=2))
-@settings(max_examples=200, deadline=None)
-@example(b'{"detail": [{"loc": [1.5, null, {}], "msg": "x"}]}', 422, {}, [])
-@example(b'{"taskId": %s}' % (b"1" * 5000), 200, {}, [])
-@example(b'{"status": "x", "message": %s}' % (b"1" * 5000), 200, {}, [])
-def test_any_answer_is_a_model_or_an_error(
-    body: bytes, status_code: int, headers: dict[str, str], secrets: list[str]
-) -> None:
-    """Whatever body, status and headers: a model, or an `APIError` that can be printed and pickled."""
-    said = answer(body, status_code, headers, tuple(secrets))
-    error = status_error(said, 0.0)
-    assert isinstance(error, APIStatusError)
-    assert str(pickle.loads(pickle.dumps(error))) == str(error)  # noqa: S301 - our own
-    str(error).encode()
+@given(bodies, header_sets)
+@settings(max_examples=150, deadline=None)
+@example(b'{"taskId": %s}' % (b"1" * 5000), {})
+@example(b'{"status": "x", "message": %s}' % (b"1" * 5000), {})
+@example(b'{"id": "f", "params": [{"name": 5, "default": %s}]}' % (b"[" * 100 + b"]" * 100), {})
+def test_any_success_is_a_model_or_an_error(body: bytes, headers: dict[str, str]) -> None:
+    """Whatever body and headers: a model, or an `APIError` that can be printed."""
+    said = answer(body, 200, headers)
     for parse in (
         lambda: started_run(said, START, NOW),
         lambda: status_of(said, RUN, NOW),
@@ -516,81 +291,7 @@ def test_any_answer_is_a_model_or_an_error(
     ):
         try:
             model = parse()
-        except APIError as failure:  # noqa: PERF203 - a few answers
+        except APIError as failure:
             str(failure).encode()
         else:
             assert isinstance(model, (Run, Flow))
-
-
-# No answer
-
-
-def chained(error: Exception, cause: Exception) -> Exception:
-    error.__cause__ = cause
-    return error
-
-
-def failed(error: Exception) -> APIError:
-    return connection_error(
-        error, INFO, attempts=3, host="api.example.com", configured_by="DCIPHER_BASE_URL"
-    )
-
-
-@pytest.mark.parametrize(
-    ("error", "cls", "says"),
-    [
-        (httpx.ConnectError("refused"), APIConnectionError, "ConnectError: refused"),
-        (httpx.ReadError(""), APIConnectionError, ": ReadError. Check"),
-        (chained(httpx.ReadError(""), OSError(104, "reset")), APIConnectionError, "reset"),
-        (
-            httpx.ConnectTimeout("x"),
-            APITimeoutError,
-            "connecting took longer than the connect timeout",
-        ),
-        (httpx.WriteTimeout("x"), APITimeoutError, "sending took longer"),
-        (httpx.ReadTimeout("x"), APITimeoutError, "it took longer than the timeout"),
-        (httpx.PoolTimeout("100 of 100 in use"), APITimeoutError, "100 of 100 in use"),
-        (httpx.ConnectError("\x1b[31m" + "x" * 10_000), APIConnectionError, "31m"),
-        (
-            chained(httpx.ConnectError("x"), ssl.SSLCertVerificationError(1, "self-signed")),
-            TLSError,
-            "self-signed",
-        ),
-        (
-            chained(httpx.ConnectError("x"), chained(OSError(), ssl.SSLError(1, "wrong version"))),
-            TLSError,
-            "wrong version",
-        ),
-        (chained(httpx.ReadError("x"), ssl.SSLEOFError(8, "EOF")), APIConnectionError, "ReadError"),
-    ],
-)
-def test_connection_error(error: Exception, cls: type[APIError], says: str) -> None:
-    """The class says what kind, the message which request, which host, configured where, and why."""
-    found = failed(error)
-    assert type(found) is cls
-    assert (found.request, found.attempts) == (INFO, 3)
-    assert says in str(found)
-    assert "\x1b" not in str(found)
-    assert len(str(found)) < 600
-    if not isinstance(error, httpx.PoolTimeout):
-        assert "api.example.com (DCIPHER_BASE_URL)" in str(found)
-
-
-def test_a_cause_in_a_group_is_found() -> None:
-    """Connecting to several addresses at once fails with a group of exceptions: the cause is in it."""
-    group = OSError("all failed")
-    group.exceptions = (ConnectionRefusedError(111, "refused"),)  # type: ignore[attr-defined]
-    assert "refused" in str(failed(chained(httpx.ConnectError("x"), group)))
-
-
-def test_a_cycle_of_causes_ends() -> None:
-    """Exceptions that cause each other do not keep the search going."""
-    first, second = httpx.ConnectError("a"), OSError("b")
-    chained(first, second)
-    chained(second, first)
-    assert type(failed(first)) is APIConnectionError
-
-
-def test_an_answer_can_be_replaced() -> None:
-    """An answer is a value: the shell gives it its body when that is decoded."""
-    assert replace(answer(b""), body=b"x").body == b"x"

@@ -1,0 +1,89 @@
+"""An answer of the API, whole, before anything is made of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
+
+from pydantic_core import from_json
+
+from ..errors import InvalidResponseError, RequestInfo
+from .decoding import Inflater, encoding_of
+from .text import clean, masked_urls, without
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import httpx
+
+__all__ = ["MAX_BODY", "Answer", "JSONObject", "decoded"]
+
+MAX_BODY = 8 * 1024 * 1024
+"""Bytes of an API answer that are read at most: what is longer is not an answer of this API."""
+
+JSONObject: TypeAlias = "dict[str, Any]"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer of the API, and what an error has to know of the request."""
+
+    status_code: int
+    headers: httpx.Headers
+    body: bytes
+    """Decoded, without a byte order mark."""
+    request: RequestInfo
+    attempts: int = 1
+    secrets: Sequence[str] = ()
+    """What must not be repeated in an error, should the service repeat it."""
+
+    @property
+    def request_id(self) -> str | None:
+        """The service's own name for the request."""
+        value = self.headers.get("x-request-id")
+        return None if value is None else clean(without(value, self.secrets))
+
+    @property
+    def excerpt(self) -> str:
+        """At most 200 clean characters of the body, without secrets and signed URLs."""
+        text = self.body[:4096].decode("utf-8", "replace")
+        return clean(masked_urls(without(text, self.secrets)))
+
+    def json_object(self) -> JSONObject:
+        """The JSON object that the body is; one parser for every way in which it may be none."""
+        try:
+            value = from_json(self.body, allow_inf_nan=False)
+        except ValueError:
+            raise self.invalid(self._not_json()) from None
+        if not isinstance(value, dict):
+            raise self.invalid(f"with a JSON {type(value).__name__} instead of an object")
+        return cast("JSONObject", value)
+
+    def _not_json(self) -> str:
+        if not self.body.strip():
+            return "with an empty body"
+        kind = clean(self.headers.get("content-type", "no content type"), 60)
+        return f"not with JSON ({kind}): {self.excerpt!r}"
+
+    def invalid(self, why: str) -> InvalidResponseError:
+        """The error for a success that is not what the API promises."""
+        return InvalidResponseError(
+            f"{self.request} answered {self.status_code}, but {why}. "
+            "Check base_url: a proxy or another service may have answered instead of Dcipher.",
+            request=self.request,
+            attempts=self.attempts,
+            request_id=self.request_id,
+        )
+
+
+def decoded(body: bytes, content_encoding: str) -> bytes:
+    """`body` without its Content-Encoding and its byte order mark.
+
+    Raises ValueError for what cannot be undone.
+    """
+    encoding = encoding_of(content_encoding)
+    if encoding is not None:
+        inflater = Inflater(encoding, lambda _: MAX_BODY)
+        body = b"".join(inflater.feed(body))
+        inflater.finish()
+    return body.removeprefix(b"\xef\xbb\xbf")

@@ -1,0 +1,89 @@
+"""What an exception of httpx means to a user: which host, where it was configured, and the cause."""
+
+from __future__ import annotations
+
+import ssl
+from typing import TYPE_CHECKING
+
+import httpx
+
+from ..errors import APIConnectionError, APIError, APITimeoutError, RequestInfo, TLSError
+from .text import clean
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+__all__ = ["connection_error"]
+
+
+def connection_error(
+    error: Exception, request: RequestInfo, *, attempts: int, host: str, configured_by: str
+) -> APIError:
+    """What an exception of httpx means to a user.
+
+    Which host, where it was configured, and the cause.
+    """
+    tls = _tls_cause(error) if isinstance(error, httpx.ConnectError) else None
+    cause = _root_cause(error)
+    if tls is not None:
+        return TLSError(
+            f"The connection to {host} ({configured_by}) is not secure: {clean(str(tls))}. "
+            "Check the clock, the certificate, and SSL_CERT_FILE where a proxy of yours signs certificates.",
+            request=request,
+            attempts=attempts,
+        )
+    if isinstance(error, httpx.PoolTimeout):
+        return APITimeoutError(
+            f"{request} found no free connection: {cause}. Run fewer calls at once, or raise the timeout.",
+            request=request,
+            attempts=attempts,
+        )
+    if isinstance(error, httpx.TimeoutException):
+        return APITimeoutError(
+            f"{request} got no answer in time from {host} ({configured_by}): {_phase(error)}. "
+            "Raise it with timeout=…, or check the network.",
+            request=request,
+            attempts=attempts,
+        )
+    return APIConnectionError(
+        f"No answer from {host} ({configured_by}) to {request}: {cause}. "
+        "Check the network, the proxy settings and the base URL.",
+        request=request,
+        attempts=attempts,
+    )
+
+
+def _phase(error: httpx.TimeoutException) -> str:
+    doing = {
+        "ConnectTimeout": "connecting took longer than the connect timeout",
+        "WriteTimeout": "sending took longer than the timeout",
+    }
+    return doing.get(type(error).__name__, "it took longer than the timeout")
+
+
+def _root_cause(error: BaseException) -> str:
+    """What the operating system said: "connection refused", not "all connection attempts failed"."""
+    words = type(error).__name__ if not str(error) else f"{type(error).__name__}: {error}"
+    for behind in _chain(error):
+        if isinstance(behind, OSError) and behind.errno is not None:
+            words = f"{type(error).__name__}: {behind}"
+    return clean(words)
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An exception and all that are behind it, the outermost first; of a group, the first."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        group: Sequence[BaseException] = getattr(error, "exceptions", ())
+        error = error.__cause__ or error.__context__ or (group[0] if group else None)
+
+
+def _tls_cause(error: BaseException) -> ssl.SSLError | None:
+    """The failed handshake behind an exception. httpx calls it a ConnectError like any other (observed)."""
+    for behind in _chain(error):
+        cut_off = isinstance(behind, (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError))
+        if isinstance(behind, ssl.SSLError) and not cut_off:
+            return behind
+    return None

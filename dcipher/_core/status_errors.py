@@ -1,0 +1,142 @@
+"""The error for a status that is no success, with all that the answer says, and without its secrets."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, TypeAlias, cast
+
+import httpx
+from pydantic_core import from_json
+
+from ..errors import APIStatusError, UnexpectedStatus, status_error_class
+from .error_bodies import error_response
+from .retries import retry_after
+from .text import REDACTED, clean, redact_query, without
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..models import ErrorResponse
+    from .answers import Answer, JSONObject
+
+__all__ = ["status_error", "unexpected_status"]
+
+JSONArray: TypeAlias = "list[object]"
+
+_NEXT_STEPS = {
+    401: "Check DCIPHER_API_KEY, or pass api_key=…: the key is missing, wrong or revoked.",
+    403: "This API key may not do that: ask the flow's owner for access.",
+    404: "Check the ids: there is no such flow or run for this API key.",
+    409: "It collides with something that is going on: try again in a moment.",
+    422: "Check the parameters against client.flows.get(…).params.",
+    429: "Too many requests: send fewer at once, or wait.",
+}
+_HIDDEN = frozenset(
+    {b"set-cookie", b"set-cookie2", b"content-encoding", b"content-length", b"transfer-encoding"}
+)
+
+
+def status_error(answer: Answer, now: float) -> APIStatusError:
+    """The error of the class that belongs to the status."""
+    return _error(answer, now, status_error_class(answer.status_code), _next_step(answer))
+
+
+def unexpected_status(answer: Answer, now: float) -> APIStatusError:
+    """The error for a status that the OpenAPI document does not list."""
+    hint = (
+        "The OpenAPI document does not list that status: compare the versions of service and SDK."
+    )
+    return _error(answer, now, UnexpectedStatus, hint)
+
+
+def _error(answer: Answer, now: float, cls: type[APIStatusError], next_step: str) -> APIStatusError:
+    body = _body(answer)
+    error = error_response(body)
+    return cls(
+        _message(answer, error, next_step),
+        status_code=answer.status_code,
+        response=_showable(answer, body),
+        error=error,
+        body=body,
+        retry_after=retry_after(answer.headers, now),
+        request=answer.request,
+        attempts=answer.attempts,
+        request_id=answer.request_id,
+    )
+
+
+def _message(answer: Answer, error: ErrorResponse | None, next_step: str) -> str:
+    said = clean(error.message) if error is not None and error.message else answer.excerpt
+    parts = [f"{answer.request} answered {answer.status_code}" + (f": {said}" if said else "")]
+    if error is not None and error.field_errors:
+        parts.append("; ".join(clean(str(field)) for field in error.field_errors[:5]))
+    parts.append(next_step)
+    if answer.request_id:
+        parts.append(f"Request id: {answer.request_id}.")
+    return " ".join(part if part.endswith((".", "!", "?", "…")) else part + "." for part in parts)
+
+
+def _next_step(answer: Answer) -> str:
+    if answer.status_code >= 500:
+        return "The service failed: try again later, and tell its support the request id."
+    if 300 <= answer.status_code < 400:
+        where = clean(redact_query(answer.headers.get("location", "elsewhere")), 120)
+        return f"It points to {where}; redirects are not followed with an API key: check base_url."
+    return _NEXT_STEPS.get(answer.status_code, "Check the arguments of the call.")
+
+
+def _body(answer: Answer) -> object:
+    """The body as JSON, else as text, else `None`; whatever secret it repeats is masked."""
+    if not answer.body.strip():
+        return None
+    try:
+        # Masked after parsing: JSON may write any character of a secret as an escape.
+        return _masked(from_json(answer.body), answer.secrets)
+    except ValueError:
+        return without(answer.body.decode("utf-8", "replace"), answer.secrets)
+
+
+def _masked(value: object, secrets: Sequence[str]) -> object:
+    if isinstance(value, str):
+        return without(value, secrets)
+    if isinstance(value, list):
+        return [_masked(item, secrets) for item in cast("JSONArray", value)]
+    if isinstance(value, dict):
+        fields = cast("JSONObject", value).items()
+        return {without(name, secrets): _masked(item, secrets) for name, item in fields}
+    return value
+
+
+def _showable(answer: Answer, body: object) -> httpx.Response:
+    """The answer for the user.
+
+    Of the request, only the method and the URL, so that no key is in it; no cookies either.
+    """
+    return httpx.Response(
+        answer.status_code,
+        # As bytes: a header that is not ASCII must not hide the status.
+        headers=[
+            (name, _header(name, value, answer.secrets))
+            for name, value in answer.headers.raw
+            if name.lower() not in _HIDDEN
+        ],
+        content=_content(answer, body),
+        request=httpx.Request(answer.request.method, answer.request.url),
+    )
+
+
+def _header(name: bytes, value: bytes, secrets: Sequence[str]) -> bytes:
+    if name.lower() == b"location":
+        return redact_query(value.decode("latin-1")).encode("latin-1")
+    for secret in sorted(filter(None, secrets), key=len, reverse=True):
+        value = value.replace(secret.encode(), REDACTED.encode())
+    return value
+
+
+def _content(answer: Answer, body: object) -> bytes:
+    """The body's own bytes, unless they repeat a secret."""
+    if body is None or isinstance(body, str):
+        return b"" if body is None else body.encode("utf-8", "replace")
+    if from_json(answer.body) == body:
+        return answer.body
+    return json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")

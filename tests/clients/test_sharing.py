@@ -1,0 +1,110 @@
+"""Derived clients: other options, the same connections, closed each for itself."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from dcipher import ConfigurationError, DcipherError, InternalServerError, Resilience
+from tests.faulty import STALL, json_reply
+
+if TYPE_CHECKING:
+    from tests.conftest import Connect
+    from tests.faulty import FaultyServer
+
+
+def test_a_derived_client_uses_the_same_connection(connect: Connect, api: FaultyServer) -> None:
+    """Client and derived clients take turns on one TCP connection."""
+    client = connect(api)
+    derived = client.with_options(timeout=5)
+    again = derived.with_options(headers={"X-A": "1"})
+    for each in (client, derived, again, client):
+        each.flows.get("f")
+    assert api.connections == 1
+    derived.close()
+    again.close()
+
+
+@pytest.mark.parametrize("first", ["client", "derived"])
+def test_closing_one_leaves_the_other_alone(
+    connect: Connect, api: FaultyServer, first: str
+) -> None:
+    """Whichever of the two is closed, the other goes on, on the connection that was open."""
+    client = connect(api)
+    derived = client.with_options(max_retries=0)
+    client.flows.get("f")
+    derived.flows.get("f")
+    closed, other = (client, derived) if first == "client" else (derived, client)
+    closed.close()
+    other.flows.get("f")
+    assert api.connections == 1
+    with pytest.raises(DcipherError, match="closed"):
+        closed.flows.get("f")
+    other.close()
+
+
+def test_a_client_closed_before_its_derived_one_is_used(
+    connect: Connect, api: FaultyServer
+) -> None:
+    """A derived client works although the one that it came from was closed before its first call."""
+    client = connect(api)
+    client.flows.get("f")
+    derived = client.with_options(max_retries=0)
+    client.close()
+    assert derived.flows.get("f").id == "f"
+    derived.close()
+
+
+def test_options_are_changed_one_by_one(connect: Connect, api: FaultyServer) -> None:
+    """Headers add up, and what is not given stays; the first client is as it was."""
+    api.on("/flows/f", json_reply("{}", 500))
+    client = connect(api, headers={"X-A": "1"}, resilience=Resilience(max_retries=0))
+    derived = client.with_options(headers={"X-B": "2"}).with_options(
+        resilience=Resilience(max_retries=2, backoff_initial=0.01)
+    )
+    with pytest.raises(InternalServerError):
+        derived.flows.get("f")
+    assert len(api.requests) == 3
+    assert {"x-a", "x-b"} <= set(api.requests[0].headers)
+    with pytest.raises(InternalServerError):
+        client.flows.get("f")
+    assert len(api.requests) == 4
+    assert "x-b" not in api.requests[3].headers
+    derived.close()
+
+
+def test_a_timeout_of_its_own(connect: Connect, api: FaultyServer) -> None:
+    """`with_options(timeout=)` bounds the requests of the derived client."""
+    api.on("/flows/f", STALL)
+    derived = connect(api).with_options(timeout=0.2, max_retries=0)
+    began = time.monotonic()
+    with pytest.raises(TimeoutError):
+        derived.flows.get("f")
+    assert time.monotonic() - began < 1.5
+    derived.close()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"timeout": 0}, {"timeout": "x"}, {"max_retries": -1}, {"headers": {"Authorization": "x"}}],
+    ids=str,
+)
+def test_options_that_cannot_be_used(
+    connect: Connect, api: FaultyServer, options: dict[str, Any]
+) -> None:
+    """Options are checked as arguments are."""
+    with pytest.raises(ConfigurationError):
+        connect(api).with_options(**options)
+
+
+def test_connections_are_kept(connect: Connect, api: FaultyServer) -> None:
+    """Calls one after the other take one connection, errors included."""
+    api.on("/flows/f", json_reply('{"message": "no"}', 404), json_reply('{"id": "f"}'))
+    client = connect(api)
+    with pytest.raises(DcipherError):
+        client.flows.get("f")
+    for _ in range(5):
+        client.flows.get("f")
+    assert api.connections == 1
