@@ -9,8 +9,10 @@ they cancel (observed). It is imported at the first async call: the sync client 
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
+import warnings
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
@@ -37,11 +39,15 @@ __all__ = [
     "ProgressCallback",
     "Scoped",
     "StatusCallback",
+    "abandon",
+    "async_abandon",
+    "async_bounded",
     "async_call_back",
     "async_close_transport",
     "async_in_own_thread",
     "async_in_thread",
     "async_sleep",
+    "bounded",
     "call_back",
     "close_transport",
     "in_thread",
@@ -187,6 +193,10 @@ class AsyncScoped(Generic[T]):
         self._variable.set((pid, value))
         return value
 
+    def peek(self) -> T | None:
+        """None: outside its event loop, which has closed what was open, nothing can be done."""
+        return None
+
 
 class Scoped(Generic[T]):
     """A value for each process: a child never uses its parent's sockets."""
@@ -209,6 +219,11 @@ class Scoped(Generic[T]):
                 self._held = (pid, self._make())
             return self._held[1]
 
+    def peek(self) -> T | None:
+        """The value of this process, if there is one."""
+        held = self._held
+        return held[1] if held is not None and held[0] == os.getpid() else None
+
 
 async def async_close_transport(transport: httpx.AsyncBaseTransport) -> None:
     """Close it even where the call is being cancelled: the connection is given back, not lost."""
@@ -221,6 +236,42 @@ async def async_close_transport(transport: httpx.AsyncBaseTransport) -> None:
 def close_transport(transport: httpx.BaseTransport) -> None:
     """Close it."""
     transport.close()
+
+
+def async_abandon(_transports: list[httpx.AsyncBaseTransport]) -> None:
+    """Nothing: the event loop closes what was left open, and warns of it itself."""
+
+
+def abandon(transports: list[httpx.BaseTransport]) -> None:
+    """Close what a client that was never closed left open, and say so once."""
+    if transports and not sys.is_finalizing():
+        for transport in transports:
+            transport.close()
+        warnings.warn(
+            "A dcipher client was never closed: use `with`, or call close().",
+            ResourceWarning,
+            stacklevel=3,
+        )
+
+
+async def async_bounded(
+    seconds: float | None, function: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs
+) -> T:
+    """What `function` gives. Raises TimeoutError when it takes longer."""
+    from anyio import fail_after
+
+    with fail_after(seconds):
+        return await function(*args, **kwargs)
+
+
+def bounded(
+    _seconds: float | None,
+    function: Callable[P, T],
+    *args: P.args,
+    **kwargs: P.kwargs,
+) -> T:
+    """What `function` gives: a blocking call ends by its own timeouts."""
+    return function(*args, **kwargs)
 
 
 OWN_THREADS = 32

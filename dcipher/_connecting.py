@@ -68,6 +68,8 @@ class Network:
         self._args = dict(httpx_args)
         self._sync = ways
         self._async = async_ways
+        # Now, so that a proxy that cannot be used is said where the client is made.
+        self._proxy_of: Mapping[str, Any] = self._proxies() if ways is None else {}
 
     @property
     def client_args(self) -> dict[str, Any]:
@@ -126,7 +128,7 @@ class Network:
             ways[None] = side.given(args["transport"])
         else:
             ways[None] = self._connections(side, None)
-            for pattern, proxy in self._proxies().items():
+            for pattern, proxy in self._proxy_of.items():
                 ways[pattern] = None if proxy is None else self._connections(side, proxy)
         mounts: Mapping[str, Any] = args.get("mounts") or {}
         for pattern, transport in mounts.items():

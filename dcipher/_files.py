@@ -113,7 +113,9 @@ class PartFile:
     ) -> None:
         self._target = target
         self._overwrite = overwrite
-        self._path = target.with_name(f".{target.name[:100]}.{secrets.token_hex(6)}.part")
+        # A name has 255 bytes at most on most file systems: cut by bytes.
+        stem = os.fsencode(target.name)[:100].decode("utf-8", "ignore")
+        self._path = target.with_name(f".{stem}.{secrets.token_hex(6)}.part")
         self._errors = partial(storage_errors, target, run, index)
         with self._errors():
             _check(target, overwrite=overwrite)

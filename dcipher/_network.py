@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import ssl
 import threading
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.request import getproxies
@@ -103,9 +104,12 @@ def _proxy(scheme: str, value: str) -> str:
     url = value if "://" in value else f"http://{value}"
     try:
         parsed = httpx.Proxy(url)
-        if parsed.url.host:
+        if not parsed.url.host:
+            reason = "it names no host"
+        elif parsed.url.scheme.startswith("socks") and find_spec("socksio") is None:
+            reason = "SOCKS needs another library: pip install 'httpx[socks]'"
+        else:
             return url
-        reason = "it names no host"
     except (ValueError, httpx.InvalidURL) as error:
         reason = str(error).replace(url, redact_query(url))
     raise ConfigurationError(

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from datetime import datetime, timezone
+from functools import partial
 from itertools import islice
+from pathlib import Path
+from tempfile import gettempdir
 from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import urlsplit
 
@@ -15,6 +18,7 @@ from ._core.downloads import FRESH, Problem, Source, TransferError
 from ._core.outcomes import without_outputs
 from ._core.result_errors import ResultReadError
 from ._core.results import detect_format
+from ._files import storage_errors
 from .errors import (
     IntegrityError,
     ResultChangedError,
@@ -39,17 +43,20 @@ ROWS = 256
 class Rewindable:
     """A temporary file, or memory, as a place where a download goes."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, run: Run, index: int) -> None:
         self._file = file
+        self._errors = partial(storage_errors, Path(gettempdir()), run, index)
 
     def writelines(self, chunks: Iterable[bytes | memoryview]) -> None:
         """Append."""
-        self._file.writelines(chunks)
+        with self._errors():
+            self._file.writelines(chunks)
 
     def restart(self) -> None:
         """Forget what was written."""
-        self._file.seek(0)
-        self._file.truncate()
+        with self._errors():
+            self._file.seek(0)
+            self._file.truncate()
 
 
 def source_of(run: Run, index: int, *, allow_insecure: bool, require_integrity: bool) -> Source:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .models import Run
     from .resilience import Resilience
 
-__all__ = ["Wait"]
+__all__ = ["Wait", "check_wait_timeout"]
 
 
 class Wait:
@@ -30,8 +30,7 @@ class Wait:
     def __init__(
         self, run: Run, resilience: Resilience, timeout: float | None, poll_interval: float | None
     ) -> None:
-        # No time at all is one look.
-        self.timeout = 0.0 if timeout == 0 else _seconds("timeout", timeout)
+        self.timeout = check_wait_timeout(timeout)
         self._interval = _seconds("poll_interval", poll_interval)
         self._resilience = resilience
         self._started = time.monotonic()
@@ -81,6 +80,8 @@ class Wait:
             type(error).__name__,
         )
         asked = failure_of(error, self._resilience).retry_after or 0.0
+        # The run may end long before the time that the service asks for.
+        asked = min(asked, self._resilience.max_retry_after)
         return max(asked, self._step(), backoff(self._failures, self._resilience))
 
     def _step(self) -> float:
@@ -105,6 +106,11 @@ class Wait:
                 "run %s: the signed URL of its result has expired, and it is still %s: the result cannot be downloaded",
                 run.task_id, run.status,
             )  # fmt: skip
+
+
+def check_wait_timeout(timeout: float | None) -> float | None:
+    """Seconds for a wait; no time at all is one look. Raises `InvalidParamsError`."""
+    return 0.0 if timeout == 0 else _seconds("timeout", timeout)
 
 
 def _seconds(name: str, value: float | None) -> float | None:

@@ -237,13 +237,16 @@ class HTTPClient:
             return self._async_client
 
     def _client_args(self) -> dict[str, Any]:
+        given = self._network.client_args
+        headers = httpx.Headers(given.get("headers"))
+        headers.update(self.request_headers())  # the key's header replaces any other of its name
         return {
             "base_url": self._base_url,
             "cookies": self._cookies,
-            "headers": self.request_headers(),
             "timeout": request_timeout(self._timeout),
             "follow_redirects": self._follow_redirects,
-            **self._network.client_args,
+            **given,
+            "headers": headers,
         }
 
     def request_headers(self) -> dict[str, str]:

@@ -12,7 +12,7 @@ import threading
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
-from ._core.text import redact_query
+from ._core.text import REDACTED, redact_query
 
 __all__ = ["configure", "downloading", "logger"]
 
@@ -96,9 +96,14 @@ class _SignedURLFilter(logging.Filter):
         except Exception:  # noqa: BLE001 - what cannot be formatted is for logging to report
             return True
         cleaned = _URL.sub(_masked, text)
+        if downloading.get():  # a Location may be relative
+            cleaned = _QUERY.sub(f"?{REDACTED}", cleaned)
         if cleaned != text:
             record.msg, record.args = cleaned, None
         return True
+
+
+_QUERY = re.compile(r"\?[^\s'\"<>\[]+")
 
 
 def _masked(match: re.Match[str]) -> str:

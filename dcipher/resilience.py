@@ -13,6 +13,9 @@ from .errors import ConfigurationError
 
 __all__ = ["RETRY_STATUSES", "Resilience"]
 
+LONGEST = 10**9
+"""Seconds: thirty years. What is longer is a mistake."""
+
 RETRY_STATUSES = frozenset({408, 409, 425, 429, *range(500, 600)})
 """The statuses that are tried again by default."""
 
@@ -73,8 +76,8 @@ def _statuses(value: object) -> frozenset[int]:
 
 def _check_seconds(name: str, value: object, *, smallest: float) -> None:
     number = math.nan if isinstance(value, bool) or not isinstance(value, (int, float)) else value
-    # A plain comparison: math.isfinite cannot take an int that no float can hold.
-    if not smallest <= number < math.inf:
+    # A comparison with an int first: no float can hold every int.
+    if not smallest <= number <= LONGEST:
         raise ConfigurationError(
             f"{name} must be a finite number of seconds, at least {smallest:g}."
         )

@@ -11,7 +11,14 @@ import os
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import PrivateAttr, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
+from typing_extensions import override
 
 from ._core.configuration import (
     CHECKS,
@@ -74,12 +81,29 @@ class Settings(BaseSettings):
         try:
             super().__init__(**given)
         except ValidationError as error:
-            raise ConfigurationError(_first_problem(error)) from None
+            raise _first_problem(error) from None
         except UnicodeDecodeError as error:
             raise unreadable_dotenv(str(values.get("_env_file", DOTENV)), error) from None
         except SettingsError as error:
             raise ConfigurationError(f"The settings cannot be read: {error}.") from None
         self._given = frozenset(given)
+
+    @override
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The usual ones; a variable of nothing but blanks does not hide what stands in `.env`."""
+        sources = (init_settings, env_settings, dotenv_settings, file_secret_settings)
+        for source in sources:
+            if isinstance(source, EnvSettingsSource):
+                source.env_vars = {n: v for n, v in source.env_vars.items() if not is_blank(v)}
+        return sources
 
     @field_validator(*CHECKS, mode="before")
     @classmethod
@@ -108,9 +132,10 @@ class Settings(BaseSettings):
         )
 
 
-def _first_problem(error: ValidationError) -> str:
+def _first_problem(error: ValidationError) -> ConfigurationError:
     first = error.errors(include_url=False, include_context=True, include_input=False)[0]
     raised = first.get("ctx", {}).get("error")
     if isinstance(raised, ConfigurationError):
-        return str(raised)
-    return f"{'.'.join(str(part) for part in first['loc'])} does not fit: {first['msg']}."
+        return raised
+    where = ".".join(str(part) for part in first["loc"])
+    return ConfigurationError(f"{where} does not fit: {first['msg']}.")

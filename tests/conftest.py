@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from anyio.from_thread import BlockingPortal
+    from typing_extensions import Self
 
     from dcipher.emulator import Emulator
 
@@ -68,7 +69,7 @@ class Blocking:
         finally:
             self._portal.call(source.aclose)
 
-    def __enter__(self) -> Blocking:
+    def __enter__(self) -> Self:
         self._portal.call(self._target.__aenter__)
         return self
 
@@ -130,7 +131,9 @@ def server() -> Iterator[FaultyServer]:
 @pytest.fixture
 def api(server: FaultyServer) -> FaultyServer:
     """A server that plays a healthy API: flow `f`, run `t`, one result of 11 bytes."""
-    started = f'{{"taskId": "t", "signedResponseURL": "{server.url}/result?Signature=canary-signature"}}'
+    started = (
+        f'{{"taskId": "t", "signedResponseURL": "{server.url}/result?Signature=canary-signature"}}'
+    )
     server.on("/flows/f", json_reply('{"id": "f", "name": "F"}'))
     server.on("/flows/f/run", json_reply(started))
     server.on("/flows/f/status", json_reply('{"status": "SUCCEEDED"}'))
@@ -167,7 +170,7 @@ def shared_emulator() -> Iterator[Emulator]:
         def fails() -> None:
             raise ValueError("the corpus is empty")
 
-        @running.flow("slow", duration=1.5)
+        @running.flow("slow", duration=0.9)
         def slow() -> str:
             return "done"
 

@@ -11,13 +11,13 @@ import struct
 import threading
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Callable, Mapping
 
     from typing_extensions import Self
 
@@ -80,7 +80,9 @@ class Reply:
         if self.framing == "chunked":
             lines.append("Transfer-Encoding: chunked")
         elif self.framing == "length":
-            lines.append(f"Content-Length: {len(self.body) if self.length is None else self.length}")
+            lines.append(
+                f"Content-Length: {len(self.body) if self.length is None else self.length}"
+            )
         return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
     def payload(self) -> bytes:

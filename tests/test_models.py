@@ -173,7 +173,6 @@ def test_any_run_goes_through_json(run: Run) -> None:
     assert Run.from_json(run.to_json()) == run.model_copy(update={"outputs": hidden})
 
 
-@pytest.mark.xfail(strict=True, reason="Pydantic raises PydanticSerializationError for such a path")
 def test_a_run_with_a_strange_file_goes_through_json() -> None:
     """A file name that is no UTF-8 (os.fsdecode makes surrogates of it) does not keep a run from being stored."""
     run = Run(flow_id="f", task_id="t", files=(Path("\udcff.json"),))

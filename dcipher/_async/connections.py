@@ -16,7 +16,8 @@ from weakref import WeakSet
 
 import httpx
 
-from .._concurrency import AsyncLimiter, AsyncScoped, async_close_transport
+from .._concurrency import AsyncLimiter, AsyncScoped, async_abandon, async_close_transport
+from ..errors import DcipherError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -98,6 +99,11 @@ class AsyncConnections(AsyncShared):
         self._keepalive_expiry = keepalive_expiry
         self._max_connections = max_connections
         self._state = AsyncScoped(lambda: _State(max_connections))
+
+    def __del__(self) -> None:
+        state = self._state.peek() if hasattr(self, "_state") else None
+        if state is not None:
+            async_abandon([one.transport for idle in state.idle.values() for one in idle])
 
     async def close_all(self) -> None:
         state = self._state.get()
@@ -216,4 +222,6 @@ class AsyncBorrowedTransport(httpx.AsyncBaseTransport):
         self._client = client
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if self._client.is_closed:
+            raise DcipherError("The httpx client that was passed as http_client is closed.")
         return await self._client.send(request, stream=True, auth=None, follow_redirects=False)

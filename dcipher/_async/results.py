@@ -66,7 +66,7 @@ class AsyncResults:
     async def read(self, run: Run, index: int, type_: Any) -> Any:
         """One result as a value."""
         memory = io.BytesIO()
-        transfer = await self._fetch(run, index, Rewindable(memory))
+        transfer = await self._fetch(run, index, Rewindable(memory, run, index))
         body = memory.getvalue()
         format_ = format_of(run, index, transfer, body[:HEAD])
         with parse_errors(run, index):
@@ -77,7 +77,7 @@ class AsyncResults:
         dropped = 0
         with tempfile.SpooledTemporaryFile(SPOOLED) as spool, parse_errors(run, index):
             file = cast("BinaryIO", cast("object", spool))
-            transfer = await self._fetch(run, index, Rewindable(file))
+            transfer = await self._fetch(run, index, Rewindable(file, run, index))
             file.seek(0)
             format_ = format_of(run, index, transfer, file.read(HEAD))
             file.seek(0)

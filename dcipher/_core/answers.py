@@ -9,7 +9,7 @@ from pydantic_core import from_json
 
 from ..errors import InvalidResponseError, RequestInfo
 from .decoding import Inflater, encoding_of
-from .text import clean, masked_urls, without
+from .text import clean, unsigned, without
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,8 +46,9 @@ class Answer:
     @property
     def excerpt(self) -> str:
         """At most 200 clean characters of the body, without secrets and signed URLs."""
-        text = self.body[:4096].decode("utf-8", "replace")
-        return clean(masked_urls(without(text, self.secrets)))
+        # Masked before it is cut: half a secret would not be recognised.
+        text = unsigned(self.body[:65_536].decode("utf-8", "replace"), self.secrets)
+        return clean(text)
 
     def json_object(self) -> JSONObject:
         """The JSON object that the body is; one parser for every way in which it may be none."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import ssl
 from typing import TYPE_CHECKING
 
@@ -38,7 +40,7 @@ def connection_error(
             request=request,
             attempts=attempts,
         )
-    if isinstance(error, httpx.TimeoutException):
+    if isinstance(error, (httpx.TimeoutException, TimeoutError)):
         return APITimeoutError(
             f"{request} got no answer in time from {host} ({configured_by}): {_phase(error)}. "
             "Raise it with timeout=…, or check the network.",
@@ -53,7 +55,7 @@ def connection_error(
     )
 
 
-def _phase(error: httpx.TimeoutException) -> str:
+def _phase(error: Exception) -> str:
     doing = {
         "ConnectTimeout": "connecting took longer than the connect timeout",
         "WriteTimeout": "sending took longer than the timeout",
@@ -66,7 +68,10 @@ def _root_cause(error: BaseException) -> str:
     words = type(error).__name__ if not str(error) else f"{type(error).__name__}: {error}"
     for behind in _chain(error):
         if isinstance(behind, OSError) and behind.errno is not None:
-            words = f"{type(error).__name__}: {behind}"
+            # asyncio has words of its own; a name that does not resolve has its own numbers.
+            known = isinstance(behind, (ssl.SSLError, socket.gaierror))
+            said = str(behind) if known else f"{os.strerror(behind.errno)} (errno {behind.errno})"
+            words = f"{type(error).__name__}: {said}"
     return clean(words)
 
 

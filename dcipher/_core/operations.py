@@ -75,12 +75,11 @@ def start_run(flow_id: str, params: Params | None, idempotency_key: str) -> Oper
 def run_status(flow_id: str, task_id: str) -> Operation:
     """GET /flows/{flow_id}/status?taskId=…: the task id travels as a query parameter."""
     path = f"/flows/{_segment('flow_id', flow_id)}/status"
-    # The service's own words, in a query: dots and slashes lead nowhere there.
-    query = f"taskId={_segment('task_id', task_id, in_path=False)}"
+    query = f"taskId={_segment('task_id', task_id)}"
     return Operation("status", "GET", f"{path}?{query}", flow_id=flow_id, task_id=task_id)
 
 
-def _segment(what: str, value: object, *, in_path: bool = True) -> str:
+def _segment(what: str, value: object) -> str:
     """`value` as exactly one path segment (or query value).
 
     httpx would turn `../../admin` into another path and cut `a?x=1#`, so everything is quoted, and
@@ -89,21 +88,21 @@ def _segment(what: str, value: object, *, in_path: bool = True) -> str:
     """
     if not isinstance(value, str):
         raise InvalidParamsError(f"{what} must be a str, not {type(value).__name__}.")
-    return _quoted(what, value, in_path)
+    return _quoted(what, value)
 
 
 @lru_cache(maxsize=1024)  # a run is asked for many times
-def _quoted(what: str, value: str, in_path: bool) -> str:
+def _quoted(what: str, value: str) -> str:
     if not value.strip():
         raise InvalidParamsError(f"{what} is empty. It is the id that Dcipher shows for it.")
     if len(value) > LONGEST_ID:
         raise InvalidParamsError(f"{what} is longer than {LONGEST_ID} characters: it is no id.")
-    decoded = _decoded(value) if in_path else value
+    decoded = _decoded(value)
     if not decoded.isprintable():
         raise InvalidParamsError(
             f"{what} {clean(value)!r} holds characters that cannot be printed."
         )
-    if in_path and {".", ".."} & {*decoded.replace("\\", "/").split("/")}:
+    if {".", ".."} & {*decoded.replace("\\", "/").split("/")}:
         raise InvalidParamsError(f"{what} {clean(value)!r} is a path, not an id.")
     return quote(value, safe="")
 
@@ -226,10 +225,17 @@ def _key(key: object, where: str) -> str:
     text = key.value if isinstance(key, Enum) else key
     if not isinstance(text, str):
         raise InvalidParamsError(
-            f"{_shown(where)} has the key {_shown(repr(key))}: the keys of a JSON object are text."
+            f"{_shown(where)} has the key {_named(key)}: the keys of a JSON object are text."
         )
-    _scalar(text, f"the key {_shown(repr(key))} in {where}")
+    _scalar(text, f"a key in {where}")
     return str.__str__(text)
+
+
+def _named(key: object) -> str:
+    try:
+        return clean(repr(key), 40)
+    except ValueError:  # an int of more digits than Python writes
+        return f"of type {type(key).__name__}"
 
 
 def _shown(where: str) -> str:

@@ -17,7 +17,7 @@ from ..errors import (
     WaitTimeoutError,
 )
 from ..models import RunStatus
-from .text import clean
+from .text import clean, masked_urls
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,7 +38,7 @@ __all__ = [
 
 def failure(run: Run) -> RunError | None:
     """The error that a run which has ended stands for; `None` where it went well, or goes on."""
-    message = clean(run.message or "").rstrip(".!")
+    message = clean(masked_urls(run.message or "")).rstrip(".!")
     said = f": {message}" if message else " without saying why"
     name = f"Run {named(run)}"
     if run.status is RunStatus.FAILED:

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, cast
 
 from pydantic import ValidationError
 
+from ..errors import InvalidParamsError
 from ..models import Flow, Output, Run, SecretURL, normal_status
+from .operations import run_status
 from .signed_urls import expiry
 
 if TYPE_CHECKING:
@@ -24,10 +26,13 @@ def started_run(answer: Answer, operation: Operation, now: datetime) -> Run:
     known = answer.json_object()
     task_id = known.pop("taskId", None)
     # A number is taken as text; True is an int in Python, but not an id.
-    if isinstance(task_id, int) and not isinstance(task_id, bool):
-        task_id = str(task_id)
-    if not isinstance(task_id, str) or not task_id.strip() or not task_id.isprintable():
-        raise answer.invalid("without a usable taskId")
+    task_id = (
+        str(task_id) if isinstance(task_id, (str, int)) and not isinstance(task_id, bool) else ""
+    )
+    try:
+        run_status(operation.flow_id, task_id)  # what cannot be asked for is no id
+    except InvalidParamsError:
+        raise answer.invalid("without a usable taskId") from None
     outputs = tuple(_outputs(known))
     known = {name: value for name, value in known.items() if name not in Run.model_fields}
     return Run(
@@ -45,9 +50,10 @@ def _outputs(known: JSONObject) -> Iterator[Output]:
 
     A place whose URL cannot be used stays, without one: the order tells them apart.
     """
-    urls = [*_items(known.pop("signedResponseURL", None))]
-    urls += _items(known.pop("signedResponseURLs", None))
-    for url in urls:
+    single = _items(known.pop("signedResponseURL", None))
+    several = _items(known.pop("signedResponseURLs", None))
+    # Both names, one result: it stands once.
+    for url in [*(url for url in single if url not in several), *several]:
         if isinstance(url, str) and url.strip():
             yield Output(url=SecretURL(url), expires_at=expiry(url))
         else:
@@ -71,6 +77,8 @@ def status_of(answer: Answer, run: Run, now: datetime) -> Run:
     if not isinstance(status, str) or not status.strip():
         raise answer.invalid("without a status")
     outputs = tuple(_outputs(known))
+    if outputs and all(output.url is None for output in run.outputs):
+        run = run.model_copy(update={"outputs": outputs})
     if run.is_terminal:
         return run
     # A copy: the fields that are kept were validated when `run` was made.
@@ -79,7 +87,6 @@ def status_of(answer: Answer, run: Run, now: datetime) -> Run:
             **{name: value for name, value in known.items() if name not in Run.model_fields},
             "status": normal_status(status),
             "message": message if message is None or isinstance(message, str) else str(message),
-            "outputs": run.outputs or outputs,
         }
     )
     return changed.model_copy(update={"finished_at": now}) if changed.is_terminal else changed

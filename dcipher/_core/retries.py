@@ -69,12 +69,23 @@ class Failure:
 # the server.
 _NOT_SENT = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError"})
 _AMBIGUOUS = frozenset(
-    {"ReadError", "WriteError", "CloseError", "ReadTimeout", "WriteTimeout", "RemoteProtocolError"}
+    {
+        "ReadError",
+        "WriteError",
+        "CloseError",
+        "ReadTimeout",
+        "WriteTimeout",
+        "RemoteProtocolError",
+        "TimeoutError",  # the whole exchange took too long
+    }
 )
 
 
 def transport_outcome(error: BaseException) -> Outcome:
     """What an exception of httpx says of the request."""
+    # httpx looks at Location even where it does not follow it: an answer, and the same the next time.
+    if str(error).startswith("Invalid URL in location header"):
+        return Outcome.PERMANENT
     names = {cls.__name__ for cls in type(error).__mro__}
     if names & _NOT_SENT:
         return Outcome.NOT_SENT

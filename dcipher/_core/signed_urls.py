@@ -72,8 +72,9 @@ def is_loopback(host: str) -> bool:
 
 def secrets_of(url: str) -> list[str]:
     """The values in the query of `url`, as they stand there and decoded, for masking."""
-    pairs = [part.partition("=")[2] for part in urlsplit(url).query.split("&")]
-    return [form for value in pairs for form in {value, unquote_plus(value)} if len(form) > 7]
+    parts = urlsplit(url).query.split("&")
+    values = [part.partition("=")[2] or part for part in parts]
+    return [form for value in values for form in {value, unquote_plus(value)} if len(form) > 7]
 
 
 def joined(url: str, location: str) -> str:

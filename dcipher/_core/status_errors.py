@@ -11,7 +11,7 @@ from pydantic_core import from_json
 from ..errors import APIStatusError, UnexpectedStatus, status_error_class
 from .error_bodies import error_response
 from .retries import retry_after
-from .text import REDACTED, clean, redact_query, without
+from .text import clean, redact_query, unsigned, without
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,7 +66,11 @@ def _error(answer: Answer, now: float, cls: type[APIStatusError], next_step: str
 
 
 def _message(answer: Answer, error: ErrorResponse | None, next_step: str) -> str:
-    said = clean(error.message) if error is not None and error.message else answer.excerpt
+    said = (
+        clean(unsigned(error.message, answer.secrets))
+        if error is not None and error.message
+        else answer.excerpt
+    )
     parts = [f"{answer.request} answered {answer.status_code}" + (f": {said}" if said else "")]
     if error is not None and error.field_errors:
         parts.append("; ".join(clean(str(field)) for field in error.field_errors[:5]))
@@ -80,30 +84,30 @@ def _next_step(answer: Answer) -> str:
     if answer.status_code >= 500:
         return "The service failed: try again later, and tell its support the request id."
     if 300 <= answer.status_code < 400:
-        where = clean(redact_query(answer.headers.get("location", "elsewhere")), 120)
+        where = clean(_location(answer.headers.get("location", "elsewhere"), answer.secrets), 120)
         return f"It points to {where}; redirects are not followed with an API key: check base_url."
     return _NEXT_STEPS.get(answer.status_code, "Check the arguments of the call.")
 
 
 def _body(answer: Answer) -> object:
-    """The body as JSON, else as text, else `None`; whatever secret it repeats is masked."""
+    """The body as JSON, else as text, else `None`; secrets and signed URLs in it are masked."""
     if not answer.body.strip():
         return None
     try:
         # Masked after parsing: JSON may write any character of a secret as an escape.
         return _masked(from_json(answer.body), answer.secrets)
     except ValueError:
-        return without(answer.body.decode("utf-8", "replace"), answer.secrets)
+        return unsigned(answer.body.decode("utf-8", "replace"), answer.secrets)
 
 
 def _masked(value: object, secrets: Sequence[str]) -> object:
     if isinstance(value, str):
-        return without(value, secrets)
+        return unsigned(value, secrets)
     if isinstance(value, list):
         return [_masked(item, secrets) for item in cast("JSONArray", value)]
     if isinstance(value, dict):
         fields = cast("JSONObject", value).items()
-        return {without(name, secrets): _masked(item, secrets) for name, item in fields}
+        return {unsigned(name, secrets): _masked(item, secrets) for name, item in fields}
     return value
 
 
@@ -126,17 +130,23 @@ def _showable(answer: Answer, body: object) -> httpx.Response:
 
 
 def _header(name: bytes, value: bytes, secrets: Sequence[str]) -> bytes:
-    if name.lower() == b"location":
-        return redact_query(value.decode("latin-1")).encode("latin-1")
-    for secret in sorted(filter(None, secrets), key=len, reverse=True):
-        value = value.replace(secret.encode(), REDACTED.encode())
-    return value
+    text = value.decode("latin-1")
+    shown = _location(text, secrets) if name.lower() == b"location" else unsigned(text, secrets)
+    return shown.encode("latin-1")
+
+
+def _location(value: str, secrets: Sequence[str]) -> str:
+    return without(redact_query(value), secrets)
 
 
 def _content(answer: Answer, body: object) -> bytes:
-    """The body's own bytes, unless they repeat a secret."""
-    if body is None or isinstance(body, str):
-        return b"" if body is None else body.encode("utf-8", "replace")
-    if from_json(answer.body) == body:
-        return answer.body
-    return json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
+    """The body's own bytes, unless something in them had to be masked."""
+    try:
+        if from_json(answer.body) == body:
+            return answer.body
+    except ValueError:
+        if answer.body.decode("utf-8", "replace") == body:
+            return answer.body
+    if isinstance(body, str):
+        return body.encode("utf-8", "replace")
+    return b"" if body is None else json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")

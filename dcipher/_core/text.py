@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["REDACTED", "clean", "masked_urls", "redact_query", "without"]
+__all__ = ["REDACTED", "clean", "masked_urls", "redact_query", "unsigned", "without"]
 
 REDACTED = "[redacted]"
 
@@ -39,8 +39,9 @@ def without(text: str, secrets: Iterable[str]) -> str:
     return text
 
 
-# In JSON, a slash may be written as \/ (RFC 8259 section 7).
-_URL = re.compile(r"(https?:(?:\\?/){2}[^\s\"'<>?#]*)[?#][^\s\"'<>]*", re.IGNORECASE)
+# In JSON, a slash may be written as \/ (RFC 8259 section 7). The bound keeps many URLs in a row from
+# taking quadratic time.
+_URL = re.compile(r"(https?:(?:\\?/){2}[^\s\"'<>?#]{0,2048})[?#][^\s\"'<>]*", re.IGNORECASE)
 
 
 def masked_urls(text: str) -> str:
@@ -48,9 +49,14 @@ def masked_urls(text: str) -> str:
     return _URL.sub(rf"\1?{REDACTED}", text)
 
 
+def unsigned(text: str, secrets: Iterable[str]) -> str:
+    """`text` without secrets and without signed URLs, for errors."""
+    return masked_urls(without(text, secrets))
+
+
 def redact_query(url: str) -> str:
     """`url` without user info and with its query and fragment masked, for logs and errors."""
     base = re.split(r"[?#]", url, maxsplit=1)[0]
     # RFC 3986 section 3.2: the authority stands between // and the next slash.
-    shown = re.sub(r"//[^/]*@", "//", base, count=1)
+    shown = re.sub(r"\A([^/]*//)[^/]*@", r"\1", base)
     return shown if base == url else f"{shown}?{REDACTED}"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import httpx
 
+from .._concurrency import bounded
 from .._core.answers import MAX_BODY, Answer, decoded
 from .._core.connection_errors import connection_error
 from .._core.retries import Failure, Outcome, failure_of
@@ -137,13 +138,10 @@ class API:
         request = self._request(operation, url, within)
         info = RequestInfo(operation.method, url)
         started = time.monotonic()
+        total = min(self.options.total_timeout or math.inf, within or math.inf)
         try:
-            response = client.send(request, stream=True, follow_redirects=False)
-            try:
-                body = self._body(response, started, within)
-            finally:
-                response.close()
-        except httpx.TransportError as error:
+            response, body = bounded(total, self._exchange, client, request, total)
+        except (httpx.TransportError, TimeoutError) as error:
             raise connection_error(
                 error,
                 info,
@@ -176,17 +174,26 @@ class API:
             extensions={"timeout": _at_most(self.options.timeout, within)},
         )
 
-    def _body(self, response: httpx.Response, started: float, within: float | None) -> bytes:
+    def _exchange(
+        self, client: httpx.Client, request: httpx.Request, total: float
+    ) -> tuple[httpx.Response, bytes]:
+        ends = time.monotonic() + total
+        response = client.send(request, stream=True, follow_redirects=False)
+        try:
+            return response, self._body(response, ends)
+        finally:
+            response.close()
+
+    def _body(self, response: httpx.Response, ends: float) -> bytes:
         """The raw body, as far as it may go: an answer of this API is small."""
         if response.is_stream_consumed:  # it came whole, as from httpx.MockTransport
             return response.content
         body = bytearray()
-        total = min(self.options.total_timeout or math.inf, within or math.inf)
         for chunk in response.iter_raw():
             body += chunk
             if len(body) > MAX_BODY:
                 break
-            if time.monotonic() - started > total:
+            if time.monotonic() > ends:
                 raise httpx.ReadTimeout(
                     "the body took longer than the timeout", request=response.request
                 )

@@ -17,7 +17,8 @@ from weakref import WeakSet
 
 import httpx
 
-from .._concurrency import Limiter, Scoped, close_transport
+from .._concurrency import Limiter, Scoped, abandon, close_transport
+from ..errors import DcipherError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -99,6 +100,11 @@ class Connections(Shared):
         self._keepalive_expiry = keepalive_expiry
         self._max_connections = max_connections
         self._state = Scoped(lambda: _State(max_connections))
+
+    def __del__(self) -> None:
+        state = self._state.peek() if hasattr(self, "_state") else None
+        if state is not None:
+            abandon([one.transport for idle in state.idle.values() for one in idle])
 
     def close_all(self) -> None:
         state = self._state.get()
@@ -215,4 +221,6 @@ class BorrowedTransport(httpx.BaseTransport):
         self._client = client
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
+        if self._client.is_closed:
+            raise DcipherError("The httpx client that was passed as http_client is closed.")
         return self._client.send(request, stream=True, auth=None, follow_redirects=False)

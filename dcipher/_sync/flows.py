@@ -11,6 +11,7 @@ from .._core import operations
 from .._core.outcomes import add_note
 from .._core.responses import flow_of, started_run
 from .._files import check_targets
+from .._waiting import check_wait_timeout
 from ..logs import logger
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ class Flows:
         Raises what `start`, `runs.wait` and `runs.download` raise. A path that cannot be written to
         is a `LocalStorageError` before the run is started.
         """
+        check_wait_timeout(wait_timeout)
         if save_path is not None:
             check_targets(save_path, overwrite=overwrite)
         run = self.start(flow_id, params, idempotency_key=idempotency_key)

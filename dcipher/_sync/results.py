@@ -67,7 +67,7 @@ class Results:
     def read(self, run: Run, index: int, type_: Any) -> Any:
         """One result as a value."""
         memory = io.BytesIO()
-        transfer = self._fetch(run, index, Rewindable(memory))
+        transfer = self._fetch(run, index, Rewindable(memory, run, index))
         body = memory.getvalue()
         format_ = format_of(run, index, transfer, body[:HEAD])
         with parse_errors(run, index):
@@ -78,7 +78,7 @@ class Results:
         dropped = 0
         with tempfile.SpooledTemporaryFile(SPOOLED) as spool, parse_errors(run, index):
             file = cast("BinaryIO", cast("object", spool))
-            transfer = self._fetch(run, index, Rewindable(file))
+            transfer = self._fetch(run, index, Rewindable(file, run, index))
             file.seek(0)
             format_ = format_of(run, index, transfer, file.read(HEAD))
             file.seek(0)

@@ -53,7 +53,9 @@ def test_without_a_key(construct: Construct) -> None:
 
 
 @pytest.mark.parametrize("key", ["", "  ", "\n"])
-def test_a_blank_key_is_none(construct: Construct, monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+def test_a_blank_key_is_none(
+    construct: Construct, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
     """A blank key counts as missing, as an argument and in the environment."""
     with pytest.raises(MissingAPIKeyError):
         construct(key)
@@ -87,7 +89,11 @@ def test_argument_environment_file(
 
 
 def test_a_base_url_of_a_file_gets_no_foreign_key(
-    construct: Construct, connect: Connect, api: FaultyServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    construct: Construct,
+    connect: Connect,
+    api: FaultyServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A `.env` that names a base URL only gets the key that stands in it, too."""
     (tmp_path / ".env").write_text(f"DCIPHER_BASE_URL={api.url}\n")
@@ -167,9 +173,7 @@ def test_header_values_that_http_cannot_carry(
 
 
 @pytest.mark.parametrize("name", ["user-agent", "ACCEPT", "content-type", "accept-encoding"])
-def test_a_header_of_the_users_is_sent_once(
-    connect: Connect, api: FaultyServer, name: str
-) -> None:
+def test_a_header_of_the_users_is_sent_once(connect: Connect, api: FaultyServer, name: str) -> None:
     """A header that the client has, too, is sent once, whatever the case of its name."""
     client = connect(api, headers={"X-A": "1"}).with_options(headers={"x-a": "2", name: "mine"})
     client.flows.start("f")
@@ -223,8 +227,9 @@ def test_a_client_of_the_users(kind: str, connect: Connect, api: FaultyServer) -
         client.flows.get("f")
 
 
-@pytest.mark.xfail(strict=True, reason="a bare RuntimeError")
-def test_a_client_of_the_users_that_is_closed(kind: str, connect: Connect, api: FaultyServer) -> None:
+def test_a_client_of_the_users_that_is_closed(
+    kind: str, connect: Connect, api: FaultyServer
+) -> None:
     """A call through a client that its owner has closed is a `DcipherError` that says so."""
     cls: Any = httpx.Client if kind == "sync" else httpx.AsyncClient
     own = cls()
@@ -249,16 +254,25 @@ def test_the_timeout_of_a_users_client(kind: str, connect: Connect, api: FaultyS
         cls(timeout=0.2),
         HTTPAuthenticatedClient(api.url, api_key="k", timeout=0.2),
     ):
-        key = {"api_key": None, "base_url": None} if isinstance(http, HTTPAuthenticatedClient) else {}
+        key = (
+            {"api_key": None, "base_url": None} if isinstance(http, HTTPAuthenticatedClient) else {}
+        )
         client = connect(
-            **{"base_url": api.url, "http_client": http, "timeout": None, "resilience": None, "max_retries": 0, **key}
+            **{
+                "base_url": api.url,
+                "http_client": http,
+                "timeout": None,
+                "resilience": None,
+                "max_retries": 0,
+                **key,
+            }
         )
         with pytest.raises(TimeoutError):
             client.flows.get("f")
 
 
 def test_an_authenticated_http_client(connect: Connect, api: FaultyServer) -> None:
-    """An `HTTPAuthenticatedClient` brings base URL, key, header and scheme; documented statuses are checked if it says so."""
+    """An `HTTPAuthenticatedClient` brings base URL, key and header, and its check of statuses."""
     http = HTTPAuthenticatedClient(
         api.url, api_key="own", auth_header_name="X-Key", raise_on_unexpected_status=True
     )
@@ -298,15 +312,15 @@ def test_a_transport_of_the_users(kind: str, connect: Connect) -> None:
     wrong: Any = httpx.Client() if kind == "async" else httpx.AsyncClient()
     with pytest.raises(ConfigurationError):
         connect(http_client=wrong)
+    own: Any = httpx.Client() if kind == "sync" else httpx.AsyncClient()
     with pytest.raises(ConfigurationError, match="not both"):
-        own: Any = httpx.Client() if kind == "sync" else httpx.AsyncClient()
         connect(http_client=own, transport=httpx.MockTransport(answer))
 
 
 def test_every_attempt_is_signed_anew(connect: Connect, api: FaultyServer) -> None:
     """With a secret, each attempt has a signature that holds, and a nonce of its own."""
     api.on("/flows/f/run", json_reply("{}", 500), json_reply('{"taskId": "t"}'))
-    client = connect(api, api_secret="s3cret")  # noqa: S106
+    client = connect(api, api_secret="s3cret")
     client.flows.start("f", {"text": "é"})
     client.runs.get("f", "a b&c=d")
     nonces = [
@@ -315,7 +329,7 @@ def test_every_attempt_is_signed_anew(connect: Connect, api: FaultyServer) -> No
             api.url + request.target,
             request.headers,
             request.body,
-            secret="s3cret",  # noqa: S106
+            secret="s3cret",
             required=("@method", "@path", "@query", "authorization"),
         ).nonce
         for request in api.requests
@@ -371,7 +385,6 @@ def test_an_empty_proxy_variable_and_a_broken_one(
         assert "canary" not in str(caught.value)
 
 
-@pytest.mark.xfail(strict=True, reason="a bare ImportError at the first call")
 def test_a_proxy_whose_library_is_missing(
     connect: Connect, api: FaultyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -140,7 +140,6 @@ def test_a_device_is_no_file(connect: Connect, server: FaultyServer, run: Run) -
     assert stat.S_ISCHR(Path("/dev/full").stat().st_mode)
 
 
-@pytest.mark.xfail(strict=True, reason="the temporary name is cut by characters, not by bytes")
 def test_a_long_name(connect: Connect, server: FaultyServer, run: Run, tmp_path: Path) -> None:
     """A name of 255 bytes, of letters that take three, is saved: the temporary name is no longer."""
     name = "文" * 85
@@ -225,7 +224,6 @@ def test_a_full_disk(server: FaultyServer, run: Run, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
-@pytest.mark.xfail(strict=True, reason="a bare OSError")
 @posix
 def test_a_full_disk_under_records(server: FaultyServer, tmp_path: Path) -> None:
     """A disk that is full while rows are read is a `LocalStorageError`, too."""

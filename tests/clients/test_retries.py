@@ -110,10 +110,34 @@ CASES = [
     Case("200 with nothing", Reply(b""), InvalidResponseError, 3, 3, 1, True),
     Case("204", Reply(b"", 204, framing="none"), InvalidResponseError, 3, 3, 1, True),
     Case("200 with a list", json_reply("[]"), InvalidResponseError, 3, 3, 1, True),
-    Case("200 with NaN", json_reply('{"id": NaN, "taskId": NaN}'), InvalidResponseError, 3, 3, 1, True),
+    Case(
+        "200 with NaN",
+        json_reply('{"id": NaN, "taskId": NaN}'),
+        InvalidResponseError,
+        3,
+        3,
+        1,
+        True,
+    ),
     Case("200 without an id", json_reply("{}"), InvalidResponseError, 3, 3, 1, True),
-    Case("200 with null", json_reply('{"id": null, "taskId": null}'), InvalidResponseError, 3, 3, 1, True),
-    Case("200 with true", json_reply('{"id": true, "taskId": true}'), InvalidResponseError, 3, 3, 1, True),
+    Case(
+        "200 with null",
+        json_reply('{"id": null, "taskId": null}'),
+        InvalidResponseError,
+        3,
+        3,
+        1,
+        True,
+    ),
+    Case(
+        "200 with true",
+        json_reply('{"id": true, "taskId": true}'),
+        InvalidResponseError,
+        3,
+        3,
+        1,
+        True,
+    ),
     Case(
         "200 with half a gzip",
         Reply(b"\x1f\x8b\x08\x00", headers={"Content-Encoding": "gzip"}),
@@ -323,32 +347,32 @@ def test_a_read_timeout(connect: Connect, server: FaultyServer) -> None:
     """No answer within `timeout` is an `APITimeoutError`, which is a TimeoutError; it is tried again."""
     server.on("*", STALL)
     with pytest.raises(TimeoutError, match="127") as caught:
-        connect(server, timeout=0.15, resilience=Resilience(max_retries=1, backoff_initial=0.01)).flows.get("f")
+        connect(
+            server, timeout=0.15, resilience=Resilience(max_retries=1, backoff_initial=0.01)
+        ).flows.get("f")
     assert isinstance(caught.value, APITimeoutError)
     assert caught.value.attempts == 2
 
 
 @pytest.mark.parametrize("where", ["head", "body"])
 def test_timeout_bounds_the_whole_request(
-    connect: Connect, server: FaultyServer, where: str, request: pytest.FixtureRequest
+    connect: Connect, server: FaultyServer, kind: str, where: str, request: pytest.FixtureRequest
 ) -> None:
     """A server that sends a byte now and then does not make a request longer than `timeout`."""
-    if where == "head":
+    if (kind, where) == ("sync", "head"):
         request.applymarker(
             pytest.mark.xfail(strict=True, reason="only the body is held to the timeout as a whole")
         )
-    padding = {"X-Padding": "x" * 200} if where == "head" else {}
-    server.on("*", Reply(b"{}" + b" " * 200, 200, padding, trickle=0.01))
+    padding = {"X-Padding": "x" * 180} if where == "head" else {}
+    server.on("*", Reply(b"{}" + b" " * 200, 200, padding, trickle=0.005))
     began = time.monotonic()
     with pytest.raises(APITimeoutError):
-        connect(server, timeout=0.5 if where == "head" else 1.0, max_retries=0).flows.get("f")
-    assert time.monotonic() - began < 1.8
+        connect(server, timeout=0.6, max_retries=0).flows.get("f")
+    assert time.monotonic() - began < 1.1
 
 
 @pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
-def test_redirects_are_not_followed(
-    connect: Connect, server: FaultyServer, code: int
-) -> None:
+def test_redirects_are_not_followed(connect: Connect, server: FaultyServer, code: int) -> None:
     """The API's redirects are errors: nothing, and no key, goes to the other host."""
     from tests.faulty import FaultyServer as Other
 
@@ -362,6 +386,18 @@ def test_redirects_are_not_followed(
             assert "canary" not in str(caught.value)
         assert other.connections == 0
     assert len(server.requests) == 2
+
+
+@pytest.mark.xfail(strict=True, reason="httpx looks at the Location, and raises a protocol error")
+@pytest.mark.parametrize("location", ["http://127.0.0.1:x/", "http://[::1/"])
+def test_a_redirect_to_nowhere_is_a_redirect(
+    connect: Connect, server: FaultyServer, location: str
+) -> None:
+    """A Location that is no URL does not change what a 302 is."""
+    server.on("*", Reply(b"", 302, {"Location": location}))
+    with pytest.raises(APIStatusError):
+        connect(server).flows.get("f")
+    assert len(server.requests) == 1
 
 
 def test_cookies_are_not_stored(connect: Connect, server: FaultyServer) -> None:
@@ -400,7 +436,9 @@ def test_an_error_says_what_the_service_said(
     assert error.response.status_code == 404
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>\x1b[31mno</html>", b"\xff\xfe", b"null", b'"x"', b"[1]"])
+@pytest.mark.parametrize(
+    "body", [b"", b"<html>\x1b[31mno</html>", b"\xff\xfe", b"null", b'"x"', b"[1]"]
+)
 def test_an_error_page_is_still_a_status(
     connect: Connect, server: FaultyServer, body: bytes
 ) -> None:
@@ -470,7 +508,9 @@ def test_a_conflict_is_waited_for(connect: Connect, kind: str) -> None:
         client = connect(emulator, resilience=Resilience(backoff_initial=0.1))
         runs: list[Any] = []
         threads = [
-            threading.Thread(target=lambda: runs.append(client.flows.start("f", idempotency_key="k")))
+            threading.Thread(
+                target=lambda: runs.append(client.flows.start("f", idempotency_key="k"))
+            )
             for _ in range(2)
         ]
         for thread in threads:

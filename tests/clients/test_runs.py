@@ -172,9 +172,9 @@ def test_poll_interval(connect: Connect, api: FaultyServer) -> None:
     api.on("/flows/f/status", *[status("RUNNING")] * 3, status("SUCCEEDED"))
     connect(api).runs.wait(attached(), poll_interval=0.1)
     times = [request.at for request in api.requests]
-    steps = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
-    assert len(steps) == 3
-    assert all(0.1 <= step < 0.3 for step in steps)
+    steps = [times[n + 1] - times[n] for n in range(3)]
+    assert len(times) == 4
+    assert all(0.1 <= step < 0.5 for step in steps)
 
 
 def test_a_new_run_is_first_looked_at_after_half_a_second(
@@ -233,14 +233,16 @@ def test_a_new_run_may_be_unknown_for_a_while(connect: Connect, api: FaultyServe
         client.runs.wait(old)
 
 
-@pytest.mark.parametrize(("code", "error"), [(401, AuthenticationError), (403, PermissionDeniedError)])
+@pytest.mark.parametrize(
+    ("code", "error"), [(401, AuthenticationError), (403, PermissionDeniedError)]
+)
 def test_what_another_look_would_not_change(
     connect: Connect, api: FaultyServer, code: int, error: type[Exception]
 ) -> None:
     """A key that is refused ends the wait at once."""
     api.on("/flows/f/status", json_reply("{}", code))
     with pytest.raises(error):
-        connect(api).runs.wait(new(), timeout=30)
+        connect(api).runs.wait(attached(), timeout=30)
     assert len(api.requests) == 1
 
 
@@ -305,10 +307,6 @@ def test_a_look_that_succeeds_renews_the_patience(connect: Connect, api: FaultyS
     assert connect(api, resilience=hard).runs.wait(attached(), poll_interval=0.05).succeeded
 
 
-LONG = pytest.mark.xfail(strict=True, reason="a look's Retry-After is slept through, whatever it says")
-
-
-@LONG
 def test_a_retry_after_beyond_all_clocks(api: FaultyServer) -> None:
     """A look that is put off beyond what a clock can count does not end a wait by a bare OverflowError."""
     api.on("/flows/f/status", json_reply("{}", 503, Retry_After="9" * 300), status("SUCCEEDED"))
@@ -317,7 +315,6 @@ def test_a_retry_after_beyond_all_clocks(api: FaultyServer) -> None:
         assert client.runs.wait(attached(), poll_interval=FAST).succeeded
 
 
-@LONG
 @pytest.mark.parametrize("asked", ["86400", "9" * 300])
 def test_a_retry_after_of_a_day(api: FaultyServer, asked: str) -> None:
     """A look is not put off for longer than `max_retry_after`."""
@@ -354,7 +351,6 @@ def test_times_that_are_none(connect: Connect, api: FaultyServer, value: Any) ->
     assert api.requests == []
 
 
-@pytest.mark.xfail(strict=True, reason="the wait_timeout is looked at after the start")
 def test_a_wait_timeout_that_is_none_costs_no_run(connect: Connect, api: FaultyServer) -> None:
     """A `wait_timeout` that is no time is said before the run is started."""
     with pytest.raises(InvalidParamsError):
@@ -460,5 +456,5 @@ def test_no_result_of_a_failed_run(connect: Connect, api: FaultyServer) -> None:
 def test_no_result_without_urls(connect: Connect, api: FaultyServer) -> None:
     """A run by its ids alone can be waited for, and says why it cannot be read."""
     client = connect(api)
-    with pytest.raises(ResultError, match="not known where"):
+    with pytest.raises(ResultError, match="reveal=True"):
         client.runs.read(client.runs.wait(attached()))

@@ -30,6 +30,7 @@ from dcipher._core.configuration import (
     usable_key,
 )
 from dcipher.errors import ConfigurationError, MissingAPIKeyError
+from dcipher.http import HTTPClient
 
 WHERE = "DCIPHER_X, environment"
 
@@ -186,7 +187,6 @@ def test_a_key_that_no_header_can_carry(value: object, says: str) -> None:
     assert "SEC" not in str(caught.value)
 
 
-@pytest.mark.xfail(strict=True, reason="the blank is stripped before the scheme is looked for")
 def test_a_scheme_without_a_key_is_no_key() -> None:
     """`Api-Key ` and nothing after it is a key that is missing."""
     with pytest.raises(MissingAPIKeyError):
@@ -264,7 +264,6 @@ def test_a_base_url_that_is_none(value: object, says: str) -> None:
     assert WHERE in str(caught.value)
 
 
-@pytest.mark.xfail(strict=True, reason="what is no URL is shown as it was given")
 @pytest.mark.parametrize(
     "value", ["ftp://user:PASSWORD@h", "user:PASSWORD@h", "https://user:PASSWORD", "sk-PASSWORD"]
 )
@@ -275,14 +274,13 @@ def test_a_base_url_shows_no_password(value: str) -> None:
     assert "PASSWORD" not in str(caught.value)
 
 
-@pytest.mark.xfail(strict=True, reason="httpx.InvalidURL comes later, out of the first call")
 @pytest.mark.parametrize(
     "value", ["https://[v1.x]", "https://a\u0301.example", "https://h/" + "a" * 70_000]
 )
 def test_a_base_url_that_httpx_refuses(value: str) -> None:
     """What httpx will not take is a configuration error when the client is made."""
     with pytest.raises(ConfigurationError):
-        httpx.URL(check_base_url(value, WHERE))
+        HTTPClient(value)
 
 
 @given(st.text(max_size=30) | st.text(max_size=20).map("https://".__add__))
@@ -406,21 +404,14 @@ def sent(headers: dict[str, str]) -> None:
     h11.Request(method="GET", target="/", headers=request.headers.raw)
 
 
-AROUND = pytest.mark.xfail(strict=True, reason="blanks around a value are let through")
+@pytest.mark.parametrize("value", [" a", "a ", "  a  "])
+def test_blanks_around_a_header_value_are_no_part_of_it(value: str) -> None:
+    """RFC 9110 section 5.5: the blanks around a value do not belong to it, and h11 refuses them."""
+    assert check_headers({"X-Team": value}) == {"X-Team": "a"}
+    sent({"X-Team": value})
 
 
-@pytest.mark.parametrize(
-    "value",
-    [
-        "é",
-        "\ud800",
-        "a\tb",
-        "\x01",
-        "a\x7f",
-        pytest.param(" a", marks=AROUND),
-        pytest.param("a ", marks=AROUND),
-    ],
-)
+@pytest.mark.parametrize("value", ["é", "\ud800", "a\tb", "\x01", "a\x7f"])
 def test_a_header_value_that_cannot_be_sent(value: str) -> None:
     """What httpx cannot encode, or h11 refuses (RFC 9110 section 5.5), is a configuration error."""
     with pytest.raises(ConfigurationError):
@@ -441,5 +432,5 @@ def test_any_headers_of_ascii_go_out_or_are_refused(headers: dict[str, str]) -> 
         checked = check_headers(headers)
     except ConfigurationError:
         return
-    if all(value.isascii() and value.strip() == value for value in checked.values()):
+    if all(value.isascii() for value in checked.values()):
         sent(checked)

@@ -50,8 +50,8 @@ def test_first_look(age: float | None, wait: float) -> None:
     [(0.0, 0.5), (0.5, 0.5), (1.0, 0.2), (2.0, 0.2), (10.0, 1.0), (150.0, 15.0), (1e9, 15.0)],
 )
 def test_the_step_is_a_tenth_of_the_age(age: float, step: float) -> None:
-    """A tenth, within its bounds; the jitter only shortens it, by a tenth at most."""
-    assert next_look_in(age, 0.0) == pytest.approx(0.9 * step)
+    """A tenth, within its bounds; the jitter only shortens it, by a twentieth at most."""
+    assert next_look_in(age, 0.0) == pytest.approx(0.95 * step)
     assert next_look_in(age, 1.0) == pytest.approx(step)
 
 
@@ -62,7 +62,6 @@ def test_short_runs_cost_few_looks(duration: float, jitter: float) -> None:
     assert len(looks(duration, jitter)) <= 12
 
 
-@pytest.mark.xfail(strict=True, reason="thirteen looks, where the jitter stays below its average")
 def test_short_runs_cost_few_looks_at_worst() -> None:
     """Not even the shortest steps make more than twelve looks of three seconds."""
     assert len(looks(3.0, 0.0)) <= 12

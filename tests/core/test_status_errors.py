@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import pickle
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from dcipher._core.answers import Answer
 from dcipher._core.status_errors import status_error, unexpected_status
 from dcipher.errors import (
     APIStatusError,
     AuthenticationError,
     InternalServerError,
-    InvalidResponseError,
     RateLimitError,
     UnexpectedStatus,
     UnprocessableEntityError,
     status_error_class,
 )
 from tests.core.answering import CUT, INFO, URL, answer, bodies, header_sets
+
+if TYPE_CHECKING:
+    from dcipher._core.answers import Answer
 
 KEY = "sk-SECRET-1"
 
@@ -134,9 +136,6 @@ def test_an_error_repeats_no_secret() -> None:
     for text in (*told, str(pickle.dumps(error))):
         assert "SECRET" not in text
         assert "COOKIE" not in text
-    with pytest.raises(InvalidResponseError) as caught:
-        flow_of(answer(f"no JSON: {key}".encode(), secrets=(key,)))
-    assert "SECRET" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -246,7 +245,6 @@ def test_where_an_answer_points_to_is_masked(kind: str, location: str, shown: st
 
 
 @both
-@pytest.mark.xfail(strict=True, reason="a Location is not searched for the secrets of the answer")
 def test_a_location_repeats_no_key(kind: str) -> None:
     """A key in the path that an answer points to is masked like anywhere else."""
     assert "SECRET" not in told(
@@ -255,7 +253,6 @@ def test_a_location_repeats_no_key(kind: str) -> None:
 
 
 @both
-@pytest.mark.xfail(strict=True, reason="only Location is searched for URLs")
 @pytest.mark.parametrize(
     "header",
     [
@@ -277,7 +274,6 @@ def test_a_cut_answer_does_not_show_its_signed_url(kind: str) -> None:
 
 
 @both
-@pytest.mark.xfail(strict=True, reason="the body is searched for the secrets, and not for URLs")
 @pytest.mark.parametrize(
     "body",
     [
@@ -293,7 +289,6 @@ def test_no_error_keeps_a_signed_url(kind: str, body: object) -> None:
 
 
 @both
-@pytest.mark.xfail(strict=True, reason="the bytes are made anew from the parsed body")
 @pytest.mark.parametrize(
     ("body", "content_type"),
     [
