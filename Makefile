@@ -39,7 +39,7 @@ check-openapi: $(VENV)/.stamp ## Check that the OpenAPI document is what the emu
 .PHONY: types
 types: $(VENV)/.stamp ## Check types (mypy, basedpyright), and that every public name has one
 	$(BIN)/mypy
-	$(BIN)/basedpyright
+	$(BIN)/basedpyright --pythonpath $(BIN)/python
 	@# It asks the `python` on the PATH where dcipher is installed, whatever --pythonpath says.
 	PATH="$(CURDIR)/$(BIN):$$PATH" basedpyright --verifytypes dcipher --ignoreexternal
 

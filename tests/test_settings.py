@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dcipher import ConfigurationError, MissingAPIKeyError, Settings
+from dcipher import ConfigurationError, Settings
 from dcipher._environment import configuration
 
 NAMES = ("api_key", "api_secret", "base_url", "log", "timeout", "max_retries")
@@ -143,7 +143,10 @@ def test_a_setting_that_is_not_there() -> None:
 
 def test_an_empty_key_after_the_scheme() -> None:
     """`Api-Key ` alone is no key."""
-    with pytest.raises(MissingAPIKeyError), pytest.warns(UserWarning, match="blanks"):
+    with (
+        pytest.raises(ConfigurationError, match="is empty"),
+        pytest.warns(UserWarning, match="blanks"),
+    ):
         Settings(api_key="Api-Key  ")
 
 

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from anyio.from_thread import BlockingPortal
+
     from tests.conftest import Connect
     from tests.faulty import FaultyServer
 
@@ -195,7 +197,9 @@ def test_this_machine_may_be_reached_by_plain_http(connect: Connect, host: str) 
     connect(base_url=f"http://{host}:9")
 
 
-def test_a_client_of_the_users(kind: str, connect: Connect, api: FaultyServer) -> None:
+def test_a_client_of_the_users(
+    kind: str, connect: Connect, api: FaultyServer, portal: BlockingPortal
+) -> None:
     """An httpx client of the user's carries the requests, its headers too; it is not closed, its auth not used."""
     seen: list[str] = []
 
@@ -225,6 +229,7 @@ def test_a_client_of_the_users(kind: str, connect: Connect, api: FaultyServer) -
     assert not own.is_closed
     with pytest.raises(DcipherError, match="closed"):
         client.flows.get("f")
+    _ = own.close() if kind == "sync" else portal.call(own.aclose)
 
 
 def test_a_client_of_the_users_that_is_closed(

@@ -234,14 +234,8 @@ def test_a_refused_connection_is_tried_again(connect: Connect) -> None:
         assert caught.value.attempts == 3
 
 
-def test_a_refused_connection_is_called_so(
-    connect: Connect, kind: str, request: pytest.FixtureRequest
-) -> None:
+def test_a_refused_connection_is_called_so(connect: Connect) -> None:
     """The message has the cause."""
-    if kind == "async":
-        request.applymarker(
-            pytest.mark.xfail(strict=True, reason="'All connection attempts failed' is no cause")
-        )
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     client = connect(base_url=f"http://127.0.0.1:{port}", max_retries=0)
