@@ -16,7 +16,7 @@ from ._core.text import REDACTED, redact_query
 
 __all__ = ["configure", "downloading", "logger"]
 
-logger = logging.getLogger("dcipher")
+logger: logging.Logger = logging.getLogger("dcipher")
 
 downloading: ContextVar[bool] = ContextVar("dcipher_downloading", default=False)
 """Set while a signed URL is fetched.

@@ -11,7 +11,7 @@ from __future__ import annotations
 from datetime import datetime
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import (
     BaseModel,
@@ -97,7 +97,7 @@ class _Revealing:
 class _Model(BaseModel):
     # defer_build: the validators are built at the first use, not when the module is imported.
     # hide_input_in_errors: a value that does not fit may be a signed URL.
-    model_config = ConfigDict(
+    model_config: ClassVar[ConfigDict] = ConfigDict(
         frozen=True,
         extra="allow",
         defer_build=True,

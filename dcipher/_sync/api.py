@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from .._client import Options
     from .._core.operations import Operation
-    from ..http import HTTPAuthenticatedClient
+    from ..http import HTTPAuthenticatedClient, HTTPClient
     from ..resilience import Resilience
 
 __all__ = ["API"]
@@ -52,14 +52,14 @@ class API:
         self.configured_by = configured_by
         """Where the base URL came from, for errors."""
         self.allow_insecure = allow_insecure
-        self.base_url = http.base_url
-        self._closed = False
+        self.base_url: str = http.base_url
+        self._closed: bool = False
         headers = httpx.Headers()
         for name, value in (*options.headers.items(), *http.request_headers().items()):
             headers[name] = value  # in any case: a later one replaces an earlier one
         # In a closure: a repr of headers would show a key that is not in Authorization.
         self._headers: Callable[[], httpx.Headers] = lambda: headers
-        self.plain_http = http.anonymous()
+        self.plain_http: HTTPClient = http.anonymous()
         """For the results' stores: no key, no cookies, no headers of the user's."""
 
     def derived(self, options: Options) -> API:
