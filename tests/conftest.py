@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     Kind: TypeAlias = Literal["sync", "async"]
 
 KEY = "emu_canary-key-0123456789"
-QUICK = Resilience(backoff_initial=0.01, backoff_max=0.05)
+QUICK = Resilience(backoff_initial=0.002, backoff_max=0.01)
 
 
 class Blocking:

@@ -35,6 +35,12 @@ __all__ = ["AsyncAPI"]
 
 T = TypeVar("T")
 
+LEAST = 0.25
+"""Seconds that an attempt gets at least, close to the deadline.
+
+With less, it could only time out.
+"""
+
 
 class AsyncAPI:
     """What all the resources of a client share: how to reach the API, and how hard to try."""
@@ -227,7 +233,7 @@ def _left(within: float | None, deadline: float | None, elapsed: float) -> float
     """Seconds that an attempt may take; `None`: no less than its timeout."""
     if deadline is None:
         return within
-    left = max(deadline - elapsed, 0.001)
+    left = max(deadline - elapsed, LEAST)
     return left if within is None else min(left, within)
 
 

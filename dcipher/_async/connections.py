@@ -201,12 +201,23 @@ class AsyncSharedTransport(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         if self._shared is None:
             raise RuntimeError("The client has been closed.")
-        return await self._shared.send(request)
+        response = await self._shared.send(request)
+        if 300 <= response.status_code < 400:
+            _forget_bad_location(response)
+        return response
 
     async def aclose(self) -> None:
         shared, self._shared = self._shared, None
         if shared is not None:
             await shared.leave(self)
+
+
+def _forget_bad_location(response: httpx.Response) -> None:
+    """What httpx cannot parse in a Location would hide the status, even where it is not followed."""
+    try:
+        httpx.URL(response.headers.get("location", ""))
+    except httpx.InvalidURL:
+        del response.headers["location"]
 
 
 class AsyncBorrowedTransport(httpx.AsyncBaseTransport):

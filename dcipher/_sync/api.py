@@ -36,6 +36,12 @@ __all__ = ["API"]
 
 T = TypeVar("T")
 
+LEAST = 0.25
+"""Seconds that an attempt gets at least, close to the deadline.
+
+With less, it could only time out.
+"""
+
 
 class API:
     """What all the resources of a client share: how to reach the API, and how hard to try."""
@@ -226,7 +232,7 @@ def _left(within: float | None, deadline: float | None, elapsed: float) -> float
     """Seconds that an attempt may take; `None`: no less than its timeout."""
     if deadline is None:
         return within
-    left = max(deadline - elapsed, 0.001)
+    left = max(deadline - elapsed, LEAST)
     return left if within is None else min(left, within)
 
 

@@ -85,16 +85,16 @@ def test_three_hundred_at_once(api: FaultyServer, backend: str) -> None:
 
 def test_no_free_connection(kind: str, connect: Connect, api: FaultyServer) -> None:
     """A call that finds no free connection within `timeout` says how many there are; nothing was sent."""
-    api.on("/flows/slow", Reply(b'{"id": "f"}', delay=0.8))
+    api.on("/flows/slow", Reply(b'{"id": "f"}', delay=0.4))
     http = HTTPAuthenticatedClient(
         api.url, api_key="k", httpx_args={"limits": httpx.Limits(max_connections=1)}
     )
     client = connect(http_client=http, api_key=None)
-    limits = httpx.Timeout(5.0, pool=0.2)
+    limits = httpx.Timeout(5.0, pool=0.1)
     derived = client.with_options(timeout=limits, max_retries=0)
     with ThreadPoolExecutor(1) as pool:
         slow = pool.submit(client.flows.get, "slow")
-        time.sleep(0.2)
+        time.sleep(0.1)
         with pytest.raises(APITimeoutError, match="all 1 connections"):
             derived.flows.get("f")
         slow.result()

@@ -11,6 +11,7 @@ import time
 import zlib
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import httpx
 import pytest
 
 from dcipher import (
@@ -27,8 +28,10 @@ from tests.conftest import QUICK
 from tests.faulty import NOTHING, RESET, FaultyServer, Reply
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from anyio.from_thread import BlockingPortal
 
     from dcipher.emulator import Emulator
     from tests.conftest import Connect
@@ -75,6 +78,28 @@ def store(
         return Reply(body[start:], 206, headers, cut=cut, after=after)
 
     return reply
+
+
+@pytest.fixture(params=["sync", "async", "through a client of the user's"])
+def kind(request: pytest.FixtureRequest) -> str:
+    """An async download runs in a thread, unless it goes through an httpx client of the user's."""
+    return str(request.param)
+
+
+@pytest.fixture
+def connect(connect: Connect, kind: str, portal: BlockingPortal) -> Iterator[Connect]:
+    """Connect a client in one of the three ways."""
+    given: list[httpx.AsyncClient] = []
+
+    def make(server: Any = None, **kwargs: Any) -> Any:
+        if kind not in {"sync", "async"} and "http_client" not in kwargs:
+            given.append(httpx.AsyncClient(follow_redirects=True))
+            kwargs["http_client"] = given[-1]
+        return connect(server, **kwargs)
+
+    yield make
+    for client in given:
+        portal.call(client.aclose)
 
 
 @pytest.fixture

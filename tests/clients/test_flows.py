@@ -68,10 +68,13 @@ def test_a_run_is_saved(connect: Connect, emulator: Emulator, tmp_path: Path) ->
 
 
 def test_the_short_form(connect: Connect, emulator: Emulator, tmp_path: Path) -> None:
-    """`run_flow` on the client takes three positional arguments and gives the finished run."""
-    run = connect(emulator).run_flow("shout", {"text": "a"}, str(tmp_path / "o"))
-    assert run.files == (tmp_path / "o",)
+    """`run_flow` on the client takes three positional arguments, and replaces a file."""
+    target = tmp_path / "out.json"
+    target.write_text("old")
+    run = connect(emulator).run_flow("shout", {"text": "a"}, str(target))
+    assert run.files == (target,)
     assert run.finished_at is not None
+    assert target.read_text() == '{"text":"A"}'
 
 
 def test_without_a_path_nothing_is_saved(connect: Connect, emulator: Emulator) -> None:
@@ -99,16 +102,6 @@ def test_overwrite_false_is_said_before_the_start(
         connect(emulator).flows.run("shout", save_path=target, overwrite=False)
     assert target.read_text() == "old"
     assert starts(emulator) == 0
-
-
-def test_a_file_is_replaced_by_default(
-    connect: Connect, emulator: Emulator, tmp_path: Path
-) -> None:
-    """By default an existing file is replaced."""
-    target = tmp_path / "out.json"
-    target.write_text("old")
-    connect(emulator).flows.run("shout", save_path=target)
-    assert target.read_text() == '{"text":"HI"}'
 
 
 @pytest.mark.parametrize("name", ["missing/out.json", "", "folder", "file/out.json", "a\0b"])

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from tests.conftest import Connect
     from tests.faulty import FaultyServer
 
-TWICE = Resilience(max_retries=2, backoff_initial=0.01, backoff_max=0.02)
-NEVER_AMBIGUOUS = Resilience(max_retries=2, backoff_initial=0.01, resend_ambiguous=False)
+TWICE = Resilience(max_retries=2, backoff_initial=0.002)
+NEVER_AMBIGUOUS = Resilience(max_retries=2, backoff_initial=0.002, resend_ambiguous=False)
 GOOD_FLOW = json_reply('{"id": "f"}')
 GOOD_START = json_reply('{"taskId": "t"}')
 MESSAGE = '{"message": "said by the service"}'
@@ -250,7 +250,7 @@ def test_a_name_that_does_not_resolve(connect: Connect) -> None:
         client.flows.get("f")
 
 
-@pytest.mark.parametrize(("code", "fault"), [(429, "0.3"), (503, "0.3")])
+@pytest.mark.parametrize(("code", "fault"), [(429, "0.2"), (503, "0.2")])
 def test_not_before_the_service_says(
     connect: Connect, server: FaultyServer, code: int, fault: str
 ) -> None:
@@ -258,7 +258,7 @@ def test_not_before_the_service_says(
     server.on("/flows/f", status(code, Retry_After=fault), GOOD_FLOW)
     connect(server).flows.get("f")
     first, second = server.requests
-    assert 0.3 <= second.at - first.at < 1.0
+    assert 0.2 <= second.at - first.at < 1.0
 
 
 def test_a_date_in_retry_after(connect: Connect, server: FaultyServer) -> None:
@@ -497,9 +497,9 @@ def test_a_conflict_is_waited_for(connect: Connect, kind: str) -> None:
     pytest.importorskip("fastapi")
     from dcipher.emulator import Emulator
 
-    with Emulator(accept_time=0.3, queue_time=0) as emulator:
+    with Emulator(accept_time=0.15, queue_time=0) as emulator:
         emulator.flow("f")(lambda: 1)
-        client = connect(emulator, resilience=Resilience(backoff_initial=0.1))
+        client = connect(emulator, resilience=Resilience(backoff_initial=0.05))
         runs: list[Any] = []
         threads = [
             threading.Thread(

@@ -103,7 +103,7 @@ def test_a_stored_run_is_waited_for_and_read(connect: Connect, api: FaultyServer
     """A run that went through JSON with its URLs can be waited for and read by another client."""
     stored = connect(api).flows.start("f").to_json(reveal=True)
     client = connect(api)
-    run = client.runs.wait(Run.from_json(stored))
+    run = client.runs.wait(Run.from_json(stored), timeout=0)
     assert client.runs.read(run) == {"text": 1}
 
 

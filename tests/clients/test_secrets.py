@@ -181,7 +181,7 @@ def test_errors_of_a_run_hold_no_secret(connect: Connect, secret_api: FaultyServ
     client = connect(secret_api, api_key=KEY)
     run = client.flows.start("f")
     with pytest.raises(DcipherError) as caught:
-        client.runs.wait(run)
+        client.runs.wait(run, timeout=0)
     assert_error_is_clean(caught.value)
     url = caught.value.run.outputs[0].url  # type: ignore[attr-defined]
     assert url.get_secret_value().endswith(SIGNATURE)
