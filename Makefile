@@ -49,7 +49,7 @@ check-docs: $(VENV)/.stamp ## Build the documentation; a warning fails
 
 .PHONY: coverage
 coverage: $(VENV)/.stamp ## Run the tests and measure their branch coverage
-	$(BIN)/coverage run -m pytest
+	$(BIN)/pytest -n 4 --cov --cov-report=
 	$(BIN)/coverage report
 
 .PHONY: test-all

@@ -52,7 +52,7 @@ def floors() -> list[str]:
 
 def pytest(session: nox.Session, *arguments: str) -> None:
     """Run the tests; what follows `--` on nox's command line goes to pytest."""
-    session.run("pytest", "-q", *arguments, *session.posargs)
+    session.run("pytest", "-q", "-n", "4", *arguments, *session.posargs)
 
 
 @nox.session(python=PYTHONS)

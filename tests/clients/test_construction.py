@@ -156,7 +156,7 @@ def test_settings_take_the_place_of_the_environment(
         {"http_client": object()},
         {"transport": object()},
     ],
-    ids=str,
+    ids=lambda arguments: "-".join(arguments),
 )
 def test_settings_that_cannot_be_used(construct: Construct, arguments: dict[str, Any]) -> None:
     """What cannot be used is a `ConfigurationError` at once, and no secret is repeated."""

@@ -382,7 +382,6 @@ def test_redirects_are_not_followed(connect: Connect, server: FaultyServer, code
     assert len(server.requests) == 2
 
 
-@pytest.mark.xfail(strict=True, reason="httpx looks at the Location, and raises a protocol error")
 @pytest.mark.parametrize("location", ["http://127.0.0.1:x/", "http://[::1/"])
 def test_a_redirect_to_nowhere_is_a_redirect(
     connect: Connect, server: FaultyServer, location: str

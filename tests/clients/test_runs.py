@@ -284,8 +284,8 @@ def test_a_timeout_while_a_look_hangs(connect: Connect, api: FaultyServer) -> No
     api.on("/flows/f/status", STALL)
     began = time.monotonic()
     with pytest.raises(WaitTimeoutError):
-        connect(api).runs.wait(attached(), timeout=0.3)
-    assert time.monotonic() - began < 3.0
+        connect(api).runs.wait(attached(), timeout=0)
+    assert time.monotonic() - began < 2.0
 
 
 def test_an_api_that_stays_away(connect: Connect, api: FaultyServer) -> None:
