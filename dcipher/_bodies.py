@@ -8,6 +8,7 @@ several times as much in a thread, where the C library gives the memory back aft
 from __future__ import annotations
 
 import socket
+import ssl
 import time
 from typing import TYPE_CHECKING
 
@@ -59,8 +60,8 @@ def _own_socket(response: httpx.Response) -> socket.socket | None:
     if stream is None:
         return None
     own_socket = stream.get_extra_info("socket")
-    # TLS through a TLS proxy: the socket carries the outer one's bytes.
-    if stream.get_extra_info("ssl_object") not in {None, own_socket}:
+    # TLS through a TLS proxy, in memory: the socket carries the outer one's bytes.
+    if isinstance(stream.get_extra_info("ssl_object"), ssl.SSLObject):
         return None
     return own_socket if isinstance(own_socket, socket.socket) else None
 
