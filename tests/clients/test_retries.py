@@ -261,22 +261,6 @@ def test_not_before_the_service_says(
     assert 0.2 <= second.at - first.at < 1.0
 
 
-def test_a_date_in_retry_after(connect: Connect, server: FaultyServer) -> None:
-    """A date counts against the server's own clock, also where that is wrong by years."""
-    server.on(
-        "/flows/f",
-        status(
-            503,
-            Date="Tue, 01 Jan 2019 00:00:00 GMT",
-            Retry_After="Tue, 01 Jan 2019 00:00:01 GMT",
-        ),
-        GOOD_FLOW,
-    )
-    connect(server).flows.get("f")
-    first, second = server.requests
-    assert 1.0 <= second.at - first.at < 2.0
-
-
 @pytest.mark.parametrize("asked", ["121", "86400", "9" * 300, "Fri, 31 Dec 9999 23:59:59 GMT"])
 def test_too_long_a_wait_is_an_error_at_once(
     connect: Connect, server: FaultyServer, asked: str

@@ -1,0 +1,188 @@
+"""A body that is cut, damaged or another one than promised is never taken for the result."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import zlib
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+
+from dcipher import (
+    IntegrityError,
+    Resilience,
+)
+from tests.clients.downloads.stores import (
+    MIB,
+    ONCE,
+    SMALL,
+    TWICE,
+    assert_saved,
+    assert_untouched,
+    result_of,
+    store,
+)
+from tests.faulty import FaultyServer, Reply
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.conftest import Connect
+
+
+class Broken(NamedTuple):
+    """A body that is not what was promised."""
+
+    name: str
+    reply: Reply
+
+
+def digest_of(body: bytes, name: str) -> str:
+    return base64.b64encode(hashlib.new(name, body).digest()).decode()
+
+
+def promised(headers: dict[str, str]) -> Reply:
+    return Reply(SMALL, 200, headers)
+
+
+MEMBERS = gzip.compress(SMALL[:1000]) + gzip.compress(SMALL[1000:])
+GZIP = {"Content-Encoding": "gzip"}
+WRONG = {
+    "Repr-Digest": f"sha-256=:{digest_of(b'x', 'sha256')}:",
+    "Content-Digest": f"sha-512=:{digest_of(b'x', 'sha512')}:",
+    "Content-MD5": digest_of(b"x", "md5"),
+    "x-goog-hash": f"crc32c=AAAAAA==,md5={digest_of(b'x', 'md5')}",
+    "x-amz-checksum-sha256": digest_of(b"x", "sha256"),
+    "x-amz-checksum-sha1": digest_of(b"x", "sha1"),
+}
+BROKEN = [
+    Broken("too short", Reply(SMALL, length=len(SMALL) + 1, after="close")),
+    Broken("chunks without an end", Reply(SMALL, framing="chunked", cut=1000, after="close")),
+    Broken("half a gzip", Reply(gzip.compress(SMALL)[:-9], 200, GZIP)),
+    Broken("half a second member", Reply(MEMBERS[:-5], 200, GZIP)),
+    Broken("garbage after a gzip", Reply(gzip.compress(SMALL) + b"x" * 40, 200, GZIP)),
+    Broken("no gzip at all", Reply(SMALL, 200, GZIP)),
+    Broken("an encoding that was not asked for", Reply(SMALL, 200, {"Content-Encoding": "br"})),
+    Broken("a bomb", Reply(gzip.compress(b"\0" * 64 * MIB), 200, GZIP)),
+    *(Broken(name, promised({name: value})) for name, value in WRONG.items()),
+]
+
+
+@pytest.mark.parametrize("broken", BROKEN, ids=lambda broken: broken.name)
+def test_what_is_broken_is_not_saved(
+    connect: Connect, server: FaultyServer, target: Path, broken: Broken
+) -> None:
+    """A body that is cut, damaged or another one than promised leaves the old file and no debris."""
+    server.on("/result", broken.reply)
+    client = connect(server, resilience=Resilience(max_retries=1, backoff_initial=0.01))
+    with pytest.raises(IntegrityError):
+        client.runs.download(result_of(server), target)
+    assert_untouched(target)
+
+
+@pytest.mark.parametrize("broken", BROKEN[:6] + BROKEN[8:], ids=lambda broken: broken.name)
+def test_what_was_broken_once_may_be_whole_again(
+    connect: Connect, server: FaultyServer, target: Path, broken: Broken
+) -> None:
+    """A damaged body is fetched again from its start."""
+    server.on("/result", broken.reply, Reply(SMALL))
+    connect(server, resilience=TWICE).runs.download(result_of(server), target)
+    assert_saved(target, SMALL)
+
+
+def test_a_damaged_gzip_leaves_nothing_in_the_next_attempt(
+    connect: Connect, server: FaultyServer, target: Path
+) -> None:
+    """What a damaged gzip gave before the damage is not in the file of the next attempt."""
+    text = SMALL.hex().encode()
+    good = gzip.compress(text)
+    bad = good[: len(good) // 2] + b"\0" * 64 + good[len(good) // 2 + 64 :]
+    server.on("/result", Reply(bad, 200, GZIP, trickle=0), Reply(good, 200, GZIP))
+    connect(server, resilience=TWICE).runs.download(result_of(server), target)
+    assert_saved(target, text)
+
+
+@pytest.mark.parametrize("flaw", ["checksum", "length"])
+def test_a_wrong_gzip_trailer_leaves_nothing_in_the_next_attempt(
+    connect: Connect, server: FaultyServer, target: Path, flaw: str
+) -> None:
+    """A gzip whose checksum or length is wrong is fetched again, and only the good one is in the file."""
+    good = gzip.compress(SMALL)
+    bad = good[:-8] + b"\0\0\0\0" + good[-4:] if flaw == "checksum" else good[:-4] + b"\0\0\0\1"
+    server.on("/result", Reply(bad, 200, GZIP), Reply(good, 200, GZIP))
+    connect(server, resilience=TWICE).runs.download(result_of(server), target)
+    assert_saved(target, SMALL)
+
+
+@pytest.mark.parametrize(
+    ("name", "body"),
+    [
+        ("gzip", gzip.compress(SMALL)),
+        ("x-gzip", gzip.compress(SMALL)),
+        ("GZIP", MEMBERS),
+        ("gzip", gzip.compress(b"") + MEMBERS + gzip.compress(b"")),
+        ("deflate", zlib.compress(SMALL)),
+        ("identity", SMALL),
+    ],
+)
+def test_what_is_encoded_all_the_same_is_decoded(
+    connect: Connect, server: FaultyServer, target: Path, name: str, body: bytes
+) -> None:
+    """An encoding that nobody asked for is undone, to the last member."""
+    server.on("/result", Reply(body, 200, {"Content-Encoding": name}))
+    connect(server, resilience=ONCE).runs.download(result_of(server), target)
+    assert_saved(target, SMALL)
+    assert server.requests[0].headers["accept-encoding"] == "identity"
+
+
+def test_an_encoded_result_is_not_resumed(
+    connect: Connect, server: FaultyServer, target: Path
+) -> None:
+    """A reset in an encoded body begins it anew."""
+    body = gzip.compress(SMALL)
+    headers = {**GZIP, "ETag": '"1"'}
+    server.on(
+        "/result", Reply(body, 200, headers, cut=200_000, after="close"), Reply(body, 200, headers)
+    )
+    connect(server).runs.download(result_of(server), target)
+    assert_saved(target, SMALL)
+    assert "range" not in server.requests[1].headers
+
+
+@pytest.mark.parametrize("name", [*WRONG])
+@pytest.mark.parametrize("resumed", [False, True])
+def test_a_right_digest_is_accepted(
+    connect: Connect, server: FaultyServer, target: Path, name: str, resumed: bool
+) -> None:
+    """Each kind of digest is taken over the whole file, after a resume as well."""
+    value = WRONG[name]
+    for algorithm in ("sha256", "sha512", "md5", "sha1"):
+        value = value.replace(digest_of(b"x", algorithm), digest_of(SMALL, algorithm))
+    good = store(SMALL, **{name: value})
+    bad = store(SMALL, cut=100_000, **{name: value})
+    server.on("/result", *([bad, good] if resumed else [good]))
+    connect(server).runs.download(result_of(server), target)
+    assert_saved(target, SMALL)
+    assert len(server.requests) == 1 + resumed
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"ETag": f'"{hashlib.md5(b"x").hexdigest()}"'},  # noqa: S324
+        {"x-amz-checksum-sha256": f"{digest_of(b'x', 'sha256')}-3"},
+        {"Content-MD5": "not base64"},
+        {"Repr-Digest": "sha-256"},
+        {"Repr-Digest": "unixsum=30637"},
+        {"x-goog-hash": "crc32c=AAAAAA=="},
+    ],
+)
+def test_what_is_no_digest_of_the_file_is_not_taken_for_one(
+    connect: Connect, server: FaultyServer, target: Path, headers: dict[str, str]
+) -> None:
+    """An ETag, a checksum of parts, and what cannot be read promise nothing."""
+    server.on("/result", Reply(SMALL, 200, headers))
+    connect(server, resilience=ONCE).runs.download(result_of(server), target)
+    assert_saved(target, SMALL)
