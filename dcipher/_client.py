@@ -97,6 +97,8 @@ def assemble(
     `kinds`: the classes that its `http_client` and its `transport` must be of.
     """
     _check_kinds(http_client, transport, kinds)
+    if settings is not None and not hasattr(settings, "source"):
+        raise ConfigurationError(f"settings must be a Settings, not {type(settings).__name__}.")
     identity = {"api_key": api_key, "api_secret": api_secret, "base_url": base_url}
     if isinstance(http_client, HTTPAuthenticatedClient):
         _check_brought(identity)

@@ -8,20 +8,28 @@ they cancel (observed). It is imported at the first async call: the sync client 
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 import threading
 import time
 import warnings
-from inspect import isawaitable
+from concurrent.futures import CancelledError
+from contextlib import suppress
+from contextvars import copy_context
+from functools import partial
+from inspect import isawaitable, iscoroutinefunction
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
+
+from .errors import InvalidParamsError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     import httpx
     from anyio import CapacityLimiter, Semaphore
-    from anyio.lowlevel import RunVar
+    from anyio.from_thread import BlockingPortal
+    from anyio.lowlevel import RunVar, RunvarToken
     from typing_extensions import ParamSpec
 
     from .models import Run
@@ -43,12 +51,14 @@ __all__ = [
     "async_abandon",
     "async_bounded",
     "async_call_back",
+    "async_check_callback",
     "async_close_transport",
     "async_in_own_thread",
     "async_in_thread",
     "async_sleep",
     "bounded",
     "call_back",
+    "check_callback",
     "close_transport",
     "in_thread",
     "sleep",
@@ -82,22 +92,50 @@ def sleep(seconds: float) -> None:
 
 async def async_in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Call a function that blocks on a disk in a thread, so that the event loop goes on."""
-    from functools import partial
-
     from anyio.to_thread import run_sync
 
     return await run_sync(partial(function, *args, **kwargs))
 
 
-async def async_in_own_thread(function: Callable[[], T]) -> T:
-    """Call a function that takes long in a thread. A cancellation does not wait for its end.
+async def async_in_own_thread(function: Callable[[BlockingPortal], T]) -> T:
+    """Call a function that takes long in a thread of its own. A cancellation does not wait for it.
 
-    These threads are counted apart from anyio's own: long downloads must not starve what else an
-    application does in threads (FastAPI's plain endpoints, for one).
+    `function` gets a portal, by which it calls what must run on the event loop. The thread is a
+    daemon: one that waits for the network does not keep a program from ending. They are counted
+    apart from anyio's own, since long downloads must not starve what else an application does in
+    threads (FastAPI's plain endpoints, for one).
     """
-    from anyio.to_thread import run_sync
+    from anyio import Event
+    from anyio.from_thread import BlockingPortal
 
-    return await run_sync(function, abandon_on_cancel=True, limiter=_own_threads.get())
+    outcome: list[Callable[[], T]] = []
+    async with _own_threads.get(), BlockingPortal() as portal:
+        done = Event()
+
+        def work() -> None:
+            outcome.append(_outcome(function, portal))
+            # The call may have been cancelled, and its portal with it.
+            with suppress(RuntimeError, CancelledError):
+                portal.call(done.set)
+
+        threading.Thread(
+            target=copy_context().run, args=(work,), name="dcipher download", daemon=True
+        ).start()
+        await done.wait()
+    return outcome[0]()
+
+
+def _outcome(function: Callable[[BlockingPortal], T], portal: BlockingPortal) -> Callable[[], T]:
+    """What gives the result of `function`, or raises what it raised."""
+    try:
+        value = function(portal)
+    except BaseException as error:  # noqa: BLE001 - raised again, on the event loop
+        return partial(_raise, error)
+    return lambda: value
+
+
+def _raise(error: BaseException) -> Any:
+    raise error
 
 
 def _new_limiter() -> CapacityLimiter:
@@ -109,6 +147,19 @@ def _new_limiter() -> CapacityLimiter:
 def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Call it here: this thread has nothing else to do."""
     return function(*args, **kwargs)
+
+
+def async_check_callback(name: str, function: object) -> None:
+    """Raises `InvalidParamsError` for what cannot be called, before anything is sent."""
+    if function is not None and not callable(function):
+        raise InvalidParamsError(f"{name} must be a function, not {type(function).__name__}.")
+
+
+def check_callback(name: str, function: object) -> None:
+    """Raises `InvalidParamsError` for what cannot be called here, before anything is sent."""
+    async_check_callback(name, function)
+    if iscoroutinefunction(function):
+        raise InvalidParamsError(f"{name} is an async function: this client calls plain ones.")
 
 
 async def async_call_back(function: Callable[..., Any] | None, *args: object) -> None:
@@ -176,26 +227,44 @@ class AsyncScoped(Generic[T]):
 
     def __init__(self, make: Callable[[], T]) -> None:
         self._make = make
-        self._variable: RunVar[tuple[int, T]] | None = None
+        self._variable: RunVar[_Held[T]] | None = None
 
     def get(self) -> T:
+        """The value of this process and event loop, made when it is first asked for."""
         if self._variable is None:
             from anyio.lowlevel import RunVar
 
-            self._variable = RunVar("dcipher")
+            # anyio 4.9 tells variables apart by their names.
+            self._variable = RunVar(f"dcipher-{next(_numbers)}")
         pid = os.getpid()
         held = self._variable.get(None)
-        if held is not None and held[0] == pid:
-            return held[1]
+        if held is not None and held.pid == pid:
+            return held.value
         if held is not None:
             _inherited.append(held)
-        value = self._make()
-        self._variable.set((pid, value))
-        return value
+        held = _Held(pid, self._make())
+        held.token = self._variable.set(held)
+        return held.value
+
+    def forget(self) -> None:
+        """Hold nothing for this event loop any more."""
+        held = None if self._variable is None else self._variable.get(None)
+        if self._variable is not None and held is not None and held.token is not None:
+            self._variable.reset(held.token)
 
     def peek(self) -> T | None:
         """None: outside its event loop, which has closed what was open, nothing can be done."""
         return None
+
+
+class _Held(Generic[T]):
+    def __init__(self, pid: int, value: T) -> None:
+        self.pid = pid
+        self.value = value
+        self.token: RunvarToken[_Held[T]] | None = None
+
+
+_numbers = itertools.count()
 
 
 class Scoped(Generic[T]):
@@ -218,6 +287,10 @@ class Scoped(Generic[T]):
             if self._held is None or self._held[0] != pid:
                 self._held = (pid, self._make())
             return self._held[1]
+
+    def forget(self) -> None:
+        """Hold nothing any more."""
+        self._held = None
 
     def peek(self) -> T | None:
         """The value of this process, if there is one."""

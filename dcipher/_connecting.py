@@ -79,7 +79,7 @@ class Network:
     @property
     def is_given_async(self) -> bool:
         """Whether async requests go through what the user gave, and not through our connections."""
-        return isinstance(self._async_ways()[None], AsyncGivenTransport)
+        return any(isinstance(way, AsyncGivenTransport) for way in self._async_ways().values())
 
     def alone(self) -> Network:
         """The same ways for a client that takes nothing else over: no auth, hooks, headers."""

@@ -7,7 +7,7 @@ loop is free meanwhile. Only what goes through an async transport of the user's 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ._async.downloads import AsyncDownload
 from ._concurrency import async_call_back, async_in_own_thread
@@ -15,6 +15,7 @@ from ._sync.downloads import Download
 
 if TYPE_CHECKING:
     import httpx
+    from anyio.from_thread import BlockingPortal
 
     from ._concurrency import AsyncProgressCallback, ProgressCallback
     from ._core.downloads import Sink, Source, Transfer
@@ -44,24 +45,22 @@ async def async_fetch(
         sink,
         resilience=resilience,
         timeout=timeout,
-        on_progress=None if on_progress is None else _on_the_loop(on_progress),
     )
+
+    def run(portal: BlockingPortal) -> Transfer:
+        if on_progress is not None:
+            # A callback of the user's runs where the user's code runs.
+            def report(done: int, total: int | None) -> None:
+                portal.call(async_call_back, on_progress, done, total)
+
+            download.on_progress = report
+        return download.run()
+
     try:
-        return await async_in_own_thread(download.run)
+        return await async_in_own_thread(run)
     except BaseException:
         download.abort()
         raise
-
-
-def _on_the_loop(on_progress: AsyncProgressCallback) -> ProgressCallback:
-    """A callback of the user's runs where the user's code runs."""
-
-    def report(done: int, total: int | None) -> Any:
-        from anyio import from_thread
-
-        from_thread.run(async_call_back, on_progress, done, total)
-
-    return report
 
 
 def fetch(

@@ -56,8 +56,8 @@ def _path(path: object) -> Path:
         raise InvalidParamsError(
             f"A path must be a str or an os.PathLike of one, not {type(path).__name__}."
         )
-    if not text or "\0" in text:
-        raise InvalidParamsError("The path is empty, or holds a NUL.")
+    if not text or "\0" in text or text.endswith("/"):
+        raise InvalidParamsError("The path is empty, names a folder, or holds a NUL.")
     return Path(text)
 
 
@@ -169,9 +169,10 @@ class PartFile:
 def _sync_folder(folder: Path) -> None:
     if not hasattr(os, "O_DIRECTORY"):  # Windows cannot open a folder, and needs not
         return
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        with suppress(OSError):  # some file systems cannot; the rename itself has been done
+    # Some file systems cannot, and a folder may be one that cannot be read: the rename is done.
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
             os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        finally:
+            os.close(descriptor)

@@ -97,6 +97,8 @@ def environment_proxies() -> dict[str, str | None]:
     for scheme in ("http", "https", "all"):
         if found.get(scheme):
             proxies[f"{scheme}://"] = _proxy(scheme, found[scheme])
+    # A proxy elsewhere cannot reach this machine, and would see what is sent to it in the clear.
+    exempt += ["localhost", "127.0.0.1", "::1"]
     return {**proxies, **{_exemption(host): None for host in exempt}} if proxies else {}
 
 

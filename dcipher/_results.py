@@ -14,13 +14,17 @@ from tempfile import gettempdir
 from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import urlsplit
 
+from pydantic.errors import PydanticUserError
+
 from ._core.downloads import FRESH, Problem, Source, TransferError
 from ._core.outcomes import without_outputs
 from ._core.result_errors import ResultReadError
 from ._core.results import detect_format
+from ._core.text import clean
 from ._files import storage_errors
 from .errors import (
     IntegrityError,
+    InvalidParamsError,
     ResultChangedError,
     ResultError,
     ResultExpiredError,
@@ -98,6 +102,10 @@ def parse_errors(run: Run, index: int) -> Generator[None]:
     """Turns what the parser raises into a `ResultParseError`, which holds no values of the document."""
     try:
         yield
+    except PydanticUserError as error:
+        raise InvalidParamsError(
+            f"Pydantic knows no way to validate as that type: {clean(str(error))}"
+        ) from None
     except ResultReadError as error:
         raise ResultParseError(
             f"Result {index} of run {run.task_id} does not fit: {error}. Check the type, or read it as bytes.",

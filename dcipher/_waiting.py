@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from datetime import datetime, timezone
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 from ._core import outcomes, polling
 from ._core.configuration import check_timeout
 from ._core.retries import backoff, failure_of
+from ._core.text import clean
 from .errors import ConfigurationError, InvalidParamsError
 from .logs import logger
 
@@ -68,7 +70,9 @@ class Wait:
 
     def after_failure(self, error: APIError, run: Run) -> float:
         """Seconds until the next look, after one that failed. Raises what ends the wait."""
-        if polling.ends_the_wait(error, age=self.age()):
+        # A run that is known by its ids alone may be of any age.
+        age = math.inf if self._age_at_start is None else self.age()
+        if polling.ends_the_wait(error, age=age):
             raise error
         self._failures += 1
         self.last_error = error
@@ -104,13 +108,13 @@ class Wait:
             self._warned = True
             logger.warning(
                 "run %s: the signed URL of its result has expired, and it is still %s: the result cannot be downloaded",
-                run.task_id, run.status,
+                clean(run.task_id), clean(str(run.status)),
             )  # fmt: skip
 
 
-def check_wait_timeout(timeout: float | None) -> float | None:
+def check_wait_timeout(timeout: float | None, name: str = "timeout") -> float | None:
     """Seconds for a wait; no time at all is one look. Raises `InvalidParamsError`."""
-    return 0.0 if timeout == 0 else _seconds("timeout", timeout)
+    return 0.0 if timeout == 0 and timeout is not False else _seconds(name, timeout)
 
 
 def _seconds(name: str, value: float | None) -> float | None:

@@ -144,6 +144,8 @@ class APIError(DcipherError):
         """How many times it was sent."""
         self.request_id = request_id
         """The service's `X-Request-Id`, for its support."""
+        self.run: Run | None = None
+        """The run that was waited for, with its outputs, where the error ended `flows.run`."""
 
 
 class APIConnectionError(APIError):

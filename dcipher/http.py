@@ -195,6 +195,11 @@ class HTTPClient:
         return client
 
     @property
+    def has_httpx_client(self) -> bool:
+        """Whether the sync httpx client was made."""
+        return self._client is not None
+
+    @property
     def is_given_async_transport(self) -> bool:
         """Whether async requests go through a transport or an httpx client of the user's."""
         return self._network.is_given_async

@@ -12,6 +12,7 @@ import threading
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
+from ._core.signed_urls import looks_signed
 from ._core.text import REDACTED, redact_query
 
 __all__ = ["configure", "downloading", "logger"]
@@ -24,13 +25,14 @@ downloading: ContextVar[bool] = ContextVar("dcipher_downloading", default=False)
 Then every query that httpx or httpcore logs is masked, whatever it looks like.
 """
 
-_LIBRARIES = (
-    "httpx",
-    "httpcore.connection",
-    "httpcore.http11",
-    "httpcore.http2",
-    "httpcore.proxy",
-    "httpcore.socks",
+_LIBRARIES = tuple(
+    f"{name}{version}{part}"
+    for version in ("", "2")  # httpx2 and httpcore2 may stand in for them
+    for name, parts in (
+        ("httpx", ("",)),
+        ("httpcore", (".connection", ".http11", ".http2", ".proxy", ".socks")),
+    )
+    for part in parts
 )
 _lock = threading.Lock()
 
@@ -81,10 +83,6 @@ def _add_filter(library: logging.Logger) -> None:
 
 
 _URL = re.compile(r"https?://[^\s'\"<>\\]+", re.IGNORECASE)
-_SIGNED = re.compile(
-    r"[?&;](?:x-amz-(?:signature|credential|security-token)|x-goog-(?:signature|credential)|signature|sig|awsaccesskeyid|token)=",
-    re.IGNORECASE,
-)
 
 
 class _SignedURLFilter(logging.Filter):
@@ -108,4 +106,4 @@ _QUERY = re.compile(r"\?[^\s'\"<>\[]+")
 
 def _masked(match: re.Match[str]) -> str:
     url = match[0]
-    return redact_query(url) if downloading.get() or _SIGNED.search(url) else url
+    return redact_query(url) if downloading.get() or looks_signed(url) else url

@@ -8,7 +8,7 @@ is asked for.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timezone
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -106,6 +106,13 @@ class _Model(BaseModel):
     )
 
 
+def _aware(moment: datetime | None) -> datetime | None:
+    """A time without a zone is taken for UTC: other ones could not be compared with it."""
+    if moment is None or moment.tzinfo is not None:
+        return moment
+    return moment.replace(tzinfo=timezone.utc)
+
+
 class FlowParam(_Model):
     """One parameter of a flow, named by the flow's author."""
 
@@ -152,6 +159,11 @@ class Output(_Model):
     Else `None`.
     """
 
+    @field_validator("expires_at")
+    @classmethod
+    def _in_utc(cls, value: datetime | None) -> datetime | None:
+        return _aware(value)
+
     @field_serializer("url")
     def _left_out(self, url: SecretURL | None, info: SerializationInfo) -> str | None:
         reveal = isinstance(info.context, _Revealing)
@@ -180,6 +192,11 @@ class Run(_Model):
     """When the end was first seen, by this machine's clock (UTC)."""
     files: tuple[Path, ...] = ()
     """Where the results were saved, by `flows.run(save_path=…)`."""
+
+    @field_validator("created_at", "finished_at")
+    @classmethod
+    def _in_utc(cls, value: datetime | None) -> datetime | None:
+        return _aware(value)
 
     @field_serializer("files", when_used="json")
     def _as_text(self, files: tuple[Path, ...]) -> list[str]:

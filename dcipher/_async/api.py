@@ -78,7 +78,8 @@ class AsyncAPI:
         self._closed = True
         await self.http.aclose()
         await self.plain_http.aclose()
-        self.plain_http.close()  # async downloads go through it in a thread
+        if self.plain_http.has_httpx_client:  # async downloads go through it in a thread
+            self.plain_http.close()
 
     def check_open(self) -> None:
         """Raises `DcipherError` once it is closed."""
@@ -136,6 +137,8 @@ class AsyncAPI:
             # their variables.
             final = unknown_submission(error, operation, resilience, in_doubt=doubt)
             cause = error.__cause__ if final is error else error
+            if any(secret in repr(cause) for secret in self.http.secrets()):
+                cause = None
             raise final.with_traceback(None) from (cause and cause.with_traceback(None))
 
     async def _send(self, operation: Operation, attempts: int, within: float | None) -> Answer:
@@ -148,13 +151,18 @@ class AsyncAPI:
         total = min(self.options.total_timeout or math.inf, within or math.inf)
         try:
             response, body = await async_bounded(total, self._exchange, client, request, total)
-        except (httpx.TransportError, TimeoutError) as error:
+        except DcipherError:
+            raise
+        # anyio lets an ssl.SSLError through that comes after the handshake; a name that IDNA cannot
+        # write is a UnicodeError.
+        except (httpx.TransportError, httpx.InvalidURL, OSError, UnicodeError) as error:
             raise connection_error(
                 error,
                 info,
                 attempts=attempts,
                 host=request.url.host,
                 configured_by=self.configured_by,
+                secrets=self.http.secrets(),
             ) from error
         logger.debug(
             "%s %s: %d in %.0f ms", operation.method, operation.target.partition("?")[0],

@@ -108,6 +108,7 @@ class AsyncConnections(AsyncShared):
     async def close_all(self) -> None:
         state = self._state.get()
         idle, state.idle = state.idle, {}
+        self._state.forget()
         for connections in idle.values():
             for connection in connections:
                 await async_close_transport(connection.transport)
@@ -142,19 +143,22 @@ class AsyncConnections(AsyncShared):
                 request=request,
             ) from None
 
-    async def give_back(
+    def keep(
         self, state: _State, origin: Origin, transport: httpx.AsyncBaseTransport
-    ) -> None:
-        """A connection is free again; one that has been so for too long is closed meanwhile."""
+    ) -> httpx.AsyncBaseTransport | None:
+        """A connection is free again. Gives one that is to be closed: it was idle for too long.
+
+        Nothing is awaited: a cancellation must find the place given back, or not yet taken.
+        """
+        state.limiter.release()
+        if not self._users:  # closed while the call was under way
+            return transport
         now = time.monotonic()
         connections = state.idle.setdefault(origin, deque())
         connections.append(_Idle(transport, now))
-        stale = None
         if now - connections[0].since > self._keepalive_expiry:
-            stale = connections.popleft()
-        state.limiter.release()
-        if stale is not None:
-            await async_close_transport(stale.transport)
+            return connections.popleft().transport
+        return None
 
 
 class _Stream(httpx.AsyncByteStream):
@@ -184,12 +188,18 @@ class _Stream(httpx.AsyncByteStream):
         transport, self._transport = self._transport, None
         if transport is None:
             return
-        if self._whole:
-            await self._stream.aclose()
-            await self._connections.give_back(self._state, self._origin, transport)
-        else:
-            self._state.limiter.release()
-            await async_close_transport(transport)
+        stale: httpx.AsyncBaseTransport | None = None
+        try:
+            if self._whole:
+                await self._stream.aclose()
+                stale = self._connections.keep(self._state, self._origin, transport)
+                transport = None
+        finally:
+            if transport is not None:
+                self._state.limiter.release()
+                stale = transport
+            if stale is not None:
+                await async_close_transport(stale)
 
 
 class AsyncSharedTransport(httpx.AsyncBaseTransport):
@@ -215,8 +225,11 @@ class AsyncSharedTransport(httpx.AsyncBaseTransport):
 def _forget_bad_location(response: httpx.Response) -> None:
     """What httpx cannot parse in a Location would hide the status, even where it is not followed."""
     try:
-        httpx.URL(response.headers.get("location", ""))
-    except httpx.InvalidURL:
+        url = httpx.URL(response.headers.get("location", ""))
+        usable = bool(url.host) or not url.scheme
+    except (httpx.InvalidURL, ValueError):
+        usable = False
+    if not usable:
         del response.headers["location"]
 
 

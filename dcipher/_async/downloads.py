@@ -31,8 +31,9 @@ from .._core.downloads import (
     stalled,
 )
 from .._core.retries import Failure, Outcome, backoff, transport_outcome
-from .._core.signed_urls import MAX_REDIRECTS, joined, refusal
-from .._core.text import clean, redact_query
+from .._core.signed_urls import MAX_REDIRECTS, joined, refusal, secrets_of
+from .._core.text import clean, masked_urls, redact_query, without
+from ..errors import DcipherError
 from ..logs import downloading, logger
 from .retrying import async_send_again
 
@@ -70,7 +71,7 @@ class AsyncDownload:
         self._sink = sink
         self._resilience = resilience
         self._timeout = timeout
-        self._on_progress = on_progress
+        self.on_progress: AsyncProgressCallback | None = on_progress
         self._transfer = Transfer()
         self._hashes: dict[str, Any] = {}
         self._inflater: Inflater | None = None
@@ -79,7 +80,13 @@ class AsyncDownload:
         self._network: Any = None
 
     async def run(self) -> Transfer:
-        """Fetch it whole. Raises `TransferError`, or the sink's own errors."""
+        """Fetch it whole. Raises `TransferError`, or the errors of the sink and the callback."""
+        try:
+            return await self._whole()
+        except _CallbackError as failed:
+            raise failed.error from None
+
+    async def _whole(self) -> Transfer:
         while True:
             before = self._transfer.received
             try:
@@ -113,8 +120,13 @@ class AsyncDownload:
         token = downloading.set(True)
         try:
             await self._fetch()
-        except httpx.TransportError as error:
-            words = clean(f"{type(error).__name__}: {error}")
+        except DcipherError:
+            raise
+        # anyio lets an ssl.SSLError through that comes after the handshake; a name that IDNA cannot
+        # write is a UnicodeError.
+        except (httpx.TransportError, httpx.InvalidURL, OSError, UnicodeError) as error:
+            said = without(f"{type(error).__name__}: {error}", secrets_of(self._source.url))
+            words = clean(masked_urls(said))
             raise TransferError(
                 Problem.INTERRUPTED,
                 f"the connection to the store failed ({words})",
@@ -151,9 +163,10 @@ class AsyncDownload:
             if why_not is not None:
                 message = f"its URL is not fetched: {why_not} ({clean(redact_query(url))})"
                 raise TransferError(Problem.REFUSED, message, Failure(Outcome.PERMANENT))
-            response = await self._http.get_or_create_async_httpx_client().send(
-                self._request(url), stream=True, follow_redirects=False
-            )
+            client = self._http.get_or_create_async_httpx_client()
+            if client.is_closed:
+                raise DcipherError("This client was closed during a download.")
+            response = await client.send(self._request(url), stream=True, follow_redirects=False)
             location = response.headers.get("location")
             if response.status_code not in {301, 302, 303, 307, 308} or location is None:
                 return response
@@ -285,6 +298,21 @@ class AsyncDownload:
 
     async def _report(self, *, last: bool = False) -> None:
         now = time.monotonic()
-        if self._on_progress is not None and (last or now - self._reported >= BETWEEN_REPORTS):
-            self._reported = now
-            await async_call_back(self._on_progress, self._transfer.received, self._transfer.total)
+        if self.on_progress is None or not (last or now - self._reported >= BETWEEN_REPORTS):
+            return
+        self._reported = now
+        token = downloading.set(False)  # what the user's function logs is its own
+        try:
+            await async_call_back(self.on_progress, self._transfer.received, self._transfer.total)
+        except Exception as error:
+            raise _CallbackError(error) from error
+        finally:
+            downloading.reset(token)
+
+
+class _CallbackError(Exception):
+    """Carries what `on_progress` raised past the retries: it is not the store's failure."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error

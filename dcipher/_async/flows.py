@@ -6,8 +6,9 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from .._concurrency import async_check_callback
 from .._core import operations
-from .._core.outcomes import add_note
+from .._core.outcomes import note_run, note_start
 from .._core.responses import flow_of, started_run
 from .._files import check_targets
 from .._waiting import check_wait_timeout
@@ -55,9 +56,13 @@ class AsyncFlows:
         """
         key = str(uuid4()) if idempotency_key is None else idempotency_key
         operation = operations.start_run(flow_id, params, key)
-        run = await self._api.call(
-            operation, lambda answer: started_run(answer, operation, datetime.now(timezone.utc))
-        )
+        try:
+            run = await self._api.call(
+                operation, lambda answer: started_run(answer, operation, datetime.now(timezone.utc))
+            )
+        except BaseException as error:
+            note_start(error, operation)
+            raise
         logger.info("flow %s: run %s started", run.flow_id, run.task_id)
         return run
 
@@ -82,7 +87,8 @@ class AsyncFlows:
         Raises what `start`, `runs.wait` and `runs.download` raise. A path that cannot be written to
         is a `LocalStorageError` before the run is started.
         """
-        check_wait_timeout(wait_timeout)
+        check_wait_timeout(wait_timeout, "wait_timeout")
+        async_check_callback("on_status", on_status)
         if save_path is not None:
             check_targets(save_path, overwrite=overwrite)
         run = await self.start(flow_id, params, idempotency_key=idempotency_key)
@@ -92,6 +98,6 @@ class AsyncFlows:
                 return run
             files = await self._runs.download(run, save_path, overwrite=overwrite)
         except BaseException as error:
-            add_note(error, run)
+            note_run(error, run)
             raise
         return run.model_copy(update={"files": files})

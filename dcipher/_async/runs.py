@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, overload
 
-from .._concurrency import async_call_back, async_sleep
+from .._concurrency import async_call_back, async_check_callback, async_sleep
 from .._core import operations, outcomes
 from .._core.responses import status_of
 from .._files import targets
@@ -90,8 +90,10 @@ class AsyncRuns:
         change, such as `AuthenticationError`.
         """
         _check_run(run)
+        async_check_callback("on_status", on_status)
+        wait = Wait(run, self._api.options.resilience, timeout, poll_interval)
         if not run.is_terminal:
-            async with aclosing(self._changes(run, timeout, poll_interval)) as changes:
+            async with aclosing(self._changes(run, wait)) as changes:
                 async for changed in changes:
                     run = changed
                     await async_call_back(on_status, run)
@@ -111,10 +113,11 @@ class AsyncRuns:
         `RunCancelledError`.
         """
         _check_run(run)
+        wait = Wait(run, self._api.options.resilience, timeout, poll_interval)
         if run.is_terminal:
             yield run
             return
-        async with aclosing(self._changes(run, timeout, poll_interval)) as changes:
+        async with aclosing(self._changes(run, wait)) as changes:
             async for changed in changes:
                 yield changed
 
@@ -139,6 +142,7 @@ class AsyncRuns:
         other `ResultError`s, and `RunFailedError` for a run that failed. A run that is not known to
         have ended is looked at once.
         """
+        async_check_callback("on_progress", on_progress)
         run = await self._ended(run)
         paths = targets(path, len(run.outputs))
         for index, target in enumerate(paths):
@@ -230,11 +234,8 @@ class AsyncRuns:
             resilience=resilience,
         )
 
-    async def _changes(
-        self, run: Run, timeout: float | None, poll_interval: float | None
-    ) -> AsyncGenerator[Run]:
+    async def _changes(self, run: Run, wait: Wait) -> AsyncGenerator[Run]:
         """The run at the first look and at each change of its status, until it has ended."""
-        wait = Wait(run, self._api.options.resilience, timeout, poll_interval)
         # The wait is what tries again, not each look: two layers of retries would multiply.
         once = replace(self._api.options.resilience, max_retries=0)
         delay, shown = wait.first(), None
@@ -254,7 +255,9 @@ class AsyncRuns:
                 if run.is_terminal:
                     return
             if last:
-                raise outcomes.timed_out(run, wait.timeout or 0.0) from wait.last_error
+                raise outcomes.timed_out(
+                    run, wait.timeout or 0.0, wait.last_error
+                ) from wait.last_error
 
     async def _ended(self, run: Run) -> Run:
         """`run`, which must have succeeded.
@@ -294,5 +297,5 @@ def _which(run: Run, output_index: int | None) -> int:
     ):
         return output_index
     raise InvalidParamsError(
-        f"Run {run.task_id} has {count} results: say which with output_index=…, 0 to {count - 1}."
+        f"Run {run.task_id} has {count} result(s): say which with output_index=…, below {count}."
     )

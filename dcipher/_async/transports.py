@@ -57,8 +57,10 @@ class AsyncRetryTransport(httpx.AsyncBaseTransport):
             response = await self._transport.handle_async_request(request)
             if response.status_code in self._resilience.retry_statuses:
                 # Read whole, so that its connection is free while the next attempt is waited for.
-                await response.aread()
-                await response.aclose()
+                try:
+                    await response.aread()
+                finally:
+                    await response.aclose()
                 raise _Refused(response)
             return response
 
@@ -124,8 +126,10 @@ class AsyncCheckedTransport(httpx.AsyncBaseTransport):
         path = request.url.path.removeprefix(self._base_path)
         if is_documented(request.method, path, response.status_code):
             return response
-        body = await response.aread()
-        await response.aclose()
+        try:
+            body = b"".join([chunk async for chunk in response.aiter_raw()])
+        finally:
+            await response.aclose()
         info = RequestInfo(request.method, redact_query(str(request.url)))
         answer = Answer(response.status_code, response.headers, body, info, secrets=self._secrets)
         raise unexpected_status(answer, time.time())

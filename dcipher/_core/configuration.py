@@ -35,6 +35,7 @@ DEFAULT_BASE_URL = "https://api.dcipheranalytics.com"
 DEFAULT_TIMEOUT = 60.0
 DEFAULT_CONNECT_TIMEOUT = 10.0
 DEFAULT_MAX_RETRIES = 5
+LONGEST = 100_000_000
 
 DOTENV = ".env"
 _LEVELS = ("debug", "info", "warning", "error", "critical")
@@ -181,8 +182,11 @@ def check_timeout(value: object, where: str) -> float:
         seconds = float(value) if isinstance(value, (str, int, float)) else math.nan
     except (ValueError, OverflowError):
         seconds = math.nan
-    if isinstance(value, bool) or not math.isfinite(seconds) or seconds <= 0:
-        raise ConfigurationError(f"{where} must be a positive, finite number of seconds.")
+    # Three years: sockets and locks take no more than some hundred.
+    if isinstance(value, bool) or not 0 < seconds <= LONGEST:
+        raise ConfigurationError(
+            f"{where} must be a positive, finite number of seconds, {LONGEST:,} at most."
+        )
     return seconds
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import httpx
 
 from ..errors import APIConnectionError, APIError, APITimeoutError, RequestInfo, TLSError
-from .text import clean
+from .text import clean, unsigned
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -19,14 +19,21 @@ __all__ = ["connection_error"]
 
 
 def connection_error(
-    error: Exception, request: RequestInfo, *, attempts: int, host: str, configured_by: str
+    error: Exception,
+    request: RequestInfo,
+    *,
+    attempts: int,
+    host: str,
+    configured_by: str,
+    secrets: Sequence[str] = (),
 ) -> APIError:
     """What an exception of httpx means to a user.
 
     Which host, where it was configured, and the cause.
     """
     tls = _tls_cause(error) if isinstance(error, httpx.ConnectError) else None
-    cause = _root_cause(error)
+    # h11 quotes a line that it cannot parse, and a service may repeat the key in it.
+    cause = clean(unsigned(_root_cause(error), secrets))
     if tls is not None:
         return TLSError(
             f"The connection to {host} ({configured_by}) is not secure: {clean(str(tls))}. "
@@ -72,7 +79,7 @@ def _root_cause(error: BaseException) -> str:
             known = isinstance(behind, (ssl.SSLError, socket.gaierror))
             said = str(behind) if known else f"{os.strerror(behind.errno)} (errno {behind.errno})"
             words = f"{type(error).__name__}: {said}"
-    return clean(words)
+    return words
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

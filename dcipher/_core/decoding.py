@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["Inflater", "encoding_of"]
 
 _STEP = 1024 * 1024
+_SLICE = 16 * 1024
 
 
 def encoding_of(header: str) -> str | None:
@@ -51,6 +52,11 @@ class Inflater:
 
     def feed(self, chunk: bytes) -> Iterator[bytes]:
         """What the chunk holds, in pieces of a megabyte at most."""
+        # In small slices: each new member copies what is left of one.
+        for start in range(0, len(chunk), _SLICE):
+            yield from self._feed(chunk[start : start + _SLICE])
+
+    def _feed(self, chunk: bytes) -> Iterator[bytes]:
         self._encoded += len(chunk)
         while chunk:
             if self._member.eof:  # RFC 1952 section 2.2: a gzip file is one or more members

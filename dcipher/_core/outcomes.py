@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..errors import (
+    APIError,
     DcipherError,
     PollingInterruptedError,
     ResultError,
@@ -23,14 +24,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..models import Run
+    from .operations import Operation
 
 __all__ = [
-    "add_note",
     "failure",
     "how_to_reattach",
     "interrupted",
     "named",
     "not_ended",
+    "note_run",
+    "note_start",
     "timed_out",
     "without_outputs",
 ]
@@ -67,7 +70,7 @@ def not_ended(run: Run) -> ResultError:
     """The error for a result of a run that goes on."""
     return ResultError(
         f"Run {named(run)} is {clean(str(run.status))}: it has no result yet. "
-        f"Wait for it: {how_to_reattach(run)}.",
+        "Wait for it: client.runs.wait(run).",
         run=run,
     )
 
@@ -88,22 +91,43 @@ def how_to_reattach(run: Run) -> str:
     return f"client.runs.wait(Run(flow_id={run.flow_id!r}, task_id={run.task_id!r}))"
 
 
-def add_note(error: BaseException, run: Run) -> None:
-    """Say of which run an interruption is: Ctrl-C or a cancellation must not lose its id.
-
-    From Python 3.11; before, there are no notes. Errors of this package say it themselves.
-    """
-    note: Callable[[str], None] | None = getattr(error, "add_note", None)
-    if note is not None and not isinstance(error, DcipherError):
-        note(f"Run {named(run)} goes on; to wait for it: {how_to_reattach(run)}.")
+def note_run(error: BaseException, run: Run) -> None:
+    """Say of which run an error is, or an interruption: Ctrl-C must not lose it."""
+    if isinstance(error, APIError):
+        error.run = run
+    _note(error, f"Run {named(run)} goes on; to wait for it: {how_to_reattach(run)}.")
 
 
-def timed_out(run: Run, timeout: float) -> WaitTimeoutError:
+def note_start(error: BaseException, operation: Operation) -> None:
+    """Say how to send a start that was interrupted again without starting a second run."""
+    _note(
+        error,
+        f"Flow {clean(operation.flow_id)} may have been started; to send the same start again: "
+        f"idempotency_key={operation.idempotency_key!r}.",
+    )
+
+
+def _note(error: BaseException, text: str) -> None:
+    """From Python 3.11; before, there are no notes. Errors of this package say it themselves."""
+    if hasattr(error, "add_note") and not isinstance(error, DcipherError):
+        note: Callable[[str], None] = getattr(error, "add_note")  # noqa: B009 - not in 3.10
+        note(text)
+
+
+def timed_out(run: Run, timeout: float, last_error: APIError | None) -> WaitTimeoutError:
     """The error for a wait whose time is over."""
-    return WaitTimeoutError(
-        f"Run {named(run)} was {clean(str(run.status))} after {timeout:g} s of waiting. "
-        f"It goes on; to wait again: {how_to_reattach(run)}, or error.run.",
-        run=run,
+    seen = (
+        f"was {clean(str(run.status))} after {timeout:g} s of waiting"
+        if last_error is None
+        else f"could not be seen at the end of {timeout:g} s of waiting ({type(last_error).__name__})"
+    )
+    return WaitTimeoutError(f"Run {named(run)} {seen}. It may go on; {_again(run)}.", run=run)
+
+
+def _again(run: Run) -> str:
+    return (
+        "to wait again: client.runs.wait(error.run), or by its ids, which cannot be downloaded by: "
+        f"{how_to_reattach(run)}"
     )
 
 
@@ -111,6 +135,6 @@ def interrupted(run: Run, unreachable_for: float) -> PollingInterruptedError:
     """The error for a wait during which the API was not reached for too long."""
     return PollingInterruptedError(
         f"The status of run {named(run)} could not be seen for {unreachable_for:.0f} s. "
-        f"The run may go on; to wait again: {how_to_reattach(run)}, or error.run.",
+        f"The run may go on; {_again(run)}.",
         run=run,
     )

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from ..errors import InvalidParamsError
 from ..models import Flow, Output, Run, SecretURL, normal_status
 from .operations import run_status
-from .signed_urls import expiry
+from .signed_urls import expiry, looks_signed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,15 +34,29 @@ def started_run(answer: Answer, operation: Operation, now: datetime) -> Run:
     except InvalidParamsError:
         raise answer.invalid("without a usable taskId") from None
     outputs = tuple(_outputs(known))
-    known = {name: value for name, value in known.items() if name not in Run.model_fields}
     return Run(
-        **known,
+        **_unknown(known),
         flow_id=operation.flow_id,
         task_id=task_id,
         outputs=outputs,
         idempotency_key=operation.idempotency_key,
         created_at=now,
     )
+
+
+def _unknown(known: JSONObject) -> JSONObject:
+    """The fields that nothing is known of; a signed URL is a secret under whatever name."""
+    return {name: _secret(value) for name, value in known.items() if name not in Run.model_fields}
+
+
+def _secret(value: object) -> object:
+    if isinstance(value, str):
+        return SecretURL(value) if looks_signed(value) else value
+    if isinstance(value, list):
+        return [_secret(item) for item in cast("list[object]", value)]
+    if isinstance(value, dict):
+        return {name: _secret(item) for name, item in cast("JSONObject", value).items()}
+    return value
 
 
 def _outputs(known: JSONObject) -> Iterator[Output]:
@@ -84,7 +98,7 @@ def status_of(answer: Answer, run: Run, now: datetime) -> Run:
     # A copy: the fields that are kept were validated when `run` was made.
     changed = run.model_copy(
         update={
-            **{name: value for name, value in known.items() if name not in Run.model_fields},
+            **_unknown(known),
             "status": normal_status(status),
             "message": message if message is None or isinstance(message, str) else str(message),
         }

@@ -76,7 +76,7 @@ _AMBIGUOUS = frozenset(
         "ReadTimeout",
         "WriteTimeout",
         "RemoteProtocolError",
-        "TimeoutError",  # the whole exchange took too long
+        "OSError",  # TimeoutError: the whole exchange took too long; ssl.SSLError, after the handshake
     }
 )
 

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta, timezone
 from urllib.parse import parse_qs, unquote_plus, urljoin, urlsplit
 
-__all__ = ["MAX_REDIRECTS", "expiry", "is_loopback", "joined", "refusal", "secrets_of"]
+__all__ = [
+    "MAX_REDIRECTS",
+    "expiry",
+    "is_loopback",
+    "joined",
+    "looks_signed",
+    "refusal",
+    "secrets_of",
+]
 
 MAX_REDIRECTS = 5
 LONGEST = 65_536
@@ -68,6 +77,18 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+_SIGNED = re.compile(
+    r"[?&;](?:x-amz-(?:signature|credential|security-token)|x-goog-(?:signature|credential)"
+    r"|signature|sig|awsaccesskeyid|token)=",
+    re.IGNORECASE,
+)
+
+
+def looks_signed(text: str) -> bool:
+    """Whether a text is, or holds, a signed URL."""
+    return _SIGNED.search(text) is not None
 
 
 def secrets_of(url: str) -> list[str]:

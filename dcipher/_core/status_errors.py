@@ -24,11 +24,17 @@ __all__ = ["status_error", "unexpected_status"]
 JSONArray: TypeAlias = "list[object]"
 
 _NEXT_STEPS = {
-    401: "Check DCIPHER_API_KEY, or pass api_key=…: the key is missing, wrong or revoked.",
+    401: "Check DCIPHER_API_KEY or api_key=…, and the secret where requests are signed.",
+    402: "Check the account that the API key belongs to.",
     403: "This API key may not do that: ask the flow's owner for access.",
-    404: "Check the ids: there is no such flow or run for this API key.",
+    404: "Check the ids, and the base URL: there is no such flow or run for this API key.",
+    405: "Check the base URL: it may lead to another service.",
+    408: "The service did not get the request in time: try again.",
     409: "It collides with something that is going on: try again in a moment.",
+    413: "The parameters are too large for the service: send less at once.",
+    415: "Check the base URL: it may lead to another service.",
     422: "Check the parameters against client.flows.get(…).params.",
+    425: "The service is not ready for it: try again in a moment.",
     429: "Too many requests: send fewer at once, or wait.",
 }
 _HIDDEN = frozenset(
@@ -52,13 +58,16 @@ def unexpected_status(answer: Answer, now: float) -> APIStatusError:
 def _error(answer: Answer, now: float, cls: type[APIStatusError], next_step: str) -> APIStatusError:
     body = _body(answer)
     error = error_response(body)
+    asked = retry_after(answer.headers, now)
+    if asked is not None:
+        next_step += f" The service asks to wait {asked:g} s."
     return cls(
         _message(answer, error, next_step),
         status_code=answer.status_code,
         response=_showable(answer, body),
         error=error,
         body=body,
-        retry_after=retry_after(answer.headers, now),
+        retry_after=asked,
         request=answer.request,
         attempts=answer.attempts,
         request_id=answer.request_id,
@@ -72,7 +81,7 @@ def _message(answer: Answer, error: ErrorResponse | None, next_step: str) -> str
         else answer.excerpt
     )
     parts = [f"{answer.request} answered {answer.status_code}" + (f": {said}" if said else "")]
-    if error is not None and error.field_errors:
+    if error is not None and error.field_errors and error.field_errors[0].message not in said:
         parts.append("; ".join(clean(str(field)) for field in error.field_errors[:5]))
     parts.append(next_step)
     if answer.request_id:

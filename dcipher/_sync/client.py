@@ -119,6 +119,7 @@ class Dcipher:
         `headers` are added to those that there are. Raises `ConfigurationError` for options that
         cannot be used.
         """
+        self._api.check_open()
         derived = object.__new__(type(self))
         options = self._api.options.changed(
             timeout=timeout, max_retries=max_retries, headers=headers, resilience=resilience

@@ -32,8 +32,9 @@ from .._core.downloads import (
     stalled,
 )
 from .._core.retries import Failure, Outcome, backoff, transport_outcome
-from .._core.signed_urls import MAX_REDIRECTS, joined, refusal
-from .._core.text import clean, redact_query
+from .._core.signed_urls import MAX_REDIRECTS, joined, refusal, secrets_of
+from .._core.text import clean, masked_urls, redact_query, without
+from ..errors import DcipherError
 from ..logs import downloading, logger
 from .retrying import send_again
 
@@ -71,7 +72,7 @@ class Download:
         self._sink = sink
         self._resilience = resilience
         self._timeout = timeout
-        self._on_progress = on_progress
+        self.on_progress: ProgressCallback | None = on_progress
         self._transfer = Transfer()
         self._hashes: dict[str, Any] = {}
         self._inflater: Inflater | None = None
@@ -80,7 +81,13 @@ class Download:
         self._network: Any = None
 
     def run(self) -> Transfer:
-        """Fetch it whole. Raises `TransferError`, or the sink's own errors."""
+        """Fetch it whole. Raises `TransferError`, or the errors of the sink and the callback."""
+        try:
+            return self._whole()
+        except _CallbackError as failed:
+            raise failed.error from None
+
+    def _whole(self) -> Transfer:
         while True:
             before = self._transfer.received
             try:
@@ -114,8 +121,13 @@ class Download:
         token = downloading.set(True)
         try:
             self._fetch()
-        except httpx.TransportError as error:
-            words = clean(f"{type(error).__name__}: {error}")
+        except DcipherError:
+            raise
+        # anyio lets an ssl.SSLError through that comes after the handshake; a name that IDNA cannot
+        # write is a UnicodeError.
+        except (httpx.TransportError, httpx.InvalidURL, OSError, UnicodeError) as error:
+            said = without(f"{type(error).__name__}: {error}", secrets_of(self._source.url))
+            words = clean(masked_urls(said))
             raise TransferError(
                 Problem.INTERRUPTED,
                 f"the connection to the store failed ({words})",
@@ -152,9 +164,10 @@ class Download:
             if why_not is not None:
                 message = f"its URL is not fetched: {why_not} ({clean(redact_query(url))})"
                 raise TransferError(Problem.REFUSED, message, Failure(Outcome.PERMANENT))
-            response = self._http.get_or_create_httpx_client().send(
-                self._request(url), stream=True, follow_redirects=False
-            )
+            client = self._http.get_or_create_httpx_client()
+            if client.is_closed:
+                raise DcipherError("This client was closed during a download.")
+            response = client.send(self._request(url), stream=True, follow_redirects=False)
             location = response.headers.get("location")
             if response.status_code not in {301, 302, 303, 307, 308} or location is None:
                 return response
@@ -286,6 +299,21 @@ class Download:
 
     def _report(self, *, last: bool = False) -> None:
         now = time.monotonic()
-        if self._on_progress is not None and (last or now - self._reported >= BETWEEN_REPORTS):
-            self._reported = now
-            call_back(self._on_progress, self._transfer.received, self._transfer.total)
+        if self.on_progress is None or not (last or now - self._reported >= BETWEEN_REPORTS):
+            return
+        self._reported = now
+        token = downloading.set(False)  # what the user's function logs is its own
+        try:
+            call_back(self.on_progress, self._transfer.received, self._transfer.total)
+        except Exception as error:
+            raise _CallbackError(error) from error
+        finally:
+            downloading.reset(token)
+
+
+class _CallbackError(Exception):
+    """Carries what `on_progress` raised past the retries: it is not the store's failure."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, overload
 
-from .._concurrency import call_back, sleep
+from .._concurrency import call_back, check_callback, sleep
 from .._core import operations, outcomes
 from .._core.responses import status_of
 from .._files import targets
@@ -91,8 +91,10 @@ class Runs:
         change, such as `AuthenticationError`.
         """
         _check_run(run)
+        check_callback("on_status", on_status)
+        wait = Wait(run, self._api.options.resilience, timeout, poll_interval)
         if not run.is_terminal:
-            with closing(self._changes(run, timeout, poll_interval)) as changes:
+            with closing(self._changes(run, wait)) as changes:
                 for changed in changes:
                     run = changed
                     call_back(on_status, run)
@@ -112,10 +114,11 @@ class Runs:
         `RunCancelledError`.
         """
         _check_run(run)
+        wait = Wait(run, self._api.options.resilience, timeout, poll_interval)
         if run.is_terminal:
             yield run
             return
-        with closing(self._changes(run, timeout, poll_interval)) as changes:
+        with closing(self._changes(run, wait)) as changes:
             for changed in changes:
                 yield changed
 
@@ -140,6 +143,7 @@ class Runs:
         other `ResultError`s, and `RunFailedError` for a run that failed. A run that is not known to
         have ended is looked at once.
         """
+        check_callback("on_progress", on_progress)
         run = self._ended(run)
         paths = targets(path, len(run.outputs))
         for index, target in enumerate(paths):
@@ -229,11 +233,8 @@ class Runs:
             resilience=resilience,
         )
 
-    def _changes(
-        self, run: Run, timeout: float | None, poll_interval: float | None
-    ) -> Generator[Run]:
+    def _changes(self, run: Run, wait: Wait) -> Generator[Run]:
         """The run at the first look and at each change of its status, until it has ended."""
-        wait = Wait(run, self._api.options.resilience, timeout, poll_interval)
         # The wait is what tries again, not each look: two layers of retries would multiply.
         once = replace(self._api.options.resilience, max_retries=0)
         delay, shown = wait.first(), None
@@ -253,7 +254,9 @@ class Runs:
                 if run.is_terminal:
                     return
             if last:
-                raise outcomes.timed_out(run, wait.timeout or 0.0) from wait.last_error
+                raise outcomes.timed_out(
+                    run, wait.timeout or 0.0, wait.last_error
+                ) from wait.last_error
 
     def _ended(self, run: Run) -> Run:
         """`run`, which must have succeeded.
@@ -293,5 +296,5 @@ def _which(run: Run, output_index: int | None) -> int:
     ):
         return output_index
     raise InvalidParamsError(
-        f"Run {run.task_id} has {count} results: say which with output_index=…, 0 to {count - 1}."
+        f"Run {run.task_id} has {count} result(s): say which with output_index=…, below {count}."
     )

@@ -58,8 +58,10 @@ class RetryTransport(httpx.BaseTransport):
             response = self._transport.handle_request(request)
             if response.status_code in self._resilience.retry_statuses:
                 # Read whole, so that its connection is free while the next attempt is waited for.
-                response.read()
-                response.close()
+                try:
+                    response.read()
+                finally:
+                    response.close()
                 raise _Refused(response)
             return response
 
@@ -125,8 +127,10 @@ class CheckedTransport(httpx.BaseTransport):
         path = request.url.path.removeprefix(self._base_path)
         if is_documented(request.method, path, response.status_code):
             return response
-        body = response.read()
-        response.close()
+        try:
+            body = b"".join([chunk for chunk in response.iter_raw()])
+        finally:
+            response.close()
         info = RequestInfo(request.method, redact_query(str(request.url)))
         answer = Answer(response.status_code, response.headers, body, info, secrets=self._secrets)
         raise unexpected_status(answer, time.time())

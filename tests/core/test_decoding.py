@@ -123,7 +123,7 @@ def test_a_bomb_is_defused() -> None:
     """More than the limit is refused as soon as it is passed, not after."""
     bomb = zlib.compress(b"\0" * 20 * MIB, 9)
     pieces: list[bytes] = []
-    with pytest.raises(ValueError, match=rf"{len(bomb)} bytes expand to more than {2 * MIB}"):
+    with pytest.raises(ValueError, match=rf"\d+ bytes expand to more than {2 * MIB}"):
         pieces.extend(Inflater("deflate", lambda _: 2 * MIB).feed(bomb))
     assert sum(map(len, pieces)) <= 2 * MIB
 

@@ -8,11 +8,11 @@ import sys
 import pytest
 
 from dcipher._core.outcomes import (
-    add_note,
     failure,
     how_to_reattach,
     interrupted,
     not_ended,
+    note_run,
     timed_out,
     without_outputs,
 )
@@ -94,10 +94,10 @@ def test_a_failure_shows_no_signed_url(status: str) -> None:
 
 def test_timed_out() -> None:
     """The error says that the run goes on, and the line in it waits again."""
-    error = timed_out(run("setting up cluster"), 2.5)
+    error = timed_out(run("setting up cluster"), 2.5, None)
     assert type(error) is WaitTimeoutError
     assert "was setting up cluster after 2.5 s" in str(error)
-    assert "It goes on" in str(error)
+    assert "client.runs.wait(error.run)" in str(error)
     assert how_to_reattach(run()) in str(error)
     assert error.run.task_id == "t"
 
@@ -115,7 +115,7 @@ def test_a_result_too_early() -> None:
     error = not_ended(run("setting up cluster"))
     assert type(error) is ResultError
     assert "Run t of flow f is setting up cluster: it has no result yet" in str(error)
-    assert how_to_reattach(run()) in str(error)
+    assert "client.runs.wait(run)" in str(error)
     assert error.run == run("setting up cluster")
 
 
@@ -131,12 +131,12 @@ def test_a_result_whose_url_is_gone() -> None:
 def test_an_interruption_is_noted() -> None:
     """Ctrl-C tells which run goes on; errors of this package say it themselves."""
     interruption = KeyboardInterrupt()
-    add_note(interruption, run())
+    note_run(interruption, run())
     notes: list[str] = getattr(interruption, "__notes__", [])
     assert len(notes) == 1
     assert how_to_reattach(run()) in notes[0]
-    own = timed_out(run(), 1)
-    add_note(own, run())
+    own = timed_out(run(), 1, None)
+    note_run(own, run())
     assert not hasattr(own, "__notes__")
 
 
@@ -148,7 +148,7 @@ def test_the_line_that_reattaches_is_python() -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [failure(run("FAILED")), timed_out(run(), 1), interrupted(run(), 1)]
+    "error", [failure(run("FAILED")), timed_out(run(), 1, None), interrupted(run(), 1)]
 )
 def test_errors_hold_no_signed_url(error: RunError) -> None:
     """The run of an error is whole in this process, and shows and pickles no URL."""

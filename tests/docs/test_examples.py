@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ast
 import gc
-import inspect
 import json
 import os
 import re
@@ -15,10 +13,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, NamedTuple
 
-import anyio
 import pytest
 
 import dcipher
+from dcipher import errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,6 +28,7 @@ pytest.importorskip("fastapi", reason="documents and examples run against the em
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FENCE = re.compile(r"^```(\S+)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+NAME = re.compile(r"# (\w+\.py)\n")
 PACKAGE = Path(dcipher.__file__).resolve().parents[1]
 
 
@@ -46,20 +45,18 @@ def blocks(text: str) -> list[Block]:
 
 
 def run_block(block: Block, document: str, module: ModuleType) -> None:
-    """Run a block in the names of `module`; where it awaits, in an event loop of its own."""
-    flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+    """Run a block as its reader who pastes it would: no name of another block is there."""
     # The blank lines give a traceback the numbers of the document.
-    code = compile("\n" * block.line + block.code, document, "exec", flags, dont_inherit=True)
-    if code.co_flags & inspect.CO_COROUTINE:
-        anyio.run(lambda: eval(code, vars(module)))  # noqa: S307 - our own document
-    else:
-        exec(code, vars(module))  # noqa: S102 - our own document
+    code = compile("\n" * block.line + block.code, document, "exec", dont_inherit=True)
+    exec(code, vars(module))  # noqa: S102 - our own document
+    # A client that a block leaves open is noticed here, by the warning of its sockets.
+    vars(module).clear()
+    gc.collect()
 
 
-def run_tests(block: Block, folder: Path) -> None:
+def run_tests(file: Path) -> None:
     """Run a block that is a test as its reader would: as a file of its own, by pytest."""
-    file = folder / "test_block.py"
-    file.write_text(block.code, encoding="utf-8")
+    folder = file.parent
     words = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(folder), str(file))
     python(*words, PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
 
@@ -85,20 +82,37 @@ def python(*words: str, cwd: Path | None = None, **variables: str) -> str:
 def test_blocks_of_a_document_run(
     path: Path, hosted: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every Python block of a document runs, one after the other, against a Dcipher service."""
-    module = ModuleType("document")
-    monkeypatch.setitem(sys.modules, "document", module)
+    """Every Python block of a document runs by itself, in its order, against a Dcipher service."""
     for block in blocks(path.read_text(encoding="utf-8")):
         if block.language != "python":
             continue
+        named = NAME.match(block.code)
+        file = tmp_path / (named[1] if named else "test_block.py")
+        if named or "def test_" in block.code:
+            file.write_text(block.code, encoding="utf-8")
         if "def test_" in block.code:
-            run_tests(block, tmp_path)
+            run_tests(file)
         else:
+            # Pydantic and FastAPI look names up in the module that a class is said to be of.
+            module = ModuleType("document")
+            monkeypatch.setitem(sys.modules, "document", module)
             run_block(block, str(path), module)
     assert {request.status for request in hosted.requests} <= {200, 401, 404, 422}
-    # A client that a document leaves open is noticed here, by the warning of its sockets.
-    vars(module).clear()
-    gc.collect()
+
+
+def test_blocks_pass_strict_type_checking(tmp_path: Path) -> None:
+    """What a reader pastes into a typed application passes `mypy --strict` there."""
+    pytest.importorskip("mypy", reason="the type checker is not installed")
+    for path in DOCUMENTS:
+        for number, block in enumerate(blocks(path.read_text(encoding="utf-8"))):
+            if block.language == "python":
+                named = NAME.match(block.code)
+                file = tmp_path / (named[1] if named else f"{path.stem.lower()}_{number}.py")
+                file.write_text(block.code, encoding="utf-8")
+    # An installed package is found without it, and mypy refuses site-packages there.
+    where = {"MYPYPATH": str(PACKAGE)} if PACKAGE == ROOT else {}
+    shown = python("-m", "mypy", "--strict", ".", cwd=tmp_path, **where)
+    assert "Success: no issues found" in shown
 
 
 def test_the_guides_have_blocks() -> None:
@@ -176,6 +190,23 @@ def test_wire_page_says_what_the_contract_says() -> None:
     page = (ROOT / "docs" / "wire.md").read_text(encoding="utf-8")
     lines = re.findall(r"^\| `(\w+)` \| (`[^|]+`) \|(?:[^|]+\|)? (\w+) \|$", page, re.MULTILINE)
     assert set(lines) == rows
+
+
+def test_readme_links_what_is_there() -> None:
+    """Each link of README leads to a file, and each page of the guides and concepts is linked."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    links = set(re.findall(r"\]\(([^)#:]+)\)", readme))
+    assert {link for link in links if not (ROOT / link).is_file()} == set()
+    folders = ROOT / "docs" / "guides", ROOT / "docs" / "concepts"
+    pages = {p.relative_to(ROOT).as_posix() for folder in folders for p in folder.glob("*.md")}
+    assert pages - links == set()
+
+
+def test_readme_names_every_error() -> None:
+    """The table of errors in README has each error that the package exports."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    names = {name for name in errors.__all__ if name[0].isupper()} - {"RequestInfo"}
+    assert {name for name in names if f"`{name}`" not in readme} == set()
 
 
 def test_contributing_names_every_module() -> None:
