@@ -62,6 +62,10 @@ def _built(verify: str | bool, trust_env: bool) -> ssl.SSLContext:
             if Path(verify).is_dir():
                 return ssl.create_default_context(capath=verify)
             return ssl.create_default_context(cafile=verify)
+        for name in _CERTIFICATE_VARIABLES:
+            # httpx 0.27 passes over what is not there, and later ones do not say which variable.
+            if trust_env and os.environ.get(name) and not Path(os.environ[name]).exists():
+                raise FileNotFoundError(f"{os.environ[name]} does not exist")
         return httpx.create_ssl_context(verify=True, trust_env=trust_env)
     except (OSError, ValueError) as error:
         named = [

@@ -361,7 +361,8 @@ def test_a_post_with_a_key_is_repeated(send: Send, server: FaultyServer) -> None
     server.on("*", Reply(b"", 500), RESET, OK)
     client = HTTPClient(server.url, resilience=QUICK)
     send(client, "POST", "/", json={"a": 1}, headers={"Idempotency-Key": "k"})
-    assert {(r.headers["idempotency-key"], r.body) for r in server.requests} == {("k", b'{"a":1}')}
+    bodies = {(r.headers["idempotency-key"], r.body.replace(b" ", b"")) for r in server.requests}
+    assert bodies == {("k", b'{"a":1}')}
     assert len(server.requests) == 3
     server.on("*", Reply(b"", 500))
     never = client.with_resilience(Resilience(max_retries=2, resend_ambiguous=False))
