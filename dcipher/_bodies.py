@@ -27,12 +27,18 @@ PATIENCE = 1.0
 
 async def async_body(response: httpx.Response) -> AsyncGenerator[bytes | memoryview]:
     """The raw body. A `memoryview` is good until the next one only."""
+    if response.is_stream_consumed:  # it came whole, as from httpx.MockTransport
+        yield response.content
+        return
     async for chunk in response.aiter_raw():
         yield chunk
 
 
 def body(response: httpx.Response) -> Generator[bytes | memoryview]:
     """The raw body. A `memoryview` is good until the next one only."""
+    if response.is_stream_consumed:  # it came whole, as from httpx.MockTransport
+        yield response.content
+        return
     left, own_socket = _length(response), _own_socket(response)
     chunks = response.iter_raw()  # held: its end is the connection's
     for chunk in chunks:

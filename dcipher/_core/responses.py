@@ -10,6 +10,7 @@ from ..errors import InvalidParamsError
 from ..models import Flow, Output, Run, SecretURL, normal_status
 from .operations import run_status
 from .signed_urls import expiry, looks_signed
+from .text import masked_urls
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,17 +46,17 @@ def started_run(answer: Answer, operation: Operation, now: datetime) -> Run:
 
 
 def _unknown(known: JSONObject) -> JSONObject:
-    """The fields that nothing is known of; a signed URL is a secret under whatever name."""
-    return {name: _secret(value) for name, value in known.items() if name not in Run.model_fields}
+    """The fields that nothing is known of, with the signatures of URLs in them masked."""
+    return {name: _masked(value) for name, value in known.items() if name not in Run.model_fields}
 
 
-def _secret(value: object) -> object:
+def _masked(value: object) -> object:
     if isinstance(value, str):
-        return SecretURL(value) if looks_signed(value) else value
+        return masked_urls(value) if looks_signed(value) else value
     if isinstance(value, list):
-        return [_secret(item) for item in cast("list[object]", value)]
+        return [_masked(item) for item in cast("list[object]", value)]
     if isinstance(value, dict):
-        return {name: _secret(item) for name, item in cast("JSONObject", value).items()}
+        return {name: _masked(item) for name, item in cast("JSONObject", value).items()}
     return value
 
 
