@@ -192,10 +192,11 @@ class AsyncDownload:
 
     async def _refused(self, response: httpx.Response) -> TransferError:
         excerpt = b""
-        async for chunk in response.aiter_raw():
-            excerpt += chunk
-            if len(excerpt) > 2048:
-                break
+        async with aclosing(async_body(response)) as chunks:
+            async for chunk in chunks:
+                excerpt += chunk
+                if len(excerpt) > 2048:
+                    break
         if response.status_code in {412, 416}:
             await self._restart()
         return refused(

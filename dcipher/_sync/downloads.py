@@ -193,10 +193,11 @@ class Download:
 
     def _refused(self, response: httpx.Response) -> TransferError:
         excerpt = b""
-        for chunk in response.iter_raw():
-            excerpt += chunk
-            if len(excerpt) > 2048:
-                break
+        with closing(body(response)) as chunks:
+            for chunk in chunks:
+                excerpt += chunk
+                if len(excerpt) > 2048:
+                    break
         if response.status_code in {412, 416}:
             self._restart()
         return refused(

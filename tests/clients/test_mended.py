@@ -11,6 +11,8 @@ import sys
 import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -38,7 +40,7 @@ from tests.conftest import KEY, QUICK
 from tests.faulty import STALL, Reply, json_reply
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterator
     from pathlib import Path
 
     from anyio.from_thread import BlockingPortal
@@ -47,6 +49,8 @@ if TYPE_CHECKING:
     from tests.faulty import FaultyServer
 
 CANARY = "canary-signature-7"
+LARGE = bytes(2 * 1024 * 1024 + 1)
+"""A result of which progress is reported before its end."""
 BAD_LOCATIONS = ["https:foo", "mailto:a@b", "http://xn--/"]
 
 
@@ -55,8 +59,8 @@ def finished(url: str) -> Run:
     return Run(flow_id="f", task_id="t", status="SUCCEEDED", outputs=(Output(url=url),))
 
 
-def few_connections(server: FaultyServer, count: int, **options: Any) -> HTTPAuthenticatedClient:
-    limits = httpx.Limits(max_connections=count)
+def few_connections(server: FaultyServer, most: int, **options: Any) -> HTTPAuthenticatedClient:
+    limits = httpx.Limits(max_connections=most)
     return HTTPAuthenticatedClient(
         server.url, api_key=KEY, httpx_args={"limits": limits}, **options
     )
@@ -86,6 +90,61 @@ def test_cancelled_by_asyncio(api: FaultyServer) -> None:
             return found[-1].id
 
     assert asyncio.run(main()) == "f"
+
+
+class CancelledAt:
+    """Awaits a call, and cancels its task natively at its so many-th suspension."""
+
+    def __init__(self, call: Coroutine[Any, Any, Any], step: int) -> None:
+        self._call = call
+        self._step = step
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        steps = self._call.__await__()
+        go_on: Callable[[], Any] = partial(steps.send, None)
+        for number in count():
+            try:
+                future = go_on()
+            except StopIteration as done:
+                return done.value
+            task = asyncio.current_task()
+            if number == self._step and task is not None:
+                task.cancel()
+            try:
+                yield future
+            except BaseException as error:  # noqa: BLE001 - it belongs to the call
+                go_on = partial(steps.throw, error)
+            else:
+                go_on = partial(steps.send, None)
+        raise AssertionError
+
+
+def test_cancelled_by_asyncio_at_each_step(api: FaultyServer) -> None:
+    """A native cancellation at whichever suspension of a call, closing included, gives the connection back."""
+    api.on("/flows/f", Reply(b'{"id": "f"}', framing="chunked"))
+    outcomes: list[bool] = []
+
+    async def call(client: AsyncDcipher, step: int) -> bool:
+        try:
+            await CancelledAt(client.flows.get("f"), step)
+        except asyncio.CancelledError:
+            return False
+        return True
+
+    async def main() -> None:
+        async with AsyncDcipher(http_client=few_connections(api, 2), resilience=QUICK) as client:
+            for step in range(50):
+                for warm in (True, False, False):
+                    if warm:
+                        await asyncio.wait_for(client.flows.get("f"), 5)
+                    outcomes.append(await asyncio.create_task(call(client, step)))
+            for _ in range(3):
+                await asyncio.wait_for(client.flows.get("f"), 5)
+
+    asyncio.run(main())
+    # Each step of a call was cancelled: with the last of them, calls came to their end.
+    assert not any(outcomes[:3])
+    assert all(outcomes[-3:])
 
 
 def test_a_cancelled_download_does_not_hold_the_process(api: FaultyServer) -> None:
@@ -199,11 +258,12 @@ def test_an_error_of_httpx_from_a_callback(
 ) -> None:
     """What `on_progress` raises comes out as it is, even an error of httpx: the result is not asked for again."""
     mine = httpx.ReadError("mine")
+    api.on("/result", Reply(LARGE))
     requests: list[httpx.Request] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
         requests.append(request)
-        return httpx.Response(200, stream=Streamed(b"1"))
+        return httpx.Response(200, stream=Streamed(LARGE))
 
     def fail(*_: object) -> None:
         raise mine
