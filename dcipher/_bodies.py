@@ -17,7 +17,7 @@ import httpx
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator
 
-__all__ = ["async_body", "body"]
+__all__ = ["async_raw_body", "raw_body"]
 
 BUFFER = 128 * 1024
 """Bytes that are read, and written, at once: larger writes were measured to take longer (ext4)."""
@@ -25,7 +25,7 @@ PATIENCE = 1.0
 """Seconds after which what has arrived is handed over, however little it is."""
 
 
-async def async_body(response: httpx.Response) -> AsyncGenerator[bytes | memoryview]:
+async def async_raw_body(response: httpx.Response) -> AsyncGenerator[bytes | memoryview]:
     """The raw body. A `memoryview` is good until the next one only."""
     if response.is_stream_consumed:  # it came whole, as from httpx.MockTransport
         yield response.content
@@ -34,7 +34,7 @@ async def async_body(response: httpx.Response) -> AsyncGenerator[bytes | memoryv
         yield chunk
 
 
-def body(response: httpx.Response) -> Generator[bytes | memoryview]:
+def raw_body(response: httpx.Response) -> Generator[bytes | memoryview]:
     """The raw body. A `memoryview` is good until the next one only."""
     if response.is_stream_consumed:  # it came whole, as from httpx.MockTransport
         yield response.content

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from .._bodies import async_body
+from .._bodies import async_raw_body
 from .._concurrency import async_call_back, async_in_thread, async_sleep
 from .._core.decoding import Inflater
 from .._core.downloads import (
@@ -192,7 +192,7 @@ class AsyncDownload:
 
     async def _refused(self, response: httpx.Response) -> TransferError:
         excerpt = b""
-        async with aclosing(async_body(response)) as chunks:
+        async with aclosing(async_raw_body(response)) as chunks:
             async for chunk in chunks:
                 excerpt += chunk
                 if len(excerpt) > 2048:
@@ -240,7 +240,7 @@ class AsyncDownload:
         batch: list[bytes | memoryview] = []
         size, window, since = 0, 0, time.monotonic()
         try:
-            async with aclosing(async_body(response)) as chunks:
+            async with aclosing(async_raw_body(response)) as chunks:
                 async for chunk in chunks:
                     batch.append(chunk)
                     size += len(chunk)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from .._bodies import async_body
+from .._bodies import async_raw_body
 from .._core.answers import Answer
 from .._core.contract import is_documented
 from .._core.retries import (
@@ -128,7 +128,7 @@ class AsyncCheckedTransport(httpx.AsyncBaseTransport):
         if is_documented(request.method, path, response.status_code):
             return response
         try:
-            body = b"".join([chunk async for chunk in async_body(response)])
+            body = b"".join([chunk async for chunk in async_raw_body(response)])
         finally:
             await response.aclose()
         info = RequestInfo(request.method, redact_query(str(request.url)))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from .._bodies import body
+from .._bodies import raw_body
 from .._concurrency import call_back, in_thread, sleep
 from .._core.decoding import Inflater
 from .._core.downloads import (
@@ -193,7 +193,7 @@ class Download:
 
     def _refused(self, response: httpx.Response) -> TransferError:
         excerpt = b""
-        with closing(body(response)) as chunks:
+        with closing(raw_body(response)) as chunks:
             for chunk in chunks:
                 excerpt += chunk
                 if len(excerpt) > 2048:
@@ -241,7 +241,7 @@ class Download:
         batch: list[bytes | memoryview] = []
         size, window, since = 0, 0, time.monotonic()
         try:
-            with closing(body(response)) as chunks:
+            with closing(raw_body(response)) as chunks:
                 for chunk in chunks:
                     batch.append(chunk)
                     size += len(chunk)

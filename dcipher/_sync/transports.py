@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from .._bodies import body
+from .._bodies import raw_body
 from .._core.answers import Answer
 from .._core.contract import is_documented
 from .._core.retries import (
@@ -129,7 +129,7 @@ class CheckedTransport(httpx.BaseTransport):
         if is_documented(request.method, path, response.status_code):
             return response
         try:
-            body = b"".join([chunk for chunk in body(response)])
+            body = b"".join([chunk for chunk in raw_body(response)])
         finally:
             response.close()
         info = RequestInfo(request.method, redact_query(str(request.url)))

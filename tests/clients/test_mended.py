@@ -340,6 +340,18 @@ def test_a_result_that_a_transport_has_whole(connect: Connect, tmp_path: Path) -
     assert json.loads(path.read_bytes()) == [1, 2]
 
 
+@pytest.mark.parametrize("status", [403, 500])
+def test_a_refusal_that_a_transport_has_whole(connect: Connect, status: int) -> None:
+    """A refused result is a `ResultError`, where its body is in memory already, too."""
+    client = connect(
+        base_url="https://dcipher.invalid",
+        transport=httpx.MockTransport(lambda _: httpx.Response(status, text="no")),
+        max_retries=0,
+    )
+    with pytest.raises(ResultError):
+        client.runs.read(finished("https://store.invalid/result"))
+
+
 @pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
 def test_no_proxy_for_this_machine(
     connect: Connect, api: FaultyServer, monkeypatch: pytest.MonkeyPatch, variable: str
@@ -431,8 +443,10 @@ def test_an_unknown_field_that_is_a_signed_url(connect: Connect, api: FaultyServ
     run = connect(api).flows.start("f")
     shown = [repr(run), str(run), run.to_json(), run.model_dump_json(), repr(run.model_dump())]
     assert all(CANARY not in text and "as it is" in text for text in shown)
-    assert CANARY.encode() not in pickle.dumps(run)
-    assert run.more.get_secret_value() == url
+    stored = pickle.dumps(run)
+    assert CANARY.encode() not in stored
+    assert pickle.loads(stored).plain == "as it is"  # noqa: S301 - our own
+    assert CANARY not in run.to_json(reveal=True)
 
 
 def test_a_run_whose_first_look_is_refused(connect: Connect, api: FaultyServer) -> None:
