@@ -123,8 +123,14 @@ _MODULES = {
 """Where a name comes from; what is not listed is an error."""
 
 
+_SUBMODULES = ("emulator", "errors", "http", "logs", "models", "resilience", "settings", "signing")
+"""Modules that are public, too: `import dcipher` is enough to reach them."""
+
+
 def __getattr__(name: str) -> object:
     # PEP 562: importing the package imports neither httpx nor pydantic; using a name of it does.
+    if name in _SUBMODULES:
+        return import_module(f".{name}", __name__)
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value: object = getattr(import_module(_MODULES.get(name, ".errors"), __name__), name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 import time
+from dataclasses import replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from .models import Run
     from .resilience import Resilience
 
-__all__ = ["Wait", "check_wait_timeout"]
+__all__ = ["Wait", "check_wait_timeout", "for_a_new_run"]
 
 
 class Wait:
@@ -110,6 +111,14 @@ class Wait:
                 "run %s: the signed URL of its result has expired, and it is still %s: the result cannot be downloaded",
                 clean(run.task_id), clean(str(run.status)),
             )  # fmt: skip
+
+
+def for_a_new_run(resilience: Resilience, run: Run) -> Resilience:
+    """A 404 on the status of a run that was started seconds ago means "not there yet"."""
+    age = _age(run)
+    if age is None or age > polling.NEW_RUN_GRACE:
+        return resilience
+    return replace(resilience, retry_statuses=resilience.retry_statuses | {404})
 
 
 def check_wait_timeout(timeout: float | None, name: str = "timeout") -> float | None:

@@ -11,7 +11,7 @@ from .._concurrency import async_call_back, async_check_callback, async_sleep
 from .._core import operations, outcomes
 from .._core.responses import status_of
 from .._files import targets
-from .._waiting import Wait
+from .._waiting import Wait, for_a_new_run
 from ..errors import APIError, InvalidParamsError
 from ..models import Run
 
@@ -67,7 +67,7 @@ class AsyncRuns:
         Raises as `get` does.
         """
         _check_run(run)
-        return await self._look(run)
+        return await self._look(run, resilience=for_a_new_run(self._api.options.resilience, run))
 
     async def wait(
         self,

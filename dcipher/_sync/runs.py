@@ -12,7 +12,7 @@ from .._concurrency import call_back, check_callback, sleep
 from .._core import operations, outcomes
 from .._core.responses import status_of
 from .._files import targets
-from .._waiting import Wait
+from .._waiting import Wait, for_a_new_run
 from ..errors import APIError, InvalidParamsError
 from ..models import Run
 
@@ -68,7 +68,7 @@ class Runs:
         Raises as `get` does.
         """
         _check_run(run)
-        return self._look(run)
+        return self._look(run, resilience=for_a_new_run(self._api.options.resilience, run))
 
     def wait(
         self,
