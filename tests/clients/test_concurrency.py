@@ -103,9 +103,6 @@ def test_no_free_connection(kind: str, connect: Connect, api: FaultyServer) -> N
     derived.close()
 
 
-# A connection that anyio (4.9, of the lowest that we take) is making when it is cancelled is left to
-# the garbage collector: a socket, not a place in the pool.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @BACKENDS
 def test_cancelled_calls_give_their_connection_back(api: FaultyServer, backend: str) -> None:
     """After 200 calls that were cancelled at any moment, a pool of two connections works as before."""
