@@ -72,6 +72,14 @@ def _check(target: Path, *, overwrite: bool) -> None:
         raise FileExistsError(errno.EEXIST, "it exists already, and overwrite=False", str(target))
 
 
+_ADVICE = {
+    errno.ENOENT: "Make the folder first, or choose another path.",
+    errno.EEXIST: "Choose another path, or pass overwrite=True.",
+    errno.ENOSPC: "Make room, or choose another path.",
+    getattr(errno, "EDQUOT", -1): "Make room, or choose another path.",
+}
+
+
 @contextmanager
 def storage_errors(
     target: Path, run: Run | None = None, index: int | None = None
@@ -84,7 +92,7 @@ def storage_errors(
     except OSError as error:
         raise LocalStorageError(
             f"The result cannot be saved to {target}: {error.strerror or error}. "
-            "What was there before is intact; choose another path, or make room.",
+            f"What was there before is intact. {_ADVICE.get(error.errno or 0, 'Choose another path.')}",
             run=run,
             output_index=index,
             errno=error.errno,
