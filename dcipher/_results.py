@@ -112,7 +112,7 @@ def parse_errors(run: Run, index: int) -> Generator[None]:
             run=run,
             output_index=index,
             location=error.location,
-            errors=tuple(dict(detail) for detail in getattr(error, "errors", ())),
+            errors=tuple(dict(detail) for detail in error.errors),
         ) from None
 
 

@@ -28,6 +28,7 @@ from ._core.configuration import (
     check_api_secret,
     check_base_url,
     check_timeout,
+    header_text,
     is_blank,
 )
 from ._sync.transports import CheckedTransport, RetryTransport, SigningTransport
@@ -431,8 +432,4 @@ def _slots(cls: type) -> list[str]:
 
 
 def _checked(headers: Mapping[str, str]) -> dict[str, str]:
-    """Header injection: a line break would begin another header (RFC 9110 section 5.5)."""
-    for name, value in headers.items():
-        if not f"{name}{value}".isascii() or not f"{name}{value}".isprintable():
-            raise ConfigurationError(f"The header {name!r} holds a line break or is not ASCII.")
-    return {name: value.strip() for name, value in headers.items()}
+    return {name: header_text(name, value) for name, value in headers.items()}

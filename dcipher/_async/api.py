@@ -16,7 +16,7 @@ import httpx
 from .._concurrency import async_bounded
 from .._core.answers import MAX_BODY, Answer, decoded
 from .._core.connection_errors import connection_error
-from .._core.retries import Failure, Outcome, failure_of
+from .._core.retries import Failure, Outcome, failure_of, is_repeatable
 from .._core.status_errors import status_error
 from .._core.submissions import unknown_submission
 from ..errors import APIError, DcipherError, InvalidParamsError, RequestInfo
@@ -123,13 +123,14 @@ class AsyncAPI:
             doubt = doubt or failure.outcome is Outcome.AMBIGUOUS
             return failure
 
-        repeatable = operation.method == "GET" or resilience.resend_ambiguous
+        key = operation.idempotency_key
+        headers = {} if key is None else {"idempotency-key": key}
         try:
             return await async_send_again(
                 attempt,
                 judged,
                 resilience,
-                repeatable=repeatable,
+                repeatable=is_repeatable(operation.method, headers, resilience),
                 what=f"{operation.method} {operation.target.partition('?')[0]}",
             )
         except APIError as error:

@@ -230,14 +230,20 @@ def check_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
             raise ConfigurationError(f"headers must be text: {clean(repr(name), 40)} is not.")
         if not name or any(not "!" <= c <= "~" or c in '()<>@,;:\\"/[]?={}' for c in name):
             raise ConfigurationError(f"{clean(repr(name), 40)} is not a header's name.")
-        if not value.isascii() or not value.isprintable():
-            raise ConfigurationError(f"The header {name} holds a line break or is not ASCII.")
+        text = header_text(name, value)
         if name.lower() in _OURS:
             raise ConfigurationError(
                 f"The header {name} is set by the client: {_OURS[name.lower()]}."
             )
-        checked[name] = value.strip()
+        checked[name] = text
     return checked
+
+
+def header_text(name: str, value: str) -> str:
+    """What a header can carry: a line break would begin another one (RFC 9110 section 5.5)."""
+    if not f"{name}{value}".isascii() or not f"{name}{value}".isprintable():
+        raise ConfigurationError(f"The header {name!r} holds a line break or is not ASCII.")
+    return value.strip()
 
 
 _OURS = {

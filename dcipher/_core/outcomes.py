@@ -126,7 +126,7 @@ def timed_out(run: Run, timeout: float, last_error: APIError | None) -> WaitTime
 
 def _again(run: Run) -> str:
     return (
-        "to wait again: client.runs.wait(error.run), or by its ids, which cannot be downloaded by: "
+        "to wait again: client.runs.wait(error.run); or, without the URLs of its results, "
         f"{how_to_reattach(run)}"
     )
 
