@@ -51,8 +51,11 @@ def floors() -> list[str]:
 
 
 def pytest(session: nox.Session, *arguments: str) -> None:
-    """Run the tests; what follows `--` on nox's command line goes to pytest."""
-    session.run("pytest", "-q", "-n", "4", *arguments, *session.posargs)
+    """Run the tests but for the thorough ones, which `make test` runs on one Python.
+
+    What follows `--` on nox's command line goes to pytest.
+    """
+    session.run("pytest", "-q", "-n", "4", "-m", "not thorough", *arguments, *session.posargs)
 
 
 @nox.session(python=PYTHONS)
