@@ -8,7 +8,6 @@ they cancel (observed). It is imported at the first async call: the sync client 
 
 from __future__ import annotations
 
-import itertools
 import os
 import sys
 import threading
@@ -20,16 +19,16 @@ from contextvars import copy_context
 from functools import partial
 from inspect import isawaitable, iscoroutinefunction
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
+from weakref import WeakKeyDictionary, finalize, ref
 
 from .errors import InvalidParamsError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable
 
     import httpx
     from anyio import CapacityLimiter, Semaphore
     from anyio.from_thread import BlockingPortal
-    from anyio.lowlevel import RunVar, RunvarToken
     from typing_extensions import ParamSpec
 
     from .models import Run
@@ -39,19 +38,25 @@ if TYPE_CHECKING:
 __all__ = [
     "AsyncAttempt",
     "AsyncLimiter",
+    "AsyncPause",
     "AsyncProgressCallback",
     "AsyncScoped",
+    "AsyncSleep",
     "AsyncStatusCallback",
     "Attempt",
+    "ForkLock",
     "Limiter",
+    "Pause",
     "ProgressCallback",
     "Scoped",
+    "Sleep",
     "StatusCallback",
     "abandon",
     "async_abandon",
     "async_bounded",
     "async_call_back",
     "async_check_callback",
+    "async_close_all",
     "async_close_transport",
     "async_in_own_thread",
     "async_in_thread",
@@ -78,6 +83,10 @@ AsyncProgressCallback: TypeAlias = (
 ProgressCallback: TypeAlias = "Callable[[int, int | None], object]"
 
 
+AsyncSleep: TypeAlias = "Callable[[float], Awaitable[None]]"
+Sleep: TypeAlias = "Callable[[float], None]"
+
+
 async def async_sleep(seconds: float) -> None:
     """Let others run for so long."""
     from anyio import sleep as anyio_sleep
@@ -90,6 +99,41 @@ def sleep(seconds: float) -> None:
     time.sleep(seconds)
 
 
+class AsyncPause:
+    """Waits that can be ended from another thread."""
+
+    def __init__(self) -> None:
+        self.ended: bool = False
+
+    async def wait(self, seconds: float) -> None:
+        """Wait so long. What runs on an event loop is cancelled there, and needs no other end."""
+        await async_sleep(seconds)
+
+    def end(self) -> None:
+        """Wait no longer, now and later."""
+        self.ended = True
+
+
+class Pause:
+    """Waits that can be ended from another thread."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    @property
+    def ended(self) -> bool:
+        """Whether `end` was called."""
+        return self._event.is_set()
+
+    def wait(self, seconds: float) -> None:
+        """Wait so long, or until the end."""
+        self._event.wait(seconds)
+
+    def end(self) -> None:
+        """Wait no longer, now and later."""
+        self._event.set()
+
+
 async def async_in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Call a function that blocks on a disk in a thread, so that the event loop goes on."""
     from anyio.to_thread import run_sync
@@ -97,10 +141,13 @@ async def async_in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.k
     return await run_sync(partial(function, *args, **kwargs))
 
 
-async def async_in_own_thread(function: Callable[[BlockingPortal], T]) -> T:
-    """Call a function that takes long in a thread of its own. A cancellation does not wait for it.
+async def async_in_own_thread(
+    function: Callable[[BlockingPortal], T], abort: Callable[[], None]
+) -> T:
+    """Call a function that takes long in a thread of its own.
 
-    `function` gets a portal, by which it calls what must run on the event loop. The thread is a
+    `function` gets a portal, by which it calls what must run on the event loop. A cancellation calls
+    `abort`, and waits a moment for the thread to put its things away, but no longer. The thread is a
     daemon: one that waits for the network does not keep a program from ending. They are counted
     apart from anyio's own, since long downloads must not starve what else an application does in
     threads (FastAPI's plain endpoints, for one).
@@ -118,11 +165,27 @@ async def async_in_own_thread(function: Callable[[BlockingPortal], T]) -> T:
             with suppress(RuntimeError, CancelledError):
                 portal.call(done.set)
 
-        threading.Thread(
+        thread = threading.Thread(
             target=copy_context().run, args=(work,), name="dcipher download", daemon=True
-        ).start()
-        await done.wait()
+        )
+        thread.start()
+        try:
+            await done.wait()
+        except BaseException:
+            abort()
+            await _a_moment_for(thread)
+            raise
     return outcome[0]()
+
+
+async def _a_moment_for(thread: threading.Thread) -> None:
+    from anyio import CancelScope, sleep
+
+    ends = time.monotonic() + MOMENT
+    with CancelScope(shield=True):
+        # A thread has no event for its end that a loop could wait for.
+        while thread.is_alive() and time.monotonic() < ends:  # noqa: ASYNC110
+            await sleep(0.002)
 
 
 def _outcome(function: Callable[[BlockingPortal], T], portal: BlockingPortal) -> Callable[[], T]:
@@ -217,40 +280,80 @@ class Limiter:
         self._semaphore.release()
 
 
+class ForkLock:
+    """A lock that is free in a child process, whichever thread of its parent held it at the fork."""
+
+    def __init__(self) -> None:
+        self._locks: dict[int, threading.Lock] = {}
+
+    def _here(self) -> threading.Lock:
+        # One step for all threads: whoever is first makes the lock of this process.
+        return self._locks.setdefault(os.getpid(), threading.Lock())
+
+    def __enter__(self) -> None:
+        self._here().acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._here().release()
+
+
 # Sockets of the parent process that a fork left in this one: kept, never closed and never used.
 # Closing one would say goodbye on a connection that the parent goes on using.
 _inherited: list[object] = []
 
 
 class AsyncScoped(Generic[T]):
-    """A value for each process and event loop: sockets of one are of no use in another."""
+    """A value for each process and event loop: sockets of one are of no use in another.
 
-    def __init__(self, make: Callable[[], T]) -> None:
+    `close` is awaited with a value when its event loop ends, or when nothing refers to it any more.
+    """
+
+    def __init__(
+        self, make: Callable[[], T], close: Callable[[T], Awaitable[None]] | None = None
+    ) -> None:
         self._make = make
-        self._variable: RunVar[_Held[T]] | None = None
+        self._close = close
+        self._held: WeakKeyDictionary[object, _Held[T]] = WeakKeyDictionary()
 
     def get(self) -> T:
         """The value of this process and event loop, made when it is first asked for."""
-        if self._variable is None:
-            from anyio.lowlevel import RunVar
-
-            # anyio 4.9 tells variables apart by their names.
-            self._variable = RunVar(f"dcipher-{next(_numbers)}")
+        loop = _event_loop()
+        held = self._held.get(loop)
         pid = os.getpid()
-        held = self._variable.get(None)
         if held is not None and held.pid == pid:
             return held.value
         if held is not None:
             _inherited.append(held)
-        held = _Held(pid, self._make())
-        held.token = self._variable.set(held)
+        self._forget_closed_loops()
+        held = self._held[loop] = _Held(pid, self._make())
+        if self._close is not None:
+            self._let_it_end(held, loop, self._close)
         return held.value
+
+    def _let_it_end(
+        self, held: _Held[T], loop: object, close: Callable[[T], Awaitable[None]]
+    ) -> None:
+        held.ending = _started(_until_the_end(held, close))
+        held.unreferenced = finalize(self, _let_go, held, ref(loop))
+        held.unreferenced.atexit = False
+
+    def _forget_closed_loops(self) -> None:
+        """What is held for a loop may hold the loop: one that was closed without ending it stays."""
+        for reference in self._held.keyrefs():
+            loop = reference()
+            is_closed: Callable[[], bool] | None = getattr(loop, "is_closed", None)  # asyncio's
+            if is_closed is not None and is_closed():
+                self._held.pop(loop, None)
 
     def forget(self) -> None:
         """Hold nothing for this event loop any more."""
-        held = None if self._variable is None else self._variable.get(None)
-        if self._variable is not None and held is not None and held.token is not None:
-            self._variable.reset(held.token)
+        self._held.pop(_event_loop(), None)
+
+    async def end(self) -> None:
+        """Hold nothing for this event loop any more, and close what was held."""
+        held = self._held.pop(_event_loop(), None)
+        if held is not None and held.ending is not None:
+            await held.ending.aclose()
 
     def peek(self) -> T | None:
         """None: outside its event loop, which has closed what was open, nothing can be done."""
@@ -261,10 +364,55 @@ class _Held(Generic[T]):
     def __init__(self, pid: int, value: T) -> None:
         self.pid = pid
         self.value = value
-        self.token: RunvarToken[_Held[T]] | None = None
+        self.ending: AsyncGenerator[None] | None = None
+        self.unreferenced: finalize[..., object] | None = None
 
 
-_numbers = itertools.count()
+def _event_loop() -> object:
+    """The event loop that runs here, as something to know it by."""
+    from anyio.lowlevel import current_token
+
+    token: object = current_token()
+    return getattr(token, "native_token", token)  # anyio 4.9's token is the native one
+
+
+async def _until_the_end(
+    held: _Held[T], close: Callable[[T], Awaitable[None]]
+) -> AsyncGenerator[None]:
+    """An event loop ends the async generators that are open, with all that they wait for (PEP 525)."""
+    try:
+        yield
+    finally:
+        if held.unreferenced is not None:
+            held.unreferenced.detach()
+        await close(held.value)
+
+
+def _started(generator: AsyncGenerator[None]) -> AsyncGenerator[None]:
+    """At its `yield`: until there, nothing is awaited."""
+    with suppress(StopIteration):
+        generator.__anext__().__await__().send(None)
+    return generator
+
+
+def _let_go(held: _Held[T], loop: ref[object]) -> None:
+    """Close what a client that was never closed left open, on its event loop, and say so once."""
+    if held.pid != os.getpid():
+        _inherited.append(held)
+        return
+    # asyncio ends a generator that nothing refers to; trio does so, too, with a warning of its own.
+    soon: Callable[..., None] | None = getattr(loop(), "run_sync_soon", None)
+    if soon is not None and held.ending is not None:
+        from trio.lowlevel import spawn_system_task
+
+        soon(spawn_system_task, held.ending.aclose)
+    held.ending = None
+    if held.value:
+        warnings.warn(
+            "A dcipher client was never closed: use `async with`, or await aclose().",
+            ResourceWarning,
+            stacklevel=2,
+        )
 
 
 class Scoped(Generic[T]):
@@ -273,19 +421,20 @@ class Scoped(Generic[T]):
     def __init__(self, make: Callable[[], T]) -> None:
         self._make = make
         self._held: tuple[int, T] | None = None
-        self._lock = threading.Lock()
+        self._lock = ForkLock()
 
     def get(self) -> T:
         pid = os.getpid()
         held = self._held
         if held is not None and held[0] == pid:
             return held[1]
-        if held is not None:
-            _inherited.append(held)
-            self._lock = threading.Lock()  # the parent may have forked while another thread held it
         with self._lock:
-            if self._held is None or self._held[0] != pid:
-                self._held = (pid, self._make())
+            held = self._held
+            if held is not None and held[0] == pid:
+                return held[1]
+            if held is not None:
+                _inherited.append(held)
+            self._held = (pid, self._make())
             return self._held[1]
 
     def forget(self) -> None:
@@ -304,6 +453,12 @@ async def async_close_transport(transport: httpx.AsyncBaseTransport) -> None:
 
     with CancelScope(shield=True):
         await transport.aclose()
+
+
+async def async_close_all(transports: set[httpx.AsyncBaseTransport]) -> None:
+    """Close them, and empty the set."""
+    while transports:
+        await async_close_transport(transports.pop())
 
 
 def close_transport(transport: httpx.BaseTransport) -> None:
@@ -348,4 +503,6 @@ def bounded(
 
 
 OWN_THREADS = 32
+MOMENT = 0.5
+"""Seconds that a cancelled call waits for its thread."""
 _own_threads = AsyncScoped(_new_limiter)

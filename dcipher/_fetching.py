@@ -14,6 +14,8 @@ from ._concurrency import async_call_back, async_in_own_thread
 from ._sync.downloads import Download
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import httpx
     from anyio.from_thread import BlockingPortal
 
@@ -28,21 +30,24 @@ __all__ = ["async_fetch", "fetch"]
 async def async_fetch(
     http: HTTPClient,
     source: Source,
-    sink: Sink,
+    open_sink: Callable[[], Sink],
     *,
     resilience: Resilience,
     timeout: httpx.Timeout,
     on_progress: AsyncProgressCallback | None = None,
 ) -> Transfer:
-    """Fetch one result into a sink. Raises `TransferError`, or the sink's own errors."""
+    """Fetch one result into a sink, which is opened, committed and closed on the way.
+
+    Raises `TransferError`, or the sink's own errors.
+    """
     if http.is_given_async_transport:
         return await AsyncDownload(
-            http, source, sink, resilience=resilience, timeout=timeout, on_progress=on_progress
+            http, source, open_sink, resilience=resilience, timeout=timeout, on_progress=on_progress
         ).run()
     download = Download(
         http,
         source,
-        sink,
+        open_sink,
         resilience=resilience,
         timeout=timeout,
     )
@@ -56,23 +61,22 @@ async def async_fetch(
             download.on_progress = report
         return download.run()
 
-    try:
-        return await async_in_own_thread(run)
-    except BaseException:
-        download.abort()
-        raise
+    return await async_in_own_thread(run, download.abort)
 
 
 def fetch(
     http: HTTPClient,
     source: Source,
-    sink: Sink,
+    open_sink: Callable[[], Sink],
     *,
     resilience: Resilience,
     timeout: httpx.Timeout,
     on_progress: ProgressCallback | None = None,
 ) -> Transfer:
-    """Fetch one result into a sink. Raises `TransferError`, or the sink's own errors."""
+    """Fetch one result into a sink, which is opened, committed and closed on the way.
+
+    Raises `TransferError`, or the sink's own errors.
+    """
     return Download(
-        http, source, sink, resilience=resilience, timeout=timeout, on_progress=on_progress
+        http, source, open_sink, resilience=resilience, timeout=timeout, on_progress=on_progress
     ).run()

@@ -1,29 +1,22 @@
-"""A result's file: written beside its target, synced, renamed.
-
-A reader never sees half of one, a failure leaves what was there.
-"""
+"""Where a result is saved to, and what is wrong with such a place."""
 
 from __future__ import annotations
 
 import errno
 import os
-import secrets
-import stat
 import tempfile
-from contextlib import contextmanager, suppress
-from functools import partial
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .errors import InvalidParamsError, LocalStorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable
-    from typing import BinaryIO
+    from collections.abc import Generator
 
     from .models import Run
 
-__all__ = ["PartFile", "check_targets", "targets"]
+__all__ = ["check_target", "check_targets", "storage_errors", "targets"]
 
 
 def targets(path: str | os.PathLike[str], count: int) -> tuple[Path, ...]:
@@ -41,9 +34,9 @@ def check_targets(path: str | os.PathLike[str], *, overwrite: bool) -> None:
     """
     target = _path(path)
     with storage_errors(target):
-        _check(target, overwrite=overwrite)
+        check_target(target, overwrite=overwrite)
         if not overwrite:
-            _check(targets(target, 2)[0], overwrite=False)
+            check_target(targets(target, 2)[0], overwrite=False)
         # Whether the folder can be written to is known by writing to it: access() says yes to root,
         # on a read-only disk too.
         with tempfile.TemporaryFile(dir=target.parent):
@@ -61,7 +54,8 @@ def _path(path: object) -> Path:
     return Path(text)
 
 
-def _check(target: Path, *, overwrite: bool) -> None:
+def check_target(target: Path, *, overwrite: bool) -> None:
+    """Raises an OSError for a place where no file can be, or none may be replaced."""
     if not target.parent.is_dir():
         raise FileNotFoundError(errno.ENOENT, "the folder does not exist", str(target.parent))
     if target.is_dir():
@@ -98,89 +92,3 @@ def storage_errors(
             errno=error.errno,
             filename=str(target),
         ) from error
-
-
-_FLAGS = (
-    os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-)
-
-
-class PartFile:
-    """The file that becomes `target` once it is whole.
-
-    In the same folder, made exclusively, never through a symbolic link. Raises `LocalStorageError`.
-    """
-
-    def __init__(
-        self,
-        target: Path,
-        *,
-        overwrite: bool = True,
-        run: Run | None = None,
-        index: int | None = None,
-    ) -> None:
-        self._target = target
-        self._overwrite = overwrite
-        # A name has 255 bytes at most on most file systems: cut by bytes.
-        stem = os.fsencode(target.name)[:100].decode("utf-8", "ignore")
-        self._path = target.with_name(f".{stem}.{secrets.token_hex(6)}.part")
-        self._errors = partial(storage_errors, target, run, index)
-        with self._errors():
-            _check(target, overwrite=overwrite)
-            # 0o666 less the umask: what a plain open() would give.
-            self._file: BinaryIO = os.fdopen(os.open(self._path, _FLAGS, 0o666), "wb")
-
-    def writelines(self, chunks: Iterable[bytes | memoryview]) -> None:
-        """Append."""
-        with self._errors():
-            self._file.writelines(chunks)
-
-    def restart(self) -> None:
-        """Forget what was written."""
-        with self._errors():
-            self._file.seek(0)
-            self._file.truncate()
-
-    def commit(self) -> None:
-        """Write, sync, rename, sync the folder.
-
-        After that, a crash leaves the new file; before, the old one.
-        """
-        with self._errors():
-            self._file.flush()
-            self._keep_permissions()
-            os.fsync(self._file.fileno())
-            self._file.close()
-            if self._overwrite:
-                self._path.replace(self._target)
-            else:
-                os.link(self._path, self._target)  # fails where the target exists by now
-                self._path.unlink()
-            _sync_folder(self._target.parent)
-
-    def _keep_permissions(self) -> None:
-        """A plain open() would leave an existing file's permissions alone."""
-        with suppress(FileNotFoundError):
-            mode = stat.S_IMODE(self._target.stat().st_mode)
-            if hasattr(os, "fchmod"):
-                os.fchmod(self._file.fileno(), mode)
-
-    def discard(self) -> None:
-        """Leave nothing behind. After `commit`, it does nothing."""
-        with suppress(
-            OSError
-        ):  # a full disk may refuse to flush; the bytes are not wanted any more
-            self._file.close()
-        self._path.unlink(missing_ok=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    if not hasattr(os, "O_DIRECTORY"):  # Windows cannot open a folder, and needs not
-        return
-    # Some file systems cannot, and a folder may be one that cannot be read: the rename is done.
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

@@ -5,6 +5,7 @@ Where from, which format, which error.
 
 from __future__ import annotations
 
+import hashlib
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from functools import partial
@@ -16,7 +17,7 @@ from urllib.parse import urlsplit
 
 from pydantic.errors import PydanticUserError
 
-from ._core.downloads import FRESH, Problem, Source, TransferError
+from ._core.downloads import FRESH, Problem, Source, Transfer, TransferError
 from ._core.outcomes import without_outputs
 from ._core.result_errors import ResultReadError
 from ._core.results import detect_format
@@ -34,7 +35,6 @@ from .errors import (
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator
 
-    from ._core.downloads import Transfer
     from ._core.rows import Format
     from .models import Run
 
@@ -45,7 +45,7 @@ ROWS = 256
 
 
 class Rewindable:
-    """A temporary file, or memory, as a place where a download goes."""
+    """A temporary file, or memory, as a place where a download goes; nothing of it outlives us."""
 
     def __init__(self, file: BinaryIO, run: Run, index: int) -> None:
         self._file = file
@@ -62,19 +62,47 @@ class Rewindable:
             self._file.seek(0)
             self._file.truncate()
 
+    def take_up(self) -> Transfer:
+        """A new transfer."""
+        return Transfer()
+
+    def written(self) -> Iterable[bytes]:
+        """Nothing was taken up."""
+        return ()
+
+    def keep(self, _: Transfer, /) -> None:
+        """Nothing."""
+
+    def discard(self) -> None:
+        """Nothing."""
+
+    def commit(self) -> None:
+        """Nothing: its owner reads it now."""
+
+    def close(self) -> None:
+        """Nothing: its owner does."""
+
 
 def source_of(run: Run, index: int, *, allow_insecure: bool, require_integrity: bool) -> Source:
     """Where a result is fetched from. Raises `ResultError` where its URL is not known."""
     output = run.outputs[index]
     if output.url is None:
         raise without_outputs(run, index)
+    url = output.url.get_secret_value()
     return Source(
-        url=output.url.get_secret_value(),
+        url=url,
+        identity=_identity(run, index, url),
         expires_at=output.expires_at.timestamp() if output.expires_at is not None else None,
         fresh_until=(run.finished_at or datetime.now(timezone.utc)).timestamp() + FRESH,
         allow_insecure=allow_insecure,
         require_integrity=require_integrity,
     )
+
+
+def _identity(run: Run, index: int, url: str) -> str:
+    """The same for each download of one result; no secret, for it is written to the disk."""
+    parts = (run.flow_id, run.task_id, str(index), url.partition("?")[0])
+    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def format_of(run: Run, index: int, transfer: Transfer, head: bytes) -> Format:
@@ -138,8 +166,11 @@ def result_errors(run: Run, index: int) -> Generator[None]:
     try:
         yield
     except TransferError as error:
+        advice = _ADVICE[error.problem]
+        if error.kept:
+            advice = f"{error.kept} bytes of it are kept: download to the same path, and it goes on there."
         raise _CLASSES[error.problem](
-            f"Result {index} of run {run.task_id} could not be fetched: {error}. {_ADVICE[error.problem]}",
+            f"Result {index} of run {run.task_id} could not be fetched: {error}. {advice}",
             run=run,
             output_index=index,
         ) from None

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from .._bodies import async_raw_body
-from .._concurrency import async_call_back, async_in_thread, async_sleep
+from .._concurrency import AsyncPause, async_call_back, async_in_thread
 from .._core.decoding import Inflater
 from .._core.downloads import (
     MAX_EXPANSION,
@@ -27,6 +27,8 @@ from .._core.downloads import (
     begin,
     check_whole,
     headers_for,
+    is_due,
+    is_worth_keeping,
     refused,
     stalled,
 )
@@ -38,6 +40,8 @@ from ..logs import downloading, logger
 from .retrying import async_send_again
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .._concurrency import AsyncProgressCallback
     from .._core.downloads import Sink, Source
     from ..http import HTTPClient
@@ -60,7 +64,7 @@ class AsyncDownload:
         self,
         http: HTTPClient,
         source: Source,
-        sink: Sink,
+        open_sink: Callable[[], Sink],
         *,
         resilience: Resilience,
         timeout: httpx.Timeout,
@@ -68,7 +72,7 @@ class AsyncDownload:
     ) -> None:
         self._http = http
         self._source = source
-        self._sink = sink
+        self._open_sink = open_sink
         self._resilience = resilience
         self._timeout = timeout
         self.on_progress: AsyncProgressCallback | None = on_progress
@@ -76,17 +80,57 @@ class AsyncDownload:
         self._hashes: dict[str, Any] = {}
         self._inflater: Inflater | None = None
         self._reported = 0.0
-        self._aborted = False
+        self._kept, self._kept_at = 0, 0.0
+        self._pause = AsyncPause()
         self._network: Any = None
+        self._sink: Sink
 
     async def run(self) -> Transfer:
-        """Fetch it whole. Raises `TransferError`, or the errors of the sink and the callback."""
-        try:
-            return await self._whole()
-        except _CallbackError as failed:
-            raise failed.error from None
+        """Fetch it whole. Raises `TransferError`, or the errors of the sink and the callback.
 
-    async def _whole(self) -> Transfer:
+        Whoever runs it owns the sink, from its opening to its closing: the thread, where it is one.
+        """
+        self._sink = await async_in_thread(self._open_sink)
+        try:
+            await async_in_thread(self._take_up)
+            await self._whole()
+            await async_in_thread(self._sink.commit)
+        except _CallbackError as failed:
+            self._leave(failed.error)
+            raise failed.error from None
+        except BaseException as error:
+            self._leave(error)
+            raise
+        finally:
+            self._sink.close()
+        return self._transfer
+
+    def _take_up(self) -> None:
+        """What an earlier download left."""
+        self._transfer = self._sink.take_up()
+        self._kept, self._kept_at = self._transfer.received, time.monotonic()
+        if self._transfer.received:
+            logger.info(
+                "download from %s: going on after %d bytes",
+                redact_query(self._source.url), self._transfer.received,
+            )  # fmt: skip
+        self._hashes = _hashes(self._transfer)
+        if self._hashes:
+            for block in self._sink.written():
+                for running in self._hashes.values():
+                    running.update(block)
+
+    def _leave(self, error: BaseException) -> None:
+        """Keep what another download can go on with, and nothing else."""
+        if not is_worth_keeping(self._transfer, error):
+            self._sink.discard()
+            return
+        with suppress(OSError):  # then what was made durable before is what there is
+            self._sink.keep(self._transfer)
+            if isinstance(error, TransferError):
+                error.kept = self._transfer.received
+
+    async def _whole(self) -> None:
         while True:
             before = self._transfer.received
             try:
@@ -96,6 +140,7 @@ class AsyncDownload:
                     self._resilience,
                     repeatable=True,
                     what=f"download from {redact_query(self._source.url)}",
+                    pause=self._pause.wait,
                 )
             except TransferError as error:
                 # Attempts that brought something earn as many more as a new transfer would have.
@@ -103,14 +148,14 @@ class AsyncDownload:
                 final = error.failure.outcome is Outcome.PERMANENT
                 if final or not earned or self._resilience.max_retries == 0:
                     raise
-                await async_sleep(backoff(1, self._resilience))
+                await self._pause.wait(backoff(1, self._resilience))
             else:
                 await self._report(last=True)
-                return self._transfer
+                return
 
     def abort(self) -> None:
         """End it soon, from another thread; what waits for the network is woken up."""
-        self._aborted = True
+        self._pause.end()
         network = self._network
         if network is not None:
             with suppress(OSError):  # it may have been closed meanwhile
@@ -152,7 +197,7 @@ class AsyncDownload:
         self._check()
 
     def _check_aborted(self) -> None:
-        if self._aborted:
+        if self._pause.ended:
             raise TransferError(Problem.INTERRUPTED, "it was aborted", Failure(Outcome.PERMANENT))
 
     async def _get(self) -> httpx.Response:
@@ -216,9 +261,7 @@ class AsyncDownload:
             raise
         if transfer.received == 0:
             await self._restart()
-            self._hashes = {
-                name: hashlib.new(name, usedforsecurity=False) for name in transfer.digests
-            }
+            self._hashes = _hashes(transfer)
             if transfer.encoding is not None:
                 self._inflater = Inflater(transfer.encoding, lambda n: n * MAX_EXPANSION + BATCH)
         self._transfer = transfer
@@ -234,6 +277,7 @@ class AsyncDownload:
     async def _restart(self) -> None:
         await async_in_thread(self._sink.restart)
         self._transfer, self._hashes, self._inflater = Transfer(), {}, None
+        self._kept, self._kept_at = 0, time.monotonic()
 
     async def _copy(self, response: httpx.Response) -> None:
         """The body into the sink, a megabyte at a time; what arrived before a failure is kept."""
@@ -261,10 +305,9 @@ class AsyncDownload:
                 await self._write(batch, size)
 
     async def _write(self, batch: list[bytes | memoryview], size: int) -> None:
-        await async_in_thread(self._write_here, batch)
-        self._transfer = replace(self._transfer, received=self._transfer.received + size)
+        await async_in_thread(self._write_here, batch, size)
 
-    def _write_here(self, batch: list[bytes | memoryview]) -> None:
+    def _write_here(self, batch: list[bytes | memoryview], size: int) -> None:
         for running in self._hashes.values():
             for chunk in batch:
                 running.update(chunk)
@@ -272,6 +315,10 @@ class AsyncDownload:
             self._sink.writelines(batch)
         else:
             self._inflate(self._inflater, batch)
+        self._transfer = replace(self._transfer, received=self._transfer.received + size)
+        if is_due(self._transfer, self._kept, time.monotonic() - self._kept_at):
+            self._sink.keep(self._transfer)
+            self._kept, self._kept_at = self._transfer.received, time.monotonic()
 
     def _inflate(self, inflater: Inflater, batch: list[bytes | memoryview]) -> None:
         try:
@@ -309,6 +356,10 @@ class AsyncDownload:
             raise _CallbackError(error) from error
         finally:
             downloading.reset(token)
+
+
+def _hashes(transfer: Transfer) -> dict[str, Any]:
+    return {name: hashlib.new(name, usedforsecurity=False) for name in transfer.digests}
 
 
 class _CallbackError(Exception):

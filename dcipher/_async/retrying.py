@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from tenacity import RetryCallState
 
-    from .._concurrency import AsyncAttempt
+    from .._concurrency import AsyncAttempt, AsyncSleep
     from ..resilience import Resilience
 
 __all__ = ["async_send_again"]
@@ -33,10 +33,12 @@ async def async_send_again(
     *,
     repeatable: bool,
     what: str,
+    pause: AsyncSleep = async_sleep,
 ) -> T:
     """The result of the first attempt that succeeds; else what the last one raised.
 
     `failure_of` says what an exception means, or `None`: it is none of ours and goes through.
+    `pause` waits between two attempts.
     """
     started = time.monotonic()
     try:
@@ -46,10 +48,10 @@ async def async_send_again(
         if rules.delay_after(error, attempts=1) is None:
             raise
         first = error
-    return await _again(attempt, first, rules)
+    return await _again(attempt, first, rules, pause)
 
 
-async def _again(attempt: AsyncAttempt[T], first: Exception, rules: _Rules) -> T:
+async def _again(attempt: AsyncAttempt[T], first: Exception, rules: _Rules, pause: AsyncSleep) -> T:
     # tenacity is imported and built only after a failure: a call that succeeds pays nothing for it.
     from tenacity import AsyncRetrying, stop_never
 
@@ -61,7 +63,7 @@ async def _again(attempt: AsyncAttempt[T], first: Exception, rules: _Rules) -> T
         return await attempt()
 
     return await AsyncRetrying(
-        sleep=async_sleep, stop=stop_never, retry=rules.retry, wait=rules.wait, reraise=True
+        sleep=pause, stop=stop_never, retry=rules.retry, wait=rules.wait, reraise=True
     )(attempt_or_replay)
 
 

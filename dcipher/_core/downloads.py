@@ -35,6 +35,9 @@ __all__ = [
     "begin",
     "check_whole",
     "headers_for",
+    "is_due",
+    "is_strong",
+    "is_worth_keeping",
     "refused",
     "stalled",
 ]
@@ -44,6 +47,12 @@ FRESH = 10.0
 SLOWEST = 1000.0
 """Bytes a second: below this for `STALL` seconds, a transfer counts as stalled."""
 STALL = 30.0
+WORTH_KEEPING = 1024 * 1024
+"""Bytes: what is less is sooner fetched again."""
+KEPT_EVERY = 64 * 1024 * 1024
+"""Bytes after which what has arrived is made durable."""
+KEPT_AFTER = 10.0
+"""Seconds after which it is, however little it is."""
 MAX_EXPANSION = 250
 """How many times its encoded size a result may have.
 
@@ -71,16 +80,38 @@ class TransferError(Exception):
         super().__init__(message)
         self.problem = problem
         self.failure = failure
+        self.kept: int = 0
+        """Bytes that another download can go on with."""
 
 
 class Sink(Protocol):
-    """Where the bytes go."""
+    """Where the bytes go: taken up, filled, kept or forgotten, committed, closed."""
+
+    def take_up(self) -> Transfer:
+        """What an earlier download left there; a new transfer where it left nothing."""
+        ...
+
+    def written(self) -> Iterable[bytes]:
+        """What was taken up."""
+        ...
 
     def writelines(self, chunks: Iterable[bytes | memoryview], /) -> object:
         """Append."""
 
     def restart(self) -> None:
         """Forget what was written."""
+
+    def keep(self, transfer: Transfer, /) -> None:
+        """From now on, what was received so far outlives the process."""
+
+    def discard(self) -> None:
+        """Keep nothing of it."""
+
+    def commit(self) -> None:
+        """It is whole."""
+
+    def close(self) -> None:
+        """Leave nothing behind but what was kept or committed."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +122,8 @@ class Source:
     """
 
     url: str = field(repr=False)
+    identity: str = ""
+    """Which result it is, whatever its URL's signature: what was kept of another is of no use."""
     expires_at: float | None = None
     """What the URL itself says."""
     fresh_until: float = 0.0
@@ -231,6 +264,27 @@ def check_whole(transfer: Transfer, hashes: Mapping[str, bytes]) -> None:
             raise _broken(f"its {name} digest is not the one that was promised")
 
 
+def is_due(transfer: Transfer, kept: int, seconds: float) -> bool:
+    """Whether it is time to make durable what was received since `kept` bytes, `seconds` ago.
+
+    Seldom, for it waits for the disk.
+    """
+    new = transfer.received - kept
+    return transfer.can_resume and (
+        new >= KEPT_EVERY or (new >= WORTH_KEEPING and seconds >= KEPT_AFTER)
+    )
+
+
+def is_worth_keeping(transfer: Transfer, error: BaseException) -> bool:
+    """Whether what was received before this error is left for another download to go on with."""
+    if not transfer.can_resume or transfer.received < WORTH_KEEPING:
+        return False
+    if isinstance(error, TransferError):
+        return error.problem is not Problem.EXPIRED
+    # Ctrl-C, a cancellation, a callback's error: later. A disk that is full is not filled further.
+    return not isinstance(error, OSError)
+
+
 def stalled(received: int, seconds: float) -> bool:
     """Whether a transfer that brought so many bytes in the last so many seconds counts as dead."""
     return seconds >= STALL and received < SLOWEST * seconds
@@ -257,7 +311,12 @@ def _etag(headers: Mapping[str, str]) -> str | None:
     A weak one does not say that the bytes are the same.
     """
     etag = headers.get("etag", "").strip()
-    return etag if len(etag) > 2 and etag[0] == etag[-1] == '"' else None
+    return etag if is_strong(etag) else None
+
+
+def is_strong(etag: str) -> bool:
+    """Whether it is one ETag, and not a weak one."""
+    return len(etag) > 2 and etag[0] == etag[-1] == '"'
 
 
 def _encoding(headers: Mapping[str, str]) -> str | None:

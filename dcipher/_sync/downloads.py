@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from .._bodies import raw_body
-from .._concurrency import call_back, in_thread, sleep
+from .._concurrency import Pause, call_back, in_thread
 from .._core.decoding import Inflater
 from .._core.downloads import (
     MAX_EXPANSION,
@@ -28,6 +28,8 @@ from .._core.downloads import (
     begin,
     check_whole,
     headers_for,
+    is_due,
+    is_worth_keeping,
     refused,
     stalled,
 )
@@ -39,6 +41,8 @@ from ..logs import downloading, logger
 from .retrying import send_again
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .._concurrency import ProgressCallback
     from .._core.downloads import Sink, Source
     from ..http import HTTPClient
@@ -61,7 +65,7 @@ class Download:
         self,
         http: HTTPClient,
         source: Source,
-        sink: Sink,
+        open_sink: Callable[[], Sink],
         *,
         resilience: Resilience,
         timeout: httpx.Timeout,
@@ -69,7 +73,7 @@ class Download:
     ) -> None:
         self._http = http
         self._source = source
-        self._sink = sink
+        self._open_sink = open_sink
         self._resilience = resilience
         self._timeout = timeout
         self.on_progress: ProgressCallback | None = on_progress
@@ -77,17 +81,57 @@ class Download:
         self._hashes: dict[str, Any] = {}
         self._inflater: Inflater | None = None
         self._reported = 0.0
-        self._aborted = False
+        self._kept, self._kept_at = 0, 0.0
+        self._pause = Pause()
         self._network: Any = None
+        self._sink: Sink
 
     def run(self) -> Transfer:
-        """Fetch it whole. Raises `TransferError`, or the errors of the sink and the callback."""
-        try:
-            return self._whole()
-        except _CallbackError as failed:
-            raise failed.error from None
+        """Fetch it whole. Raises `TransferError`, or the errors of the sink and the callback.
 
-    def _whole(self) -> Transfer:
+        Whoever runs it owns the sink, from its opening to its closing: the thread, where it is one.
+        """
+        self._sink = in_thread(self._open_sink)
+        try:
+            in_thread(self._take_up)
+            self._whole()
+            in_thread(self._sink.commit)
+        except _CallbackError as failed:
+            self._leave(failed.error)
+            raise failed.error from None
+        except BaseException as error:
+            self._leave(error)
+            raise
+        finally:
+            self._sink.close()
+        return self._transfer
+
+    def _take_up(self) -> None:
+        """What an earlier download left."""
+        self._transfer = self._sink.take_up()
+        self._kept, self._kept_at = self._transfer.received, time.monotonic()
+        if self._transfer.received:
+            logger.info(
+                "download from %s: going on after %d bytes",
+                redact_query(self._source.url), self._transfer.received,
+            )  # fmt: skip
+        self._hashes = _hashes(self._transfer)
+        if self._hashes:
+            for block in self._sink.written():
+                for running in self._hashes.values():
+                    running.update(block)
+
+    def _leave(self, error: BaseException) -> None:
+        """Keep what another download can go on with, and nothing else."""
+        if not is_worth_keeping(self._transfer, error):
+            self._sink.discard()
+            return
+        with suppress(OSError):  # then what was made durable before is what there is
+            self._sink.keep(self._transfer)
+            if isinstance(error, TransferError):
+                error.kept = self._transfer.received
+
+    def _whole(self) -> None:
         while True:
             before = self._transfer.received
             try:
@@ -97,6 +141,7 @@ class Download:
                     self._resilience,
                     repeatable=True,
                     what=f"download from {redact_query(self._source.url)}",
+                    pause=self._pause.wait,
                 )
             except TransferError as error:
                 # Attempts that brought something earn as many more as a new transfer would have.
@@ -104,14 +149,14 @@ class Download:
                 final = error.failure.outcome is Outcome.PERMANENT
                 if final or not earned or self._resilience.max_retries == 0:
                     raise
-                sleep(backoff(1, self._resilience))
+                self._pause.wait(backoff(1, self._resilience))
             else:
                 self._report(last=True)
-                return self._transfer
+                return
 
     def abort(self) -> None:
         """End it soon, from another thread; what waits for the network is woken up."""
-        self._aborted = True
+        self._pause.end()
         network = self._network
         if network is not None:
             with suppress(OSError):  # it may have been closed meanwhile
@@ -153,7 +198,7 @@ class Download:
         self._check()
 
     def _check_aborted(self) -> None:
-        if self._aborted:
+        if self._pause.ended:
             raise TransferError(Problem.INTERRUPTED, "it was aborted", Failure(Outcome.PERMANENT))
 
     def _get(self) -> httpx.Response:
@@ -217,9 +262,7 @@ class Download:
             raise
         if transfer.received == 0:
             self._restart()
-            self._hashes = {
-                name: hashlib.new(name, usedforsecurity=False) for name in transfer.digests
-            }
+            self._hashes = _hashes(transfer)
             if transfer.encoding is not None:
                 self._inflater = Inflater(transfer.encoding, lambda n: n * MAX_EXPANSION + BATCH)
         self._transfer = transfer
@@ -235,6 +278,7 @@ class Download:
     def _restart(self) -> None:
         in_thread(self._sink.restart)
         self._transfer, self._hashes, self._inflater = Transfer(), {}, None
+        self._kept, self._kept_at = 0, time.monotonic()
 
     def _copy(self, response: httpx.Response) -> None:
         """The body into the sink, a megabyte at a time; what arrived before a failure is kept."""
@@ -262,10 +306,9 @@ class Download:
                 self._write(batch, size)
 
     def _write(self, batch: list[bytes | memoryview], size: int) -> None:
-        in_thread(self._write_here, batch)
-        self._transfer = replace(self._transfer, received=self._transfer.received + size)
+        in_thread(self._write_here, batch, size)
 
-    def _write_here(self, batch: list[bytes | memoryview]) -> None:
+    def _write_here(self, batch: list[bytes | memoryview], size: int) -> None:
         for running in self._hashes.values():
             for chunk in batch:
                 running.update(chunk)
@@ -273,6 +316,10 @@ class Download:
             self._sink.writelines(batch)
         else:
             self._inflate(self._inflater, batch)
+        self._transfer = replace(self._transfer, received=self._transfer.received + size)
+        if is_due(self._transfer, self._kept, time.monotonic() - self._kept_at):
+            self._sink.keep(self._transfer)
+            self._kept, self._kept_at = self._transfer.received, time.monotonic()
 
     def _inflate(self, inflater: Inflater, batch: list[bytes | memoryview]) -> None:
         try:
@@ -310,6 +357,10 @@ class Download:
             raise _CallbackError(error) from error
         finally:
             downloading.reset(token)
+
+
+def _hashes(transfer: Transfer) -> dict[str, Any]:
+    return {name: hashlib.new(name, usedforsecurity=False) for name in transfer.digests}
 
 
 class _CallbackError(Exception):

@@ -12,16 +12,16 @@ from .._core.result_errors import InvalidRow, ResultReadError
 from .._core.results import parse_document
 from .._core.rows import iter_rows
 from .._fetching import fetch
-from .._files import PartFile
+from .._parts import PartFile
 from .._results import Rewindable, format_of, parse_errors, result_errors, source_of, take
 from ..logs import logger
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
     from pathlib import Path
 
     from .._concurrency import ProgressCallback
-    from .._core.downloads import Sink, Transfer
+    from .._core.downloads import Sink, Source, Transfer
     from ..models import Run
     from .api import API
 
@@ -54,20 +54,21 @@ class Results:
         require_integrity: bool,
     ) -> None:
         """One result to `target`, whole or not at all."""
-        part = PartFile(target, overwrite=overwrite, run=run, index=index)
-        try:
-            self._fetch(
-                run, index, part, on_progress=on_progress, require_integrity=require_integrity
-            )
-            in_thread(part.commit)
-        finally:
-            part.discard()
+        self._fetch(
+            run,
+            index,
+            lambda source: PartFile(
+                target, source.identity, overwrite=overwrite, run=run, index=index
+            ),
+            on_progress=on_progress,
+            require_integrity=require_integrity,
+        )
         logger.info("run %s: result %d saved to %s", run.task_id, index, target)
 
     def read(self, run: Run, index: int, type_: Any) -> Any:
         """One result as a value."""
         memory = io.BytesIO()
-        transfer = self._fetch(run, index, Rewindable(memory, run, index))
+        transfer = self._fetch(run, index, lambda _: Rewindable(memory, run, index))
         body = memory.getvalue()
         format_ = format_of(run, index, transfer, body[:HEAD])
         with parse_errors(run, index):
@@ -78,7 +79,7 @@ class Results:
         dropped = 0
         with tempfile.SpooledTemporaryFile(SPOOLED) as spool, parse_errors(run, index):
             file = cast("BinaryIO", cast("object", spool))
-            transfer = self._fetch(run, index, Rewindable(file, run, index))
+            transfer = self._fetch(run, index, lambda _: Rewindable(file, run, index))
             file.seek(0)
             format_ = format_of(run, index, transfer, file.read(HEAD))
             file.seek(0)
@@ -103,7 +104,7 @@ class Results:
         self,
         run: Run,
         index: int,
-        sink: Sink,
+        sink_for: Callable[[Source], Sink],
         *,
         on_progress: ProgressCallback | None = None,
         require_integrity: bool = False,
@@ -116,7 +117,7 @@ class Results:
             return fetch(
                 self._api.plain_http,
                 source,
-                sink,
+                lambda: sink_for(source),
                 resilience=self._api.options.resilience,
                 timeout=self._api.options.timeout,
                 on_progress=on_progress,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from tenacity import RetryCallState
 
-    from .._concurrency import Attempt
+    from .._concurrency import Attempt, Sleep
     from ..resilience import Resilience
 
 __all__ = ["send_again"]
@@ -34,10 +34,12 @@ def send_again(
     *,
     repeatable: bool,
     what: str,
+    pause: Sleep = sleep,
 ) -> T:
     """The result of the first attempt that succeeds; else what the last one raised.
 
     `failure_of` says what an exception means, or `None`: it is none of ours and goes through.
+    `pause` waits between two attempts.
     """
     started = time.monotonic()
     try:
@@ -47,10 +49,10 @@ def send_again(
         if rules.delay_after(error, attempts=1) is None:
             raise
         first = error
-    return _again(attempt, first, rules)
+    return _again(attempt, first, rules, pause)
 
 
-def _again(attempt: Attempt[T], first: Exception, rules: _Rules) -> T:
+def _again(attempt: Attempt[T], first: Exception, rules: _Rules, pause: Sleep) -> T:
     # tenacity is imported and built only after a failure: a call that succeeds pays nothing for it.
     from tenacity import Retrying, stop_never
 
@@ -61,7 +63,7 @@ def _again(attempt: Attempt[T], first: Exception, rules: _Rules) -> T:
             raise failed.pop()  # the attempt that was made before tenacity was there counts as its first
         return attempt()
 
-    return Retrying(sleep=sleep, stop=stop_never, retry=rules.retry, wait=rules.wait, reraise=True)(
+    return Retrying(sleep=pause, stop=stop_never, retry=rules.retry, wait=rules.wait, reraise=True)(
         attempt_or_replay
     )
 

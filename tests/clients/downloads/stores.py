@@ -40,10 +40,10 @@ def result_of(server: FaultyServer) -> Run:
 
 
 def store(
-    body: bytes, *, etag: str = '"1"', cut: int | None = None, **more: Any
+    body: bytes, *, etag: str = '"1"', cut: int | None = None, after: Any = "close", **more: Any
 ) -> Callable[[Recorded], Reply]:
     """A store that knows Range and If-Match; after `cut` bytes of an answer the connection ends."""
-    after: Any = "keep" if cut is None else "close"
+    after = "keep" if cut is None else after
 
     def reply(request: Recorded) -> Reply:
         headers = {"ETag": etag, **more}
@@ -62,9 +62,12 @@ def store(
     return reply
 
 
-def assert_untouched(target: Path) -> None:
+def assert_untouched(target: Path, *, kept: bool = False) -> None:
+    """The old file, and beside it nothing, or what another download can go on with."""
+    part = f".{target.name}.dcipher.part"
+    beside = {part, f"{part}.json"} if kept else set()
     assert target.read_bytes() == b"old"
-    assert [path.name for path in target.parent.iterdir()] == [target.name]
+    assert {path.name for path in target.parent.iterdir()} == {target.name, *beside}
 
 
 def assert_saved(target: Path, body: bytes) -> None:

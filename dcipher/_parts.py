@@ -1,0 +1,322 @@
+"""The unfinished file of a result: written beside its target, synced, renamed.
+
+A reader never sees half of one, and a failure leaves what was there. What arrived before an
+interruption is kept, with a note beside it, and the next download to the same path goes on there.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import secrets
+import stat
+from contextlib import suppress
+from functools import partial
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Final, Literal
+
+from ._core.downloads import Transfer
+from ._core.parts import note_of, taken_up
+from ._files import check_target, storage_errors
+
+# Without it, on Windows, every download has a file of its own, and none is taken up later.
+HAS_LOCKS = find_spec("fcntl") is not None
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+    from typing import BinaryIO
+
+    from .models import Run
+
+__all__ = ["PartFile"]
+
+SLOTS: Final = 8
+"""Downloads to one target at the same time whose files have known names, and are found again."""
+_FLAGS = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+_READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+_sync_data = getattr(os, "fdatasync", os.fsync)
+_BLOCK = 1024 * 1024
+
+
+class PartFile:
+    """The file that becomes `target` once it is whole.
+
+    In the same folder, never through a symbolic link, locked while it is written: a second download
+    to the same target has a file of its own, and the last rename wins. `identity` says which result
+    it is: what was kept of another one is not taken up. Raises `LocalStorageError`.
+    """
+
+    def __init__(
+        self,
+        target: Path,
+        identity: str,
+        *,
+        overwrite: bool = True,
+        run: Run | None = None,
+        index: int | None = None,
+    ) -> None:
+        self._target = target
+        self._identity = identity
+        self._overwrite = overwrite
+        self._errors = partial(storage_errors, target, run, index)
+        self._kept = False
+        self._ended = False
+        with self._errors():
+            check_target(target, overwrite=overwrite)
+            self._path, descriptor, lasting = _part_of(target)
+            self._note = self._path.with_name(f"{self._path.name}.json") if lasting else None
+            self._file: BinaryIO = os.fdopen(descriptor, "wb")
+
+    def take_up(self) -> Transfer:
+        """What an earlier download left of the same result; a new transfer where there is none."""
+        with self._errors():
+            transfer = Transfer()
+            if self._note is not None:
+                size = os.fstat(self._file.fileno()).st_size
+                transfer = taken_up(_read(self._note), self._identity, size)
+            if transfer.received == 0:
+                self.restart()
+            else:
+                self._kept = True
+                self._file.truncate(transfer.received)
+                self._file.seek(transfer.received)
+            return transfer
+
+    def written(self) -> Iterator[bytes]:
+        """What was taken up."""
+        place = 0
+        with self._errors():
+            while block := os.pread(self._file.fileno(), _BLOCK, place):
+                place += len(block)
+                yield block
+
+    def writelines(self, chunks: Iterable[bytes | memoryview]) -> None:
+        """Append."""
+        with self._errors():
+            self._file.writelines(chunks)
+
+    def restart(self) -> None:
+        """Forget what was written."""
+        with self._errors():
+            self._forget()
+            self._file.seek(0)
+            self._file.truncate()
+
+    def keep(self, transfer: Transfer) -> None:
+        """From now on, what was received so far outlives the process, and the machine's power."""
+        if self._note is None:
+            return
+        with self._errors():
+            self._file.flush()
+            _sync_data(self._file.fileno())
+            _write(self._note, note_of(transfer, self._identity))
+            self._kept = True
+
+    def commit(self) -> None:
+        """Sync, rename, sync the folder.
+
+        After that, a crash leaves the new file; before, the old one.
+        """
+        with self._errors():
+            self._file.flush()
+            self._keep_permissions()
+            os.fsync(self._file.fileno())
+            if not HAS_LOCKS:
+                self._file.close()  # Windows renames no open file
+            # Renamed while it is locked: nobody else may take it up and empty it.
+            if self._overwrite:
+                os.replace(self._path, self._target)  # noqa: PTH105 - all of this file's doing is os's
+            else:
+                os.link(self._path, self._target)  # fails where the target exists by now
+                os.unlink(self._path)  # noqa: PTH108
+            self._ended = True
+            self._forget()
+            self._file.close()
+            _sync_folder(self._target)
+
+    def _keep_permissions(self) -> None:
+        """A plain open() would leave an existing file's permissions alone."""
+        with suppress(FileNotFoundError):
+            mode = stat.S_IMODE(self._target.stat().st_mode)
+            if hasattr(os, "fchmod"):
+                os.fchmod(self._file.fileno(), mode)
+
+    def discard(self) -> None:
+        """Keep nothing of it."""
+        with suppress(OSError):  # what cannot be forgotten now is not taken up later: it is refused
+            self._forget()
+
+    def close(self) -> None:
+        """Leave nothing behind but what was kept. After `commit`, it does nothing."""
+        if self._ended:
+            return
+        self._ended = True
+        # Removed while it is locked, where that can be: what is removed is our own file.
+        steps = [self._file.close] if self._kept else [self._remove, self._file.close]
+        for step in steps if HAS_LOCKS else reversed(steps):
+            with suppress(OSError):  # a full disk may refuse to flush; those bytes are not wanted
+                step()
+
+    def _remove(self) -> None:
+        os.unlink(self._path)  # noqa: PTH108
+
+    def _forget(self) -> None:
+        """Remove the note, for good, before what it says is true no longer."""
+        self._kept = False
+        if self._note is not None:
+            removed = [_removed(path) for path in (_new(self._note), self._note)]
+            if any(removed):
+                _sync_folder(self._note)
+
+
+def _part_of(target: Path) -> tuple[Path, int, bool]:
+    """A file for the bytes, open and locked, and whether it can be found again."""
+    lasting = target.with_name(f".{_stem(target.name)}.dcipher.part")
+    slots = [lasting, *(lasting.with_name(f"{lasting.name}.{i}") for i in range(1, SLOTS))]
+    for path in slots:
+        descriptor = _taken(path)
+        if descriptor is not None:
+            if path == lasting:
+                _sweep(slots[1:])
+            return path, descriptor, path == lasting
+    path = lasting.with_name(f"{lasting.name}.{secrets.token_hex(6)}")
+    return path, _made(path), False
+
+
+def _stem(name: str) -> str:
+    """A name has 255 bytes at most on most file systems: a long one is cut, and stays its own."""
+    encoded = os.fsencode(name)
+    if len(encoded) <= 200:
+        return name
+    digest = hashlib.sha256(encoded).hexdigest()[:16]
+    return f"{encoded[:150].decode('utf-8', 'ignore')}.{digest}"
+
+
+def _made(path: Path) -> int:
+    # 0o666 less the umask: what a plain open() would give.
+    return os.open(path, _FLAGS | os.O_CREAT | os.O_EXCL, 0o666)
+
+
+def _taken(path: Path, *, make: bool = True) -> int | None:
+    """The file of this name, open and locked; `None` where it is not to be had.
+
+    It is another download's, or no such file at all. Why a folder cannot be written to is said by
+    who makes a new file in it.
+    """
+    if not HAS_LOCKS:
+        return None
+    import fcntl
+
+    for _ in range(SLOTS):
+        try:
+            descriptor, made = _opened(path, make=make)
+        except FileExistsError:  # another download has just made it
+            continue
+        except OSError:
+            return None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            whose = _whose(path, descriptor)
+        except OSError as error:
+            os.close(descriptor)
+            if made and error.errno != errno.EWOULDBLOCK:  # a file system without locks
+                os.unlink(path)  # noqa: PTH108
+            return None
+        if whose == "ours":
+            return descriptor
+        os.close(descriptor)
+        if whose == "another's":
+            return None
+    return None
+
+
+def _opened(path: Path, *, make: bool) -> tuple[int, bool]:
+    """The file, and whether it was made."""
+    try:
+        # A pipe that somebody put there must not hold up who opens it.
+        return os.open(path, _FLAGS | getattr(os, "O_NONBLOCK", 0)), False
+    except FileNotFoundError:
+        if not make:
+            raise
+        return _made(path), True
+
+
+def _whose(path: Path, descriptor: int) -> Literal["ours", "another's", "nobody's"]:
+    """Whose the file is that was opened as `path`, and locked."""
+    known = os.fstat(descriptor)
+    try:
+        here = os.path.samestat(known, os.lstat(path))
+    except FileNotFoundError:
+        here = False
+    if not here:  # renamed to its target, or removed, between open and lock
+        return "nobody's"
+    if not stat.S_ISREG(known.st_mode) or known.st_uid != os.geteuid():
+        return "another's"
+    if known.st_nlink > 1:  # a second name of what is somebody's result by now
+        os.unlink(path)  # noqa: PTH108
+        return "nobody's"
+    return "ours"
+
+
+def _sweep(paths: Iterable[Path]) -> None:
+    """Remove what downloads that were killed have left."""
+    for path in paths:
+        descriptor = _taken(path, make=False)
+        if descriptor is not None:
+            with suppress(OSError):
+                os.unlink(path)  # noqa: PTH108
+            os.close(descriptor)
+
+
+def _read(note: Path) -> bytes:
+    try:
+        descriptor = os.open(note, _READ)
+    except OSError:
+        return b""
+    with os.fdopen(descriptor, "rb") as file:
+        known = os.fstat(descriptor)
+        if not stat.S_ISREG(known.st_mode) or known.st_uid != os.geteuid():
+            return b""
+        return file.read(_BLOCK)
+
+
+def _write(note: Path, text: bytes) -> None:
+    """All of it or nothing, for its owner's eyes only."""
+    new = _new(note)
+    _removed(new)
+    descriptor = os.open(new, _FLAGS | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(text)
+        file.flush()
+        _sync_data(descriptor)
+    os.replace(new, note)  # noqa: PTH105
+    _sync_folder(note)
+
+
+def _new(note: Path) -> Path:
+    """Where the next note is written. Locked with its part, it is a killed process's or nobody's."""
+    return note.with_name(f"{note.name}.new")
+
+
+def _removed(path: Path) -> bool:
+    """Remove a file; whether there was one."""
+    try:
+        os.unlink(path)  # noqa: PTH108
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _sync_folder(path: Path) -> None:
+    """What was renamed or removed in the folder of `path` stays so."""
+    if not hasattr(os, "O_DIRECTORY"):  # Windows cannot open a folder, and needs not
+        return
+    # Some file systems cannot, and a folder may be one that cannot be read: the rename is done.
+    with suppress(OSError):
+        descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
