@@ -18,6 +18,7 @@ from ._core.configuration import (
     refuse_plain_http,
     usable_key,
 )
+from ._deadlines import whole
 from ._environment import configuration
 from ._version import __version__
 from .errors import ConfigurationError
@@ -73,7 +74,7 @@ class Options(NamedTuple):
 
 def _limits(timeout: float | httpx.Timeout) -> tuple[httpx.Timeout, float | None]:
     if isinstance(timeout, httpx.Timeout):
-        return timeout, None
+        return timeout, whole(timeout)
     return request_timeout(timeout), check_timeout(timeout, "timeout")
 
 

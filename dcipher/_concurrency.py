@@ -493,13 +493,16 @@ async def async_bounded(
 
 
 def bounded(
-    _seconds: float | None,
+    seconds: float | None,
     function: Callable[P, T],
     *args: P.args,
     **kwargs: P.kwargs,
 ) -> T:
-    """What `function` gives: a blocking call ends by its own timeouts."""
-    return function(*args, **kwargs)
+    """What `function` gives. What it waits for on the network times out when it takes longer."""
+    from ._deadlines import deadline
+
+    with deadline(seconds):
+        return function(*args, **kwargs)
 
 
 OWN_THREADS = 32

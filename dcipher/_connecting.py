@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 import httpx
 
 from ._async.connections import AsyncBorrowedTransport, AsyncConnections, AsyncGivenTransport
+from ._concurrency import AsyncScoped, async_close_all
+from ._deadlines import BoundedTransport
 from ._network import environment_proxies, ssl_context
 from ._sync.connections import BorrowedTransport, Connections, GivenTransport
 
@@ -47,10 +49,46 @@ class _Side:
     given: Callable[[Any], Any]
     connections: Callable[..., Any]
     transport: Callable[..., Any]
+    owner: Callable[[], Callable[[Any], Any]]
+    """What makes each connection's transport one of those that end with their event loop."""
 
 
-_SYNC = _Side(GivenTransport, Connections, httpx.HTTPTransport)
-_ASYNC = _Side(AsyncGivenTransport, AsyncConnections, httpx.AsyncHTTPTransport)
+class _AsyncOwned(httpx.AsyncBaseTransport):
+    """A transport that is closed with its event loop at the latest."""
+
+    def __init__(
+        self,
+        transport: httpx.AsyncBaseTransport,
+        scope: AsyncScoped[set[httpx.AsyncBaseTransport]],
+    ) -> None:
+        self._transport = transport
+        self._scope = scope
+        self._opened = scope.get()
+        self._opened.add(transport)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        return await self._transport.handle_async_request(request)
+
+    async def aclose(self) -> None:
+        try:
+            await self._transport.aclose()
+        finally:
+            self._opened.discard(self._transport)
+            if not self._opened:
+                await self._scope.end()
+
+
+def _async_owner() -> Callable[[httpx.AsyncBaseTransport], httpx.AsyncBaseTransport]:
+    scope: AsyncScoped[set[httpx.AsyncBaseTransport]] = AsyncScoped(set, async_close_all)
+    return lambda transport: _AsyncOwned(transport, scope)
+
+
+def _owner() -> Callable[[httpx.BaseTransport], httpx.BaseTransport]:
+    return lambda transport: transport
+
+
+_SYNC = _Side(GivenTransport, Connections, BoundedTransport, _owner)
+_ASYNC = _Side(AsyncGivenTransport, AsyncConnections, httpx.AsyncHTTPTransport, _async_owner)
 
 
 class Network:
@@ -160,8 +198,10 @@ class Network:
             keepalive_expiry=limits.keepalive_expiry,
         )
 
+        own = side.owner()
+
         def make(scheme: str) -> Any:
-            return self._transport(side, scheme, proxy, one)
+            return own(self._transport(side, scheme, proxy, one))
 
         return side.connections(
             make, max_connections=limits.max_connections or NO_LIMIT, keepalive_expiry=expiry

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from .._bodies import async_raw_body
-from .._concurrency import AsyncPause, async_call_back, async_in_thread
+from .._concurrency import AsyncPause, async_bounded, async_call_back, async_in_thread
 from .._core.decoding import Inflater
 from .._core.downloads import (
     MAX_EXPANSION,
@@ -35,6 +35,7 @@ from .._core.downloads import (
 from .._core.retries import Failure, Outcome, backoff, transport_outcome
 from .._core.signed_urls import MAX_REDIRECTS, joined, refusal, secrets_of
 from .._core.text import clean, masked_urls, redact_query, without
+from .._deadlines import whole
 from ..errors import DcipherError
 from ..logs import downloading, logger
 from .retrying import async_send_again
@@ -211,7 +212,14 @@ class AsyncDownload:
             client = self._http.get_or_create_async_httpx_client()
             if client.is_closed:
                 raise DcipherError("This client was closed during a download.")
-            response = await client.send(self._request(url), stream=True, follow_redirects=False)
+            # The body may take as long as it comes; its head may not.
+            response = await async_bounded(
+                whole(self._timeout),
+                client.send,
+                self._request(url),
+                stream=True,
+                follow_redirects=False,
+            )
             location = response.headers.get("location")
             if response.status_code not in {301, 302, 303, 307, 308} or location is None:
                 return response

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from .._bodies import raw_body
-from .._concurrency import Pause, call_back, in_thread
+from .._concurrency import Pause, bounded, call_back, in_thread
 from .._core.decoding import Inflater
 from .._core.downloads import (
     MAX_EXPANSION,
@@ -36,6 +36,7 @@ from .._core.downloads import (
 from .._core.retries import Failure, Outcome, backoff, transport_outcome
 from .._core.signed_urls import MAX_REDIRECTS, joined, refusal, secrets_of
 from .._core.text import clean, masked_urls, redact_query, without
+from .._deadlines import whole
 from ..errors import DcipherError
 from ..logs import downloading, logger
 from .retrying import send_again
@@ -212,7 +213,14 @@ class Download:
             client = self._http.get_or_create_httpx_client()
             if client.is_closed:
                 raise DcipherError("This client was closed during a download.")
-            response = client.send(self._request(url), stream=True, follow_redirects=False)
+            # The body may take as long as it comes; its head may not.
+            response = bounded(
+                whole(self._timeout),
+                client.send,
+                self._request(url),
+                stream=True,
+                follow_redirects=False,
+            )
             location = response.headers.get("location")
             if response.status_code not in {301, 302, 303, 307, 308} or location is None:
                 return response

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
+import threading
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import httpx
 import pytest
 
 from dcipher import (
@@ -334,19 +337,50 @@ def test_a_read_timeout(connect: Connect, server: FaultyServer) -> None:
 
 @pytest.mark.parametrize("where", ["head", "body"])
 def test_timeout_bounds_the_whole_request(
-    connect: Connect, server: FaultyServer, kind: str, where: str, request: pytest.FixtureRequest
+    connect: Connect, server: FaultyServer, where: str
 ) -> None:
     """A server that sends a byte now and then does not make a request longer than `timeout`."""
-    if (kind, where) == ("sync", "head"):
-        request.applymarker(
-            pytest.mark.xfail(strict=True, reason="only the body is held to the timeout as a whole")
-        )
     padding = {"X-Padding": "x" * 180} if where == "head" else {}
     server.on("*", Reply(b"{}" + b" " * 200, 200, padding, trickle=0.005))
     began = time.monotonic()
     with pytest.raises(APITimeoutError):
         connect(server, timeout=0.6, max_retries=0).flows.get("f")
     assert time.monotonic() - began < 1.1
+
+
+@pytest.mark.parametrize("where", ["head", "body"])
+def test_a_timeout_of_parts_bounds_the_whole_request(
+    connect: Connect, server: FaultyServer, where: str
+) -> None:
+    """So does an httpx.Timeout, by the sum of its parts; httpx starts each anew with every byte."""
+    padding = {"X-Padding": "x" * 180} if where == "head" else {}
+    server.on("*", Reply(b"{}" + b" " * 200, 200, padding, trickle=0.005))
+    began = time.monotonic()
+    with pytest.raises(APITimeoutError):
+        connect(server, timeout=httpx.Timeout(0.15), max_retries=0).flows.get("f")
+    assert time.monotonic() - began < 1.1
+
+
+def test_a_server_that_reads_slowly(connect: Connect, server: FaultyServer) -> None:
+    """A body that the server takes in little by little does not make a request longer than `timeout`."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+
+    def read_slowly() -> None:
+        connection, _ = listening.accept()
+        with connection, contextlib.suppress(OSError):
+            while connection.recv(2000):
+                time.sleep(0.02)
+
+    thread = threading.Thread(target=read_slowly, daemon=True)
+    thread.start()
+    server.port = listening.getsockname()[1]
+    began = time.monotonic()
+    with pytest.raises(APITimeoutError):
+        connect(server, timeout=0.5, max_retries=0).flows.start("f", {"text": "x" * 20_000_000})
+    assert time.monotonic() - began < 2
+    listening.close()
+    thread.join(5)
 
 
 @pytest.mark.parametrize("code", [301, 302, 303, 307, 308])

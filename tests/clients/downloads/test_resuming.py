@@ -6,6 +6,7 @@ import gzip
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import httpx
 import pytest
 
 from dcipher import (
@@ -200,3 +201,14 @@ def test_a_stalled_body_is_resumed(connect: Connect, server: FaultyServer, targe
     connect(server, timeout=0.3).runs.download(result_of(server), target)
     assert_saved(target, SMALL)
     assert server.requests[1].headers["range"] == "bytes=100000-"
+
+
+def test_a_head_that_trickles_in(connect: Connect, server: FaultyServer, target: Path) -> None:
+    """A store that sends its head byte by byte does not hold up a download for ever: it is asked again."""
+    slow = Reply(BODY, headers={"X-Padding": "x" * 300}, trickle=0.01)
+    server.on("/result", slow, store(BODY))
+    began = time.monotonic()
+    client = connect(server, timeout=httpx.Timeout(0.15), resilience=TWICE)
+    client.runs.download(result_of(server), target)
+    assert time.monotonic() - began < 3
+    assert_saved(target, BODY)
