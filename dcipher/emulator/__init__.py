@@ -24,15 +24,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from dcipher.emulator.faults.rules import FaultRule
     from dcipher.emulator.journal import RequestRecord
     from dcipher.emulator.results import Result
     from dcipher.emulator.runs import RunRecord
     from dcipher.emulator.server import Emulator
 
-__all__ = ["Emulator", "RequestRecord", "Result", "RunRecord"]
+__all__ = ["Emulator", "FaultRule", "RequestRecord", "Result", "RunRecord"]
 
 _HOMES = {
     "Emulator": "dcipher.emulator.server",
+    "FaultRule": "dcipher.emulator.faults.rules",
     "RequestRecord": "dcipher.emulator.journal",
     "Result": "dcipher.emulator.results",
     "RunRecord": "dcipher.emulator.runs",

@@ -169,7 +169,7 @@ def _refused(request: Request, service: Service, task_id: str, index: str) -> Re
         return _xml(request, 403, "AccessDenied", "Access Denied")
     if not service.urls.genuine(task_id, index, expires, signature):
         return _xml(request, 403, "SignatureDoesNotMatch", "The signature does not match.")
-    if time.time() >= int(expires):
+    if time.time() >= int(expires) or service.urls_expired(task_id):
         return _xml(request, 403, "AccessDenied", "Request has expired")
     return None
 

@@ -1,8 +1,8 @@
 """The one place that every request passes: pure ASGI, so that bodies stream through.
 
 It gives the request an id, reads its body, asks for key, signature and rate in this order, writes
-the journal, and answers whatever is raised further in. Further layers (faults, for example) are
-ASGI applications around it or inside it.
+the journal, and answers whatever is raised further in. Further layers are ASGI applications around
+it (the control API) or inside it (faults).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import logging
 import uuid
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from email.utils import formatdate
 from typing import TYPE_CHECKING, Final, TypeAlias, cast, final
 from urllib.parse import quote
 
@@ -19,10 +20,26 @@ from dcipher.emulator.errors import Refusal
 from dcipher.emulator.journal import Journal, RequestRecord, masked_headers, masked_query
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 
 
-__all__ = ["ASGIApp", "Gate", "Guard", "Message", "Receive", "Scope", "Send", "request_id"]
+__all__ = [
+    "TRANSPORT",
+    "ASGIApp",
+    "Disconnected",
+    "Gate",
+    "Guard",
+    "Message",
+    "Receive",
+    "Scope",
+    "Send",
+    "mark_fault",
+    "mark_sent",
+    "read_body",
+    "request_body",
+    "request_headers",
+    "request_id",
+]
 
 # The types of ASGI, with `object` where Starlette's say Any.
 Scope: TypeAlias = "MutableMapping[str, object]"
@@ -34,7 +51,10 @@ ASGIApp: TypeAlias = "Callable[[Scope, Receive, Send], Awaitable[None]]"
 MAX_BODY: Final = 64 * 1024 * 1024
 _OPEN = ("/results/", "/openapi.json")  # a signed URL is its own authorization
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
-_ID = "dcipher.request_id"
+TRANSPORT: Final = "dcipher.transport"
+"""Where the scope has the connection itself."""
+_ANSWER = "dcipher.answer"
+_BODY = "dcipher.body"
 _Headers: TypeAlias = "Iterable[tuple[bytes, bytes]]"
 _LOGGER = logging.getLogger("dcipher.emulator")
 
@@ -74,19 +94,20 @@ class Gate:
         """Serve a request; lifespan and websockets never get here."""
         request = _Request.of(scope)
         answer = _Answer(request, send, self._note)
-        scope[_ID] = request.id
+        scope[_ANSWER] = answer
         try:
             if request.method in _WITH_BODY:
-                body = await _read(receive)
+                body = await read_body(receive)
                 receive = _replay(body, receive)
             else:
                 body = b""
+            scope[_BODY] = body
             if not request.path.startswith(_OPEN):
                 self._guard.check(request, body)
             await self._app(scope, receive, answer.send)
         except Refusal as refusal:
             await answer.refuse(refusal)
-        except _Disconnected:
+        except Disconnected:
             _LOGGER.debug("%s %s: the client went away", request.method, request.path)
         except Exception:
             # An answer that has begun was somebody else's to log, or broke off with its client.
@@ -96,7 +117,7 @@ class Gate:
         finally:
             answer.close()
 
-    def _note(self, request: _Request, status: int | None) -> None:
+    def _note(self, request: _Request, status: int | None, fault: str | None) -> None:
         headers = masked_headers(request.headers, (self._guard.api_key,))
         self._journal.add(
             RequestRecord(
@@ -108,13 +129,34 @@ class Gate:
                 idempotency_key=headers.get("idempotency-key"),
                 request_id=request.id,
                 at=request.at,
+                fault=fault,
             )
         )
 
 
 def request_id(scope: Scope) -> str:
     """The id that the gate gave the request."""
-    return cast("str", scope[_ID])
+    return cast("_Answer", scope[_ANSWER]).request.id
+
+
+def request_headers(scope: Scope) -> Mapping[str, str]:
+    """The headers by lower-case name; what is sent several times is joined with commas."""
+    return cast("_Answer", scope[_ANSWER]).request.headers
+
+
+def request_body(scope: Scope) -> bytes:
+    """The whole body."""
+    return cast("bytes", scope[_BODY])
+
+
+def mark_fault(scope: Scope, words: str) -> None:
+    """Say that the answer is a fault; its headers are then left alone."""
+    cast("_Answer", scope[_ANSWER]).fault = words
+
+
+def mark_sent(scope: Scope, status: int | None) -> None:
+    """Note the request as answered, by a layer that sends on the connection itself."""
+    cast("_Answer", scope[_ANSWER]).begin(status)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,25 +194,39 @@ class _Request:
 
 @final
 class _Answer:
-    """The way back: adds the request's id, and notes the status when the answer begins."""
+    """The way back: adds date and id, and notes the status when the answer begins."""
 
     def __init__(
-        self, request: _Request, send: Send, note: Callable[[_Request, int | None], None]
+        self,
+        request: _Request,
+        send: Send,
+        note: Callable[[_Request, int | None, str | None], None],
     ) -> None:
-        self._request = request
+        self.request: _Request = request
+        self.begun: bool = False
+        self.fault: str | None = None
         self._send = send
         self._note = note
-        self.begun: bool = False
 
     async def send(self, message: Message) -> None:
         """An ASGI send."""
         if message["type"] == "http.response.start" and not self.begun:
-            self.begun = True
-            headers = cast("_Headers", message.get("headers", ()))
-            message["headers"] = [*headers, (b"x-request-id", self._request.id.encode())]
+            if self.fault is None:
+                headers = cast("_Headers", message.get("headers", ()))
+                message["headers"] = [
+                    *headers,
+                    (b"date", formatdate(usegmt=True).encode()),
+                    (b"x-request-id", self.request.id.encode()),
+                ]
             # Noted before it is sent: who has the answer finds it in the journal.
-            self._note(self._request, cast("int", message["status"]))
+            self.begin(cast("int", message["status"]))
         await self._send(message)
+
+    def begin(self, status: int | None) -> None:
+        """Note the request, once."""
+        if not self.begun:
+            self.begun = True
+            self._note(self.request, status, self.fault)
 
     async def refuse(self, refusal: Refusal) -> None:
         """Answer with an error, unless an answer is on its way already."""
@@ -193,15 +249,14 @@ class _Answer:
 
     def close(self) -> None:
         """The request is over, answered or not."""
-        if not self.begun:
-            self._note(self._request, None)
+        self.begin(None)
 
 
-class _Disconnected(Exception):  # noqa: N818 (the client's doing, no error)
+class Disconnected(Exception):  # noqa: N818 (the client's doing, no error)
     """The client went away before its request was whole."""
 
 
-async def _read(receive: Receive) -> bytes:
+async def read_body(receive: Receive) -> bytes:
     """The whole body.
 
     Read before anything is refused: a client that is cut off while it still writes sees a broken
@@ -212,7 +267,7 @@ async def _read(receive: Receive) -> bytes:
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise _Disconnected
+            raise Disconnected
         chunk = cast("bytes", message.get("body", b""))
         size += len(chunk)
         if size > MAX_BODY:

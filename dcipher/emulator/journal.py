@@ -28,13 +28,15 @@ class RequestRecord:
     path: str
     query: str
     status: int | None
-    """None where the connection ended without an answer."""
+    """What was really sent; None where no answer was."""
     headers: Mapping[str, str]
     """By lower-case name; what is sent several times is joined with commas."""
     idempotency_key: str | None
     request_id: str
     at: datetime
     """When the request came, in UTC."""
+    fault: str | None = None
+    """Which fault was applied, in words."""
 
 
 @final

@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Protocol, TypeVar, cast, final
 import uvicorn
 from typing_extensions import override
 
+from dcipher.emulator.gate import TRANSPORT
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from dcipher.emulator.gate import ASGIApp
+    from dcipher.emulator.gate import ASGIApp, Receive, Scope, Send
 
 __all__ = ["Listener"]
 
@@ -89,11 +91,13 @@ class Listener:
             await self._on_stop()
 
 
-class _Logging(Protocol):
+class _Connection(Protocol):
     """What uvicorn's protocols, one a connection, have in common."""
 
     access_log: bool
+    app: ASGIApp
     logger: logging.Logger
+    transport: asyncio.Transport
 
 
 @final
@@ -111,13 +115,25 @@ class _Config(uvicorn.Config):
 
         def quiet(**arguments: object) -> asyncio.Protocol:
             instance = protocol(**arguments)
-            logging_part = cast("_Logging", cast("object", instance))
+            connection = cast("_Connection", cast("object", instance))
             # The access log would hold signed URLs, and garbage on the wire is no news for stderr.
-            logging_part.access_log = False
-            logging_part.logger = _LOGGER
+            connection.access_log = False
+            connection.logger = _LOGGER
+            connection.app = _with_transport(connection)
             return instance
 
         self.http_protocol_class = cast("type[asyncio.Protocol]", quiet)
+
+
+def _with_transport(connection: _Connection) -> ASGIApp:
+    """The application, which finds the connection itself in the scope."""
+    app = connection.app
+
+    async def carrying(scope: Scope, receive: Receive, send: Send) -> None:
+        scope[TRANSPORT] = connection.transport
+        await app(scope, receive, send)
+
+    return carrying
 
 
 @final
@@ -130,6 +146,7 @@ class _Server(uvicorn.Server):
                 app,
                 access_log=False,
                 backlog=_BACKLOG,
+                date_header=False,  # the gate adds it, unless a fault is about it
                 lifespan="off",
                 log_config=None,
                 proxy_headers=False,
@@ -149,8 +166,7 @@ class _Server(uvicorn.Server):
 
     @override
     async def main_loop(self) -> None:
-        # uvicorn's own sleeps between its ticks; this one wakes up. Every tick counts as the first,
-        # which renews the Date header: it must not be behind a Last-Modified (RFC 9110 8.8.2.1).
+        # uvicorn's own sleeps between its ticks; this one wakes up.
         self._left = asyncio.Event()
         self.on_started()
         while not await self.on_tick(0):

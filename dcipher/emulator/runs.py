@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
 import uuid
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Literal, TypeAlias, cast, final
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
     from dcipher.emulator.flows import Flow
 
-__all__ = ["Run", "RunRecord", "Runs", "Status"]
+__all__ = ["Run", "RunRecord", "Runs", "Status", "run_identity"]
 
 Status: TypeAlias = Literal["PENDING", "QUEUED", "RUNNING", "SUCCEEDED", "FAILED"]
 
@@ -42,19 +44,22 @@ class RunRecord:
 
 @dataclass(slots=True)
 class Run:
-    """A run, as it goes on. Only the event loop's thread changes it."""
+    """A run, as it goes on. Only the event loop's thread changes it, and faults do."""
 
     flow: Flow
     work: Callable[[], object]
     params: Mapping[str, JsonValue]
     idempotency_key: str | None
     task_id: str
+    identity: str
+    """The same on every execution of a program, unlike the task id."""
     created_at: float
     status: Status = "PENDING"
     message: str | None = None
     started_at: float | None = None
     finished_at: float | None = None
     results: tuple[StoredResult, ...] = ()
+    urls_expired: bool = False
 
     def record(self) -> RunRecord:
         """A frozen copy."""
@@ -89,6 +94,7 @@ class Runs:
         self._max_workers = max_workers
         self._workers = Workers()
         self._runs: dict[str, Run] = {}
+        self._identities: Counter[str] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
         self._slots: asyncio.Semaphore | None = None
 
@@ -98,18 +104,33 @@ class Runs:
         work: Callable[[], object],
         params: Mapping[str, JsonValue],
         idempotency_key: str | None,
+        body: bytes,
     ) -> Run:
         """A new run that goes on by itself; call it on the event loop."""
-        run = Run(flow, work, params, idempotency_key, uuid.uuid4().hex, time.time())
+        started = run_identity(flow.id, body)
+        self._identities[started] += 1
+        run = Run(
+            flow,
+            work,
+            params,
+            idempotency_key,
+            task_id=uuid.uuid4().hex,
+            identity=f"{started}/{self._identities[started]}",
+            created_at=time.time(),
+        )
         self._runs[run.task_id] = run
         task = asyncio.get_running_loop().create_task(self._live(run))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return run
 
+    def find(self, task_id: str) -> Run | None:
+        """The run, if there is one."""
+        return self._runs.get(task_id)
+
     def get(self, task_id: str, flow_id: str | None = None) -> Run:
         """The run; a `Refusal` with 404 if there is none, or not of this flow."""
-        run = self._runs.get(task_id)
+        run = self.find(task_id)
         if run is None or flow_id not in (None, run.flow.id):
             raise Refusal(404, f"There is no run {task_id!r} of this flow.")
         return run
@@ -123,6 +144,7 @@ class Runs:
         for task in tuple(self._tasks):
             _ = task.cancel()
         self._runs.clear()
+        self._identities.clear()
 
     async def stop(self, *, grace: float) -> None:
         """End every run, and give flows that still compute `grace` seconds."""
@@ -160,6 +182,11 @@ class Runs:
             return _Outcome(tuple(StoredResult.of(file, modified=now) for file in files))
         except BaseException as error:  # noqa: BLE001 (whatever a flow raises is its run's failure)
             return _Outcome(error=str(error) or type(error).__name__)
+
+
+def run_identity(flow_id: str, body: bytes) -> str:
+    """What is the same of equal starts; a run's identity adds how many-th of them it is."""
+    return f"{flow_id}/{hashlib.sha256(body).hexdigest()}"
 
 
 def _files(value: object, outputs: int) -> Sequence[Result]:

@@ -10,6 +10,8 @@ import anyio.to_thread
 from typing_extensions import override
 
 from dcipher.emulator.access import KEY_PREFIX, RateLimit, SignatureCheck
+from dcipher.emulator.faults.definition import Definition
+from dcipher.emulator.faults.rules import Faults
 from dcipher.emulator.journal import Journal
 from dcipher.emulator.results import ResultURLs
 from dcipher.emulator.runs import Runs
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from dcipher.emulator.faults.answers import Operation
+    from dcipher.emulator.faults.effect import Effect
+    from dcipher.emulator.faults.rules import FaultRule
     from dcipher.emulator.journal import RequestRecord
     from dcipher.emulator.runs import RunRecord
 
@@ -82,6 +87,8 @@ class Emulator:
     ) -> None:
         try:
             from dcipher.emulator.app import build_app
+            from dcipher.emulator.control import Control, Controlled
+            from dcipher.emulator.faults.layer import FaultLayer
             from dcipher.emulator.gate import Gate, Guard
             from dcipher.emulator.listener import Listener
         except ImportError as error:
@@ -116,8 +123,19 @@ class Emulator:
             SignatureCheck(api_secret, required=require_signature),
             None if rate is None else RateLimit(rate),
         )
-        gate = Gate(build_app(self._service), self._guard, self._journal)
-        self._listener = Listener(gate, on_stop=lambda: self._service.runs.stop(grace=_GRACE))
+        self._faults = Faults()
+        layer = FaultLayer(build_app(self._service), self._faults, self._service)
+        control = Control(
+            Gate(layer, self._guard, self._journal),
+            Controlled(
+                faults=self._faults,
+                runs=self._service.runs.records,
+                requests=self._journal.records,
+                forget=self._forget,
+            ),
+            api_key=self._api_key if allow_remote else None,
+        )
+        self._listener = Listener(control, on_stop=lambda: self._service.runs.stop(grace=_GRACE))
         self._state = "new"
         if sample_flows:
             self.add_samples()
@@ -194,6 +212,71 @@ class Emulator:
         for flow_id, function in SAMPLES.items():
             _ = self.flow(flow_id)(function)
 
+    def fault(
+        self,
+        operation: Operation | None,
+        *effects: Effect,
+        times: int | None = 1,
+        nth: int | None = None,
+        per_run: bool = False,
+        probability: float = 1.0,
+        seed: int = 0,
+        flow_id: str | None = None,
+        task_id: str | None = None,
+        output_index: int | None = None,
+    ) -> FaultRule:
+        """Break answers from now on: `emulator.fault("status", Respond(503), times=3)`.
+
+        Of the faults that match a request, the first that has something left is applied, alone.
+        What counts is every request that matches, also where another fault was applied to it.
+
+        Args:
+            operation: `flow`, `start`, `status`, `result`, or None for any that the effects are
+                for.
+            *effects: What to do to the answer, in order; see `dcipher.emulator.faults`.
+            times: To how many requests it is applied; None: to any number.
+            nth: The first matching request that it is applied to, from 1.
+            per_run: Count `nth` and `times` for each run by itself: a start by its flow and body,
+                a result by its run and index.
+            probability: How likely it is applied to a matching request. The decision is a hash of
+                `seed`, of the fault's number, and of the run and how many-th request of it this
+                is: the same however requests interleave.
+            seed: Another one gives other decisions.
+            flow_id: Only requests about this flow.
+            task_id: Only requests about this run.
+            output_index: Only the result with this index, from 0.
+
+        Raises:
+            TypeError: Something is no effect.
+            ValueError: The arguments are not valid, or an effect is not for this operation.
+        """
+        definition = Definition.of(
+            operation,
+            effects,
+            times=times,
+            nth=nth,
+            per_run=per_run,
+            probability=probability,
+            seed=seed,
+            flow_id=flow_id,
+            task_id=task_id,
+            output_index=output_index,
+        )
+        return self._faults.add(definition)
+
+    @property
+    def faults(self) -> tuple[FaultRule, ...]:
+        """The faults that it was told of, in order."""
+        return self._faults.rules
+
+    def check_faults(self) -> None:
+        """Raise an AssertionError that names each fault which was not consumed."""
+        self._faults.check()
+
+    def clear_faults(self) -> None:
+        """Forget all faults; those that follow are numbered from 1 again."""
+        self._faults.forget()
+
     def start(self) -> None:
         """Serve, in a daemon thread; returns when connections are accepted.
 
@@ -215,7 +298,7 @@ class Emulator:
             self._listener.stop()
 
     def reset(self) -> None:
-        """Forget runs, requests, idempotency keys, nonces and the rate; flows stay."""
+        """Forget runs, requests, faults, idempotency keys, nonces and the rate; flows stay."""
         if self._state == "started":
             self._listener.call(self._forget)
         else:
@@ -225,6 +308,7 @@ class Emulator:
         self._service.forget()
         self._guard.forget()
         self._journal.forget()
+        self._faults.forget()
 
     def __enter__(self) -> Self:
         self.start()

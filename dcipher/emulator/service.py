@@ -13,10 +13,13 @@ from dcipher.emulator.contract import FieldError, StartRequest, StartResponse, S
 from dcipher.emulator.errors import Refusal
 from dcipher.emulator.flows import FlowRegistry
 from dcipher.emulator.idempotency import IdempotencyKeys
+from dcipher.emulator.results import Result, StoredResult
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from dcipher.emulator.flows import Flow
-    from dcipher.emulator.results import ResultURLs, StoredResult
+    from dcipher.emulator.results import ResultURLs
     from dcipher.emulator.runs import Run, Runs
 
 __all__ = ["Service"]
@@ -45,10 +48,10 @@ class Service:
         flow = self.flows.get(flow_id)
         request = _start_request(body)
         if self._keys is None or not key:
-            return await self._new(flow, request, key)
+            return await self._new(flow, request, key, body)
         with self._keys.claim(flow_id, key, body) as start:
             if start.answer is None:
-                start.answer = await self._new(flow, request, key)
+                start.answer = await self._new(flow, request, key, body)
             return start.answer
 
     def status(self, flow_id: str, task_id: str) -> bytes:
@@ -64,17 +67,38 @@ class Service:
         except (Refusal, IndexError):
             return None
 
+    def replace_result(self, task_id: str, index: int, change: Callable[[bytes], bytes]) -> None:
+        """Put other bytes in a result's place, if it is there."""
+        run = self.runs.find(task_id)
+        if run is None or index >= len(run.results):
+            return
+        old = run.results[index]
+        file = Result(change(old.content), old.content_type)
+        new = StoredResult.of(file, modified=time.time())
+        run.results = (*run.results[:index], new, *run.results[index + 1 :])
+
+    def expire_urls(self, task_id: str) -> None:
+        """End the signed URLs of a run, before their time."""
+        run = self.runs.find(task_id)
+        if run is not None:
+            run.urls_expired = True
+
+    def urls_expired(self, task_id: str) -> bool:
+        """Whether the signed URLs of a run were ended."""
+        run = self.runs.find(task_id)
+        return run is not None and run.urls_expired
+
     def forget(self) -> None:
         """Forget runs and keys; call it on the event loop, or when there is none."""
         self.runs.forget()
         if self._keys is not None:
             self._keys.forget()
 
-    async def _new(self, flow: Flow, request: StartRequest, key: str | None) -> bytes:
+    async def _new(self, flow: Flow, request: StartRequest, key: str | None, body: bytes) -> bytes:
         work = flow.bind(request.params)
         if self._accept_time:
             await asyncio.sleep(self._accept_time)
-        return self._answer(self.runs.start(flow, work, request.params, key)).to_json()
+        return self._answer(self.runs.start(flow, work, request.params, key, body)).to_json()
 
     def _answer(self, run: Run) -> StartResponse:
         now = time.time()

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import time
 from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+import uvicorn.config
 
 from dcipher.emulator import Emulator
+from tests.emulator.wire import Lab
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -72,3 +76,58 @@ def finish() -> Callable[[httpx.Client, str, httpx.Response], dict[str, str]]:
         raise AssertionError(f"the run did not end: {answer}")
 
     return wait
+
+
+PROTOCOLS = {
+    "h11": "uvicorn.protocols.http.h11_impl:H11Protocol",
+    "httptools": "uvicorn.protocols.http.httptools_impl:HttpToolsProtocol",
+}
+
+
+@pytest.fixture(params=list(PROTOCOLS))
+def protocol(request: pytest.FixtureRequest) -> str:
+    """Which of uvicorn's two serves `lab` and `own_lab`; without this fixture it is h11."""
+    name: str = request.param
+    pytest.importorskip(name)
+    return name
+
+
+@pytest.fixture(scope="session")
+def web() -> Iterator[httpx.Client]:
+    """A client without a key, which opens a connection for every request."""
+    limits = httpx.Limits(max_keepalive_connections=0)
+    with httpx.Client(trust_env=False, timeout=10.0, limits=limits) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def make_lab(web: httpx.Client) -> Iterator[Callable[[str], Lab]]:
+    with contextlib.ExitStack() as stack:
+
+        def make(protocol: str) -> Lab:
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setitem(uvicorn.config.HTTP_PROTOCOLS, "auto", PROTOCOLS[protocol])
+                return Lab(stack.enter_context(Emulator(queue_time=0.0)), web)
+
+        yield make
+
+
+@pytest.fixture(scope="session")
+def labs(make_lab: Callable[[str], Lab]) -> Callable[[str], Lab]:
+    """One laboratory for each protocol: starting one takes longer than most tests."""
+    return functools.cache(make_lab)
+
+
+@pytest.fixture
+def lab(request: pytest.FixtureRequest, labs: Callable[[str], Lab]) -> Iterator[Lab]:
+    """What tests of faults do with an emulator; it has no past."""
+    chosen = "protocol" in request.fixturenames
+    shared = labs(request.getfixturevalue("protocol") if chosen else "h11")
+    yield shared
+    shared.emulator.reset()
+
+
+@pytest.fixture
+def own_lab(protocol: str, make_lab: Callable[[str], Lab]) -> Lab:
+    """The same, for a test that stops it."""
+    return make_lab(protocol)

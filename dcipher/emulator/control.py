@@ -1,0 +1,164 @@
+"""The control API, `/_emulator/…`: faults, runs and requests over HTTP, for tests in any language.
+
+An ASGI application around the gate: its requests are in no journal, and no fault is for them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, TypeAlias, cast, final
+
+from pydantic import ValidationError
+from pydantic_core import to_json
+
+from dcipher.emulator.access import authenticate
+from dcipher.emulator.contract import FieldError
+from dcipher.emulator.errors import Refusal
+from dcipher.emulator.faults.definition import Definition
+from dcipher.emulator.gate import Disconnected, read_body
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from dcipher.emulator.faults.rules import Faults
+    from dcipher.emulator.gate import ASGIApp, Receive, Scope, Send
+
+__all__ = ["Control", "Controlled"]
+
+PREFIX: Final = "/_emulator/"
+HEADER: Final = "x-dcipher-emulator"
+_NUMBER = re.compile(r"faults/(\d{1,18})")
+_Reply: TypeAlias = "tuple[int, object]"
+
+
+@dataclass(frozen=True, slots=True)
+class Controlled:
+    """What the control API shows and changes; everything is called on the event loop."""
+
+    faults: Faults
+    runs: Callable[[], object]
+    requests: Callable[[], object]
+    forget: Callable[[], None]
+
+
+@final
+class Control:
+    """Answers `/_emulator/…`, and hands all else through."""
+
+    def __init__(self, app: ASGIApp, controlled: Controlled, *, api_key: str | None) -> None:
+        self._app = app
+        self._api_key = api_key
+        self._controlled = controlled
+        self._routes: Mapping[tuple[str, str], Callable[[bytes], _Reply]] = {
+            ("GET", "faults"): lambda _: (200, self._faults()),
+            ("POST", "faults"): self._add,
+            ("DELETE", "faults"): self._clear,
+            ("GET", "runs"): lambda _: (200, controlled.runs()),
+            ("GET", "requests"): lambda _: (200, controlled.requests()),
+            ("POST", "reset"): self._reset,
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request."""
+        path = cast("str", scope["path"])
+        if not path.startswith(PREFIX):
+            await self._app(scope, receive, send)
+            return
+        headers: Mapping[str, str] = {}
+        try:
+            body = await read_body(receive)
+            self._check(scope)
+            status, value = self._reply(cast("str", scope["method"]), path[len(PREFIX) :], body)
+        except Refusal as refusal:
+            status, headers = refusal.status, refusal.headers
+            value = json.loads(refusal.body.to_json())
+        except Disconnected:
+            return
+        await _send(send, status, to_json(value), headers)
+
+    def _check(self, scope: Scope) -> None:
+        """Raise a `Refusal` unless a program on behalf of the emulator's owner asks."""
+        headers = {
+            name.decode("latin-1").lower(): value.decode("latin-1")
+            for name, value in cast("Iterable[tuple[bytes, bytes]]", scope["headers"])
+        }
+        # A page on another host may have led its name to our address (DNS rebinding).
+        if headers.get("host", "").lower() not in _hosts(scope):
+            raise Refusal(403, "The control API is reached by the emulator's own address only.")
+        # A foreign page cannot send a header of ours without asking first, which is refused here.
+        if headers.get(HEADER) != "1":
+            raise Refusal(403, "The control API wants the header 'X-Dcipher-Emulator: 1'.")
+        if self._api_key is not None:
+            authenticate(headers.get("authorization"), self._api_key)
+
+    def _reply(self, method: str, name: str, body: bytes) -> _Reply:
+        numbered = _NUMBER.fullmatch(name)
+        if numbered is not None and method == "DELETE":
+            return self._remove(int(numbered[1]))
+        route = self._routes.get((method, name))
+        if route is not None:
+            return route(body)
+        allowed = [verb for verb, known in self._routes if known == name]
+        allowed = ["DELETE"] if numbered is not None else allowed
+        if allowed:
+            text = f"{PREFIX}{name} takes {', '.join(allowed)}."
+            raise Refusal(405, text, headers={"Allow": ", ".join(allowed)})
+        raise Refusal(404, f"The control API has no {PREFIX}{name}.")
+
+    def _faults(self) -> object:
+        return [rule.to_python() for rule in self._controlled.faults.rules]
+
+    def _add(self, body: bytes) -> _Reply:
+        try:
+            definition = Definition.from_json(body)
+        except ValidationError as error:
+            raise _invalid(error) from None
+        return 201, self._controlled.faults.add(definition).to_python()
+
+    def _clear(self, _: bytes) -> _Reply:
+        removed = self._faults()
+        self._controlled.faults.forget()
+        return 200, removed
+
+    def _remove(self, number: int) -> _Reply:
+        rule = self._controlled.faults.get(number)
+        if rule is None:
+            raise Refusal(404, f"There is no fault {number}.")
+        rule.remove()
+        return 200, rule.to_python()
+
+    def _reset(self, _: bytes) -> _Reply:
+        self._controlled.forget()
+        return 200, {"message": "Runs, requests, keys and faults are forgotten."}
+
+
+def _hosts(scope: Scope) -> frozenset[str]:
+    # The address that this very connection came to: it is known where the emulator listens on all.
+    name, port = cast("tuple[str, int]", scope["server"])
+    bound = f"[{name}]" if ":" in name else name
+    return frozenset(f"{host}:{port}" for host in (bound, "localhost", "127.0.0.1", "[::1]"))
+
+
+def _invalid(error: ValidationError) -> Refusal:
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    if found[0]["type"] == "json_invalid":
+        return Refusal(400, f"The body is not JSON: {found[0]['msg']}")
+    detail = [
+        FieldError(loc=["body", *item["loc"]], msg=item["msg"], type=item["type"]) for item in found
+    ]
+    shown = "; ".join(f"{'.'.join(map(str, item.loc))}: {item.msg}" for item in detail[:3])
+    return Refusal(422, f"This is no fault: {shown}", detail=detail)
+
+
+async def _send(send: Send, status: int, body: bytes, headers: Mapping[str, str]) -> None:
+    named = {
+        "content-type": "application/json",
+        "content-length": str(len(body)),
+        "cache-control": "no-store",
+        **headers,
+    }
+    raw = [(name.lower().encode(), value.encode()) for name, value in named.items()]
+    await send({"type": "http.response.start", "status": status, "headers": raw})
+    await send({"type": "http.response.body", "body": body})

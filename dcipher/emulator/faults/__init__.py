@@ -1,0 +1,79 @@
+"""Faults: what the emulator breaks on purpose, so that an application can be tested against it.
+
+Example:
+    ```python
+    from dcipher.emulator import Emulator
+    from dcipher.emulator.faults import Cut, Respond
+
+    with Emulator() as emulator:
+        emulator.fault("status", Respond(503, headers={"Retry-After": "2"}), times=3)
+        emulator.fault("result", Cut(1000, how="reset"), nth=2)
+    ```
+"""
+
+from __future__ import annotations
+
+from dcipher.emulator.faults.coding import Digest, Encode
+from dcipher.emulator.faults.connection import (
+    Cut,
+    Delay,
+    Dribble,
+    Drop,
+    Extend,
+    Frame,
+    Raw,
+    Stall,
+    Truncate,
+)
+from dcipher.emulator.faults.content import (
+    Garbage,
+    Headers,
+    Html,
+    Patch,
+    Redirect,
+    Replace,
+    Respond,
+    Statuses,
+)
+from dcipher.emulator.faults.effect import Effect
+from dcipher.emulator.faults.rules import FaultRule
+from dcipher.emulator.faults.store import (
+    ChangeContent,
+    ChangeETag,
+    ExpireURL,
+    IgnoreRange,
+    Multipart,
+    RefuseRange,
+    WrongRange,
+)
+
+__all__ = [
+    "ChangeContent",
+    "ChangeETag",
+    "Cut",
+    "Delay",
+    "Digest",
+    "Dribble",
+    "Drop",
+    "Effect",
+    "Encode",
+    "ExpireURL",
+    "Extend",
+    "FaultRule",
+    "Frame",
+    "Garbage",
+    "Headers",
+    "Html",
+    "IgnoreRange",
+    "Multipart",
+    "Patch",
+    "Raw",
+    "Redirect",
+    "RefuseRange",
+    "Replace",
+    "Respond",
+    "Stall",
+    "Statuses",
+    "Truncate",
+    "WrongRange",
+]

@@ -1,0 +1,127 @@
+"""Effects that compute over the bytes of a body: its digest, and its coding."""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from base64 import b64encode
+from dataclasses import field
+from itertools import pairwise, repeat
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+from typing_extensions import override
+
+from dcipher.emulator.faults.effect import Effect
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from dcipher.emulator.faults.answers import Answer, Call
+
+__all__ = ["Digest", "Encode"]
+
+_BLOCK: Final = 1024 * 1024
+
+
+@dataclass(frozen=True, repr=False)
+class Digest(Effect):
+    """Promise a digest of the body: the right one, or another.
+
+    Args:
+        name: The header. `content-digest` is of what is sent, the others are of the whole file.
+        right: Whether it is true.
+    """
+
+    is_heavy: ClassVar[bool] = True
+
+    name: Literal[
+        "repr-digest", "content-digest", "content-md5", "x-goog-hash", "x-amz-checksum-sha256"
+    ] = "repr-digest"
+    right: bool = True
+    kind: Literal["digest"] = field(default="digest", kw_only=True)
+
+    @override
+    def apply(self, answer: Answer, call: Call) -> Answer:
+        parts = answer.body.parts
+        if answer.status == 206 and call.stored is not None and self.name != "content-digest":
+            parts = (memoryview(call.stored.content),)
+        md5 = self.name in {"content-md5", "x-goog-hash"}
+        found = hashlib.md5(usedforsecurity=False) if md5 else hashlib.sha256()
+        for part in parts:
+            found.update(part)
+        if not self.right:
+            found.update(b"other")
+        value = b64encode(found.digest()).decode()
+        # RFC 9530 section 2 and 3: a dictionary of byte sequences.
+        form = {"repr-digest": "sha-256=:{}:", "content-digest": "sha-256=:{}:"}
+        form["x-goog-hash"] = "md5={}"
+        return answer.with_headers({self.name: form.get(self.name, "{}").format(value)})
+
+
+@dataclass(frozen=True, repr=False)
+class Encode(Effect):
+    """Encode the body although nobody asked for it, as some proxies do.
+
+    The ETag becomes a weak one, and what belongs to the other bytes (Repr-Digest, Accept-Ranges)
+    is removed.
+
+    Args:
+        coding: `gzip`, or `deflate` (RFC 1950).
+        members: In how many gzip members, one after the other.
+        truncate: Send only so many of the encoded bytes (less than 0: but so many), as a whole.
+        bomb: Instead of the body, so many zero bytes.
+
+    Raises:
+        ValueError: Only gzip has several members.
+    """
+
+    is_heavy: ClassVar[bool] = True
+
+    coding: Literal["gzip", "deflate"] = "gzip"
+    members: Annotated[int, Field(ge=1)] = 1
+    truncate: int | None = None
+    bomb: Annotated[int, Field(ge=1)] | None = None
+    kind: Literal["encode"] = field(default="encode", kw_only=True)
+
+    def __post_init__(self) -> None:
+        if self.members > 1 and self.coding != "gzip":
+            raise ValueError("Only gzip has several members.")
+
+    @override
+    def apply(self, answer: Answer, call: Call) -> Answer:
+        size = len(answer.body) if self.bomb is None else self.bomb
+        bounds = [size * number // self.members for number in range(self.members + 1)]
+        pairs = pairwise(bounds)
+        encoded = b"".join(
+            piece
+            for pair in pairs
+            for piece in _compressed(self._blocks(answer, *pair), self._bits)
+        )
+        encoded = encoded[: self.truncate]
+        etag = answer.header("etag")
+        weak = {"etag": f"W/{etag}"} if etag and not etag.startswith("W/") else {}
+        new = answer.with_body(encoded)
+        gone = ("accept-ranges", "repr-digest")
+        return new.with_headers({"content-encoding": self.coding, **weak}, without=gone)
+
+    @property
+    def _bits(self) -> int:
+        # zlib's way to say: with gzip's head and tail, or with those of RFC 1950.
+        return zlib.MAX_WBITS + 16 if self.coding == "gzip" else zlib.MAX_WBITS
+
+    def _blocks(self, answer: Answer, start: int, stop: int) -> Iterator[bytes | memoryview]:
+        if self.bomb is None:
+            yield from answer.body.between(start, stop).parts
+            return
+        whole, rest = divmod(stop - start, _BLOCK)
+        yield from repeat(bytes(_BLOCK), whole)
+        yield bytes(rest)
+
+
+def _compressed(blocks: Iterable[bytes | memoryview], bits: int) -> Iterator[bytes]:
+    compressor = zlib.compressobj(wbits=bits)
+    for block in blocks:
+        yield compressor.compress(block)
+    yield compressor.flush()

@@ -1,0 +1,270 @@
+"""Effects on what is said: status, headers, body. HTTP stays whole."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from collections.abc import Mapping  # noqa: TC003 (Pydantic reads the annotations)
+from dataclasses import field, replace
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal, cast
+
+from pydantic import Field, JsonValue
+from pydantic.dataclasses import dataclass
+from pydantic_core import from_json, to_json
+from typing_extensions import override
+
+from dcipher.emulator.contract import ErrorResponse
+from dcipher.emulator.errors import Refusal
+from dcipher.emulator.faults.answers import Body, phrase
+from dcipher.emulator.faults.effect import (
+    Effect,
+    HeaderName,
+    HeaderValue,
+    Payload,
+    as_bytes,
+    media_type,
+)
+
+if TYPE_CHECKING:
+    from dcipher.emulator.faults.answers import Answer, Call, Operation
+
+__all__ = [
+    "Garbage",
+    "Headers",
+    "Html",
+    "Patch",
+    "Redirect",
+    "Replace",
+    "Respond",
+    "Statuses",
+]
+
+_OF_THE_SERVER: Final = frozenset({"date", "x-request-id"})
+_OF_THE_FILE: Final = (
+    "accept-ranges",
+    "content-range",
+    "etag",
+    "last-modified",
+    "repr-digest",
+)
+
+
+@dataclass(frozen=True, repr=False)
+class Respond(Effect):
+    """Answer with this; the service never hears of the request.
+
+    Args:
+        status: 200 to 999. What is below is sent by `Raw`.
+        headers: Besides Date and X-Request-Id.
+        body: Text, bytes (as JSON: `{"base64": "…"}`), or any other JSON value. By default an
+            error has the body that the API gives it, and all else has none.
+    """
+
+    status: Annotated[int, Field(ge=200, le=999)] = 500
+    headers: Mapping[HeaderName, HeaderValue] = field(default_factory=dict[str, str])
+    body: Payload = None
+    kind: Literal["respond"] = field(default="respond", kw_only=True)
+
+    @property
+    @override
+    def asks(self) -> bool:
+        return False
+
+    @override
+    def apply(self, answer: Answer, call: Call) -> Answer:
+        kept = tuple(item for item in answer.headers if item[0] in _OF_THE_SERVER)
+        new = replace(answer, status=self.status, headers=kept, body=Body(), promised=None)
+        body = self.body
+        if body is None and self.status >= 400:
+            said = ErrorResponse(message=f"{phrase(self.status)} (a fault of the emulator).")
+            body = cast("JsonValue", from_json(said.to_json()))
+        if body is not None and new.has_body:
+            new = new.with_body(as_bytes(body))
+            if body != "":
+                new = new.with_headers({"content-type": media_type(body)})
+        return new.with_headers(self.headers)
+
+
+@dataclasses.dataclass(frozen=True, init=False, repr=False)
+class Statuses(Effect):
+    """Say these statuses, one a call, and then the truth: `Statuses("PENDING", "warming up")`.
+
+    A rule with it is applied to as many calls as there are words, `times` as often. Runs share the
+    words unless the rule says `per_run=True`.
+
+    Args:
+        words: One or more statuses, known or not.
+        message: The message that each comes with; by default there is none.
+    """
+
+    operations: ClassVar[frozenset[Operation]] = frozenset(("status",))
+
+    words: Annotated[tuple[str, ...], Field(min_length=1)]
+    message: str | None = None
+    kind: Literal["statuses"] = field(default="statuses", kw_only=True)
+
+    def __init__(self, *words: str, message: str | None = None) -> None:
+        if not words or not all(isinstance(word, str) for word in words):
+            raise TypeError("Statuses takes one word or more, each a status.")
+        for name, value in {"words": words, "message": message, "kind": "statuses"}.items():
+            object.__setattr__(self, name, value)
+
+    @override
+    def __repr__(self) -> str:
+        shown = [repr(word) for word in self.words]
+        if self.message is not None:
+            shown.append(f"message={self.message!r}")
+        return f"Statuses({', '.join(shown)})"
+
+    @property
+    @override
+    def calls(self) -> int:
+        return len(self.words)
+
+    @override
+    def apply(self, answer: Answer, call: Call) -> Answer:
+        if answer.status != 200:
+            return answer  # there is no such run
+        said = {"status": self.words[call.turn % len(self.words)], "message": self.message}
+        return answer.with_body(to_json(said, exclude_none=True))
+
+
+@dataclass(frozen=True, repr=False)
+class Replace(Effect):
+    """Another body under the service's status and headers; by default an empty one.
+
+    Args:
+        body: Text, bytes (as JSON: `{"base64": "…"}`), or any other JSON value.
+        content_type: By default the service's.
+    """
+
+    body: Payload = ""
+    content_type: HeaderValue | None = None
+    kind: Literal["replace"] = field(default="replace", kw_only=True)
+
+    @override
+    def apply(self, answer: Answer, call: Call) -> Answer:
+        new = answer.with_body(as_bytes(self.body))
+        return new.with_headers({"content-type": self.content_type}) if self.content_type else new
+
+
+@dataclass(frozen=True, repr=False)
+class Html(Effect):
+    """A page, as a proxy or a login shows it instead of the answer.
+
+    Args:
+        status: By default the service's.
+        title: What it says.
+    """
+
+    status: Annotated[int, Field(ge=200, le=999)] | None = None
+    title: str = "Please sign in"
+    kind: Literal["html"] = field(default="html", kw_only=True)
+
+    @override
+    def apply(self, answer: Answer, call: Call) -> Answer:
+        page = (
+            f"<!DOCTYPE html>\n<html><head><title>{self.title}</title></head><body></body></html>"
+        )
+        new = replace(answer, status=self.status or answer.status).with_body(page.encode())
+        return new.with_headers({"content-type": "text/html; charset=utf-8"}, without=_OF_THE_FILE)
+
+
+@dataclass(frozen=True, repr=False)
+class Garbage(Effect):
+    """Random bytes under the service's status and headers.
+
+    Args:
+        seed: The same seed gives the same bytes.
+        size: How many; by default as many as the body had.
+    """
+
+    is_heavy: ClassVar[bool] = True
+
+    seed: int = 0
+    size: Annotated[int, Field(ge=0)] | None = None
+    kind: Literal["garbage"] = field(default="garbage", kw_only=True)
+
+    @override
+    def apply(self, answer: Answer, call: Call) -> Answer:
+        chance = random.Random(self.seed)  # noqa: S311 (nothing here is secret, and it must repeat)
+        return answer.with_body(
+            chance.randbytes(len(answer.body) if self.size is None else self.size)
+        )
+
+
+@dataclass(frozen=True, repr=False)
+class Patch(Effect):
+    """Change the JSON of the answer by a merge patch (RFC 7396); null removes a member.
+
+    An answer that is no JSON becomes a 500 that says so.
+    """
+
+    patch: JsonValue
+    kind: Literal["patch"] = field(default="patch", kw_only=True)
+
+    @override
+    def apply(self, answer: Answer, call: Call) -> Answer:
+        try:
+            value = cast("JsonValue", from_json(bytes(answer.body)))
+        except ValueError:
+            raise Refusal(500, "The fault is a Patch, but the answer is no JSON.") from None
+        return answer.with_body(to_json(_merged(value, self.patch)))
+
+
+@dataclass(frozen=True, repr=False)
+class Headers(Effect):
+    """Set headers of the answer, and remove others: Date and X-Request-Id, too.
+
+    A length or a transfer coding is none of these: see `Truncate`, `Extend` and `Frame`.
+    """
+
+    set: Mapping[HeaderName, HeaderValue] = field(default_factory=dict[str, str])
+    remove: tuple[HeaderName, ...] = ()
+    kind: Literal["headers"] = field(default="headers", kw_only=True)
+
+    @override
+    def apply(self, answer: Answer, call: Call) -> Answer:
+        return answer.with_headers(self.set, without=self.remove)
+
+
+@dataclass(frozen=True, repr=False)
+class Redirect(Effect):
+    """Send the client somewhere else.
+
+    Args:
+        location: Any text: another host, `file:///etc/hosts`, the same URL for a loop. By default
+            a second URL of what was asked for, which works; who asks for that one is not
+            redirected again.
+        status: 300 to 399.
+    """
+
+    location: HeaderValue | None = None
+    status: Annotated[int, Field(ge=300, le=399)] = 302
+    kind: Literal["redirect"] = field(default="redirect", kw_only=True)
+
+    @override
+    def apply(self, answer: Answer, call: Call) -> Answer:
+        if self.location is None and _SECOND in call.query.split("&"):
+            return answer
+        query = "&".join(part for part in (call.query, _SECOND) if part)
+        location = self.location or f"{call.origin}{call.path}?{query}"
+        new = replace(answer, status=self.status).with_body()
+        gone = ("content-type", *_OF_THE_FILE)
+        return new.with_headers({"location": location}, without=gone)
+
+
+_SECOND = "redirected=1"
+
+
+def _merged(target: JsonValue, patch: JsonValue) -> JsonValue:
+    """RFC 7396 section 2."""
+    if not isinstance(patch, dict):
+        return patch
+    merged = dict(target) if isinstance(target, dict) else {}
+    for name, value in patch.items():
+        if value is None:
+            _ = merged.pop(name, None)
+        else:
+            merged[name] = _merged(merged.get(name), value)
+    return merged

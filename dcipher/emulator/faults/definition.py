@@ -1,0 +1,137 @@
+"""What a rule is, in Python and as JSON: for which requests, which effects, how often."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final, TypeAlias, cast
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from dcipher.emulator.faults import coding, connection, content, store
+from dcipher.emulator.faults.answers import OPERATIONS, Operation
+from dcipher.emulator.faults.effect import CONFIG, Effect
+
+if TYPE_CHECKING:
+    from pydantic import JsonValue
+
+    from dcipher.emulator.faults.answers import Call
+
+__all__ = ["Definition"]
+
+AnyEffect: TypeAlias = Annotated[
+    coding.Digest
+    | coding.Encode
+    | content.Garbage
+    | content.Headers
+    | content.Html
+    | content.Patch
+    | content.Redirect
+    | content.Replace
+    | content.Respond
+    | content.Statuses
+    | connection.Cut
+    | connection.Delay
+    | connection.Dribble
+    | connection.Drop
+    | connection.Extend
+    | connection.Frame
+    | connection.Raw
+    | connection.Stall
+    | connection.Truncate
+    | store.ChangeContent
+    | store.ChangeETag
+    | store.ExpireURL
+    | store.IgnoreRange
+    | store.Multipart
+    | store.RefuseRange
+    | store.WrongRange,
+    Field(discriminator="kind"),
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Definition:
+    """A rule as it is written, in Python or as JSON."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = CONFIG
+
+    operation: Operation | None = None
+    effects: Annotated[tuple[AnyEffect, ...], Field(min_length=1)]
+    times: Annotated[int, Field(ge=1)] | None = 1
+    nth: Annotated[int, Field(ge=1)] | None = None
+    per_run: bool = False
+    probability: Annotated[float, Field(ge=0, le=1)] = 1.0
+    seed: int = 0
+    flow_id: str | None = None
+    task_id: str | None = None
+    output_index: Annotated[int, Field(ge=0)] | None = None
+
+    def __post_init__(self) -> None:
+        if not self.operations:
+            shown = ", ".join(type(effect).__name__ for effect in self.effects)
+            raise ValueError(f"{shown}: not for {self.operation or 'the same operation'}.")
+        if self.task_id is not None and not self.operations & {"status", "result"}:
+            raise ValueError(f"There is no task_id yet in a {self.operation}.")
+        if self.output_index is not None and "result" not in self.operations:
+            raise ValueError(f"There is no output_index in a {self.operation}.")
+
+    @property
+    def operations(self) -> frozenset[Operation]:
+        """What it is for: what was said, or all that its effects can be applied to."""
+        named = OPERATIONS if self.operation is None else frozenset((self.operation,))
+        return named.intersection(*(effect.operations for effect in self.effects))
+
+    @property
+    def calls(self) -> int | None:
+        """To how many calls it is applied; None: to all."""
+        return None if self.times is None else self.times * max(e.calls for e in self.effects)
+
+    def matches(self, call: Call) -> bool:
+        """Whether it is for this request."""
+        return (
+            call.operation in self.operations
+            and self.flow_id in {None, call.flow_id}
+            and self.task_id in {None, call.task_id}
+            and self.output_index in {None, call.output_index}
+            and ("range" in call.headers or not any(e.needs_range for e in self.effects))
+        )
+
+    @classmethod
+    def of(cls, operation: str | None, effects: tuple[object, ...], **values: object) -> Definition:
+        """From Python's arguments; ValueError or TypeError with a sentence."""
+        for effect in effects:
+            if not isinstance(effect, Effect):
+                raise TypeError(
+                    f"{effect!r} is no effect: give one of dcipher.emulator.faults, such as "
+                    "Respond(503)."
+                )
+        try:
+            return _DEFINITION.validate_python(
+                {"operation": operation, "effects": effects, **values}
+            )
+        except ValidationError as error:
+            said = "; ".join(
+                ": ".join(
+                    filter(
+                        None,
+                        [
+                            ".".join(map(str, item["loc"])),
+                            item["msg"].removeprefix("Value error, "),
+                        ],
+                    )
+                )
+                for item in error.errors(include_url=False, include_context=False)
+            )
+            raise ValueError(f"This is no fault: {said}") from None
+
+    @classmethod
+    def from_json(cls, text: bytes) -> Definition:
+        """From JSON; Pydantic's ValidationError."""
+        return _DEFINITION.validate_json(text)
+
+    def to_python(self) -> dict[str, JsonValue]:
+        """The JSON value."""
+        return cast("dict[str, JsonValue]", _DEFINITION.dump_python(self, mode="json"))
+
+
+_DEFINITION: Final[TypeAdapter[Definition]] = TypeAdapter(Definition)

@@ -1,0 +1,247 @@
+"""The one place where a changed answer goes out: as HTTP where it is, else on the bare connection."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+import struct
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias, cast, final
+
+from dcipher.emulator.faults.answers import Stop
+from dcipher.emulator.gate import TRANSPORT, Disconnected, mark_sent
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from dcipher.emulator.faults.answers import Answer, How, Part
+    from dcipher.emulator.gate import Receive, Scope, Send
+
+__all__ = ["Span", "Wait", "deliver", "schedule"]
+
+_CHUNK = 256 * 1024
+_TICK = 0.05  # seconds between two pieces of what is sent slowly
+_LOOK = 0.002  # seconds between two looks at what has not left yet
+_STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})")
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Send the bytes from `start` to `stop`."""
+
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Be silent: for some seconds, or (None) for ever."""
+
+    seconds: float | None
+
+
+Step: TypeAlias = "Span | Wait"
+
+
+async def deliver(answer: Answer, scope: Scope, receive: Receive, send: Send) -> None:
+    """Send an answer; returns when it is sent, or raises `Disconnected`."""
+    peer = _Peer(receive)
+    if answer.is_plain:
+        await _as_http(answer, peer, scope, send)
+        return
+    wire = _Wire(cast("asyncio.Transport", scope[TRANSPORT]))
+    await _on_wire(answer, peer, scope, wire)
+    await _end(wire, peer, answer.stop.how if answer.stop else "close")
+
+
+def schedule(
+    size: int,
+    *,
+    end: int | None = None,
+    pauses: Iterable[tuple[int, float | None]] = (),
+    rate: float | None = None,
+) -> Iterator[Step]:
+    """What to do for a part of `size` bytes, of which those up to `end` are sent.
+
+    Positions less than 0 count from the end of the part. Nothing follows a wait without an end.
+    """
+    limit = size if end is None else _place(end, size)
+    at = 0
+    for mark, seconds in sorted(((_place(p, size), s) for p, s in pauses), key=lambda x: x[0]):
+        if mark > limit:
+            break
+        yield from _spans(at, mark, rate)
+        yield Wait(seconds)
+        if seconds is None:
+            return
+        at = mark
+    yield from _spans(at, limit, rate)
+
+
+def _place(position: int, size: int) -> int:
+    return max(0, min(position if position >= 0 else size + position, size))
+
+
+def _spans(start: int, stop: int, rate: float | None) -> Iterator[Step]:
+    step = _CHUNK if rate is None else max(1, min(_CHUNK, int(rate * _TICK)))
+    for begin in range(start, stop, step):
+        end = min(begin + step, stop)
+        yield Span(begin, end)
+        if rate is not None:
+            yield Wait((end - begin) / rate)
+
+
+@final
+class _Peer:
+    """The client, as far as one can wait for it to go."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+
+    async def gone(self) -> None:
+        """Return when the client has gone."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
+    async def wait(self, seconds: float | None) -> None:
+        """Wait; `Disconnected` as soon as the client has gone."""
+        try:
+            await asyncio.wait_for(self.gone(), seconds)
+        except asyncio.TimeoutError:
+            return
+        raise Disconnected
+
+
+@final
+class _Wire:
+    """The connection itself, for what a server would not send."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._socket = cast("socket.socket", transport.get_extra_info("socket"))
+
+    async def write(self, data: bytes) -> None:
+        """Send bytes; `Disconnected` where nobody is there."""
+        self._check()
+        self._transport.write(data)
+        while self._transport.get_write_buffer_size() > _CHUNK:
+            await asyncio.sleep(_LOOK)
+            self._check()
+        # A write that need not wait does not yield: one answer must not hold up the others.
+        await asyncio.sleep(0)
+
+    def close(self) -> None:
+        """End by FIN, after what was written."""
+        self._transport.close()
+
+    async def reset(self) -> None:
+        """End by RST, when everything that was written has arrived."""
+        while self._transport.get_write_buffer_size() or _unacknowledged(self._socket):
+            await asyncio.sleep(_LOOK)
+            self._check()
+        # Without time to linger, a socket is closed by RST instead of FIN.
+        form = "hh" if sys.platform == "win32" else "ii"
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack(form, 1, 0))
+        self._transport.abort()
+
+    def _check(self) -> None:
+        if self._transport.is_closing():
+            raise Disconnected
+
+
+def _unacknowledged(connection: socket.socket) -> int:
+    """How many bytes the kernel still has: a reset throws them away."""
+    if sys.platform != "linux":
+        return 0
+    import fcntl
+    import termios
+
+    # TIOCOUTQ is SIOCOUTQ by another name (tcp(7)).
+    found = fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, bytes(4))
+    return int.from_bytes(found, sys.byteorder)
+
+
+async def _as_http(answer: Answer, peer: _Peer, scope: Scope, send: Send) -> None:
+    for step in schedule(0, pauses=_pauses(answer, "head")):
+        if isinstance(step, Wait):
+            _silent(scope, step)
+            await peer.wait(step.seconds)
+    headers = answer.framed_headers if answer.framing == "length" else answer.headers
+    raw_headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+    await send(
+        {"type": "http.response.start", "status": answer.status, "headers": raw_headers},
+    )
+    for step in _body_steps(answer):
+        if isinstance(step, Wait):
+            await peer.wait(step.seconds)
+            continue
+        piece = bytes(answer.body.between(step.start, step.stop))
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await asyncio.sleep(0)  # as in `_Wire.write`
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _on_wire(answer: Answer, peer: _Peer, scope: Scope, wire: _Wire) -> None:
+    head = answer.head if answer.raw is None else answer.raw
+    end = None
+    if answer.stop is not None and answer.stop.part == "head":
+        end = len(head) if answer.stop.at is None else answer.stop.at
+    steps = list(
+        schedule(len(head), end=end, pauses=_pauses(answer, "head"), rate=answer.rate("head"))
+    )
+    sent = max((step.stop for step in steps if isinstance(step, Span)), default=0)
+    # Who has the first byte finds the request in the journal, with the status that goes out.
+    status = _STATUS.match(head[:sent])
+    if status is None:
+        mark_sent(scope, None)
+    for step in steps:
+        if isinstance(step, Wait):
+            await peer.wait(step.seconds)
+            continue
+        if status is not None:
+            mark_sent(scope, int(status[1]))
+        await wire.write(head[step.start : step.stop])
+    if answer.raw is None and end is None and answer.has_body:
+        await _body_on_wire(answer, peer, wire)
+
+
+async def _body_on_wire(answer: Answer, peer: _Peer, wire: _Wire) -> None:
+    chunked = answer.framing == "chunked"
+    for step in _body_steps(answer):
+        if isinstance(step, Wait):
+            await peer.wait(step.seconds)
+            continue
+        piece = bytes(answer.body.between(step.start, step.stop))
+        # RFC 9112 section 7.1
+        await wire.write(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
+    whole = answer.stop is None or answer.stop.at is None
+    if chunked and whole and not answer.unfinished:
+        await wire.write(b"0\r\n\r\n")
+
+
+async def _end(wire: _Wire, peer: _Peer, how: How) -> None:
+    if how == "close":
+        wire.close()
+    elif how == "reset":
+        await wire.reset()
+    # Nothing is left to do but until the connection is over: a server would take it for free.
+    await peer.gone()
+
+
+def _body_steps(answer: Answer) -> Iterator[Step]:
+    stop = answer.stop or Stop("body", None, "close")
+    return schedule(
+        len(answer.body), end=stop.at, pauses=_pauses(answer, "body"), rate=answer.rate("body")
+    )
+
+
+def _pauses(answer: Answer, part: Part) -> list[tuple[int, float | None]]:
+    return [(pause.at, pause.seconds) for pause in answer.pauses if pause.part == part]
+
+
+def _silent(scope: Scope, wait: Wait) -> None:
+    """Note a request that will never be answered, while its client still waits."""
+    if wait.seconds is None:
+        mark_sent(scope, None)

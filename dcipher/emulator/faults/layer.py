@@ -1,0 +1,166 @@
+"""The laboratory as an ASGI layer between the gate and the application."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from dataclasses import replace
+from email.utils import formatdate
+from functools import partial
+from typing import TYPE_CHECKING, Final, TypeVar, cast, final
+from urllib.parse import parse_qsl
+
+from dcipher.emulator.faults.answers import Answer, Body, Call
+from dcipher.emulator.faults.delivery import deliver
+from dcipher.emulator.gate import mark_fault, request_body, request_headers, request_id
+from dcipher.emulator.runs import run_identity
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from dcipher.emulator.faults.answers import Operation
+    from dcipher.emulator.faults.effect import Effect
+    from dcipher.emulator.faults.rules import Applied, Faults
+    from dcipher.emulator.gate import ASGIApp, Message, Receive, Scope, Send
+    from dcipher.emulator.service import Service
+
+__all__ = ["FaultLayer"]
+
+_ROUTES: Final[tuple[tuple[str, Operation, re.Pattern[str]], ...]] = (
+    ("GET", "flow", re.compile(r"/flows/([^/]+)")),
+    ("POST", "start", re.compile(r"/flows/([^/]+)/run")),
+    ("GET", "status", re.compile(r"/flows/([^/]+)/status")),
+    ("GET", "result", re.compile(r"/results/([^/]+)/(\d+)")),
+)
+
+T = TypeVar("T")
+
+
+@final
+class FaultLayer:
+    """Hands a request through, unless a rule takes it."""
+
+    def __init__(self, app: ASGIApp, faults: Faults, service: Service) -> None:
+        self._app = app
+        self._faults = faults
+        self._service = service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request that has passed the gate."""
+        call = _call(scope, self._service) if self._faults.rules else None
+        applied = None if call is None else self._faults.choose(call)
+        if applied is None:
+            await self._app(scope, receive, send)
+            return
+        mark_fault(scope, applied.rule.words)
+        answer = await self._answer(applied, scope, receive)
+        await deliver(answer, scope, receive, send)
+
+    async def _answer(self, applied: Applied, scope: Scope, receive: Receive) -> Answer:
+        effects = applied.rule.effects
+        heavy = any(effect.is_heavy for effect in effects)
+        call = await _called(partial(self._acted, applied), elsewhere=heavy)
+        headers = call.headers
+        for effect in effects:
+            headers = effect.request(replace(call, headers=headers))
+        if headers is not call.headers:
+            raw = [(k.encode("latin-1"), v.encode("latin-1")) for k, v in headers.items()]
+            scope = {**scope, "headers": raw}
+        # The gate leaves the headers of a fault alone, so that a fault can be about any of them.
+        date, number = ("date", formatdate(usegmt=True)), ("x-request-id", call.request_id)
+        answer = Answer(200, (date, number))
+        if all(effect.asks for effect in effects):
+            answer = await _captured(self._app, scope, receive, answer)
+        return await _called(partial(_changed, answer, effects, call), elsewhere=heavy)
+
+    def _acted(self, applied: Applied) -> Call:
+        """What the effects do to the service is done; the call, with the file as it is now."""
+        call = applied.call
+        for effect in applied.rule.effects:
+            effect.act(self._service, call)
+        if call.task_id is None or call.output_index is None:
+            return call
+        return replace(call, stored=self._service.result(call.task_id, str(call.output_index)))
+
+
+def _changed(answer: Answer, effects: Iterable[Effect], call: Call) -> Answer:
+    for effect in effects:
+        answer = effect.apply(answer, call)
+    return answer
+
+
+async def _called(function: Callable[[], T], *, elsewhere: bool) -> T:
+    """What a function returns: in a thread, where it would hold up the event loop."""
+    return await asyncio.to_thread(function) if elsewhere else function()
+
+
+def _call(scope: Scope, service: Service) -> Call | None:
+    """The request, if it is one that faults are for."""
+    method, path = cast("str", scope["method"]), cast("str", scope["path"])
+    for verb, operation, pattern in _ROUTES:
+        found = pattern.fullmatch(path)
+        if found is not None and verb == method:
+            return _described(scope, service, operation, found.groups())
+    return None
+
+
+def _described(
+    scope: Scope, service: Service, operation: Operation, names: tuple[str, ...]
+) -> Call:
+    headers = request_headers(scope)
+    query = cast("bytes", scope["query_string"]).decode("latin-1")
+    raw_path = cast("bytes | None", scope.get("raw_path")) or cast("str", scope["path"]).encode()
+    call = Call(
+        operation=operation,
+        path=raw_path.decode("latin-1"),
+        query=query,
+        origin=f"{scope['scheme']}://{headers.get('host', '')}",
+        headers=headers,
+        identity=names[0],
+        request_id=request_id(scope),
+    )
+    if operation == "flow":
+        return replace(call, flow_id=names[0])
+    if operation == "start":
+        identity = run_identity(names[0], request_body(scope))
+        return replace(call, flow_id=names[0], identity=identity)
+    if operation == "status":
+        task_id = dict(parse_qsl(query)).get("taskId", "")
+        run = service.runs.find(task_id)
+        identity = task_id if run is None else run.identity
+        return replace(call, flow_id=names[0], task_id=task_id, identity=identity)
+    run = service.runs.find(names[0])
+    return replace(
+        call,
+        flow_id=None if run is None else run.flow.id,
+        task_id=names[0],
+        output_index=int(names[1]),
+        identity=f"{names[0] if run is None else run.identity}/{int(names[1])}",
+    )
+
+
+async def _captured(app: ASGIApp, scope: Scope, receive: Receive, begun: Answer) -> Answer:
+    """What the application answers, in memory once."""
+    starts: list[Message] = []
+    body = bytearray()
+
+    async def collect(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            starts.append(message)
+        else:
+            body.extend(cast("bytes", message.get("body", b"")))
+
+    try:
+        await app(scope, receive, collect)
+    except Exception:
+        # What has failed is answered first, and raised then: it is in the log.
+        if not starts:
+            raise
+    raw = cast("Iterable[tuple[bytes, bytes]]", starts[0]["headers"])
+    headers = tuple((k.decode("latin-1"), v.decode("latin-1")) for k, v in raw)
+    return replace(
+        begun,
+        status=cast("int", starts[0]["status"]),
+        headers=(*begun.headers, *(item for item in headers if item[0] != "content-length")),
+        body=Body.of(body),
+    )

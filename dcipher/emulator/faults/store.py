@@ -1,0 +1,200 @@
+"""Effects of the store behind signed URLs: ranges, validators, files that change, URLs that end."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import field, replace
+from hashlib import sha256
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from pydantic.dataclasses import dataclass
+from typing_extensions import override
+
+from dcipher.emulator.faults.effect import Effect, HeaderValue
+from dcipher.emulator.results import error_document
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from dcipher.emulator.faults.answers import Answer, Call, Operation
+    from dcipher.emulator.service import Service
+
+__all__ = [
+    "ChangeContent",
+    "ChangeETag",
+    "ExpireURL",
+    "IgnoreRange",
+    "Multipart",
+    "RefuseRange",
+    "WrongRange",
+]
+
+_RESULT: frozenset[Operation] = frozenset(("result",))
+
+
+@dataclass(frozen=True, repr=False)
+class IgnoreRange(Effect):
+    """Answer a request for a range with 200 and the whole file."""
+
+    operations: ClassVar[frozenset[Operation]] = _RESULT
+    needs_range: ClassVar[bool] = True
+
+    kind: Literal["ignore_range"] = field(default="ignore_range", kw_only=True)
+
+    @override
+    def request(self, call: Call) -> Mapping[str, str]:
+        gone = {"range", "if-range"}
+        return {name: value for name, value in call.headers.items() if name not in gone}
+
+
+@dataclass(frozen=True, repr=False)
+class WrongRange(Effect):
+    """Answer a request for a range with 206 and other bytes than were asked for.
+
+    Args:
+        shift: By how many bytes the range is another; kept within the file.
+        lie: Whether Content-Range says what was asked for. By default it says what is sent.
+    """
+
+    operations: ClassVar[frozenset[Operation]] = _RESULT
+    needs_range: ClassVar[bool] = True
+
+    shift: int = 1
+    lie: bool = False
+    kind: Literal["wrong_range"] = field(default="wrong_range", kw_only=True)
+
+    @override
+    def request(self, call: Call) -> Mapping[str, str]:
+        asked = _RANGE.search(call.headers.get("range", ""))
+        if asked is None or call.stored is None:
+            return call.headers
+        first, last = asked.groups()
+        size = len(call.stored.content)
+        if first:
+            start = max(0, min(int(first) + self.shift, size - 1))
+            stop = max(start, int(last) + self.shift) if last else ""
+            return {**call.headers, "range": f"bytes={start}-{stop}"}
+        return {**call.headers, "range": f"bytes=-{max(1, int(last) + self.shift)}"}
+
+    @override
+    def apply(self, answer: Answer, call: Call) -> Answer:
+        sent = _CONTENT_RANGE.fullmatch(answer.header("content-range") or "")
+        asked = _RANGE.search(call.headers.get("range", ""))
+        if not self.lie or answer.status != 206 or sent is None or asked is None:
+            return answer
+        size = int(sent[3])
+        start = int(asked[1]) if asked[1] else max(0, size - int(asked[2]))
+        stop = start + len(answer.body) - 1
+        return answer.with_headers({"content-range": f"bytes {start}-{stop}/{size}"})
+
+
+@dataclass(frozen=True, repr=False)
+class RefuseRange(Effect):
+    """Answer a request for a range with 416."""
+
+    operations: ClassVar[frozenset[Operation]] = _RESULT
+    needs_range: ClassVar[bool] = True
+
+    kind: Literal["refuse_range"] = field(default="refuse_range", kw_only=True)
+
+    @override
+    def apply(self, answer: Answer, call: Call) -> Answer:
+        if call.stored is None or answer.status not in {200, 206}:
+            return answer  # it is refused for another reason
+        text = "The requested range is not satisfiable"
+        new = replace(answer, status=416)
+        return new.with_body(error_document("InvalidRange", text, call.request_id)).with_headers(
+            {
+                "content-range": f"bytes */{len(call.stored.content)}",
+                "content-type": "application/xml",
+            },
+            without=("etag", "last-modified", "repr-digest", "accept-ranges"),
+        )
+
+
+@dataclass(frozen=True, repr=False)
+class Multipart(Effect):
+    """Answer a request for one range with multipart/byteranges, which holds it."""
+
+    operations: ClassVar[frozenset[Operation]] = _RESULT
+    needs_range: ClassVar[bool] = True
+
+    kind: Literal["multipart"] = field(default="multipart", kw_only=True)
+
+    @override
+    def apply(self, answer: Answer, call: Call) -> Answer:
+        described = answer.header("content-range")
+        if answer.status != 206 or described is None:
+            return answer
+        # RFC 9110 section 14.6
+        before = (
+            f"--{_BOUNDARY}\r\nContent-Type: {answer.header('content-type')}\r\n"
+            f"Content-Range: {described}\r\n\r\n"
+        )
+        body = answer.body.framed(before.encode("latin-1"), f"\r\n--{_BOUNDARY}--\r\n".encode())
+        return replace(answer, body=body).with_headers(
+            {"content-type": f"multipart/byteranges; boundary={_BOUNDARY}"},
+            without=("content-range",),
+        )
+
+
+@dataclass(frozen=True, repr=False)
+class ChangeETag(Effect):
+    """Give this answer another ETag, as if its bytes were another file's.
+
+    Args:
+        etag: The header's value, with its quotes. By default a strong one, made of the true one.
+    """
+
+    operations: ClassVar[frozenset[Operation]] = _RESULT
+
+    etag: HeaderValue | None = None
+    kind: Literal["change_etag"] = field(default="change_etag", kw_only=True)
+
+    @override
+    def apply(self, answer: Answer, call: Call) -> Answer:
+        true = answer.header("etag") or ""
+        return answer.with_headers(
+            {"etag": self.etag or f'"{sha256(true.encode("latin-1")).hexdigest()[:32]}"'}
+        )
+
+
+@dataclass(frozen=True, repr=False)
+class ChangeContent(Effect):
+    """Replace the file: from now on other bytes of the same length, another ETag and digest.
+
+    Conditions (If-Match, If-Range) are answered for the new file, as by any store.
+    """
+
+    operations: ClassVar[frozenset[Operation]] = _RESULT
+    is_heavy: ClassVar[bool] = True
+
+    kind: Literal["change_content"] = field(default="change_content", kw_only=True)
+
+    @override
+    def act(self, service: Service, call: Call) -> None:
+        if call.task_id is not None and call.output_index is not None:
+            service.replace_result(
+                call.task_id, call.output_index, lambda content: content.translate(_NEXT)
+            )
+
+
+@dataclass(frozen=True, repr=False)
+class ExpireURL(Effect):
+    """From now on the signed URLs of this run have expired: 403, with the store's XML."""
+
+    operations: ClassVar[frozenset[Operation]] = frozenset(("status", "result"))
+
+    kind: Literal["expire_url"] = field(default="expire_url", kw_only=True)
+
+    @override
+    def act(self, service: Service, call: Call) -> None:
+        if call.task_id is not None:
+            service.expire_urls(call.task_id)
+
+
+# Either a first byte and perhaps a last one, or how many of the last bytes.
+_RANGE = re.compile(r"bytes\s*=\s*(?=[\d\s]*\d|-\s*\d)(\d*)\s*-\s*(\d*)", re.ASCII | re.I)
+_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)", re.ASCII)
+_BOUNDARY = "dcipher-emulator-part"
+_NEXT = bytes((byte + 1) % 256 for byte in range(256))

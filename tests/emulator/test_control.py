@@ -1,0 +1,227 @@
+"""The control API: each of its routes, and each of its guards."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from dcipher.emulator import Emulator
+from dcipher.emulator.faults import Cut, Drop, Respond
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import httpx
+
+    from tests.emulator.wire import Lab
+
+    Ask = Callable[..., httpx.Response]
+
+HEADER = {"X-Dcipher-Emulator": "1"}
+
+
+@pytest.fixture
+def ask(lab: Lab) -> Ask:
+    def send(method: str, path: str, **arguments: Any) -> httpx.Response:
+        url = f"{lab.emulator.url}/_emulator/{path}"
+        headers = {**HEADER, **arguments.pop("headers", {})}
+        return lab.web.request(method, url, headers=headers, **arguments)
+
+    return send
+
+
+def test_a_fault_is_registered_and_applied(lab: Lab, ask: Ask) -> None:
+    """201 with the rule, which is then one of the emulator's, and counts as any other."""
+    written = {
+        "operation": "start",
+        "effects": [{"kind": "respond", "status": 503, "headers": {"Retry-After": "2"}}],
+        "times": 2,
+    }
+    answer = ask("POST", "faults", json=written)
+    assert answer.status_code == 201
+    rule = answer.json()
+    assert (rule["id"], rule["remaining"], rule["hits"]) == (1, 2, 0)
+    assert lab.emulator.faults[0].effects == (Respond(503, headers={"Retry-After": "2"}),)
+    assert lab.start().status_code == 503
+    (shown,) = ask("GET", "faults").json()
+    assert shown == {**rule, "hits": 1, "matched": 1, "remaining": 1}
+    assert "date" not in rule["effects"][0]["headers"]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "words"),
+    [
+        (b"{", 400, "not JSON"),
+        (b"{}", 422, "effects"),
+        (b'{"effects": [{"kind": "burn"}]}', 422, "burn"),
+        (b'{"effects": [{"kind": "cut", "how": "burn"}]}', 422, "how"),
+        (b'{"effects": [{"kind": "cut"}], "count": 1}', 422, "count"),
+        (b'{"operation": "start", "effects": [{"kind": "expire_url"}]}', 422, "ExpireURL"),
+        (b'{"effects": [{"kind": "statuses", "words": []}]}', 422, "words"),
+    ],
+)
+def test_a_bad_fault_is_refused_as_the_api_refuses(
+    lab: Lab, ask: Ask, body: bytes, status: int, words: str
+) -> None:
+    """With a message, and with 422 the place of each error; nothing is registered."""
+    answer = ask("POST", "faults", content=body)
+    assert answer.status_code == status
+    assert words in answer.json()["message"]
+    if status == 422:
+        assert {"loc", "msg", "type"} == set(answer.json()["detail"][0])
+        assert answer.json()["detail"][0]["loc"][0] == "body"
+    assert lab.emulator.faults == ()
+
+
+def test_faults_are_removed(lab: Lab, ask: Ask) -> None:
+    """One by its number, or all; what was removed is the answer."""
+    lab.emulator.fault("start", Respond(500))
+    lab.emulator.fault("start", Drop())
+    answer = ask("DELETE", "faults/1")
+    assert (answer.status_code, answer.json()["id"]) == (200, 1)
+    assert ask("DELETE", "faults/1").status_code == 404
+    assert [rule["id"] for rule in ask("DELETE", "faults").json()] == [2]
+    assert (lab.emulator.faults, ask("GET", "faults").json()) == ((), [])
+
+
+def test_runs_and_requests_are_shown(lab: Lab, ask: Ask) -> None:
+    """As in Python, without a secret; the control API's own requests are in no journal."""
+    task_id, target = lab.run()
+    lab.emulator.fault("result", Cut(5))
+    _ = lab.fetch(target)
+    (run,) = ask("GET", "runs").json()
+    assert (run["task_id"], run["status"], run["params"]) == (task_id, "SUCCEEDED", {"number": 0})
+    answer = ask("GET", "requests")
+    started, fetched = answer.json()
+    assert (started["method"], started["status"], started["fault"]) == ("POST", 200, None)
+    assert (fetched["status"], fetched["fault"]) == (200, "1 on result: Cut(5)")
+    signature = target.rpartition("=")[2]
+    assert signature not in answer.text
+    assert lab.emulator.api_key not in answer.text
+    assert len(lab.emulator.requests) == 2
+
+
+def test_a_reset_forgets(lab: Lab, ask: Ask) -> None:
+    """Runs, requests and faults are gone."""
+    _ = lab.run()
+    lab.emulator.fault("start", Respond(500))
+    assert ask("POST", "reset").status_code == 200
+    emulator = lab.emulator
+    assert (emulator.runs, emulator.requests, emulator.faults) == ((), (), ())
+
+
+def test_no_fault_is_for_the_control_api(lab: Lab, ask: Ask) -> None:
+    """Nor for the contract: only for the operations of the service."""
+    lab.emulator.fault(None, Respond(500), times=None)
+    assert ask("GET", "faults").status_code == 200
+    assert lab.web.get(f"{lab.emulator.url}/openapi.json").status_code == 200
+    assert "/_emulator/" not in lab.web.get(f"{lab.emulator.url}/openapi.json").text
+    assert lab.start().status_code == 500
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "allowed"),
+    [
+        ("PUT", "faults", 405, "GET, POST, DELETE"),
+        ("GET", "faults/1", 405, "DELETE"),
+        ("POST", "runs", 405, "GET"),
+        ("GET", "reset", 405, "POST"),
+        ("GET", "nothing", 404, None),
+        ("DELETE", "faults/x", 404, None),
+        ("GET", "", 404, None),
+    ],
+)
+def test_what_there_is_not_is_said(
+    ask: Ask, method: str, path: str, status: int, allowed: str | None
+) -> None:
+    """404 for another path, 405 with what it takes for another method; always JSON."""
+    answer = ask(method, path)
+    assert answer.status_code == status
+    assert answer.headers.get("allow") == allowed
+    assert answer.json()["message"]
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+@pytest.mark.parametrize("headers", [{}, {"X-Dcipher-Emulator": "0"}])
+def test_a_foreign_page_cannot_use_it(lab: Lab, method: str, headers: dict[str, str]) -> None:
+    """Without the header of ours, which a page may not send unasked, it is 403."""
+    lab.emulator.fault("start", Respond(500))
+    url = f"{lab.emulator.url}/_emulator/faults"
+    answer = lab.web.request(method, url, headers=headers)
+    assert answer.status_code == 403
+    assert "X-Dcipher-Emulator: 1" in answer.json()["message"]
+    assert len(lab.emulator.faults) == 1
+
+
+def test_a_page_that_asks_first_is_refused(lab: Lab) -> None:
+    """A CORS preflight gets 403, and no header that would allow anything."""
+    asked = {
+        "Origin": "https://example.com",
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "x-dcipher-emulator",
+    }
+    answer = lab.web.options(f"{lab.emulator.url}/_emulator/faults", headers=asked)
+    assert answer.status_code == 403
+    assert [name for name in answer.headers if name.startswith("access-control")] == []
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1:{port}", 200),
+        ("localhost:{port}", 200),
+        ("LOCALHOST:{port}", 200),
+        ("[::1]:{port}", 200),
+        ("evil.example:{port}", 403),
+        ("127.0.0.1", 403),
+        ("localhost:1", 403),
+        ("127.0.0.1.evil.example:{port}", 403),
+    ],
+)
+def test_only_its_own_address_reaches_it(lab: Lab, ask: Ask, host: str, status: int) -> None:
+    """A name that was led to this address by somebody's DNS is refused."""
+    port = lab.emulator.url.rpartition(":")[2]
+    answer = ask("GET", "faults", headers={"Host": host.format(port=port)})
+    assert answer.status_code == status
+    if status == 403:
+        assert "own address" in answer.json()["message"]
+
+
+def test_with_remote_callers_the_key_is_wanted(lab: Lab, ask: Ask) -> None:
+    """Whoever may come from elsewhere shows the API key; on loopback only it is not asked for."""
+    with Emulator(allow_remote=True) as emulator:
+        url = f"{emulator.url}/_emulator/faults"
+        refused = lab.web.get(url, headers=HEADER)
+        assert refused.status_code == 401
+        assert refused.headers["www-authenticate"] == "Api-Key"
+        key = {"Authorization": f"Api-Key {emulator.api_key}"}
+        assert lab.web.get(url, headers={**HEADER, **key}).json() == []
+    assert ask("GET", "faults").status_code == 200
+
+
+def test_ipv6_has_brackets(lab: Lab) -> None:
+    """The control API is reached by the address of the emulator's own URL there, too."""
+    try:
+        emulator = Emulator(host="::1")
+        emulator.start()
+    except OSError:
+        pytest.skip("no IPv6 here")
+    assert lab.web.get(f"{emulator.url}/_emulator/faults", headers=HEADER).json() == []
+    emulator.stop()
+
+
+def test_a_client_that_goes_away_is_no_error(
+    lab: Lab, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """In the middle of its request: nothing is registered, and nothing is said."""
+    from tests.emulator.wire import Line
+
+    body = json.dumps({"effects": [{"kind": "drop"}]}).encode()
+    with Line(lab.emulator.url) as line:
+        line.ask("/_emulator/faults", X_Dcipher_Emulator="1", Content_Length=str(len(body)))
+    assert lab.start().status_code == 200
+    assert lab.emulator.faults == ()
+    assert capfd.readouterr() == ("", "")
+    assert [record for record in caplog.records if record.name.startswith("dcipher")] == []

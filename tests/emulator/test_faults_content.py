@@ -1,0 +1,297 @@
+"""Faults of what is said: status, headers and body, over a connection that goes on."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import zlib
+from base64 import b64encode
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from dcipher.emulator.faults import (
+    Delay,
+    Digest,
+    Encode,
+    Garbage,
+    Headers,
+    Html,
+    Patch,
+    Redirect,
+    Replace,
+    Respond,
+    Statuses,
+)
+from tests.emulator.wire import FILE, Lab, Line
+
+if TYPE_CHECKING:
+    from dcipher.emulator.faults import Effect
+
+
+def raw(lab: Lab, target: str, **headers: str) -> tuple[dict[str, str], bytes]:
+    """Headers and body as they came: httpx would decode them."""
+    with Line(lab.emulator.url) as line:
+        line.ask(target, **headers)
+        reply = line.answer()
+    return reply.headers, reply.body
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "sent"),
+    [
+        ("later", "text/plain; charset=utf-8", b"later"),
+        (b"\x00\xff", "application/octet-stream", b"\x00\xff"),
+        ({"a": [1, None]}, "application/json", b'{"a":[1,null]}'),
+        ({"base64": "AP8="}, "application/octet-stream", b"\x00\xff"),
+        ("", None, b""),
+    ],
+)
+def test_a_response_has_the_body_that_was_given(
+    lab: Lab, body: Any, kind: str | None, sent: bytes
+) -> None:
+    """Text, bytes and JSON go out as they are, with their type; the service hears of nothing."""
+    lab.emulator.fault("start", Respond(503, headers={"Retry-After": "2"}, body=body))
+    answer = lab.start()
+    assert (answer.status_code, answer.content) == (503, sent)
+    assert answer.headers.get("content-type") == kind
+    assert answer.headers["retry-after"] == "2"
+    assert answer.headers["date"]
+    assert answer.headers["x-request-id"] == lab.emulator.requests[-1].request_id
+    assert lab.emulator.runs == ()
+    assert lab.last() == (503, lab.emulator.faults[0].words)
+
+
+def test_an_error_looks_like_one_of_the_api(lab: Lab) -> None:
+    """Without a body of its own, an error has a message, and a success has nothing."""
+    lab.emulator.fault("flow", Respond(429))
+    lab.emulator.fault("flow", Respond(200))
+    lab.emulator.fault("flow", Respond(429, headers={"content-type": "text/x"}, body="a"))
+    url = f"{lab.emulator.url}/flows/file"
+    answer = lab.web.get(url, headers=lab.headers)
+    assert answer.json() == {"message": "Too Many Requests (a fault of the emulator)."}
+    assert lab.web.get(url, headers=lab.headers).content == b""
+    assert lab.web.get(url, headers=lab.headers).headers["content-type"] == "text/x"
+
+
+def test_statuses_come_in_their_order_and_then_the_truth(lab: Lab) -> None:
+    """Each look has the next word, as often as was said, with the message if there is one."""
+    task_id, _ = lab.run()
+    rule = lab.emulator.fault("status", Statuses("PENDING", "warming up", message="soon"), times=2)
+    seen = [lab.status(task_id).json() for _ in range(5)]
+    said = [{"status": word, "message": "soon"} for word in ("PENDING", "warming up")]
+    assert seen == [*said, *said, {"status": "SUCCEEDED"}]
+    assert rule.consumed
+    lab.emulator.fault("status", Statuses("FAILED"))
+    assert lab.status("nobody").status_code == 404
+
+
+def test_statuses_can_be_each_runs_own(lab: Lab) -> None:
+    """With per_run every run goes through all the words."""
+    tasks = [lab.run(number)[0] for number in range(2)]
+    rule = lab.emulator.fault("status", Statuses("A", "B"), per_run=True)
+    seen = [[lab.status(task).json()["status"] for task in tasks] for _ in range(3)]
+    assert seen == [["A", "A"], ["B", "B"], ["SUCCEEDED", "SUCCEEDED"]]
+    assert (rule.hits, rule.remaining, rule.consumed) == (4, 0, True)
+
+
+def test_a_body_is_replaced(lab: Lab) -> None:
+    """Status and headers stay the service's, but for the type where one is given."""
+    _, target = lab.run()
+    lab.emulator.fault("result", Replace("nonsense"))
+    lab.emulator.fault("result", Replace({"a": 1}, content_type="application/json"))
+    lab.emulator.fault("result", Replace())
+    true = lab.emulator.runs[0]
+    assert true.status == "SUCCEEDED"
+    answer = lab.get(target)
+    assert (answer.status_code, answer.content) == (200, b"nonsense")
+    assert answer.headers["content-type"] == "application/octet-stream"
+    digest = b64encode(hashlib.sha256(FILE).digest()).decode()
+    assert answer.headers["repr-digest"] == f"sha-256=:{digest}:"
+    answer = lab.get(target)
+    assert (answer.json(), answer.headers["content-type"]) == ({"a": 1}, "application/json")
+    assert lab.get(target).content == b""
+
+
+def test_a_page_comes_instead(lab: Lab) -> None:
+    """HTML with the service's status or another, and nothing of the file that it hides."""
+    _, target = lab.run()
+    lab.emulator.fault("result", Html())
+    lab.emulator.fault("result", Html(502, title="Bad gateway"))
+    answer = lab.get(target)
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/html")
+    assert "<title>Please sign in</title>" in answer.text
+    assert not {"etag", "repr-digest", "last-modified"} & set(answer.headers)
+    answer = lab.get(target)
+    assert (answer.status_code, "Bad gateway" in answer.text) == (502, True)
+
+
+def test_garbage_is_the_same_for_a_seed(lab: Lab) -> None:
+    """As many random bytes as the body had, or as was said; another seed gives others."""
+    _, target = lab.run()
+    for effect in (Garbage(1), Garbage(1), Garbage(2), Garbage(1, size=5)):
+        lab.emulator.fault("result", effect)
+    one, again, other, short = (lab.get(target).content for _ in range(4))
+    assert one == again != other
+    assert len(one) == len(FILE)
+    assert one[:4] == short[:4]
+    assert len(short) == 5
+
+
+@pytest.mark.parametrize(
+    ("patch", "expected"),
+    [
+        ({"status": "LOST"}, {"status": "LOST"}),
+        ({"status": None, "extra": {"a": 1, "b": None}}, {"extra": {"a": 1}}),
+        ({"status": {"deep": True}}, {"status": {"deep": True}}),
+        (["whole"], ["whole"]),
+        (None, None),
+    ],
+)
+def test_json_is_patched(lab: Lab, patch: Any, expected: Any) -> None:
+    """A merge patch as RFC 7396 has it: null removes, objects merge, all else replaces."""
+    task_id, _ = lab.run()
+    lab.emulator.fault("status", Patch(patch))
+    assert lab.status(task_id).json() == expected
+
+
+def test_a_patch_of_what_is_no_json_says_so(lab: Lab) -> None:
+    """It would do nothing, which a test should know."""
+    _, target = lab.run()
+    lab.emulator.fault("result", Patch({"a": 1}))
+    answer = lab.get(target)
+    assert (answer.status_code, answer.json()["message"]) == (
+        500,
+        "The fault is a Patch, but the answer is no JSON.",
+    )
+
+
+def test_headers_are_set_and_removed(lab: Lab) -> None:
+    """Each once, whatever the case of its name, and those of the server, too."""
+    _, target = lab.run()
+    date = "Thu, 01 Jan 2026 00:00:00 GMT"
+    lab.emulator.fault(
+        "result", Headers({"ETag": '"x"', "Date": date}, ["Repr-Digest", "x-Request-Id"])
+    )
+    with Line(lab.emulator.url) as line:
+        line.ask(target)
+        reply = line.answer()
+    head = reply.data.partition(b"\r\n\r\n")[0].lower()
+    assert head.count(b"etag:") == head.count(b"date:") == 1
+    assert (reply.headers["etag"], reply.headers["date"]) == ('"x"', date)
+    assert not {"repr-digest", "x-request-id"} & set(reply.headers)
+    assert reply.body == FILE
+
+
+@pytest.mark.parametrize(
+    ("name", "algorithm", "form"),
+    [
+        ("repr-digest", "sha256", "sha-256=:{}:"),
+        ("content-digest", "sha256", "sha-256=:{}:"),
+        ("content-md5", "md5", "{}"),
+        ("x-goog-hash", "md5", "md5={}"),
+        ("x-amz-checksum-sha256", "sha256", "{}"),
+    ],
+)
+def test_a_digest_is_right_or_not(lab: Lab, name: Any, algorithm: str, form: str) -> None:
+    """Of the whole file, of a part too, but for Content-Digest; the other one is well-formed."""
+    _, target = lab.run()
+    for right in (True, True, False):
+        lab.emulator.fault("result", Digest(name, right=right))
+    true, part, wrong = lab.get(target), lab.get(target, Range="bytes=0-9"), lab.get(target)
+
+    def digest(data: bytes) -> str:
+        return form.format(b64encode(hashlib.new(algorithm, data).digest()).decode())
+
+    assert true.headers[name] == digest(FILE)
+    assert part.status_code == 206
+    assert part.headers[name] == digest(FILE[:10] if name == "content-digest" else FILE)
+    assert wrong.headers[name] != digest(FILE)
+    assert len(wrong.headers[name]) == len(true.headers[name])
+
+
+def test_a_coding_nobody_asked_for(lab: Lab) -> None:
+    """One gzip member or several, deflate, and a gzip that ends too soon, as a whole body."""
+    _, target = lab.run()
+    effects = [Encode(), Encode(members=3), Encode("deflate"), Encode(truncate=-9)]
+    for effect in effects:
+        lab.emulator.fault("result", effect)
+    (headers, one), (_, three), (zlibbed, deflated), (cut, short) = (
+        raw(lab, target, Accept_Encoding="identity") for _ in effects
+    )
+    assert gzip.decompress(one) == gzip.decompress(three) == zlib.decompress(deflated) == FILE
+    assert three.count(b"\x1f\x8b\x08") >= 3
+    assert short == one[:-9]
+    assert cut["content-length"] == str(len(short))
+    assert headers["content-encoding"] == "gzip"
+    assert zlibbed["content-encoding"] == "deflate"
+    assert headers["etag"].startswith('W/"')
+    assert "repr-digest" not in headers
+
+
+def test_a_bomb_is_small_until_it_is_opened(lab: Lab) -> None:
+    """Sixty-four megabytes of zeros in a hundred kilobytes."""
+    _, target = lab.run()
+    size = 64 * 1024 * 1024 + 5
+    lab.emulator.fault("result", Encode(bomb=size, members=2))
+    _, body = raw(lab, target)
+    assert len(body) < 100_000
+    assert len(gzip.decompress(body)) == size
+
+
+def test_a_redirect_leads_to_a_second_url_that_works(lab: Lab) -> None:
+    """By default to the same thing, and once; else to any text that was given."""
+    task_id, target = lab.run()
+    lab.emulator.fault("result", Redirect(), times=2)
+    answer = lab.get(target)
+    assert (answer.status_code, answer.content) == (302, b"")
+    location = answer.headers["location"].removeprefix(lab.emulator.url)
+    assert location not in {target, answer.headers["location"]}
+    assert lab.get(location).content == FILE
+    lab.emulator.fault("status", Redirect("file:///etc/hosts", status=307))
+    answer = lab.status(task_id)
+    assert (answer.status_code, answer.headers["location"]) == (307, "file:///etc/hosts")
+    lab.emulator.fault("flow", Redirect())
+    answer = lab.web.get(f"{lab.emulator.url}/flows/file", headers=lab.headers)
+    assert answer.headers["location"] == f"{lab.emulator.url}/flows/file?redirected=1"
+
+
+def test_effects_are_applied_in_order(lab: Lab) -> None:
+    """What comes later sees what the earlier ones made."""
+    task_id, _ = lab.run()
+    lab.emulator.fault(
+        "status", Delay(0), Replace('{"a": 1}'), Patch({"b": 2}), Headers({"x-y": "z"})
+    )
+    answer = lab.status(task_id)
+    assert answer.json() == {"a": 1, "b": 2}
+    assert answer.headers["x-y"] == "z"
+    assert answer.headers["content-length"] == str(len(answer.content))
+
+
+def test_the_connection_goes_on_after_each(lab: Lab) -> None:
+    """What is still HTTP costs no connection."""
+    _, target = lab.run()
+    effects: list[Effect] = [Html(), Garbage(), Encode(), Redirect(), Replace(), Respond(418)]
+    for effect in effects:
+        lab.emulator.fault("result", effect)
+    with Line(lab.emulator.url) as line:
+        for _ in effects:
+            line.ask(target)
+            assert line.answer().status in {200, 302, 418}
+        line.ask(target)
+        assert line.answer().body == FILE
+
+
+def test_a_failure_of_the_emulator_is_not_hidden(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the service itself fails, the fault is applied to the error that it answers."""
+
+    def fail(*_: object) -> bytes:
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(lab.emulator._service, "describe", fail)
+    lab.emulator.fault("flow", Patch({"seen": True}))
+    answer = lab.web.get(f"{lab.emulator.url}/flows/file", headers=lab.headers)
+    assert answer.status_code == 500
+    assert json.loads(answer.content)["seen"] is True

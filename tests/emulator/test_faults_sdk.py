@@ -1,0 +1,95 @@
+"""The SDK against faults, as the documents show it, and what a fault costs where there is none."""
+
+from __future__ import annotations
+
+import tracemalloc
+from typing import TYPE_CHECKING
+
+import pytest
+
+from dcipher import Dcipher, Resilience, ResultExpiredError, RunFailedError
+from dcipher.emulator.faults import (
+    Cut,
+    Drop,
+    Encode,
+    ExpireURL,
+    IgnoreRange,
+    Respond,
+    Statuses,
+)
+from tests.emulator.wire import FILE, Lab, Line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def client(lab: Lab) -> Iterator[Dcipher]:
+    quick = Resilience(backoff_initial=0.002, backoff_max=0.01)
+    emulator = lab.emulator
+    with Dcipher(emulator.api_key, base_url=emulator.url, resilience=quick) as client:
+        yield client
+
+
+def test_a_lost_start_is_one_run(lab: Lab, client: Dcipher) -> None:
+    """The answer is lost after the run was made: the client finds that very run."""
+    lab.emulator.fault("start", Drop("after", how="reset"), times=2)
+    run = client.flows.run("file")
+    assert [record.task_id for record in lab.emulator.runs] == [run.task_id]
+    faults = [record.fault is not None for record in lab.emulator.requests]
+    assert faults[:3] == [True, True, False]
+    lab.emulator.check_faults()
+
+
+def test_a_download_survives(lab: Lab, client: Dcipher, tmp_path: Path) -> None:
+    """Two cuts, a range that is ignored and a refusal: the file is whole."""
+    emulator = lab.emulator
+    emulator.fault("result", Cut(1000, how="reset"))
+    emulator.fault("result", Respond(503), nth=2)
+    emulator.fault("result", Cut(500), nth=3)
+    emulator.fault("result", IgnoreRange(), nth=3)  # of the requests for a range
+    run = client.flows.run("file", save_path=str(tmp_path / "out"))
+    assert run.files[0].read_bytes() == FILE
+    emulator.check_faults()
+
+
+def test_a_run_that_is_said_to_fail(lab: Lab, client: Dcipher) -> None:
+    """The client believes what it is told, in its own words."""
+    lab.emulator.fault("status", Statuses("warming up", "FAILED", message="out of memory"))
+    with pytest.raises(RunFailedError, match="out of memory"):
+        client.flows.run("file")
+
+
+def test_a_url_that_expires_in_between(lab: Lab, client: Dcipher) -> None:
+    """The store refuses it, and the client says what that means."""
+    run = client.flows.run("file")
+    lab.emulator.fault("result", ExpireURL())
+    with pytest.raises(ResultExpiredError):
+        client.runs.read(run, bytes)
+
+
+def test_a_large_file_is_held_once(lab: Lab) -> None:
+    """A fault on a file of many megabytes takes the memory of one copy, a bomb that of its code."""
+    size = 32 * 1024 * 1024
+    large = lab.finish(lab.start_of("large", size=size))
+    _, small = lab.run()
+    lab.emulator.fault("result", Cut(-1))
+    lab.emulator.fault("result", Encode(bomb=size))
+    peaks = [peak(lab, large), peak(lab, small)]
+    lab.emulator.check_faults()
+    assert peaks[0] < 1.4 * size
+    assert peaks[1] < 0.2 * size
+
+
+def peak(lab: Lab, target: str) -> int:
+    """How much memory a GET takes at most, in the emulator and in a client that keeps nothing."""
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        with Line(lab.emulator.url) as line:
+            line.ask(target)
+            assert line.drain() in {"closed", "silent"}
+        return tracemalloc.get_traced_memory()[1] - before
+    finally:
+        tracemalloc.stop()

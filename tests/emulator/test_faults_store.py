@@ -1,0 +1,170 @@
+"""Faults of the store: ranges, validators, files that change, URLs that expire."""
+
+from __future__ import annotations
+
+import hashlib
+from base64 import b64encode
+
+import pytest
+
+from dcipher.emulator.faults import (
+    ChangeContent,
+    ChangeETag,
+    Cut,
+    ExpireURL,
+    IgnoreRange,
+    Multipart,
+    RefuseRange,
+    WrongRange,
+)
+from tests.emulator.wire import FILE, Lab
+
+SIZE = len(FILE)
+
+
+def test_a_range_is_ignored(lab: Lab) -> None:
+    """200 with the whole file; a request without a range is none of its business."""
+    _, target = lab.run()
+    rule = lab.emulator.fault("result", IgnoreRange())
+    assert lab.get(target).content == FILE
+    assert rule.matched == 0
+    answer = lab.get(target, Range="bytes=5-9", If_Range='"x"')
+    assert (answer.status_code, answer.content) == (200, FILE)
+    assert lab.get(target, Range="bytes=5-9").status_code == 206
+
+
+def test_several_effects_meet_in_one_answer(lab: Lab) -> None:
+    """The whole file instead of a range, and the connection ends within it."""
+    _, target = lab.run()
+    lab.emulator.fault("result", IgnoreRange(), Cut(10))
+    reply = lab.fetch(target, Range="bytes=100-")
+    assert (reply.status, reply.body, reply.end) == (200, FILE[:10], "closed")
+
+
+@pytest.mark.parametrize(
+    ("asked", "shift", "start", "stop"),
+    [
+        ("bytes=10-19", 1, 11, 21),
+        ("bytes=10-19", -4, 6, 16),
+        ("bytes=10-", 5, 15, SIZE),
+        ("bytes=2-9", -100, 0, 1),
+        (f"bytes={SIZE - 2}-", 50, SIZE - 1, SIZE),
+        ("bytes=-10", 2, SIZE - 12, SIZE),
+    ],
+)
+def test_another_range_is_sent(lab: Lab, asked: str, shift: int, start: int, stop: int) -> None:
+    """206 with other bytes; Content-Range says which, or claims those that were asked for."""
+    _, target = lab.run()
+    lab.emulator.fault("result", WrongRange(shift))
+    lab.emulator.fault("result", WrongRange(shift, lie=True))
+    for lie in (False, True):
+        answer = lab.get(target, Range=asked)
+        assert (answer.status_code, answer.content) == (206, FILE[start:stop])
+        honest = answer.headers["content-range"] == f"bytes {start}-{stop - 1}/{SIZE}"
+        assert honest is not lie
+        claimed = asked.removeprefix("bytes=").partition("-")[0] or str(SIZE - 10)
+        assert answer.headers["content-range"].startswith(f"bytes {claimed}-") is lie
+
+
+@pytest.mark.parametrize("asked", ["lines=1-2", "bytes=-", "bytes=x-1"])
+def test_what_is_no_range_is_left_alone(lab: Lab, asked: str) -> None:
+    """A range that the store does not understand is ignored by it, and so by the fault."""
+    _, target = lab.run()
+    lab.emulator.fault("result", WrongRange(lie=True))
+    answer = lab.get(target, Range=asked)
+    assert (answer.status_code, answer.content) == (200, FILE)
+
+
+def test_a_range_is_refused(lab: Lab) -> None:
+    """416 with the size of the file and the store's XML."""
+    _, target = lab.run()
+    lab.emulator.fault("result", RefuseRange())
+    answer = lab.get(target, Range="bytes=1-")
+    assert answer.status_code == 416
+    assert answer.headers["content-range"] == f"bytes */{SIZE}"
+    assert "<Code>InvalidRange</Code>" in answer.text
+    lab.emulator.fault("result", RefuseRange())
+    assert lab.get("/results/nobody/0", Range="bytes=1-").status_code == 403
+
+
+def test_one_range_comes_as_multipart(lab: Lab) -> None:
+    """The part stands between boundaries, with its own Content-Range."""
+    _, target = lab.run()
+    lab.emulator.fault("result", Multipart())
+    lab.emulator.fault("result", Multipart())
+    answer = lab.get(target, Range="bytes=3-7")
+    kind, _, boundary = answer.headers["content-type"].partition("; boundary=")
+    assert (answer.status_code, kind) == (206, "multipart/byteranges")
+    assert "content-range" not in answer.headers
+    assert (
+        answer.content
+        == (
+            f"--{boundary}\r\nContent-Type: application/octet-stream\r\n"
+            f"Content-Range: bytes 3-7/{SIZE}\r\n\r\n"
+        ).encode()
+        + FILE[3:8]
+        + f"\r\n--{boundary}--\r\n".encode()
+    )
+    assert lab.get(target, Range="lines=1").content == FILE
+
+
+def test_one_answer_has_another_etag(lab: Lab) -> None:
+    """The bytes are the same, and so is the next answer; the ETag may be a given one."""
+    _, target = lab.run()
+    true = lab.get(target).headers["etag"]
+    lab.emulator.fault("result", ChangeETag())
+    lab.emulator.fault("result", ChangeETag('W/"weak"'))
+    changed = lab.get(target, If_Match=true)
+    assert (changed.status_code, changed.content) == (200, FILE)
+    assert changed.headers["etag"] != true
+    assert changed.headers["etag"].startswith('"')
+    assert lab.get(target).headers["etag"] == 'W/"weak"'
+    assert lab.get(target).headers["etag"] == true
+
+
+def test_a_file_changes_for_good(lab: Lab) -> None:
+    """Other bytes of the same length from now on, with their ETag and digest; conditions hold."""
+    _, target = lab.run()
+    true = lab.get(target).headers["etag"]
+    lab.emulator.fault("result", ChangeContent(), nth=2)
+    assert lab.get(target).content == FILE
+    changed = lab.get(target, If_Match=true)
+    assert changed.status_code == 412
+    again = lab.get(target, Range="bytes=0-9", If_Range=true)
+    assert again.status_code == 200
+    assert len(again.content) == SIZE
+    assert again.content != FILE
+    assert again.headers["etag"] != true
+    digest = b64encode(hashlib.sha256(again.content).digest()).decode()
+    assert again.headers["repr-digest"] == f"sha-256=:{digest}:"
+
+
+def test_only_the_file_that_is_asked_for_changes(lab: Lab) -> None:
+    """The run's other results, and what is not there, stay as they are."""
+    started = lab.start_of("pair")
+    _ = lab.finish(started)
+    first, second = (url.removeprefix(lab.emulator.url) for url in started["signedResponseURLs"])
+    lab.emulator.fault("result", ChangeContent(), output_index=1)
+    assert lab.get(first).content == FILE
+    assert lab.get(second).content != FILE
+    lab.emulator.fault("result", ChangeContent(), times=2)
+    assert lab.get("/results/nobody/0").status_code == 403
+    assert lab.get(first.replace("/0?", "/7?")).status_code == 403
+
+
+@pytest.mark.parametrize("operation", ["status", "result"])
+def test_the_urls_of_a_run_expire(lab: Lab, operation: str) -> None:
+    """From then on 403 with the store's words; another run's URLs are as good as ever."""
+    task_id, target = lab.run()
+    _, other = lab.run(1)
+    lab.emulator.fault(operation, ExpireURL(), task_id=task_id)  # type: ignore[arg-type]
+    assert lab.get(other).status_code == 200
+    if operation == "status":
+        assert lab.status(task_id).json() == {"status": "SUCCEEDED"}
+    for _ in range(2):
+        answer = lab.get(target)
+        assert answer.status_code == 403
+        assert "Request has expired" in answer.text
+    assert lab.get(other).status_code == 200
+    lab.emulator.fault("status", ExpireURL())
+    assert lab.status("nobody").status_code == 404
