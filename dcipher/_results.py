@@ -166,6 +166,7 @@ def result_errors(run: Run, index: int) -> Generator[None]:
     try:
         yield
     except TransferError as error:
+        error.__context__ = None  # httpx's, whose request has the signed URL
         advice = _ADVICE[error.problem]
         if error.kept:
             advice = f"{error.kept} bytes of it are kept: download to the same path, and it goes on there."

@@ -193,6 +193,12 @@ class APIStatusError(APIError):
         self.retry_after = retry_after
         """Seconds that the service asked to wait, if it did."""
 
+    def _state(self) -> dict[str, Any]:
+        # Once somebody has looked at them, httpx keeps the cookies in a jar that does not pickle.
+        if self.response is not None:
+            vars(self.response).pop("_cookies", None)
+        return super()._state()
+
 
 class BadRequestError(APIStatusError):
     """400: the service did not understand the request."""

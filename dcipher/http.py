@@ -30,6 +30,7 @@ from ._core.configuration import (
     check_timeout,
     header_text,
     is_blank,
+    secret_values,
 )
 from ._sync.transports import CheckedTransport, RetryTransport, SigningTransport
 from .errors import ConfigurationError, MissingAPIKeyError
@@ -261,7 +262,8 @@ class HTTPClient:
 
     def secrets(self) -> tuple[str, ...]:
         """What must not be shown."""
-        return ()
+        cookies = "; ".join(f"{name}={value}" for name, value in self._cookies.items())
+        return secret_values({**self._headers, "Cookie": cookies})
 
     def _signer(self) -> Signer | None:
         return None
@@ -412,7 +414,7 @@ class HTTPAuthenticatedClient(HTTPClient):
 
     def secrets(self) -> tuple[str, ...]:
         """What must not be shown."""
-        return (self._api_key.get_secret_value(),)
+        return (self._api_key.get_secret_value(), *super().secrets())
 
     def _signer(self) -> Signer | None:
         return self._own_signer

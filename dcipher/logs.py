@@ -5,6 +5,7 @@ Importing configures nothing. The root logger, its handlers and its level belong
 
 from __future__ import annotations
 
+import http.client
 import logging
 import re
 import sys
@@ -13,9 +14,9 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 from ._core.signed_urls import looks_signed
-from ._core.text import REDACTED, redact_query
+from ._core.text import REDACTED, redact_query, without
 
-__all__ = ["configure", "downloading", "logger"]
+__all__ = ["concealing", "configure", "downloading", "logger"]
 
 logger: logging.Logger = logging.getLogger("dcipher")
 
@@ -24,6 +25,9 @@ downloading: ContextVar[bool] = ContextVar("dcipher_downloading", default=False)
 
 Then every query that httpx or httpcore logs is masked, whatever it looks like.
 """
+
+concealing: ContextVar[tuple[str, ...]] = ContextVar("dcipher_concealing", default=())
+"""Set while a request is under way: what httpx and httpcore must not log, though it be repeated to them."""
 
 _LIBRARIES = tuple(
     f"{name}{version}{part}"
@@ -82,11 +86,12 @@ def _add_filter(library: logging.Logger) -> None:
         library.addFilter(_SignedURLFilter())
 
 
-_URL = re.compile(r"https?://[^\s'\"<>\\]+", re.IGNORECASE)
-
-
 class _SignedURLFilter(logging.Filter):
-    """Masks the query of signed URLs in what httpx and httpcore log, and changes nothing else of theirs."""
+    """Masks what httpx and httpcore log of secrets, and changes nothing else of theirs.
+
+    That is the query of signed URLs, and what a service may repeat of the request: in the reason
+    phrase of its status, in a Location, in a line that cannot be parsed.
+    """
 
     def filter(self, record: logging.LogRecord) -> bool:
         try:
@@ -94,16 +99,56 @@ class _SignedURLFilter(logging.Filter):
         except Exception:  # noqa: BLE001 - what cannot be formatted is for logging to report
             return True
         cleaned = _URL.sub(_masked, text)
-        if downloading.get():  # a Location may be relative
+        if (
+            concealing.get() or downloading.get()
+        ):  # a request of ours: other clients' are left alone
+            cleaned = _without_repeated(without(cleaned, concealing.get()))
+        if downloading.get():
             cleaned = _QUERY.sub(f"?{REDACTED}", cleaned)
         if cleaned != text:
             record.msg, record.args = cleaned, None
         return True
 
 
+_URL = re.compile(r"https?://[^\s'\"<>\\]+", re.IGNORECASE)
 _QUERY = re.compile(r"\?[^\s'\"<>\[]+")
 
 
 def _masked(match: re.Match[str]) -> str:
     url = match[0]
     return redact_query(url) if downloading.get() or looks_signed(url) else url
+
+
+# How Python writes bytes.
+_BYTES = r"""b(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
+_QUOTED = re.compile(r"(\.failed exception=.*?\bb)\\*['\"].*", re.DOTALL)
+_LOCATION = re.compile(rf"(\(b'location', )({_BYTES})", re.IGNORECASE)
+_REASONS = (
+    # httpx: HTTP Request: GET https://h/p "HTTP/1.1 404 Not Found"
+    re.compile(r'("HTTP/[0-9.]+ ([0-9]{3}) )(.*)(")\Z', re.DOTALL),
+    # httpcore: return_value=(b'HTTP/1.1', 404, b'Not Found', [(b'Date', b'…')])
+    re.compile(rf"(return_value=\(b'HTTP/[0-9.]+', ([0-9]{{3}}), b)({_BYTES[1:]})(,)"),
+)
+
+
+def _without_repeated(text: str) -> str:
+    if ".failed exception=" in text:  # h11 quotes the line that it could not parse
+        return _QUOTED.sub(rf"\1{REDACTED}", text)
+    for reason in _REASONS:
+        text = reason.sub(_registered, text)
+    return _LOCATION.sub(_bare, text)
+
+
+def _registered(match: re.Match[str]) -> str:
+    """The registered phrase: a service may write anything there (RFC 9112 section 4)."""
+    before, status, said, after = match.groups()
+    phrase = http.client.responses.get(int(status), "")
+    quote = said[0] if before.endswith("b") else ""
+    return f"{before}{quote}{phrase}{quote}{after}"
+
+
+def _bare(match: re.Match[str]) -> str:
+    """A Location without what follows ? or #, blanks and all; it may be relative."""
+    before, value = match.groups()
+    shown = redact_query(value[2:-1])
+    return f"{before}b{value[1]}{shown}{value[1]}"

@@ -133,6 +133,7 @@ class AsyncCheckedTransport(httpx.AsyncBaseTransport):
             await response.aclose()
         info = RequestInfo(request.method, redact_query(str(request.url)))
         answer = Answer(response.status_code, response.headers, body, info, secrets=self._secrets)
+        del body  # reporters of errors keep the variables of a frame, and it may repeat the key
         raise unexpected_status(answer, time.time())
 
     async def aclose(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from pydantic_core import from_json
@@ -28,13 +28,15 @@ JSONObject: TypeAlias = "dict[str, Any]"
 class Answer:
     """An answer of the API, and what an error has to know of the request."""
 
+    # Not in its repr, which reporters of errors keep with the variables of a frame: what may hold a
+    # secret.
     status_code: int
-    headers: httpx.Headers
-    body: bytes
+    headers: httpx.Headers = field(repr=False)
+    body: bytes = field(repr=False)
     """Decoded, without a byte order mark."""
     request: RequestInfo
     attempts: int = 1
-    secrets: Sequence[str] = ()
+    secrets: Sequence[str] = field(default=(), repr=False)
     """What must not be repeated in an error, should the service repeat it."""
 
     @property

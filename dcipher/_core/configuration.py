@@ -6,6 +6,7 @@ Argument, environment, `.env`, default, in this order.
 from __future__ import annotations
 
 import math
+import re
 import warnings
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ __all__ = [
     "Configuration",
     "is_blank",
     "resolve",
+    "secret_values",
     "usable_key",
 ]
 
@@ -244,6 +246,21 @@ def header_text(name: str, value: str) -> str:
     if not f"{name}{value}".isascii() or not f"{name}{value}".isprintable():
         raise ConfigurationError(f"The header {name!r} holds a line break or is not ASCII.")
     return value.strip()
+
+
+_SECRET_NAME = re.compile(
+    "auth|cookie|credential|key|password|secret|session|signature|token", re.IGNORECASE
+)
+
+
+def secret_values(headers: Mapping[str, str]) -> tuple[str, ...]:
+    """What of headers must not be shown, by their names; of cookies, each by itself."""
+    found: set[str] = set()
+    for name, value in headers.items():
+        if _SECRET_NAME.search(name):
+            cookies = value.split(";") if name.lower() == "cookie" else []
+            found |= {value, *(cookie.partition("=")[2].strip() for cookie in cookies)}
+    return tuple(sorted(found - {""}))
 
 
 _OURS = {

@@ -31,6 +31,8 @@ def connection_error(
 
     Which host, where it was configured, and the cause.
     """
+    if isinstance(error, httpx.RequestError):  # the one that was sent has the key in its headers
+        error.request = httpx.Request(request.method, request.url)
     tls = _tls_cause(error) if isinstance(error, httpx.ConnectError) else None
     # h11 quotes a line that it cannot parse, and a service may repeat the key in it.
     cause = clean(unsigned(_root_cause(error), secrets))

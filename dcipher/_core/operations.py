@@ -191,12 +191,23 @@ def _container(value: object, where: str, above: tuple[int, ...]) -> Any:
     if isinstance(value, BaseModel):
         return _plain(_dumped(value, where), where, above)
     if isinstance(value, Mapping):
-        items = cast("Mapping[object, object]", value).items()
-        return {_key(key, where): _plain(item, f"{where}.{key}", above) for key, item in items}
+        return _object(cast("Mapping[object, object]", value), where, above)
     if isinstance(value, (list, tuple)):
         row = cast("Sequence[object]", value)
         return [_plain(item, f"{where}[{i}]", above) for i, item in enumerate(row)]
     raise InvalidParamsError(f"{_shown(where)} is a {type(value).__name__}: {_advice(value)}")
+
+
+def _object(value: Mapping[object, object], where: str, above: tuple[int, ...]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, item in value.items():
+        name = _key(key, where)
+        if name in found:  # an enum's member and its value are two keys in Python
+            raise InvalidParamsError(
+                f"{_shown(f'{where}.{name}')} is there twice: one would be lost."
+            )
+        found[name] = _plain(item, f"{where}.{name}", above)
+    return found
 
 
 def _dumped(model: BaseModel, where: str) -> object:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, cast
 from pydantic import ValidationError
 
 from ..errors import InvalidParamsError
-from ..models import Flow, Output, Run, SecretURL, normal_status
+from ..models import Flow, Output, Run, RunStatus, SecretURL, normal_status
 from .operations import run_status
 from .signed_urls import expiry, looks_signed
-from .text import masked_urls
+from .text import masked_urls, without
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +36,7 @@ def started_run(answer: Answer, operation: Operation, now: datetime) -> Run:
         raise answer.invalid("without a usable taskId") from None
     outputs = tuple(_outputs(known))
     return Run(
-        **_unknown(known),
+        **_unknown(known, answer),
         flow_id=operation.flow_id,
         task_id=task_id,
         outputs=outputs,
@@ -45,19 +45,32 @@ def started_run(answer: Answer, operation: Operation, now: datetime) -> Run:
     )
 
 
-def _unknown(known: JSONObject) -> JSONObject:
-    """The fields that nothing is known of, with the signatures of URLs in them masked."""
-    return {name: _masked(value) for name, value in known.items() if name not in Run.model_fields}
+def _unknown(known: JSONObject, answer: Answer) -> JSONObject:
+    """The fields that nothing is known of, without secrets and the signatures of URLs."""
+    names = known.keys() - Run.model_fields.keys()
+    return {name: _masked(known[name], answer) for name in known if name in names}
 
 
-def _masked(value: object) -> object:
+def _masked(value: object, answer: Answer) -> object:
     if isinstance(value, str):
-        return masked_urls(value) if looks_signed(value) else value
+        return _text(value, answer)
     if isinstance(value, list):
-        return [_masked(item) for item in cast("list[object]", value)]
+        return [_masked(item, answer) for item in cast("list[object]", value)]
     if isinstance(value, dict):
-        return {name: _masked(item) for name, item in cast("JSONObject", value).items()}
+        fields = cast("JSONObject", value).items()
+        return {_text(name, answer): _masked(item, answer) for name, item in fields}
     return value
+
+
+def _status(value: str, answer: Answer) -> RunStatus | str:
+    status = normal_status(value)
+    return status if isinstance(status, RunStatus) else normal_status(_text(value, answer))
+
+
+def _text(value: str, answer: Answer) -> str:
+    """A run is shown, logged and stored: what it says repeats no secret."""
+    value = without(value, answer.secrets)
+    return masked_urls(value) if looks_signed(value) else value
 
 
 def _outputs(known: JSONObject) -> Iterator[Output]:
@@ -99,9 +112,9 @@ def status_of(answer: Answer, run: Run, now: datetime) -> Run:
     # A copy: the fields that are kept were validated when `run` was made.
     changed = run.model_copy(
         update={
-            **_unknown(known),
-            "status": normal_status(status),
-            "message": message if message is None or isinstance(message, str) else str(message),
+            **_unknown(known, answer),
+            "status": _status(status, answer),
+            "message": message if message is None else _text(str(message), answer),
         }
     )
     return changed.model_copy(update={"finished_at": now}) if changed.is_terminal else changed

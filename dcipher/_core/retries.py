@@ -173,6 +173,9 @@ def backoff(attempts: int, resilience: Resilience) -> float:
 # underscores.
 _SECONDS = re.compile(r"[0-9]{1,300}(?:\.[0-9]{1,300})?\Z", re.ASCII)
 
+# RFC 9110 section 5.6.3; `str.strip` takes other scripts' blanks, too.
+_BLANKS = " \t"
+
 
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:
     """Seconds that an answer asks to wait, or `None`. It never raises.
@@ -181,10 +184,10 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
     server's own `Date` where it gives one, else against `now` (seconds since the epoch); and
     `retry-after-ms`, which beats both.
     """
-    milliseconds = headers.get("retry-after-ms", "").strip()
+    milliseconds = headers.get("retry-after-ms", "").strip(_BLANKS)
     if _SECONDS.match(milliseconds):
         return float(milliseconds) / 1000
-    value = headers.get("retry-after", "").strip()
+    value = headers.get("retry-after", "").strip(_BLANKS)
     if _SECONDS.match(value):
         return float(value)
     until = http_date(value)
@@ -201,7 +204,7 @@ _DAY = re.compile(r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*,? ", re.ASCII)
 
 def http_date(value: str) -> float | None:
     """Seconds since the epoch of an HTTP date in any of its three forms, or `None`."""
-    value = value.strip()
+    value = value.strip(_BLANKS)
     if not _DAY.match(value) or len(value) > 64 or not value.isascii():
         return None
     try:

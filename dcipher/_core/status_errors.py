@@ -82,7 +82,7 @@ def _message(answer: Answer, error: ErrorResponse | None, next_step: str) -> str
     )
     parts = [f"{answer.request} answered {answer.status_code}" + (f": {said}" if said else "")]
     if error is not None and error.field_errors and error.field_errors[0].message not in said:
-        parts.append("; ".join(clean(str(field)) for field in error.field_errors[:5]))
+        parts.append(clean("; ".join(clean(str(field)) for field in error.field_errors[:5]), 400))
     parts.append(next_step)
     if answer.request_id:
         parts.append(f"Request id: {answer.request_id}.")
@@ -125,7 +125,7 @@ def _showable(answer: Answer, body: object) -> httpx.Response:
 
     Of the request, only the method and the URL, so that no key is in it; no cookies either.
     """
-    return httpx.Response(
+    response = httpx.Response(
         answer.status_code,
         # As bytes: a header that is not ASCII must not hide the status.
         headers=[
@@ -136,6 +136,19 @@ def _showable(answer: Answer, body: object) -> httpx.Response:
         content=_content(answer, body),
         request=httpx.Request(answer.request.method, answer.request.url),
     )
+    if not _decodes(response):
+        response.encoding = "utf-8"
+    return response
+
+
+def _decodes(response: httpx.Response) -> bool:
+    """Whether the charset can be read: Python knows `hex` and `undefined`, and httpx takes them for text."""
+    charset = response.charset_encoding
+    try:
+        response.content.decode(charset or "utf-8", "replace")
+    except (LookupError, UnicodeError, Warning):  # a warning, where the program raises them
+        return False
+    return True
 
 
 def _header(name: bytes, value: bytes, secrets: Sequence[str]) -> bytes:

@@ -5,11 +5,13 @@ No terminal escapes, no secrets, not ten megabytes of it.
 
 from __future__ import annotations
 
+import base64
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 __all__ = ["REDACTED", "clean", "masked_urls", "redact_query", "unsigned", "without"]
 
@@ -29,14 +31,49 @@ def clean(text: str, limit: int = 200) -> str:
 
 
 def without(text: str, secrets: Iterable[str]) -> str:
-    """`text` with every one of `secrets` masked.
+    """`text` with every one of `secrets` masked, in whichever way it is written there.
 
-    Services like to repeat a wrong key in their answer.
+    Services like to repeat a wrong key in their answer: as it is, percent-encoded, escaped for JSON
+    or HTML, or in base64.
     """
     # The longest first: one may begin with another. One or two characters are in every text.
-    for secret in sorted((s for s in secrets if len(s) > 2), key=len, reverse=True):
-        text = text.replace(secret, REDACTED)
-    return text
+    known = tuple(sorted({s for s in secrets if len(s) > 2}, key=len, reverse=True))
+    return _pattern(known).sub(REDACTED, text) if known else text
+
+
+@lru_cache(maxsize=1024)
+def _pattern(secrets: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile("|".join(form for secret in secrets for form in _forms(secret)))
+
+
+def _forms(secret: str) -> Iterator[str]:
+    yield "".join(map(_written, secret))
+    encoded = secret.encode("utf-8", "replace")
+    if len(encoded) > 7:  # the base64 of less may be in any text
+        for before in range(3):
+            text = base64.b64encode(b"\0" * before + encoded).decode().rstrip("=")
+            # The characters that stand for it alone, wherever among the other bytes it begins.
+            alone = text[-(-before * 8 // 6) : (before + len(encoded)) * 8 // 6]
+            yield re.escape(alone).replace(r"\+", "[+-]").replace("/", "[/_]")
+
+
+_ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;|&#34;", "'": "&#x27;|&#39;"}
+
+
+def _written(character: str) -> str:
+    """The ways in which one character may be written."""
+    if character.isascii() and character.isalnum():
+        return character
+    encoded = character.encode("utf-8", "replace")
+    ways = [
+        r"\\?" + re.escape(character),
+        "(?i:" + "".join(f"%{byte:02x}" for byte in encoded) + ")",
+        "".join(rf"\\x{byte:02x}" for byte in encoded),
+        rf"(?i:\\u{ord(character):04x})",
+        *([_ENTITIES[character]] if character in _ENTITIES else []),
+        *([r"\+"] if character == " " else []),
+    ]
+    return f"(?:{'|'.join(ways)})"
 
 
 # In JSON, a slash may be written as \/ (RFC 8259 section 7). To the end of the word, so that no text

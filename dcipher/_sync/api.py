@@ -16,12 +16,13 @@ import httpx
 
 from .._concurrency import bounded
 from .._core.answers import MAX_BODY, Answer, decoded
+from .._core.configuration import secret_values
 from .._core.connection_errors import connection_error
 from .._core.retries import Failure, Outcome, failure_of, is_repeatable
 from .._core.status_errors import status_error
 from .._core.submissions import unknown_submission
 from ..errors import APIError, DcipherError, InvalidParamsError, RequestInfo
-from ..logs import logger
+from ..logs import concealing, logger
 from .retrying import send_again
 
 if TYPE_CHECKING:
@@ -65,6 +66,8 @@ class API:
             headers[name] = value  # in any case: a later one replaces an earlier one
         # In a closure: a repr of headers would show a key that is not in Authorization.
         self._headers: Callable[[], httpx.Headers] = lambda: headers
+        secrets = (*http.secrets(), *secret_values(options.headers))
+        self._secrets: Callable[[], tuple[str, ...]] = lambda: secrets
         self.plain_http: HTTPClient = http.anonymous()
         """For the results' stores: no key, no cookies, no headers of the user's."""
 
@@ -137,7 +140,7 @@ class API:
             # their variables.
             final = unknown_submission(error, operation, resilience, in_doubt=doubt)
             cause = error.__cause__ if final is error else error
-            if any(secret in repr(cause) for secret in self.http.secrets()):
+            if any(secret in repr(cause) for secret in self._secrets()):
                 cause = None
             raise final.with_traceback(None) from (cause and cause.with_traceback(None))
 
@@ -149,6 +152,7 @@ class API:
         info = RequestInfo(operation.method, url)
         started = time.monotonic()
         total = min(self.options.total_timeout or math.inf, within or math.inf)
+        token = concealing.set(self._secrets())
         try:
             response, body = bounded(total, self._exchange, client, request, total)
         except DcipherError:
@@ -162,14 +166,16 @@ class API:
                 attempts=attempts,
                 host=request.url.host,
                 configured_by=self.configured_by,
-                secrets=self.http.secrets(),
+                secrets=self._secrets(),
             ) from error
+        finally:
+            concealing.reset(token)
         logger.debug(
             "%s %s: %d in %.0f ms", operation.method, operation.target.partition("?")[0],
             response.status_code, (time.monotonic() - started) * 1000,
         )  # fmt: skip
         answer = Answer(
-            response.status_code, response.headers, body, info, attempts, self.http.secrets()
+            response.status_code, response.headers, body, info, attempts, self._secrets()
         )
         return _readable(answer)
 

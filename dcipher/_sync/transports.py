@@ -134,6 +134,7 @@ class CheckedTransport(httpx.BaseTransport):
             response.close()
         info = RequestInfo(request.method, redact_query(str(request.url)))
         answer = Answer(response.status_code, response.headers, body, info, secrets=self._secrets)
+        del body  # reporters of errors keep the variables of a frame, and it may repeat the key
         raise unexpected_status(answer, time.time())
 
     def close(self) -> None:

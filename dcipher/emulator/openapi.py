@@ -75,7 +75,8 @@ _FILE: Final[Object] = {
 }
 _CONTENT_RANGE: Final[Object] = {"Content-Range": _header("Which bytes these are, of how many.")}
 _BINARY: Final[Object] = {
-    "application/octet-stream": {"schema": {"type": "string", "format": "binary"}}
+    # Whatever type the flow gives its file.
+    "*/*": {"schema": {"type": "string", "format": "binary"}}
 }
 _XML: Final[Object] = {"application/xml": {"schema": {"type": "string"}}}
 
