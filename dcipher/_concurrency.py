@@ -14,7 +14,7 @@ import threading
 import time
 import warnings
 from concurrent.futures import CancelledError
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from contextvars import copy_context
 from functools import partial
 from inspect import isawaitable, iscoroutinefunction
@@ -24,7 +24,7 @@ from weakref import WeakKeyDictionary, finalize, ref
 from .errors import InvalidParamsError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
 
     import httpx
     from anyio import CapacityLimiter, Semaphore
@@ -67,6 +67,7 @@ __all__ = [
     "close_transport",
     "in_thread",
     "sleep",
+    "ungrouped",
 ]
 
 T = TypeVar("T")
@@ -156,26 +157,47 @@ async def async_in_own_thread(
     from anyio.from_thread import BlockingPortal
 
     outcome: list[Callable[[], T]] = []
-    async with _own_threads.get(), BlockingPortal() as portal:
-        done = Event()
+    with ungrouped():
+        async with _own_threads.get(), BlockingPortal() as portal:
+            done = Event()
 
-        def work() -> None:
-            outcome.append(_outcome(function, portal))
-            # The call may have been cancelled, and its portal with it.
-            with suppress(RuntimeError, CancelledError):
-                portal.call(done.set)
+            def work() -> None:
+                outcome.append(_outcome(function, portal))
+                # The call may have been cancelled, and its portal with it.
+                with suppress(RuntimeError, CancelledError):
+                    portal.call(done.set)
 
-        thread = threading.Thread(
-            target=copy_context().run, args=(work,), name="dcipher download", daemon=True
-        )
-        thread.start()
-        try:
-            await done.wait()
-        except BaseException:
-            abort()
-            await _a_moment_for(thread)
-            raise
+            thread = threading.Thread(
+                target=copy_context().run, args=(work,), name="dcipher download", daemon=True
+            )
+            thread.start()
+            try:
+                await done.wait()
+            except BaseException:
+                abort()
+                await _a_moment_for(thread)
+                raise
     return outcome[0]()
+
+
+@contextmanager
+def ungrouped() -> Generator[None]:
+    """Takes an exception out of the group that it came in, where all that is in it is of one kind.
+
+    trio packs whatever comes out of a nursery, Ctrl-C and a cancellation, too.
+    """
+    try:
+        yield
+    except BaseException as error:
+        leaves = _leaves(error)
+        if leaves[0] is error or len({type(leaf) for leaf in leaves}) > 1:
+            raise
+        raise leaves[0] from None
+
+
+def _leaves(error: BaseException) -> list[BaseException]:
+    within: Sequence[BaseException] | None = getattr(error, "exceptions", None)
+    return [error] if within is None else [leaf for inner in within for leaf in _leaves(inner)]
 
 
 async def _a_moment_for(thread: threading.Thread) -> None:
@@ -314,6 +336,7 @@ class AsyncScoped(Generic[T]):
         self._make = make
         self._close = close
         self._held: WeakKeyDictionary[object, _Held[T]] = WeakKeyDictionary()
+        self._warning = _Warning()
 
     def get(self) -> T:
         """The value of this process and event loop, made when it is first asked for."""
@@ -334,7 +357,7 @@ class AsyncScoped(Generic[T]):
         self, held: _Held[T], loop: object, close: Callable[[T], Awaitable[None]]
     ) -> None:
         held.ending = _started(_until_the_end(held, close))
-        held.unreferenced = finalize(self, _let_go, held, ref(loop))
+        held.unreferenced = finalize(self, _let_go, held, ref(loop), self._warning)
         held.unreferenced.atexit = False
 
     def _forget_closed_loops(self) -> None:
@@ -343,7 +366,9 @@ class AsyncScoped(Generic[T]):
             loop = reference()
             is_closed: Callable[[], bool] | None = getattr(loop, "is_closed", None)  # asyncio's
             if is_closed is not None and is_closed():
-                self._held.pop(loop, None)
+                held = self._held.pop(loop, None)
+                if held is not None and held.unreferenced is not None:
+                    held.unreferenced.detach()
 
     def forget(self) -> None:
         """Hold nothing for this event loop any more."""
@@ -355,9 +380,19 @@ class AsyncScoped(Generic[T]):
         if held is not None and held.ending is not None:
             await held.ending.aclose()
 
+    def end_silently(self) -> None:
+        """Say nothing of what is held when nothing refers to it any more: all was closed that had to be."""
+        self._warning.is_due = False
+
     def peek(self) -> T | None:
         """None: outside its event loop, which has closed what was open, nothing can be done."""
         return None
+
+
+class _Warning:
+    """Whether a client that is dropped is one that was never closed."""
+
+    is_due = True
 
 
 class _Held(Generic[T]):
@@ -385,6 +420,7 @@ async def _until_the_end(
     finally:
         if held.unreferenced is not None:
             held.unreferenced.detach()
+        held.ending = None  # it knows its event loop, which is not to be kept
         await close(held.value)
 
 
@@ -395,7 +431,7 @@ def _started(generator: AsyncGenerator[None]) -> AsyncGenerator[None]:
     return generator
 
 
-def _let_go(held: _Held[T], loop: ref[object]) -> None:
+def _let_go(held: _Held[T], loop: ref[object], warning: _Warning) -> None:
     """Close what a client that was never closed left open, on its event loop, and say so once."""
     if held.pid != os.getpid():
         _inherited.append(held)
@@ -407,7 +443,7 @@ def _let_go(held: _Held[T], loop: ref[object]) -> None:
 
         soon(spawn_system_task, held.ending.aclose)
     held.ending = None
-    if held.value:
+    if held.value and warning.is_due:
         warnings.warn(
             "A dcipher client was never closed: use `async with`, or await aclose().",
             ResourceWarning,
@@ -466,15 +502,18 @@ def close_transport(transport: httpx.BaseTransport) -> None:
     transport.close()
 
 
-def async_abandon(_transports: list[httpx.AsyncBaseTransport]) -> None:
-    """Nothing: the event loop closes what was left open, and warns of it itself."""
+def async_abandon(_transports: list[httpx.AsyncBaseTransport], *, silently: bool) -> None:
+    """Nothing, `silently` or not: the event loop closes what was left open, and warns of it itself."""
+    _ = silently
 
 
-def abandon(transports: list[httpx.BaseTransport]) -> None:
-    """Close what a client that was never closed left open, and say so once."""
-    if transports and not sys.is_finalizing():
-        for transport in transports:
-            transport.close()
+def abandon(transports: list[httpx.BaseTransport], *, silently: bool) -> None:
+    """Close what a client that was never closed left open, and say so once, unless `silently`."""
+    if not transports or sys.is_finalizing():
+        return
+    for transport in transports:
+        transport.close()
+    if not silently:
         warnings.warn(
             "A dcipher client was never closed: use `with`, or call close().",
             ResourceWarning,

@@ -9,11 +9,12 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from weakref import ref
 
 import httpx
 
 from ._async.connections import AsyncBorrowedTransport, AsyncConnections, AsyncGivenTransport
-from ._concurrency import AsyncScoped, async_close_all
+from ._concurrency import AsyncScoped, async_close_all, ungrouped
 from ._deadlines import BoundedTransport
 from ._network import environment_proxies, ssl_context
 from ._sync.connections import BorrowedTransport, Connections, GivenTransport
@@ -21,7 +22,7 @@ from ._sync.connections import BorrowedTransport, Connections, GivenTransport
 if TYPE_CHECKING:
     import ssl
 
-__all__ = ["Network"]
+__all__ = ["Network", "Share"]
 
 MAX_CONNECTIONS = 100
 NO_LIMIT = 1_000_000
@@ -49,22 +50,23 @@ class _Side:
     given: Callable[[Any], Any]
     connections: Callable[..., Any]
     transport: Callable[..., Any]
-    owner: Callable[[], Callable[[Any], Any]]
-    """What makes each connection's transport one of those that end with their event loop."""
+    owner: Callable[[], tuple[Callable[[Any], Any], Callable[[], None]]]
+    """What makes each connection's transport one of those that end with their event loop; and what
+    is called when the first of their clients is closed."""
 
 
 class _AsyncOwned(httpx.AsyncBaseTransport):
-    """A transport that is closed with its event loop at the latest."""
+    """A transport of one connection, which is closed with its event loop at the latest."""
 
     def __init__(
         self,
-        transport: httpx.AsyncBaseTransport,
+        transport: httpx.AsyncHTTPTransport,
         scope: AsyncScoped[set[httpx.AsyncBaseTransport]],
     ) -> None:
-        self._transport = transport
+        self._transport = _AsyncWhole(transport)
         self._scope = scope
         self._opened = scope.get()
-        self._opened.add(transport)
+        self._opened.add(self._transport)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         return await self._transport.handle_async_request(request)
@@ -78,17 +80,68 @@ class _AsyncOwned(httpx.AsyncBaseTransport):
                 await self._scope.end()
 
 
-def _async_owner() -> Callable[[httpx.AsyncBaseTransport], httpx.AsyncBaseTransport]:
+class _AsyncWhole(httpx.AsyncBaseTransport):
+    """A transport that closes what it has opened, a connection that never came about included.
+
+    httpcore forgets a stream whose TLS handshake is cancelled (observed with 1.0.9).
+    """
+
+    def __init__(self, transport: httpx.AsyncHTTPTransport) -> None:
+        self._transport = transport
+        # httpx lets nobody choose the backend of its pool.
+        pool: Any = transport._pool  # noqa: SLF001
+        self._backend = _AsyncBackend(pool._network_backend)  # noqa: SLF001
+        pool._network_backend = self._backend  # noqa: SLF001
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        return await self._transport.handle_async_request(request)
+
+    async def aclose(self) -> None:
+        try:
+            await self._transport.aclose()
+        finally:
+            stream, self._backend.stream = self._backend.stream, None
+            if stream is not None:
+                await stream.aclose()
+
+
+class _AsyncBackend:
+    """A network backend of httpcore's that knows the stream that it opened last."""
+
+    def __init__(self, backend: Any) -> None:
+        self._backend = backend
+        self.stream: Any = None
+
+    async def connect_tcp(self, *args: Any, **kwargs: Any) -> Any:
+        with ungrouped():
+            self.stream = await self._backend.connect_tcp(*args, **kwargs)
+        return self.stream
+
+    async def connect_unix_socket(self, *args: Any, **kwargs: Any) -> Any:
+        self.stream = await self._backend.connect_unix_socket(*args, **kwargs)
+        return self.stream
+
+    async def sleep(self, seconds: float) -> None:
+        await self._backend.sleep(seconds)
+
+
+def _async_owner() -> tuple[
+    Callable[[httpx.AsyncHTTPTransport], httpx.AsyncBaseTransport], Callable[[], None]
+]:
     scope: AsyncScoped[set[httpx.AsyncBaseTransport]] = AsyncScoped(set, async_close_all)
-    return lambda transport: _AsyncOwned(transport, scope)
+    return lambda transport: _AsyncOwned(transport, scope), scope.end_silently
 
 
-def _owner() -> Callable[[httpx.BaseTransport], httpx.BaseTransport]:
-    return lambda transport: transport
+def _owner() -> tuple[Callable[[httpx.BaseTransport], httpx.BaseTransport], Callable[[], None]]:
+    return lambda transport: transport, lambda: None
 
 
 _SYNC = _Side(GivenTransport, Connections, BoundedTransport, _owner)
 _ASYNC = _Side(AsyncGivenTransport, AsyncConnections, httpx.AsyncHTTPTransport, _async_owner)
+
+
+class Share:
+    """A client's share of the connections that were made for it, given up when it is closed, or is no more."""
 
 
 class Network:
@@ -99,9 +152,11 @@ class Network:
         verify: ssl.SSLContext | str | bool,
         httpx_args: Mapping[str, Any],
         *,
+        share: Share | None = None,
         ways: Ways | None = None,
         async_ways: Ways | None = None,
     ) -> None:
+        self._share = None if share is None else ref(share)
         self._verify = httpx_args.get("verify", verify)
         self._args = dict(httpx_args)
         self._sync = ways
@@ -138,16 +193,20 @@ class Network:
         return Network(self._verify, args, ways=ways, async_ways=async_ways)
 
     def roads(
-        self, layered: Callable[[httpx.BaseTransport], httpx.BaseTransport]
+        self,
+        layered: Callable[[httpx.BaseTransport], httpx.BaseTransport],
+        share: Share | None,
     ) -> dict[str, Any]:
-        """`transport` and `mounts` for one more httpx.Client."""
-        return _roads(self._ways(), layered)
+        """`transport` and `mounts` for one more httpx.Client, which gives up the share when it is closed."""
+        return _roads(self._ways(), layered, share)
 
     def async_roads(
-        self, layered: Callable[[httpx.AsyncBaseTransport], httpx.AsyncBaseTransport]
+        self,
+        layered: Callable[[httpx.AsyncBaseTransport], httpx.AsyncBaseTransport],
+        share: Share | None,
     ) -> dict[str, Any]:
-        """`transport` and `mounts` for one more httpx.AsyncClient."""
-        return _roads(self._async_ways(), layered)
+        """The same for one more httpx.AsyncClient."""
+        return _roads(self._async_ways(), layered, share)
 
     def _ways(self) -> Ways:
         if self._sync is None:
@@ -171,6 +230,10 @@ class Network:
         mounts: Mapping[str, Any] = args.get("mounts") or {}
         for pattern, transport in mounts.items():
             ways[pattern] = None if transport is None else side.given(transport)
+        share = None if self._share is None else self._share()
+        for way in ways.values():
+            if way is not None and share is not None:
+                way.hold(share)
         return ways
 
     def _proxies(self) -> Mapping[str, Any]:
@@ -198,13 +261,16 @@ class Network:
             keepalive_expiry=limits.keepalive_expiry,
         )
 
-        own = side.owner()
+        own, on_leave = side.owner()
 
         def make(scheme: str) -> Any:
             return own(self._transport(side, scheme, proxy, one))
 
         return side.connections(
-            make, max_connections=limits.max_connections or NO_LIMIT, keepalive_expiry=expiry
+            make,
+            max_connections=limits.max_connections or NO_LIMIT,
+            keepalive_expiry=expiry,
+            on_leave=on_leave,
         )
 
     def _transport(self, side: _Side, scheme: str, proxy: Any, limits: httpx.Limits) -> Any:
@@ -217,9 +283,9 @@ class Network:
         )
 
 
-def _roads(ways: Ways, layered: Callable[[Any], Any]) -> dict[str, Any]:
+def _roads(ways: Ways, layered: Callable[[Any], Any], share: Share | None) -> dict[str, Any]:
     roads = {
-        pattern: None if shared is None else layered(shared.transport())
+        pattern: None if shared is None else layered(shared.transport(share))
         for pattern, shared in ways.items()
     }
     return {"transport": roads.pop(None), "mounts": roads}

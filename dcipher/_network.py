@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import ssl
-import threading
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,15 +12,18 @@ from urllib.request import getproxies
 
 import httpx
 
+from ._concurrency import ForkLock
 from ._core.text import redact_query
 from .errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Generator, Mapping, Sequence
 
 __all__ = ["environment_proxies", "ssl_context"]
 
-_lock = threading.Lock()
+MAX_PORT = 65535
+
+_lock = ForkLock()
 _contexts: dict[tuple[str | None, ...], ssl.SSLContext] = {}
 
 
@@ -57,22 +60,32 @@ def _without_verification() -> ssl.SSLContext:
 
 
 def _built(verify: str | bool, trust_env: bool) -> ssl.SSLContext:
+    named = [(name, os.environ.get(name)) for name in _CERTIFICATE_VARIABLES if trust_env]
+    # SSL_CERT_DIR says nothing where SSL_CERT_FILE does, as in httpx.
+    name, path = next(((name, path) for name, path in named if path), ("certifi", None))
+    if isinstance(verify, str):  # httpx has deprecated paths, and says to do this instead
+        name, path = "verify_ssl", verify
+    with _certificate_errors(name if path is None else f"{name}={path}"):
+        if path is None:
+            return httpx.create_ssl_context(verify=True, trust_env=trust_env)
+        if name == "SSL_CERT_DIR" or (verify is path and Path(path).is_dir()):
+            return ssl.create_default_context(capath=_some_folders(path))
+        return ssl.create_default_context(cafile=path)
+
+
+def _some_folders(paths: str) -> str:
+    """OpenSSL takes a list, and says nothing of what is not there."""
+    if not any(Path(path).is_dir() for path in paths.split(os.pathsep)):
+        raise NotADirectoryError(f"{paths} is not a folder")
+    return paths
+
+
+@contextmanager
+def _certificate_errors(source: str) -> Generator[None]:
     try:
-        if isinstance(verify, str):  # httpx has deprecated paths, and says to do this instead
-            if Path(verify).is_dir():
-                return ssl.create_default_context(capath=verify)
-            return ssl.create_default_context(cafile=verify)
-        for name in _CERTIFICATE_VARIABLES:
-            # httpx 0.27 passes over what is not there, and later ones do not say which variable.
-            if trust_env and os.environ.get(name) and not Path(os.environ[name]).exists():
-                raise FileNotFoundError(f"{os.environ[name]} does not exist")
-        return httpx.create_ssl_context(verify=True, trust_env=trust_env)
+        yield
     except (OSError, ValueError) as error:
-        named = [
-            f"{name}={os.environ[name]}" for name in _CERTIFICATE_VARIABLES if os.environ.get(name)
-        ]
-        blamed = f"verify_ssl={verify}" if isinstance(verify, str) else " ".join(named) or "certifi"
-        raise ConfigurationError(f"No certificates can be loaded from {blamed}: {error}.") from None
+        raise ConfigurationError(f"No certificates can be loaded from {source}: {error}.") from None
 
 
 def _with_certificate(context: ssl.SSLContext, cert: Any) -> ssl.SSLContext:
@@ -81,7 +94,9 @@ def _with_certificate(context: ssl.SSLContext, cert: Any) -> ssl.SSLContext:
     A path, or a tuple of paths and a password.
     """
     if cert:
-        context.load_cert_chain(*([cert] if isinstance(cert, str) else cert))
+        files: Sequence[str] = [cert] if isinstance(cert, str) else cert
+        with _certificate_errors(f"cert={files[0]}"):
+            context.load_cert_chain(*files)
     return context
 
 
@@ -112,6 +127,8 @@ def _proxy(scheme: str, value: str) -> str:
         parsed = httpx.Proxy(url)
         if not parsed.url.host:
             reason = "it names no host"
+        elif (parsed.url.port or 0) > MAX_PORT:
+            reason = f"a port is {MAX_PORT} at most"
         elif parsed.url.scheme.startswith("socks") and find_spec("socksio") is None:
             reason = "SOCKS needs another library: pip install 'httpx[socks]'"
         else:

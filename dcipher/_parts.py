@@ -106,13 +106,19 @@ class PartFile:
 
     def keep(self, transfer: Transfer) -> None:
         """From now on, what was received so far outlives the process, and the machine's power."""
-        if self._note is None:
+        if self._note is None or self._file.closed or not self._is_here():
             return
         with self._errors():
             self._file.flush()
             _sync_data(self._file.fileno())
             _write(self._note, note_of(transfer, self._identity))
             self._kept = True
+
+    def _is_here(self) -> bool:
+        """Whether it was not renamed yet: Ctrl-C may come between the renaming and what follows."""
+        with suppress(OSError):
+            return os.path.samestat(os.fstat(self._file.fileno()), os.lstat(self._path))
+        return False
 
     def commit(self) -> None:
         """Sync, rename, sync the folder.

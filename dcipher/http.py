@@ -12,7 +12,6 @@ A derived client has its own httpx client and shares the connections of the one 
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -20,7 +19,8 @@ import httpx
 from pydantic import SecretStr
 
 from ._async.transports import AsyncCheckedTransport, AsyncRetryTransport, AsyncSigningTransport
-from ._connecting import Network
+from ._concurrency import ForkLock
+from ._connecting import Network, Share
 from ._core.configuration import (
     DEFAULT_CONNECT_TIMEOUT,
     DEFAULT_TIMEOUT,
@@ -87,6 +87,7 @@ class HTTPClient:
         "_network",
         "_raise_on_unexpected_status",
         "_resilience",
+        "_share",
         "_timeout",
         "_verify_ssl",
     )
@@ -114,11 +115,13 @@ class HTTPClient:
         self._httpx_args = dict(httpx_args or {})
         self._raise_on_unexpected_status = raise_on_unexpected_status
         self._resilience = resilience
-        self._network = Network(verify_ssl, self._httpx_args)
+        # Alive as long as this client is, of whose connections it is a share.
+        self._share: Share | None = Share()
+        self._network = Network(verify_ssl, self._httpx_args, share=self._share)
         self._start_afresh()
 
     def _start_afresh(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = ForkLock()
         self._client: httpx.Client | None = None
         self._async_client: httpx.AsyncClient | None = None
 
@@ -167,6 +170,7 @@ class HTTPClient:
         derived = object.__new__(type(self))
         for name in _slots(type(self)):
             object.__setattr__(derived, name, changes.get(name, getattr(self, name)))
+        derived._share = None
         derived._start_afresh()
         return derived
 
@@ -193,7 +197,7 @@ class HTTPClient:
         Without key, signature, headers, cookies and retries.
         """
         client = HTTPClient(self._base_url, timeout=self._timeout, verify_ssl=self._verify_ssl)
-        client._network = self._network.alone()
+        client._network, client._share = self._network.alone(), self._share
         return client
 
     @property
@@ -230,7 +234,8 @@ class HTTPClient:
         with self._lock:
             if self._client is None:
                 self._client = httpx.Client(
-                    **self._client_args(), **self._network.roads(self._layered)
+                    **self._client_args(),
+                    **self._network.roads(self._layered, self._share),
                 )
             return self._client
 
@@ -239,7 +244,8 @@ class HTTPClient:
         with self._lock:
             if self._async_client is None:
                 self._async_client = httpx.AsyncClient(
-                    **self._client_args(), **self._network.async_roads(self._async_layered)
+                    **self._client_args(),
+                    **self._network.async_roads(self._async_layered, self._share),
                 )
             return self._async_client
 

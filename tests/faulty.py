@@ -155,6 +155,13 @@ class FaultyServer:
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
 
+    def open_connections(self, within: float = 5.0) -> int:
+        """How many are open, after they had so many seconds to end."""
+        ends = time.monotonic() + within
+        while self._open and time.monotonic() < ends:
+            time.sleep(0.005)
+        return len(self._open)
+
     def __enter__(self) -> Self:
         self._start(self._accept)
         return self

@@ -145,7 +145,9 @@ class AsyncDcipher:
         await self.aclose()
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(base_url={self._api.base_url!r})"
+        # Reporters of errors show the variables of frames: of an __init__ that has failed, too.
+        shown = f"base_url={self._api.base_url!r}" if hasattr(self, "_api") else "not made"
+        return f"{type(self).__name__}({shown})"
 
     def __reduce__(self) -> str | tuple[Any, ...]:
         raise TypeError(

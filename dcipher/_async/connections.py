@@ -42,21 +42,33 @@ class _State:
 
 
 class AsyncShared(ABC):
-    """A way to the network that several httpx clients share; closed when the last of them is."""
+    """A way to the network that several httpx clients share.
+
+    Closed with the last of them, and with the client that it was made for: what was derived from
+    that one in between finds the connections open.
+    """
 
     def __init__(self) -> None:
-        # Weak: a derived client that was dropped without being closed keeps nothing open.
-        self._users: WeakSet[AsyncSharedTransport] = WeakSet()
+        # Weak: a client that was dropped without being closed keeps nothing open.
+        self._users: WeakSet[object] = WeakSet()
+        self._was_left = False
 
-    def transport(self) -> AsyncSharedTransport:
-        """A transport for one more httpx client."""
-        user = AsyncSharedTransport(self)
+    def hold(self, share: object) -> None:
+        """Stay open as long as there is this share."""
+        self._users.add(share)
+
+    def transport(self, share: object) -> AsyncSharedTransport:
+        """A transport for one more httpx client, with whose end the share is given up."""
+        user = AsyncSharedTransport(self, share)
         self._users.add(user)
         return user
 
     async def leave(self, user: AsyncSharedTransport) -> None:
         """One httpx client less."""
+        self._was_left = True
         self._users.discard(user)
+        if user.share is not None:
+            self._users.discard(user.share)
         if not self._users:
             await self.close_all()
 
@@ -92,18 +104,25 @@ class AsyncConnections(AsyncShared):
         *,
         max_connections: int,
         keepalive_expiry: float,
+        on_leave: Callable[[], None],
     ) -> None:
         super().__init__()
         self._make = make
         """Scheme → a transport that holds one connection."""
         self._keepalive_expiry = keepalive_expiry
         self._max_connections = max_connections
+        self._on_leave = on_leave
         self._state = AsyncScoped(lambda: _State(max_connections))
 
     def __del__(self) -> None:
         state = self._state.peek() if hasattr(self, "_state") else None
         if state is not None:
-            async_abandon([one.transport for idle in state.idle.values() for one in idle])
+            idle = [one.transport for idle in state.idle.values() for one in idle]
+            async_abandon(idle, silently=self._was_left)
+
+    async def leave(self, user: AsyncSharedTransport) -> None:
+        self._on_leave()
+        await super().leave(user)
 
     async def close_all(self) -> None:
         state = self._state.get()
@@ -205,8 +224,9 @@ class _Stream(httpx.AsyncByteStream):
 class AsyncSharedTransport(httpx.AsyncBaseTransport):
     """One httpx client's share: closing it leaves the others alone."""
 
-    def __init__(self, shared: AsyncShared) -> None:
+    def __init__(self, shared: AsyncShared, share: object) -> None:
         self._shared: AsyncShared | None = shared
+        self.share = share
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         if self._shared is None:

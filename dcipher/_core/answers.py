@@ -85,7 +85,7 @@ def decoded(body: bytes, content_encoding: str) -> bytes:
     Raises ValueError for what cannot be undone.
     """
     encoding = encoding_of(content_encoding)
-    if encoding is not None:
+    if encoding is not None and body:
         inflater = Inflater(encoding, lambda _: MAX_BODY)
         body = b"".join(inflater.feed(body))
         inflater.finish()

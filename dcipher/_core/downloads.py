@@ -19,7 +19,7 @@ from .signed_urls import secrets_of
 from .text import clean, masked_urls, without
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from ..resilience import Resilience
 
@@ -230,10 +230,14 @@ def refused(
     source: Source,
     now: float,
     resilience: Resilience,
+    secrets: Iterable[str] = (),
 ) -> TransferError:
-    """The error for a status that brings no bytes."""
+    """The error for a status that brings no bytes.
+
+    `secrets`: of URLs that it was redirected to.
+    """
     # Some stores repeat the request in their errors.
-    words = clean(masked_urls(without(excerpt, secrets_of(source.url))))
+    words = clean(masked_urls(without(excerpt, [*secrets_of(source.url), *secrets])))
     said = f"the store answered {status_code}" + (f": {words}" if words else "")
     if status_code in {412, 416}:
         return _changed()
@@ -335,24 +339,32 @@ def _digests(headers: Mapping[str, str]) -> dict[str, bytes]:
     An ETag is never taken for an MD5.
     """
     found: dict[str, bytes] = {}
+    for name, digest in _promised(headers):
+        if found.setdefault(name, digest) != digest:
+            raise _broken(f"the store promises two different {name} digests of it")
+    return found
+
+
+_SIZES = {"md5": 16, "sha1": 20, "sha256": 32}
+
+
+def _promised(headers: Mapping[str, str]) -> Iterator[tuple[str, bytes]]:
+    """Each of them: the name that hashlib has for its algorithm, and the digest."""
     for header in ("content-digest", "repr-digest"):
         for name, value in structured_digests(headers.get(header, "")).items():
             if name in _HASHLIB:
-                found[_HASHLIB[name]] = value
+                yield _HASHLIB[name], value
     plain = {
         "md5": [headers.get("content-md5", ""), *_google(headers, "md5")],
         "sha256": [headers.get("x-amz-checksum-sha256", "")],
         "sha1": [headers.get("x-amz-checksum-sha1", "")],
     }
-    sizes = {"md5": 16, "sha1": 20, "sha256": 32}
     for name, values in plain.items():
         for text in values:
             digest = _base64(text)
-            if (
-                len(digest) == sizes[name]
-            ):  # Amazon's checksum of a multipart upload has another form: digest-parts
-                found.setdefault(name, digest)
-    return found
+            # Amazon's checksum of a multipart upload has another form: digest-parts
+            if len(digest) == _SIZES[name]:
+                yield name, digest
 
 
 def _google(headers: Mapping[str, str], name: str) -> list[str]:

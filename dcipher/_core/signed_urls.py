@@ -93,7 +93,7 @@ def looks_signed(text: str) -> bool:
 
 def secrets_of(url: str) -> list[str]:
     """The values in the query of `url`, as they stand there and decoded, for masking."""
-    parts = urlsplit(url).query.split("&")
+    parts = url.partition("#")[0].partition("?")[2].split("&")  # of what is no URL, too
     values = [part.partition("=")[2] or part for part in parts]
     return [form for value in values for form in {value, unquote_plus(value)} if len(form) > 7]
 

@@ -8,7 +8,9 @@ user's.
 from __future__ import annotations
 
 import hashlib
+import random
 import socket
+import threading
 import time
 from contextlib import closing, suppress
 from dataclasses import replace
@@ -33,7 +35,7 @@ from .._core.downloads import (
     refused,
     stalled,
 )
-from .._core.retries import Failure, Outcome, backoff, transport_outcome
+from .._core.retries import Failure, Outcome, next_delay, transport_outcome
 from .._core.signed_urls import MAX_REDIRECTS, joined, refusal, secrets_of
 from .._core.text import clean, masked_urls, redact_query, without
 from .._deadlines import whole
@@ -55,6 +57,7 @@ BATCH = 1024 * 1024
 """Bytes that are written at once."""
 PROGRESS = 1024 * 1024
 """Bytes that make an attempt worth more of them: one byte does not."""
+HTTP_VERSIONS = frozenset({"HTTP/1.0", "HTTP/1.1", "HTTP/2"})
 BETWEEN_REPORTS = 0.1
 """Seconds between two calls of `on_progress`."""
 
@@ -84,8 +87,14 @@ class Download:
         self._reported = 0.0
         self._kept, self._kept_at = 0, 0.0
         self._pause = Pause()
+        self._at_work = threading.Lock()
+        """Held while the sink is: a native cancellation leaves a thread to its work."""
         self._network: Any = None
         self._sink: Sink
+        self._started = 0.0
+        self._was_taken_up = False
+        self._secrets: set[str] = set(secrets_of(source.url))
+        """Of every URL that it was led to."""
 
     def run(self) -> Transfer:
         """Fetch it whole. Raises `TransferError`, or the errors of the sink and the callback.
@@ -93,10 +102,11 @@ class Download:
         Whoever runs it owns the sink, from its opening to its closing: the thread, where it is one.
         """
         self._sink = in_thread(self._open_sink)
+        self._started = time.monotonic()
         try:
             in_thread(self._take_up)
             self._whole()
-            in_thread(self._sink.commit)
+            in_thread(self._commit)
         except _CallbackError as failed:
             self._leave(failed.error)
             raise failed.error from None
@@ -104,33 +114,40 @@ class Download:
             self._leave(error)
             raise
         finally:
-            self._sink.close()
+            with self._at_work:
+                self._sink.close()
         return self._transfer
 
     def _take_up(self) -> None:
         """What an earlier download left."""
-        self._transfer = self._sink.take_up()
+        with self._at_work:
+            self._transfer = self._sink.take_up()
+            self._hashes = _hashes(self._transfer)
+            for block in self._sink.written() if self._hashes else ():
+                for running in self._hashes.values():
+                    running.update(block)
         self._kept, self._kept_at = self._transfer.received, time.monotonic()
-        if self._transfer.received:
+        self._was_taken_up = self._transfer.received > 0
+        if self._was_taken_up:
             logger.info(
                 "download from %s: going on after %d bytes",
                 redact_query(self._source.url), self._transfer.received,
             )  # fmt: skip
-        self._hashes = _hashes(self._transfer)
-        if self._hashes:
-            for block in self._sink.written():
-                for running in self._hashes.values():
-                    running.update(block)
+
+    def _commit(self) -> None:
+        with self._at_work:
+            self._sink.commit()
 
     def _leave(self, error: BaseException) -> None:
         """Keep what another download can go on with, and nothing else."""
-        if not is_worth_keeping(self._transfer, error):
-            self._sink.discard()
-            return
-        with suppress(OSError):  # then what was made durable before is what there is
-            self._sink.keep(self._transfer)
-            if isinstance(error, TransferError):
-                error.kept = self._transfer.received
+        with self._at_work:
+            if not is_worth_keeping(self._transfer, error):
+                self._sink.discard()
+                return
+            with suppress(OSError):  # then what was made durable before is what there is
+                self._sink.keep(self._transfer)
+                if isinstance(error, TransferError):
+                    error.kept = self._transfer.received
 
     def _whole(self) -> None:
         while True:
@@ -143,17 +160,29 @@ class Download:
                     repeatable=True,
                     what=f"download from {redact_query(self._source.url)}",
                     pause=self._pause.wait,
+                    started=self._started,
                 )
             except TransferError as error:
                 # Attempts that brought something earn as many more as a new transfer would have.
                 earned = self._transfer.can_resume and self._transfer.received - before >= PROGRESS
-                final = error.failure.outcome is Outcome.PERMANENT
-                if final or not earned or self._resilience.max_retries == 0:
+                delay = self._delay_after(error.failure) if earned else None
+                if delay is None:
                     raise
-                self._pause.wait(backoff(1, self._resilience))
+                self._pause.wait(delay)
             else:
                 self._report(last=True)
                 return
+
+    def _delay_after(self, failure: Failure) -> float | None:
+        """Seconds until the first attempt of another round."""
+        return next_delay(
+            failure,
+            self._resilience,
+            repeatable=True,
+            attempts=1,
+            elapsed=time.monotonic() - self._started,
+            jitter=random.random(),  # noqa: S311 - spreads retries, guards nothing
+        )
 
     def abort(self) -> None:
         """End it soon, from another thread; what waits for the network is woken up."""
@@ -166,13 +195,13 @@ class Download:
     def _attempt(self) -> None:
         token = downloading.set(True)
         try:
-            self._fetch()
+            self._fetch_or_begin_anew()
         except DcipherError:
             raise
         # anyio lets an ssl.SSLError through that comes after the handshake; a name that IDNA cannot
         # write is a UnicodeError.
         except (httpx.TransportError, httpx.InvalidURL, OSError, UnicodeError) as error:
-            said = without(f"{type(error).__name__}: {error}", secrets_of(self._source.url))
+            said = without(f"{type(error).__name__}: {error}", self._secrets)
             words = clean(masked_urls(said))
             raise TransferError(
                 Problem.INTERRUPTED,
@@ -182,11 +211,28 @@ class Download:
         finally:
             downloading.reset(token)
 
+    def _fetch_or_begin_anew(self) -> None:
+        try:
+            self._fetch()
+        except TransferError as error:
+            # What an earlier download left is of another object, or damaged: not this one's failure.
+            useless = error.problem in {Problem.CHANGED, Problem.BROKEN}
+            if not (self._was_taken_up and useless):
+                raise
+            self._was_taken_up = False
+            self._restart()
+            self._fetch()
+
     def _fetch(self) -> None:
         self._check_aborted()
         if self._source.has_expired(time.time()):
             raise TransferError(Problem.EXPIRED, "its URL has expired", Failure(Outcome.PERMANENT))
         response = self._get()
+        if response.http_version not in HTTP_VERSIONS:  # h11 takes any: RFC 9112 section 2.3
+            response.close()
+            raise TransferError(
+                Problem.INTERRUPTED, "the store did not answer in HTTP", Failure(Outcome.AMBIGUOUS)
+            )
         self._network = response.extensions.get("network_stream")
         try:
             if response.status_code not in {200, 206}:
@@ -226,6 +272,7 @@ class Download:
                 return response
             response.close()
             url, came_from = joined(url, location), url
+            self._secrets.update(secrets_of(url))
         raise TransferError(
             Problem.REFUSED,
             f"it was redirected more than {MAX_REDIRECTS} times",
@@ -258,6 +305,7 @@ class Download:
             response.headers,
             excerpt.decode("utf-8", "replace"),
             source=self._source,
+            secrets=self._secrets,
             now=time.time(),
             resilience=self._resilience,
         )
@@ -284,9 +332,13 @@ class Download:
         logger.warning("download from %s: %s", redact_query(self._source.url), words)
 
     def _restart(self) -> None:
-        in_thread(self._sink.restart)
+        in_thread(self._forget)
         self._transfer, self._hashes, self._inflater = Transfer(), {}, None
         self._kept, self._kept_at = 0, time.monotonic()
+
+    def _forget(self) -> None:
+        with self._at_work:
+            self._sink.restart()
 
     def _copy(self, response: httpx.Response) -> None:
         """The body into the sink, a megabyte at a time; what arrived before a failure is kept."""
@@ -306,8 +358,9 @@ class Download:
                         window, since = 0, time.monotonic()
                     if size >= BATCH or isinstance(chunk, memoryview):
                         self._check_aborted()
-                        self._write(batch, size)
-                        batch, size = [], 0
+                        # Let go of before it is written: Ctrl-C in between must not write it twice.
+                        full, batch, length, size = batch, [], size, 0
+                        self._write(full, length)
                         self._report()
         finally:
             if batch:
@@ -317,6 +370,10 @@ class Download:
         in_thread(self._write_here, batch, size)
 
     def _write_here(self, batch: list[bytes | memoryview], size: int) -> None:
+        with self._at_work:
+            self._append(batch, size)
+
+    def _append(self, batch: list[bytes | memoryview], size: int) -> None:
         for running in self._hashes.values():
             for chunk in batch:
                 running.update(chunk)
@@ -343,6 +400,8 @@ class Download:
                 self._transfer, {name: running.digest() for name, running in self._hashes.items()}
             )
             if self._inflater is not None:
+                if self._transfer.received == 0 and self._transfer.total != 0:
+                    raise ValueError("its compressed body is cut short")
                 self._inflater.finish()
         except TransferError as error:
             if error.problem is Problem.BROKEN:

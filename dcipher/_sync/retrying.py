@@ -35,13 +35,15 @@ def send_again(
     repeatable: bool,
     what: str,
     pause: Sleep = sleep,
+    started: float | None = None,
 ) -> T:
     """The result of the first attempt that succeeds; else what the last one raised.
 
     `failure_of` says what an exception means, or `None`: it is none of ours and goes through.
-    `pause` waits between two attempts.
+    `pause` waits between two attempts. `started`: since when the deadline counts, by the monotonic
+    clock; `None`: since now.
     """
-    started = time.monotonic()
+    started = time.monotonic() if started is None else started
     try:
         return attempt()
     except Exception as error:  # judged by failure_of, and raised again unless it is sent again

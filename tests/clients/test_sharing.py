@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from dcipher import ConfigurationError, DcipherError, InternalServerError, Resilience
+from tests.conftest import KEY
 from tests.faulty import STALL, json_reply
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.conftest import Connect
     from tests.faulty import FaultyServer
 
@@ -108,3 +112,52 @@ def test_connections_are_kept(connect: Connect, api: FaultyServer) -> None:
     for _ in range(5):
         client.flows.get("f")
     assert api.connections == 1
+
+
+def test_a_derived_client_need_not_be_closed(
+    construct: Callable[..., Any], api: FaultyServer
+) -> None:
+    """What a derived client left open goes with it, silently, where the one that it came from was closed."""
+    client = construct(KEY, base_url=api.url)
+    derived = client.with_options(timeout=5.0)
+    derived.flows.get("f")
+    client.close()
+    del client, derived
+    gc.collect()  # a warning is an error here
+    assert api.connections == 1
+    assert api.open_connections() == 0
+
+
+def test_a_derived_client_goes_on(construct: Callable[..., Any], api: FaultyServer) -> None:
+    """A derived client can be used after the one that it came from was closed."""
+    client = construct(KEY, base_url=api.url)
+    derived = client.with_options(timeout=5.0)
+    derived.flows.get("f")
+    client.close()
+    assert derived.flows.get("f").id == "f"
+    derived.close()
+
+
+def test_closing_a_derived_client_leaves_connections_open(
+    construct: Callable[..., Any], api: FaultyServer
+) -> None:
+    """A derived client that is closed does not cost the others their connections."""
+    client = construct(KEY, base_url=api.url)
+    for _ in range(3):
+        derived = client.with_options(timeout=5.0)
+        derived.flows.get("f")
+        derived.close()
+        client.flows.get("f")
+    assert api.connections == 1
+    client.close()
+
+
+def test_a_client_that_only_others_were_derived_from(
+    construct: Callable[..., Any], api: FaultyServer
+) -> None:
+    """A client that was derived, used and closed leaves nothing open where the first is no more."""
+    derived = construct(KEY, base_url=api.url).with_options(timeout=5.0)
+    derived.flows.get("f")
+    gc.collect()
+    derived.close()
+    assert api.open_connections() == 0

@@ -227,10 +227,11 @@ def test_digests(headers: dict[str, str], expected: set[str]) -> None:
     assert begin(Transfer(), 200, headers).digests == {name: digest(name) for name in expected}
 
 
-def test_the_structured_digest_wins() -> None:
-    """RFC 9530 is what the store means; an older header beside it does not replace it."""
+def test_digests_that_contradict_each_other() -> None:
+    """Two digests by one algorithm must be the same: a wrong one is not passed over for a right one."""
     headers = {"content-digest": f"md5=:{b64('md5')}:", "content-md5": "AAAAAAAAAAAAAAAAAAAAAA=="}
-    assert begin(Transfer(), 200, headers).digests == {"md5": digest("md5")}
+    with pytest.raises(TransferError, match="two different md5 digests"):
+        begin(Transfer(), 200, headers)
 
 
 def test_a_hash_of_what_was_decoded_on_the_way_is_none() -> None:
