@@ -174,6 +174,11 @@ class Network:
         """Whether async requests go through what the user gave, and not through our connections."""
         return any(isinstance(way, AsyncGivenTransport) for way in self._async_ways().values())
 
+    @property
+    def was_used(self) -> bool:
+        """Whether a sync request went through connections of ours."""
+        return any(way is not None and way.was_used for way in (self._sync or {}).values())
+
     def alone(self) -> Network:
         """The same ways for a client that takes nothing else over: no auth, hooks, headers."""
         args = {name: value for name, value in self._args.items() if name in _OF_THE_WAY}

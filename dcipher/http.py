@@ -201,9 +201,9 @@ class HTTPClient:
         return client
 
     @property
-    def has_httpx_client(self) -> bool:
-        """Whether the sync httpx client was made."""
-        return self._client is not None
+    def was_used(self) -> bool:
+        """Whether the sync httpx client was made, or one of those that share its connections."""
+        return self._client is not None or self._network.was_used
 
     @property
     def is_given_async_transport(self) -> bool:

@@ -81,7 +81,7 @@ class AsyncAPI:
         self._closed = True
         await self.http.aclose()
         await self.plain_http.aclose()
-        if self.plain_http.has_httpx_client:  # async downloads go through it in a thread
+        if self.plain_http.was_used:  # async downloads go through it in a thread
             self.plain_http.close()
 
     def check_open(self) -> None:

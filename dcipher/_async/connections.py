@@ -63,6 +63,11 @@ class AsyncShared(ABC):
         self._users.add(user)
         return user
 
+    @property
+    def was_used(self) -> bool:
+        """Whether there may be connections of ours."""
+        return False
+
     async def leave(self, user: AsyncSharedTransport) -> None:
         """One httpx client less."""
         self._was_left = True
@@ -119,6 +124,10 @@ class AsyncConnections(AsyncShared):
         if state is not None:
             idle = [one.transport for idle in state.idle.values() for one in idle]
             async_abandon(idle, silently=self._was_left)
+
+    @property
+    def was_used(self) -> bool:
+        return self._state.peek() is not None
 
     async def leave(self, user: AsyncSharedTransport) -> None:
         self._on_leave()

@@ -399,9 +399,7 @@ class AsyncDownload:
                 self._transfer, {name: running.digest() for name, running in self._hashes.items()}
             )
             if self._inflater is not None:
-                if self._transfer.received == 0 and self._transfer.total != 0:
-                    raise ValueError("its compressed body is cut short")
-                self._inflater.finish()
+                self._inflater.finish(may_be_empty=self._transfer.total == 0)
         except TransferError as error:
             if error.problem is Problem.BROKEN:
                 self._transfer = replace(

@@ -77,7 +77,7 @@ class Inflater:
         except zlib.error as error:
             raise ValueError(f"its compressed body is broken ({error})") from None
 
-    def finish(self) -> None:
-        """Raises ValueError where the last member is cut short."""
-        if self._encoded and not self._member.eof:
+    def finish(self, *, may_be_empty: bool = True) -> None:
+        """Raises ValueError where the last member is cut short, or there must be one and is none."""
+        if not self._member.eof and (self._encoded or not may_be_empty):
             raise ValueError("its compressed body is cut short")

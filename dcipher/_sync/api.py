@@ -80,7 +80,7 @@ class API:
         self._closed = True
         self.http.close()
         self.plain_http.close()
-        if self.plain_http.has_httpx_client:  # async downloads go through it in a thread
+        if self.plain_http.was_used:  # async downloads go through it in a thread
             self.plain_http.close()
 
     def check_open(self) -> None:

@@ -64,6 +64,11 @@ class Shared(ABC):
         self._users.add(user)
         return user
 
+    @property
+    def was_used(self) -> bool:
+        """Whether there may be connections of ours."""
+        return False
+
     def leave(self, user: SharedTransport) -> None:
         """One httpx client less."""
         self._was_left = True
@@ -120,6 +125,10 @@ class Connections(Shared):
         if state is not None:
             idle = [one.transport for idle in state.idle.values() for one in idle]
             abandon(idle, silently=self._was_left)
+
+    @property
+    def was_used(self) -> bool:
+        return self._state.peek() is not None
 
     def leave(self, user: SharedTransport) -> None:
         self._on_leave()
