@@ -15,7 +15,7 @@ import httpx
 
 from ._async.connections import AsyncBorrowedTransport, AsyncConnections, AsyncGivenTransport
 from ._concurrency import AsyncScoped, async_close_all, ungrouped
-from ._deadlines import BoundedTransport
+from ._deadlines import BoundedTransport, has_leftovers
 from ._network import environment_proxies, ssl_context
 from ._sync.connections import BorrowedTransport, Connections, GivenTransport
 
@@ -71,6 +71,11 @@ class _AsyncOwned(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         return await self._transport.handle_async_request(request)
 
+    @property
+    def has_leftovers(self) -> bool:
+        """Whether something came behind the answer, and was read with it."""
+        return self._transport.has_leftovers
+
     async def aclose(self) -> None:
         try:
             await self._transport.aclose()
@@ -92,6 +97,11 @@ class _AsyncWhole(httpx.AsyncBaseTransport):
         pool: Any = transport._pool  # noqa: SLF001
         self._backend = _AsyncBackend(pool._network_backend)  # noqa: SLF001
         pool._network_backend = self._backend  # noqa: SLF001
+        self._pool = pool
+
+    @property
+    def has_leftovers(self) -> bool:
+        return has_leftovers(self._pool)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         return await self._transport.handle_async_request(request)
@@ -106,7 +116,10 @@ class _AsyncWhole(httpx.AsyncBaseTransport):
 
 
 class _AsyncBackend:
-    """A network backend of httpcore's that knows the stream that it opened last."""
+    """A network backend of httpcore's that knows the stream that it opened last.
+
+    Its other methods are for unix sockets and for retries of httpcore's own, which nobody uses here.
+    """
 
     def __init__(self, backend: Any) -> None:
         self._backend = backend
@@ -116,13 +129,6 @@ class _AsyncBackend:
         with ungrouped():
             self.stream = await self._backend.connect_tcp(*args, **kwargs)
         return self.stream
-
-    async def connect_unix_socket(self, *args: Any, **kwargs: Any) -> Any:
-        self.stream = await self._backend.connect_unix_socket(*args, **kwargs)
-        return self.stream
-
-    async def sleep(self, seconds: float) -> None:
-        await self._backend.sleep(seconds)
 
 
 def _async_owner() -> tuple[

@@ -18,7 +18,7 @@ import httpx
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-__all__ = ["BoundedTransport", "deadline", "whole"]
+__all__ = ["BoundedTransport", "deadline", "has_leftovers", "whole"]
 
 LEAST = 0.001
 """Seconds that a read gets when the time is over: it times out, and says so as every other does."""
@@ -75,6 +75,24 @@ class BoundedTransport(httpx.HTTPTransport):
         backend = getattr(pool, "_network_backend", None)
         if backend is not None:
             pool._network_backend = _Backend(backend)  # noqa: SLF001
+
+    @property
+    def has_leftovers(self) -> bool:
+        """Whether something came behind the answer, and was read with it."""
+        return has_leftovers(self._pool)
+
+
+def has_leftovers(pool: Any) -> bool:
+    """Whether a connection of httpcore's pool has read more than its answer.
+
+    Nobody asked for it, and it would be taken for the answer to the next request.
+    """
+    for connection in pool.connections:
+        # As far as it can be known: these are httpcore's own affairs.
+        state = getattr(getattr(connection, "_connection", None), "_h11_state", None)
+        if state is not None and state.trailing_data[0]:
+            return True
+    return False
 
 
 class _Backend:

@@ -175,12 +175,13 @@ class Connections(Shared):
     def keep(
         self, state: _State, origin: Origin, transport: httpx.BaseTransport
     ) -> httpx.BaseTransport | None:
-        """A connection is free again. Gives one that is to be closed: it was idle for too long.
+        """A connection is free again. Gives one that is to be closed, such as one that was idle for long.
 
         Nothing is awaited: a cancellation must find the place given back, or not yet taken.
         """
         state.limiter.release()
-        if not self._users:  # closed while the call was under way
+        # Closed while the call was under way, or of a server that says what nobody asked for.
+        if not self._users or getattr(transport, "has_leftovers", False):
             return transport
         now = time.monotonic()
         connections = state.idle.setdefault(origin, deque())

@@ -10,7 +10,7 @@ import pytest
 
 from dcipher import ConfigurationError, DcipherError, InternalServerError, Resilience
 from tests.conftest import KEY
-from tests.faulty import STALL, json_reply
+from tests.faulty import STALL, Reply, json_reply
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -161,3 +161,13 @@ def test_a_client_that_only_others_were_derived_from(
     gc.collect()
     derived.close()
     assert api.open_connections() == 0
+
+
+def test_what_nobody_asked_for_is_no_answer(connect: Connect, api: FaultyServer) -> None:
+    """What stands behind an answer is not taken for the next one: the connection is not used again."""
+    good, stray = json_reply('{"id": "f"}').data(), json_reply('{"id": "stray"}').data()
+    api.on("/flows/f", Reply(raw=good + stray), json_reply('{"id": "f", "name": "second"}'))
+    client = connect(api)
+    assert client.flows.get("f").name is None
+    assert client.flows.get("f").name == "second"
+    assert api.connections == 2
