@@ -104,15 +104,19 @@ class PartFile:
             self._file.seek(0)
             self._file.truncate()
 
-    def keep(self, transfer: Transfer) -> None:
-        """From now on, what was received so far outlives the process, and the machine's power."""
+    def keep(self, transfer: Transfer) -> bool:
+        """From now on, what was received so far outlives the process, and the machine's power.
+
+        False where it cannot: its name is not one that is found again, or it has its target's.
+        """
         if self._note is None or self._file.closed or not self._is_here():
-            return
+            return False
         with self._errors():
             self._file.flush()
             _sync_data(self._file.fileno())
             _write(self._note, note_of(transfer, self._identity))
             self._kept = True
+        return True
 
     def _is_here(self) -> bool:
         """Whether it was not renamed yet: Ctrl-C may come between the renaming and what follows."""

@@ -70,8 +70,9 @@ class Rewindable:
         """Nothing was taken up."""
         return ()
 
-    def keep(self, _: Transfer, /) -> None:
-        """Nothing."""
+    def keep(self, _: Transfer, /) -> bool:
+        """It cannot."""
+        return False
 
     def discard(self) -> None:
         """Nothing."""

@@ -101,8 +101,9 @@ class Sink(Protocol):
     def restart(self) -> None:
         """Forget what was written."""
 
-    def keep(self, transfer: Transfer, /) -> None:
-        """From now on, what was received so far outlives the process."""
+    def keep(self, transfer: Transfer, /) -> bool:
+        """From now on, what was received so far outlives the process; whether that can be."""
+        ...
 
     def discard(self) -> None:
         """Keep nothing of it."""

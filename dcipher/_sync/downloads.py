@@ -1,9 +1,5 @@
 # Generated from dcipher/_async/downloads.py by scripts/unasync.py: edit that, not this.
-"""Fetches results by their signed URLs, into files: resumed, checked, whole or not at all.
-
-The URLs are fetched byte for byte, by a client of their own: no key, no cookies, no headers of the
-user's.
-"""
+"""Fetches results into files: resumed, checked, whole or not at all."""
 
 from __future__ import annotations
 
@@ -19,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from .._bodies import raw_body
-from .._concurrency import Pause, bounded, call_back, in_thread
+from .._concurrency import Pause, call_back, in_thread
 from .._core.decoding import Inflater
 from .._core.downloads import (
     MAX_EXPANSION,
@@ -35,13 +31,12 @@ from .._core.downloads import (
     refused,
     stalled,
 )
-from .._core.retries import Failure, Outcome, next_delay, transport_outcome
-from .._core.signed_urls import MAX_REDIRECTS, joined, refusal, secrets_of
-from .._core.text import clean, masked_urls, redact_query, without
-from .._deadlines import whole
+from .._core.retries import Failure, Outcome, next_delay
+from .._core.text import redact_query
 from ..errors import DcipherError
 from ..logs import downloading, logger
 from .retrying import send_again
+from .stores import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,7 +52,6 @@ BATCH = 1024 * 1024
 """Bytes that are written at once."""
 PROGRESS = 1024 * 1024
 """Bytes that make an attempt worth more of them: one byte does not."""
-HTTP_VERSIONS = frozenset({"HTTP/1.0", "HTTP/1.1", "HTTP/2"})
 BETWEEN_REPORTS = 0.1
 """Seconds between two calls of `on_progress`."""
 
@@ -75,11 +69,10 @@ class Download:
         timeout: httpx.Timeout,
         on_progress: ProgressCallback | None = None,
     ) -> None:
-        self._http = http
         self._source = source
+        self._store = Store(http, source, timeout)
         self._open_sink = open_sink
         self._resilience = resilience
-        self._timeout = timeout
         self.on_progress: ProgressCallback | None = on_progress
         self._transfer = Transfer()
         self._hashes: dict[str, Any] = {}
@@ -93,8 +86,6 @@ class Download:
         self._sink: Sink
         self._started = 0.0
         self._was_taken_up = False
-        self._secrets: set[str] = set(secrets_of(source.url))
-        """Of every URL that it was led to."""
 
     def run(self) -> Transfer:
         """Fetch it whole. Raises `TransferError`, or the errors of the sink and the callback.
@@ -145,8 +136,8 @@ class Download:
                 self._sink.discard()
                 return
             with suppress(OSError):  # then what was made durable before is what there is
-                self._sink.keep(self._transfer)
-                if isinstance(error, TransferError):
+                kept = self._sink.keep(self._transfer)
+                if kept and isinstance(error, TransferError):
                     error.kept = self._transfer.received
 
     def _whole(self) -> None:
@@ -201,13 +192,7 @@ class Download:
         # anyio lets an ssl.SSLError through that comes after the handshake; a name that IDNA cannot
         # write is a UnicodeError.
         except (httpx.TransportError, httpx.InvalidURL, OSError, UnicodeError) as error:
-            said = without(f"{type(error).__name__}: {error}", self._secrets)
-            words = clean(masked_urls(said))
-            raise TransferError(
-                Problem.INTERRUPTED,
-                f"the connection to the store failed ({words})",
-                Failure(transport_outcome(error)),
-            ) from None
+            raise self._store.lost(error) from None
         finally:
             downloading.reset(token)
 
@@ -227,12 +212,7 @@ class Download:
         self._check_aborted()
         if self._source.has_expired(time.time()):
             raise TransferError(Problem.EXPIRED, "its URL has expired", Failure(Outcome.PERMANENT))
-        response = self._get()
-        if response.http_version not in HTTP_VERSIONS:  # h11 takes any: RFC 9112 section 2.3
-            response.close()
-            raise TransferError(
-                Problem.INTERRUPTED, "the store did not answer in HTTP", Failure(Outcome.AMBIGUOUS)
-            )
+        response = self._store.get(headers_for(self._transfer))
         self._network = response.extensions.get("network_stream")
         try:
             if response.status_code not in {200, 206}:
@@ -248,64 +228,16 @@ class Download:
         if self._pause.ended:
             raise TransferError(Problem.INTERRUPTED, "it was aborted", Failure(Outcome.PERMANENT))
 
-    def _get(self) -> httpx.Response:
-        """The answer of the store, after at most five redirects."""
-        url, came_from = self._source.url, None
-        for _ in range(MAX_REDIRECTS + 1):
-            why_not = refusal(url, allow_insecure=self._source.allow_insecure, came_from=came_from)
-            if why_not is not None:
-                message = f"its URL is not fetched: {why_not} ({clean(redact_query(url))})"
-                raise TransferError(Problem.REFUSED, message, Failure(Outcome.PERMANENT))
-            client = self._http.get_or_create_httpx_client()
-            if client.is_closed:
-                raise DcipherError("This client was closed during a download.")
-            # The body may take as long as it comes; its head may not.
-            response = bounded(
-                whole(self._timeout),
-                client.send,
-                self._request(url),
-                stream=True,
-                follow_redirects=False,
-            )
-            location = response.headers.get("location")
-            if response.status_code not in {301, 302, 303, 307, 308} or location is None:
-                return response
-            response.close()
-            url, came_from = joined(url, location), url
-            self._secrets.update(secrets_of(url))
-        raise TransferError(
-            Problem.REFUSED,
-            f"it was redirected more than {MAX_REDIRECTS} times",
-            Failure(Outcome.PERMANENT),
-        )
-
-    def _request(self, url: str) -> httpx.Request:
-        # httpx quotes what it thinks is not quoted, and a signature covers the URL as it was given:
-        # the target is sent as it is.
-        after_host = url.split("://", 1)[1].partition("#")[0]
-        slash = min((i for i in (after_host.find("/"), after_host.find("?")) if i >= 0), default=-1)
-        target = after_host[slash:] if slash >= 0 else "/"
-        target = target if target.startswith("/") else f"/{target}"
-        extensions: dict[str, Any] = {"timeout": self._timeout.as_dict()}
-        if target.isascii():
-            extensions["target"] = target.encode()
-        return httpx.Request("GET", url, headers=headers_for(self._transfer), extensions=extensions)
-
     def _refused(self, response: httpx.Response) -> TransferError:
-        excerpt = b""
-        with closing(raw_body(response)) as chunks:
-            for chunk in chunks:
-                excerpt += chunk
-                if len(excerpt) > 2048:
-                    break
+        excerpt = self._store.excerpt(response)
         if response.status_code in {412, 416}:
             self._restart()
         return refused(
             response.status_code,
             response.headers,
-            excerpt.decode("utf-8", "replace"),
+            excerpt,
             source=self._source,
-            secrets=self._secrets,
+            secrets=self._store.secrets,
             now=time.time(),
             resilience=self._resilience,
         )

@@ -122,6 +122,14 @@ def test_another_signature(connect: Connect, interrupted: FaultyServer, target: 
     assert_saved(target, BODY)
 
 
+def test_what_is_read_is_not_said_to_be_kept(connect: Connect, server: FaultyServer) -> None:
+    """A result that is read, and not saved, is not kept anywhere, and nobody says so."""
+    server.on("/result", store(BODY, cut=2 * MIB))
+    with pytest.raises(IntegrityError) as caught:
+        connect(server, resilience=ONCE).runs.read(result_of(server), bytes)
+    assert "kept" not in str(caught.value)
+
+
 def test_the_digest_covers_what_was_there(
     connect: Connect, server: FaultyServer, target: Path
 ) -> None:

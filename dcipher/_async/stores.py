@@ -1,0 +1,112 @@
+"""Asks a result's store: byte for byte by the signed URL, redirects followed, with no key of ours."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from .._bodies import async_raw_body
+from .._concurrency import async_bounded
+from .._core.downloads import Problem, TransferError
+from .._core.retries import Failure, Outcome, transport_outcome
+from .._core.signed_urls import MAX_REDIRECTS, joined, refusal, secrets_of
+from .._core.text import clean, masked_urls, redact_query, without
+from .._deadlines import whole
+from ..errors import DcipherError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .._core.downloads import Source
+    from ..http import HTTPClient
+
+__all__ = ["AsyncStore"]
+
+EXCERPT = 2048
+"""Bytes that are read of a refusal."""
+HTTP_VERSIONS = frozenset({"HTTP/1.0", "HTTP/1.1", "HTTP/2"})
+
+
+class AsyncStore:
+    """The store of one result."""
+
+    def __init__(self, http: HTTPClient, source: Source, timeout: httpx.Timeout) -> None:
+        self._http = http
+        self._source = source
+        self._timeout = timeout
+        self.secrets: set[str] = set(secrets_of(source.url))
+        """Of every URL that it led to."""
+
+    async def get(self, headers: Mapping[str, str]) -> httpx.Response:
+        """Its answer, after at most five redirects; the caller closes it. Raises `TransferError`."""
+        url, came_from = self._source.url, None
+        for _ in range(MAX_REDIRECTS + 1):
+            self._check(url, came_from)
+            response = await self._send(url, headers)
+            location = response.headers.get("location")
+            if response.status_code not in {301, 302, 303, 307, 308} or location is None:
+                return response
+            await response.aclose()
+            url, came_from = joined(url, location), url
+            self.secrets.update(secrets_of(url))
+        raise _refused(f"it was redirected more than {MAX_REDIRECTS} times")
+
+    async def excerpt(self, response: httpx.Response) -> str:
+        """The beginning of what it says, as far as it is text."""
+        said = b""
+        async with aclosing(async_raw_body(response)) as chunks:
+            async for chunk in chunks:
+                said += chunk
+                if len(said) > EXCERPT:
+                    break
+        return said.decode("utf-8", "replace")
+
+    def lost(self, error: Exception) -> TransferError:
+        """What an error of the connection means."""
+        words = clean(masked_urls(without(f"{type(error).__name__}: {error}", self.secrets)))
+        return _interrupted(f"the connection to the store failed ({words})", error)
+
+    def _check(self, url: str, came_from: str | None) -> None:
+        why_not = refusal(url, allow_insecure=self._source.allow_insecure, came_from=came_from)
+        if why_not is not None:
+            raise _refused(f"its URL is not fetched: {why_not} ({clean(redact_query(url))})")
+
+    async def _send(self, url: str, headers: Mapping[str, str]) -> httpx.Response:
+        client = self._http.get_or_create_async_httpx_client()
+        if client.is_closed:
+            raise DcipherError("This client was closed during a download.")
+        # The body may take as long as it comes; its head may not.
+        response = await async_bounded(
+            whole(self._timeout),
+            client.send,
+            self._request(url, headers),
+            stream=True,
+            follow_redirects=False,
+        )
+        if response.http_version not in HTTP_VERSIONS:  # h11 takes any: RFC 9112 section 2.3
+            await response.aclose()
+            raise _interrupted("the store did not answer in HTTP")
+        return response
+
+    def _request(self, url: str, headers: Mapping[str, str]) -> httpx.Request:
+        # httpx quotes what it thinks is not quoted, and a signature covers the URL as it was given:
+        # the target is sent as it is.
+        after_host = url.split("://", 1)[1].partition("#")[0]
+        slash = min((i for i in (after_host.find("/"), after_host.find("?")) if i >= 0), default=-1)
+        target = after_host[slash:] if slash >= 0 else "/"
+        target = target if target.startswith("/") else f"/{target}"
+        extensions: dict[str, Any] = {"timeout": self._timeout.as_dict()}
+        if target.isascii():
+            extensions["target"] = target.encode()
+        return httpx.Request("GET", url, headers=headers, extensions=extensions)
+
+
+def _refused(message: str) -> TransferError:
+    return TransferError(Problem.REFUSED, message, Failure(Outcome.PERMANENT))
+
+
+def _interrupted(message: str, error: Exception | None = None) -> TransferError:
+    outcome = Outcome.AMBIGUOUS if error is None else transport_outcome(error)
+    return TransferError(Problem.INTERRUPTED, message, Failure(outcome))
