@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from anyio.from_thread import BlockingPortal
     from typing_extensions import ParamSpec
 
+    from ._deadlines import Limit
     from .models import Run
 
     P = ParamSpec("P")
@@ -522,25 +523,23 @@ def abandon(transports: list[httpx.BaseTransport], *, silently: bool) -> None:
 
 
 async def async_bounded(
-    seconds: float | None, function: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs
+    limit: Limit, function: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs
 ) -> T:
-    """What `function` gives. Raises TimeoutError when it takes longer."""
-    from anyio import fail_after
+    """What `function` gives. Raises TimeoutError when it takes longer than the limit."""
+    from anyio import current_time, fail_after
 
-    with fail_after(seconds):
+    with fail_after(limit.at_first) as scope, limit():
+
+        def begun() -> None:
+            scope.deadline = current_time() + limit.seconds
+
+        limit.on_begin = begun
         return await function(*args, **kwargs)
 
 
-def bounded(
-    seconds: float | None,
-    function: Callable[P, T],
-    *args: P.args,
-    **kwargs: P.kwargs,
-) -> T:
+def bounded(limit: Limit, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """What `function` gives. What it waits for on the network times out when it takes longer."""
-    from ._deadlines import deadline
-
-    with deadline(seconds):
+    with limit():
         return function(*args, **kwargs)
 
 

@@ -14,8 +14,8 @@ from weakref import ref
 import httpx
 
 from ._async.connections import AsyncBorrowedTransport, AsyncConnections, AsyncGivenTransport
-from ._concurrency import AsyncScoped, async_close_all, ungrouped
-from ._deadlines import BoundedTransport, has_leftovers
+from ._concurrency import AsyncScoped, async_close_all
+from ._deadlines import AsyncBoundedTransport, BoundedTransport
 from ._network import environment_proxies, ssl_context
 from ._sync.connections import BorrowedTransport, Connections, GivenTransport
 
@@ -60,13 +60,13 @@ class _AsyncOwned(httpx.AsyncBaseTransport):
 
     def __init__(
         self,
-        transport: httpx.AsyncHTTPTransport,
+        transport: AsyncBoundedTransport,
         scope: AsyncScoped[set[httpx.AsyncBaseTransport]],
     ) -> None:
-        self._transport = _AsyncWhole(transport)
+        self._transport = transport
         self._scope = scope
         self._opened = scope.get()
-        self._opened.add(self._transport)
+        self._opened.add(transport)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         return await self._transport.handle_async_request(request)
@@ -85,54 +85,8 @@ class _AsyncOwned(httpx.AsyncBaseTransport):
                 await self._scope.end()
 
 
-class _AsyncWhole(httpx.AsyncBaseTransport):
-    """A transport that closes what it has opened, a connection that never came about included.
-
-    httpcore forgets a stream whose TLS handshake is cancelled (observed with 1.0.9).
-    """
-
-    def __init__(self, transport: httpx.AsyncHTTPTransport) -> None:
-        self._transport = transport
-        # httpx lets nobody choose the backend of its pool.
-        pool: Any = transport._pool  # noqa: SLF001
-        self._backend = _AsyncBackend(pool._network_backend)  # noqa: SLF001
-        pool._network_backend = self._backend  # noqa: SLF001
-        self._pool = pool
-
-    @property
-    def has_leftovers(self) -> bool:
-        return has_leftovers(self._pool)
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        return await self._transport.handle_async_request(request)
-
-    async def aclose(self) -> None:
-        try:
-            await self._transport.aclose()
-        finally:
-            stream, self._backend.stream = self._backend.stream, None
-            if stream is not None:
-                await stream.aclose()
-
-
-class _AsyncBackend:
-    """A network backend of httpcore's that knows the stream that it opened last.
-
-    Its other methods are for unix sockets and for retries of httpcore's own, which nobody uses here.
-    """
-
-    def __init__(self, backend: Any) -> None:
-        self._backend = backend
-        self.stream: Any = None
-
-    async def connect_tcp(self, *args: Any, **kwargs: Any) -> Any:
-        with ungrouped():
-            self.stream = await self._backend.connect_tcp(*args, **kwargs)
-        return self.stream
-
-
 def _async_owner() -> tuple[
-    Callable[[httpx.AsyncHTTPTransport], httpx.AsyncBaseTransport], Callable[[], None]
+    Callable[[AsyncBoundedTransport], httpx.AsyncBaseTransport], Callable[[], None]
 ]:
     scope: AsyncScoped[set[httpx.AsyncBaseTransport]] = AsyncScoped(set, async_close_all)
     return lambda transport: _AsyncOwned(transport, scope), scope.end_silently
@@ -143,7 +97,7 @@ def _owner() -> tuple[Callable[[httpx.BaseTransport], httpx.BaseTransport], Call
 
 
 _SYNC = _Side(GivenTransport, Connections, BoundedTransport, _owner)
-_ASYNC = _Side(AsyncGivenTransport, AsyncConnections, httpx.AsyncHTTPTransport, _async_owner)
+_ASYNC = _Side(AsyncGivenTransport, AsyncConnections, AsyncBoundedTransport, _async_owner)
 
 
 class Share:
@@ -176,8 +130,13 @@ class Network:
         return {name: value for name, value in self._args.items() if name not in _OURS}
 
     @property
+    def is_given(self) -> bool:
+        """Whether requests go through what the user gave, and not through our connections."""
+        return any(isinstance(way, GivenTransport) for way in self._ways().values())
+
+    @property
     def is_given_async(self) -> bool:
-        """Whether async requests go through what the user gave, and not through our connections."""
+        """The same for async requests."""
         return any(isinstance(way, AsyncGivenTransport) for way in self._async_ways().values())
 
     @property

@@ -1,58 +1,90 @@
-"""Holds blocking requests to a time limit as a whole.
+"""Holds requests to a time limit as a whole, and knows the streams that they go by.
 
 httpx bounds each read and each write by itself: a server that sends a byte of its head now and then
 would be waited for without end. An async request is cancelled when its time is over; a blocking one
-asks, before each read and each write, how much is left.
+asks, before each read and each write, how much is left. The time begins with the first byte that is
+sent: waiting for a connection, and opening one, have timeouts of their own.
 """
 
 from __future__ import annotations
 
 import math
-import threading
 import time
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import httpx
 
-if TYPE_CHECKING:
-    from collections.abc import Generator
+from ._concurrency import ungrouped
 
-__all__ = ["BoundedTransport", "deadline", "has_leftovers", "whole"]
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+__all__ = ["AsyncBoundedTransport", "BoundedTransport", "Limit", "whole"]
 
 LEAST = 0.001
 """Seconds that a read gets when the time is over: it times out, and says so as every other does."""
-
 PIECE = 256 * 1024
 """Bytes that are written at once."""
 
 
-class _Current(threading.local):
-    """When what this thread does must be over, by the monotonic clock."""
+class Limit:
+    """The time that one request may take, from its first byte to its last."""
 
-    ends: float | None = None
+    def __init__(
+        self, seconds: float | None, *, before: float | None = 0.0, ours: bool = True
+    ) -> None:
+        """`seconds` from the first byte, and `before` it until there is a connection. `None`: no end.
+
+        `ours`: whether it goes by streams of ours, which say when something is sent.
+        """
+        self.seconds: float = math.inf if seconds is None else seconds
+        self.at_first: float = self.seconds + (math.inf if before is None else before)
+        """Seconds in which it ends where it does not begin."""
+        self.stream: Any = None
+        """Where it is sent and read; `None` until then."""
+        self.on_begin: Callable[[], None] | None = None
+        self._ours = ours
+        self._ends = time.monotonic() + self.at_first
+
+    @property
+    def may_have_begun(self) -> bool:
+        """Whether something may have been sent."""
+        return self.stream is not None or not self._ours
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the time is over."""
+        return time.monotonic() > self._ends
+
+    def begin(self, stream: Any) -> None:
+        """Something is sent by `stream`."""
+        if self.stream is not None:
+            return
+        self.stream = stream
+        self._ends = time.monotonic() + self.seconds
+        if self.on_begin is not None:
+            self.on_begin()
+
+    def bounded(self, timeout: float | None) -> float | None:
+        """Seconds for what comes next, which has a timeout of its own."""
+        left = max(self._ends - time.monotonic(), LEAST)
+        if left == math.inf:
+            return timeout
+        return left if timeout is None else min(timeout, left)
+
+    @contextmanager
+    def __call__(self) -> Generator[None]:
+        """What is sent and read in the block is held to it."""
+        token = _current.set(self)
+        try:
+            yield
+        finally:
+            _current.reset(token)
 
 
-_current = _Current()
-
-
-@contextmanager
-def deadline(seconds: float | None) -> Generator[None]:
-    """What this thread reads and writes in the block, it does within so many seconds; `None`: no limit."""
-    before = _current.ends
-    ends = None if seconds is None else time.monotonic() + seconds
-    _current.ends = ends if before is None or (ends is not None and ends < before) else before
-    try:
-        yield
-    finally:
-        _current.ends = before
-
-
-def _left(timeout: float | None) -> float | None:
-    if _current.ends is None:
-        return timeout
-    left = max(_current.ends - time.monotonic(), LEAST)
-    return left if timeout is None else min(timeout, left)
+_current: ContextVar[Limit | None] = ContextVar("dcipher_limit", default=None)
 
 
 def whole(timeout: httpx.Timeout) -> float | None:
@@ -65,24 +97,52 @@ def whole(timeout: httpx.Timeout) -> float | None:
 
 
 class BoundedTransport(httpx.HTTPTransport):
-    """An httpx transport whose reads and writes know the deadline of their thread."""
+    """An httpx transport of one connection, whose reads and writes know their limit."""
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__(**arguments)
-        # httpx lets nobody choose the backend of its pool. Where the attribute is not there, each
-        # read is bounded by itself, as everywhere with httpx.
-        pool: Any = self._pool
-        backend = getattr(pool, "_network_backend", None)
-        if backend is not None:
-            pool._network_backend = _Backend(backend)  # noqa: SLF001
+        _replace_backend(self._pool, _Backend)
 
     @property
     def has_leftovers(self) -> bool:
         """Whether something came behind the answer, and was read with it."""
-        return has_leftovers(self._pool)
+        return _has_leftovers(self._pool)
 
 
-def has_leftovers(pool: Any) -> bool:
+class AsyncBoundedTransport(httpx.AsyncHTTPTransport):
+    """The same for async requests. It closes a connection that never came about, too.
+
+    httpcore forgets a stream whose TLS handshake is cancelled (observed with 1.0.9).
+    """
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self._backend = _replace_backend(self._pool, _AsyncBackend)
+
+    @property
+    def has_leftovers(self) -> bool:
+        """Whether something came behind the answer, and was read with it."""
+        return _has_leftovers(self._pool)
+
+    async def aclose(self) -> None:
+        try:
+            await super().aclose()
+        finally:
+            if self._backend is not None and self._backend.opened is not None:
+                await self._backend.opened.aclose()
+
+
+def _replace_backend(pool: Any, ours: Callable[[Any], Any]) -> Any:
+    # httpx lets nobody choose the backend of its pool. Where the attribute is not there, each read
+    # is bounded by itself, as everywhere with httpx.
+    backend = getattr(pool, "_network_backend", None)
+    if backend is None:
+        return None
+    pool._network_backend = ours(backend)  # noqa: SLF001
+    return pool._network_backend  # noqa: SLF001
+
+
+def _has_leftovers(pool: Any) -> bool:
     """Whether a connection of httpcore's pool has read more than its answer.
 
     Nobody asked for it, and it would be taken for the answer to the next request.
@@ -118,21 +178,65 @@ class _Stream:
         self._stream = stream
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        data: bytes = self._stream.read(max_bytes, _left(timeout))
+        limit = _current.get()
+        left = timeout if limit is None else limit.bounded(timeout)
+        data: bytes = self._stream.read(max_bytes, left)
         return data
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        limit = _current.get()
+        if limit is None:
+            self._stream.write(buffer, timeout)
+            return
+        limit.begin(self)
         # In pieces: the stream below bounds each send by itself, of which a large body takes many.
         for start in range(0, len(buffer), PIECE):
-            self._stream.write(buffer[start : start + PIECE], _left(timeout))
+            self._stream.write(buffer[start : start + PIECE], limit.bounded(timeout))
 
     def close(self) -> None:
         self._stream.close()
 
-    def start_tls(
-        self, ssl_context: Any, server_hostname: str | None = None, timeout: float | None = None
-    ) -> _Stream:
-        return _Stream(self._stream.start_tls(ssl_context, server_hostname, _left(timeout)))
+    def start_tls(self, *args: Any, **kwargs: Any) -> _Stream:
+        return _Stream(self._stream.start_tls(*args, **kwargs))
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)
+
+
+class _AsyncBackend:
+    """A network backend of httpcore's that knows the stream that it opened last."""
+
+    def __init__(self, backend: Any) -> None:
+        self._backend = backend
+        self.opened: Any = None
+
+    async def connect_tcp(self, *args: Any, **kwargs: Any) -> _AsyncStream:
+        with ungrouped():
+            self.opened = await self._backend.connect_tcp(*args, **kwargs)
+        return _AsyncStream(self.opened)
+
+    async def connect_unix_socket(self, *args: Any, **kwargs: Any) -> _AsyncStream:
+        self.opened = await self._backend.connect_unix_socket(*args, **kwargs)
+        return _AsyncStream(self.opened)
+
+    async def sleep(self, seconds: float) -> None:
+        await self._backend.sleep(seconds)
+
+
+class _AsyncStream:
+    """A network stream of httpcore's."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self.read = stream.read
+        self.aclose = stream.aclose
+        self.get_extra_info = stream.get_extra_info
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        limit = _current.get()
+        if limit is not None:
+            limit.begin(self)
+        await self._stream.write(buffer, timeout)
+
+    async def start_tls(self, *args: Any, **kwargs: Any) -> _AsyncStream:
+        return _AsyncStream(await self._stream.start_tls(*args, **kwargs))

@@ -206,6 +206,11 @@ class HTTPClient:
         return self._client is not None or self._network.was_used
 
     @property
+    def is_given_transport(self) -> bool:
+        """Whether requests go through a transport or an httpx client of the user's."""
+        return self._network.is_given
+
+    @property
     def is_given_async_transport(self) -> bool:
         """Whether async requests go through a transport or an httpx client of the user's."""
         return self._network.is_given_async

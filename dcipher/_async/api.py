@@ -20,6 +20,7 @@ from .._core.connection_errors import connection_error
 from .._core.retries import Failure, Outcome, failure_of, is_repeatable
 from .._core.status_errors import status_error
 from .._core.submissions import unknown_submission
+from .._deadlines import Limit
 from ..errors import APIError, DcipherError, InvalidParamsError, RequestInfo
 from ..logs import concealing, logger
 from .retrying import async_send_again
@@ -152,15 +153,17 @@ class AsyncAPI:
         request = self._request(operation, url, within)
         info = RequestInfo(operation.method, url)
         started = time.monotonic()
-        total = min(self.options.total_timeout or math.inf, within or math.inf)
+        limit = self._limit(request, within)
         token = concealing.set(self._secrets())
         try:
-            response, body = await async_bounded(total, self._exchange, client, request, total)
+            response, body = await async_bounded(limit, self._exchange, client, request, limit)
         except DcipherError:
             raise
         # anyio lets an ssl.SSLError through that comes after the handshake; a name that IDNA cannot
         # write is a UnicodeError.
         except (httpx.TransportError, httpx.InvalidURL, OSError, UnicodeError) as error:
+            if isinstance(error, TimeoutError) and not limit.may_have_begun:
+                error = httpx.ConnectTimeout(str(error), request=request)
             raise connection_error(
                 error,
                 info,
@@ -196,17 +199,27 @@ class AsyncAPI:
             extensions={"timeout": _at_most(self.options.timeout, within)},
         )
 
+    def _limit(self, request: httpx.Request, within: float | None) -> Limit:
+        seconds = self.options.total_timeout
+        if self.http.is_given_async_transport:
+            return Limit(_least(seconds, within), ours=False)
+        if within is not None:
+            return Limit(_least(seconds, within))
+        # Waiting for a connection, and opening it by TCP and TLS, have timeouts of their own.
+        timeouts = request.extensions["timeout"]
+        waiting = [timeouts["pool"], timeouts["connect"], timeouts["connect"]]
+        return Limit(seconds, before=None if None in waiting else math.fsum(waiting))
+
     async def _exchange(
-        self, client: httpx.AsyncClient, request: httpx.Request, total: float
+        self, client: httpx.AsyncClient, request: httpx.Request, limit: Limit
     ) -> tuple[httpx.Response, bytes]:
-        ends = time.monotonic() + total
         response = await client.send(request, stream=True, follow_redirects=False)
         try:
-            return response, await self._body(response, ends)
+            return response, await self._body(response, limit)
         finally:
             await response.aclose()
 
-    async def _body(self, response: httpx.Response, ends: float) -> bytes:
+    async def _body(self, response: httpx.Response, limit: Limit) -> bytes:
         """The raw body, as far as it may go: an answer of this API is small."""
         if response.is_stream_consumed:  # it came whole, as from httpx.MockTransport
             return response.content
@@ -215,7 +228,7 @@ class AsyncAPI:
             body += chunk
             if len(body) > MAX_BODY:
                 break
-            if time.monotonic() > ends:
+            if limit.is_over:
                 raise httpx.ReadTimeout(
                     "the body took longer than the timeout", request=response.request
                 )
@@ -250,6 +263,10 @@ def _left(within: float | None, deadline: float | None, elapsed: float) -> float
         return within
     left = max(deadline - elapsed, LEAST)
     return left if within is None else min(left, within)
+
+
+def _least(*seconds: float | None) -> float | None:
+    return min((known for known in seconds if known is not None), default=None)
 
 
 def _at_most(timeout: httpx.Timeout, within: float | None) -> dict[str, float | None]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import random
-import socket
 import threading
 import time
 from contextlib import aclosing, suppress
@@ -81,7 +80,6 @@ class AsyncDownload:
         self._pause = AsyncPause()
         self._at_work = threading.Lock()
         """Held while the sink is: a native cancellation leaves a thread to its work."""
-        self._network: Any = None
         self._sink: Sink
         self._started = 0.0
         self._was_taken_up = False
@@ -177,10 +175,7 @@ class AsyncDownload:
     def abort(self) -> None:
         """End it soon, from another thread; what waits for the network is woken up."""
         self._pause.end()
-        network = self._network
-        if network is not None:
-            with suppress(OSError):  # it may have been closed meanwhile
-                network.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
+        self._store.wake_up()
 
     async def _attempt(self) -> None:
         token = downloading.set(True)
@@ -212,14 +207,13 @@ class AsyncDownload:
         if self._source.has_expired(time.time()):
             raise TransferError(Problem.EXPIRED, "its URL has expired", Failure(Outcome.PERMANENT))
         response = await self._store.get(headers_for(self._transfer))
-        self._network = response.extensions.get("network_stream")
         try:
             if response.status_code not in {200, 206}:
                 raise await self._refused(response)
             await self._continue_from(response)
             await self._copy(response)
         finally:
-            self._network = None
+            self._store.limit = None  # whatever comes by this connection now is another's
             await response.aclose()
         self._check()
 

@@ -94,10 +94,20 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__ or (group[0] if group else None)
 
 
+# A connection that ended within a handshake; to wait for more of it is what anyio 4.9 says of one.
+_CUT_OFF = (
+    ssl.SSLEOFError,
+    ssl.SSLZeroReturnError,
+    ssl.SSLSyscallError,
+    ssl.SSLWantReadError,
+    ssl.SSLWantWriteError,
+)
+
+
 def _tls_cause(error: BaseException) -> ssl.SSLError | None:
     """The failed handshake behind an exception. httpx calls it a ConnectError like any other (observed)."""
     for behind in _chain(error):
-        cut_off = isinstance(behind, (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError))
+        cut_off = isinstance(behind, _CUT_OFF)
         if isinstance(behind, ssl.SSLError) and not cut_off:
             return behind
     return None

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import hashlib
 import random
-import socket
 import threading
 import time
 from contextlib import closing, suppress
@@ -82,7 +81,6 @@ class Download:
         self._pause = Pause()
         self._at_work = threading.Lock()
         """Held while the sink is: a native cancellation leaves a thread to its work."""
-        self._network: Any = None
         self._sink: Sink
         self._started = 0.0
         self._was_taken_up = False
@@ -178,10 +176,7 @@ class Download:
     def abort(self) -> None:
         """End it soon, from another thread; what waits for the network is woken up."""
         self._pause.end()
-        network = self._network
-        if network is not None:
-            with suppress(OSError):  # it may have been closed meanwhile
-                network.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
+        self._store.wake_up()
 
     def _attempt(self) -> None:
         token = downloading.set(True)
@@ -213,14 +208,13 @@ class Download:
         if self._source.has_expired(time.time()):
             raise TransferError(Problem.EXPIRED, "its URL has expired", Failure(Outcome.PERMANENT))
         response = self._store.get(headers_for(self._transfer))
-        self._network = response.extensions.get("network_stream")
         try:
             if response.status_code not in {200, 206}:
                 raise self._refused(response)
             self._continue_from(response)
             self._copy(response)
         finally:
-            self._network = None
+            self._store.limit = None  # whatever comes by this connection now is another's
             response.close()
         self._check()
 

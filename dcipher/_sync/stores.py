@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+import socket
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -14,7 +15,7 @@ from .._core.downloads import Problem, TransferError
 from .._core.retries import Failure, Outcome, transport_outcome
 from .._core.signed_urls import MAX_REDIRECTS, joined, refusal, secrets_of
 from .._core.text import clean, masked_urls, redact_query, without
-from .._deadlines import whole
+from .._deadlines import Limit, whole
 from ..errors import DcipherError
 
 if TYPE_CHECKING:
@@ -39,6 +40,14 @@ class Store:
         self._timeout = timeout
         self.secrets: set[str] = set(secrets_of(source.url))
         """Of every URL that it led to."""
+        self.limit: Limit | None = None
+
+    def wake_up(self) -> None:
+        """End what waits for it, from another thread."""
+        limit = self.limit
+        if limit is not None and limit.stream is not None:
+            with suppress(OSError):  # it may have been closed meanwhile
+                limit.stream.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
 
     def get(self, headers: Mapping[str, str]) -> httpx.Response:
         """Its answer, after at most five redirects; the caller closes it. Raises `TransferError`."""
@@ -79,8 +88,9 @@ class Store:
         if client.is_closed:
             raise DcipherError("This client was closed during a download.")
         # The body may take as long as it comes; its head may not.
+        self.limit = Limit(whole(self._timeout))
         response = bounded(
-            whole(self._timeout),
+            self.limit,
             client.send,
             self._request(url, headers),
             stream=True,

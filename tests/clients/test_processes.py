@@ -1,0 +1,627 @@
+"""Processes, threads, event loops around a client: interrupted, forked, shared, closed too early, never closed."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import multiprocessing
+import os
+import pickle
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import httpx
+import pytest
+
+from dcipher import (
+    AsyncDcipher,
+    Dcipher,
+    DcipherError,
+    HTTPAuthenticatedClient,
+    HTTPClient,
+)
+from tests.conftest import KEY, QUICK
+from tests.faulty import STALL, FaultyServer, Recorded, Reply, json_reply
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+ROOT = Path(__file__).parents[2]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
+FORKS = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+# From Python 3.12 on, a fork of a process with threads says so; these tests have threads on purpose.
+THREADS_AND_FORKS = pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+SIDES = ["sync", "asyncio", "trio"]
+
+
+def echo(request: Recorded) -> Reply:
+    """The flow that was asked for."""
+    return json_reply(f'{{"id": "{request.path.rpartition("/")[2]}"}}')
+
+
+@pytest.fixture
+def echoing(server: FaultyServer) -> FaultyServer:
+    server.on("*", echo)
+    return server
+
+
+# Ctrl-C.
+
+PROGRAM = """
+import sys
+from dcipher import {cls}, Resilience
+
+CALLS = {{
+    "connect": lambda client: client.flows.get("f"),
+    "head": lambda client: client.flows.start("stalled"),
+    "body": lambda client: client.flows.get("cut"),
+    "backoff": lambda client: client.flows.get("busy"),
+    "wait": lambda client: client.flows.run("running"),
+    "download": lambda client: client.flows.run("done", save_path="result"),
+}}
+call = CALLS["{moment}"]
+options = dict(base_url="{url}", resilience=Resilience(backoff_initial=60.0, backoff_max=60.0))
+
+if "{side}" == "sync":
+    with Dcipher("k", **options) as client:
+        print("go", flush=True)
+        call(client)
+else:
+    async def main():
+        async with AsyncDcipher("k", **options) as client:
+            print("go", flush=True)
+            await call(client)
+
+    if "{side}" == "trio":
+        import trio
+
+        trio.run(main)
+    else:
+        import asyncio
+
+        asyncio.run(main())
+"""
+STARTED = '{{"taskId": "t", "signedResponseURL": "{}/result?Signature=s"}}'
+REATTACH = "client.runs.wait(Run(flow_id="
+NOISE = (
+    "never awaited",
+    "never retrieved",
+    "was destroyed",
+    "Exception ignored",
+    "Exception in thread",
+    "ResourceWarning",
+    "DcipherError",
+)
+
+
+@pytest.fixture
+def troubled(server: FaultyServer) -> FaultyServer:
+    """A server where each call of `PROGRAM` hangs where its name says."""
+    server.on("/flows/stalled/run", STALL)
+    server.on("/flows/cut", Reply(b'{"id": "f"}', cut=5, after="stall"))
+    server.on("/flows/busy", json_reply("{}", 503))
+    for flow, status in (("running", "RUNNING"), ("done", "SUCCEEDED")):
+        server.on(f"/flows/{flow}/run", json_reply(STARTED.format(server.url)))
+        server.on(f"/flows/{flow}/status", json_reply(f'{{"status": "{status}"}}'))
+    server.on(
+        "/result", Reply(bytes(3_000_000), 200, {"ETag": '"1"'}, cut=2_000_000, after="stall")
+    )
+    return server
+
+
+LAST_SEEN = {
+    "head": "/flows/stalled/run",
+    "body": "/flows/cut",
+    "backoff": "/flows/busy",
+    "wait": "/flows/running/status",
+    "download": "/result",
+}
+
+
+@pytest.fixture
+def full() -> Iterator[str]:
+    """A server that nobody can connect to."""
+    with ExitStack() as stack:
+        listening = stack.enter_context(socket.socket())
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(0)
+        for _ in range(3):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(listening.getsockname())
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+
+
+def interrupted(program: str, folder: Path, ready: Callable[[], bool]) -> tuple[float, int, str]:
+    """Run a program, press Ctrl-C when it is ready; how long it took to end, how it ended, what it said."""
+    with subprocess.Popen(  # noqa: S603 - our own interpreter
+        [sys.executable, "-c", program],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=folder,
+        env=ENVIRONMENT,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "go\n"
+        until = time.monotonic() + 10
+        while not ready() and time.monotonic() < until:
+            time.sleep(0.01)
+        time.sleep(0.2)  # from the server's side of the moment to the client's
+        process.send_signal(signal.SIGINT)
+        began = time.monotonic()
+        _, said = process.communicate(timeout=20)
+        return time.monotonic() - began, process.returncode, said
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs SIGINT")
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("moment", ["connect", *LAST_SEEN])
+def test_ctrl_c(troubled: FaultyServer, full: str, side: str, moment: str, tmp_path: Path) -> None:
+    """Ctrl-C ends a program soon, by KeyboardInterrupt, without noise or debris; a run can be found again."""
+    (tmp_path / "result").write_bytes(b"old")
+    program = PROGRAM.format(
+        cls="Dcipher" if side == "sync" else "AsyncDcipher",
+        moment=moment,
+        url=full if moment == "connect" else troubled.url,
+        side=side,
+    )
+    seen = LAST_SEEN.get(moment)
+    took, code, said = interrupted(
+        program, tmp_path, lambda: seen is None or bool(troubled.seen(seen))
+    )
+    assert took < 2.0, said
+    assert code in {-signal.SIGINT, 128 + signal.SIGINT}, said
+    assert "KeyboardInterrupt" in said
+    assert [noise for noise in NOISE if noise in said] == [], said
+    assert said.count("Traceback (most recent call last)") <= (1 if side == "sync" else 2), said
+    if sys.version_info >= (3, 11):
+        assert (REATTACH in said) == (moment in {"wait", "download"}), said
+        assert ("idempotency_key=" in said) == (moment == "head"), said
+    assert (tmp_path / "result").read_bytes() == b"old"
+    others = {path.name for path in tmp_path.iterdir()} - {"result"}
+    assert all(name.startswith(".result.") for name in others), others
+    assert moment == "download" or not others
+
+
+# Forks.
+
+
+def hundred(client: Dcipher, prefix: str) -> bool:
+    names = [f"{prefix}{number}" for number in range(100)]
+    return [client.flows.get(name).id for name in names] == names
+
+
+def in_child(work: Callable[[], bool]) -> int:
+    """Fork, and let the child do some work; its process id."""
+    pid = os.fork()
+    if pid:
+        return pid
+    code = 1
+    try:
+        signal.alarm(20)  # a child that hangs is a failure, and not for ever
+        code = 0 if work() else 2
+    finally:
+        os._exit(code)
+
+
+def ended_well(pid: int) -> bool:
+    _, status = os.waitpid(pid, 0)
+    return os.waitstatus_to_exitcode(status) == 0
+
+
+@FORKS
+@THREADS_AND_FORKS
+def test_forked_in_the_middle_of_calls(echoing: FaultyServer) -> None:
+    """Children that are forked while other threads call, and the parent, get a hundred answers each, their own."""
+    with Dcipher(KEY, base_url=echoing.url, resilience=QUICK) as client:
+        client.flows.get("before")
+        stop = threading.Event()
+        wrong: list[str] = []
+
+        def calling(name: str) -> None:
+            while not stop.is_set():
+                if client.flows.get(name).id != name:
+                    wrong.append(name)
+
+        threads = [threading.Thread(target=calling, args=(f"t{n}",)) for n in range(4)]
+        for thread in threads:
+            thread.start()
+        children = []
+        for number in range(3):
+            time.sleep(0.02)
+            children.append(
+                in_child(
+                    lambda number=number: hundred(client, f"c{number}-") and not client.close()
+                )
+            )
+        good = hundred(client, "p")
+        ends = [ended_well(pid) for pid in children]
+        stop.set()
+        for thread in threads:
+            thread.join(10)
+        assert (good, ends, wrong) == (True, [True] * 3, [])
+        assert hundred(client, "after")
+    of_children = {r.connection for r in echoing.requests if r.path.startswith("/flows/c")}
+    of_parent = {r.connection for r in echoing.requests if not r.path.startswith("/flows/c")}
+    assert not of_children & of_parent
+
+
+_taken: list[Dcipher] = []
+
+
+def _take(client: Dcipher) -> None:
+    _taken.append(client)
+
+
+def _look(name: str) -> str:
+    return _taken[0].flows.get(name).id
+
+
+@FORKS
+@THREADS_AND_FORKS
+def test_pre_forked_workers(echoing: FaultyServer) -> None:
+    """Workers of a server that loaded and used the client before it forked do not disturb each other."""
+    client = Dcipher(KEY, base_url=echoing.url, resilience=QUICK)
+    client.flows.get("before")
+    with multiprocessing.get_context("fork").Pool(3, _take, (client,)) as pool:
+        names = [f"m{number}" for number in range(100)]
+        assert pool.map(_look, names) == names
+    children = [in_child(lambda n=n: hundred(client, f"w{n}-")) for n in range(4)]
+    assert [ended_well(pid) for pid in children] == [True] * 4
+    assert client.flows.get("after").id == "after"
+    of = {request.path: request.connection for request in echoing.requests}
+    assert of["/flows/before"] == of["/flows/after"]
+    client.close()
+
+
+@FORKS
+@THREADS_AND_FORKS
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_child_with_an_event_loop_of_its_own(echoing: FaultyServer, backend: str) -> None:
+    """An async client that was used is used in a child's own loop, and closed there; the parent goes on."""
+    client = AsyncDcipher(KEY, base_url=echoing.url, resilience=QUICK)
+
+    async def hundred_async(prefix: str) -> bool:
+        return all(
+            [(await client.flows.get(f"{prefix}{n}")).id == f"{prefix}{n}" for n in range(100)]
+        )
+
+    def child() -> bool:
+        async def main() -> bool:
+            async with client:
+                return await hundred_async("c")
+
+        # In a thread: this one's event loop is the parent's still.
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(lambda: anyio.run(main, backend=backend)).result()
+
+    async def parent() -> bool:
+        async with client:
+            await client.flows.get("before")
+            pid = in_child(child)
+            good = await hundred_async("p")
+            return ended_well(pid) and good and (await client.flows.get("after")).id == "after"
+
+    assert anyio.run(parent, backend=backend)
+    of = {request.path: request.connection for request in echoing.requests}
+    assert of["/flows/before"] == of["/flows/p0"] == of["/flows/after"] != of["/flows/c0"]
+
+
+class Held:
+    """Another thread that holds a lock while this one forks."""
+
+    def __init__(self, lock: Any) -> None:
+        self._lock = lock
+        self._holds, self._done = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._hold)
+
+    def _hold(self) -> None:
+        with self._lock:
+            self._holds.set()
+            self._done.wait(30)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+        assert self._holds.wait(5)
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._thread.join(5)
+
+
+def locks_of(client: Dcipher) -> dict[str, Any]:
+    from dcipher import _network
+
+    http = client._api.http
+    (shared,) = [way for way in http._network._ways().values() if way is not None]
+    return {"connections": shared._state._lock, "certificates": _network._lock, "httpx": http._lock}
+
+
+@FORKS
+@THREADS_AND_FORKS
+@pytest.mark.parametrize("which", ["connections", "certificates", "httpx"])
+def test_forked_while_a_lock_is_held(echoing: FaultyServer, which: str) -> None:
+    """A child that is forked while another thread makes the first connection, or loads certificates, does not hang."""
+    from dcipher._network import ssl_context
+
+    with Dcipher(KEY, base_url=echoing.url, resilience=QUICK) as client:
+
+        def work() -> bool:
+            signal.alarm(3)
+            ssl_context("https", verify=True, httpx_args={})
+            return client.flows.get("c").id == "c"
+
+        with Held(locks_of(client)[which]):
+            pid = in_child(work)
+            assert ended_well(pid)
+
+
+@FORKS
+@THREADS_AND_FORKS
+def test_a_child_that_exits(echoing: FaultyServer) -> None:
+    """A child that ends as a program does, with what it inherited, says nothing and closes nothing of its parent's."""
+    program = f"""
+import asyncio, os, sys
+from dcipher import AsyncDcipher, Dcipher
+
+client = Dcipher("k", base_url="{echoing.url}")
+client.flows.get("before")
+async_client = AsyncDcipher("k", base_url="{echoing.url}")
+loop = asyncio.new_event_loop()
+loop.run_until_complete(async_client.flows.get("async-before"))
+pid = os.fork()
+if pid == 0:
+    client.flows.get("child")
+    sys.exit()
+os.waitpid(pid, 0)
+client.flows.get("after")
+client.close()
+loop.run_until_complete(async_client.flows.get("async-after"))
+loop.run_until_complete(async_client.aclose())
+loop.close()
+"""
+    done = subprocess.run(  # noqa: S603 - our own interpreter
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=20,
+        env=ENVIRONMENT,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    of = {request.path: request.connection for request in echoing.requests}
+    assert of["/flows/before"] == of["/flows/after"] != of["/flows/child"]
+    assert of["/flows/async-before"] == of["/flows/async-after"]
+
+
+# Threads.
+
+
+def test_more_threads_than_connections(echoing: FaultyServer) -> None:
+    """Fifty threads on five connections, through derived clients too, each get their own answers."""
+    http = HTTPAuthenticatedClient(
+        echoing.url, api_key=KEY, httpx_args={"limits": httpx.Limits(max_connections=5)}
+    )
+    with Dcipher(http_client=http, resilience=QUICK) as client:
+
+        def calling(number: int) -> bool:
+            own = client if number % 2 else client.with_options(timeout=20, headers={"X-A": "1"})
+            names = [f"n{number}-{call}" for call in range(10)]
+            return [own.flows.get(name).id for name in names] == names
+
+        with ThreadPoolExecutor(50) as pool:
+            assert all(pool.map(calling, range(50)))
+    assert echoing.connections == 5
+
+
+def test_closed_while_others_call(server: FaultyServer) -> None:
+    """A client that is closed while thirty threads call ends each call with its answer, or says that it is closed."""
+    server.on("*", lambda request: Reply(echo(request).body, delay=0.01))
+    client = Dcipher(KEY, base_url=server.url, resilience=QUICK)
+    errors: list[BaseException] = []
+
+    def calling(number: int) -> int:
+        calls = 0
+        try:
+            while True:
+                assert client.flows.get(f"n{number}").id == f"n{number}"
+                calls += 1
+        except DcipherError as error:
+            errors.append(error)
+        return calls
+
+    with ThreadPoolExecutor(30) as pool:
+        threads = [pool.submit(calling, number) for number in range(30)]
+        time.sleep(0.3)
+        client.close()
+        calls = [thread.result(10) for thread in threads]
+    assert sum(calls) > 0
+    assert len(errors) == 30
+    assert {type(error) for error in errors} == {DcipherError}
+    assert all("closed" in str(error) for error in errors)
+    until = time.monotonic() + 5
+    while server._open and time.monotonic() < until:
+        time.sleep(0.01)
+    assert not server._open
+
+
+def test_an_httpx_client_that_is_set_in_another_thread(echoing: FaultyServer) -> None:
+    """An httpx client that one thread sets carries the calls of all that ask after it, and is theirs to close."""
+    first = HTTPAuthenticatedClient(echoing.url, api_key=KEY)
+    with httpx.Client(base_url=echoing.url) as own, ThreadPoolExecutor(10) as pool:
+        pool.submit(first.set_httpx_client, own).result()
+        found = list(pool.map(lambda _: first.get_or_create_httpx_client(), range(50)))
+        assert all(client is own for client in found)
+        client = Dcipher(http_client=first, resilience=QUICK)
+        names = [f"n{number}" for number in range(100)]
+        assert [flow.id for flow in pool.map(client.flows.get, names)] == names
+        client.close()
+        assert not own.is_closed
+
+
+# Event loops.
+
+
+async def look(client: AsyncDcipher, name: str) -> str:
+    return (await client.flows.get(name)).id
+
+
+def test_asyncio_then_trio_then_asyncio(echoing: FaultyServer) -> None:
+    """One client, made outside of any loop, is used in the loops of two libraries, one after the other."""
+    client = AsyncDcipher(KEY, base_url=echoing.url, resilience=QUICK)
+    for number, backend in enumerate(("asyncio", "trio", "asyncio", "trio")):
+        assert anyio.run(look, client, f"n{number}", backend=backend) == f"n{number}"
+    assert echoing.connections == 4
+
+
+@pytest.mark.parametrize("backends", [("asyncio", "asyncio"), ("asyncio", "trio")])
+def test_two_loops_at_the_same_time(echoing: FaultyServer, backends: tuple[str, str]) -> None:
+    """Two threads with a loop each share one client, and neither gets what the other asked for."""
+    client = AsyncDcipher(KEY, base_url=echoing.url, resilience=QUICK)
+
+    async def hundred_async(prefix: str) -> bool:
+        names = [f"{prefix}{number}" for number in range(100)]
+        return [await look(client, name) for name in names] == names
+
+    with ThreadPoolExecutor(2) as pool:
+        ends = [
+            pool.submit(anyio.run, hundred_async, f"{number}-", backend=backend)
+            for number, backend in enumerate(backends)
+        ]
+        assert [end.result(20) for end in ends] == [True, True]
+    assert echoing.connections == 2
+
+
+def test_closed_in_another_loop(echoing: FaultyServer) -> None:
+    """A client that is closed in another loop than it was used in is closed everywhere, without a word."""
+    client = AsyncDcipher(KEY, base_url=echoing.url, resilience=QUICK)
+
+    async def main() -> None:
+        await look(client, "a")
+        with ThreadPoolExecutor(1) as pool:
+            closing = pool.submit(asyncio.run, client.aclose())
+            await asyncio.wrap_future(closing)
+        with pytest.raises(DcipherError, match="closed"):
+            await look(client, "b")
+
+    asyncio.run(main())
+    assert echoing.connections == 1
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_nested_blocks(echoing: FaultyServer, backend: str) -> None:
+    """The inner of two `with` blocks closes the client, and a call after it says so; the outer one ends in peace."""
+
+    async def main() -> None:
+        async with AsyncDcipher(KEY, base_url=echoing.url) as client:
+            async with client:
+                assert await look(client, "a") == "a"
+            with pytest.raises(DcipherError, match="closed"):
+                await look(client, "b")
+
+    anyio.run(main, backend=backend)
+    with Dcipher(KEY, base_url=echoing.url) as client:
+        with client:
+            assert client.flows.get("a").id == "a"
+        with pytest.raises(DcipherError, match="closed"):
+            client.flows.get("b")
+
+
+# How a program ends.
+
+ENDS = {
+    "sync": "client = Dcipher('k', base_url=URL); client.flows.get('f')",
+    "thread": """
+import threading
+client = Dcipher('k', base_url=URL)
+threading.Thread(target=client.flows.get, args=('f',)).start()
+""",
+    "asyncio": """
+client = AsyncDcipher('k', base_url=URL)
+async def main():
+    await client.flows.get('f')
+import asyncio
+asyncio.run(main())
+""",
+    "trio": """
+client = AsyncDcipher('k', base_url=URL)
+async def main():
+    await client.flows.get('f')
+import trio
+trio.run(main)
+""",
+    "a loop that is not closed": """
+import asyncio
+client = AsyncDcipher('k', base_url=URL)
+loop = asyncio.new_event_loop()
+loop.run_until_complete(client.flows.get('f'))
+""",
+    "a watch that is not finished": """
+import asyncio
+client = AsyncDcipher('k', base_url=URL)
+async def main():
+    from dcipher import Run
+    async for run in client.runs.watch(Run(flow_id='f', task_id='t')):
+        break
+asyncio.run(main())
+""",
+    "a cycle": "client = Dcipher('k', base_url=URL); client.me = client; client.flows.get('f')",
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_a_program_that_ends_with_open_clients(server: FaultyServer, end: str) -> None:
+    """A program that closes no client ends without a word."""
+    server.on("*", json_reply('{"id": "f", "status": "RUNNING"}'))
+    program = f"from dcipher import AsyncDcipher, Dcipher\nURL = {server.url!r}\n{ENDS[end]}"
+    done = subprocess.run(  # noqa: S603 - our own interpreter
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=20,
+        env=ENVIRONMENT,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert server.requests
+
+
+# Copies.
+
+COPIED: dict[str, Callable[[], Any]] = {
+    "client": lambda: Dcipher("k"),
+    "async client": lambda: AsyncDcipher("k"),
+    "flows": lambda: Dcipher("k").flows,
+    "runs": lambda: Dcipher("k").runs,
+    "async flows": lambda: AsyncDcipher("k").flows,
+    "async runs": lambda: AsyncDcipher("k").runs,
+    "HTTPClient": lambda: HTTPClient("https://dcipher.invalid"),
+    "HTTPAuthenticatedClient": lambda: HTTPAuthenticatedClient(
+        "https://dcipher.invalid", api_key="canary"
+    ),
+}
+
+
+@pytest.mark.parametrize("what", COPIED)
+@pytest.mark.parametrize("how", [copy.deepcopy, pickle.dumps])
+def test_what_holds_connections_is_not_copied(what: str, how: Callable[[Any], Any]) -> None:
+    """A deep copy or a pickle of a client, or of what belongs to one, is a TypeError that says what to do."""
+    with pytest.raises(TypeError, match="cannot be copied or pickled: it holds connections"):
+        how(COPIED[what]())
+
+
+@pytest.mark.parametrize("what", [name for name in COPIED if "lient" in name])
+def test_a_client_is_not_copied_flat(what: str) -> None:
+    """A flat copy of a client is a TypeError, too."""
+    with pytest.raises(TypeError, match="cannot be copied or pickled"):
+        copy.copy(COPIED[what]())
