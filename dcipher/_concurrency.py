@@ -534,7 +534,10 @@ async def async_bounded(
             scope.deadline = current_time() + limit.seconds
 
         limit.on_begin = begun
-        return await function(*args, **kwargs)
+        try:
+            return await function(*args, **kwargs)
+        finally:
+            limit.on_begin = None  # it knows its event loop, which is not to be kept
 
 
 def bounded(limit: Limit, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

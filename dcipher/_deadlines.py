@@ -128,8 +128,8 @@ class AsyncBoundedTransport(httpx.AsyncHTTPTransport):
         try:
             await super().aclose()
         finally:
-            if self._backend is not None and self._backend.opened is not None:
-                await self._backend.opened.aclose()
+            if self._backend is not None:
+                await self._backend.aclose()
 
 
 def _replace_backend(pool: Any, ours: Callable[[Any], Any]) -> Any:
@@ -221,6 +221,12 @@ class _AsyncBackend:
 
     async def sleep(self, seconds: float) -> None:
         await self._backend.sleep(seconds)
+
+    async def aclose(self) -> None:
+        # It knows its event loop, which is not to be kept.
+        opened, self.opened = self.opened, None
+        if opened is not None:
+            await opened.aclose()
 
 
 class _AsyncStream:

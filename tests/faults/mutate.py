@@ -1,0 +1,121 @@
+"""Breaks the product on purpose, one behaviour at a time, and says which test noticed.
+
+``python -m tests.faults.mutate [WORD …]`` runs the mutations of `mutations.py` whose paragraph, place or
+words hold one of the words (all without one), each in a copy of the repository, two at a time. A mutation
+that no test notices is a survivor: the exit status is 1 then, and where a mutation's old text is gone;
+2, where a test fails although nothing is broken.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from queue import SimpleQueue
+from typing import TYPE_CHECKING
+
+from tests.faults.mutations import MUTATIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tests.faults.mutations import Mutation
+
+__all__ = ["main"]
+
+ROOT = Path(__file__).resolve().parents[2]
+WORKERS = 2
+LIMIT = 240
+"""Seconds for the tests of one mutation: one that hangs was noticed, too."""
+SUITE = ("core", "clients", "faults", "test_logs.py", "test_settings.py", "test_http.py")
+"""What runs where the tests that are named notice nothing."""
+LEFT_OUT = shutil.ignore_patterns(".git", ".hypothesis", "__pycache__", ".*_cache", "site", "dist")
+
+
+def main(words: list[str]) -> int:
+    """Run the mutations, print what came of each, and give the exit status."""
+    chosen = [one for one in MUTATIONS if not words or any(word in str(one) for word in words)]
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(WORKERS) as workers:
+        copies: SimpleQueue[Path] = SimpleQueue()
+        for number in range(WORKERS):
+            copies.put(Path(shutil.copytree(ROOT, Path(folder, str(number)), ignore=LEFT_OUT)))
+        unbroken = copies.get()
+        if failed := _noticed_by(unbroken, SUITE):
+            _say(f"before anything is broken: {failed}")
+            return 2
+        copies.put(unbroken)
+        outcomes = list(workers.map(lambda one: _told(one, copies), chosen))
+    survivors = [outcome for outcome in outcomes if not outcome.startswith("noticed")]
+    _say(f"{len(chosen)} mutations, {len(survivors)} not noticed")
+    return 1 if survivors else 0
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def _told(mutation: Mutation, copies: SimpleQueue[Path]) -> str:
+    copy = copies.get()
+    try:
+        outcome = _outcome(mutation, copy)
+    finally:
+        copies.put(copy)
+    _say(f"{mutation.paragraph} | {mutation.says} | {mutation.file} | {outcome}")
+    return outcome
+
+
+def _outcome(mutation: Mutation, copy: Path) -> str:
+    source = copy / "dcipher" / mutation.file
+    whole = source.read_text(encoding="utf-8")
+    if whole.count(mutation.old) != 1:
+        return f"LOST: its old text stands there {whole.count(mutation.old)} times"
+    try:
+        source.write_text(whole.replace(mutation.old, mutation.new), encoding="utf-8")
+        _print_twins(mutation, copy)
+        return (
+            _noticed_by(copy, _tests_of(mutation, copy)) or _noticed_by(copy, SUITE) or "SURVIVED"
+        )
+    finally:
+        source.write_text(whole, encoding="utf-8")
+        _print_twins(mutation, copy)
+
+
+def _tests_of(mutation: Mutation, copy: Path) -> list[str]:
+    own = f"faults/test_{mutation.paragraph}.py"
+    return [*mutation.tests, *([own] if (copy / "tests" / own).exists() else [])]
+
+
+def _print_twins(mutation: Mutation, copy: Path) -> None:
+    if mutation.file.startswith("_async/"):
+        command = [sys.executable, "scripts/unasync.py"]
+        subprocess.run(command, cwd=copy, check=True, capture_output=True)  # noqa: S603 - our own script
+
+
+def _noticed_by(copy: Path, tests: Iterable[str]) -> str | None:
+    """The first test that fails; `None`: all pass."""
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
+    command += ["-m", "not thorough", *(f"tests/{name}" for name in tests)]
+    # A .pyc is told from its source by time and size: a mutation may change neither.
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(copy)}
+    try:
+        done = subprocess.run(  # noqa: S603 - our own tests
+            command, cwd=copy, env=environment, timeout=LIMIT, capture_output=True, text=True
+        )
+    except subprocess.TimeoutExpired:
+        return "noticed: the tests hang"
+    if done.returncode == 0:
+        return None
+    if done.returncode != 1:  # not a test that failed: they could not be run
+        return f"NOT RUN: {(done.stdout + done.stderr)[-300:]!r}"
+    failed = [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
+    said = failed[0] if failed else (done.stdout + done.stderr)[-200:]
+    return f"noticed by {said.partition(' - ')[0].removeprefix('FAILED ')}"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

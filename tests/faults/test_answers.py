@@ -1,0 +1,164 @@
+"""What the API answers, and what is made of it."""
+
+from __future__ import annotations
+
+import gzip
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from dcipher import (
+    APIStatusError,
+    InternalServerError,
+    InvalidResponseError,
+    NotFoundError,
+    Resilience,
+    Run,
+    RunStatus,
+)
+from dcipher._core.answers import MAX_BODY
+from tests.faulty import Reply, json_reply
+
+if TYPE_CHECKING:
+    from tests.conftest import Connect
+    from tests.faulty import FaultyServer
+
+TWICE = Resilience(max_retries=2, backoff_initial=0.002)
+ONCE = Resilience(max_retries=0)
+RUN = Run(flow_id="f", task_id="t")
+ENDLESS = {"length": 1 << 40, "after": "stall"}
+MONSTER = "x" * 10 + r"\u001b[2J\u0007\r\n\u202e" + "y" * 1_000_000
+BOMB = gzip.compress(b" " * (MAX_BODY + 1))
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [(200, InvalidResponseError), (404, NotFoundError), (500, InternalServerError)],
+)
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+def test_an_endless_body(
+    connect: Connect, server: FaultyServer, status: int, error: type[Exception], framing: Any
+) -> None:
+    """A body is read as far as the cap, not to its end: what stalls behind that costs no time."""
+    body = b"x" * (MAX_BODY + 300_000)
+    server.on("*", Reply(body, status, cut=len(body), framing=framing, **ENDLESS))
+    client = connect(server, resilience=ONCE, timeout=30.0)
+    began = time.monotonic()
+    with pytest.raises(error) as caught:
+        client.flows.get("f")
+    assert type(caught.value) is error
+    assert time.monotonic() - began < 15
+
+
+@pytest.mark.parametrize(
+    ("reply", "error", "count"),
+    [
+        (Reply(BOMB, 200, {"Content-Encoding": "gzip"}), InvalidResponseError, 3),
+        (Reply(BOMB, 404, {"Content-Encoding": "gzip"}), NotFoundError, 1),
+        (Reply(b"no gzip", 404, {"Content-Encoding": "gzip"}), NotFoundError, 1),
+        (Reply(b"x", 200, {"Content-Encoding": "br"}), InvalidResponseError, 3),
+        (Reply(b"", 418), APIStatusError, 1),
+        (Reply(b"<html>\x1b[31m", 404, {"Content-Type": "text/html"}), NotFoundError, 1),
+        (json_reply('{"status": "RUNNING", "x": NaN}'), InvalidResponseError, 3),
+        (json_reply('{"status": "RUNNING", "x": -Infinity}'), InvalidResponseError, 3),
+        (json_reply('{"status": ""}'), InvalidResponseError, 3),
+        (json_reply('{"status": 7}'), InvalidResponseError, 3),
+        (json_reply('"RUNNING"'), InvalidResponseError, 3),
+        (Reply(b""), InvalidResponseError, 3),
+        (Reply("{}".encode("utf-16")), InvalidResponseError, 3),
+        (Reply(b"<html>log in</html>"), InvalidResponseError, 3),
+    ],
+    ids=lambda value: None if isinstance(value, int) else str(value)[:60],
+)
+def test_a_status_that_cannot_be_used(
+    connect: Connect, server: FaultyServer, reply: Reply, error: type[APIStatusError], count: int
+) -> None:
+    """An unusable success is asked for again, an unreadable error is the error of its status."""
+    server.on("/flows/f/status", reply)
+    with pytest.raises(error) as caught:
+        connect(server, resilience=TWICE).runs.refresh(RUN)
+    assert (type(caught.value), len(server.requests)) == (error, count)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 600
+
+
+@pytest.mark.parametrize(
+    ("answer", "task_id", "outputs"),
+    [
+        (b'\xef\xbb\xbf{"taskId": "t"}', "t", 0),
+        (b'{"taskId": 17}', "17", 0),
+        (b'{"taskId": "t", "signedResponseURL": "https://s/0"}', "t", 1),
+        (b'{"taskId": "t", "signedResponseURLs": ["https://s/0", "https://s/1"]}', "t", 2),
+        (b'{"taskId": "t", "signedResponseURLs": []}', "t", 0),
+        (b'{"taskId": "t", "signedResponseURL": null}', "t", 0),
+    ],
+)
+def test_a_start_that_can_be_used(
+    connect: Connect, server: FaultyServer, answer: bytes, task_id: str, outputs: int
+) -> None:
+    """A mark is stripped, a number is an id, one URL or several are one tuple, what is unknown stays."""
+    more = answer.replace(b"}", b', "queue": {"place": 3}}')
+    server.on("/flows/f/run", Reply(more, headers={"Content-Type": "application/json"}))
+    server.on("/flows/f/status", json_reply('{"status": "RUNNING", "progress": 0.5}'))
+    client = connect(server)
+    run = client.flows.start("f")
+    assert (run.task_id, len(run.outputs)) == (task_id, outputs)
+    assert run.model_extra == {"queue": {"place": 3}}
+    seen = client.runs.refresh(run)
+    assert seen.status is RunStatus.RUNNING
+    assert seen.model_extra == {"queue": {"place": 3}, "progress": 0.5}
+    assert server.requests[-1].target.endswith(f"taskId={task_id}")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        f'{{"message": "{MONSTER}"}}',
+        f'{{"title": "{MONSTER}"}}',
+        f'{{"error": {{"message": "{MONSTER}"}}}}',
+        f'{{"detail": [{{"loc": ["body", "{MONSTER}"], "msg": "{MONSTER}"}}]}}',
+        f'["{MONSTER}"]',
+        MONSTER,
+        f'"{MONSTER}"',
+    ],
+    ids=["message", "title", "nested", "fields", "list", "text", "JSON text"],
+)
+@pytest.mark.parametrize("code", [400, 500])
+def test_a_monstrous_error(connect: Connect, server: FaultyServer, body: str, code: int) -> None:
+    """Of what the service says, few and clean characters are shown, wherever in the body it stands."""
+    server.on("*", json_reply(body, code))
+    with pytest.raises(APIStatusError) as caught:
+        connect(server, resilience=ONCE).flows.get("f")
+    text = str(caught.value)
+    assert "xxx" in text
+    assert text.isprintable()
+    assert len(text) < 800
+
+
+def test_cookies(kind: str, connect: Connect, server: FaultyServer) -> None:
+    """A cookie that any answer sets is neither stored nor sent again, a redirect's as little."""
+    server.on("/flows/f", json_reply('{"id": "f"}', Set_Cookie="session=canary; Path=/"))
+    server.on(
+        "/flows/g", json_reply("{}", 302, Set_Cookie="other=canary; Path=/", Location="/flows/f")
+    )
+    client = connect(server)
+    client.flows.get("f")
+    with pytest.raises(APIStatusError, match="redirects are not followed"):
+        client.flows.get("g")
+    client.flows.get("f")
+    assert not any("cookie" in request.headers for request in server.requests)
+    http = client._api.http
+    ours = (
+        http.get_or_create_httpx_client if kind == "sync" else http.get_or_create_async_httpx_client
+    )
+    assert list(ours().cookies.jar) == []
+    assert [request.path for request in server.requests] == ["/flows/f", "/flows/g", "/flows/f"]
+
+
+def test_what_is_asked_for(connect: Connect, api: FaultyServer) -> None:
+    """No answer is asked for in an encoding: what is not compressed cannot be a bomb."""
+    client = connect(api)
+    client.runs.read(client.runs.wait(client.flows.start("f"), timeout=5))
+    assert {request.headers["accept-encoding"] for request in api.requests} == {"identity"}
+    assert len(api.requests) == 3

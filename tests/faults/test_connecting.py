@@ -1,0 +1,205 @@
+"""What no connection comes to: tried again, and told with host, place of configuration and cause."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+import trustme
+
+from dcipher import (
+    APIConnectionError,
+    APITimeoutError,
+    ConfigurationError,
+    Dcipher,
+    DcipherError,
+    Resilience,
+)
+from dcipher.http import HTTPClient
+from tests.clients.downloads.stores import run_at
+from tests.faulty import FaultyServer, json_reply
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.conftest import Connect
+
+KEY = "emu_canary-key-0123456789"
+TWICE = Resilience(max_retries=2, backoff_initial=0.002, resend_ambiguous=False)
+
+
+@contextmanager
+def refusing() -> Iterator[str]:
+    """A port that is taken, so that nobody else can have it, and where nobody listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{taken.getsockname()[1]}"
+
+
+@contextmanager
+def silent() -> Iterator[str]:
+    """A port whose queue of connections is full: Linux drops what would open another one."""
+    with ExitStack() as stack:
+        full = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(4):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(full.getsockname())
+        yield f"http://127.0.0.1:{full.getsockname()[1]}"
+
+
+@contextmanager
+def nameless() -> Iterator[str]:
+    yield "https://dcipher.invalid"
+
+
+@pytest.mark.parametrize(
+    ("place", "error", "cause"),
+    [
+        pytest.param(refusing, APIConnectionError, "refused", id="refused"),
+        pytest.param(silent, APITimeoutError, "connecting took longer", id="black hole"),
+        pytest.param(nameless, APIConnectionError, "ConnectError: .*Errno", id="DNS"),
+    ],
+)
+def test_what_is_not_connected(
+    connect: Connect,
+    monkeypatch: pytest.MonkeyPatch,
+    place: Any,
+    error: type[DcipherError],
+    cause: str,
+) -> None:
+    """Nothing was sent: a start is tried again, too, and the error names host, variable and cause."""
+    with place() as url:
+        monkeypatch.setenv("DCIPHER_BASE_URL", url)
+        host = httpx.URL(url).host.replace(".", r"\.")
+        told = rf"{host} \(DCIPHER_BASE_URL, environment\).*{cause}"
+        client = connect(resilience=TWICE, timeout=httpx.Timeout(5.0, connect=0.15))
+        for call in (client.flows.get, client.flows.start):
+            with pytest.raises(error, match=told) as caught:
+                call("f")
+            assert (type(caught.value), caught.value.attempts) == (error, 3)
+
+
+def test_where_a_file_configured_it(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    """A base URL of a `.env` is said to come from there."""
+    monkeypatch.chdir(tmp_path)
+    with refusing() as url:
+        lines = f"DCIPHER_BASE_URL={url}\nDCIPHER_API_KEY={KEY}\n"
+        (tmp_path / ".env").write_text(lines, encoding="utf-8")
+        with pytest.raises(APIConnectionError, match=r"DCIPHER_BASE_URL, \.env"):
+            connect(api_key=None, max_retries=0).flows.get("f")
+
+
+@pytest.mark.parametrize(
+    ("argument", "variable", "connecting", "reading"),
+    [(None, "", 10.0, 60.0), (45.0, "", 10.0, 45.0), (3.0, "", 3.0, 3.0), (None, "90", 10.0, 90.0)],
+)
+def test_connecting_has_a_timeout_of_its_own(
+    kind: str,
+    connect: Connect,
+    monkeypatch: pytest.MonkeyPatch,
+    argument: float | None,
+    variable: str,
+    connecting: float,
+    reading: float,
+) -> None:
+    """However long an answer may take, connecting takes ten seconds at most."""
+    seen: list[dict[str, float]] = []
+
+    def reply(request: httpx.Request) -> httpx.Response:
+        seen.append(request.extensions["timeout"])
+        return httpx.Response(200, json={"id": "f"})
+
+    async def async_reply(request: httpx.Request) -> httpx.Response:
+        return reply(request)
+
+    handler: Any = reply if kind == "sync" else async_reply
+    monkeypatch.setenv("DCIPHER_TIMEOUT", variable)
+    connect(timeout=argument, transport=httpx.MockTransport(handler)).flows.get("f")
+    assert [(one["connect"], one["read"]) for one in seen] == [(connecting, reading)]
+
+
+@pytest.mark.parametrize(("timeout", "connecting"), [(None, 10.0), (45.0, 10.0), (3.0, 3.0)])
+def test_an_http_client_has_it_too(timeout: float | None, connecting: float) -> None:
+    """What `dcipher.http` builds connects in ten seconds at most, or not at all."""
+    with HTTPClient("https://api.example.com", timeout=timeout) as client:
+        limits = client.get_or_create_httpx_client().timeout
+    assert (limits.connect, limits.read) == (connecting, timeout or 60.0)
+
+
+@pytest.fixture
+def untrusted() -> Iterator[FaultyServer]:
+    """A server whose certificate nobody vouches for."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+    with FaultyServer(tls=context) as server:
+        yield server
+
+
+@pytest.mark.xfail(strict=True, reason="a failed handshake is taken for NOT_SENT, and tried again")
+def test_the_certificate_of_a_store(connect: Connect, untrusted: FaultyServer) -> None:
+    """A store whose certificate is none is asked once: the next handshake would fail, too."""
+    with pytest.raises(DcipherError, match=r"(?i)certificate"):
+        connect(untrusted).runs.read(run_at(f"{untrusted.url}/result?Signature=canary-signature"))
+    assert untrusted.connections == 1
+
+
+@pytest.mark.xfail(strict=True, reason="a failed handshake is taken for NOT_SENT, and tried again")
+def test_the_certificate_of_an_api_of_httpx(untrusted: FaultyServer) -> None:
+    """An httpx client that retries does not do so where the certificate is none."""
+    certificate = pytest.raises(httpx.ConnectError, match=r"(?i)certificate")
+    with HTTPClient(untrusted.url, resilience=TWICE) as client, certificate:
+        client.get_or_create_httpx_client().get("/x")
+    assert untrusted.connections == 1
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "missing"),
+    [
+        ("HTTP_PROXY", "ftp://proxy", False),
+        ("HTTPS_PROXY", "http://", False),
+        ("ALL_PROXY", "http://[::1", False),
+        ("HTTPS_PROXY", "http://proxy:port", False),
+        pytest.param(
+            "NO_PROXY",
+            "[::1]:80",
+            True,
+            marks=pytest.mark.xfail(strict=True, reason="httpx.InvalidURL at the first call"),
+        ),
+        pytest.param(
+            "NO_PROXY",
+            "::::",
+            True,
+            marks=pytest.mark.xfail(strict=True, reason="httpx.InvalidURL at the first call"),
+        ),
+    ],
+)
+def test_a_proxy_variable_that_is_broken(
+    construct: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+    server: FaultyServer,
+    variable: str,
+    value: str,
+    missing: bool,
+) -> None:
+    """A proxy variable that cannot be used is a `ConfigurationError` that names it, at construction."""
+    if missing:
+        monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv(variable, value)
+    server.on("*", json_reply('{"id": "f"}'))
+    with pytest.raises(ConfigurationError, match=variable):
+        construct(KEY, base_url=server.url)
+
+
+def test_a_proxy_password_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error for a broken proxy does not repeat its password."""
+    monkeypatch.setenv("HTTPS_PROXY", "ftp://user:canary-password@proxy")
+    with pytest.raises(ConfigurationError, match="HTTPS_PROXY") as caught:
+        Dcipher(KEY)
+    assert "canary" not in str(caught.value)
