@@ -73,9 +73,10 @@ class Options(NamedTuple):
 
 
 def _limits(timeout: float | httpx.Timeout) -> tuple[httpx.Timeout, float | None]:
+    limits = request_timeout(timeout)
     if isinstance(timeout, httpx.Timeout):
-        return timeout, whole(timeout)
-    return request_timeout(timeout), check_timeout(timeout, "timeout")
+        return limits, whole(limits)
+    return limits, check_timeout(timeout, "timeout")
 
 
 def assemble(
@@ -222,7 +223,7 @@ def _default_headers(http_client: object) -> dict[str, str]:
     }
     return {
         **ours,
-        **{name: value for name, value in http_client.headers.items() if name not in usual},
+        **check_headers({k: v for k, v in http_client.headers.items() if k not in usual}),
     }
 
 

@@ -118,7 +118,7 @@ def environment_proxies() -> dict[str, str | None]:
             proxies[f"{scheme}://"] = _proxy(scheme, found[scheme])
     # A proxy elsewhere cannot reach this machine, and would see what is sent to it in the clear.
     exempt += ["localhost", "127.0.0.1", "::1"]
-    return {**proxies, **{_exemption(host): None for host in exempt}} if proxies else {}
+    return {**proxies, **{_exempted(host): None for host in exempt}} if proxies else {}
 
 
 def _proxy(scheme: str, value: str) -> str:
@@ -155,3 +155,15 @@ def _exemption(host: str) -> str:
     except ValueError:
         return f"all://{host}" if host.lower() == "localhost" else f"all://*{host}"
     return f"all://{host}" if version == 4 else f"all://[{bare}]"
+
+
+def _exempted(host: str) -> str:
+    """Raises `ConfigurationError` where httpx would not understand it, at the first call."""
+    pattern = _exemption(host)
+    try:
+        httpx.URL(pattern)
+    except httpx.InvalidURL as error:
+        raise ConfigurationError(
+            f"NO_PROXY names {redact_query(host)!r}, which is no host ({error})."
+        ) from None
+    return pattern

@@ -66,8 +66,9 @@ class Wait:
     def after_look(self, run: Run) -> float:
         """Seconds until the next look, after one that saw `run`."""
         self._failures, self.last_error, self._unseen_since = 0, None, time.monotonic()
-        self._warn_of_expiry(run)
-        return self._step()
+        step = self._step()
+        self._warn_of_expiry(run, step)
+        return step
 
     def after_failure(self, error: APIError, run: Run) -> float:
         """Seconds until the next look, after one that failed. Raises what ends the wait."""
@@ -100,17 +101,19 @@ class Wait:
         if self.timeout is None and unseen_for > limit:
             raise outcomes.interrupted(run, unseen_for) from error
 
-    def _warn_of_expiry(self, run: Run) -> None:
-        now = datetime.now(timezone.utc)
-        expired = [
-            output for output in run.outputs if output.expires_at and output.expires_at <= now
-        ]
-        if expired and not run.is_terminal and not self._warned:
-            self._warned = True
-            logger.warning(
-                "run %s: the signed URL of its result has expired, and it is still %s: the result cannot be downloaded",
-                clean(run.task_id), clean(str(run.status)),
-            )  # fmt: skip
+    def _warn_of_expiry(self, run: Run, step: float) -> None:
+        """Once, at the last look before the expiry: at the next one it may be too late."""
+        ends = [output.expires_at.timestamp() for output in run.outputs if output.expires_at]
+        left = min(ends, default=math.inf) - time.time()
+        if left > step or run.is_terminal or self._warned:
+            return
+        self._warned = True
+        logger.warning(
+            "run %s: the signed URL of its result %s, and it is still %s: the result cannot be downloaded then",
+            clean(run.task_id),
+            f"expires in {left:.0f} s" if left > 0 else "has expired",
+            clean(str(run.status)),
+        )
 
 
 def for_a_new_run(resilience: Resilience, run: Run) -> Resilience:

@@ -56,6 +56,9 @@ def request_timeout(timeout: float | httpx.Timeout | None) -> httpx.Timeout:
     `httpx.Timeout(None)` waits for ever.
     """
     if isinstance(timeout, httpx.Timeout):
+        for phase, seconds in timeout.as_dict().items():
+            if seconds is not None:
+                check_timeout(seconds, f"timeout ({phase})")
         return timeout
     seconds = DEFAULT_TIMEOUT if timeout is None else check_timeout(timeout, "timeout")
     return httpx.Timeout(seconds, connect=min(seconds, DEFAULT_CONNECT_TIMEOUT))

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import random
 import threading
 import time
 from contextlib import aclosing, suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import httpx
 
 from .._bodies import async_raw_body
 from .._concurrency import AsyncPause, async_call_back, async_in_thread
 from .._core.decoding import Inflater
+from .._core.digests import hasher
 from .._core.downloads import (
     MAX_EXPANSION,
     STALL,
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .._concurrency import AsyncProgressCallback
+    from .._core.digests import Hasher
     from .._core.downloads import Sink, Source
     from ..http import HTTPClient
     from ..resilience import Resilience
@@ -73,7 +74,7 @@ class AsyncDownload:
         self._resilience = resilience
         self.on_progress: AsyncProgressCallback | None = on_progress
         self._transfer = Transfer()
-        self._hashes: dict[str, Any] = {}
+        self._hashes: dict[str, Hasher] = {}
         self._inflater: Inflater | None = None
         self._reported = 0.0
         self._kept, self._kept_at = 0, 0.0
@@ -349,8 +350,8 @@ class AsyncDownload:
             downloading.reset(token)
 
 
-def _hashes(transfer: Transfer) -> dict[str, Any]:
-    return {name: hashlib.new(name, usedforsecurity=False) for name in transfer.digests}
+def _hashes(transfer: Transfer) -> dict[str, Hasher]:
+    return {name: hasher(name) for name in transfer.digests}
 
 
 class _CallbackError(Exception):

@@ -10,6 +10,7 @@ import httpx
 
 from .._bodies import async_raw_body
 from .._concurrency import async_bounded
+from .._core.causes import tls_cause
 from .._core.downloads import Problem, TransferError
 from .._core.retries import Failure, Outcome, transport_outcome
 from .._core.signed_urls import MAX_REDIRECTS, joined, refusal, secrets_of
@@ -75,6 +76,11 @@ class AsyncStore:
     def lost(self, error: Exception) -> TransferError:
         """What an error of the connection means."""
         words = clean(masked_urls(without(f"{type(error).__name__}: {error}", self.secrets)))
+        if tls_cause(error) is not None:
+            return _refused(
+                f"the connection to the store is not secure ({words}): check the clock, the "
+                "certificate, and SSL_CERT_FILE where a proxy of yours signs certificates"
+            )
         return _interrupted(f"the connection to the store failed ({words})", error)
 
     def _check(self, url: str, came_from: str | None) -> None:

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 import httpx
 
 from ..errors import APIConnectionError, APIError, APITimeoutError, RequestInfo, TLSError
+from .causes import chain, tls_cause
 from .text import clean, unsigned
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
 __all__ = ["connection_error"]
 
@@ -33,7 +34,7 @@ def connection_error(
     """
     if isinstance(error, httpx.RequestError):  # the one that was sent has the key in its headers
         error.request = httpx.Request(request.method, request.url)
-    tls = _tls_cause(error) if isinstance(error, httpx.ConnectError) else None
+    tls = tls_cause(error) if isinstance(error, httpx.ConnectError) else None
     # h11 quotes a line that it cannot parse, and a service may repeat the key in it.
     cause = clean(unsigned(_root_cause(error), secrets))
     if tls is not None:
@@ -75,39 +76,10 @@ def _phase(error: Exception) -> str:
 def _root_cause(error: BaseException) -> str:
     """What the operating system said: "connection refused", not "all connection attempts failed"."""
     words = type(error).__name__ if not str(error) else f"{type(error).__name__}: {error}"
-    for behind in _chain(error):
+    for behind in chain(error):
         if isinstance(behind, OSError) and behind.errno is not None:
             # asyncio has words of its own; a name that does not resolve has its own numbers.
             known = isinstance(behind, (ssl.SSLError, socket.gaierror))
             said = str(behind) if known else f"{os.strerror(behind.errno)} (errno {behind.errno})"
             words = f"{type(error).__name__}: {said}"
     return words
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """An exception and all that are behind it, the outermost first; of a group, the first."""
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
-        yield error
-        group: Sequence[BaseException] = getattr(error, "exceptions", ())
-        error = error.__cause__ or error.__context__ or (group[0] if group else None)
-
-
-# A connection that ended within a handshake; to wait for more of it is what anyio 4.9 says of one.
-_CUT_OFF = (
-    ssl.SSLEOFError,
-    ssl.SSLZeroReturnError,
-    ssl.SSLSyscallError,
-    ssl.SSLWantReadError,
-    ssl.SSLWantWriteError,
-)
-
-
-def _tls_cause(error: BaseException) -> ssl.SSLError | None:
-    """The failed handshake behind an exception. httpx calls it a ConnectError like any other (observed)."""
-    for behind in _chain(error):
-        cut_off = isinstance(behind, _CUT_OFF)
-        if isinstance(behind, ssl.SSLError) and not cut_off:
-            return behind
-    return None

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
+import zlib
+from typing import Protocol
 
 from .structured_fields import decode_base64, serialize
 
-__all__ = ["content_digest", "digest_matches", "digests"]
+__all__ = ["Hasher", "content_digest", "digest_matches", "digests", "hasher"]
 
 _ALGORITHMS = {"sha-256": hashlib.sha256, "sha-512": hashlib.sha512}
 
@@ -54,3 +56,39 @@ def digest_matches(header: str, body: bytes) -> bool | None:
         hmac.compare_digest(_ALGORITHMS[name](body).digest(), digest)
         for name, digest in known.items()
     )
+
+
+class Hasher(Protocol):
+    """What `hashlib` makes."""
+
+    @property
+    def digest_size(self) -> int:
+        """Bytes of the digest."""
+        ...
+
+    def update(self, data: bytes | memoryview, /) -> None:
+        """More of what is hashed."""
+
+    def digest(self) -> bytes:
+        """The digest of all so far."""
+        ...
+
+
+def hasher(name: str) -> Hasher:
+    """A new hash of hashlib's, or `crc32`. Raises ValueError for another name."""
+    if name == "crc32":
+        return _CRC32()
+    return hashlib.new(name, usedforsecurity=False)
+
+
+class _CRC32:
+    digest_size = 4
+
+    def __init__(self) -> None:
+        self._value = 0
+
+    def update(self, data: bytes | memoryview, /) -> None:
+        self._value = zlib.crc32(data, self._value)
+
+    def digest(self) -> bytes:
+        return self._value.to_bytes(4, "big")

@@ -337,7 +337,7 @@ _HASHLIB = {"sha-256": "sha256", "sha-512": "sha512", "md5": "md5", "sha": "sha1
 def _digests(headers: Mapping[str, str]) -> dict[str, bytes]:
     """What is promised of the bytes: RFC 9530, RFC 1864, Google's and Amazon's headers.
 
-    An ETag is never taken for an MD5.
+    An ETag is never taken for an MD5. CRC-32C and CRC-64 are not looked at: Python has none.
     """
     found: dict[str, bytes] = {}
     for name, digest in _promised(headers):
@@ -346,7 +346,7 @@ def _digests(headers: Mapping[str, str]) -> dict[str, bytes]:
     return found
 
 
-_SIZES = {"md5": 16, "sha1": 20, "sha256": 32}
+_SIZES = {"crc32": 4, "md5": 16, "sha1": 20, "sha256": 32}
 
 
 def _promised(headers: Mapping[str, str]) -> Iterator[tuple[str, bytes]]:
@@ -359,6 +359,7 @@ def _promised(headers: Mapping[str, str]) -> Iterator[tuple[str, bytes]]:
         "md5": [headers.get("content-md5", ""), *_google(headers, "md5")],
         "sha256": [headers.get("x-amz-checksum-sha256", "")],
         "sha1": [headers.get("x-amz-checksum-sha1", "")],
+        "crc32": [headers.get("x-amz-checksum-crc32", "")],
     }
     for name, values in plain.items():
         for text in values:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt, ValidationError
 
+from .digests import hasher
 from .downloads import Transfer, is_strong
 
 __all__ = ["note_of", "taken_up"]
@@ -73,6 +73,6 @@ def taken_up(text: bytes, identity: str, size: int) -> Transfer:
 def _digest(name: str, digits: str) -> bytes:
     """Raises ValueError where it is none: without it, damage would not be noticed."""
     digest = bytes.fromhex(digits)
-    if len(digest) != hashlib.new(name, usedforsecurity=False).digest_size:
+    if len(digest) != hasher(name).digest_size:
         raise ValueError(name)
     return digest

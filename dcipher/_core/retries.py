@@ -19,6 +19,7 @@ from ..errors import (
     InvalidResponseError,
     TLSError,
 )
+from .causes import tls_cause
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -87,6 +88,8 @@ def transport_outcome(error: BaseException) -> Outcome:
     if str(error).startswith("Invalid URL in location header"):
         return Outcome.PERMANENT
     names = {cls.__name__ for cls in type(error).__mro__}
+    if "ConnectError" in names and tls_cause(error) is not None:
+        return Outcome.PERMANENT  # the next handshake would fail, too
     if names & _NOT_SENT:
         return Outcome.NOT_SENT
     return Outcome.AMBIGUOUS if names & _AMBIGUOUS else Outcome.PERMANENT

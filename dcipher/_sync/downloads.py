@@ -3,19 +3,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import random
 import threading
 import time
 from contextlib import closing, suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import httpx
 
 from .._bodies import raw_body
 from .._concurrency import Pause, call_back, in_thread
 from .._core.decoding import Inflater
+from .._core.digests import hasher
 from .._core.downloads import (
     MAX_EXPANSION,
     STALL,
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .._concurrency import ProgressCallback
+    from .._core.digests import Hasher
     from .._core.downloads import Sink, Source
     from ..http import HTTPClient
     from ..resilience import Resilience
@@ -74,7 +75,7 @@ class Download:
         self._resilience = resilience
         self.on_progress: ProgressCallback | None = on_progress
         self._transfer = Transfer()
-        self._hashes: dict[str, Any] = {}
+        self._hashes: dict[str, Hasher] = {}
         self._inflater: Inflater | None = None
         self._reported = 0.0
         self._kept, self._kept_at = 0, 0.0
@@ -350,8 +351,8 @@ class Download:
             downloading.reset(token)
 
 
-def _hashes(transfer: Transfer) -> dict[str, Any]:
-    return {name: hashlib.new(name, usedforsecurity=False) for name in transfer.digests}
+def _hashes(transfer: Transfer) -> dict[str, Hasher]:
+    return {name: hasher(name) for name in transfer.digests}
 
 
 class _CallbackError(Exception):

@@ -142,7 +142,6 @@ def untrusted() -> Iterator[FaultyServer]:
         yield server
 
 
-@pytest.mark.xfail(strict=True, reason="a failed handshake is taken for NOT_SENT, and tried again")
 def test_the_certificate_of_a_store(connect: Connect, untrusted: FaultyServer) -> None:
     """A store whose certificate is none is asked once: the next handshake would fail, too."""
     with pytest.raises(DcipherError, match=r"(?i)certificate"):
@@ -150,7 +149,6 @@ def test_the_certificate_of_a_store(connect: Connect, untrusted: FaultyServer) -
     assert untrusted.connections == 1
 
 
-@pytest.mark.xfail(strict=True, reason="a failed handshake is taken for NOT_SENT, and tried again")
 def test_the_certificate_of_an_api_of_httpx(untrusted: FaultyServer) -> None:
     """An httpx client that retries does not do so where the certificate is none."""
     certificate = pytest.raises(httpx.ConnectError, match=r"(?i)certificate")
@@ -166,18 +164,8 @@ def test_the_certificate_of_an_api_of_httpx(untrusted: FaultyServer) -> None:
         ("HTTPS_PROXY", "http://", False),
         ("ALL_PROXY", "http://[::1", False),
         ("HTTPS_PROXY", "http://proxy:port", False),
-        pytest.param(
-            "NO_PROXY",
-            "[::1]:80",
-            True,
-            marks=pytest.mark.xfail(strict=True, reason="httpx.InvalidURL at the first call"),
-        ),
-        pytest.param(
-            "NO_PROXY",
-            "::::",
-            True,
-            marks=pytest.mark.xfail(strict=True, reason="httpx.InvalidURL at the first call"),
-        ),
+        pytest.param("NO_PROXY", "[::1]:80", True),
+        pytest.param("NO_PROXY", "::::", True),
     ],
 )
 def test_a_proxy_variable_that_is_broken(

@@ -157,15 +157,10 @@ def test_a_body_without_length_and_with_a_digest(
     assert [one for one in caplog.records if one.levelno >= logging.WARNING] == []
 
 
-UNCHECKED = pytest.mark.xfail(
-    strict=True, reason="of Amazon's checksums, sha1 and sha256 are taken"
-)
-
-
 @pytest.mark.parametrize("framing", ["length", "chunked", "none"])
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(name, marks=[UNCHECKED] if "crc" in name else []) for name in DIGESTS],
+    DIGESTS,
 )
 def test_a_digest_that_is_not_the_bodys(
     connect: Connect, server: FaultyServer, target: Path, name: str, framing: Any

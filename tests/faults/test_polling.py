@@ -176,7 +176,6 @@ def test_a_wait_that_has_outlasted_the_url(
     assert "canary" not in said
 
 
-@pytest.mark.xfail(strict=True, reason="it warns only at a look after the expiry, if there is one")
 def test_a_wait_that_is_about_to_outlast_the_url(
     connect: Connect, server: FaultyServer, caplog: pytest.LogCaptureFixture
 ) -> None:
