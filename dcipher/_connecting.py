@@ -14,9 +14,10 @@ from weakref import ref
 import httpx
 
 from ._async.connections import AsyncBorrowedTransport, AsyncConnections, AsyncGivenTransport
-from ._concurrency import AsyncScoped, async_close_all
+from ._concurrency import async_close_all
 from ._deadlines import AsyncBoundedTransport, BoundedTransport
 from ._network import environment_proxies, ssl_context
+from ._scopes import AsyncScoped
 from ._sync.connections import BorrowedTransport, Connections, GivenTransport
 
 if TYPE_CHECKING:

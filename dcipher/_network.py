@@ -12,8 +12,8 @@ from urllib.request import getproxies
 
 import httpx
 
-from ._concurrency import ForkLock
 from ._core.text import redact_query
+from ._scopes import ForkLock
 from .errors import ConfigurationError
 
 if TYPE_CHECKING:

@@ -19,7 +19,6 @@ import httpx
 from pydantic import SecretStr
 
 from ._async.transports import AsyncCheckedTransport, AsyncRetryTransport, AsyncSigningTransport
-from ._concurrency import ForkLock
 from ._connecting import Network, Share
 from ._core.configuration import (
     DEFAULT_CONNECT_TIMEOUT,
@@ -32,6 +31,7 @@ from ._core.configuration import (
     is_blank,
     secret_values,
 )
+from ._scopes import ForkLock
 from ._sync.transports import CheckedTransport, RetryTransport, SigningTransport
 from .errors import ConfigurationError, MissingAPIKeyError
 

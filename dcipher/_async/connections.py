@@ -16,7 +16,8 @@ from weakref import WeakSet
 
 import httpx
 
-from .._concurrency import AsyncLimiter, AsyncScoped, async_abandon, async_close_transport
+from .._concurrency import AsyncLimiter, async_abandon, async_close_transport
+from .._scopes import AsyncScoped
 from ..errors import DcipherError
 
 if TYPE_CHECKING:

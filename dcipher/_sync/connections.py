@@ -17,7 +17,8 @@ from weakref import WeakSet
 
 import httpx
 
-from .._concurrency import Limiter, Scoped, abandon, close_transport
+from .._concurrency import Limiter, abandon, close_transport
+from .._scopes import Scoped
 from ..errors import DcipherError
 
 if TYPE_CHECKING:
