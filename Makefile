@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: demo
 demo: $(DEMO)/.stamp ## Run a flow against the local emulator: no account, no development tool
@@ -21,7 +21,7 @@ demo: $(DEMO)/.stamp ## Run a flow against the local emulator: no account, no de
 # ---- The gates, in the order in which `make test` runs them: the quick ones first.
 
 .PHONY: test
-test: lint check-sync check-openapi types check-docs coverage ## Run every gate on one Python
+test: lint check-sync check-openapi check-what-happens types check-docs coverage ## Run every gate on one Python
 
 .PHONY: lint
 lint: $(VENV)/.stamp ## Check format and style (ruff)
@@ -35,6 +35,10 @@ check-sync: $(VENV)/.stamp ## Check that dcipher/_sync is what dcipher/_async pr
 .PHONY: check-openapi
 check-openapi: $(VENV)/.stamp ## Check that the OpenAPI document is what the emulator serves
 	$(BIN)/python scripts/openapi.py --check
+
+.PHONY: check-what-happens
+check-what-happens: $(VENV)/.stamp ## Check that the page "What happens when…" is what its table prints
+	$(BIN)/python scripts/what_happens.py --check
 
 .PHONY: types
 types: $(VENV)/.stamp ## Check types (mypy, basedpyright), and that every public name has one
@@ -70,6 +74,10 @@ unasync: $(VENV)/.stamp ## Print dcipher/_sync from dcipher/_async
 .PHONY: openapi
 openapi: $(VENV)/.stamp ## Write the OpenAPI document from the emulator
 	$(BIN)/python scripts/openapi.py
+
+.PHONY: what-happens
+what-happens: $(VENV)/.stamp ## Print the page "What happens when…" from the table of the tests
+	$(BIN)/python scripts/what_happens.py
 
 .PHONY: docs
 docs: $(VENV)/.stamp ## Build the documentation into site/

@@ -29,7 +29,7 @@ _BLOCK: Final = 1024 * 1024
 class Digest(Effect):
     """Promise a digest of the body: the right one, or another.
 
-    Args:
+    Attributes:
         name: The header. `content-digest` is of what is sent, the others are of the whole file.
         right: Whether it is true.
     """
@@ -67,7 +67,7 @@ class Encode(Effect):
     The ETag becomes a weak one, and what belongs to the other bytes (Repr-Digest, Accept-Ranges)
     is removed.
 
-    Args:
+    Attributes:
         coding: `gzip`, or `deflate` (RFC 1950).
         members: In how many gzip members, one after the other.
         truncate: Send only so many of the encoded bytes (less than 0: but so many), as a whole.

@@ -34,7 +34,7 @@ Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 class Drop(Effect):
     """Lose the answer: the connection ends without a byte of it.
 
-    Args:
+    Attributes:
         when: `before` the service hears of the request, or `after` it has done its part.
         how: By FIN (`close`) or by RST (`reset`).
     """
@@ -57,7 +57,7 @@ class Drop(Effect):
 class Cut(Effect):
     """End the connection within an answer, which promises to go on.
 
-    Args:
+    Attributes:
         at: After how many bytes of the part; less than 0 counts from its end. None: after all of
             it, although the connection was promised to be kept.
         part: `head` (status line and headers), or `body` (as it was before it was chunked).
@@ -78,7 +78,7 @@ class Cut(Effect):
 class Stall(Effect):
     """Be silent, then go on.
 
-    Args:
+    Attributes:
         seconds: For how long; None: for ever.
         part: In the `head`, or in the `body`.
         at: After how many bytes of the part; less than 0 counts from its end.
@@ -124,7 +124,7 @@ class Dribble(Effect):
 class Truncate(Effect):
     """Send fewer bytes than there are, and end there.
 
-    Args:
+    Attributes:
         at: How many; less than 0: all but so many.
         content_length: The `right` one of what is sent; the `wrong` one of what there was; `none`,
             so that the end of the connection is the end of the body; or `chunked`, without the
@@ -154,7 +154,7 @@ class Truncate(Effect):
 class Extend(Effect):
     """Send more bytes than Content-Length promises, then close.
 
-    Args:
+    Attributes:
         extra: Text, or bytes (as JSON: `{"base64": "…"}`).
     """
 
@@ -172,7 +172,7 @@ class Extend(Effect):
 class Frame(Effect):
     """The right bytes without a Content-Length.
 
-    Args:
+    Attributes:
         framing: `chunked`, or `close`: the end of the connection is the end of the body.
     """
 
@@ -188,7 +188,7 @@ class Frame(Effect):
 class Raw(Effect):
     """Exactly these bytes on the wire; then the connection ends. The service hears of nothing.
 
-    Args:
+    Attributes:
         data: Text, or bytes (as JSON: `{"base64": "…"}`).
         how: By FIN (`close`), by RST (`reset`), or by silence (`stall`).
     """

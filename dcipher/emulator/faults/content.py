@@ -53,7 +53,7 @@ _OF_THE_FILE: Final = (
 class Respond(Effect):
     """Answer with this; the service never hears of the request.
 
-    Args:
+    Attributes:
         status: 200 to 999. What is below is sent by `Raw`.
         headers: Besides Date and X-Request-Id.
         body: Text, bytes (as JSON: `{"base64": "…"}`), or any other JSON value. By default an
@@ -92,7 +92,7 @@ class Statuses(Effect):
     A rule with it is applied to as many calls as there are words, `times` as often. Runs share the
     words unless the rule says `per_run=True`.
 
-    Args:
+    Attributes:
         words: One or more statuses, known or not.
         message: The message that each comes with; by default there is none.
     """
@@ -133,7 +133,7 @@ class Statuses(Effect):
 class Replace(Effect):
     """Another body under the service's status and headers; by default an empty one.
 
-    Args:
+    Attributes:
         body: Text, bytes (as JSON: `{"base64": "…"}`), or any other JSON value.
         content_type: By default the service's.
     """
@@ -152,7 +152,7 @@ class Replace(Effect):
 class Html(Effect):
     """A page, as a proxy or a login shows it instead of the answer.
 
-    Args:
+    Attributes:
         status: By default the service's.
         title: What it says.
     """
@@ -174,7 +174,7 @@ class Html(Effect):
 class Garbage(Effect):
     """Random bytes under the service's status and headers.
 
-    Args:
+    Attributes:
         seed: The same seed gives the same bytes.
         size: How many; by default as many as the body had.
     """
@@ -232,7 +232,7 @@ class Headers(Effect):
 class Redirect(Effect):
     """Send the client somewhere else.
 
-    Args:
+    Attributes:
         location: Any text: another host, `file:///etc/hosts`, the same URL for a loop. By default
             a second URL of what was asked for, which works; who asks for that one is not
             redirected again.

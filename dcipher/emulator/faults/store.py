@@ -51,7 +51,7 @@ class IgnoreRange(Effect):
 class WrongRange(Effect):
     """Answer a request for a range with 206 and other bytes than were asked for.
 
-    Args:
+    Attributes:
         shift: By how many bytes the range is another; kept within the file.
         lie: Whether Content-Range says what was asked for. By default it says what is sent.
     """
@@ -142,7 +142,7 @@ class Multipart(Effect):
 class ChangeETag(Effect):
     """Give this answer another ETag, as if its bytes were another file's.
 
-    Args:
+    Attributes:
         etag: The header's value, with its quotes. By default a strong one, made of the true one.
     """
 
