@@ -51,6 +51,12 @@ def _path(path: object) -> Path:
         )
     if not text or "\0" in text or text.endswith("/"):
         raise InvalidParamsError("The path is empty, names a folder, or holds a NUL.")
+    try:
+        os.fsencode(text)
+    except UnicodeEncodeError:
+        raise InvalidParamsError(
+            f"The path {text!r} has characters that no name of a file can have here."
+        ) from None
     return Path(text)
 
 

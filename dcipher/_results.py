@@ -62,6 +62,14 @@ class Rewindable:
             self._file.seek(0)
             self._file.truncate()
 
+    def rewound(self, head: int) -> bytes:
+        """The first bytes of what was written, which is whole; the file is at its beginning."""
+        with self._errors():
+            self._file.seek(0)
+            beginning = self._file.read(head)
+            self._file.seek(0)
+            return beginning
+
     def take_up(self) -> Transfer:
         """A new transfer."""
         return Transfer()

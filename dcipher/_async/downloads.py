@@ -26,6 +26,7 @@ from .._core.downloads import (
     headers_for,
     is_due,
     is_worth_keeping,
+    may_refuse_ranges,
     refused,
     stalled,
 )
@@ -192,22 +193,25 @@ class AsyncDownload:
             downloading.reset(token)
 
     async def _fetch_or_begin_anew(self) -> None:
+        asks_for_the_rest = self._transfer.can_resume
         try:
-            await self._fetch()
+            await self._fetch(self._transfer)
         except TransferError as error:
-            # What an earlier download left is of another object, or damaged: not this one's failure.
-            useless = error.problem in {Problem.CHANGED, Problem.BROKEN}
-            if not (self._was_taken_up and useless):
+            if self._was_taken_up and error.problem in {Problem.CHANGED, Problem.BROKEN}:
+                # What an earlier download left is of another object, or damaged: not this one's fault.
+                await self._restart()
+            elif not (asks_for_the_rest and may_refuse_ranges(error)):
                 raise
             self._was_taken_up = False
-            await self._restart()
-            await self._fetch()
+            # A store that refuses a range may give the whole; what there is is kept until it does.
+            await self._fetch(Transfer())
 
-    async def _fetch(self) -> None:
+    async def _fetch(self, asked: Transfer) -> None:
+        """One request, for what `asked` has not."""
         self._check_aborted()
         if self._source.has_expired(time.time()):
             raise TransferError(Problem.EXPIRED, "its URL has expired", Failure(Outcome.PERMANENT))
-        response = await self._store.get(headers_for(self._transfer))
+        response = await self._store.get(headers_for(asked))
         try:
             if response.status_code not in {200, 206}:
                 raise await self._refused(response)

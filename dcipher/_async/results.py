@@ -78,10 +78,9 @@ class AsyncResults:
         dropped = 0
         with tempfile.SpooledTemporaryFile(SPOOLED) as spool, parse_errors(run, index):
             file = cast("BinaryIO", cast("object", spool))
-            transfer = await self._fetch(run, index, lambda _: Rewindable(file, run, index))
-            file.seek(0)
-            format_ = format_of(run, index, transfer, file.read(HEAD))
-            file.seek(0)
+            sink = Rewindable(file, run, index)
+            transfer = await self._fetch(run, index, lambda _: sink)
+            format_ = format_of(run, index, transfer, sink.rewound(HEAD))
             rows = iter_rows(file, type_, format_)
             while some := await async_in_thread(take, rows):
                 for row in some:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,8 @@ __all__ = ["AsyncStore"]
 
 EXCERPT = 2048
 """Bytes that are read of a refusal."""
+EXCERPT_TIME = 5.0
+"""Seconds that they may take."""
 HTTP_VERSIONS = frozenset({"HTTP/1.0", "HTTP/1.1", "HTTP/2"})
 
 
@@ -64,14 +67,19 @@ class AsyncStore:
         raise _refused(f"it was redirected more than {MAX_REDIRECTS} times")
 
     async def excerpt(self, response: httpx.Response) -> str:
-        """The beginning of what it says, as far as it is text."""
-        said = b""
+        """The beginning of what it says, as far as it is text and comes soon: the status says more."""
+        said = bytearray()
+        with suppress(httpx.TransportError, OSError):
+            await async_bounded(Limit(EXCERPT_TIME, ours=False), self._read, response, said)
+        return said.decode("utf-8", "replace")
+
+    async def _read(self, response: httpx.Response, said: bytearray) -> None:
+        ends = time.monotonic() + EXCERPT_TIME
         async with aclosing(async_raw_body(response)) as chunks:
             async for chunk in chunks:
                 said += chunk
-                if len(said) > EXCERPT:
-                    break
-        return said.decode("utf-8", "replace")
+                if len(said) > EXCERPT or time.monotonic() > ends:
+                    return
 
     def lost(self, error: Exception) -> TransferError:
         """What an error of the connection means."""

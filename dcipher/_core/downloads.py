@@ -38,6 +38,7 @@ __all__ = [
     "is_due",
     "is_strong",
     "is_worth_keeping",
+    "may_refuse_ranges",
     "refused",
     "stalled",
 ]
@@ -76,8 +77,17 @@ class TransferError(Exception):
     `failure` says whether it may be tried again; the text is fit to be shown.
     """
 
-    def __init__(self, problem: Problem, message: str, failure: Failure) -> None:
+    def __init__(
+        self,
+        problem: Problem,
+        message: str,
+        failure: Failure,
+        *,
+        status_code: int | None = None,
+    ) -> None:
         super().__init__(message)
+        self.status_code = status_code
+        """What the store answered, where that is the problem."""
         self.problem = problem
         self.failure = failure
         self.kept: int = 0
@@ -250,9 +260,10 @@ def refused(
             if now < source.fresh_until and status_code in {403, 404}
             else Outcome.PERMANENT
         )
-        return TransferError(Problem.REFUSED, said, Failure(again))
-    failure = status_failure(status_code, retry_after(headers, now), resilience)
-    return TransferError(Problem.REFUSED, said, failure)
+        failure = Failure(again)
+    else:
+        failure = status_failure(status_code, retry_after(headers, now), resilience)
+    return TransferError(Problem.REFUSED, said, failure, status_code=status_code)
 
 
 def check_whole(transfer: Transfer, hashes: Mapping[str, bytes]) -> None:
@@ -267,6 +278,12 @@ def check_whole(transfer: Transfer, hashes: Mapping[str, bytes]) -> None:
     for name, promised in transfer.digests.items():
         if hashes[name] != promised:
             raise _broken(f"its {name} digest is not the one that was promised")
+
+
+def may_refuse_ranges(error: TransferError) -> bool:
+    """Whether a store that was asked for a part may mean that it gives none, and give the whole."""
+    final = error.failure.outcome is Outcome.PERMANENT
+    return error.status_code is not None and (final or error.status_code == 501)
 
 
 def is_due(transfer: Transfer, kept: int, seconds: float) -> bool:
@@ -320,8 +337,12 @@ def _etag(headers: Mapping[str, str]) -> str | None:
 
 
 def is_strong(etag: str) -> bool:
-    """Whether it is one ETag, and not a weak one."""
-    return len(etag) > 2 and etag[0] == etag[-1] == '"'
+    """Whether it is one ETag, and not a weak one, of characters that a header of ours can carry."""
+    return _STRONG.match(etag) is not None
+
+
+# RFC 9110 section 8.8.3, but for obs-text.
+_STRONG = re.compile(r'"[\x21\x23-\x7e]+"\Z', re.ASCII)
 
 
 def _encoding(headers: Mapping[str, str]) -> str | None:

@@ -27,6 +27,7 @@ from .._core.downloads import (
     headers_for,
     is_due,
     is_worth_keeping,
+    may_refuse_ranges,
     refused,
     stalled,
 )
@@ -193,22 +194,25 @@ class Download:
             downloading.reset(token)
 
     def _fetch_or_begin_anew(self) -> None:
+        asks_for_the_rest = self._transfer.can_resume
         try:
-            self._fetch()
+            self._fetch(self._transfer)
         except TransferError as error:
-            # What an earlier download left is of another object, or damaged: not this one's failure.
-            useless = error.problem in {Problem.CHANGED, Problem.BROKEN}
-            if not (self._was_taken_up and useless):
+            if self._was_taken_up and error.problem in {Problem.CHANGED, Problem.BROKEN}:
+                # What an earlier download left is of another object, or damaged: not this one's fault.
+                self._restart()
+            elif not (asks_for_the_rest and may_refuse_ranges(error)):
                 raise
             self._was_taken_up = False
-            self._restart()
-            self._fetch()
+            # A store that refuses a range may give the whole; what there is is kept until it does.
+            self._fetch(Transfer())
 
-    def _fetch(self) -> None:
+    def _fetch(self, asked: Transfer) -> None:
+        """One request, for what `asked` has not."""
         self._check_aborted()
         if self._source.has_expired(time.time()):
             raise TransferError(Problem.EXPIRED, "its URL has expired", Failure(Outcome.PERMANENT))
-        response = self._store.get(headers_for(self._transfer))
+        response = self._store.get(headers_for(asked))
         try:
             if response.status_code not in {200, 206}:
                 raise self._refused(response)

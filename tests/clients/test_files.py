@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dcipher import Dcipher, LocalStorageError, Run
+from dcipher import Dcipher, InvalidParamsError, LocalStorageError, Run
 from tests.conftest import KEY
 from tests.faulty import Reply
 
@@ -230,3 +230,13 @@ def test_a_full_disk_under_records(server: FaultyServer, tmp_path: Path) -> None
     server.on("/rows", Reply(b"[" + b"1," * (5 * 1024 * 1024) + b"1]"))
     name, _, _ = in_a_child(f"{server.url}/rows", tmp_path / "x", 1_000_000, "records")
     assert name == "LocalStorageError"
+
+
+def test_a_name_that_cannot_be(
+    connect: Connect, server: FaultyServer, run: Run, tmp_path: Path
+) -> None:
+    """A name that the file system has no bytes for is said before anything is sent."""
+    client = connect(server)
+    with pytest.raises(InvalidParamsError, match="name of a file"):
+        client.flows.run("f", save_path=f"{tmp_path}/\ud800.json")
+    assert server.requests == []

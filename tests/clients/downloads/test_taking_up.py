@@ -106,6 +106,38 @@ def test_a_store_without_ranges(connect: Connect, interrupted: FaultyServer, tar
     assert_saved(target, BODY)
 
 
+@pytest.mark.parametrize("status", [400, 403, 405, 501])
+def test_a_store_that_refuses_ranges(
+    connect: Connect, interrupted: FaultyServer, target: Path, status: int
+) -> None:
+    """A store that refuses to give a part is asked for the whole, at once."""
+    whole = Reply(BODY, headers={"ETag": '"1"'})
+    interrupted.on("/result", lambda r: Reply(b"", status) if "range" in r.headers else whole)
+    connect(interrupted, resilience=ONCE).runs.download(result_of(interrupted), target)
+    assert_saved(target, BODY)
+
+
+def test_a_store_that_refuses_altogether(
+    connect: Connect, interrupted: FaultyServer, target: Path
+) -> None:
+    """What was kept is kept until there is something better."""
+    interrupted.on("/result", Reply(b"", 403))
+    with pytest.raises(ResultError, match="are kept"):
+        connect(interrupted).runs.download(result_of(interrupted), target)
+    assert_untouched(target, kept=True)
+
+
+@pytest.mark.parametrize("etag", ['"\xe9"', '"a b"', '"a"b"', '"'])
+def test_a_validator_that_cannot_be_sent_back(
+    connect: Connect, server: FaultyServer, target: Path, etag: str
+) -> None:
+    """An ETag that no header of a request can carry is none: nothing is kept, and the next download works."""
+    server.on("/result", store(BODY, etag=etag, cut=2 * MIB), store(BODY, etag=etag))
+    connect(server, resilience=TWICE).runs.download(result_of(server), target)
+    assert ranges(server) == [None, None]
+    assert_saved(target, BODY)
+
+
 def test_another_run(connect: Connect, interrupted: FaultyServer, target: Path) -> None:
     """What was kept of one run is not mixed with another run's result."""
     other = result_of(interrupted).model_copy(update={"task_id": "other"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -283,3 +284,13 @@ def test_https_leads_to_https_only(connect: Connect, target: Path) -> None:
         client.runs.download(run_at(f"{secure.url}/good"), target)
         assert_saved(target, SMALL)
         client.close()
+
+
+@pytest.mark.thorough
+def test_a_refusal_that_trickles_in(connect: Connect, server: FaultyServer, target: Path) -> None:
+    """What a store says with its refusal is not waited for without end: the status says enough."""
+    server.on("/result", Reply(b"x" * 1000, 404, trickle=0.1))
+    began = time.monotonic()
+    with pytest.raises(ResultError, match="404"):
+        connect(server).runs.download(run_at(f"{server.url}/result", finished=True), target)
+    assert time.monotonic() - began < 15
