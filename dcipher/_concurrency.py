@@ -13,8 +13,8 @@ import threading
 import time
 import warnings
 from concurrent.futures import CancelledError
-from contextlib import contextmanager, suppress
-from contextvars import copy_context
+from contextlib import contextmanager, nullcontext, suppress
+from contextvars import ContextVar, copy_context
 from functools import partial
 from inspect import isawaitable, iscoroutinefunction
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
@@ -60,6 +60,7 @@ __all__ = [
     "async_sleep",
     "bounded",
     "call_back",
+    "calling_back",
     "check_callback",
     "close_transport",
     "in_thread",
@@ -80,6 +81,9 @@ AsyncProgressCallback: TypeAlias = (
 )
 ProgressCallback: TypeAlias = "Callable[[int, int | None], object]"
 
+
+calling_back: ContextVar[bool] = ContextVar("calling_back", default=False)
+"""Whether a download waits for the callback that this code belongs to."""
 
 AsyncSleep: TypeAlias = "Callable[[float], Awaitable[None]]"
 Sleep: TypeAlias = "Callable[[float], None]"
@@ -148,14 +152,16 @@ async def async_in_own_thread(
     `abort`, and waits a moment for the thread to put its things away, but no longer. The thread is a
     daemon: one that waits for the network does not keep a program from ending. They are counted
     apart from anyio's own, since long downloads must not starve what else an application does in
-    threads (FastAPI's plain endpoints, for one).
+    threads (FastAPI's plain endpoints, for one). One that a download's own callback asks for is not
+    counted: the download waits for it.
     """
     from anyio import Event
     from anyio.from_thread import BlockingPortal
 
     outcome: list[Callable[[], T]] = []
+    limit = nullcontext() if calling_back.get() else _own_threads.get()
     with ungrouped():
-        async with _own_threads.get(), BlockingPortal() as portal:
+        async with limit, BlockingPortal() as portal:
             done = Event()
 
             def work() -> None:

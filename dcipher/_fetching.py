@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ._async.downloads import AsyncDownload
-from ._concurrency import async_call_back, async_in_own_thread
+from ._concurrency import async_call_back, async_in_own_thread, calling_back
 from ._sync.downloads import Download
 
 if TYPE_CHECKING:
@@ -55,8 +55,12 @@ async def async_fetch(
     def run(portal: BlockingPortal) -> Transfer:
         if on_progress is not None:
             # A callback of the user's runs where the user's code runs.
+            async def call_back(done: int, total: int | None) -> None:
+                calling_back.set(True)  # in the context of this one call
+                await async_call_back(on_progress, done, total)
+
             def report(done: int, total: int | None) -> None:
-                portal.call(async_call_back, on_progress, done, total)
+                portal.call(call_back, done, total)
 
             download.on_progress = report
         return download.run()

@@ -14,6 +14,7 @@ import stat
 from contextlib import suppress
 from functools import partial
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 from ._core.downloads import Transfer
@@ -25,8 +26,7 @@ HAS_LOCKS = find_spec("fcntl") is not None
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from pathlib import Path
-    from typing import BinaryIO
+    from io import FileIO
 
     from .models import Run
 
@@ -38,6 +38,8 @@ _FLAGS = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 _READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 _sync_data = getattr(os, "fdatasync", os.fsync)
 _BLOCK = 1024 * 1024
+MANY: Final = 32
+"""Pieces that are written as one: each write costs a call of the system."""
 
 
 class PartFile:
@@ -57,17 +59,22 @@ class PartFile:
         run: Run | None = None,
         index: int | None = None,
     ) -> None:
-        self._target = target
+        # Absolute: the program may change its folder meanwhile.
+        self._target = Path(os.path.abspath(target))  # noqa: PTH100 - resolve() would follow links
         self._identity = identity
         self._overwrite = overwrite
         self._errors = partial(storage_errors, target, run, index)
+        self._process = os.getpid()
         self._kept = False
         self._ended = False
         with self._errors():
-            check_target(target, overwrite=overwrite)
-            self._path, descriptor, lasting = _part_of(target)
-            self._note = self._path.with_name(f"{self._path.name}.json") if lasting else None
-            self._file: BinaryIO = os.fdopen(descriptor, "wb")
+            check_target(self._target, overwrite=overwrite)
+            self._path, descriptor, lasting = _part_of(self._target)
+            note = self._path.with_name(f"{self._path.name}.json")
+            self._note = note if lasting and not note.is_dir() else None
+            # Without a buffer: a child process would write what is in its copy of it.
+            self._file: FileIO = os.fdopen(descriptor, "wb", buffering=0)
+            self._keep_permissions()
 
     def take_up(self) -> Transfer:
         """What an earlier download left of the same result; a new transfer where there is none."""
@@ -94,8 +101,14 @@ class PartFile:
 
     def writelines(self, chunks: Iterable[bytes | memoryview]) -> None:
         """Append."""
+        pieces = list(chunks)
+        if len(pieces) > MANY:
+            pieces = [b"".join(pieces)]
         with self._errors():
-            self._file.writelines(chunks)
+            for piece in pieces:
+                left = memoryview(piece)
+                while left:
+                    left = left[self._file.write(left) :]
 
     def restart(self) -> None:
         """Forget what was written."""
@@ -109,30 +122,42 @@ class PartFile:
 
         False where it cannot: its name is not one that is found again, or it has its target's.
         """
-        if self._note is None or self._file.closed or not self._is_here():
+        if self._note is None or not self._is_here():
             return False
         with self._errors():
-            self._file.flush()
             _sync_data(self._file.fileno())
             _write(self._note, note_of(transfer, self._identity))
             self._kept = True
         return True
 
     def _is_here(self) -> bool:
-        """Whether it was not renamed yet: Ctrl-C may come between the renaming and what follows."""
+        """Whether the file of this name is ours.
+
+        Ctrl-C may come between the renaming and what follows, somebody may clear up the folder, and
+        a child process has its parent's file.
+        """
+        if self._file.closed or self._process != os.getpid():
+            return False
         with suppress(OSError):
             return os.path.samestat(os.fstat(self._file.fileno()), os.lstat(self._path))
         return False
 
+    def prepare(self) -> None:
+        """It is whole: make it durable, which may take a while."""
+        with self._errors():
+            self._keep_permissions()
+            os.fsync(self._file.fileno())
+
     def commit(self) -> None:
-        """Sync, rename, sync the folder.
+        """Rename, and sync the folder.
 
         After that, a crash leaves the new file; before, the old one.
         """
         with self._errors():
-            self._file.flush()
-            self._keep_permissions()
-            os.fsync(self._file.fileno())
+            if not self._is_here():
+                raise FileNotFoundError(
+                    errno.ENOENT, "somebody has removed the unfinished file", str(self._path)
+                )
             if not HAS_LOCKS:
                 self._file.close()  # Windows renames no open file
             # Renamed while it is locked: nobody else may take it up and empty it.
@@ -143,7 +168,7 @@ class PartFile:
                 os.unlink(self._path)  # noqa: PTH108
             self._ended = True
             self._forget()
-            self._file.close()
+            self._close()
             _sync_folder(self._target)
 
     def _keep_permissions(self) -> None:
@@ -164,10 +189,20 @@ class PartFile:
             return
         self._ended = True
         # Removed while it is locked, where that can be: what is removed is our own file.
-        steps = [self._file.close] if self._kept else [self._remove, self._file.close]
+        ours = self._kept or not self._is_here()
+        steps = [self._close] if ours else [self._remove, self._close]
         for step in steps if HAS_LOCKS else reversed(steps):
-            with suppress(OSError):  # a full disk may refuse to flush; those bytes are not wanted
+            with suppress(OSError):
                 step()
+
+    def _close(self) -> None:
+        """Close it, and let go of the lock, which a child process would hold on to."""
+        if HAS_LOCKS and not self._file.closed and self._process == os.getpid():
+            import fcntl
+
+            with suppress(OSError):
+                fcntl.flock(self._file.fileno(), fcntl.LOCK_UN)
+        self._file.close()
 
     def _remove(self) -> None:
         os.unlink(self._path)  # noqa: PTH108
@@ -175,7 +210,7 @@ class PartFile:
     def _forget(self) -> None:
         """Remove the note, for good, before what it says is true no longer."""
         self._kept = False
-        if self._note is not None:
+        if self._note is not None and self._process == os.getpid():
             removed = [_removed(path) for path in (_new(self._note), self._note)]
             if any(removed):
                 _sync_folder(self._note)

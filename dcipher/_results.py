@@ -6,12 +6,12 @@ Where from, which format, which error.
 from __future__ import annotations
 
 import hashlib
+import tempfile
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from tempfile import gettempdir
 from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import urlsplit
 
@@ -49,7 +49,10 @@ class Rewindable:
 
     def __init__(self, file: BinaryIO, run: Run, index: int) -> None:
         self._file = file
-        self._errors = partial(storage_errors, Path(gettempdir()), run, index)
+        # Where that is, Python finds out only when a file is made there; or finds no place at all.
+        self._errors = partial(
+            storage_errors, Path(tempfile.tempdir or "the temporary folder"), run, index
+        )
 
     def writelines(self, chunks: Iterable[bytes | memoryview]) -> None:
         """Append."""
@@ -83,6 +86,9 @@ class Rewindable:
         return False
 
     def discard(self) -> None:
+        """Nothing."""
+
+    def prepare(self) -> None:
         """Nothing."""
 
     def commit(self) -> None:

@@ -31,9 +31,9 @@ from .._core.downloads import (
     stalled,
 )
 from .._core.retries import Failure, Outcome, next_delay
-from .._core.text import redact_query
+from .._core.text import redact_query, without
 from ..errors import DcipherError
-from ..logs import downloading, logger
+from ..logs import concealing, downloading, logger
 from .retrying import async_send_again
 from .stores import AsyncStore
 
@@ -126,11 +126,16 @@ class AsyncDownload:
 
     def _commit(self) -> None:
         with self._at_work:
+            self._sink.prepare()
+            # The disk may have taken its time: whoever was cancelled meanwhile wants it no more.
+            self._check_aborted()
             self._sink.commit()
 
     def _leave(self, error: BaseException) -> None:
         """Keep what another download can go on with, and nothing else."""
         with self._at_work:
+            if isinstance(error, TransferError):  # a store may repeat its URL in whatever it says
+                error.args = (without(str(error), self._store.secrets),)
             if not is_worth_keeping(self._transfer, error):
                 self._sink.discard()
                 return
@@ -180,7 +185,7 @@ class AsyncDownload:
         self._store.wake_up()
 
     async def _attempt(self) -> None:
-        token = downloading.set(True)
+        token, hidden = downloading.set(True), concealing.set(tuple(self._store.secrets))
         try:
             await self._fetch_or_begin_anew()
         except DcipherError:
@@ -191,6 +196,7 @@ class AsyncDownload:
             raise self._store.lost(error) from None
         finally:
             downloading.reset(token)
+            concealing.reset(hidden)
 
     async def _fetch_or_begin_anew(self) -> None:
         asks_for_the_rest = self._transfer.can_resume

@@ -141,6 +141,8 @@ def check_api_secret(value: object, where: str) -> str:
         warnings.warn(
             f"{where} had blanks or a line break around it; they were left out.", stacklevel=2
         )
+    if any("\ud800" <= character <= "\udfff" for character in secret):
+        raise ConfigurationError(f"{where} is not text that can be written in UTF-8.")
     return secret
 
 

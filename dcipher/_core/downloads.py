@@ -118,8 +118,11 @@ class Sink(Protocol):
     def discard(self) -> None:
         """Keep nothing of it."""
 
+    def prepare(self) -> None:
+        """It is whole: make it durable, which may take a while."""
+
     def commit(self) -> None:
-        """It is whole."""
+        """From now on, it is there."""
 
     def close(self) -> None:
         """Leave nothing behind but what was kept or committed."""

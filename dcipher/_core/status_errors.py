@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 from typing import TYPE_CHECKING, TypeAlias, cast
 
@@ -145,8 +146,10 @@ def _decodes(response: httpx.Response) -> bool:
     """Whether the charset can be read: Python knows `hex` and `undefined`, and httpx takes them for text."""
     charset = response.charset_encoding
     try:
-        response.content.decode(charset or "utf-8", "replace")
-    except (LookupError, UnicodeError, Warning):  # a warning, where the program raises them
+        # As httpx does it. A warning is raised where the program asks for that.
+        decoder = codecs.getincrementaldecoder(charset or "utf-8")(errors="replace")
+        decoder.decode(response.content, final=True)
+    except (LookupError, ValueError, AssertionError, Warning):
         return False
     return True
 

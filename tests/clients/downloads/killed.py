@@ -56,7 +56,7 @@ class WatchedOS:
     def __getattr__(self, name: str) -> Any:
         function = getattr(os, name)
         if name == "fdopen":
-            return lambda descriptor, *args: WatchedFile(os.fdopen(descriptor, *args))
+            return lambda *args, **kwargs: WatchedFile(os.fdopen(*args, **kwargs))
         if name not in WATCHED:
             return function
 
@@ -78,7 +78,7 @@ class WatchedFile:
 
     def __getattr__(self, name: str) -> Any:
         function = getattr(self._file, name)
-        if name in {"writelines", "truncate", "write"}:
+        if name in {"truncate", "write"}:
             words = f"{name} {opened[self._file.fileno()]}"
             return lambda *args: step(words, function, *args)
         return function
@@ -92,7 +92,8 @@ class WatchedFile:
 
 
 def lock(descriptor: int, how: int, _flock: Any = fcntl.flock) -> None:
-    step(f"lock {opened[descriptor]}", _flock, descriptor, how)
+    words = "unlock" if how == fcntl.LOCK_UN else "lock"
+    step(f"{words} {opened[descriptor]}", _flock, descriptor, how)
 
 
 rules.KEPT_EVERY = rules.WORTH_KEEPING = 1024 * 1024  # type: ignore[misc]

@@ -32,8 +32,8 @@ BEFORE_THE_FIRST_NOTE = [
     "after lock part",
     "before truncate part",
     "after truncate part",
-    "before writelines part",
-    "after writelines part",
+    "before write part",
+    "after write part",
     "before sync part",
     "after sync part",
     "after open new note",
@@ -44,18 +44,18 @@ BEFORE_THE_FIRST_NOTE = [
 WITH_A_NOTE = [
     "after rename new note",
     "after sync folder",
-    "after writelines part 12",
+    "after write part 12",
     "after sync part 2",
     "after open new note 2",
     "before rename new note 2",
     "after rename new note 2",
-    "after writelines part 24",
+    "after write part 24",
     "before sync part 3",
     "after sync part 3",
     "before rename part",
 ]
 SAVED = ["after rename part", "after remove note 3", "before sync folder 4", "after sync folder 4"]
-IN_EVERY_PYTHON = ["after writelines part", "after rename new note 2", "before rename part"]
+IN_EVERY_PYTHON = ["after write part", "after rename new note 2", "before rename part"]
 
 
 def download(server: FaultyServer, target: Path, kind: str, step: str, *more: str) -> None:
@@ -127,7 +127,7 @@ def test_killed_at(
 @pytest.mark.thorough
 @pytest.mark.parametrize(
     "step",
-    ["after lock part", "after truncate part", "after writelines part 4", "before rename part"],
+    ["after lock part", "after truncate part", "after write part 4", "before rename part"],
 )
 def test_killed_again(
     kind: str, connect: Connect, server: FaultyServer, target: Path, step: str
