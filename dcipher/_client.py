@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import platform
 from dataclasses import replace
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, NamedTuple
 
 import httpx
 
 from . import logs
+from ._connecting import NoCookies
 from ._core.configuration import (
     Configuration,
     check_headers,
@@ -181,11 +181,7 @@ def _http(
         auth_header_name="Authorization",
         auth_scheme="Api-Key",
         timeout=options.timeout,
-        # Set-Cookie is not stored.
-        httpx_args={
-            "cookies": CookieJar(DefaultCookiePolicy(allowed_domains=())),
-            "transport": transport,
-        },
+        httpx_args={"cookies": NoCookies(), "transport": transport},
     )
     if isinstance(http_client, httpx.Client):
         return http.set_httpx_client(http_client).with_headers({})

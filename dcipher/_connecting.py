@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from http.cookiejar import CookieJar
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 from weakref import ref
 
@@ -23,7 +24,7 @@ from ._sync.connections import BorrowedTransport, Connections, GivenTransport
 if TYPE_CHECKING:
     import ssl
 
-__all__ = ["Network", "Share"]
+__all__ = ["Network", "NoCookies", "Share"]
 
 MAX_CONNECTIONS = 100
 NO_LIMIT = 1_000_000
@@ -42,6 +43,16 @@ _OF_THE_WAY = ("verify", "cert", "trust_env", "http1", "http2", "limits", *_OURS
 
 Ways: TypeAlias = "dict[str | None, Any]"
 """URL pattern of httpx (`None`: every other URL) → what is shared, or `None`: no proxy."""
+
+
+class NoCookies(CookieJar):
+    """Stores nothing, parses nothing, and takes no lock that a fork might leave locked in a child."""
+
+    def extract_cookies(self, response: object, request: object) -> None:
+        """Nothing."""
+
+    def add_cookie_header(self, request: object) -> None:
+        """Nothing."""
 
 
 @dataclass(frozen=True)
@@ -148,6 +159,7 @@ class Network:
     def alone(self) -> Network:
         """The same ways for a client that takes nothing else over: no auth, hooks, headers."""
         args = {name: value for name, value in self._args.items() if name in _OF_THE_WAY}
+        args["cookies"] = NoCookies()
         return self._with(args, self._ways(), self._async_ways())
 
     def through(self, client: httpx.Client) -> Network:

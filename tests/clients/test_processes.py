@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import faulthandler
+import gc
 import multiprocessing
 import os
 import pickle
@@ -13,8 +15,10 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from http.cookiejar import CookieJar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +33,7 @@ from dcipher import (
     HTTPAuthenticatedClient,
     HTTPClient,
 )
+from tests.clients.downloads.stores import run_at
 from tests.conftest import KEY, QUICK
 from tests.faulty import STALL, FaultyServer, Recorded, Reply, json_reply
 
@@ -208,15 +213,19 @@ def in_child(work: Callable[[], bool]) -> int:
         return pid
     code = 1
     try:
-        signal.alarm(20)  # a child that hangs is a failure, and not for ever
+        # A child that hangs is a failure, and not for ever: it says where.
+        faulthandler.dump_traceback_later(20, exit=True)
         code = 0 if work() else 2
+    except BaseException:  # noqa: BLE001 - the child ends below
+        traceback.print_exc()
     finally:
         os._exit(code)
 
 
-def ended_well(pid: int) -> bool:
+def end_of(pid: int) -> int:
+    """The exit code of a child."""
     _, status = os.waitpid(pid, 0)
-    return os.waitstatus_to_exitcode(status) == 0
+    return os.waitstatus_to_exitcode(status)
 
 
 @FORKS
@@ -245,15 +254,50 @@ def test_forked_in_the_middle_of_calls(echoing: FaultyServer) -> None:
                 )
             )
         good = hundred(client, "p")
-        ends = [ended_well(pid) for pid in children]
+        ends = [end_of(pid) for pid in children]
         stop.set()
         for thread in threads:
             thread.join(10)
-        assert (good, ends, wrong) == (True, [True] * 3, [])
+        assert (good, ends, wrong) == (True, [0] * 3, [])
         assert hundred(client, "after")
     of_children = {r.connection for r in echoing.requests if r.path.startswith("/flows/c")}
     of_parent = {r.connection for r in echoing.requests if not r.path.startswith("/flows/c")}
     assert not of_children & of_parent
+
+
+def test_a_cookie_jar_that_was_locked_at_the_fork(server: FaultyServer) -> None:
+    """No call waits for the lock of a cookie jar: a child whose parent held it would wait for ever."""
+    with Dcipher(KEY, base_url=server.url, resilience=QUICK) as client:
+        cookie = {"Set-Cookie": "a=1"}
+        server.on("/flows/f", json_reply('{"id": "f"}', 200, **cookie))
+        server.on("/result", json_reply("[1]", 200, **cookie))
+        run = run_at(f"{server.url}/result?Signature=s")
+        client.flows.get("f")
+        client.runs.read(run)
+        jars = [jar for jar in gc.get_objects() if isinstance(jar, CookieJar)]
+        locked, done = threading.Event(), threading.Event()
+
+        def hold() -> None:
+            with ExitStack() as held:
+                for jar in jars:
+                    held.enter_context(vars(jar)["_cookies_lock"])
+                locked.set()
+                done.wait(30)
+
+        holding = threading.Thread(target=hold)
+        holding.start()
+        locked.wait(5)
+        try:
+            calling = threading.Thread(
+                target=lambda: (client.flows.get("f"), client.runs.read(run), done.set()),
+                daemon=True,
+            )
+            calling.start()
+            assert done.wait(10)
+        finally:
+            done.set()
+            holding.join()
+            calling.join(5)
 
 
 _taken: list[Dcipher] = []
@@ -277,7 +321,7 @@ def test_pre_forked_workers(echoing: FaultyServer) -> None:
         names = [f"m{number}" for number in range(100)]
         assert pool.map(_look, names) == names
     children = [in_child(lambda n=n: hundred(client, f"w{n}-")) for n in range(4)]
-    assert [ended_well(pid) for pid in children] == [True] * 4
+    assert [end_of(pid) for pid in children] == [0] * 4
     assert client.flows.get("after").id == "after"
     of = {request.path: request.connection for request in echoing.requests}
     assert of["/flows/before"] == of["/flows/after"]
@@ -310,7 +354,7 @@ def test_a_child_with_an_event_loop_of_its_own(echoing: FaultyServer, backend: s
             await client.flows.get("before")
             pid = in_child(child)
             good = await hundred_async("p")
-            return ended_well(pid) and good and (await client.flows.get("after")).id == "after"
+            return end_of(pid) == 0 and good and (await client.flows.get("after")).id == "after"
 
     assert anyio.run(parent, backend=backend)
     of = {request.path: request.connection for request in echoing.requests}
@@ -363,7 +407,7 @@ def test_forked_while_a_lock_is_held(echoing: FaultyServer, which: str) -> None:
 
         with Held(locks_of(client)[which]):
             pid = in_child(work)
-            assert ended_well(pid)
+            assert end_of(pid) == 0
 
 
 @FORKS
