@@ -17,7 +17,9 @@ from contextlib import contextmanager, nullcontext, suppress
 from contextvars import ContextVar, copy_context
 from functools import partial
 from inspect import isawaitable, iscoroutinefunction
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from weakref import ref
 
 from ._scopes import AsyncScoped
 from .errors import InvalidParamsError
@@ -39,12 +41,14 @@ __all__ = [
     "AsyncAttempt",
     "AsyncLimiter",
     "AsyncPause",
+    "AsyncPlace",
     "AsyncProgressCallback",
     "AsyncSleep",
     "AsyncStatusCallback",
     "Attempt",
     "Limiter",
     "Pause",
+    "Place",
     "ProgressCallback",
     "Sleep",
     "StatusCallback",
@@ -264,6 +268,19 @@ def call_back(function: Callable[..., Any] | None, *args: object) -> None:
         function(*args)
 
 
+class AsyncPlace:
+    """A place that was taken."""
+
+    def __init__(self, semaphore: Semaphore) -> None:
+        self._semaphore: Semaphore | None = semaphore
+
+    def release(self) -> None:
+        """Give it back, once."""
+        semaphore, self._semaphore = self._semaphore, None
+        if semaphore is not None:
+            semaphore.release()
+
+
 class AsyncLimiter:
     """So many at a time.
 
@@ -275,7 +292,7 @@ class AsyncLimiter:
 
         self._semaphore: Semaphore = Semaphore(places, fast_acquire=True)
 
-    async def acquire(self, timeout: float | None) -> None:
+    async def acquire(self, timeout: float | None) -> AsyncPlace:
         from anyio import WouldBlock, fail_after
 
         try:
@@ -283,26 +300,56 @@ class AsyncLimiter:
         except WouldBlock:
             with fail_after(timeout):
                 await self._semaphore.acquire()
+        return AsyncPlace(self._semaphore)
+
+
+MANY_PLACES = 10_000
+"""More than this are as good as no limit, and are not counted."""
+
+
+class Place:
+    """A place that was taken, and that is given back at the latest when nobody knows of it any more.
+
+    A signal may interrupt a thread between any two steps (Ctrl-C, a time limit of the program's):
+    what was taken must not be lost then.
+    """
+
+    __slots__ = ("_free",)
+
+    def __init__(self, free: ref[SimpleQueue[Place]] | None) -> None:
+        self._free: ref[SimpleQueue[Place]] | None = free
 
     def release(self) -> None:
-        self._semaphore.release()
+        """Give it back, once."""
+        reference, self._free = self._free, None
+        free = None if reference is None else reference()
+        if free is not None:
+            free.put(Place(ref(free)))
+
+    __del__ = release
 
 
 class Limiter:
     """So many at a time.
 
-    `acquire` raises TimeoutError when there is no place within `timeout` seconds.
+    `acquire` raises TimeoutError when there is no place within `timeout` seconds. A queue, since
+    each of its steps is one step for signals, too: a semaphore's are several, with a lock between
+    them that would stay locked.
     """
 
     def __init__(self, places: int) -> None:
-        self._semaphore = threading.Semaphore(places)
+        self._free: SimpleQueue[Place] = SimpleQueue()
+        self._is_endless = places > MANY_PLACES
+        for _ in range(0 if self._is_endless else places):
+            self._free.put(Place(ref(self._free)))
 
-    def acquire(self, timeout: float | None) -> None:
-        if not self._semaphore.acquire(timeout=timeout):
-            raise TimeoutError
-
-    def release(self) -> None:
-        self._semaphore.release()
+    def acquire(self, timeout: float | None) -> Place:
+        if self._is_endless:
+            return Place(None)
+        try:
+            return self._free.get(timeout=timeout)
+        except Empty:
+            raise TimeoutError from None
 
 
 async def async_close_transport(transport: httpx.AsyncBaseTransport) -> None:
@@ -349,10 +396,10 @@ async def async_bounded(
     """What `function` gives. Raises TimeoutError when it takes longer than the limit."""
     from anyio import current_time, fail_after
 
-    with fail_after(limit.at_first) as scope, limit():
+    with fail_after(limit.left) as scope, limit():
 
         def begun() -> None:
-            scope.deadline = current_time() + limit.seconds
+            scope.deadline = current_time() + limit.left
 
         limit.on_begin = begun
         try:

@@ -9,8 +9,9 @@ sent: waiting for a connection, and opening one, have timeouts of their own.
 from __future__ import annotations
 
 import math
+import ssl
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["AsyncBoundedTransport", "BoundedTransport", "Limit", "whole"]
 
 LEAST = 0.001
-"""Seconds that a read gets when the time is over: it times out, and says so as every other does."""
+"""Seconds that the last step gets, which times out then, and says so as every other does."""
 PIECE = 256 * 1024
 """Bytes that are written at once."""
 
@@ -33,20 +34,26 @@ class Limit:
     """The time that one request may take, from its first byte to its last."""
 
     def __init__(
-        self, seconds: float | None, *, before: float | None = 0.0, ours: bool = True
+        self,
+        seconds: float | None,
+        *,
+        before: float | None = 0.0,
+        within: float | None = None,
+        ours: bool = True,
     ) -> None:
         """`seconds` from the first byte, and `before` it until there is a connection. `None`: no end.
 
-        `ours`: whether it goes by streams of ours, which say when something is sent.
+        `within`: seconds from now on, whenever it begins. `ours`: whether it goes by streams of
+        ours, which say when something is sent.
         """
-        self.seconds: float = math.inf if seconds is None else seconds
-        self.at_first: float = self.seconds + (math.inf if before is None else before)
-        """Seconds in which it ends where it does not begin."""
+        now = time.monotonic()
+        self._seconds = math.inf if seconds is None else seconds
+        self._last = math.inf if within is None else now + within
         self.stream: Any = None
         """Where it is sent and read; `None` until then."""
         self.on_begin: Callable[[], None] | None = None
         self._ours = ours
-        self._ends = time.monotonic() + self.at_first
+        self._ends = min(now + self._seconds + (math.inf if before is None else before), self._last)
 
     @property
     def may_have_begun(self) -> bool:
@@ -63,13 +70,18 @@ class Limit:
         if self.stream is not None:
             return
         self.stream = stream
-        self._ends = time.monotonic() + self.seconds
+        self._ends = min(time.monotonic() + self._seconds, self._last)
         if self.on_begin is not None:
             self.on_begin()
 
+    @property
+    def left(self) -> float:
+        """Seconds until the time is over; below 0 after that."""
+        return self._ends - time.monotonic()
+
     def bounded(self, timeout: float | None) -> float | None:
         """Seconds for what comes next, which has a timeout of its own."""
-        left = max(self._ends - time.monotonic(), LEAST)
+        left = max(self.left, LEAST)
         if left == math.inf:
             return timeout
         return left if timeout is None else min(timeout, left)
@@ -102,6 +114,9 @@ class BoundedTransport(httpx.HTTPTransport):
     def __init__(self, **arguments: Any) -> None:
         super().__init__(**arguments)
         _replace_backend(self._pool, _Backend)
+        # One call at a time uses it: there is nothing to lock. A signal that interrupts a thread in
+        # that lock's own code would leave it locked, and the closing would wait for ever.
+        vars(self._pool)["_optional_thread_lock"] = nullcontext()
 
     @property
     def has_leftovers(self) -> bool:
@@ -149,9 +164,28 @@ def _has_leftovers(pool: Any) -> bool:
     """
     for connection in pool.connections:
         # As far as it can be known: these are httpcore's own affairs.
-        state = getattr(getattr(connection, "_connection", None), "_h11_state", None)
+        within = getattr(connection, "_connection", None)
+        state = getattr(within, "_h11_state", None)
         if state is not None and state.trailing_data[0]:
             return True
+        if _waits_below(getattr(within, "_network_stream", None)):
+            return True
+    return False
+
+
+def _waits_below(stream: Any) -> bool:
+    """Whether a stream has read from its socket what nobody has read from it.
+
+    TLS arrives in records, of which a read gives one and may take several: httpcore's own TLS over
+    TLS and trio's keep them in `_incoming`, anyio's in `_read_bio`, and a socket has `pending`.
+    """
+    while stream is not None:
+        for name in ("_incoming", "_read_bio"):
+            if getattr(getattr(stream, name, None), "pending", 0):
+                return True
+        if isinstance(stream, ssl.SSLSocket):
+            return stream.pending() > 0
+        stream = getattr(stream, "_stream", None) or getattr(stream, "_sock", None)
     return False
 
 
@@ -161,8 +195,8 @@ class _Backend:
     def __init__(self, backend: Any) -> None:
         self._backend = backend
 
-    def connect_tcp(self, *args: Any, **kwargs: Any) -> _Stream:
-        return _Stream(self._backend.connect_tcp(*args, **kwargs))
+    def connect_tcp(self, *args: Any, timeout: float | None = None, **kwargs: Any) -> _Stream:
+        return _Stream(self._backend.connect_tcp(*args, timeout=_to_connect(timeout), **kwargs))
 
     def connect_unix_socket(self, *args: Any, **kwargs: Any) -> _Stream:
         return _Stream(self._backend.connect_unix_socket(*args, **kwargs))
@@ -179,8 +213,12 @@ class _Stream:
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         limit = _current.get()
-        left = timeout if limit is None else limit.bounded(timeout)
-        data: bytes = self._stream.read(max_bytes, left)
+        if limit is not None:
+            # Where data is there, a read does not time out, however short its time.
+            if limit.is_over:
+                raise httpx.ReadTimeout("the answer took longer than the timeout")
+            timeout = limit.bounded(timeout)
+        data: bytes = self._stream.read(max_bytes, timeout)
         return data
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
@@ -196,11 +234,21 @@ class _Stream:
     def close(self) -> None:
         self._stream.close()
 
-    def start_tls(self, *args: Any, **kwargs: Any) -> _Stream:
-        return _Stream(self._stream.start_tls(*args, **kwargs))
+    def start_tls(self, *args: Any, timeout: float | None = None, **kwargs: Any) -> _Stream:
+        return _Stream(self._stream.start_tls(*args, timeout=_to_connect(timeout), **kwargs))
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)
+
+
+def _to_connect(timeout: float | None) -> float | None:
+    """Seconds for a step on the way to a connection."""
+    limit = _current.get()
+    if limit is None:
+        return timeout
+    if limit.is_over:
+        raise httpx.ConnectTimeout("the connection took longer than the timeout")
+    return limit.bounded(timeout)
 
 
 class _AsyncBackend:

@@ -43,7 +43,7 @@ def ssl_context(
     if verify is not True or cert:
         return _with_certificate(_built(verify, trust_env), cert)
     variables = tuple(os.environ.get(name) for name in _CERTIFICATE_VARIABLES if trust_env)
-    with _lock:
+    with _lock():
         if variables not in _contexts:
             _contexts[variables] = _built(True, trust_env)
         return _contexts[variables]

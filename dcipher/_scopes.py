@@ -23,15 +23,14 @@ class ForkLock:
     def __init__(self) -> None:
         self._locks: dict[int, threading.Lock] = {}
 
-    def _here(self) -> threading.Lock:
+    def __call__(self) -> threading.Lock:
+        """This process's lock, for a `with`.
+
+        Itself, not something around it: a signal that interrupts a thread finds it either locked by
+        a block that will unlock it, or not locked.
+        """
         # One step for all threads: whoever is first makes the lock of this process.
         return self._locks.setdefault(os.getpid(), threading.Lock())
-
-    def __enter__(self) -> None:
-        self._here().acquire()
-
-    def __exit__(self, *_: object) -> None:
-        self._here().release()
 
 
 # Sockets of the parent process that a fork left in this one: kept, never closed and never used.
@@ -179,7 +178,7 @@ class Scoped(Generic[T]):
         held = self._held
         if held is not None and held[0] == pid:
             return held[1]
-        with self._lock:
+        with self._lock():
             held = self._held
             if held is not None and held[0] == pid:
                 return held[1]

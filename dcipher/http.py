@@ -239,7 +239,7 @@ class HTTPClient:
 
     def get_or_create_httpx_client(self) -> httpx.Client:
         """The httpx client, built when it is first asked for."""
-        with self._lock:
+        with self._lock():
             if self._client is None:
                 self._client = httpx.Client(
                     **self._client_args(),
@@ -249,7 +249,7 @@ class HTTPClient:
 
     def get_or_create_async_httpx_client(self) -> httpx.AsyncClient:
         """The asynchronous httpx client, built when it is first asked for."""
-        with self._lock:
+        with self._lock():
             if self._async_client is None:
                 self._async_client = httpx.AsyncClient(
                     **self._client_args(),

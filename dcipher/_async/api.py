@@ -109,9 +109,12 @@ class AsyncAPI:
         """
         resilience = resilience or self.options.resilience
         attempts, started, doubt = 0, time.monotonic(), False
+        failed: APIError | None = None
 
         async def attempt() -> T:
             nonlocal attempts
+            if self._closed and failed is not None:  # while it waited to send again
+                raise failed
             attempts += 1
             left = _left(within, resilience.deadline, time.monotonic() - started)
             answer = await self._send(operation, attempts, left)
@@ -120,12 +123,12 @@ class AsyncAPI:
             return parse(answer)
 
         def judged(error: Exception) -> Failure | None:
-            nonlocal doubt
+            nonlocal doubt, failed
             if not isinstance(error, APIError):
                 return None
-            failure = failure_of(error, resilience)
+            failed, failure = error, failure_of(error, resilience)
             doubt = doubt or failure.outcome is Outcome.AMBIGUOUS
-            return failure
+            return None if self._closed else failure
 
         key = operation.idempotency_key
         headers = {} if key is None else {"idempotency-key": key}
@@ -203,12 +206,11 @@ class AsyncAPI:
         seconds = self.options.total_timeout
         if self.http.is_given_async_transport:
             return Limit(_least(seconds, within), ours=False)
-        if within is not None:
-            return Limit(_least(seconds, within))
         # Waiting for a connection, and opening it by TCP and TLS, have timeouts of their own.
         timeouts = request.extensions["timeout"]
         waiting = [timeouts["pool"], timeouts["connect"], timeouts["connect"]]
-        return Limit(seconds, before=None if None in waiting else math.fsum(waiting))
+        before = None if None in waiting else math.fsum(waiting)
+        return Limit(seconds, before=before, within=within)
 
     async def _exchange(
         self, client: httpx.AsyncClient, request: httpx.Request, limit: Limit

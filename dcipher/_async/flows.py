@@ -8,10 +8,11 @@ from uuid import uuid4
 
 from .._concurrency import async_check_callback
 from .._core import operations
-from .._core.outcomes import note_run, note_start
+from .._core.outcomes import closed, note_run, note_start
 from .._core.responses import flow_of, started_run
 from .._files import check_targets
 from .._waiting import check_wait_timeout
+from ..errors import DcipherError
 from ..logs import logger
 
 if TYPE_CHECKING:
@@ -98,6 +99,8 @@ class AsyncFlows:
                 return run
             files = await self._runs.download(run, save_path, overwrite=overwrite)
         except BaseException as error:
+            if type(error) is DcipherError:  # the client was closed meanwhile
+                raise closed(error, run) from None
             note_run(error, run)
             raise
         return run.model_copy(update={"files": files})

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .operations import Operation
 
 __all__ = [
+    "closed",
     "failure",
     "how_to_reattach",
     "interrupted",
@@ -112,6 +113,16 @@ def _note(error: BaseException, text: str) -> None:
     if hasattr(error, "add_note") and not isinstance(error, DcipherError):
         note: Callable[[str], None] = getattr(error, "add_note")  # noqa: B009 - not in 3.10
         note(text)
+
+
+def closed(error: DcipherError, run: Run) -> PollingInterruptedError:
+    """The error for a run whose client was closed before it was brought to its end."""
+    how = (
+        "To have its results: client.runs.download(error.run, path)."
+        if run.succeeded
+        else f"The run may go on; {_again(run)}."
+    )
+    return PollingInterruptedError(f"{error} It was with run {named(run)}. {how}", run=run)
 
 
 def timed_out(run: Run, timeout: float, last_error: APIError | None) -> WaitTimeoutError:

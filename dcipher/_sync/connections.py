@@ -9,6 +9,7 @@ error or a cancellation went through is closed, never given to the next.
 
 from __future__ import annotations
 
+import threading
 import time
 from abc import ABC, abstractmethod
 from collections import deque
@@ -17,7 +18,7 @@ from weakref import WeakSet
 
 import httpx
 
-from .._concurrency import Limiter, abandon, close_transport
+from .._concurrency import Limiter, Place, abandon, close_transport
 from .._scopes import Scoped
 from ..errors import DcipherError
 
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 __all__ = ["BorrowedTransport", "Connections", "GivenTransport", "Shared"]
 
 Origin: TypeAlias = "tuple[str, str, int | None]"
+
+MAX_ORIGINS = 10
+"""Origins of which connections are kept: results may come from a store with a name of its own each."""
 
 
 class _Idle(NamedTuple):
@@ -40,7 +44,40 @@ class _State:
 
     def __init__(self, max_connections: int) -> None:
         self.limiter = Limiter(max_connections)
-        self.idle: dict[Origin, deque[_Idle]] = {}
+        self._lock = threading.Lock()
+        self._idle: dict[Origin, deque[_Idle]] = {}
+        """The origin that was used last is the last."""
+
+    def take(self, origin: Origin) -> httpx.BaseTransport | None:
+        """The warmest connection that is free."""
+        with self._lock:
+            connections = self._idle.get(origin)
+            return connections.pop().transport if connections else None
+
+    def put(
+        self, origin: Origin, transport: httpx.BaseTransport, expiry: float
+    ) -> list[httpx.BaseTransport]:
+        """One more that is free. Gives those that are not to be kept any longer."""
+        with self._lock:
+            now = time.monotonic()
+            connections = self._idle.pop(origin, None) or deque()
+            connections.append(_Idle(transport, now))
+            self._idle[origin] = connections
+            if now - connections[0].since > expiry:
+                return [connections.popleft().transport]
+            unused, others = next(iter(self._idle.items()))
+            if others is connections:
+                return []
+            if others and len(self._idle) <= MAX_ORIGINS and now - others[-1].since <= expiry:
+                return []
+            del self._idle[unused]
+            return [one.transport for one in others]
+
+    def clear(self) -> list[httpx.BaseTransport]:
+        """Keep none. Gives those that were free."""
+        with self._lock:
+            idle, self._idle = self._idle, {}
+        return [one.transport for connections in idle.values() for one in connections]
 
 
 class Shared(ABC):
@@ -124,8 +161,7 @@ class Connections(Shared):
     def __del__(self) -> None:
         state = self._state.peek() if hasattr(self, "_state") else None
         if state is not None:
-            idle = [one.transport for idle in state.idle.values() for one in idle]
-            abandon(idle, silently=self._was_left)
+            abandon(state.clear(), silently=self._was_left)
 
     @property
     def was_used(self) -> bool:
@@ -137,77 +173,71 @@ class Connections(Shared):
 
     def close_all(self) -> None:
         state = self._state.get()
-        idle, state.idle = state.idle, {}
         self._state.forget()
-        for connections in idle.values():
-            for connection in connections:
-                close_transport(connection.transport)
+        for transport in state.clear():
+            close_transport(transport)
 
     def send(self, request: httpx.Request) -> httpx.Response:
         state = self._state.get()
-        self._take_a_place(state, request)
         url = request.url
         origin = (url.scheme, url.host, url.port)
         transport: httpx.BaseTransport | None = None
+        place = self._place(state, request)
         try:
-            connections = state.idle.get(origin)
-            transport = connections.pop().transport if connections else self._make(url.scheme)
+            transport = state.take(origin) or self._make(url.scheme)
             response = transport.handle_request(request)
+            response.stream = _Stream(
+                cast("httpx.SyncByteStream", response.stream),
+                self,
+                _Taken(state, origin, transport, place),
+            )
         except BaseException:
-            state.limiter.release()
+            place.release()
             if transport is not None:
                 close_transport(transport)
             raise
-        response.stream = _Stream(
-            cast("httpx.SyncByteStream", response.stream), self, state, origin, transport
-        )
         return response
 
-    def _take_a_place(self, state: _State, request: httpx.Request) -> None:
+    def _place(self, state: _State, request: httpx.Request) -> Place:
         timeout = request.extensions.get("timeout", {}).get("pool")
         try:
-            state.limiter.acquire(timeout)
+            return state.limiter.acquire(timeout)
         except TimeoutError:
             raise httpx.PoolTimeout(
                 f"all {self._max_connections} connections were in use for {timeout:g} s",
                 request=request,
             ) from None
 
-    def keep(
-        self, state: _State, origin: Origin, transport: httpx.BaseTransport
-    ) -> httpx.BaseTransport | None:
-        """A connection is free again. Gives one that is to be closed, such as one that was idle for long.
+    def keep(self, taken: _Taken) -> list[httpx.BaseTransport]:
+        """A connection is free again. Gives those that are to be closed, such as were idle for long.
 
         Nothing is awaited: a cancellation must find the place given back, or not yet taken.
         """
-        state.limiter.release()
+        taken.place.release()
         # Closed while the call was under way, or of a server that says what nobody asked for.
-        if not self._users or getattr(transport, "has_leftovers", False):
-            return transport
-        now = time.monotonic()
-        connections = state.idle.setdefault(origin, deque())
-        connections.append(_Idle(transport, now))
-        if now - connections[0].since > self._keepalive_expiry:
-            return connections.popleft().transport
-        return None
+        if not self._users or getattr(taken.transport, "has_leftovers", False):
+            return [taken.transport]
+        return taken.state.put(taken.origin, taken.transport, self._keepalive_expiry)
+
+
+class _Taken(NamedTuple):
+    """A connection in use, and where it belongs."""
+
+    state: _State
+    origin: Origin
+    transport: httpx.BaseTransport
+    place: Place
 
 
 class _Stream(httpx.SyncByteStream):
     """A body; its connection is given back when it was read to its end, and closed otherwise."""
 
     def __init__(
-        self,
-        stream: httpx.SyncByteStream,
-        connections: Connections,
-        state: _State,
-        origin: Origin,
-        transport: httpx.BaseTransport,
+        self, stream: httpx.SyncByteStream, connections: Connections, taken: _Taken
     ) -> None:
         self._stream = stream
         self._connections = connections
-        self._state = state
-        self._origin = origin
-        self._transport: httpx.BaseTransport | None = transport
+        self._taken: _Taken | None = taken
         self._whole = False
 
     def __iter__(self) -> Iterator[bytes]:
@@ -216,21 +246,18 @@ class _Stream(httpx.SyncByteStream):
         self._whole = True
 
     def close(self) -> None:
-        transport, self._transport = self._transport, None
-        if transport is None:
+        taken, self._taken = self._taken, None
+        if taken is None:
             return
-        stale: httpx.BaseTransport | None = None
+        stale = [taken.transport]
         try:
             if self._whole:
                 self._stream.close()
-                stale = self._connections.keep(self._state, self._origin, transport)
-                transport = None
+                stale = self._connections.keep(taken)
         finally:
-            if transport is not None:
-                self._state.limiter.release()
-                stale = transport
-            if stale is not None:
-                close_transport(stale)
+            taken.place.release()
+            for transport in stale:
+                close_transport(transport)
 
 
 class SharedTransport(httpx.BaseTransport):

@@ -370,7 +370,7 @@ class Held:
         self._thread = threading.Thread(target=self._hold)
 
     def _hold(self) -> None:
-        with self._lock:
+        with self._lock():
             self._holds.set()
             self._done.wait(30)
 
