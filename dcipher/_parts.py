@@ -74,7 +74,11 @@ class PartFile:
             self._note = note if lasting and not note.is_dir() else None
             # Without a buffer: a child process would write what is in its copy of it.
             self._file: FileIO = os.fdopen(descriptor, "wb", buffering=0)
-            self._keep_permissions()
+            try:
+                self._keep_permissions()
+            except BaseException:
+                self.close()
+                raise
 
     def take_up(self) -> Transfer:
         """What an earlier download left of the same result; a new transfer where there is none."""

@@ -18,6 +18,7 @@ from .._core.signed_urls import MAX_REDIRECTS, joined, refusal, secrets_of
 from .._core.text import clean, masked_urls, redact_query, without
 from .._deadlines import Limit, whole
 from ..errors import DcipherError
+from ..logs import concealing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,6 +65,7 @@ class AsyncStore:
             await response.aclose()
             url, came_from = joined(url, location), url
             self.secrets.update(secrets_of(url))
+            concealing.set(tuple(self.secrets))
         raise _refused(f"it was redirected more than {MAX_REDIRECTS} times")
 
     async def excerpt(self, response: httpx.Response) -> str:

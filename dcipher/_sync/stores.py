@@ -19,6 +19,7 @@ from .._core.signed_urls import MAX_REDIRECTS, joined, refusal, secrets_of
 from .._core.text import clean, masked_urls, redact_query, without
 from .._deadlines import Limit, whole
 from ..errors import DcipherError
+from ..logs import concealing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,6 +66,7 @@ class Store:
             response.close()
             url, came_from = joined(url, location), url
             self.secrets.update(secrets_of(url))
+            concealing.set(tuple(self.secrets))
         raise _refused(f"it was redirected more than {MAX_REDIRECTS} times")
 
     def excerpt(self, response: httpx.Response) -> str:

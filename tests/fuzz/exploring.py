@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["assert_told_well", "efforts", "explore"]
 
-THOROUGH = 30
+THOROUGH = 5
 """How many times as many cases `thorough` tries."""
 
 efforts = pytest.mark.parametrize(
