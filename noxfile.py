@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import nox
@@ -36,6 +37,15 @@ def pythons() -> list[str]:
 
 
 PYTHONS = pythons()
+RUNNING = f"{sys.version_info.major}.{sys.version_info.minor}"
+# The Python that nox runs on is the one of `make test`, which has run everything there.
+nox.options.sessions = [
+    *(f"tests-{version}" for version in PYTHONS if version != RUNNING),
+    "lowest",
+    "httpx2",
+    "core",
+    "wheel",
+]
 
 
 def floors() -> list[str]:
@@ -51,11 +61,13 @@ def floors() -> list[str]:
 
 
 def pytest(session: nox.Session, *arguments: str) -> None:
-    """Run the tests but for the thorough ones, which `make test` runs on one Python.
+    """Run every test but the thorough ones, and a sample of the cases of each.
 
-    What follows `--` on nox's command line goes to pytest.
+    `make test` runs all of them, on one Python. What follows `--` on nox's command line goes to
+    pytest: `nox -s tests-3.13 -- --sample 1` runs all cases there, too.
     """
-    session.run("pytest", "-q", "-n", "4", "-m", "not thorough", *arguments, *session.posargs)
+    sample = ("-m", "not thorough", "--sample", "5")
+    session.run("pytest", "-q", "-n", "4", *sample, *arguments, *session.posargs)
 
 
 @nox.session(python=PYTHONS)
