@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, overload
 
 from .._concurrency import async_call_back, async_check_callback, async_sleep
 from .._core import operations, outcomes
-from .._core.responses import status_of
+from .._core.responses import output_secrets, status_of
 from .._files import targets
 from .._waiting import Wait, for_a_new_run
 from ..errors import APIError, InvalidParamsError
@@ -228,7 +228,7 @@ class AsyncRuns:
         self, run: Run, *, within: float | None = None, resilience: Resilience | None = None
     ) -> Run:
         return await self._api.call(
-            operations.run_status(run.flow_id, run.task_id),
+            operations.run_status(run.flow_id, run.task_id, output_secrets(run.outputs)),
             lambda answer: status_of(answer, run, datetime.now(timezone.utc)),
             within=within,
             resilience=resilience,

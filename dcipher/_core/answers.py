@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
+import httpx
 from pydantic_core import from_json
 
 from ..errors import InvalidResponseError, RequestInfo
@@ -14,9 +16,7 @@ from .text import clean, unsigned, without
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import httpx
-
-__all__ = ["MAX_BODY", "Answer", "JSONObject", "decoded"]
+__all__ = ["MAX_BODY", "Answer", "JSONObject", "decoded", "has_readable_charset"]
 
 MAX_BODY = 8 * 1024 * 1024
 """Bytes of an API answer that are read at most: what is longer is not an answer of this API."""
@@ -49,8 +49,24 @@ class Answer:
     def excerpt(self) -> str:
         """At most 200 clean characters of the body, without secrets and signed URLs."""
         # Masked before it is cut: half a secret would not be recognised.
-        text = unsigned(self.body[:65_536].decode("utf-8", "replace"), self.secrets)
-        return clean(text)
+        return clean(unsigned(self.text[:65_536], self.secrets))
+
+    @property
+    def charset(self) -> str:
+        """What the body is text in, as far as it can be read so: a secret is one in any charset."""
+        response = httpx.Response(200, headers=self.headers)
+        named = response.charset_encoding if has_readable_charset(response) else None
+        text = None if named is None else _text(self.body, named)
+        if named is None or text is None:
+            return "utf-8"
+        raw = self.body.decode("utf-8", "replace")
+        hides = without(text, self.secrets) == text and without(raw, self.secrets) != raw
+        return "utf-8" if hides else named
+
+    @property
+    def text(self) -> str:
+        """The body as text, as httpx would read it."""
+        return _text(self.body, self.charset) or ""
 
     def json_object(self) -> JSONObject:
         """The JSON object that the body is; one parser for every way in which it may be none."""
@@ -65,7 +81,8 @@ class Answer:
     def _not_json(self) -> str:
         if not self.body.strip():
             return "with an empty body"
-        kind = clean(self.headers.get("content-type", "no content type"), 60)
+        said = self.headers.get("content-type", "no content type")
+        kind = clean(unsigned(said, self.secrets), 60)
         return f"not with JSON ({kind}): {self.excerpt!r}"
 
     def invalid(self, why: str) -> InvalidResponseError:
@@ -77,6 +94,25 @@ class Answer:
             attempts=self.attempts,
             request_id=self.request_id,
         )
+
+
+def has_readable_charset(response: httpx.Response) -> bool:
+    """Whether httpx can say the charset, or that there is none, whenever it is asked."""
+    try:
+        _ = response.charset_encoding
+    except Exception:  # noqa: BLE001 - the parser of email, which it asks, raises errors of many kinds
+        return False
+    return True
+
+
+def _text(body: bytes, charset: str) -> str | None:
+    """`body` as httpx decodes it; `None`: Python knows no such charset, or `hex`, which is not one of text."""
+    try:
+        b"a".decode(charset, "replace")
+        return codecs.getincrementaldecoder(charset)(errors="replace").decode(body, final=True)
+    # A warning is raised where the program asks for that.
+    except (LookupError, ValueError, AssertionError, Warning):
+        return None
 
 
 def decoded(body: bytes, content_encoding: str) -> bytes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass, field, is_dataclass
 from datetime import date, datetime, time
 from enum import Enum
 from functools import lru_cache
@@ -20,11 +20,14 @@ from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError
 
 from ..errors import InvalidParamsError
+from .secret_params import SECRETS, unmasked
 from .text import clean
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from typing import TypeAlias
+
+    from .secret_params import AnySecret
 
 __all__ = ["Operation", "Params", "get_flow", "run_status", "start_run"]
 
@@ -48,11 +51,13 @@ class Operation:
     method: str
     target: str
     """Path and query, relative to the base URL, already quoted."""
-    content: bytes | None = None
+    content: bytes | None = field(default=None, repr=False)
     """The body: serialised once, the same bytes for the digest, the signature and every attempt."""
     flow_id: str = ""
     task_id: str | None = None
     idempotency_key: str | None = None
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+    """What the answer must not have repeated where it is shown: params that are secret, signatures of URLs."""
 
 
 def get_flow(flow_id: str) -> Operation:
@@ -62,21 +67,27 @@ def get_flow(flow_id: str) -> Operation:
 
 def start_run(flow_id: str, params: Params | None, idempotency_key: str) -> Operation:
     """POST /flows/{flow_id}/run."""
+    secrets: list[str] = []
     return Operation(
         "start",
         "POST",
         f"/flows/{_segment('flow_id', flow_id)}/run",
-        content=_body(params),
+        content=_body(params, secrets),
         flow_id=flow_id,
         idempotency_key=_checked_key(idempotency_key),
+        secrets=tuple(secrets),
     )
 
 
-def run_status(flow_id: str, task_id: str) -> Operation:
-    """GET /flows/{flow_id}/status?taskId=…: the task id travels as a query parameter."""
+def run_status(flow_id: str, task_id: str, secrets: tuple[str, ...] = ()) -> Operation:
+    """GET /flows/{flow_id}/status?taskId=…: the task id travels as a query parameter.
+
+    `secrets`: of the URLs of the run, as far as they are known.
+    """
     path = f"/flows/{_segment('flow_id', flow_id)}/status"
     query = f"taskId={_segment('task_id', task_id)}"
-    return Operation("status", "GET", f"{path}?{query}", flow_id=flow_id, task_id=task_id)
+    target = f"{path}?{query}"
+    return Operation("status", "GET", target, flow_id=flow_id, task_id=task_id, secrets=secrets)
 
 
 def _segment(what: str, value: object) -> str:
@@ -125,13 +136,15 @@ def _checked_key(key: object) -> str:
     return key
 
 
-def _body(params: object) -> bytes:
+def _body(params: object, secrets: list[str]) -> bytes:
+    """The body; what in it is secret joins `secrets`."""
     if params is not None and not isinstance(params, (Mapping, BaseModel)):
         raise InvalidParamsError(
             f"params must be a mapping or a Pydantic model, not {type(params).__name__}."
         )
     try:
-        plain: object = _plain(cast("object", {} if params is None else params), "params", ())
+        given = cast("object", {} if params is None else params)
+        plain: object = _plain(given, "params", (), secrets)
         if not isinstance(plain, dict):
             raise InvalidParamsError(
                 "params must become a JSON object: a RootModel of a mapping may."
@@ -143,7 +156,7 @@ def _body(params: object) -> bytes:
         raise InvalidParamsError("params are nested too deeply to be sent as JSON.") from None
 
 
-def _plain(value: object, where: str, above: tuple[int, ...]) -> Any:
+def _plain(value: object, where: str, above: tuple[int, ...], secrets: list[str]) -> Any:
     """`value` as what JSON can carry.
 
     Raises `InvalidParamsError` with the path of what it cannot.
@@ -151,7 +164,9 @@ def _plain(value: object, where: str, above: tuple[int, ...]) -> Any:
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, Enum):
-        return _plain(value.value, where, above)
+        return _plain(value.value, where, above, secrets)
+    if isinstance(value, SECRETS):
+        return _revealed(value, where, above, secrets)
     if isinstance(value, (str, float)):
         return _scalar(value, where)
     if isinstance(value, int):
@@ -162,7 +177,30 @@ def _plain(value: object, where: str, above: tuple[int, ...]) -> Any:
         return str(value)
     if id(value) in above:
         raise InvalidParamsError(f"{_shown(where)} contains itself: JSON cannot carry a cycle.")
-    return _container(value, where, (*above, id(value)))
+    return _container(value, where, (*above, id(value)), secrets)
+
+
+def _revealed(value: AnySecret, where: str, above: tuple[int, ...], secrets: list[str]) -> Any:
+    """What a secret holds: it was put there for the flow. Its mask would be taken for the value."""
+    held: object = value.get_secret_value()
+    if isinstance(held, bytes):  # as Pydantic writes bytes
+        try:
+            held = held.decode()
+        except UnicodeDecodeError:
+            raise InvalidParamsError(f"{_shown(where)} is no UTF-8: use base64.") from None
+    plain = _plain(held, where, above, secrets)
+    secrets.extend(_texts(plain))
+    return plain
+
+
+def _texts(plain: object) -> Iterator[str]:
+    if isinstance(plain, dict):
+        plain = list(cast("dict[str, object]", plain).values())
+    if isinstance(plain, list):
+        for item in cast("list[object]", plain):
+            yield from _texts(item)
+    elif plain is not None and not isinstance(plain, bool):
+        yield str(plain)
 
 
 def _scalar(value: str | float, where: str) -> str | float:
@@ -187,18 +225,20 @@ def _whole(value: int, where: str) -> int:
     return value
 
 
-def _container(value: object, where: str, above: tuple[int, ...]) -> Any:
+def _container(value: object, where: str, above: tuple[int, ...], secrets: list[str]) -> Any:
     if isinstance(value, BaseModel):
-        return _plain(_dumped(value, where), where, above)
+        return _plain(_dumped(value, where), where, above, secrets)
     if isinstance(value, Mapping):
-        return _object(cast("Mapping[object, object]", value), where, above)
+        return _object(cast("Mapping[object, object]", value), where, above, secrets)
     if isinstance(value, (list, tuple)):
         row = cast("Sequence[object]", value)
-        return [_plain(item, f"{where}[{i}]", above) for i, item in enumerate(row)]
+        return [_plain(item, f"{where}[{i}]", above, secrets) for i, item in enumerate(row)]
     raise InvalidParamsError(f"{_shown(where)} is a {type(value).__name__}: {_advice(value)}")
 
 
-def _object(value: Mapping[object, object], where: str, above: tuple[int, ...]) -> dict[str, Any]:
+def _object(
+    value: Mapping[object, object], where: str, above: tuple[int, ...], secrets: list[str]
+) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, item in value.items():
         name = _key(key, where)
@@ -206,14 +246,15 @@ def _object(value: Mapping[object, object], where: str, above: tuple[int, ...]) 
             raise InvalidParamsError(
                 f"{_shown(f'{where}.{name}')} is there twice: one would be lost."
             )
-        found[name] = _plain(item, f"{where}.{name}", above)
+        found[name] = _plain(item, f"{where}.{name}", above, secrets)
     return found
 
 
 def _dumped(model: BaseModel, where: str) -> object:
     try:
-        _refuse_not_finite(model.model_dump(by_alias=True), where)
-        return model.model_dump(mode="json", by_alias=True)
+        python: object = model.model_dump(by_alias=True)
+        _refuse_not_finite(python, where)
+        return unmasked(python, model.model_dump(mode="json", by_alias=True), where)
     except InvalidParamsError:
         raise
     except (PydanticSerializationError, ValueError) as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from pydantic import ValidationError
@@ -9,17 +11,23 @@ from pydantic import ValidationError
 from ..errors import InvalidParamsError
 from ..models import Flow, Output, Run, RunStatus, SecretURL, normal_status
 from .operations import run_status
-from .signed_urls import expiry, looks_signed
-from .text import masked_urls, without
+from .signed_urls import expiry, looks_signed, secrets_of
+from .text import masked_urls, narrowed, without
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from datetime import datetime
 
     from .answers import Answer, JSONObject
     from .operations import Operation
 
-__all__ = ["flow_of", "started_run", "status_of"]
+__all__ = ["flow_of", "output_secrets", "started_run", "status_of"]
+
+
+def output_secrets(outputs: Iterable[Output]) -> tuple[str, ...]:
+    """What of the signed URLs of a run must not be shown, should the service repeat it."""
+    urls = (output.url.get_secret_value() for output in outputs if output.url is not None)
+    return tuple(secret for url in urls for secret in secrets_of(url))
 
 
 def started_run(answer: Answer, operation: Operation, now: datetime) -> Run:
@@ -36,13 +44,21 @@ def started_run(answer: Answer, operation: Operation, now: datetime) -> Run:
         raise answer.invalid("without a usable taskId") from None
     outputs = tuple(_outputs(known))
     return Run(
-        **_unknown(known, answer),
+        **_unknown(known, _knowing(answer, outputs, known)),
         flow_id=operation.flow_id,
         task_id=task_id,
         outputs=outputs,
         idempotency_key=operation.idempotency_key,
         created_at=now,
     )
+
+
+def _knowing(answer: Answer, outputs: Iterable[Output], said: JSONObject) -> Answer:
+    """The answer with the secrets of URLs that came with it, as far as the rest of it may repeat them."""
+    if not said:
+        return answer
+    repeated = narrowed(output_secrets(outputs), json.dumps(said, ensure_ascii=False))
+    return replace(answer, secrets=(*answer.secrets, *repeated))
 
 
 def _unknown(known: JSONObject, answer: Answer) -> JSONObject:
@@ -80,8 +96,9 @@ def _outputs(known: JSONObject) -> Iterator[Output]:
     """
     single = _items(known.pop("signedResponseURL", None))
     several = _items(known.pop("signedResponseURLs", None))
-    # Both names, one result: it stands once.
-    for url in [*(url for url in single if url not in several), *several]:
+    # Both names, one result: it stands once. By their reprs: what is no URL may be no key of a set.
+    named_twice = set(map(repr, several))
+    for url in [*(url for url in single if repr(url) not in named_twice), *several]:
         if isinstance(url, str) and url.strip():
             yield Output(url=SecretURL(url), expires_at=expiry(url))
         else:
@@ -101,10 +118,11 @@ def status_of(answer: Answer, run: Run, now: datetime) -> Run:
     What is known of it already stays: its outputs, and its end, which is final.
     """
     known = answer.json_object()
+    outputs = tuple(_outputs(known))
+    answer = _knowing(answer, outputs, known)
     status, message = known.pop("status", None), known.pop("message", None)
     if not isinstance(status, str) or not status.strip():
         raise answer.invalid("without a status")
-    outputs = tuple(_outputs(known))
     if outputs and all(output.url is None for output in run.outputs):
         run = run.model_copy(update={"outputs": outputs})
     if run.is_terminal:
@@ -124,7 +142,7 @@ def flow_of(answer: Answer) -> Flow:
     """The flow that the answer describes."""
     known = answer.json_object()
     try:
-        return Flow.model_validate(known)
+        return Flow.model_validate({name: _masked(known[name], answer) for name in known})
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])

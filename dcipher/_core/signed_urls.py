@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timedelta, timezone
+from functools import lru_cache
 from urllib.parse import parse_qs, unquote_plus, urljoin, urlsplit
 
 __all__ = [
     "MAX_REDIRECTS",
+    "SIGNATURE",
     "expiry",
     "is_loopback",
     "joined",
@@ -79,11 +81,13 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-_SIGNED = re.compile(
-    r"[?&;](?:x-amz-(?:signature|credential|security-token)|x-goog-(?:signature|credential)"
-    r"|signature|sig|awsaccesskeyid|token)=",
-    re.IGNORECASE,
+SIGNATURE = (
+    r"(?:[?&;]|%(?:25)*(?:3f|26|3b)|\\u00(?:3f|26|3b))"
+    r"(?:x-amz-(?:signature|credential|security-token)|x-goog-(?:signature|credential)"
+    r"|signature|sig|awsaccesskeyid|token)(?:=|%(?:25)*3d|\\u003d)"
 )
+"""What stands before a signature in a URL, though it be percent-encoded or escaped; in any case."""
+_SIGNED = re.compile(SIGNATURE, re.IGNORECASE)
 
 
 def looks_signed(text: str) -> bool:
@@ -91,11 +95,26 @@ def looks_signed(text: str) -> bool:
     return _SIGNED.search(text) is not None
 
 
-def secrets_of(url: str) -> list[str]:
+# What these say is no secret, and words of every day: application/json, AWS4-HMAC-SHA256.
+_PUBLIC = re.compile(
+    r"(?:response-(?:content-\w+|cache-control|expires)|x-(?:amz|goog)-(?:algorithm|date|expires"
+    r"|signedheaders)|x-amz-(?:content-sha256|checksum-mode)|x-id|alt)\Z",
+    re.ASCII | re.IGNORECASE,
+)
+
+
+@lru_cache(maxsize=1024)  # a run is asked for many times
+def secrets_of(url: str) -> tuple[str, ...]:
     """The values in the query of `url`, as they stand there and decoded, for masking."""
     parts = url.partition("#")[0].partition("?")[2].split("&")  # of what is no URL, too
-    values = [part.partition("=")[2] or part for part in parts]
-    return [form for value in values for form in {value, unquote_plus(value)} if len(form) > 7]
+    named = [(part, *part.partition("=")[::2]) for part in parts]
+    # A query without names may end with the = of a base64.
+    values = [
+        value if value.strip("=") else part
+        for part, name, value in named
+        if not _PUBLIC.match(name)
+    ]
+    return tuple(form for value in values for form in {value, unquote_plus(value)} if len(form) > 7)
 
 
 def joined(url: str, location: str) -> str:

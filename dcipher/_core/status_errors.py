@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import json
 from typing import TYPE_CHECKING, TypeAlias, cast
 
@@ -10,6 +9,7 @@ import httpx
 from pydantic_core import from_json
 
 from ..errors import APIStatusError, UnexpectedStatus, status_error_class
+from .answers import has_readable_charset
 from .error_bodies import error_response
 from .retries import retry_after
 from .text import clean, redact_query, unsigned, without
@@ -107,7 +107,7 @@ def _body(answer: Answer) -> object:
         # Masked after parsing: JSON may write any character of a secret as an escape.
         return _masked(from_json(answer.body), answer.secrets)
     except ValueError:
-        return unsigned(answer.body.decode("utf-8", "replace"), answer.secrets)
+        return unsigned(answer.text, answer.secrets)
 
 
 def _masked(value: object, secrets: Sequence[str]) -> object:
@@ -126,6 +126,7 @@ def _showable(answer: Answer, body: object) -> httpx.Response:
 
     Of the request, only the method and the URL, so that no key is in it; no cookies either.
     """
+    content, charset = _content(answer, body)
     response = httpx.Response(
         answer.status_code,
         # As bytes: a header that is not ASCII must not hide the status.
@@ -134,24 +135,13 @@ def _showable(answer: Answer, body: object) -> httpx.Response:
             for name, value in answer.headers.raw
             if name.lower() not in _HIDDEN
         ],
-        content=_content(answer, body),
+        content=content,
         request=httpx.Request(answer.request.method, answer.request.url),
     )
-    if not _decodes(response):
-        response.encoding = "utf-8"
+    if not has_readable_charset(response):
+        del response.headers["content-type"]
+    response.encoding = charset
     return response
-
-
-def _decodes(response: httpx.Response) -> bool:
-    """Whether the charset can be read: Python knows `hex` and `undefined`, and httpx takes them for text."""
-    charset = response.charset_encoding
-    try:
-        # As httpx does it. A warning is raised where the program asks for that.
-        decoder = codecs.getincrementaldecoder(charset or "utf-8")(errors="replace")
-        decoder.decode(response.content, final=True)
-    except (LookupError, ValueError, AssertionError, Warning):
-        return False
-    return True
 
 
 def _header(name: bytes, value: bytes, secrets: Sequence[str]) -> bytes:
@@ -164,14 +154,17 @@ def _location(value: str, secrets: Sequence[str]) -> str:
     return without(redact_query(value), secrets)
 
 
-def _content(answer: Answer, body: object) -> bytes:
-    """The body's own bytes, unless something in them had to be masked."""
+def _content(answer: Answer, body: object) -> tuple[bytes, str]:
+    """The body's own bytes, unless something in them had to be masked; and their charset."""
+    # A name that is in an object twice, and text in another charset than is said: none is in `body`.
+    raw = answer.body.decode("utf-8", "replace")
+    is_clean = unsigned(raw, answer.secrets) == raw
     try:
-        if from_json(answer.body) == body:
-            return answer.body
+        if from_json(answer.body) == body and is_clean:
+            return answer.body, "utf-8"  # RFC 8259 section 8.1, whatever the Content-Type says
     except ValueError:
-        if answer.body.decode("utf-8", "replace") == body:
-            return answer.body
-    if isinstance(body, str):
-        return body.encode("utf-8", "replace")
-    return b"" if body is None else json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
+        if answer.text == body and is_clean:
+            return answer.body, answer.charset
+    if body is None or isinstance(body, str):
+        return (body or "").encode("utf-8", "replace"), "utf-8"
+    return json.dumps(body, ensure_ascii=False).encode("utf-8", "replace"), "utf-8"

@@ -21,6 +21,7 @@ from .._core.connection_errors import connection_error
 from .._core.retries import Failure, Outcome, failure_of, is_repeatable
 from .._core.status_errors import status_error
 from .._core.submissions import unknown_submission
+from .._core.text import MANY, narrowed
 from .._deadlines import Limit
 from ..errors import APIError, DcipherError, InvalidParamsError, RequestInfo
 from ..logs import concealing, logger
@@ -144,7 +145,7 @@ class API:
             # their variables.
             final = unknown_submission(error, operation, resilience, in_doubt=doubt)
             cause = error.__cause__ if final is error else error
-            if any(secret in repr(cause) for secret in self._secrets()):
+            if any(secret in repr(cause) for secret in (*self._secrets(), *operation.secrets)):
                 cause = None
             raise final.with_traceback(None) from (cause and cause.with_traceback(None))
 
@@ -156,7 +157,7 @@ class API:
         info = RequestInfo(operation.method, url)
         started = time.monotonic()
         limit = self._limit(request, within)
-        token = concealing.set(self._secrets())
+        token = concealing.set((*self._secrets(), *operation.secrets[:MANY]))
         try:
             response, body = bounded(limit, self._exchange, client, request, limit)
         except DcipherError:
@@ -172,7 +173,7 @@ class API:
                 attempts=attempts,
                 host=request.url.host,
                 configured_by=self.configured_by,
-                secrets=self._secrets(),
+                secrets=(*self._secrets(), *narrowed(operation.secrets, str(error))),
             ) from error
         finally:
             concealing.reset(token)
@@ -181,9 +182,14 @@ class API:
             response.status_code, (time.monotonic() - started) * 1000,
         )  # fmt: skip
         answer = Answer(
-            response.status_code, response.headers, body, info, attempts, self._secrets()
+            response.status_code,
+            response.headers,
+            body,
+            info,
+            attempts,
+            (*self._secrets(), *operation.secrets[:MANY]),
         )
-        return _readable(answer)
+        return _knowing(_readable(answer), operation.secrets[MANY:])
 
     def _request(self, operation: Operation, url: str, within: float | None) -> httpx.Request:
         # Built whole, not by client.build_request: that would merge headers, cookies and parameters
@@ -247,6 +253,14 @@ def _readable(answer: Answer) -> Answer:
             return replace(answer, body=b"")
         raise answer.invalid(str(error)) from None
     return answer if body is answer.body else replace(answer, body=body)
+
+
+def _knowing(answer: Answer, secrets: tuple[str, ...]) -> Answer:
+    """The answer with the rest of very many secrets, as far as it may repeat them."""
+    if not secrets:
+        return answer
+    said = f"{answer.headers.raw}{answer.body.decode('utf-8', 'replace')}"
+    return replace(answer, secrets=(*answer.secrets, *narrowed(secrets, said)))
 
 
 # Parsing costs as much as building the rest of a request, and a run is asked for many times.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, overload
 
 from .._concurrency import call_back, check_callback, sleep
 from .._core import operations, outcomes
-from .._core.responses import status_of
+from .._core.responses import output_secrets, status_of
 from .._files import targets
 from .._waiting import Wait, for_a_new_run
 from ..errors import APIError, InvalidParamsError
@@ -227,7 +227,7 @@ class Runs:
         self, run: Run, *, within: float | None = None, resilience: Resilience | None = None
     ) -> Run:
         return self._api.call(
-            operations.run_status(run.flow_id, run.task_id),
+            operations.run_status(run.flow_id, run.task_id, output_secrets(run.outputs)),
             lambda answer: status_of(answer, run, datetime.now(timezone.utc)),
             within=within,
             resilience=resilience,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import time
 import unicodedata
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dcipher._core.text import REDACTED, clean, masked_urls, redact_query, without
+from dcipher._core.text import REDACTED, clean, masked_urls, narrowed, redact_query, without
 
 
 @pytest.mark.parametrize(
@@ -78,6 +80,49 @@ def test_secrets_are_masked(text: str, secrets: list[str], masked: str) -> None:
     assert without(text, secrets) == masked
 
 
+SECRET = "emu_k3y+/abcdef=0123"
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        SECRET.replace("/", "&#x2F;"),
+        SECRET.replace("/", "&#x2f;").replace("+", "&#043;"),
+        SECRET.replace("/", "&#47;").replace("=", "&amp;#61;"),
+        SECRET.replace("+", "&plus;").replace("/", "&sol;"),
+        "".join(f"&#{ord(character)};" for character in SECRET),
+        "".join(f"&#x{ord(character):X};" for character in SECRET),
+        SECRET.replace("+", "%2B").replace("/", "%2f"),
+        SECRET.replace("+", "%252B").replace("/", "%25252F"),
+        SECRET[:9] + "\r\n" + SECRET[9:],
+        SECRET[:9] + "\u200b" + SECRET[9:],
+        "\0".join(SECRET),
+        base64.b64encode(SECRET.encode()).decode(),
+    ],
+)
+def test_a_secret_is_one_however_it_is_written(written: str) -> None:
+    """As entities, encoded twice, broken into lines, in UTF-16 that was read as something else."""
+    shown = without(f"bad key {written}!", [SECRET])
+    assert shown.startswith(f"bad key {REDACTED}")
+    assert "emu" not in shown
+    assert "0123" not in shown
+
+
+def test_a_long_secret_is_masked_and_soon_found() -> None:
+    """A session token of a thousand characters: its pattern takes no second to make."""
+    token, began = "Fwo+/" * 200, time.process_time()
+    assert without(f"a {token} b", [token]) == f"a {REDACTED} b"
+    assert time.process_time() - began < 1
+
+
+def test_very_many_secrets_are_narrowed_to_those_that_are_repeated() -> None:
+    """Of thousands, those that the text may hold; of few, all."""
+    many = [f"signature+{number:08}" for number in range(20_000)]
+    assert narrowed(many[:3], "") == many[:3]
+    assert narrowed(many, f"x {many[17_000]}") == (many[17_000],)
+    assert len(narrowed(many, " ".join(many))) <= 100
+
+
 def test_one_secret_may_begin_another() -> None:
     """A secret that begins with another one is masked whole, whichever is given first."""
     assert "tail" not in without("echo: sk-1.tail", ["sk-1", "sk-1.tail"])
@@ -142,6 +187,11 @@ def test_a_path_holds_no_user_info(url: str) -> None:
         (r'{"u":"https:\/\/h\/p?a=1"}', rf'{{"u":"https:\/\/h\/p?{REDACTED}"}}'),
         ("https://h/p?", "https://h/p?" + REDACTED),
         ("s3://b/p?versionId=1", "s3://b/p?versionId=1"),
+        ("https://h/it's/p?a=1 x", f"https://h/it's/p?{REDACTED} x"),
+        ("at 'https://h/p?a='b': no", f"at 'https://h/p?{REDACTED}': no"),
+        ("GET /r?X-Amz-Signature=S1G failed", f"GET /r?X-Amz-Signature={REDACTED} failed"),
+        ("s3://b/p?v=1&sig=S1G&x=2", f"s3://b/p?v=1&sig={REDACTED}&x=2"),
+        ("u=https%3A%2F%2Fh%3FSignature%3DS1G", f"u=https%3A%2F%2Fh%3FSignature%3D{REDACTED}"),
         ("https://h/p?a=1\nnext", f"https://h/p?{REDACTED}\nnext"),
     ],
 )

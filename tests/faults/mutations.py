@@ -262,7 +262,7 @@ MUTATIONS = [
     Mutation("downloading", "to the end of the last member", "_core/decoding.py", "chunk = self._member.unused_data if self._member.eof else self._member.unconsumed_tail", "chunk = self._member.unconsumed_tail", ("core/test_decoding.py", *STORE)),
     Mutation("downloading", "a truncated gzip is noticed", "_async/downloads.py", "                self._inflater.finish(may_be_empty=self._transfer.total == 0)\n", "                pass\n", STORE),
     Mutation("downloading", "what is decoded is capped", "_async/downloads.py", "lambda n: n * MAX_EXPANSION + BATCH", "lambda n: n * 100_000", STORE),
-    Mutation("downloading", "an encoding that was not asked for and is unknown is refused", "_core/decoding.py", 'raise ValueError(f"the content encoding', 'return None\n        raise ValueError(f"the content encoding', ("core/test_decoding.py", *STORE)),
+    Mutation("downloading", "an encoding that was not asked for and is unknown is refused", "_core/decoding.py", 'raise ValueError(f"{shown} was not', 'return None\n        raise ValueError(f"{shown} was not', ("core/test_decoding.py", *STORE)),
     Mutation("downloading", "short is noticed", "_core/downloads.py", "transfer.received < transfer.total:", "transfer.received < 0:", STORE),
     Mutation("downloading", "a lost connection is resumed", "_core/downloads.py", "return self.received > 0 and self.etag is not None and self.encoding is None", "return False", STORE),
     Mutation("downloading", "what arrived before a reset is kept", "_async/downloads.py", "        finally:\n            if batch:\n", "        finally:\n            if batch and False:\n", STORE),
