@@ -17,7 +17,7 @@ import httpx
 from ._async.connections import AsyncBorrowedTransport, AsyncConnections, AsyncGivenTransport
 from ._concurrency import async_close_all
 from ._deadlines import AsyncBoundedTransport, BoundedTransport
-from ._network import environment_proxies, ssl_context
+from ._network import environment_proxies, proxy_secrets, ssl_context
 from ._scopes import AsyncScoped
 from ._sync.connections import BorrowedTransport, Connections, GivenTransport
 
@@ -127,6 +127,7 @@ class Network:
         share: Share | None = None,
         ways: Ways | None = None,
         async_ways: Ways | None = None,
+        secrets: tuple[str, ...] = (),
     ) -> None:
         self._share = None if share is None else ref(share)
         self._verify = httpx_args.get("verify", verify)
@@ -135,6 +136,12 @@ class Network:
         self._async = async_ways
         # Now, so that a proxy that cannot be used is said where the client is made.
         self._proxy_of: Mapping[str, Any] = self._proxies() if ways is None else {}
+        # In a closure: nothing that shows an object's fields shows them.
+        mounts: Mapping[str, Any] = httpx_args.get("mounts") or {}
+        given = [httpx_args.get("transport"), *mounts.values()]
+        known = secrets or proxy_secrets(self._proxy_of.values(), given)
+        self.secrets: Callable[[], tuple[str, ...]] = lambda: known
+        """What must not be shown of its proxies."""
 
     @property
     def client_args(self) -> dict[str, Any]:
@@ -165,15 +172,22 @@ class Network:
     def through(self, client: httpx.Client) -> Network:
         """Everything through a sync httpx client of the user's."""
         ways: Ways = {None: GivenTransport(BorrowedTransport(client))}
-        return self._with(self._args, ways, self._async_ways())
+        return self._with(self._args, ways, self._async_ways(), _secrets_in(client))
 
     def async_through(self, client: httpx.AsyncClient) -> Network:
         """Everything through an async httpx client of the user's."""
         ways: Ways = {None: AsyncGivenTransport(AsyncBorrowedTransport(client))}
-        return self._with(self._args, self._ways(), ways)
+        return self._with(self._args, self._ways(), ways, _secrets_in(client))
 
-    def _with(self, args: Mapping[str, Any], ways: Ways, async_ways: Ways) -> Network:
-        return Network(self._verify, args, ways=ways, async_ways=async_ways)
+    def _with(
+        self,
+        args: Mapping[str, Any],
+        ways: Ways,
+        async_ways: Ways,
+        secrets: tuple[str, ...] = (),
+    ) -> Network:
+        known = (*self.secrets(), *secrets)
+        return Network(self._verify, args, ways=ways, async_ways=async_ways, secrets=known)
 
     def roads(
         self,
@@ -264,6 +278,12 @@ class Network:
             limits=limits,
             proxy=proxy,
         )
+
+
+def _secrets_in(client: httpx.Client | httpx.AsyncClient) -> tuple[str, ...]:
+    """What must not be shown of the proxies of a client of the user's, as far as it can be known."""
+    mounts: Mapping[Any, Any] = getattr(client, "_mounts", {})
+    return proxy_secrets((), (getattr(client, "_transport", None), *mounts.values()))
 
 
 def _roads(ways: Ways, layered: Callable[[Any], Any], share: Share | None) -> dict[str, Any]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import ssl
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,14 +13,15 @@ from urllib.request import getproxies
 
 import httpx
 
+from ._core.configuration import secret_values
 from ._core.text import redact_query
 from ._scopes import ForkLock
 from .errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping, Sequence
+    from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 
-__all__ = ["environment_proxies", "ssl_context"]
+__all__ = ["environment_proxies", "proxy_secrets", "ssl_context"]
 
 MAX_PORT = 65535
 
@@ -119,6 +121,41 @@ def environment_proxies() -> dict[str, str | None]:
     # A proxy elsewhere cannot reach this machine, and would see what is sent to it in the clear.
     exempt += ["localhost", "127.0.0.1", "::1"]
     return {**proxies, **{_exempted(host): None for host in exempt}} if proxies else {}
+
+
+def proxy_secrets(proxies: Iterable[Any], transports: Iterable[Any]) -> tuple[str, ...]:
+    """What must not be shown of proxies: their passwords, and what is sent to them.
+
+    `proxies`: URLs, or what httpx makes of them. `transports`: those that were given.
+    """
+    found = [secret for proxy in proxies if proxy is not None for secret in _secrets_of(proxy)]
+    for transport in transports:
+        # As far as it can be known: these are httpx's and httpcore's own affairs.
+        headers = getattr(getattr(transport, "_pool", None), "_proxy_headers", ())
+        found += [part for _, value in headers for part in _credentials(value)]
+    return tuple(secret for secret in found if secret)
+
+
+def _credentials(header: bytes) -> Iterator[str]:
+    """What stands in a `Proxy-Authorization`, encoded (RFC 7617 section 2) and not."""
+    encoded = header.partition(b" ")[2]
+    yield encoded.decode("latin-1")
+    with suppress(ValueError):
+        yield base64.b64decode(encoded, validate=True).decode().partition(":")[2]
+
+
+def _secrets_of(proxy: Any) -> Iterator[str]:
+    try:
+        known = proxy if isinstance(proxy, httpx.Proxy) else httpx.Proxy(proxy)
+    except (TypeError, ValueError, httpx.InvalidURL):
+        return  # said where it is used
+    yield from secret_values(known.headers)
+    # As it was written; httpx quotes it anew.
+    written = str(proxy).partition("//")[2].partition("/")[0].rpartition("@")[0]
+    user, password = known.auth or ("", "")
+    # RFC 7617 section 2: what a proxy is sent, and may repeat.
+    yield from (password, written.partition(":")[2])
+    yield base64.b64encode(f"{user}:{password}".encode()).decode() if password else ""
 
 
 def _proxy(scheme: str, value: str) -> str:

@@ -277,7 +277,8 @@ class HTTPClient:
     def secrets(self) -> tuple[str, ...]:
         """What must not be shown."""
         cookies = "; ".join(f"{name}={value}" for name, value in self._cookies.items())
-        return secret_values({**self._headers, "Cookie": cookies})
+        own = secret_values({**self._headers, "Cookie": cookies})
+        return (*own, *self._network.secrets())
 
     def _signer(self) -> Signer | None:
         return None

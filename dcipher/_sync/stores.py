@@ -43,8 +43,8 @@ class Store:
         self._http = http
         self._source = source
         self._timeout = timeout
-        self.secrets: set[str] = set(secrets_of(source.url))
-        """Of every URL that it led to."""
+        self.secrets: set[str] = {*secrets_of(source.url), *http.secrets()}
+        """Of every URL that it led to, and of proxies."""
         self.limit: Limit | None = None
 
     def wake_up(self) -> None:
