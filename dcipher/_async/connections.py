@@ -271,7 +271,7 @@ class AsyncSharedTransport(httpx.AsyncBaseTransport):
             raise RuntimeError("The client has been closed.")
         response = await self._shared.send(request)
         if 300 <= response.status_code < 400:
-            _forget_bad_location(response)
+            _forget_bad_location(request, response)
         return response
 
     async def aclose(self) -> None:
@@ -280,11 +280,13 @@ class AsyncSharedTransport(httpx.AsyncBaseTransport):
             await shared.leave(self)
 
 
-def _forget_bad_location(response: httpx.Response) -> None:
+def _forget_bad_location(request: httpx.Request, response: httpx.Response) -> None:
     """What httpx cannot parse in a Location would hide the status, even where it is not followed."""
     try:
         url = httpx.URL(response.headers.get("location", ""))
         usable = bool(url.host) or not url.scheme
+        if url.is_relative_url:  # it may be too long only with what stands before it
+            request.url.join(url)
     except (httpx.InvalidURL, ValueError):
         usable = False
     if not usable:
