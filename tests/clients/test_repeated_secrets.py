@@ -26,6 +26,8 @@ from dcipher.models import SecretURL
 from tests.faulty import FaultyServer, Reply, json_reply
 
 if TYPE_CHECKING:
+    from anyio.from_thread import BlockingPortal
+
     from tests.conftest import Connect
 
 KEY = "emu_k3y-canary+/0123456789"
@@ -164,21 +166,27 @@ QUOTED = "canary-p%40ss%2F1234"
 @pytest.mark.parametrize("said", [ENCODED, PASSWORD, QUOTED])
 @pytest.mark.parametrize("way", ["environment", "client"])
 def test_a_proxy_that_repeats_its_password(
-    connect: Connect, kind: str, monkeypatch: pytest.MonkeyPatch, said: str, way: str
+    connect: Connect,
+    kind: str,
+    portal: BlockingPortal,
+    monkeypatch: pytest.MonkeyPatch,
+    said: str,
+    way: str,
 ) -> None:
     """What is sent to a proxy is a secret of ours, too: as it is, and as it is sent."""
     with FaultyServer() as proxy:
         url = proxy.url.replace("http://", f"http://user:{QUOTED}@")
         proxy.on("*", Reply(raw=f"HTTP/9 {said}\r\n\r\n".encode(), after="close"))
-        args: dict[str, Any] = {}
-        if way == "environment":
-            monkeypatch.setenv("HTTPS_PROXY", url)
-        else:
-            of_kind = httpx.Client if kind == "sync" else httpx.AsyncClient
-            args = {"http_client": of_kind(proxy=url)}
+        monkeypatch.setenv("HTTPS_PROXY", url if way == "environment" else "")
+        plain, given = httpx.Client(proxy=url), httpx.AsyncClient(proxy=url)
+        args = {} if way == "environment" else {"http_client": plain if kind == "sync" else given}
         client = connect(base_url="https://api.example.com", resilience=ONCE, **args)
-        with pytest.raises(APIConnectionError) as caught:
-            client.flows.get("f")
+        try:
+            with pytest.raises(APIConnectionError) as caught:
+                client.flows.get("f")
+        finally:
+            plain.close()
+            portal.call(given.aclose)
         assert "canary" not in str(caught.value)
         assert ENCODED not in str(caught.value)
         assert "[redacted]" in str(caught.value)
