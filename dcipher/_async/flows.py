@@ -6,7 +6,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from .._concurrency import async_check_callback
+from .._concurrency import async_call_back, async_check_callback
 from .._core import operations
 from .._core.outcomes import closed, note_run, note_start
 from .._core.responses import flow_of, started_run
@@ -93,8 +93,14 @@ class AsyncFlows:
         if save_path is not None:
             check_targets(save_path, overwrite=overwrite)
         run = await self.start(flow_id, params, idempotency_key=idempotency_key)
+
+        async def seen(changed: Run) -> None:
+            nonlocal run
+            run = changed  # for what is said of it, should the callback raise
+            await async_call_back(on_status, changed)
+
         try:
-            run = await self._runs.wait(run, timeout=wait_timeout, on_status=on_status)
+            run = await self._runs.wait(run, timeout=wait_timeout, on_status=seen)
             if save_path is None:
                 return run
             files = await self._runs.download(run, save_path, overwrite=overwrite)

@@ -78,13 +78,25 @@ def not_ended(run: Run) -> ResultError:
 
 def without_outputs(run: Run, index: int | None = None) -> ResultError:
     """The error for a result whose URL is not known."""
-    return ResultError(
+    return ResultError(_why_no_url(run), run=run, output_index=index)
+
+
+def _why_no_url(run: Run) -> str:
+    # Only a start says when a run was created; JSON and pickles keep that, and the place of each URL.
+    if run.created_at is not None and not run.outputs:
+        return (
+            f"The service gave no URL for the results of run {named(run)}, neither in its answer to "
+            "the start nor with its status: there is nothing to be fetched. Check that the flow gives "
+            "a result; if it does, tell the service's support the ids of the run."
+        )
+    text = (
         f"The URLs of the results of run {named(run)} are not known: the service says them only in "
         "the answer to the start, and JSON and pickles leave them out. Keep the run with "
-        "run.to_json(reveal=True), and read it with Run.from_json.",
-        run=run,
-        output_index=index,
+        "run.to_json(reveal=True), and read it with Run.from_json."
     )
+    if any(output.url is None for output in run.outputs):
+        text += " If it never was JSON or a pickle, the service gave none: tell its support."
+    return text
 
 
 def how_to_reattach(run: Run) -> str:
@@ -96,7 +108,20 @@ def note_run(error: BaseException, run: Run) -> None:
     """Say of which run an error is, or an interruption: Ctrl-C must not lose it."""
     if isinstance(error, APIError):
         error.run = run
-    _note(error, f"Run {named(run)} goes on; to wait for it: {how_to_reattach(run)}.")
+    _note(error, f"Run {named(run)} {_how_it_is(run)}")
+
+
+def _how_it_is(run: Run) -> str:
+    """What is true of it as it was seen last, and what to do next."""
+    if run.succeeded:
+        return (
+            f"has succeeded; to see it again: {how_to_reattach(run)}. For its result: "
+            "client.runs.download(run, path), with the run that on_status got, or the same start "
+            f"again, with idempotency_key={run.idempotency_key!r}."
+        )
+    if run.is_terminal:
+        return f"has ended: it is {clean(str(run.status))}."
+    return f"goes on; to wait for it: {how_to_reattach(run)}."
 
 
 def note_start(error: BaseException, operation: Operation) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,6 +13,7 @@ from dcipher import (
     InvalidParamsError,
     LocalStorageError,
     NotFoundError,
+    ResultError,
     RunFailedError,
     RunStatus,
     UnprocessableEntityError,
@@ -22,6 +24,7 @@ from tests.faulty import json_reply
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from dcipher import Run
     from dcipher.emulator import Emulator
     from tests.conftest import Connect
     from tests.faulty import FaultyServer
@@ -230,3 +233,31 @@ def test_keys_that_a_header_cannot_carry(connect: Connect, emulator: Emulator, k
     with pytest.raises(InvalidParamsError):
         connect(emulator).flows.start("shout", idempotency_key=key)
     assert emulator.requests == ()
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="notes are new in Python 3.11")
+def test_a_callback_that_raises_at_the_end(connect: Connect, api: FaultyServer) -> None:
+    """The note says that the run has succeeded, and how to get its result; before the end, that it goes on."""
+    running, done = '{"status": "RUNNING"}', '{"status": "SUCCEEDED"}'
+    for wrong_at, says in (("RUNNING", "goes on"), ("SUCCEEDED", "has succeeded")):
+        api.on("/flows/f/status", json_reply(running), json_reply(done))
+
+        def refuse(run: Run, at: str = wrong_at) -> None:
+            if run.status == at:
+                raise LookupError(at)
+
+        with pytest.raises(LookupError) as caught:
+            connect(api).flows.run("f", on_status=refuse, idempotency_key="canary")
+        (note,) = caught.value.__notes__
+        assert note.startswith(f"Run t of flow f {says}")
+        assert ("idempotency_key='canary'" in note) == (wrong_at == "SUCCEEDED")
+
+
+def test_a_run_without_a_url(connect: Connect, api: FaultyServer, tmp_path: Path) -> None:
+    """A start that gave no URL is to blame, not JSON or a pickle."""
+    api.on("/flows/f/run", json_reply('{"taskId": "t"}'))
+    with pytest.raises(
+        ResultError, match="The service gave no URL for the results of run t"
+    ) as caught:
+        connect(api).flows.run("f", save_path=tmp_path / "result.json")
+    assert "pickle" not in str(caught.value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import sys
+from datetime import datetime, timezone
 
 import pytest
 
@@ -125,6 +126,39 @@ def test_a_result_whose_url_is_gone() -> None:
     assert (type(error), error.output_index) == (ResultError, 2)
     assert "to_json(reveal=True)" in str(error)
     assert without_outputs(run()).output_index is None
+
+
+def test_a_result_without_a_url() -> None:
+    """A start that gave no URL is said to have given none; of an empty place, both causes are named."""
+    started = Run(
+        flow_id="f", task_id="t", status="SUCCEEDED", created_at=datetime.now(timezone.utc)
+    )
+    text = str(without_outputs(started))
+    assert "The service gave no URL for the results of run t of flow f" in text
+    assert "JSON" not in text
+    empty = str(without_outputs(started.model_copy(update={"outputs": (Output(),)}), 0))
+    assert "JSON and pickles leave them out" in empty
+    assert "the service gave none" in empty
+    by_ids = str(without_outputs(Run(flow_id="f", task_id="t", status="SUCCEEDED")))
+    assert "gave" not in by_ids
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="notes are new in Python 3.11")
+@pytest.mark.parametrize(
+    ("status", "says"),
+    [
+        ("SUCCEEDED", "has succeeded; to see it again: client.runs.wait("),
+        ("CANCELLED", "has ended: it is CANCELLED."),
+        ("RUNNING", "goes on; to wait for it: client.runs.wait("),
+        ("odd", "goes on"),
+    ],
+)
+def test_a_note_says_what_the_run_does(status: str, says: str) -> None:
+    """A note never says that a run goes on which has ended."""
+    error = ValueError()
+    note_run(error, run(status))
+    (note,) = getattr(error, "__notes__", [])
+    assert note.startswith(f"Run t of flow f {says}")
 
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="notes are new in Python 3.11")
