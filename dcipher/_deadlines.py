@@ -65,6 +65,10 @@ class Limit:
         """Whether the time is over."""
         return time.monotonic() > self._ends
 
+    def take_back(self) -> None:
+        """What was sent was none of the request."""
+        self.stream = None
+
     def begin(self, stream: Any) -> None:
         """Something is sent by `stream`."""
         if self.stream is not None:
@@ -99,6 +103,55 @@ class Limit:
 _current: ContextVar[Limit | None] = ContextVar("dcipher_limit", default=None)
 
 
+class _Tunnel:
+    """The way of one https request through a proxy, which has to open a tunnel for it first.
+
+    What is written before the tunnel's own TLS is between the proxy and us.
+    """
+
+    def __init__(self, layers: int) -> None:
+        self.layers = layers
+        """Layers of TLS around the request."""
+        self.is_passed = False
+        """Whether something of the request may have been sent."""
+
+    def write(self, layers: int) -> None:
+        """Something is sent within so many layers of TLS."""
+        self.is_passed = self.is_passed or layers >= self.layers
+
+    @contextmanager
+    def __call__(self) -> Generator[None]:
+        """An exception that ends the block says whether the request was sent."""
+        token = _tunnel.set(self)
+        try:
+            yield
+        except BaseException as error:
+            if not self.is_passed:
+                _take_back()
+                _raise_not_sent(error)
+            raise
+        finally:
+            _tunnel.reset(token)
+
+
+_tunnel: ContextVar[_Tunnel | None] = ContextVar("dcipher_tunnel", default=None)
+
+
+def _take_back() -> None:
+    limit = _current.get()
+    if limit is not None:
+        limit.take_back()
+
+
+def _raise_not_sent(error: BaseException) -> None:
+    """A connection to the proxy that is lost is for httpx the same as one to the server."""
+    if isinstance(error, (httpx.ReadTimeout, httpx.WriteTimeout)):
+        raise httpx.ConnectTimeout("the proxy opened no tunnel in time") from error
+    lost = (httpx.ReadError, httpx.WriteError, httpx.CloseError, httpx.RemoteProtocolError, OSError)
+    if isinstance(error, lost):
+        raise httpx.ProxyError(f"the proxy opened no tunnel ({error})") from error
+
+
 def whole(timeout: httpx.Timeout) -> float | None:
     """Seconds that one request may take in all where its phases have a timeout each.
 
@@ -117,6 +170,13 @@ class BoundedTransport(httpx.HTTPTransport):
         # One call at a time uses it: there is nothing to lock. A signal that interrupts a thread in
         # that lock's own code would leave it locked, and the closing would wait for ever.
         vars(self._pool)["_optional_thread_lock"] = nullcontext()
+        self._layers = _layers(**arguments)
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        if not self._layers or request.url.scheme != "https":
+            return super().handle_request(request)
+        with _Tunnel(self._layers)():
+            return super().handle_request(request)
 
     @property
     def has_leftovers(self) -> bool:
@@ -133,6 +193,13 @@ class AsyncBoundedTransport(httpx.AsyncHTTPTransport):
     def __init__(self, **arguments: Any) -> None:
         super().__init__(**arguments)
         self._backend = _replace_backend(self._pool, _AsyncBackend)
+        self._layers = _layers(**arguments)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if not self._layers or request.url.scheme != "https":
+            return await super().handle_async_request(request)
+        with _Tunnel(self._layers)():
+            return await super().handle_async_request(request)
 
     @property
     def has_leftovers(self) -> bool:
@@ -145,6 +212,17 @@ class AsyncBoundedTransport(httpx.AsyncHTTPTransport):
         finally:
             if self._backend is not None:
                 await self._backend.aclose()
+
+
+def _layers(*, proxy: httpx.Proxy | str | None = None, http2: bool = False, **_: Any) -> int:
+    """Layers of TLS around an https request by way of `proxy`; 0: there is no telling, or no proxy.
+
+    By HTTP/2, one request may write what belongs to another.
+    """
+    if proxy is None or http2:
+        return 0
+    url = proxy.url if isinstance(proxy, httpx.Proxy) else httpx.URL(proxy)
+    return 2 if url.scheme == "https" else 1
 
 
 def _replace_backend(pool: Any, ours: Callable[[Any], Any]) -> Any:
@@ -208,8 +286,9 @@ class _Backend:
 class _Stream:
     """A network stream of httpcore's."""
 
-    def __init__(self, stream: Any) -> None:
+    def __init__(self, stream: Any, layers: int = 0) -> None:
         self._stream = stream
+        self._layers = layers
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         limit = _current.get()
@@ -222,6 +301,9 @@ class _Stream:
         return data
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        tunnel = _tunnel.get()
+        if tunnel is not None:
+            tunnel.write(self._layers)
         limit = _current.get()
         if limit is None:
             self._stream.write(buffer, timeout)
@@ -235,7 +317,8 @@ class _Stream:
         self._stream.close()
 
     def start_tls(self, *args: Any, timeout: float | None = None, **kwargs: Any) -> _Stream:
-        return _Stream(self._stream.start_tls(*args, timeout=_to_connect(timeout), **kwargs))
+        stream = self._stream.start_tls(*args, timeout=_to_connect(timeout), **kwargs)
+        return _Stream(stream, self._layers + 1)
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)
@@ -280,17 +363,21 @@ class _AsyncBackend:
 class _AsyncStream:
     """A network stream of httpcore's."""
 
-    def __init__(self, stream: Any) -> None:
+    def __init__(self, stream: Any, layers: int = 0) -> None:
         self._stream = stream
+        self._layers = layers
         self.read = stream.read
         self.aclose = stream.aclose
         self.get_extra_info = stream.get_extra_info
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        tunnel = _tunnel.get()
+        if tunnel is not None:
+            tunnel.write(self._layers)
         limit = _current.get()
         if limit is not None:
             limit.begin(self)
         await self._stream.write(buffer, timeout)
 
     async def start_tls(self, *args: Any, **kwargs: Any) -> _AsyncStream:
-        return _AsyncStream(await self._stream.start_tls(*args, **kwargs))
+        return _AsyncStream(await self._stream.start_tls(*args, **kwargs), self._layers + 1)

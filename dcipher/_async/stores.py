@@ -11,7 +11,7 @@ import httpx
 
 from .._bodies import async_raw_body
 from .._concurrency import async_bounded
-from .._core.causes import tls_cause
+from .._core.causes import client_certificate_cause, tls_cause
 from .._core.downloads import Problem, TransferError
 from .._core.retries import Failure, Outcome, transport_outcome
 from .._core.signed_urls import MAX_REDIRECTS, joined, refusal, secrets_of
@@ -86,6 +86,8 @@ class AsyncStore:
     def lost(self, error: Exception) -> TransferError:
         """What an error of the connection means."""
         words = clean(masked_urls(without(f"{type(error).__name__}: {error}", self.secrets)))
+        if client_certificate_cause(error) is not None:
+            return _refused(f"the store wants a client certificate that it accepts ({words})")
         if tls_cause(error) is not None:
             return _refused(
                 f"the connection to the store is not secure ({words}): check the clock, the "

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["chain", "tls_cause"]
+__all__ = ["chain", "client_certificate_cause", "tls_cause"]
 
 
 def chain(error: BaseException | None) -> Iterator[BaseException]:
@@ -36,5 +37,26 @@ def tls_cause(error: BaseException) -> ssl.SSLError | None:
     for behind in chain(error):
         cut_off = isinstance(behind, _CUT_OFF)
         if isinstance(behind, ssl.SSLError) and not cut_off:
+            return behind
+    return None
+
+
+# What a server says of a client's certificate, or of none (RFC 8446 section 6.2), as OpenSSL writes
+# it.
+_OF_CERTIFICATES = re.compile(
+    "ALERT_(CERTIFICATE_|BAD_CERTIFICATE|UNSUPPORTED_CERTIFICATE|NO_CERTIFICATE|UNKNOWN_CA)"
+)
+
+
+def client_certificate_cause(error: BaseException) -> ssl.SSLError | None:
+    """The alert of a server that refused the client's certificate, or wants one, behind an exception.
+
+    With TLS 1.3 it comes after the handshake, in place of the first answer. The request was not
+    read: a server reads nothing before it is content with the client's handshake (RFC 8446 section
+    4.4.2.4).
+    """
+    for behind in chain(error):
+        # Its `reason` is there only where OpenSSL made it; the words of it are the same.
+        if isinstance(behind, ssl.SSLError) and _OF_CERTIFICATES.search(str(behind)):
             return behind
     return None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import httpx
 
 from ..errors import APIConnectionError, APIError, APITimeoutError, RequestInfo, TLSError
-from .causes import chain, tls_cause
+from .causes import chain, client_certificate_cause, tls_cause
 from .text import clean, unsigned
 
 if TYPE_CHECKING:
@@ -37,6 +37,15 @@ def connection_error(
     tls = tls_cause(error) if isinstance(error, httpx.ConnectError) else None
     # h11 quotes a line that it cannot parse, and a service may repeat the key in it.
     cause = clean(unsigned(_root_cause(error), secrets))
+    wanted = client_certificate_cause(error)
+    if wanted is not None:
+        return TLSError(
+            f"{host} ({configured_by}) wants a client certificate that it accepts: {clean(str(wanted))}. "
+            "Load one into an SSL context, and pass "
+            "http_client=HTTPAuthenticatedClient(…, verify_ssl=context).",
+            request=request,
+            attempts=attempts,
+        )
     if tls is not None:
         return TLSError(
             f"The connection to {host} ({configured_by}) is not secure: {clean(str(tls))}. "
@@ -66,6 +75,8 @@ def connection_error(
 
 
 def _phase(error: Exception) -> str:
+    if "proxy" in str(error):
+        return str(error)
     doing = {
         "ConnectTimeout": "connecting took longer than the connect timeout",
         "WriteTimeout": "sending took longer than the timeout",

@@ -19,7 +19,7 @@ from ..errors import (
     InvalidResponseError,
     TLSError,
 )
-from .causes import tls_cause
+from .causes import client_certificate_cause, tls_cause
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -90,6 +90,8 @@ def transport_outcome(error: BaseException) -> Outcome:
     names = {cls.__name__ for cls in type(error).__mro__}
     if "ConnectError" in names and tls_cause(error) is not None:
         return Outcome.PERMANENT  # the next handshake would fail, too
+    if client_certificate_cause(error) is not None:
+        return Outcome.PERMANENT
     if names & _NOT_SENT:
         return Outcome.NOT_SENT
     return Outcome.AMBIGUOUS if names & _AMBIGUOUS else Outcome.PERMANENT

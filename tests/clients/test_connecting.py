@@ -9,7 +9,7 @@ import struct
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import httpx
@@ -23,9 +23,13 @@ from dcipher import (
     HTTPAuthenticatedClient,
     InternalServerError,
     Resilience,
+    ResultError,
+    Run,
+    SubmissionUnknownError,
     TLSError,
 )
-from tests.faulty import STALL, FaultyServer, Reply, json_reply
+from dcipher.models import Output, SecretURL
+from tests.faulty import NOTHING, STALL, FaultyServer, Reply, json_reply
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -124,6 +128,12 @@ def authority() -> trustme.CA:
 def context_of(authority: trustme.CA, host: str = "127.0.0.1", **options: Any) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert(host, **options).configure_cert(context)
+    return context
+
+
+def trusting(authority: trustme.CA) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
     return context
 
 
@@ -319,6 +329,139 @@ def test_a_proxy_that_does_not_connect(
         for shown in (str(caught.value), repr(caught.value)):
             assert "canary" not in shown
             assert "api.dcipher.invalid" in shown
+
+
+def tunnel_to(target: int) -> Callable[[socket.socket], None]:
+    """A proxy that opens the tunnel, and passes on what comes."""
+
+    def pass_on(source: socket.socket, sink: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                sink.sendall(data)
+        for end in (source, sink):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def serve(connection: socket.socket) -> None:
+        with socket.create_connection(("127.0.0.1", target)) as server:
+            back = threading.Thread(target=pass_on, args=(server, connection), daemon=True)
+            back.start()
+            connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+            pass_on(connection, server)
+            back.join(5)
+
+    def act(connection: socket.socket) -> None:
+        connection.recv(65536)
+        threading.Thread(target=serve, args=(connection,), daemon=True).start()
+
+    return act
+
+
+@pytest.mark.parametrize(
+    ("act", "cls", "cause"),
+    [
+        (says(), APIConnectionError, "the proxy opened no tunnel"),
+        (reset, APIConnectionError, "reset"),
+        (says(b"garbage\r\n\r\n"), APIConnectionError, "the proxy opened no tunnel"),
+        (silent, APITimeoutError, "the proxy opened no tunnel in time|connecting took longer"),
+    ],
+)
+def test_a_proxy_that_opens_no_tunnel(
+    connect: Connect,
+    monkeypatch: pytest.MonkeyPatch,
+    act: Callable[[socket.socket], None],
+    cls: type[Exception],
+    cause: str,
+) -> None:
+    """Nothing was sent: a start is sent again, even where it may be sent once only, and is not in doubt."""
+    once = Resilience(max_retries=2, backoff_initial=0.002, resend_ambiguous=False)
+    with Peer(act) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
+        with pytest.raises(cls, match=cause) as caught:
+            connect(base_url=AWAY, resilience=once, timeout=0.4).flows.start("f")
+    assert type(caught.value) is cls
+    assert proxy.connections == 3
+    assert "may have been started" not in str(caught.value)
+
+
+def test_a_start_that_is_lost_in_a_tunnel(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch, authority: trustme.CA
+) -> None:
+    """What is lost behind an open tunnel may have been done; the next start goes through, too."""
+    once = Resilience(max_retries=2, backoff_initial=0.002, resend_ambiguous=False)
+    context = context_of(authority, "api.dcipher.invalid")
+    with FaultyServer(tls=context) as server, Peer(tunnel_to(server.port)) as proxy:
+        server.on("*", NOTHING, json_reply('{"taskId": "t"}'), STALL)
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
+        client = connect(
+            http_client=HTTPAuthenticatedClient(AWAY, api_key="k", verify_ssl=trusting(authority)),
+            api_key=None,
+            resilience=once,
+            timeout=1.0,
+        )
+        with pytest.raises(SubmissionUnknownError):
+            client.flows.start("f")
+        assert client.flows.start("f").task_id == "t"
+        with pytest.raises(SubmissionUnknownError):
+            client.flows.start("f")
+    assert len(server.requests) == 3
+
+
+def wants_a_certificate(authority: trustme.CA) -> Callable[[socket.socket], None]:
+    """A TLS 1.3 server: it refuses after the client's handshake, and reads to the end."""
+    context = context_of(authority)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.verify_mode = ssl.CERT_REQUIRED
+    authority.configure_trust(context)
+
+    def act(connection: socket.socket) -> None:
+        secure = context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+        with pytest.raises(ssl.SSLError):
+            secure.do_handshake()
+        # What is closed unread is a reset, and that would overtake the alert.
+        with socket.socket(fileno=secure.detach()) as plain:
+            plain.settimeout(5)
+            while plain.recv(65536):
+                pass
+
+    return act
+
+
+def test_a_server_that_wants_a_certificate(connect: Connect, authority: trustme.CA) -> None:
+    """It is said so, at once: nothing was read, and the network is not to blame."""
+    once = Resilience(max_retries=2, backoff_initial=0.002, resend_ambiguous=False)
+    for call in ("get", "start"):
+        with Peer(wants_a_certificate(authority)) as peer:
+            client = connect(
+                http_client=HTTPAuthenticatedClient(
+                    f"https://127.0.0.1:{peer.port}", api_key="k", verify_ssl=trusting(authority)
+                ),
+                api_key=None,
+                resilience=once,
+            )
+            with pytest.raises(
+                TLSError, match="wants a client certificate that it accepts"
+            ) as caught:
+                getattr(client.flows, call)("f")
+            client.close()
+        assert peer.connections == 1
+        assert caught.value.attempts == 1
+        assert "network" not in str(caught.value)
+
+
+def test_a_store_that_wants_a_certificate(
+    connect: Connect, authority: trustme.CA, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The same for a store."""
+    file = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(file))
+    monkeypatch.setenv("SSL_CERT_FILE", str(file))
+    with Peer(wants_a_certificate(authority)) as peer:
+        output = Output(url=SecretURL(f"https://127.0.0.1:{peer.port}/r?sig=1"))
+        run = Run(flow_id="f", task_id="t", status="SUCCEEDED", outputs=(output,))
+        with pytest.raises(ResultError, match="the store wants a client certificate"):
+            connect(base_url=AWAY, resilience=TWICE).runs.read(run)
+        assert peer.connections == 1
 
 
 @pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"])

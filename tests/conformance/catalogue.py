@@ -82,6 +82,15 @@ _CONNECTING = Section(
             ),
         ),
         Case(
+            "The server wants a client certificate, or another one",
+            "`TLSError` after one attempt, which says so; nothing was read",
+            "Load one into an SSL context, and pass it as `verify_ssl` of an `HTTPAuthenticatedClient`",
+            tests=(
+                "tests/clients/test_connecting.py::test_a_server_that_wants_a_certificate",
+                "tests/clients/test_connecting.py::test_a_store_that_wants_a_certificate",
+            ),
+        ),
+        Case(
             "Scheme or port of the base URL is the wrong one",
             "`https` to a port of plain `http`: `TLSError` after one attempt. The other way round: "
             "`APIConnectionError`, after the retries",
@@ -93,11 +102,13 @@ _CONNECTING = Section(
         ),
         Case(
             "The proxy is not there, or does not connect",
-            "Sent again, then `APIConnectionError`, which points to the proxy without its password",
+            "Sent again, a start too, for nothing was sent; then `APIConnectionError`, which points to the "
+            "proxy without its password, or `APITimeoutError`",
             "Check the proxy variables",
             tests=(
                 "tests/clients/test_connecting.py::test_a_proxy_that_refuses",
                 "tests/clients/test_connecting.py::test_a_proxy_that_does_not_connect",
+                "tests/clients/test_connecting.py::test_a_proxy_that_opens_no_tunnel",
             ),
         ),
         Case(

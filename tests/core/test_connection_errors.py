@@ -49,6 +49,11 @@ def failed(error: Exception) -> APIError:
             "wrong version",
         ),
         (chained(httpx.ReadError("x"), ssl.SSLEOFError(8, "EOF")), APIConnectionError, "ReadError"),
+        (
+            httpx.ConnectTimeout("the proxy opened no tunnel in time"),
+            APITimeoutError,
+            "(DCIPHER_BASE_URL): the proxy opened no tunnel in time. Raise",
+        ),
     ],
 )
 def test_connection_error(error: Exception, cls: type[APIError], says: str) -> None:
