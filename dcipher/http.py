@@ -18,7 +18,12 @@ from urllib.parse import urlsplit
 import httpx
 from pydantic import SecretStr
 
-from ._async.transports import AsyncCheckedTransport, AsyncRetryTransport, AsyncSigningTransport
+from ._async.transports import (
+    AsyncCheckedTransport,
+    AsyncHomeTransport,
+    AsyncRetryTransport,
+    AsyncSigningTransport,
+)
 from ._connecting import Network, Share
 from ._core.configuration import (
     DEFAULT_CONNECT_TIMEOUT,
@@ -32,7 +37,7 @@ from ._core.configuration import (
     secret_values,
 )
 from ._scopes import ForkLock
-from ._sync.transports import CheckedTransport, RetryTransport, SigningTransport
+from ._sync.transports import CheckedTransport, HomeTransport, RetryTransport, SigningTransport
 from .errors import ConfigurationError, MissingAPIKeyError
 
 if TYPE_CHECKING:
@@ -74,6 +79,9 @@ class HTTPClient:
     and `httpx.AsyncClient`. With a `resilience`, the httpx clients themselves send again what may
     be sent again. With `raise_on_unexpected_status`, they raise `UnexpectedStatus` for a status
     that the shipped OpenAPI document does not list.
+
+    Cookies and headers whose names sound like a secret go to the base URL's origin only: a redirect
+    to another one, or a request by an absolute URL, goes without them.
 
     Raises `ConfigurationError` for a URL, a timeout or a header that cannot be used.
     """
@@ -283,18 +291,26 @@ class HTTPClient:
     def _signer(self) -> Signer | None:
         return None
 
+    def _key_header(self) -> str | None:
+        return None
+
     @property
     def _retries(self) -> Resilience | None:
         resilience = self._resilience
-        return resilience if resilience is not None and resilience.max_retries > 0 else None
+        if resilience is None or (resilience.max_retries == 0 and resilience.deadline is None):
+            return None
+        return resilience
 
     def _layered(self, transport: httpx.BaseTransport) -> httpx.BaseTransport:
         """From the inside out.
 
-        Each attempt is signed, attempts are repeated, the last answer is checked.
+        Each attempt is signed, unless it goes to another origin, which gets no credentials at all;
+        attempts are repeated, the last answer is checked.
         """
-        if (signer := self._signer()) is not None:
+        away, signer = transport, self._signer()
+        if signer is not None:
             transport = SigningTransport(transport, signer)
+        transport = HomeTransport(transport, away, self._base_url, self._key_header())
         if self._retries is not None:
             transport = RetryTransport(transport, self._retries)
         if self._raise_on_unexpected_status:
@@ -302,8 +318,10 @@ class HTTPClient:
         return transport
 
     def _async_layered(self, transport: httpx.AsyncBaseTransport) -> httpx.AsyncBaseTransport:
-        if (signer := self._signer()) is not None:
+        away, signer = transport, self._signer()
+        if signer is not None:
             transport = AsyncSigningTransport(transport, signer)
+        transport = AsyncHomeTransport(transport, away, self._base_url, self._key_header())
         if self._retries is not None:
             transport = AsyncRetryTransport(transport, self._retries)
         if self._raise_on_unexpected_status:
@@ -351,7 +369,8 @@ class HTTPAuthenticatedClient(HTTPClient):
     The key travels in the header `auth_header_name`, after `auth_scheme` where there is one:
     `auth_scheme="Api-Key"` with `auth_header_name="Authorization"` sends `Authorization: Api-Key
     <key>`. With an `api_secret` (text or bytes) every attempt is signed by RFC 9421; a `signer` of
-    your own takes its place. Neither key nor secret is ever shown.
+    your own takes its place. Neither key nor secret is ever shown. Key and signature, too, go to
+    the base URL's origin only.
     """
 
     __slots__ = ("_api_key", "_auth_header_name", "_auth_scheme", "_own_signer")
@@ -433,6 +452,9 @@ class HTTPAuthenticatedClient(HTTPClient):
 
     def _signer(self) -> Signer | None:
         return self._own_signer
+
+    def _key_header(self) -> str | None:
+        return self._auth_header_name
 
 
 def _usable(base_url: str) -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+import gzip
 import pickle
 import ssl
 import time
+import tracemalloc
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -448,6 +450,257 @@ def test_redirects(send: Send, server: FaultyServer) -> None:
     server.on("/b", OK)
     assert send(HTTPClient(server.url), "GET", "/a").status_code == 302
     assert send(HTTPClient(server.url, follow_redirects=True), "GET", "/a").status_code == 200
+
+
+CREDENTIALS = {"X-Team-Token": "canary-token", "X-Plain": "plain"}
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[FaultyServer]:
+    with FaultyServer() as running:
+        running.on("*", OK)
+        yield running
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"auth_header_name": "X-Id"},
+        {"auth_header_name": "Authorization", "auth_scheme": "Api-Key"},
+        {"api_secret": "canary-secret"},
+        {"httpx_args": {"headers": {"X-Session": "canary-session"}}},
+        {"httpx_args": {"auth": ("canary-user", "canary-password")}},
+        {"resilience": QUICK, "raise_on_unexpected_status": False},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("way", ["302", "307", "absolute"])
+def test_credentials_stay_at_home(
+    send: Send, server: FaultyServer, elsewhere: FaultyServer, more: dict[str, Any], way: str
+) -> None:
+    """Key, signature, cookies and secret headers go to the base URL's origin, not where it redirects to."""
+    away = f"{elsewhere.url}/away"
+    server.on("*", Reply(b"", 302 if way == "absolute" else int(way), {"Location": away}))
+    client = HTTPAuthenticatedClient(
+        server.url,
+        api_key="canary-key",
+        headers=CREDENTIALS,
+        cookies={"c": "canary-cookie"},
+        follow_redirects=True,
+        **more,
+    )
+    url = away if way == "absolute" else "/here"
+    own = {"Idempotency-Key": "own", "X-Own-Password": "canary-own"}
+    assert send(client, "PUT", url, content=b"body", headers=own).status_code == 200
+    (sent,) = elsewhere.requests
+    assert "canary" not in repr(sent.pairs)
+    assert not {"signature", "signature-input"} & sent.headers.keys()
+    assert (sent.headers["x-plain"], sent.headers["idempotency-key"]) == ("plain", "own")
+    assert sent.headers["host"] == f"127.0.0.1:{elsewhere.port}"
+    assert sent.body == (b"" if way == "302" else b"body")
+    if way != "absolute":
+        assert "canary-key" in repr(server.requests[0].pairs)
+        assert "canary-cookie" in repr(server.requests[0].pairs)
+        assert "canary-own" in repr(server.requests[0].pairs)
+
+
+def test_credentials_within_the_origin(send: Send, server: FaultyServer) -> None:
+    """A redirect within the origin takes all of them along, and is signed anew."""
+    server.on("/a", Reply(b"", 302, {"Location": f"{server.url}/b"}))
+    server.on("/b", OK)
+    client = HTTPAuthenticatedClient(
+        f"{server.url}/", api_key="k", api_secret="s", headers=CREDENTIALS, follow_redirects=True
+    )
+    assert send(client, "GET", "/a").status_code == 200
+    first, second = server.requests
+    assert second.headers["api-key"] == "k"
+    assert second.headers["x-team-token"] == "canary-token"
+    verify_request("GET", f"{server.url}/b", second.headers, b"", secret=b"s")
+    assert first.headers["signature"] != second.headers["signature"]
+
+
+@pytest.mark.parametrize(
+    ("base", "to", "goes_along"),
+    [
+        ("http://x.invalid", "https://x.invalid/b", True),
+        ("http://x.invalid:80", "https://x.invalid:443/b", True),
+        ("http://x.invalid", "https://x.invalid:8443/b", False),
+        ("http://x.invalid:8080", "https://x.invalid/b", False),
+        ("https://x.invalid", "http://x.invalid/b", False),
+        ("https://x.invalid", "https://X.INVALID:443/b", True),
+        ("https://x.invalid", "https://x.invalid.evil/b", False),
+        ("https://x.invalid", "https://evil.x.invalid/b", False),
+        ("https://x.invalid", "https://x.invalid@evil/b", False),
+    ],
+)
+def test_which_origin_is_home(send: Send, base: str, to: str, goes_along: bool) -> None:
+    """The same scheme, host and port; or the https of the same host on the default ports."""
+    seen: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return (
+            httpx.Response(200) if len(seen) > 1 else httpx.Response(302, headers={"Location": to})
+        )
+
+    client = HTTPAuthenticatedClient(
+        base,
+        api_key="k",
+        follow_redirects=True,
+        httpx_args={"transport": httpx.MockTransport(answer)},
+    )
+    send(client, "GET", "/a")
+    assert [("api-key" in request.headers) for request in seen] == [True, goes_along]
+
+
+def test_what_is_not_sent_is_logged(
+    send: Send, server: FaultyServer, elsewhere: FaultyServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever looks for a header that is missing elsewhere finds its name in the log, not its value."""
+    caplog.set_level("INFO", "dcipher")
+    client = HTTPAuthenticatedClient(server.url, api_key="canary-key", headers=CREDENTIALS)
+    send(client, "GET", elsewhere.url)
+    (text,) = [record.getMessage() for record in caplog.records if record.name == "dcipher"]
+    assert "api-key, x-team-token" in text
+    assert "canary" not in text
+
+
+def test_a_refusal_is_not_decoded(kind: str, portal: BlockingPortal, server: FaultyServer) -> None:
+    """What is thrown away is not decoded, broken or a bomb; the last one is as it came, for who wants it."""
+    broken = Reply(b"no gzip", 503, {"Content-Encoding": "gzip"})
+    server.on("*", broken, broken, OK)
+    client = HTTPClient(server.url, resilience=QUICK)
+    bomb = gzip.compress(bytes(50_000_000), 9)
+
+    def raw(url: str) -> tuple[int, bytes]:
+        with client.get_or_create_httpx_client().stream("GET", url) as response:
+            return response.status_code, b"".join(response.iter_raw())
+
+    async def async_raw(url: str) -> tuple[int, bytes]:
+        async with client.get_or_create_async_httpx_client().stream("GET", url) as response:
+            return response.status_code, b"".join([chunk async for chunk in response.aiter_raw()])
+
+    get = raw if kind == "sync" else lambda url: portal.call(async_raw, url)
+    assert get("/") == (200, b"{}")
+    assert len(server.requests) == 3
+    server.on("*", Reply(bomb, 503, {"Content-Encoding": "gzip"}))
+    tracemalloc.start()
+    assert get("/") == (503, bomb)
+    assert tracemalloc.get_traced_memory()[1] < 20_000_000
+    tracemalloc.stop()
+    close(client, kind, portal)
+
+
+def test_a_refusal_keeps_its_connection(send: Send, server: FaultyServer) -> None:
+    """A short body is read, so that the next attempt finds the connection; a long one costs it."""
+    client = HTTPClient(server.url, resilience=QUICK)
+    server.on("*", json_reply("{}", 503), json_reply("{}", 503), OK)
+    assert send(client, "GET", "/").status_code == 200
+    assert server.connections == 1
+    server.on("*", Reply(bytes(5_000_000), 503), OK)
+    assert send(client, "GET", "/").status_code == 200
+    assert server.connections == 2
+
+
+@pytest.mark.parametrize(
+    ("reply", "patience"),
+    [
+        (STALL, Resilience(max_retries=3, deadline=0.8)),
+        (Reply(bytes(500), 503, trickle=0.02), Resilience(max_retries=0, deadline=0.8)),
+        (Reply(bytes(500), 503, trickle=0.02), Resilience(max_retries=3, deadline=0.8)),
+        (Reply(b"", 503, framing="none", head_cut=30, after="stall"), Resilience(deadline=0.8)),
+    ],
+    ids=["stall", "once", "trickle", "head"],
+)
+def test_a_deadline_bounds_every_attempt(
+    send: Send, server: FaultyServer, reply: Reply, patience: Resilience
+) -> None:
+    """However long the timeout is, an attempt ends with the deadline."""
+    server.on("*", reply)
+    began = time.monotonic()
+    with pytest.raises(httpx.TimeoutException):
+        send(HTTPClient(server.url, timeout=2, resilience=patience), "GET", "/")
+    assert time.monotonic() - began < 2.5
+
+
+def test_a_refusal_that_drips(send: Send, server: FaultyServer) -> None:
+    """Without a deadline it is the timeout that ends it: nobody waits for the body of a 503 without end."""
+    server.on("*", Reply(b"", raw=b"HTTP/1.1 503 X\r\n\r\n" + bytes(400), trickle=0.03))
+    quick = Resilience(max_retries=1, backoff_initial=0.002)
+    began = time.monotonic()
+    with pytest.raises(httpx.TimeoutException):
+        send(HTTPClient(server.url, timeout=0.9, resilience=quick), "GET", "/")
+    assert len(server.requests) == 2
+    assert time.monotonic() - began < 8
+
+
+def test_an_attempt_whose_head_drips(send: Send, server: FaultyServer) -> None:
+    """With a resilience, the parts of the timeout together bound an attempt until its answer begins."""
+    server.on("*", Reply(bytes(5), 200, {"X": "x" * 2000}, trickle=0.02))
+    began = time.monotonic()
+    with pytest.raises(httpx.ReadTimeout):
+        send(HTTPClient(server.url, timeout=0.2, resilience=QUICK), "GET", "/")
+    assert len(server.requests) == 3
+    assert time.monotonic() - began < 10
+
+
+def test_places_come_back(kind: str, portal: BlockingPortal, server: FaultyServer) -> None:
+    """Whatever becomes of a refused answer, its place among the connections is free again."""
+    one = httpx.Limits(max_connections=1)
+    client = HTTPClient(server.url, timeout=2, resilience=QUICK, httpx_args={"limits": one})
+
+    def plain() -> None:
+        with client.get_or_create_httpx_client().stream("GET", "/"):
+            """Left without being read."""
+
+    async def other() -> None:
+        async with client.get_or_create_async_httpx_client().stream("GET", "/"):
+            """Left without being read."""
+
+    for reply in (Reply(bytes(200_000), 503), RESET, Reply(b"x", 503, length=9, after="close")):
+        server.on("*", reply, reply, Reply(b"", 500))
+        for _ in range(2):
+            if kind == "sync":
+                plain()
+            else:
+                portal.call(other)
+    close(client, kind, portal)
+
+
+def test_an_unexpected_status_that_is_encoded(send: Send, server: FaultyServer) -> None:
+    """Its body is decoded as the API's answers are: whole, and bounded; the status outlives all else."""
+    body = gzip.compress(b'{"message": "tea"}')
+    server.on(
+        "*",
+        Reply(body, 418, {"Content-Encoding": "gzip"}),
+        Reply(body[:-3], 418, {"Content-Encoding": "gzip"}),
+        Reply(gzip.compress(bytes(50_000_000)), 418, {"Content-Encoding": "gzip"}),
+        Reply(bytes(20_000_000), 418),
+        Reply(body, 418, {"Content-Encoding": "rot13"}),
+        Reply(b"lost", 418, length=99, after="reset"),
+    )
+    client = HTTPClient(server.url, raise_on_unexpected_status=True)
+    errors = []
+    for _ in range(6):
+        with pytest.raises(UnexpectedStatus) as caught:
+            send(client, "GET", "/flows/f")
+        errors.append(caught.value)
+    first, *others = errors
+    assert first.error is not None
+    assert (first.error.message, first.content) == ("tea", b'{"message": "tea"}')
+    assert [error.error for error in others] == [None] * 5
+    assert all(len(error.content) < 10_000_000 for error in others)
+
+
+def test_an_unexpected_status_that_drips(send: Send, server: FaultyServer) -> None:
+    """It is raised when the time to read is over, with what came until then."""
+    server.on("*", Reply(raw=b"HTTP/1.1 418 X\r\n\r\n" + b"a" * 400, trickle=0.02))
+    client = HTTPClient(server.url, timeout=0.7, raise_on_unexpected_status=True)
+    began = time.monotonic()
+    with pytest.raises(UnexpectedStatus, match="answered 418: a"):
+        send(client, "GET", "/flows/f")
+    assert time.monotonic() - began < 6
 
 
 def test_a_timeout(send: Send, server: FaultyServer) -> None:

@@ -28,6 +28,7 @@ __all__ = [
     "DOTENV",
     "Configuration",
     "is_blank",
+    "is_secret_name",
     "resolve",
     "secret_values",
     "usable_key",
@@ -253,6 +254,11 @@ def header_text(name: str, value: str) -> str:
 _SECRET_NAME = re.compile(
     "auth|cookie|credential|key|password|secret|session|signature|token", re.IGNORECASE
 )
+
+
+def is_secret_name(header: str) -> bool:
+    """Whether what a header of that name carries sounds like a secret. An `Idempotency-Key` is none."""
+    return _SECRET_NAME.search(header) is not None and header.lower() != "idempotency-key"
 
 
 def secret_values(headers: Mapping[str, str]) -> tuple[str, ...]:
