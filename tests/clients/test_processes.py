@@ -17,7 +17,7 @@ import threading
 import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from http.cookiejar import CookieJar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -146,10 +146,22 @@ def full() -> Iterator[str]:
         yield f"http://127.0.0.1:{listening.getsockname()[1]}"
 
 
+@contextmanager
+def killed_at_last(*args: Any, **kwargs: Any) -> Iterator[subprocess.Popen[str]]:
+    """A process; a test that fails does not wait for its end."""
+    with subprocess.Popen(*args, **kwargs) as process:  # noqa: S603 - our own interpreter
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
 def interrupted(program: str, folder: Path, ready: Callable[[], bool]) -> tuple[float, int, str]:
     """Run a program, press Ctrl-C when it is ready; how long it took to end, how it ended, what it said."""
-    with subprocess.Popen(  # noqa: S603 - our own interpreter
-        [sys.executable, "-c", program],
+    # Whoever runs the tests in the background has them ignore Ctrl-C, and so would the program.
+    heeding = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    with killed_at_last(
+        [sys.executable, "-c", heeding + program],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
