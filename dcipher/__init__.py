@@ -21,7 +21,9 @@ TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from ._async.client import AsyncDcipher
+    from ._async.records import AsyncRecords
     from ._sync.client import Dcipher
+    from ._sync.records import Records
     from .errors import (
         APIConnectionError,
         APIError,
@@ -51,12 +53,14 @@ if TYPE_CHECKING:
         RunFailedError,
         SubmissionUnknownError,
         TLSError,
+        TooManyInvalidRowsError,
         UnexpectedStatus,
         UnprocessableEntityError,
         WaitTimeoutError,
     )
     from .http import HTTPAuthenticatedClient, HTTPClient
     from .models import ErrorResponse, FieldError, Flow, FlowParam, Output, Run, RunStatus
+    from .rejects import Reject, Rejects
     from .resilience import Resilience
     from .settings import Settings
 
@@ -66,6 +70,7 @@ __all__ = [
     "APIStatusError",
     "APITimeoutError",
     "AsyncDcipher",
+    "AsyncRecords",
     "AuthenticationError",
     "BadRequestError",
     "ConfigurationError",
@@ -89,6 +94,9 @@ __all__ = [
     "PermissionDeniedError",
     "PollingInterruptedError",
     "RateLimitError",
+    "Records",
+    "Reject",
+    "Rejects",
     "Resilience",
     "ResultChangedError",
     "ResultError",
@@ -102,6 +110,7 @@ __all__ = [
     "Settings",
     "SubmissionUnknownError",
     "TLSError",
+    "TooManyInvalidRowsError",
     "UnexpectedStatus",
     "UnprocessableEntityError",
     "WaitTimeoutError",
@@ -110,9 +119,13 @@ __all__ = [
 
 _MODULES = {
     "AsyncDcipher": "._async.client",
+    "AsyncRecords": "._async.records",
     "Dcipher": "._sync.client",
     "HTTPAuthenticatedClient": ".http",
     "HTTPClient": ".http",
+    "Records": "._sync.records",
+    "Reject": ".rejects",
+    "Rejects": ".rejects",
     "Resilience": ".resilience",
     "Settings": ".settings",
     **dict.fromkeys(
@@ -123,7 +136,17 @@ _MODULES = {
 """Where a name comes from; what is not listed is an error."""
 
 
-_SUBMODULES = ("emulator", "errors", "http", "logs", "models", "resilience", "settings", "signing")
+_SUBMODULES = (
+    "emulator",
+    "errors",
+    "http",
+    "logs",
+    "models",
+    "rejects",
+    "resilience",
+    "settings",
+    "signing",
+)
 """Modules that are public, too: `import dcipher` is enough to reach them."""
 
 

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from pydantic.errors import PydanticUserError
 
+from ._core.adapters import adapter_for
 from ._core.downloads import FRESH, Problem, Source, Transfer, TransferError
 from ._core.outcomes import without_outputs
 from ._core.result_errors import ResultReadError
@@ -38,10 +39,15 @@ if TYPE_CHECKING:
     from ._core.rows import Format
     from .models import Run
 
-__all__ = ["Rewindable", "format_of", "parse_errors", "result_errors", "source_of", "take"]
-
-ROWS = 256
-"""Rows that are read at once: each hop to a thread costs as much as parsing some."""
+__all__ = [
+    "Rewindable",
+    "check_type",
+    "format_of",
+    "parse_errors",
+    "result_errors",
+    "source_of",
+    "take",
+]
 
 
 class Rewindable:
@@ -121,7 +127,7 @@ def _identity(run: Run, index: int, url: str) -> str:
 
 
 def format_of(run: Run, index: int, transfer: Transfer, head: bytes) -> Format:
-    """JSON, NDJSON, CSV or neither.
+    """JSON, NDJSON, CSV, Parquet or none of them.
 
     By Content-Type, then by the name in the URL, then by the first bytes.
     """
@@ -130,25 +136,38 @@ def format_of(run: Run, index: int, transfer: Transfer, head: bytes) -> Format:
     return detect_format(transfer.content_type, name, head)
 
 
-def take(rows: Iterator[Any]) -> list[Any]:
-    """The next rows; none at the end. An error stands in its place, after the rows before it."""
+def take(rows: Iterator[Any], count: int) -> list[Any]:
+    """The next `count` rows; none at the end. An error stands in its place, after the rows before it."""
     taken: list[Any] = []
     try:
-        taken.extend(islice(rows, ROWS))
+        taken.extend(islice(rows, count))
     except ResultReadError as error:
         taken.append(error)
     return taken
 
 
+def check_type(type_: Any) -> None:
+    """Raises `InvalidParamsError` for what Pydantic cannot validate as."""
+    with _type_errors():
+        adapter_for(type_)
+
+
 @contextmanager
-def parse_errors(run: Run, index: int) -> Generator[None]:
-    """Turns what the parser raises into a `ResultParseError`, which holds no values of the document."""
+def _type_errors() -> Generator[None]:
     try:
         yield
     except PydanticUserError as error:
         raise InvalidParamsError(
             f"Pydantic knows no way to validate as that type: {clean(str(error))}"
         ) from None
+
+
+@contextmanager
+def parse_errors(run: Run, index: int) -> Generator[None]:
+    """Turns what the parser raises into a `ResultParseError`, which holds no values of the document."""
+    try:
+        with _type_errors():
+            yield
     except ResultReadError as error:
         raise ResultParseError(
             f"Result {index} of run {run.task_id} does not fit: {error}. Check the type, or read it as bytes.",

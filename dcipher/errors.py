@@ -20,7 +20,9 @@ DcipherError
 │   ├── WaitTimeoutError (also TimeoutError)  the run goes on
 │   └── PollingInterruptedError               the API stayed unreachable; the run may go on
 └── ResultError                               .run .output_index
-    ├── ResultExpiredError · ResultChangedError · IntegrityError · ResultParseError
+    ├── ResultExpiredError · ResultChangedError · IntegrityError
+    ├── ResultParseError                      .location .errors
+    │   └── TooManyInvalidRowsError           .rejects
     └── LocalStorageError (also OSError)
 ```
 
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     import httpx
 
     from .models import ErrorResponse, Run
+    from .rejects import Rejects
 
 __all__ = [
     "APIConnectionError",
@@ -67,6 +70,7 @@ __all__ = [
     "RunFailedError",
     "SubmissionUnknownError",
     "TLSError",
+    "TooManyInvalidRowsError",
     "UnexpectedStatus",
     "UnprocessableEntityError",
     "WaitTimeoutError",
@@ -345,6 +349,26 @@ class ResultParseError(ResultError):
         """Where in the result, such as `[17].score`."""
         self.errors = errors
         """What does not fit: `loc`, `type` and `msg` of each, without the values."""
+
+
+class TooManyInvalidRowsError(ResultParseError):
+    """More rows do not fit than `max_invalid` permits. The rows before it were given."""
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        run: Run | None = None,
+        output_index: int | None = None,
+        location: str = "",
+        errors: tuple[dict[str, Any], ...] = (),
+        rejects: Rejects,
+    ) -> None:
+        super().__init__(
+            message, run=run, output_index=output_index, location=location, errors=errors
+        )
+        self.rejects = rejects
+        """How many did not fit, and why; with `on_invalid="collect"` also which."""
 
 
 class LocalStorageError(ResultError, OSError):

@@ -27,6 +27,7 @@ RULES: dict[str, str] = {
     r"async (def|with|for)": r"\1",
     r"await ": r"",
     r"__a(enter|exit|iter|next)__": r"__\1__",
+    r"StopAsyncIteration": r"StopIteration",
     r"AsyncByteStream": r"SyncByteStream",
     r"Async(\w+)": r"\1",  # AsyncDcipher, httpx.AsyncClient, AsyncRetrying, AsyncIterator
     r"async_(\w+)": r"\1",  # async_sleep

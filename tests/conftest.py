@@ -15,7 +15,7 @@ import pytest
 # Appended, so that an installed dcipher still comes before the source.
 sys.path.append(str(Path(__file__).parents[1]))
 
-from dcipher import AsyncDcipher, Dcipher, Resilience
+from dcipher import AsyncDcipher, AsyncRecords, Dcipher, Resilience
 from tests.faulty import FaultyServer, json_reply
 
 # What needs the extra `emulator` is left out where it is not installed.
@@ -56,23 +56,13 @@ class Blocking:
                 return await result if inspect.isawaitable(result) else result
 
             result = self._portal.call(on_loop)
+            if isinstance(result, AsyncRecords):
+                return BlockingRecords(result, self._portal)
             if inspect.isasyncgen(result):
-                return self._items(result)
+                return _items(result, self._portal)
             return Blocking(result, self._portal) if isinstance(result, AsyncDcipher) else result
 
         return call
-
-    def _items(self, source: Any) -> Iterator[Any]:
-        async def following() -> tuple[Any, ...]:
-            async for item in source:
-                return (item,)
-            return ()
-
-        try:
-            while found := self._portal.call(following):
-                yield found[0]
-        finally:
-            self._portal.call(source.aclose)
 
     def __enter__(self) -> Self:
         self._portal.call(self._target.__aenter__)
@@ -83,6 +73,51 @@ class Blocking:
 
     def __repr__(self) -> str:
         return repr(self._target)
+
+
+def _items(source: Any, portal: BlockingPortal) -> Iterator[Any]:
+    async def following() -> tuple[Any, ...]:
+        async for item in source:
+            return (item,)
+        return ()
+
+    try:
+        while found := portal.call(following):
+            yield found[0]
+    finally:
+        portal.call(source.aclose)
+
+
+class BlockingRecords:
+    """`AsyncRecords` as `Records` are."""
+
+    def __init__(self, records: AsyncRecords[Any], portal: BlockingPortal) -> None:
+        self._records = records
+        self._portal = portal
+        self.rejects = records.rejects
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Any:
+        async def following() -> tuple[Any, ...]:
+            async for item in self._records:
+                return (item,)
+            return ()
+
+        for item in self._portal.call(following):
+            return item
+        raise StopIteration
+
+    def close(self) -> None:
+        self._portal.call(self._records.aclose)
+
+    def __enter__(self) -> Self:
+        self._portal.call(self._records.__aenter__)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._portal.call(self._records.__aexit__, *exc)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -44,12 +44,14 @@ from dcipher.errors import (
     RunFailedError,
     SubmissionUnknownError,
     TLSError,
+    TooManyInvalidRowsError,
     UnexpectedStatus,
     UnprocessableEntityError,
     WaitTimeoutError,
     status_error_class,
 )
 from dcipher.models import ErrorResponse, Output, Run, SecretURL
+from dcipher.rejects import Reason, Reject, Rejects
 
 BASES: dict[type[DcipherError], tuple[type[BaseException], ...]] = {
     DcipherError: (Exception,),
@@ -82,6 +84,7 @@ BASES: dict[type[DcipherError], tuple[type[BaseException], ...]] = {
     ResultChangedError: (ResultError,),
     IntegrityError: (ResultError,),
     ResultParseError: (ResultError,),
+    TooManyInvalidRowsError: (ResultParseError,),
     LocalStorageError: (ResultError, OSError),
 }
 
@@ -96,6 +99,8 @@ RUN = Run(
 RESPONSE = httpx.Response(
     404, headers={"x-a": "b"}, content=b'{"message": "m"}', request=httpx.Request("GET", INFO.url)
 )
+REJECTS = Rejects()
+REJECTS._add(Reject(17, (Reason("score", "float_type", "m"),)), keep=True)
 VALUES: dict[str, Any] = {
     "message": "what happened",
     "request": INFO,
@@ -114,6 +119,7 @@ VALUES: dict[str, Any] = {
     "errors": ({"loc": (17, "score"), "type": "float_type", "msg": "m"},),
     "errno": errno.ENOSPC,
     "filename": "out.json",
+    "rejects": REJECTS,
 }
 ATTRIBUTES = {
     APIError: {"request", "attempts", "request_id"},
@@ -122,6 +128,7 @@ ATTRIBUTES = {
     RunError: {"run"},
     ResultError: {"run", "output_index"},
     ResultParseError: {"location", "errors"},
+    TooManyInvalidRowsError: {"location", "errors", "rejects"},
     LocalStorageError: {"errno", "filename"},
 }
 

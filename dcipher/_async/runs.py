@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from .._concurrency import async_call_back, async_check_callback, async_sleep
 from .._core import operations, outcomes
@@ -17,19 +17,19 @@ from ..models import Run
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Sequence
     from pathlib import Path
 
     from .._concurrency import AsyncProgressCallback, AsyncStatusCallback
+    from .._core.judging import OnInvalid
     from ..resilience import Resilience
     from .api import AsyncAPI
+    from .records import AsyncRecords
     from .results import AsyncResults
 
 __all__ = ["AsyncRuns"]
 
 T = TypeVar("T")
-
-OnInvalid: TypeAlias = Literal["raise", "drop"]
 
 
 class AsyncRuns:
@@ -166,10 +166,13 @@ class AsyncRuns:
     async def read(self, run: Run, type_: Any, *, output_index: int | None = None) -> Any: ...
 
     async def read(self, run: Run, type_: Any = Any, *, output_index: int | None = None) -> Any:
-        """The result of a run that has succeeded: JSON, NDJSON or CSV, validated as `type_`.
+        """The result of a run that has succeeded, validated as `type_`.
 
-        `type_` is whatever a `pydantic.TypeAdapter` takes: `list[Topic]`, `dict[str, int]`, `bytes`
-        for the file as it is. `output_index` says which of several results, from 0.
+        It is JSON, NDJSON, CSV or, with the extra `arrow`, Parquet; by its Content-Type, the name in
+        its URL, or its first bytes. A gzip file, or a Zstandard file where Python can, is read as
+        what it holds, up to 250 times its size. `type_` is whatever a `pydantic.TypeAdapter` takes:
+        `list[Topic]`, `dict[str, int]`, `bytes` for the file as it is. `output_index` says which of
+        several results, from 0.
 
         Raises `ResultParseError`, which says where, and what `download` raises.
         """
@@ -183,8 +186,10 @@ class AsyncRuns:
         type_: type[T],
         *,
         on_invalid: OnInvalid = "raise",
+        max_invalid: float | None = None,
+        keep_raw: bool = False,
         output_index: int | None = None,
-    ) -> AsyncGenerator[T]: ...
+    ) -> AsyncRecords[T]: ...
 
     @overload
     def records(
@@ -193,36 +198,53 @@ class AsyncRuns:
         type_: Any = Any,
         *,
         on_invalid: OnInvalid = "raise",
+        max_invalid: float | None = None,
+        keep_raw: bool = False,
         output_index: int | None = None,
-    ) -> AsyncGenerator[Any]: ...
+    ) -> AsyncRecords[Any]: ...
 
-    async def records(
+    def records(
         self,
         run: Run,
         type_: Any = Any,
         *,
         on_invalid: OnInvalid = "raise",
+        max_invalid: float | None = None,
+        keep_raw: bool = False,
         output_index: int | None = None,
-    ) -> AsyncGenerator[Any]:
+    ) -> AsyncRecords[Any]:
         """The rows of the results one by one, each validated as `type_`, in constant memory.
 
-        A row is an item of a top-level JSON array, a line of NDJSON, or a line of CSV. The result
-        is fetched whole to a temporary file first, so that no row of a damaged one is seen. Several
-        results are read one after the other, unless `output_index` names one. `on_invalid="drop"`
-        leaves out rows that do not fit, and logs how many.
+        A row is an item of a top-level JSON array, a line of NDJSON, a line of CSV, or a row of
+        Parquet; compressed or not, as for `read`. The result is fetched whole to a temporary file
+        first, so that no row of a damaged one is seen. Several results are read one after the other,
+        unless `output_index` names one. What this gives is an iterator and a context manager.
 
-        Raises `ResultParseError`, which says which row, and what `download` raises.
+        `on_invalid="drop"` leaves out rows that do not fit, and logs how many; `"collect"` leaves
+        them out, too, and keeps in `.rejects` which they were and why, with `keep_raw=True` also the
+        rows themselves. Then `max_invalid` says how many are too many: an int is a number of rows, a
+        float from 0.0 to 1.0 a share of them, judged from the hundredth row on and at the end.
+
+        Raises `InvalidParamsError` at once; and at the row `ResultParseError`, which says which,
+        `TooManyInvalidRowsError`, and what `download` raises.
         """
-        if on_invalid not in {"raise", "drop"}:
-            raise InvalidParamsError(f"on_invalid must be 'raise' or 'drop', not {on_invalid!r}.")
-        run = await self._ended(run)
-        indexes = range(len(run.outputs)) if output_index is None else [_which(run, output_index)]
-        for index in indexes:
-            async with aclosing(
-                self._results.rows(run, index, type_, drop=on_invalid == "drop")
-            ) as rows:
-                async for row in rows:
-                    yield row
+        from .._core.judging import Judge
+        from .._results import check_type
+        from .records import AsyncRecords
+
+        _check_run(run)
+        judge = Judge(on_invalid, max_invalid, keep_raw=keep_raw)
+        check_type(type_)
+        if output_index is not None and run.outputs:
+            _which(run, output_index)
+
+        async def begin() -> tuple[Run, Sequence[int]]:
+            ended = await self._ended(run)
+            if output_index is None:
+                return ended, range(len(ended.outputs))
+            return ended, (_which(ended, output_index),)
+
+        return AsyncRecords(self._results, begin, run, type_, judge)
 
     async def _look(
         self, run: Run, *, within: float | None = None, resilience: Resilience | None = None

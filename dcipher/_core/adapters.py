@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, TypeVar, cast, get_args, get_origin
 
 from pydantic import TypeAdapter
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-__all__ = ["adapter_for"]
+__all__ = ["adapter_for", "is_sequence"]
 
 T = TypeVar("T")
 
@@ -28,3 +29,10 @@ def adapter_for(type_: type[T]) -> TypeAdapter[T]:
 @lru_cache(maxsize=128)
 def _cached_adapter(type_: Hashable, _spelling: str) -> TypeAdapter[object]:
     return TypeAdapter(cast("type[object]", type_))
+
+
+def is_sequence(type_: object) -> bool:
+    """Whether a row of this type is a list of cells, rather than a mapping by the columns' names."""
+    while get_origin(type_) is Annotated:
+        type_ = cast("object", get_args(type_)[0])
+    return (get_origin(type_) or type_) in (list, tuple, Sequence)

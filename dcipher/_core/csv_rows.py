@@ -6,13 +6,13 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import count
-from typing import TYPE_CHECKING, Annotated, TypeVar, cast, get_args, get_origin
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
 
+from .adapters import is_sequence
 from .result_errors import (
     ErrorDetail,
     InvalidRow,
@@ -25,6 +25,8 @@ from .result_errors import (
 from .text import clean
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
     from .result_text import TextReader
 
 __all__ = ["csv_rows"]
@@ -39,13 +41,16 @@ def csv_rows(text: TextReader, type_: type[T], adapter: TypeAdapter[T]) -> Itera
     validate = _cells_validator(type_, adapter, header)
     for number, cells in enumerate(records):
         if len(cells) != len(header):
-            yield _ragged(number, len(cells), len(header))
+            yield _ragged(number, cells, len(header))
             continue
         try:
             value = validate(cells)
         except ValidationError as error:
             details = details_of(error)
-            yield InvalidRow(number, _cell(number, details[0]["loc"], header), details)
+            raw = (
+                dict(zip(header, cells, strict=True)) if len(set(header)) == len(header) else cells
+            )
+            yield InvalidRow(number, _cell(number, details[0]["loc"], header), details, raw)
         else:
             yield value
 
@@ -54,7 +59,7 @@ def _cells_validator(
     type_: type[T], adapter: TypeAdapter[T], header: list[str]
 ) -> Callable[[list[str]], T]:
     lenient = partial(adapter.validator.validate_python, strict=False)
-    if _is_sequence(type_):
+    if is_sequence(type_):
         # Text is all that CSV has: a strict type is as strict here as validate_strings makes it.
         return cast("Callable[[list[str]], T]", lenient)
     if repeated := [name for name, times in Counter(header).items() if times > 1]:
@@ -85,16 +90,12 @@ def _empty_culprits(row: Mapping[str, str], error: ValidationError) -> list[str]
     return [name for name, cell in row.items() if not cell and name in blamed]
 
 
-def _is_sequence(type_: object) -> bool:
-    while get_origin(type_) is Annotated:
-        type_ = cast("object", get_args(type_)[0])
-    return (get_origin(type_) or type_) in (list, tuple, Sequence)
-
-
-def _ragged(number: int, cells: int, names: int) -> InvalidRow:
-    kind = "too_many_cells" if cells > names else "too_few_cells"
-    message = f"Row should have {names} cells as the header, not {cells}"
-    return InvalidRow(number, f"row {number}", (ErrorDetail(loc=(), type=kind, msg=message),))
+def _ragged(number: int, cells: list[str], names: int) -> InvalidRow:
+    kind = "too_many_cells" if len(cells) > names else "too_few_cells"
+    message = f"Row should have {names} cells as the header, not {len(cells)}"
+    return InvalidRow(
+        number, f"row {number}", (ErrorDetail(loc=(), type=kind, msg=message),), cells
+    )
 
 
 def _cell(number: int, loc: Location, header: list[str]) -> str:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, BinaryIO, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import ValidationError
 
 from .json_arrays import ArrayReader
-from .result_errors import InvalidRow, ResultSyntaxError, details_of, path_of
+from .result_errors import InvalidRow, JSONText, ResultSyntaxError, details_of, path_of
 from .result_text import TextReader
 from .strict_json import BLANKS, may_hold_nan, require_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
+
+    from .compression import Readable
 
 __all__ = ["json_lines", "json_rows", "ndjson_rows"]
 
@@ -50,7 +52,7 @@ def _invalid_row(
     place, details = f"[{number}]", details_of(error)
     if details[0]["type"] == "json_invalid":  # a field of type Json has that too
         require_json(text, where or place)
-    return InvalidRow(number, place + path_of(details[0]["loc"]), details)
+    return InvalidRow(number, place + path_of(details[0]["loc"]), details, JSONText(text))
 
 
 def _array_rows(array: ArrayReader, validate: Callable[[str], T]) -> Iterator[T | InvalidRow]:
@@ -94,7 +96,7 @@ def _guessed_rows(
     return guess, refusal
 
 
-def json_lines(file: BinaryIO) -> Iterator[str]:
+def json_lines(file: Readable) -> Iterator[str]:
     """The lines of an NDJSON file that are not blank, each one JSON value."""
     for number, line, _ in _lines(TextReader(file)):
         require_json(line, f"line {number}")

@@ -5,8 +5,11 @@ No text here holds a value of the document, only the names of its fields, cleane
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, TypedDict, cast, get_args
 
 from pydantic_core.core_schema import ErrorType
@@ -15,12 +18,15 @@ from typing_extensions import override
 from .text import clean
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pydantic import ValidationError
     from pydantic_core import ErrorDetails
 
 __all__ = [
     "ErrorDetail",
     "InvalidRow",
+    "JSONText",
     "Location",
     "ResultReadError",
     "ResultSyntaxError",
@@ -34,6 +40,8 @@ __all__ = [
 Location = tuple[int | str, ...]
 
 _NAME = 64  # characters of a field's name that are shown
+_LONG = 2000  # characters of a validator's message, or of a value, that are looked at
+_LEAVES = 200  # values of one input that are masked
 _DETAILS = 100  # errors of one row, or one document, that are kept
 
 
@@ -70,6 +78,12 @@ class ResultTypeError(ResultReadError):
     """The document is well-formed, and does not fit the type; ``errors`` has up to 100 reasons."""
 
 
+class JSONText(str):
+    """A row as it stands in the document, not parsed yet: few ever ask for it."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True)
 class InvalidRow:
     """A row that does not fit: its ``number`` from 0, the place of its first error, every error."""
@@ -77,6 +91,8 @@ class InvalidRow:
     number: int
     location: str
     errors: tuple[ErrorDetail, ...]
+    raw: object = field(default=None, compare=False, repr=False)
+    """The row as it was read: a `JSONText`, or what the cells say."""
 
     def error(self) -> ResultTypeError:
         """The same as an exception."""
@@ -131,10 +147,25 @@ def _message(error: ErrorDetails) -> str:
 
 
 def _masked(text: str, value: object) -> str:
+    text = text[:_LONG]
+    shown = {way for leaf in islice(_leaves(value), _LEAVES) for way in _ways(leaf) if way}
+    for way in sorted(shown, key=len, reverse=True):  # one may begin with another
+        # A short one would hit the message's own words, unless it stands alone.
+        pattern = re.escape(way) if len(way) > 2 else rf"(?<!\w){re.escape(way)}(?!\w)"
+        text = re.sub(pattern, "…", text, flags=re.IGNORECASE)
+    return text
+
+
+def _leaves(value: object) -> Iterator[str]:
     if isinstance(value, Mapping):
         value = list(cast("Mapping[object, object]", value).values())
-    values = cast("Sequence[object]", value) if isinstance(value, (list, tuple)) else [value]
-    for shown in (str(v) for v in values if isinstance(v, (str, int, float))):
-        if len(shown) > 2:  # shorter ones would hit the message's own words
-            text = text.replace(shown, "…")
-    return text
+    if isinstance(value, (list, tuple, set, frozenset)):
+        for one in cast("Sequence[object]", value):
+            yield from _leaves(one)
+    elif value is not None and not isinstance(value, bool):
+        yield str(value)[:_LONG]
+
+
+def _ways(leaf: str) -> tuple[str, ...]:
+    # A validator may strip what it quotes, or show it as Python or JSON writes it.
+    return leaf, leaf.strip(), repr(leaf)[1:-1], json.dumps(leaf)[1:-1]

@@ -18,8 +18,12 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 
 from .adapters import adapter_for
+from .compression import SUFFIXES, beginning, is_compressed, opened
+from .file_kinds import kind_of
 from .json_rows import json_lines
+from .parquet_rows import MAGIC
 from .result_errors import InvalidRow, ResultSyntaxError, ResultTypeError, type_error
+from .result_text import foreign_encoding
 from .rows import Format, iter_rows
 from .strict_json import may_hold_nan, require_json
 
@@ -52,12 +56,16 @@ _CONTENT_TYPES = {
     "application/x-csv": Format.CSV,
     "text/csv": Format.CSV,
     "text/x-csv": Format.CSV,
+    "application/parquet": Format.PARQUET,
+    "application/vnd.apache.parquet": Format.PARQUET,
+    "application/x-parquet": Format.PARQUET,
 }
 _SUFFIXES = {
     ".csv": Format.CSV,
     ".json": Format.JSON,
     ".jsonl": Format.NDJSON,
     ".ndjson": Format.NDJSON,
+    ".parquet": Format.PARQUET,
 }
 _BLANKS = b" \t\n\r"
 
@@ -67,16 +75,19 @@ def detect_format(content_type: str | None, name: str | None, head: bytes) -> Fo
 
     A type that says nothing of these formats, such as application/octet-stream or text/plain, is
     passed over. `head` should hold the first two lines: JSON and NDJSON differ
-    only after the first.
+    only after the first. They may be compressed.
     """
     media_type = (content_type or "").partition(";")[0].strip().lower()
     if media_type.endswith("+json"):  # RFC 6839, section 3.1
         return Format.JSON
-    suffix = PurePosixPath(name or "").suffix.lower()
-    return _CONTENT_TYPES.get(media_type) or _SUFFIXES.get(suffix) or _sniff(head)
+    path = PurePosixPath((name or "").lower())
+    suffix = (path.with_suffix("") if path.suffix in SUFFIXES else path).suffix
+    return _CONTENT_TYPES.get(media_type) or _SUFFIXES.get(suffix) or _sniff(beginning(head))
 
 
 def _sniff(head: bytes) -> Format:
+    if head.startswith(MAGIC + b"\x15"):  # what follows in any Parquet; a CSV may begin with PAR1
+        return Format.PARQUET
     text = head.removeprefix(codecs.BOM_UTF8).lstrip(_BLANKS)
     if text[:1] in (b"{", b"["):
         first, _, rest = text.partition(b"\n")
@@ -112,7 +123,7 @@ def _is_table(text: bytes) -> bool:
 def parse_document(body: Body, type_: type[T], format_: Format) -> T:
     """The whole of a result as a `type_`.
 
-    JSON is validated as it stands. NDJSON and CSV are the list of their rows: a `list[X]` has each
+    JSON is validated as it stands. NDJSON, CSV and Parquet are the list of their rows: a `list[X]` has each
     row validated as `iter_rows` does for X, and any other type is given the list. As `bytes` every
     result is what it is; as `str` what is not JSON is its text; a binary one is bytes for Any.
 
@@ -127,12 +138,14 @@ def _parse(body: Body, type_: object, format_: Format) -> object:
     anything = type_ is _ANY or type_ is object
     if type_ is bytes or (anything and format_ is Format.BINARY):
         return bytes(body)
+    if format_ is Format.BINARY and type_ is not str:
+        raise ResultSyntaxError("document", f"is {kind_of(body)}: read it as bytes")
+    if is_compressed(bytes(body[:4])):
+        body = opened(io.BytesIO(body)).read()
     if format_ is Format.JSON:
         return _parse_json(_without_mark(body), type_)
-    if type_ is str:
+    if type_ is str and format_ is not Format.PARQUET:
         return _decoded(body)
-    if format_ is Format.BINARY:
-        raise ResultSyntaxError("document", "is neither JSON, NDJSON nor CSV: read it as bytes")
     file = io.BytesIO(body)
     if anything or type_ is list:
         return list(_valid(iter_rows(file, _ANY, format_)))
@@ -141,7 +154,8 @@ def _parse(body: Body, type_: object, format_: Format) -> object:
         return tuple(rows) if get_origin(type_) is tuple else list(rows)
     if format_ is Format.NDJSON:
         return _parse_json("[" + ",".join(json_lines(file)) + "]", type_)
-    return _parse_table(list(_valid(iter_rows(file, dict[str, str], format_))), type_)
+    plain = dict[str, str] if format_ is Format.CSV else dict[str, Any]
+    return _parse_table(list(_valid(iter_rows(file, plain, format_))), type_)
 
 
 def _row_type(type_: object) -> type[object] | None:
@@ -164,17 +178,23 @@ def _valid(rows: Iterator[T | InvalidRow]) -> Iterator[T]:
 def _parse_json(document: str | bytes | bytearray, type_: object) -> object:
     if not document or document.isspace():
         raise ResultSyntaxError("document", "is empty")
+    if isinstance(document, (bytes, bytearray)) and (
+        encoding := foreign_encoding(bytes(document[:4]))
+    ):
+        raise ResultSyntaxError("document", f"is {encoding} text, not UTF-8")
     if may_hold_nan(document):
         require_json(document, "document")
     try:
         return cast("object", _adapter(type_).validator.validate_json(document))
     except ValidationError as error:
         if error.errors(include_url=False)[0]["type"] == "json_invalid":  # or a field of type Json
+            if not isinstance(document, str):
+                _decoded(document)
             require_json(document, "document")
         raise type_error(error) from None
 
 
-def _parse_table(rows: list[dict[str, str]], type_: object) -> object:
+def _parse_table(rows: Sequence[object], type_: object) -> object:
     try:
         return _adapter(type_).validate_python(rows, strict=False)
     except ValidationError as error:

@@ -4,7 +4,10 @@ The formats differ in what a row is, and agree in the rest:
 
 * JSON: the elements of the top-level array; a document that is not an array is one row;
 * NDJSON: the lines that are not blank;
-* CSV: the records after the header.
+* CSV: the records after the header;
+* Parquet: the rows (with pyarrow).
+
+A file that is compressed (gzip, Zstandard) is read as what it holds.
 
 A row that does not fit its type is an `InvalidRow` in the stream, so that the caller decides what
 becomes of it. A document that breaks its format's grammar raises `ResultSyntaxError` where it
@@ -18,8 +21,10 @@ from enum import Enum
 from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 from .adapters import adapter_for
+from .compression import opened
 from .csv_rows import csv_rows
 from .json_rows import json_rows, ndjson_rows
+from .parquet_rows import parquet_rows
 from .result_errors import InvalidRow, ResultSyntaxError
 from .result_text import TextReader
 
@@ -37,6 +42,7 @@ class Format(str, Enum):
     JSON = "json"
     NDJSON = "ndjson"
     CSV = "csv"
+    PARQUET = "parquet"
     BINARY = "binary"
 
 
@@ -53,12 +59,17 @@ def iter_rows(file: BinaryIO, type_: type[T], format_: Format) -> Iterator[T | I
     Raises:
         ResultSyntaxError: while iterating, where the document breaks its format.
     """
-    text = TextReader(file)
     adapter = adapter_for(type_)
+    if format_ is Format.BINARY:
+        raise ResultSyntaxError(
+            "document", "has no rows: it is neither JSON, NDJSON, CSV nor Parquet"
+        )
+    source = opened(file)
+    if format_ is Format.PARQUET:
+        return parquet_rows(source, type_, adapter)
+    text = TextReader(source)
     if format_ is Format.JSON:
         return json_rows(text, adapter.validator.validate_json)
     if format_ is Format.NDJSON:
         return ndjson_rows(text, adapter.validator.validate_json)
-    if format_ is Format.CSV:
-        return csv_rows(text, type_, adapter)
-    raise ResultSyntaxError("document", "has no rows: it is neither JSON, NDJSON nor CSV")
+    return csv_rows(text, type_, adapter)

@@ -4,20 +4,18 @@
 from __future__ import annotations
 
 import io
-import tempfile
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from .._concurrency import in_thread
-from .._core.result_errors import InvalidRow, ResultReadError
 from .._core.results import parse_document
 from .._core.rows import iter_rows
 from .._fetching import fetch
 from .._parts import PartFile
-from .._results import Rewindable, format_of, parse_errors, result_errors, source_of, take
+from .._results import Rewindable, format_of, parse_errors, result_errors, source_of
 from ..logs import logger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from .._concurrency import ProgressCallback
@@ -29,12 +27,6 @@ __all__ = ["Results"]
 
 HEAD = 64 * 1024
 """Bytes that are looked at where nothing else says which format a result has."""
-
-SPOOLED = 8 * 1024 * 1024
-"""Bytes of a result that are kept in memory while its rows are read.
-
-What is larger goes to a temporary file.
-"""
 
 
 class Results:
@@ -74,30 +66,14 @@ class Results:
         with parse_errors(run, index):
             return in_thread(parse_document, body, type_, format_)
 
-    def rows(self, run: Run, index: int, type_: Any, *, drop: bool) -> Generator[Any]:
-        """One result row by row, from a temporary file."""
-        dropped = 0
-        with tempfile.SpooledTemporaryFile(SPOOLED) as spool, parse_errors(run, index):
-            file = cast("BinaryIO", cast("object", spool))
-            sink = Rewindable(file, run, index)
-            transfer = self._fetch(run, index, lambda _: sink)
+    def rows(
+        self, run: Run, index: int, type_: Any, file: BinaryIO, sink: Rewindable
+    ) -> Iterator[Any]:
+        """The rows of one result, which is fetched whole to `file` first: `sink` writes there."""
+        transfer = self._fetch(run, index, lambda _: sink)
+        with parse_errors(run, index):
             format_ = format_of(run, index, transfer, sink.rewound(HEAD))
-            rows = iter_rows(file, type_, format_)
-            while some := in_thread(take, rows):
-                for row in some:
-                    if isinstance(row, ResultReadError):
-                        raise row
-                    if not isinstance(row, InvalidRow):
-                        yield row
-                    elif drop:
-                        dropped += 1
-                    else:
-                        raise row.error()
-        if dropped:
-            logger.warning(
-                "run %s: %d rows of result %d did not fit and were left out",
-                run.task_id, dropped, index,
-            )  # fmt: skip
+            return in_thread(iter_rows, file, type_, format_)
 
     def _fetch(
         self,

@@ -6,7 +6,7 @@ from __future__ import annotations
 from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from .._concurrency import call_back, check_callback, sleep
 from .._core import operations, outcomes
@@ -18,19 +18,19 @@ from ..models import Run
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Generator
+    from collections.abc import Generator, Sequence
     from pathlib import Path
 
     from .._concurrency import ProgressCallback, StatusCallback
+    from .._core.judging import OnInvalid
     from ..resilience import Resilience
     from .api import API
+    from .records import Records
     from .results import Results
 
 __all__ = ["Runs"]
 
 T = TypeVar("T")
-
-OnInvalid: TypeAlias = Literal["raise", "drop"]
 
 
 class Runs:
@@ -167,10 +167,13 @@ class Runs:
     def read(self, run: Run, type_: Any, *, output_index: int | None = None) -> Any: ...
 
     def read(self, run: Run, type_: Any = Any, *, output_index: int | None = None) -> Any:
-        """The result of a run that has succeeded: JSON, NDJSON or CSV, validated as `type_`.
+        """The result of a run that has succeeded, validated as `type_`.
 
-        `type_` is whatever a `pydantic.TypeAdapter` takes: `list[Topic]`, `dict[str, int]`, `bytes`
-        for the file as it is. `output_index` says which of several results, from 0.
+        It is JSON, NDJSON, CSV or, with the extra `arrow`, Parquet; by its Content-Type, the name in
+        its URL, or its first bytes. A gzip file, or a Zstandard file where Python can, is read as
+        what it holds, up to 250 times its size. `type_` is whatever a `pydantic.TypeAdapter` takes:
+        `list[Topic]`, `dict[str, int]`, `bytes` for the file as it is. `output_index` says which of
+        several results, from 0.
 
         Raises `ResultParseError`, which says where, and what `download` raises.
         """
@@ -184,8 +187,10 @@ class Runs:
         type_: type[T],
         *,
         on_invalid: OnInvalid = "raise",
+        max_invalid: float | None = None,
+        keep_raw: bool = False,
         output_index: int | None = None,
-    ) -> Generator[T]: ...
+    ) -> Records[T]: ...
 
     @overload
     def records(
@@ -194,8 +199,10 @@ class Runs:
         type_: Any = Any,
         *,
         on_invalid: OnInvalid = "raise",
+        max_invalid: float | None = None,
+        keep_raw: bool = False,
         output_index: int | None = None,
-    ) -> Generator[Any]: ...
+    ) -> Records[Any]: ...
 
     def records(
         self,
@@ -203,25 +210,42 @@ class Runs:
         type_: Any = Any,
         *,
         on_invalid: OnInvalid = "raise",
+        max_invalid: float | None = None,
+        keep_raw: bool = False,
         output_index: int | None = None,
-    ) -> Generator[Any]:
+    ) -> Records[Any]:
         """The rows of the results one by one, each validated as `type_`, in constant memory.
 
-        A row is an item of a top-level JSON array, a line of NDJSON, or a line of CSV. The result
-        is fetched whole to a temporary file first, so that no row of a damaged one is seen. Several
-        results are read one after the other, unless `output_index` names one. `on_invalid="drop"`
-        leaves out rows that do not fit, and logs how many.
+        A row is an item of a top-level JSON array, a line of NDJSON, a line of CSV, or a row of
+        Parquet; compressed or not, as for `read`. The result is fetched whole to a temporary file
+        first, so that no row of a damaged one is seen. Several results are read one after the other,
+        unless `output_index` names one. What this gives is an iterator and a context manager.
 
-        Raises `ResultParseError`, which says which row, and what `download` raises.
+        `on_invalid="drop"` leaves out rows that do not fit, and logs how many; `"collect"` leaves
+        them out, too, and keeps in `.rejects` which they were and why, with `keep_raw=True` also the
+        rows themselves. Then `max_invalid` says how many are too many: an int is a number of rows, a
+        float from 0.0 to 1.0 a share of them, judged from the hundredth row on and at the end.
+
+        Raises `InvalidParamsError` at once; and at the row `ResultParseError`, which says which,
+        `TooManyInvalidRowsError`, and what `download` raises.
         """
-        if on_invalid not in {"raise", "drop"}:
-            raise InvalidParamsError(f"on_invalid must be 'raise' or 'drop', not {on_invalid!r}.")
-        run = self._ended(run)
-        indexes = range(len(run.outputs)) if output_index is None else [_which(run, output_index)]
-        for index in indexes:
-            with closing(self._results.rows(run, index, type_, drop=on_invalid == "drop")) as rows:
-                for row in rows:
-                    yield row
+        from .._core.judging import Judge
+        from .._results import check_type
+        from .records import Records
+
+        _check_run(run)
+        judge = Judge(on_invalid, max_invalid, keep_raw=keep_raw)
+        check_type(type_)
+        if output_index is not None and run.outputs:
+            _which(run, output_index)
+
+        def begin() -> tuple[Run, Sequence[int]]:
+            ended = self._ended(run)
+            if output_index is None:
+                return ended, range(len(ended.outputs))
+            return ended, (_which(ended, output_index),)
+
+        return Records(self._results, begin, run, type_, judge)
 
     def _look(
         self, run: Run, *, within: float | None = None, resilience: Resilience | None = None

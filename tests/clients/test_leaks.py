@@ -27,10 +27,12 @@ from dcipher import (
     APIError,
     APITimeoutError,
     AsyncDcipher,
+    AsyncRecords,
     Dcipher,
     InvalidResponseError,
     NotFoundError,
     Output,
+    Records,
     Resilience,
     ResultError,
     Run,
@@ -159,7 +161,7 @@ def call(client: Any, url: str, number: int, folder: Path) -> Any:
 async def call_async(client: Any, url: str, number: int, folder: Path) -> None:
     try:
         made = call(client, url, number, folder)
-        if inspect.isasyncgen(made):
+        if isinstance(made, AsyncRecords):
             assert [row["n"] async for row in made] == list(range(200))
         else:
             await made
@@ -171,7 +173,7 @@ async def call_async(client: Any, url: str, number: int, folder: Path) -> None:
 def call_sync(client: Any, url: str, number: int, folder: Path) -> None:
     try:
         made = call(client, url, number, folder)
-        if inspect.isgenerator(made):
+        if isinstance(made, Records):
             assert [row["n"] for row in made] == list(range(200))
     except Exception as error:
         if not isinstance(error, kind_of(number).error or ()):

@@ -380,16 +380,18 @@ def results(server: FaultyServer, *bodies: bytes, kind: str = "application/json"
 
 
 @pytest.mark.parametrize(
-    ("body", "kind"),
+    ("body", "media_type"),
     [
         (b'[{"n": 1}, {"n": 2}]', "application/json"),
         (b'{"n": 1}\n{"n": 2}\n', "application/x-ndjson"),
         (b"n\r\n1\r\n2\r\n", "text/csv"),
     ],
 )
-def test_read_and_records(connect: Connect, server: FaultyServer, body: bytes, kind: str) -> None:
+def test_read_and_records(
+    connect: Connect, server: FaultyServer, body: bytes, media_type: str
+) -> None:
     """A result is read whole or row by row, from JSON, NDJSON or CSV, and validated."""
-    run = results(server, body, kind=kind)
+    run = results(server, body, kind=media_type)
     client = connect(server)
     assert client.runs.read(run, list[Row]) == [Row(n=1), Row(n=2)]
     assert list(client.runs.records(run, Row)) == [Row(n=1), Row(n=2)]

@@ -118,5 +118,5 @@ def test_memory_does_not_grow_with_the_document(
 
 def test_a_binary_result_has_no_rows() -> None:
     """Rows of bytes that are in none of the formats are refused before anything is read."""
-    with pytest.raises(ResultSyntaxError, match="neither JSON, NDJSON nor CSV"):
+    with pytest.raises(ResultSyntaxError, match="neither JSON, NDJSON, CSV nor Parquet"):
         iter_rows(io.BytesIO(b"\0"), bytes, Format.BINARY)

@@ -13,6 +13,7 @@ from typing_extensions import assert_type
 from dcipher import (
     APIStatusError,
     AsyncDcipher,
+    AsyncRecords,
     Dcipher,
     ErrorResponse,
     Flow,
@@ -20,6 +21,8 @@ from dcipher import (
     HTTPAuthenticatedClient,
     HTTPClient,
     Output,
+    Records,
+    Rejects,
     Resilience,
     ResultParseError,
     Run,
@@ -57,10 +60,13 @@ def sync_client(run: Run, path: Path) -> None:
         assert_type(client.runs.read(run), Any)
         assert_type(client.runs.read(run, list[Topic]), list[Topic])
         assert_type(client.runs.read(run, bytes), bytes)
-        assert_type(client.runs.records(run, Topic), Generator[Topic])
-        assert_type(client.runs.records(run, Topic, on_invalid="drop"), Generator[Topic])
+        assert_type(client.runs.records(run, Topic), Records[Topic])
+        assert_type(client.runs.records(run, Topic, on_invalid="drop"), Records[Topic])
         for topic in client.runs.records(run, Topic):
             assert_type(topic.size, int)
+        with client.runs.records(run, Topic, on_invalid="collect", max_invalid=0.1) as records:
+            assert_type(list(records), list[Topic])
+            assert_type(records.rejects, Rejects)
         assert_type(client.with_options(timeout=5, max_retries=0), Dcipher)
         assert_type(client.with_options(resilience=Resilience(max_retries=2)), Dcipher)
 
@@ -80,7 +86,7 @@ async def async_client(run: Run, path: Path) -> None:
         async for changed in client.runs.watch(run):
             assert_type(changed, Run)
         assert_type(await client.runs.read(run, list[Topic]), list[Topic])
-        assert_type(client.runs.records(run, Topic), AsyncGenerator[Topic])
+        assert_type(client.runs.records(run, Topic), AsyncRecords[Topic])
         assert_type(await client.runs.download(run, path, overwrite=False), tuple[Path, ...])
         assert_type(client.with_options(headers={"X-Team": "a"}), AsyncDcipher)
 

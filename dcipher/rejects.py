@@ -1,0 +1,162 @@
+"""The rows of a result that did not fit: what was wrong with each, without its values.
+
+`client.runs.records(run, Model, on_invalid="collect")` fills one of these while it is read.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
+
+from typing_extensions import override
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["Reason", "Reject", "Rejects"]
+
+
+class Reason(NamedTuple):
+    """One thing that does not fit in a row."""
+
+    location: str
+    """Where inside the row, such as `score` or `topics[3].name`; empty for the row itself."""
+    type: str
+    """Which kind, in Pydantic's words: `missing`, `float_parsing`, …"""
+    message: str
+    """What is wrong, without the value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """A row that did not fit."""
+
+    row: int
+    """Its number in its result, from 0."""
+    errors: tuple[Reason, ...]
+    """What does not fit, at most a hundred."""
+    raw: Any = field(default=None, repr=False)
+    """The row as it was read, with `keep_raw=True`; `None` otherwise."""
+    output_index: int = 0
+    """Which result of the run it is of, from 0."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same as plain values; `raw` only where it was kept."""
+        errors = [reason._asdict() for reason in self.errors]
+        raw = {} if self.raw is None else {"raw": self.raw}
+        return {"output_index": self.output_index, "row": self.row, "errors": errors, **raw}
+
+
+class Rejects(Sequence[Reject]):
+    """Rows that did not fit, in the order in which they were read.
+
+    It grows while the rows are read. Where they are dropped, and not collected, it holds none of
+    them, but their `total` and `counts()`.
+    """
+
+    def __init__(self) -> None:
+        self._kept: list[Reject] = []
+        self._counts: Counter[str] = Counter()
+        self.total: int = 0
+        """How many rows did not fit."""
+        self.read: int = 0
+        """How many rows were looked at, those that fit included.
+
+        Up to date at each row that does not fit, and at the end.
+        """
+
+    @override
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    @overload
+    def __getitem__(self, index: int, /) -> Reject: ...
+
+    @overload
+    def __getitem__(self, index: slice, /) -> list[Reject]: ...
+
+    @override
+    def __getitem__(self, index: int | slice, /) -> Reject | list[Reject]:
+        return self._kept[index]
+
+    @override
+    def __iter__(self) -> Iterator[Reject]:
+        return iter(self._kept)
+
+    @override
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Rejects):
+            return NotImplemented
+        return (self._kept, self._counts, self.read) == (other._kept, other._counts, other.read)
+
+    @override
+    def __repr__(self) -> str:
+        kinds = "".join(f", {kind}: {number}" for kind, number in list(self.counts().items())[:5])
+        return f"<Rejects: {self.total} of {self.read} rows{kinds}>"
+
+    def counts(self) -> dict[str, int]:
+        """How many errors of each type there are, the most frequent first."""
+        return dict(self._counts.most_common())
+
+    def to_list(self) -> list[dict[str, Any]]:
+        """Each reject as plain values, for a data frame or a log."""
+        return [reject.to_dict() for reject in self._kept]
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write one JSON object a line for each reject; gives the path.
+
+        A file that is there is replaced at once and whole. Raises `LocalStorageError` for a folder,
+        or a place that cannot be written to.
+        """
+        from ._files import check_target, storage_errors, targets
+
+        (target,) = targets(path, 1)
+        with storage_errors(target):
+            check_target(target, overwrite=True)
+            _replace(target, self._lines())
+        return target
+
+    def _lines(self) -> Iterator[bytes]:
+        for reject in self._kept:
+            yield (
+                json.dumps(reject.to_dict(), ensure_ascii=False, default=str).encode(
+                    "utf-8", "backslashreplace"
+                )
+                + b"\n"
+            )
+
+    def _add(self, reject: Reject, *, keep: bool) -> None:
+        self.total += 1
+        self._counts.update(reason.type for reason in reject.errors)
+        if keep:
+            self._kept.append(reject)
+
+
+def _replace(target: Path, lines: Iterator[bytes]) -> None:
+    # A temporary file's mode is 0600, whereas a plain open() follows the umask, or the old file.
+    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=".", suffix=".tmp")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.writelines(lines)
+            file.flush()
+            os.fsync(descriptor)
+        os.chmod(name, _mode(target))  # noqa: PTH101
+        os.replace(name, target)  # noqa: PTH105
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(name)  # noqa: PTH108
+        raise
+
+
+def _mode(target: Path) -> int:
+    with suppress(OSError):
+        return target.stat().st_mode & 0o777
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return 0o666 & ~mask
