@@ -111,7 +111,7 @@ def _records(text: TextReader) -> Iterator[list[str]]:
 
     def lines() -> Iterator[str]:
         for block in text.blocks():
-            for line in io.StringIO(block):
+            for line in _lines(block):
                 held.append(line)
                 yield line
 
@@ -131,6 +131,20 @@ def _records(text: TextReader) -> Iterator[list[str]]:
             yield cells
 
 
+def _lines(block: str) -> Iterator[str]:
+    if len(block) < _LARGE:
+        yield from io.StringIO(block)
+        return
+    # A StringIO takes four bytes for each character.
+    start = 0
+    while end := block.find("\n", start) + 1:
+        yield block[start:end]
+        start = end
+    if start < len(block):
+        yield block[start:]
+
+
+_LARGE = 1 << 22
 _CELL = re.compile(r'(?:"([^"]*(?:""[^"]*)*)"|([^",\r\n]*))(?:(,)|\r?\n?\Z)')
 
 

@@ -1,0 +1,154 @@
+"""Rows are what others read of the same bytes: Pydantic of the whole, ijson, the csv of pandas and polars."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from dcipher._core.result_errors import InvalidRow, ResultSyntaxError
+from dcipher._core.rows import Format
+from tests.core.reading import in_chunks, read
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**25), 10**25)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | texts,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
+    max_leaves=8,
+)
+spacing = st.sampled_from([(",", ":"), (", ", ": "), (" ,\n", " :\t"), (",\r\n  ", ":")])
+
+
+class Item(BaseModel):
+    name: str
+    score: float | None = None
+    tags: list[int] = []
+
+
+items = st.fixed_dictionaries(
+    {"name": texts | st.integers()},
+    optional={"score": st.floats(allow_nan=False, allow_infinity=False) | texts, "tags": values},
+)
+
+
+def array(rows: list[Any], separators: tuple[str, str], *, ascii_: bool) -> bytes:
+    return json.dumps(rows, separators=separators, ensure_ascii=ascii_).encode()
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(items, max_size=8), spacing, st.booleans(), st.sampled_from([1, 7, 1 << 18]))
+def test_rows_are_those_of_the_whole(
+    rows: list[Any], separators: tuple[str, str], ascii_: bool, chunk: int
+) -> None:
+    """An element is valid, and is the same value, exactly where Pydantic's reader of the whole says so."""
+    body = array(rows, separators, ascii_=ascii_)
+    with in_chunks(chunk):
+        found = read(body, Item)
+    invalid = {i for i, row in enumerate(found) if isinstance(row, InvalidRow)}
+    try:
+        whole, refused = TypeAdapter(list[Item]).validate_json(body), set()
+    except ValidationError as error:
+        whole, refused = found, {e["loc"][0] for e in error.errors()}
+    assert found == whole
+    assert invalid == refused
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(values, max_size=6), spacing, st.booleans(), st.sampled_from([1, 7, 1 << 18]))
+def test_rows_are_those_of_ijson(
+    rows: list[Any], separators: tuple[str, str], ascii_: bool, chunk: int
+) -> None:
+    """Another streaming parser finds the same elements in the same order."""
+    ijson = pytest.importorskip("ijson", reason="ijson is not installed")
+    body = array(rows, separators, ascii_=ascii_)
+    with in_chunks(chunk):
+        found = read(body)
+    # The backend in C gives up at integers beyond 64 bits.
+    other = list(ijson.get_backend("python").items(io.BytesIO(body), "item", use_float=True))
+    assert found == rows == other
+
+
+broken = st.builds(
+    lambda rows, cut, junk: array(rows, (",", ":"), ascii_=True)[: cut or None] + junk,
+    st.lists(values, max_size=4),
+    st.integers(-6, 0),
+    st.sampled_from([b"", b"]", b",", b"}", b"1", b'"']),
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(broken, st.sampled_from([1, 5, 1 << 18]))
+def test_what_is_broken_is_so_for_both(body: bytes, chunk: int) -> None:
+    """A document is refused exactly where Pydantic's reader of the whole refuses it."""
+    try:
+        whole = TypeAdapter(Any).validate_json(body)
+    except ValidationError:
+        with in_chunks(chunk), pytest.raises(ResultSyntaxError):
+            read(body)
+    else:
+        with in_chunks(chunk):
+            assert read(body) == (whole if isinstance(whole, list) else [whole])
+
+
+cells = st.text(st.sampled_from('ab1,"\n\r é;\t'), max_size=5)
+
+
+def table(rows: list[list[str]], end: str) -> bytes:
+    file = io.StringIO(newline="")
+    # Not as few as possible: before Python 3.13 it leaves a lone CR bare.
+    writer = csv.writer(file, lineterminator=end, quoting=csv.QUOTE_ALL)
+    writer.writerows([["a", "b", "c"], *rows])
+    return file.getvalue().encode()
+
+
+tables = st.lists(st.lists(cells, min_size=3, max_size=3), max_size=5)
+ends = st.sampled_from(["\n", "\r\n"])
+
+
+@settings(max_examples=100, deadline=None)
+@given(tables, ends, st.sampled_from([1, 7, 1 << 18]))
+def test_csv_is_that_of_pandas(rows: list[list[str]], end: str, chunk: int) -> None:
+    """Quoted newlines, commas and quotes: the cells are those that pandas reads."""
+    pandas = pytest.importorskip("pandas", reason="pandas is not installed")
+    body = table(rows, end)
+    with in_chunks(chunk):
+        found = read(body, list[str], Format.CSV)
+    frame = pandas.read_csv(
+        io.BytesIO(body), dtype=str, keep_default_na=False, na_values=[], engine="python"
+    )
+    assert found == frame.to_numpy().tolist() == rows
+
+
+@settings(max_examples=100, deadline=None)
+@given(tables, ends, st.sampled_from([1, 7, 1 << 18]))
+def test_csv_is_that_of_polars(rows: list[list[str]], end: str, chunk: int) -> None:
+    """The same of polars."""
+    polars = pytest.importorskip("polars", reason="polars is not installed")
+    body = table(rows, end)
+    with in_chunks(chunk):
+        found = read(body, list[str], Format.CSV)
+    frame = polars.read_csv(body, infer_schema=False).fill_null("")
+    assert found == [list(row) for row in frame.rows()] == rows
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.fixed_dictionaries({"a": st.integers(-(2**63), 2**63 - 1), "b": texts})))
+def test_lines_and_parquet_are_those_of_polars(rows: list[dict[str, Any]]) -> None:
+    """NDJSON and Parquet that polars writes are the rows that it was given."""
+    polars = pytest.importorskip("polars", reason="polars is not installed")
+    pytest.importorskip("pyarrow", reason="Parquet needs the extra `arrow`")
+    frame = polars.DataFrame(rows, schema={"a": polars.Int64, "b": polars.String})
+    file = io.BytesIO()
+    frame.write_parquet(file)
+    assert read(file.getvalue(), dict[str, Any], Format.PARQUET) == rows
+    assert read(frame.write_ndjson().encode(), dict[str, Any], Format.NDJSON) == rows
