@@ -111,7 +111,7 @@ def _records(text: TextReader) -> Iterator[list[str]]:
 
     def lines() -> Iterator[str]:
         for block in text.blocks():
-            for line in _lines(block):
+            for line in io.StringIO(block) if len(block) < _LARGE else _long_lines(block):
                 held.append(line)
                 yield line
 
@@ -131,11 +131,7 @@ def _records(text: TextReader) -> Iterator[list[str]]:
             yield cells
 
 
-def _lines(block: str) -> Iterator[str]:
-    if len(block) < _LARGE:
-        yield from io.StringIO(block)
-        return
-    # A StringIO takes four bytes for each character.
+def _long_lines(block: str) -> Iterator[str]:
     start = 0
     while end := block.find("\n", start) + 1:
         yield block[start:end]
@@ -144,7 +140,7 @@ def _lines(block: str) -> Iterator[str]:
         yield block[start:]
 
 
-_LARGE = 1 << 22
+_LARGE = 1 << 22  # characters; a StringIO takes four bytes for each
 _CELL = re.compile(r'(?:"([^"]*(?:""[^"]*)*)"|([^",\r\n]*))(?:(,)|\r?\n?\Z)')
 
 

@@ -63,7 +63,7 @@ class Records(Iterator[T], Generic[T]):
         self._index: int | None = None
         self._dropped = 0
         self._rows: Iterator[Any] | None = None
-        self._batch: Iterator[Any] = iter(())
+        self._batch: Iterator[T | InvalidRow | ResultReadError] = iter(())
         self._taken = 0
         self._closed = False
         self._spool: finalize[[], Records[T]] | None = None
@@ -104,7 +104,7 @@ class Records(Iterator[T], Generic[T]):
         while True:
             for row in self._batch:
                 if not isinstance(row, (InvalidRow, ResultReadError)):
-                    return cast("T", row)
+                    return row
                 self._refuse(row)
             if not self._read_on():
                 raise StopIteration

@@ -7,7 +7,9 @@ import gzip
 import json
 import pickle
 import tempfile
+import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, closing
 from typing import TYPE_CHECKING, Any
 
@@ -284,3 +286,29 @@ def test_one_reader_at_a_time(server: FaultyServer) -> None:
             assert len(errors) == 1
 
     anyio.run(main)
+
+
+def test_a_repr_shows_where_it_is(server: FaultyServer) -> None:
+    """The run and the rows that were read, and nothing that they hold."""
+    with Dcipher(KEY, base_url=server.url) as client:
+        records = client.runs.records(finished(server, MIXED), Row, on_invalid="drop")
+        assert repr(records) == "<Records of run t: 0 rows read>"
+        assert len(list(records)) == 3
+        assert repr(records) == "<Records of run t: 6 rows read>"
+
+
+def test_one_thread_at_a_time(server: FaultyServer) -> None:
+    """Two threads that read the same rows at once, or close them, get an error."""
+    server.on("/r0", Reply(numbers(*range(3)), delay=0.5))
+    outputs = (Output.model_validate({"url": f"{server.url}/r0"}),)
+    run = Run(flow_id="f", task_id="t", status=RunStatus.SUCCEEDED, outputs=outputs)
+    with Dcipher(KEY, base_url=server.url) as client, ThreadPoolExecutor() as pool:
+        records = client.runs.records(run, Row)
+        first = pool.submit(next, records)
+        while not server.requests:
+            time.sleep(0.01)
+        for call in (lambda: next(records), records.close):
+            with pytest.raises(RuntimeError, match="are being read"):
+                call()
+        assert first.result(10).n == 0
+        assert [row.n for row in records] == [1, 2]

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import TypedDict
 
+from dcipher._core import csv_rows
 from dcipher._core.result_errors import InvalidRow, ResultSyntaxError
 from dcipher._core.rows import Format
 from tests.core.reading import BOM, Topic, in_chunks, read, read_until_error
@@ -170,3 +171,11 @@ def test_a_cell_may_be_longer_than_the_csv_limit() -> None:
     csv.writer(file).writerows([("a", "b", "c"), *cells])
     assert read(file.getvalue().encode(), tuple[str, str, str], Format.CSV) == cells
     assert csv.field_size_limit() == before
+
+
+def test_huge_lines_are_split_as_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lines that are too large for a StringIO end where they end in one."""
+    body = 'a,b\r\n1,"x\n\u2028y\r\n"\n3,4'.encode()
+    rows = read(body, list[str], Format.CSV)
+    monkeypatch.setattr(csv_rows, "_LARGE", 1)
+    assert read(body, list[str], Format.CSV) == rows == [["1", "x\n\u2028y\r\n"], ["3", "4"]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import subprocess
 import sys
@@ -113,3 +114,11 @@ def test_without_pyarrow_the_extra_is_named() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert "pip install 'dcipher[arrow]'" in done.stdout
+
+
+def test_parquet_inside_a_compressed_file() -> None:
+    """Row by row it cannot be read, which is said; as a whole it can."""
+    body = gzip.compress(BODY)
+    with pytest.raises(ResultSyntaxError, match="inside a compressed file"):
+        read(body, Topic, Format.PARQUET)
+    assert parse_document(body, list[Topic], Format.PARQUET) == TOPICS
