@@ -312,3 +312,20 @@ def test_one_thread_at_a_time(server: FaultyServer) -> None:
                 call()
         assert first.result(10).n == 0
         assert [row.n for row in records] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    "body", [gzip.compress(MIXED, mtime=0)[:-3], gzip.compress(b" " * (40 << 20), mtime=0)]
+)
+def test_a_compressed_result_that_is_cut_or_a_bomb(
+    connect: Connect, server: FaultyServer, body: bytes, tmp_path: Path
+) -> None:
+    """Read whole or row by row it is a `ResultParseError`; saved, and as bytes, it is what it is."""
+    run = finished(server, body)
+    client = connect(server)
+    for read in (client.runs.read, lambda *args: list(client.runs.records(*args))):
+        with pytest.raises(ResultParseError, match=r"cut short|expand to more than"):
+            read(run, list[Row])
+    assert client.runs.read(run, bytes) == body
+    (path,) = client.runs.download(run, tmp_path / "output.json.gz")
+    assert path.read_bytes() == body

@@ -862,6 +862,33 @@ _DOWNLOADING = Section(
                 "tests/clients/test_runs.py::test_a_result_that_is_no_json",
             ),
         ),
+        Case(
+            "More rows of a result do not fit than `max_invalid` permits",
+            "`TooManyInvalidRowsError` after the rows before it, with how many and why in `.rejects`; no values, "
+            "unless `keep_raw=True` asks for them",
+            tests=(
+                "tests/clients/test_records.py::test_too_many_rows_that_do_not_fit",
+                "tests/clients/test_records.py::test_a_share_is_judged_at_the_hundredth_row",
+            ),
+        ),
+        Case(
+            "The result is a compressed file (`.gz`, `.zst`) that is cut, damaged, or a bomb",
+            "Saved as it is; read, it is a `ResultParseError`, a bomb as soon as it has expanded to 250 times its size "
+            "beyond 16 MiB",
+            tests=(
+                "tests/clients/test_records.py::test_a_compressed_result_that_is_cut_or_a_bomb",
+                "tests/core/test_compression.py::test_a_compressed_file_that_is_cut_or_broken",
+                "tests/core/test_compression.py::test_a_bomb_is_refused",
+            ),
+        ),
+        Case(
+            "Rows are dropped half-way, and nobody closes them",
+            "No temporary file is left, and nothing is warned of",
+            tests=(
+                "tests/clients/test_records.py::test_dropped_half_way_it_leaves_nothing",
+                "tests/clients/test_records.py::test_dropped_half_way_on_an_event_loop",
+            ),
+        ),
     ),
 )
 
