@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from .rejects import Reject, Rejects
     from .resilience import Resilience
     from .settings import Settings
+    from .tables import Table
 
 __all__ = [
     "APIConnectionError",
@@ -110,6 +111,7 @@ __all__ = [
     "Settings",
     "SubmissionUnknownError",
     "TLSError",
+    "Table",
     "TooManyInvalidRowsError",
     "UnexpectedStatus",
     "UnprocessableEntityError",
@@ -128,6 +130,7 @@ _MODULES = {
     "Rejects": ".rejects",
     "Resilience": ".resilience",
     "Settings": ".settings",
+    "Table": ".tables",
     **dict.fromkeys(
         ("ErrorResponse", "FieldError", "Flow", "FlowParam", "Output", "Run", "RunStatus"),
         ".models",
@@ -146,6 +149,7 @@ _SUBMODULES = (
     "resilience",
     "settings",
     "signing",
+    "tables",
 )
 """Modules that are public, too: `import dcipher` is enough to reach them."""
 

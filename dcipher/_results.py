@@ -56,24 +56,24 @@ class Rewindable:
     def __init__(self, file: BinaryIO, run: Run, index: int) -> None:
         self._file = file
         # Where that is, Python finds out only when a file is made there; or finds no place at all.
-        self._errors = partial(
+        self.storage_errors = partial(
             storage_errors, Path(tempfile.tempdir or "the temporary folder"), run, index
         )
 
     def writelines(self, chunks: Iterable[bytes | memoryview]) -> None:
         """Append."""
-        with self._errors():
+        with self.storage_errors():
             self._file.writelines(chunks)
 
     def restart(self) -> None:
         """Forget what was written."""
-        with self._errors():
+        with self.storage_errors():
             self._file.seek(0)
             self._file.truncate()
 
     def rewound(self, head: int) -> bytes:
         """The first bytes of what was written, which is whole; the file is at its beginning."""
-        with self._errors():
+        with self.storage_errors():
             self._file.seek(0)
             beginning = self._file.read(head)
             self._file.seek(0)

@@ -36,7 +36,6 @@ RULES: dict[str, str] = {
     r"aclosing": r"closing",
     r"aread": r"read",
     r"aiter_(\w+)": r"iter_\1",
-    r"StopAsyncIteration": r"StopIteration",
 }
 
 

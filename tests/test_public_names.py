@@ -41,6 +41,11 @@ CALLS = [
             "output_index=None)"
         ),
     ),
+    ("runs.table", "(run, type_=None, *, output_index=None)"),
+    ("runs.batches", "(run, type_=None, *, size=65536, output_index=None)"),
+    ("runs.to_arrow", "(run, type_=None, *, output_index=None)"),
+    ("runs.to_pandas", "(run, type_=None, *, output_index=None)"),
+    ("runs.to_polars", "(run, type_=None, *, output_index=None)"),
     ("with_options", "(*, timeout=None, max_retries=None, headers=None, resilience=None)"),
 ]
 CONSTRUCTOR = (
@@ -98,7 +103,7 @@ def test_importing_is_cheap() -> None:
     """`import dcipher` imports none of the libraries that it stands on, and no heavy part of Python's."""
     code = (
         "import sys, dcipher; heavy = {'httpx', 'pydantic', 'anyio', 'tenacity', "
-        "'pydantic_settings', 'asyncio', 'ssl', 'json'};"
+        "'pydantic_settings', 'asyncio', 'ssl', 'json', 'pyarrow', 'pandas', 'polars', 'numpy'};"
         "print(sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run(  # noqa: S603 - our own interpreter

@@ -6,20 +6,24 @@ import io
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from .._concurrency import async_in_thread
+from .._core.compression import is_compressed
 from .._core.results import parse_document
 from .._core.rows import iter_rows
 from .._fetching import async_fetch
 from .._parts import PartFile
 from .._results import Rewindable, format_of, parse_errors, result_errors, source_of
+from .._stored import StoredFile
 from ..logs import logger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from .._concurrency import AsyncProgressCallback
     from .._core.downloads import Sink, Source, Transfer
+    from .._core.rows import Format
     from ..models import Run
+    from ..tables import Table
     from .api import AsyncAPI
 
 __all__ = ["AsyncResults"]
@@ -73,6 +77,26 @@ class AsyncResults:
         with parse_errors(run, index):
             format_ = format_of(run, index, transfer, sink.rewound(HEAD))
             return await async_in_thread(iter_rows, file, type_, format_)
+
+    async def table(self, run: Run, indexes: Sequence[int], type_: Any) -> Table:
+        """Results as a table, each in a temporary file."""
+        from .._tables import Part
+        from ..tables import Table
+
+        stored = [(index, *await self._store(run, index)) for index in indexes]
+        return Table(tuple(Part(run, *part) for part in stored), type_)
+
+    async def _store(self, run: Run, index: int) -> tuple[StoredFile, Format]:
+        """Fetch one result into a file, decompressed: it is read more than once."""
+        stored = StoredFile()
+        sink = Rewindable(stored.file, run, index)
+        transfer = await self._fetch(run, index, lambda _: sink)
+        head = sink.rewound(HEAD)
+        format_ = format_of(run, index, transfer, head)
+        if is_compressed(head):
+            with parse_errors(run, index), sink.storage_errors():
+                stored = await async_in_thread(stored.decompressed)
+        return stored, format_
 
     async def _fetch(
         self,

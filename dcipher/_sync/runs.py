@@ -8,22 +8,29 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from .._concurrency import call_back, check_callback, sleep
+from .._concurrency import call_back, check_callback, in_thread, sleep
 from .._core import operations, outcomes
+from .._core.libraries import library
 from .._core.responses import output_secrets, status_of
 from .._files import targets
 from .._waiting import Wait, for_a_new_run
 from ..errors import APIError, InvalidParamsError
 from ..models import Run
+from ..tables import check_size, check_table
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Generator, Sequence
     from pathlib import Path
 
+    import pandas as pd  # type: ignore[import-not-found, import-untyped, unused-ignore]
+    import polars as pl  # type: ignore[import-not-found, unused-ignore]
+    import pyarrow as pa  # type: ignore[import-not-found, import-untyped, unused-ignore]
+
     from .._concurrency import ProgressCallback, StatusCallback
     from .._core.judging import OnInvalid
     from ..resilience import Resilience
+    from ..tables import Table
     from .api import API
     from .records import Records
     from .results import Results
@@ -298,6 +305,79 @@ class Runs:
         if not run.outputs:
             raise outcomes.without_outputs(run)
         return run
+
+    def table(self, run: Run, type_: Any = None, *, output_index: int | None = None) -> Table:
+        """The results as a `Table`: columns, for polars, pandas, DuckDB and whatever reads Arrow.
+
+        Each row is validated as `type_`: a Pydantic model, a dataclass, a TypedDict. The columns
+        come from it, not from the rows. Without one, they are those that hold all rows, or those of
+        a Parquet file. The results are fetched now, to a temporary file; several are one table,
+        unless `output_index` names one. Close the table, or use it in a `with` statement.
+
+        Raises ImportError without pyarrow (`pip install 'dcipher[arrow]'`), `InvalidParamsError`
+        for a type that cannot be a table, and what `download` raises.
+        """
+        check_table(type_)
+        run = self._ended(run)
+        return self._results.table(run, _indexes(run, output_index), type_)
+
+    def batches(
+        self,
+        run: Run,
+        type_: Any = None,
+        *,
+        size: int = 65536,
+        output_index: int | None = None,
+    ) -> Generator[pa.RecordBatch]:
+        """The rows as `pyarrow.RecordBatch`es of at most `size`, in memory that does not grow.
+
+        Arguments as for `table`. Raises what `table` raises, and `ResultParseError`, which says
+        which row.
+        """
+        check_size(size)
+        with self.table(run, type_, output_index=output_index) as table:
+            batches = in_thread(table.batches, size)
+            while (batch := in_thread(next, batches, None)) is not None:
+                yield batch
+
+    def to_arrow(self, run: Run, type_: Any = None, *, output_index: int | None = None) -> pa.Table:
+        """The results as a `pyarrow.Table`.
+
+        Arguments as for `table`. Raises what `batches` raises.
+        """
+        with self.table(run, type_, output_index=output_index) as table:
+            return in_thread(table.to_arrow)
+
+    def to_pandas(
+        self, run: Run, type_: Any = None, *, output_index: int | None = None
+    ) -> pd.DataFrame:
+        """The results as a `pandas.DataFrame`: `Table.to_pandas` says with which types.
+
+        Arguments as for `table`. Raises what `batches` raises; without pandas, an ImportError
+        (`pip install 'dcipher[pandas]'`).
+        """
+        library("pandas", "pandas")
+        library("pyarrow", "pandas")
+        with self.table(run, type_, output_index=output_index) as table:
+            return in_thread(table.to_pandas)
+
+    def to_polars(
+        self, run: Run, type_: Any = None, *, output_index: int | None = None
+    ) -> pl.DataFrame:
+        """The results as a `polars.DataFrame`.
+
+        Arguments as for `table`. Raises what `batches` raises; without polars, an ImportError
+        (`pip install 'dcipher[polars]'`).
+        """
+        library("polars", "polars")
+        library("pyarrow", "polars")
+        with self.table(run, type_, output_index=output_index) as table:
+            return in_thread(table.to_polars)
+
+
+def _indexes(run: Run, output_index: int | None) -> Sequence[int]:
+    """The places of the results that are meant: one, or all."""
+    return range(len(run.outputs)) if output_index is None else [_which(run, output_index)]
 
 
 def _check_run(run: object) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
+import pandas as pd
+import polars as pl
+import pyarrow as pa
 from pydantic import BaseModel
 from typing_extensions import assert_type
 
@@ -30,6 +33,7 @@ from dcipher import (
     RunStatus,
     Settings,
     SubmissionUnknownError,
+    Table,
 )
 
 
@@ -67,6 +71,15 @@ def sync_client(run: Run, path: Path) -> None:
         with client.runs.records(run, Topic, on_invalid="collect", max_invalid=0.1) as records:
             assert_type(list(records), list[Topic])
             assert_type(records.rejects, Rejects)
+        with client.runs.table(run, Topic, output_index=0) as table:
+            assert_type(table, Table)
+            assert_type(table.schema, pa.Schema)
+            assert_type(table.num_rows, int | None)
+            assert_type(table.batches(size=10), Iterator[pa.RecordBatch])
+        assert_type(client.runs.batches(run, Topic, size=10), Generator[pa.RecordBatch])
+        assert_type(client.runs.to_arrow(run), pa.Table)
+        assert_type(client.runs.to_pandas(run, Topic), pd.DataFrame)
+        assert_type(client.runs.to_polars(run, Topic), pl.DataFrame)
         assert_type(client.with_options(timeout=5, max_retries=0), Dcipher)
         assert_type(client.with_options(resilience=Resilience(max_retries=2)), Dcipher)
 
@@ -87,6 +100,9 @@ async def async_client(run: Run, path: Path) -> None:
             assert_type(changed, Run)
         assert_type(await client.runs.read(run, list[Topic]), list[Topic])
         assert_type(client.runs.records(run, Topic), AsyncRecords[Topic])
+        assert_type(await client.runs.table(run), Table)
+        assert_type(client.runs.batches(run), AsyncGenerator[pa.RecordBatch])
+        assert_type(await client.runs.to_pandas(run, Topic), pd.DataFrame)
         assert_type(await client.runs.download(run, path, overwrite=False), tuple[Path, ...])
         assert_type(client.with_options(headers={"X-Team": "a"}), AsyncDcipher)
 

@@ -1,0 +1,149 @@
+"""Rows as columns of Arrow: what a column holds, and how it is built from the values of the rows.
+
+Importing this imports pyarrow.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+from pydantic_core import PydanticSerializationError, to_json
+
+from .libraries import library
+from .result_errors import ResultTypeError, shown_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+__all__ = ["JSON_TEXT", "VALUE", "Column", "Columns", "Shape", "each"]
+
+pa = library("pyarrow", "arrow")
+
+VALUE = "value"
+"""The name of the one column of rows that have no names in them, such as numbers."""
+
+_EXACT = 2**53
+_WIDE = 2**63
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What a value becomes in Arrow."""
+
+    type: Any
+    """A `pyarrow.DataType`."""
+    convert: Callable[[Any], Any] | None = None
+    """Makes of a value, which is not None, what pyarrow takes for the type; None where it is that."""
+    nullable: bool = False
+    build: Callable[[Sequence[Any]], Any] | None = None
+    """Makes an array of the values, where pyarrow alone does not."""
+
+
+def json_text(value: object) -> str:
+    """A value as JSON."""
+    return to_json(value, inf_nan_mode="null", bytes_mode="base64").decode()
+
+
+JSON_TEXT = Shape(pa.string(), json_text)
+"""A string of JSON: what has no single type that Arrow knows."""
+
+
+def each(convert: Callable[[Any], Any] | None, values: Sequence[Any]) -> Sequence[Any]:
+    """Every value converted but for None."""
+    if convert is None:
+        return values
+    return [None if value is None else convert(value) for value in values]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column: its name, where in a row its value is, and what that becomes."""
+
+    name: str
+    get: Callable[[Any], Any]
+    shape: Shape
+
+    def field(self) -> Any:
+        """As a `pyarrow.Field`."""
+        return pa.field(self.name, self.shape.type, nullable=self.shape.nullable)
+
+    def array(self, rows: Sequence[Any], first: int) -> Any:
+        """As a `pyarrow.Array`; `first` is the number of the first row.
+
+        Raises `ResultTypeError` for the first value that Arrow cannot hold.
+        """
+        try:
+            return self._array(rows)
+        except _REFUSALS:
+            for number, row in enumerate(rows, first):
+                self._check(row, number)
+            raise
+
+    def _array(self, rows: Sequence[Any]) -> Any:
+        values = each(self.shape.convert, [self.get(row) for row in rows])
+        if self.shape.build is not None:
+            return self.shape.build(values)
+        return pa.array(values, type=self.shape.type, from_pandas=False)
+
+    def _check(self, row: object, number: int) -> None:
+        try:
+            _ = self._array([row])
+        except _REFUSALS:
+            raise ResultTypeError(
+                f"row {number}, column {shown_name(self.name)}", self._refusal(self.get(row))
+            ) from None
+
+    def _refusal(self, value: object) -> str:
+        # pyarrow's own words quote the value.
+        if _has_integer(value, _WIDE):
+            return "is an integer beyond 64 bits: declare the column as Decimal, str or float"
+        if _has_integer(value, _EXACT) and "double" in str(self.shape.type):
+            return "is an integer that a float64 does not hold exactly: declare it as int or float"
+        return f"does not fit a column of {self.shape.type}"
+
+
+# UnicodeEncodeError, of a lone surrogate, is a ValueError; ArrowInvalid is one, too.
+_REFUSALS = (
+    ValueError,
+    TypeError,
+    OverflowError,
+    AttributeError,
+    pa.ArrowException,
+    PydanticSerializationError,
+)
+
+
+def _has_integer(value: object, bound: int) -> bool:
+    if isinstance(value, int):
+        return not -bound <= value < bound
+    if isinstance(value, dict):
+        parts = list(cast("dict[object, object]", value).values())
+        return any(_has_integer(part, bound) for part in parts)
+    if isinstance(value, (list, tuple, set, frozenset)):
+        items = cast("Sequence[object]", value)
+        return any(_has_integer(item, bound) for item in items)
+    fielded = hasattr(value, "__pydantic_fields__") or hasattr(value, "__dataclass_fields__")
+    return fielded and _has_integer(vars(value), bound)
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The columns of a table."""
+
+    columns: tuple[Column, ...]
+
+    @property
+    def schema(self) -> Any:
+        """As a `pyarrow.Schema`."""
+        return pa.schema([column.field() for column in self.columns])
+
+    def batch(self, rows: Sequence[Any], first: int) -> Any:
+        """Rows as a `pyarrow.RecordBatch`; `first` is the number of the first.
+
+        Raises `ResultTypeError` for the first value that Arrow cannot hold.
+        """
+        if not self.columns:  # an array has a length, no column has none
+            return pa.RecordBatch.from_struct_array(pa.array([{}] * len(rows), pa.struct([])))
+        arrays = [column.array(rows, first) for column in self.columns]
+        return pa.RecordBatch.from_arrays(arrays, schema=self.schema)

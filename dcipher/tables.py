@@ -1,0 +1,136 @@
+"""`Table`: the results of a run as columns, for whatever reads Arrow."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, cast, final
+
+from ._core.libraries import library
+from .errors import InvalidParamsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import TracebackType
+
+    import pandas as pd  # type: ignore[import-not-found, import-untyped, unused-ignore]
+    import polars as pl  # type: ignore[import-not-found, unused-ignore]
+    import pyarrow as pa  # type: ignore[import-not-found, import-untyped, unused-ignore]
+    from typing_extensions import Self
+
+    from ._tables import Part, Reading
+
+__all__ = ["Table"]
+
+ROWS = 65536
+"""Rows of a batch, where nothing else is said."""
+
+
+@final
+class Table:
+    """The results of a run in columns: `client.runs.table(run, Model)` makes it.
+
+    It exports the Arrow C stream (`__arrow_c_stream__`): `pl.DataFrame(table)`, `pa.table(table)`,
+    `pandas.DataFrame.from_arrow(table)` (pandas 3) and `duckdb.sql("from table")` take it as it is.
+    Each of them, and each call here, reads from the first row again, from a temporary copy of the
+    results that is removed when the table is closed or forgotten; several may read at once.
+
+    What reads the stream tells errors in its own classes; the calls here raise
+    `ResultParseError`, which says which row.
+    """
+
+    def __init__(self, parts: tuple[Part, ...], type_: object = None) -> None:
+        self._parts = parts
+        self._type = type_
+
+    @cached_property
+    def _reading(self) -> Reading:
+        from ._tables import reading_of
+
+        return reading_of(self._parts, self._type)
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The names and types of the columns.
+
+        Of a model, they are known at once; without one, all rows are read once to find out.
+
+        Raises `ResultParseError` where they cannot be found out.
+        """
+        schema: pa.Schema = self._reading.schema
+        return schema
+
+    @property
+    def num_rows(self) -> int | None:
+        """How many rows there are; None where that is known only after reading them.
+
+        It is known without a model.
+        """
+        return self._reading.num_rows
+
+    def batches(self, size: int = ROWS) -> Iterator[pa.RecordBatch]:
+        """The rows in batches of at most `size`, in memory that does not grow with their number.
+
+        Batches of long rows have fewer. Raises `ResultParseError`, which says which row.
+        """
+        check_size(size)
+        return self._reading.batches(size)
+
+    def to_arrow(self) -> pa.Table:
+        """All of it as a `pyarrow.Table`. Raises `ResultParseError`."""
+        arrow = library("pyarrow", "arrow")
+        table: pa.Table = arrow.Table.from_batches(self.batches(), schema=self.schema)
+        return table
+
+    def to_pandas(self) -> pd.DataFrame:
+        """All of it as a `pandas.DataFrame`. Raises `ResultParseError`.
+
+        Integers and booleans with nulls among them are pandas' `Int64` and `boolean`, not float and
+        object; timestamps are in microseconds, so that none is out of bounds; a map is a dict.
+        """
+        library("pandas", "pandas")
+        from ._frames import to_pandas
+
+        return cast("pd.DataFrame", to_pandas(self.to_arrow()))
+
+    def to_polars(self) -> pl.DataFrame:
+        """All of it as a `polars.DataFrame`. Raises `ResultParseError`."""
+        polars = library("polars", "polars")
+        return cast("pl.DataFrame", polars.DataFrame(self.to_arrow()))
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        reader = library("pyarrow", "arrow").RecordBatchReader
+        return reader.from_batches(self.schema, self.batches()).__arrow_c_stream__(requested_schema)
+
+    def close(self) -> None:
+        """Remove the temporary copy. Closing again does nothing."""
+        for part in self._parts:
+            part.stored.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        run = self._parts[0].run
+        return f"<Table of run {run.task_id}: {len(self._parts)} result(s)>"
+
+
+def check_table(type_: object) -> None:
+    """Raises `InvalidParamsError` for a type that cannot be a table, ImportError without pyarrow."""
+    library("pyarrow", "arrow")
+    from ._tables import check_columns
+
+    check_columns(type_)
+
+
+def check_size(size: Any) -> None:
+    """Raises `InvalidParamsError` for what is no number of rows."""
+    if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+        raise InvalidParamsError(f"size must be a whole number of rows above 0, not {size!r}.")
