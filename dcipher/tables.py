@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast, final
 
 from ._core.libraries import library
@@ -41,12 +40,16 @@ class Table:
     def __init__(self, parts: tuple[Part, ...], type_: object = None) -> None:
         self._parts = parts
         self._type = type_
+        self._known: Reading | None = None
 
-    @cached_property
+    @property
     def _reading(self) -> Reading:
-        from ._tables import reading_of
+        # No cached_property: before Python 3.12, one table would wait for all others there.
+        if self._known is None:
+            from ._tables import reading_of
 
-        return reading_of(self._parts, self._type)
+            self._known = reading_of(self._parts, self._type)
+        return self._known
 
     @property
     def schema(self) -> pa.Schema:

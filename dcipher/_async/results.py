@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from .._concurrency import async_in_thread
@@ -83,12 +84,18 @@ class AsyncResults:
         from .._tables import Part
         from ..tables import Table
 
-        stored = [(index, *await self._store(run, index)) for index in indexes]
-        return Table(tuple(Part(run, *part) for part in stored), type_)
+        parts: list[Part] = []
+        with ExitStack() as held:
+            for index in indexes:
+                stored, format_ = await self._store(run, index, held)
+                parts.append(Part(run, index, stored, format_))
+            _ = held.pop_all()  # the table closes them from here on
+        return Table(tuple(parts), type_)
 
-    async def _store(self, run: Run, index: int) -> tuple[StoredFile, Format]:
-        """Fetch one result into a file, decompressed: it is read more than once."""
+    async def _store(self, run: Run, index: int, held: ExitStack) -> tuple[StoredFile, Format]:
+        """Fetch one result into a file that `held` closes, decompressed: it is read more than once."""
         stored = StoredFile()
+        held.callback(stored.close)
         sink = Rewindable(stored.file, run, index)
         transfer = await self._fetch(run, index, lambda _: sink)
         head = sink.rewound(HEAD)
@@ -96,6 +103,7 @@ class AsyncResults:
         if is_compressed(head):
             with parse_errors(run, index), sink.storage_errors():
                 stored = await async_in_thread(stored.decompressed)
+            held.callback(stored.close)
         return stored, format_
 
     async def _fetch(

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
+from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError, to_json
 
 from .libraries import library
@@ -123,7 +124,7 @@ def _has_integer(value: object, bound: int) -> bool:
     if isinstance(value, (list, tuple, set, frozenset)):
         items = cast("Sequence[object]", value)
         return any(_has_integer(item, bound) for item in items)
-    fielded = hasattr(value, "__pydantic_fields__") or hasattr(value, "__dataclass_fields__")
+    fielded = isinstance(value, BaseModel) or hasattr(value, "__dataclass_fields__")
     return fielded and _has_integer(vars(value), bound)
 
 

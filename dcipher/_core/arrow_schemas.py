@@ -27,7 +27,7 @@ from decimal import Decimal
 from enum import Enum
 from functools import partial
 from operator import attrgetter
-from typing import Annotated, Any, Literal, TypeVar, cast, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeGuard, TypeVar, cast, get_args, get_origin
 from uuid import UUID
 
 import pydantic
@@ -156,7 +156,7 @@ def _class(type_: Any, metadata: Sequence[object], within: tuple[object, ...]) -
     parts = _fields(type_, within)
     if parts is not None:
         return _struct(parts)
-    if not isinstance(type_, type):
+    if not _is_class(type_):
         return JSON_TEXT
     if issubclass(type_, RootModel):
         root = cast("type[BaseModel]", type_).model_fields["root"]
@@ -327,10 +327,15 @@ def _fields(type_: Any, within: tuple[object, ...]) -> list[Column] | None:
     return parts
 
 
+def _is_class(type_: object) -> TypeGuard[type[Any]]:
+    # Python 3.10 takes list[int] for one, and then issubclass does not.
+    return isinstance(type_, type) and get_origin(type_) is None
+
+
 def _known_fields(type_: Any) -> dict[str, FieldInfo] | None:
     # Those of a dataclass of Pydantic's: one of the library has no such attribute.
     own = cast("dict[str, Any]", getattr(type_, "__dict__", {}))
-    if not isinstance(type_, type) or not issubclass(type_, BaseModel):
+    if not _is_class(type_) or not issubclass(type_, BaseModel):
         return own.get("__pydantic_fields__")
     if issubclass(type_, RootModel):
         return None
@@ -351,7 +356,7 @@ def _attributes(type_: Any) -> list[str] | None:
     if dataclasses.is_dataclass(origin):
         return [field.name for field in dataclasses.fields(origin)]
     # A named tuple is a tuple that has this.
-    if isinstance(origin, type) and issubclass(origin, tuple):
+    if _is_class(origin) and issubclass(origin, tuple):
         names = getattr(cast("type[object]", origin), "_fields", None)
         return None if names is None else list(cast("tuple[str, ...]", names))
     return None

@@ -353,9 +353,14 @@ def test_nothing_is_left(
         assert batch.num_rows == 10
         break
     server.on("/0", Reply(BIG[:9_000_000], 200, {"Content-Length": str(len(BIG))}), RESET)
+    made_here: list[Any] = []
+    spooled = tempfile.SpooledTemporaryFile
+    monkeypatch.setattr(
+        tempfile, "SpooledTemporaryFile", lambda *a: made_here.append(spooled(*a)) or made_here[-1]
+    )
     with pytest.raises(DcipherError):
         client.with_options(max_retries=1).runs.to_arrow(run)
-    gc.collect()
+    assert [file.closed for file in made_here] == [True]
     assert [file.closed for file in files] == [True, True, True]
     assert list(tmp_path.iterdir()) == []
 
