@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import gzip
 import io
 import json
 import os
@@ -18,6 +19,7 @@ import pytest
 from pydantic import BaseModel, Field
 
 from dcipher import DcipherError, InvalidParamsError, ResultParseError, Run
+from tests.clients.downloads.stores import run_at
 from tests.faulty import RESET, Reply
 
 pa = pytest.importorskip("pyarrow", reason="the extra `arrow` is not installed")
@@ -29,6 +31,11 @@ if TYPE_CHECKING:
 
     from tests.conftest import Connect
     from tests.faulty import FaultyServer
+
+
+class Pair(BaseModel):
+    a: int
+    b: str
 
 
 class Topic(BaseModel):
@@ -163,10 +170,10 @@ def test_parquet_without_a_model(connect: Connect, server: FaultyServer) -> None
 @pytest.mark.parametrize(
     ("bodies", "message"),
     [
-        ([b"PAR1 and no more"], "no Parquet file"),
+        ([b"PAR1\x15 and no more"], "no Parquet file"),
         ([parquet([{"a": 1}]), parquet([{"a": "x"}])], "schema: is not that of the result before"),
         (
-            [parquet([{"a": "x" * 999}])[:4] + b"\0" * 9 + parquet([{"a": "x" * 999}])[13:]],
+            [parquet([{"a": "x" * 999}])[:5] + b"\0" * 9 + parquet([{"a": "x" * 999}])[14:]],
             "damaged",
         ),
     ],
@@ -399,3 +406,14 @@ for name in ("table", "to_arrow", "to_pandas", "to_polars"):
         "to_pandas This needs pandas: pip install 'dcipher[pandas]'",
         "to_polars This needs polars: pip install 'dcipher[polars]'",
     ]
+
+
+@pytest.mark.parametrize("typed", [False, True])
+def test_a_compressed_result(connect: Connect, server: FaultyServer, typed: bool) -> None:
+    """A result that is compressed as a file is a table as any other, as often as it is read."""
+    server.on("/r", Reply(gzip.compress(b"a,b\n1,x\n2,y\n")))
+    client = connect(server)
+    run = run_at(f"{server.url}/r?Signature=s")
+    with client.runs.table(run, Pair if typed else None) as table:
+        for _ in range(2):
+            assert table.to_arrow().to_pylist() == [{"a": 1, "b": "x"}, {"a": 2, "b": "y"}]
