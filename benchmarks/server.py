@@ -10,19 +10,32 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import re
 import ssl
 import sys
 import tempfile
 import time
 from itertools import count
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 __all__ = ["main"]
 
 HEAD = b"HTTP/1.1 %s\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n"
 JSON = b"application/json"
 BLOB = b"application/octet-stream"
+MIB = 1024 * 1024
+
+
+class Body(NamedTuple):
+    """What of the blob is sent: from where, up to where, at how many MiB/s (0: no limit)."""
+
+    start: int
+    end: int
+    mib: int = 0
+
+
+NOTHING = Body(0, 0)
 
 
 class Service:
@@ -34,22 +47,24 @@ class Service:
         self._looks = 0
         self._numbers = count()
 
-    def answer(self, method: bytes, target: bytes) -> tuple[bytes, int]:
-        """The bytes to send, and how many of the blob come after them."""
+    def answer(self, method: bytes, target: bytes, fields: bytes) -> tuple[bytes, Body]:
+        """The bytes to send, and what of the blob comes after them."""
         path, _, query = target.partition(b"?")
         match method, *path.split(b"/")[1:]:
             case b"GET", b"flows", _, b"status":
-                return self._status(query.partition(b"=")[2]), 0
+                return self._status(query.partition(b"=")[2]), NOTHING
             case b"POST", b"flows", flow_id, b"run":
-                return self._start(flow_id.decode()), 0
+                return self._start(flow_id.decode()), NOTHING
             case b"GET", b"flows", flow_id:
-                return _json({"id": flow_id.decode(), "name": "A flow", "params": []}), 0
+                return _json({"id": flow_id.decode(), "name": "A flow", "params": []}), NOTHING
             case b"GET", b"results", size:
-                return HEAD % (b"200 OK", BLOB, int(size)), int(size)
+                return HEAD % (b"200 OK", BLOB, int(size)), Body(0, int(size))
+            case b"GET", b"objects", size, mib:
+                return _part(int(size), int(mib), fields)
             case b"GET", b"looks":
-                return _json({"looks": self._looks}), 0
+                return _json({"looks": self._looks}), NOTHING
             case _:
-                return HEAD % (b"404 Not Found", JSON, 2) + b"{}", 0
+                return HEAD % (b"404 Not Found", JSON, 2) + b"{}", NOTHING
 
     def _status(self, task_id: bytes) -> bytes:
         self._looks += 1
@@ -58,9 +73,27 @@ class Service:
 
     def _start(self, flow_id: str) -> bytes:
         seconds, _, size = flow_id.partition("-")
+        size, _, mib = size.partition("-")
         task_id = f"{time.monotonic() + float(seconds):.6f}-{next(self._numbers)}"
-        url = f"{self.url}/results/{size}?signature=none"
+        path = f"objects/{size}/{mib}" if mib else f"results/{size}"
+        url = f"{self.url}/{path}?signature=none"
         return _json({"taskId": task_id, "signedResponseURL": url})
+
+
+def _part(size: int, mib: int, fields: bytes) -> tuple[bytes, Body]:
+    """An object with a validator, or a range of it; at so many MiB/s, 0: as fast as can be."""
+    asked = re.search(rb"\r\nrange: bytes=(\d+)-(\d*)", fields.lower())
+    if asked is None:
+        head = HEAD % (b"200 OK", BLOB, size)
+        return _with(head, b"Accept-Ranges: bytes"), Body(0, size, mib)
+    start, end = int(asked[1]), int(asked[2] or size - 1) + 1
+    head = HEAD % (b"206 Partial Content", BLOB, end - start)
+    place = b"Content-Range: bytes %d-%d/%d" % (start, end - 1, size)
+    return _with(head, place), Body(start, end, mib)
+
+
+def _with(head: bytes, field: bytes) -> bytes:
+    return head[:-2] + b'ETag: "1"\r\n' + field + b"\r\n\r\n"
 
 
 def _json(value: object) -> bytes:
@@ -87,12 +120,12 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._received += data
         while (request := self._next_request()) is not None:
-            head, size = self._service.answer(*request)
+            head, body = self._service.answer(*request)
             self._transport.write(head)
-            if size:
-                self._sending = asyncio.get_running_loop().create_task(self._send_blob(size))
+            if body.end > body.start:
+                self._sending = asyncio.get_running_loop().create_task(self._send(body))
 
-    def _next_request(self) -> tuple[bytes, bytes] | None:
+    def _next_request(self) -> tuple[bytes, bytes, bytes] | None:
         head, found, rest = self._received.partition(b"\r\n\r\n")
         if not found:
             return None
@@ -102,14 +135,21 @@ class Connection(asyncio.Protocol):
             return None
         self._received = rest[length:]
         method, target, _ = head.split(b" ", 2)
-        return method, target
+        return method, target, head
 
-    async def _send_blob(self, size: int) -> None:
+    async def _send(self, body: Body) -> None:
+        loop, began = asyncio.get_running_loop(), time.monotonic()
+        step = MIB if body.mib else body.end - body.start
         # A file of its own for each body: sendfile moves the position.
         with Path(self._service.blob.name).open("rb") as blob:  # noqa: ASYNC230 - a file of nothing
             try:
-                await asyncio.get_running_loop().sendfile(self._transport, blob, 0, size)
-            except ConnectionError:
+                for start in range(body.start, body.end, step):
+                    size = min(step, body.end - start)
+                    await loop.sendfile(self._transport, blob, start, size)
+                    if body.mib:
+                        due = began + (start + size - body.start) / (body.mib * MIB)
+                        await asyncio.sleep(max(0.0, due - time.monotonic()))
+            except (ConnectionError, RuntimeError):  # RuntimeError: closed between two pieces
                 self._transport.abort()
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from http.cookiejar import CookieJar
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
@@ -15,14 +16,16 @@ from weakref import ref
 import httpx
 
 from ._async.connections import AsyncBorrowedTransport, AsyncConnections, AsyncGivenTransport
-from ._concurrency import async_close_all
+from ._concurrency import Limiter, async_close_all
 from ._deadlines import AsyncBoundedTransport, BoundedTransport
 from ._network import environment_proxies, proxy_secrets, ssl_context
-from ._scopes import AsyncScoped
+from ._scopes import AsyncScoped, Scoped
 from ._sync.connections import BorrowedTransport, Connections, GivenTransport
 
 if TYPE_CHECKING:
     import ssl
+
+    from ._concurrency import Place
 
 __all__ = ["Network", "NoCookies", "Share"]
 
@@ -128,6 +131,7 @@ class Network:
         ways: Ways | None = None,
         async_ways: Ways | None = None,
         secrets: tuple[str, ...] = (),
+        helping: Scoped[Limiter] | None = None,
     ) -> None:
         self._share = None if share is None else ref(share)
         self._verify = httpx_args.get("verify", verify)
@@ -142,6 +146,8 @@ class Network:
         known = secrets or proxy_secrets(self._proxy_of.values(), given)
         self.secrets: Callable[[], tuple[str, ...]] = lambda: known
         """What must not be shown of its proxies."""
+        most = (self._max_connections - 1) // 2
+        self._helping = helping or Scoped(lambda: Limiter(most))
 
     @property
     def client_args(self) -> dict[str, Any]:
@@ -157,6 +163,18 @@ class Network:
     def is_given_async(self) -> bool:
         """The same for async requests."""
         return any(isinstance(way, AsyncGivenTransport) for way in self._async_ways().values())
+
+    def places_to_help(self, count: int) -> list[Place]:
+        """So many sync connections, or as many as are left, for a download that has one already.
+
+        Less than half of all, whoever asks for them: what has none yet finds one, too. None where
+        it is not known how many there may be, or whether they can be used by several threads.
+        """
+        places: list[Place] = []
+        with suppress(TimeoutError):
+            while len(places) < count and not self.is_given:
+                places.append(self._helping.get().acquire(0.0))
+        return places
 
     @property
     def was_used(self) -> bool:
@@ -186,8 +204,14 @@ class Network:
         async_ways: Ways,
         secrets: tuple[str, ...] = (),
     ) -> Network:
-        known = (*self.secrets(), *secrets)
-        return Network(self._verify, args, ways=ways, async_ways=async_ways, secrets=known)
+        return Network(
+            self._verify,
+            args,
+            ways=ways,
+            async_ways=async_ways,
+            secrets=(*self.secrets(), *secrets),
+            helping=self._helping,
+        )
 
     def roads(
         self,
@@ -243,10 +267,19 @@ class Network:
             return {"all://": proxies}
         return environment_proxies() if self._args.get("trust_env", True) else {}
 
-    def _connections(self, side: _Side, proxy: Any) -> Any:
-        limits: httpx.Limits = self._args.get("limits") or httpx.Limits(
+    @property
+    def _limits(self) -> httpx.Limits:
+        limits: httpx.Limits | None = self._args.get("limits")
+        return limits or httpx.Limits(
             max_connections=MAX_CONNECTIONS, keepalive_expiry=KEEPALIVE_EXPIRY
         )
+
+    @property
+    def _max_connections(self) -> int:
+        return self._limits.max_connections or NO_LIMIT
+
+    def _connections(self, side: _Side, proxy: Any) -> Any:
+        limits = self._limits
         if self._args.get("http2"):
             # One connection carries many requests: httpx's own pool does that.
             return side.given(self._transport(side, "https", proxy, limits))
@@ -265,7 +298,7 @@ class Network:
 
         return side.connections(
             make,
-            max_connections=limits.max_connections or NO_LIMIT,
+            max_connections=self._max_connections,
             keepalive_expiry=expiry,
             on_leave=on_leave,
         )

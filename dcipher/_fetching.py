@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from ._concurrency import AsyncProgressCallback, ProgressCallback
     from ._core.downloads import Sink, Source, Transfer
+    from ._ranges import Helpers
     from .http import HTTPClient
     from .resilience import Resilience
 
@@ -35,10 +36,12 @@ async def async_fetch(
     resilience: Resilience,
     timeout: httpx.Timeout,
     on_progress: AsyncProgressCallback | None = None,
+    connections: int = 1,
 ) -> Transfer:
     """Fetch one result into a sink, which is opened, committed and closed on the way.
 
-    Raises `TransferError`, or the sink's own errors.
+    By up to `connections` at once, but by one where that is the user's. Raises `TransferError`, or
+    the sink's own errors.
     """
     if http.is_given_async_transport:
         return await AsyncDownload(
@@ -50,6 +53,7 @@ async def async_fetch(
         open_sink,
         resilience=resilience,
         timeout=timeout,
+        helpers=_helpers(http, source, resilience, timeout, connections),
     )
 
     def run(portal: BlockingPortal) -> Transfer:
@@ -76,11 +80,33 @@ def fetch(
     resilience: Resilience,
     timeout: httpx.Timeout,
     on_progress: ProgressCallback | None = None,
+    connections: int = 1,
 ) -> Transfer:
     """Fetch one result into a sink, which is opened, committed and closed on the way.
 
-    Raises `TransferError`, or the sink's own errors.
+    By up to `connections` at once, but by one where that is the user's. Raises `TransferError`, or
+    the sink's own errors.
     """
     return Download(
-        http, source, open_sink, resilience=resilience, timeout=timeout, on_progress=on_progress
+        http,
+        source,
+        open_sink,
+        resilience=resilience,
+        timeout=timeout,
+        on_progress=on_progress,
+        helpers=_helpers(http, source, resilience, timeout, connections),
     ).run()
+
+
+def _helpers(
+    http: HTTPClient,
+    source: Source,
+    resilience: Resilience,
+    timeout: httpx.Timeout,
+    connections: int,
+) -> Helpers | None:
+    if connections == 1:
+        return None
+    from ._ranges import Helpers  # a small result does without
+
+    return Helpers(http, source, resilience=resilience, timeout=timeout, connections=connections)

@@ -38,6 +38,8 @@ _FLAGS = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 _READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 _sync_data = getattr(os, "fdatasync", os.fsync)
 _BLOCK = 1024 * 1024
+# What a file system says that reserves nothing.
+_CANNOT = {errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.ENODEV}
 MANY: Final = 32
 """Pieces that are written as one: each write costs a call of the system."""
 
@@ -91,20 +93,48 @@ class PartFile:
                 self.restart()
             else:
                 self._kept = True
-                self._file.truncate(transfer.received)
-                self._file.seek(transfer.received)
+                self._file.truncate(max(transfer.received, *map(max, transfer.parts), 0))
+                self.go_to(transfer.received)
             return transfer
 
-    def written(self) -> Iterator[bytes]:
-        """What was taken up."""
-        place = 0
+    def written(self, start: int, end: int) -> Iterator[bytes]:
+        """What is there between two places."""
         with self._errors():
-            while block := os.pread(self._file.fileno(), _BLOCK, place):
-                place += len(block)
+            while block := os.pread(self._file.fileno(), min(_BLOCK, end - start), start):
+                start += len(block)
                 yield block
 
+    def go_to(self, place: int) -> None:
+        """Write there from now on."""
+        with self._errors():
+            self._file.seek(place)
+
+    def reserve(self, total: int) -> bool:
+        """Make room for so many bytes, so that a disk that is too small says so now.
+
+        Whether they can be written by several threads at once: on Windows they cannot.
+        """
+        if not hasattr(os, "pwrite"):
+            return False
+        with self._errors():
+            try:
+                if hasattr(os, "posix_fallocate"):
+                    os.posix_fallocate(self._file.fileno(), 0, total)
+            except OSError as error:
+                if error.errno not in _CANNOT:
+                    raise
+        return True
+
+    def write_at(self, place: int, chunk: bytes | memoryview) -> None:
+        """Write at a place, wherever others write."""
+        left = memoryview(chunk)
+        with self._errors():
+            while left:
+                written = os.pwrite(self._file.fileno(), left, place)
+                left, place = left[written:], place + written
+
     def writelines(self, chunks: Iterable[bytes | memoryview]) -> None:
-        """Append."""
+        """Write, one behind the other."""
         pieces = list(chunks)
         if len(pieces) > MANY:
             pieces = [b"".join(pieces)]

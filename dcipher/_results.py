@@ -83,9 +83,20 @@ class Rewindable:
         """A new transfer."""
         return Transfer()
 
-    def written(self) -> Iterable[bytes]:
+    def written(self, _start: int, _end: int, /) -> Iterable[bytes]:
         """Nothing was taken up."""
         return ()
+
+    def go_to(self, _: int, /) -> None:
+        """It is there."""
+
+    def reserve(self, _: int, /) -> bool:
+        """It is written from its beginning to its end."""
+        return False
+
+    def write_at(self, _place: int, _chunk: bytes | memoryview, /) -> None:
+        """Never asked for: there was no room to reserve."""
+        raise NotImplementedError
 
     def keep(self, _: Transfer, /) -> bool:
         """It cannot."""

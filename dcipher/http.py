@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from ._concurrency import Place
     from .resilience import Resilience
     from .signing import Signer
 
@@ -225,6 +226,10 @@ class HTTPClient:
     def is_given_async_transport(self) -> bool:
         """Whether async requests go through a transport or an httpx client of the user's."""
         return self._network.is_given_async
+
+    def places_to_help(self, count: int) -> list[Place]:
+        """More sync connections for a download that has one, as many as can be spared."""
+        return self._network.places_to_help(count)
 
     # The httpx clients.
 

@@ -31,7 +31,7 @@ CALLS = [
     ("runs.watch", "(run, *, timeout=None, poll_interval=None)"),
     (
         "runs.download",
-        "(run, path, *, overwrite=True, on_progress=None, require_integrity=False)",
+        "(run, path, *, overwrite=True, on_progress=None, require_integrity=False, max_connections=4)",
     ),
     ("runs.read", "(run, type_=typing.Any, *, output_index=None)"),
     (

@@ -7,7 +7,7 @@ import threading
 import time
 from contextlib import aclosing, suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
@@ -30,6 +30,7 @@ from .._core.downloads import (
     refused,
     stalled,
 )
+from .._core.ranges import Pace, can_be_shared
 from .._core.retries import Failure, Outcome, next_delay
 from .._core.text import redact_query, without
 from ..errors import DcipherError
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from .._concurrency import AsyncProgressCallback
     from .._core.digests import Hasher
     from .._core.downloads import Sink, Source
+    from .._ranges import Helpers
     from ..http import HTTPClient
     from ..resilience import Resilience
 
@@ -52,6 +54,8 @@ BATCH = 1024 * 1024
 """Bytes that are written at once."""
 PROGRESS = 1024 * 1024
 """Bytes that make an attempt worth more of them: one byte does not."""
+HASHED_AT_ONCE = 16 * 1024 * 1024
+"""Bytes that are hashed between two looks at how far the others are."""
 BETWEEN_REPORTS = 0.1
 """Seconds between two calls of `on_progress`."""
 
@@ -68,14 +72,19 @@ class AsyncDownload:
         resilience: Resilience,
         timeout: httpx.Timeout,
         on_progress: AsyncProgressCallback | None = None,
+        helpers: Helpers | None = None,
     ) -> None:
         self._source = source
         self._store = AsyncStore(http, source, timeout)
         self._open_sink = open_sink
         self._resilience = resilience
         self.on_progress: AsyncProgressCallback | None = on_progress
+        self._helpers = helpers
+        """Who brings a large result with it; `None`: nobody, as on an event loop."""
+        self._pace: Pace | None = None
         self._transfer = Transfer()
         self._hashes: dict[str, Hasher] = {}
+        self._hashed = 0
         self._inflater: Inflater | None = None
         self._reported = 0.0
         self._kept, self._kept_at = 0, 0.0
@@ -112,17 +121,26 @@ class AsyncDownload:
         """What an earlier download left."""
         with self._at_work:
             self._transfer = self._sink.take_up()
-            self._hashes = _hashes(self._transfer)
-            for block in self._sink.written() if self._hashes else ():
-                for running in self._hashes.values():
-                    running.update(block)
-        self._kept, self._kept_at = self._transfer.received, time.monotonic()
+            self._hashes, self._hashed = _hashes(self._transfer), 0
+        self._catch_up()
+        self._kept, self._kept_at = self._transfer.arrived, time.monotonic()
         self._was_taken_up = self._transfer.received > 0
         if self._was_taken_up:
             logger.info(
                 "download from %s: going on after %d bytes",
-                redact_query(self._source.url), self._transfer.received,
+                redact_query(self._source.url), self._transfer.arrived,
             )  # fmt: skip
+
+    def _catch_up(self, most: int | None = None) -> None:
+        """Hash what is in the file and was not hashed when it came; `most` bytes of it now."""
+        with self._at_work:
+            end = self._transfer.received
+            end = end if most is None else min(end, self._hashed + most)
+            for block in self._sink.written(self._hashed, end) if self._hashes else ():
+                self._check_aborted()
+                for running in self._hashes.values():
+                    running.update(block)
+                self._hashed += len(block)
 
     def _commit(self) -> None:
         with self._at_work:
@@ -142,11 +160,11 @@ class AsyncDownload:
             with suppress(OSError):  # then what was made durable before is what there is
                 kept = self._sink.keep(self._transfer)
                 if kept and isinstance(error, TransferError):
-                    error.kept = self._transfer.received
+                    error.kept = self._transfer.arrived
 
     async def _whole(self) -> None:
         while True:
-            before = self._transfer.received
+            before = self._transfer.arrived
             try:
                 await async_send_again(
                     self._attempt,
@@ -159,7 +177,7 @@ class AsyncDownload:
                 )
             except TransferError as error:
                 # Attempts that brought something earn as many more as a new transfer would have.
-                earned = self._transfer.can_resume and self._transfer.received - before >= PROGRESS
+                earned = self._transfer.can_resume and self._transfer.arrived - before >= PROGRESS
                 delay = self._delay_after(error.failure) if earned else None
                 if delay is None:
                     raise
@@ -202,6 +220,9 @@ class AsyncDownload:
         asks_for_the_rest = self._transfer.can_resume
         try:
             await self._fetch(self._transfer)
+        except _LeftAloneError:
+            # What a store gives to several is not what it gives to one: that is no failure yet.
+            await self._fetch_or_begin_anew()
         except TransferError as error:
             if self._was_taken_up and error.problem in {Problem.CHANGED, Problem.BROKEN}:
                 # What an earlier download left is of another object, or damaged: not this one's fault.
@@ -213,7 +234,22 @@ class AsyncDownload:
             await self._fetch(Transfer())
 
     async def _fetch(self, asked: Transfer) -> None:
-        """One request, for what `asked` has not."""
+        """What `asked` has not: one request for each gap in it."""
+        await self._fetch_gap(asked)
+        while self._transfer.parts and self._transfer.received == self._transfer.gap_ends:
+            await async_in_thread(self._close_gap)
+            await self._fetch_gap(self._transfer)
+        await async_in_thread(self._catch_up)
+        self._check()
+
+    def _close_gap(self) -> None:
+        """A gap is filled: what is there goes on to where the next one begins."""
+        (_, end), *parts = self._transfer.parts
+        self._transfer = replace(self._transfer, received=end, parts=tuple(parts))
+        self._catch_up()
+
+    async def _fetch_gap(self, asked: Transfer) -> None:
+        """One request."""
         self._check_aborted()
         if self._source.has_expired(time.time()):
             raise TransferError(Problem.EXPIRED, "its URL has expired", Failure(Outcome.PERMANENT))
@@ -226,7 +262,6 @@ class AsyncDownload:
         finally:
             self._store.limit = None  # whatever comes by this connection now is another's
             await response.aclose()
-        self._check()
 
     def _check_aborted(self) -> None:
         if self._pause.ended:
@@ -257,7 +292,13 @@ class AsyncDownload:
             self._hashes = _hashes(transfer)
             if transfer.encoding is not None:
                 self._inflater = Inflater(transfer.encoding, lambda n: n * MAX_EXPANSION + BATCH)
+        else:
+            await async_in_thread(self._sink.go_to, transfer.received)
         self._transfer = transfer
+        self._pace = None
+        wanted = self._helpers is not None and self._helpers.are_wanted
+        if wanted and can_be_shared(transfer, response.status_code, response.headers):
+            self._pace = Pace(time.monotonic())
         if not transfer.self_delimiting and not transfer.digests:
             self._accept_unverifiable()
 
@@ -269,7 +310,8 @@ class AsyncDownload:
 
     async def _restart(self) -> None:
         await async_in_thread(self._forget)
-        self._transfer, self._hashes, self._inflater = Transfer(), {}, None
+        self._transfer, self._inflater = Transfer(), None
+        self._hashes, self._hashed = {}, 0
         self._kept, self._kept_at = 0, time.monotonic()
 
     def _forget(self) -> None:
@@ -298,9 +340,38 @@ class AsyncDownload:
                         full, batch, length, size = batch, [], size, 0
                         await self._write(full, length)
                         await self._report()
+                        if self._is_slow(length) and await self._share(chunks):
+                            return
         finally:
             if batch:
                 await self._write(batch, size)
+
+    def _is_slow(self, size: int) -> bool:
+        return self._pace is not None and self._pace.is_slow(size, time.monotonic())
+
+    async def _share(self, chunks: Any) -> bool:
+        """The rest by several connections, of which this is one; false where that cannot be."""
+        helpers, total = self._helpers, self._transfer.total
+        self._pace = None
+        if helpers is None or total is None or not self._sink.reserve(total):
+            return False
+        store: Any = self._store
+        progress = helpers.fetch(self._transfer, self._sink, store, chunks, self._started)
+        try:
+            for self._transfer in progress:
+                self._check_aborted()
+                self._catch_up(HASHED_AT_ONCE)
+                self._keep_if_due()
+                await self._report()
+        except TransferError as error:
+            if error.problem is Problem.CHANGED:
+                await self._restart()
+            if (error.problem, error.failure.outcome) != (Problem.REFUSED, Outcome.PERMANENT):
+                raise
+            raise _LeftAloneError from None
+        finally:
+            progress.close()
+        return True
 
     async def _write(self, batch: list[bytes | memoryview], size: int) -> None:
         await async_in_thread(self._write_here, batch, size)
@@ -310,17 +381,22 @@ class AsyncDownload:
             self._append(batch, size)
 
     def _append(self, batch: list[bytes | memoryview], size: int) -> None:
-        for running in self._hashes.values():
-            for chunk in batch:
-                running.update(chunk)
+        if self._hashed == self._transfer.received:
+            for running in self._hashes.values():
+                for chunk in batch:
+                    running.update(chunk)
+            self._hashed += size
         if self._inflater is None:
             self._sink.writelines(batch)
         else:
             self._inflate(self._inflater, batch)
         self._transfer = replace(self._transfer, received=self._transfer.received + size)
+        self._keep_if_due()
+
+    def _keep_if_due(self) -> None:
         if is_due(self._transfer, self._kept, time.monotonic() - self._kept_at):
             self._sink.keep(self._transfer)
-            self._kept, self._kept_at = self._transfer.received, time.monotonic()
+            self._kept, self._kept_at = self._transfer.arrived, time.monotonic()
 
     def _inflate(self, inflater: Inflater, batch: list[bytes | memoryview]) -> None:
         try:
@@ -353,7 +429,7 @@ class AsyncDownload:
         self._reported = now
         token = downloading.set(False)  # what the user's function logs is its own
         try:
-            await async_call_back(self.on_progress, self._transfer.received, self._transfer.total)
+            await async_call_back(self.on_progress, self._transfer.arrived, self._transfer.total)
         except Exception as error:
             raise _CallbackError(error) from error
         finally:
@@ -362,6 +438,10 @@ class AsyncDownload:
 
 def _hashes(transfer: Transfer) -> dict[str, Hasher]:
     return {name: hasher(name) for name in transfer.digests}
+
+
+class _LeftAloneError(Exception):
+    """The others got nothing more: it goes on by one connection."""
 
 
 class _CallbackError(Exception):

@@ -48,6 +48,7 @@ class AsyncResults:
         overwrite: bool,
         on_progress: AsyncProgressCallback | None,
         require_integrity: bool,
+        max_connections: int,
     ) -> None:
         """One result to `target`, whole or not at all."""
         await self._fetch(
@@ -58,6 +59,7 @@ class AsyncResults:
             ),
             on_progress=on_progress,
             require_integrity=require_integrity,
+            max_connections=max_connections,
         )
         logger.info("run %s: result %d saved to %s", run.task_id, index, target)
 
@@ -114,6 +116,7 @@ class AsyncResults:
         *,
         on_progress: AsyncProgressCallback | None = None,
         require_integrity: bool = False,
+        max_connections: int = 1,
     ) -> Transfer:
         self._api.check_open()
         source = source_of(
@@ -127,4 +130,5 @@ class AsyncResults:
                 resilience=self._api.options.resilience,
                 timeout=self._api.options.timeout,
                 on_progress=on_progress,
+                connections=max_connections,
             )

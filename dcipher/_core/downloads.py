@@ -33,6 +33,7 @@ __all__ = [
     "Transfer",
     "TransferError",
     "begin",
+    "check_part",
     "check_whole",
     "headers_for",
     "is_due",
@@ -101,12 +102,22 @@ class Sink(Protocol):
         """What an earlier download left there; a new transfer where it left nothing."""
         ...
 
-    def written(self) -> Iterable[bytes]:
-        """What was taken up."""
+    def written(self, start: int, end: int, /) -> Iterable[bytes]:
+        """What is there between two places."""
         ...
 
+    def go_to(self, place: int, /) -> None:
+        """Write there from now on."""
+
     def writelines(self, chunks: Iterable[bytes | memoryview], /) -> object:
-        """Append."""
+        """Write, one behind the other."""
+
+    def reserve(self, total: int, /) -> bool:
+        """Make room for so many bytes, now; whether `write_at` can be used then, by any thread."""
+        ...
+
+    def write_at(self, place: int, chunk: bytes | memoryview, /) -> None:
+        """Write at a place, wherever others write."""
 
     def restart(self) -> None:
         """Forget what was written."""
@@ -155,7 +166,9 @@ class Transfer:
     """What is known of one result while it is fetched."""
 
     received: int = 0
-    """Raw bytes that are in the file."""
+    """Raw bytes that are in the file, from its beginning."""
+    parts: tuple[tuple[int, int], ...] = ()
+    """What is there beyond them: from a place up to another, in their order, with gaps between."""
     total: int | None = None
     etag: str | None = None
     """A strong validator; without one, nothing is resumed."""
@@ -165,6 +178,16 @@ class Transfer:
     content_type: str | None = None
     self_delimiting: bool = True
     """Whether the end of the body can be told from a lost connection."""
+
+    @property
+    def arrived(self) -> int:
+        """Raw bytes that are in the file, wherever."""
+        return self.received + sum(end - start for start, end in self.parts)
+
+    @property
+    def gap_ends(self) -> int | None:
+        """Where the next bytes end that are not there; `None`: at the end of all."""
+        return self.parts[0][0] if self.parts else self.total
 
     @property
     def can_resume(self) -> bool:
@@ -179,7 +202,8 @@ def headers_for(transfer: Transfer) -> dict[str, str]:
     """The headers of the next GET."""
     headers = {"Accept-Encoding": "identity", "Accept": "*/*"}
     if transfer.can_resume:
-        headers["Range"] = f"bytes={transfer.received}-"
+        last = transfer.parts[0][0] - 1 if transfer.parts else ""
+        headers["Range"] = f"bytes={transfer.received}-{last}"
         # RFC 9110 section 13.1.1. Some servers ignore If-Range (observed); the ETag of the answer
         # is compared as well.
         headers["If-Match"] = str(transfer.etag)
@@ -217,9 +241,18 @@ _CONTENT_RANGE = re.compile(
 
 
 def _continued(transfer: Transfer, headers: Mapping[str, str]) -> Transfer:
-    """RFC 9110 section 15.3.7.
+    return replace(
+        transfer, total=check_part(transfer, headers, (transfer.received, transfer.gap_ends))
+    )
 
-    Parts are put together only where validator, place and size agree.
+
+def check_part(
+    transfer: Transfer, headers: Mapping[str, str], wanted: tuple[int, int | None]
+) -> int:
+    """The size of the whole, by an answer that is this part of it.
+
+    `wanted`: from where, up to where (`None`: to the end). RFC 9110 section 15.3.7: parts are put
+    together only where validator, place and size agree. Raises `TransferError`.
     """
     if _etag(headers) != transfer.etag:
         raise _changed()
@@ -231,9 +264,9 @@ def _continued(transfer: Transfer, headers: Mapping[str, str]) -> Transfer:
     start, end, total = (int(number) for number in match.groups())
     if transfer.total is not None and total != transfer.total:
         raise _changed()
-    if start != transfer.received or end != total - 1:
+    if (start, end + 1) != (wanted[0], total if wanted[1] is None else wanted[1]):
         raise _interrupted("the store answered with another range than the one that was asked for")
-    return replace(transfer, total=total)
+    return total
 
 
 def refused(
@@ -294,7 +327,7 @@ def is_due(transfer: Transfer, kept: int, seconds: float) -> bool:
 
     Seldom, for it waits for the disk.
     """
-    new = transfer.received - kept
+    new = transfer.arrived - kept
     return transfer.can_resume and (
         new >= KEPT_EVERY or (new >= WORTH_KEEPING and seconds >= KEPT_AFTER)
     )
@@ -302,7 +335,7 @@ def is_due(transfer: Transfer, kept: int, seconds: float) -> bool:
 
 def is_worth_keeping(transfer: Transfer, error: BaseException) -> bool:
     """Whether what was received before this error is left for another download to go on with."""
-    if not transfer.can_resume or transfer.received < WORTH_KEEPING:
+    if not transfer.can_resume or transfer.arrived < WORTH_KEEPING:
         return False
     if isinstance(error, TransferError):
         return error.problem is not Problem.EXPIRED

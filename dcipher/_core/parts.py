@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt, ValidationError
@@ -17,10 +18,13 @@ class _Note(BaseModel):
 
     model_config: ClassVar[ConfigDict] = ConfigDict(strict=True, frozen=True)
 
-    version: Literal[1] = 1
+    version: Literal[1, 2] = 1
+    """2: there are parts. Who knows only 1 starts anew then, and must."""
     identity: str
     """Which result it is."""
     received: PositiveInt
+    parts: list[list[NonNegativeInt]] = []
+    """What is there beyond `received`: from a place up to another, in their order."""
     total: NonNegativeInt | None
     etag: str
     digests: dict[str, str]
@@ -31,14 +35,16 @@ class _Note(BaseModel):
 def note_of(transfer: Transfer, identity: str) -> bytes:
     """What is written down of a transfer that can be resumed."""
     note = _Note(
+        version=2 if transfer.parts else 1,
         identity=identity,
         received=transfer.received,
+        parts=[[start, end] for start, end in transfer.parts],
         total=transfer.total,
         etag=transfer.etag or "",
         digests={name: digest.hex() for name, digest in transfer.digests.items()},
         content_type=transfer.content_type,
     )
-    return note.model_dump_json().encode()
+    return note.model_dump_json(exclude=None if transfer.parts else {"parts"}).encode()
 
 
 def taken_up(text: bytes, identity: str, size: int) -> Transfer:
@@ -51,6 +57,7 @@ def taken_up(text: bytes, identity: str, size: int) -> Transfer:
     try:
         note = _Note.model_validate_json(text)
         digests = {name: _digest(name, digits) for name, digits in note.digests.items()}
+        parts = _parts(note, size)
     except (ValidationError, ValueError):
         return Transfer()
     total = note.received + 1 if note.total is None else note.total
@@ -63,11 +70,22 @@ def taken_up(text: bytes, identity: str, size: int) -> Transfer:
         return Transfer()
     return Transfer(
         received=min(note.received, total - 1),
+        parts=parts,
         total=note.total,
         etag=note.etag,
         digests=digests,
         content_type=note.content_type,
     )
+
+
+def _parts(note: _Note, size: int) -> tuple[tuple[int, int], ...]:
+    """Raises ValueError where they are not beyond each other, in the file, and of the whole."""
+    parts = [(start, end) for start, end in note.parts]
+    places = [note.received, *(place for part in parts for place in part)]
+    ascending = all(one < next_ for one, next_ in pairwise(places))
+    if parts and (not ascending or note.version == 1 or places[-1] > min(size, note.total or 0)):
+        raise ValueError("parts")
+    return tuple(parts)
 
 
 def _digest(name: str, digits: str) -> bytes:

@@ -49,6 +49,7 @@ class Results:
         overwrite: bool,
         on_progress: ProgressCallback | None,
         require_integrity: bool,
+        max_connections: int,
     ) -> None:
         """One result to `target`, whole or not at all."""
         self._fetch(
@@ -59,6 +60,7 @@ class Results:
             ),
             on_progress=on_progress,
             require_integrity=require_integrity,
+            max_connections=max_connections,
         )
         logger.info("run %s: result %d saved to %s", run.task_id, index, target)
 
@@ -115,6 +117,7 @@ class Results:
         *,
         on_progress: ProgressCallback | None = None,
         require_integrity: bool = False,
+        max_connections: int = 1,
     ) -> Transfer:
         self._api.check_open()
         source = source_of(
@@ -128,4 +131,5 @@ class Results:
                 resilience=self._api.options.resilience,
                 timeout=self._api.options.timeout,
                 on_progress=on_progress,
+                connections=max_connections,
             )

@@ -137,6 +137,7 @@ class Runs:
         overwrite: bool = True,
         on_progress: ProgressCallback | None = None,
         require_integrity: bool = False,
+        max_connections: int = 4,
     ) -> tuple[Path, ...]:
         """Save the results of a run that has succeeded; gives the paths.
 
@@ -144,13 +145,16 @@ class Runs:
         beside its target, checked, synced and renamed: a reader never sees half a file, and a
         failure leaves what was there. `on_progress` is called with the bytes that arrived and the
         bytes in all (`None` where the store does not say), at most ten times a second.
-        `require_integrity=True` refuses a result that comes with neither a length nor a digest.
+        `require_integrity=True` refuses a result that comes with neither a length nor a digest. A
+        result above 64 MiB comes by up to `max_connections` at once where the store supports it, and
+        where one alone is slow; `1`: one after the other, as through an async transport of yours.
 
         Raises `ResultExpiredError`, `ResultChangedError`, `IntegrityError`, `LocalStorageError`,
         other `ResultError`s, and `RunFailedError` for a run that failed. A run that is not known to
         have ended is looked at once.
         """
         check_callback("on_progress", on_progress)
+        _check_max_connections(max_connections)
         run = self._ended(run)
         paths = targets(path, len(run.outputs))
         for index, target in enumerate(paths):
@@ -161,6 +165,7 @@ class Runs:
                 overwrite=overwrite,
                 on_progress=on_progress,
                 require_integrity=require_integrity,
+                max_connections=max_connections,
             )
         return paths
 
@@ -386,6 +391,11 @@ def _check_run(run: object) -> None:
             f"This takes a Run, not {type(run).__name__}: "
             "what flows.start gave, or Run(flow_id=…, task_id=…)."
         )
+
+
+def _check_max_connections(number: object) -> None:
+    if not isinstance(number, int) or isinstance(number, bool) or number < 1:
+        raise InvalidParamsError(f"max_connections must be 1 or more, not {number!r}.")
 
 
 def _which(run: Run, output_index: int | None) -> int:

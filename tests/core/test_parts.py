@@ -57,7 +57,7 @@ def test_without_a_total() -> None:
         b"{" * 100_000,
         b"\xff\xfe",
         note_of(HALF, "me")[:-1],
-        altered(version=2),
+        altered(version=3),
         altered(identity="another"),
         altered(received=0),
         altered(received=-1),
