@@ -100,7 +100,7 @@ class PartFile:
     def written(self, start: int, end: int) -> Iterator[bytes]:
         """What is there between two places."""
         with self._errors():
-            while block := os.pread(self._file.fileno(), min(_BLOCK, end - start), start):
+            while block := os.pread(self._file.fileno(), max(0, min(_BLOCK, end - start)), start):
                 start += len(block)
                 yield block
 

@@ -74,8 +74,8 @@ class Helpers:
         store: Store,
         chunks: Iterator[bytes | memoryview],
         started: float,
-    ) -> Generator[Transfer]:
-        """The rest of it; from time to time, how far it is.
+    ) -> Generator[tuple[Transfer, int]]:
+        """The rest of it; from time to time, how far it is, and up to where nobody writes any more.
 
         `chunks`: the answer that there is, from where `transfer` is. `started`: when the transfer
         was, by the monotonic clock. Raises `TransferError` when no connection goes on, and the
@@ -90,8 +90,8 @@ class Helpers:
         try:
             team.begin()
             while not team.has_ended(TICK):
-                yield team.transfer
-            yield team.transfer
+                yield team.progress()
+            yield team.progress()
             team.check()
         finally:
             team.stop()
@@ -166,9 +166,19 @@ class _Team:
         return None
 
     def extended(self, claim: Claim, until: int) -> bool:
-        """Whether who has fetched a claim goes on with the same answer, which ends at `until`."""
+        """Whether who has fetched a claim goes on with the same answer, which ends at `until`.
+
+        An answer that goes on is held until it is known that the others are answered, too.
+        """
         with self._changed:
-            return self._shares.extended(claim, until, alone=self._at_work == 1)
+            while not self.stopped.is_set() and not self._shares.is_complete:
+                now, alone = time.monotonic(), self._at_work == 1 or bool(self._retired)
+                if self._shares.extended(claim, until, now, alone=alone):
+                    return True
+                if claim.end >= until or self._shares.are_answered(now):
+                    return False
+                self._changed.wait(TICK)
+        return False
 
     def release(self, claim: Claim) -> None:
         """A claim is fetched, or given up."""
@@ -192,6 +202,7 @@ class _Team:
         logger.info("one connection less for %s: %s", redact_query(self.source.url), error)
         with self._changed:
             self._retired.append(error)
+            self._changed.notify_all()
 
     def fail(self, error: BaseException) -> None:
         """Nobody can go on."""
@@ -215,11 +226,11 @@ class _Team:
     def _is_over(self) -> bool:
         return self._fatal is not None or self._at_work == 0 or self._shares.is_complete
 
-    @property
-    def transfer(self) -> Transfer:
-        """How far it is: bytes that were written, not those that are being."""
+    def progress(self) -> tuple[Transfer, int]:
+        """How far it is, and up to where nobody writes: bytes that were written, not that are being."""
         with self._changed:
-            return fetched(self.begun_as, self._shares.done)
+            transfer = fetched(self.begun_as, self._shares.done)
+            return transfer, min(transfer.received, self._shares.settled)
 
     def check(self) -> None:
         """Raises what the others could not go on after."""
@@ -294,33 +305,38 @@ class _Worker:
 
     def _carries_out(self, claim: Claim) -> bool:
         """Whether it goes on after this claim."""
-        before, error = claim.place, None
         try:
-            self._fetch(claim)
-        except TransferError as failed:
-            error = failed
-        except DcipherError:
-            raise
-        except (httpx.TransportError, httpx.InvalidURL, OSError, UnicodeError) as failed:
-            error = self._store.lost(failed)
+            error = self._fetched(claim)
+            delay = 0.0 if error is None else self._delay_after(error)
+            if error is not None and delay is None:
+                self._team.retire(error)
         finally:
             self._team.release(claim)
-        if claim.place > before:
-            self._has_brought, self._failures = True, 0
-        return error is None or self._goes_on_after(error)
+        return delay is not None and not self._team.stopped.wait(delay)
 
-    def _goes_on_after(self, error: TransferError) -> bool:
-        if self._team.stopped.is_set():
-            return False
+    def _fetched(self, claim: Claim) -> TransferError | None:
+        """What went wrong with it."""
+        before = claim.place
+        try:
+            self._fetch(claim)
+        except TransferError as error:
+            return error
+        except DcipherError:
+            raise
+        except (httpx.TransportError, httpx.InvalidURL, OSError, UnicodeError) as error:
+            return self._store.lost(error)
+        finally:
+            if claim.place > before:
+                self._has_brought, self._failures = True, 0
+        return None
+
+    def _delay_after(self, error: TransferError) -> float | None:
+        """Seconds until it asks again; `None`: it does not."""
         if error.problem is Problem.BROKEN:
             raise error
         self._failures += 1
         # A store that does not let in one more is not asked again.
-        delay = self._team.delay_after(error.failure, self._failures) if self._has_brought else None
-        if delay is None:
-            self._team.retire(error)
-            return False
-        return not self._team.stopped.wait(delay)
+        return self._team.delay_after(error.failure, self._failures) if self._has_brought else None
 
     def _fetch(self, claim: Claim) -> None:
         answer, self._answer = self._answer, None
@@ -380,7 +396,9 @@ class _Worker:
         with self._writing:
             if self._team.stopped.is_set():
                 return False
-            self._team.sink.write_at(claim.place, chunk)
+            there = max(0, claim.there_until - claim.place)
+            if there < len(chunk):
+                self._team.sink.write_at(claim.place + there, chunk[there:])
             claim.place += len(chunk)
         return True
 

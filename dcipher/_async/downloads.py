@@ -131,11 +131,15 @@ class AsyncDownload:
                 redact_query(self._source.url), self._transfer.arrived,
             )  # fmt: skip
 
-    def _catch_up(self, most: int | None = None) -> None:
-        """Hash what is in the file and was not hashed when it came; `most` bytes of it now."""
+    def _catch_up(self, settled: int | None = None) -> None:
+        """Hash what is in the file and was not hashed when it came.
+
+        `settled`: a part of what is there up to this place, for others write behind it.
+        """
         with self._at_work:
             end = self._transfer.received
-            end = end if most is None else min(end, self._hashed + most)
+            if settled is not None:
+                end = min(end, settled, self._hashed + HASHED_AT_ONCE)
             for block in self._sink.written(self._hashed, end) if self._hashes else ():
                 self._check_aborted()
                 for running in self._hashes.values():
@@ -358,9 +362,9 @@ class AsyncDownload:
         store: Any = self._store
         progress = helpers.fetch(self._transfer, self._sink, store, chunks, self._started)
         try:
-            for self._transfer in progress:
+            for self._transfer, settled in progress:
                 self._check_aborted()
-                self._catch_up(HASHED_AT_ONCE)
+                self._catch_up(settled)
                 self._keep_if_due()
                 await self._report()
         except TransferError as error:

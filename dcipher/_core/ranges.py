@@ -168,6 +168,8 @@ class Claim:
     since: float
     """When its last byte came, by the monotonic clock."""
     place: int = 0
+    there_until: int = 0
+    """Before that, all was there when it was claimed: it is read over, not written twice."""
     is_doubled: bool = False
     """Whether another connection fetches the same, for this one has come to a standstill."""
 
@@ -199,6 +201,11 @@ class Shares:
         return united([*self._done, *((claim.start, claim.place) for claim in self._active)])
 
     @property
+    def settled(self) -> int:
+        """Up to there, nobody writes any more."""
+        return min([claim.place for claim in self._active], default=self._total)
+
+    @property
     def is_complete(self) -> bool:
         """Whether that is everything."""
         return not missing(self.done, self._total)
@@ -220,26 +227,43 @@ class Shares:
             end, slowest.end = slowest.end, slowest.end - slowest.left // 2
             return slowest.end, end
         for claim in self._active:
-            if claim.left and not claim.is_doubled and now - claim.since >= PATIENCE:
+            if self._stands_still(claim, now):
                 claim.is_doubled = True
                 return claim.place, claim.end
         return None
 
-    def extended(self, claim: Claim, until: int, *, alone: bool) -> bool:
+    def extended(self, claim: Claim, until: int, now: float, *, alone: bool) -> bool:
         """Whether a connection whose claim is fetched goes on with the same answer, up to `until`.
 
-        That is where nobody has claimed what follows; or where `alone`, over what is there already:
-        nobody else brings what is behind it.
+        That is where nobody has claimed what follows, or nothing of it has come for long; or where
+        `alone`, over what is there already: nobody else brings what is behind it.
         """
         for gap in self._free:
             if gap[0] == claim.end < until or (alone and claim.end < gap[0] < until):
                 self._free.remove(gap)
+                claim.there_until = next(
+                    end for start, end in self.done if start <= claim.start < end
+                )
                 claim.end = min(gap[1], until)
                 if claim.end < gap[1]:
                     self._free.append((claim.end, gap[1]))
                     self._free.sort()
                 return True
+        for other in self._active:
+            if other.place == claim.end < until and self._stands_still(other, now):
+                other.is_doubled = True
+                claim.end = min(other.end, until)
+                return True
         return False
+
+    def are_answered(self, now: float) -> bool:
+        """Whether each connection has got something, or nothing for so long that it is not waited for."""
+        return not any(
+            claim.place == claim.start and now - claim.since < PATIENCE for claim in self._active
+        )
+
+    def _stands_still(self, claim: Claim, now: float) -> bool:
+        return bool(claim.left) and not claim.is_doubled and now - claim.since >= PATIENCE
 
     def release(self, claim: Claim) -> None:
         """What is left of a claim is free again."""

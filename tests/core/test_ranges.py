@@ -185,7 +185,7 @@ def carried_out(shares: Shares, rng: random.Random) -> int:
                 claim.since = now / 10
                 alone = len(active) == 1
                 while claim.place >= claim.end:
-                    if not shares.extended(claim, until, alone=alone):
+                    if not shares.extended(claim, until, now / 10, alone=alone):
                         shares.release(claim)
                         del active[claim]
                         break
@@ -252,8 +252,8 @@ def test_alone_over_what_is_there() -> None:
     other.place += MIB
     shares.release(other)
     one.place = one.end
-    assert not shares.extended(one, 80 * MIB + 1, alone=False)
-    assert shares.extended(one, 80 * MIB + 1, alone=True)
+    assert not shares.extended(one, 80 * MIB + 1, 0.0, alone=False)
+    assert shares.extended(one, 80 * MIB + 1, 0.0, alone=True)
     assert one.end == 80 * MIB + 1
 
 

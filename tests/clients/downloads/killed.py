@@ -16,12 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import dcipher._core.downloads as rules
+import dcipher._core.ranges as ranges
 import dcipher._parts as parts
 from dcipher import AsyncDcipher, Dcipher, Run
 
 URL, TARGET, KIND, STEP = sys.argv[1:5]
 OVERWRITE = "new" not in sys.argv[5:]
-WATCHED = {"open", "fsync", "replace", "link", "unlink"}
+SEVERAL = "several" in sys.argv[5:]
+WATCHED = {"open", "fsync", "replace", "link", "unlink", "pwrite", "posix_fallocate"}
 
 done: Counter[str] = Counter()
 opened: dict[int, str] = {}
@@ -61,6 +63,8 @@ class WatchedOS:
             return function
 
         def call(what: Any, *args: Any, **kwargs: Any) -> Any:
+            if name in {"pwrite", "posix_fallocate"}:
+                return step(name, function, what, *args)
             if isinstance(what, int):
                 return step(f"sync {opened[what]}", function, what)
             words = "remove" if name == "unlink" else "rename" if name == "replace" else name
@@ -97,6 +101,9 @@ def lock(descriptor: int, how: int, _flock: Any = fcntl.flock) -> None:
 
 
 rules.KEPT_EVERY = rules.WORTH_KEEPING = 1024 * 1024  # type: ignore[misc]
+if SEVERAL:
+    ranges.LARGE = ranges.LEAST = 256 * 1024  # type: ignore[misc]
+    ranges.WINDOW, ranges.FAST = 0.0, 1 << 60  # type: ignore[misc]
 parts.os = WatchedOS()  # type: ignore[assignment]
 parts._sync_data = WatchedOS().fsync
 fcntl.flock = lock

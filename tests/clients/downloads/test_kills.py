@@ -164,6 +164,40 @@ def test_killed_where_nothing_may_be_replaced(
     assert [path.name for path in target.parent.iterdir()] == ["out"]
 
 
+OF_SEVERAL = ["before posix_fallocate", "after posix_fallocate", "before pwrite", "after pwrite 3",
+              "after pwrite 12", "after rename new note", "after pwrite 20", "before rename part",
+              "after rename part"]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "step",
+    [pytest.param(s, marks=[pytest.mark.thorough] * (i != 4)) for i, s in enumerate(OF_SEVERAL)],
+)
+def test_killed_with_several_connections(
+    kind: str, connect: Connect, server: FaultyServer, target: Path, step: str
+) -> None:
+    """Killed while several connections write to one file, it leaves the old one or the new one."""
+    server.on("/result", of_several)
+    target.write_bytes(OLD)
+    download(server, target, kind, step, "several")
+    assert target.read_bytes() == (BODY if step == "after rename part" else OLD)
+    connect(server).runs.download(result_of(server), target)
+    assert target.read_bytes() == BODY
+    assert [path.name for path in target.parent.iterdir()] == ["out"]
+
+
+def of_several(request: Recorded) -> Reply:
+    """A store that gives ranges."""
+    headers = {"ETag": '"1"', "Accept-Ranges": "bytes"}
+    asked = request.headers.get("range", "").removeprefix("bytes=")
+    if not asked:
+        return Reply(BODY, 200, headers)
+    first, _, last = asked.partition("-")
+    start, end = int(first), int(last or len(BODY) - 1) + 1
+    headers["Content-Range"] = f"bytes {start}-{end - 1}/{len(BODY)}"
+    return Reply(BODY[start:end], 206, headers)
+
+
 @pytest.mark.thorough
 @pytest.mark.parametrize("after", [0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4])
 def test_killed_at_any_moment(
