@@ -24,7 +24,7 @@ class Figure(NamedTuple):
 
     name: str
     key: str
-    """`cpu` (seconds), `lag` (seconds), `looks`, `memory` (bytes), `unfinished`."""
+    """`cpu`, `lag`, `seconds` (of the clock), `looks`, `memory` (bytes), `unfinished`."""
     at_most: float | None
     """The goal: of the ratio to httpx where httpx takes part and `relative`, else of the figure."""
     unit: str
@@ -73,6 +73,7 @@ def measures(size: Size, folder: str) -> list[Measure]:
         _short_runs(),
         *(_many_runs(number) for number in size.many_runs),
         *_downloads(size, folder),
+        *_by_several(size, folder),
     ]
 
 
@@ -176,3 +177,20 @@ def _downloads(size: Size, folder: str) -> list[Measure]:
             ("async, against a blocked loop", None, blocking),
         )
     ]
+
+
+def _by_several(size: Size, folder: str) -> list[Measure]:
+    """Four connections against one: of a store that limits each to 60 MiB/s, and of one that does not."""
+    a_gib = 1024 / size.download
+    measures = []
+    for mib, quickest in ((60, 1 / 3.5), (0, 1.0)):
+        what = f"1 GiB, {mib} MiB/s each" if mib else "1 GiB, as fast as can be"
+        work = {"size": size.download * MIB, "mib": mib, "path": str(Path(folder) / RESULT)}
+        figures = (
+            Figure(f"{what}, time", "seconds", quickest, "s", a_gib, relative=True),
+            Figure("    CPU", "cpu", 1.0, "s", a_gib, relative=True),
+            Figure("    memory added", "memory", 8, "MB", 1e-6),
+        )
+        programs = _job("download_limited", (HTTPX, DCIPHER), connections=4, **work)
+        measures.append(Measure(figures, programs, size.rounds))
+    return measures

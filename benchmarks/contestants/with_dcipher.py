@@ -95,6 +95,21 @@ async def _download_async(size: int, path: str) -> dict[str, Any]:
         return {"cpu": cpu.seconds(), "memory": memory.added()}
 
 
+def download_limited(size: int, mib: int, path: str, connections: int) -> dict[str, Any]:
+    """An object with a validator, of a store that gives each connection so many MiB/s (0: all)."""
+    with Dcipher(KEY, base_url=URL) as client:
+
+        def save(number: int) -> None:
+            run = client.flows.start(f"0-{number}-{mib}")
+            client.runs.download(run, path, max_connections=connections)
+
+        save(1)
+        memory, cpu, began = Memory(), CPUTime(), time.monotonic()
+        save(size)
+        took = time.monotonic() - began
+        return {"cpu": cpu.seconds(), "memory": memory.added(), "seconds": took}
+
+
 if __name__ == "__main__":
     run(
         {
@@ -103,5 +118,6 @@ if __name__ == "__main__":
             "waits": waits,
             "download": download,
             "download_async": download_async,
+            "download_limited": download_limited,
         }
     )

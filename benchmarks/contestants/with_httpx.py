@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,25 @@ def download(size: int, path: str) -> dict[str, Any]:
         return {"cpu": cpu.seconds(), "memory": memory.added()}
 
 
+def download_limited(size: int, mib: int, path: str, connections: int) -> dict[str, Any]:
+    """By one, of a store that gives each connection so many MiB/s."""
+    assert connections
+    with httpx.Client() as client:
+
+        def save(number: int) -> None:
+            with client.stream("GET", f"{URL}/objects/{number}/{mib}") as response:
+                response.raise_for_status()
+                with Path(path).open("wb") as file:
+                    for chunk in response.iter_bytes():
+                        file.write(chunk)
+
+        save(1)
+        memory, cpu, began = Memory(), CPUTime(), time.monotonic()
+        save(size)
+        took = time.monotonic() - began
+        return {"cpu": cpu.seconds(), "memory": memory.added(), "seconds": took}
+
+
 def download_async(size: int, path: str) -> dict[str, Any]:
     return asyncio.run(_download_async(size, path, save_in_thread))
 
@@ -114,6 +134,7 @@ if __name__ == "__main__":
             "calls_in_flight": calls_in_flight,
             "download": download,
             "download_async": download_async,
+            "download_limited": download_limited,
             "download_async_blocking": download_async_blocking,
         }
     )
