@@ -114,7 +114,7 @@ def plain(server: FaultyServer) -> int:
 
 def test_by_several(connect: Connect, server: FaultyServer, target: Path) -> None:
     """The rest is asked for by ranges of one object, each by a connection of its own, on the same file."""
-    shop = Shop()
+    shop = Shop(first=slowly)
     server.on("/result", shop)
     connect(server).runs.download(result_of(server), target)
     assert_saved(target, BODY)
