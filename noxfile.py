@@ -13,6 +13,9 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).parent
 PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 TEST = nox.project.dependency_groups(PROJECT, "test")
+# What brings a library of a hundred megabytes is installed where it is what is tested.
+FRAMES = nox.project.dependency_groups(PROJECT, "frames")
+WITHOUT_FRAMES = ".[cli,emulator]"
 
 nox.needs_version = ">=2025.2.9"
 # venv and pip: uv would not read the index that pip is configured with. Who has the index in uv's
@@ -73,14 +76,14 @@ def pytest(session: nox.Session, *arguments: str) -> None:
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
     """Everything, with the newest dependencies."""
-    session.install("--editable", ".[all]", *TEST)
+    session.install("--editable", ".[all]", *TEST, *FRAMES)
     pytest(session)
 
 
 @nox.session(python=PYTHONS[0])
 def lowest(session: nox.Session) -> None:
     """Everything, with the lowest version of each dependency that pyproject.toml allows."""
-    session.install("--editable", ".[all]", *TEST, *floors())
+    session.install("--editable", ".[all]", *TEST, *FRAMES, *floors())
     # A socket that is being connected when the call is cancelled is left to the garbage collector by
     # anyio 4.9, which warns of it in whichever test is then running.
     pytest(session, "-W", "ignore::pytest.PytestUnraisableExceptionWarning")
@@ -89,7 +92,7 @@ def lowest(session: nox.Session) -> None:
 @nox.session
 def httpx2(session: nox.Session) -> None:
     """Everything, with httpx2 standing in for httpx, of which no further release is to come."""
-    session.install("--editable", ".[all]", *TEST, "httpx2")
+    session.install("--editable", WITHOUT_FRAMES, *TEST, "httpx2")
     pytest(session, "-p", "tests.httpx2_alias")
 
 
@@ -109,7 +112,7 @@ def wheel(session: nox.Session) -> None:
     shutil.rmtree(dist, ignore_errors=True)
     session.run("python", "-m", "build", "--outdir", str(dist), silent=True)
     (built,) = dist.glob("*.whl")
-    session.install(f"{built}[all]")
+    session.install(f"{built}{WITHOUT_FRAMES[1:]}")
     # Again, since pip takes the same version from a run before for this one.
     session.install("--force-reinstall", "--no-deps", str(built))
     # Not from the root: a subprocess of a test would find the source beside it.

@@ -316,8 +316,13 @@ class _Stream:
     def close(self) -> None:
         self._stream.close()
 
-    def start_tls(self, *args: Any, timeout: float | None = None, **kwargs: Any) -> _Stream:
-        stream = self._stream.start_tls(*args, timeout=_to_connect(timeout), **kwargs)
+    def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> _Stream:
+        stream = self._stream.start_tls(ssl_context, server_hostname, _to_connect(timeout))
         return _Stream(stream, self._layers + 1)
 
     def get_extra_info(self, info: str) -> Any:
