@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, BinaryIO, TypeVar
 from .adapters import adapter_for
 from .compression import opened
 from .csv_rows import csv_rows
+from .file_kinds import kind_of
 from .json_rows import json_rows, ndjson_rows
 from .parquet_rows import parquet_rows
 from .result_errors import InvalidRow, ResultSyntaxError
@@ -61,9 +62,7 @@ def iter_rows(file: BinaryIO, type_: type[T], format_: Format) -> Iterator[T | I
     """
     adapter = adapter_for(type_)
     if format_ is Format.BINARY:
-        raise ResultSyntaxError(
-            "document", "has no rows: it is neither JSON, NDJSON, CSV nor Parquet"
-        )
+        raise ResultSyntaxError("document", f"has no rows: it is {kind_of(file.read(32))}")
     source = opened(file)
     if format_ is Format.PARQUET:
         return parquet_rows(source, type_, adapter)

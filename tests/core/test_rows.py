@@ -120,3 +120,18 @@ def test_a_binary_result_has_no_rows() -> None:
     """Rows of bytes that are in none of the formats are refused before anything is read."""
     with pytest.raises(ResultSyntaxError, match="neither JSON, NDJSON, CSV nor Parquet"):
         iter_rows(io.BytesIO(b"\0"), bytes, Format.BINARY)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"", "neither JSON, NDJSON, CSV nor Parquet"),
+        ("[1]".encode("utf-16"), "UTF-16 text"),
+        (b"<html>", "HTML or XML"),
+        (b"PK\x03\x04", "a ZIP archive"),
+    ],
+)
+def test_what_has_no_rows_is_named(body: bytes, words: str) -> None:
+    """A file without rows is said to be what it is."""
+    with pytest.raises(ResultSyntaxError, match=words):
+        iter_rows(io.BytesIO(body), str, Format.BINARY)
