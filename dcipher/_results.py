@@ -34,7 +34,8 @@ from .errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator
+    from contextlib import AbstractContextManager
 
     from ._core.rows import Format
     from .models import Run
@@ -56,7 +57,7 @@ class Rewindable:
     def __init__(self, file: BinaryIO, run: Run, index: int) -> None:
         self._file = file
         # Where that is, Python finds out only when a file is made there; or finds no place at all.
-        self.storage_errors = partial(
+        self.storage_errors: Callable[[], AbstractContextManager[None]] = partial(
             storage_errors, Path(tempfile.tempdir or "the temporary folder"), run, index
         )
 

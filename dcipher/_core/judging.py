@@ -47,7 +47,7 @@ class Judge:
         if keep_raw and on_invalid != "collect":
             raise InvalidParamsError("keep_raw needs on_invalid='collect'.")
         self.on_invalid: OnInvalid = on_invalid
-        self.rejects = Rejects()
+        self.rejects: Rejects = Rejects()
         self._limit = max_invalid
         self._keep_raw = keep_raw
         self._before = 0  # rows of the results before this one
