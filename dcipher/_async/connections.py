@@ -208,11 +208,7 @@ class AsyncConnections(AsyncShared):
             ) from None
 
     def keep(self, taken: _Taken) -> list[httpx.AsyncBaseTransport]:
-        """A connection is free again. Gives those that are to be closed, such as were idle for long.
-
-        Nothing is awaited: a cancellation must find the place given back, or not yet taken.
-        """
-        taken.place.release()
+        """A connection is free again. Gives those that are to be closed, such as were idle for long."""
         # Closed while the call was under way, or of a server that says what nobody asked for.
         if not self._users or getattr(taken.transport, "has_leftovers", False):
             return [taken.transport]
@@ -254,6 +250,7 @@ class _Stream(httpx.AsyncByteStream):
                 await self._stream.aclose()
                 stale = self._connections.keep(taken)
         finally:
+            # After it was put back: whoever waits for a place finds it there.
             taken.place.release()
             for transport in stale:
                 await async_close_transport(transport)

@@ -209,11 +209,7 @@ class Connections(Shared):
             ) from None
 
     def keep(self, taken: _Taken) -> list[httpx.BaseTransport]:
-        """A connection is free again. Gives those that are to be closed, such as were idle for long.
-
-        Nothing is awaited: a cancellation must find the place given back, or not yet taken.
-        """
-        taken.place.release()
+        """A connection is free again. Gives those that are to be closed, such as were idle for long."""
         # Closed while the call was under way, or of a server that says what nobody asked for.
         if not self._users or getattr(taken.transport, "has_leftovers", False):
             return [taken.transport]
@@ -255,6 +251,7 @@ class _Stream(httpx.SyncByteStream):
                 self._stream.close()
                 stale = self._connections.keep(taken)
         finally:
+            # After it was put back: whoever waits for a place finds it there.
             taken.place.release()
             for transport in stale:
                 close_transport(transport)
