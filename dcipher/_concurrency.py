@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 import warnings
+from collections import deque
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, nullcontext, suppress
 from contextvars import ContextVar, copy_context
@@ -25,7 +26,7 @@ from ._scopes import AsyncScoped
 from .errors import InvalidParamsError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Generator, Sequence
+    from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
 
     import httpx
     from anyio import CapacityLimiter, Semaphore
@@ -53,12 +54,14 @@ __all__ = [
     "Sleep",
     "StatusCallback",
     "abandon",
+    "aborted_with_the_others",
     "async_abandon",
     "async_bounded",
     "async_call_back",
     "async_check_callback",
     "async_close_all",
     "async_close_transport",
+    "async_each",
     "async_in_own_thread",
     "async_in_thread",
     "async_sleep",
@@ -67,6 +70,7 @@ __all__ = [
     "calling_back",
     "check_callback",
     "close_transport",
+    "each",
     "in_thread",
     "sleep",
     "ungrouped",
@@ -181,8 +185,7 @@ async def async_in_own_thread(
             try:
                 await done.wait()
             except BaseException:
-                abort()
-                await _a_moment_for(thread)
+                await _a_moment_for(thread, abort)
                 raise
     return outcome[0]()
 
@@ -207,13 +210,15 @@ def _leaves(error: BaseException) -> list[BaseException]:
     return [error] if within is None else [leaf for inner in within for leaf in _leaves(inner)]
 
 
-async def _a_moment_for(thread: threading.Thread) -> None:
+async def _a_moment_for(thread: threading.Thread, abort: Callable[[], None]) -> None:
     from anyio import CancelScope, sleep
 
     ends = time.monotonic() + MOMENT
     with CancelScope(shield=True):
-        # A thread has no event for its end that a loop could wait for.
-        while thread.is_alive() and time.monotonic() < ends:  # noqa: ASYNC110
+        # A thread has no event for its end that a loop could wait for. It is woken up more than
+        # once: who connects has nothing yet that could be ended.
+        while thread.is_alive() and time.monotonic() < ends:
+            abort()
             await sleep(0.002)
 
 
@@ -228,6 +233,157 @@ def _outcome(function: Callable[[BlockingPortal], T], portal: BlockingPortal) ->
 
 def _raise(error: BaseException) -> Any:
     raise error
+
+
+async def async_each(
+    jobs: Iterable[AsyncAttempt[object]], at_once: int, meanwhile: AsyncAttempt[object]
+) -> None:
+    """Do all jobs, so many at once; `meanwhile` is called ten times a second by the task that waits.
+
+    The first error, of a job or of `meanwhile`, cancels the others, and comes out by itself.
+    """
+    from anyio import Event, create_task_group, move_on_after
+
+    left, working, done = deque(jobs), at_once, Event()
+    failures: list[Exception] = []
+
+    async def work() -> None:
+        nonlocal working
+        while left:
+            await left.popleft()()
+        working -= 1
+        if working == 0:
+            done.set()
+
+    async def wait() -> None:
+        while not done.is_set():
+            with move_on_after(TICK):
+                await done.wait()
+            await meanwhile()
+
+    with ungrouped():
+        async with create_task_group() as group:
+
+            async def guarded(function: AsyncAttempt[None]) -> None:
+                try:
+                    await function()
+                except Exception as error:  # noqa: BLE001 - raised again below
+                    failures.append(error)
+                    group.cancel_scope.cancel()
+
+            for _ in range(at_once):
+                group.start_soon(guarded, work)
+            await guarded(wait)
+    try:
+        for error in failures:
+            raise error
+    finally:
+        failures.clear()  # an error knows this frame, which is not to know the error
+
+
+def each(jobs: Iterable[Attempt[object]], at_once: int, meanwhile: Attempt[object]) -> None:
+    """Do all jobs, so many at once; `meanwhile` is called ten times a second by the thread that waits.
+
+    The first error, of a job or of `meanwhile`, or Ctrl-C, aborts the others, and comes out.
+    """
+    crew = _Crew(jobs)
+    try:
+        crew.begin(at_once)
+        crew.wait(meanwhile)
+    except BaseException:
+        crew.stop()
+        raise
+
+
+@contextmanager
+def aborted_with_the_others(abort: Callable[[], None]) -> Generator[None]:
+    """Where this is a job of `each`, `abort` ends it: from another thread, soon, and more than once."""
+    crew = _crew.get()
+    if crew is None:
+        yield
+        return
+    crew.add(abort)
+    try:
+        yield
+    finally:
+        crew.remove(abort)
+
+
+class _Crew:
+    """Threads that do jobs while another one waits.
+
+    Daemons: one that waits for the network does not keep a program from ending.
+    """
+
+    def __init__(self, jobs: Iterable[Attempt[object]]) -> None:
+        self._jobs: SimpleQueue[Attempt[object]] = SimpleQueue()
+        for job in jobs:
+            self._jobs.put(job)
+        self._ends: SimpleQueue[BaseException | None] = SimpleQueue()
+        self._threads: list[threading.Thread] = []
+        self._aborts: set[Callable[[], None]] = set()
+        self._stopped = False
+
+    def begin(self, at_once: int) -> None:
+        """Let so many begin."""
+        for _ in range(at_once):
+            thread = threading.Thread(
+                target=copy_context().run, args=(self._work,), name="dcipher download", daemon=True
+            )
+            self._threads.append(thread)
+            thread.start()
+
+    def _work(self) -> None:
+        _crew.set(self)
+        try:
+            while not self._stopped and (job := self._next()) is not None:
+                job()
+        except BaseException as error:  # noqa: BLE001 - raised again, in the thread that waits
+            self._ends.put(error)
+        else:
+            self._ends.put(None)
+
+    def _next(self) -> Attempt[object] | None:
+        with suppress(Empty):
+            return self._jobs.get_nowait()
+        return None
+
+    def wait(self, meanwhile: Attempt[object]) -> None:
+        """Until all have ended. Raises what the first one raised that failed."""
+        working = len(self._threads)
+        while working > 0:
+            try:
+                error = self._ends.get(timeout=TICK)
+            except Empty:
+                meanwhile()
+                continue
+            if error is not None:
+                raise error
+            working -= 1
+
+    def add(self, abort: Callable[[], None]) -> None:
+        """One more who can be stopped by this."""
+        self._aborts.add(abort)
+        if self._stopped:
+            abort()
+
+    def remove(self, abort: Callable[[], None]) -> None:
+        """It has ended."""
+        self._aborts.discard(abort)
+
+    def stop(self) -> None:
+        """Abort what is under way, and wait a moment for it."""
+        self._stopped = True
+        ends = time.monotonic() + MOMENT
+        for thread in self._threads:
+            while thread.is_alive() and time.monotonic() < ends:
+                # More than once: who connects has nothing yet that could be ended.
+                for abort in self._aborts.copy():
+                    abort()
+                thread.join(0.01)
+
+
+_crew: ContextVar[_Crew | None] = ContextVar("dcipher_crew", default=None)
 
 
 def _new_limiter() -> CapacityLimiter:
@@ -417,4 +573,6 @@ def bounded(limit: Limit, function: Callable[P, T], *args: P.args, **kwargs: P.k
 OWN_THREADS = 32
 MOMENT = 0.5
 """Seconds that a cancelled call waits for its thread."""
+TICK = 0.1
+"""Seconds between two calls of what is called while jobs are done."""
 _own_threads = AsyncScoped(_new_limiter)

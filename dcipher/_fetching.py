@@ -10,7 +10,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ._async.downloads import AsyncDownload
-from ._concurrency import async_call_back, async_in_own_thread, calling_back
+from ._concurrency import (
+    Place,
+    aborted_with_the_others,
+    async_call_back,
+    async_in_own_thread,
+    calling_back,
+)
 from ._sync.downloads import Download
 
 if TYPE_CHECKING:
@@ -25,7 +31,7 @@ if TYPE_CHECKING:
     from .http import HTTPClient
     from .resilience import Resilience
 
-__all__ = ["async_fetch", "fetch"]
+__all__ = ["async_fetch", "async_room", "fetch", "room"]
 
 
 async def async_fetch(
@@ -87,7 +93,7 @@ def fetch(
     By up to `connections` at once, but by one where that is the user's. Raises `TransferError`, or
     the sink's own errors.
     """
-    return Download(
+    download = Download(
         http,
         source,
         open_sink,
@@ -95,7 +101,28 @@ def fetch(
         timeout=timeout,
         on_progress=on_progress,
         helpers=_helpers(http, source, resilience, timeout, connections),
-    ).run()
+    )
+    with aborted_with_the_others(download.abort):
+        return download.run()
+
+
+def async_room(http: HTTPClient, count: int) -> list[Place]:
+    """Places for so many more results at once, or for as many as there are.
+
+    What goes through an async transport of the user's runs on the event loop, in no thread of ours;
+    how many connections it may open is the user's affair.
+    """
+    if http.is_given_async_transport:
+        return [Place(None) for _ in range(count)]
+    return http.places_to_help(count)
+
+
+def room(http: HTTPClient, count: int) -> list[Place]:
+    """Places for so many more results at once, or for as many as there are.
+
+    None through a transport of the user's: nobody knows whether several threads may use it.
+    """
+    return http.places_to_help(count)
 
 
 def _helpers(

@@ -82,8 +82,8 @@ class AsyncFlows:
 
         `wait_timeout`: seconds for the run (`None`: until it ends). `on_status` is called with the
         `Run` at each change of its status. One result is saved as `save_path` itself, several as
-        `<stem>_<i><suffix>` from 0; `run.files` names them. `overwrite=False` refuses to replace a
-        file.
+        `<stem>_<i><suffix>` from 0, and up to four at once; `run.files` names them.
+        `overwrite=False` refuses to replace a file.
 
         Raises what `start`, `runs.wait` and `runs.download` raise. A path that cannot be written to
         is a `LocalStorageError` before the run is started.

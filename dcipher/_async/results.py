@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import io
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from .._concurrency import async_in_thread
+from .._concurrency import async_each, async_in_thread
 from .._core.compression import is_compressed
 from .._core.results import parse_document
 from .._core.rows import iter_rows
-from .._fetching import async_fetch
+from .._fetching import async_fetch, async_room
 from .._parts import PartFile
 from .._results import Rewindable, format_of, parse_errors, result_errors, source_of
 from .._stored import StoredFile
 from ..logs import logger
+from .progress import AsyncProgress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -38,6 +40,47 @@ class AsyncResults:
 
     def __init__(self, api: AsyncAPI) -> None:
         self._api = api
+
+    async def save_all(
+        self,
+        run: Run,
+        targets: Sequence[Path],
+        *,
+        overwrite: bool,
+        on_progress: AsyncProgressCallback | None,
+        require_integrity: bool,
+        max_connections: int,
+    ) -> None:
+        """Each result to its target, as many at once as there are connections for."""
+        self._api.check_open()
+        save = partial(self.save, run, overwrite=overwrite, require_integrity=require_integrity)
+        if len(targets) == 1:
+            await save(0, targets[0], on_progress=on_progress, max_connections=max_connections)
+            return
+        progress = AsyncProgress(on_progress, len(targets))
+        places = async_room(self._api.plain_http, min(len(targets), max_connections) - 1)
+        at_once = 1 + len(places)
+        heard = progress.noted if places else progress.told
+        jobs = [
+            partial(
+                save,
+                index,
+                target,
+                on_progress=heard(index),
+                max_connections=max_connections // at_once,
+            )
+            for index, target in enumerate(targets)
+        ]
+        try:
+            if places:
+                await async_each(jobs, at_once, progress.tell)
+            else:
+                for job in jobs:
+                    await job()
+        finally:
+            for place in places:
+                place.release()
+        await progress.tell(last=True)
 
     async def save(
         self,

@@ -143,10 +143,15 @@ class AsyncRuns:
         One result goes to `path` itself, several to `<stem>_<i><suffix>` from 0. Each is written
         beside its target, checked, synced and renamed: a reader never sees half a file, and a
         failure leaves what was there. `on_progress` is called with the bytes that arrived and the
-        bytes in all (`None` where the store does not say), at most ten times a second.
-        `require_integrity=True` refuses a result that comes with neither a length nor a digest. A
-        result above 64 MiB comes by up to `max_connections` at once where the store supports it, and
-        where one alone is slow; `1`: one after the other, as through an async transport of yours.
+        bytes in all (`None` where a store does not say), at most ten times a second; of several
+        results with the sums, of which the second is `None` until all have begun.
+        `require_integrity=True` refuses a result that comes with neither a length nor a digest.
+
+        By up to `max_connections` at once: several results, and a result above 64 MiB where the
+        store supports it, and where one connection is slow. `1`: one after the other, as through a
+        blocking httpx client or transport of yours; an async one of yours brings several results at
+        once, each by one connection. The first result that fails ends the others, of which what
+        arrived is kept for the next download; those that were saved already stay.
 
         Raises `ResultExpiredError`, `ResultChangedError`, `IntegrityError`, `LocalStorageError`,
         other `ResultError`s, and `RunFailedError` for a run that failed. A run that is not known to
@@ -156,16 +161,14 @@ class AsyncRuns:
         _check_max_connections(max_connections)
         run = await self._ended(run)
         paths = targets(path, len(run.outputs))
-        for index, target in enumerate(paths):
-            await self._results.save(
-                run,
-                index,
-                target,
-                overwrite=overwrite,
-                on_progress=on_progress,
-                require_integrity=require_integrity,
-                max_connections=max_connections,
-            )
+        await self._results.save_all(
+            run,
+            paths,
+            overwrite=overwrite,
+            on_progress=on_progress,
+            require_integrity=require_integrity,
+            max_connections=max_connections,
+        )
         return paths
 
     @overload

@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from tests.faulty import Reply
 
 if TYPE_CHECKING:
     from tests.conftest import Connect
-    from tests.faulty import FaultyServer
+    from tests.faulty import FaultyServer, Recorded
 
 posix = pytest.mark.skipif(os.name != "posix", reason="permissions and links as POSIX has them")
 BODY = bytes(range(256)) * 4096
@@ -165,13 +166,20 @@ def test_two_writers(server: FaultyServer, run: Run, tmp_path: Path) -> None:
 def test_several_results_and_one_that_fails(
     connect: Connect, server: FaultyServer, run: Run, tmp_path: Path
 ) -> None:
-    """Where the second of two results fails, the first is saved whole, and the error names the second."""
+    """Where the second of two results fails, the first that was saved stays, and the error names the second."""
     second = {"url": f"{server.url}/second?Signature=x"}
     both = Run.model_validate(
         {**json.loads(run.to_json(reveal=True)), "outputs": [*json.loads(run.to_json(reveal=True))["outputs"], second],
          "finished_at": "2020-01-01T00:00:00Z"}
     )  # fmt: skip
-    server.on("/second", Reply(b"", 403))
+
+    def refuse(_: Recorded) -> Reply:
+        until = time.monotonic() + 10
+        while not (tmp_path / "out_0.bin").exists() and time.monotonic() < until:
+            time.sleep(0.01)
+        return Reply(b"", 403)
+
+    server.on("/second", refuse)
     with pytest.raises(Exception, match="Result 1 ") as caught:
         connect(server).runs.download(both, tmp_path / "out.bin")
     assert caught.value.output_index == 1

@@ -983,8 +983,13 @@ _FILES = Section(
         ),
         Case(
             "One of several results fails",
-            "Those before it are saved whole; the error has its `.output_index`",
-            tests=("tests/clients/test_files.py::test_several_results_and_one_that_fails",),
+            "The others end; those that were saved stay, and what arrived of the rest is kept; the error has "
+            "its `.output_index`",
+            "Download to the same path again",
+            tests=(
+                "tests/clients/test_files.py::test_several_results_and_one_that_fails",
+                "tests/clients/downloads/test_several_results.py::test_a_store_that_refuses_one",
+            ),
         ),
         Case(
             "What was kept of a download is damaged, too short, or of another result",
