@@ -58,6 +58,8 @@ def _rows(file: Readable, *, as_cells: bool) -> Iterator[list[Any] | dict[str, A
         document = parquet.ParquetFile(source, buffer_size=_BUFFER, pre_buffer=False)
         names: list[str] = document.schema_arrow.names
         _refuse_repeated(names, as_cells=as_cells)
+        if not document.num_row_groups:
+            return  # pyarrow 18 would look for the last of them
         batches: Iterator[Any] = document.iter_batches(batch_size=_BATCH, use_threads=False)
     while True:
         with _errors():

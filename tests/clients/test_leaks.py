@@ -343,7 +343,13 @@ def test_caches_are_bounded() -> None:
     for module in pkgutil.walk_packages(dcipher.__path__, "dcipher."):
         if module.name.startswith(("dcipher.emulator", "dcipher.__main__")):
             continue
-        for name, value in vars(importlib.import_module(module.name)).items():
+        try:
+            members = vars(importlib.import_module(module.name))
+        except ImportError as error:
+            if "pip install 'dcipher[" not in str(error):  # an extra that is not installed here
+                raise
+            continue
+        for name, value in members.items():
             if isinstance(value, functools._lru_cache_wrapper):
                 takes = inspect.signature(value).parameters
                 caches.append((module.name, name, value.cache_parameters()["maxsize"], bool(takes)))
