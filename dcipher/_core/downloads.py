@@ -51,10 +51,10 @@ SLOWEST = 1000.0
 STALL = 30.0
 WORTH_KEEPING = 1024 * 1024
 """Bytes: what is less is sooner fetched again."""
-KEPT_EVERY = 64 * 1024 * 1024
-"""Bytes after which what has arrived is made durable."""
-KEPT_AFTER = 10.0
-"""Seconds after which it is, however little it is."""
+KEPT_EVERY = 256 * 1024 * 1024
+"""Bytes after which what has arrived is made durable, however quick they were."""
+KEPT_AFTER = 3.0
+"""Seconds after which it is: what is lost with the power is fetched in as many."""
 MAX_EXPANSION = 250
 """How many times its encoded size a result may have.
 

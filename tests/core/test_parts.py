@@ -131,14 +131,14 @@ def test_what_is_not_worth_it(transfer: Transfer) -> None:
 @pytest.mark.parametrize(
     ("new", "seconds", "due"),
     [
-        (64 * MIB, 0.0, True),
-        (64 * MIB - 1, 9.9, False),
-        (MIB, 10.0, True),
+        (256 * MIB, 0.0, True),
+        (256 * MIB - 1, 2.9, False),
+        (MIB, 3.0, True),
         (MIB - 1, 1000.0, False),
     ],
 )
 def test_when_it_is_noted(new: int, seconds: float, due: bool) -> None:
-    """Every 64 MiB, or every ten seconds where at least a megabyte came."""
+    """Every 256 MiB, or every three seconds where at least a megabyte came."""
     transfer = Transfer(received=5 * MIB + new, etag='"1"')
     assert is_due(transfer, 5 * MIB, seconds) is due
 
