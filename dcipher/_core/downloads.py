@@ -221,7 +221,9 @@ def begin(transfer: Transfer, status_code: int, headers: Mapping[str, str]) -> T
         return _continued(transfer, headers)
     if status_code != 200:
         raise _broken(f"the store answered {status_code} to a plain request")
-    if transfer.can_resume and _etag(headers) not in {None, transfer.etag}:
+    # A weak one is of the same object (RFC 9110 section 8.8.3.2). With none at all it may be a page of
+    # something in between: what a plain request is answered with is the result.
+    if transfer.can_resume and headers.get("etag", "").strip().removeprefix("W/") != transfer.etag:
         raise _changed()
     length = headers.get("content-length", "")
     return Transfer(

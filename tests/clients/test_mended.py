@@ -169,7 +169,7 @@ asyncio.run(main())
         capture_output=True,
         text=True,
         check=True,
-        timeout=5,
+        timeout=30,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )
     assert done.stdout.strip() == "cancelled"

@@ -196,7 +196,7 @@ def test_ctrl_c(troubled: FaultyServer, full: str, side: str, moment: str, tmp_p
     took, code, said = interrupted(
         program, tmp_path, lambda: seen is None or bool(troubled.seen(seen))
     )
-    assert took < 2.0, said
+    assert took < 5.0, said
     assert code in {-signal.SIGINT, 128 + signal.SIGINT}, said
     assert "KeyboardInterrupt" in said
     assert [noise for noise in NOISE if noise in said] == [], said

@@ -71,7 +71,7 @@ def python(*words: str, cwd: Path | None = None, **variables: str) -> str:
         env=environment,
         capture_output=True,
         encoding="utf-8",
-        timeout=60,
+        timeout=240,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

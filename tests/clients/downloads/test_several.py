@@ -197,7 +197,7 @@ def test_the_wrong_digest(connect: Connect, server: FaultyServer, target: Path) 
     def damaged(_: int, reply: Reply) -> Reply:
         return replace(reply, body=bytes(len(reply.body)))
 
-    server.on("/result", Shop(spoil=damaged, **digest(BODY)))
+    server.on("/result", Shop(spoil=damaged, first=slowly, **digest(BODY)))
     with pytest.raises(IntegrityError, match="sha256"):
         connect(server, resilience=ONCE).runs.download(result_of(server), target)
     assert_untouched(target)
