@@ -21,7 +21,7 @@ demo: $(DEMO)/.stamp ## Run a flow against the local emulator: no account, no de
 # ---- The gates, in the order in which `make test` runs them: the quick ones first.
 
 .PHONY: test
-test: lint check-sync check-openapi check-what-happens types check-docs coverage ## Run every gate on one Python
+test: lint check-sync check-openapi check-what-happens types check-docs coverage thorough ## Run every gate on one Python
 
 .PHONY: lint
 lint: $(VENV)/.stamp ## Check format and style (ruff)
@@ -53,8 +53,12 @@ check-docs: $(VENV)/.stamp ## Build the documentation; a warning fails
 
 .PHONY: coverage
 coverage: $(VENV)/.stamp ## Run the tests and measure their branch coverage
-	$(BIN)/pytest -n 4 --cov --cov-report=
+	$(BIN)/pytest -n 4 --dist worksteal -m "not thorough" --cov --cov-report=
 	$(BIN)/coverage report
+
+.PHONY: thorough
+thorough: $(VENV)/.stamp ## Run the tests that take long: thousands of cases, large files, memory
+	$(BIN)/pytest -n 4 --dist worksteal -m thorough
 
 .PHONY: test-all
 test-all: $(VENV)/.stamp ## Run the tests on every Python, with the oldest dependencies, from a wheel …

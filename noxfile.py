@@ -41,9 +41,11 @@ def pythons() -> list[str]:
 
 PYTHONS = pythons()
 RUNNING = f"{sys.version_info.major}.{sys.version_info.minor}"
-# `make test` has run everything on the Python that nox runs on, and `lowest` runs on the oldest one.
+# `make test` has run everything on the Python that nox runs on, `lowest` runs on the oldest one,
+# `wheel` on one in between: `nox -s tests` runs everything on all.
+BETWEEN = [v for v in PYTHONS[1:-1] if v != RUNNING and shutil.which(f"python{v}")]
 nox.options.sessions = [
-    *(f"tests-{version}" for version in PYTHONS[1:] if version != RUNNING),
+    *(f"tests-{version}" for version in PYTHONS[-1:] if version != RUNNING),
     "lowest",
     "httpx2",
     "core",
@@ -75,8 +77,9 @@ def pytest(session: nox.Session, *arguments: str) -> None:
     `make test` runs all of them, on one Python. What follows `--` on nox's command line goes to
     pytest: `nox -s tests-3.13 -- --sample 1` runs all cases there, too.
     """
-    sample = ("-m", "not thorough", "--sample", "7")
-    session.run("pytest", "-q", "-n", "4", *sample, *arguments, *session.posargs)
+    sample = ("-m", "not thorough", "--sample", "20")
+    workers = ("-n", "4", "--dist", "worksteal")
+    session.run("pytest", "-q", *workers, *sample, *arguments, *session.posargs)
 
 
 @nox.session(python=PYTHONS)
@@ -111,7 +114,7 @@ def core(session: nox.Session) -> None:
     pytest(session, *main_tests(), str(ROOT / "tests/core"))
 
 
-@nox.session
+@nox.session(python=BETWEEN[-1:] or None)
 def wheel(session: nox.Session) -> None:
     """The wheel as a user installs it, away from the source."""
     session.install("build", *TEST)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import anyio.from_thread
 import pytest
+from hypothesis import HealthCheck, settings
 
 # Appended, so that an installed dcipher still comes before the source.
 sys.path.append(str(Path(__file__).parents[1]))
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
 
     Connect: TypeAlias = Callable[..., Any]
     Kind: TypeAlias = Literal["sync", "async"]
+
+# How long a case takes says something of the machine, which has other work, too.
+settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("shared")
 
 KEY = "emu_canary-key-0123456789"
 QUICK = Resilience(backoff_initial=0.002, backoff_max=0.01)

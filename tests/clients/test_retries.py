@@ -378,7 +378,7 @@ def test_a_server_that_reads_slowly(connect: Connect, server: FaultyServer) -> N
     began = time.monotonic()
     with pytest.raises(APITimeoutError):
         connect(server, timeout=0.5, max_retries=0).flows.start("f", {"text": "x" * 20_000_000})
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 5
     listening.close()
     thread.join(5)
 

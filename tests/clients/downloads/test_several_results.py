@@ -121,7 +121,7 @@ def stalled(server: FaultyServer) -> FaultyServer:
 
 def going_on(server: FaultyServer, folder: Path, count: int = 2) -> bool:
     """Wait until the first so many have something on the disk."""
-    ends = time.monotonic() + 10
+    ends = time.monotonic() + 30
     while time.monotonic() < ends:
         sizes = [path.stat().st_size for path in folder.glob("*.part")]
         if len(server.requests) >= count and sum(size >= MIB for size in sizes) >= count:
