@@ -2,104 +2,51 @@
 
 from __future__ import annotations
 
-import gc
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
-from types import ModuleType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import pytest
 
 import dcipher
 from dcipher import errors
 
+pytest.importorskip("fastapi", reason="documents and examples run against the emulator")
+pytest.importorskip("sybil", reason="sybil finds the examples of the documents")
+
+from tests.docs.examples import (
+    EVALUATORS,
+    NEEDS,
+    NOT_RUN,
+    PACKAGE,
+    ROOT,
+    examples,
+    file_name,
+    language,
+    python,
+)
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from dcipher.emulator import Emulator
 
-pytest.importorskip("fastapi", reason="documents and examples run against the emulator")
-
-ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
-FENCE = re.compile(r"^```(\S+)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-NAME = re.compile(r"# (\w+\.py)\n")
-PACKAGE = Path(dcipher.__file__).resolve().parents[1]
+DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 
 
-class Block(NamedTuple):
-    """A fenced block, and the line that its code begins at."""
-
-    language: str
-    code: str
-    line: int
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
 
 
-def blocks(text: str) -> list[Block]:
-    return [Block(m[1], m[2], text.count("\n", 0, m.start(2))) for m in FENCE.finditer(text)]
-
-
-def run_block(block: Block, document: str, module: ModuleType) -> None:
-    """Run a block as its reader who pastes it would: no name of another block is there."""
-    # The blank lines give a traceback the numbers of the document.
-    code = compile("\n" * block.line + block.code, document, "exec", dont_inherit=True)
-    exec(code, vars(module))  # noqa: S102 - our own document
-    # A client that a block leaves open is noticed here, by the warning of its sockets.
-    vars(module).clear()
-    gc.collect()
-
-
-def run_tests(file: Path) -> None:
-    """Run a block that is a test as its reader would: as a file of its own, by pytest."""
-    folder = file.parent
-    words = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(folder), str(file))
-    python(*words, PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
-
-
-def python(*words: str, cwd: Path | None = None, **variables: str) -> str:
-    """Run Python with warnings as errors; what it prints. It has this package, wherever it is."""
-    ours = {name: value for name, value in os.environ.items() if not name.startswith("DCIPHER_")}
-    environment = {**ours, "PYTHONPATH": str(PACKAGE), "PYTHONUTF8": "1", **variables}
-    done = subprocess.run(  # noqa: S603 - our own code
-        [sys.executable, "-W", "error", *words],
-        cwd=cwd,
-        env=environment,
-        capture_output=True,
-        encoding="utf-8",
-        timeout=240,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_blocks_of_a_document_run(
-    path: Path, hosted: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Every Python block of a document runs by itself, in its order, against a Dcipher service."""
-    if path.name == "tables.md":
-        for library in ("pyarrow", "pandas", "polars", "duckdb"):
-            pytest.importorskip(library, reason=f"{library} is not installed")
-    for block in blocks(path.read_text(encoding="utf-8")):
-        if block.language != "python":
-            continue
-        named = NAME.match(block.code)
-        file = tmp_path / (named[1] if named else "test_block.py")
-        if named or "def test_" in block.code:
-            file.write_text(block.code, encoding="utf-8")
-        if "def test_" in block.code:
-            run_tests(file)
-        else:
-            # Pydantic and FastAPI look names up in the module that a class is said to be of.
-            module = ModuleType("document")
-            monkeypatch.setitem(sys.modules, "document", module)
-            run_block(block, str(path), module)
+@pytest.mark.parametrize("path", DOCUMENTS, ids=name_of)
+def test_blocks_of_a_document_run(path: Path, hosted: Emulator) -> None:
+    """Every block of a document runs by itself, in its order, against a Dcipher service."""
+    for library in NEEDS.get(name_of(path), ()):
+        pytest.importorskip(library, reason=f"{library} is not installed")
+    for example in examples(path):
+        example.evaluate()
     assert {request.status for request in hosted.requests} <= {200, 401, 404, 422}
 
 
@@ -107,22 +54,29 @@ def test_blocks_pass_strict_type_checking(tmp_path: Path) -> None:
     """What a reader pastes into a typed application passes `mypy --strict` there."""
     pytest.importorskip("mypy", reason="the type checker is not installed")
     for path in DOCUMENTS:
-        for number, block in enumerate(blocks(path.read_text(encoding="utf-8"))):
-            if block.language == "python":
-                named = NAME.match(block.code)
-                file = tmp_path / (named[1] if named else f"{path.stem.lower()}_{number}.py")
-                file.write_text(block.code, encoding="utf-8")
+        for example in examples(path):
+            if language(example) == "python":
+                unnamed = f"{path.parent.name}_{path.stem}_{example.line}.py".lower()
+                file = tmp_path / (file_name(example) or unnamed)
+                file.write_text(example.parsed, encoding="utf-8")
     # An installed package is found without it, and mypy refuses site-packages there.
     where = {"MYPYPATH": str(PACKAGE)} if PACKAGE == ROOT else {}
     shown = python("-m", "mypy", "--strict", ".", cwd=tmp_path, **where)
     assert "Success: no issues found" in shown
 
 
-def test_the_guides_have_blocks() -> None:
-    """Nothing is left out by mistake: the documents hold Python, and no other spelling of it."""
-    found = [block.language for path in DOCUMENTS for block in blocks(path.read_text("utf-8"))]
+def test_every_language_has_a_runner() -> None:
+    """Nothing is left out by mistake: the documents hold Python, and no language that nobody runs."""
+    found = [language(example) for path in DOCUMENTS for example in examples(path)]
     assert found.count("python") > 30
-    assert set(found) == {"python", "sh", "text", "diff"}
+    assert set(found) <= set(EVALUATORS)
+
+
+def test_what_is_not_run_is_there() -> None:
+    """Each command that is left out stands in a document, and its reason is said."""
+    texts = "".join(path.read_text(encoding="utf-8") for path in DOCUMENTS)
+    assert {command for command in NOT_RUN if command not in texts} == set()
+    assert all(NOT_RUN.values())
 
 
 @pytest.fixture
