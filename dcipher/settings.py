@@ -56,17 +56,17 @@ class Settings(BaseSettings):
     )
 
     api_key: SecretStr | None = None
-    """DCIPHER_API_KEY."""
+    """The key of the API. There is no client without one."""
     api_secret: SecretStr | None = None
-    """DCIPHER_API_SECRET: where it is set, requests are signed."""
+    """Where it is set, every request is signed (RFC 9421)."""
     base_url: str = DEFAULT_BASE_URL
-    """DCIPHER_BASE_URL."""
+    """Where the API is; may have a path. Plain `http` only to this machine."""
     log: str | None = None
-    """DCIPHER_LOG: debug, info, warning, error or critical."""
+    """`debug`, `info`, `warning`, `error` or `critical`: logs from that level on, to stderr."""
     timeout: float = DEFAULT_TIMEOUT
-    """DCIPHER_TIMEOUT: seconds that one HTTP request may take."""
+    """What one HTTP request may take, of which connecting 10 at most; not the run."""
     max_retries: int = DEFAULT_MAX_RETRIES
-    """DCIPHER_MAX_RETRIES: attempts after the first."""
+    """Attempts after the first."""
 
     _given: frozenset[str] = PrivateAttr(default=frozenset())
 

@@ -68,6 +68,7 @@ def check(command: str, root: Path) -> str | None:
 
 
 def unknown_settings(names: Iterable[str]) -> str | None:
+    """What is wrong where a name is no variable of a setting."""
     settings = {f"DCIPHER_{name.upper()}" for name in Settings.model_fields}
     unknown = sorted({name.strip() for name in names if not name.startswith("#")} - settings)
     return f"no settings: {', '.join(unknown)}" if unknown else None
