@@ -40,7 +40,6 @@ TIMEOUT: Final = 60.0
 
 NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
     "docs/guides/tables.md": ("pyarrow", "pandas", "polars", "duckdb"),
-    "docs/guides/backends.md": ("flask",),
 }
 """The libraries of others that a document is about: without one of them it is skipped."""
 
