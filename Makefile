@@ -21,7 +21,7 @@ demo: $(DEMO)/.stamp ## Run a flow against the local emulator: no account, no de
 # ---- The gates, in the order in which `make test` runs them: the quick ones first.
 
 .PHONY: test
-test: lint check-sync check-openapi check-what-happens types check-docs coverage thorough ## Run every gate on one Python
+test: lint check-sync check-openapi check-what-happens check-settings check-wire types check-docs coverage thorough ## Run every gate on one Python
 
 .PHONY: lint
 lint: $(VENV)/.stamp ## Check format and style (ruff)
@@ -39,6 +39,14 @@ check-openapi: $(VENV)/.stamp ## Check that the OpenAPI document is what the emu
 .PHONY: check-what-happens
 check-what-happens: $(VENV)/.stamp ## Check that the page "What happens when…" is what its table prints
 	$(BIN)/python scripts/what_happens.py --check
+
+.PHONY: check-settings
+check-settings: $(VENV)/.stamp ## Check that the table of the settings is what `Settings` prints
+	$(BIN)/python scripts/settings.py --check
+
+.PHONY: check-wire
+check-wire: $(VENV)/.stamp ## Check that the page of the wire is what the OpenAPI document prints
+	$(BIN)/python scripts/wire.py --check
 
 .PHONY: types
 types: $(VENV)/.stamp ## Check types (mypy, basedpyright), and that every public name has one
@@ -83,9 +91,23 @@ openapi: $(VENV)/.stamp ## Write the OpenAPI document from the emulator
 what-happens: $(VENV)/.stamp ## Print the page "What happens when…" from the table of the tests
 	$(BIN)/python scripts/what_happens.py
 
+.PHONY: settings
+settings: $(VENV)/.stamp ## Print the table of the settings from `Settings`
+	$(BIN)/python scripts/settings.py
+
+.PHONY: wire
+wire: $(VENV)/.stamp ## Print the page of the wire from the OpenAPI document
+	$(BIN)/python scripts/wire.py
+
 .PHONY: docs
 docs: $(VENV)/.stamp ## Build the documentation into site/
 	$(BIN)/mkdocs build --strict
+
+.PHONY: zensical
+zensical: $(VENV)/.stamp ## Build the same with Zensical, which follows on Material for MkDocs
+	$(BIN)/python -m pip install --quiet --group zensical
+	$(BIN)/zensical build --strict --clean
+	$(BIN)/python scripts/llms.py site
 
 .PHONY: benchmark
 benchmark: $(VENV)/.stamp ## Measure against plain httpx

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TARGET: Path = ROOT / "docs" / "reference" / "settings.md"
-TYPES = {"SecretStr": "text, a secret", "str": "text", "float": "seconds", "int": "a number"}
+TYPES = {"SecretStr": "a secret", "str": "text", "float": "seconds", "int": "a number"}
 
 
 def meanings() -> Mapping[str, str]:
@@ -48,7 +48,7 @@ def rows() -> Iterator[tuple[str, ...]]:
         kinds = [kind.strip() for kind in _annotation(name).split("|")]
         (kind,) = (TYPES[kind] for kind in kinds if kind != "None")
         default = "none" if field.default is None else f"`{field.default}`"
-        yield f"`{name}`", f"`{prefix}{name.upper()}`", kind, default, meaning[name]
+        yield f"`{name}` `{prefix}{name.upper()}`", kind, default, meaning[name]
 
 
 def _annotation(name: str) -> str:
@@ -57,7 +57,7 @@ def _annotation(name: str) -> str:
 
 def main() -> int:
     """Write or check; the exit code."""
-    titles = ("setting", "variable", "type", "default", "meaning")
+    titles = ("setting, variable", "type", "default", "meaning")
     return run(__doc__, TARGET, {"settings": table(titles, rows())})
 
 

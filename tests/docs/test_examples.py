@@ -132,23 +132,6 @@ def test_example_without_a_key_says_so(name: str, tmp_path: Path) -> None:
         python(str(ROOT / "examples" / name), str(ROOT / "README.md"), cwd=tmp_path)
 
 
-def test_wire_page_says_what_the_contract_says() -> None:
-    """Each operation and each field stands on the page of the wire, with the contract's source."""
-    contract = json.loads((ROOT / "docs" / "openapi.json").read_bytes())
-    rows = {
-        (operation["operationId"], f"`{verb.upper()} {path}`", operation["x-dcipher-source"])
-        for path, item in contract["paths"].items()
-        for verb, operation in item.items()
-    } | {
-        (name, f"`{field}`", described["x-dcipher-source"])
-        for name, schema in contract["components"]["schemas"].items()
-        for field, described in schema.get("properties", {}).items()
-    }
-    page = (ROOT / "docs" / "wire.md").read_text(encoding="utf-8")
-    lines = re.findall(r"^\| `(\w+)` \| (`[^|]+`) \|(?:[^|]+\|)? (\w+) \|$", page, re.MULTILINE)
-    assert set(lines) == rows
-
-
 def test_readme_links_what_is_there() -> None:
     """Each link of README leads to a file, and each page of the guides and concepts is linked."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
