@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 
 
+WITH_TABS = [path for path in DOCUMENTS if '\n=== "' in path.read_text(encoding="utf-8")]
+
+
 def name_of(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
@@ -63,6 +66,22 @@ def test_blocks_pass_strict_type_checking(tmp_path: Path) -> None:
     where = {"MYPYPATH": str(PACKAGE)} if PACKAGE == ROOT else {}
     shown = python("-m", "mypy", "--strict", ".", cwd=tmp_path, **where)
     assert "Success: no issues found" in shown
+
+
+@pytest.mark.parametrize("path", WITH_TABS, ids=name_of)
+def test_tabs_say_the_same(path: Path) -> None:
+    """A tab for the blocking client stands beside one for the async client, which makes the same calls."""
+    tabs = re.split(r'^=== "(\w+)"\n', path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    of_each = list(zip(tabs[1::2], (calls(text) for text in tabs[2::2]), strict=True))
+    for (title, made), (other, made_too) in zip(of_each[::2], of_each[1::2], strict=True):
+        assert (title, other) in {("Blocking", "Async"), ("Threads", "Tasks")}
+        assert made == made_too
+
+
+def calls(text: str) -> set[str]:
+    """What the tab at the beginning of `text` asks a client for."""
+    tab = re.split(r"^(?=\S)", text, flags=re.MULTILINE)[0]
+    return set(re.findall(r"client\.(?:flows|runs)\.\w+", tab))
 
 
 def test_every_language_has_a_runner() -> None:
