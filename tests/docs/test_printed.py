@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import json
 import re
 import sys
@@ -138,6 +139,18 @@ def test_every_error_says_what_to_do(name: str) -> None:
     section = ERRORS.partition(f"{{ #{name} }}\n")[2].partition("\n#")[0]
     points = re.findall(r"^- \*\*(When|Catch it|Do)[:,]?\*\*", section, re.MULTILINE)
     assert points == ["When", "Catch it", "Do"]
+
+
+@pytest.mark.parametrize("name", public_errors())
+def test_every_error_says_what_it_has(name: str) -> None:
+    """Each attribute that a class brings is named under it."""
+    own = re.compile(
+        r"^ +self\.(\w+)(?:: .+)? = |^    (\w+): |@property\n    def (\w+)", re.MULTILINE
+    )
+    found = own.findall(inspect.getsource(getattr(errors, name)))
+    section = ERRORS.partition(f"{{ #{name} }}\n")[2].partition("\n#")[0]
+    named = re.findall(r"`\.(\w+)`", section.partition("- **Has:**")[2])
+    assert set(named) == {attribute for groups in found for attribute in groups if attribute}
 
 
 def test_the_tree_of_errors_is_that_of_the_module() -> None:
