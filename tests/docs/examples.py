@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 ROOT: Final = Path(__file__).resolve().parents[2]
 PACKAGE: Final = Path(dcipher.__file__).resolve().parents[1]
 PLUGIN: Final = "dcipher.pytest_plugin"
-TIMEOUT: Final = 60.0
+TIMEOUT: Final = 180.0
 
 NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
     "docs/guides/tables.md": ("pyarrow", "pandas", "polars", "duckdb"),
