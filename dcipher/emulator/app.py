@@ -12,6 +12,7 @@ import fastapi
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.routing import Route
 from typing_extensions import override
 
 from dcipher._version import __version__
@@ -26,7 +27,7 @@ from dcipher.emulator.contract import (
     StatusResponse,
 )
 from dcipher.emulator.errors import Refusal
-from dcipher.emulator.gate import request_id
+from dcipher.emulator.gate import mark_unmatched, request_id
 from dcipher.emulator.openapi import (
     api_extra,
     api_responses,
@@ -35,9 +36,10 @@ from dcipher.emulator.openapi import (
     result_responses,
 )
 from dcipher.emulator.results import error_document, select
+from dcipher.emulator.unmatched import no_route
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from pydantic_core import ErrorDetails
 
@@ -228,8 +230,10 @@ def _xml(request: Request, status: int, code: str, message: str) -> Response:
     return Response(body, status, media_type="application/xml")
 
 
-async def _on_refusal(_: Request, error: Exception) -> Response:
+async def _on_refusal(request: Request, error: Exception) -> Response:
     refusal = cast("Refusal", error)
+    if refusal.unmatched is not None:
+        mark_unmatched(request.scope, refusal.unmatched)
     response = _json(refusal.body.to_json(), refusal.status)
     response.headers.update(refusal.headers)
     return response
@@ -243,11 +247,20 @@ async def _on_invalid(_: Request, error: Exception) -> Response:
     return _json(body.to_json(), 422)
 
 
-async def _on_http_exception(_: Request, error: Exception) -> Response:
+async def _on_http_exception(request: Request, error: Exception) -> Response:
     said = cast("HTTPException", error)
+    if said.status_code in {404, 405}:
+        mark_unmatched(request.scope, no_route(request.method, request.url.path, _routes(request)))
     response = _json(ErrorResponse(message=said.detail).to_json(), said.status_code)
     response.headers.update(said.headers or {})
     return response
+
+
+def _routes(request: Request) -> Iterator[tuple[str, str]]:
+    for route in cast("FastAPI", request.app).routes:
+        if isinstance(route, Route) and route.include_in_schema:
+            for method in sorted(route.methods or ()):
+                yield method, route.path
 
 
 async def _on_failure(request: Request, error: Exception) -> Response:

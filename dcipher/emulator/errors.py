@@ -22,6 +22,7 @@ class Refusal(Exception):  # noqa: N818 (not an error of the emulator: an answer
         *,
         detail: Sequence[FieldError] = (),
         headers: Mapping[str, str] | None = None,
+        unmatched: str | None = None,
     ) -> None:
         super().__init__(message)
         self.status: int = status
@@ -29,3 +30,4 @@ class Refusal(Exception):  # noqa: N818 (not an error of the emulator: an answer
             message=message, detail=list(detail) if detail else None
         )
         self.headers: Mapping[str, str] = headers or {}
+        self.unmatched: str | None = unmatched

@@ -13,6 +13,7 @@ from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from dcipher.emulator.contract import FieldError, FlowParam, FlowResponse
 from dcipher.emulator.errors import Refusal
+from dcipher.emulator.unmatched import no_flow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -168,7 +169,8 @@ class FlowRegistry:
         """The flow; a `Refusal` with 404 if there is none, with 403 if it is restricted."""
         flow = self._flows.get(flow_id)
         if flow is None:
-            raise Refusal(404, f"There is no flow {flow_id!r}.")
+            said = no_flow(flow_id, self._flows)
+            raise Refusal(404, f"There is no flow {flow_id!r}.", unmatched=said)
         if flow.restricted:
             raise Refusal(403, f"This API key may not use the flow {flow_id!r}.")
         return flow

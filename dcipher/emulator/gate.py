@@ -35,6 +35,7 @@ __all__ = [
     "Send",
     "mark_fault",
     "mark_sent",
+    "mark_unmatched",
     "read_body",
     "request_body",
     "request_headers",
@@ -117,7 +118,8 @@ class Gate:
         finally:
             answer.close()
 
-    def _note(self, request: _Request, status: int | None, fault: str | None) -> None:
+    def _note(self, answer: _Answer, status: int | None) -> None:
+        request = answer.request
         headers = masked_headers(request.headers, (self._guard.api_key,))
         self._journal.add(
             RequestRecord(
@@ -129,7 +131,8 @@ class Gate:
                 idempotency_key=headers.get("idempotency-key"),
                 request_id=request.id,
                 at=request.at,
-                fault=fault,
+                fault=answer.fault,
+                unmatched=answer.unmatched,
             )
         )
 
@@ -152,6 +155,11 @@ def request_body(scope: Scope) -> bytes:
 def mark_fault(scope: Scope, words: str) -> None:
     """Say that the answer is a fault; its headers are then left alone."""
     cast("_Answer", scope[_ANSWER]).fault = words
+
+
+def mark_unmatched(scope: Scope, words: str) -> None:
+    """Say that the request asks for what is not there."""
+    cast("_Answer", scope[_ANSWER]).unmatched = words
 
 
 def mark_sent(scope: Scope, status: int | None) -> None:
@@ -200,11 +208,12 @@ class _Answer:
         self,
         request: _Request,
         send: Send,
-        note: Callable[[_Request, int | None, str | None], None],
+        note: Callable[[_Answer, int | None], None],
     ) -> None:
         self.request: _Request = request
         self.begun: bool = False
         self.fault: str | None = None
+        self.unmatched: str | None = None
         self._send = send
         self._note = note
 
@@ -226,7 +235,7 @@ class _Answer:
         """Note the request, once."""
         if not self.begun:
             self.begun = True
-            self._note(self.request, status, self.fault)
+            self._note(self, status)
 
     async def refuse(self, refusal: Refusal) -> None:
         """Answer with an error, unless an answer is on its way already."""

@@ -37,6 +37,8 @@ class RequestRecord:
     """When the request came, in UTC."""
     fault: str | None = None
     """Which fault was applied, in words."""
+    unmatched: str | None = None
+    """What it asked for that is not there (a route, a flow, a run), in words."""
 
 
 @final

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, cast, final
 
 from dcipher.emulator.errors import Refusal
 from dcipher.emulator.results import Result, StoredResult
+from dcipher.emulator.unmatched import no_run
 from dcipher.emulator.workers import Workers
 
 if TYPE_CHECKING:
@@ -132,7 +133,9 @@ class Runs:
         """The run; a `Refusal` with 404 if there is none, or not of this flow."""
         run = self.find(task_id)
         if run is None or flow_id not in (None, run.flow.id):
-            raise Refusal(404, f"There is no run {task_id!r} of this flow.")
+            really_of = None if run is None else run.flow.id
+            said = no_run(task_id, flow_id or "", really_of=really_of)
+            raise Refusal(404, f"There is no run {task_id!r} of this flow.", unmatched=said)
         return run
 
     def records(self) -> tuple[RunRecord, ...]:

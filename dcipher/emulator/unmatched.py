@@ -1,0 +1,51 @@
+"""Requests for what is not there, in words: no such route, flow or run, and what was meant."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["no_flow", "no_route", "no_run"]
+
+_LONG = 200  # characters that are compared: what takes the square of it must not take long
+
+
+def no_flow(flow_id: str, known: Iterable[str]) -> str:
+    """That there is no flow of this id, and which one has nearly that id."""
+    said = f"no flow {_quoted(flow_id)}"
+    flows = tuple(known)
+    near = get_close_matches(flow_id[:_LONG], flows, n=1)
+    if near:
+        return f"{said}; did you mean {near[0]!r}?"
+    return said if flows else f"{said}: none is registered"
+
+
+def no_run(task_id: str, flow_id: str, *, really_of: str | None) -> str:
+    """That the flow has no run of this id; `really_of`: the flow that has it."""
+    said = f"no run {_quoted(task_id)} of flow {_quoted(flow_id)}"
+    return said if really_of is None else f"{said}; it is one of {really_of!r}"
+
+
+def no_route(method: str, path: str, routes: Iterable[tuple[str, str]]) -> str:
+    """That there is no such route, and the nearest one; `routes`: method and path each."""
+    wanted = f"{method} {path[:_LONG]}"
+    filled = {_filled(verb, template, path): f"{verb} {template}" for verb, template in routes}
+    near = get_close_matches(wanted, filled, n=1)
+    return f"no route; did you mean {filled[near[0]]}?" if near else "no route"
+
+
+def _filled(method: str, template: str, path: str) -> str:
+    """A route with what the path has in the place of its identifiers."""
+    given = path[:_LONG].split("/")
+    parts = [
+        given[place] if part.startswith("{") and place < len(given) else part
+        for place, part in enumerate(template.split("/"))
+    ]
+    return f"{method} {'/'.join(parts)}"
+
+
+def _quoted(text: str) -> str:
+    return repr(text if len(text) <= _LONG else text[: _LONG - 1] + "…")

@@ -1,0 +1,71 @@
+"""The emulator of one test, and what the test finds around it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from dcipher import _environment
+from dcipher._core import polling
+from dcipher.emulator import Emulator
+from dcipher.pytest_plugin.marks import refuse
+from dcipher.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Mapping
+
+    from dcipher import AsyncDcipher
+
+__all__ = ["close", "running", "surround"]
+
+_FIRST_STEP = 0.05  # seconds; flows of a test end at once, and half a second each adds up
+_IDENTITY = ("API_KEY", "API_SECRET", "BASE_URL")
+
+
+@contextmanager
+def running(arguments: Mapping[str, Any]) -> Generator[Emulator]:
+    """A started emulator; what is wrong with the arguments, or missing, fails the test."""
+    try:
+        emulator = Emulator(**arguments)
+    except ImportError as error:
+        pytest.fail(str(error), pytrace=False)
+    except (TypeError, ValueError) as error:
+        refuse(str(error))
+    with emulator:
+        yield emulator
+
+
+def surround(patch: pytest.MonkeyPatch, emulator: Emulator, *, api_secret: str | None) -> None:
+    """Lead each `Dcipher()` of this process, and of those that it starts, to the emulator."""
+    # Settings are read in any case of their letters, and the one that stands last wins.
+    for name in [name for name in os.environ if name.upper() in _VARIABLES]:
+        patch.delenv(name)
+    patch.setenv("DCIPHER_BASE_URL", emulator.url)
+    patch.setenv("DCIPHER_API_KEY", emulator.api_key)
+    if api_secret is not None:
+        patch.setenv("DCIPHER_API_SECRET", api_secret)
+    # The developer's .env says what the real service wants: a secret, or a timeout.
+    patch.setattr(_environment, "DOTENV", os.devnull)
+    patch.setitem(Settings.model_config, "env_file", None)
+    patch.setattr(polling, "FIRST_STEP", _FIRST_STEP)
+
+
+def close(client: AsyncDcipher) -> None:
+    """Close a client whose event loop may have ended, or belongs to somebody else.
+
+    The connections are their event loop's: it closes them when it ends, or when nothing refers to
+    them any more. What is left to do needs a loop, whichever; `asyncio.run` would take the current
+    one from the thread, which another plugin has set.
+    """
+    loop = asyncio.new_event_loop()
+    try:
+        loop.run_until_complete(client.aclose())
+    finally:
+        loop.close()
+
+
+_VARIABLES = frozenset(f"DCIPHER_{name}" for name in _IDENTITY)

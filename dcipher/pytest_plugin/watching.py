@@ -1,0 +1,123 @@
+"""What happened at a test's emulator: what it fails for, and what its report tells."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, final
+
+import pytest
+
+from dcipher._core.text import clean, without
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from dcipher.emulator import Emulator, RequestRecord, RunRecord
+    from dcipher.pytest_plugin.marks import Options
+
+__all__ = ["Watch"]
+
+TITLE = "dcipher emulator"
+_SHOWN = 20  # requests, runs, faults, or what is wrong
+_WIDE = 400  # characters of a line
+
+
+@final
+class Watch:
+    """The emulator of one test, seen from the test's report."""
+
+    def __init__(self, emulator: Emulator, options: Options) -> None:
+        self._emulator = emulator
+        self._options = options
+        secret = options.arguments.get("api_secret")
+        self._secrets = [emulator.api_key, *([secret] if secret else [])]
+        self._seen = 0
+        self._passed = False
+        self._reported = False
+        self._account: str | None = None
+
+    def failure(self) -> BaseException | None:
+        """What fails a test that has passed otherwise."""
+        requests = self._emulator.requests
+        self._seen = len(requests)
+        found = [*self._unmatched(requests), *self._unconsumed()]
+        return pytest.fail.Exception("\n".join(found), pytrace=False) if found else None
+
+    def end(self) -> None:
+        """Keep the account of an emulator that is about to stop.
+
+        Fails, in the teardown, for what other fixtures of a test that has passed asked for at their
+        own ends.
+        """
+        self._account = self._tell()
+        found = self._unmatched(self._emulator.requests[self._seen :]) if self._passed else []
+        if found:
+            pytest.fail("\n".join(found), pytrace=False)
+
+    def report(self, report: pytest.TestReport) -> None:
+        """Add the account to the first report that says that the test failed."""
+        if report.when == "call":
+            self._passed = report.passed
+        if report.failed and not self._reported:
+            self._reported = True
+            report.sections.append((TITLE, self._account or self._tell()))
+
+    def _unmatched(self, requests: Sequence[RequestRecord]) -> list[str]:
+        if self._options.unmatched == "allow":
+            return []
+        found = [f"{_target(one)}: {one.unmatched}" for one in requests if one.unmatched]
+        lines = [f"Unmatched request: {line}" for line in dict.fromkeys(found)]
+        return self._with_hint(lines, 'such requests are meant: unmatched="allow"')
+
+    def _unconsumed(self) -> list[str]:
+        if self._options.unconsumed == "allow":
+            return []
+        lines = [f"Unconsumed {one.reproach}" for one in self._emulator.faults if not one.consumed]
+        return self._with_hint(lines, 'they need not happen: unconsumed="allow"')
+
+    def _with_hint(self, lines: Sequence[str], hint: str) -> list[str]:
+        where, _, mark = hint.partition(": ")
+        return (
+            [*self._lines(lines), f"(where {where}: @pytest.mark.dcipher({mark}))"] if lines else []
+        )
+
+    def _tell(self) -> str:
+        emulator = self._emulator
+        requests, runs, faults = emulator.requests, emulator.runs, emulator.faults
+        parts = (
+            ("requests", len(requests), map(_request, requests[-_SHOWN:])),
+            ("runs", len(runs), map(_run, runs[-_SHOWN:])),
+            ("faults", len(faults), (one.reproach for one in faults[-_SHOWN:])),
+        )
+        return "\n".join(
+            line
+            for what, count, lines in parts
+            for line in (_heading(what, count), *(f"  {line}" for line in self._lines([*lines])))
+        )
+
+    def _lines(self, lines: Sequence[str]) -> Iterator[str]:
+        for line in lines[:_SHOWN]:
+            yield without(clean(line, _WIDE), self._secrets)
+        if len(lines) > _SHOWN:
+            yield f"and {len(lines) - _SHOWN} more"
+
+
+def _heading(what: str, count: int) -> str:
+    if not count:
+        return f"{what}: none"
+    return f"{what}, the last {_SHOWN} of {count}:" if count > _SHOWN else f"{what}:"
+
+
+def _request(request: RequestRecord) -> str:
+    notes = [f"fault {request.fault}" if request.fault else None, request.unmatched]
+    said = "; ".join(note for note in notes if note)
+    return f"{request.status or '---'} {_target(request)}{f' ({said})' if said else ''}"
+
+
+def _run(run: RunRecord) -> str:
+    message = f" ({run.message})" if run.message else ""
+    return f"{run.status} {run.flow_id} {run.task_id}{message}"
+
+
+def _target(request: RequestRecord) -> str:
+    query = f"?{request.query}" if request.query else ""
+    return clean(f"{request.method} {request.path}{query}")
