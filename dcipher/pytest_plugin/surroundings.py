@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from anyio.from_thread import start_blocking_portal
 
 from dcipher import _environment
 from dcipher._core import polling
@@ -58,14 +58,11 @@ def close(client: AsyncDcipher) -> None:
     """Close a client whose event loop may have ended, or belongs to somebody else.
 
     The connections are their event loop's: it closes them when it ends, or when nothing refers to
-    them any more. What is left to do needs a loop, whichever; `asyncio.run` would take the current
-    one from the thread, which another plugin has set.
+    them any more. What is left to do needs a loop, whichever, but in a thread of its own: in this
+    one another plugin may have set a current loop, or said that it runs trio.
     """
-    loop = asyncio.new_event_loop()
-    try:
-        loop.run_until_complete(client.aclose())
-    finally:
-        loop.close()
+    with start_blocking_portal() as portal:
+        portal.call(client.aclose)
 
 
 _VARIABLES = frozenset(f"DCIPHER_{name}" for name in _IDENTITY)
