@@ -8,7 +8,12 @@ from dcipher import Dcipher
 with Dcipher() as client:  # DCIPHER_API_KEY
     run = client.flows.run("65cf2f3e", {"text": "…"}, save_path="output.json")
 ```
+
+PYTEST_DONT_REWRITE
 """
+
+# The last line: pytest rewrites the asserts of every package that brings it a plugin, and warns where
+# one was imported before (docs.pytest.org, "Assertion rewriting"). There are none here.
 
 from __future__ import annotations
 
