@@ -238,7 +238,7 @@ def _environment() -> Mapping[str, str]:
         shim.chmod(0o755)
     return {
         **os.environ,
-        "PATH": f"{home}{os.pathsep}{os.environ['PATH']}",
+        "PATH": os.pathsep.join([str(home), str(Path(sys.executable).parent), os.environ["PATH"]]),
         "HOME": str(home),
         "CURL_HOME": str(home),
         "XDG_STATE_HOME": str(home / "state"),
