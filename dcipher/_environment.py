@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from .settings import Settings
 
-__all__ = ["configuration", "unreadable_dotenv"]
+__all__ = ["configuration", "dotenv", "ours", "unreadable_dotenv"]
 
 _PREFIX = "dcipher_"
 
@@ -31,9 +31,9 @@ def configuration(
     """
     if settings is not None:
         return resolve([("argument", arguments), *_layers(settings)])
-    environ = _ours(os.environ)
+    environ = ours(os.environ)
     return resolve(
-        [("argument", arguments), ("environment", environ), (DOTENV, _dotenv(Path(DOTENV)))]
+        [("argument", arguments), ("environment", environ), (DOTENV, dotenv(Path(DOTENV)))]
     )
 
 
@@ -41,20 +41,21 @@ def _layers(settings: Settings) -> list[tuple[str, dict[str, Any]]]:
     return [(settings.source(name), {name: getattr(settings, name)}) for name in CHECKS]
 
 
-def _ours(variables: Mapping[str, str | None]) -> dict[str, object]:
+def ours(variables: Mapping[str, str | None]) -> dict[str, object]:
     """Name of a setting → value, for the variables that are ours, in any case, as pydantic-settings reads them."""
     lowered = {name.lower(): value for name, value in variables.items()}
     return {name: lowered.get(_PREFIX + name) for name in CHECKS}
 
 
-def _dotenv(path: Path) -> dict[str, object]:
+def dotenv(path: Path) -> dict[str, object]:
+    """What a `.env` file says of our settings; nothing where there is none."""
     if not path.is_file():
         return {}
     # The parser that pydantic-settings uses, too.
     from dotenv import dotenv_values
 
     try:
-        return _ours(dotenv_values(path, encoding="utf-8"))
+        return ours(dotenv_values(path, encoding="utf-8"))
     except UnicodeDecodeError as error:
         raise unreadable_dotenv(str(path), error) from None
     except OSError as error:

@@ -1,0 +1,34 @@
+"""The `dcipher` command (extra `cli`).
+
+A command imports what it needs when it runs: `dcipher --version` imports neither typer nor httpx.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from dcipher._version import __version__
+
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line, and give its exit code; `arguments` are `sys.argv[1:]` by default."""
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    if given == ["--version"]:  # answered before anything slow is imported
+        from dcipher.cli.streams import say
+
+        return say(f"dcipher {__version__}")
+    try:
+        from dcipher.cli.running import run
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] == "dcipher":
+            raise
+        print(f"error: This needs {error.name}: pip install 'dcipher[cli]'", file=sys.stderr)  # noqa: T201
+        return 2
+    return run(given)

@@ -1,0 +1,52 @@
+"""What the exit code of the command line says."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from dcipher import errors
+
+__all__ = ["ExitCode", "exit_code"]
+
+
+class ExitCode(IntEnum):
+    """The exit codes; `meaning` is what the documentation says of each."""
+
+    meaning: str
+
+    def __new__(cls, value: int, meaning: str) -> ExitCode:  # noqa: PYI034 - an enum has no subclasses
+        """A code that is a plain number, too."""
+        code = int.__new__(cls, value)
+        code._value_ = value
+        code.meaning = meaning
+        return code
+
+    OK = 0, "It did what was asked."
+    FAILURE = 1, "The API, the network, a result or a file: what was asked could not be done."
+    USAGE = 2, "The command line, the params or a setting cannot be used. Nothing was started."
+    RUN_FAILED = 3, "The run ended FAILED, CANCELFAILED or CANCELLED."
+    AUTHENTICATION = 4, "There is no API key, or the service refuses it (401, 403)."
+    INVALID_ROWS = 5, "Rows of a result do not fit."
+    WAIT_TIMEOUT = 124, "The wait's time is over; the run goes on, and its id is printed."
+    INTERRUPTED = 130, "Ctrl-C; the run goes on, and the line that re-attaches to it is printed."
+    # What a shell says of a program that the signal ended, as of any other in a pipe.
+    CLOSED_PIPE = 141, "Whoever read the output has gone (`| head -1`)."
+
+
+_CODES: tuple[tuple[type[BaseException], ExitCode], ...] = (
+    (errors.MissingAPIKeyError, ExitCode.AUTHENTICATION),
+    (errors.AuthenticationError, ExitCode.AUTHENTICATION),
+    (errors.PermissionDeniedError, ExitCode.AUTHENTICATION),
+    (errors.ConfigurationError, ExitCode.USAGE),
+    (errors.InvalidParamsError, ExitCode.USAGE),
+    (errors.RunFailedError, ExitCode.RUN_FAILED),
+    (errors.RunCancelledError, ExitCode.RUN_FAILED),
+    (errors.WaitTimeoutError, ExitCode.WAIT_TIMEOUT),
+    (errors.TooManyInvalidRowsError, ExitCode.INVALID_ROWS),
+    (KeyboardInterrupt, ExitCode.INTERRUPTED),
+)
+
+
+def exit_code(error: BaseException) -> ExitCode:
+    """The exit code for an error: that of the first class in the table that it is of, else 1."""
+    return next((code for kind, code in _CODES if isinstance(error, kind)), ExitCode.FAILURE)

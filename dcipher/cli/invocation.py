@@ -1,0 +1,79 @@
+"""One call of the command line: what was given, the client that follows from it, and the output."""
+
+from __future__ import annotations
+
+import sys
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dcipher.cli.exit_codes import ExitCode
+from dcipher.cli.failures import CommandError
+from dcipher.cli.output import Form, Output
+
+if TYPE_CHECKING:
+    from dcipher import Dcipher
+    from dcipher.cli.options import Options
+
+__all__ = ["Invocation", "read_text"]
+
+
+class Invocation:
+    """What a command is given."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+
+    @cached_property
+    def output(self) -> Output:
+        """Where the command writes."""
+        asked = {
+            Form.JSON: self.options.json,
+            Form.JSONL: self.options.jsonl,
+            Form.IDS: self.options.quiet,
+        }
+        forms = [form for form, given in asked.items() if given]
+        if len(forms) > 1:
+            raise CommandError("Give one of --json, --jsonl and --quiet.", ExitCode.USAGE)
+        return Output(*forms, verbose=self.options.verbose)
+
+    @cached_property
+    def layers(self) -> tuple[tuple[str, dict[str, Any]], ...]:
+        """Source → name of a setting → value, the strongest first.
+
+        `argument`, `environment`, and `.env` where `--env-file` names one.
+        """
+        from dcipher.cli.layers import layers
+
+        return layers(self.options)
+
+    def client(self) -> Dcipher:
+        """The client that the options, the environment and `--env-file` describe."""
+        from dcipher import Dcipher
+        from dcipher.cli.layers import Layered
+
+        settings: Any = Layered(self.layers)
+        return Dcipher(settings=settings)
+
+
+def read_text(path: Path, what: str) -> str:
+    """The text of a file, or of standard input where `path` is `-`; a clear error else."""
+    try:
+        if str(path) == "-":
+            return _standard_input(what)
+        return path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise CommandError(
+            f"{what}: {path} is not UTF-8 text (byte {error.start}).", ExitCode.USAGE
+        ) from None
+    except OSError as error:
+        raise CommandError(
+            f"{what}: {path} cannot be read: {error.strerror}.", ExitCode.USAGE
+        ) from None
+
+
+def _standard_input(what: str) -> str:
+    if sys.stdin is None or sys.stdin.closed:
+        raise CommandError(f"{what}: there is no standard input.", ExitCode.USAGE)
+    buffer = getattr(sys.stdin, "buffer", None)
+    return sys.stdin.read() if buffer is None else buffer.read().decode("utf-8-sig")

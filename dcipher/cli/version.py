@@ -1,0 +1,21 @@
+"""`dcipher version`."""
+
+from __future__ import annotations
+
+import platform
+
+import typer
+
+from dcipher._version import __version__
+from dcipher.cli.app import App, invocation
+
+__all__ = ["app"]
+
+app = App(single=True)
+
+
+@app.command()
+def version(ctx: typer.Context) -> None:
+    """Print the version of dcipher, and of the Python that runs it."""
+    record = {"dcipher": __version__, "python": platform.python_version()}
+    invocation(ctx).output.data(record, key="dcipher")
