@@ -1,10 +1,12 @@
 """The `dcipher` command (extra `cli`).
 
-A command imports what it needs when it runs: `dcipher --version` imports neither typer nor httpx.
+A command imports what it needs when it runs: `dcipher --version` and completion import neither
+typer nor httpx.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 
 from dcipher._version import __version__
@@ -20,15 +22,25 @@ __all__ = ["main"]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line, and give its exit code; `arguments` are `sys.argv[1:]` by default."""
     given = sys.argv[1:] if arguments is None else list(arguments)
-    if given == ["--version"]:  # answered before anything slow is imported
+    if "_DCIPHER_COMPLETE" in os.environ:
+        return _completed(given)
+    if given == ["--version"]:
         from dcipher.cli.streams import say
 
         return say(f"dcipher {__version__}")
     try:
         from dcipher.cli.running import run
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] == "dcipher":
+        if (error.name or "").partition(".")[0] not in {"typer", "rich", "click", "shellingham"}:
             raise
         print(f"error: This needs {error.name}: pip install 'dcipher[cli]'", file=sys.stderr)  # noqa: T201
         return 2
     return run(given)
+
+
+def _completed(words: Sequence[str]) -> int:
+    from dcipher.cli.completing import complete
+    from dcipher.cli.streams import say
+
+    found = complete(words)
+    return say("\n".join(found)) if found else 0

@@ -38,15 +38,7 @@ from dcipher.cli.help import page
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from typing_extensions import override
-
     from dcipher.cli.invocation import Invocation
-else:
-
-    def override(method: Any) -> Any:
-        """For type checkers alone: typing_extensions takes longer to import than this module."""
-        return method
-
 
 __all__ = ["App", "Command", "Group", "invocation"]
 
@@ -87,19 +79,16 @@ class Group(_WithGlobals, TyperGroup):
     lazy: Mapping[str, str] = {}
     """Name of a command → the module whose `app` it is."""
 
-    @override
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Without any argument, the help is what is said; on stderr, for nothing was done."""
         if not args and not ctx.resilient_parsing:
             raise HelpWanted(self.get_help(ctx))
         return super().parse_args(ctx, args)
 
-    @override
     def list_commands(self, ctx: Any) -> list[str]:
         """In the order of the table."""
         return [*self.lazy, *(name for name in self.commands if name not in self.lazy)]
 
-    @override
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """The command of that name, imported now if need be."""
         if cmd_name not in self.lazy:
@@ -124,10 +113,10 @@ class App(typer.Typer):
             # typer makes a group only of what has a callback or several commands.
             self.callback(help=help)(_nothing)
 
-    @override
     def command(self, name: str | None = None, **settings: Any) -> Callable[[Any], Any]:
         """As typer's, with the global options."""
-        return super().command(name, **{"cls": Command, **settings})
+        settings.setdefault("cls", Command)
+        return super().command(name, **settings)
 
 
 def _nothing() -> None:

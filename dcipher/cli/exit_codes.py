@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import TYPE_CHECKING
 
 from dcipher import errors
 
-__all__ = ["ExitCode", "exit_code"]
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["ExitCode", "exit_code", "worst"]
 
 
 class ExitCode(IntEnum):
     """The exit codes; `meaning` is what the documentation says of each."""
 
-    meaning: str
+    meaning: str  # pyright: ignore[reportUninitializedInstanceVariable] - set in __new__
 
     def __new__(cls, value: int, meaning: str) -> ExitCode:  # noqa: PYI034 - an enum has no subclasses
         """A code that is a plain number, too."""
@@ -50,3 +54,21 @@ _CODES: tuple[tuple[type[BaseException], ExitCode], ...] = (
 def exit_code(error: BaseException) -> ExitCode:
     """The exit code for an error: that of the first class in the table that it is of, else 1."""
     return next((code for kind, code in _CODES if isinstance(error, kind)), ExitCode.FAILURE)
+
+
+_WORST_FIRST = (
+    ExitCode.INTERRUPTED,
+    ExitCode.AUTHENTICATION,
+    ExitCode.USAGE,
+    ExitCode.FAILURE,
+    ExitCode.RUN_FAILED,
+    ExitCode.INVALID_ROWS,
+    ExitCode.WAIT_TIMEOUT,
+    ExitCode.OK,
+)
+
+
+def worst(codes: Iterable[ExitCode]) -> ExitCode:
+    """The code for several things that were done at once; 0 for none."""
+    found = set(codes)
+    return next((code for code in _WORST_FIRST if code in found), ExitCode.OK)

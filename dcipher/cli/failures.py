@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from dcipher.cli.exit_codes import ExitCode
 from dcipher.errors import DcipherError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["CommandError", "HelpWanted"]
 
@@ -15,11 +20,18 @@ class CommandError(DcipherError):
     """
 
     def __init__(
-        self, message: str, code: ExitCode = ExitCode.FAILURE, *, next_step: str | None = None
+        self,
+        message: str,
+        code: ExitCode = ExitCode.FAILURE,
+        *,
+        next_step: str | None = None,
+        details: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(message)
         self.code = code
         self.next_step = next_step
+        self.details = dict(details or {})
+        """What a program is told beside it, with `--json`."""
 
 
 class HelpWanted(CommandError):  # noqa: N818 - nothing failed

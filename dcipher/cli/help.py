@@ -35,8 +35,13 @@ def _parts(command: Any, ctx: Any, shared: Sequence[Any], width: int) -> Iterato
         yield _section("Commands", list(_commands(command, ctx)), width)
     yield _section("Arguments", [(_placeholder(p), p.help or "") for p in arguments], width)
     yield _section("Options", [_row(p) for p in own if not p.hidden], width)
-    rows = [_row(p) for p in shared if not p.hidden]
-    yield _section("Global options", [*rows, ("--help", "Show this page.")], width)
+    rows = [_row(p) for p in shared if not p.hidden] + [("--help", "Show this page.")]
+    if ctx.parent is None:
+        yield _section("Global options, before or after the command", rows, width)
+    else:
+        names = ", ".join(name for name, _ in rows)
+        line = f"Global options (see dcipher --help): {names}"
+        yield textwrap.fill(line, width, subsequent_indent="  ", break_on_hyphens=False)
     yield command.epilog or ""
 
 

@@ -13,6 +13,8 @@ from dcipher.cli.output import Form, Output
 
 if TYPE_CHECKING:
     from dcipher import Dcipher
+    from dcipher._core.configuration import Configuration
+    from dcipher.cli.following import Following
     from dcipher.cli.options import Options
 
 __all__ = ["Invocation", "read_text"]
@@ -23,6 +25,7 @@ class Invocation:
 
     def __init__(self, options: Options) -> None:
         self.options = options
+        self._stdin_for: str | None = None
 
     @cached_property
     def output(self) -> Output:
@@ -45,7 +48,52 @@ class Invocation:
         """
         from dcipher.cli.layers import layers
 
-        return layers(self.options)
+        return layers(self.options, self.read)
+
+    @cached_property
+    def following(self) -> Following:
+        """The runs that the command follows."""
+        from dcipher.cli.following import Following
+
+        return Following(self.output)
+
+    @property
+    def current_following(self) -> Following | None:
+        """The runs that the command follows, if it has got so far."""
+        following: Following | None = vars(self).get("following")
+        return following
+
+    def remember(self, *, off: bool, urls: bool = False) -> None:
+        """Whether the ledger keeps the runs, and their signed URLs."""
+        if off:
+            self.following.remembering = False
+        self.following.urls = urls
+
+    def read(self, path: Path, what: str) -> str:
+        """As `read_text`; standard input is there once."""
+        if str(path) == "-":
+            if self._stdin_for is not None:
+                raise CommandError(
+                    f"{self._stdin_for} and {what} cannot both read standard input.", ExitCode.USAGE
+                )
+            self._stdin_for = what
+        return read_text(path, what)
+
+    @property
+    def base_url(self) -> str:
+        """Where the client sends its requests."""
+        return self._configuration.base_url
+
+    @property
+    def signs(self) -> bool:
+        """Whether the client signs its requests."""
+        return self._configuration.api_secret is not None
+
+    @cached_property
+    def _configuration(self) -> Configuration:
+        from dcipher._core.configuration import resolve
+
+        return resolve(self.layers)
 
     def client(self) -> Dcipher:
         """The client that the options, the environment and `--env-file` describe."""

@@ -14,18 +14,23 @@ from dcipher.cli.exit_codes import ExitCode
 from dcipher.cli.failures import CommandError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
     from dcipher.cli.options import Options
 
 __all__ = ["Layered", "layers"]
 
 
-def layers(options: Options) -> tuple[tuple[str, dict[str, Any]], ...]:
-    """Source → name of a setting → value, the strongest first."""
-    from dcipher.cli.invocation import read_text
-
+def layers(
+    options: Options, read: Callable[[Path, str], str]
+) -> tuple[tuple[str, dict[str, Any]], ...]:
+    """Source → name of a setting → value, the strongest first; `read` reads a file, or stdin."""
     arguments: dict[str, Any] = {"base_url": options.base_url}
+    if options.verbose:
+        arguments["log"] = "debug"
     if options.api_key_file is not None:
-        text = read_text(options.api_key_file, "--api-key-file").strip()
+        text = read(options.api_key_file, "--api-key-file").strip()
         if not text:
             raise CommandError(
                 f"--api-key-file: {options.api_key_file} is empty.", ExitCode.AUTHENTICATION

@@ -6,8 +6,10 @@ import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
+from dcipher.cli.failures import CommandError
+from dcipher.cli.streams import silence
 from dcipher.cli.terminal import is_terminal, printable, printable_json
 
 if TYPE_CHECKING:
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 
     Record: TypeAlias = Mapping[str, Any]
 
-__all__ = ["Form", "Output"]
+__all__ = ["Form", "Output", "unwritable"]
 
 
 class Form(Enum):
@@ -115,9 +117,9 @@ class Output:
         names = columns or list(dict.fromkeys(name for record in records for name in record))
         rows = [[_cell(record.get(name)) for name in names] for record in records]
         if is_terminal(sys.stdout):
-            from dcipher.cli.tables import show
+            from dcipher.cli.tables import table_lines
 
-            show(names, rows)
+            self._lines(table_lines(names, rows))
         else:
             self._lines("\t".join(row) for row in rows)
 
@@ -126,8 +128,21 @@ class Output:
             self._line(line)
 
     def _line(self, line: str) -> None:
-        # Each at once: whoever reads a pipe wants it when it happens.
-        print(line, flush=True)  # noqa: T201
+        if sys.stdout is None:
+            raise CommandError("There is no standard output to write to.")
+        try:
+            # Each at once: whoever reads a pipe wants it when it happens.
+            print(line, flush=True)  # noqa: T201
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise unwritable(error) from None
+
+
+def unwritable(error: OSError) -> CommandError:
+    """The error for a stdout that takes no more: a full disk, a closed descriptor."""
+    silence(sys.stdout)  # its last flush would fail, too
+    return CommandError(f"The output cannot be written: {error.strerror or error}.")
 
 
 def _pairs(record: Record, columns: Sequence[str]) -> Iterable[str]:
@@ -135,13 +150,18 @@ def _pairs(record: Record, columns: Sequence[str]) -> Iterable[str]:
     longest = max((len(name) for name in columns), default=0)
     for name in columns:
         value = _cell(record.get(name))
-        yield f"{name:<{longest}}  {value}".rstrip() if on_terminal else f"{name}\t{value}"
+        if not on_terminal:
+            yield f"{name}\t{value}"
+        elif value:
+            yield f"{name:<{longest}}  {value}"
 
 
 def _cell(value: object) -> str:
     """A value in one cell: text as it is, nothing as nothing, everything else as JSON."""
-    if value is None:
+    if value is None or value == []:
         return ""
+    if isinstance(value, list) and all(isinstance(item, str) for item in cast("list[Any]", value)):
+        return printable(", ".join(cast("list[str]", value)))
     return printable(value) if isinstance(value, str) else printable(_json(value))
 
 

@@ -16,6 +16,8 @@ __all__ = ["app"]
 class _Root(Group):
     lazy: Mapping[str, str] = {
         "flows": "dcipher.cli.flows",
+        "runs": "dcipher.cli.runs",
+        "completion": "dcipher.cli.completion",
         "version": "dcipher.cli.version",
     }
 

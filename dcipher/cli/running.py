@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import traceback
-from typing import TYPE_CHECKING
+import warnings
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from dcipher.cli.exit_codes import ExitCode, exit_code
+from dcipher.cli.exit_codes import ExitCode
+from dcipher.cli.explanations import Explanation, explain
 from dcipher.cli.failures import CommandError, HelpWanted
 from dcipher.cli.invocation import Invocation
 from dcipher.cli.options import Options
 from dcipher.cli.streams import finish, prepare, silence
-from dcipher.cli.terminal import printable
+from dcipher.cli.terminal import printable, printable_json
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+    from typing import TextIO
 
 __all__ = ["run"]
 
 # The base of what typer says of a command line that it cannot use; click has it in older typers.
-_UsageError = typer.BadParameter.__mro__[1]
+_UsageError: type = typer.BadParameter.__mro__[1]
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -29,9 +34,10 @@ def run(arguments: Sequence[str]) -> int:
     prepare()
     call = Invocation(Options())
     try:
-        _refuse_keys(arguments)
-        _command(arguments, call)
-        finish()
+        with _warnings_in_a_line():
+            _refuse_keys(arguments)
+            _command(arguments, call)
+            finish()
     except typer.Exit as ending:
         return int(ending.exit_code)
     except BrokenPipeError:
@@ -45,7 +51,7 @@ def run(arguments: Sequence[str]) -> int:
 def _command(arguments: Sequence[str], call: Invocation) -> None:
     from dcipher.cli.root import app
 
-    command = typer.main.get_command(app)
+    command: Any = typer.main.get_command(app)
     with command.make_context("dcipher", list(arguments), obj=call) as ctx:
         command.invoke(ctx)
 
@@ -56,29 +62,77 @@ def _refuse_keys(arguments: Sequence[str]) -> None:
             return
         name = argument.partition("=")[0]
         if name in {"--api-key", "--api-secret"}:
+            variable = f"DCIPHER_{name[2:].upper().replace('-', '_')}"
+            others = " or --api-key-file FILE (- for standard input)" * (name == "--api-key")
             raise CommandError(
                 f"There is no {name}: it would stand in the shell's history and in the list of "
-                "processes. Use the environment (DCIPHER_API_KEY), --env-file FILE or "
-                "--api-key-file FILE (- for standard input).",
+                f"processes. Use the environment ({variable}), --env-file FILE{others}.",
                 ExitCode.USAGE,
             )
 
 
+@contextmanager
+def _warnings_in_a_line() -> Iterator[None]:
+    """Warnings of the library, about a key with blanks around it, without a line of its source."""
+    before = warnings.showwarning
+
+    def show(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        if issubclass(category, UserWarning):
+            _say(f"warning: {message}")
+        else:
+            before(message, category, filename, lineno, file, line)
+
+    warnings.showwarning = show
+    try:
+        yield
+    finally:
+        warnings.showwarning = before
+
+
 def _failed(error: BaseException, call: Invocation) -> int:
     if isinstance(error, HelpWanted):
-        call.output.warn(error.message)
+        _say(error.message, lines=True)
         return error.code
     if call.options.verbose:
-        traceback.print_exception(error)
-    code, text = _said(error)
-    if sys.stderr is not None:
-        print(f"error: {printable(text)}", file=sys.stderr)  # noqa: T201
-    return code
+        _say("".join(traceback.format_exception(error)).rstrip(), lines=True)
+    explanation = _usage(error) if isinstance(error, _UsageError) else None
+    if explanation is None:
+        explanation = explain(error, call.current_following)
+    if call.options.json or call.options.jsonl:
+        _say(_document(explanation))
+    else:
+        _say(f"error: {explanation}")
+    return explanation.code
 
 
-def _said(error: BaseException) -> tuple[int, str]:
-    if isinstance(error, CommandError):
-        return error.code, " Next: ".join(filter(None, (error.message, error.next_step)))
-    if isinstance(error, _UsageError):
-        return ExitCode.USAGE, getattr(error, "format_message", error.__str__)()
-    return exit_code(error), str(error) or type(error).__name__
+def _usage(error: Any) -> Explanation:
+    ctx: Any = error.ctx
+    path = ctx.command_path if ctx is not None else "dcipher"
+    message: str = error.format_message()
+    return Explanation(ExitCode.USAGE, message, f"{path} --help")
+
+
+def _document(explanation: Explanation) -> str:
+    error: dict[str, Any] = {
+        "exit_code": int(explanation.code),
+        "message": explanation.message,
+        "next": explanation.next_step,
+        **explanation.details,
+    }
+    return printable_json(json.dumps({"error": error}, default=str))
+
+
+def _say(text: str, *, lines: bool = False) -> None:
+    if sys.stderr is None:
+        return
+    try:
+        print(printable(text, lines=lines), file=sys.stderr, flush=True)  # noqa: T201
+    except OSError:  # nobody hears it; the exit code says it, too
+        silence(sys.stderr)

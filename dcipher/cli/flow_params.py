@@ -1,0 +1,70 @@
+"""Whether params fit what a flow declares, as far as that can be said before it is run."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from dcipher.models import Flow, FlowParam
+
+__all__ = ["problems"]
+
+# The words of JSON Schema, which the emulator uses, and those that services use beside them. A flow
+# may declare any word: what is not here is not checked.
+_KINDS: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("string", "text", "str"), (str,)),
+    **dict.fromkeys(("integer", "int"), (int,)),
+    **dict.fromkeys(("number", "float", "double"), (int, float)),
+    **dict.fromkeys(("boolean", "bool"), (bool,)),
+    **dict.fromkeys(("array", "list"), (list,)),
+    **dict.fromkeys(("object", "dict"), (dict,)),
+}
+
+
+def problems(flow: Flow, params: Mapping[str, Any]) -> list[str]:
+    """What does not fit, in the order of the flow's params; unknown names last."""
+    declared = {param.name: param for param in flow.params}
+    found = [text for param in flow.params for text in _of_param(param, params)]
+    # A flow that declares nothing may take anything.
+    unknown = [name for name in params if name not in declared] if declared else []
+    return [*found, *(_unknown(name, list(declared)) for name in unknown)]
+
+
+def _of_param(param: FlowParam, params: Mapping[str, Any]) -> Iterator[str]:
+    if param.name not in params:
+        if param.required and param.default is None:
+            kind = f" ({param.type})" if param.type else ""
+            yield f"{param.name}{kind} is missing"
+        return
+    value = params[param.name]
+    if not _fits(param.type, value, required=bool(param.required)):
+        hint = f" (for JSON, write {param.name}:=…)" if isinstance(value, str) else ""
+        yield f"{param.name} must be {param.type}, and is {_kind(value)}{hint}"
+
+
+def _fits(word: str | None, value: object, *, required: bool) -> bool:
+    kinds = _KINDS.get((word or "").strip().lower())
+    if kinds is None or (value is None and not required):
+        return True
+    if isinstance(value, bool):  # which is an int to Python, and not to JSON
+        return bool in kinds
+    if isinstance(value, float) and value.is_integer() and int in kinds:  # JSON Schema: 1.0 is one
+        return True
+    return isinstance(value, kinds)
+
+
+def _kind(value: object) -> str:
+    if value is None:
+        return "null"
+    names = {bool: "a boolean", str: "text", int: "a number", float: "a number", list: "an array"}
+    return names.get(type(value), "an object")
+
+
+def _unknown(name: str, declared: list[str]) -> str:
+    near = get_close_matches(name, declared, 1, 0.5)
+    if near:
+        return f"{name} is no param of this flow (nearest: {near[0]})"
+    return f"{name} is no param of this flow (which has {', '.join(declared)})"

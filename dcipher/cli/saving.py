@@ -1,0 +1,107 @@
+"""Where results and runs are saved: files, a folder, or standard output."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dcipher.cli.exit_codes import ExitCode
+from dcipher.cli.failures import CommandError
+from dcipher.cli.output import unwritable
+from dcipher.cli.progress import progress
+
+if TYPE_CHECKING:
+    from dcipher import Dcipher
+    from dcipher.cli.output import Output
+    from dcipher.models import Run
+
+__all__ = ["STDOUT", "check_output", "check_run_file", "save_results", "save_run"]
+
+STDOUT = Path("-")
+
+
+def check_output(path: Path | None, output: Output, *, overwrite: bool) -> None:
+    """Raises for a place that results cannot be saved to, before anything is started."""
+    if path is None:
+        return
+    if path != STDOUT:
+        from dcipher._files import check_targets
+
+        check_targets(path, overwrite=overwrite)
+    elif output.structured or output.quiet:
+        raise CommandError(
+            "-o - writes the result itself to stdout, and nothing else: leave out --json, --jsonl "
+            "and --quiet.",
+            ExitCode.USAGE,
+        )
+    elif sys.stdout is None:
+        raise CommandError("-o -: there is no standard output.", ExitCode.USAGE)
+
+
+def save_results(
+    client: Dcipher, run: Run, path: Path, output: Output, *, overwrite: bool
+) -> tuple[Path, ...]:
+    """Download the results of `run`; the files (none where they went to stdout)."""
+    with progress(output) as shown:
+        if path != STDOUT:
+            return client.runs.download(run, path, overwrite=overwrite, on_progress=shown.bytes)
+        _one_only(run)
+        with tempfile.TemporaryDirectory(prefix="dcipher-") as folder:
+            file = Path(folder, "result")
+            client.runs.download(run, file, on_progress=shown.bytes)
+            _to_stdout(file)
+    return ()
+
+
+def _one_only(run: Run) -> None:
+    if len(run.outputs) > 1:
+        raise CommandError(
+            f"Run {run.task_id} has {len(run.outputs)} results, and -o - writes one.",
+            next_step="the same command again, with -o FILE"
+            + (f" --idempotency-key {run.idempotency_key}" if run.idempotency_key else ""),
+        )
+
+
+def _to_stdout(file: Path) -> None:
+    try:
+        with file.open("rb") as source:
+            shutil.copyfileobj(source, sys.stdout.buffer)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise unwritable(error) from None
+
+
+def check_run_file(path: Path | None) -> None:
+    """Raises for a place that a run cannot be saved to, before it is started."""
+    if path is not None:
+        try:
+            with tempfile.TemporaryFile(dir=path.parent):
+                pass
+            if path.is_dir():
+                raise IsADirectoryError(21, "it is a folder")
+        except OSError as error:
+            raise CommandError(
+                f"--save-run: {path} cannot be written: {error.strerror}.", ExitCode.USAGE
+            ) from None
+
+
+def save_run(run: Run, path: Path) -> None:
+    """Write `run` with its signed URLs, for its owner alone; a reader never sees half of it."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(run.to_json(reveal=True) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            Path(name).unlink()
+        raise

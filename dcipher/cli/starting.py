@@ -1,0 +1,134 @@
+"""`dcipher flows run`, step by step: check, start, keep, wait, save."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from dcipher.cli.exit_codes import ExitCode
+from dcipher.cli.failures import CommandError
+from dcipher.cli.interrupts import deferred
+from dcipher.cli.run_records import COLUMNS, run_record
+from dcipher.cli.saving import STDOUT, check_output, check_run_file, save_results, save_run
+from dcipher.cli.waiting import wait_for
+from dcipher.errors import RunError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from dcipher import Dcipher
+    from dcipher.cli.invocation import Invocation
+    from dcipher.models import Run
+
+__all__ = ["Start", "dry_run", "run_flow"]
+
+
+@dataclass(frozen=True)
+class Start:
+    """What `flows run` was asked for."""
+
+    flow: str
+    params: dict[str, Any]
+    wait: bool
+    timeout: int | None
+    output: Path | None
+    idempotency_key: str
+    overwrite: bool
+    run_file: Path | None
+    reveal: bool
+
+
+def new_key() -> str:
+    """An idempotency key: known here before anything is sent, whatever happens then."""
+    return str(uuid4())
+
+
+def run_flow(call: Invocation, start: Start) -> None:
+    """Start the flow, and do what else was asked."""
+    check_output(start.output, call.output, overwrite=start.overwrite)
+    check_run_file(start.run_file)
+    with call.client() as client:
+        run = _started(call, client, start)
+        if start.wait:
+            run = _ended(call, client, run, start)
+        files: Sequence[Path] = ()
+        if start.output is not None:
+            files = save_results(client, run, start.output, call.output, overwrite=start.overwrite)
+    if start.output != STDOUT:
+        _show(call, run, start, files)
+
+
+def _started(call: Invocation, client: Dcipher, start: Start) -> Run:
+    """Start it, and keep what was answered before anything else can happen."""
+    following = call.following
+    following.start = start.flow, start.idempotency_key
+    with deferred(lambda: call.output.warn(_PUT_OFF)) as interruption:
+        run = client.flows.start(start.flow, start.params, idempotency_key=start.idempotency_key)
+        following.start = None
+        following.note(run)
+        if start.run_file is not None:
+            _kept(call, run, start.run_file)
+    if interruption.came:
+        raise KeyboardInterrupt
+    call.output.note(f"Run {run.task_id} of flow {run.flow_id} started.")
+    if call.output.quiet:  # at once, for whoever wants to have it whatever happens
+        call.output.data(run_record(run), key="task_id")
+    return run
+
+
+_PUT_OFF = "Stopping as soon as the start is answered; Ctrl-C again stops at once."
+
+
+def _kept(call: Invocation, run: Run, path: Path) -> None:
+    # The run is started and paid for: it goes on, whatever becomes of the file.
+    try:
+        save_run(run, path)
+    except OSError as error:
+        call.output.warn(f"warning: --save-run: {path} cannot be written: {error.strerror}.")
+
+
+def _ended(call: Invocation, client: Dcipher, run: Run, start: Start) -> Run:
+    try:
+        return wait_for(call, client, run, start.timeout)
+    except RunError as error:
+        if start.output != STDOUT:
+            _show(call, error.run, start)
+        raise
+
+
+def _show(call: Invocation, run: Run, start: Start, files: Sequence[Path] = ()) -> None:
+    if not call.output.quiet:
+        record = run_record(run, reveal=start.reveal, files=files)
+        call.output.data(record, columns=COLUMNS, key="task_id")
+
+
+def dry_run(call: Invocation, start: Start) -> None:
+    """Check the params against the flow, and show the request. Nothing is started."""
+    from dcipher._core.operations import start_run
+    from dcipher.cli.curl import as_curl
+    from dcipher.cli.flow_params import problems
+
+    check_output(start.output, call.output, overwrite=start.overwrite)
+    operation = start_run(start.flow, start.params, start.idempotency_key)
+    with call.client() as client:
+        flow = client.flows.get(start.flow)
+    found = problems(flow, start.params)
+    if found:
+        raise CommandError(
+            f"The params do not fit flow {flow.id}: {'; '.join(found)}.",
+            ExitCode.USAGE,
+            next_step=f"dcipher flows get {start.flow}",
+            details={"problems": found},
+        )
+    line, file = as_curl(operation, call.base_url)
+    if file is not None:
+        call.output.note(f"The body is in {file}.")
+    if call.signs:
+        call.output.note("curl cannot sign: DCIPHER_API_SECRET is set, and dcipher signs requests.")
+    if call.output.structured:
+        record = {"flow_id": flow.id, "params": start.params, "curl": line}
+        call.output.data(record, key="flow_id")
+    else:
+        call.output.data(line)

@@ -1,0 +1,40 @@
+"""The folder in which the command line keeps what it remembers."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+__all__ = ["make_state_folder", "state_folder"]
+
+
+def state_folder() -> Path:
+    """Where it is: `DCIPHER_STATE_DIR`, else `$XDG_STATE_HOME/dcipher`, else the platform's place."""
+    chosen = os.environ.get("DCIPHER_STATE_DIR")
+    if chosen:
+        return Path(chosen)
+    # A path that is not absolute is to be ignored: XDG Base Directory Specification 0.8, "Basics".
+    shared = os.environ.get("XDG_STATE_HOME", "")
+    return (Path(shared) if Path(shared).is_absolute() else _of_platform()) / "dcipher"
+
+
+def _of_platform() -> Path:
+    home = Path.home()  # RuntimeError where there is none
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
+    if sys.platform == "darwin":
+        return home / "Library" / "Application Support"
+    return home / ".local" / "state"
+
+
+def make_state_folder() -> Path:
+    """The folder, made for its owner alone if it is not there. Raises `OSError`."""
+    try:
+        folder = state_folder()
+    except RuntimeError as error:
+        raise FileNotFoundError(f"{error}: set DCIPHER_STATE_DIR") from None
+    if not folder.is_dir():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
+    return folder

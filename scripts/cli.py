@@ -1,0 +1,133 @@
+"""Write what is printed of the command line: its page, and the table that shells complete with.
+
+python scripts/cli.py           writes docs/reference/cli.md and dcipher/cli/completions.json
+python scripts/cli.py --check   exits with 1 where one is not up to date
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGE = ROOT / "docs" / "reference" / "cli.md"
+sys.path.append(str(ROOT))  # an installed dcipher still comes before the source
+os.environ["COLUMNS"] = "88"  # the width of --help on the page
+
+import typer  # noqa: E402 - found only from here on
+
+from dcipher.cli.completing import TABLE  # noqa: E402
+from dcipher.cli.exit_codes import ExitCode  # noqa: E402
+from dcipher.cli.invocation import Invocation  # noqa: E402
+from dcipher.cli.options import Options  # noqa: E402
+from dcipher.cli.root import app  # noqa: E402
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+HEAD = """\
+<!-- Printed by scripts/cli.py from the commands themselves: edit their docstrings, not this. -->
+
+# Command line
+
+`pip install 'dcipher[cli]'` brings the command `dcipher`; `python -m dcipher` is the same. The
+[guide](../guides/cli.md) shows how it is used. Each section is what `--help` prints.
+
+Data goes to stdout, everything else to stderr. On a terminal, data is a table; in a pipe, lines whose cells are
+separated by tabs. `--json` prints one document, `--jsonl` a document a line, `-q` the ids alone. An error is one
+paragraph on stderr: what happened, to which run, and what to do next; with `--json` or `--jsonl` it is the last line
+there, an object `{"error": {"exit_code": …, "message": …, "next": …}}` with the ids of the run.
+
+## Exit codes
+
+| code | meaning |
+|---|---|
+"""
+
+
+def commands(command: Any, ctx: Any) -> Iterator[tuple[Any, Any]]:
+    """A command and all that are under it, each with its context."""
+    yield command, ctx
+    if hasattr(command, "list_commands"):
+        for name in command.list_commands(ctx):
+            below = command.get_command(ctx, name)
+            if not below.hidden:
+                yield from commands(below, _context(below, name, ctx))
+
+
+def _context(command: Any, name: str, parent: Any = None) -> Any:
+    return command.make_context(
+        name, [], parent=parent, obj=Invocation(Options()), resilient_parsing=True
+    )
+
+
+def _root() -> tuple[Any, Any]:
+    command: Any = typer.main.get_command(app)
+    return command, _context(command, "dcipher")
+
+
+def page() -> str:
+    """The page as text, ending with a newline."""
+    codes = "".join(f"| {int(code)} | {code.meaning} |\n" for code in ExitCode)
+    sections = (
+        f"\n## {ctx.command_path}\n\n```text\n{command.get_help(ctx)}\n```\n"
+        for command, ctx in commands(*_root())
+    )
+    return HEAD + codes + "".join(sections)
+
+
+def table(command: Any, ctx: Any) -> dict[str, Any]:
+    """What a shell completes a command with: its commands, options, and first argument."""
+    options: dict[str, Any] = {}
+    argument: Any = None
+    for param in command.get_params(ctx):
+        if param.param_type_name == "argument":
+            argument = argument or choices(param) or param.metavar
+        elif not param.hidden:
+            flag = param.is_flag or getattr(param, "count", False)
+            value = None if flag else choices(param) or param.metavar or "VALUE"
+            names = (*param.opts, *param.secondary_opts)
+            options.update((name, value) for name in names)
+    below: dict[str, Any] = {}
+    if hasattr(command, "list_commands"):
+        for name in command.list_commands(ctx):
+            found = command.get_command(ctx, name)
+            if not found.hidden:
+                below[name] = table(found, _context(found, name, ctx))
+    return {"commands": below, "options": options, "argument": argument}
+
+
+def choices(param: Any) -> list[str] | None:
+    """The words that a parameter may be, if it has some."""
+    described = getattr(param, "type_descriptor", None)  # typer from 0.25 on
+    found = getattr(described or param.type, "choices", None)
+    return None if not found else [str(getattr(one, "value", one)) for one in found]
+
+
+def main() -> int:
+    """Write or check; the exit code."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--check", action="store_true", help="write nothing, compare")
+    check: bool = parser.parse_args().check
+    printed = {PAGE: page(), TABLE: json.dumps(table(*_root()), indent=1) + "\n"}
+    stale = [
+        path
+        for path, text in printed.items()
+        if not path.exists() or path.read_text("utf-8") != text
+    ]
+    for path in stale:
+        name = path.relative_to(ROOT)
+        if check:
+            print(f"{name} is not up to date: run python scripts/cli.py", file=sys.stderr)
+        else:
+            path.write_text(printed[path], "utf-8", newline="\n")
+            print(f"wrote {name}")
+    return int(check and bool(stale))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
