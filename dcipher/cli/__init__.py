@@ -21,7 +21,13 @@ __all__ = ["main"]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line, and give its exit code; `arguments` are `sys.argv[1:]` by default."""
-    given = sys.argv[1:] if arguments is None else list(arguments)
+    try:
+        return _main(sys.argv[1:] if arguments is None else list(arguments))
+    except KeyboardInterrupt:  # before there was anything to be said of it
+        return 130
+
+
+def _main(given: list[str]) -> int:
     if "_DCIPHER_COMPLETE" in os.environ:
         return _completed(given)
     if given == ["--version"]:

@@ -50,12 +50,18 @@ def _globals() -> list[Any]:
     return options.declared()
 
 
-class _WithGlobals:
+if TYPE_CHECKING:
+    _Base = TyperCommand
+else:
+    _Base = object
+
+
+class _WithGlobals(_Base):
     """The global options, before the command and after it."""
 
     def get_params(self, ctx: Any) -> list[Any]:
         """The options of the command's own, and the global ones."""
-        own: list[Any] = super().get_params(ctx)  # type: ignore[misc]
+        own: list[Any] = super().get_params(ctx)
         return [*own[:-1], *_globals(), *own[-1:]]  # the last is --help
 
     def get_help(self, ctx: Any) -> str:
@@ -66,7 +72,7 @@ class _WithGlobals:
         """Keep the global options for the command, which does not know of them."""
         given = {name: ctx.params.pop(name, None) for name in options.NAMES}
         ctx.obj.options.update(given)
-        return super().invoke(ctx)  # type: ignore[misc]
+        return super().invoke(ctx)
 
 
 class Command(_WithGlobals, TyperCommand):

@@ -14,7 +14,13 @@ TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Any
+    from typing import Any, cast
+else:  # typing would be most of what completion imports
+
+    def cast(_kind: str, value: Any) -> Any:
+        """For type checkers alone."""
+        return value
+
 
 __all__ = ["TABLE", "VARIABLE", "candidates", "complete"]
 
@@ -33,7 +39,9 @@ def complete(words: Sequence[str]) -> list[str]:
 
 def candidates(table: dict[str, Any], before: Sequence[str], word: str) -> list[str]:
     """What `word` may become behind these words. Nothing where a file's name may follow."""
-    node, expected = table, None
+    node = table
+    found: Sequence[str]
+    expected: Any = None
     for previous in before:
         if previous == "--":  # what follows is another program's
             return []
@@ -44,7 +52,7 @@ def candidates(table: dict[str, Any], before: Sequence[str], word: str) -> list[
         elif previous in node["commands"]:
             node = node["commands"][previous]
     if expected is not None:
-        found: Sequence[str] = expected if isinstance(expected, list) else []
+        found = _choices(expected)
     elif word.startswith("-"):
         found = node["options"]
     else:
@@ -52,11 +60,16 @@ def candidates(table: dict[str, Any], before: Sequence[str], word: str) -> list[
     return [name for name in found if name.startswith(word)]
 
 
+def _choices(value: Any) -> Sequence[str]:
+    """The words that a value may be; where it has another kind, that is text."""
+    return cast("list[str]", value) if isinstance(value, list) else ()
+
+
 def _arguments(node: dict[str, Any]) -> Sequence[str]:
     """The arguments of a command: choices, or what the list of runs knows."""
     argument = node["argument"]
-    if isinstance(argument, list):
-        return argument
+    if _choices(argument):
+        return _choices(argument)
     name = {"TASK": "task_id", "FLOW": "flow_id"}.get(argument)
     if name is None:
         return []
@@ -64,5 +77,5 @@ def _arguments(node: dict[str, Any]) -> Sequence[str]:
 
     try:
         return list(dict.fromkeys(str(entry[name]) for entry in Ledger().runs()[:100]))
-    except (OSError, RuntimeError):
+    except OSError:
         return []

@@ -10,7 +10,7 @@ from dcipher.cli.failures import CommandError
 from dcipher.cli.saving import STDOUT, check_output, save_results
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from dcipher.cli.invocation import Invocation
@@ -26,7 +26,7 @@ def download_all(call: Invocation, runs: Sequence[Run], output: Path, *, overwri
     places = _places(runs, output)
     for place in places:
         check_output(place, call.output, overwrite=overwrite)
-    records = []
+    records: list[dict[str, str]] = []
     with call.client() as client:
         for run, place in zip(runs, places, strict=True):
             files = save_results(client, run, place, call.output, overwrite=overwrite)
@@ -35,7 +35,11 @@ def download_all(call: Invocation, runs: Sequence[Run], output: Path, *, overwri
                 for file in files
             ]
     if output != STDOUT:
-        call.output.data(records, key="file", text=lambda record: str(record["file"]))
+        call.output.data(records, key="file", text=_file)
+
+
+def _file(record: Mapping[str, object]) -> str:
+    return str(record["file"])
 
 
 def _places(runs: Sequence[Run], output: Path) -> list[Path]:
@@ -55,11 +59,11 @@ def _require_urls(run: Run) -> None:
     key = (
         f" --idempotency-key {shlex.quote(run.idempotency_key)}"
         if run.idempotency_key
-        else " --idempotency-key KEY, that of the first time"
+        else " --idempotency-key and the key of the first time"
     )
     raise CommandError(
         f"The URLs of the results of run {run.task_id} are not known here: the service gives them "
         "once, in the answer to the start, and they are kept only by `flows run --save-run FILE` or "
         "`--keep-urls`.",
-        next_step=f"the same `dcipher flows run` again, with -o FILE{key}: it starts no second run",
+        next_step=f"the same `dcipher flows run` again, with -o FILE{key} (it starts no second run)",
     )

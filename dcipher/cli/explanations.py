@@ -52,7 +52,7 @@ def explain(error: BaseException, following: Following | None = None) -> Explana
 def wait_again(runs: Sequence[Run]) -> str:
     """The line that waits for these runs, from anywhere."""
     flows = {run.flow_id for run in runs}
-    lines = []
+    lines: list[str] = []
     for flow in sorted(flows):
         tasks = [run.task_id for run in runs if run.flow_id == flow]
         lines.append(shlex.join(["dcipher", "runs", "wait", *tasks, "--flow", flow]))
@@ -70,7 +70,7 @@ def _interruption(following: Following | None) -> Explanation:
             ExitCode.INTERRUPTED,
             f"Interrupted before the start of flow {flow} was answered: the run may have been "
             "started, or not.",
-            f"the same command again, with --idempotency-key {key}: it starts no second run",
+            f"the same command again, with --idempotency-key {key} (it starts no second run)",
             details,
         )
     runs = following.open()
@@ -98,7 +98,7 @@ def _same_start(run: Run) -> str | None:
         return None
     return (
         "for its results, the same command again, with --idempotency-key "
-        f"{shlex.quote(run.idempotency_key)}: it starts no second run"
+        f"{shlex.quote(run.idempotency_key)} (it starts no second run)"
     )
 
 
@@ -131,7 +131,7 @@ def _next_step(error: BaseException, run: Run | None) -> str | None:
     if isinstance(error, errors.AuthenticationError | errors.PermissionDeniedError):
         return "dcipher doctor"
     if run is None:
-        return None
+        return "dcipher doctor" if isinstance(error, errors.APIConnectionError) else None
     if isinstance(error, errors.WaitTimeoutError | errors.PollingInterruptedError):
         return wait_again([run])
     if isinstance(error, errors.ResultError) and not run.is_terminal:
@@ -154,7 +154,8 @@ _IN_THE_SHELL = (
     (r" If it never was JSON or a pickle, the service gave none: tell its support\.", ""),
     (r", and JSON and pickles leave them out", ""),
     (r" To have its results: client\.runs\.download\(error\.run, path\)\.", ""),
-    (r"\bor api_key=…", "the file that holds the key"),
+    (r"\bor api_key=…", "or the file that holds it"),
+    (r"\(base_url=…\)", "(--base-url)"),
     (r"against client\.flows\.get\(…\)\.params", "with `dcipher flows get`"),
     (r"pass idempotency_key='([^']*)'", r"give --idempotency-key \1"),
     (r"pass overwrite=True", "give --overwrite"),

@@ -59,8 +59,8 @@ def _fits(word: str | None, value: object, *, required: bool) -> bool:
 def _kind(value: object) -> str:
     if value is None:
         return "null"
-    names = {bool: "a boolean", str: "text", int: "a number", float: "a number", list: "an array"}
-    return names.get(type(value), "an object")
+    named = {"bool": "a boolean", "str": "text", "list": "an array", "dict": "an object"}
+    return named.get(type(value).__name__, "a number")
 
 
 def _unknown(name: str, declared: list[str]) -> str:

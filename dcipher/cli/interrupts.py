@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator
     from types import FrameType
 
 __all__ = ["Deferral", "deferred"]
@@ -35,7 +35,7 @@ class Deferral:
 
 
 @contextmanager
-def deferred(told: Callable[[], None]) -> Iterator[Deferral]:
+def deferred(told: Callable[[], None]) -> Generator[Deferral]:
     """Put off the first Ctrl-C to the end of the block; `told` is called when it comes.
 
     At the end `KeyboardInterrupt` is not raised: whoever asked looks at `came`, when what was

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from dcipher.cli.exit_codes import ExitCode
@@ -53,11 +52,10 @@ def _from_document(call: Invocation, path: Path, tasks: Sequence[str], flow: str
 def _from_ledger(call: Invocation, task: str, flow: str | None) -> Run:
     from dcipher.models import Run
 
-    ledger = Ledger()
     try:
-        entry = ledger.find(task, flow)
-    except (OSError, RuntimeError) as error:
-        call.output.note(f"warning: {ledger.path} cannot be read: {error}.")
+        entry = Ledger().find(task, flow)
+    except OSError as error:
+        call.output.note(f"warning: the list of runs cannot be read: {error}.")
         entry = None
     if entry is not None:
         return _run(entry)
@@ -79,9 +77,8 @@ def _run(entry: dict[str, Any]) -> Run:
 
     known = {name: entry.get(name) for name in ("flow_id", "task_id", "idempotency_key")}
     try:
-        created = datetime.fromisoformat(str(entry.get("created_at")))
         return Run.model_validate(
-            {**known, "created_at": created, "outputs": entry.get("outputs") or ()}
+            {**known, "created_at": entry.get("created_at"), "outputs": entry.get("outputs") or ()}
         )
-    except (ValueError, ValidationError):  # somebody has edited the file
+    except ValidationError:  # somebody has edited the file
         return Run.model_validate(known)

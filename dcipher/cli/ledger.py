@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 from dcipher.cli.state import make_state_folder, state_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     from dcipher.models import Run
 
@@ -67,6 +67,8 @@ class Ledger:
             key = entry["flow_id"], entry["task_id"]
             known = found.pop(key, {})  # a dict keeps its order: what was seen last comes last
             found[key] = {**known, **{name: v for name, v in entry.items() if v is not None}}
+            # The end is when it was first seen.
+            found[key]["finished_at"] = known.get("finished_at") or entry.get("finished_at")
         # Of several with the same time, the one that was seen last.
         newest = list(found.values())[::-1]
         return sorted(newest, key=lambda entry: str(entry.get("created_at")), reverse=True)
@@ -83,7 +85,7 @@ class Ledger:
             yield from file
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
+    def _locked(self) -> Generator[None]:
         """Alone with the file, among all processes."""
         flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
         lock = os.open(self.path.with_suffix(".lock"), flags, 0o600)
@@ -127,7 +129,9 @@ def _entry(run: Run, *, urls: bool) -> dict[str, Any]:
 
 
 def _text(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.isoformat(timespec="milliseconds")
+    if moment is None:
+        return None
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _read(line: bytes) -> dict[str, Any] | None:
@@ -146,17 +150,24 @@ def _read(line: bytes) -> dict[str, Any] | None:
 
 def _append(path: Path, data: bytes) -> None:
     # One write to a file opened with O_APPEND: what others write is not in between (POSIX, write).
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
+    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
     file = os.open(path, flags | getattr(os, "O_BINARY", 0), 0o600)
     try:
         if hasattr(os, "fchmod"):
             os.fchmod(file, 0o600)
         before = os.fstat(file).st_size
+        if before and _last_byte(file, before) != b"\n":  # a process was killed within its line
+            data = b"\n" + data
         if os.write(file, data) != len(data):  # a full disk: no half line is left
             os.ftruncate(file, before)
             raise OSError("no space left")
     finally:
         os.close(file)
+
+
+def _last_byte(file: int, size: int) -> bytes:
+    os.lseek(file, size - 1, os.SEEK_SET)  # O_APPEND writes at the end nevertheless
+    return os.read(file, 1)
 
 
 def _take(lock: int) -> bool:

@@ -68,6 +68,7 @@ def _signature(
     ] = False,
 ) -> None:
     """Never called: typer makes the options of it."""
+    del json, jsonl, quiet, base_url, env_file, api_key_file, verbose
 
 
 def declared() -> list[Any]:

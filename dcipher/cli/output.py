@@ -68,7 +68,7 @@ class Output:
         if isinstance(value, str):
             self._line(_json(value) if self.structured else printable(value, lines=True))
         elif isinstance(value, Mapping):
-            self._one(value, columns, key, text)
+            self._one(cast("Record", value), columns, key, text)
         else:
             self._many(value, columns, key, text)
 
@@ -139,10 +139,11 @@ class Output:
             raise unwritable(error) from None
 
 
-def unwritable(error: OSError) -> CommandError:
+def unwritable(error: OSError, next_step: str | None = None) -> CommandError:
     """The error for a stdout that takes no more: a full disk, a closed descriptor."""
     silence(sys.stdout)  # its last flush would fail, too
-    return CommandError(f"The output cannot be written: {error.strerror or error}.")
+    text = f"The output cannot be written: {error.strerror or error}."
+    return CommandError(text, next_step=next_step)
 
 
 def _pairs(record: Record, columns: Sequence[str]) -> Iterable[str]:
@@ -160,9 +161,14 @@ def _cell(value: object) -> str:
     """A value in one cell: text as it is, nothing as nothing, everything else as JSON."""
     if value is None or value == []:
         return ""
-    if isinstance(value, list) and all(isinstance(item, str) for item in cast("list[Any]", value)):
-        return printable(", ".join(cast("list[str]", value)))
+    if isinstance(value, list):
+        return _row_of(cast("list[object]", value))
     return printable(value) if isinstance(value, str) else printable(_json(value))
+
+
+def _row_of(items: Sequence[object]) -> str:
+    texts = [item for item in items if isinstance(item, str)]
+    return printable(", ".join(texts) if len(texts) == len(items) else _json(items))
 
 
 def _json(value: object, *, indent: bool = False) -> str:

@@ -32,9 +32,11 @@ class Progress:
 
     def status(self, run: Run) -> None:
         """The status of a run has changed."""
+        del run
 
     def bytes(self, done: int, total: int | None) -> None:
         """So many bytes of the results are there, of so many."""
+        del done, total
 
 
 class Lines(Progress, AbstractContextManager["Lines"]):

@@ -47,3 +47,4 @@ def dcipher(
     The API key comes from DCIPHER_API_KEY, from a .env file (--env-file) or from a file or standard
     input (--api-key-file).
     """
+    del version

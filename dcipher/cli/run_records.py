@@ -29,7 +29,7 @@ def run_record(run: Run, *, reveal: bool = False, files: Sequence[Path] = ()) ->
         text = record[name]
         if isinstance(text, str):
             record[name] = masked_urls(text)
-    outputs = document.get("outputs") or []
+    outputs: list[dict[str, Any]] = document.get("outputs") or []
     record["outputs"] = [{name: one.get(name) for name in ("url", "expires_at")} for one in outputs]
     if files:
         record["files"] = [str(file) for file in files]

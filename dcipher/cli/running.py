@@ -20,7 +20,7 @@ from dcipher.cli.streams import finish, prepare, silence
 from dcipher.cli.terminal import printable, printable_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Sequence
     from typing import TextIO
 
 __all__ = ["run"]
@@ -72,7 +72,7 @@ def _refuse_keys(arguments: Sequence[str]) -> None:
 
 
 @contextmanager
-def _warnings_in_a_line() -> Iterator[None]:
+def _warnings_in_a_line() -> Generator[None]:
     """Warnings of the library, about a key with blanks around it, without a line of its source."""
     before = warnings.showwarning
 
@@ -97,6 +97,10 @@ def _warnings_in_a_line() -> Iterator[None]:
 
 
 def _failed(error: BaseException, call: Invocation) -> int:
+    try:
+        finish()
+    except OSError:  # what is left in it would fail again when the interpreter ends
+        silence(sys.stdout)
     if isinstance(error, HelpWanted):
         _say(error.message, lines=True)
         return error.code

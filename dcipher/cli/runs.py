@@ -178,14 +178,15 @@ def list_runs(
         )
     if status is not None:
         found = [entry for entry in found if str(entry.get("status")).lower() == status.lower()]
-    names = (*_LISTED, "idempotency_key")
+    names = (*_LISTED, "finished_at", "seen_at", "idempotency_key")
     records = [{name: entry.get(name) for name in names} for entry in found[:limit]]
     if not records:
         call.output.note("No runs are known here.")
     call.output.data(records, columns=_LISTED, key="task_id")
 
 
-_LISTED = ("task_id", "flow_id", "status", "created_at", "finished_at", "seen_at")
+_LISTED = ("task_id", "flow_id", "status", "created_at")
+"""What people see: with ids as long as the service's, as much as 80 columns hold."""
 
 
 def _show(call: Invocation, runs: Sequence[Run], *, reveal: bool = False) -> None:

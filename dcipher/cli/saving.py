@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import shutil
 import sys
 import tempfile
@@ -54,7 +55,7 @@ def save_results(
         with tempfile.TemporaryDirectory(prefix="dcipher-") as folder:
             file = Path(folder, "result")
             client.runs.download(run, file, on_progress=shown.bytes)
-            _to_stdout(file)
+            _to_stdout(file, run)
     return ()
 
 
@@ -62,12 +63,17 @@ def _one_only(run: Run) -> None:
     if len(run.outputs) > 1:
         raise CommandError(
             f"Run {run.task_id} has {len(run.outputs)} results, and -o - writes one.",
-            next_step="the same command again, with -o FILE"
-            + (f" --idempotency-key {run.idempotency_key}" if run.idempotency_key else ""),
+            next_step=_with_a_file(run),
         )
 
 
-def _to_stdout(file: Path) -> None:
+def _with_a_file(run: Run) -> str:
+    key = run.idempotency_key
+    same = f" --idempotency-key {shlex.quote(key)} (it starts no second run)" if key else ""
+    return f"the same command again, with -o FILE{same}"
+
+
+def _to_stdout(file: Path, run: Run) -> None:
     try:
         with file.open("rb") as source:
             shutil.copyfileobj(source, sys.stdout.buffer)
@@ -75,7 +81,7 @@ def _to_stdout(file: Path) -> None:
     except BrokenPipeError:
         raise
     except OSError as error:
-        raise unwritable(error) from None
+        raise unwritable(error, _with_a_file(run)) from None
 
 
 def check_run_file(path: Path | None) -> None:

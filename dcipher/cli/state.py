@@ -10,7 +10,10 @@ __all__ = ["make_state_folder", "state_folder"]
 
 
 def state_folder() -> Path:
-    """Where it is: `DCIPHER_STATE_DIR`, else `$XDG_STATE_HOME/dcipher`, else the platform's place."""
+    """Where it is: `DCIPHER_STATE_DIR`, else `$XDG_STATE_HOME/dcipher`, else the platform's place.
+
+    Raises `OSError` where there is no home to find it in.
+    """
     chosen = os.environ.get("DCIPHER_STATE_DIR")
     if chosen:
         return Path(chosen)
@@ -20,7 +23,10 @@ def state_folder() -> Path:
 
 
 def _of_platform() -> Path:
-    home = Path.home()  # RuntimeError where there is none
+    try:
+        home = Path.home()
+    except RuntimeError as error:
+        raise FileNotFoundError(f"{error}: set DCIPHER_STATE_DIR") from None
     if sys.platform == "win32":
         return Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
     if sys.platform == "darwin":
@@ -30,10 +36,7 @@ def _of_platform() -> Path:
 
 def make_state_folder() -> Path:
     """The folder, made for its owner alone if it is not there. Raises `OSError`."""
-    try:
-        folder = state_folder()
-    except RuntimeError as error:
-        raise FileNotFoundError(f"{error}: set DCIPHER_STATE_DIR") from None
+    folder = state_folder()
     if not folder.is_dir():
         folder.parent.mkdir(parents=True, exist_ok=True)
         folder.mkdir(mode=0o700, exist_ok=True)

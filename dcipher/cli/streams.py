@@ -24,6 +24,9 @@ def prepare() -> None:
 
 def say(text: str) -> int:
     """Write a line to stdout; the exit code."""
+    if sys.stdout is None:
+        print("error: There is no standard output to write to.", file=sys.stderr)  # noqa: T201
+        return 1
     try:
         print(text, flush=True)  # noqa: T201
     except BrokenPipeError:

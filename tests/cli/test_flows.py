@@ -1,0 +1,273 @@
+"""`dcipher flows`."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import stat
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from dcipher.models import Run
+from tests.cli.conftest import Call, command, environment, program, service
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from dcipher.emulator import Emulator
+    from tests.faulty import FaultyServer
+
+
+def test_get_shows_a_flow(dcipher: Call) -> None:
+    """What it is, and what it takes; for programs the model; the id alone with -q."""
+    done = dcipher("flows", "get", "shout")
+    assert done.code == 0
+    assert done.out.splitlines() == [
+        "id\tshout",
+        "name\tShout",
+        "description\t",
+        "",
+        "text\tstring\tfalse\thi\t",
+        "times\tinteger\tfalse\t1\t",
+    ]
+    document = json.loads(dcipher("flows", "get", "shout", "--json").out)
+    assert [param["name"] for param in document["params"]] == ["text", "times"]
+    assert dcipher("flows", "get", "shout", "-q").out == "shout\n"
+    assert len(dcipher("flows", "get", "shout", "--jsonl").out.splitlines()) == 1
+
+
+def test_run_waits_and_shows_the_run(dcipher: Call, emulator: Emulator) -> None:
+    """The run is started once with these params, and shown as it ended; the rest is on stderr."""
+    done = dcipher("flows", "run", "shout", "-p", "text=5", "-p", "times:=2")
+    assert done.code == 0
+    shown = dict(line.split("\t", 1) for line in done.out.splitlines())
+    (run,) = emulator.runs
+    assert (shown["task_id"], shown["status"]) == (run.task_id, "SUCCEEDED")
+    assert run.params == {"text": "5", "times": 2}
+    assert f"Run {run.task_id} of flow shout started." in done.err
+
+
+@pytest.mark.parametrize("form", ["--json", "--jsonl"])
+def test_run_for_programs(dcipher: Call, form: str) -> None:
+    """One document, without the signed URLs; with them where they are asked for by name."""
+    document = json.loads(dcipher("flows", "run", "shout", form).out)
+    assert document["status"] == "SUCCEEDED"
+    assert [output["url"] for output in document["outputs"]] == [None]
+    revealed = json.loads(dcipher("flows", "run", "shout", form, "--reveal-urls").out)
+    assert revealed["outputs"][0]["url"].startswith("http")
+
+
+def test_run_with_quiet_is_the_id(dcipher: Call, emulator: Emulator) -> None:
+    """With -q there is nothing but the id, on either stream."""
+    done = dcipher("flows", "run", "shout", "-q")
+    assert done == (0, f"{emulator.runs[0].task_id}\n", "")
+
+
+def test_run_without_waiting(dcipher: Call, emulator: Emulator) -> None:
+    """It is started, and shown as it is at that moment."""
+    done = dcipher("flows", "run", "slow", "--no-wait", "--json")
+    assert done.code == 0
+    assert json.loads(done.out)["status"] == "PENDING"
+    assert len(emulator.runs) == 1
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        ["--no-wait", "-o", "x"],
+        ["--no-wait", "--timeout", "5"],
+        ["-o", "-", "--json"],
+        ["-o", "-", "-q"],
+        ["--timeout", "soon"],
+        ["--idempotency-key", "a b"],
+        ["-o", "no/x"],
+        ["--save-run", "no/x"],
+        ["--save-run", "."],
+        ["-o", "."],
+        ["-p", "x"],
+    ],
+)
+def test_what_cannot_be_done_is_said_before_the_start(
+    dcipher: Call, emulator: Emulator, more: list[str]
+) -> None:
+    """Nothing is started where it is known that the rest cannot be done."""
+    done = dcipher("flows", "run", "shout", *more)
+    assert done.code == (1 if more in (["-o", "no/x"], ["-o", "."]) else 2)
+    assert done.out == ""
+    assert emulator.runs == ()
+
+
+def test_run_saves_its_result(dcipher: Call, tmp_path: Path) -> None:
+    """One result is the file itself, several are numbered; the paths are data."""
+    done = dcipher("flows", "run", "shout", "-o", "out.json", "--json")
+    assert json.loads((tmp_path / "out.json").read_bytes()) == {"text": "HI"}
+    assert json.loads(done.out)["files"] == ["out.json"]
+    done = dcipher("flows", "run", "three", "-o", "three.txt")
+    assert [p.read_text() for p in sorted(tmp_path.glob("three_*"))] == ["zero", "one", "two"]
+    assert "files\tthree_0.txt, three_1.txt, three_2.txt\n" in done.out
+
+
+def test_run_replaces_no_file_where_it_may_not(
+    dcipher: Call, emulator: Emulator, tmp_path: Path
+) -> None:
+    """`--no-overwrite` refuses before the start, in words of the shell."""
+    (tmp_path / "out.json").write_text("mine")
+    done = dcipher("flows", "run", "shout", "-o", "out.json", "--no-overwrite")
+    assert done.code == 1
+    assert "give --overwrite" in done.err
+    assert (tmp_path / "out.json").read_text() == "mine"
+    assert emulator.runs == ()
+
+
+def test_run_to_stdout_is_the_result_and_nothing_else(emulator: Emulator) -> None:
+    """`-o -` writes the bytes as they are: they are no text."""
+    size = 70_000
+    done = subprocess.run(  # noqa: S603
+        command("flows", "run", "bytes", "-p", f"size:={size}", "-o", "-"),
+        env=environment(service(emulator)),
+        capture_output=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout == (bytes(range(256)) * (size // 256 + 1))[:size]
+
+
+def test_several_results_do_not_fit_into_stdout(dcipher: Call, emulator: Emulator) -> None:
+    """The error says how to have them without a second run, and that works."""
+    done = dcipher("flows", "run", "three", "-o", "-")
+    assert (done.code, done.out) == (1, "")
+    assert "has 3 results" in done.err
+    key = done.err.split("--idempotency-key ")[1].split()[0]
+    assert dcipher("flows", "run", "three", "-o", "x", "--idempotency-key", key).code == 0
+    assert len(emulator.runs) == 1
+
+
+def test_a_failed_run(dcipher: Call) -> None:
+    """Code 3; the run is data nevertheless, and the reason is on stderr."""
+    done = dcipher("flows", "run", "fails", "--json")
+    assert done.code == 3
+    document = json.loads(done.out)
+    assert (document["status"], document["message"]) == ("FAILED", "the corpus is empty")
+    error = json.loads(done.err.splitlines()[-1])["error"]
+    assert (error["type"], error["task_id"]) == ("RunFailedError", document["task_id"])
+
+
+def test_a_wait_that_is_over(dcipher: Call) -> None:
+    """Code 124; the id is printed, and the line that waits again, which works."""
+    done = dcipher("flows", "run", "slow", "--timeout", "0")
+    assert done.code == 124
+    line = done.err.split("Next: ")[1].strip()
+    task = done.out.splitlines()[0].split("\t")[1]
+    assert line == f"dcipher runs wait {task} --flow slow"
+    again = dcipher(*shlex.split(line)[1:], "-q")
+    assert (again.code, again.out) == (0, f"{task}\n")
+
+
+def test_params_from_standard_input(emulator: Emulator) -> None:
+    """`--params -` and `-p k=@-` read it; nothing else does."""
+    done = program(
+        *("flows", "run", "shout", "--params", "-", "-p", "times:=1", "-q"),
+        stdin='{"text": "a", "times": 7}',
+        **service(emulator),
+    )
+    assert done.returncode == 0, done.stderr
+    assert emulator.runs[0].params == {"text": "a", "times": 1}
+    done = program(
+        "flows", "run", "shout", "-p", "text=@-", "-q", stdin="größer\n", **service(emulator)
+    )
+    assert emulator.runs[1].params == {"text": "größer\n"}
+
+
+def test_standard_input_is_there_once(call: Call) -> None:
+    """Two that want to read it are a usage error that names both."""
+    done = program("flows", "run", "f", "--params", "-", "-p", "a=@-", stdin="{}")
+    assert done.returncode == 2
+    assert "--params and -p a cannot both read standard input" in done.stderr
+
+
+def test_dry_run_starts_nothing(dcipher: Call, emulator: Emulator) -> None:
+    """Params that fit give a curl line without the key."""
+    done = dcipher("flows", "run", "shout", "-p", "text=it's", "--dry-run")
+    assert done.code == 0
+    words = shlex.split(done.out)
+    assert words[0] == "curl"
+    assert f"{emulator.url}/flows/shout/run" in words
+    assert "$DCIPHER_API_KEY" in done.out
+    assert emulator.api_key not in done.out + done.err
+    assert emulator.runs == ()
+    record = json.loads(dcipher("flows", "run", "shout", "--dry-run", "--json").out)
+    assert record["curl"].startswith("curl ")
+
+
+def test_dry_run_names_every_problem(dcipher: Call, emulator: Emulator) -> None:
+    """Code 2, all problems at once, as a list for programs."""
+    words = ("flows", "run", "shout", "-p", "times=3", "-p", "txt=x", "--dry-run")
+    done = dcipher(*words)
+    assert (done.code, done.out) == (2, "")
+    assert "times must be integer" in done.err
+    assert "nearest: text" in done.err
+    problems = json.loads(dcipher(*words, "--json").err)["error"]["problems"]
+    assert len(problems) == 2
+    assert emulator.runs == ()
+
+
+def test_dry_run_of_a_long_body_and_a_signed_request(
+    call: Call, api: FaultyServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A long body is in a file, which is named; curl cannot sign, which is said."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DCIPHER_API_SECRET", "canary-secret")
+    monkeypatch.setenv("DCIPHER_API_KEY", "emu_x")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    (tmp_path / "long").write_text("x" * 10_000)
+    words = ("flows", "run", "f", "-p", "text=@long", "--dry-run", "--base-url", api.url)
+    done = call(*words)
+    assert done.code == 0
+    assert "The body is in" in done.err
+    assert "curl cannot sign" in done.err
+    assert "canary" not in done.out + done.err
+
+
+def test_dry_run_of_a_flow_that_is_not_there(dcipher: Call) -> None:
+    """It is as unknown as for a start."""
+    assert dcipher("flows", "run", "none", "--dry-run").code == 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="modes of files are POSIX")
+def test_a_run_is_saved_for_later(dcipher: Call, tmp_path: Path) -> None:
+    """`--save-run` keeps the URLs, for its owner alone, and replaces what was there as a whole."""
+    file = tmp_path / "run.json"
+    file.write_text("old")
+    file.chmod(0o644)
+    assert dcipher("flows", "run", "shout", "--no-wait", "--save-run", "run.json").code == 0
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    run = Run.from_json(file.read_bytes())
+    assert run.outputs[0].url is not None
+    assert [p.name for p in tmp_path.iterdir()] == ["run.json"]
+
+
+def test_a_list_that_cannot_be_written_costs_no_run(
+    dcipher: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It is a warning, once; the run goes on and its result is there."""
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("DCIPHER_STATE_DIR", str(tmp_path / "file" / "below"))
+    done = dcipher("flows", "run", "shout", "-o", "out")
+    assert done.code == 0
+    assert done.err.count("warning") == 1
+    assert (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("way", ["--no-ledger", "DCIPHER_NO_LEDGER"])
+def test_nothing_is_remembered_where_that_is_not_wanted(
+    dcipher: Call, monkeypatch: pytest.MonkeyPatch, state: Path, way: str
+) -> None:
+    """The option and the variable leave no trace."""
+    more = [way] if way.startswith("-") else []
+    if not more:
+        monkeypatch.setenv(way, "1")
+    assert dcipher("flows", "run", "shout", *more).code == 0
+    assert not state.exists()

@@ -1,0 +1,371 @@
+"""The frame: global options, help, errors, what is imported when."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from importlib import import_module, metadata
+from typing import TYPE_CHECKING
+
+import pytest
+
+from dcipher import errors
+from dcipher._core import outcomes
+from dcipher._version import __version__
+from dcipher.cli.explanations import explain
+from dcipher.cli.root import _Root
+from dcipher.models import Run, RunStatus
+from tests.cli.conftest import Call, environment, program, service
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from dcipher.emulator import Emulator
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--json", "version"],
+        ["version", "--json"],
+        ["--json", "version", "--json"],
+        ["version", "-v", "--json"],
+    ],
+)
+def test_global_options_stand_anywhere(call: Call, arguments: list[str]) -> None:
+    """Before the command and after it, they mean the same."""
+    done = call(*arguments)
+    assert done.code == 0
+    assert json.loads(done.out)["dcipher"] == __version__
+
+
+def test_global_options_stand_between(dcipher: Call) -> None:
+    """A group of commands takes them, too."""
+    assert json.loads(dcipher("flows", "--json", "get", "shout").out)["id"] == "shout"
+
+
+def test_the_last_of_two_values_counts(
+    dcipher: Call, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What stands at the command goes over what stands before it."""
+    monkeypatch.setenv("DCIPHER_MAX_RETRIES", "0")
+    done = dcipher("--base-url", "http://127.0.0.1:1", "flows", "get", "shout", "-q")
+    assert done.code == 1
+    done = dcipher(
+        *("--base-url", "http://127.0.0.1:1", "flows", "get", "shout", "-q"),
+        *("--base-url", emulator.url),
+    )
+    assert (done.code, done.out) == (0, "shout\n")
+
+
+@pytest.mark.parametrize("forms", [["--json", "-q"], ["--json", "--jsonl"], ["-q", "--jsonl"]])
+def test_one_form_at_a_time(call: Call, forms: list[str]) -> None:
+    """Two forms of output contradict each other."""
+    done = call("version", *forms)
+    assert (done.code, done.out) == (2, "")
+    assert "Give one of" in done.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["flows", "gte"], "No such command 'gte'"),
+        (["nothing"], "No such command 'nothing'"),
+        (["version", "--no-such"], "No such option"),
+        (["flows", "get"], "FLOW"),
+        (["version", "more"], "unexpected extra argument"),
+        (["--json"], "Missing command"),
+        (["runs", "list", "--limit", "0"], "--limit"),
+        (["flows", "run", "f", "-p"], "requires an argument"),
+    ],
+)
+def test_a_command_line_that_is_none(call: Call, arguments: list[str], said: str) -> None:
+    """A usage error is one line on stderr, code 2, with the help to look at."""
+    done = call(*arguments)
+    assert (done.code, done.out) == (2, "")
+    assert said in done.err
+    assert done.err.count("\n") == 1
+    assert "--help" in done.err
+
+
+@pytest.mark.parametrize("arguments", [[], ["flows"], ["runs"]])
+def test_nothing_at_all_is_answered_by_the_help(call: Call, arguments: list[str]) -> None:
+    """A group without a command shows what there is, on stderr: nothing was done."""
+    done = call(*arguments)
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith("Usage: dcipher")
+    assert "Commands:" in done.err
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--api-key", "canary"], ["--api-key=canary"], ["flows", "--api-key", "canary"]]
+)
+def test_there_is_no_option_for_a_key(call: Call, arguments: list[str]) -> None:
+    """A key on the command line is refused, is not repeated, and the ways to give one are said."""
+    done = call(*arguments, "version")
+    assert (done.code, done.out) == (2, "")
+    assert "canary" not in done.err
+    for way in ("DCIPHER_API_KEY", "--env-file", "--api-key-file"):
+        assert way in done.err
+    assert "DCIPHER_API_SECRET" in call("--api-secret", "canary", "version").err
+
+
+def test_help_is_the_same_everywhere(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--help` goes to stdout without colours, as wide as the terminal."""
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    done = call("flows", "run", "--help")
+    assert done.code == 0
+    assert done.out.startswith("Usage: dcipher flows run [OPTIONS] FLOW\n")
+    assert "\x1b" not in done.out
+    text, _, examples = done.out.partition("    dcipher flows run")
+    assert max(map(len, text.splitlines())) <= 60
+    assert "--json" in examples
+
+
+def test_every_command_and_option_is_described(call: Call) -> None:
+    """There is no command without a sentence, and no option without one."""
+    pending = [[name] for name in _Root.lazy]
+    seen = 0
+    while pending:
+        words = pending.pop()
+        page = call(*words, "--help").out
+        seen += 1
+        commands = re.search(r"^Commands:\n((?:  .*\n)+)", page, re.MULTILINE)
+        if commands is not None:
+            names = re.findall(r"^  (\S+) +\S", commands[1], re.MULTILINE)
+            pending += [[*words, name] for name in names]
+            assert names
+        assert page.split("\n\n")[1].strip().endswith((".", ":"))
+        options = page.partition("\nOptions:\n")[2].partition("\n\n")[0].splitlines()
+        for number, line in enumerate(options):
+            if line.startswith("  -"):
+                following = options[number + 1] if number + 1 < len(options) else ""
+                assert re.search(r"\S  +\S", line) or following.startswith("     "), line
+    assert seen > len(_Root.lazy)
+
+
+HEAVY = ("httpx", "pydantic", "pydantic_settings", "rich", "fastapi", "pyarrow")
+
+
+def test_commands_import_nothing_heavy() -> None:
+    """To show the help of any command, neither the HTTP client nor a table is imported."""
+    modules = ", ".join(sorted(set(_Root.lazy.values())))
+    code = f"import sys, {modules}; print([m for m in {HEAVY!r} if m in sys.modules])"
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", code], env=environment(), capture_output=True, timeout=60, check=True
+    )
+    assert done.stdout.decode().strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables"),
+    [(["--version"], {}), (["flows", "r"], {"_DCIPHER_COMPLETE": "bash"})],
+)
+def test_what_must_be_quick_imports_little(arguments: list[str], variables: dict[str, str]) -> None:
+    """The version and completion are answered without typer, asyncio and the HTTP client."""
+    code = (
+        "import sys; from dcipher.cli import main; code = main(sys.argv[1:]); "
+        f"print([m for m in {('typer', 'click', 'asyncio', *HEAVY)!r} if m in sys.modules]); "
+        "sys.exit(code)"
+    )
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", code, *arguments],
+        env=environment(variables),
+        capture_output=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout.decode().splitlines()[-1] == "[]"
+    assert len(done.stdout.splitlines()) == 2
+
+
+def test_versions_are_printed(call: Call) -> None:
+    """`--version` as other programs have it; `version` for whoever reports a fault."""
+    assert call("--version") == (0, f"dcipher {__version__}\n", "")
+    assert call("--json", "--version").out == f"dcipher {__version__}\n"
+    assert call("version", "-q").out == f"{__version__}\n"
+    assert call("version").out.startswith(f"dcipher\t{__version__}\npython\t3.")
+
+
+@pytest.mark.parametrize("name", ["typer", "rich"])
+def test_without_the_extra(name: str) -> None:
+    """What is missing is said with the line that installs it; the version needs nothing."""
+    code = (
+        f"import sys; sys.modules[{name!r}] = None\nfrom dcipher.cli import main; sys.exit(main())"
+    )
+    words = [sys.executable, "-c", code]
+    done = subprocess.run(  # noqa: S603
+        [*words, "version"],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    if name == "typer":
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr == "error: This needs typer: pip install 'dcipher[cli]'\n"
+    else:  # only a terminal has tables
+        assert done.returncode == 0
+    done = subprocess.run(  # noqa: S603
+        [*words, "--version"], env=environment(), capture_output=True, timeout=60, check=False
+    )
+    assert done.returncode == 0
+
+
+def test_is_installed_as_a_program() -> None:
+    """Where the package is installed, its script is the same function."""
+    scripts = [e for e in metadata.entry_points(group="console_scripts") if e.name == "dcipher"]
+    if not scripts:
+        pytest.skip("the package is not installed here, or by an older pyproject.toml")
+    module, _, name = scripts[0].value.partition(":")
+    assert getattr(import_module(module), name) is import_module("dcipher.cli").main
+
+
+# The key, and where it comes from.
+
+
+def test_key_from_a_file_or_standard_input(
+    dcipher: Call, emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file's line is the key, with or without its end; so is standard input, where asked."""
+    monkeypatch.setenv("DCIPHER_API_KEY", "emu_wrong")
+    file = tmp_path / "key"
+    file.write_text(f"{emulator.api_key}\n")
+    assert dcipher("flows", "get", "shout", "-q", "--api-key-file", file).code == 0
+    variables = {**service(emulator), "DCIPHER_API_KEY": "emu_wrong"}
+    done = program(
+        *("flows", "get", "shout", "-q", "--api-key-file", "-"),
+        stdin=f"{emulator.api_key}\n",
+        **variables,
+    )
+    assert (done.returncode, done.stdout) == (0, "shout\n")
+    assert dcipher("flows", "get", "shout").code == 4
+
+
+@pytest.mark.parametrize("content", ["", "\n  \n"])
+def test_an_empty_key_file(dcipher: Call, tmp_path: Path, content: str) -> None:
+    """A file without a key is an error of authentication; the environment does not fill in."""
+    (tmp_path / "key").write_text(content)
+    done = dcipher("flows", "get", "shout", "--api-key-file", "key")
+    assert done.code == 4
+    assert "key is empty" in done.err
+
+
+def test_files_that_are_not_there(dcipher: Call) -> None:
+    """A file that was named must be there."""
+    done = dcipher("flows", "get", "shout", "--api-key-file", "none")
+    assert (done.code, "none cannot be read: No such file" in done.err) == (2, True)
+    done = dcipher("flows", "get", "shout", "--env-file", "none")
+    assert (done.code, "there is no file none" in done.err) == (2, True)
+
+
+def test_dotenv_only_where_it_is_named(
+    dcipher: Call, emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A `.env` that happens to be in the folder is not read; one that is named is."""
+    lines = (f"{name}={value}\n" for name, value in service(emulator).items())
+    (tmp_path / ".env").write_text("".join(lines))
+    for name in service(emulator):
+        monkeypatch.delenv(name)
+    done = dcipher("flows", "get", "shout")
+    assert done.code == 4
+    assert "--env-file .env" in done.err
+    assert dcipher("flows", "get", "shout", "-q", "--env-file", ".env").code == 0
+
+
+def test_a_base_url_from_a_file_gets_no_key_from_elsewhere(
+    dcipher: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The library's rule holds here, too: the error says how to give the base URL."""
+    monkeypatch.delenv("DCIPHER_BASE_URL")
+    (tmp_path / ".env").write_text("DCIPHER_BASE_URL=https://elsewhere.invalid\n")
+    done = dcipher("flows", "get", "shout", "--env-file", ".env")
+    assert done.code == 2
+    assert "is not sent there" in done.err
+    assert "--base-url" in done.err
+
+
+def test_a_key_with_blanks_is_one_line_of_warning(emulator: Emulator) -> None:
+    """What the library warns of comes without a line of its source."""
+    variables = {**service(emulator), "DCIPHER_API_KEY": f" {emulator.api_key}"}
+    done = program("flows", "get", "shout", "-q", **variables)
+    assert (done.returncode, done.stdout) == (0, "shout\n")
+    assert done.stderr.startswith("warning: api_key (DCIPHER_API_KEY, environment) had blanks")
+    assert done.stderr.count("\n") == 1
+
+
+# Errors.
+
+
+def test_errors_for_programs(dcipher: Call) -> None:
+    """With --json the last line of stderr is an object; stdout stays data."""
+    done = dcipher("flows", "get", "none", "--json")
+    assert (done.code, done.out) == (1, "")
+    error = json.loads(done.err.splitlines()[-1])["error"]
+    assert error["type"] == "NotFoundError"
+    assert error["exit_code"] == 1
+    assert error["status_code"] == 404
+    assert error["request_id"] in error["message"]
+    usage = json.loads(dcipher("--jsonl", "nothing").err)["error"]
+    assert usage["exit_code"] == 2
+
+
+def test_a_traceback_only_where_it_is_asked_for(emulator: Emulator) -> None:
+    """Without -v an error is a line; with it the library's log and the traceback are there."""
+    quiet = program("flows", "get", "none", **service(emulator))
+    assert quiet.stderr.count("\n") == 1
+    loud = program("flows", "get", "none", "-v", **service(emulator))
+    assert "Traceback (most recent call last)" in loud.stderr
+    assert loud.stderr.splitlines()[-1] == re.sub(
+        r"Request id: \w+",
+        lambda _: re.findall(r"Request id: \w+", loud.stderr)[-1],
+        quiet.stderr.strip(),
+    )
+    assert emulator.api_key not in loud.stderr
+    logged = program("flows", "get", "shout", DCIPHER_LOG="debug", **service(emulator))
+    assert "DEBUG dcipher" in logged.stderr
+    assert "Traceback" not in logged.stderr
+
+
+RUN = Run(flow_id="f", task_id="t-1")
+IN_PYTHON = re.compile(r"client\.|error\.run|api_key=|base_url=|idempotency_key=|overwrite=|Run\(")
+
+
+@pytest.mark.parametrize(
+    ("error", "next_step"),
+    [
+        (outcomes.timed_out(RUN, 5, None), "dcipher runs wait t-1 --flow f"),
+        (outcomes.interrupted(RUN, 901), "dcipher runs wait t-1 --flow f"),
+        (outcomes.not_ended(RUN), "dcipher runs wait t-1 --flow f"),
+        (outcomes.without_outputs(RUN.model_copy(update={"status": RunStatus.SUCCEEDED})), None),
+        (outcomes.closed(errors.DcipherError("Closed."), RUN), "dcipher runs wait t-1 --flow f"),
+        (errors.MissingAPIKeyError("Set DCIPHER_API_KEY"), "DCIPHER_API_KEY"),
+        (errors.AuthenticationError("401"), "dcipher doctor"),
+        (errors.APIConnectionError("No answer from h (base_url=…)."), "dcipher doctor"),
+        (errors.NotFoundError("Check the ids."), None),
+        (
+            errors.ConflictError("To send it again, pass idempotency_key='k-1'."),
+            None,
+        ),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_errors_say_what_to_do_in_the_shell(
+    error: errors.DcipherError, next_step: str | None
+) -> None:
+    """What the library says in Python, the command line says as a line that can be pasted."""
+    explanation = explain(error)
+    assert IN_PYTHON.search(str(explanation)) is None
+    assert (explanation.next_step is None) == (next_step is None)
+    assert next_step is None or next_step in str(explanation)
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device", "f"), OSError("odd")])
+def test_errors_of_the_system(error: OSError) -> None:
+    """The file and the reason, without a number."""
+    text = str(explain(error))
+    assert text in {"f: No space left on device", "odd"}

@@ -1,0 +1,178 @@
+"""Ctrl-C, in this process: what is put off, what is said."""
+
+from __future__ import annotations
+
+import errno
+import signal
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from dcipher.cli import main, saving
+from dcipher.cli.explanations import explain
+from dcipher.cli.following import Following, each_at_once
+from dcipher.cli.interrupts import deferred
+from dcipher.cli.output import Form, Output
+from dcipher.models import Run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from dcipher.emulator import Emulator
+    from tests.cli.conftest import Call
+
+RUN = Run(flow_id="f x", task_id="t", idempotency_key="k-1")
+
+
+@pytest.fixture
+def following(state: Path) -> Following:
+    return Following(Output(Form.IDS))
+
+
+@pytest.mark.skipif(
+    threading.current_thread() is not threading.main_thread(),
+    reason="signals are the main thread's",
+)
+def test_the_first_is_put_off_the_second_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The block goes on after the first, and is left by the second; the handler is put back."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    told: list[str] = []
+    try:
+        with deferred(lambda: told.append("told")) as interruption:
+            signal.raise_signal(signal.SIGINT)
+            told.append("went on")
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGINT)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert interruption.came
+    assert told == ["told", "went on"]
+
+
+def test_a_signal_that_is_ignored_stays_so() -> None:
+    """A job in the background of a shell does not begin to heed it."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with deferred(lambda: None) as interruption:
+            assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+            signal.raise_signal(signal.SIGINT)
+        assert not interruption.came
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_other_threads_have_no_handlers() -> None:
+    """A call in a thread works as any other."""
+    codes: list[int] = []
+    thread = threading.Thread(target=lambda: codes.append(main(["version", "-q"])))
+    thread.start()
+    thread.join(30)
+    assert codes == [0]
+
+
+def test_what_is_said_while_a_start_hangs(following: Following) -> None:
+    """Whether there is a run is not known; the key that starts no second one is said."""
+    following.start = "f", "k-1"
+    explanation = explain(KeyboardInterrupt(), following)
+    assert explanation.code == 130
+    assert "may have been started" in str(explanation)
+    assert "--idempotency-key k-1 " in str(explanation)
+    assert explanation.details["idempotency_key"] == "k-1"
+
+
+def test_what_is_said_of_runs_that_go_on(following: Following) -> None:
+    """A line that can be pasted for each flow; what has ended is not waited for."""
+    following.note(RUN)
+    following.note(Run(flow_id="g", task_id="u"))
+    following.note(Run(flow_id="g", task_id="v", status="SUCCEEDED"))
+    explanation = explain(KeyboardInterrupt(), following)
+    assert explanation.next_step == (
+        "dcipher runs wait t --flow 'f x'; dcipher runs wait u --flow g"
+    )
+    assert "go on" in explanation.message
+
+
+@pytest.mark.parametrize("status", ["SUCCEEDED", "FAILED"])
+def test_what_is_said_of_a_run_that_has_ended(following: Following, status: str) -> None:
+    """Only one that went well has results to come back for."""
+    following.note(
+        RUN.model_copy(update={"status": Run(flow_id="f", task_id="t", status=status).status})
+    )
+    explanation = explain(KeyboardInterrupt(), following)
+    assert f"has ended ({status})" in explanation.message
+    assert (explanation.next_step is None) == (status == "FAILED")
+
+
+def test_what_is_said_where_there_is_no_run() -> None:
+    """A word."""
+    assert str(explain(KeyboardInterrupt(), None)) == "Interrupted."
+
+
+@pytest.mark.parametrize("when", ["start", "wait", "download", "save"])
+def test_interrupted_anywhere(
+    dcipher: Call, emulator: Emulator, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    """Wherever Ctrl-C comes, the code is 130 and the run is not lost."""
+    from dcipher._sync.flows import Flows
+    from dcipher._sync.runs import Runs
+
+    def interrupted(*args: object, **kwargs: object) -> None:
+        raise KeyboardInterrupt
+
+    places: dict[str, tuple[object, str]] = {
+        "start": (Flows, "start"),
+        "wait": (Runs, "wait"),
+        "download": (Runs, "download"),
+        "save": (saving, "save_run"),
+    }
+    if when == "save":
+        monkeypatch.setattr("dcipher.cli.starting.save_run", interrupted)
+    else:
+        monkeypatch.setattr(*places[when], interrupted)
+    done = dcipher("flows", "run", "shout", "-o", "x", "--save-run", "run.json")
+    assert done.code == 130
+    if when == "start":
+        assert "--idempotency-key" in done.err
+    else:
+        (run,) = emulator.runs
+        ended = when == "download"
+        key = "with --idempotency-key" if ended else f"dcipher runs wait {run.task_id} --flow shout"
+        assert key in done.err
+
+
+def test_a_run_that_cannot_be_saved_goes_on(dcipher: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that is full at the wrong moment is a warning: the run is started and paid for."""
+
+    def full(*args: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("dcipher.cli.starting.save_run", full)
+    done = dcipher("flows", "run", "shout", "--save-run", "run.json")
+    assert done.code == 0
+    assert "warning: --save-run: run.json cannot be written: No space left" in done.err
+
+
+def test_half_a_run_is_never_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was there stays where the new one cannot be written."""
+    file = tmp_path / "run.json"
+    file.write_text("old")
+    monkeypatch.setattr(saving.os, "fsync", lambda _: (_ for _ in ()).throw(OSError(5, "I/O")))
+    with pytest.raises(OSError, match="I/O"):
+        saving.save_run(RUN, file)
+    assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
+    assert file.read_text() == "old"
+
+
+def test_a_bug_in_a_thread_is_not_swallowed() -> None:
+    """What is no error of the library is given on, too."""
+
+    def follow(run: Run, changed: Callable[[Run], None]) -> Run:
+        changed(run)
+        raise ZeroDivisionError
+
+    events = list(each_at_once([RUN], follow))
+    assert [event.ended for event in events] == [False, True]
+    assert isinstance(events[-1].error, ZeroDivisionError)

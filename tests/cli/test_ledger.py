@@ -1,0 +1,226 @@
+"""The list of runs that were started from here."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+
+from dcipher.cli import ledger as module
+from dcipher.cli.ledger import Ledger
+from dcipher.cli.state import make_state_folder, state_folder
+from dcipher.models import Output, Run, RunStatus
+from tests.cli.conftest import Call, environment
+
+POSIX = pytest.mark.skipif(os.name == "nt", reason="modes of files are POSIX")
+NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
+URL = "https://s/r?Signature=canary-signature"
+
+
+def run(task: str, status: str = "RUNNING", after: int = 0, **more: object) -> Run:
+    created = NOW + timedelta(seconds=after)
+    values = {"flow_id": "f", "task_id": task, "status": status, "created_at": created, **more}
+    return Run.model_validate(values)
+
+
+def with_url(task: str) -> Run:
+    return run(task, outputs=[Output.model_validate({"url": URL})])
+
+
+def test_the_last_line_of_a_run_counts() -> None:
+    """A run is there once, with what was seen last; its end is when it was first seen."""
+    ledger = Ledger()
+    ledger.record(run("a"))
+    ledger.record(run("b", after=1))
+    ledger.record(run("a", "SUCCEEDED", finished_at=NOW + timedelta(seconds=5)))
+    ledger.record(run("a", "SUCCEEDED", finished_at=NOW + timedelta(seconds=99)))
+    b, a = ledger.runs()
+    assert (a["task_id"], a["status"], a["finished_at"]) == (
+        "a",
+        "SUCCEEDED",
+        "2026-01-01T00:00:05Z",
+    )
+    assert b["task_id"] == "b"
+    assert ledger.find("a", "f") == a
+    assert ledger.find("a", "other") is None
+
+
+@POSIX
+def test_is_for_its_owner_alone(state: Path) -> None:
+    """The folder is 0700, the files 0600, whatever the umask is, and one that was open is closed."""
+    before = os.umask(0)
+    try:
+        Ledger().record(run("a"))
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(state.stat().st_mode) == 0o700
+    assert {stat.S_IMODE(file.stat().st_mode) for file in state.iterdir()} == {0o600}
+    (state / "runs.jsonl").chmod(0o644)
+    Ledger().record(run("a", "SUCCEEDED"))
+    assert stat.S_IMODE((state / "runs.jsonl").stat().st_mode) == 0o600
+
+
+def test_holds_neither_params_nor_urls(state: Path) -> None:
+    """A signed URL is there only where it was asked to be kept."""
+    Ledger().record(with_url("a"))
+    text = (state / "runs.jsonl").read_text()
+    assert set(json.loads(text)) == {"v", *module._TEXTS}
+    assert "canary" not in text
+    Ledger().record(with_url("a"), urls=True)
+    assert "canary-signature" in (state / "runs.jsonl").read_text()
+    assert Ledger().find("a") is not None
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"garbage\n",
+        b'{"v": 1, "task_id": "x"}\n',
+        b'{"v": 2, "task_id": "x", "flow_id": "f"}\n',
+        b'{"v": 1, "task_id": 5, "flow_id": "f"}\n',
+        b'["task_id"]\n',
+        b"\xff\xfe\n",
+        b"[" * 100_000 + b"\n",
+        b'{"v": 1, "task_id": "half", "flow_id',
+    ],
+)
+def test_a_damaged_line_is_left_out(call: Call, line: bytes, state: Path) -> None:
+    """What cannot be read is skipped and said once; the rest is there."""
+    Ledger().record(run("a"))
+    with (state / "runs.jsonl").open("ab") as file:
+        file.write(line)
+    Ledger().record(run("b"))
+    done = call("runs", "list", "-q")
+    assert sorted(done.out.split()) == ["a", "b"]
+    assert "1 line" in done.err
+    assert done.code == 0
+
+
+WRITER = """
+import sys
+from dcipher.cli.ledger import Ledger
+from dcipher.models import Run
+for i in range(40):
+    Ledger().record(Run(flow_id="f", task_id=f"{sys.argv[1]}-{i}"))
+"""
+
+
+def test_several_processes_write_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of what four processes write at the same time is lost or mixed."""
+    words = [sys.executable, "-c", WRITER]
+    writers = [subprocess.Popen([*words, str(n)], env=environment()) for n in range(4)]  # noqa: S603
+    try:
+        assert [writer.wait(60) for writer in writers] == [0] * 4
+    finally:
+        for writer in writers:
+            writer.kill()
+    ledger = Ledger()
+    assert len(ledger.runs()) == 160
+    assert ledger.foreign == 0
+
+
+def test_is_bounded(monkeypatch: pytest.MonkeyPatch, state: Path) -> None:
+    """A file that grew is compacted to the newest runs, and stays readable."""
+    monkeypatch.setattr(module, "LARGEST", 5_000)
+    monkeypatch.setattr(module, "MOST", 10)
+    for i in range(100):
+        Ledger().record(run(f"t{i}", after=i))
+    found = Ledger().runs()
+    assert [entry["task_id"] for entry in found[:10]] == [f"t{i}" for i in range(99, 89, -1)]
+    assert (state / "runs.jsonl").stat().st_size < 8_000
+    assert sorted(file.name for file in state.iterdir()) == ["runs.jsonl", "runs.lock"]
+
+
+def test_another_process_holds_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lock that is not given back is waited for shortly, and is an OSError then."""
+    monkeypatch.setattr(module, "PATIENCE", 0.05)
+    make_state_folder()
+    with Ledger()._locked(), pytest.raises(TimeoutError, match="locked"):
+        Ledger().record(run("a"))
+    Ledger().record(run("a"))
+
+
+def test_a_full_disk_leaves_no_half_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where less is written than was asked, the line is taken back: the next one is whole."""
+    Ledger().record(run("a"))
+    real = os.write
+    monkeypatch.setattr(module.os, "write", lambda file, data: real(file, data[:10]))
+    with pytest.raises(OSError, match="space"):
+        Ledger().record(run("b"))
+    monkeypatch.undo()
+    ledger = Ledger()
+    assert ledger.foreign == 0
+
+
+@POSIX
+def test_a_link_is_not_followed(state: Path, tmp_path: Path) -> None:
+    """Whoever can make a link in the folder cannot have another file written to."""
+    make_state_folder()
+    (state / "runs.jsonl").symlink_to(tmp_path / "other")
+    with pytest.raises(OSError, match=r"."):
+        Ledger().record(run("a"))
+    assert not (tmp_path / "other").exists()
+
+
+def test_the_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """DCIPHER_STATE_DIR, then XDG_STATE_HOME where it is absolute, then the platform's place."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    assert state_folder() == Path(os.environ["DCIPHER_STATE_DIR"])
+    monkeypatch.delenv("DCIPHER_STATE_DIR")
+    assert state_folder() == tmp_path / "dcipher"
+    monkeypatch.setenv("XDG_STATE_HOME", "relative")
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    expected = {
+        "linux": tmp_path / ".local/state/dcipher",
+        "darwin": tmp_path / "Library/Application Support/dcipher",
+        "win32": tmp_path / "AppData/Local/dcipher",
+    }
+    monkeypatch.delenv("LOCALAPPDATA", raising=False)
+    for platform, folder in expected.items():
+        monkeypatch.setattr(sys, "platform", platform)
+        assert state_folder() == folder
+
+
+def test_no_home_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a home there is no folder, and the way to name one is said."""
+
+    def nowhere() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("DCIPHER_STATE_DIR")
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", nowhere)
+    with pytest.raises(FileNotFoundError, match="DCIPHER_STATE_DIR"):
+        make_state_folder()
+
+
+def test_listing(call: Call) -> None:
+    """The newest first, as many as asked, of one status if asked; ids alone with -q."""
+    for i, status in enumerate(["SUCCEEDED", "FAILED", "RUNNING"]):
+        Ledger().record(run(f"t{i}", status, after=i))
+    assert call("runs", "list", "-q").out.split() == ["t2", "t1", "t0"]
+    assert call("runs", "list", "-q", "--limit", 1).out.split() == ["t2"]
+    assert call("runs", "list", "-q", "--status", "failed").out.split() == ["t1"]
+    records = json.loads(call("runs", "list", "--json").out)
+    assert [record["status"] for record in records] == ["RUNNING", "FAILED", "SUCCEEDED"]
+    first = call("runs", "list").out.splitlines()[0].split("\t")
+    assert first[:3] == ["t2", "f", "RUNNING"]
+
+
+def test_an_empty_list(call: Call) -> None:
+    """Nothing known is no error; for programs it is an empty list."""
+    done = call("runs", "list")
+    assert (done.code, done.out, done.err) == (0, "", "No runs are known here.\n")
+    assert json.loads(call("runs", "list", "--json").out) == []
+
+
+def test_statuses_of_models_are_words() -> None:
+    """What is kept is the service's word, not Python's name for it."""
+    Ledger().record(run("a", RunStatus.FAILED))
+    assert Ledger().runs()[0]["status"] == "FAILED"

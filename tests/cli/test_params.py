@@ -1,0 +1,246 @@
+"""Params as they are written on a command line, and what a flow says of them."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+import stat
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from dcipher._core.operations import start_run
+from dcipher.cli import curl
+from dcipher.cli.curl import as_curl
+from dcipher.cli.durations import seconds, shown
+from dcipher.cli.failures import CommandError
+from dcipher.cli.flow_params import problems
+from dcipher.cli.invocation import read_text
+from dcipher.cli.params import params_of
+from dcipher.models import Flow
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("k=v", {"k": "v"}),
+        ("k=5", {"k": "5"}),
+        ("k=true", {"k": "true"}),
+        ("k=", {"k": ""}),
+        ("k=a=b:=c", {"k": "a=b:=c"}),
+        ("k= v ", {"k": " v "}),
+        ("k:=5", {"k": 5}),
+        ("k:=null", {"k": None}),
+        ('k:={"a": [1]}', {"k": {"a": [1]}}),
+        ('k:="text"', {"k": "text"}),
+        ("k:=12345678901234567890", {"k": 12345678901234567890}),
+        ("k=@@literal", {"k": "@literal"}),
+        ("k=@@", {"k": "@"}),
+        ("a:b=c", {"a:b": "c"}),
+        ("a::=1", {"a:": 1}),
+        ("größe=ü", {"größe": "ü"}),
+    ],
+)
+def test_nothing_is_guessed(text: str, expected: dict[str, Any]) -> None:
+    """`=` is text whatever it looks like, `:=` is JSON, and the first of them counts."""
+    assert params_of([text], None, read_text) == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["k"], "NAME=TEXT"),
+        (["=v"], "NAME=TEXT"),
+        ([":=1"], "NAME=TEXT"),
+        (["k=1", "k=2"], "-p k is there twice"),
+        (["k=1", "k:=2"], "-p k is there twice"),
+        (["k:=hello"], "not JSON: Expecting value, line 1 column 1. For text, write k=…"),
+        (["k:="], "not JSON"),
+        (["k:=NaN"], "NaN is no JSON number"),
+        (["k:=[Infinity]"], "Infinity is no JSON number"),
+        (['k:={"a":1,"a":2}'], "'a' is there twice"),
+        (["k:=" + "[" * 100_000], "not JSON"),
+        (["k=@missing.txt"], "missing.txt cannot be read: No such file"),
+        (["k=@."], "cannot be read"),
+    ],
+)
+def test_what_is_no_param_is_said(given: list[str], said: str) -> None:
+    """What cannot be understood is a usage error that names the param and the right way."""
+    with pytest.raises(CommandError) as caught:
+        params_of(given, None, read_text)
+    assert said in caught.value.message
+    assert caught.value.code == 2
+
+
+def test_files(tmp_path: Path) -> None:
+    """`=@` takes a file's text to the byte, `:=@` its JSON, `--params` an object that -p goes over."""
+    (tmp_path / "t").write_bytes("größer\r\n".encode())
+    (tmp_path / "bom").write_bytes(b"\xef\xbb\xbf[1]")
+    (tmp_path / "all").write_text('{"text": "old", "n": 1}')
+    given = [f"text=@{tmp_path / 't'}", f"list:=@{tmp_path / 'bom'}"]
+    found = params_of(given, tmp_path / "all", read_text)
+    assert found == {"text": "größer\r\n", "n": 1, "list": [1]}
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(b"[1]", "must be a JSON object"), (b"{", "not JSON"), (b'{"\xff": 1}', "not UTF-8")],
+)
+def test_documents_that_are_no_params(tmp_path: Path, content: bytes, said: str) -> None:
+    """A document that is no object, no JSON or no UTF-8 is a usage error that names the file."""
+    file = tmp_path / "p.json"
+    file.write_bytes(content)
+    with pytest.raises(CommandError, match=said) as caught:
+        params_of([], file, read_text)
+    assert "p.json" in caught.value.message
+    assert caught.value.code == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("90", 90),
+        ("90s", 90),
+        ("30m", 1800),
+        ("2h", 7200),
+        ("1h30m", 5400),
+        ("1h1m1s", 3661),
+        ("0", 0),
+        ("0s", 0),
+    ],
+)
+def test_durations(text: str, expected: int) -> None:
+    """Seconds, and hours, minutes and seconds in this order."""
+    assert seconds(text, "--timeout") == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["", "s", "1.5h", "-1", "1d", "30 m", "m30", "1m1h", "1e3", "٣", "inf", "9" * 30]
+)
+def test_what_is_no_duration(text: str) -> None:
+    """Anything else is a usage error that shows the ways there are."""
+    with pytest.raises(CommandError, match="1h30m") as caught:
+        seconds(text, "--timeout")
+    assert caught.value.code == 2
+
+
+def test_durations_are_shown() -> None:
+    """As people write them, in two units at most."""
+    assert [shown(n) for n in (0, 7.9, 65, 3600, 7380)] == ["0s", "7s", "1m05s", "1h00m", "2h03m"]
+
+
+FLOW = Flow.model_validate(
+    {
+        "id": "f",
+        "params": [
+            {"name": "text", "type": "string", "required": True},
+            {"name": "top", "type": "integer"},
+            {"name": "share", "type": "number", "default": 0.5},
+            {"name": "deep", "type": "boolean"},
+            {"name": "tags", "type": "array"},
+            {"name": "more", "type": "object"},
+            {"name": "odd", "type": "date-time"},
+        ],
+    }
+)
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"text": "t"},
+        {"text": "", "top": 3, "share": 1, "deep": False, "tags": [], "more": {}, "odd": 7},
+        {"text": "t", "top": 3.0, "share": 0.1},
+        {"text": "t", "top": None, "tags": None},
+    ],
+)
+def test_params_that_fit(params: dict[str, Any]) -> None:
+    """What the declared words of JSON allow is no problem; neither is an unknown word."""
+    assert problems(FLOW, params) == []
+
+
+@pytest.mark.parametrize(
+    ("params", "expected"),
+    [
+        ({}, ["text (string) is missing"]),
+        ({"text": 5}, ["text must be string, and is a number"]),
+        ({"text": None}, ["text must be string, and is null"]),
+        ({"text": "", "top": "5"}, ["top must be integer, and is text (for JSON, write top:=…)"]),
+        ({"text": "", "top": True}, ["top must be integer, and is a boolean"]),
+        ({"text": "", "top": 1.5}, ["top must be integer, and is a number"]),
+        ({"text": "", "deep": 1}, ["deep must be boolean, and is a number"]),
+        ({"text": "", "tags": {}}, ["tags must be array, and is an object"]),
+        ({"text": "", "more": [1]}, ["more must be object, and is an array"]),
+        ({"text": "", "tops": 1}, ["tops is no param of this flow (nearest: top)"]),
+    ],
+)
+def test_params_that_do_not_fit(params: dict[str, Any], expected: list[str]) -> None:
+    """Each problem is named, with the nearest name or the way to write JSON."""
+    assert problems(FLOW, params) == expected
+
+
+def test_all_problems_are_said_at_once() -> None:
+    """Nobody has to find them one by one."""
+    found = problems(FLOW, {"top": "x", "zzz": 1})
+    assert [text.split()[0] for text in found] == ["text", "top", "zzz"]
+    assert "which has text, top" in found[2]
+
+
+def test_a_flow_without_params_takes_anything() -> None:
+    """What is not declared is not known to be wrong: the service may not say what it takes."""
+    assert problems(Flow(id="f"), {"any": 1}) == []
+
+
+HARD = {"text": 'it\'s "quoted" $HOME `x` \\ \n größer', "n": [1, None]}
+
+
+def test_curl_line_is_the_request() -> None:
+    """A shell reads from the line exactly the body, and the key only from its environment."""
+    operation = start_run("a b", HARD, "key'1")
+    line, file = as_curl(operation, "https://h/x")
+    assert file is None
+    assert "emu_" not in line
+    words = shlex.split(line)
+    assert words[0] == "curl"
+    assert "https://h/x/flows/a%20b/run" in words
+    assert "Authorization: Api-Key $DCIPHER_API_KEY" in words
+    assert '"Authorization: Api-Key $DCIPHER_API_KEY"' in line  # quoted so that a shell fills it in
+    assert "Idempotency-Key: key'1" in words
+    assert json.loads(words[words.index("--data-binary") + 1]) == {"pipelineParams": HARD}
+
+
+@pytest.mark.skipif(shutil.which("sh") is None, reason="needs a POSIX shell")
+def test_a_shell_sends_what_the_line_says(tmp_path: Path) -> None:
+    """A real shell gives `curl` these words, with the key filled in."""
+    fake = tmp_path / "curl"
+    fake.write_text('#!/bin/sh\nfor word; do printf "%s\\0" "$word"; done\n')
+    fake.chmod(0o700)
+    line, _ = as_curl(start_run("f", HARD, "k"), "https://h")
+    done = subprocess.run(  # noqa: S602 - a shell is what is tested
+        line,
+        shell=True,
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin", "DCIPHER_API_KEY": "emu_x"},
+        capture_output=True,
+        timeout=30,
+        check=True,
+    )
+    words = done.stdout.decode().split("\0")
+    assert "Authorization: Api-Key emu_x" in words
+    assert json.loads(words[words.index("--data-binary") + 1]) == {"pipelineParams": HARD}
+
+
+def test_a_long_body_is_in_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """One argument holds 128 KiB at most: a long body is in a file of its owner alone."""
+    monkeypatch.setattr(curl.tempfile, "tempdir", str(tmp_path))
+    operation = start_run("f", {"text": "x" * 200_000}, "k")
+    line, file = as_curl(operation, "https://h")
+    assert file is not None
+    assert file.read_bytes() == operation.content
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert len(line) < 1000
+    assert f"@{file}" in shlex.split(line)
