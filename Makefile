@@ -21,7 +21,7 @@ demo: $(DEMO)/.stamp ## Run a flow against the local emulator: no account, no de
 # ---- The gates, in the order in which `make test` runs them: the quick ones first.
 
 .PHONY: test
-test: lint check-sync check-openapi check-what-happens check-settings check-wire types check-docs coverage thorough ## Run every gate on one Python
+test: lint check-sync check-openapi check-what-happens check-settings check-wire check-cli types check-docs coverage thorough ## Run every gate on one Python
 
 .PHONY: lint
 lint: $(VENV)/.stamp ## Check format and style (ruff)
@@ -47,6 +47,10 @@ check-settings: $(VENV)/.stamp ## Check that the table of the settings is what `
 .PHONY: check-wire
 check-wire: $(VENV)/.stamp ## Check that the page of the wire is what the OpenAPI document prints
 	$(BIN)/python scripts/wire.py --check
+
+.PHONY: check-cli
+check-cli: $(VENV)/.stamp ## Check that the page of the command line is what `--help` prints
+	$(BIN)/python scripts/cli.py --check
 
 .PHONY: types
 types: $(VENV)/.stamp ## Check types (mypy, basedpyright), and that every public name has one
@@ -98,6 +102,10 @@ settings: $(VENV)/.stamp ## Print the table of the settings from `Settings`
 .PHONY: wire
 wire: $(VENV)/.stamp ## Print the page of the wire from the OpenAPI document
 	$(BIN)/python scripts/wire.py
+
+.PHONY: cli
+cli: $(VENV)/.stamp ## Print the page of the command line, and the table that shells complete with
+	$(BIN)/python scripts/cli.py
 
 .PHONY: docs
 docs: $(VENV)/.stamp ## Build the documentation into site/
