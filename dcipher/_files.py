@@ -5,9 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import tempfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from .errors import InvalidParamsError, LocalStorageError
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from .models import Run
 
-__all__ = ["check_target", "check_targets", "storage_errors", "targets"]
+__all__ = ["check_target", "check_targets", "replacing", "storage_errors", "targets"]
 
 
 def targets(path: str | os.PathLike[str], count: int) -> tuple[Path, ...]:
@@ -98,3 +98,29 @@ def storage_errors(
             errno=error.errno,
             filename=str(target),
         ) from error
+
+
+@contextmanager
+def replacing(target: Path) -> Generator[BinaryIO]:
+    """A file beside `target` that takes its place when all of it is written, and goes if that fails."""
+    # A temporary file's mode is 0600, whereas a plain open() follows the umask, or the old file.
+    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=".", suffix=".tmp")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(descriptor)
+        os.chmod(name, _mode(target))  # noqa: PTH101
+        os.replace(name, target)  # noqa: PTH105
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(name)  # noqa: PTH108
+        raise
+
+
+def _mode(target: Path) -> int:
+    with suppress(OSError):
+        return target.stat().st_mode & 0o777
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return 0o666 & ~mask

@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from ._core.arrow_columns import Columns
-    from ._stored import Reader, StoredFile
+    from ._stored import StoredFile
     from .models import Run
 
-__all__ = ["Part", "Reading", "check_columns", "reading_of"]
+__all__ = ["Part", "Reading", "Source", "check_columns", "reading_of"]
 
 pa = library("pyarrow", "arrow")
 
@@ -46,6 +46,23 @@ _BYTES = 64 * 1024 * 1024
 _ANY = cast("type[object]", Any)
 
 
+class Source(Protocol):
+    """A result that can be read more than once."""
+
+    @property
+    def format(self) -> Format:
+        """How it is written."""
+        ...
+
+    def reader(self) -> BinaryIO:
+        """What it holds, decompressed, from its beginning."""
+        ...
+
+    def errors(self) -> AbstractContextManager[None]:
+        """Turns what is wrong with it into a `ResultParseError`."""
+        ...
+
+
 @dataclass(frozen=True)
 class Part:
     """One result of a run, fetched."""
@@ -54,6 +71,10 @@ class Part:
     index: int
     stored: StoredFile
     format: Format
+
+    def reader(self) -> BinaryIO:
+        """A file of its own, at its beginning."""
+        return cast("BinaryIO", cast("object", self.stored.reader()))
 
     def errors(self) -> AbstractContextManager[None]:
         """Turns what is wrong with it into a `ResultParseError`."""
@@ -94,7 +115,7 @@ def _columns_for(type_: object) -> Columns:
         raise InvalidParamsError(f"That type cannot be a table: {clean(str(error))}") from None
 
 
-def reading_of(parts: tuple[Part, ...], type_: object) -> Reading:
+def reading_of(parts: tuple[Source, ...], type_: object) -> Reading:
     """How to read the parts, with rows of a type, or None to find out what they hold.
 
     Raises `ResultParseError` where that cannot be found out.
@@ -117,9 +138,9 @@ class _Rows:
 
     def __init__(
         self,
-        parts: tuple[Part, ...],
+        parts: tuple[Source, ...],
         columns: Columns,
-        rows_of: Callable[[Part, Reader], Iterator[Any]],
+        rows_of: Callable[[Source, BinaryIO], Iterator[Any]],
     ) -> None:
         self.num_rows: int | None = None
         self.schema: Any = columns.schema
@@ -135,28 +156,24 @@ class _Rows:
 
 
 class _Validated(_Rows):
-    def __init__(self, parts: tuple[Part, ...], type_: object) -> None:
+    def __init__(self, parts: tuple[Source, ...], type_: object) -> None:
         super().__init__(parts, _columns_for(type_), _validated_rows(type_))
 
 
-def _file(reader: Reader) -> BinaryIO:
-    return cast("BinaryIO", cast("object", reader))
-
-
-def _validated_rows(type_: object) -> Callable[[Part, Reader], Iterator[Any]]:
+def _validated_rows(type_: object) -> Callable[[Source, BinaryIO], Iterator[Any]]:
     known = cast("type[object]", type_)
 
-    def rows_of(part: Part, reader: Reader) -> Iterator[Any]:
-        return iter_rows(_file(reader), known, part.format)
+    def rows_of(part: Source, reader: BinaryIO) -> Iterator[Any]:
+        return iter_rows(reader, known, part.format)
 
     return rows_of
 
 
 def _portions(
-    part: Part, rows_of: Callable[[Part, Reader], Iterator[Any]], size: int
+    part: Source, rows_of: Callable[[Source, BinaryIO], Iterator[Any]], size: int
 ) -> Iterator[tuple[list[Any], int]]:
     """Rows with the number of the first of them; they end at so many rows, or bytes."""
-    reader = part.stored.reader()
+    reader = part.reader()
     with part.errors():
         rows = rows_of(part, reader)
     first = 0
@@ -169,7 +186,7 @@ def _portions(
         first += len(portion)
 
 
-def _portion(rows: Iterator[Any], reader: Reader, size: int) -> list[Any]:
+def _portion(rows: Iterator[Any], reader: BinaryIO, size: int) -> list[Any]:
     start, portion = reader.tell(), list[Any]()
     while len(portion) < size and reader.tell() - start < _BYTES:
         some = list(islice(rows, min(_STEP, size - len(portion))))
@@ -182,7 +199,7 @@ def _portion(rows: Iterator[Any], reader: Reader, size: int) -> list[Any]:
     return portion
 
 
-def _inferred(parts: tuple[Part, ...]) -> _Rows:
+def _inferred(parts: tuple[Source, ...]) -> _Rows:
     """Reads all rows once, to learn what the columns hold."""
     if all(part.format is Format.CSV for part in parts):
         return _inferred_cells(parts)
@@ -197,11 +214,11 @@ def _inferred(parts: tuple[Part, ...]) -> _Rows:
     return reading
 
 
-def _plain_rows(part: Part, reader: Reader) -> Iterator[Any]:
-    return iter_rows(_file(reader), _ANY, part.format)
+def _plain_rows(part: Source, reader: BinaryIO) -> Iterator[Any]:
+    return iter_rows(reader, _ANY, part.format)
 
 
-def _inferred_cells(parts: tuple[Part, ...]) -> _Rows:
+def _inferred_cells(parts: tuple[Source, ...]) -> _Rows:
     header = _header(parts[0])
     with parts[0].errors():
         kinds, count = CellKinds(header), 0
@@ -217,13 +234,13 @@ def _inferred_cells(parts: tuple[Part, ...]) -> _Rows:
     return reading
 
 
-def _cell_rows(part: Part, reader: Reader) -> Iterator[Any]:
-    return iter_rows(_file(reader), cast("type[object]", list[str]), part.format)
+def _cell_rows(part: Source, reader: BinaryIO) -> Iterator[Any]:
+    return iter_rows(reader, cast("type[object]", list[str]), part.format)
 
 
-def _header(part: Part) -> list[str]:
+def _header(part: Source) -> list[str]:
     # Rows alone say no names where there are none of them.
-    blocks = TextReader(_file(part.stored.reader())).blocks()
+    blocks = TextReader(part.reader()).blocks()
     lines = (line for block in blocks for line in io.StringIO(block))
     with part.errors():
         try:
@@ -235,13 +252,13 @@ def _header(part: Part) -> list[str]:
 class _Parquet:
     """Reads columns as they are; no row becomes a value of Python."""
 
-    def __init__(self, parts: tuple[Part, ...]) -> None:
+    def __init__(self, parts: tuple[Source, ...]) -> None:
         self._parts = parts
         self.num_rows: int | None = 0
         schemas: list[Any] = []
         for part in parts:
             with part.errors():
-                file = _parquet_file(part.stored.reader())
+                file = _parquet_file(part.reader())
             schemas.append(file.schema_arrow)
             self.num_rows += file.metadata.num_rows
         self.schema: Any = schemas[0].remove_metadata()
@@ -253,7 +270,7 @@ class _Parquet:
     def batches(self, size: int) -> Iterator[Any]:
         for part in self._parts:
             with part.errors():
-                found = _parquet_batches(part.stored.reader(), size)
+                found = _parquet_batches(part.reader(), size)
             while True:
                 with part.errors():
                     batch = next(found, None)
@@ -262,14 +279,14 @@ class _Parquet:
                 yield batch.replace_schema_metadata(None)
 
 
-def _parquet_file(reader: Reader) -> Any:
+def _parquet_file(reader: BinaryIO) -> Any:
     try:
         return library("pyarrow.parquet", "arrow").ParquetFile(reader)
     except (pa.ArrowException, OSError):
         raise ResultSyntaxError("document", "is no Parquet file that can be read") from None
 
 
-def _parquet_batches(reader: Reader, size: int) -> Iterator[Any]:
+def _parquet_batches(reader: BinaryIO, size: int) -> Iterator[Any]:
     batches = _parquet_file(reader).iter_batches(batch_size=size, use_threads=False)
     try:
         yield from batches

@@ -6,17 +6,15 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 from typing_extensions import override
 
 if TYPE_CHECKING:
+    import os
     from pathlib import Path
 
 __all__ = ["Reason", "Reject", "Rejects"]
@@ -51,6 +49,11 @@ class Reject:
         errors = [reason._asdict() for reason in self.errors]
         raw = {} if self.raw is None else {"raw": self.raw}
         return {"output_index": self.output_index, "row": self.row, "errors": errors, **raw}
+
+    def _line(self) -> bytes:
+        """The same as a line of NDJSON."""
+        text = json.dumps(self.to_dict(), ensure_ascii=False, default=str)
+        return text.encode("utf-8", "backslashreplace") + b"\n"
 
 
 class Rejects(Sequence[Reject]):
@@ -114,49 +117,17 @@ class Rejects(Sequence[Reject]):
         A file that is there is replaced at once and whole. Raises `LocalStorageError` for a folder,
         or a place that cannot be written to.
         """
-        from ._files import check_target, storage_errors, targets
+        from ._files import check_target, replacing, storage_errors, targets
 
         (target,) = targets(path, 1)
         with storage_errors(target):
             check_target(target, overwrite=True)
-            _replace(target, self._lines())
+            with replacing(target) as file:
+                file.writelines(reject._line() for reject in self._kept)  # noqa: SLF001 - ours
         return target
-
-    def _lines(self) -> Iterator[bytes]:
-        for reject in self._kept:
-            yield (
-                json.dumps(reject.to_dict(), ensure_ascii=False, default=str).encode(
-                    "utf-8", "backslashreplace"
-                )
-                + b"\n"
-            )
 
     def _add(self, reject: Reject, *, keep: bool) -> None:
         self.total += 1
         self._counts.update(reason.type for reason in reject.errors)
         if keep:
             self._kept.append(reject)
-
-
-def _replace(target: Path, lines: Iterator[bytes]) -> None:
-    # A temporary file's mode is 0600, whereas a plain open() follows the umask, or the old file.
-    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=".", suffix=".tmp")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.writelines(lines)
-            file.flush()
-            os.fsync(descriptor)
-        os.chmod(name, _mode(target))  # noqa: PTH101
-        os.replace(name, target)  # noqa: PTH105
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(name)  # noqa: PTH108
-        raise
-
-
-def _mode(target: Path) -> int:
-    with suppress(OSError):
-        return target.stat().st_mode & 0o777
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return 0o666 & ~mask

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ..models import Run
     from .result_errors import InvalidRow
 
-__all__ = ["Judge", "OnInvalid"]
+__all__ = ["Judge", "OnInvalid", "exceeds", "reject_of"]
 
 OnInvalid: TypeAlias = Literal["raise", "drop", "collect"]
 
@@ -75,25 +75,14 @@ class Judge:
     def reject(self, row: InvalidRow, index: int) -> None:
         """A row of result `index` does not fit; it counts as read."""
         self.rejects.read = self._before + row.number + 1
-        reasons = tuple(
-            Reason(path_of(e["loc"]).removeprefix("."), e["type"], e["msg"]) for e in row.errors
-        )
-        raw = _plain(row.raw) if self._keep_raw else None
         self.rejects._add(  # noqa: SLF001 - nobody else adds to it
-            Reject(row.number, reasons, raw, index), keep=self.on_invalid == "collect"
+            reject_of(row, index, keep_raw=self._keep_raw), keep=self.on_invalid == "collect"
         )
 
     def check(self, run: Run, index: int | None, *, at_end: bool = False) -> None:
         """Raises `TooManyInvalidRowsError` where more rows do not fit than permitted."""
         found, limit = self.rejects, self._limit
-        if limit is None:
-            return
-        if isinstance(limit, float):
-            judged = at_end or found.read >= ENOUGH
-            too_many = judged and found.total > limit * found.read
-        else:
-            too_many = found.total > limit
-        if too_many:
+        if limit is not None and exceeds(found.total, found.read, limit, at_end=at_end):
             raise TooManyInvalidRowsError(
                 f"Of {found.read} rows of run {run.task_id} that were read, {found.total} do not fit, "
                 f"more than max_invalid={limit} permits ({_most(found)}). Look at what error.rejects says, "
@@ -102,6 +91,24 @@ class Judge:
                 output_index=index,
                 rejects=found,
             )
+
+
+def reject_of(row: InvalidRow, index: int = 0, *, keep_raw: bool = False) -> Reject:
+    """What is kept of a row of result `index` that does not fit."""
+    reasons = tuple(
+        Reason(path_of(e["loc"]).removeprefix("."), e["type"], e["msg"]) for e in row.errors
+    )
+    return Reject(row.number, reasons, _plain(row.raw) if keep_raw else None, index)
+
+
+def exceeds(invalid: int, read: int, limit: float, *, at_end: bool) -> bool:
+    """Whether more rows do not fit than permitted: a number of them, or a share, a float.
+
+    A share says nothing of few rows: it is judged from a hundred on, and at the end.
+    """
+    if isinstance(limit, float):
+        return (at_end or read >= ENOUGH) and invalid > limit * read
+    return invalid > limit
 
 
 def _is_limit(value: object) -> bool:

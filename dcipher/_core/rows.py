@@ -18,7 +18,7 @@ are not JSON (RFC 8259, section 6).
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING, BinaryIO, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
 
 from .adapters import adapter_for
 from .compression import opened
@@ -26,13 +26,13 @@ from .csv_rows import csv_rows
 from .file_kinds import kind_of
 from .json_rows import json_rows, ndjson_rows
 from .parquet_rows import parquet_rows
-from .result_errors import InvalidRow, ResultSyntaxError
+from .result_errors import InvalidRow, JSONText, ResultSyntaxError
 from .result_text import TextReader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Format", "iter_rows"]
+__all__ = ["Format", "iter_rows", "iter_texts"]
 
 T = TypeVar("T")
 
@@ -72,3 +72,19 @@ def iter_rows(file: BinaryIO, type_: type[T], format_: Format) -> Iterator[T | I
     if format_ is Format.NDJSON:
         return ndjson_rows(text, adapter.validator.validate_json)
     return csv_rows(text, type_, adapter)
+
+
+def iter_texts(file: BinaryIO, format_: Format) -> Iterator[JSONText | InvalidRow]:
+    """The rows of JSON or NDJSON, each as it stands there: no number loses a digit.
+
+    Raises:
+        ResultSyntaxError: while iterating, where the document is not JSON.
+    """
+    parse = adapter_for(cast("type[object]", Any)).validator.validate_json
+
+    def checked(text: str) -> JSONText:
+        parse(text)
+        return JSONText(text)
+
+    text = TextReader(opened(file))
+    return (json_rows if format_ is Format.JSON else ndjson_rows)(text, checked)
