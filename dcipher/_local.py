@@ -15,9 +15,9 @@ from ._core.results import detect_format
 from ._core.rows import Format, iter_rows, iter_texts
 from ._core.text import clean
 from ._files import storage_errors
-from ._results import check_type
+from ._results import check_type, type_errors
 from ._stored import StoredFile
-from .errors import ResultParseError
+from .errors import LocalStorageError, ResultParseError
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -103,15 +103,22 @@ class LocalResult:
 
     @contextmanager
     def errors(self) -> Generator[None]:
-        """Turns what is wrong with the file into a `ResultParseError`, which holds no value of it."""
+        """Turns what is wrong with the file, or its disk, into a `ResultParseError` without a value of it."""
         try:
-            yield
+            with type_errors():
+                yield
         except ResultReadError as error:
             raise ResultParseError(
                 f"{clean(self.name)} cannot be read: {error}.",
                 location=error.location,
                 errors=tuple(dict(detail) for detail in error.errors),
             ) from None
+        except LocalStorageError:  # the temporary copy
+            raise
+        except OSError as error:
+            raise ResultParseError(
+                f"{clean(self.name)} cannot be read: {error.strerror or error}."
+            ) from error
 
     def _from_start(self) -> BinaryIO:
         self._file.seek(0)

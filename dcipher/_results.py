@@ -48,6 +48,7 @@ __all__ = [
     "result_errors",
     "source_of",
     "take",
+    "type_errors",
 ]
 
 
@@ -160,12 +161,13 @@ def take(rows: Iterator[Any], count: int) -> list[Any]:
 
 def check_type(type_: Any) -> None:
     """Raises `InvalidParamsError` for what Pydantic cannot validate as."""
-    with _type_errors():
+    with type_errors():
         adapter_for(type_)
 
 
 @contextmanager
-def _type_errors() -> Generator[None]:
+def type_errors() -> Generator[None]:
+    """Turns what Pydantic says of a type that it cannot validate as into an `InvalidParamsError`."""
     try:
         yield
     except PydanticUserError as error:
@@ -178,7 +180,7 @@ def _type_errors() -> Generator[None]:
 def parse_errors(run: Run, index: int) -> Generator[None]:
     """Turns what the parser raises into a `ResultParseError`, which holds no values of the document."""
     try:
-        with _type_errors():
+        with type_errors():
             yield
     except ResultReadError as error:
         raise ResultParseError(

@@ -17,6 +17,7 @@ class _Root(Group):
     lazy: Mapping[str, str] = {
         "flows": "dcipher.cli.flows",
         "runs": "dcipher.cli.runs",
+        "results": "dcipher.cli.results",
         "completion": "dcipher.cli.completion",
         "version": "dcipher.cli.version",
     }

@@ -1,0 +1,121 @@
+"""Rows as the bytes of a file: JSON, NDJSON, CSV. Rows come one by one, and so do the bytes."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+from pydantic_core import to_json, to_jsonable_python
+
+from dcipher._core.adapters import adapter_for
+from dcipher._core.result_errors import JSONText, shown_name
+from dcipher.cli.failures import CommandError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+__all__ = ["columns_of_type", "csv_bytes", "dumper", "json_bytes", "ndjson_bytes", "plain_value"]
+
+VALUE = "value"
+"""The one column of rows that have no names in them, as in `runs.table`."""
+
+
+def plain_value(value: object) -> object:
+    """A row without a model as values that JSON has: bytes in base64, NaN and infinities null."""
+    return cast("object", to_jsonable_python(value, bytes_mode="base64", inf_nan_mode="null"))
+
+
+def dumper(type_: Any) -> Callable[[object], object]:
+    """What makes of a row of a type the values that JSON has, named by its aliases.
+
+    So that the same type reads them again.
+    """
+    serializer = adapter_for(type_).serializer
+
+    def dumped(row: object) -> object:
+        return serializer.to_python(row, mode="json", by_alias=True)
+
+    return dumped
+
+
+def json_bytes(rows: Iterable[object]) -> Iterator[bytes]:
+    """A JSON array, one row a line."""
+    before = b"[\n"
+    for row in rows:
+        yield before + _encoded(row)
+        before = b",\n"
+    yield b"[]\n" if before == b"[\n" else b"\n]\n"
+
+
+def ndjson_bytes(rows: Iterable[object]) -> Iterator[bytes]:
+    """One JSON value a line."""
+    for row in rows:
+        yield _encoded(row) + b"\n"
+
+
+def _encoded(row: object) -> bytes:
+    if not isinstance(row, JSONText):
+        return to_json(row, inf_nan_mode="null")
+    # Line breaks stand between JSON's tokens only: those within text are escaped (RFC 8259 section 7).
+    return row.strip().replace("\r", " ").replace("\n", " ").encode()
+
+
+def csv_bytes(rows: Iterable[object], columns: Sequence[str] | None) -> Iterator[bytes]:
+    """CSV as RFC 4180 has it; `columns`, else those of the first row. What is missing is empty.
+
+    Text stands as it is, everything else as JSON writes it; null is empty. Raises `CommandError`
+    for a row with a column that is not known.
+    """
+    line = io.StringIO()
+    writer = csv.writer(line)
+    if columns is not None:
+        writer.writerow(columns)
+    for number, row in enumerate(rows):
+        cells = _cells(row)
+        if columns is None:
+            columns = list(cells)
+            writer.writerow(columns)
+        if unknown := [name for name in cells if name not in columns]:
+            raise _unknown_column(number, unknown[0])
+        writer.writerow([_cell(cells.get(name)) for name in columns])
+        yield _taken(line)
+    yield _taken(line)
+
+
+def _taken(line: io.StringIO) -> bytes:
+    text = line.getvalue()
+    line.seek(0)
+    line.truncate()
+    return text.encode("utf-8", "backslashreplace")
+
+
+def _cells(row: object) -> Mapping[str, object]:
+    return cast("Mapping[str, object]", row) if isinstance(row, Mapping) else {VALUE: row}
+
+
+def _cell(value: object) -> str:
+    if value is None or isinstance(value, str):
+        return value or ""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _unknown_column(number: int, name: str) -> CommandError:
+    return CommandError(
+        f"Row {number} has the column {shown_name(name)!r}, which the first row has not: CSV says its "
+        "columns before its rows.",
+        next_step="say them by --model MODULE:NAME, or convert to NDJSON: --to ndjson",
+    )
+
+
+def columns_of_type(type_: Any) -> list[str] | None:
+    """The columns that rows of a type have in CSV, if it says them."""
+    try:
+        schema = adapter_for(type_).json_schema(mode="serialization")
+    except ValueError:  # Pydantic's word for what JSON Schema cannot say is one of these
+        return None
+    name = str(schema.get("$ref", "")).rpartition("/")[2]
+    properties = schema.get("$defs", {}).get(name, schema).get("properties")
+    return None if properties is None else list(properties)

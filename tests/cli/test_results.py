@@ -1,0 +1,773 @@
+"""`dcipher results`: local files are shown, checked and converted, whatever they hold and however large they are."""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt
+import gzip
+import io
+import json
+import os
+import resource
+import subprocess
+import sys
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+pytest.importorskip("typer", reason="the extra `cli` is not installed")
+
+from dcipher._local import LocalResult
+from dcipher.cli import main
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+needs_arrow = pytest.mark.skipif(
+    find_spec("pyarrow") is None, reason="the extra `arrow` is not installed"
+)
+needs_zstd = pytest.mark.skipif(
+    find_spec("zstandard") is None, reason="nothing that reads Zstandard is installed"
+)
+
+ROWS = [{"label": "lakes", "score": 0.5}, {"label": "rivers", "score": 2.0}]
+JSON = json.dumps(ROWS).encode()
+NDJSON = b"".join(json.dumps(row).encode() + b"\n" for row in ROWS)
+CSV = b"label,score\r\nlakes,0.5\r\nrivers,2.0\r\n"
+MODELS = """
+from dataclasses import dataclass
+from pydantic import BaseModel, Field, field_validator
+
+class Topic(BaseModel):
+    label: str
+    score: float
+
+class Renamed(BaseModel):
+    name: str = Field(alias="label")
+    score: float
+
+@dataclass
+class Plain:
+    label: str
+    score: float
+
+Number = int
+
+class Outer:
+    Inner = Topic
+"""
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, with models in it, which no other test has imported."""
+    (tmp_path / "shapes.py").write_text(MODELS)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    for name in [name for name in sys.modules if name in {"shapes", "breaks", "leaves"}]:
+        monkeypatch.delitem(sys.modules, name)
+    yield tmp_path
+    for name in ("shapes", "breaks", "leaves"):
+        sys.modules.pop(name, None)
+
+
+def parquet(rows: list[dict[str, Any]]) -> bytes:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    file = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows), file)
+    return file.getvalue()
+
+
+def zstd(data: bytes) -> bytes:
+    import zstandard
+
+    return zstandard.ZstdCompressor().compress(data)
+
+
+def out(capsysbinary: pytest.CaptureFixture[bytes]) -> tuple[str, str]:
+    said, noted = capsysbinary.readouterr()
+    return said.decode(), noted.decode()
+
+
+def program(*arguments: str, **settings: Any) -> subprocess.CompletedProcess[bytes]:
+    """The command in a process of its own."""
+    command = [sys.executable, "-m", "dcipher", *arguments]
+    path = str(Path(__file__).parents[2])
+    environ = {**os.environ, "PYTHONPATH": path, **settings.pop("env", {})}
+    return subprocess.run(  # noqa: S603
+        command, env=environ, timeout=120, check=False, **{"capture_output": True, **settings}
+    )
+
+
+FILES: list[Any] = [
+    pytest.param("rows.json", lambda: JSON, id="JSON"),
+    pytest.param("rows.ndjson", lambda: NDJSON, id="NDJSON"),
+    pytest.param("rows.csv", lambda: CSV, id="CSV"),
+    pytest.param("rows.csv", lambda: b"\xef\xbb\xbf" + CSV, id="byte order mark"),
+    pytest.param("rows.csv", lambda: CSV.replace(b"\r", b""), id="line feeds"),
+    pytest.param("rows", lambda: JSON, id="JSON by its bytes"),
+    pytest.param("rows", lambda: NDJSON, id="NDJSON by its bytes"),
+    pytest.param("rows", lambda: CSV, id="CSV by its bytes"),
+    pytest.param("rows.json.gz", lambda: gzip.compress(JSON), id="gzip"),
+    pytest.param("rows.csv.zst", lambda: zstd(CSV), id="zstd", marks=needs_zstd),
+    pytest.param("rows.parquet", lambda: parquet(ROWS), id="Parquet", marks=needs_arrow),
+    pytest.param("rows", lambda: parquet(ROWS), id="Parquet by its bytes", marks=needs_arrow),
+    pytest.param(
+        "r.gz", lambda: gzip.compress(parquet(ROWS)), id="compressed Parquet", marks=needs_arrow
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "body"), FILES)
+def test_head_of_each_format(
+    folder: Path, capsysbinary: pytest.CaptureFixture[bytes], name: str, body: Callable[[], bytes]
+) -> None:
+    """In a pipe, the rows of each format are JSON lines; CSV's are text."""
+    (folder / name).write_bytes(body())
+    more = ["--from", "parquet"] if name == "r.gz" else []
+    assert main(["results", "head", name, *more]) == 0
+    rows = [json.loads(line) for line in out(capsysbinary)[0].splitlines()]
+    text = [{**row, "score": str(row["score"])} for row in ROWS]
+    assert rows in (ROWS, text)
+    assert (rows == text) == (b"label,score" in body() or ".csv" in name)
+
+
+@pytest.mark.parametrize(("name", "body"), FILES)
+def test_validate_each_format(
+    folder: Path, capsysbinary: pytest.CaptureFixture[bytes], name: str, body: Callable[[], bytes]
+) -> None:
+    """Rows that fit are counted, and the exit code is 0."""
+    (folder / name).write_bytes(body())
+    more = ["--from", "parquet"] if name == "r.gz" else []
+    assert main(["results", "validate", name, "--model", "shapes:Topic", "--json", *more]) == 0
+    found = json.loads(out(capsysbinary)[0])
+    assert found == {"file": name, "rows": 2, "invalid": 0, "errors": {}, "first": []}
+
+
+@pytest.mark.parametrize(("name", "body"), [FILES[n] for n in (0, 1, 3, 7, 9, 12)])
+@pytest.mark.parametrize("model", [None, "shapes:Topic"])
+@pytest.mark.parametrize(
+    "target", ["o.json", "o.jsonl.gz", "o.csv", pytest.param("o.parquet", marks=needs_arrow)]
+)
+def test_convert_each_format(
+    folder: Path,
+    capsysbinary: pytest.CaptureFixture[bytes],
+    name: str,
+    body: Callable[[], bytes],
+    model: str | None,
+    target: str,
+) -> None:
+    """Every format becomes every other, with a model or without, and is read again as the same rows."""
+    (folder / name).write_bytes(body())
+    given = ["--from", "parquet"] if name == "r.gz" else []
+    given += ["--model", model] if model else []
+    assert main(["results", "convert", name, target, *given, "--json"]) == 0
+    said = json.loads(out(capsysbinary)[0])
+    assert (said["file"], said["rows"]) == (target, 2)
+    with Path(target).open("rb") as file:
+        rows = list(LocalResult(file, target).rows(dict))
+    expected = [{"label": str(r["label"]), "score": str(float(r["score"]))} for r in rows]
+    assert expected == [{**row, "score": str(row["score"])} for row in ROWS]
+    if model and not target.endswith(".csv"):
+        assert rows == ROWS
+    assert sorted(path.name for path in folder.iterdir() if path.is_file()) == sorted(
+        {name, target, "shapes.py"}
+    )
+
+
+def test_head_shows_few(folder: Path, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    """`-n` says how many rows; what follows them is not read, not even where it is broken."""
+    (folder / "r.ndjson").write_bytes(b'{"n": 1}\n' * 200_000 + b"broken")
+    assert main(["results", "head", "r.ndjson"]) == 0
+    assert len(out(capsysbinary)[0].splitlines()) == 10
+    assert main(["results", "head", "-n", "3", "r.ndjson", "--json"]) == 0
+    assert json.loads(out(capsysbinary)[0]) == [{"n": 1}] * 3
+    assert main(["results", "head", "-n", "0", "r.ndjson"]) == 0
+    assert out(capsysbinary)[0] == ""
+    assert main(["results", "head", "-n", "2", "-q", "r.ndjson"]) == 0
+    assert out(capsysbinary)[0] == '{"n": 1}\n' * 2
+    assert main(["results", "head", "-n", "-1", "r.ndjson"]) == 2
+
+
+@contextmanager
+def on_terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], str]]:
+    """Standard output is a terminal; gives what reads from its other end."""
+    import pty
+
+    controlling, terminal = pty.openpty()
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("NO_COLOR", "1")
+    with monkeypatch.context() as patch, open(terminal, "w") as stream:  # noqa: PTH123 - no path
+        patch.setattr(sys, "stdout", stream)
+        yield lambda: os.read(controlling, 65536).decode()
+    os.close(controlling)
+
+
+def test_head_on_a_terminal(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a terminal it is a table; nothing in it is a control character, or markup."""
+    (folder / "r.json").write_text('[{"label": "\\u001b[2J[red]x\\u009b1m", "n": null}, 7]')
+    with on_terminal(monkeypatch) as shown_there:
+        assert main(["results", "head", "r.json"]) == 0
+        shown = shown_there()
+    assert r"\x1b[2J[red]x\x9b1m" in shown
+    assert "\x1b[2J" not in shown
+    assert "\x9b" not in shown
+    assert "LABEL" in shown
+    assert "VALUE" in shown
+
+
+def test_head_of_ragged_csv(folder: Path, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    """A record with too few cells is said, the others are shown, and the exit code is 5."""
+    (folder / "r.csv").write_bytes(b'a,b\n1,"x\ny"\n2\n3,z\n')
+    assert main(["results", "head", "r.csv"]) == 5
+    said, noted = out(capsysbinary)
+    assert [json.loads(line) for line in said.splitlines()] == [
+        {"a": "1", "b": "x\ny"},
+        {"a": "3", "b": "z"},
+    ]
+    assert "row 1: Row should have 2 cells as the header, not 1" in noted
+
+
+@needs_arrow
+def test_values_that_json_has_not(folder: Path, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    """Bytes, dates, decimals, NaN and infinities of Parquet become what JSON has."""
+    day = dt.date(2026, 1, 2)
+    rows = [{"b": b"\xff", "d": day, "n": float("nan"), "i": float("inf")}]
+    (folder / "r.parquet").write_bytes(parquet(rows))
+    expected = {"b": "_w==", "d": "2026-01-02", "n": None, "i": None}
+    assert main(["results", "head", "r.parquet"]) == 0
+    assert json.loads(out(capsysbinary)[0]) == expected
+    assert main(["results", "convert", "r.parquet", "-", "--to", "ndjson"]) == 0
+    assert json.loads(out(capsysbinary)[0]) == expected
+    assert main(["results", "convert", "r.parquet", "-", "--to", "csv"]) == 0
+    assert out(capsysbinary)[0].splitlines() == ["b,d,n,i", "_w==,2026-01-02,,"]
+
+
+# What cannot be read.
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "code", "words"),
+    [
+        ("missing.json", None, 2, "missing.json cannot be read: No such file"),
+        ("e", b"", 1, "e cannot be read: document: is empty"),
+        ("e.json", b"", 1, "document: is empty"),
+        ("cut.json", b'[{"a": 1}, {"a"', 1, "cut.json cannot be read:"),
+        ("x.bin", b"\0\1\2\3", 1, "has no rows"),
+        ("t.json", b"\xff\xfe[\0", 1, "UTF-16 text, not UTF-8"),
+        ("x.json.gz", b"\x1f\x8b\x08broken", 1, "x.json.gz cannot be read"),
+        ("twice.csv", b"a,a\n1,2\n", 1, "columns repeat"),
+        ("book.xlsx", b"PK\x03\x04abc", 1, "ZIP archive, such as an Excel workbook"),
+    ],
+)
+def test_files_that_cannot_be_read(
+    folder: Path,
+    capsysbinary: pytest.CaptureFixture[bytes],
+    name: str,
+    body: bytes | None,
+    code: int,
+    words: str,
+) -> None:
+    """Each says which file and why, on one line, in each command."""
+    if body is not None:
+        (folder / name).write_bytes(body)
+    for command in (
+        ["head", name],
+        ["validate", name, "--model", "shapes:Topic"],
+        ["convert", name, "out.ndjson"],
+    ):
+        assert main(["results", *command]) == code or "row" in out(capsysbinary)[1]
+        noted = out(capsysbinary)[1]
+        assert words in noted
+        assert noted.startswith("error: ")
+        assert len(noted.splitlines()) == 1
+    assert not (folder / "out.ndjson").exists()
+
+
+def test_a_folder_and_a_name_with_a_nul(capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    """A folder is no file, and no name has a NUL."""
+    assert main(["results", "head", "."]) == 2
+    assert "error: . cannot be read: Is a directory" in out(capsysbinary)[1]
+    assert main(["results", "head", "a\0b"]) == 2
+    assert "cannot be read" in out(capsysbinary)[1]
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may read everything")
+def test_a_file_that_may_not_be_read(
+    folder: Path, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """Permission denied is said as such."""
+    (folder / "r.json").touch(mode=0)
+    assert main(["results", "head", "r.json"]) == 2
+    assert "Permission denied" in out(capsysbinary)[1]
+
+
+@pytest.mark.skipif(
+    not Path("/proc/self/mem").exists(), reason="no file that fails when it is read"
+)
+def test_a_disk_that_fails(capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    """What fails while it is read is said with its file, and not blamed on the target."""
+    assert main(["results", "head", "/proc/self/mem"]) == 1
+    assert "/proc/self/mem cannot be read: Input/output error" in out(capsysbinary)[1]
+    assert main(["results", "convert", "/proc/self/mem", "o.json"]) == 1
+    assert "/proc/self/mem cannot be read: Input/output error" in out(capsysbinary)[1]
+
+
+@pytest.mark.parametrize("kind", ["csv", "ndjson"])
+def test_files_without_rows(
+    folder: Path, capsysbinary: pytest.CaptureFixture[bytes], kind: str
+) -> None:
+    """An empty CSV or NDJSON has no rows, and that is no error; JSON has an empty array then."""
+    (folder / f"r.{kind}").write_bytes(b"")
+    assert main(["results", "head", f"r.{kind}"]) == 0
+    assert main(["results", "validate", f"r.{kind}", "--model", "shapes:Topic"]) == 0
+    assert main(["results", "convert", f"r.{kind}", "o.json"]) == 0
+    assert (folder / "o.json").read_bytes() == b"[]\n"
+    assert main(["results", "convert", f"r.{kind}", "o.csv", "--model", "shapes:Topic"]) == 0
+    assert (folder / "o.csv").read_bytes() == b"label,score\r\n"
+
+
+# Standard input.
+
+
+@pytest.mark.parametrize(
+    "body",
+    [JSON, NDJSON, CSV, gzip.compress(NDJSON)]
+    + ([b"parquet"] if find_spec("pyarrow") is not None else []),
+    ids=["json", "ndjson", "csv", "gzip", "parquet"][: 4 + (find_spec("pyarrow") is not None)],
+)
+def test_standard_input(
+    body: bytes, monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """`-` is standard input; a pipe, where one cannot go back, is read as a file is."""
+    reading, writing = os.pipe()
+    os.write(writing, parquet(ROWS) if body == b"parquet" else body)
+    os.close(writing)
+    with open(reading) as pipe:  # noqa: PTH123 - no path
+        monkeypatch.setattr(sys, "stdin", pipe)
+        assert main(["results", "convert", "-", "-", "--to", "csv"]) == 0
+    assert capsysbinary.readouterr().out == CSV
+
+
+@needs_arrow
+def test_parquet_to_standard_output(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """It goes into a pipe, and not onto a terminal."""
+    (folder / "r.json").write_bytes(JSON)
+    assert main(["results", "convert", "r.json", "-", "--to", "parquet"]) == 0
+    written = io.BytesIO(capsysbinary.readouterr().out)
+    assert list(LocalResult(written, "r").rows(dict)) == ROWS
+    with on_terminal(monkeypatch):
+        assert main(["results", "convert", "r.json", "-", "--to", "parquet"]) == 2
+    assert b"Parquet is not for a terminal" in capsysbinary.readouterr().err
+
+
+def test_an_endless_pipe() -> None:
+    """The head of what never ends is shown, and then it is over."""
+    command = f"yes '{{\"n\": 1}}' | {sys.executable} -m dcipher results head - -n 1"
+    environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(  # noqa: S602
+        command, shell=True, env=environ, capture_output=True, timeout=60, check=False
+    )
+    assert done.stdout == b'{"n": 1}\n'
+
+
+def test_no_standard_input() -> None:
+    """Without a standard input, `-` is a clear error."""
+    script = f"exec {sys.executable} -m dcipher results head - <&-"
+    environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(  # noqa: S603
+        ["/bin/sh", "-c", script], env=environ, capture_output=True, timeout=60, check=False
+    )
+    assert done.returncode == 2
+    assert b"There is no standard input" in done.stderr
+
+
+# validate
+
+
+BAD = [
+    {"label": "ok", "score": 1},
+    {"label": "canary-value", "score": "canary"},
+    {"label": 7, "score": 1},
+    {"score": 1},
+]
+
+
+@pytest.fixture
+def bad(folder: Path) -> str:
+    (folder / "bad.json").write_text(json.dumps(BAD))
+    return "bad.json"
+
+
+def test_rows_that_do_not_fit(bad: str, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    """They are counted by the kind of error, the first places are said, no value is shown; exit code 5."""
+    assert main(["results", "validate", bad, "--model", "shapes:Topic"]) == 5
+    said = out(capsysbinary)[0]
+    assert "rows\t4" in said
+    assert "invalid\t3" in said
+    assert "float_parsing\t1" in said
+    assert "[1].score\tfloat_parsing\tInput should be a valid number" in said
+    assert "[3].label\tmissing" in said
+    assert "canary" not in said
+    assert main(["results", "validate", bad, "--model", "shapes:Topic", "-q"]) == 5
+    assert out(capsysbinary)[0] == "3\n"
+
+
+def test_values_are_shown_when_asked_for(
+    bad: str, folder: Path, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """`--keep-raw` shows the rows, on the output and in the file of rejects; without it neither has them."""
+    command = ["results", "validate", bad, "--model", "shapes:Topic", "--json", "--rejects", "no"]
+    assert main(command) == 5
+    found = json.loads(out(capsysbinary)[0])
+    assert "raw" not in found["first"][0]
+    lines = [json.loads(line) for line in (folder / "no").read_text().splitlines()]
+    assert [line["row"] for line in lines] == [1, 2, 3]
+    assert "canary" not in (folder / "no").read_text()
+    assert main([*command, "--keep-raw"]) == 5
+    assert json.loads(out(capsysbinary)[0])["first"][0]["raw"] == BAD[1]
+    assert json.loads((folder / "no").read_text().splitlines()[0])["raw"] == BAD[1]
+
+
+@pytest.mark.parametrize(
+    ("limit", "code"),
+    [("3", 0), ("2", 5), ("75%", 0), ("74.9%", 5), ("0", 5), ("0%", 5), ("100%", 0)],
+)
+def test_a_permitted_number(bad: str, limit: str, code: int) -> None:
+    """`--max-invalid` permits a number of rows, or a share of them: the exit code is 0 then."""
+    command = ["results", "validate", bad, "--model", "shapes:Topic", "--max-invalid", limit]
+    assert main(command) == code
+
+
+def test_it_stops_when_there_are_too_many(
+    folder: Path, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """Beyond the limit, nothing more is read; with `--on-invalid raise`, nothing after the first."""
+    (folder / "r.ndjson").write_bytes(b"1\n2\n" + b'"x"\n' * 5000)
+    command = ["results", "validate", "r.ndjson", "--model", "shapes:Number", "--json"]
+    assert main([*command, "--max-invalid", "4"]) == 5
+    found = json.loads(out(capsysbinary)[0])
+    assert (found["rows"], found["invalid"]) == (7, 5)
+    assert main([*command, "--on-invalid", "raise"]) == 5
+    found = json.loads(out(capsysbinary)[0])
+    assert (found["rows"], found["invalid"]) == (3, 1)
+    assert main([*command, "--on-invalid", "drop"]) == 5
+    found = json.loads(out(capsysbinary)[0])
+    assert (found["rows"], found["invalid"], found["first"]) == (5002, 5000, [])
+    assert main(command) == 5
+    assert len(json.loads(out(capsysbinary)[0])["first"]) == 10
+
+
+def test_what_was_found_before_it_broke(
+    folder: Path, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """A file that breaks half-way is an error, after what was found out before."""
+    (folder / "r.ndjson").write_bytes(b'1\n"x"\n{')
+    command = ["results", "validate", "r.ndjson", "--model", "shapes:Number", "--rejects", "no"]
+    assert main(command) == 1
+    said, noted = out(capsysbinary)
+    assert "invalid\t1" in said
+    assert "line 3" in noted
+    assert len((folder / "no").read_text().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--max-invalid", "x"],
+        ["--max-invalid", "-1"],
+        ["--max-invalid", "101%"],
+        ["--max-invalid", "nan%"],
+        ["--max-invalid", "5", "--on-invalid", "raise"],
+        ["--keep-raw", "--on-invalid", "drop"],
+        ["--rejects", "f", "--on-invalid", "raise"],
+        ["--rejects", "-"],
+        ["--on-invalid", "maybe"],
+    ],
+    ids=" ".join,
+)
+def test_options_that_make_no_sense(
+    bad: str, capsysbinary: pytest.CaptureFixture[bytes], arguments: list[str]
+) -> None:
+    """They are a usage error that names the option, and nothing is read."""
+    assert main(["results", "validate", bad, "--model", "shapes:Topic", *arguments]) == 2
+    said, noted = out(capsysbinary)
+    assert said == ""
+    assert arguments[0] in noted or arguments[-2] in noted
+
+
+# Models.
+
+
+@pytest.mark.parametrize("model", ["shapes:Plain", "shapes:Outer.Inner", "builtins:dict"])
+def test_other_types(folder: Path, model: str) -> None:
+    """What rows may be is what Pydantic knows: a dataclass, a nested class, a type of Python's own."""
+    (folder / "r.json").write_bytes(JSON)
+    assert main(["results", "validate", "r.json", "--model", model]) == 0
+
+
+@pytest.mark.parametrize(
+    ("model", "words", "next_step"),
+    [
+        ("shapes:Topc", "Its types are Outer, Plain, Renamed, Topic", "--model shapes:Topic"),
+        ("shaps:Topic", "The modules here are breaks, leaves, shapes", "--model shapes:NAME"),
+        ("shapes.sub:X", "There is no module shapes.sub", ""),
+        ("shapes", "--model is MODULE:NAME", "--model shapes:NAME"),
+        ("./shapes.py:Topic", "--model is MODULE:NAME", "--model shapes:Topic"),
+        ("shapes.py:Topic", "--model is MODULE:NAME", "--model shapes:Topic"),
+        ("a b:c", "--model is MODULE:NAME", "--model MODULE:c"),
+        ("breaks:X", "breaks cannot be imported: ZeroDivisionError", "python -c 'import breaks'"),
+        ("leaves:X", "leaves cannot be imported: SystemExit: 3", "python -c"),
+        ("breaks.missing:X", "The module breaks.missing cannot be imported: ZeroDivisionError", ""),
+        ("json:nothing", "json has no 'nothing'. It defines no types", ""),
+        ("shapes:__name__", "Pydantic knows no way", ""),
+    ],
+)
+def test_a_wrong_model(
+    bad: str,
+    folder: Path,
+    capsysbinary: pytest.CaptureFixture[bytes],
+    model: str,
+    words: str,
+    next_step: str,
+) -> None:
+    """It says what there is, and what to write instead; the exit code is 2."""
+    (folder / "breaks.py").write_text("1 / 0")
+    (folder / "leaves.py").write_text("raise SystemExit(3)")
+    assert main(["results", "validate", bad, "--model", model]) == 2
+    noted = out(capsysbinary)[1]
+    assert words in noted
+    assert next_step in noted
+    assert len(noted.splitlines()) == 1
+
+
+# convert
+
+
+def test_no_digit_is_lost(folder: Path) -> None:
+    """From JSON to JSON, numbers stay as they are written, and so does text."""
+    text = '{"n": 1.10, "big": 123456789012345678901234567890.5, "e": 1E400, "s": "\\u00e9\\n"}'
+    (folder / "r.json").write_text(f"[\n{text.replace(', ', ',' + chr(10))},\n 1.50 ]")
+    assert main(["results", "convert", "r.json", "o.ndjson"]) == 0
+    assert (folder / "o.ndjson").read_text() == f"{text}\n1.50\n"
+    assert main(["results", "convert", "o.ndjson", "o.json"]) == 0
+    assert (folder / "o.json").read_text() == f"[\n{text},\n1.50\n]\n"
+
+
+def test_nested_values_in_csv(folder: Path) -> None:
+    """In CSV what is no text is written as JSON writes it, null is empty, quoting is RFC 4180's."""
+    row = {"a": [1, {"b": "ä"}], "t": True, "n": None, "s": 'say "x",\nplease', "f": 0.1}
+    (folder / "r.json").write_text(json.dumps([row, {"a": 1}]))
+    assert main(["results", "convert", "r.json", "o.csv"]) == 0
+    with (folder / "o.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.reader(file))
+    assert rows == [
+        ["a", "t", "n", "s", "f"],
+        ['[1, {"b": "ä"}]', "true", "", row["s"], "0.1"],
+        ["1", "", "", "", ""],
+    ]
+
+
+def test_a_column_that_comes_later(
+    folder: Path, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """A later row with a new column is an error that says which and what to do; OUT is as it was."""
+    (folder / "r.json").write_text('[{"a": 1}, {"a": 1, "new": 2}]')
+    (folder / "o.csv").write_text("before")
+    assert main(["results", "convert", "r.json", "o.csv"]) == 1
+    noted = out(capsysbinary)[1]
+    assert "Row 1 has the column 'new'" in noted
+    assert "--to ndjson" in noted
+    assert (folder / "o.csv").read_text() == "before"
+
+
+def test_columns_of_a_model(folder: Path) -> None:
+    """With a model, the columns are those that it says, by its aliases, so that it reads them again."""
+    (folder / "r.json").write_text('[{"score": 1, "label": "x"}]')
+    assert main(["results", "convert", "r.json", "o.csv", "--model", "shapes:Renamed"]) == 0
+    assert (folder / "o.csv").read_bytes() == b"label,score\r\nx,1.0\r\n"
+    assert main(["results", "validate", "o.csv", "--model", "shapes:Renamed"]) == 0
+
+
+def test_a_row_that_does_not_fit_ends_a_conversion(
+    bad: str, folder: Path, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """It is exit code 5, says which row and how to see all of them, and OUT is not there."""
+    for name in ["o.json", "o.csv"] + (["o.parquet"] if find_spec("pyarrow") else []):
+        assert main(["results", "convert", bad, name, "--model", "shapes:Topic"]) == 5
+        noted = out(capsysbinary)[1]
+        assert "[1].score" in noted
+        assert f"Next: dcipher results validate {bad} --model shapes:Topic" in noted
+        assert "canary" not in noted
+        assert not (folder / name).exists()
+    assert [path.name for path in folder.iterdir() if path.name.startswith(".")] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["out"], 2, "out says no format: add --to"),
+        (["-"], 2, "says no format"),
+        (["out.xlsx"], 2, "says no format"),
+        (["out.json.zst"], 2, "json is not written as .zst"),
+        (["out.parquet.gz"], 2, "parquet is not written as .gz"),
+        (["missing/out.json"], 1, "the folder does not exist"),
+        (["there.json", "--no-overwrite"], 1, "exists already"),
+        ([".", "--to", "json"], 1, "it is a folder"),
+        (["/dev/full", "--to", "json"], 1, "it is not a regular file"),
+        (["o.json", "--to", "yaml"], 2, "yaml"),
+    ],
+)
+def test_targets_that_cannot_be(
+    bad: str,
+    folder: Path,
+    capsysbinary: pytest.CaptureFixture[bytes],
+    arguments: list[str],
+    code: int,
+    words: str,
+) -> None:
+    """A target that cannot be written is said before anything is read."""
+    (folder / "there.json").write_text("before")
+    assert main(["results", "convert", bad, *arguments]) == code
+    assert words in out(capsysbinary)[1]
+    assert (folder / "there.json").read_text() == "before"
+
+
+def test_a_file_onto_itself(folder: Path) -> None:
+    """The target may be the file that is read: it is replaced at the end."""
+    (folder / "r.csv").write_bytes(CSV)
+    assert main(["results", "convert", "r.csv", "r.csv", "--to", "json"]) == 0
+    assert json.loads((folder / "r.csv").read_bytes()) == [
+        {"label": "lakes", "score": "0.5"},
+        {"label": "rivers", "score": "2.0"},
+    ]
+
+
+def test_the_same_rows_are_the_same_bytes(folder: Path) -> None:
+    """A compressed file holds neither a time nor a name."""
+    (folder / "r.json").write_bytes(JSON)
+    for name in ("a.json.gz", "b.json.gz"):
+        assert main(["results", "convert", "r.json", name]) == 0
+    assert (folder / "a.json.gz").read_bytes() == (folder / "b.json.gz").read_bytes()
+
+
+@needs_arrow
+def test_columns_of_mixed_kinds(folder: Path, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    """Parquet without a model needs one kind of value for each column, and says where there are two."""
+    (folder / "r.json").write_text('[{"a": 1}, {"a": "x"}]')
+    assert main(["results", "convert", "r.json", "o.parquet"]) == 1
+    assert "row 1, column a" in out(capsysbinary)[1]
+
+
+def test_parquet_without_pyarrow(
+    folder: Path, capsysbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where pyarrow is missing, it is said what installs it."""
+    for name in [name for name in sys.modules if name.partition(".")[0] == "pyarrow"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    (folder / "r.json").write_bytes(JSON)
+    assert main(["results", "convert", "r.json", "o.parquet"]) == 2
+    assert "Next: pip install 'dcipher[arrow]'" in out(capsysbinary)[1]
+    (folder / "r.parquet").write_bytes(b"PAR1\x15")
+    assert main(["results", "head", "r.parquet"]) == 1
+    assert "pip install 'dcipher[arrow]'" in out(capsysbinary)[1]
+
+
+# Disks that are full, readers that go.
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_full_standard_output(folder: Path) -> None:
+    """It is one line on stderr and exit code 1, without a traceback."""
+    (folder / "r.json").write_bytes(JSON)
+    for command in (["head", "r.json"], ["convert", "r.json", "-", "--to", "csv"]):
+        with Path("/dev/full").open("wb") as full:
+            done = program(
+                "results", *command, stdout=full, stderr=subprocess.PIPE, capture_output=False
+            )
+        assert done.returncode == 1
+        assert b"No space left" in done.stderr
+        assert b"Traceback" not in done.stderr
+
+
+def test_a_full_disk(folder: Path) -> None:
+    """Where the target does not fit on the disk, what was there is intact, and nothing is left over."""
+    (folder / "r.csv").write_bytes(b"a,b\r\n" + b"1,2\r\n" * 200_000)
+    (folder / "o.ndjson").write_text("before")
+
+    def small() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+
+    done = program("results", "convert", "r.csv", "o.ndjson", preexec_fn=small)
+    assert done.returncode == 1
+    assert b"cannot be saved to o.ndjson" in done.stderr
+    assert (folder / "o.ndjson").read_text() == "before"
+    assert sorted(p.name for p in folder.iterdir() if p.is_file()) == [
+        "o.ndjson",
+        "r.csv",
+        "shapes.py",
+    ]
+
+
+def test_a_reader_that_goes(folder: Path) -> None:
+    """`| head -1` ends it without a word."""
+    (folder / "r.csv").write_bytes(b"a,b\r\n" + b"1,2\r\n" * 200_000)
+    command = [sys.executable, "-m", "dcipher", "results", "convert", "r.csv", "-", "--to", "json"]
+    environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    with subprocess.Popen(  # noqa: S603
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environ
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(60) in {0, 141}
+
+
+MEMORY = """
+import resource, sys
+from dcipher.cli import main
+code = main(sys.argv[1:])
+# Kilobytes on Linux.
+print(code, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)
+"""
+
+
+@pytest.mark.thorough
+@pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss has other units elsewhere")
+@pytest.mark.parametrize(
+    "target", ["o.csv", "o.ndjson", pytest.param("o.parquet", marks=needs_arrow)]
+)
+def test_a_large_file(folder: Path, target: str) -> None:
+    """200 MB take hardly more memory than 2 MB, and so do 200 MB that do not fit."""
+    row = json.dumps({"label": "x" * 180, "score": 1.5, "more": list(range(10))}) + ",\n"
+
+    def peak(megabytes: int, *arguments: str, code: int) -> int:
+        with (folder / "r.json").open("w") as file:
+            file.write("[")
+            for _ in range(megabytes):
+                file.write(row * (1_000_000 // len(row)))
+            file.write("7]" if code == 5 else row.rstrip(",\n") + "]")
+        environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+        command = [sys.executable, "-c", MEMORY, "results", *arguments]
+        done = subprocess.run(  # noqa: S603
+            command, env=environ, capture_output=True, timeout=300, check=True
+        )
+        ended, kilobytes = done.stderr.split()[-2:]
+        assert int(ended) == code
+        return int(kilobytes)
+
+    convert = ["convert", "r.json", target]
+    assert peak(200, *convert, code=0) < peak(2, *convert, code=0) + 60_000
+    if target == "o.csv":
+        check = ["validate", "r.json", "--model", "shapes:Number", "--rejects", "no"]
+        assert peak(200, *check, code=5) < peak(2, *check, code=5) + 60_000
