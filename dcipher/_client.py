@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from .settings import Settings
 
-__all__ = ["Options", "Parts", "assemble"]
+__all__ = ["Options", "Parts", "assemble", "user_agent"]
 
 
 class Parts(NamedTuple):
@@ -202,7 +202,7 @@ def _named(found: Configuration, http_client: object) -> str:
 def _default_headers(http_client: object) -> dict[str, str]:
     # identity: an answer of this API is small, and what is not compressed cannot be a bomb.
     ours = {
-        "User-Agent": _user_agent(),
+        "User-Agent": user_agent(),
         "Accept": "application/json",
         "Accept-Encoding": "identity",
     }
@@ -223,5 +223,6 @@ def _default_headers(http_client: object) -> dict[str, str]:
     }
 
 
-def _user_agent() -> str:
+def user_agent() -> str:
+    """What the client calls itself."""
     return f"dcipher/{__version__} httpx/{httpx.__version__} python/{platform.python_version()}"

@@ -106,7 +106,7 @@ class Output:
         text: Callable[[Record], str] | None,
     ) -> None:
         if self.form is Form.JSON:
-            self._line(_json([dict(record) for record in records], indent=True))
+            self._line(_json(list(records), indent=True))
         elif self.form is Form.TEXT and text is None:
             self._table(list(records), columns)
         else:

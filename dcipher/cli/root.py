@@ -18,6 +18,10 @@ class _Root(Group):
         "flows": "dcipher.cli.flows",
         "runs": "dcipher.cli.runs",
         "results": "dcipher.cli.results",
+        "doctor": "dcipher.cli.doctor",
+        "config": "dcipher.cli.config",
+        "whoami": "dcipher.cli.whoami",
+        "demo": "dcipher.cli.demo",
         "completion": "dcipher.cli.completion",
         "version": "dcipher.cli.version",
     }

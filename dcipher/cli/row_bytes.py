@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import json
+import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
+from pydantic.errors import PydanticUserError
 from pydantic_core import to_json, to_jsonable_python
 
 from dcipher._core.adapters import adapter_for
@@ -113,8 +115,12 @@ def _unknown_column(number: int, name: str) -> CommandError:
 def columns_of_type(type_: Any) -> list[str] | None:
     """The columns that rows of a type have in CSV, if it says them."""
     try:
-        schema = adapter_for(type_).json_schema(mode="serialization")
-    except ValueError:  # Pydantic's word for what JSON Schema cannot say is one of these
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore"
+            )  # of defaults that JSON cannot say: they are not asked for
+            schema = adapter_for(type_).json_schema(mode="serialization")
+    except PydanticUserError:  # a field that JSON Schema knows nothing of
         return None
     name = str(schema.get("$ref", "")).rpartition("/")[2]
     properties = schema.get("$defs", {}).get(name, schema).get("properties")

@@ -1,0 +1,243 @@
+"""`dcipher config show`: every setting with its source, whatever is wrong with it, and no secret."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+pytest.importorskip("typer", reason="the extra `cli` is not installed")
+
+from dcipher._core.configuration import CHECKS
+from dcipher.cli import main
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+KEY = "canary-key-0123456789-abcdefghijkl"
+SECRET = "canary-secret-9876543210"
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty current folder, and no variables of the machine's own."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+def shown(
+    capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0
+) -> dict[str, dict[str, Any]]:
+    """Name → the record of each setting; no secret is in what was printed, nor a part of one."""
+    assert main(["config", "show", "--json", *arguments]) == code
+    said, noted = capsys.readouterr()
+    for secret in (KEY, SECRET):
+        for part in (secret[:6], secret[-6:], secret[8:16]):
+            assert part not in said + noted
+    return {one["name"]: one for one in json.loads(said)["settings"]}
+
+
+def test_defaults(capsys: pytest.CaptureFixture[str]) -> None:
+    """Where nothing is said, all settings and options are shown with their defaults."""
+    found = shown(capsys)
+    assert set(CHECKS) < set(found)
+    assert found["api_key"] == {
+        "name": "api_key",
+        "value": None,
+        "source": "default",
+        "problem": None,
+    }
+    assert found["timeout"]["value"] == 60.0
+    assert found["connect_timeout"]["value"] == 10.0
+    assert found["resilience.retry_statuses"]["value"] == "408-409, 425, 429, 500-599"
+    assert found["certificates"]["value"] == "certifi's"
+    assert found["proxy"]["value"] is None
+    assert {one["source"] for one in found.values()} == {"default"}
+
+
+def test_each_source(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A variable is shown as it is written, a file with its line, an option by its name."""
+    (folder / "prod.env").write_text(
+        f'# ours\n\n\nexport DCIPHER_API_SECRET="{SECRET}"\nOTHER="a\nb"\nDCIPHER_TIMEOUT=9\n'
+        "DCIPHER_TIMEOUT=8\n"
+    )
+    (folder / "key").write_text(KEY + "\n")
+    monkeypatch.setenv("dcipher_max_retries", "2")
+    monkeypatch.setenv("DCIPHER_TIMEOUT", "  ")
+    monkeypatch.setenv("https_proxy", "http://user:canary-key-@proxy.example:3128")
+    monkeypatch.setenv("SSL_CERT_DIR", "/certs")
+    options = [
+        "--env-file",
+        "prod.env",
+        "--api-key-file",
+        "key",
+        "--base-url",
+        "https://a.example/",
+    ]
+    found = shown(capsys, *options, "-v")
+    sources = {name: found[name]["source"] for name in (*CHECKS, "proxy", "certificates")}
+    assert sources == {
+        "api_key": "--api-key-file key",
+        "api_secret": "prod.env:4, DCIPHER_API_SECRET",
+        "base_url": "--base-url",
+        "log": "--verbose",
+        "timeout": "prod.env:8, DCIPHER_TIMEOUT",
+        "max_retries": "dcipher_max_retries",
+        "proxy": "https_proxy",
+        "certificates": "SSL_CERT_DIR",
+    }
+    assert found["api_key"]["value"] == f"set, {len(KEY)} characters"
+    assert found["base_url"]["value"] == "https://a.example"
+    assert found["timeout"]["value"] == 8.0
+    assert found["connect_timeout"]["value"] == 8.0
+    assert found["proxy"]["value"] == "http://proxy.example:3128"
+
+
+def test_a_key_from_standard_input(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The key may come from standard input, which is read once, and that is its source."""
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(f"{KEY}\n".encode())))
+    found = shown(capsys, "--api-key-file", "-", "--env-file", "missing.env", code=2)
+    assert found["api_key"]["source"] == "--api-key-file standard input"
+    assert found["api_key"]["value"] == f"set, {len(KEY)} characters"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "words"),
+    [
+        ("DCIPHER_TIMEOUT", KEY, "positive, finite number"),
+        ("DCIPHER_MAX_RETRIES", "-1", "whole number, 0 or more"),
+        ("DCIPHER_BASE_URL", KEY, "must look like https://host"),
+        ("DCIPHER_BASE_URL", f"https://u:{KEY}@h.example", "user name or password"),
+        ("DCIPHER_BASE_URL", "http://h.example", "is not https"),
+        ("DCIPHER_LOG", "loud", "must be one of"),
+        ("DCIPHER_API_KEY", f"{KEY}\n{KEY}", "control character"),
+        ("HTTPS_PROXY", f"nonsense://u:{KEY}@h", "HTTPS_PROXY is not a proxy"),
+    ],
+)
+def test_what_cannot_be_used(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    variable: str,
+    value: str,
+    words: str,
+) -> None:
+    """Each is said with the reason and without the value, all else is shown, and the exit code is 2."""
+    monkeypatch.setenv(variable, value)
+    found = shown(capsys, code=2)
+    assert found["user_agent"]["value"].startswith("dcipher/")
+    assert main(["config", "show"]) == 2
+    said, noted = capsys.readouterr()
+    assert "api_key\t" in said
+    assert words in noted
+    assert noted.startswith("error: ")
+    assert KEY[:6] not in said + noted
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--env-file", "missing.env"], "there is no file missing.env"),
+        (["--env-file", "latin.env"], "latin.env is not UTF-8 text (byte 4)"),
+        (["--api-key-file", "missing"], "missing cannot be read: No such file"),
+        (["--api-key-file", "empty"], "empty is empty"),
+    ],
+)
+def test_files_that_cannot_be_used(
+    folder: Path, capsys: pytest.CaptureFixture[str], options: list[str], words: str
+) -> None:
+    """A file that cannot be read is said, and hides nothing of the rest."""
+    (folder / "latin.env").write_bytes(b"# x\n\xe9")
+    (folder / "empty").write_text(" \n")
+    assert len(shown(capsys, *options, code=2)) > len(CHECKS)
+    assert main(["config", "show", *options]) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_a_key_that_would_go_elsewhere(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A base URL of a file, and a key that is not of it, are said to be no pair, as the client says."""
+    monkeypatch.setenv("DCIPHER_API_KEY", KEY)
+    (folder / "x.env").write_text("DCIPHER_BASE_URL=https://h.example\n")
+    shown(capsys, "--env-file", "x.env", code=2)
+    assert main(["config", "show", "--env-file", "x.env", "-q"]) == 2
+    assert "the API key does not: it is not sent there" in capsys.readouterr().err
+
+
+def test_variables_that_are_no_settings(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They are said with their place and the nearest that there is; those of the command line are known."""
+    monkeypatch.setenv("DCIPHER_APIKEY", KEY)
+    monkeypatch.setenv("DCIPHER_STATE_DIR", str(folder))
+    monkeypatch.setenv("DCIPHER_QQQQQQQ", "1")
+    (folder / "x.env").write_text("\nDCIPHER_BASE_RUL=x\n")
+    assert main(["config", "show", "--json", "--env-file", "x.env"]) == 0
+    said, noted = capsys.readouterr()
+    unknown = json.loads(said)["unknown"]
+    assert {one["name"]: (one["source"], one["nearest"]) for one in unknown} == {
+        "DCIPHER_APIKEY": ("environment", "DCIPHER_API_KEY"),
+        "DCIPHER_QQQQQQQ": ("environment", None),
+        "DCIPHER_BASE_RUL": ("x.env:2", "DCIPHER_BASE_URL"),
+    }
+    assert (
+        "warning: There is no setting DCIPHER_APIKEY (environment). Is it DCIPHER_API_KEY?" in noted
+    )
+    assert KEY not in said + noted
+
+
+@pytest.mark.parametrize(
+    ("variables", "url", "expected"),
+    [
+        ({"HTTPS_PROXY": "p:1"}, "https://api.example", ("http://p:1", "HTTPS_PROXY")),
+        ({"HTTPS_PROXY": "p:1"}, "http://127.0.0.1:8000", None),
+        ({"HTTP_PROXY": "p:1"}, "https://api.example", None),
+        ({"ALL_PROXY": "http://p:1"}, "https://api.example", ("http://p:1", "ALL_PROXY")),
+        (
+            {"HTTPS_PROXY": "p:1", "https_proxy": "q:2"},
+            "https://a.example",
+            ("http://q:2", "https_proxy"),
+        ),
+        ({"HTTPS_PROXY": "p:1", "NO_PROXY": "example"}, "https://api.example", None),
+        (
+            {"HTTPS_PROXY": "p:1", "NO_PROXY": "ample"},
+            "https://api.example",
+            ("http://p:1", "HTTPS_PROXY"),
+        ),
+        ({"HTTPS_PROXY": "p:1", "NO_PROXY": "*"}, "https://api.example", None),
+        ({"HTTPS_PROXY": "p:1", "NO_PROXY": "api.example"}, "https://API.example", None),
+        ({"HTTPS_PROXY": "p:1", "NO_PROXY": "10.0.0.1"}, "https://10.0.0.1", None),
+        ({}, "https://api.example", None),
+    ],
+)
+def test_which_proxy(
+    monkeypatch: pytest.MonkeyPatch,
+    variables: dict[str, str],
+    url: str,
+    expected: tuple[str, str] | None,
+) -> None:
+    """The proxy that is shown is the one that httpx uses for that URL."""
+    import httpx
+
+    from dcipher._network import environment_proxies
+    from dcipher.cli.machine import proxy_for
+
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert proxy_for(url) == expected
+    mounts = {
+        pattern: None if proxy is None else httpx.HTTPTransport(proxy=proxy)
+        for pattern, proxy in environment_proxies().items()
+    }
+    with httpx.Client(mounts=mounts, trust_env=False) as client:
+        chosen = client._transport_for_url(httpx.URL(url))
+        assert (chosen is not client._transport) == (expected is not None)

@@ -1,0 +1,129 @@
+"""`dcipher demo`: a run without an account, from the installed package alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+pytest.importorskip("typer", reason="the extra `cli` is not installed")
+
+from dcipher.cli import main
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty current folder, which is empty afterwards, too, but for what a test puts there."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def _emulates() -> None:
+    pytest.importorskip("fastapi", reason="the extra `emulator` is not installed")
+    pytest.importorskip("uvicorn", reason="the extra `emulator` is not installed")
+
+
+@pytest.mark.usefixtures("_emulates")
+def test_the_demo(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It shows what it does on stderr and the topics on stdout, and leaves nothing behind."""
+    assert main(["demo"]) == 0
+    said, noted = capsys.readouterr()
+    assert len(said.splitlines()) == 3
+    assert "river" in said
+    assert "SUCCEEDED" in noted
+    assert "The same in Python" in noted
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.usefixtures("_emulates")
+def test_settings_have_no_part_in_it(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the user has set, and what is wrong with it, changes nothing; with --json, stdout is the data."""
+    monkeypatch.setenv("DCIPHER_TIMEOUT", "soon")
+    monkeypatch.setenv("DCIPHER_API_KEY", "canary-key")
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    (folder / ".env").write_text("DCIPHER_BASE_URL=http://127.0.0.1:9\n")
+    assert main(["demo", "--json"]) == 0
+    said, noted = capsys.readouterr()
+    assert {"label", "share", "terms", "documents"} == set(json.loads(said)[0])
+    assert "canary" not in said + noted
+    assert "In the shell" not in noted
+
+
+@pytest.mark.usefixtures("_emulates")
+def test_a_text_of_ones_own(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Paragraphs are apart by blank lines; those without a word are none."""
+    (folder / "my.txt").write_text("Lakes\r\nand rivers.\r\n\r\n---\n \nRivers and lakes!\n")
+    assert main(["demo", "my.txt", "--json"]) == 0
+    said, noted = capsys.readouterr()
+    assert [topic["documents"] for topic in json.loads(said)] == [[0, 1]]
+    assert "2 paragraphs" in noted
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"", "There are no words in that text"),
+        (b" \n\n--", "There are no words in that text"),
+        (b"\xff\xfe", "demo: t.txt is not UTF-8 text (byte 0)"),
+        (None, "demo: t.txt cannot be read: No such file"),
+    ],
+)
+def test_texts_that_cannot_be_used(
+    folder: Path, capsys: pytest.CaptureFixture[str], body: bytes | None, words: str
+) -> None:
+    """Each is said before anything is started; the exit code is 2."""
+    if body is not None:
+        (folder / "t.txt").write_bytes(body)
+    assert main(["demo", "t.txt"]) == 2
+    said, noted = capsys.readouterr()
+    assert said == ""
+    assert words in noted
+
+
+def test_without_the_extra(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where FastAPI is missing, it is said what installs it."""
+    for name in [n for n in sys.modules if n.startswith(("fastapi", "dcipher.emulator.app"))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "fastapi", None)
+    assert main(["demo"]) == 2
+    noted = capsys.readouterr().err
+    assert "The emulator needs fastapi" in noted
+    assert "Next: pip install 'dcipher[cli,emulator]'" in noted
+
+
+@pytest.mark.usefixtures("_emulates")
+@pytest.mark.parametrize("file", [None, "it's.txt"])
+def test_the_lines_of_python(
+    folder: Path, capsys: pytest.CaptureFixture[str], file: str | None
+) -> None:
+    """What it prints as Python runs as it is, and does the same."""
+    (folder / "it's.txt").write_text("Rivers flow into lakes.\n\nLakes feed rivers.")
+    assert main(["demo", *([file] if file else [])]) == 0
+    noted = capsys.readouterr().err
+    lines = noted.partition("in the environment):\n")[2].partition("\nIn the shell")[0]
+    environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", textwrap.dedent(lines)],
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "lakes" in done.stdout
+    assert (folder / "topics.json").exists()

@@ -1,0 +1,581 @@
+"""`dcipher doctor` and `dcipher whoami`: what stands between a machine and a run is found, each at real servers."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import shlex
+import socket
+import ssl
+import subprocess
+import time
+from email.utils import formatdate
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import trustme
+
+pytest.importorskip("typer", reason="the extra `cli` is not installed")
+
+from dcipher.cli import diagnosis, main
+from dcipher.cli.checks import (
+    Certificate,
+    State,
+    api_check,
+    clock_check,
+    key_check,
+    tls_check,
+    tls_failure,
+)
+from dcipher.cli.probing import Place, connected, place_of, resolve
+from dcipher.cli.reporting import fingerprint
+from dcipher.errors import NotFoundError
+from tests.clients.test_connecting import (
+    Peer,
+    black_hole,
+    context_of,
+    says,
+    tunnel_to,
+    unused_port,
+)
+from tests.conftest import KEY
+from tests.faulty import NOTHING, FaultyServer, Reply, json_reply
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from dcipher.emulator import Emulator
+
+CANARY = "canary-proxy-password"
+AWAY = "https://api.dcipher.invalid"
+NO_FLOW = '{"message": "There is no such flow."}'
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty current folder and an empty state folder; a key; no certificates of the machine."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DCIPHER_STATE_DIR", str(tmp_path / "state"))
+    monkeypatch.setenv("DCIPHER_API_KEY", KEY)
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def trusted(authority: trustme.CA, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine trusts the authority, by SSL_CERT_FILE."""
+    authority.cert_pem.write_to_path(str(folder / "ca.pem"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(folder / "ca.pem"))
+
+
+def found(
+    capsys: pytest.CaptureFixture[str], url: str | None, code: int, *options: str
+) -> dict[str, dict[str, Any]]:
+    """Name → check. What failed has a command, what is skipped says why, no secret is printed."""
+    given = [] if url is None else ["--base-url", url]
+    assert main(["doctor", "--json", *given, *options]) == code
+    said, noted = capsys.readouterr()
+    checks = json.loads(said)
+    for check in checks:
+        assert check["detail"]
+        assert check["state"] != "failed" or check["next"]
+        assert check["state"] != "skipped" or check["next"] is None
+    for secret in (KEY, KEY[4:], CANARY):
+        assert secret not in said + noted
+    return {check["check"]: check for check in checks}
+
+
+def states(checks: dict[str, dict[str, Any]]) -> dict[str, str]:
+    return {name: check["state"] for name, check in checks.items()}
+
+
+NAMES = [
+    "versions",
+    "extras",
+    "settings",
+    "permissions",
+    "proxy",
+    "dns",
+    "tcp",
+    "tls",
+    "api",
+    "key",
+    "clock",
+]
+
+
+def test_all_is_well(capsys: pytest.CaptureFixture[str], server: FaultyServer) -> None:
+    """At a server that answers as the API does, nothing fails; one question is asked, and nothing started."""
+    server.on("*", json_reply(NO_FLOW, 404, Date=formatdate(usegmt=True)))
+    checks = found(capsys, server.url, 0)
+    assert list(checks) == NAMES
+    assert states(checks) == {**dict.fromkeys(NAMES, "ok"), "tls": "skipped"}
+    assert [request.method for request in server.requests] == ["GET"]
+    assert "assumed" in checks["key"]["detail"]
+
+
+@pytest.mark.usefixtures("trusted")
+def test_a_certificate_that_fits(capsys: pytest.CaptureFixture[str], authority: trustme.CA) -> None:
+    """It says the version of TLS, who signed the certificate, and how long it is valid."""
+    with FaultyServer(tls=context_of(authority)) as server:
+        server.on("*", json_reply(NO_FLOW, 404))
+        checks = found(capsys, server.url, 0)
+    assert checks["tls"]["state"] == "ok"
+    assert "TLSv1." in checks["tls"]["detail"]
+    assert "trustme" in checks["tls"]["detail"]
+    assert "days more" in checks["tls"]["detail"]
+
+
+@pytest.mark.usefixtures("trusted")
+def test_a_certificate_that_ends_soon(
+    capsys: pytest.CaptureFixture[str], authority: trustme.CA
+) -> None:
+    """Two weeks before its end it is a warning, and no failure."""
+    soon = dt.datetime.now(dt.timezone.utc).replace(tzinfo=None) + dt.timedelta(days=3)
+    with FaultyServer(tls=context_of(authority, not_after=soon)) as server:
+        server.on("*", json_reply(NO_FLOW, 404))
+        checks = found(capsys, server.url, 0)
+    assert checks["tls"]["state"] == "warning"
+
+
+@pytest.mark.parametrize(
+    ("trusts", "options", "words"),
+    [
+        (True, {"host": "other.example"}, "Is the name in the base URL that of the service?"),
+        (True, {"not_after": dt.datetime(2020, 1, 1)}, "has expired. Its service has to renew it"),
+        (False, {}, "name the file by SSL_CERT_FILE"),
+    ],
+    ids=["wrong host", "expired", "unknown authority"],
+)
+def test_a_certificate_that_is_not_accepted(
+    capsys: pytest.CaptureFixture[str],
+    authority: trustme.CA,
+    request: pytest.FixtureRequest,
+    trusts: bool,
+    options: dict[str, Any],
+    words: str,
+) -> None:
+    """Each is told from the others, with what to do; the key is not sent."""
+    if trusts:
+        request.getfixturevalue("trusted")
+    with FaultyServer(tls=context_of(authority, **options)) as server:
+        checks = found(capsys, server.url, 1)
+        assert server.requests == []
+    assert words in checks["tls"]["detail"]
+    assert checks["tls"]["next"].startswith(f"openssl s_client -connect 127.0.0.1:{server.port}")
+    assert states(checks)["api"] == states(checks)["key"] == "skipped"
+
+
+def test_a_port_that_speaks_no_tls(capsys: pytest.CaptureFixture[str]) -> None:
+    """Secure http to a port of plain http, or to one that hangs up, is said as such."""
+    for answer in (b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n", b""):
+        with Peer(says(answer)) as peer:
+            checks = found(capsys, f"https://127.0.0.1:{peer.port}", 1)
+        assert "does not speak TLS as it should" in checks["tls"]["detail"]
+
+
+def test_certificates_that_cannot_be_loaded(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
+    """A variable that leads to no certificates is named, and the command is to unset it."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(folder / "missing.pem"))
+    with Peer(says()) as peer:
+        checks = found(capsys, f"https://127.0.0.1:{peer.port}", 1)
+    assert "missing.pem" in checks["tls"]["detail"]
+    assert checks["tls"]["next"] == "unset SSL_CERT_FILE"
+
+
+def test_a_name_that_leads_nowhere(capsys: pytest.CaptureFixture[str]) -> None:
+    """What depends on the name is skipped, and says so."""
+    checks = found(capsys, AWAY, 1)
+    assert checks["dns"]["state"] == "failed"
+    assert checks["dns"]["next"] == "nslookup api.dcipher.invalid"
+    later = ("tcp", "tls", "api", "key", "clock")
+    assert [states(checks)[name] for name in later] == ["skipped"] * 5
+
+
+def test_a_port_where_nobody_listens(capsys: pytest.CaptureFixture[str]) -> None:
+    """On this machine, the emulator is what may be missing."""
+    checks = found(capsys, f"http://127.0.0.1:{unused_port()}", 1)
+    assert "refused" in checks["tcp"]["detail"]
+    assert checks["tcp"]["next"] == "dcipher emulator start"
+
+
+def test_nobody_answers(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where nothing comes back, it ends in time."""
+    monkeypatch.setattr(diagnosis, "CONNECTING", 0.3)
+    began = time.monotonic()
+    with black_hole() as port:
+        checks = found(capsys, f"http://127.0.0.1:{port}", 1)
+    assert "timed out" in checks["tcp"]["detail"]
+    assert time.monotonic() - began < 10
+
+
+def test_a_host_elsewhere_that_takes_no_connection(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Elsewhere, what curl says of it is the next thing to know."""
+    monkeypatch.setattr(diagnosis, "CONNECTING", 0.3)
+    checks = found(capsys, "https://192.0.2.1", 1)  # RFC 5737: nobody has it
+    assert checks["tcp"]["next"] == "curl -v --max-time 10 https://192.0.2.1"
+
+
+def test_all_waits_together_are_short() -> None:
+    """Whatever does not answer, it is over within 15 seconds."""
+    bounds = (diagnosis.NAMES, diagnosis.CONNECTING, diagnosis.SECURING, diagnosis.ASKING)
+    assert sum(bounds) < 15
+
+
+# The answer.
+
+
+@pytest.mark.parametrize(
+    ("reply", "code", "api", "key", "words"),
+    [
+        (json_reply('{"message": "no"}', 401), 4, "ok", "failed", "The API refuses the key"),
+        (json_reply('{"message": "no"}', 403), 4, "ok", "failed", "answered 403"),
+        (json_reply('{"id": "x"}'), 0, "ok", "ok", "takes the key"),
+        (json_reply('{"message": "oh"}', 500), 1, "failed", "skipped", "no answer that tells"),
+        (Reply(b"<html>", 404), 1, "failed", "skipped", "no answer that tells"),
+        (Reply(b"<html>login</html>"), 1, "failed", "skipped", "no answer that tells"),
+        (NOTHING, 1, "failed", "skipped", "no answer that tells"),
+    ],
+    ids=["401", "403", "200", "500", "another 404", "a page", "nothing"],
+)
+def test_what_the_api_answers(
+    capsys: pytest.CaptureFixture[str],
+    server: FaultyServer,
+    reply: Reply,
+    code: int,
+    api: str,
+    key: str,
+    words: str,
+) -> None:
+    """Each answer says what it can of the API and of the key; a refused key alone is exit code 4."""
+    server.on("*", reply)
+    checks = found(capsys, server.url, code)
+    assert (checks["api"]["state"], checks["key"]["state"]) == (api, key)
+    assert words in checks["key"]["detail"]
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("off", "state", "words"),
+    [
+        (-3600, "failed", "3600 s ahead of the API"),
+        (3600, "failed", "s behind the API"),
+        (-5, "ok", "whole seconds"),
+        (None, "skipped", "no date"),
+    ],
+)
+def test_the_clock(
+    capsys: pytest.CaptureFixture[str],
+    server: FaultyServer,
+    off: int | None,
+    state: str,
+    words: str,
+) -> None:
+    """A server whose date is an hour off is a failure of the clock, which no key has a part in."""
+    date = {} if off is None else {"Date": formatdate(time.time() + off, usegmt=True)}
+    server.on("*", json_reply(NO_FLOW, 404, **date))
+    checks = found(capsys, server.url, 1 if state == "failed" else 0)
+    assert checks["clock"]["state"] == state
+    assert words in checks["clock"]["detail"].replace("3599", "3600").replace("3601", "3600")
+
+
+def test_no_key(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, server: FaultyServer
+) -> None:
+    """Without a key nothing is sent, the network is looked at all the same, and the exit code is 4."""
+    monkeypatch.delenv("DCIPHER_API_KEY")
+    checks = found(capsys, server.url, 4)
+    assert checks["tcp"]["state"] == "ok"
+    assert checks["key"]["next"].startswith("export DCIPHER_API_KEY=")
+    assert server.requests == []
+
+
+# Proxies.
+
+
+def test_a_proxy_that_is_not_there(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is named with its variable and without its password, and the way around it is the command."""
+    monkeypatch.setenv("HTTPS_PROXY", f"http://user:{CANARY}@127.0.0.1:{unused_port()}")
+    checks = found(capsys, AWAY, 1)
+    assert "HTTPS_PROXY is http://127.0.0.1:" in checks["proxy"]["detail"]
+    assert "refused" in checks["proxy"]["detail"]
+    assert checks["proxy"]["next"] == "env -u HTTPS_PROXY dcipher doctor"
+    assert states(checks)["api"] == "skipped"
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (f"http://user:{CANARY}@nowhere.invalid:3128", "whose name leads nowhere"),
+        (f"nonsense://user:{CANARY}@h", "HTTPS_PROXY is not a proxy that can be used"),
+    ],
+)
+def test_a_proxy_that_cannot_be(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, value: str, words: str
+) -> None:
+    """A name that leads nowhere, and what is no proxy, are told apart."""
+    monkeypatch.setenv("HTTPS_PROXY", value)
+    assert words in found(capsys, AWAY, 1)["proxy"]["detail"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", "answered 407"),
+        (b"garbage\r\n\r\n", "answered nothing"),
+        (b"", "answered nothing"),
+    ],
+)
+def test_a_proxy_that_opens_no_tunnel(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, answer: bytes, words: str
+) -> None:
+    """What it says instead of opening one is said."""
+    with Peer(says(answer)) as peer:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://user:{CANARY}@127.0.0.1:{peer.port}")
+        checks = found(capsys, AWAY, 1)
+    assert "it opened no tunnel" in checks["proxy"]["detail"]
+    assert words in checks["proxy"]["detail"]
+
+
+@pytest.mark.usefixtures("trusted")
+def test_a_proxy_that_works(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, authority: trustme.CA
+) -> None:
+    """Through a tunnel, the service's own certificate is looked at; the name is the proxy's affair."""
+    context = context_of(authority, "api.dcipher.invalid")
+    with FaultyServer(tls=context) as server, Peer(tunnel_to(server.port)) as proxy:
+        server.on("*", json_reply(NO_FLOW, 404))
+        monkeypatch.setenv("https_proxy", f"http://user:{CANARY}@127.0.0.1:{proxy.port}")
+        checks = found(capsys, AWAY, 0)
+    assert "https_proxy is http://127.0.0.1:" in checks["proxy"]["detail"]
+    assert states(checks)["tls"] == states(checks)["key"] == "ok"
+    assert states(checks)["dns"] == states(checks)["tcp"] == "skipped"
+
+
+def test_a_proxy_that_speaks_tls_itself(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Through one, the certificate is left to the API's answer."""
+    with Peer(says()) as peer:
+        monkeypatch.setenv("HTTPS_PROXY", f"https://127.0.0.1:{peer.port}")
+        checks = found(capsys, AWAY, 1)
+    assert checks["tls"]["state"] == "skipped"
+    assert checks["api"]["state"] == "failed"
+
+
+# Settings and files.
+
+
+def test_settings_that_cannot_be_used(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is asked of the network with settings that cannot be used."""
+    monkeypatch.setenv("DCIPHER_TIMEOUT", "soon")
+    checks = found(capsys, None, 1)
+    assert checks["settings"]["next"] == "dcipher config show"
+    assert {states(checks)[name] for name in NAMES[4:]} == {"skipped"}
+
+
+def test_a_variable_with_a_slip(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, server: FaultyServer
+) -> None:
+    """A variable that is no setting is a warning."""
+    server.on("*", json_reply(NO_FLOW, 404))
+    monkeypatch.setenv("DCIPHER_APIKEY", "x")
+    checks = found(capsys, server.url, 0)
+    assert checks["settings"]["state"] == "warning"
+    assert "Is it DCIPHER_API_KEY?" in checks["settings"]["detail"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions as POSIX has them")
+def test_permissions(
+    folder: Path, capsys: pytest.CaptureFixture[str], server: FaultyServer
+) -> None:
+    """Files that others may read are a warning, each with the command that ends it; then all is well."""
+    server.on("*", json_reply(NO_FLOW, 404))
+    state = folder / "state"
+    state.mkdir(mode=0o755)
+    for path in (folder / "it's.env", folder / "key", state / "runs.jsonl"):
+        path.write_text(KEY if path.name == "key" else "")
+        path.chmod(0o644)
+    options = ("--env-file", "it's.env", "--api-key-file", "key")
+    assert main(["doctor", "--json", "--base-url", server.url, *options]) == 0
+    checks = [c for c in json.loads(capsys.readouterr().out) if c["check"] == "permissions"]
+    assert [check["state"] for check in checks] == ["warning"] * 4
+    for check in checks:
+        subprocess.run(shlex.split(check["next"]), check=True)  # noqa: S603
+    assert (folder / "it's.env").stat().st_mode & 0o777 == 0o600
+    assert state.stat().st_mode & 0o777 == 0o700
+    assert found(capsys, server.url, 0, *options)["permissions"]["state"] == "ok"
+
+
+def test_no_home(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, server: FaultyServer
+) -> None:
+    """Where the list of runs has no place, that is a warning."""
+
+    def nowhere() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    server.on("*", json_reply(NO_FLOW, 404))
+    monkeypatch.setattr(diagnosis, "state_folder", nowhere)
+    assert main(["doctor", "--json", "--base-url", server.url]) == 0
+    checks = json.loads(capsys.readouterr().out)
+    assert any("has no place" in check["detail"] for check in checks)
+
+
+def test_missing_extras(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, server: FaultyServer
+) -> None:
+    """An extra that is not installed is no failure, and what installs it is said."""
+    server.on("*", json_reply(NO_FLOW, 404))
+    monkeypatch.setattr(diagnosis, "_EXTRAS", {"other": ("no-such-distribution",)})
+    checks = found(capsys, server.url, 0)
+    assert checks["extras"]["state"] == "ok"
+    assert checks["extras"]["next"] == "pip install 'dcipher[other]'"
+    monkeypatch.setattr(diagnosis, "_EXTRAS", {"all": ("httpx",)})
+    assert found(capsys, server.url, 0)["extras"]["next"] is None
+
+
+def test_for_people(capsys: pytest.CaptureFixture[str]) -> None:
+    """Without --json, each check is a line, and what to do stands below what failed."""
+    assert main(["doctor", "--base-url", f"http://127.0.0.1:{unused_port()}"]) == 1
+    said, noted = capsys.readouterr()
+    lines = said.splitlines()
+    failed = next(n for n, line in enumerate(lines) if line.startswith("failed"))
+    assert lines[failed + 1].split(maxsplit=1) == ["next", "dcipher emulator start"]
+    assert "1 failed." in noted
+    assert "may go into a ticket" in noted
+
+
+# The judgements and the questions by themselves.
+
+
+def test_other_failures_of_tls() -> None:
+    """A certificate that is not valid yet points at the clock, too."""
+    error = ssl.SSLCertVerificationError("bad")
+    error.verify_code, error.verify_message = 9, "certificate is not yet valid"
+    assert "clock of this machine" in tls_failure(error, "h", 443, "x").detail
+    assert tls_check(Certificate("TLSv1.3", "A\x1b[2J", 86400.0 * 40), 0.0).state is State.OK
+    assert "\x1b" not in tls_check(Certificate("TLSv1.3", "A\x1b[2J", 0.0), 0.0).detail
+
+
+def test_an_answer_that_is_no_answer() -> None:
+    """Without any answer nothing is said of the clock; a 404 that is not the API's says nothing of the key."""
+    assert clock_check(None, None, 0.0).detail == "No answer."
+    other = NotFoundError("x", status_code=404)
+    assert key_check(other).state is State.SKIPPED
+    assert api_check(other, 1.0).state is State.FAILED
+
+
+def test_names_and_addresses() -> None:
+    """A URL says its port or has a usual one; a name that is none, or is not found in time, is an OSError."""
+    assert place_of("https://h.example/x") == Place("h.example", 443)
+    assert place_of("http://[::1]:80") == Place("::1", 80)
+    assert place_of("socks5://h") == Place("h", 1080)
+    assert resolve(Place("127.0.0.1", 1), 5.0) == ["127.0.0.1"]
+    for name in ("a" * 70 + ".example", "x..example"):
+        with pytest.raises(OSError, match=r"\w"):
+            resolve(Place(name, 80), 5.0)
+    with pytest.raises(OSError, match=r"no answer within 0 s|Name or service"):
+        resolve(Place("slow.invalid", 80), 0.0)
+    with pytest.raises(TimeoutError, match="no address"), connected([], 80, 1.0):
+        pass
+
+
+def test_the_second_address() -> None:
+    """Where the first address takes no connection, the next one is tried."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        with connected(["127.0.0.2", "127.0.0.1"], port, 5.0) as connection:
+            assert connection.getpeername()[0] == "127.0.0.1"
+
+
+# whoami
+
+
+def test_who_at_an_emulator(capsys: pytest.CaptureFixture[str], emulator: Emulator) -> None:
+    """It says which key goes where, that it is an emulator, and that the key is taken there."""
+    assert main(["whoami", "--json", "--base-url", emulator.url]) == 0
+    said, noted = capsys.readouterr()
+    assert json.loads(said) == {
+        "key": f"set, {len(KEY)} characters",
+        "key_source": "DCIPHER_API_KEY",
+        "fingerprint": fingerprint(KEY),
+        "base_url": emulator.url,
+        "base_url_source": "--base-url",
+        "service": "an emulator",
+        "accepted": True,
+    }
+    assert KEY not in said + noted
+
+
+def test_a_key_that_is_refused(
+    capsys: pytest.CaptureFixture[str], emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is known is printed, and the exit code is 4."""
+    monkeypatch.setenv("DCIPHER_API_KEY", "emu_other")
+    assert main(["whoami", "--jsonl", "--base-url", emulator.url]) == 4
+    said, noted = capsys.readouterr()
+    assert json.loads(said)["accepted"] is False
+    assert json.loads(said)["fingerprint"] is None
+    assert "dcipher config show" in noted
+    assert "emu_other" not in said + noted
+
+
+def test_nobody_who_knows_the_key(capsys: pytest.CaptureFixture[str], server: FaultyServer) -> None:
+    """Where the API gives no answer, it is not known whether it takes the key: exit code 1."""
+    server.on("*", Reply(b"<html>", 404))
+    assert main(["whoami", "--json", "--base-url", server.url]) == 1
+    said, noted = capsys.readouterr()
+    assert json.loads(said)["accepted"] is None
+    assert json.loads(said)["service"] == "unknown"
+    assert "dcipher doctor" in noted
+    server.on("*", Reply(b"<html>"))
+    assert main(["whoami", "--base-url", server.url]) == 1
+    assert "service\tunknown" in capsys.readouterr().out
+    assert main(["whoami", "--base-url", f"http://127.0.0.1:{unused_port()}"]) == 1
+
+
+def test_who_at_the_hosted_service(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a base URL it is the hosted service that is asked (here it cannot be reached)."""
+    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{unused_port()}")
+    assert main(["whoami", "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["service"] == "the hosted service"
+
+
+def test_who_without_a_key(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a key it is exit code 4, with settings that cannot be used 2; nothing is sent."""
+    monkeypatch.delenv("DCIPHER_API_KEY")
+    assert main(["whoami", "--base-url", AWAY]) == 4
+    assert "There is no API key" in capsys.readouterr().err
+    monkeypatch.setenv("DCIPHER_TIMEOUT", "soon")
+    assert main(["whoami", "--base-url", AWAY]) == 2
+    assert "positive, finite number" in capsys.readouterr().err
+
+
+def test_fingerprints() -> None:
+    """The same key has the same one; it holds no part of the key, and a short key has none."""
+    assert fingerprint(KEY) == fingerprint(KEY)
+    assert fingerprint(KEY) != fingerprint(KEY + "x")
+    assert fingerprint("short") is None
+    assert KEY[:4] not in str(fingerprint(KEY))
