@@ -27,7 +27,8 @@ class Options:
         """Take what was given; the last of two wins."""
         for name, value in given.items():
             if value is not None and value is not False:
-                setattr(self, name, value)
+                # typer 0.15 makes paths for a command's own options alone.
+                setattr(self, name, Path(value) if name.endswith("_file") else value)
 
 
 NAMES = tuple(field.name for field in fields(Options))
