@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import urlsplit
 
-from pydantic.errors import PydanticUserError
+from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
 
 from ._core.adapters import adapter_for
 from ._core.downloads import FRESH, Problem, Source, Transfer, TransferError
@@ -170,7 +170,7 @@ def type_errors() -> Generator[None]:
     """Turns what Pydantic says of a type that it cannot validate as into an `InvalidParamsError`."""
     try:
         yield
-    except PydanticUserError as error:
+    except (PydanticUserError, PydanticUndefinedAnnotation) as error:
         raise InvalidParamsError(
             f"Pydantic knows no way to validate as that type: {clean(str(error))}"
         ) from None

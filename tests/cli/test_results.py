@@ -9,6 +9,7 @@ import io
 import json
 import os
 import resource
+import select
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -212,8 +213,15 @@ def on_terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], str]]:
     monkeypatch.setenv("NO_COLOR", "1")
     with monkeypatch.context() as patch, open(terminal, "w") as stream:  # noqa: PTH123 - no path
         patch.setattr(sys, "stdout", stream)
-        yield lambda: os.read(controlling, 65536).decode()
+        yield lambda: _everything(controlling)
     os.close(controlling)
+
+
+def _everything(terminal: int) -> str:
+    shown = b""
+    while select.select([terminal], [], [], 0.3)[0]:
+        shown += os.read(terminal, 65536)
+    return shown.decode()
 
 
 def test_head_on_a_terminal(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
