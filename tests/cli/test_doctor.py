@@ -243,13 +243,23 @@ def test_all_waits_together_are_short() -> None:
     [
         (json_reply('{"message": "no"}', 401), 4, "ok", "failed", "The API refuses the key"),
         (json_reply('{"message": "no"}', 403), 4, "ok", "failed", "answered 403"),
+        (json_reply(f'{{"message": "bad: {KEY}"}}', 401), 4, "ok", "failed", "refuses the key"),
         (json_reply('{"id": "x"}'), 0, "ok", "ok", "takes the key"),
         (json_reply('{"message": "oh"}', 500), 1, "failed", "skipped", "no answer that tells"),
         (Reply(b"<html>", 404), 1, "failed", "skipped", "no answer that tells"),
         (Reply(b"<html>login</html>"), 1, "failed", "skipped", "no answer that tells"),
         (NOTHING, 1, "failed", "skipped", "no answer that tells"),
     ],
-    ids=["401", "403", "200", "500", "another 404", "a page", "nothing"],
+    ids=[
+        "401",
+        "403",
+        "401 that repeats the key",
+        "200",
+        "500",
+        "another 404",
+        "a page",
+        "nothing",
+    ],
 )
 def test_what_the_api_answers(
     capsys: pytest.CaptureFixture[str],

@@ -10,8 +10,11 @@ import json
 import os
 import resource
 import select
+import signal
 import subprocess
 import sys
+import threading
+import time
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -757,6 +760,37 @@ def test_a_reader_that_goes(folder: Path) -> None:
         process.stdout.close()
         assert process.stderr.read() == b""
         assert process.wait(60) in {0, 141}
+
+
+def test_an_interruption(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """Ctrl-C leaves what was there, and nothing beside it; no run is spoken of; exit code 130."""
+    (folder / "o.csv").write_text("before")
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    reading, writing = os.pipe()
+    os.write(writing, b'{"a": 1}\n' * 5000)
+
+    def interrupt() -> None:
+        ends = time.monotonic() + 20
+        while not list(folder.glob(".*.tmp")) and time.monotonic() < ends:
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt, daemon=True)
+    thread.start()
+    try:
+        with open(reading) as pipe:  # noqa: PTH123 - no path
+            monkeypatch.setattr(sys, "stdin", pipe)
+            assert main(["results", "convert", "-", "o.csv"]) == 130
+    finally:
+        thread.join(30)
+        os.close(writing)
+        signal.signal(signal.SIGINT, before)
+    noted = out(capsysbinary)[1]
+    assert noted == "error: Interrupted.\n"
+    assert sorted(p.name for p in folder.iterdir() if p.is_file()) == ["o.csv", "shapes.py"]
+    assert (folder / "o.csv").read_text() == "before"
 
 
 MEMORY = """
