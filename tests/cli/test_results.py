@@ -769,9 +769,9 @@ def test_an_interruption(
     (folder / "o.csv").write_text("before")
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     reading, writing = os.pipe()
-    os.write(writing, b'{"a": 1}\n' * 5000)
 
     def interrupt() -> None:
+        os.write(writing, b'{"a": 1}\n' * 10_000)  # more than tells the format
         ends = time.monotonic() + 20
         while not list(folder.glob(".*.tmp")) and time.monotonic() < ends:
             time.sleep(0.01)
