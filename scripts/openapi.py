@@ -19,12 +19,13 @@ def contract() -> str:
     """The document as text: sorted, indented, ending with a newline."""
     sys.path.insert(0, str(ROOT))
     from dcipher.emulator.app import build_app
+    from dcipher.emulator.pace import Pace
     from dcipher.emulator.results import ResultURLs
     from dcipher.emulator.runs import Runs
     from dcipher.emulator.service import Service
 
-    runs = Runs(queue_time=0, min_run_time=0, max_workers=1)
-    app = build_app(Service(runs=runs, urls=ResultURLs(lifetime=0)))
+    runs = Runs(Pace(), max_workers=1)
+    app = build_app(Service(runs=runs, urls=ResultURLs(lifetime=0), pace=Pace()))
     return json.dumps(app.openapi(), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 

@@ -25,16 +25,18 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from dcipher.emulator.faults.rules import FaultRule
+    from dcipher.emulator.flows import Flows
     from dcipher.emulator.journal import RequestRecord
     from dcipher.emulator.results import Result
     from dcipher.emulator.runs import RunRecord
     from dcipher.emulator.server import Emulator
 
-__all__ = ["Emulator", "FaultRule", "RequestRecord", "Result", "RunRecord"]
+__all__ = ["Emulator", "FaultRule", "Flows", "RequestRecord", "Result", "RunRecord"]
 
 _HOMES = {
     "Emulator": "dcipher.emulator.server",
     "FaultRule": "dcipher.emulator.faults.rules",
+    "Flows": "dcipher.emulator.flows",
     "RequestRecord": "dcipher.emulator.journal",
     "Result": "dcipher.emulator.results",
     "RunRecord": "dcipher.emulator.runs",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hmac
 import math
+import re
+import secrets
 import time
 from typing import TYPE_CHECKING, final
 
@@ -12,10 +14,33 @@ from dcipher.emulator.errors import Refusal
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["KEY_PREFIX", "RateLimit", "SignatureCheck", "authenticate"]
+__all__ = ["KEY_PREFIX", "RateLimit", "SignatureCheck", "authenticate", "new_key", "own_key"]
 
 KEY_PREFIX = "emu_"
+_KEY = re.compile(KEY_PREFIX + r"[!-~]+")  # a header's value carries it
 _CHALLENGE = {"WWW-Authenticate": "Api-Key"}  # RFC 9110 section 15.5.2: a 401 carries one
+
+
+def new_key() -> str:
+    """A random key."""
+    return KEY_PREFIX + secrets.token_urlsafe(24)
+
+
+def own_key(key: object) -> str:
+    """A key that was given, empty where none was; TypeError, or a ValueError without the key."""
+    if key is None:
+        return ""
+    if not isinstance(key, str):
+        raise TypeError(f"api_key is a str, not {type(key).__name__}.")
+    if not key.startswith(KEY_PREFIX):
+        raise ValueError(
+            f"The emulator's api_key begins with {KEY_PREFIX}: no real key belongs here."
+        )
+    if not _KEY.fullmatch(key):
+        raise ValueError(
+            f"The emulator's api_key is {KEY_PREFIX} and one or more visible ASCII characters."
+        )
+    return key
 
 
 def authenticate(authorization: str | None, api_key: str) -> None:

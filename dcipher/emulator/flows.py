@@ -5,12 +5,14 @@ from __future__ import annotations
 import inspect
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast, final
+from typing import TYPE_CHECKING, TypeVar, cast, final
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from pydantic.errors import PydanticInvalidForJsonSchema
 from pydantic_core import PydanticSerializationError, to_jsonable_python
+from typing_extensions import override
 
+from dcipher.emulator.arguments import number
 from dcipher.emulator.contract import FieldError, FlowParam, FlowResponse
 from dcipher.emulator.errors import Refusal
 from dcipher.emulator.unmatched import no_flow
@@ -21,7 +23,9 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
     from pydantic.fields import FieldInfo
 
-__all__ = ["Flow", "FlowRegistry"]
+__all__ = ["Flow", "FlowRegistry", "Flows"]
+
+F = TypeVar("F", bound="Callable[..., object]")
 
 _BODY = ("body", "pipelineParams")
 _ID = re.compile(r"[^\s/\\?#%\x00-\x1f\x7f]+")
@@ -144,10 +148,11 @@ class FlowRegistry:
         """Register a function; ValueError or TypeError where it cannot be a flow."""
         if not _ID.fullmatch(flow_id):
             raise ValueError(f"{flow_id!r} is no flow id: it has no blanks and none of /\\?#%.")
-        if flow_id in self._flows:
-            raise ValueError(f"There is a flow {flow_id!r} already; give this one another id.")
+        self._check_free(flow_id)
         if outputs < 1:
             raise ValueError("A flow has at least one output.")
+        if duration is not None:
+            _ = number("The duration of a flow", duration)
         params = _Params.of(function)
         flow = Flow(
             function=function,
@@ -165,15 +170,75 @@ class FlowRegistry:
         self._flows[flow_id] = flow
         return flow
 
+    def include(self, other: FlowRegistry) -> None:
+        """Register all flows of another one; ValueError, and none is, where an id is taken."""
+        for flow_id in other._flows:
+            self._check_free(flow_id)
+        self._flows.update(other._flows)
+
+    def ids(self) -> tuple[str, ...]:
+        """The identifiers, in the order of their registration."""
+        return tuple(self._flows)
+
+    def _check_free(self, flow_id: str) -> None:
+        if flow_id in self._flows:
+            raise ValueError(f"There is a flow {flow_id!r} already; give this one another id.")
+
+    def find(self, flow_id: str) -> Flow | None:
+        """The flow, if there is one."""
+        return self._flows.get(flow_id)
+
     def get(self, flow_id: str) -> Flow:
         """The flow; a `Refusal` with 404 if there is none, with 403 if it is restricted."""
-        flow = self._flows.get(flow_id)
+        flow = self.find(flow_id)
         if flow is None:
             said = no_flow(flow_id, self._flows)
             raise Refusal(404, f"There is no flow {flow_id!r}.", unmatched=said)
         if flow.restricted:
             raise Refusal(403, f"This API key may not use the flow {flow_id!r}.")
         return flow
+
+
+@final
+class Flows:
+    """Flows without an emulator, for `dcipher emulator start --flows module:flows`.
+
+    `flows = Flows()`, then `@flows.flow("id")` as on an `Emulator`, which takes them by
+    `emulator.add_flows(flows)`.
+    """
+
+    def __init__(self) -> None:
+        self.registry: FlowRegistry = FlowRegistry()
+
+    @override
+    def __repr__(self) -> str:
+        return f"<Flows {', '.join(self.registry.ids()) or '(none)'}>"
+
+    def flow(
+        self,
+        flow_id: str,
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        restricted: bool = False,
+        duration: float | None = None,
+        outputs: int = 1,
+    ) -> Callable[[F], F]:
+        """Register the decorated function; the arguments are those of `Emulator.flow`."""
+
+        def register(function: F) -> F:
+            _ = self.registry.add(
+                flow_id,
+                function,
+                name=name,
+                description=description,
+                restricted=restricted,
+                duration=duration,
+                outputs=outputs,
+            )
+            return function
+
+        return register
 
 
 _BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
 from dcipher.emulator.errors import Refusal
@@ -12,7 +13,16 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-__all__ = ["IdempotencyKeys", "Start"]
+__all__ = ["IdempotencyKeys", "Start", "Started"]
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The answer to a start, without the emulator's address: that may change over a restart."""
+
+    task_id: str
+    paths: tuple[str, ...]
+    """Path and query of the signed URL of each result."""
 
 
 @final
@@ -41,6 +51,11 @@ class IdempotencyKeys:
             )
         return known
 
+    def restore(self, flow_id: str, key: str, digest: bytes, answer: Started) -> None:
+        """Know a start that was answered before a restart."""
+        start = self._starts[flow_id, key] = Start(self, (flow_id, key), digest)
+        start.answer = answer
+
     def forget(self, key: tuple[str, str] | None = None) -> None:
         """Forget one start, or all."""
         if key is None:
@@ -57,7 +72,7 @@ class Start:
         self._keys = keys
         self._key = key
         self.digest: bytes = digest
-        self.answer: bytes | None = None
+        self.answer: Started | None = None
 
     def __enter__(self) -> Self:
         return self

@@ -90,7 +90,7 @@ class ResultURLs:
     """Signs the paths of results, and checks them."""
 
     def __init__(self, *, lifetime: float) -> None:
-        self._secret = secrets.token_bytes(32)
+        self.secret: bytes = secrets.token_bytes(32)
         self._lifetime = lifetime
 
     def path(self, task_id: str, index: int, *, now: float) -> str:
@@ -109,7 +109,7 @@ class ResultURLs:
 
     def _signature(self, task_id: str, index: str, expires: str) -> str:
         text = f"GET\n/results/{task_id}/{index}\n{expires}"
-        return hmac.new(self._secret, text.encode(), hashlib.sha256).hexdigest()
+        return hmac.new(self.secret, text.encode(), hashlib.sha256).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

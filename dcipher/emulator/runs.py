@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import time
 import uuid
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Literal, TypeAlias, cast, final
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, cast, final
 
 from dcipher.emulator.errors import Refusal
 from dcipher.emulator.results import Result, StoredResult
@@ -17,15 +18,24 @@ from dcipher.emulator.unmatched import no_run
 from dcipher.emulator.workers import Workers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 
     from pydantic import JsonValue
 
-    from dcipher.emulator.flows import Flow
+    from dcipher.emulator.flows import Flow, FlowRegistry
+    from dcipher.emulator.pace import Pace
+    from dcipher.emulator.state import State
 
-__all__ = ["Run", "RunRecord", "Runs", "Status", "run_identity"]
+__all__ = ["FINISHED", "Run", "RunRecord", "Runs", "Status", "run_identity"]
 
 Status: TypeAlias = Literal["PENDING", "QUEUED", "RUNNING", "SUCCEEDED", "FAILED"]
+FINISHED: Final = frozenset(("SUCCEEDED", "FAILED"))
+_FLOW_GRACE = 1.0
+"""Seconds that a flow may be registered after the start, for the runs that wait for it."""
+_LOOKS = 50
+_AGAIN = 1.0
+"""Seconds between two tries to keep a run, where its disk is full."""
+_LOGGER = logging.getLogger("dcipher.emulator")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +57,8 @@ class RunRecord:
 class Run:
     """A run, as it goes on. Only the event loop's thread changes it, and faults do."""
 
-    flow: Flow
-    work: Callable[[], object]
+    flow_id: str
+    outputs: int
     params: Mapping[str, JsonValue]
     idempotency_key: str | None
     task_id: str
@@ -65,7 +75,7 @@ class Run:
     def record(self) -> RunRecord:
         """A frozen copy."""
         return RunRecord(
-            flow_id=self.flow.id,
+            flow_id=self.flow_id,
             task_id=self.task_id,
             status=self.status,
             message=self.message,
@@ -89,41 +99,56 @@ class _Outcome:
 class Runs:
     """All the runs of an emulator."""
 
-    def __init__(self, *, queue_time: float, min_run_time: float, max_workers: int) -> None:
-        self._queue_time = queue_time
-        self._min_run_time = min_run_time
+    def __init__(
+        self, pace: Pace, *, max_workers: int, seed: int | None = None, state: State | None = None
+    ) -> None:
+        self._pace = pace
         self._max_workers = max_workers
+        self._seed = seed
+        self._state = state
         self._workers = Workers()
         self._runs: dict[str, Run] = {}
         self._identities: Counter[str] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
         self._slots: asyncio.Semaphore | None = None
 
-    def start(
+    def make(
         self,
         flow: Flow,
-        work: Callable[[], object],
         params: Mapping[str, JsonValue],
         idempotency_key: str | None,
         body: bytes,
     ) -> Run:
-        """A new run that goes on by itself; call it on the event loop."""
+        """A new run, which nobody knows yet."""
         started = run_identity(flow.id, body)
         self._identities[started] += 1
-        run = Run(
-            flow,
-            work,
+        identity = f"{started}/{self._identities[started]}"
+        return Run(
+            flow.id,
+            flow.outputs,
             params,
             idempotency_key,
-            task_id=uuid.uuid4().hex,
-            identity=f"{started}/{self._identities[started]}",
+            task_id=self._task_id(identity),
+            identity=identity,
             created_at=time.time(),
         )
+
+    def launch(self, run: Run, flow: Flow, work: Callable[[], object]) -> None:
+        """Let a run go on by itself; call it on the event loop."""
         self._runs[run.task_id] = run
-        task = asyncio.get_running_loop().create_task(self._live(run))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return run
+        self._spawn(self._live(run, flow, work))
+
+    def restore(self, runs: Iterable[Run]) -> None:
+        """Know the runs from before a restart."""
+        for run in runs:
+            self._runs[run.task_id] = run
+            self._identities[run.identity.rpartition("/")[0]] += 1
+
+    def resume(self, flows: FlowRegistry) -> None:
+        """Execute what had not finished again, from its params; call it on the event loop."""
+        for run in tuple(self._runs.values()):
+            if run.status not in FINISHED:
+                self._spawn(self._again(run, flows))
 
     def find(self, task_id: str) -> Run | None:
         """The run, if there is one."""
@@ -132,8 +157,8 @@ class Runs:
     def get(self, task_id: str, flow_id: str | None = None) -> Run:
         """The run; a `Refusal` with 404 if there is none, or not of this flow."""
         run = self.find(task_id)
-        if run is None or flow_id not in (None, run.flow.id):
-            really_of = None if run is None else run.flow.id
+        if run is None or flow_id not in (None, run.flow_id):
+            really_of = None if run is None else run.flow_id
             said = no_run(task_id, flow_id or "", really_of=really_of)
             raise Refusal(404, f"There is no run {task_id!r} of this flow.", unmatched=said)
         return run
@@ -157,34 +182,99 @@ class Runs:
         _ = await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.to_thread(self._workers.stop, grace=grace)
 
-    async def _live(self, run: Run) -> None:
-        await asyncio.sleep(self._queue_time)
+    def _spawn(self, living: Coroutine[object, object, None]) -> None:
+        task = asyncio.get_running_loop().create_task(living)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _task_id(self, identity: str) -> str:
+        """Random, or, with a seed, the same for equal starts however they interleave."""
+        if self._seed is None:
+            return uuid.uuid4().hex
+        text = f"{self._seed}\n{identity}"
+        return uuid.UUID(bytes=hashlib.sha256(text.encode()).digest()[:16], version=4).hex
+
+    async def _live(self, run: Run, flow: Flow, work: Callable[[], object]) -> None:
+        waits = self._pace.real(self._pace.queue_time)
+        await asyncio.sleep(waits)
         run.status = "QUEUED"
-        await asyncio.sleep(self._queue_time)
+        await asyncio.sleep(waits)
         async with self._free_slot():
             run.status, run.started_at = "RUNNING", time.time()
             began = time.monotonic()
-            outcome = await self._workers.call(lambda: self._compute(run))
-        least = self._min_run_time if run.flow.duration is None else run.flow.duration
+            outcome = await self._workers.call(lambda: self._compute(run, work))
+        seconds = self._pace.min_run_time if flow.duration is None else flow.duration
+        least = self._pace.real(seconds)
         await asyncio.sleep(max(0.0, began + least - time.monotonic()))
-        run.finished_at = time.time()
-        run.results, run.message = outcome.results, outcome.error
-        run.status = "SUCCEEDED" if outcome.error is None else "FAILED"
+        await self._end(run, outcome)
+
+    async def _again(self, run: Run, flows: FlowRegistry) -> None:
+        for _ in range(_LOOKS):
+            if flows.find(run.flow_id) is not None:
+                break
+            await asyncio.sleep(_FLOW_GRACE / _LOOKS)
+        try:
+            flow, work = _rebound(run, flows)
+        except (Refusal, LookupError) as error:
+            text = f"The emulator ended during this run, which cannot be executed again: {error}"
+            await self._end(run, _Outcome(error=text))
+        else:
+            await self._live(run, flow, work)
+
+    async def _end(self, run: Run, outcome: _Outcome) -> None:
+        """Keep what it came to, then show it: what a client has seen holds over a restart."""
+        ended = replace(
+            run,
+            results=outcome.results,
+            message=outcome.error,
+            finished_at=time.time(),
+            status="SUCCEEDED" if outcome.error is None else "FAILED",
+        )
+        kept = await self._keep(ended)
+        if not kept:
+            _LOGGER.error("Run %s is not kept: it would be executed again.", run.task_id)
+        run.results, run.message, run.finished_at = ended.results, ended.message, ended.finished_at
+        run.status = ended.status
+        while not kept:
+            await asyncio.sleep(_AGAIN)
+            kept = await self._keep(run)
+
+    async def _keep(self, run: Run) -> bool:
+        if self._state is None:
+            return True
+        try:
+            await self._state.finish(run)
+        except OSError as error:
+            _LOGGER.error("%s", error)  # noqa: TRY400 (its text says all)
+            return False
+        return True
 
     def _free_slot(self) -> asyncio.Semaphore:
         if self._slots is None:  # made late: on Python 3.10 it belongs to the running loop
             self._slots = asyncio.Semaphore(self._max_workers)
         return self._slots
 
-    def _compute(self, run: Run) -> _Outcome:
+    def _compute(self, run: Run, work: Callable[[], object]) -> _Outcome:
         """In a worker's thread."""
         try:
-            value = self._workers.resolve(run.work())
-            files = _files(value, run.flow.outputs)
+            value = self._workers.resolve(work())
+            files = _files(value, run.outputs)
             now = time.time()
             return _Outcome(tuple(StoredResult.of(file, modified=now) for file in files))
         except BaseException as error:  # noqa: BLE001 (whatever a flow raises is its run's failure)
-            return _Outcome(error=str(error) or type(error).__name__)
+            # A lone surrogate is no text that JSON, or a database, could hold.
+            text = str(error).encode(errors="backslashreplace").decode()
+            return _Outcome(error=text or type(error).__name__)
+
+
+def _rebound(run: Run, flows: FlowRegistry) -> tuple[Flow, Callable[[], object]]:
+    """The flow of a run from before a restart, and the call; LookupError or a `Refusal`."""
+    flow = flows.find(run.flow_id)
+    if flow is None:
+        raise LookupError(f"the flow {run.flow_id!r} is not registered any more.")
+    if flow.outputs != run.outputs:
+        raise LookupError(f"it has {run.outputs} outputs, and its flow now {flow.outputs}.")
+    return flow, flow.bind(run.params)
 
 
 def run_identity(flow_id: str, body: bytes) -> str:

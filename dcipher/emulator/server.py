@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-import ipaddress
-import secrets
+import math
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, final
 
 import anyio.to_thread
 from typing_extensions import override
 
-from dcipher.emulator.access import KEY_PREFIX, RateLimit, SignatureCheck
+from dcipher.emulator.access import RateLimit, SignatureCheck, new_key, own_key
+from dcipher.emulator.arguments import listening_host, number, secret, whole
+from dcipher.emulator.errors import Refusal
 from dcipher.emulator.faults.definition import Definition
 from dcipher.emulator.faults.rules import Faults
+from dcipher.emulator.gate import Guard
 from dcipher.emulator.journal import Journal
+from dcipher.emulator.pace import Pace
 from dcipher.emulator.results import ResultURLs
 from dcipher.emulator.runs import Runs
 from dcipher.emulator.service import Service
@@ -26,14 +31,15 @@ if TYPE_CHECKING:
     from dcipher.emulator.faults.answers import Operation
     from dcipher.emulator.faults.effect import Effect
     from dcipher.emulator.faults.rules import FaultRule
+    from dcipher.emulator.flows import Flows
     from dcipher.emulator.journal import RequestRecord
+    from dcipher.emulator.listener import Listener
     from dcipher.emulator.runs import RunRecord
+    from dcipher.emulator.state import State
 
 __all__ = ["Emulator"]
 
 F = TypeVar("F", bound="Callable[..., object]")
-
-_GRACE = 0.3  # seconds that a flow which still computes may take when the emulator stops
 
 
 @final
@@ -41,12 +47,16 @@ class Emulator:
     """A local Dcipher service: `with Emulator() as emulator:`, then `.url` and `.api_key`.
 
     Flows are Python functions, registered with `@emulator.flow("id")`. Runs really execute, in
-    threads. An emulator starts once, and forgets everything when it stops.
+    threads. An emulator starts once. It forgets everything when it stops, unless it has a
+    `state_dir`: then runs, results, idempotency keys, the API key and the signed URLs outlive it,
+    and a `kill -9` of its process. A run that had not finished is executed again, from its params;
+    it fails where its flow is not registered within a second of the start.
 
     Args:
         host: Where to listen: a loopback address, unless `allow_remote`.
         port: 0 takes a free one.
-        api_key: The one key that it takes; begins with `emu_`. Random by default.
+        api_key: The one key that it takes; begins with `emu_`. By default the one that the
+            `state_dir` has, else a random one.
         api_secret: The secret of request signatures (RFC 9421), which are verified when present.
         require_signature: Refuse requests that are not signed (401).
         idempotency: Whether an `Idempotency-Key` is honoured.
@@ -60,11 +70,21 @@ class Emulator:
         sample_flows: Whether to have the flows `keywords`, `topics` and `language-stats`.
         max_workers: How many flows compute at the same time.
         allow_remote: Allow a host that is not loopback.
+        state_dir: The folder that keeps what shall outlive the process, in SQLite; made where it
+            is missing, for no other user. One emulator at a time has it. By default nothing is
+            kept. With the same host and port, URLs from before a restart are valid after it.
+        seed: Makes what is random repeat: equal starts get equal task ids, however they
+            interleave, and faults by chance decide the same. Keys and signatures stay random.
+        time_scale: How many times as fast as the machine's the emulator's clock goes: 60 makes
+            a minute of `queue_time`, `min_run_time`, `accept_time` or a flow's `duration` last
+            a second. What the wire promises stays in real seconds: `rate` and Retry-After,
+            `url_lifetime`; and so do the delays of faults.
 
     Raises:
         ImportError: FastAPI or uvicorn is not installed: `pip install 'dcipher[emulator]'`.
-        ValueError: The host is not loopback, the key does not begin with `emu_`, or
-            `require_signature` has no `api_secret`.
+        TypeError: An argument is of another type.
+        ValueError: A number is out of its range or not finite, the host is not loopback, the key
+            does not begin with `emu_`, or `require_signature` has no `api_secret`.
     """
 
     def __init__(
@@ -84,65 +104,53 @@ class Emulator:
         sample_flows: bool = False,
         max_workers: int = 8,
         allow_remote: bool = False,
+        state_dir: str | os.PathLike[str] | None = None,
+        seed: int | None = None,
+        time_scale: float = 1.0,
     ) -> None:
         try:
-            from dcipher.emulator.app import build_app
-            from dcipher.emulator.control import Control, Controlled
-            from dcipher.emulator.faults.layer import FaultLayer
-            from dcipher.emulator.gate import Gate, Guard
-            from dcipher.emulator.listener import Listener
+            from dcipher.emulator.assembly import assemble
         except ImportError as error:
             raise ImportError(
                 f"The emulator needs {error.name}: pip install 'dcipher[emulator]'"
             ) from error
-        if not (allow_remote or _is_loopback(host)):
-            raise ValueError(
-                f"The host {host!r} is not loopback: say allow_remote=True if others may reach it."
-            )
-        if api_key is not None and not api_key.startswith(KEY_PREFIX):
-            raise ValueError(
-                f"The emulator's api_key begins with {KEY_PREFIX}: no real key belongs here."
-            )
-        if require_signature and not api_secret:
-            raise ValueError("require_signature needs an api_secret to verify with.")
-        if rate is not None and rate <= 0:
-            raise ValueError("The rate is more than 0 requests a second.")
-        if max_workers < 1:
-            raise ValueError("max_workers is 1 or more.")
-        self._address = (host, port)
-        self._api_key = api_key or KEY_PREFIX + secrets.token_urlsafe(24)
-        self._service = Service(
-            runs=Runs(queue_time=queue_time, min_run_time=min_run_time, max_workers=max_workers),
-            urls=ResultURLs(lifetime=url_lifetime),
-            idempotency=idempotency,
+        self._assemble = assemble
+        self._host = listening_host(host, allow_remote=allow_remote)
+        self._port = whole("port", port, least=0, most=65535)
+        self._is_remote = allow_remote
+        if state_dir is None:
+            self._state, self._api_key = None, own_key(api_key) or new_key()
+        else:
+            self._state, self._api_key = _state(state_dir), own_key(api_key)
+        pace = Pace.of(
+            queue_time=queue_time,
+            min_run_time=min_run_time,
             accept_time=accept_time,
+            time_scale=time_scale,
+        )
+        seed = None if seed is None else whole("seed", seed)
+        workers = whole("max_workers", max_workers, least=1)
+        self._service = Service(
+            runs=Runs(pace, max_workers=workers, seed=seed, state=self._state),
+            urls=ResultURLs(lifetime=number("url_lifetime", url_lifetime, least=-math.inf)),
+            pace=pace,
+            idempotency=idempotency,
+            state=self._state,
         )
         self._journal = Journal()
-        self._guard = Guard(
-            self._api_key,
-            SignatureCheck(api_secret, required=require_signature),
-            None if rate is None else RateLimit(rate),
+        self._signatures = SignatureCheck(
+            secret("api_secret", api_secret, needed=require_signature), required=require_signature
         )
-        self._faults = Faults()
-        layer = FaultLayer(build_app(self._service), self._faults, self._service)
-        control = Control(
-            Gate(layer, self._guard, self._journal),
-            Controlled(
-                faults=self._faults,
-                runs=self._service.runs.records,
-                requests=self._journal.records,
-                forget=self._forget,
-            ),
-            api_key=self._api_key if allow_remote else None,
-        )
-        self._listener = Listener(control, on_stop=lambda: self._service.runs.stop(grace=_GRACE))
-        self._state = "new"
+        self._rate = None if rate is None else RateLimit(number("rate", rate, above=True))
+        self._faults = Faults(seed)
+        self._listener: Listener | None = None
+        self._phase = "new"
         if sample_flows:
             self.add_samples()
 
     @override
     def __repr__(self) -> str:
-        return f"<Emulator {self._service.base_url or 'not started'} ({self._state})>"
+        return f"<Emulator {self._service.base_url or 'not started'} ({self._phase})>"
 
     @property
     def url(self) -> str:
@@ -153,7 +161,9 @@ class Emulator:
 
     @property
     def api_key(self) -> str:
-        """The key that it takes."""
+        """The key that it takes; RuntimeError before the start, where a state folder has it."""
+        if not self._api_key:
+            raise RuntimeError("The emulator reads its key from its state_dir when it is started.")
         return self._api_key
 
     @property
@@ -204,6 +214,10 @@ class Emulator:
             return function
 
         return register
+
+    def add_flows(self, flows: Flows) -> None:
+        """Register what was gathered in a `Flows`; ValueError where an id is taken."""
+        self._service.flows.include(flows.registry)
 
     def add_samples(self) -> None:
         """Register the flows `keywords`, `topics` and `language-stats`: real text analytics."""
@@ -281,34 +295,74 @@ class Emulator:
         """Serve, in a daemon thread; returns when connections are accepted.
 
         Raises:
-            OSError: The address is in use, or not this machine's.
+            OSError: The address is in use, or not this machine's; or the state folder is another
+                emulator's, of another version, damaged, or cannot be written to.
             RuntimeError: It was started before.
         """
-        if self._state != "new":
+        if self._phase != "new":
             raise RuntimeError("An emulator starts once: make a new one.")
-        self._service.base_url = self._listener.bind(*self._address)
-        self._state = "stopped"  # unless it gets further: what has failed is not to be stopped
-        self._listener.start()
-        self._state = "started"
+        self._phase = "stopped"  # unless it gets further: what has failed is not to be stopped
+        try:
+            self._restore()
+            guard = Guard(self._api_key, self._signatures, self._rate)
+            self._listener = listener = self._assemble(
+                self._service,
+                self._faults,
+                self._journal,
+                guard,
+                forget=self._forget_or_refuse,
+                control_key=self._api_key if self._is_remote else None,
+            )
+            self._service.base_url = listener.bind(self._host, self._port)
+            listener.start()
+        except BaseException:
+            self._let_go()
+            raise
+        self._phase = "started"
+        listener.call(lambda: self._service.runs.resume(self._service.flows))
 
     def stop(self) -> None:
         """Stop serving. A flow that still computes is left to its daemon thread after 0.3 s."""
-        if self._state == "started":
-            self._state = "stopped"
+        if self._phase == "started" and self._listener is not None:
+            self._phase = "stopped"
             self._listener.stop()
+            self._let_go()
 
     def reset(self) -> None:
-        """Forget runs, requests, faults, idempotency keys, nonces and the rate; flows stay."""
-        if self._state == "started":
+        """Forget runs, requests, faults, idempotency keys, nonces and the rate; flows stay.
+
+        What a state folder has of runs and keys is forgotten, too; OSError where it cannot be.
+        """
+        if self._phase == "started" and self._listener is not None:
             self._listener.call(self._forget)
         else:
             self._forget()
 
+    def _restore(self) -> None:
+        if self._state is None:
+            return
+        kept = self._state.open(self._api_key)
+        self._api_key = self._state.api_key
+        self._service.urls.secret = self._state.url_secret
+        self._service.restore(kept)
+
+    def _let_go(self) -> None:
+        if self._state is not None:
+            self._state.close()
+
     def _forget(self) -> None:
         self._service.forget()
-        self._guard.forget()
+        self._signatures.forget()
+        if self._rate is not None:
+            self._rate.forget()
         self._journal.forget()
         self._faults.forget()
+
+    def _forget_or_refuse(self) -> None:
+        try:
+            self._forget()
+        except OSError as error:
+            raise Refusal(500, f"Nothing was forgotten. {error}") from error
 
     def __enter__(self) -> Self:
         self.start()
@@ -336,10 +390,13 @@ class Emulator:
             await anyio.to_thread.run_sync(self.stop)
 
 
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+def _state(folder: str | os.PathLike[str]) -> State:
+    path: object = os.fspath(folder)
+    if not isinstance(path, str):
+        raise TypeError(f"state_dir is a str or an os.PathLike of one, not {type(path).__name__}.")
+    if not path:
+        raise ValueError("state_dir is empty: name a folder.")
+    # Loaded here: an emulator that keeps nothing has no use for SQLite.
+    from dcipher.emulator.state import State
+
+    return State(Path(path))

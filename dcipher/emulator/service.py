@@ -12,15 +12,18 @@ from pydantic_core import from_json
 from dcipher.emulator.contract import FieldError, StartRequest, StartResponse, StatusResponse
 from dcipher.emulator.errors import Refusal
 from dcipher.emulator.flows import FlowRegistry
-from dcipher.emulator.idempotency import IdempotencyKeys
+from dcipher.emulator.idempotency import IdempotencyKeys, Started
 from dcipher.emulator.results import Result, StoredResult
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
+    from dcipher.emulator.database import Kept
     from dcipher.emulator.flows import Flow
+    from dcipher.emulator.pace import Pace
     from dcipher.emulator.results import ResultURLs
-    from dcipher.emulator.runs import Run, Runs
+    from dcipher.emulator.runs import Runs
+    from dcipher.emulator.state import State
 
 __all__ = ["Service"]
 
@@ -30,14 +33,28 @@ class Service:
     """The emulated service behind its routes."""
 
     def __init__(
-        self, *, runs: Runs, urls: ResultURLs, idempotency: bool = True, accept_time: float = 0.0
+        self,
+        *,
+        runs: Runs,
+        urls: ResultURLs,
+        pace: Pace,
+        idempotency: bool = True,
+        state: State | None = None,
     ) -> None:
         self.runs: Runs = runs
         self.urls: ResultURLs = urls
         self.flows: FlowRegistry = FlowRegistry()
         self.base_url: str = ""
         self._keys: IdempotencyKeys | None = IdempotencyKeys() if idempotency else None
-        self._accept_time = accept_time
+        self._accept_time = pace.real(pace.accept_time)
+        self._state = state
+
+    def restore(self, kept: Kept) -> None:
+        """Know what was kept before a restart."""
+        self.runs.restore(kept.runs)
+        if self._keys is not None:
+            for start in kept.starts:
+                self._keys.restore(*start)
 
     def describe(self, flow_id: str) -> bytes:
         """The JSON of a flow."""
@@ -48,16 +65,19 @@ class Service:
         flow = self.flows.get(flow_id)
         request = _start_request(body)
         if self._keys is None or not key:
-            return await self._new(flow, request, key, body)
+            return self._answer(await self._new(flow, request, key, body))
         with self._keys.claim(flow_id, key, body) as start:
             if start.answer is None:
                 start.answer = await self._new(flow, request, key, body)
-            return start.answer
+            return self._answer(start.answer)
 
     def status(self, flow_id: str, task_id: str) -> bytes:
         """The JSON of a run's status."""
-        flow = self.flows.get(flow_id)
-        run = self.runs.get(task_id, flow.id)
+        run = self.runs.find(task_id)
+        if run is None or run.flow_id != flow_id or self.flows.find(flow_id) is not None:
+            # Otherwise it is a run from before a restart, whose flow has not come back.
+            _ = self.flows.get(flow_id)
+        run = self.runs.get(task_id, flow_id)
         return StatusResponse(status=run.status, message=run.message).to_json()
 
     def result(self, task_id: str, index: str) -> StoredResult | None:
@@ -76,12 +96,16 @@ class Service:
         file = Result(change(old.content), old.content_type)
         new = StoredResult.of(file, modified=time.time())
         run.results = (*run.results[:index], new, *run.results[index + 1 :])
+        if self._state is not None:
+            self._state.change(run)
 
     def expire_urls(self, task_id: str) -> None:
         """End the signed URLs of a run, before their time."""
         run = self.runs.find(task_id)
         if run is not None:
             run.urls_expired = True
+            if self._state is not None:
+                self._state.expire(run)
 
     def urls_expired(self, task_id: str) -> bool:
         """Whether the signed URLs of a run were ended."""
@@ -89,26 +113,46 @@ class Service:
         return run is not None and run.urls_expired
 
     def forget(self) -> None:
-        """Forget runs and keys; call it on the event loop, or when there is none."""
+        """Forget runs and keys; call it on the event loop, or when there is none.
+
+        StateError where they cannot be forgotten in the state folder: then nothing is.
+        """
+        if self._state is not None:
+            self._state.forget()
         self.runs.forget()
         if self._keys is not None:
             self._keys.forget()
 
-    async def _new(self, flow: Flow, request: StartRequest, key: str | None, body: bytes) -> bytes:
+    async def _new(
+        self, flow: Flow, request: StartRequest, key: str | None, body: bytes
+    ) -> Started:
         work = flow.bind(request.params)
         if self._accept_time:
             await asyncio.sleep(self._accept_time)
-        return self._answer(self.runs.start(flow, work, request.params, key, body)).to_json()
-
-    def _answer(self, run: Run) -> StartResponse:
+        run = self.runs.make(flow, request.params, key, body)
         now = time.time()
-        urls = [
-            self.base_url + self.urls.path(run.task_id, index, now=now)
-            for index in range(run.flow.outputs)
-        ]
+        paths = (self.urls.path(run.task_id, index, now=now) for index in range(run.outputs))
+        started = Started(run.task_id, tuple(paths))
+        if self._state is not None:
+            await _kept(self._state.add(run, body, started))
+        self.runs.launch(run, flow, work)
+        return started
+
+    def _answer(self, started: Started) -> bytes:
+        urls = [self.base_url + path for path in started.paths]
         if len(urls) == 1:
-            return StartResponse(taskId=run.task_id, signedResponseURL=urls[0])
-        return StartResponse(taskId=run.task_id, signedResponseURLs=urls)
+            response = StartResponse(taskId=started.task_id, signedResponseURL=urls[0])
+        else:
+            response = StartResponse(taskId=started.task_id, signedResponseURLs=urls)
+        return response.to_json()
+
+
+async def _kept(keeping: Awaitable[None]) -> None:
+    """A `Refusal` with 500 where a start cannot be kept: it did not happen."""
+    try:
+        await keeping
+    except OSError as error:
+        raise Refusal(500, f"The run was not started. {error}") from error
 
 
 def _start_request(body: bytes) -> StartRequest:

@@ -132,7 +132,7 @@ def _described(
     run = service.runs.find(names[0])
     return replace(
         call,
-        flow_id=None if run is None else run.flow.id,
+        flow_id=None if run is None else run.flow_id,
         task_id=names[0],
         output_index=int(names[1]),
         identity=f"{names[0] if run is None else run.identity}/{int(names[1])}",

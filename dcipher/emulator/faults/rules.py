@@ -153,6 +153,8 @@ class FaultRule:
         self._state.identities[identity] += 1
         number = self._state.identities[identity]
         text = f"{self._definition.seed}\n{self._number}\n{identity}\n{number}"
+        if self._faults.seed is not None:
+            text = f"{self._faults.seed}\n{text}"
         found = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
         return found < self._definition.probability * 2**64
 
@@ -161,7 +163,9 @@ class FaultRule:
 class Faults:
     """The rules of an emulator, in order; safe for any thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, seed: int | None = None) -> None:
+        self.seed: int | None = seed
+        """The emulator's, which every decision by chance depends on, too."""
         self._lock = threading.Lock()
         self._rules: tuple[FaultRule, ...] = ()
         self._last = 0

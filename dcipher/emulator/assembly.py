@@ -1,0 +1,44 @@
+"""The emulator put together: its layers around the service, on a server. It needs the extra."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dcipher.emulator.app import build_app
+from dcipher.emulator.control import Control, Controlled
+from dcipher.emulator.faults.layer import FaultLayer
+from dcipher.emulator.gate import Gate
+from dcipher.emulator.listener import Listener
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dcipher.emulator.faults.rules import Faults
+    from dcipher.emulator.gate import Guard
+    from dcipher.emulator.journal import Journal
+    from dcipher.emulator.service import Service
+
+__all__ = ["assemble"]
+
+_GRACE = 0.3  # seconds that a flow which still computes may take when the emulator stops
+
+
+def assemble(
+    service: Service,
+    faults: Faults,
+    journal: Journal,
+    guard: Guard,
+    *,
+    forget: Callable[[], None],
+    control_key: str | None,
+) -> Listener:
+    """Control outside, then the gate, then the faults; `control_key` is what control asks for."""
+    layer = FaultLayer(build_app(service), faults, service)
+    control = Control(
+        Gate(layer, guard, journal),
+        Controlled(
+            faults=faults, runs=service.runs.records, requests=journal.records, forget=forget
+        ),
+        api_key=control_key,
+    )
+    return Listener(control, on_stop=lambda: service.runs.stop(grace=_GRACE))

@@ -1,0 +1,402 @@
+"""What outlives the emulator's process: runs, results, keys and URLs."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import stat
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from dcipher import Dcipher, InternalServerError, NotFoundError, Run, RunFailedError
+from dcipher.emulator import Emulator, Result
+from dcipher.emulator.faults import ChangeContent, ExpireURL
+from tests.emulator.emulated import Emulated
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+    from typing import TypeAlias
+
+    ClientOf: TypeAlias = Callable[[Emulator | Emulated], Dcipher]
+
+BIG = 9 * 1024 * 1024  # three pieces
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "state"
+
+
+def emulator_on(folder: Path, port: int = 0, **arguments: object) -> Emulator:
+    made = Emulator(state_dir=folder, port=port, queue_time=0, **arguments)  # type: ignore[arg-type]
+    made.flow("quick")(lambda text: text.upper())
+    made.flow("pair", outputs=2)(lambda: (Result(b"a,b\n", "text/csv"), b""))
+    return made
+
+
+@pytest.fixture
+def client_of() -> Iterator[ClientOf]:
+    clients: list[Dcipher] = []
+
+    def make(emulator: Emulator | Emulated) -> Dcipher:
+        key = emulator.api_key if isinstance(emulator, Emulator) else emulator.key
+        clients.append(Dcipher(key, base_url=emulator.url, max_retries=1))
+        return clients[-1]
+
+    yield make
+    for client in clients:
+        client.close()
+
+
+def port_of(url: str) -> int:
+    return int(url.rpartition(":")[2])
+
+
+def test_what_was_kept_is_there_after_a_restart(folder: Path, client_of: ClientOf) -> None:
+    """Key, runs, results with their types, URLs and idempotency keys are those from before."""
+    with emulator_on(folder) as one:
+        client = client_of(one)
+        first = client.flows.start("quick", {"text": "river"}, idempotency_key="k")
+        pair = client.runs.wait(client.flows.start("pair"))
+        client.runs.wait(first)
+        before = one.runs
+        key, port = one.api_key, port_of(one.url)
+    with emulator_on(folder, port) as two:
+        assert two.api_key == key
+        assert two.runs == before
+        client = client_of(two)
+        assert client.runs.read(client.runs.wait(first)) == b"RIVER"
+        assert client.runs.read(pair, bytes, output_index=0) == b"a,b\n"
+        assert client.runs.read(pair, bytes, output_index=1) == b""
+        url = pair.outputs[0].url.get_secret_value()
+        assert httpx.get(url).headers["content-type"] == "text/csv"
+        again = client.flows.start("quick", {"text": "river"}, idempotency_key="k")
+        assert again.task_id == first.task_id
+        assert len(two.runs) == 2
+
+
+def test_the_answer_to_an_idempotent_start_has_the_new_address(
+    folder: Path, client_of: ClientOf
+) -> None:
+    """On another port the same start is answered with URLs of that port, which work."""
+    with emulator_on(folder) as one:
+        client_of(one).flows.start("quick", {"text": "a"}, idempotency_key="k")
+    with emulator_on(folder) as two:
+        client = client_of(two)
+        run = client.flows.start("quick", {"text": "a"}, idempotency_key="k")
+        assert run.outputs[0].url.get_secret_value().startswith(two.url)
+        assert client.runs.read(client.runs.wait(run)) == b"A"
+
+
+def test_a_run_survives_kill_9_at_each_moment(
+    folder: Path, client_of: ClientOf, tmp_path: Path
+) -> None:
+    """Killed before a run ends, and after: the same `Run` is waited for, and downloaded."""
+    with Emulated(folder, "slow", "quick") as process:
+        client = client_of(process)
+        done = client.runs.wait(client.flows.start("quick", {"text": "river"}))
+        begun = client.flows.start("slow", {"text": "lake"})
+        stored = Run.from_json(begun.to_json(reveal=True))
+        process.kill()
+    with Emulated(folder, "slow", "quick", port=process.port) as again:
+        assert again.key == process.key
+        client = client_of(again)
+        assert client.runs.get("quick", done.task_id).succeeded
+        assert client.runs.read(done) == b"RIVER"
+        finished = client.runs.wait(stored, timeout=10)
+        (path,) = client.runs.download(finished, tmp_path / "lake.txt")
+        assert path.read_text() == "slow lake"
+        assert again.end() == ""
+
+
+@pytest.mark.thorough
+def test_a_start_that_was_answered_is_never_lost(folder: Path) -> None:
+    """Killed in the midst of starts and results: whatever was answered is known, and ends."""
+    known: list[str] = []
+    with Emulated(folder, "bytes", "quick") as process:
+        headers = {"Authorization": f"Api-Key {process.key}"}
+        stop = threading.Timer(0.4, process.kill)
+        stop.start()
+        with httpx.Client(base_url=process.url, headers=headers) as client:
+            try:
+                while True:
+                    size = 1024 if len(known) % 3 else BIG
+                    body = {"pipelineParams": {"size": size}}
+                    answer = client.post("/flows/bytes/run", json=body)
+                    known.append(answer.json()["signedResponseURL"])
+            except httpx.TransportError:
+                pass
+        stop.join()
+    assert known
+    with Emulated(folder, "bytes", "quick", port=process.port):
+        deadline = time.monotonic() + 20
+        with httpx.Client() as client:
+            for number, url in enumerate(known):
+                while (answer := client.get(url)).status_code == 404:
+                    assert time.monotonic() < deadline
+                    time.sleep(0.02)
+                size = 1024 if number % 3 else BIG
+                assert answer.content == bytes(range(256)) * (size // 256)
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Run]:
+    """A folder whose emulator was killed in the midst of a run, and that run."""
+    folder = tmp_path_factory.mktemp("killed") / "state"
+    with Emulated(folder, "stuck") as process, Dcipher(process.key, base_url=process.url) as client:
+        run = client.flows.start("slow", {"text": "lake"})
+        process.kill()
+    return folder, run
+
+
+@pytest.fixture
+def unfinished(killed: tuple[Path, Run], folder: Path) -> Run:
+    """Such a run, in `folder`."""
+    shutil.copytree(killed[0], folder)
+    return killed[1]
+
+
+def test_an_unfinished_run_whose_flow_has_gone_fails_and_says_so(
+    folder: Path, unfinished: Run, client_of: ClientOf
+) -> None:
+    """It is FAILED with the reason, also after one more restart, though its flow is back then."""
+    for flows in ((), ("slow",)):
+        emulator = emulator_on(folder)
+        for flow_id in flows:
+            emulator.flow(flow_id)(lambda text: text)
+        with emulator:
+            client = client_of(emulator)
+            with pytest.raises(RunFailedError, match="'slow' is not registered any more"):
+                client.runs.wait(unfinished, timeout=10)
+            if not flows:
+                with pytest.raises(NotFoundError, match="no flow"):
+                    client.flows.start("slow", {"text": "x"})
+
+
+def test_a_flow_may_come_shortly_after_the_start(
+    folder: Path, unfinished: Run, client_of: ClientOf
+) -> None:
+    """What is registered within the `with` block is in time for the run that waits for it."""
+    with emulator_on(folder) as emulator:
+        client = client_of(emulator)
+        time.sleep(0.1)
+        assert client.runs.get("slow", unfinished.task_id).status == "PENDING"
+        emulator.flow("slow")(lambda text: text)
+        client.runs.wait(unfinished, timeout=10)
+    with emulator_on(folder) as again:
+        assert [run.status for run in again.runs] == ["SUCCEEDED"]
+
+
+@pytest.mark.parametrize(
+    ("outputs", "flow", "words"),
+    [(2, lambda text: ("a", "b"), "its flow now 2"), (1, lambda other: other, "not valid")],
+    ids=["outputs", "params"],
+)
+def test_a_flow_that_became_another_is_said(
+    folder: Path,
+    unfinished: Run,
+    client_of: ClientOf,
+    outputs: int,
+    flow: Callable[..., object],
+    words: str,
+) -> None:
+    """Params that it does not take any more, or another number of outputs, fail the old run."""
+    emulator = emulator_on(folder)
+    emulator.flow("slow", outputs=outputs)(flow)
+    with emulator, pytest.raises(RunFailedError, match=words):
+        client_of(emulator).runs.wait(unfinished, timeout=10)
+
+
+def test_a_folder_belongs_to_one_emulator(folder: Path) -> None:
+    """A second one is refused at once, in this process and in another, and takes nothing away."""
+    with emulator_on(folder) as one:
+        began = time.monotonic()
+        with pytest.raises(OSError, match="another emulator uses it"):
+            emulator_on(folder).start()
+        assert time.monotonic() - began < 5
+        with pytest.raises(AssertionError, match="another emulator uses it"):
+            Emulated(folder)
+        assert httpx.get(f"{one.url}/openapi.json").status_code == 200
+    emulator = emulator_on(folder)
+    emulator.start()
+    emulator.stop()
+
+
+def test_a_start_that_fails_lets_go_of_the_folder(folder: Path) -> None:
+    """Where the port is taken, the next emulator has the folder."""
+    with emulator_on(folder) as one:
+        port = port_of(one.url)
+        with pytest.raises(OSError, match=f"port {port}"):
+            Emulator(state_dir=folder / "other", port=port).start()
+        with Emulator(state_dir=folder / "other"):
+            pass
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_a_state_of_another_version_is_refused_and_left(folder: Path) -> None:
+    """The message says both versions, and not a byte changes."""
+    with emulator_on(folder):
+        pass
+    path = folder / "emulator.sqlite3"
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA user_version = 7")
+    connection.close()
+    before = contents(folder)
+    with pytest.raises(OSError, match=r"version 7, and this emulator's is 1"):
+        emulator_on(folder).start()
+    assert contents(folder) == before
+
+
+def another_database(path: Path) -> None:
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE mine (x)")
+    connection.close()
+
+
+def broken_page(path: Path) -> None:
+    with emulator_on(path.parent):
+        pass
+    with path.open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\xff" * 4096)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [lambda path: path.write_bytes(b"not a database " * 500), another_database, broken_page],
+    ids=["text", "another's", "a page"],
+)
+def test_what_is_damaged_or_another_s_is_refused_and_left(
+    folder: Path, spoil: Callable[[Path], object]
+) -> None:
+    """The message names the folder, and not a byte changes."""
+    folder.mkdir()
+    spoil(folder / "emulator.sqlite3")
+    before = contents(folder)
+    with pytest.raises(OSError, match="state' is damaged, or not an emulator's"):
+        emulator_on(folder).start()
+    assert contents(folder) == before
+
+
+def test_a_folder_that_cannot_be_is_an_error(tmp_path: Path) -> None:
+    """A file in its place, or in its parent's, is said by the system's own words."""
+    (tmp_path / "file").write_text("")
+    for path in (tmp_path / "file", tmp_path / "file" / "state"):
+        with pytest.raises(OSError, match="cannot be opened"):
+            emulator_on(path).start()
+
+
+def test_only_the_owner_may_read(folder: Path) -> None:
+    """The folder is 0700, every file in it 0600, while it serves and afterwards."""
+    with emulator_on(folder) as emulator:
+        httpx.get(f"{emulator.url}/openapi.json")
+        modes = {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
+        assert (stat.S_IMODE(folder.stat().st_mode), modes) == (0o700, {0o600})
+    assert {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o600}
+
+
+def test_a_given_key_is_the_key_from_then_on(folder: Path) -> None:
+    """`api_key` beats the one that was kept, and takes its place; before the start none is known."""
+    with Emulator(state_dir=folder, api_key="emu_mine") as one:
+        assert one.api_key == "emu_mine"
+    two = Emulator(state_dir=folder)
+    with pytest.raises(RuntimeError, match="when it is started"):
+        _ = two.api_key
+    with two:
+        assert two.api_key == "emu_mine"
+
+
+def test_what_faults_did_to_results_stays(folder: Path, client_of: ClientOf) -> None:
+    """An expired URL and a changed file are so after a restart, too."""
+    with emulator_on(folder) as one:
+        client = client_of(one)
+        urls = []
+        for text in ("a", "b"):
+            run = client.runs.wait(client.flows.start("quick", {"text": text}))
+            urls.append(run.outputs[0].url.get_secret_value())
+        one.fault("result", ChangeContent())
+        changed = httpx.get(urls[0])
+        one.fault("result", ExpireURL())
+        assert httpx.get(urls[1]).status_code == 403
+        port = port_of(one.url)
+    with emulator_on(folder, port):
+        after = httpx.get(urls[0])
+        assert (after.content, after.headers["etag"]) == (b"B", changed.headers["etag"])
+        assert httpx.get(urls[1]).status_code == 403
+
+
+def test_a_reset_forgets_what_was_kept(folder: Path, client_of: ClientOf) -> None:
+    """Runs and idempotency keys are gone over a restart, the API key stays."""
+    with emulator_on(folder) as one:
+        client_of(one).flows.run("quick", {"text": "a"}, idempotency_key="k")
+        one.reset()
+        client_of(one).flows.run("quick", {"text": "b"}, idempotency_key="k")
+        key = one.api_key
+    one.reset()
+    with emulator_on(folder) as two:
+        assert [run.params for run in two.runs] == [{"text": "b"}]
+        assert two.api_key == key
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="RLIMIT_FSIZE is POSIX")
+def test_a_full_disk_is_said_and_costs_nothing_that_was_kept(
+    folder: Path, client_of: ClientOf
+) -> None:
+    """A start is refused with the reason, a result is served and kept later; old runs are whole."""
+    with Emulated(folder, "bytes", "slow", "quick") as process:
+        client = client_of(process)
+        first = client.runs.wait(client.flows.start("quick", {"text": "river"}))
+        slow = client.flows.start("slow", {"text": "lake"})
+        process.limit(1)
+        with pytest.raises(InternalServerError, match=r"not started.*state' could not be written"):
+            client.flows.start("quick", {"text": "sea"})
+        assert client.runs.read(client.runs.wait(slow)) == b"slow lake"
+        process.limit(0)
+        client.runs.wait(client.flows.start("quick", {"text": "rain"}))
+        time.sleep(1.2)  # it is tried again once a second
+        process.limit(1024 * 1024)
+        large = client.runs.wait(client.flows.start("bytes", {"size": 2 * 1024 * 1024}))
+        assert len(client.runs.read(large, bytes)) == 2 * 1024 * 1024
+        process.kill()
+        assert f"Run {slow.task_id} is not kept" in process.errors
+        assert f"Run {large.task_id} is not kept" in process.errors
+        assert process.errors.count("Traceback") == 0
+    emulator = emulator_on(folder, process.port)
+    emulator.flow("bytes")(lambda size: bytes(size))
+    with emulator:
+        client = client_of(emulator)
+        for run, text in ((first, b"RIVER"), (slow, b"slow lake")):
+            assert client.runs.read(run) == text
+        assert len(client.runs.read(client.runs.wait(large, timeout=20), bytes)) == 2 * 1024 * 1024
+
+
+def test_a_seed_gives_equal_starts_equal_ids(folder: Path, client_of: ClientOf) -> None:
+    """The same starts get the same ids in any order, another seed others, and none comes twice."""
+
+    def ids(seed: int | None, texts: str) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        emulator = Emulator(queue_time=0, seed=seed)
+        emulator.flow("quick")(lambda text: text)
+        with emulator:
+            for text in texts:
+                run = client_of(emulator).flows.start("quick", {"text": text})
+                found.setdefault(text, []).append(run.task_id)
+        return found
+
+    assert ids(7, "aab") == ids(7, "baa")
+    assert ids(7, "ab") != ids(8, "ab")
+    assert ids(None, "ab") != ids(None, "ab")
+    with emulator_on(folder, seed=7) as one:
+        client_of(one).flows.start("quick", {"text": "a"})
+    with emulator_on(folder, seed=7) as two:
+        client_of(two).flows.start("quick", {"text": "a"})
+        assert [run.task_id for run in two.runs] == ids(7, "aa")["a"]
