@@ -18,6 +18,7 @@ class _Root(Group):
         "flows": "dcipher.cli.flows",
         "runs": "dcipher.cli.runs",
         "results": "dcipher.cli.results",
+        "emulator": "dcipher.cli.emulator",
         "doctor": "dcipher.cli.doctor",
         "config": "dcipher.cli.config",
         "whoami": "dcipher.cli.whoami",

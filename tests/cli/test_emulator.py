@@ -1,0 +1,616 @@
+"""`dcipher emulator`: start, exec, env, and what is asked of a running one."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+pytest.importorskip("typer", reason="the command line is an extra")
+pytest.importorskip("fastapi", reason="the emulator is an extra")
+
+from dcipher import Dcipher
+from dcipher.cli import main
+from dcipher.cli.fault_words import fault_document
+from dcipher.cli.running_emulators import RunningEmulator, registered, running_emulators
+from dcipher.cli.shell_variables import assignments
+from dcipher.emulator import Emulator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+PATIENCE = 30.0
+SHOP = """
+from dcipher.emulator import Flows
+print("the module speaks")
+flows = Flows()
+
+@flows.flow("shout")
+def shout(text: str) -> str:
+    print("the flow speaks")
+    return text.upper()
+
+def add(emulator):
+    emulator.flow("added")(lambda: 1)
+
+number = 7
+"""
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory with a module of flows, and a state folder of its own."""
+    monkeypatch.setenv("DCIPHER_STATE_DIR", str(tmp_path / "state"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "shop.py").write_text(SHOP)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.delitem(sys.modules, "shop", raising=False)
+    return tmp_path
+
+
+@pytest.fixture
+def running() -> Iterator[Emulator]:
+    """An emulator that other commands find."""
+    with Emulator(queue_time=0) as emulator:
+        emulator.flow("shout")(lambda text: text.upper())
+        with registered(entry(emulator)):
+            yield emulator
+
+
+def entry(emulator: Emulator, **more: Any) -> RunningEmulator:
+    url = emulator.url
+    return RunningEmulator(url, emulator.api_key, f"{url}/_emulator/", os.getpid(), **more)
+
+
+def wait_for(found: Callable[[], Any]) -> Any:
+    deadline = time.monotonic() + PATIENCE
+    while not (value := found()):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return value
+
+
+def read_ready(path: Path) -> dict[str, Any]:
+    def found() -> Any:
+        return json.loads(path.read_text()) if path.exists() else None
+
+    value: dict[str, Any] = wait_for(found)
+    return value
+
+
+# ---- start, in this process: a thread does what another shell would, and ends it by a signal.
+
+
+@contextmanager
+def meanwhile(number: int, work: Callable[[dict[str, Any]], None]) -> Iterator[None]:
+    errors: list[BaseException] = []
+
+    def act() -> None:
+        try:
+            work(read_ready(Path("ready.json")))
+        except BaseException as error:  # noqa: BLE001 (raised below)
+            errors.append(error)
+        os.kill(os.getpid(), number)
+
+    assert threading.current_thread() is threading.main_thread()
+    before = signal.signal(number, signal.default_int_handler)
+    thread = threading.Thread(target=act)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join(PATIENCE)
+        signal.signal(number, before)
+    if errors:
+        raise errors[0]
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, 143)])
+def test_start_serves_until_a_signal(
+    number: int, code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line on stdout, a ready file for its owner; both, and the registry, are gone at the end."""
+
+    def work(ready: dict[str, Any]) -> None:
+        assert stat.S_IMODE(Path("ready.json").stat().st_mode) == 0o600
+        assert ready["pid"] == os.getpid()
+        (found,) = running_emulators()
+        assert found.api_key == ready["api_key"]
+        with Dcipher(ready["api_key"], base_url=ready["url"]) as client:
+            run = client.flows.run("shout", {"text": "a"})
+            assert client.runs.read(run) == b"A"
+            assert client.flows.get("added").id == "added"
+            assert client.flows.get("keywords").id == "keywords"
+        began.append(time.monotonic())
+
+    began: list[float] = []
+    words = ["--port", "0", "--flows", "shop", "--flows", "shop:add", "--ready-file", "ready.json"]
+    with meanwhile(number, work):
+        assert main(["emulator", "start", *words]) == code
+    assert time.monotonic() - began[0] < 5
+    out, err = capsys.readouterr()
+    (line,) = out.splitlines()
+    assert line.startswith("Ready: http://127.0.0.1:")
+    assert "API key: emu_" in line
+    assert line.endswith("/_emulator/")
+    assert "the module speaks" in err
+    assert "the flow speaks" in err
+    assert not Path("ready.json").exists()
+    assert running_emulators() == []
+
+
+def test_start_says_it_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    """`--json` is one object with url, api_key, console and pid; `-q` the URL alone."""
+    words = ["emulator", "start", "--port", "0", "--ready-file", "ready.json", "--no-samples"]
+    with meanwhile(signal.SIGINT, lambda ready: None):
+        assert main([*words, "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert set(document) == {"url", "api_key", "console", "pid"}
+    with meanwhile(signal.SIGINT, lambda ready: None):
+        assert main([*words, "-q"]) == 0
+    assert capsys.readouterr().out.startswith("http://127.0.0.1:")
+
+
+def test_a_key_of_one_s_own(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
+    """`--api-key-file` and `--api-secret-file` are what it takes; the secret is in no output."""
+    (folder / "key").write_text("emu_mine\n")
+    (folder / "secret").write_text("canary-secret\n")
+
+    def work(ready: dict[str, Any]) -> None:
+        assert ready["api_key"] == "emu_mine"
+        assert "canary" not in Path("ready.json").read_text()
+        with Dcipher("emu_mine", api_secret="canary-secret", base_url=ready["url"]) as client:
+            client.flows.get("topics")
+        answer = httpx.get(
+            f"{ready['url']}/flows/topics", headers={"Authorization": "Api-Key emu_mine"}
+        )
+        assert answer.status_code == 401
+
+    words = ["--api-key-file", "key", "--api-secret-file", "secret", "--require-signature"]
+    words += ["--port", "0", "--ready-file", "ready.json", "--state-dir", "kept"]
+    with meanwhile(signal.SIGINT, work):
+        assert main(["emulator", "start", *words]) == 0
+    assert "canary" not in "".join(capsys.readouterr())
+
+
+def test_a_busy_port_is_said_at_once(running: Emulator, capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit 1, the port, whose it is, and what to do; nothing on stdout."""
+    port = running.url.rpartition(":")[2]
+    assert main(["emulator", "start", "--port", port]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert f"port {port}" in err
+    assert f"An emulator of yours runs there (process {os.getpid()})" in err
+    assert "--port 0" in err
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        assert main(["emulator", "start", "--port", port]) == 1
+    assert "of yours" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["--host", "192.0.2.1"], "--allow-remote"),
+        (["--queue-time", "nan"], "--queue-time is at least 0, and finite"),
+        (["--run-time", "-1"], "--run-time is at least 0"),
+        (["--time-scale", "0"], "--time-scale is more than 0"),
+        (["--rate", "inf"], "--rate is more than 0"),
+        (["--port", "70000"], "--port is 65535 or less"),
+        (["--port", "x"], "--port"),
+        (["--require-signature"], "--api-secret-file"),
+        (["--api-secret-file", "empty"], "empty is empty"),
+        (["--api-secret-file", "missing"], "missing cannot be read"),
+        (["--api-key-file", "real"], "begins with emu_"),
+        (["--flows", "shopp"], "no module 'shopp' here; this folder has broken, lacks, shop"),
+        (["--flows", "shop:nothing"], "'nothing' is not there in shop, which has flows, add"),
+        (["--flows", "shop:number"], "'number' is no Flows and no function"),
+        (["--flows", "shop.py"], "--flows shop:flows"),
+        (["--flows", "broken"], "ZeroDivisionError: division by zero (broken.py, line 1)"),
+        (["--flows", "lacks"], "No module named 'not_there'"),
+        (["--flows", "shop", "--flows", "shop"], "There is a flow 'shout' already"),
+    ],
+)
+def test_what_cannot_be_meant_is_a_usage_error(
+    words: list[str], text: str, capsys: pytest.CaptureFixture[str], folder: Path
+) -> None:
+    """Exit 2, the option, the way out, and no real key in it."""
+    (folder / "real").write_text("live_canary\n")
+    (folder / "empty").write_text("\n")
+    (folder / "broken.py").write_text("1 / 0\n")
+    (folder / "lacks.py").write_text("import not_there\n")
+    assert main(["emulator", "start", "--port", "0", *words]) == 2
+    out, err = capsys.readouterr()
+    assert text in err
+    assert "Ready" not in out
+    assert "canary" not in err
+
+
+def test_a_ready_file_that_cannot_be_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit 1, with the name; the emulator does not go on without it."""
+    assert main(["emulator", "start", "--port", "0", "--ready-file", "no/where"]) == 1
+    out, err = capsys.readouterr()
+    assert (out, "no/where cannot be written" in err) == ("", True)
+    assert running_emulators() == []
+
+
+def test_a_state_of_another_is_an_error(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
+    """A folder that another emulator uses: exit 1, and what to do."""
+    with Emulator(state_dir=folder / "kept"):
+        assert main(["emulator", "start", "--port", "0", "--state-dir", "kept"]) == 1
+    assert "another emulator uses it" in capsys.readouterr().err
+
+
+def test_a_registry_that_cannot_be_written_is_a_warning(
+    capsys: pytest.CaptureFixture[str], folder: Path
+) -> None:
+    """It serves all the same."""
+    (folder / "state").write_text("")
+    with meanwhile(signal.SIGINT, lambda ready: None):
+        code = main(["emulator", "start", "--port", "0", "--ready-file", "ready.json"])
+    assert code == 0
+    assert "will not find this emulator" in capsys.readouterr().err
+
+
+# ---- start and exec, in processes of their own.
+
+
+def shell(*words: str, **more: Any) -> subprocess.Popen[str]:
+    return subprocess.Popen(  # noqa: S603 (our own interpreter)
+        [sys.executable, "-c", _PROGRAM, "emulator", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **more},
+    )
+
+
+# A test run in the background of a shell ignores SIGINT, and so would its children.
+_PROGRAM = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from dcipher.cli import main
+sys.exit(main())
+"""
+
+
+def test_kill_9_leaves_nothing_that_misleads(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its entry is recognised as stale; started again on its folder it has its key and its runs."""
+    words = ("start", "--port", "0", "--ready-file", "ready.json", "--state-dir", "kept")
+    process = shell(*words, "--flows", "shop")
+    ready = read_ready(folder / "ready.json")
+    port = ready["url"].rpartition(":")[2]
+    with Dcipher(ready["api_key"], base_url=ready["url"]) as client:
+        run = client.runs.wait(client.flows.start("shout", {"text": "river"}))
+        process.kill()
+        process.communicate(timeout=PATIENCE)
+        assert main(["emulator", "env"]) == 1
+        assert "Next: dcipher emulator start" in capsys.readouterr().err
+        assert not any((folder / "state" / "emulators").iterdir())
+        (folder / "ready.json").unlink()
+
+        def work(again: dict[str, Any]) -> None:
+            assert again["api_key"] == ready["api_key"]
+            assert client.runs.read(run) == b"RIVER"
+
+        with meanwhile(signal.SIGINT, work):
+            assert main(["emulator", *words[:2], port, *words[3:]]) == 0
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        (["-c", "raise SystemExit(7)"], 7),
+        (["-c", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"], 137),
+        (["-c", "pass"], 0),
+    ],
+)
+def test_exec_gives_the_command_s_code(
+    command: list[str], code: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """As a shell does, 128+n for a signal, and nothing of its own is written."""
+    assert main(["emulator", "exec", "--no-samples", "--", sys.executable, *command]) == code
+    assert capfd.readouterr() == ("", "")
+
+
+def test_exec_of_what_cannot_be_executed(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """127 where there is no such command, 126 where it cannot be executed, said on stderr."""
+    (folder / "plain").write_text("")
+    assert main(["emulator", "exec", "no-such-command-here"]) == 127
+    assert main(["emulator", "exec", "./plain"]) == 126
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert [line.partition(":")[2] for line in err.splitlines()] == [
+        " no-such-command-here: there is no such command.",
+        " ./plain: Permission denied.",
+    ]
+
+
+def test_exec_points_the_command_at_its_emulator(
+    folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Base URL, key and secret are set, another secret is not; the flows' prints are on stderr."""
+    (folder / "secret").write_text("made-up\n")
+    (folder / "app.py").write_text(
+        "from dcipher import Dcipher\n"
+        "with Dcipher() as client:\n"
+        "    run = client.flows.run('shout', {'text': 'river'})\n"
+        "    print(client.runs.read(run).decode())\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+    words = ["emulator", "exec", "--flows", "shop"]
+    signed = ["--api-secret-file", "secret", "--require-signature"]
+    assert main([*words, *signed, "--", sys.executable, "app.py"]) == 0
+    out, err = capfd.readouterr()
+    assert out == "RIVER\n"
+    assert "the flow speaks" in err
+    monkeypatch.setenv("DCIPHER_API_SECRET", "of the real service")
+    monkeypatch.setenv("DCIPHER_API_KEY", "live_key")
+    show = "import os; print([os.environ.get('DCIPHER_API_' + n) for n in ('SECRET', 'KEY')])"
+    assert main(["emulator", "exec", sys.executable, "-c", show]) == 0
+    assert capfd.readouterr().out.startswith("[None, 'emu_")
+
+
+WAITING = """
+import signal, sys, time
+def heard(number, frame):
+    print("heard", number, flush=True)
+    sys.exit(3)
+signal.signal(signal.SIGINT, heard)
+signal.signal(signal.SIGTERM, heard)
+print("waits", flush=True)
+time.sleep(30)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_exec_forwards_signals(number: int) -> None:
+    """The command hears what was sent to `exec`, and its code is the answer."""
+    with shell("exec", "--no-samples", "--", sys.executable, "-c", WAITING) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "waits\n"
+        process.send_signal(number)
+        out, err = process.communicate(timeout=PATIENCE)
+    assert (out, err, process.returncode) == (f"heard {int(number)}\n", "", 3)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a pty is POSIX")
+def test_ctrl_c_on_a_terminal_comes_once() -> None:
+    """The terminal sends it to both: it is not forwarded on top of that, and `exec` waits."""
+    import pty
+
+    code = WAITING.replace("sys.exit(3)", "time.sleep(0.3)").replace("sleep(30)", "sleep(0.5)")
+    pid, terminal = pty.fork()
+    if pid == 0:  # pragma: no cover (the child)
+        os.environ["PYTHONPATH"] = os.pathsep.join(sys.path)
+        words = ["emulator", "exec", "--no-samples", "--", sys.executable, "-c", code]
+        os.execv(sys.executable, [sys.executable, "-c", _PROGRAM, *words])  # noqa: S606
+    seen = b""
+    with io.FileIO(terminal) as file:
+        while chunk := _read(file):
+            if b"waits" not in seen and b"waits" in seen + chunk:
+                os.write(terminal, b"\x03")
+            seen += chunk
+    assert seen.count(b"heard 2") == 1
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+def _read(terminal: io.FileIO) -> bytes:
+    try:
+        return terminal.read(1000) or b""
+    except OSError:  # Linux says EIO where nobody has the other end any more
+        return b""
+
+
+# ---- env, runs, requests, faults, reset.
+
+
+def test_env_is_evaluated_by_a_shell(running: Emulator, capsys: pytest.CaptureFixture[str]) -> None:
+    """`eval "$(dcipher emulator env)"` sets URL and key; `--json` is the same as an object."""
+    assert main(["emulator", "env"]) == 0
+    lines = capsys.readouterr().out
+    done = subprocess.run(
+        ["sh", "-c", f'{lines}\nprintf "%s %s" "$DCIPHER_BASE_URL" "$DCIPHER_API_KEY"'],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == f"{running.url} {running.api_key}"
+    assert main(["emulator", "env", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["DCIPHER_API_KEY"] == running.api_key
+
+
+def test_env_reads_the_secret_in_the_shell(
+    running: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The secret itself is in no line; without one, that of the real service is unset."""
+    file = tmp_path / "it's a secret"
+    file.write_text("made-up\n")
+    found = entry(running, api_secret_file=str(file))
+    lines = assignments(found, "sh")
+    assert "made-up" not in lines
+    words = ["sh", "-c", f'{lines}\nprintf %s "$DCIPHER_API_SECRET"']
+    assert subprocess.run(words, capture_output=True, check=True).stdout == b"made-up"  # noqa: S603
+    monkeypatch.setenv("DCIPHER_API_SECRET", "of the real service")
+    assert assignments(entry(running), "sh").splitlines()[2] == "unset DCIPHER_API_SECRET"
+
+
+def test_env_for_other_shells(running: Emulator, capsys: pytest.CaptureFixture[str]) -> None:
+    """fish and PowerShell have words of their own."""
+    assert main(["emulator", "env", "--shell", "fish"]) == 0
+    assert f"set -gx DCIPHER_API_KEY '{running.api_key}';" in capsys.readouterr().out
+    assert main(["emulator", "env", "--shell", "powershell"]) == 0
+    assert f"$env:DCIPHER_BASE_URL = '{running.url}'" in capsys.readouterr().out
+
+
+def test_which_emulator_is_meant(
+    running: Emulator, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The only one; of several, that of --base-url, or of the environment if its key is emu_."""
+    with Emulator(queue_time=0) as other, registered(entry(other)):
+        assert main(["emulator", "runs"]) == 2
+        err = capsys.readouterr().err
+        assert "2 emulators run" in err
+        assert "--base-url" in err
+        assert main(["emulator", "env", "--base-url", f"{other.url}/"]) == 0
+        assert other.api_key in capsys.readouterr().out
+        other.flow("f")(lambda: 1)
+        with Dcipher(other.api_key, base_url=other.url) as client:
+            client.flows.run("f")
+        assert main(["emulator", "runs", "-q", "--base-url", other.url]) == 0
+        assert capsys.readouterr().out.strip() == other.runs[0].task_id
+        monkeypatch.setenv("DCIPHER_BASE_URL", other.url)
+        monkeypatch.setenv("DCIPHER_API_KEY", other.api_key)
+        assert main(["emulator", "runs", "-q"]) == 0
+        assert capsys.readouterr().out.strip() == other.runs[0].task_id
+    monkeypatch.setenv("DCIPHER_BASE_URL", "https://service.invalid")
+    monkeypatch.setenv("DCIPHER_API_KEY", "live_key")
+    assert main(["emulator", "runs", "-q"]) == 0
+    assert capsys.readouterr().out == ""
+
+
+def test_what_is_no_emulator_is_said(
+    capsys: pytest.CaptureFixture[str], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody there, another server, garbage in the registry: exit 1 in a sentence, and no real key sent."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        said: list[bytes] = []
+        answers = [b"HTTP/1.0 200 OK\r\n\r\nhello", b"HTTP/1.0 404 No\r\n\r\nhello", b"what\r\n"]
+
+        def serve() -> None:
+            for answer in answers:
+                connection, _ = server.accept()
+                with connection:
+                    said.append(connection.recv(10_000))
+                    connection.sendall(answer)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        monkeypatch.setenv("DCIPHER_API_KEY", "live_canary")
+        for _ in answers:
+            assert main(["emulator", "runs", "--base-url", url]) == 1
+        thread.join(PATIENCE)
+    err = capsys.readouterr().err
+    assert err.count("is no emulator") == 2
+    assert b"canary" not in b"".join(said)
+    assert b"X-dcipher-emulator: 1" in said[0]
+    assert main(["emulator", "runs", "--base-url", url]) == 1
+    assert "No emulator answers" in capsys.readouterr().err
+    entries = folder / "state" / "emulators"
+    entries.mkdir(parents=True)
+    (entries / "1.json").write_text("{")
+    assert main(["emulator", "reset"]) == 1
+    assert "No emulator of yours runs" in capsys.readouterr().err
+
+
+def test_an_emulator_that_others_reach_wants_its_key(
+    capsys: pytest.CaptureFixture[str], folder: Path
+) -> None:
+    """The key comes from the registry, or from --api-key-file; without it the exit code is 4."""
+    with Emulator(allow_remote=True) as emulator:
+        words = ["emulator", "runs", "--base-url", emulator.url]
+        assert main(words) == 4
+        (folder / "key").write_text(emulator.api_key)
+        assert main([*words, "--api-key-file", "key"]) == 0
+        with registered(entry(emulator)):
+            assert main(words) == 0
+    assert emulator.api_key not in "".join(capsys.readouterr())
+
+
+def test_runs_requests_and_reset(running: Emulator, capsys: pytest.CaptureFixture[str]) -> None:
+    """Runs and requests come as lines or JSON, the key masked; after a reset there are none."""
+    with Dcipher(running.api_key, base_url=running.url) as client:
+        run = client.flows.run("shout", {"text": "river"})
+    assert main(["emulator", "runs"]) == 0
+    assert run.task_id in capsys.readouterr().out
+    assert main(["emulator", "runs", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["params"] == {"text": "river"}
+    assert main(["emulator", "requests", "--jsonl"]) == 0
+    out = capsys.readouterr().out
+    assert [json.loads(line)["method"] for line in out.splitlines()][0] == "POST"
+    assert running.api_key not in out
+    assert main(["emulator", "reset"]) == 0
+    assert running.runs == ()
+    assert "forgotten" in capsys.readouterr().err
+
+
+def test_faults_are_added_listed_and_cleared(
+    running: Emulator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The short form and the JSON; each is there, and one or all are cleared."""
+    add = ["emulator", "faults", "add"]
+    assert main([*add, "status", "respond:503", "--times", "3", "--flow", "shout"]) == 0
+    assert main([*add, "start", "drop:after", "delay:0.5", "--always", "-q"]) == 0
+    assert main([*add, '{"operation": "result", "effects": [{"kind": "expire_url"}]}']) == 0
+    reprs = [repr(rule) for rule in running.faults]
+    assert "Respond(503): applied 0 of 3" in reprs[0]
+    assert "Drop('after'), Delay(0.5): applied 0," in reprs[1]
+    assert "ExpireURL()" in reprs[2]
+    assert capsys.readouterr().out.splitlines()[-1] != ""
+    assert main(["emulator", "faults", "list", "--json"]) == 0
+    assert [fault["id"] for fault in json.loads(capsys.readouterr().out)] == [1, 2, 3]
+    assert main(["emulator", "faults", "clear", "2"]) == 0
+    assert [rule.id for rule in running.faults] == [1, 3]
+    assert main(["emulator", "faults", "clear", "9"]) == 1
+    assert "no fault 9" in capsys.readouterr().err
+    assert main(["emulator", "faults", "clear"]) == 0
+    assert running.faults == ()
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["status"], "Give an effect"),
+        (["statuses", "respond"], "no operation"),
+        (["status", "respnd"], "no effect"),
+        (["result", "expire_url:1"], "takes no value"),
+        (["{"], "no JSON"),
+        (['{"a": 1}', "respond"], "not both"),
+        (["status", "respond:9999"], "This is no fault"),
+        (["flow", "expire_url"], "not for"),
+    ],
+)
+def test_what_is_no_fault_is_a_usage_error(
+    running: Emulator, words: list[str], text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit 2 with the reason, by the command line or by the emulator; nothing is added."""
+    assert main(["emulator", "faults", "add", *words]) == 2
+    assert text in capsys.readouterr().err
+    assert running.faults == ()
+
+
+def test_effects_as_they_are_typed() -> None:
+    """The value is the first one of the effect's, JSON where it is JSON; an object gives several."""
+
+    def effect(word: str) -> dict[str, Any]:
+        found: dict[str, Any] = fault_document(["any", word])["effects"][0]
+        return found
+
+    assert effect("expire-url") == {"kind": "expire_url"}
+    assert effect("respond:503") == {"kind": "respond", "status": 503}
+    assert effect("drop:after") == {"kind": "drop", "when": "after"}
+    assert effect("statuses:QUEUED,RUNNING")["words"] == ["QUEUED", "RUNNING"]
+    several = effect('respond:{"status": 429, "headers": {"Retry-After": "2"}}')
+    assert several == {"kind": "respond", "status": 429, "headers": {"Retry-After": "2"}}
+    assert effect('patch:{"status": "ODD"}') == {"kind": "patch", "patch": {"status": "ODD"}}
+    assert fault_document(["any", "respond"], times=2, nth=None) == {
+        "operation": None,
+        "effects": [{"kind": "respond"}],
+        "times": 2,
+    }
