@@ -391,7 +391,7 @@ class Emulator:
 
 
 def _state(folder: str | os.PathLike[str]) -> State:
-    path: object = os.fspath(folder)
+    path: object = os.fspath(folder) if isinstance(folder, os.PathLike) else folder
     if not isinstance(path, str):
         raise TypeError(f"state_dir is a str or an os.PathLike of one, not {type(path).__name__}.")
     if not path:

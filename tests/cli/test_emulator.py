@@ -19,14 +19,18 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
+if sys.platform == "win32":
+    pytest.skip("signals and modes are POSIX", allow_module_level=True)
 pytest.importorskip("typer", reason="the command line is an extra")
 pytest.importorskip("fastapi", reason="the emulator is an extra")
 
 from dcipher import Dcipher
 from dcipher.cli import main
+from dcipher.cli.child import _Forwarding, run_child
 from dcipher.cli.fault_words import fault_document
 from dcipher.cli.running_emulators import RunningEmulator, registered, running_emulators
 from dcipher.cli.shell_variables import assignments
+from dcipher.cli.signals import until_ended
 from dcipher.emulator import Emulator
 
 if TYPE_CHECKING:
@@ -59,6 +63,20 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.delitem(sys.modules, "shop", raising=False)
     return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def _bounded() -> Iterator[None]:
+    """An emulator that should not have started would serve for ever."""
+
+    def give_up(*_: object) -> None:
+        raise AssertionError("the command does not end")
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(60)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
 
 
 @pytest.fixture
@@ -216,7 +234,10 @@ def test_a_busy_port_is_said_at_once(running: Emulator, capsys: pytest.CaptureFi
         (["--api-secret-file", "missing"], "missing cannot be read"),
         (["--api-key-file", "real"], "begins with emu_"),
         (["--flows", "shopp"], "no module 'shopp' here; this folder has broken, lacks, shop"),
-        (["--flows", "shop:nothing"], "'nothing' is not there in shop, which has flows, add"),
+        (
+            ["--flows", "shop:nothing"],
+            "'nothing' is not there in shop, which has flows, shout, add",
+        ),
         (["--flows", "shop:number"], "'number' is no Flows and no function"),
         (["--flows", "shop.py"], "--flows shop:flows"),
         (["--flows", "broken"], "ZeroDivisionError: division by zero (broken.py, line 1)"),
@@ -244,6 +265,10 @@ def test_a_ready_file_that_cannot_be_is_an_error(capsys: pytest.CaptureFixture[s
     assert main(["emulator", "start", "--port", "0", "--ready-file", "no/where"]) == 1
     out, err = capsys.readouterr()
     assert (out, "no/where cannot be written" in err) == ("", True)
+    Path("there").mkdir()
+    assert main(["emulator", "start", "--port", "0", "--ready-file", "there"]) == 1
+    assert "there cannot be written" in capsys.readouterr().err
+    assert [path.name for path in Path().glob(".there*")] == []
     assert running_emulators() == []
 
 
@@ -265,6 +290,44 @@ def test_a_registry_that_cannot_be_written_is_a_warning(
     assert "will not find this emulator" in capsys.readouterr().err
 
 
+def test_a_second_signal_does_not_break_the_cleaning_up() -> None:
+    """Once it ends, the files are removed whatever comes."""
+    cleaned = False
+
+    def interrupt() -> None:
+        time.sleep(0.2)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with until_ended() as ending:
+            try:
+                thread.start()
+                ending.wait()
+            finally:
+                signal.raise_signal(signal.SIGTERM)
+                cleaned = True
+    finally:
+        thread.join()
+        signal.signal(signal.SIGINT, before)
+    assert (cleaned, ending.code) == (True, 0)
+
+
+def test_an_entry_whose_port_is_another_s_is_left(running: Emulator, folder: Path) -> None:
+    """Who ends removes its own entry only; one of a process that lives but does not listen is stale."""
+    own = entry(running)
+    (path,) = (folder / "state" / "emulators").iterdir()
+    with registered(own):
+        path.write_text(RunningEmulator(own.url, "emu_other", own.console, own.pid).to_json())
+    assert running_emulators()[0].api_key == "emu_other"
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        closed = f"http://127.0.0.1:{server.getsockname()[1]}"
+    stale = RunningEmulator(closed, "emu_x", closed, os.getpid())
+    assert not stale.answers
+    assert RunningEmulator(own.url, "emu_x", own.console, 1).answers
+
+
 # ---- start and exec, in processes of their own.
 
 
@@ -283,6 +346,7 @@ _PROGRAM = """
 import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
 from dcipher.cli import main
+from dcipher.cli.child import _Forwarding, run_child
 sys.exit(main())
 """
 
@@ -379,6 +443,43 @@ time.sleep(30)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_goes_to_the_child(number: int, capfd: pytest.CaptureFixture[str]) -> None:
+    """Sent to this process, it is the child that hears it; afterwards our handlers are back."""
+
+    def act() -> None:
+        wait_for(Path("waits").exists)
+        os.kill(os.getpid(), number)
+
+    code = WAITING.replace('print("waits", flush=True)', 'open("waits", "w").close()')
+    before = signal.signal(number, signal.default_int_handler)
+    try:
+        thread = threading.Thread(target=act)
+        thread.start()
+        with open(os.devnull) as null:  # noqa: PTH123 (a terminal's group would be asked)
+            saved = os.dup(0)
+            os.dup2(null.fileno(), 0)
+        try:
+            assert run_child([sys.executable, "-c", code], {}, print) == 3
+        finally:
+            os.dup2(saved, 0)
+            os.close(saved)
+        thread.join()
+        assert signal.getsignal(number) is signal.default_int_handler
+    finally:
+        signal.signal(number, before)
+    assert capfd.readouterr().out == f"heard {int(number)}\n"
+
+
+def test_a_signal_before_there_is_a_child_is_not_lost() -> None:
+    """It is forwarded when the child is there."""
+    with _Forwarding.set_up() as forwarding:
+        signal.raise_signal(signal.SIGTERM)
+        with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(30)"]) as child:  # noqa: S603
+            forwarding.to(child)
+            assert child.wait(PATIENCE) == -signal.SIGTERM
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_exec_forwards_signals(number: int) -> None:
     """The command hears what was sent to `exec`, and its code is the answer."""
     with shell("exec", "--no-samples", "--", sys.executable, "-c", WAITING) as process:
@@ -389,7 +490,6 @@ def test_exec_forwards_signals(number: int) -> None:
     assert (out, err, process.returncode) == (f"heard {int(number)}\n", "", 3)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="a pty is POSIX")
 def test_ctrl_c_on_a_terminal_comes_once() -> None:
     """The terminal sends it to both: it is not forwarded on top of that, and `exec` waits."""
     import pty
@@ -424,8 +524,8 @@ def test_env_is_evaluated_by_a_shell(running: Emulator, capsys: pytest.CaptureFi
     """`eval "$(dcipher emulator env)"` sets URL and key; `--json` is the same as an object."""
     assert main(["emulator", "env"]) == 0
     lines = capsys.readouterr().out
-    done = subprocess.run(
-        ["sh", "-c", f'{lines}\nprintf "%s %s" "$DCIPHER_BASE_URL" "$DCIPHER_API_KEY"'],
+    done = subprocess.run(  # noqa: S603 (our own lines)
+        ["/bin/sh", "-c", f'{lines}\nprintf "%s %s" "$DCIPHER_BASE_URL" "$DCIPHER_API_KEY"'],
         capture_output=True,
         text=True,
         check=True,
@@ -444,14 +544,14 @@ def test_env_reads_the_secret_in_the_shell(
     found = entry(running, api_secret_file=str(file))
     lines = assignments(found, "sh")
     assert "made-up" not in lines
-    words = ["sh", "-c", f'{lines}\nprintf %s "$DCIPHER_API_SECRET"']
+    words = ["/bin/sh", "-c", f'{lines}\nprintf %s "$DCIPHER_API_SECRET"']
     assert subprocess.run(words, capture_output=True, check=True).stdout == b"made-up"  # noqa: S603
     monkeypatch.setenv("DCIPHER_API_SECRET", "of the real service")
     assert assignments(entry(running), "sh").splitlines()[2] == "unset DCIPHER_API_SECRET"
 
 
 def test_env_for_other_shells(running: Emulator, capsys: pytest.CaptureFixture[str]) -> None:
-    """fish and PowerShell have words of their own."""
+    """Fish and PowerShell have words of their own."""
     assert main(["emulator", "env", "--shell", "fish"]) == 0
     assert f"set -gx DCIPHER_API_KEY '{running.api_key}';" in capsys.readouterr().out
     assert main(["emulator", "env", "--shell", "powershell"]) == 0
@@ -500,6 +600,7 @@ def test_what_is_no_emulator_is_said(
                     said.append(connection.recv(10_000))
                     connection.sendall(answer)
 
+        server.settimeout(PATIENCE)
         thread = threading.Thread(target=serve)
         thread.start()
         monkeypatch.setenv("DCIPHER_API_KEY", "live_canary")
@@ -509,7 +610,7 @@ def test_what_is_no_emulator_is_said(
     err = capsys.readouterr().err
     assert err.count("is no emulator") == 2
     assert b"canary" not in b"".join(said)
-    assert b"X-dcipher-emulator: 1" in said[0]
+    assert b"X-Dcipher-Emulator: 1" in said[0]
     assert main(["emulator", "runs", "--base-url", url]) == 1
     assert "No emulator answers" in capsys.readouterr().err
     entries = folder / "state" / "emulators"
@@ -543,7 +644,7 @@ def test_runs_requests_and_reset(running: Emulator, capsys: pytest.CaptureFixtur
     assert json.loads(capsys.readouterr().out)[0]["params"] == {"text": "river"}
     assert main(["emulator", "requests", "--jsonl"]) == 0
     out = capsys.readouterr().out
-    assert [json.loads(line)["method"] for line in out.splitlines()][0] == "POST"
+    assert json.loads(out.splitlines()[0])["method"] == "POST"
     assert running.api_key not in out
     assert main(["emulator", "reset"]) == 0
     assert running.runs == ()

@@ -8,6 +8,7 @@ import stat
 import sys
 import threading
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import httpx
@@ -377,6 +378,67 @@ def test_a_full_disk_is_said_and_costs_nothing_that_was_kept(
         for run, text in ((first, b"RIVER"), (slow, b"slow lake")):
             assert client.runs.read(run) == text
         assert len(client.runs.read(client.runs.wait(large, timeout=20), bytes)) == 2 * 1024 * 1024
+
+
+@contextmanager
+def read_only(emulator: Emulator) -> Iterator[None]:
+    """SQLite writes nothing meanwhile, as on a disk that became read-only."""
+    connection = emulator._state._database._connection
+    connection.execute("PRAGMA query_only = 1")
+    yield
+    connection.execute("PRAGMA query_only = 0")
+
+
+def test_a_disk_that_cannot_be_written_costs_no_run(
+    folder: Path, client_of: ClientOf, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Starts and resets are refused, results served, faults said on the log; later all is kept."""
+    with emulator_on(folder) as one:
+        one.flow("slow", duration=0.3)(lambda: bytes(range(256)) * (BIG // 256))
+        client = client_of(one)
+        first = client.flows.run("quick", {"text": "a"})
+        slow = client.flows.start("slow")
+        with read_only(one):
+            with pytest.raises(InternalServerError, match="run was not started"):
+                client.flows.start("quick", {"text": "b"})
+            with pytest.raises(OSError, match="could not be written to"):
+                one.reset()
+            control = {"X-Dcipher-Emulator": "1"}
+            answer = httpx.post(f"{one.url}/_emulator/reset", headers=control)
+            assert (answer.status_code, "Nothing was forgotten" in answer.text) == (500, True)
+            assert len(one.runs) == 2
+            one.fault("result", ChangeContent())
+            assert client.runs.read(first) == b"B"
+            assert len(client.runs.read(client.runs.wait(slow), bytes)) == BIG
+        assert f"Run {slow.task_id} is not kept" in caplog.text
+        time.sleep(1.3)  # it is tried again once a second
+    with emulator_on(folder) as two:
+        assert [run.status for run in two.runs] == ["SUCCEEDED"] * 2
+        assert len(client_of(two).runs.read(slow_at(two, slow), bytes)) == BIG
+
+
+def slow_at(emulator: Emulator, run: Run) -> Run:
+    """The same run, whose URLs have the emulator's present port."""
+    text = run.to_json(reveal=True)
+    old = run.outputs[0].url.get_secret_value().partition("/results/")[0]
+    return Run.from_json(text.replace(old, emulator.url))
+
+
+def test_a_damaged_row_is_said_and_left(folder: Path) -> None:
+    """What SQLite takes for whole, and is none of ours, is an error; the folder is free again."""
+    with emulator_on(folder):
+        pass
+    path = folder / "emulator.sqlite3"
+    connection = sqlite3.connect(path)
+    connection.execute(
+        "INSERT INTO runs (task_id, flow_id, params, identity, outputs, created_at, status,"
+        " urls_expired) VALUES ('t', 'f', '{', 'i', 1, 0, 'PENDING', 0)"
+    )
+    connection.commit()
+    connection.close()
+    for _ in range(2):
+        with pytest.raises(OSError, match="is damaged, or not an emulator's"):
+            emulator_on(folder).start()
 
 
 def test_a_seed_gives_equal_starts_equal_ids(folder: Path, client_of: ClientOf) -> None:
