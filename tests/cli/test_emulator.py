@@ -474,7 +474,7 @@ def test_a_signal_before_there_is_a_child_is_not_lost() -> None:
     """It is forwarded when the child is there."""
     with _Forwarding.set_up() as forwarding:
         signal.raise_signal(signal.SIGTERM)
-        with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(30)"]) as child:  # noqa: S603
+        with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(30)"]) as child:
             forwarding.to(child)
             assert child.wait(PATIENCE) == -signal.SIGTERM
 
