@@ -13,6 +13,7 @@ from dcipher.emulator.listener import Listener
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from dcipher.emulator.console.routes import Console
     from dcipher.emulator.faults.rules import Faults
     from dcipher.emulator.gate import Guard
     from dcipher.emulator.journal import Journal
@@ -28,6 +29,7 @@ def assemble(
     faults: Faults,
     journal: Journal,
     guard: Guard,
+    console: Console,
     *,
     forget: Callable[[], None],
     control_key: str | None,
@@ -35,9 +37,13 @@ def assemble(
     """Control outside, then the gate, then the faults; `control_key` is what control asks for."""
     layer = FaultLayer(build_app(service), faults, service)
     control = Control(
-        Gate(layer, guard, journal),
+        Gate(layer, guard, journal, console.exchanges),
         Controlled(
-            faults=faults, runs=service.runs.records, requests=journal.records, forget=forget
+            faults=faults,
+            runs=service.runs.records,
+            requests=journal.records,
+            forget=forget,
+            console=console,
         ),
         api_key=control_key,
     )

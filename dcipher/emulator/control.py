@@ -1,11 +1,12 @@
 """The control API, `/_emulator/…`: faults, runs and requests over HTTP, for tests in any language.
 
+It serves the console, too: a page, and what the page asks for.
+
 An ASGI application around the gate: its requests are in no journal, and no fault is for them.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias, cast, final
@@ -14,6 +15,8 @@ from pydantic import ValidationError
 from pydantic_core import to_json
 
 from dcipher.emulator.access import authenticate
+from dcipher.emulator.console.pages import PAGES
+from dcipher.emulator.console.routes import Asked
 from dcipher.emulator.contract import FieldError
 from dcipher.emulator.errors import Refusal
 from dcipher.emulator.faults.definition import Definition
@@ -22,6 +25,7 @@ from dcipher.emulator.gate import Disconnected, read_body
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from dcipher.emulator.console.routes import Console
     from dcipher.emulator.faults.rules import Faults
     from dcipher.emulator.gate import ASGIApp, Receive, Scope, Send
 
@@ -31,6 +35,7 @@ PREFIX: Final = "/_emulator/"
 HEADER: Final = "x-dcipher-emulator"
 _NUMBER = re.compile(r"faults/(\d{1,18})")
 _Reply: TypeAlias = "tuple[int, object]"
+_Answer: TypeAlias = "tuple[int, bytes, Mapping[str, str]]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,7 @@ class Controlled:
     runs: Callable[[], object]
     requests: Callable[[], object]
     forget: Callable[[], None]
+    console: Console
 
 
 @final
@@ -63,23 +69,19 @@ class Control:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request."""
         path = cast("str", scope["path"])
-        if not path.startswith(PREFIX):
+        if path != PREFIX[:-1] and not path.startswith(PREFIX):
             await self._app(scope, receive, send)
             return
-        headers: Mapping[str, str] = {}
         try:
-            body = await read_body(receive)
-            self._check(scope)
-            status, value = self._reply(cast("str", scope["method"]), path[len(PREFIX) :], body)
+            status, body, headers = await self._answer(scope, receive, path)
         except Refusal as refusal:
-            status, headers = refusal.status, refusal.headers
-            value = json.loads(refusal.body.to_json())
+            status, body, headers = refusal.status, refusal.body.to_json(), refusal.headers
         except Disconnected:
             return
-        await _send(send, status, to_json(value), headers)
+        await _send(send, status, body, headers)
 
-    def _check(self, scope: Scope) -> None:
-        """Raise a `Refusal` unless a program on behalf of the emulator's owner asks."""
+    async def _answer(self, scope: Scope, receive: Receive, path: str) -> _Answer:
+        body = await read_body(receive)
         headers = {
             name.decode("latin-1").lower(): value.decode("latin-1")
             for name, value in cast("Iterable[tuple[bytes, bytes]]", scope["headers"])
@@ -87,6 +89,24 @@ class Control:
         # A page on another host may have led its name to our address (DNS rebinding).
         if headers.get("host", "").lower() not in _hosts(scope):
             raise Refusal(403, "The control API is reached by the emulator's own address only.")
+        method, name = cast("str", scope["method"]), path[len(PREFIX) :]
+        if path == PREFIX[:-1]:
+            return 308, b"", {"location": PREFIX}
+        # A browser that is led to a page sends no header of ours; the page itself has no secret.
+        if name in PAGES:
+            if method not in {"GET", "HEAD"}:
+                raise Refusal(405, f"{path} takes GET.", headers={"Allow": "GET"})
+            return 200, PAGES[name].content, PAGES[name].headers
+        self._check(headers)
+        query = cast("bytes", scope["query_string"]).decode("latin-1")
+        asked = Asked(method, name, query, headers["host"], body)
+        status, value = await self._controlled.console.reply(asked) or self._reply(
+            method, name, body
+        )
+        return status, to_json(value), {}
+
+    def _check(self, headers: Mapping[str, str]) -> None:
+        """Raise a `Refusal` unless a program on behalf of the emulator's owner asks."""
         # A foreign page cannot send a header of ours without asking first, which is refused here.
         if headers.get(HEADER) != "1":
             raise Refusal(403, "The control API wants the header 'X-Dcipher-Emulator: 1'.")
@@ -157,6 +177,7 @@ async def _send(send: Send, status: int, body: bytes, headers: Mapping[str, str]
         "content-type": "application/json",
         "content-length": str(len(body)),
         "cache-control": "no-store",
+        "x-content-type-options": "nosniff",
         **headers,
     }
     raw = [(name.lower().encode(), value.encode()) for name, value in named.items()]

@@ -47,6 +47,11 @@ class Flow:
         """The identifier in the path."""
         return self.description.id
 
+    @property
+    def schema(self) -> Mapping[str, JsonValue]:
+        """The JSON Schema of its params; empty where Pydantic has none for them."""
+        return _schema(self.params.model)
+
     def bind(self, values: Mapping[str, JsonValue]) -> Callable[[], object]:
         """The call that a run makes; a `Refusal` with 422 if the values are not valid."""
         try:
@@ -187,6 +192,10 @@ class FlowRegistry:
     def find(self, flow_id: str) -> Flow | None:
         """The flow, if there is one."""
         return self._flows.get(flow_id)
+
+    def every(self) -> tuple[Flow, ...]:
+        """All of them, in the order of their registration."""
+        return tuple(self._flows.values())
 
     def get(self, flow_id: str) -> Flow:
         """The flow; a `Refusal` with 404 if there is none, with 403 if it is restricted."""

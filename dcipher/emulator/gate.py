@@ -22,6 +22,7 @@ from dcipher.emulator.journal import Journal, RequestRecord, masked_headers, mas
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 
+    from dcipher.emulator.exchanges import Exchanges, Recording
 
 __all__ = [
     "TRANSPORT",
@@ -86,15 +87,17 @@ class Guard:
 class Gate:
     """An ASGI application around the emulator's own."""
 
-    def __init__(self, app: ASGIApp, guard: Guard, journal: Journal) -> None:
+    def __init__(self, app: ASGIApp, guard: Guard, journal: Journal, exchanges: Exchanges) -> None:
         self._app = app
         self._guard = guard
         self._journal = journal
+        self._exchanges = exchanges
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request; lifespan and websockets never get here."""
         request = _Request.of(scope)
-        answer = _Answer(request, send, self._note)
+        recording = self._exchanges.record(request.id)
+        answer = _Answer(request, send, self._note, recording)
         scope[_ANSWER] = answer
         try:
             if request.method in _WITH_BODY:
@@ -103,6 +106,7 @@ class Gate:
             else:
                 body = b""
             scope[_BODY] = body
+            recording.asked(body)
             if not request.path.startswith(_OPEN):
                 self._guard.check(request, body)
             await self._app(scope, receive, answer.send)
@@ -209,6 +213,7 @@ class _Answer:
         request: _Request,
         send: Send,
         note: Callable[[_Answer, int | None], None],
+        recording: Recording,
     ) -> None:
         self.request: _Request = request
         self.begun: bool = False
@@ -216,6 +221,7 @@ class _Answer:
         self.unmatched: str | None = None
         self._send = send
         self._note = note
+        self._recording = recording
 
     async def send(self, message: Message) -> None:
         """An ASGI send."""
@@ -229,6 +235,7 @@ class _Answer:
                 ]
             # Noted before it is sent: who has the answer finds it in the journal.
             self.begin(cast("int", message["status"]))
+        self._recording.hear(message)
         await self._send(message)
 
     def begin(self, status: int | None) -> None:
@@ -259,6 +266,7 @@ class _Answer:
     def close(self) -> None:
         """The request is over, answered or not."""
         self.begin(None)
+        self._recording.finish()
 
 
 class Disconnected(Exception):  # noqa: N818 (the client's doing, no error)

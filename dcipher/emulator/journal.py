@@ -6,6 +6,7 @@ import re
 import threading
 from collections import deque
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, final
 from urllib.parse import parse_qsl, urlencode
 
@@ -48,21 +49,42 @@ class Journal:
     def __init__(self, *, limit: int = 100_000) -> None:
         self._lock = threading.Lock()
         self._records: deque[RequestRecord] = deque(maxlen=limit)
+        self._count = 0
 
     def add(self, record: RequestRecord) -> None:
         """Note a request."""
         with self._lock:
             self._records.append(record)
+            self._count += 1
 
     def records(self) -> tuple[RequestRecord, ...]:
         """The requests in the order of their answers."""
         with self._lock:
             return tuple(self._records)
 
+    @property
+    def count(self) -> int:
+        """How many requests there were, those that it no longer has included."""
+        return self._count
+
+    def since(self, number: int) -> tuple[tuple[int, RequestRecord], ...]:
+        """The requests after the `number`th, each with its own number, from 1."""
+        with self._lock:
+            many = max(0, min(self._count - number, len(self._records)))
+            newest = tuple(islice(reversed(self._records), many))
+            return tuple(enumerate(reversed(newest), self._count - many + 1))
+
+    def get(self, number: int) -> RequestRecord | None:
+        """The request with this number; None if it is not there, or not any more."""
+        with self._lock:
+            index = number - self._count - 1
+            return self._records[index] if -len(self._records) <= index < 0 else None
+
     def forget(self) -> None:
         """Empty it."""
         with self._lock:
             self._records.clear()
+            self._count = 0
 
 
 def masked_headers(headers: Mapping[str, str], secrets: Iterable[str] = ()) -> dict[str, str]:

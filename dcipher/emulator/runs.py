@@ -18,7 +18,7 @@ from dcipher.emulator.unmatched import no_run
 from dcipher.emulator.workers import Workers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 
     from pydantic import JsonValue
 
@@ -162,6 +162,10 @@ class Runs:
             said = no_run(task_id, flow_id or "", really_of=really_of)
             raise Refusal(404, f"There is no run {task_id!r} of this flow.", unmatched=said)
         return run
+
+    def every(self) -> Collection[Run]:
+        """The runs themselves, in the order of the starts; on the event loop."""
+        return self._runs.values()
 
     def records(self) -> tuple[RunRecord, ...]:
         """Every run in the order of the starts; from any thread."""

@@ -12,7 +12,10 @@ from typing_extensions import override
 
 from dcipher.emulator.access import RateLimit, SignatureCheck, new_key, own_key
 from dcipher.emulator.arguments import listening_host, number, secret, whole
+from dcipher.emulator.console.routes import Console
+from dcipher.emulator.console.watch import Sources
 from dcipher.emulator.errors import Refusal
+from dcipher.emulator.exchanges import Exchanges
 from dcipher.emulator.faults.definition import Definition
 from dcipher.emulator.faults.rules import Faults
 from dcipher.emulator.gate import Guard
@@ -138,11 +141,14 @@ class Emulator:
             state=self._state,
         )
         self._journal = Journal()
-        self._signatures = SignatureCheck(
-            secret("api_secret", api_secret, needed=require_signature), required=require_signature
-        )
+        self._api_secret = secret("api_secret", api_secret, needed=require_signature)
+        self._signatures = SignatureCheck(self._api_secret, required=require_signature)
         self._rate = None if rate is None else RateLimit(number("rate", rate, above=True))
         self._faults = Faults(seed)
+        self._exchanges = Exchanges()
+        self._console = Console(
+            Sources(self._service, self._journal, self._exchanges, self._faults)
+        )
         self._listener: Listener | None = None
         self._phase = "new"
         if sample_flows:
@@ -158,6 +164,11 @@ class Emulator:
         if not self._service.base_url:
             raise RuntimeError("The emulator has no URL before it is started.")
         return self._service.base_url
+
+    @property
+    def console(self) -> str:
+        """The URL of the page that shows and changes what it does; RuntimeError before the start."""
+        return f"{self.url}/_emulator/"
 
     @property
     def api_key(self) -> str:
@@ -305,11 +316,13 @@ class Emulator:
         try:
             self._restore()
             guard = Guard(self._api_key, self._signatures, self._rate)
+            self._exchanges.secrets = tuple(filter(None, (self._api_key, self._api_secret)))
             self._listener = listener = self._assemble(
                 self._service,
                 self._faults,
                 self._journal,
                 guard,
+                self._console,
                 forget=self._forget_or_refuse,
                 control_key=self._api_key if self._is_remote else None,
             )
@@ -357,6 +370,7 @@ class Emulator:
             self._rate.forget()
         self._journal.forget()
         self._faults.forget()
+        self._console.forget()
 
     def _forget_or_refuse(self) -> None:
         try:

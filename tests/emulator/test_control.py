@@ -130,7 +130,9 @@ def test_no_fault_is_for_the_control_api(lab: Lab, ask: Ask) -> None:
         ("GET", "reset", 405, "POST"),
         ("GET", "nothing", 404, None),
         ("DELETE", "faults/x", 404, None),
-        ("GET", "", 404, None),
+        ("POST", "", 405, "GET"),
+        ("POST", "state", 405, "GET"),
+        ("GET", "flows/file/runs", 405, "POST"),
     ],
 )
 def test_what_there_is_not_is_said(

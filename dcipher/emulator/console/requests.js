@@ -1,0 +1,133 @@
+// The journal, newest first: what came, what was answered, and how to send it again.
+
+import { ask } from "./api.js";
+import { codeBox, h, place, setText, unique } from "./dom.js";
+import { bytes, clock, duration, plural } from "./format.js";
+import { factList } from "./runs.js";
+
+const PAGE = 100;
+const KEPT = 2000;
+
+class RequestRow {
+  constructor(request, context) {
+    this.context = context;
+    this.request = request;
+    const details = unique("request");
+    const tone = request.status === null || request.status >= 500 ? "bad" : request.status >= 400 ? "warn" : "good";
+    this.body = h("div", { class: "details", id: details, hidden: true });
+    this.toggle = h("button", {
+      type: "button", class: "toggle", "aria-expanded": "false", "aria-controls": details,
+      onclick: () => this.open(this.body.hidden),
+    },
+    h("span", { class: "badge", "data-tone": tone }, request.status ?? "no answer"),
+    h("span", { class: "what" },
+      h("span", { class: "clip" }, h("strong", {}, request.method), " ", h("code", {}, request.path + (request.query ? `?${request.query}` : ""))),
+      request.fault && h("span", { class: "fault clip" }, `Fault ${request.fault}`)));
+    this.element = h("li", { class: "request" },
+      h("div", { class: "line" }, this.toggle,
+        h("span", { class: "times" }, [clock(request.at), duration(request.seconds)].filter(Boolean).join(" · "))), this.body);
+  }
+
+  async open(wanted) {
+    this.body.hidden = !wanted;
+    this.toggle.setAttribute("aria-expanded", String(wanted));
+    if (!wanted) return;
+    try {
+      const request = await ask("GET", `requests/${this.request.number}`);
+      this.body.replaceChildren(...this.details(request));
+    } catch (error) {
+      this.context.failed(error);
+    }
+  }
+
+  details(request) {
+    const facts = [["X-Request-Id", request.request_id, true]];
+    if (request.fault) facts.push(["Fault", request.fault]);
+    const { exchange } = request;
+    const parts = [factList(facts), h("div", { class: "pair" }, codeBox("curl", request.curl), codeBox("Python", request.python))];
+    parts.push(h("div", { class: "pair" },
+      h("div", {}, headerTable("Request headers", request.headers), exchange && contentBox("Request body", exchange.request)),
+      exchange
+        ? h("div", {}, headerTable("Answer headers", exchange.answer_headers), contentBox("Answer body", exchange.answer))
+        : h("p", { class: "muted" }, "Bodies are kept of the last 1,000 requests, after their end.")));
+    return parts;
+  }
+}
+
+function contentBox(title, content) {
+  if (!content.size) return null;
+  const size = bytes(content.size);
+  if (content.text === null) return h("p", { class: "muted" }, `${title}: ${size}, not kept.`);
+  return codeBox(title, content.text, { note: content.whole ? size : `the beginning of ${size}` });
+}
+
+function headerTable(title, headers) {
+  const rows = Object.entries(headers);
+  if (!rows.length) return null;
+  return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": title },
+    h("table", {}, h("caption", {}, title), h("tbody", {},
+      ...rows.map(([name, value]) => h("tr", {}, h("th", { scope: "row" }, name), h("td", {}, h("code", {}, value)))))));
+}
+
+export class RequestsView {
+  constructor(section, context) {
+    this.context = context;
+    this.requests = [];
+    this.rows = new Map();
+    this.limit = PAGE;
+    this.total = 0;
+    this.only = h("select", { id: "requests-only", onchange: () => { this.limit = PAGE; this.render(); } },
+      ...[["", "All"], ["fault", "With a fault"], ["error", "Refused or broken"], ["start", "Starts"], ["status", "Looks at a run"], ["result", "Results"]]
+        .map(([value, text]) => h("option", { value }, text)));
+    this.summary = h("p", { class: "muted summary" });
+    this.list = h("ol", { class: "list", "aria-label": "Requests, newest first" });
+    this.more = h("button", { type: "button", class: "more", hidden: true, onclick: () => { this.limit += PAGE * 2; this.render(); } });
+    this.empty = h("p", { class: "empty" });
+    section.append(h("h2", { class: "offscreen" }, "Requests"),
+      h("div", { class: "toolbar" }, h("label", { for: "requests-only" }, "Show"), this.only, this.summary), this.empty, this.list, this.more);
+    this.render();
+  }
+
+  forget() {
+    this.requests = [];
+    this.rows.clear();
+    this.total = 0;
+    this.render();
+  }
+
+  update(added, total, fresh) {
+    if (!added.length && !fresh) return;
+    this.requests.push(...added);
+    if (this.requests.length > KEPT) this.requests = this.requests.slice(-KEPT);
+    this.total = total;
+    this.render();
+  }
+
+  matches(request) {
+    switch (this.only.value) {
+      case "fault": return request.fault !== null;
+      case "error": return request.status === null || request.status >= 400;
+      case "start": return request.method === "POST" && request.path.endsWith("/run");
+      case "status": return request.path.endsWith("/status");
+      case "result": return request.path.startsWith("/results/");
+      default: return true;
+    }
+  }
+
+  render() {
+    const found = this.requests.filter((request) => this.matches(request)).reverse();
+    const shown = found.slice(0, this.limit);
+    const numbers = new Set(shown.map((request) => request.number));
+    for (const number of this.rows.keys()) if (!numbers.has(number)) this.rows.delete(number);
+    place(this.list, shown.map((request) => {
+      if (!this.rows.has(request.number)) this.rows.set(request.number, new RequestRow(request, this.context));
+      return this.rows.get(request.number).element;
+    }));
+    this.more.hidden = found.length <= shown.length;
+    setText(this.more, `Show more of ${plural(found.length - shown.length, "earlier request")}`);
+    const kept = this.total > this.requests.length ? `, the last ${this.requests.length.toLocaleString("en")} are here` : "";
+    setText(this.summary, plural(this.total, "request") + kept);
+    this.empty.hidden = shown.length > 0;
+    setText(this.empty, this.requests.length ? "No request is like that." : "No requests yet. What a program asks of the emulator is listed here; what this page asks is not.");
+  }
+}

@@ -1,0 +1,233 @@
+"""A request as somebody would send it again: with curl, and in Python. Pure.
+
+Neither holds a secret: the key is `$DCIPHER_API_KEY`, and what was masked stays masked.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pprint import pformat
+from shlex import quote
+from typing import TYPE_CHECKING, Final, cast
+from urllib.parse import parse_qs, unquote
+from urllib.parse import quote as percent_quote
+
+from pydantic_core import from_json
+
+from dcipher.emulator.journal import MASK
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pydantic import JsonValue
+
+__all__ = ["Sent", "as_curl", "as_python"]
+
+# What a client says of itself or of its connection, and what curl cannot compute.
+_LEFT_OUT: Final = {
+    *("accept", "accept-encoding", "authorization", "connection", "content-digest"),
+    *("content-length", "host", "signature", "signature-input", "transfer-encoding", "user-agent"),
+}
+_ON_LOOPBACK = re.compile(r"http://(localhost|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?")
+_PATHS: Final = (
+    ("POST", "start", re.compile(r"/flows/([^/]+)/run")),
+    ("GET", "status", re.compile(r"/flows/([^/]+)/status")),
+    ("GET", "flow", re.compile(r"/flows/([^/]+)")),
+    ("GET", "result", re.compile(r"/results/([^/]+)/(\d+)")),
+)
+_NO_BODY = "# The body is not kept: put it into the file body."
+_MASKED = f"# What is {MASK} was a secret: put it in."
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A request as the journal knows it."""
+
+    base_url: str
+    method: str
+    path: str
+    """Decoded."""
+    query: str
+    headers: Mapping[str, str]
+    """By lower-case name."""
+    body: str | None = ""
+    """None where it was not kept whole."""
+
+    @property
+    def target(self) -> str:
+        """Path and query as they are written in a URL."""
+        # safe: what RFC 3986 section 3.3 allows in a path.
+        path = percent_quote(self.path, safe="/:@!$&'()*+,;=~")
+        return f"{path}?{self.query}" if self.query else path
+
+
+def as_curl(sent: Sent) -> str:
+    """A command for a POSIX shell."""
+    notes: list[str] = []
+    words = ["curl"]
+    if sent.method not in {"GET", "POST"} or (sent.method == "POST" and sent.body == ""):
+        words.append(f"-X {quote(sent.method)}")
+    if re.search(r"[\[\]{}]", sent.target + sent.base_url):
+        words.append("--globoff")
+    parts = [" ".join([*words, quote(_printable(sent.base_url + sent.target))])]
+    if "authorization" in sent.headers:
+        parts.append('-H "Authorization: Api-Key $DCIPHER_API_KEY"')
+    for name, value in sent.headers.items():
+        if name not in _LEFT_OUT and value != MASK:
+            # Without a value curl would remove the header.
+            shown = f"{name}: {value}" if value else f"{name};"
+            parts.append(f"-H {quote(_printable(shown))}")
+    body = None if sent.body is None else _typed(sent.body)
+    if body is None:
+        notes.append(_NO_BODY)
+        parts.append("--data-binary @body")
+    elif body:
+        parts.append(f"--data-raw {quote(body)}")
+    if "signature" in sent.headers:
+        notes.append("# It was signed, which curl does not do.")
+    if MASK in sent.query or MASK in (sent.body or ""):
+        notes.append(_MASKED)
+    return "\n".join([*notes, " \\\n  ".join(parts)])
+
+
+def as_python(sent: Sent) -> str:
+    """A program that takes its key from DCIPHER_API_KEY."""
+    for method, operation, pattern in _PATHS:
+        # The path is quoted again, since a decoded slash is no end of a name.
+        found = pattern.fullmatch(sent.target.partition("?")[0])
+        if found is not None and method == sent.method:
+            lines = _OPERATIONS[operation](sent, tuple(map(unquote, found.groups())))
+            if lines is not None:
+                return _program("Run, Dcipher" if operation == "result" else "Dcipher", sent, lines)
+    return _any_request(sent)
+
+
+def _start(sent: Sent, names: tuple[str, ...]) -> list[str] | None:
+    params = _params(sent.body)
+    if params is None:
+        return None
+    arguments = [_literal(names[0])]
+    if params:
+        arguments.append(_literal(params))
+    key = sent.headers.get("idempotency-key")
+    if key:
+        arguments.append(f"idempotency_key={_literal(key)}")
+    notes = [_MASKED] if MASK in (sent.body or "") else []
+    return [*notes, *_call("run = client.flows.start", arguments), "print(run.task_id, run.status)"]
+
+
+def _status(sent: Sent, names: tuple[str, ...]) -> list[str] | None:
+    task_ids = parse_qs(sent.query).get("taskId")
+    if not task_ids:
+        return None
+    arguments = [_literal(names[0]), _literal(task_ids[-1])]
+    return [*_call("run = client.runs.get", arguments), "print(run.status, run.message)"]
+
+
+def _flow(_: Sent, names: tuple[str, ...]) -> list[str]:
+    return [f"print(client.flows.get({_literal(names[0])}))"]
+
+
+def _result(_: Sent, names: tuple[str, ...]) -> list[str]:
+    return [
+        "# The signed URL is a secret of whoever started the run, who has kept the run:",
+        '# Path("run.json").write_text(run.to_json(reveal=True))',
+        'run = Run.from_json(Path("run.json").read_text(encoding="utf-8"))',
+        f'print(client.runs.download(run, "output-{int(names[1])}"))',
+    ]
+
+
+_OPERATIONS: Final = {"start": _start, "status": _status, "flow": _flow, "result": _result}
+
+
+def _program(names: str, sent: Sent, lines: list[str]) -> str:
+    insecure = "" if _ON_LOOPBACK.fullmatch(sent.base_url) else ", allow_insecure=True"
+    imported = ", ".join(sorted(names.split(", ")))
+    head = [f"from dcipher import {imported}", ""]
+    if "Run" in imported:
+        head = ["from pathlib import Path", "", *head]
+    opened = f"with Dcipher(base_url={_literal(sent.base_url)}{insecure}) as client:"
+    return "\n".join([*head, opened, *(f"    {line}" if line else "" for line in lines)])
+
+
+def _any_request(sent: Sent) -> str:
+    """What is no operation of the API, or not a valid one."""
+    keyed = "authorization" in sent.headers
+    lines = ["import os", ""] if keyed else []
+    client = "HTTPAuthenticatedClient" if keyed else "HTTPClient"
+    lines += [f"from dcipher.http import {client}", ""]
+    arguments = [_literal(sent.base_url)]
+    if keyed:
+        arguments += ['api_key=os.environ["DCIPHER_API_KEY"]', 'auth_header_name="Authorization"']
+        arguments.append('auth_scheme="Api-Key"')
+    lines += _call("client = " + client, arguments)
+    asked = [_literal(sent.method), _literal(sent.target)]
+    headers = {
+        name: value
+        for name, value in sent.headers.items()
+        if name not in _LEFT_OUT and value != MASK
+    }
+    if headers:
+        asked.append(f"headers={_literal(cast('JsonValue', headers))}")
+    if sent.body is None:
+        lines.append(_NO_BODY)
+        asked.append('content=open("body", "rb").read()')
+    elif sent.body:
+        asked.append(f"content={_literal(sent.body)}.encode()")
+    if MASK in sent.query or MASK in (sent.body or ""):
+        lines.append(_MASKED)
+    lines.append("with client:")
+    called = _call("answer = client.get_or_create_httpx_client().request", asked)
+    return "\n".join([*lines, *(f"    {line}" for line in called), "    print(answer.text)"])
+
+
+def _params(body: str | None) -> dict[str, JsonValue] | None:
+    """The params of a start; None where it has none that the API would take."""
+    try:
+        value: JsonValue = from_json(body or "", allow_inf_nan=False)
+    except ValueError:
+        return None
+    params = value.get("pipelineParams") if isinstance(value, dict) else None
+    return params if isinstance(params, dict) else None
+
+
+def _call(name: str, arguments: list[str]) -> list[str]:
+    """A call, on one line where there is room."""
+    line = f"{name}({', '.join(arguments)})"
+    if len(line) <= 88 and "\n" not in line:
+        return [line]
+    indented = [f"    {line}" for argument in arguments for line in f"{argument},".split("\n")]
+    return [f"{name}(", *indented, ")"]
+
+
+def _literal(value: JsonValue) -> str:
+    """As Python writes it: `repr` escapes what is not printable, marks of direction included."""
+    if isinstance(value, str):
+        text = repr(value)
+        # Double quotes, as this code base and its formatter write them.
+        if text.startswith("'") and '"' not in text:
+            return f'"{text[1:-1]}"'
+        return text
+    return pformat(value, width=80, sort_dicts=False)
+
+
+def _typed(text: str) -> str | None:
+    """A body as it can be typed: JSON with escapes for what is not printable; else None."""
+    if all(c.isprintable() or c in "\t\n" for c in text):
+        return text
+    try:
+        _ = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    # Between the values of JSON there are only blanks and ends of lines, which may be left out.
+    return "".join(c if c.isprintable() or c in "\t\n" else _escaped(c) for c in text if c != "\r")
+
+
+def _escaped(character: str) -> str:
+    return json.dumps(character)[1:-1]
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else percent_quote(c) for c in text)
