@@ -106,7 +106,7 @@ class Console:
             "params": _params(dict(run.params), secrets),
             "idempotency_key": run.idempotency_key,
             "urls_expired": run.urls_expired,
-            "results": [_preview(result) for result in run.results],
+            "results": [_preview(result, secrets) for result in run.results],
         }
 
     async def _request(self, asked: Asked, number: str) -> _Reply:
@@ -166,10 +166,10 @@ def _indented(text: str) -> str:
         return text
 
 
-def _preview(result: StoredResult) -> dict[str, JsonValue]:
+def _preview(result: StoredResult, secrets: tuple[str, ...]) -> dict[str, JsonValue]:
     data = result.content
     text = None
     if b"\0" not in data[:PREVIEW]:
-        text = masked_body(data[:PREVIEW].decode(errors="replace"))
+        text = masked_body(data[:PREVIEW].decode(errors="replace"), secrets)
         text = _indented(text) if len(data) <= PREVIEW else text + " …"
     return {"content_type": result.content_type, "size": len(data), "text": text}

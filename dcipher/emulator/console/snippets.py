@@ -5,7 +5,6 @@ Neither holds a secret: the key is `$DCIPHER_API_KEY`, and what was masked stays
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from pprint import pformat
@@ -79,17 +78,20 @@ def as_curl(sent: Sent) -> str:
             # Without a value curl would remove the header.
             shown = f"{name}: {value}" if value else f"{name};"
             parts.append(f"-H {quote(_printable(shown))}")
-    body = None if sent.body is None else _typed(sent.body)
-    if body is None:
+    before = ""
+    if sent.body is None:
         notes.append(_NO_BODY)
         parts.append("--data-binary @body")
-    elif body:
-        parts.append(f"--data-raw {quote(body)}")
+    elif not _is_visible(sent.body):
+        before = f"printf %b {quote(_octal(sent.body))} | "
+        parts.append("--data-binary @-")
+    elif sent.body:
+        parts.append(f"--data-raw {quote(sent.body)}")
     if "signature" in sent.headers:
         notes.append("# It was signed, which curl does not do.")
     if MASK in sent.query or MASK in (sent.body or ""):
         notes.append(_MASKED)
-    return "\n".join([*notes, " \\\n  ".join(parts)])
+    return "\n".join([*notes, before + " \\\n  ".join(parts)])
 
 
 def as_python(sent: Sent) -> str:
@@ -213,20 +215,16 @@ def _literal(value: JsonValue) -> str:
     return pformat(value, width=80, sort_dicts=False)
 
 
-def _typed(text: str) -> str | None:
-    """A body as it can be typed: JSON with escapes for what is not printable; else None."""
-    if all(c.isprintable() or c in "\t\n" for c in text):
-        return text
-    try:
-        _ = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    # Between the values of JSON there are only blanks and ends of lines, which may be left out.
-    return "".join(c if c.isprintable() or c in "\t\n" else _escaped(c) for c in text if c != "\r")
+def _is_visible(text: str) -> bool:
+    return all(c.isprintable() or c in "\t\n" for c in text)
 
 
-def _escaped(character: str) -> str:
-    return json.dumps(character)[1:-1]
+def _octal(text: str) -> str:
+    """For `printf %b` of POSIX: the same bytes, each of which can be seen and typed."""
+    return "".join(
+        c if c.isprintable() and c != "\\" else "".join(f"\\0{byte:03o}" for byte in c.encode())
+        for c in text
+    )
 
 
 def _printable(text: str) -> str:

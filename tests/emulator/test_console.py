@@ -1,0 +1,454 @@
+"""The console without a browser: what is served, what it asks for, and that no secret is in it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import time
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from pydantic_core import to_json
+
+from dcipher.emulator import Emulator, Result, console
+from dcipher.emulator.console.effects import EFFECTS
+from dcipher.emulator.console.pages import PAGES
+from dcipher.emulator.console.presets import PRESETS
+from dcipher.emulator.console.watch import MOST, Sources, Watch
+from dcipher.emulator.exchanges import Exchanges
+from dcipher.emulator.faults import Drop, ExpireURL, Respond
+from dcipher.emulator.faults.definition import Definition
+from dcipher.emulator.faults.rules import Faults
+from dcipher.emulator.journal import Journal
+from dcipher.emulator.results import ResultURLs
+from dcipher.emulator.runs import Runs
+from dcipher.emulator.service import Service
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import httpx
+
+    from tests.emulator.wire import Lab
+
+    Ask = Callable[..., httpx.Response]
+
+HEADER = {"X-Dcipher-Emulator": "1"}
+EVIL = '<img src=x onerror=alert(1)></script>\x1b[31m \u202e"'
+
+
+@pytest.fixture
+def ask(lab: Lab) -> Ask:
+    def send(method: str, path: str, **arguments: Any) -> httpx.Response:
+        url = f"{lab.emulator.url}/_emulator/{path}"
+        headers = {**HEADER, **arguments.pop("headers", {})}
+        return lab.web.request(method, url, headers=headers, **arguments)
+
+    return send
+
+
+# ---- The page.
+
+
+@pytest.mark.parametrize("name", sorted(PAGES))
+def test_the_page_keeps_to_itself(lab: Lab, name: str) -> None:
+    """Each file is served without a header of ours, and forbids whatever is not the emulator's."""
+    answer = lab.web.get(lab.emulator.console + name)
+    assert (answer.status_code, answer.content) == (200, PAGES[name].content)
+    policy = answer.headers["content-security-policy"].split("; ")
+    assert "default-src 'self'" in policy
+    assert "frame-ancestors 'none'" in policy
+    assert not [rule for rule in policy if "unsafe" in rule or "http" in rule or "*" in rule]
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["referrer-policy"] == "no-referrer"
+    assert answer.headers["cache-control"] == "no-store"
+    head = lab.web.head(lab.emulator.console + name)
+    assert (head.status_code, head.content) == (200, b"")
+
+
+def test_the_page_needs_the_known_host(lab: Lab) -> None:
+    """A name that was led to this address gets no page, no script and no redirect."""
+    for path in ("/_emulator", "/_emulator/", "/_emulator/console.js"):
+        answer = lab.web.get(lab.emulator.url + path, headers={"Host": "evil.example"})
+        assert answer.status_code == 403
+        assert "own address" in answer.json()["message"]
+
+
+def test_the_page_is_found_without_its_slash(lab: Lab) -> None:
+    """Who leaves the last slash out is led to it, on the same host."""
+    answer = lab.web.get(f"{lab.emulator.url}/_emulator")
+    assert (answer.status_code, answer.headers["location"]) == (308, "/_emulator/")
+
+
+def test_only_the_page_is_served(ask: Ask) -> None:
+    """No other file of the package, and none outside of it, has an address."""
+    for name in ("routes.py", "__init__.py", "%2e%2e/control.py", "nothing.js"):
+        assert ask("GET", name).status_code == 404
+    files = {file.name for file in resources.files(console).iterdir() if file.is_file()}
+    assert {name for name in files if not name.endswith((".py", ".pyc"))} == set(PAGES) - {""}
+
+
+def test_the_page_has_no_markup_from_text() -> None:
+    """No inline script or style, nothing from elsewhere, and nothing that makes markup of a string."""
+    page = PAGES["index.html"].content.decode()
+    assert re.findall(r"<script(?![^>]* src=)|<style|\son\w+=|\sstyle=|javascript:", page) == []
+    assert set(re.findall(r'(?:src|href)="([^"]+)"', page)) <= set(PAGES)
+    makers = r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|srcdoc"
+    keepers = r"localStorage|sessionStorage|indexedDB|document\.cookie"
+    for name, served in PAGES.items():
+        text = served.content.decode()
+        if name.endswith(".js"):
+            assert re.findall(f"{makers}|{keepers}", text) == [], name
+            assert set(re.findall(r'from "\./([^"]+)"', text)) <= set(PAGES), name
+        if name.endswith((".css", ".js", ".html")):
+            assert re.findall(r"(?:https?:)?//\w+\.\w+", text) == [], name
+
+
+def test_the_emulator_knows_its_console() -> None:
+    """The URL is there as soon as the emulator has one, and not before."""
+    emulator = Emulator()
+    with pytest.raises(RuntimeError, match="before it is started"):
+        _ = emulator.console
+    with emulator:
+        assert emulator.console == f"{emulator.url}/_emulator/"
+
+
+# ---- What has changed.
+
+
+def test_a_state_is_followed_by_what_is_new(lab: Lab, ask: Ask) -> None:
+    """The first answer has everything, the next one nothing, and then only what has changed."""
+    task_id, _ = lab.run()
+    lab.emulator.fault("status", Respond(503))
+    first = ask("GET", "state").json()
+    assert first["fresh"]
+    assert [run["task_id"] for run in first["runs"]] == [task_id]
+    assert [request["path"] for request in first["requests"]] == ["/flows/file/run"]
+    assert {"file", "pair", "large"} <= {flow["id"] for flow in first["flows"]}
+    assert [fault["words"] for fault in first["faults"]] == ["1 on status: Respond(503)"]
+    assert (first["run_count"], first["request_count"]) == (1, 1)
+
+    second = ask("GET", f"state?after={first['cursor']}").json()
+    assert (second["fresh"], second["runs"], second["requests"]) == (False, [], [])
+    assert not {"flows", "faults"} & set(second)
+    assert second["cursor"] == first["cursor"]
+
+    _ = lab.status(task_id)
+    third = ask("GET", f"state?after={second['cursor']}").json()
+    assert third["runs"] == []
+    ((number, status, fault),) = [(r["number"], r["status"], r["fault"]) for r in third["requests"]]
+    assert (number, status, fault) == (2, 503, "1 on status: Respond(503)")
+    assert [(fault["hits"], fault["remaining"]) for fault in third["faults"]] == [(1, 0)]
+
+
+def test_a_run_is_told_again_when_it_moves(lab: Lab, ask: Ask) -> None:
+    """A run that is known comes again with its next status, until it is over."""
+    lab.emulator.flow(f"moving-{time.monotonic_ns()}", duration=0.3)(lambda: "done")
+    flow_id = ask("GET", "flows").json()[-1]["id"]
+    task_id = lab.start_of(flow_id)["taskId"]
+    seen, cursor, deadline = [], "", time.monotonic() + 10
+    while time.monotonic() < deadline and "SUCCEEDED" not in seen:
+        state = ask("GET", f"state?after={cursor}").json()
+        cursor = state["cursor"]
+        seen += [run["status"] for run in state["runs"] if run["task_id"] == task_id]
+        time.sleep(0.02)
+    assert seen[-2:] == ["RUNNING", "SUCCEEDED"]
+    assert len(seen) == len(set(seen))
+
+
+@pytest.mark.parametrize(
+    "cursor", ["", "x", "a.b.c.d.e.f", "0.0.0.0.0.0", "é.1.1.1.1.1", "1.²." * 3]
+)
+def test_a_cursor_of_somebody_else_begins_anew(lab: Lab, ask: Ask, cursor: str) -> None:
+    """A cursor of another emulator, or none at all, gets everything, and is told so."""
+    _ = lab.run()
+    state = ask("GET", "state", params={"after": cursor}).json()
+    assert (state["fresh"], len(state["runs"]), len(state["requests"])) == (True, 1, 1)
+
+
+def test_a_reset_begins_anew(lab: Lab, ask: Ask) -> None:
+    """After a reset the old cursor is answered with the new state of the same emulator."""
+    _ = lab.run()
+    before = ask("GET", "state").json()
+    lab.emulator.reset()
+    lab.emulator.fault("start", Drop())
+    after = ask("GET", f"state?after={before['cursor']}").json()
+    assert (after["fresh"], after["runs"], after["requests"]) == (True, [], [])
+    assert after["emulator"] == before["emulator"]
+    assert [fault["id"] for fault in after["faults"]] == [1]
+
+
+def test_equal_faults_are_told_apart(lab: Lab, ask: Ask) -> None:
+    """Faults that were cleared and written again, with the same numbers, are a change."""
+    lab.emulator.fault("start", Drop())
+    cursor = ask("GET", "state").json()["cursor"]
+    lab.emulator.clear_faults()
+    lab.emulator.fault("start", Respond(500))
+    state = ask("GET", f"state?after={cursor}").json()
+    assert [fault["words"] for fault in state["faults"]] == ["1 on start: Respond()"]
+
+
+def watched(count: int) -> tuple[Service, Watch]:
+    """A service with many runs that wait, and its watch; on an event loop."""
+    service = Service(
+        runs=Runs(queue_time=3600, min_run_time=0, max_workers=1), urls=ResultURLs(lifetime=60)
+    )
+    flow = service.flows.add("many", lambda: None)
+    for _ in range(count):
+        service.runs.start(flow, flow.bind({}), {}, None, b"{}")
+    return service, Watch(Sources(service, Journal(), Exchanges(), Faults()))
+
+
+def test_many_runs_come_in_parts_and_then_cost_nothing() -> None:
+    """Ten thousand runs are told once, a thousand at a time; a look without news is small."""
+
+    async def body() -> None:
+        service, watch = watched(10_000)
+        cursor, told, more = "", [], True
+        while more:
+            state: dict[str, Any] = watch.state(cursor)
+            assert len(state["runs"]) <= MOST
+            cursor, more = state["cursor"], state["more"]
+            told += [run["task_id"] for run in state["runs"]]
+        assert len(told) == len(set(told)) == 10_000
+        assert len(to_json(watch.state(cursor))) < 400
+        await service.runs.stop(grace=0)
+
+    asyncio.run(body())
+
+
+def test_runs_that_move_often_do_not_pile_up() -> None:
+    """Whoever looks late is told the last of a thousand changes, and only that is kept."""
+
+    async def body() -> None:
+        service, watch = watched(3)
+        before = watch.state("")["cursor"]
+        runs = tuple(service.runs.every())
+        for turn in range(3 * MOST):
+            runs[turn % 3].message = str(turn)
+            watch._runs.look(service)
+        state: dict[str, Any] = watch.state(str(before))
+        assert [run["message"] for run in state["runs"]] == ["2997", "2998", "2999"]
+        assert len(watch._runs._changed) < MOST + 10
+        await service.runs.stop(grace=0)
+
+    asyncio.run(body())
+
+
+# ---- Flows and their form.
+
+
+def test_a_start_goes_the_way_of_the_api(lab: Lab, ask: Ask) -> None:
+    """It makes a run like any other, gives no signed URL away, and stands in no journal."""
+    lab.emulator.fault(None, Respond(500), times=None)
+    answer = ask("POST", "flows/file/runs", json={"pipelineParams": {"number": 3}})
+    assert (answer.status_code, set(answer.json())) == (201, {"task_id"})
+    (run,) = lab.emulator.runs
+    assert (run.task_id, run.params) == (answer.json()["task_id"], {"number": 3})
+    assert lab.emulator.requests == ()
+
+
+@pytest.mark.parametrize(
+    ("flow_id", "body", "status", "loc"),
+    [
+        ("file", b'{"pipelineParams": {"number": "x"}}', 422, ["body", "pipelineParams", "number"]),
+        ("file", b'{"pipelineParams": {"more": 1}}', 422, ["body", "pipelineParams", "more"]),
+        ("file", b"[]", 422, ["body"]),
+        ("file", b"{", 400, None),
+        ("none", b'{"pipelineParams": {}}', 404, None),
+    ],
+)
+def test_a_start_that_is_not_valid_is_refused_at_its_place(
+    lab: Lab, ask: Ask, flow_id: str, body: bytes, status: int, loc: list[str] | None
+) -> None:
+    """As by the API: each value with its path, so that a form shows it at its field."""
+    answer = ask("POST", f"flows/{flow_id}/runs", content=body)
+    assert answer.status_code == status
+    assert answer.json()["message"]
+    if loc is not None:
+        assert answer.json()["detail"][0]["loc"] == loc
+    assert lab.emulator.runs == ()
+
+
+def test_a_flow_shows_what_its_form_needs(lab: Lab, ask: Ask) -> None:
+    """Type, default, description and schema of each param; a restricted flow says so."""
+    with Emulator(sample_flows=True) as emulator:
+        emulator.flow("closed", restricted=True, name=EVIL)(lambda **more: None)
+        flows = lab.web.get(f"{emulator.console}flows", headers=HEADER).json()
+        closed = f"{emulator.console}flows/closed/runs"
+        refused = lab.web.post(closed, headers=HEADER, json={"pipelineParams": {}})
+    by_id = {flow["id"]: flow for flow in flows}
+    assert list(by_id) == ["keywords", "language-stats", "topics", "closed"]
+    documents, top, _ = by_id["keywords"]["params"]
+    assert (documents["type"], documents["required"], top["default"]) == ("array", True, 10)
+    properties = by_id["keywords"]["schema"]["properties"]
+    assert properties["documents"]["items"] == {"type": "string"}
+    assert properties["top"]["maximum"] == 1000
+    assert (by_id["closed"]["restricted"], by_id["closed"]["name"]) == (True, EVIL)
+    assert by_id["closed"]["schema"]["additionalProperties"] is True
+    assert refused.status_code == 403
+
+
+# ---- One run, one request.
+
+
+def test_a_run_shows_params_and_results_without_secrets(lab: Lab, ask: Ask) -> None:
+    """What has a secret's name, the key of the emulator and queries of URLs are masked at any depth."""
+    key = lab.emulator.api_key
+    flow_id = f"shown-{time.monotonic_ns()}"
+
+    @lab.emulator.flow(flow_id)
+    def shown(text: str, options: dict[str, object]) -> dict[str, object]:
+        return {"text": text, **options}
+
+    options = {"api_key": "canary-1", "deep": [{"sessionToken": "canary-2", "max_tokens": 5}]}
+    text = f"{key} https://host/a?Signature=canary-3 {EVIL}"
+    started = lab.start_of(flow_id, text=text, options=options)
+    _ = lab.finish(started)
+    lab.emulator.fault("result", ExpireURL())
+    _ = lab.get(started["signedResponseURL"].removeprefix(lab.emulator.url))
+    answer = ask("GET", f"runs/{started['taskId']}")
+    assert not re.findall(rf"canary|{key}", answer.text)
+    run = answer.json()
+    assert json.loads(run["params"])["options"]["deep"] == [
+        {"sessionToken": "***", "max_tokens": 5}
+    ]
+    (result,) = run["results"]
+    assert result["content_type"] == "application/json"
+    assert EVIL in json.loads(result["text"])["text"]
+    assert run["urls_expired"]
+
+
+def test_a_message_of_a_run_is_masked(lab: Lab, ask: Ask) -> None:
+    """What a flow says when it fails may repeat a signed URL: it is shown without its query."""
+    flow_id = f"fails-{time.monotonic_ns()}"
+
+    @lab.emulator.flow(flow_id)
+    def fails() -> None:
+        raise ValueError(f"{EVIL} https://host/a?Signature=canary {lab.emulator.api_key}")
+
+    _ = lab.finish(lab.start_of(flow_id))
+    (run,) = ask("GET", "state").json()["runs"]
+    assert run["message"] == f"{EVIL} https://host/a?*** ***"
+
+
+def test_large_and_binary_results_are_shown_in_part(lab: Lab, ask: Ask) -> None:
+    """The beginning of what is long, and of what is no text only its size."""
+    flow_id = f"long-{time.monotonic_ns()}"
+
+    @lab.emulator.flow(flow_id, outputs=2)
+    def long(text: str) -> tuple[object, Result]:
+        return [text], Result(b"\0\1", "application/octet-stream")
+
+    started = lab.start_of(flow_id, text="é" * 100_000)
+    _ = lab.finish(started)
+    run = ask("GET", f"runs/{started['taskId']}").json()
+    assert 60_000 < len(run["params"].encode()) < 70_000
+    first, second = run["results"]
+    assert first["size"] == 200_004
+    assert first["text"].startswith('["éé')
+    assert (second["size"], second["text"]) == (2, None)
+    assert ask("GET", "runs/none").status_code == 404
+
+
+def test_a_request_shows_what_went_over_the_wire(lab: Lab, ask: Ask) -> None:
+    """Headers and bodies of both sides, masked; and how to send it again."""
+    body = lab.start(7, key="one").json()
+    answer = ask("GET", "requests/1")
+    for secret in (lab.emulator.api_key, body["signedResponseURL"].rpartition("=")[2]):
+        assert secret not in answer.text
+    request = answer.json()
+    assert request["headers"]["authorization"] == "***"
+    assert json.loads(request["exchange"]["request"]["text"]) == {"pipelineParams": {"number": 7}}
+    shown = json.loads(request["exchange"]["answer"]["text"])
+    assert shown["taskId"] == body["taskId"]
+    assert shown["signedResponseURL"].endswith(f"/results/{body['taskId']}/0?***")
+    assert request["exchange"]["answer_headers"]["content-type"] == "application/json"
+    assert request["exchange"]["seconds"] >= 0
+    assert "idempotency_key=" in request["python"]
+    assert request["curl"].startswith("curl ")
+
+
+def test_a_request_names_its_fault(lab: Lab, ask: Ask) -> None:
+    """An answer that a fault dropped on the wire has neither status nor headers."""
+    lab.emulator.fault("start", Drop("after"))
+    with lab_line(lab) as line:
+        line.ask("/flows/file/run", "POST", b'{"pipelineParams": {}}', **lab.headers)
+        _ = line.hear()
+    request = ask("GET", "requests/1").json()
+    assert (request["status"], request["fault"]) == (None, "1 on start: Drop('after')")
+    assert request["exchange"]["answer_headers"] == {}
+    assert request["exchange"]["request"]["text"]
+
+
+def lab_line(lab: Lab) -> Any:
+    from tests.emulator.wire import Line
+
+    return Line(lab.emulator.url)
+
+
+def test_a_request_that_is_not_there_is_said(lab: Lab, ask: Ask) -> None:
+    """404 with a message, for the number after the last one, for 0 and for a huge one."""
+    _ = lab.start()
+    for number in ("2", "0", "9" * 18):
+        answer = ask("GET", f"requests/{number}")
+        assert (answer.status_code, number in answer.json()["message"]) == (404, True)
+
+
+# ---- Faults.
+
+
+@pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.title)
+def test_each_button_is_a_fault(lab: Lab, ask: Ask, preset: Any) -> None:
+    """What a button sends is taken as it is."""
+    fault = preset.to_python()["fault"]
+    assert ask("POST", "faults", json=fault).status_code == 201
+    assert lab.emulator.faults[0].remaining in {1, 3}
+    assert preset.to_python() in ask("GET", "catalogue").json()["presets"]
+
+
+@pytest.mark.parametrize("effect", EFFECTS, ids=lambda effect: effect["name"])
+def test_each_effect_has_a_form(effect: Any) -> None:
+    """What the form begins with is a fault for each operation that it offers."""
+    values = {v["name"]: v["default"] for v in effect["values"] if v["default"] is not None}
+    assert effect["says"]
+    for operation in [None, *effect["operations"]]:
+        fault = {"operation": operation, "effects": [{"kind": effect["kind"], **values}]}
+        assert Definition.from_json(to_json(fault)).effects
+
+
+def test_every_effect_is_offered() -> None:
+    """The form has all that a fault can be, with the choices of each."""
+    from dcipher.emulator import faults
+
+    assert [effect["name"] for effect in EFFECTS] == sorted(
+        set(faults.__all__) - {"Effect", "FaultRule"}
+    )
+    by_name: dict[str, Any] = {str(effect["name"]): effect for effect in EFFECTS}
+    how = {value["name"]: value for value in by_name["Cut"]["values"]}["how"]
+    assert (how["choices"], how["default"]) == (["close", "reset", "stall"], "close")
+    assert how["says"].startswith("By FIN (close)")
+
+
+# ---- Who may ask.
+
+
+def test_with_remote_callers_the_page_is_shown_and_the_key_is_wanted(lab: Lab) -> None:
+    """The page has no secret and is for anyone at the right address; what it asks for is not."""
+    with Emulator(allow_remote=True) as emulator:
+        assert lab.web.get(emulator.console).status_code == 200
+        for path in ("state", "flows", "catalogue"):
+            assert lab.web.get(emulator.console + path, headers=HEADER).status_code == 401
+        key = {"Authorization": f"Api-Key {emulator.api_key}"}
+        state = lab.web.get(f"{emulator.console}state", headers={**HEADER, **key})
+    assert state.status_code == 200
+
+
+@pytest.mark.parametrize("path", ["state", "flows", "catalogue", "runs/x", "requests/1"])
+def test_what_the_page_asks_for_needs_the_header(lab: Lab, path: str) -> None:
+    """A foreign page, which cannot send it, is refused."""
+    answer = lab.web.get(lab.emulator.console + path)
+    assert answer.status_code == 403
+    assert answer.headers["x-content-type-options"] == "nosniff"
