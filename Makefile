@@ -72,6 +72,16 @@ coverage: $(VENV)/.stamp ## Run the tests and measure their branch coverage
 thorough: $(VENV)/.stamp ## Run the tests that take long: thousands of cases, large files, memory
 	$(BIN)/pytest -n 4 --dist worksteal -m thorough
 
+.PHONY: test-browser
+test-browser: $(VENV)/.stamp ## Run the tests of the emulator's console in Chromium, which must be there (apt install chromium)
+	$(BIN)/python -m pip install --quiet --group browser
+	$(BIN)/pytest -n 2 tests/browser
+
+.PHONY: screenshot
+screenshot: $(VENV)/.stamp ## Take the picture of the console that the documentation shows
+	$(BIN)/python -m pip install --quiet --group browser
+	$(BIN)/python scripts/screenshot.py
+
 .PHONY: test-all
 test-all: $(VENV)/.stamp ## Run the tests on every Python, with the oldest dependencies, from a wheel …
 	$(BIN)/nox

@@ -72,6 +72,6 @@ export function copyButton(text, what) {
 export function codeBox(title, text, { note = "" } = {}) {
   const id = unique("box");
   return h("div", { class: "box" },
-    h("div", { class: "box-head" }, h("h4", { id }, title), note && h("span", { class: "muted" }, note), copyButton(text, title)),
-    h("pre", { tabindex: "0", role: "region", "aria-labelledby": id }, h("code", {}, text)));
+    h("div", { class: "box-head" }, h("h3", { id }, title), note && h("span", { class: "muted" }, note), copyButton(text, title)),
+    h("pre", { tabindex: "0", role: "group", "aria-labelledby": id }, h("code", {}, text)));
 }

@@ -64,7 +64,7 @@ function contentBox(title, content) {
 function headerTable(title, headers) {
   const rows = Object.entries(headers);
   if (!rows.length) return null;
-  return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": title },
+  return h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": title },
     h("table", {}, h("caption", {}, title), h("tbody", {},
       ...rows.map(([name, value]) => h("tr", {}, h("th", { scope: "row" }, name), h("td", {}, h("code", {}, value)))))));
 }
