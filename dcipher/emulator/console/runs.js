@@ -88,12 +88,12 @@ export class RunRow {
     if (run.urls_expired) facts.push(["Signed URLs", "expired by a fault"]);
     const parts = [factList(facts)];
     if (run.message) parts.push(codeBox("Message", run.message));
-    parts.push(codeBox("Params", run.params));
-    run.results.forEach((result, index) => {
+    const results = run.results.map((result, index) => {
       const title = run.results.length > 1 ? `Result ${index}` : "Result";
-      const note = `${result.content_type} · ${bytes(result.size)}`;
-      parts.push(codeBox(title, result.text ?? "(not text)", { note }));
+      return codeBox(title, result.text ?? "(not text)", { note: `${result.content_type} · ${bytes(result.size)}` });
     });
+    const params = codeBox("Params", run.params);
+    parts.push(results.length ? h("div", { class: "pair" }, params, h("div", {}, ...results)) : params);
     const again = `from dcipher import Dcipher\n\nwith Dcipher(base_url=${JSON.stringify(location.origin)}) as client:\n` +
       `    run = client.runs.get(${JSON.stringify(run.flow_id)}, ${JSON.stringify(run.task_id)})\n    print(run.status, run.message)`;
     parts.push(codeBox("Look at it from Python", again));
