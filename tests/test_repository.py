@@ -106,7 +106,10 @@ def test_version_is_in_the_changelog() -> None:
     assert re.search(rf"^## \[?{re.escape(__version__)}\b", changelog, re.MULTILINE)
 
 
-@pytest.mark.parametrize("name", ["py.typed", "_core/openapi.json", "_sync/__init__.py"])
+@pytest.mark.parametrize(
+    "name",
+    ["py.typed", "_core/openapi.json", "_sync/__init__.py", "emulator/console/index.html"],
+)
 def test_package_is_whole(name: str) -> None:
     """What is not imported, or is printed, is installed with the rest."""
     assert resources.files(dcipher).joinpath(name).is_file()
