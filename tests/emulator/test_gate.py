@@ -9,6 +9,7 @@ import httpx
 
 from dcipher.emulator.access import SignatureCheck
 from dcipher.emulator.errors import Refusal
+from dcipher.emulator.exchanges import Exchanges
 from dcipher.emulator.gate import Gate, Guard, request_id
 from dcipher.emulator.journal import Journal
 
@@ -23,7 +24,8 @@ KEY = "emu_key"
 def ask(app: ASGIApp) -> tuple[httpx.Response, Journal]:
     """One request through a gate, without a socket."""
     journal = Journal()
-    gate = Gate(app, Guard(KEY, SignatureCheck(None, required=False), None), journal)
+    guard = Guard(KEY, SignatureCheck(None, required=False), None)
+    gate = Gate(app, guard, journal, Exchanges())
 
     async def send() -> httpx.Response:
         transport = httpx.ASGITransport(gate)  # type: ignore[arg-type]
