@@ -96,7 +96,7 @@ def test_without_the_extra(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where FastAPI is missing, it is said what installs it."""
-    for name in [n for n in sys.modules if n.startswith(("fastapi", "dcipher.emulator.app"))]:
+    for name in [n for n in sys.modules if n.startswith(("fastapi", "dcipher.emulator.a"))]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "fastapi", None)
     assert main(["demo"]) == 2

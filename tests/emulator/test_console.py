@@ -22,6 +22,7 @@ from dcipher.emulator.faults import Drop, ExpireURL, Respond
 from dcipher.emulator.faults.definition import Definition
 from dcipher.emulator.faults.rules import Faults
 from dcipher.emulator.journal import Journal
+from dcipher.emulator.pace import Pace
 from dcipher.emulator.results import ResultURLs
 from dcipher.emulator.runs import Runs
 from dcipher.emulator.service import Service
@@ -192,12 +193,11 @@ def test_equal_faults_are_told_apart(lab: Lab, ask: Ask) -> None:
 
 def watched(count: int) -> tuple[Service, Watch]:
     """A service with many runs that wait, and its watch; on an event loop."""
-    service = Service(
-        runs=Runs(queue_time=3600, min_run_time=0, max_workers=1), urls=ResultURLs(lifetime=60)
-    )
+    pace = Pace(queue_time=3600)
+    service = Service(runs=Runs(pace, max_workers=1), urls=ResultURLs(lifetime=60), pace=pace)
     flow = service.flows.add("many", lambda: None)
     for _ in range(count):
-        service.runs.start(flow, flow.bind({}), {}, None, b"{}")
+        service.runs.launch(service.runs.make(flow, {}, None, b"{}"), flow, flow.bind({}))
     return service, Watch(Sources(service, Journal(), Exchanges(), Faults()))
 
 
