@@ -103,8 +103,9 @@ def table(command: Any, ctx: Any) -> dict[str, Any]:
 
 def choices(param: Any) -> list[str] | None:
     """The words that a parameter may be, if it has some."""
-    described = getattr(param, "type_descriptor", None)  # typer from 0.25 on
-    found = getattr(described or param.type, "choices", None)
+    # Releases of typer keep them in one place or the other.
+    described = getattr(param, "type_descriptor", None) or param.type
+    found = getattr(described, "choices", None)
     return None if not found else [str(getattr(one, "value", one)) for one in found]
 
 

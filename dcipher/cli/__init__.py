@@ -37,7 +37,7 @@ def _main(given: list[str]) -> int:
     try:
         from dcipher.cli.running import run
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in {"typer", "rich", "click", "shellingham"}:
+        if (error.name or "").partition(".")[0] not in {"typer", "rich", "shellingham"}:
             raise
         print(f"error: This needs {error.name}: pip install 'dcipher[cli]'", file=sys.stderr)  # noqa: T201
         return 2

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 __all__ = ["App", "Command", "Group", "invocation"]
 
-# `Any` for contexts and parameters: they are click's in older typers, and typer's own since 0.25.
+# `Any` for contexts and parameters: their classes are in a module that is typer's own.
 
 
 @cache

@@ -27,7 +27,7 @@ class Options:
         """Take what was given; the last of two wins."""
         for name, value in given.items():
             if value is not None and value is not False:
-                # typer 0.15 makes paths for a command's own options alone.
+                # typer converts what a function is called with, and none is called with these.
                 setattr(self, name, Path(value) if name.endswith("_file") else value)
 
 
@@ -47,13 +47,13 @@ def _signature(
         typer.Option("--base-url", metavar="URL", help="The API, instead of DCIPHER_BASE_URL."),
     ] = None,
     env_file: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             "--env-file", metavar="FILE", help="Read DCIPHER_* from this file, too (.env)."
         ),
     ] = None,
     api_key_file: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             "--api-key-file",
             metavar="FILE|-",

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["run"]
 
-# The base of what typer says of a command line that it cannot use; click has it in older typers.
+# The base of what typer says of a command line that it cannot use, which it does not export.
 _UsageError: type = typer.BadParameter.__mro__[1]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from dcipher._core import polling
 from dcipher.cli import main
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from dcipher.emulator import Emulator
 
@@ -70,6 +71,15 @@ def dcipher(
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)
     return call
+
+
+@pytest.fixture
+def loggers() -> Iterator[None]:
+    """Puts back what -v changes."""
+    logger = logging.getLogger("dcipher")
+    before = logger.level, list(logger.handlers)
+    yield
+    logger.level, logger.handlers = before
 
 
 def service(emulator: Emulator) -> dict[str, str]:

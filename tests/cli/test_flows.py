@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shlex
 import stat
-import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
+from dcipher.cli import main
 from dcipher.models import Run
-from tests.cli.conftest import Call, command, environment, program, service
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from dcipher.emulator import Emulator
+    from tests.cli.conftest import Call
     from tests.faulty import FaultyServer
 
 
@@ -122,17 +124,16 @@ def test_run_replaces_no_file_where_it_may_not(
     assert emulator.runs == ()
 
 
-def test_run_to_stdout_is_the_result_and_nothing_else(emulator: Emulator) -> None:
+@pytest.mark.usefixtures("dcipher")
+def test_run_to_stdout_is_the_result_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
     """`-o -` writes the bytes as they are: they are no text."""
     size = 70_000
-    done = subprocess.run(  # noqa: S603
-        command("flows", "run", "bytes", "-p", f"size:={size}", "-o", "-"),
-        env=environment(service(emulator)),
-        capture_output=True,
-        timeout=60,
-        check=True,
-    )
-    assert done.stdout == (bytes(range(256)) * (size // 256 + 1))[:size]
+    stream = io.TextIOWrapper(io.BytesIO())
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", stream)
+        assert main(["flows", "run", "bytes", "-p", f"size:={size}", "-o", "-"]) == 0
+    expected = (bytes(range(256)) * (size // 256 + 1))[:size]
+    assert stream.buffer.getvalue() == expected  # type: ignore[attr-defined]
 
 
 def test_several_results_do_not_fit_into_stdout(dcipher: Call, emulator: Emulator) -> None:
@@ -166,26 +167,24 @@ def test_a_wait_that_is_over(dcipher: Call) -> None:
     assert (again.code, again.out) == (0, f"{task}\n")
 
 
-def test_params_from_standard_input(emulator: Emulator) -> None:
-    """`--params -` and `-p k=@-` read it; nothing else does."""
-    done = program(
-        *("flows", "run", "shout", "--params", "-", "-p", "times:=1", "-q"),
-        stdin='{"text": "a", "times": 7}',
-        **service(emulator),
-    )
-    assert done.returncode == 0, done.stderr
-    assert emulator.runs[0].params == {"text": "a", "times": 1}
-    done = program(
-        "flows", "run", "shout", "-p", "text=@-", "-q", stdin="größer\n", **service(emulator)
-    )
-    assert emulator.runs[1].params == {"text": "größer\n"}
+def test_params_from_standard_input(
+    dcipher: Call, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`--params -` and `-p k=@-` read it."""
+    monkeypatch.setattr(sys, "stdin", io.StringIO('{"text": "a", "times": 7}'))
+    assert dcipher("flows", "run", "shout", "--params", "-", "-p", "times:=1").code == 0
+    monkeypatch.setattr(sys, "stdin", io.StringIO("größer\n"))
+    assert dcipher("flows", "run", "shout", "-p", "text=@-").code == 0
+    found = [run.params for run in emulator.runs]
+    assert found == [{"text": "a", "times": 1}, {"text": "größer\n"}]
 
 
-def test_standard_input_is_there_once(call: Call) -> None:
+def test_standard_input_is_there_once(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two that want to read it are a usage error that names both."""
-    done = program("flows", "run", "f", "--params", "-", "-p", "a=@-", stdin="{}")
-    assert done.returncode == 2
-    assert "--params and -p a cannot both read standard input" in done.stderr
+    monkeypatch.setattr(sys, "stdin", io.StringIO("{}"))
+    done = call("flows", "run", "f", "--params", "-", "-p", "a=@-")
+    assert done.code == 2
+    assert "--params and -p a cannot both read standard input" in done.err
 
 
 def test_dry_run_starts_nothing(dcipher: Call, emulator: Emulator) -> None:

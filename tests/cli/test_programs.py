@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import re
 import shlex
@@ -430,15 +429,6 @@ def test_ctrl_c_during_the_download(server: FaultyServer, tmp_path: Path) -> Non
 
 
 # Secrets.
-
-
-@pytest.fixture
-def loggers() -> Iterator[None]:
-    """Puts back what -v changes."""
-    logger = logging.getLogger("dcipher")
-    before = logger.level, list(logger.handlers)
-    yield
-    logger.level, logger.handlers = before
 
 
 CANARIES = ("canary-key", "canary-signature", "canary-secret")
