@@ -30,10 +30,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _main(given: list[str]) -> int:
     if "_DCIPHER_COMPLETE" in os.environ:
         return _completed(given)
-    if given == ["--version"]:
+    if (answer := _quick(given)) is not None:
         from dcipher.cli.streams import say
 
-        return say(f"dcipher {__version__}")
+        return say(answer)
     try:
         from dcipher.cli.running import run
     except ModuleNotFoundError as error:
@@ -42,6 +42,17 @@ def _main(given: list[str]) -> int:
         print(f"error: This needs {error.name}: pip install 'dcipher[cli]'", file=sys.stderr)  # noqa: T201
         return 2
     return run(given)
+
+
+def _quick(given: list[str]) -> str | None:
+    """What is answered before anything slow is imported: a shell may ask at every start."""
+    if given == ["--version"]:
+        return f"dcipher {__version__}"
+    if given[:1] == ["completion"] and len(given) == 2:
+        from dcipher.cli.completion_scripts import SCRIPTS
+
+        return SCRIPTS.get(given[1])
+    return None
 
 
 def _completed(words: Sequence[str]) -> int:

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from dcipher.cli.app import App, invocation
+from dcipher.cli.completion_scripts import SCRIPTS
 from dcipher.cli.exit_codes import ExitCode
 from dcipher.cli.failures import CommandError
 
@@ -25,60 +26,6 @@ class Shell(str, Enum):
     ZSH = "zsh"
     FISH = "fish"
     POWERSHELL = "powershell"
-
-
-# Each calls dcipher itself with the words up to the cursor: the last is the one to be completed.
-# Where nothing is answered, the names of files are what fits.
-_SCRIPTS = {
-    Shell.BASH: r"""
-_dcipher_complete() {
-    local IFS=$'\n'
-    COMPREPLY=($(_DCIPHER_COMPLETE=bash dcipher "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null))
-}
-complete -o default -F _dcipher_complete dcipher
-""",
-    Shell.ZSH: r"""
-#compdef dcipher
-_dcipher() {
-    local -a found
-    found=("${(@f)$(_DCIPHER_COMPLETE=zsh dcipher "${(@)words[2,CURRENT]}" 2>/dev/null)}")
-    if [[ -n "${found[1]}" ]]; then
-        compadd -- "${found[@]}"
-    else
-        _files
-    fi
-}
-compdef _dcipher dcipher
-""",
-    Shell.FISH: r"""
-function __dcipher_complete
-    set -l words (commandline -opc)[2..-1]
-    set -l found (env _DCIPHER_COMPLETE=fish dcipher $words (commandline -ct) 2>/dev/null)
-    if test (count $found) -gt 0
-        printf '%s\n' $found
-    else
-        __fish_complete_path (commandline -ct)
-    end
-end
-complete -c dcipher -f -a '(__dcipher_complete)'
-""",
-    Shell.POWERSHELL: r"""
-Register-ArgumentCompleter -Native -CommandName dcipher -ScriptBlock {
-    param($wordToComplete, $commandAst, $cursorPosition)
-    $words = @($commandAst.CommandElements | Select-Object -Skip 1 | ForEach-Object { "$_" })
-    if ($wordToComplete) { $words = @($words | Select-Object -SkipLast 1) }
-    $env:_DCIPHER_COMPLETE = 'powershell'
-    $env:_DCIPHER_WORD = "$wordToComplete"
-    try {
-        & dcipher @words | ForEach-Object {
-            [System.Management.Automation.CompletionResult]::new($_, $_, 'ParameterValue', $_)
-        }
-    } finally {
-        Remove-Item Env:_DCIPHER_COMPLETE, Env:_DCIPHER_WORD -ErrorAction SilentlyContinue
-    }
-}
-""",
-}
 
 
 @app.command()
@@ -98,7 +45,7 @@ def completion(
     fish: dcipher completion fish > ~/.config/fish/completions/dcipher.fish
     """
     call = invocation(ctx)
-    call.output.data(_SCRIPTS[shell or _own_shell()].strip())
+    call.output.data(SCRIPTS[(shell or _own_shell()).value])
 
 
 def _own_shell() -> Shell:

@@ -164,7 +164,11 @@ def test_commands_import_nothing_heavy() -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "variables"),
-    [(["--version"], {}), (["flows", "r"], {"_DCIPHER_COMPLETE": "bash"})],
+    [
+        (["--version"], {}),
+        (["completion", "bash"], {}),
+        (["flows", "r"], {"_DCIPHER_COMPLETE": "bash"}),
+    ],
 )
 def test_what_must_be_quick_imports_little(arguments: list[str], variables: dict[str, str]) -> None:
     """The version and completion are answered without typer, asyncio and the HTTP client."""
@@ -181,7 +185,7 @@ def test_what_must_be_quick_imports_little(arguments: list[str], variables: dict
         check=True,
     )
     assert done.stdout.decode().splitlines()[-1] == "[]"
-    assert len(done.stdout.splitlines()) == 2
+    assert len(done.stdout.splitlines()) > 1
 
 
 def test_versions_are_printed(call: Call) -> None:
