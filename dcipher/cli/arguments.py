@@ -16,6 +16,7 @@ __all__ = [
     "NoLedger",
     "OutputOption",
     "Overwrite",
+    "RequiredOutput",
     "Reveal",
     "RunFile",
     "Tasks",
@@ -51,16 +52,15 @@ Timeout: TypeAlias = Annotated[
         help="How long to wait for the end: 90, 90s, 30m, 2h, 1h30m. Without it, until it comes.",
     ),
 ]
-OutputOption: TypeAlias = Annotated[
-    Path | None,
-    typer.Option(
-        "--output",
-        "-o",
-        metavar="FILE|-",
-        help="Save the result as FILE; several as FILE_0, FILE_1, … before the suffix. - writes the "
-        "bytes of the one result to stdout, and nothing else.",
-    ),
-]
+_OUTPUT = typer.Option(
+    "--output",
+    "-o",
+    metavar="FILE|-",
+    help="Save the result as FILE; several as FILE_0, FILE_1, … before the suffix. - writes the "
+    "bytes of the one result to stdout, and nothing else.",
+)
+OutputOption: TypeAlias = Annotated[Path | None, _OUTPUT]
+RequiredOutput: TypeAlias = Annotated[Path, _OUTPUT]
 Overwrite: TypeAlias = Annotated[
     bool, typer.Option("--overwrite/--no-overwrite", help="Whether a file may be replaced.")
 ]

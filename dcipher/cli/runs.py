@@ -10,8 +10,8 @@ from dcipher.cli.app import App, invocation
 from dcipher.cli.arguments import (
     FlowOption,
     NoLedger,
-    OutputOption,
     Overwrite,
+    RequiredOutput,
     Reveal,
     RunFile,
     Tasks,
@@ -19,7 +19,6 @@ from dcipher.cli.arguments import (
     as_seconds,
 )
 from dcipher.cli.exit_codes import ExitCode
-from dcipher.cli.failures import CommandError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -128,7 +127,7 @@ def watch(
 @app.command()
 def download(
     ctx: typer.Context,
-    output: OutputOption,
+    output: RequiredOutput,
     tasks: Tasks = None,
     flow: FlowOption = None,
     run_file: RunFile = None,
@@ -145,8 +144,6 @@ def download(
 
     call = invocation(ctx)
     call.remember(off=no_ledger)
-    if output is None:
-        raise CommandError("Say where to with -o FILE, or -o -.", ExitCode.USAGE)
     runs = known_runs(call, tasks or [], flow, run_file)
     download_all(call, runs, output, overwrite=overwrite)
 
