@@ -125,7 +125,7 @@ def with_emulation(command: Callable[..., None]) -> Callable[..., None]:
         command(*args, emulation=Emulation(**chosen), **given)
 
     # typer looks at both.
-    called.__signature__ = inspect.Signature([*kept, *options])  # type: ignore[attr-defined]
+    called.__dict__["__signature__"] = inspect.Signature([*kept, *options])
     called.__annotations__ = {p.name: p.annotation for p in (*kept, *options)}
     del called.__wrapped__
     return called
@@ -136,7 +136,7 @@ def emulating(
     call: Invocation, emulation: Emulation, *, port: int, registers: bool
 ) -> Generator[tuple[RunningEmulator, str | None]]:
     """A running emulator, and its signing secret. Raises `CommandError`."""
-    secret = _text_of(call, emulation.api_secret_file, "--api-secret-file")
+    secret = _text_of(emulation.api_secret_file, "--api-secret-file")
     emulator = _made(call, emulation, port, secret)
     for place in emulation.flows or ():
         from dcipher.cli.flow_modules import add_flows
@@ -167,7 +167,7 @@ def _made(call: Invocation, emulation: Emulation, port: int, secret: str | None)
         return Emulator(
             host=emulation.host,
             port=port if emulation.port is None else emulation.port,
-            api_key=_text_of(call, call.options.api_key_file, "--api-key-file"),
+            api_key=_text_of(call.options.api_key_file, "--api-key-file"),
             api_secret=secret,
             require_signature=emulation.require_signature,
             idempotency=not emulation.no_idempotency,
@@ -203,7 +203,7 @@ def _why_not(error: OSError) -> CommandError:
     )
 
 
-def _text_of(call: Invocation, path: Path | None, option: str) -> str | None:
+def _text_of(path: Path | None, option: str) -> str | None:
     if path is None:
         return None
     from dcipher.cli.invocation import read_text

@@ -94,8 +94,9 @@ def execute(
 def env(
     ctx: typer.Context,
     shell: Annotated[
-        Shell, typer.Option(metavar="sh|fish|powershell", help="For which shell.")
-    ] = Shell.SH,
+        Shell | None,
+        typer.Option(metavar="sh|fish|powershell", help="For which shell; by default sh."),
+    ] = None,
 ) -> None:
     """Print what points a shell at the emulator that runs: eval "$(dcipher emulator env)"."""
     from dcipher.cli.shell_variables import assignments
@@ -105,7 +106,7 @@ def env(
     if call.output.structured:
         call.output.data({"DCIPHER_BASE_URL": found.url, "DCIPHER_API_KEY": found.api_key})
     else:
-        call.output.data(assignments(found, shell.value))
+        call.output.data(assignments(found, (shell or Shell.SH).value))
 
 
 @app.command()

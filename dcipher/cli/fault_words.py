@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from dcipher.cli.exit_codes import ExitCode
 from dcipher.cli.failures import CommandError
@@ -50,7 +50,7 @@ def _effect(word: str) -> dict[str, Any]:
         return {"kind": kind}
     names = [field.name for field in fields(known[kind]) if field.name != "kind"]
     value = _value(text)
-    if isinstance(value, dict) and set(value) <= set(names):
+    if isinstance(value, dict) and cast("dict[str, object]", value).keys() <= {*names}:
         return {"kind": kind, **value}
     if not names:
         raise _wrong(f"{kind} takes no value")
@@ -84,7 +84,7 @@ def _json_object(text: str) -> dict[str, Any]:
         raise _wrong(f"this is no JSON: {error}") from None
     if not isinstance(value, dict):
         raise _wrong("this is no JSON object")
-    return value
+    return cast("dict[str, Any]", value)
 
 
 def _wrong(text: str) -> CommandError:

@@ -479,6 +479,7 @@ def test_a_signal_before_there_is_a_child_is_not_lost() -> None:
             assert child.wait(PATIENCE) == -signal.SIGTERM
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_exec_forwards_signals(number: int) -> None:
     """The command hears what was sent to `exec`, and its code is the answer."""
@@ -683,6 +684,7 @@ def test_faults_are_added_listed_and_cleared(
         (["result", "expire_url:1"], "takes no value"),
         (["{"], "no JSON"),
         (['{"a": 1}', "respond"], "not both"),
+        (["{}"], "This is no fault"),
         (["status", "respond:9999"], "This is no fault"),
         (["flow", "expire_url"], "not for"),
     ],
