@@ -4,7 +4,7 @@ A group of commands is a module with an `app`, named in `dcipher.cli.root`. It i
 standard library and `dcipher.cli`; everything else is imported within the functions.
 
 ```python
-app = App("Look at flows, and run them.")  # one command, not a group of them: App(single=True)
+app: App = App("Look at flows, and run them.")  # one command, not a group of them: App(single=True)
 
 
 @app.command()

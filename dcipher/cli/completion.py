@@ -16,7 +16,7 @@ from dcipher.cli.failures import CommandError
 
 __all__ = ["app"]
 
-app = App(single=True)
+app: App = App(single=True)
 
 
 class Shell(str, Enum):

@@ -30,7 +30,7 @@ class CommandError(DcipherError):
         super().__init__(message)
         self.code = code
         self.next_step = next_step
-        self.details = dict(details or {})
+        self.details: dict[str, Any] = dict(details or {})
         """What a program is told beside it, with `--json`."""
 
 

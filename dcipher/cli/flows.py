@@ -23,7 +23,7 @@ from dcipher.cli.failures import CommandError
 
 __all__ = ["app"]
 
-app = App("Look at flows, and run them.")
+app: App = App("Look at flows, and run them.")
 
 
 @app.command()

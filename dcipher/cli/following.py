@@ -31,7 +31,7 @@ class Following:
 
     def __init__(self, output: Output) -> None:
         self._output = output
-        self.remembering = not is_off()
+        self.remembering: bool = not is_off()
         self.urls = False
         """Whether the ledger keeps signed URLs, too."""
         self.start: tuple[str, str] | None = None

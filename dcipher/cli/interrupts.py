@@ -23,7 +23,7 @@ class Deferral:
 
     def __init__(self, told: Callable[[], None]) -> None:
         self._told = told
-        self.came = False
+        self.came: bool = False
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         """The handler of the signal: the second one is not put off."""

@@ -43,8 +43,8 @@ class Ledger:
     """The file. Reading and writing raise `OSError`: a run must not fail for it."""
 
     def __init__(self, path: Path | None = None) -> None:
-        self.path = path or state_folder() / "runs.jsonl"
-        self.foreign = 0
+        self.path: Path = path or state_folder() / "runs.jsonl"
+        self.foreign: int = 0
         """Lines that the last reading could not use."""
 
     def record(self, run: Run, *, urls: bool = False) -> None:

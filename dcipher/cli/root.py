@@ -28,7 +28,7 @@ class _Root(Group):
     }
 
 
-app = App(
+app: App = App(
     "Run Dcipher flows from the shell. The API key comes from DCIPHER_API_KEY, --env-file or "
     "--api-key-file.",
     cls=_Root,

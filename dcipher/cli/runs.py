@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-app = App("Look at runs, wait for them, download their results.")
+app: App = App("Look at runs, wait for them, download their results.")
 
 
 @app.command()
