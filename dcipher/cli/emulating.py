@@ -149,7 +149,7 @@ def emulating(
         where = RunningEmulator(
             url=emulator.url,
             api_key=emulator.api_key,
-            console=f"{emulator.url}/_emulator/",
+            console=emulator.console,
             pid=os.getpid(),
             api_secret_file=_absolute(emulation.api_secret_file),
         )
