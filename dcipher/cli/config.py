@@ -8,7 +8,7 @@ from dcipher.cli.app import App, invocation
 
 __all__ = ["app"]
 
-app = App("See the settings.")
+app: App = App("See the settings.")
 
 
 @app.command()

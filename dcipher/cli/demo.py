@@ -11,7 +11,7 @@ from dcipher.cli.app import App, invocation
 
 __all__ = ["app"]
 
-app = App(single=True)
+app: App = App(single=True)
 
 
 @app.command()

@@ -19,8 +19,8 @@ __all__ = ["app"]
 PORT = 8787
 """Where an emulator listens, if nothing else is said."""
 
-app = App("Run a local Dcipher service, and look into it. It needs the extra `emulator`.")
-faults = App("Break answers of a running emulator, to test what an application makes of it.")
+app: App = App("Run a local Dcipher service, and look into it. It needs the extra `emulator`.")
+faults: App = App("Break answers of a running emulator, to test what an application makes of it.")
 app.add_typer(faults, name="faults")
 
 

@@ -12,7 +12,7 @@ from dcipher.cli.app import App, invocation
 
 __all__ = ["app"]
 
-app = App("Look into result files, validate and convert them. Nothing is sent anywhere.")
+app: App = App("Look into result files, validate and convert them. Nothing is sent anywhere.")
 
 
 class _Choice(str, Enum):

@@ -35,7 +35,7 @@ class Ending:
             while True:
                 time.sleep(3600)
         finally:
-            self.came = True
+            self.came: bool = True
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from dcipher.cli.app import App, invocation
 
 __all__ = ["app"]
 
-app = App(single=True)
+app: App = App(single=True)
 
 
 @app.command()
