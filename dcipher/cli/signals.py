@@ -26,8 +26,8 @@ class Ending:
     """How the serving ended: `code` is 0 after Ctrl-C, 128+n after another signal."""
 
     def __init__(self) -> None:
-        self.code = 0
-        self.came = False
+        self.code: int = 0
+        self.came: bool = False
 
     def wait(self) -> None:
         """Until a signal comes, which is an exception in the main thread."""
@@ -35,7 +35,7 @@ class Ending:
             while True:
                 time.sleep(3600)
         finally:
-            self.came: bool = True
+            self.came = True
 
 
 @contextmanager

@@ -40,8 +40,8 @@ class Validation:
     """What is found out while rows are read; it does not grow with them."""
 
     def __init__(self, limit: float | None = None, *, keep_raw: bool = False) -> None:
-        self.rows = 0
-        self.invalid = 0
+        self.rows: int = 0
+        self.invalid: int = 0
         self.counts: Counter[str] = Counter()
         self.first: list[dict[str, Any]] = []
         self._limit = limit
