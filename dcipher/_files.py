@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 import tempfile
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -104,18 +105,23 @@ def storage_errors(
 def replacing(target: Path) -> Generator[BinaryIO]:
     """A file beside `target` that takes its place when all of it is written, and goes if that fails."""
     # A temporary file's mode is 0600, whereas a plain open() follows the umask, or the old file.
-    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=".", suffix=".tmp")
+    # Its name is known before it is made: Ctrl-C may come between the two.
+    name = target.with_name(f".{secrets.token_hex(8)}.tmp")
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with open(name, "xb", opener=_private) as file:
             yield file
             file.flush()
-            os.fsync(descriptor)
+            os.fsync(file.fileno())
         os.chmod(name, _mode(target))  # noqa: PTH101
         os.replace(name, target)  # noqa: PTH105
     except BaseException:
         with suppress(OSError):
             os.unlink(name)  # noqa: PTH108
         raise
+
+
+def _private(name: str, flags: int) -> int:
+    return os.open(name, flags | getattr(os, "O_NOFOLLOW", 0), 0o600)
 
 
 def _mode(target: Path) -> int:

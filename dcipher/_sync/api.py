@@ -162,6 +162,9 @@ class API:
             response, body = bounded(limit, self._exchange, client, request, limit)
         except DcipherError:
             raise
+        except RuntimeError:  # what a client says that somebody has closed meanwhile
+            self.check_open()
+            raise
         # anyio lets an ssl.SSLError through that comes after the handshake; a name that IDNA cannot
         # write is a UnicodeError.
         except (httpx.TransportError, httpx.InvalidURL, OSError, UnicodeError) as error:

@@ -114,7 +114,10 @@ def _execute(code: str, path: str, **names: object) -> None:
 def _run_tests(file: Path) -> None:
     """Run a block that is a test as its reader would: as a file of its own, by pytest."""
     plugin = ("-p", PLUGIN) if find_spec(PLUGIN) else ()
-    words = ("-m", "pytest", "-q", "-p", "no:cacheprovider", *plugin, "--rootdir", str(file.parent))
+    # Starlette's own test client prefers another library, and says so.
+    known = ("-W", "ignore:Using `httpx` with `starlette.testclient`")
+    words = ("-m", "pytest", "-q", "-p", "no:cacheprovider", *known, *plugin)
+    words = (*words, "--rootdir", str(file.parent))
     python(*words, str(file), PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
 
 
@@ -197,7 +200,7 @@ def _run_bash(script: str) -> str | None:
 
 
 def _run_server(command: str) -> str | None:
-    """Start what goes on until Ctrl-C, await the line that says that it is ready, end it."""
+    """Start what goes on until it is ended, await the line that says that it is ready, end it."""
     if not _can_be_run(command):
         return None
     # Another one may listen at the usual port of this machine.
@@ -214,10 +217,14 @@ def _run_server(command: str) -> str | None:
         patience = threading.Timer(TIMEOUT, server.kill)
         patience.start()
         ready = server.stdout.readline()
-        server.send_signal(signal.SIGINT)
+        server.send_signal(signal.SIGTERM)  # a test run in the background has them ignore Ctrl-C
         _, errors = server.communicate()
         patience.cancel()
-    return None if ready and server.returncode in {0, 130} else errors or "it never was ready"
+    return (
+        None
+        if ready and server.returncode in {143, -signal.SIGTERM}
+        else errors or "it never was ready"
+    )
 
 
 def _bash() -> str:

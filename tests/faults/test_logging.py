@@ -71,7 +71,7 @@ def test_a_download_that_is_tried_again(
     """What is said of attempts, resumes and missing lengths names the store, and no signature."""
     caplog.set_level(logging.DEBUG, "dcipher")
     lost = Reply(b"1" * 10, 200, {"ETag": '"1"'}, cut=5, after="close")
-    whole = Reply(b"1", framing="none", after="close")
+    whole = Reply(b"1", 200, {"ETag": '"1"'}, framing="none", after="close")
     server.on("/result", Reply(status=500), lost, Reply(status=503), whole)
     patient = Resilience(max_retries=3, backoff_initial=0.002, backoff_max=0.01)
     connect(server, resilience=patient).runs.read(result_of(server), bytes)
