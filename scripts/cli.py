@@ -6,14 +6,13 @@ python scripts/cli.py --check   exits with 1 where one is not up to date
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-ROOT = Path(__file__).resolve().parent.parent
+from printed import ROOT, run
+
 PAGE = ROOT / "docs" / "reference" / "cli.md"
 sys.path.append(str(ROOT))  # an installed dcipher still comes before the source
 os.environ["COLUMNS"] = "88"  # the width of --help on the page
@@ -111,23 +110,7 @@ def choices(param: Any) -> list[str] | None:
 
 def main() -> int:
     """Write or check; the exit code."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--check", action="store_true", help="write nothing, compare")
-    check: bool = parser.parse_args().check
-    printed = {PAGE: page(), TABLE: json.dumps(table(*_root()), indent=1) + "\n"}
-    stale = [
-        path
-        for path, text in printed.items()
-        if not path.exists() or path.read_text("utf-8") != text
-    ]
-    for path in stale:
-        name = path.relative_to(ROOT)
-        if check:
-            print(f"{name} is not up to date: run python scripts/cli.py", file=sys.stderr)
-        else:
-            path.write_text(printed[path], "utf-8", newline="\n")
-            print(f"wrote {name}")
-    return int(check and bool(stale))
+    return run(__doc__, {PAGE: page(), TABLE: json.dumps(table(*_root()), indent=1) + "\n"})
 
 
 if __name__ == "__main__":

@@ -7,18 +7,17 @@
 
 from __future__ import annotations
 
-import argparse
 import re
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
+
+import printed
+from printed import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
 __all__ = ["ROOT", "filled", "run", "table"]
-
-ROOT = Path(__file__).resolve().parent.parent
 
 
 def table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
@@ -43,17 +42,4 @@ def filled(page: str, tables: Mapping[str, Iterable[str]]) -> str:
 
 def run(doc: str | None, target: Path, tables: Mapping[str, Iterable[str]]) -> int:
     """Write or check; the exit code."""
-    parser = argparse.ArgumentParser(description=(doc or "").partition("\n")[0])
-    parser.add_argument("--check", action="store_true", help="write nothing, compare")
-    check: bool = parser.parse_args().check
-    before = target.read_text("utf-8")
-    after = filled(before, tables)
-    if before == after:
-        return 0
-    name = target.relative_to(ROOT)
-    if check:
-        print(f"{name} is not up to date: run python {sys.argv[0]}", file=sys.stderr)
-        return 1
-    target.write_text(after, "utf-8", newline="\n")
-    print(f"wrote {name}")
-    return 0
+    return printed.run(doc, {target: filled(target.read_text("utf-8"), tables)})

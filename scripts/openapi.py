@@ -6,12 +6,11 @@ python scripts/openapi.py --check   exits with 1 where one of them is not up to 
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from printed import ROOT, run
+
 TARGETS = (ROOT / "docs" / "openapi.json", ROOT / "dcipher" / "_core" / "openapi.json")
 
 
@@ -31,20 +30,7 @@ def contract() -> str:
 
 def main() -> int:
     """Write or check; the exit code."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--check", action="store_true", help="write nothing, compare")
-    check: bool = parser.parse_args().check
-    text = contract()
-    stale = [path for path in TARGETS if not path.exists() or path.read_text("utf-8") != text]
-    for path in stale:
-        name = path.relative_to(ROOT)
-        if check:
-            print(f"{name} is not up to date: run python scripts/openapi.py", file=sys.stderr)
-        else:
-            path.parent.mkdir(exist_ok=True)
-            path.write_text(text, "utf-8", newline="\n")
-            print(f"wrote {name}")
-    return 1 if check and stale else 0
+    return run(__doc__, dict.fromkeys(TARGETS, contract()))
 
 
 if __name__ == "__main__":

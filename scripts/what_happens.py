@@ -6,12 +6,11 @@ python scripts/what_happens.py --check   exits with 1 where it is not up to date
 
 from __future__ import annotations
 
-import argparse
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-ROOT = Path(__file__).resolve().parent.parent
+from printed import ROOT, run
+
 TARGET = ROOT / "docs" / "concepts" / "what-happens.md"
 sys.path.append(str(ROOT))  # an installed dcipher still comes before the source
 
@@ -105,19 +104,7 @@ def page() -> str:
 
 def main() -> int:
     """Write or check; the exit code."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--check", action="store_true", help="write nothing, compare")
-    check: bool = parser.parse_args().check
-    text = page()
-    if TARGET.exists() and TARGET.read_text("utf-8") == text:
-        return 0
-    name = TARGET.relative_to(ROOT)
-    if check:
-        print(f"{name} is not up to date: run python scripts/what_happens.py", file=sys.stderr)
-        return 1
-    TARGET.write_text(text, "utf-8", newline="\n")
-    print(f"wrote {name}")
-    return 0
+    return run(__doc__, {TARGET: page()})
 
 
 if __name__ == "__main__":
