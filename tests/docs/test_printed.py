@@ -58,7 +58,7 @@ def test_a_stale_table_is_noticed_and_mended(
     stale = tmp_path / "page.md"
     stale.write_text(re.sub(r"observed \||timeout`", "x |", page), encoding="utf-8")
     monkeypatch.setattr(script, "TARGET", stale)
-    monkeypatch.setattr(sys.modules[script.run.__module__], "ROOT", tmp_path)
+    monkeypatch.setattr(sys.modules["printed"], "ROOT", tmp_path)
     assert run(script, monkeypatch, "--check") == 1
     assert "page.md is not up to date" in capsys.readouterr().err
     assert run(script, monkeypatch) == 0
