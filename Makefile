@@ -21,7 +21,7 @@ demo: $(DEMO)/.stamp ## Run a flow against the local emulator: no account, no de
 # ---- The gates, in the order in which `make test` runs them: the quick ones first.
 
 .PHONY: test
-test: lint check-sync check-openapi check-what-happens check-settings check-wire check-cli types check-docs coverage thorough ## Run every gate on one Python
+test: lint check-sync check-openapi check-what-happens check-settings check-wire check-cli types check-docs coverage ## Run every gate on one Python
 
 .PHONY: lint
 lint: $(VENV)/.stamp ## Check format and style (ruff)
@@ -69,7 +69,7 @@ coverage: $(VENV)/.stamp ## Run the tests and measure their branch coverage
 	$(BIN)/coverage report
 
 .PHONY: thorough
-thorough: $(VENV)/.stamp ## Run the tests that take long: thousands of cases, large files, memory
+thorough: $(VENV)/.stamp ## Run the tests that take long, before a release: thousands of cases, large files, memory
 	$(BIN)/pytest -n 4 --dist worksteal -m thorough
 
 .PHONY: test-browser
