@@ -20,11 +20,12 @@ def run(doc: str | None, texts: Mapping[Path, str]) -> int:
     parser = argparse.ArgumentParser(description=(doc or "").partition("\n")[0])
     parser.add_argument("--check", action="store_true", help="write nothing, compare")
     check: bool = parser.parse_args().check
+    script = Path("scripts") / Path(sys.argv[0]).name
     stale = [path for path, text in texts.items() if not _holds(path, text)]
     for path in stale:
         name = path.relative_to(ROOT)
         if check:
-            print(f"{name} is not up to date: run python {sys.argv[0]}", file=sys.stderr)
+            print(f"{name} is not up to date: run python {script}", file=sys.stderr)
         else:
             path.write_text(texts[path], "utf-8", newline="\n")
             print(f"wrote {name}")

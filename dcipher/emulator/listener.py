@@ -27,6 +27,7 @@ T = TypeVar("T")
 
 _BACKLOG = 2048
 _LAST_ANSWERS = 0.2  # seconds for answers that are on their way when the server stops
+_LAST_TURNS = 5  # of the event loop, in which what was accepted a moment ago becomes a connection
 _LOGGER = logging.getLogger("dcipher.emulator")
 _LOGGER.addHandler(logging.NullHandler())  # otherwise logging's last resort writes to stderr
 
@@ -187,9 +188,10 @@ class _Server(uvicorn.Server):
         # uvicorn has a set of its connections, and no event for when it is empty.
         while connections and time.monotonic() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(0.005)
-        for connection in tuple(connections):
-            connection.transport.abort()
-        await asyncio.sleep(0)
+        for _ in range(_LAST_TURNS):
+            for connection in tuple(connections):
+                connection.transport.abort()
+            await asyncio.sleep(0)
 
 
 def _bound(host: str, port: int) -> socket.socket:

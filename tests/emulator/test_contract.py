@@ -120,10 +120,11 @@ def test_the_check_says_what_is_stale(tmp_path: Path) -> None:
     scripts = tmp_path / "scripts"
     scripts.mkdir()
     (tmp_path / "dcipher").symlink_to(ROOT / "dcipher")
-    copy = scripts / "openapi.py"
-    copy.write_text((ROOT / "scripts" / "openapi.py").read_text("utf-8"), "utf-8")
+    for name in ("openapi.py", "printed.py"):
+        (scripts / name).write_text((ROOT / "scripts" / name).read_text("utf-8"), "utf-8")
+    script = str(scripts / "openapi.py")
     done = subprocess.run(  # noqa: S603 (this very interpreter)
-        [sys.executable, str(copy), "--check"], capture_output=True, text=True, check=False
+        [sys.executable, script, "--check"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
