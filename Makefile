@@ -120,6 +120,7 @@ cli: $(VENV)/.stamp ## Print the page of the command line, and the table that sh
 .PHONY: docs
 docs: $(VENV)/.stamp ## Build the documentation into site/
 	$(BIN)/mkdocs build --strict
+	@echo 'To read it: $(BIN)/python -m http.server --directory site'
 
 .PHONY: zensical
 zensical: $(VENV)/.stamp ## Build the same with Zensical, which follows on Material for MkDocs

@@ -33,7 +33,7 @@ HEAD = """\
 
 # Command line
 
-`pip install 'dcipher[cli]'` brings the command `dcipher`; `python -m dcipher` is the same. The
+The extra `cli` brings the command `dcipher`; `python -m dcipher` is the same. The
 [guide](../guides/cli.md) shows how it is used. Each section is what `--help` prints.
 
 Data goes to stdout, everything else to stderr. On a terminal, data is a table; in a pipe, lines whose cells are

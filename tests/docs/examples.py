@@ -116,8 +116,8 @@ def _run_tests(file: Path) -> None:
     plugin = ("-p", PLUGIN) if find_spec(PLUGIN) else ()
     # Starlette's own test client prefers another library, and says so.
     known = ("-W", "ignore:Using `httpx` with `starlette.testclient`")
-    words = ("-m", "pytest", "-q", "-p", "no:cacheprovider", *known, *plugin)
-    words = (*words, "--rootdir", str(file.parent))
+    words = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "anyio.pytest_plugin", *known)
+    words = (*words, *plugin, "--rootdir", str(file.parent))
     python(*words, str(file), PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
 
 
