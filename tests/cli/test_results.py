@@ -776,7 +776,10 @@ def test_an_interruption(
         while not list(folder.glob(".*.tmp")) and time.monotonic() < ends:
             time.sleep(0.01)
         os.kill(os.getpid(), signal.SIGINT)
+        while not ended.wait(0.2):  # it came just before a read, which only more to read ends
+            os.write(writing, b'{"a": 1}\n')
 
+    ended = threading.Event()
     thread = threading.Thread(target=interrupt, daemon=True)
     thread.start()
     try:
@@ -784,6 +787,7 @@ def test_an_interruption(
             monkeypatch.setattr(sys, "stdin", pipe)
             assert main(["results", "convert", "-", "o.csv"]) == 130
     finally:
+        ended.set()
         thread.join(30)
         os.close(writing)
         signal.signal(signal.SIGINT, before)
