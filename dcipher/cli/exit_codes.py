@@ -33,6 +33,8 @@ class ExitCode(IntEnum):
     INVALID_ROWS = 5, "Rows of a result do not fit."
     WAIT_TIMEOUT = 124, "The wait's time is over; the run goes on, and its id is printed."
     INTERRUPTED = 130, "Ctrl-C; the run goes on, and the line that re-attaches to it is printed."
+    HUNG_UP = 129, "As 130, by SIGHUP: the terminal was closed."
+    TERMINATED = 143, "As 130, by SIGTERM."
     # What a shell says of a program that the signal ended, as of any other in a pipe.
     CLOSED_PIPE = 141, "Whoever read the output has gone (`| head -1`)."
 
@@ -47,17 +49,21 @@ _CODES: tuple[tuple[type[BaseException], ExitCode], ...] = (
     (errors.RunCancelledError, ExitCode.RUN_FAILED),
     (errors.WaitTimeoutError, ExitCode.WAIT_TIMEOUT),
     (errors.TooManyInvalidRowsError, ExitCode.INVALID_ROWS),
-    (KeyboardInterrupt, ExitCode.INTERRUPTED),
 )
 
 
 def exit_code(error: BaseException) -> ExitCode:
     """The exit code for an error: that of the first class in the table that it is of, else 1."""
+    if isinstance(error, KeyboardInterrupt):
+        number: int | None = getattr(error, "number", None)  # of the signal, where it was no Ctrl-C
+        return ExitCode.INTERRUPTED if number is None else ExitCode(128 + number)
     return next((code for kind, code in _CODES if isinstance(error, kind)), ExitCode.FAILURE)
 
 
 _WORST_FIRST = (
     ExitCode.INTERRUPTED,
+    ExitCode.TERMINATED,
+    ExitCode.HUNG_UP,
     ExitCode.AUTHENTICATION,
     ExitCode.USAGE,
     ExitCode.FAILURE,

@@ -39,7 +39,7 @@ def explain(error: BaseException, following: Following | None = None) -> Explana
     if isinstance(error, CommandError):
         return Explanation(error.code, error.message, error.next_step, error.details)
     if isinstance(error, KeyboardInterrupt):
-        return _interruption(following)
+        return _interruption(following, exit_code(error))
     code = exit_code(error)
     message = _in_the_shell(str(error)) or type(error).__name__
     run = _run_of(error)
@@ -55,29 +55,32 @@ def wait_again(runs: Sequence[Run]) -> str:
     lines: list[str] = []
     for flow in sorted(flows):
         tasks = [run.task_id for run in runs if run.flow_id == flow]
-        lines.append(shlex.join(["dcipher", "runs", "wait", *tasks, "--flow", flow]))
+        words = [*tasks, "--flow", flow]
+        if any(task.startswith("-") for task in tasks):  # a service chooses its ids
+            words = ["--flow", flow, "--", *tasks]
+        lines.append(shlex.join(["dcipher", "runs", "wait", *words]))
     return "; ".join(lines)
 
 
-def _interruption(following: Following | None) -> Explanation:
+def _interruption(following: Following | None, code: ExitCode) -> Explanation:
     if following is None or not (following.runs or following.start):
-        return Explanation(ExitCode.INTERRUPTED, "Interrupted.", details={"type": "Interrupted"})
+        return Explanation(code, "Interrupted.", details={"type": "Interrupted"})
     details: dict[str, Any] = {"type": "Interrupted"}
     if following.start is not None:
         flow, key = following.start
         details |= {"flow_id": flow, "idempotency_key": key}
         return Explanation(
-            ExitCode.INTERRUPTED,
+            code,
             f"Interrupted before the start of flow {flow} was answered: the run may have been "
             "started, or not.",
-            f"the same command again, with --idempotency-key {key} (it starts no second run)",
+            f"the same command again, with --idempotency-key {shlex.quote(key)} (it starts no second run)",
             details,
         )
     runs = following.open()
     if not runs:
         last = list(following.runs.values())[-1]
         return Explanation(
-            ExitCode.INTERRUPTED,
+            code,
             f"Interrupted: run {last.task_id} of flow {last.flow_id} has ended ({last.status}).",
             _same_start(last),
             details | _ids(last),
@@ -85,7 +88,7 @@ def _interruption(following: Following | None) -> Explanation:
     names = ", ".join(f"{run.task_id} of flow {run.flow_id}" for run in runs)
     verb = "goes on" if len(runs) == 1 else "go on"
     return Explanation(
-        ExitCode.INTERRUPTED,
+        code,
         f"Interrupted: run {names} {verb}.",
         wait_again(runs),
         details | _ids(runs[0]),

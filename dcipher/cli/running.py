@@ -14,6 +14,7 @@ import typer
 from dcipher.cli.exit_codes import ExitCode
 from dcipher.cli.explanations import Explanation, explain
 from dcipher.cli.failures import CommandError, HelpWanted
+from dcipher.cli.interrupts import heeded
 from dcipher.cli.invocation import Invocation
 from dcipher.cli.options import Options
 from dcipher.cli.streams import finish, prepare, silence
@@ -34,7 +35,7 @@ def run(arguments: Sequence[str]) -> int:
     prepare()
     call = Invocation(Options())
     try:
-        with _warnings_in_a_line():
+        with heeded(), _warnings_in_a_line():
             _refuse_keys(arguments)
             _command(arguments, call)
             finish()

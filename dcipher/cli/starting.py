@@ -64,21 +64,24 @@ def _started(call: Invocation, client: Dcipher, start: Start) -> Run:
     """Start it, and keep what was answered before anything else can happen."""
     following = call.following
     following.start = start.flow, start.idempotency_key
-    with deferred(lambda: call.output.warn(_PUT_OFF)) as interruption:
+    put_off = _PUT_OFF.format(start.idempotency_key)
+    with deferred(lambda: call.output.warn(put_off)) as interruption:
         run = client.flows.start(start.flow, start.params, idempotency_key=start.idempotency_key)
         following.start = None
         following.note(run)
         if start.run_file is not None:
             _kept(call, run, start.run_file)
-    if interruption.came:
-        raise KeyboardInterrupt
+    interruption.end()
     call.output.note(f"Run {run.task_id} of flow {run.flow_id} started.")
     if call.output.quiet:  # at once, for whoever wants to have it whatever happens
         call.output.data(run_record(run), key="task_id")
     return run
 
 
-_PUT_OFF = "Stopping as soon as the start is answered; Ctrl-C again stops at once."
+# Its key, too: a program that does not stop in time is killed.
+_PUT_OFF = (
+    "Stopping as soon as the start (idempotency key {}) is answered; Ctrl-C again stops at once."
+)
 
 
 def _kept(call: Invocation, run: Run, path: Path) -> None:

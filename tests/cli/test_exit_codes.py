@@ -6,6 +6,7 @@ import pytest
 
 from dcipher import errors
 from dcipher.cli.exit_codes import ExitCode, exit_code, worst
+from dcipher.cli.interrupts import Stopped
 from dcipher.models import Run
 from dcipher.rejects import Rejects
 
@@ -64,13 +65,14 @@ def test_every_error_has_its_code(name: str) -> None:
 
 def test_codes_are_those_of_the_specification() -> None:
     """The numbers are a promise to scripts."""
-    assert [int(code) for code in ExitCode] == [0, 1, 2, 3, 4, 5, 124, 130, 141]
+    assert [int(code) for code in ExitCode] == [0, 1, 2, 3, 4, 5, 124, 130, 129, 143, 141]
     assert all(code.meaning.endswith(".") for code in ExitCode)
 
 
 def test_interrupts_and_bugs() -> None:
     """Ctrl-C is 130 as for any program; what nobody thought of is a failure."""
     assert exit_code(KeyboardInterrupt()) == 130
+    assert exit_code(Stopped(15)) == 143
     assert exit_code(ZeroDivisionError()) == 1
 
 

@@ -106,6 +106,16 @@ def test_what_is_said_of_a_run_that_has_ended(following: Following, status: str)
     assert (explanation.next_step is None) == (status == "FAILED")
 
 
+def test_what_is_said_can_be_pasted(following: Following) -> None:
+    """An id that looks like an option, and a key with a quote in it, are no trouble to a shell."""
+    following.note(Run(flow_id="-f", task_id="-t"))
+    assert explain(KeyboardInterrupt(), following).next_step == (
+        "dcipher runs wait --flow -f -- -t"
+    )
+    following.start = "f", "it's"
+    assert "--idempotency-key 'it'\"'\"'s' " in str(explain(KeyboardInterrupt(), following))
+
+
 def test_what_is_said_where_there_is_no_run() -> None:
     """A word."""
     assert str(explain(KeyboardInterrupt(), None)) == "Interrupted."

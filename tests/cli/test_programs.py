@@ -384,6 +384,33 @@ def test_ctrl_c_between_the_start_and_its_answer(endless: FaultyServer) -> None:
 
 
 @POSIX
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_between_the_start_and_its_answer(endless: FaultyServer, number: int) -> None:
+    """A job that is cancelled, or a terminal that is closed, loses no run that was being started."""
+    late = json_reply('{"taskId": "t-1"}')
+    endless.on("/flows/late/run", type(late)(late.body, 200, late.headers, delay=1.0))
+    with running("flows", "run", "late", "--no-wait", **ours(endless)) as process:
+        until(lambda: asked(endless, "/flows/late/run"), process)
+        process.send_signal(number)
+        _, err = process.communicate(timeout=BOUND)
+    assert process.returncode == 128 + number, err
+    assert endless.requests[-1].headers["idempotency-key"] in err
+    assert "Next: dcipher runs wait t-1 --flow late" in err
+    assert Ledger().find("t-1") is not None
+
+
+@POSIX
+def test_a_signal_while_waiting(endless: FaultyServer) -> None:
+    """SIGTERM ends the wait as Ctrl-C does: the line that re-attaches is said."""
+    with running("runs", "wait", "t-1", "--flow", "endless", **ours(endless)) as process:
+        until(lambda: asked(endless, "/flows/endless/status"), process)
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=BOUND)
+    assert process.returncode == 143, err
+    assert "Next: dcipher runs wait t-1 --flow endless" in err
+
+
+@POSIX
 def test_ctrl_c_twice_while_a_start_hangs(endless: FaultyServer) -> None:
     """The second one is not put off; the key that starts no second run is said."""
     with running("flows", "run", "stalled", **ours(endless)) as process:
