@@ -52,11 +52,14 @@ _CODES: tuple[tuple[type[BaseException], ExitCode], ...] = (
 )
 
 
+_BY_SIGNAL: dict[int | None, ExitCode] = {1: ExitCode.HUNG_UP, 15: ExitCode.TERMINATED}
+
+
 def exit_code(error: BaseException) -> ExitCode:
     """The exit code for an error: that of the first class in the table that it is of, else 1."""
     if isinstance(error, KeyboardInterrupt):
         number: int | None = getattr(error, "number", None)  # of the signal, where it was no Ctrl-C
-        return ExitCode.INTERRUPTED if number is None else ExitCode(128 + number)
+        return _BY_SIGNAL.get(number, ExitCode.INTERRUPTED)
     return next((code for kind, code in _CODES if isinstance(error, kind)), ExitCode.FAILURE)
 
 

@@ -67,7 +67,7 @@ class Deferral:
 @contextmanager
 def heeded() -> Generator[None]:
     """Within the block, SIGTERM and SIGHUP are exceptions, `Stopped`: it cleans up, and says which run."""
-    with _handled(_stop, {number: signal.SIG_DFL for number in _ENDING}):
+    with _handled(_stop, dict.fromkeys(_ENDING, signal.SIG_DFL)):
         yield
 
 
