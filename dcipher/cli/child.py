@@ -25,7 +25,10 @@ def run_child(
     command: Sequence[str], variables: Mapping[str, str | None], say: Callable[[str], None]
 ) -> int:
     """Run a command to its end; its exit code as a shell has it. None unsets a variable."""
-    environment = {name: value for name, value in os.environ.items() if name not in variables}
+    # Settings are read in any case of their letters: one for another service must not be left.
+    environment = {
+        name: value for name, value in os.environ.items() if name.upper() not in variables
+    }
     environment |= {name: value for name, value in variables.items() if value is not None}
     with _Forwarding.set_up() as forwarding:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 from contextlib import suppress
@@ -11,7 +12,12 @@ __all__ = ["write_private"]
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file with the mode 0600 in the place of what is there. Raises `OSError`."""
+    """Write a file with the mode 0600 in the place of what is there. Raises `OSError`.
+
+    A device or a pipe is not replaced: root would do away with /dev/null.
+    """
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "it is not a regular file", str(path))
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
     descriptor = os.open(beside, flags, 0o600)

@@ -17,7 +17,8 @@ def assignments(emulator: RunningEmulator, shell: str) -> str:
 
     The secret is read from its file by the shell; one for another service is unset.
     """
-    lines = [
+    lines = [_UNSET[shell].format(name) for name in _in_other_letters()]
+    lines += [
         _SET[shell].format("DCIPHER_BASE_URL", _quoted(emulator.url, shell)),
         _SET[shell].format("DCIPHER_API_KEY", _quoted(emulator.api_key, shell)),
     ]
@@ -29,6 +30,12 @@ def assignments(emulator: RunningEmulator, shell: str) -> str:
     return "\n".join(lines)
 
 
+def _in_other_letters() -> list[str]:
+    """Variables that would count as well, for settings are read in any case of their letters."""
+    return [name for name in os.environ if name.upper() in _OURS and name != name.upper()]
+
+
+_OURS = frozenset(("DCIPHER_BASE_URL", "DCIPHER_API_KEY", "DCIPHER_API_SECRET"))
 _SET = {"sh": "export {}={}", "fish": "set -gx {} {};", "powershell": "$env:{} = {}"}
 _UNSET = {"sh": "unset {}", "fish": "set -e {};", "powershell": "Remove-Item Env:{}"}
 _READ = {

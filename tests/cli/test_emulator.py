@@ -272,6 +272,18 @@ def test_a_ready_file_that_cannot_be_is_an_error(capsys: pytest.CaptureFixture[s
     assert running_emulators() == []
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes in the file system are POSIX")
+def test_a_ready_file_is_no_pipe_and_only_ones_own(capsys: pytest.CaptureFixture[str]) -> None:
+    """A pipe or a device is not replaced; a file that another has written since is not removed."""
+    os.mkfifo("pipe")
+    assert main(["emulator", "exec", "--ready-file", "pipe", "--", "true"]) == 1
+    assert "it is not a regular file" in capsys.readouterr().err
+    assert Path("pipe").is_fifo()
+    words = ["emulator", "exec", "--ready-file", "ready", "--", "sh", "-c", "echo other > ready"]
+    assert main(words) == 0
+    assert Path("ready").read_text() == "other\n"
+
+
 def test_a_state_of_another_is_an_error(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
     """A folder that another emulator uses: exit 1, and what to do."""
     with Emulator(state_dir=folder / "kept"):
@@ -428,6 +440,10 @@ def test_exec_points_the_command_at_its_emulator(
     show = "import os; print([os.environ.get('DCIPHER_API_' + n) for n in ('SECRET', 'KEY')])"
     assert main(["emulator", "exec", sys.executable, "-c", show]) == 0
     assert capfd.readouterr().out.startswith("[None, 'emu_")
+    monkeypatch.setenv("dcipher_base_url", "https://real.example")  # counts as well
+    show = "import os; print([name for name in os.environ if name == 'dcipher_base_url'])"
+    assert main(["emulator", "exec", sys.executable, "-c", show]) == 0
+    assert capfd.readouterr().out == "[]\n"
 
 
 WAITING = """
@@ -549,6 +565,8 @@ def test_env_reads_the_secret_in_the_shell(
     assert subprocess.run(words, capture_output=True, check=True).stdout == b"made-up"  # noqa: S603
     monkeypatch.setenv("DCIPHER_API_SECRET", "of the real service")
     assert assignments(entry(running), "sh").splitlines()[2] == "unset DCIPHER_API_SECRET"
+    monkeypatch.setenv("dcipher_api_key", "of the real service")  # counts as well
+    assert assignments(entry(running), "sh").splitlines()[0] == "unset dcipher_api_key"
 
 
 def test_env_for_other_shells(running: Emulator, capsys: pytest.CaptureFixture[str]) -> None:
