@@ -9,8 +9,10 @@ from __future__ import annotations
 import json
 import os
 import time
+from bisect import bisect_right
 from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -27,7 +29,7 @@ VERSION = 1
 LARGEST = 1_000_000
 """Bytes from which on the file is compacted."""
 MOST = 1_000
-"""Runs that are left then, the newest."""
+"""Runs that are left then, the newest; fewer where they are long."""
 PATIENCE = 2.0
 """Seconds to wait for another process that writes."""
 
@@ -102,11 +104,13 @@ class Ledger:
     def _compact_if_large(self) -> None:
         if not self.path.exists() or self.path.stat().st_size < LARGEST:
             return
-        kept = self.runs()[:MOST]
+        lines = [json.dumps(entry) + "\n" for entry in self.runs()[:MOST]]
+        # With signed URLs they are long: what is left must be well below the size that compacts.
+        sizes = list(accumulate(map(len, lines)))
+        lines = lines[: max(1, bisect_right(sizes, LARGEST // 2))]
         beside = self.path.with_suffix(f".{os.getpid()}.tmp")
         try:
-            text = "".join(json.dumps(entry) + "\n" for entry in reversed(kept))
-            _append(beside, text.encode())
+            _append(beside, "".join(reversed(lines)).encode())
             beside.replace(self.path)
         finally:
             beside.unlink(missing_ok=True)

@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 from datetime import datetime, timedelta, timezone
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -135,6 +136,21 @@ def test_is_bounded(monkeypatch: pytest.MonkeyPatch, state: Path) -> None:
     assert [entry["task_id"] for entry in found[:10]] == [f"t{i}" for i in range(99, 89, -1)]
     assert (state / "runs.jsonl").stat().st_size < 8_000
     assert sorted(file.name for file in state.iterdir()) == ["runs.jsonl", "runs.lock"]
+
+
+def test_is_bounded_with_long_urls(monkeypatch: pytest.MonkeyPatch, state: Path) -> None:
+    """Runs with long URLs are compacted to less than the size that compacts, not at each writing."""
+    monkeypatch.setattr(module, "LARGEST", 20_000)
+    for i in range(100):
+        Ledger().record(with_url(f"t{i}"), urls=True)
+    file = state / "runs.jsonl"
+    sizes: list[int] = []
+    for i in range(100, 130):
+        Ledger().record(with_url(f"t{i}"), urls=True)
+        sizes.append(file.stat().st_size)
+    assert max(sizes) < 21_000
+    assert sum(b < a for a, b in pairwise(sizes)) <= 2
+    assert Ledger().find("t129") is not None
 
 
 def test_another_process_holds_it(monkeypatch: pytest.MonkeyPatch) -> None:
