@@ -147,6 +147,8 @@ def _lines(path: Path) -> dict[str, tuple[str, int]]:
     from dotenv.parser import parse_stream
 
     found: dict[str, tuple[str, int]] = {}
+    if not path.is_file():  # a pipe would be waited for; said by `layers`
+        return found
     try:
         with path.open(encoding="utf-8") as file:
             for binding in parse_stream(file):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -160,6 +161,14 @@ def test_files_that_cannot_be_used(
     assert len(shown(capsys, *options, code=2)) > len(CHECKS)
     assert main(["config", "show", *options]) == 2
     assert words in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes in the file system are POSIX")
+def test_a_pipe_is_not_waited_for(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nobody writes into it: it is refused, as every other command does."""
+    os.mkfifo(folder / "pipe")
+    assert main(["config", "show", "--env-file", str(folder / "pipe")]) == 2
+    assert "there is no file" in capsys.readouterr().err
 
 
 def test_a_key_that_would_go_elsewhere(
