@@ -79,8 +79,12 @@ class Output:
 
     def warn(self, text: str) -> None:
         """Say something that must be heard: on stderr, whatever the form."""
-        if sys.stderr is not None:
+        if sys.stderr is None:
+            return
+        try:
             print(printable(text, lines=True), file=sys.stderr, flush=True)  # noqa: T201
+        except OSError:  # a log on a full disk, a terminal that is gone: no run ends for that
+            silence(sys.stderr)
 
     def _one(
         self,

@@ -383,6 +383,23 @@ def test_ctrl_c_between_the_start_and_its_answer(endless: FaultyServer) -> None:
     assert Ledger().find("t-1") is not None
 
 
+@FULL
+def test_a_full_disk_under_stderr_ends_no_run(emulator: Emulator) -> None:
+    """What is said cannot be written: the run is waited for, and shown, all the same."""
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        done = subprocess.run(  # noqa: S603
+            command("flows", "run", "shout", "--json"),
+            env=environment(service(emulator)),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=full,
+            timeout=BOUND,
+            check=False,
+        )
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["status"] == "SUCCEEDED"
+
+
 @POSIX
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_between_the_start_and_its_answer(endless: FaultyServer, number: int) -> None:
