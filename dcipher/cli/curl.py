@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import shlex
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from dcipher.cli.terminal import printable
 
 if TYPE_CHECKING:
     from dcipher._core.operations import Operation
@@ -18,13 +21,13 @@ LONGEST = 8_000
 
 
 def as_curl(operation: Operation, base_url: str) -> tuple[str, Path | None]:
-    """The line, and the file that it reads the body from where that is long."""
+    """The line, and the file that it reads the body from where that is long, or cannot be printed."""
     content = operation.content or b"{}"
-    file = _kept(content) if len(content) > LONGEST else None
+    file = None if len(content) <= LONGEST and _can_be_printed(content.decode()) else _kept(content)
     # --data-binary sends as it is; @ begins the name of a file, which no JSON does.
     body = f"@{file}" if file else content.decode()
     words = [
-        *("curl", "--fail-with-body", "--silent", "--show-error", "--request", "POST"),
+        *("curl", "--fail-with-body", "--silent", "--show-error", "--globoff", "--request", "POST"),
         shlex.quote(f"{base_url}{operation.target}"),
         *("--header", '"Authorization: Api-Key $DCIPHER_API_KEY"'),
         *("--header", shlex.quote("Content-Type: application/json")),
@@ -33,6 +36,15 @@ def as_curl(operation: Operation, base_url: str) -> tuple[str, Path | None]:
         *("--data-binary", shlex.quote(body)),
     ]
     return " ".join(words), file
+
+
+def _can_be_printed(text: str) -> bool:
+    """Whether the line is the same on stdout, where some characters are escaped."""
+    try:
+        _ = text.encode(getattr(sys.stdout, "encoding", None) or "ascii")
+    except UnicodeEncodeError:
+        return False
+    return printable(text) == text
 
 
 def _kept(content: bytes) -> Path:

@@ -125,7 +125,8 @@ def run(
         wait=wait,
         timeout=as_seconds(timeout),
         output=output,
-        idempotency_key=idempotency_key or new_key(),
+        # An empty one is refused: a variable that is not set must not start another run each time.
+        idempotency_key=new_key() if idempotency_key is None else idempotency_key,
         overwrite=overwrite,
         run_file=save_run,
         reveal=reveal_urls,

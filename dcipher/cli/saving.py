@@ -87,11 +87,12 @@ def _to_stdout(file: Path, run: Run) -> None:
 def check_run_file(path: Path | None) -> None:
     """Raises for a place that a run cannot be saved to, before it is started."""
     if path is not None:
+        from dcipher._files import check_target
+
         try:
             with tempfile.TemporaryFile(dir=path.parent):
                 pass
-            if path.is_dir():
-                raise IsADirectoryError(21, "it is a folder")
+            check_target(path, overwrite=True)
         except OSError as error:
             raise CommandError(
                 f"--save-run: {path} cannot be written: {error.strerror}.", ExitCode.USAGE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -90,6 +91,11 @@ def _kept(call: Invocation, run: Run, path: Path) -> None:
         save_run(run, path)
     except OSError as error:
         call.output.warn(f"warning: --save-run: {path} cannot be written: {error.strerror}.")
+        if run.idempotency_key is not None:
+            key = shlex.quote(run.idempotency_key)
+            call.output.warn(
+                f"Next: the same command again, with --idempotency-key {key} (it starts no second run)"
+            )
 
 
 def _ended(call: Invocation, client: Dcipher, run: Run, start: Start) -> Run:

@@ -8,16 +8,16 @@ import os
 import shlex
 import stat
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from dcipher.cli import main
 from dcipher.models import Run
+from tests.faulty import json_reply
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from dcipher.emulator import Emulator
     from tests.cli.conftest import Call
     from tests.faulty import FaultyServer
@@ -228,6 +228,43 @@ def test_dry_run_of_a_long_body_and_a_signed_request(
     assert "The body is in" in done.err
     assert "curl cannot sign" in done.err
     assert "canary" not in done.out + done.err
+
+
+@pytest.mark.parametrize("text", ["\x7f\x9b", "a\u202eb", "plain", "{a,b}[1-2]"])
+def test_dry_run_is_the_same_request(
+    call: Call, api: FaultyServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str
+) -> None:
+    """What cannot be printed is in a file: the body that curl sends is that of the command itself."""
+    monkeypatch.setenv("DCIPHER_API_KEY", "emu_x")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    api.on("*", json_reply('{"taskId": "t", "id": "f"}'))
+    flow = ("flows", "run", "f", "-p", f"text={text}", "--base-url", f"{api.url}/v{{1,2}}")
+    assert call(*flow, "--no-wait").code == 0
+    own = api.requests[-1]
+    words = shlex.split(call(*flow, "--dry-run").out)
+    body = words[words.index("--data-binary") + 1]
+    sent = Path(body[1:]).read_bytes() if body.startswith("@") else body.encode()
+    assert sent == own.body
+    assert "--globoff" in words
+
+
+def test_an_empty_idempotency_key_is_refused(dcipher: Call, emulator: Emulator) -> None:
+    """A variable that is not set would start, and have paid for, another run each time."""
+    done = dcipher("flows", "run", "shout", "--no-wait", "--idempotency-key", "")
+    assert done.code == 2
+    assert "--idempotency-key must be" in done.err
+    assert emulator.runs == ()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes in the file system are POSIX")
+def test_no_pipe_or_device_is_replaced(dcipher: Call, emulator: Emulator, tmp_path: Path) -> None:
+    """`--save-run /dev/null` by root would make a file with secrets of it: refused before the start."""
+    os.mkfifo(tmp_path / "pipe")
+    done = dcipher("flows", "run", "shout", "--save-run", "pipe")
+    assert done.code == 2
+    assert "it is not a regular file" in done.err
+    assert (tmp_path / "pipe").is_fifo()
+    assert emulator.runs == ()
 
 
 def test_dry_run_of_a_flow_that_is_not_there(dcipher: Call) -> None:

@@ -163,6 +163,7 @@ def test_a_run_that_cannot_be_saved_goes_on(dcipher: Call, monkeypatch: pytest.M
     done = dcipher("flows", "run", "shout", "--save-run", "run.json")
     assert done.code == 0
     assert "warning: --save-run: run.json cannot be written: No space left" in done.err
+    assert "--idempotency-key " in done.err
 
 
 def test_half_a_run_is_never_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
