@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from dcipher.cli.exit_codes import ExitCode
 from dcipher.cli.failures import CommandError
@@ -50,7 +51,13 @@ def _places(runs: Sequence[Run], output: Path) -> list[Path]:
             f"-o {output}: for the results of several runs, name a folder that is there.",
             ExitCode.USAGE,
         )
-    return [output / run.task_id for run in runs]
+    return [output / _name(run.task_id) for run in runs]
+
+
+def _name(task_id: str) -> str:
+    """An id as the name of a file in the folder that was named: a service may answer `/etc/x`."""
+    quoted = quote(task_id, safe=" ")
+    return f"%2E{quoted[1:]}" if quoted.startswith(".") else quoted
 
 
 def _require_urls(run: Run) -> None:

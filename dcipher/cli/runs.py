@@ -137,7 +137,8 @@ def download(
     """Save the results of runs that have succeeded.
 
     Their signed URLs are needed: from --run, or from the list of runs where `flows run --keep-urls`
-    keeps them. The results of several runs are saved in the folder FILE, each named by its id.
+    keeps them. The results of several runs are saved in the folder FILE, each named by its id
+    (percent-encoded where it is no name).
     """
     from dcipher.cli.downloading import download_all
     from dcipher.cli.known_runs import known_runs

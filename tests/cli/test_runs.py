@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dcipher.cli.ledger import Ledger
-from dcipher.models import Run
+from dcipher.models import Output, Run
+from tests.faulty import Reply, json_reply
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from dcipher.emulator import Emulator
     from tests.cli.conftest import Call
+    from tests.faulty import FaultyServer
 
 
 def start(dcipher: Call, flow: str, *more: str) -> str:
@@ -159,6 +161,28 @@ def test_download_with_urls_that_were_kept(dcipher: Call, tmp_path: Path) -> Non
     assert json.loads((tmp_path / "x").read_bytes()) == {"text": "HI"}
     done = dcipher("runs", "download", task, "-o", "x", "--no-overwrite")
     assert done.code == 1
+
+
+def test_ids_are_no_paths(
+    call: Call, api: FaultyServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A service that answers `/etc/x` for an id has nothing written outside of the folder."""
+    monkeypatch.setenv("DCIPHER_API_KEY", "emu_x")
+    monkeypatch.setenv("DCIPHER_BASE_URL", api.url)
+    monkeypatch.chdir(tmp_path)
+    ids = (str(tmp_path / "absolute"), "a/b", ".bashrc")
+    for task in ids:
+        Ledger().record(
+            Run(flow_id="f", task_id=task, outputs=(Output(url=f"{api.url}/r"),)), urls=True
+        )
+    api.on("/r", Reply(b"result"))
+    api.on("/flows/f/status", json_reply('{"status": "SUCCEEDED"}'))
+    (tmp_path / "folder").mkdir()
+    done = call("runs", "download", *ids, "-o", "folder")
+    assert done.code == 0, done.err
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+    names = {path.name for path in (tmp_path / "folder").iterdir()}
+    assert names == {f"{tmp_path}/absolute".replace("/", "%2F"), "a%2Fb", "%2Ebashrc"}
 
 
 def test_download_of_several(dcipher: Call, tmp_path: Path) -> None:
