@@ -46,6 +46,8 @@ def explain(error: BaseException, following: Following | None = None) -> Explana
     details = {"type": type(error).__name__, **_details(error, run)}
     if isinstance(error, OSError) and not isinstance(error, errors.DcipherError):
         message = _of_the_system(error)
+    if run is not None and not run.is_terminal:
+        message += _of_results(run, following)
     return Explanation(code, message, _next_step(error, run), details)
 
 
@@ -89,7 +91,7 @@ def _interruption(following: Following | None, code: ExitCode) -> Explanation:
     verb = "goes on" if len(runs) == 1 else "go on"
     return Explanation(
         code,
-        f"Interrupted: run {names} {verb}.",
+        f"Interrupted: run {names} {verb}.{_of_results(runs[0], following)}",
         wait_again(runs),
         details | _ids(runs[0]),
     )
@@ -102,6 +104,16 @@ def _same_start(run: Run) -> str | None:
     return (
         "for its results, the same command again, with --idempotency-key "
         f"{shlex.quote(run.idempotency_key)} (it starts no second run)"
+    )
+
+
+def _of_results(run: Run, following: Following | None) -> str:
+    """How to have the results that were to be saved: the wait alone gives no URL of theirs."""
+    if following is None or not following.saving or run.idempotency_key is None:
+        return ""
+    return (
+        " For its results, the same command again, with --idempotency-key "
+        f"{shlex.quote(run.idempotency_key)} (it starts no second run)."
     )
 
 

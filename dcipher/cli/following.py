@@ -34,6 +34,8 @@ class Following:
         self.remembering: bool = not is_off()
         self.urls = False
         """Whether the ledger keeps signed URLs, too."""
+        self.saving = False
+        """Whether the results are to be saved when a run has ended."""
         self.start: tuple[str, str] | None = None
         """Flow and idempotency key of a start that is under way."""
         self.runs: dict[str, Run] = {}

@@ -14,6 +14,7 @@ from dcipher.cli.explanations import explain
 from dcipher.cli.following import Following, each_at_once
 from dcipher.cli.interrupts import deferred
 from dcipher.cli.output import Form, Output
+from dcipher.errors import WaitTimeoutError
 from dcipher.models import Run
 
 if TYPE_CHECKING:
@@ -114,6 +115,18 @@ def test_what_is_said_can_be_pasted(following: Following) -> None:
     )
     following.start = "f", "it's"
     assert "--idempotency-key 'it'\"'\"'s' " in str(explain(KeyboardInterrupt(), following))
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), WaitTimeoutError("It is over.", run=RUN)])
+def test_what_is_said_of_results_that_were_to_be_saved(
+    following: Following, error: BaseException
+) -> None:
+    """The wait alone gives no URL of theirs: the key that does is said, with the line to paste."""
+    following.saving = True
+    following.note(RUN)
+    explanation = explain(error, following)
+    assert "--idempotency-key k-1 " in explanation.message
+    assert explanation.next_step == "dcipher runs wait t --flow 'f x'"
 
 
 def test_what_is_said_where_there_is_no_run() -> None:
