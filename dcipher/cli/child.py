@@ -83,6 +83,13 @@ def _in_the_foreground() -> bool:
     if sys.platform == "win32":
         return True
     try:
-        return os.tcgetpgrp(0) == os.getpgrp()
+        # The controlling terminal, whatever standard input is: `exec -- pytest </dev/null`.
+        terminal = os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY)
     except OSError:
         return False
+    try:
+        return os.tcgetpgrp(terminal) == os.getpgrp()
+    except OSError:
+        return False
+    finally:
+        os.close(terminal)

@@ -527,6 +527,26 @@ def test_ctrl_c_on_a_terminal_comes_once() -> None:
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 
 
+@pytest.mark.parametrize("redirected", [False, True], ids=["terminal", "null"])
+def test_the_terminal_is_known_whatever_stdin_is(*, redirected: bool) -> None:
+    """`exec -- pytest </dev/null`: the second Ctrl-C, forwarded, would break off its cleaning up."""
+    import pty
+
+    code = "from dcipher.cli.child import _in_the_foreground as f; print(f())"
+    pid, terminal = pty.fork()
+    if pid == 0:  # pragma: no cover (the child)
+        if redirected:
+            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        os.environ["PYTHONPATH"] = os.pathsep.join(sys.path)
+        os.execv(sys.executable, [sys.executable, "-c", code])  # noqa: S606
+    seen = b""
+    with io.FileIO(terminal) as file:
+        while chunk := _read(file):
+            seen += chunk
+    _ = os.waitpid(pid, 0)
+    assert seen.strip() == b"True"
+
+
 def _read(terminal: io.FileIO) -> bytes:
     try:
         return terminal.read(1000) or b""
