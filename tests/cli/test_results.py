@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -776,8 +776,9 @@ def test_an_interruption(
         while not list(folder.glob(".*.tmp")) and time.monotonic() < ends:
             time.sleep(0.01)
         os.kill(os.getpid(), signal.SIGINT)
-        while not ended.wait(0.2):  # it came just before a read, which only more to read ends
-            os.write(writing, b'{"a": 1}\n')
+        with suppress(BrokenPipeError):
+            while not ended.wait(0.2):  # it came just before a read, which only more to read ends
+                os.write(writing, b'{"a": 1}\n')
 
     ended = threading.Event()
     thread = threading.Thread(target=interrupt, daemon=True)
