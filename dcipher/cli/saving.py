@@ -17,6 +17,8 @@ from dcipher.cli.output import unwritable
 from dcipher.cli.progress import progress
 
 if TYPE_CHECKING:
+    from typing import BinaryIO
+
     from dcipher import Dcipher
     from dcipher.cli.output import Output
     from dcipher.models import Run
@@ -48,14 +50,16 @@ def save_results(
     client: Dcipher, run: Run, path: Path, output: Output, *, overwrite: bool
 ) -> tuple[Path, ...]:
     """Download the results of `run`; the files (none where they went to stdout)."""
-    with progress(output) as shown:
-        if path != STDOUT:
+    if path != STDOUT:
+        with progress(output) as shown:
             return client.runs.download(run, path, overwrite=overwrite, on_progress=shown.bytes)
-        _one_only(run)
-        with tempfile.TemporaryDirectory(prefix="dcipher-") as folder:
-            file = Path(folder, "result")
+    _one_only(run)
+    with tempfile.TemporaryDirectory(prefix="dcipher-") as folder:
+        file = Path(folder, "result")
+        with progress(output) as shown:
             client.runs.download(run, file, on_progress=shown.bytes)
-            _to_stdout(file, run)
+        # After the bar has gone: it is wiped where the cursor stands, and so would be the data.
+        _to_stdout(file, run)
     return ()
 
 
@@ -77,11 +81,20 @@ def _to_stdout(file: Path, run: Run) -> None:
     try:
         with file.open("rb") as source:
             shutil.copyfileobj(source, sys.stdout.buffer)
+            if sys.stdout.isatty() and not _ends_a_line(source):
+                sys.stdout.buffer.write(b"\n")  # for the prompt that follows
         sys.stdout.buffer.flush()
     except BrokenPipeError:
         raise
     except OSError as error:
         raise unwritable(error, _with_a_file(run)) from None
+
+
+def _ends_a_line(file: BinaryIO) -> bool:
+    if file.tell() == 0:
+        return True
+    file.seek(-1, os.SEEK_END)
+    return file.read(1) == b"\n"
 
 
 def check_run_file(path: Path | None) -> None:

@@ -132,6 +132,23 @@ def test_a_record(terminal: Terminal) -> None:
 
 
 @pytest.mark.usefixtures("dcipher")
+@pytest.mark.parametrize(
+    ("arguments", "data"),
+    [
+        (["shout"], '{"text":"HI"}\n'),
+        (["bytes", "-p", "size:=0"], ""),
+    ],
+)
+def test_a_result_on_a_terminal(terminal: Terminal, arguments: list[str], data: str) -> None:
+    """It stands after the progress, which is gone, and ends a line; nothing is made of nothing."""
+    assert terminal.main("flows", "run", *arguments, "-o", "-") == 0
+    text = terminal.text()
+    left = PLAIN.sub("", text.rpartition("\x1b[2K")[2])
+    assert "Downloading" in text
+    assert left == data
+
+
+@pytest.mark.usefixtures("dcipher")
 def test_progress(terminal: Terminal) -> None:
     """One line that is rewritten, and gone at the end; what is left is the run."""
     assert terminal.main("flows", "run", "slow", "-o", "x") == 0
