@@ -106,7 +106,7 @@ def run(
     """Run a flow, wait for its end, and save its results.
 
     The exit code is 3 where the run ended FAILED or CANCELLED, 124 where the wait's time was over.
-    Ctrl-C ends the wait, and not the run: the line that waits for it again is printed.
+    Ctrl-C ends the wait, and not the run: what takes it up again is printed.
 
         dcipher flows run 65cf2f3e -p text=@essay.txt -p top:=5 -o topics.json
     """

@@ -60,6 +60,19 @@ def run_flow(call: Invocation, start: Start) -> None:
             files = save_results(client, run, start.output, call.output, overwrite=start.overwrite)
     if start.output != STDOUT:
         _show(call, run, start, files)
+    if _is_lost(call, run, start):
+        call.output.note(
+            "The result was not saved. The same command again, with -o FILE --idempotency-key "
+            f"{shlex.quote(start.idempotency_key)}, saves it, and starts no second run."
+        )
+
+
+def _is_lost(call: Invocation, run: Run, start: Start) -> bool:
+    """Whether nothing here has the result of a run that succeeded, nor its URLs."""
+    following = call.following
+    shown = start.reveal and call.output.structured
+    kept = start.output or start.run_file or (following.urls and following.remembering)
+    return run.succeeded and bool(run.outputs) and not (kept or shown)
 
 
 def _started(call: Invocation, client: Dcipher, start: Start) -> Run:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import json
 import signal
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,13 +15,13 @@ from dcipher.cli import main, saving
 from dcipher.cli.explanations import explain
 from dcipher.cli.following import Following, each_at_once
 from dcipher.cli.interrupts import deferred
+from dcipher.cli.ledger import Ledger
 from dcipher.cli.output import Form, Output
 from dcipher.errors import WaitTimeoutError
 from dcipher.models import Run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from dcipher.emulator import Emulator
     from tests.cli.conftest import Call
@@ -161,9 +163,55 @@ def test_interrupted_anywhere(
         assert "--idempotency-key" in done.err
     else:
         (run,) = emulator.runs
-        ended = when == "download"
-        key = "with --idempotency-key" if ended else f"dcipher runs wait {run.task_id} --flow shout"
-        assert key in done.err
+        assert run.task_id in done.err
+        assert "with --idempotency-key" in done.err
+
+
+@pytest.mark.parametrize("more", [["-o", "x"], ["-o", "-"], []], ids=" ".join)
+def test_a_wait_that_is_over_loses_no_result(dcipher: Call, more: list[str]) -> None:
+    """With -o it is said what saves the result, and starts no second run; the next step waits."""
+    first = dcipher("flows", "run", "slow", "--timeout", "0", *more)
+    assert first.code == 124
+    assert "Next: dcipher runs wait " in first.err
+    if not more:
+        assert "--idempotency-key" not in first.err
+        return
+    assert "the same command again, with --idempotency-key " in first.err
+    key = first.err.partition("--idempotency-key ")[2].split()[0]
+    again = dcipher("flows", "run", "slow", *more, "--idempotency-key", key)
+    assert again.code == 0, again.err
+    assert len(Ledger().runs()) == 1
+    assert Path("x").exists() or again.out == "done"
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        ["-o", "x"],
+        ["--save-run", "run.json"],
+        ["--keep-urls"],
+        ["--reveal-urls", "--json"],
+        ["-q"],
+        ["--no-wait"],
+    ],
+    ids=" ".join,
+)
+def test_a_result_that_was_saved_or_kept_needs_no_word(dcipher: Call, more: list[str]) -> None:
+    """Nor does one whose waiter wants ids alone, or does not wait."""
+    assert "not saved" not in dcipher("flows", "run", "shout", *more).err
+
+
+@pytest.mark.parametrize(
+    "more", [[], ["--json"], ["--keep-urls", "--no-ledger"], ["--reveal-urls"]], ids=" ".join
+)
+def test_a_result_that_was_not_saved(dcipher: Call, tmp_path: Path, more: list[str]) -> None:
+    """A line on stderr says it, and how to have the result without a second run."""
+    first = dcipher("flows", "run", "shout", *more)
+    assert (first.code, first.err.count("not saved")) == (0, 1)
+    key = first.err.partition("--idempotency-key ")[2].split(",")[0]
+    again = dcipher("flows", "run", "shout", "-o", "x", "--idempotency-key", key, "--json")
+    assert (tmp_path / "x").exists()
+    assert json.loads(again.out)["idempotency_key"] == key
 
 
 def test_a_run_that_cannot_be_saved_goes_on(dcipher: Call, monkeypatch: pytest.MonkeyPatch) -> None:
