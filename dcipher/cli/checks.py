@@ -84,12 +84,12 @@ def settings_check(found: Explained) -> Check:
     return Check("settings", State.OK, f"The API is {found.values.base_url}.")
 
 
-def no_key_check(found: Explained) -> Check | None:
-    """Whether there is a key at all."""
+def no_key_check(found: Explained, next_step: str) -> Check | None:
+    """Whether there is a key at all. `next_step`: how there will be one."""
     if found.values.api_key is not None:
         return None
     detail = "There is no API key: not in the environment, nor in a file that was named."
-    return Check("key", State.FAILED, detail, "export DCIPHER_API_KEY=…", of_key=True)
+    return Check("key", State.FAILED, detail, next_step, of_key=True)
 
 
 def permission_check(path: Path, mode: int, what: str, wanted: int) -> Check:
@@ -167,14 +167,17 @@ def api_check(outcome: DcipherError | None, milliseconds: float) -> Check:
     return Check("api", State.OK, f"It answered {took}.")
 
 
-def key_check(outcome: DcipherError | None) -> Check:
-    """Whether the API takes the key, by what it answered to a question about a flow that is not there."""
+def key_check(outcome: DcipherError | None, next_step: str) -> Check:
+    """Whether the API takes the key, by what it answered to a question about a flow that is not there.
+
+    `next_step` is for a key that it refuses.
+    """
     if isinstance(outcome, AuthenticationError):
         detail = f"The API refuses the key: {_said(outcome)}"
-        return Check("key", State.FAILED, detail, "dcipher whoami", of_key=True)
+        return Check("key", State.FAILED, detail, next_step, of_key=True)
     if isinstance(outcome, PermissionDeniedError):
         detail = f"The API answered 403 to a question that any key may ask: {_said(outcome)}"
-        return Check("key", State.FAILED, detail, "dcipher whoami", of_key=True)
+        return Check("key", State.FAILED, detail, next_step, of_key=True)
     if outcome is None or (isinstance(outcome, NotFoundError) and outcome.error is not None):
         detail = (
             "The API takes the key (assumed: it would have said 401 to a wrong one before it looked "

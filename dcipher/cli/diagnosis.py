@@ -30,6 +30,7 @@ from dcipher.cli.checks import (
     tls_check,
     tls_failure,
 )
+from dcipher.cli.emulator_keys import missing_key, refused_key
 from dcipher.cli.layers import Layered
 from dcipher.cli.machine import certificates, proxy_for
 from dcipher.cli.setting_sources import explained
@@ -74,7 +75,7 @@ def diagnosed(call: Invocation) -> Iterator[Check]:
     settings = settings_check(found)
     yield settings
     yield from _permissions(call)
-    missing = no_key_check(found)
+    missing = no_key_check(found, missing_key())
     if settings.state is State.FAILED:
         yield from _skipped(
             "a setting cannot be used", "proxy", "dns", "tcp", "tls", "api", "key", "clock"
@@ -285,5 +286,5 @@ def _answers(found: Explained) -> Iterator[Check]:
     answer = ask(found)
     api = api_check(answer.outcome, answer.milliseconds)
     yield api
-    yield key_check(answer.outcome)
+    yield key_check(answer.outcome, refused_key(answer.outcome) or "dcipher whoami")
     yield clock_check(answer.outcome, answer.server, answer.here)

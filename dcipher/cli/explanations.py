@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dcipher import errors
+from dcipher.cli.emulator_keys import missing_key, refused_key
 from dcipher.cli.exit_codes import ExitCode, exit_code
 from dcipher.cli.failures import CommandError
 
@@ -142,9 +143,9 @@ def _of_the_system(error: OSError) -> str:
 
 def _next_step(error: BaseException, run: Run | None) -> str | None:
     if isinstance(error, errors.MissingAPIKeyError):
-        return "export DCIPHER_API_KEY=…, or --env-file .env, or --api-key-file FILE"
+        return missing_key()
     if isinstance(error, errors.AuthenticationError | errors.PermissionDeniedError):
-        return "dcipher doctor"
+        return refused_key(error) or "dcipher doctor"
     if run is None:
         return "dcipher doctor" if isinstance(error, errors.APIConnectionError) else None
     if isinstance(error, errors.WaitTimeoutError | errors.PollingInterruptedError):

@@ -12,6 +12,7 @@ from dcipher._core.configuration import DEFAULT_BASE_URL
 from dcipher._core.signed_urls import is_loopback
 from dcipher.cli.checks import Check, State, api_check, key_check
 from dcipher.cli.diagnosis import ask, diagnosed
+from dcipher.cli.emulator_keys import refused_key
 from dcipher.cli.exit_codes import ExitCode
 from dcipher.cli.failures import CommandError
 from dcipher.cli.output import Form
@@ -63,7 +64,8 @@ def who(call: Invocation) -> None:
     if found.values.api_key is None:
         raise MissingAPIKeyError("There is no API key.")
     answer = ask(found)
-    api, key = api_check(answer.outcome, answer.milliseconds), key_check(answer.outcome)
+    api = api_check(answer.outcome, answer.milliseconds)
+    key = key_check(answer.outcome, refused_key(answer.outcome) or "dcipher config show")
     place = {setting.name: setting.source for setting in found.settings}
     record = {
         "key": f"set, {len(found.values.api_key)} characters",
@@ -78,7 +80,7 @@ def who(call: Invocation) -> None:
     if api.state is State.FAILED:
         raise CommandError(api.detail, next_step="dcipher doctor")
     if key.state is State.FAILED:
-        raise CommandError(key.detail, ExitCode.AUTHENTICATION, next_step="dcipher config show")
+        raise CommandError(key.detail, ExitCode.AUTHENTICATION, next_step=key.next)
     call.output.note(key.detail)
 
 

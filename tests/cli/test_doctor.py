@@ -489,7 +489,7 @@ def test_an_answer_that_is_no_answer() -> None:
     """Without any answer nothing is said of the clock; a 404 that is not the API's says nothing of the key."""
     assert clock_check(None, None, 0.0).detail == "No answer."
     other = NotFoundError("x", status_code=404)
-    assert key_check(other).state is State.SKIPPED
+    assert key_check(other, "").state is State.SKIPPED
     assert api_check(other, 1.0).state is State.FAILED
 
 
@@ -544,7 +544,7 @@ def test_a_key_that_is_refused(
     said, noted = capsys.readouterr()
     assert json.loads(said)["accepted"] is False
     assert json.loads(said)["fingerprint"] is None
-    assert "dcipher config show" in noted
+    assert "the api_key of that emulator" in noted
     assert "emu_other" not in said + noted
 
 
