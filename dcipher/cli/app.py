@@ -103,6 +103,19 @@ class Group(_WithGlobals, TyperGroup):
         command.name = cmd_name
         return command
 
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command that is named; where there is none, the nearest name is said."""
+        name = args[0]
+        # typer's own suggestion does not know of those that are not imported yet.
+        names = self.list_commands(ctx)
+        if not (ctx.resilient_parsing or name.startswith("-") or name in names):
+            from dcipher.cli.usage import nearest
+
+            meant = nearest(name, names)
+            hint = f" Did you mean {meant!r}?" if meant else ""
+            ctx.fail(f"No such command {name!r}.{hint}")
+        return super().resolve_command(ctx, args)
+
 
 class App(typer.Typer):
     """A module's `app`: a group of commands, or (`single=True`) one command."""

@@ -55,6 +55,11 @@ def _param(text: str, read: Read) -> tuple[str, Any]:
     option = f"-p {name}"
     if value.startswith("@@") and not is_json:
         return name, value[1:]
+    if value == "@":
+        raise CommandError(
+            f"{option}: a file name belongs after @; a text that begins with @ is written @@.",
+            ExitCode.USAGE,
+        )
     content = read(Path(value[1:]), option) if value.startswith("@") else value
     return name, _json(content, option) if is_json else content
 

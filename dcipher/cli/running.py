@@ -12,17 +12,20 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from dcipher.cli.exit_codes import ExitCode
-from dcipher.cli.explanations import Explanation, explain
+from dcipher.cli.explanations import explain
 from dcipher.cli.failures import CommandError, HelpWanted
 from dcipher.cli.interrupts import heeded
 from dcipher.cli.invocation import Invocation
 from dcipher.cli.options import Options
 from dcipher.cli.streams import finish, prepare, silence
 from dcipher.cli.terminal import printable, printable_json
+from dcipher.cli.usage import usage
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
     from typing import TextIO
+
+    from dcipher.cli.explanations import Explanation
 
 __all__ = ["run"]
 
@@ -107,7 +110,7 @@ def _failed(error: BaseException, call: Invocation) -> int:
         return error.code
     if call.options.verbose:
         _say("".join(traceback.format_exception(error)).rstrip(), lines=True)
-    explanation = _usage(error) if isinstance(error, _UsageError) else None
+    explanation = usage(error) if isinstance(error, _UsageError) else None
     if explanation is None:
         explanation = explain(error, call.current_following)
     if call.options.json or call.options.jsonl:
@@ -115,13 +118,6 @@ def _failed(error: BaseException, call: Invocation) -> int:
     else:
         _say(f"error: {explanation}")
     return explanation.code
-
-
-def _usage(error: Any) -> Explanation:
-    ctx: Any = error.ctx
-    path = ctx.command_path if ctx is not None else "dcipher"
-    message: str = error.format_message()
-    return Explanation(ExitCode.USAGE, message, f"{path} --help")
 
 
 def _document(explanation: Explanation) -> str:

@@ -12,12 +12,14 @@ from importlib import import_module, metadata
 from typing import TYPE_CHECKING
 
 import pytest
+import typer
 
 from dcipher import errors
 from dcipher._core import outcomes
 from dcipher._version import __version__
 from dcipher.cli.explanations import explain
 from dcipher.cli.root import _Root
+from dcipher.cli.usage import usage
 from dcipher.models import Run, RunStatus
 from tests.cli.conftest import Call, environment, service
 
@@ -90,6 +92,67 @@ def test_a_command_line_that_is_none(call: Call, arguments: list[str], said: str
     assert said in done.err
     assert done.err.count("\n") == 1
     assert "--help" in done.err
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        ("flwos get f", "flows"),
+        ("flows rnu f", "run"),
+        ("runs get t", "status"),
+        ("runs show t", "status"),
+        ("runs ls", "list"),
+        ("flows show f", "get"),
+        ("emulator faults ls", "list"),
+        ("nothing", None),
+    ],
+)
+def test_a_command_that_was_meant(call: Call, words: str, meant: str | None) -> None:
+    """The nearest name is said, or what the thing is called here; once, and only if there is one."""
+    done = call(*words.split())
+    assert done.code == 2
+    assert ("Did you mean" in done.err) == (meant is not None)
+    assert meant is None or done.err.count(f" Did you mean {meant!r}? Next: ") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("runs list --limit x", "'--limit': it takes a whole number. Next: "),
+        ("runs list --limit 0", "'--limit': it takes 1 or more. Next: "),
+        ("emulator faults add x --probability x", "'--probability': it takes a number. Next: "),
+        ("emulator env --shell x", "'--shell': 'x' is not one of "),
+        ("flows run f --timeuot", "(Possible options: --timeout). Next: "),
+        ("flows run f text=abc", "(text=abc). A param is given with -p: -p text=abc. Next: "),
+        ("flows run f text:=[1] b=2", "A param is given with -p: -p text:=…. Next: "),
+        ("flows run f more", "(more). Next: "),
+        ("flows run f a b=2", "(a b=2). Next: "),
+        ("flows get f text=abc", "(text=abc). Next: "),
+        ("flows run f -p text=@", "a file name belongs after @; a text that begins with @ is "),
+        ("flows run f -p text:=@", "a file name belongs after @"),
+    ],
+)
+def test_plain_words(call: Call, words: str, said: str) -> None:
+    """What is wrong is a sentence, in words that need no Python, and leads on."""
+    done = call(*words.split())
+    assert done.code == 2
+    assert said in done.err
+
+
+@pytest.mark.parametrize(
+    ("message", "plain"),
+    [
+        ("Invalid value for '--limit': 'x' is not a valid integer.", "it takes a whole number."),
+        ("Invalid value for '--limit': 0 is not in the range x>=1.", "it takes 1 or more."),
+        ("Invalid value for '-p': 'x' is not a valid float.", "it takes a number."),
+    ],
+)
+def test_the_words_of_older_typers(message: str, plain: str) -> None:
+    """They come to the same."""
+    error = typer.BadParameter(message)
+    error.format_message = lambda: message  # type: ignore[method-assign]
+    said = str(usage(error))
+    assert said.endswith(f"': {plain} Next: dcipher --help")
 
 
 @pytest.mark.parametrize("arguments", [[], ["flows"], ["runs"]])
