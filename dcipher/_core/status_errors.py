@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 import httpx
@@ -38,6 +39,13 @@ _NEXT_STEPS = {
     425: "The service is not ready for it: try again in a moment.",
     429: "Too many requests: send fewer at once, or wait.",
 }
+# draft-ietf-httpapi-idempotency-key-header section 2.7: 422 where it was used for another request,
+# 409 where the first one is still under way. The parameters may be as right as they can be.
+_KEY_NEXT_STEPS = {
+    409: "Try the same start again in a moment; for another start, use another idempotency key.",
+    422: "An idempotency key belongs to one start: repeat that one exactly, or use another key.",
+}
+_OF_KEY = re.compile(r"idempotency.?key", re.IGNORECASE)
 _HIDDEN = frozenset(
     {b"set-cookie", b"set-cookie2", b"content-encoding", b"content-length", b"transfer-encoding"}
 )
@@ -96,6 +104,8 @@ def _next_step(answer: Answer) -> str:
     if 300 <= answer.status_code < 400:
         where = clean(_location(answer.headers.get("location", "elsewhere"), answer.secrets), 120)
         return f"It points to {where}; redirects are not followed with an API key: check base_url."
+    if answer.status_code in _KEY_NEXT_STEPS and _OF_KEY.search(answer.text):
+        return _KEY_NEXT_STEPS[answer.status_code]
     return _NEXT_STEPS.get(answer.status_code, "Check the arguments of the call.")
 
 

@@ -12,6 +12,7 @@ from dcipher import errors
 from dcipher.cli.emulator_keys import missing_key, refused_key
 from dcipher.cli.exit_codes import ExitCode, exit_code
 from dcipher.cli.failures import CommandError
+from dcipher.cli.params import texts_like_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -146,6 +147,8 @@ def _next_step(error: BaseException, run: Run | None) -> str | None:
         return missing_key()
     if isinstance(error, errors.AuthenticationError | errors.PermissionDeniedError):
         return refused_key(error) or "dcipher doctor"
+    if following is not None and following.start is not None and _of_params(error):
+        return _look_at_params(error, following.start[0], following.params)
     if run is None:
         return "dcipher doctor" if isinstance(error, errors.APIConnectionError) else None
     if isinstance(error, errors.WaitTimeoutError | errors.PollingInterruptedError):
@@ -157,6 +160,19 @@ def _next_step(error: BaseException, run: Run | None) -> str | None:
     if isinstance(error, errors.LocalStorageError):
         return _same_start(run)
     return None
+
+
+def _of_params(error: BaseException) -> bool:
+    """Whether the service refused the params of a start, and not its idempotency key."""
+    refused = isinstance(error, errors.BadRequestError | errors.UnprocessableEntityError)
+    return refused and "idempotency" not in str(error).lower()
+
+
+def _look_at_params(error: BaseException, flow: str, params: Mapping[str, Any]) -> str:
+    said = str(error)
+    meant = [name for name in texts_like_json(params) if re.search(rf"\b{re.escape(name)}\b", said)]
+    hint = "".join(f"; {name}=… is text, for JSON write -p {name}:=…" for name in meant)
+    return f"{shlex.join(['dcipher', 'flows', 'get', flow])}{hint}"
 
 
 # The errors of the library say what to do next in Python. What here begins with a blank ends a

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import queue
 import threading
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dcipher.cli.ledger import Ledger, is_off
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from dcipher.cli.output import Output
     from dcipher.models import Run
@@ -38,6 +38,8 @@ class Following:
         """Whether the results are to be saved when a run has ended."""
         self.start: tuple[str, str] | None = None
         """Flow and idempotency key of a start that is under way."""
+        self.params: Mapping[str, Any] = {}
+        """The params of that start."""
         self.runs: dict[str, Run] = {}
         self._noted: dict[str, str] = {}  # task → the status that the ledger has
 

@@ -10,12 +10,12 @@ from dcipher.cli.exit_codes import ExitCode
 from dcipher.cli.failures import CommandError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import TypeAlias
 
     Read: TypeAlias = Callable[[Path, str], str]
 
-__all__ = ["params_of"]
+__all__ = ["params_of", "texts_like_json"]
 
 
 def params_of(given: Sequence[str], document: Path | None, read: Read) -> dict[str, Any]:
@@ -32,6 +32,20 @@ def params_of(given: Sequence[str], document: Path | None, read: Read) -> dict[s
         seen.add(name)
         params[name] = value
     return params
+
+
+def texts_like_json(params: Mapping[str, Any]) -> list[str]:
+    """The names of the params whose text could have been meant as JSON: `k=[1]` for `k:=[1]`."""
+    return [name for name, value in params.items() if isinstance(value, str) and _like_json(value)]
+
+
+def _like_json(text: str) -> bool:
+    if text.lstrip()[:1] in {"[", "{"}:
+        return True
+    try:
+        return not isinstance(json.loads(text), str)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _document(path: Path, read: Read) -> dict[str, Any]:

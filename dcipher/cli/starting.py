@@ -79,6 +79,7 @@ def _started(call: Invocation, client: Dcipher, start: Start) -> Run:
     """Start it, and keep what was answered before anything else can happen."""
     following = call.following
     following.start = start.flow, start.idempotency_key
+    following.params = start.params
     put_off = _PUT_OFF.format(start.idempotency_key)
     with deferred(lambda: call.output.warn(put_off)) as interruption:
         run = client.flows.start(start.flow, start.params, idempotency_key=start.idempotency_key)

@@ -307,3 +307,33 @@ def test_nothing_is_remembered_where_that_is_not_wanted(
         monkeypatch.setenv(way, "1")
     assert dcipher("flows", "run", "shout", *more).code == 0
     assert not state.exists()
+
+
+def refused(dcipher: Call, *params: str) -> str:
+    done = dcipher("flows", "run", "bytes", *params)
+    assert done.code == 1
+    return done.err
+
+
+@pytest.mark.parametrize("text", ["three", "[3", '{"a": 1}', "true"])
+def test_a_start_whose_params_are_refused(dcipher: Call, text: str) -> None:
+    """The flow is named where its params stand; a text that looks like JSON is asked about."""
+    err = refused(dcipher, "-p", f"size={text}")
+    assert "Next: dcipher flows get bytes" in err
+    assert ("for JSON write -p size:=…" in err) == (text != "three")
+
+
+def test_only_params_that_are_named_are_asked_about(dcipher: Call) -> None:
+    """Another one that looks like JSON is no matter."""
+    done = dcipher("flows", "run", "shout", "-p", "times=3 times", "-p", "text=[1]")
+    assert "Next: dcipher flows get shout\n" in done.err
+
+
+def test_an_idempotency_key_of_another_start(dcipher: Call) -> None:
+    """The params are not blamed: another key is what it needs."""
+    assert dcipher("flows", "run", "shout", "--idempotency-key", "k-1").code == 0
+    done = dcipher("flows", "run", "shout", "-p", "text=[1]", "--idempotency-key", "k-1")
+    assert done.code == 1
+    assert "use another key" in done.err
+    assert "parameters" not in done.err
+    assert "flows get" not in done.err

@@ -45,6 +45,16 @@ def told(error: APIStatusError) -> str:
 both = pytest.mark.parametrize("kind", ["listed", "unlisted"])
 
 
+@pytest.mark.parametrize(("code", "words"), [(422, "use another key"), (409, "in a moment")])
+def test_an_idempotency_key_that_was_used(code: int, words: str) -> None:
+    """It is the key that is spoken of, and not the parameters."""
+    said = answer({"message": "This Idempotency-Key was used for another body."}, code)
+    error = str(status_error(said, 0.0))
+    assert words in error
+    assert "key" in error.partition("body. ")[2]
+    assert "parameters" not in error
+
+
 @pytest.mark.parametrize(
     "code", [300, 304, 400, 401, 403, 404, 408, 409, 418, 422, 429, 499, 500, 503, 599]
 )
