@@ -50,7 +50,7 @@ def explain(error: BaseException, following: Following | None = None) -> Explana
         message = _of_the_system(error)
     if run is not None and not run.is_terminal:
         message += _of_results(run, following)
-    return Explanation(code, message, _next_step(error, run), details)
+    return Explanation(code, message, _next_step(error, run, following), details)
 
 
 def wait_again(runs: Sequence[Run]) -> str:
@@ -142,7 +142,7 @@ def _of_the_system(error: OSError) -> str:
     return f"{name}{error.strerror or str(error) or type(error).__name__}"
 
 
-def _next_step(error: BaseException, run: Run | None) -> str | None:
+def _next_step(error: BaseException, run: Run | None, following: Following | None) -> str | None:
     if isinstance(error, errors.MissingAPIKeyError):
         return missing_key()
     if isinstance(error, errors.AuthenticationError | errors.PermissionDeniedError):

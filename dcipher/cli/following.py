@@ -43,6 +43,15 @@ class Following:
         self.runs: dict[str, Run] = {}
         self._noted: dict[str, str] = {}  # task → the status that the ledger has
 
+    def knows(self, run: Run) -> bool:
+        """Whether `run` was started or looked at from here before, as far as the ledger can say."""
+        if not self.remembering:
+            return False
+        try:
+            return Ledger().find(run.task_id, run.flow_id) is not None
+        except OSError:  # `note` warns of it
+            return False
+
     def note(self, run: Run) -> None:
         """Remember what was seen of `run`. A ledger that cannot be written to is a warning."""
         self.runs[run.task_id] = run

@@ -84,11 +84,12 @@ def _started(call: Invocation, client: Dcipher, start: Start) -> Run:
     with deferred(lambda: call.output.warn(put_off)) as interruption:
         run = client.flows.start(start.flow, start.params, idempotency_key=start.idempotency_key)
         following.start = None
+        began = "was started before" if following.knows(run) else "started"
         following.note(run)
         if start.run_file is not None:
             _kept(call, run, start.run_file)
     interruption.end()
-    call.output.note(f"Run {run.task_id} of flow {run.flow_id} started.")
+    call.output.note(f"Run {run.task_id} of flow {run.flow_id} {began}.")
     if call.output.quiet:  # at once, for whoever wants to have it whatever happens
         call.output.data(run_record(run), key="task_id")
     return run

@@ -337,3 +337,14 @@ def test_an_idempotency_key_of_another_start(dcipher: Call) -> None:
     assert "use another key" in done.err
     assert "parameters" not in done.err
     assert "flows get" not in done.err
+
+
+def test_a_start_that_is_repeated(dcipher: Call, state: Path) -> None:
+    """It is not said to have started a run where the list knows that run; else nobody knows."""
+    words = ("flows", "run", "shout", "--no-wait", "--idempotency-key", "k-1")
+    assert "of flow shout started.\n" in dcipher(*words).err
+    assert "of flow shout was started before.\n" in dcipher(*words).err
+    assert "of flow shout started.\n" in dcipher(*words, "--no-ledger").err
+    (state / "runs.jsonl").unlink()
+    (state / "runs.jsonl").mkdir()
+    assert "of flow shout started.\n" in dcipher(*words).err
