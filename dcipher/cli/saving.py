@@ -99,6 +99,10 @@ def _ends_a_line(file: BinaryIO) -> bool:
 
 def check_run_file(path: Path | None) -> None:
     """Raises for a place that a run cannot be saved to, before it is started."""
+    if path == STDOUT:
+        raise CommandError(
+            "--save-run takes a file: what is in it reads the results.", ExitCode.USAGE
+        )
     if path is not None:
         from dcipher._files import check_target
 

@@ -88,6 +88,7 @@ def test_run_without_waiting(dcipher: Call, emulator: Emulator) -> None:
         ["-o", "no/x"],
         ["--save-run", "no/x"],
         ["--save-run", "."],
+        ["--save-run", "-"],
         ["-o", "."],
         ["-p", "x"],
     ],
