@@ -210,9 +210,8 @@ def check_log(value: object, where: str) -> str:
     """A level's name, in lower case."""
     level = str(value).strip().lower()
     if level not in _LEVELS:
-        raise ConfigurationError(
-            f"{where} must be one of {', '.join(_LEVELS)}, not {clean(level, 20)!r}."
-        )
+        # Not shown: what stands in the wrong variable may be a key.
+        raise ConfigurationError(f"{where} must be one of {', '.join(_LEVELS)}.")
     return level
 
 

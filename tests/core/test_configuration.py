@@ -343,10 +343,11 @@ def test_max_retries_that_are_none(value: object) -> None:
 
 
 def test_check_log() -> None:
-    """A level in any case; another word is refused, and the levels are named."""
+    """A level in any case; another word is refused unseen (it may be a key), and the levels are named."""
     assert check_log(" DEBUG ", WHERE) == "debug"
-    with pytest.raises(ConfigurationError, match="debug, info, warning, error, critical"):
+    with pytest.raises(ConfigurationError, match="debug, info, warning, error, critical") as caught:
         check_log("loud\x1b", WHERE)
+    assert "loud" not in str(caught.value)
 
 
 # Headers
