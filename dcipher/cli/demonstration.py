@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from dcipher import Dcipher
+from dcipher.cli.emulating import missing_extra
 from dcipher.cli.exit_codes import ExitCode
 from dcipher.cli.failures import CommandError
 from dcipher.cli.layers import Layered
@@ -90,11 +91,7 @@ def _emulator() -> Emulator:
         # In no time, there would be nothing to see.
         return Emulator(sample_flows=True, queue_time=0.2, min_run_time=0.3)
     except ImportError as error:
-        raise CommandError(
-            f"The demo needs an emulator. {str(error).partition(':')[0]}.",
-            ExitCode.USAGE,
-            next_step="pip install 'dcipher[cli,emulator]'",
-        ) from None
+        raise missing_extra(error) from None
 
 
 def _client(emulator: Emulator) -> Dcipher:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from dcipher.cli.invocation import Invocation
     from dcipher.emulator import Emulator
 
-__all__ = ["Emulation", "emulating", "with_emulation"]
+__all__ = ["Emulation", "emulating", "missing_extra", "with_emulation"]
 
 _TIME = "Seconds on the emulator's clock"
 
@@ -180,8 +180,19 @@ def _made(call: Invocation, emulation: Emulation, port: int, secret: str | None)
             seed=emulation.seed,
             time_scale=emulation.time_scale,
         )
-    except (ImportError, ValueError) as error:
+    except ImportError as error:
+        raise missing_extra(error) from error
+    except ValueError as error:
         raise CommandError(_in_the_shell(str(error)), ExitCode.USAGE) from error
+
+
+def missing_extra(error: ImportError) -> CommandError:
+    """What is said where the libraries of an emulator are not installed."""
+    return CommandError(
+        f"{str(error).partition(':')[0]}.",
+        ExitCode.USAGE,
+        next_step="pip install 'dcipher[cli,emulator]'",
+    )
 
 
 def _started(emulator: Emulator) -> None:
@@ -198,8 +209,10 @@ def _why_not(error: OSError) -> CommandError:
         return CommandError(text)
     mine = [one for one in running_emulators() if one.url.endswith(f":{found[1]}")]
     who = f" An emulator of yours runs there (process {mine[0].pid})." if mine else ""
+    end = f"kill {mine[0].pid}" if mine else "end what listens there"
     return CommandError(
-        f"{text.partition('; try')[0]}.{who}", next_step="end it, or give --port 0 for a free one"
+        f"{text.partition('; try')[0]}.{who}",
+        next_step=f"{end}, or the same command with --port 0 for a free one",
     )
 
 

@@ -6,13 +6,19 @@ import json
 import sys
 from contextlib import redirect_stdout
 from enum import Enum
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from dcipher.cli.app import App, invocation
 from dcipher.cli.emulating import Emulation, emulating, with_emulation
 from dcipher.cli.emulator_control import Control, only_emulator
+from dcipher.cli.emulator_keys import pointing_at
+from dcipher.cli.running_emulators import RunningEmulator, running_emulators
+from dcipher.cli.terminal import is_terminal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["app"]
 
@@ -37,9 +43,9 @@ class Shell(str, Enum):
 def start(ctx: typer.Context, emulation: Emulation) -> None:
     """Serve until Ctrl-C (exit code 0) or SIGTERM (143).
 
-    When it is ready, one line on stdout says where, with which key, and where its console is. It
-    takes the key of --api-key-file (which begins with emu_), else the one in --state-dir, else a
-    random one; never DCIPHER_API_KEY. In another shell: eval "$(dcipher emulator env)".
+    When it is ready, one line on stdout (on a terminal, a few) says where, with which key, and
+    where its console is. It takes the key of --api-key-file (which begins with emu_), else the one
+    in --state-dir, else a random one; never DCIPHER_API_KEY. In another shell: eval "$(dcipher emulator env)".
     """
     from dcipher.cli.signals import until_ended
 
@@ -49,12 +55,21 @@ def start(ctx: typer.Context, emulation: Emulation) -> None:
         call.output.data(
             record,
             key="url",
-            text=lambda found: "Ready: {url} API key: {api_key} Console: {console}".format(**found),
+            text=lambda found: _ready(found, at),
         )
         with redirect_stdout(sys.stderr):  # what flows print is no data
             ending.wait()
     if ending.code:
         raise typer.Exit(ending.code)
+
+
+def _ready(record: Mapping[str, Any], emulator: RunningEmulator) -> str:
+    """One line that programs read; for people a line each, and what to do with it."""
+    if not is_terminal(sys.stdout):
+        return "Ready: {url} API key: {api_key} Console: {console}".format(**record)
+    line = pointing_at(emulator, running_emulators())
+    rows = ("Ready:    {url}", "API key:  {api_key}", "Console:  {console}")
+    return "\n".join(rows).format(**record) + f"\nIn another shell: {line}"
 
 
 @app.command(

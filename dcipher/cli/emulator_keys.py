@@ -9,16 +9,18 @@ from dcipher.cli.running_emulators import running_emulators
 from dcipher.errors import AuthenticationError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from dcipher.cli.running_emulators import RunningEmulator
 
-__all__ = ["missing_key", "refused_key"]
+__all__ = ["missing_key", "pointing_at", "refused_key"]
 
 
 def missing_key() -> str:
     """The next step where there is no key: the emulator that runs, else how to give a key."""
     running = running_emulators()
     if running:
-        return _pointed_at(running[0], running)
+        return pointing_at(running[0], running)
     return (
         "export DCIPHER_API_KEY=…, or --env-file .env, or --api-key-file FILE; without an account, "
         "dcipher demo"
@@ -37,10 +39,11 @@ def refused_key(error: BaseException | None) -> str | None:
     running = running_emulators()
     for one in running:
         if asked.startswith(f"{one.url}/"):
-            return _pointed_at(one, running)
+            return pointing_at(one, running)
     return "export DCIPHER_API_KEY=…, the api_key of that emulator"
 
 
-def _pointed_at(emulator: RunningEmulator, running: list[RunningEmulator]) -> str:
+def pointing_at(emulator: RunningEmulator, running: Sequence[RunningEmulator]) -> str:
+    """The line that points a shell at one of the emulators that run."""
     which = f" --base-url {shlex.quote(emulator.url)}" * (len(running) > 1)
     return f'eval "$(dcipher emulator env{which})"'

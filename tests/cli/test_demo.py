@@ -46,6 +46,14 @@ def test_the_demo(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.usefixtures("_emulates")
+def test_the_demo_without_a_word(capsys: pytest.CaptureFixture[str]) -> None:
+    """With -q there are the topics alone: no progress, no recipe."""
+    assert main(["demo", "-q"]) == 0
+    said, noted = capsys.readouterr()
+    assert (len(said.splitlines()), noted) == (3, "")
+
+
+@pytest.mark.usefixtures("_emulates")
 def test_settings_have_no_part_in_it(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -92,16 +100,17 @@ def test_texts_that_cannot_be_used(
     assert words in noted
 
 
+@pytest.mark.parametrize("words", [["demo"], ["emulator", "start"]], ids=" ".join)
 def test_without_the_extra(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, words: list[str]
 ) -> None:
-    """Where FastAPI is missing, it is said what installs it."""
+    """Where FastAPI is missing, it is said what installs it, everywhere in the same words."""
     for name in [n for n in sys.modules if n.startswith(("fastapi", "dcipher.emulator.a"))]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "fastapi", None)
-    assert main(["demo"]) == 2
+    assert main(words) == 2
     noted = capsys.readouterr().err
-    assert "The emulator needs fastapi" in noted
+    assert noted.startswith("error: The emulator needs fastapi. Next: ")
     assert "Next: pip install 'dcipher[cli,emulator]'" in noted
 
 

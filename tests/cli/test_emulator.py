@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shlex
 import signal
 import socket
 import stat
@@ -12,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,8 @@ from dcipher.cli.running_emulators import RunningEmulator, registered, running_e
 from dcipher.cli.shell_variables import assignments
 from dcipher.cli.signals import until_ended
 from dcipher.emulator import Emulator
+from tests.cli.conftest import program
+from tests.cli.test_terminals import Terminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -170,6 +173,38 @@ def test_start_serves_until_a_signal(
     assert running_emulators() == []
 
 
+@pytest.mark.parametrize("others", [0, 1])
+def test_start_on_a_terminal(monkeypatch: pytest.MonkeyPatch, others: int) -> None:
+    """People get a line for each thing, and the line for their other shell, which works."""
+    monkeypatch.setenv("TERM", "xterm")
+    terminal = Terminal()
+    said: list[str] = []
+
+    def work(ready: dict[str, Any]) -> None:
+        def line() -> str | None:
+            lines = terminal.seen().splitlines()
+            return lines[3] if len(lines) > 3 else None
+
+        said.append(wait_for(line))
+        words = shlex.split(said[0].partition("$(dcipher ")[2].rstrip(')"'))
+        done = program(*words)
+        assert ready["api_key"] in done.stdout, done.stderr
+
+    words = ["--port", "0", "--ready-file", "ready.json", "--no-samples"]
+    with ExitStack() as stack:
+        for _ in range(others):
+            other = stack.enter_context(Emulator())
+            stack.enter_context(registered(entry(other)))
+        stack.enter_context(meanwhile(signal.SIGINT, work))
+        assert terminal.main("emulator", "start", *words) == 0
+    ready, key, console, _ = terminal.text().splitlines()
+    assert ready.startswith("Ready:    http://127.0.0.1:")
+    assert key.startswith("API key:  emu_")
+    assert console.endswith("/_emulator/")
+    assert said[0].startswith('In another shell: eval "$(dcipher emulator env')
+    assert ("--base-url" in said[0]) == bool(others)
+
+
 def test_start_says_it_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     """`--json` is one object with url, api_key, console and pid; `-q` the URL alone."""
     words = ["emulator", "start", "--port", "0", "--ready-file", "ready.json", "--no-samples"]
@@ -212,7 +247,7 @@ def test_a_busy_port_is_said_at_once(running: Emulator, capsys: pytest.CaptureFi
     assert out == ""
     assert f"port {port}" in err
     assert f"An emulator of yours runs there (process {os.getpid()})" in err
-    assert "--port 0" in err
+    assert f"Next: kill {os.getpid()}, or the same command with --port 0" in err
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         assert main(["emulator", "start", "--port", port]) == 1

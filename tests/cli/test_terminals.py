@@ -57,13 +57,17 @@ class Terminal:
         with standard(self.stream):
             return main(arguments)
 
+    def seen(self) -> str:
+        """What it got so far."""
+        return self._got.decode().replace("\r\n", "\n")
+
     def text(self) -> str:
         """All that it got; it is closed then."""
         if not self.stream.closed:
             self.stream.close()
             self._reader.join(10)
             os.close(self._ours)
-        return self._got.decode().replace("\r\n", "\n")
+        return self.seen()
 
 
 @contextmanager
