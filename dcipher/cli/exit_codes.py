@@ -45,6 +45,7 @@ _CODES: tuple[tuple[type[BaseException], ExitCode], ...] = (
     (errors.PermissionDeniedError, ExitCode.AUTHENTICATION),
     (errors.ConfigurationError, ExitCode.USAGE),
     (errors.InvalidParamsError, ExitCode.USAGE),
+    (errors.UnprocessableEntityError, ExitCode.USAGE),  # the params, as the service sees them
     (errors.RunFailedError, ExitCode.RUN_FAILED),
     (errors.RunCancelledError, ExitCode.RUN_FAILED),
     (errors.WaitTimeoutError, ExitCode.WAIT_TIMEOUT),

@@ -41,7 +41,7 @@ EXPECTED = {
     "TLSError": 1,
     "TooManyInvalidRowsError": 5,
     "UnexpectedStatus": 1,
-    "UnprocessableEntityError": 1,
+    "UnprocessableEntityError": 2,
     "WaitTimeoutError": 124,
 }
 

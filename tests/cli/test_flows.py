@@ -89,6 +89,7 @@ def test_run_without_waiting(dcipher: Call, emulator: Emulator) -> None:
         ["--save-run", "no/x"],
         ["--save-run", "."],
         ["--save-run", "-"],
+        ["--save-run", "x", "-o", "x"],
         ["-o", "."],
         ["-p", "x"],
     ],
@@ -312,7 +313,7 @@ def test_nothing_is_remembered_where_that_is_not_wanted(
 
 def refused(dcipher: Call, *params: str) -> str:
     done = dcipher("flows", "run", "bytes", *params)
-    assert done.code == 1
+    assert done.code == 2
     return done.err
 
 
@@ -334,7 +335,7 @@ def test_an_idempotency_key_of_another_start(dcipher: Call) -> None:
     """The params are not blamed: another key is what it needs."""
     assert dcipher("flows", "run", "shout", "--idempotency-key", "k-1").code == 0
     done = dcipher("flows", "run", "shout", "-p", "text=[1]", "--idempotency-key", "k-1")
-    assert done.code == 1
+    assert done.code == 2
     assert "use another key" in done.err
     assert "parameters" not in done.err
     assert "flows get" not in done.err
