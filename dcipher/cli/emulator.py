@@ -15,6 +15,7 @@ from dcipher.cli.emulating import Emulation, emulating, with_emulation
 from dcipher.cli.emulator_control import Control, only_emulator
 from dcipher.cli.emulator_keys import pointing_at
 from dcipher.cli.running_emulators import RunningEmulator, running_emulators
+from dcipher.cli.tables import Layout
 from dcipher.cli.terminal import is_terminal
 
 if TYPE_CHECKING:
@@ -128,14 +129,15 @@ def env(
 def runs(ctx: typer.Context) -> None:
     """List the runs of a running emulator."""
     columns = ["task_id", "flow_id", "status", "created_at", "finished_at", "message"]
-    _show(ctx, "runs", columns, "task_id")
+    layout = Layout(("task_id", "flow_id"), ["message", "finished_at", "created_at"])
+    _show(ctx, "runs", columns, "task_id", layout)
 
 
 @app.command()
 def requests(ctx: typer.Context) -> None:
     """List the requests to a running emulator, in the order of their answers; secrets are masked."""
     columns = ["at", "method", "path", "query", "status", "fault"]
-    _show(ctx, "requests", columns, "request_id")
+    _show(ctx, "requests", columns, "request_id", Layout(whole=("path", "query")))
 
 
 @app.command()
@@ -224,9 +226,12 @@ def clear(
     call.output.data(removed, columns=_FAULTS)
 
 
-def _show(ctx: typer.Context, name: str, columns: Any, key: str) -> None:
+def _show(
+    ctx: typer.Context, name: str, columns: Any, key: str, layout: Layout | None = None
+) -> None:
     call = invocation(ctx)
-    call.output.data(Control.meant(call).ask("GET", name), columns=columns, key=key)
+    found = Control.meant(call).ask("GET", name)
+    call.output.data(found, columns=columns, key=key, layout=layout)
 
 
 def _print_fault(ctx: typer.Context, fault: dict[str, Any]) -> None:

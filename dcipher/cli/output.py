@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TypeAlias
 
+    from dcipher.cli.tables import Layout
+
     Record: TypeAlias = Mapping[str, Any]
 
 __all__ = ["Form", "Output", "unwritable"]
@@ -58,19 +60,21 @@ class Output:
         columns: Sequence[str] | None = None,
         key: str = "id",
         text: Callable[[Record], str] | None = None,
+        layout: Layout | None = None,
     ) -> None:
         """Write data.
 
         A mapping is one record, an iterable of mappings many, a text is itself (a JSON string with
         `--json`). `columns`: which keys people see, and in which order. `key`: what `-q` prints of
         a record. `text`: a record as a line; it is given as soon as the record is there.
+        `layout`: what a narrow terminal may do to a table of them.
         """
         if isinstance(value, str):
             self._line(_json(value) if self.structured else printable(value, lines=True))
         elif isinstance(value, Mapping):
             self._one(cast("Record", value), columns, key, text)
         else:
-            self._many(value, columns, key, text)
+            self._many(value, columns, key, text, layout)
 
     def note(self, text: str) -> None:
         """Say something that is not data: on stderr, unless `-q`."""
@@ -108,22 +112,28 @@ class Output:
         columns: Sequence[str] | None,
         key: str,
         text: Callable[[Record], str] | None,
+        layout: Layout | None,
     ) -> None:
         if self.form is Form.JSON:
             self._line(_json(list(records), indent=True))
         elif self.form is Form.TEXT and text is None:
-            self._table(list(records), columns)
+            self._table(list(records), columns, layout)
         else:
             for record in records:
                 self._one(record, columns, key, text)
 
-    def _table(self, records: Sequence[Record], columns: Sequence[str] | None) -> None:
+    def _table(
+        self,
+        records: Sequence[Record],
+        columns: Sequence[str] | None,
+        layout: Layout | None,
+    ) -> None:
         names = columns or list(dict.fromkeys(name for record in records for name in record))
         rows = [[_cell(record.get(name)) for name in names] for record in records]
         if is_terminal(sys.stdout):
             from dcipher.cli.tables import table_lines
 
-            self._lines(table_lines(names, rows))
+            self._lines(table_lines(names, rows, layout))
         else:
             self._lines("\t".join(row) for row in rows)
 

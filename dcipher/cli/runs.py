@@ -166,6 +166,7 @@ def list_runs(
     folder, DCIPHER_NO_LEDGER=1 turns it off.
     """
     from dcipher.cli.ledger import Ledger
+    from dcipher.cli.tables import Layout
 
     call = invocation(ctx)
     ledger = Ledger()
@@ -180,21 +181,25 @@ def list_runs(
     records = [{name: entry.get(name) for name in names} for entry in found[:limit]]
     if not records:
         call.output.note("No runs are known here.")
-    call.output.data(records, columns=_LISTED, key="task_id")
+    layout = Layout(whole=_IDS, spare=["created_at", "status"])
+    call.output.data(records, columns=_LISTED, key="task_id", layout=layout)
 
 
+_IDS = ("task_id", "flow_id")
 _LISTED = ("task_id", "flow_id", "status", "created_at")
 """What people see: with ids as long as the service's, as much as 80 columns hold."""
 
 
 def _show(call: Invocation, runs: Sequence[Run], *, reveal: bool = False) -> None:
     from dcipher.cli.run_records import COLUMNS, run_record
+    from dcipher.cli.tables import Layout
 
     records = [run_record(run, reveal=reveal) for run in runs]
     if len(records) == 1:
         call.output.data(records[0], columns=COLUMNS[:-1], key="task_id")
     else:
-        call.output.data(records, columns=COLUMNS[:-1], key="task_id")
+        layout = Layout(whole=_IDS, spare=["message", "finished_at", "created_at"])
+        call.output.data(records, columns=COLUMNS[:-1], key="task_id", layout=layout)
 
 
 def _change(run: Run) -> dict[str, Any]:

@@ -9,11 +9,13 @@ import re
 import sys
 import threading
 from contextlib import contextmanager
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from dcipher import Dcipher
 from dcipher.cli import main
 from dcipher.cli.ledger import Ledger
 from dcipher.cli.output import Form, Output
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import TextIO
 
+    from dcipher.emulator import Emulator
     from tests.cli.conftest import Call
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX terminals")
@@ -103,17 +106,46 @@ def test_a_table(terminal: Terminal) -> None:
     assert "\x1b[1m" in text
 
 
-@pytest.mark.parametrize("columns", [20, 45])
+@pytest.mark.parametrize("columns", [20, 45, 60, 80])
 def test_a_narrow_one(terminal: Terminal, monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
-    """No line is wider than the terminal, and nothing is left out."""
+    """No id is cut; only where one does not fit is a line wider than the terminal."""
     monkeypatch.setenv("COLUMNS", str(columns))
-    task = "0123456789abcdef" * 2
-    Ledger().record(Run(flow_id="f", task_id=task))
+    task, flow = "0123456789abcdef" * 2, "65cf2f3e"
+    now = datetime.now(timezone.utc)
+    Ledger().record(Run(flow_id=flow, task_id=task, status="SUCCEEDED", created_at=now))
     assert terminal.main("runs", "list") == 0
     lines = [PLAIN.sub("", line) for line in terminal.text().splitlines()]
-    assert max(map(len, lines)) <= columns
-    first = "".join(line.split()[0] for line in lines if line[:1] in "0123456789abcdef")
-    assert task.startswith(first[:8])
+    assert columns < 44 or max(map(len, lines)) <= columns
+    assert f"{task}  {flow}" in "\n".join(lines)
+    assert columns < 60 or "SUCCEEDED" in "\n".join(lines)
+
+
+@pytest.mark.parametrize("columns", [30, 80, 160])
+@pytest.mark.parametrize("words", ["emulator runs", "emulator requests"])
+@pytest.mark.usefixtures("dcipher")
+def test_ids_of_an_emulator(
+    terminal: Terminal,
+    emulator: Emulator,
+    monkeypatch: pytest.MonkeyPatch,
+    columns: int,
+    words: str,
+) -> None:
+    """They can be copied whole, the times are in seconds, and a row is a line where it can be."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    with Dcipher(emulator.api_key, base_url=emulator.url) as client:
+        run = client.flows.run("shout")
+        client.runs.refresh(run)
+    assert terminal.main(*words.split()) == 0
+    text = PLAIN.sub("", terminal.text())
+    assert run.task_id in text
+    assert "shout" in text
+    assert re.search(r":\d\d\.\d", text) is None
+    assert columns < 160 or re.search(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ  ", text)
+    if words == "emulator requests":
+        assert f"taskId={run.task_id}" in text
+        assert "  200" in text
+    elif columns == 80:
+        assert max(map(len, text.splitlines())) <= 80
 
 
 @pytest.mark.parametrize("variables", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
