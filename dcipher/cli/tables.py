@@ -93,6 +93,7 @@ def _printed(columns: Sequence[_Column]) -> list[str]:
         table.add_column(
             Text(column.title),
             overflow="fold",
+            no_wrap=column.whole,  # rich takes what is missing from the others
             min_width=column.least if column.whole else None,
         )
     for row in zip(*(column.cells for column in columns), strict=True):

@@ -146,6 +146,8 @@ def test_ids_of_an_emulator(
         assert "  200" in text
     elif columns == 80:
         assert max(map(len, text.splitlines())) <= 80
+        # Two moments of which each is folded between its day and its time.
+        assert len(re.findall(r"(?<= )\d\d:\d\d:\d\dZ(?= |$)", text, re.MULTILINE)) == 2
 
 
 @pytest.mark.parametrize("variables", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
