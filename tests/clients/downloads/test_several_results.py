@@ -29,6 +29,7 @@ from dcipher import (
 from dcipher._concurrency import async_each, each
 from dcipher._core import ranges
 from tests.clients.downloads.stores import MIB, ONCE, QUERY, store
+from tests.clients.downloads.test_several import Shop, slowly
 from tests.clients.test_processes import NOISE, SIDES, interrupted
 from tests.conftest import KEY
 from tests.faulty import Reply
@@ -166,12 +167,14 @@ def test_large_ones_share_the_connections(
     """Of four connections, two large results get two each; of four, each gets one."""
     for name, value in {"LARGE": MIB, "LEAST": MIB // 4, "WINDOW": 0.0, "FAST": 1 << 60}.items():
         monkeypatch.setattr(ranges, name, value)
-    more = {"Accept-Ranges": "bytes"}
-    server.on("*", lambda request: store(BODIES[int(request.path[1:])], **more)(request))
+    helped = shared and kind != GIVEN
+    for n in range(count):
+        # Where others are to help, the first connection leaves something to them.
+        server.on(f"/{n}", Shop(BODIES[n], **({"first": slowly} if helped else {})))
     connect(server).runs.download(run_of(server, count), tmp_path / "out.bin")
     assert names(tmp_path) == saved(*range(count))
     in_parts = {request.path for request in server.requests if "range" in request.headers}
-    assert bool(in_parts) == (shared and kind != GIVEN)
+    assert len(in_parts) == (count if helped else 0)
 
 
 @pytest.mark.parametrize("places", [1, 2, 3, 5])
