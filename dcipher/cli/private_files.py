@@ -24,6 +24,8 @@ def write_private(path: Path, text: str) -> None:
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
         beside.replace(path)
     except BaseException:
         with suppress(OSError):

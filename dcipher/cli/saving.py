@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shlex
 import shutil
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 from dcipher.cli.exit_codes import ExitCode
 from dcipher.cli.failures import CommandError
 from dcipher.cli.output import unwritable
+from dcipher.cli.private_files import write_private
 from dcipher.cli.progress import progress
 
 if TYPE_CHECKING:
@@ -118,14 +118,4 @@ def check_run_file(path: Path | None) -> None:
 
 def save_run(run: Run, path: Path) -> None:
     """Write `run` with its signed URLs, for its owner alone; a reader never sees half of it."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(run.to_json(reveal=True) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            Path(name).unlink()
-        raise
+    write_private(path, run.to_json(reveal=True) + "\n")
