@@ -24,6 +24,7 @@ __all__ = [
     "narrowed",
     "redact_query",
     "unsigned",
+    "with_article",
     "without",
 ]
 
@@ -49,6 +50,15 @@ def clean(text: str, limit: int = 200) -> str:
     # What is far beyond the limit is not even looked at.
     words = " ".join(_UNPRINTABLE.sub(" ", text[: limit * 4]).split())
     return words if len(words) <= limit and len(text) <= limit * 4 else words[: limit - 1] + "…"
+
+
+def with_article(noun: str) -> str:
+    """`noun`, a type's or a file format's name, behind the article that it is spoken with."""
+    return f"{'an' if _VOWEL.match(noun) else 'a'} {noun}"
+
+
+# A u is spoken as in "a UUID", "a uint8", but "an unknown …"; letters one by one: "an ndarray", "an SSLContext".
+_VOWEL = re.compile("[aeioAEIO]|un(?!i)|nd|[FHLMNRSX](?=[A-Z])")
 
 
 def without(text: str, secrets: Iterable[str]) -> str:

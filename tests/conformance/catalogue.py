@@ -1200,7 +1200,7 @@ _IDENTIFIERS = Section(
             ),
         ),
         Case(
-            "Params hold NaN, infinity, a set, bytes, a cycle, or half a character",
+            "Params hold NaN, `NaT`, infinity, a set, bytes, a cycle, or half a character",
             "`InvalidParamsError` with the path, such as `params.a[0]`; nothing is sent",
             tests=(
                 "tests/faults/test_sending.py::test_params_that_json_cannot_carry",

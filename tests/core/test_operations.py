@@ -6,10 +6,11 @@ import contextlib
 import json
 import math
 import time
-from collections import UserDict
+from collections import UserDict, deque
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
 from datetime import time as clock_time
+from decimal import Decimal
 from enum import Enum, IntEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -288,14 +289,30 @@ CYCLE.append({"again": CYCLE})
         ({"a": memoryview(b"x")}, "send text"),
         ({"a": Matrix()}, "tolist"),
         ({"a": Point()}, "asdict"),
-        ({"a": object()}, r"params\.a is a object: JSON cannot carry it"),
-        ({"a": timedelta(1)}, "JSON cannot carry it"),
+        ({"a": object()}, r"params\.a is an object: JSON cannot carry it"),
+        ({"a": timedelta(1)}, r"params\.a is a timedelta: send value\.total_seconds"),
+        ({"a": Decimal("1.5")}, r"params\.a is a Decimal: send str\(value\)"),
+        ({"a": 1j}, r"params\.a is a complex: JSON cannot carry it"),
+        ({"a": [Decimal("NaN")]}, r"params\.a\[0\] is NaN: .* Send None"),
+        ({"a": Decimal("sNaN")}, r"params\.a is NaN"),
+        ({"a": Decimal("-Infinity")}, r"params\.a is infinite"),
+        ({"a": complex(0, math.inf)}, r"params\.a is a complex NaN or infinity"),
         ({"a": {1: 2}}, r"params\.a has the key 1"),
         ({None: 1}, "has the key None"),
         ({"a": CYCLE}, r"params\.a\[0\]\.again contains itself"),
-        (Options(extra=object()), "params"),
+        (Options(extra=object()), r"params\.extra is an object: JSON cannot carry it"),
+        (
+            Options(extra={"b": [1, memoryview(b"x")]}),
+            r"params\.extra\.b\[1\] is a memoryview: send text",
+        ),
         (Options(extra="\ud800"), "params"),
         (Options(extra=CYCLE), "params"),
+        (Options(extra=[Decimal("NaN")]), r"params\.extra\[0\] is NaN"),
+        (Options(extra=deque([Decimal("Infinity")])), r"params\.extra\[0\] is infinite"),
+        (Options(extra={Decimal("NaN")}), r"params\.extra\[0\] is NaN"),
+        (Options(extra={math.nan: 1}), r"a key in params\.extra is nan"),
+        (Options(extra={1: math.inf}), r"params\.extra\[1\] is inf"),
+        ({"o": [Options(extra=complex("nan"))]}, r"params\.o\[0\]\.extra is a complex NaN"),
         ([("a", 1)], "must be a mapping or a Pydantic model, not list"),
         ("text", "not str"),
         (Options, "must be a mapping"),
@@ -305,6 +322,63 @@ def test_params_that_json_cannot_carry(params: Any, says: str) -> None:
     """The error says where in the params, and what to send instead."""
     with pytest.raises(InvalidParamsError, match=says):
         body(params)
+
+
+NUMPY = [
+    ("int64", 5, 5),
+    ("uint8", 255, 255),
+    ("float32", 0.5, 0.5),
+    ("float64", 0.1, 0.1),
+    ("bool_", True, True),
+    ("str_", "ä", "ä"),
+]
+
+
+@pytest.mark.parametrize(("kind", "value", "expected"), NUMPY)
+def test_a_number_of_numpy_is_the_number_that_it_is(kind: str, value: Any, expected: Any) -> None:
+    """A single value of a column is sent as Python's own, to the last bit; so is an array of one."""
+    np = pytest.importorskip("numpy")
+    sent = body({"a": [getattr(np, kind)(value), np.array(value, kind)]})["a"]
+    assert sent == [expected, expected]
+    assert {type(item) for item in sent} == {type(expected)}
+
+
+# Of libraries that the core does not depend on: what makes the value, and what the error says of it.
+FOREIGN = [
+    ("pandas", "library.NaT", "is NaT: .* Send None"),
+    ("pandas", "library.NA", "is NA: .* Send None"),
+    ("pandas", "library.Series([1])", r"is a Series: send value\.tolist\(\)"),
+    ("pandas", "library.DataFrame({'b': [1]})", r'DataFrame: send value\.to_dict\("records"\)'),
+    ("pandas", "library.Period('2024-01')", "is a Period: JSON cannot carry it"),
+    ("numpy", "library.float32('nan')", "is nan"),
+    ("numpy", "library.float64('-inf')", "is -inf"),
+    ("numpy", "library.array(library.nan)", "is nan"),
+    ("numpy", "library.datetime64('NaT')", "is NaT"),
+    ("numpy", "library.timedelta64('NaT', 's')", "is NaT"),
+    ("numpy", "library.complex128('nan')", "is a complex NaN"),
+    ("numpy", "library.datetime64('2024-01-02', 'ns')", r"is a datetime64: send str\(value\)"),
+    ("numpy", "library.longdouble(1)", r"is a longdouble: send value\.item\(\), or float\(value\)"),
+    ("numpy", "library.array([1])", r"is an ndarray: send value\.tolist\(\)"),
+    ("numpy", "library.void(b'x')", r"is a void: send value\.tolist\(\)"),
+    ("pyarrow", "library.scalar(None)", r"is a NullScalar: send value\.as_py\(\)"),
+    ("pyarrow", "library.scalar(5)", r"is an Int64Scalar: send value\.as_py\(\)"),
+    ("pyarrow", "library.array([1])", r"is an Int64Array: send value\.tolist\(\)"),
+    ("pyarrow", "library.table({'b': [1]})", r"is a Table: send value\.to_pylist\(\)"),
+    ("polars", "library.Series([1])", r"is a Series: send value\.to_list\(\)"),
+    ("polars", "library.DataFrame({'b': [1]})", r"is a DataFrame: send value\.to_dicts\(\)"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "says"), FOREIGN)
+@pytest.mark.parametrize("in_a_model", [False, True], ids=["mapping", "model"])
+def test_what_only_looks_like_json_is_refused(
+    name: str, value: str, says: str, in_a_model: bool
+) -> None:
+    """A value of another library that stands for none, or is none of JSON's, is named with its path."""
+    library = pytest.importorskip(name)
+    params = [eval(value, {"library": library})]  # noqa: S307 - from the table above
+    with pytest.raises(InvalidParamsError, match=rf"params\.extra\[0\] {'.*' + says}"):
+        body(Options(extra=params) if in_a_model else {"extra": params})
 
 
 def test_params_too_deep() -> None:

@@ -10,7 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dcipher._core.text import REDACTED, clean, masked_urls, narrowed, redact_query, without
+from dcipher._core.text import (
+    REDACTED,
+    clean,
+    masked_urls,
+    narrowed,
+    redact_query,
+    with_article,
+    without,
+)
 
 
 @pytest.mark.parametrize(
@@ -226,3 +234,23 @@ def test_no_query_survives(scheme: str, host: str, path: str, query: str) -> Non
     """Whatever the query, nothing of it is shown."""
     url = f"{scheme}://{host}/{path}"
     assert redact_query(f"{url}?{query}") == redact_query(f"{url}#{query}") == f"{url}?{REDACTED}"
+
+
+@pytest.mark.parametrize(
+    ("noun", "shown"),
+    [
+        *(("object", "an object"), ("int", "an int"), ("Int64Scalar", "an Int64Scalar")),
+        *(("set", "a set"), ("bytes", "a bytes"), ("Decimal", "a Decimal"), ("", "a ")),
+        *(
+            ("UUID", "a UUID"),
+            ("uint8", "a uint8"),
+            ("union", "a union"),
+            ("unknown", "an unknown"),
+        ),
+        *(("ndarray", "an ndarray"), ("NAType", "an NAType"), ("SSLContext", "an SSLContext")),
+        *(("Series", "a Series"), ("HTML", "an HTML"), ("Namespace", "a Namespace")),
+    ],
+)
+def test_an_article_is_the_spoken_one(noun: str, shown: str) -> None:
+    """A name of a type stands behind the article that a reader would say."""
+    assert with_article(noun) == shown
