@@ -550,9 +550,9 @@ async def async_bounded(
     limit: Limit, function: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs
 ) -> T:
     """What `function` gives. Raises TimeoutError when it takes longer than the limit."""
-    from anyio import current_time, fail_after
+    from anyio import CancelScope, current_time
 
-    with fail_after(limit.left) as scope, limit():
+    with CancelScope(deadline=current_time() + limit.left) as scope, limit():
 
         def begun() -> None:
             scope.deadline = current_time() + limit.left
@@ -562,6 +562,9 @@ async def async_bounded(
             return await function(*args, **kwargs)
         finally:
             limit.on_begin = None  # it knows its event loop, which is not to be kept
+    # Not `fail_after`: it asks whether the deadline has passed, and one that was moved in the turn of
+    # the loop in which it came has not. What has cancelled cannot be taken back.
+    raise TimeoutError
 
 
 def bounded(limit: Limit, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -16,14 +16,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import anyio
+import anyio.lowlevel
 import httpx
 import pytest
 import trio
 import trustme
 
 from dcipher import AsyncDcipher, HTTPAuthenticatedClient, Output, Resilience, Run
+from dcipher._concurrency import async_bounded
+from dcipher._deadlines import Limit
 from tests.conftest import KEY
 from tests.faulty import STALL, FaultyServer, Reply, json_reply
+from tests.waiting import HANG
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator
@@ -34,6 +38,7 @@ if TYPE_CHECKING:
 PLACES = 4
 LONGEST = 0.03
 """Seconds within which a call is cancelled."""
+BACKENDS = pytest.mark.parametrize("backend", ["asyncio", "trio"])
 LARGE = "x" * 3_000_000
 PATIENT = Resilience(max_retries=3, backoff_initial=5.0)
 
@@ -274,7 +279,7 @@ async def usable(client: AsyncDcipher) -> None:
                     group.start_soon(client.flows.get, "f")
 
 
-@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@BACKENDS
 @pytest.mark.parametrize("moment", MOMENTS, ids=lambda moment: moment.name)
 # httpx's, of a body that was being sent: trio says it of every async generator.
 @pytest.mark.filterwarnings("ignore:Async generator 'httpx._content:ResourceWarning")
@@ -384,3 +389,59 @@ def test_a_cancelled_start_says_its_key(api: FaultyServer) -> None:
             return caught.value.__notes__
 
     assert any("idempotency_key='mine-1'" in note for note in asyncio.run(main()))
+
+
+# A time limit whose end is moved by the first byte.
+
+
+async def past(limit: Limit) -> None:
+    """Block the loop until the limit is over, and let it notice without being told yet."""
+    time.sleep(max(limit.left, 0.0) + 0.01)  # noqa: ASYNC251 - that is what this is for
+    for _ in range(3):
+        await anyio.lowlevel.cancel_shielded_checkpoint()
+
+
+@BACKENDS
+@pytest.mark.parametrize("ending", ["waits on", "fails", "is done"])
+def test_a_limit_that_ends_as_the_first_byte_is_sent(backend: str, ending: str) -> None:
+    """A limit that ends in the turn of the loop in which the first byte moves its end is a TimeoutError.
+
+    Unless all was done by then; never nothing.
+    """
+
+    async def send(limit: Limit) -> str:
+        await past(limit)
+        limit.begin(object())
+        if ending == "fails":
+            raise OSError("lost")
+        if ending == "waits on":
+            await anyio.sleep_forever()
+        return "done"
+
+    async def main() -> str:
+        limit = Limit(HANG, before=-HANG)
+        try:
+            return await async_bounded(limit, send, limit)
+        except OSError as error:
+            return type(error).__name__
+
+    expected = {"waits on": "TimeoutError", "fails": "OSError", "is done": "done"}
+    assert anyio.run(main, backend=backend) == expected[ending]
+
+
+@BACKENDS
+def test_a_cancellation_within_a_limit_is_none_of_it(backend: str) -> None:
+    """A call that is cancelled from outside while it has time left is cancelled, not out of time."""
+
+    async def send(limit: Limit) -> None:
+        limit.begin(object())
+        await anyio.sleep_forever()
+
+    async def main() -> bool:
+        with anyio.CancelScope() as scope:
+            scope.cancel()
+            limit = Limit(HANG)
+            await async_bounded(limit, send, limit)
+        return scope.cancelled_caught
+
+    assert anyio.run(main, backend=backend)
