@@ -19,7 +19,7 @@ from ._async.connections import AsyncBorrowedTransport, AsyncConnections, AsyncG
 from ._concurrency import Limiter, async_close_all
 from ._deadlines import AsyncBoundedTransport, BoundedTransport
 from ._network import environment_proxies, proxy_secrets, ssl_context
-from ._scopes import AsyncScoped, Scoped
+from ._scopes import AsyncScoped, ForkLock, Scoped
 from ._sync.connections import BorrowedTransport, Connections, GivenTransport
 
 if TYPE_CHECKING:
@@ -138,6 +138,8 @@ class Network:
         self._args = dict(httpx_args)
         self._sync = ways
         self._async = async_ways
+        self._lock = ForkLock()
+        """Held while ways are made: the clients that share them may be used by several threads."""
         # Now, so that a proxy that cannot be used is said where the client is made.
         self._proxy_of: Mapping[str, Any] = self._proxies() if ways is None else {}
         # In a closure: nothing that shows an object's fields shows them.
@@ -229,15 +231,23 @@ class Network:
         """The same for one more httpx.AsyncClient."""
         return _roads(self._async_ways(), layered, share)
 
+    def give_up(self, share: Share | None) -> None:
+        """A share of the sync connections that no httpx client was made for."""
+        for way in self._ways().values():
+            if isinstance(way, Connections):
+                way.transport(share).close()
+
     def _ways(self) -> Ways:
-        if self._sync is None:
-            self._sync = self._make(_SYNC)
-        return self._sync
+        with self._lock():
+            if self._sync is None:
+                self._sync = self._make(_SYNC)
+            return self._sync
 
     def _async_ways(self) -> Ways:
-        if self._async is None:
-            self._async = self._make(_ASYNC)
-        return self._async
+        with self._lock():
+            if self._async is None:
+                self._async = self._make(_ASYNC)
+            return self._async
 
     def _make(self, side: _Side) -> Ways:
         args = self._args

@@ -84,9 +84,13 @@ class AsyncScoped(Generic[T]):
                 if held is not None and held.unreferenced is not None:
                     held.unreferenced.detach()
 
-    def forget(self) -> None:
-        """Hold nothing for this event loop any more."""
-        self._held.pop(_event_loop(), None)
+    def forget(self) -> T | None:
+        """Hold nothing for this event loop any more. Gives what was held."""
+        held = self._held.pop(_event_loop(), None)
+        if held is not None and held.pid != os.getpid():
+            _inherited.append(held)
+            return None
+        return None if held is None else held.value
 
     async def end(self) -> None:
         """Hold nothing for this event loop any more, and close what was held."""
@@ -187,9 +191,14 @@ class Scoped(Generic[T]):
             self._held = (pid, self._make())
             return self._held[1]
 
-    def forget(self) -> None:
-        """Hold nothing any more."""
-        self._held = None
+    def forget(self) -> T | None:
+        """Hold nothing any more. Gives what was held."""
+        with self._lock():
+            held, self._held = self._held, None
+        if held is not None and held[0] != os.getpid():
+            _inherited.append(held)
+            return None
+        return None if held is None else held[1]
 
     def peek(self) -> T | None:
         """The value of this process, if there is one."""

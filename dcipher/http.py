@@ -38,7 +38,7 @@ from ._core.configuration import (
 )
 from ._scopes import ForkLock
 from ._sync.transports import CheckedTransport, HomeTransport, RetryTransport, SigningTransport
-from .errors import ConfigurationError, MissingAPIKeyError
+from .errors import ConfigurationError, DcipherError, MissingAPIKeyError
 
 if TYPE_CHECKING:
     import ssl
@@ -95,6 +95,7 @@ class HTTPClient:
         "_follow_redirects",
         "_headers",
         "_httpx_args",
+        "_is_ended",
         "_lock",
         "_network",
         "_raise_on_unexpected_status",
@@ -136,6 +137,7 @@ class HTTPClient:
         self._lock = ForkLock()
         self._client: httpx.Client | None = None
         self._async_client: httpx.AsyncClient | None = None
+        self._is_ended = False
 
     @property
     def base_url(self) -> str:
@@ -253,6 +255,8 @@ class HTTPClient:
     def get_or_create_httpx_client(self) -> httpx.Client:
         """The httpx client, built when it is first asked for."""
         with self._lock():
+            if self._client is None and self._is_ended:
+                raise DcipherError("This client is closed.")
             if self._client is None:
                 self._client = httpx.Client(
                     **self._client_args(),
@@ -338,6 +342,16 @@ class HTTPClient:
     def close(self) -> None:
         """Close the httpx client; the clients that share its connections go on."""
         self.get_or_create_httpx_client().close()
+
+    def end(self) -> None:
+        """Close the httpx client where there is one; where there is none, none is built any more."""
+        with self._lock():
+            self._is_ended = True
+            client = self._client
+        if client is None:
+            self._network.give_up(self._share)
+        else:
+            client.close()
 
     async def aclose(self) -> None:
         """Close the asynchronous httpx client; the clients that share its connections go on."""

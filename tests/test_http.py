@@ -17,12 +17,15 @@ import trustme
 
 from dcipher import (
     ConfigurationError,
+    DcipherError,
     HTTPAuthenticatedClient,
     HTTPClient,
     MissingAPIKeyError,
     Resilience,
     UnexpectedStatus,
 )
+from dcipher._core.downloads import Source
+from dcipher._sync.stores import Store
 from dcipher.signing import verify_request
 from tests.faulty import RESET, STALL, FaultyServer, Reply, json_reply
 
@@ -754,3 +757,25 @@ def test_it_is_not_copied() -> None:
     assert (client.auth_header_name, client.auth_scheme) == ("API-Key", None)
     assert "canary" not in str(client.headers)
     assert not client.raise_on_unexpected_status
+
+
+def test_an_ended_client_makes_no_connection(server: FaultyServer) -> None:
+    """A client whose sync side was ended before it was used refuses to be; one that was used is closed."""
+    unused, used = HTTPClient(server.url), HTTPClient(server.url)
+    used.get_or_create_httpx_client().get("/")
+    for client in (unused, used):
+        client.end()
+        client.end()
+    with pytest.raises(DcipherError, match="closed"):
+        unused.get_or_create_httpx_client()
+    assert used.get_or_create_httpx_client().is_closed
+    assert server.open_connections() == 0
+
+
+def test_a_download_by_a_client_that_is_closed(server: FaultyServer) -> None:
+    """Whoever asks a store by a client that somebody has closed hears that, and not of httpx."""
+    client = HTTPClient(server.url)
+    client.close()
+    source = Source(f"{server.url}/result")
+    with pytest.raises(DcipherError, match="closed during a download"):
+        Store(client, source, httpx.Timeout(5.0)).get({})

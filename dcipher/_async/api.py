@@ -83,8 +83,7 @@ class AsyncAPI:
         self._closed = True
         await self.http.aclose()
         await self.plain_http.aclose()
-        if self.plain_http.was_used:  # async downloads go through it in a thread
-            self.plain_http.close()
+        self.plain_http.end()  # async downloads go through its sync side, in threads
 
     def check_open(self) -> None:
         """Raises `DcipherError` once it is closed."""

@@ -46,6 +46,7 @@ class _State:
         self._lock = threading.Lock()
         self._idle: dict[Origin, deque[_Idle]] = {}
         """The origin that was used last is the last."""
+        self._is_closed = False
 
     def take(self, origin: Origin) -> httpx.AsyncBaseTransport | None:
         """The warmest connection that is free."""
@@ -58,6 +59,8 @@ class _State:
     ) -> list[httpx.AsyncBaseTransport]:
         """One more that is free. Gives those that are not to be kept any longer."""
         with self._lock:
+            if self._is_closed:  # while the call was under way
+                return [transport]
             now = time.monotonic()
             connections = self._idle.pop(origin, None) or deque()
             connections.append(_Idle(transport, now))
@@ -72,9 +75,10 @@ class _State:
             del self._idle[unused]
             return [one.transport for one in others]
 
-    def clear(self) -> list[httpx.AsyncBaseTransport]:
-        """Keep none. Gives those that were free."""
+    def close(self) -> list[httpx.AsyncBaseTransport]:
+        """Keep none, now and later. Gives those that were free."""
         with self._lock:
+            self._is_closed = True
             idle, self._idle = self._idle, {}
         return [one.transport for connections in idle.values() for one in connections]
 
@@ -160,7 +164,7 @@ class AsyncConnections(AsyncShared):
     def __del__(self) -> None:
         state = self._state.peek() if hasattr(self, "_state") else None
         if state is not None:
-            async_abandon(state.clear(), silently=self._was_left)
+            async_abandon(state.close(), silently=self._was_left)
 
     @property
     def was_used(self) -> bool:
@@ -171,9 +175,8 @@ class AsyncConnections(AsyncShared):
         await super().leave(user)
 
     async def close_all(self) -> None:
-        state = self._state.get()
-        self._state.forget()
-        for transport in state.clear():
+        state = self._state.forget()
+        for transport in [] if state is None else state.close():
             await async_close_transport(transport)
 
     async def send(self, request: httpx.Request) -> httpx.Response:
@@ -209,7 +212,7 @@ class AsyncConnections(AsyncShared):
 
     def keep(self, taken: _Taken) -> list[httpx.AsyncBaseTransport]:
         """A connection is free again. Gives those that are to be closed, such as were idle for long."""
-        # Closed while the call was under way, or of a server that says what nobody asked for.
+        # The call began when the last client had been closed, or the server says what nobody asked for.
         if not self._users or getattr(taken.transport, "has_leftovers", False):
             return [taken.transport]
         return taken.state.put(taken.origin, taken.transport, self._keepalive_expiry)

@@ -102,17 +102,20 @@ class AsyncStore:
 
     async def _send(self, url: str, headers: Mapping[str, str]) -> httpx.Response:
         client = self._http.get_or_create_async_httpx_client()
-        if client.is_closed:
-            raise DcipherError("This client was closed during a download.")
         # The body may take as long as it comes; its head may not.
         self.limit = Limit(whole(self._timeout))
-        response = await async_bounded(
-            self.limit,
-            client.send,
-            self._request(url, headers),
-            stream=True,
-            follow_redirects=False,
-        )
+        try:
+            response = await async_bounded(
+                self.limit,
+                client.send,
+                self._request(url, headers),
+                stream=True,
+                follow_redirects=False,
+            )
+        except RuntimeError:  # what a client says that somebody has closed
+            if client.is_closed:
+                raise DcipherError("This client was closed during a download.") from None
+            raise
         if response.http_version not in HTTP_VERSIONS:  # h11 takes any: RFC 9112 section 2.3
             await response.aclose()
             raise _interrupted("the store did not answer in HTTP")

@@ -82,8 +82,7 @@ class API:
         self._closed = True
         self.http.close()
         self.plain_http.close()
-        if self.plain_http.was_used:  # async downloads go through it in a thread
-            self.plain_http.close()
+        self.plain_http.end()  # async downloads go through its sync side, in threads
 
     def check_open(self) -> None:
         """Raises `DcipherError` once it is closed."""

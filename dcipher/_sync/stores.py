@@ -103,17 +103,20 @@ class Store:
 
     def _send(self, url: str, headers: Mapping[str, str]) -> httpx.Response:
         client = self._http.get_or_create_httpx_client()
-        if client.is_closed:
-            raise DcipherError("This client was closed during a download.")
         # The body may take as long as it comes; its head may not.
         self.limit = Limit(whole(self._timeout))
-        response = bounded(
-            self.limit,
-            client.send,
-            self._request(url, headers),
-            stream=True,
-            follow_redirects=False,
-        )
+        try:
+            response = bounded(
+                self.limit,
+                client.send,
+                self._request(url, headers),
+                stream=True,
+                follow_redirects=False,
+            )
+        except RuntimeError:  # what a client says that somebody has closed
+            if client.is_closed:
+                raise DcipherError("This client was closed during a download.") from None
+            raise
         if response.http_version not in HTTP_VERSIONS:  # h11 takes any: RFC 9112 section 2.3
             response.close()
             raise _interrupted("the store did not answer in HTTP")

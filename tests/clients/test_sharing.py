@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import gc
-import time
+import threading
+from collections import UserDict
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 
-from dcipher import ConfigurationError, DcipherError, InternalServerError, Resilience
+from dcipher import (
+    ConfigurationError,
+    DcipherError,
+    HTTPClient,
+    InternalServerError,
+    Resilience,
+)
+from dcipher._sync.connections import Connections
 from tests.conftest import KEY
 from tests.faulty import STALL, Reply, json_reply
+from tests.waiting import HANG, no_hang
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,10 +93,8 @@ def test_a_timeout_of_its_own(connect: Connect, api: FaultyServer) -> None:
     """`with_options(timeout=)` bounds the requests of the derived client."""
     api.on("/flows/f", STALL)
     derived = connect(api).with_options(timeout=0.2, max_retries=0)
-    began = time.monotonic()
-    with pytest.raises(TimeoutError):
+    with no_hang(), pytest.raises(TimeoutError):
         derived.flows.get("f")
-    assert time.monotonic() - began < 1.5
     derived.close()
 
 
@@ -164,6 +172,101 @@ def test_a_client_that_only_others_were_derived_from(
     gc.collect()
     derived.close()
     assert api.open_connections() == 0
+
+
+def test_a_derived_client_downloads_after_the_first_was_closed(
+    construct: Callable[..., Any], api: FaultyServer
+) -> None:
+    """What a derived client opened for results is closed with it, though the first one is still known."""
+    client = construct(KEY, base_url=api.url)
+    derived = client.with_options(timeout=5.0)
+    client.close()
+    assert derived.runs.read(derived.flows.run("f")) == {"text": 1}
+    derived.close()
+    assert api.open_connections() == 0
+    client.close()
+
+
+class Held(httpx.BaseTransport):
+    """A transport of one connection that lets go of a call at one place when it is told to."""
+
+    def __init__(self, place: str) -> None:
+        self._place = place
+        self.reached, self.let_go, self.is_closed = threading.Event(), threading.Event(), False
+
+    def hold(self, place: str) -> None:
+        if place == self._place:
+            self.reached.set()
+            self.let_go.wait(HANG)
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        self.hold("sending")
+        return httpx.Response(200, stream=httpx.ByteStream(b"x"))
+
+    @property
+    def has_leftovers(self) -> bool:
+        self.hold("giving back")
+        return False
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+@pytest.mark.parametrize("place", ["connecting", "sending", "giving back"])
+@pytest.mark.parametrize("sharing", [1, 3])
+def test_closed_while_a_connection_is_in_use(place: str, sharing: int) -> None:
+    """Wherever a call is when the last client is closed: its connection is closed with it."""
+    transport = Held(place)
+
+    def make(_: str) -> httpx.BaseTransport:
+        transport.hold("connecting")
+        return transport
+
+    shared = Connections(make, max_connections=9, keepalive_expiry=HANG, on_leave=lambda: None)
+    clients = [httpx.Client(transport=shared.transport(None)) for _ in range(sharing)]
+    calling = threading.Thread(target=clients[0].get, args=("http://127.0.0.1/",))
+    calling.start()
+    assert transport.reached.wait(HANG)
+    for client in clients:
+        client.close()
+    transport.let_go.set()
+    calling.join(HANG)
+    assert transport.is_closed
+
+
+def test_used_first_by_two_threads_at_once(api: FaultyServer) -> None:
+    """Clients that share connections share them though two threads use them for the first time at once."""
+    other: list[threading.Thread] = []
+    client = HTTPClient(api.url, httpx_args={"mounts": mounts(lambda: meanwhile())})
+    derived = client.with_timeout(5.0)
+
+    def meanwhile() -> None:
+        """What the other thread does while the first one is making the connections."""
+        if not other:
+            other.append(threading.Thread(target=derived.get_or_create_httpx_client))
+            other[0].start()
+            other[0].join(0.3)  # it waits for this one
+
+    client.get_or_create_httpx_client().get("/flows/f")
+    other[0].join(HANG)
+    derived.get_or_create_httpx_client().get("/flows/f")
+    client.close()
+    derived.close()
+    assert api.connections == 1
+
+
+def mounts(when_read: Callable[[], None]) -> Any:
+    """No mounts, and a look at when they are read."""
+
+    class Mounts(UserDict[str, Any]):
+        def __bool__(self) -> bool:
+            return True
+
+        def items(self) -> Any:
+            when_read()
+            return super().items()
+
+    return Mounts()
 
 
 def test_what_nobody_asked_for_is_no_answer(connect: Connect, api: FaultyServer) -> None:
