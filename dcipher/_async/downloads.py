@@ -259,7 +259,7 @@ class AsyncDownload:
             raise TransferError(Problem.EXPIRED, "its URL has expired", Failure(Outcome.PERMANENT))
         response = await self._store.get(headers_for(asked))
         try:
-            if response.status_code not in {200, 206}:
+            if response.status_code not in {200, 203, 206}:
                 raise await self._refused(response)
             await self._continue_from(response)
             await self._copy(response)

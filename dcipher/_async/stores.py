@@ -13,6 +13,7 @@ from .._bodies import async_raw_body
 from .._concurrency import async_bounded
 from .._core.causes import client_certificate_cause, tls_cause
 from .._core.downloads import Problem, TransferError
+from .._core.error_bodies import is_about_an_error
 from .._core.retries import Failure, Outcome, transport_outcome
 from .._core.signed_urls import MAX_REDIRECTS, joined, refusal, secrets_of
 from .._core.text import clean, masked_urls, redact_query, without
@@ -69,7 +70,10 @@ class AsyncStore:
         raise _refused(f"it was redirected more than {MAX_REDIRECTS} times")
 
     async def excerpt(self, response: httpx.Response) -> str:
-        """The beginning of what it says, as far as it is text and comes soon: the status says more."""
+        """The beginning of what it says, where that is about an error, as far as it comes soon."""
+        is_plain = response.headers.get("content-encoding", "identity").lower() == "identity"
+        if not is_plain or not is_about_an_error(response.status_code, response.headers):
+            return ""
         said = bytearray()
         with suppress(httpx.TransportError, OSError):
             await async_bounded(Limit(EXCERPT_TIME, ours=False), self._read, response, said)

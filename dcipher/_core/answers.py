@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
@@ -22,6 +23,8 @@ MAX_BODY = 8 * 1024 * 1024
 """Bytes of an API answer that are read at most: what is longer is not an answer of this API."""
 
 JSONObject: TypeAlias = "dict[str, Any]"
+
+_PAGE = re.compile(r"\s*text/(?:html|plain)\b", re.ASCII | re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,10 @@ class Answer:
             return "with an empty body"
         said = self.headers.get("content-type", "no content type")
         kind = clean(unsigned(said, self.secrets), 60)
-        return f"not with JSON ({kind}): {self.excerpt!r}"
+        # JSON that breaks off is the API's, and may hold the caller's values. A page or a text comes
+        # from something in between, and says what is wrong.
+        is_foreign = _PAGE.match(self.headers.get("content-type", "")) is not None
+        return f"not with JSON ({kind})" + (f": {self.excerpt!r}" if is_foreign else "")
 
     def invalid(self, why: str) -> InvalidResponseError:
         """The error for a success that is not what the API promises."""

@@ -219,7 +219,7 @@ def begin(transfer: Transfer, status_code: int, headers: Mapping[str, str]) -> T
     """
     if status_code == 206 and transfer.can_resume:
         return _continued(transfer, headers)
-    if status_code != 200:
+    if status_code not in {200, 203}:
         raise _broken(f"the store answered {status_code} to a plain request")
     # A weak one is of the same object (RFC 9110 section 8.8.3.2). With none at all it may be a page of
     # something in between: what a plain request is answered with is the result.
@@ -228,7 +228,8 @@ def begin(transfer: Transfer, status_code: int, headers: Mapping[str, str]) -> T
     length = headers.get("content-length", "")
     return Transfer(
         total=int(length) if _DIGITS.match(length) else None,
-        etag=_etag(headers),
+        # RFC 9110 section 15.3.4: 203 is a 200 that a proxy has changed, and no part of another answer.
+        etag=_etag(headers) if status_code == 200 else None,
         encoding=_encoding(headers),
         digests=_digests(headers),
         content_type=headers.get("content-type"),

@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote
 
 from ..models import ErrorResponse, FieldError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from typing import TypeAlias
 
-__all__ = ["error_response"]
+__all__ = ["error_response", "is_about_an_error"]
 
 JSONObject: TypeAlias = "dict[str, Any]"
+
+
+_READABLE = re.compile(
+    r"(?:text/(?:plain|html|xml)|application/(?:[a-z0-9.-]+\+)?(?:json|xml|xhtml\+xml))\s*(?:;|\Z)",
+    re.ASCII | re.IGNORECASE,
+)
+
+
+def is_about_an_error(status_code: int, headers: Mapping[str, str]) -> bool:
+    """Whether an excerpt of the body may be shown: it describes an error, in words.
+
+    Below 400 the body may be what was asked for, the result itself (RFC 9110 section 15), and so may
+    a table or a file, whatever the status.
+    """
+    kind = headers.get("content-type", "").strip()
+    return status_code >= 400 and (not kind or _READABLE.match(kind) is not None)
 
 
 def error_response(body: object) -> ErrorResponse | None:

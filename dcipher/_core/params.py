@@ -5,6 +5,7 @@ from __future__ import annotations
 import cmath
 import json
 import math
+import re
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import is_dataclass
@@ -219,7 +220,18 @@ def _dumped(model: BaseModel, where: str) -> object:
     except InvalidParamsError:
         raise
     except (PydanticSerializationError, TypeError, ValueError) as error:
-        raise InvalidParamsError(f"{_shown(where)} cannot be dumped: {clean(str(error))}") from None
+        raise InvalidParamsError(f"{_shown(where)} cannot be dumped: {_why(error)}.") from None
+
+
+# Anything else in the text of a serializer's error may be a value.
+_WHY = re.compile(
+    r"Unable to serialize unknown type: <class '[^']*'>|Error calling function `[^`]*`: \w+"
+)
+
+
+def _why(error: Exception) -> str:
+    known = _WHY.match(str(error))
+    return clean(known[0] if known else type(error).__name__, 120)
 
 
 def _as_json(model: BaseModel, python: object, where: str) -> object:

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from ..errors import InvalidParamsError
 from ..models import Flow, Output, Run, RunStatus, SecretURL, normal_status
 from .operations import run_status
+from .result_errors import message_of
 from .signed_urls import expiry, looks_signed, secrets_of
 from .text import masked_urls, narrowed, without
 
@@ -144,6 +145,6 @@ def flow_of(answer: Answer) -> Flow:
     try:
         return Flow.model_validate({name: _masked(known[name], answer) for name in known})
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise answer.invalid(f"its field {where!r} does not fit ({first['msg']})") from None
+        raise answer.invalid(f"its field {where!r} does not fit ({message_of(first)})") from None

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, TypedDict, cast, get_args
 
+from pydantic_core import PydanticKnownError
 from pydantic_core.core_schema import ErrorType
 from typing_extensions import override
 
@@ -32,6 +33,7 @@ __all__ = [
     "ResultSyntaxError",
     "ResultTypeError",
     "details_of",
+    "message_of",
     "path_of",
     "shown_name",
     "type_error",
@@ -114,7 +116,7 @@ def details_of(error: ValidationError) -> tuple[ErrorDetail, ...]:
     """The first hundred of what Pydantic found, without a value."""
     found = error.errors(include_url=False)[:_DETAILS]
     return tuple(
-        ErrorDetail(loc=tuple(map(shown_name, e["loc"])), type=e["type"], msg=clean(_message(e)))
+        ErrorDetail(loc=tuple(map(shown_name, e["loc"])), type=e["type"], msg=message_of(e))
         for e in found
     )
 
@@ -129,30 +131,61 @@ def path_of(loc: Sequence[int | str]) -> str:
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc)
 
 
-# Pydantic's own words name the type, not the value; those of validators may say anything.
-_OWN_WORDS = frozenset(cast("tuple[str, ...]", get_args(ErrorType))) - {
-    "assertion_error",
-    "value_error",
-}
+# What the type says of itself. Everything else in the context of an error may be made of the input:
+# the tag of a union, a character of a UUID, a byte of a base64, another library's own message.
+_OF_THE_TYPE = frozenset(
+    {
+        *("gt", "ge", "lt", "le", "multiple_of", "max_digits", "decimal_places", "whole_digits"),
+        *("min_length", "max_length", "actual_length", "expected_plural", "field_type", "pattern"),
+        *("expected", "expected_schemes", "expected_tags", "expected_version", "tz_expected"),
+        *("class", "class_name", "method_name", "discriminator", "encoding"),
+    }
+)
+_OWN_TYPES = frozenset(cast("tuple[str, ...]", get_args(ErrorType)))
+_LEFT_OUT = re.compile(r"(?:, (?:error:|got)|[,:]) …\Z")
+_PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 
-def _message(error: ErrorDetails) -> str:
-    if error["type"] == "union_tag_invalid":  # the one that quotes what it got
-        context = error.get("ctx", {})
-        tags = f"{context.get('discriminator')} is none of {context.get('expected_tags')}"
-        return f"Input's tag {tags}"
-    if error["type"] in _OWN_WORDS:
-        return error["msg"]
-    return _masked(error["msg"], cast("object", error["input"]))
+def message_of(error: ErrorDetails) -> str:
+    """What Pydantic says of an error, without what may be a part of the input.
+
+    The message of a validator is the user's own text: only what it quotes of the input is masked.
+    """
+    context = error.get("ctx", {})
+    kind = error["type"]
+    if kind not in _OWN_TYPES or kind in {"value_error", "assertion_error"}:
+        return clean(_masked(error["msg"], cast("object", error["input"])))
+    if context.keys() <= _OF_THE_TYPE:
+        return clean(error["msg"])
+    try:
+        template = PydanticKnownError(cast("ErrorType", kind), context).message_template
+    except (TypeError, ValueError):  # a context that Pydantic itself does not take
+        return kind.replace("_", " ")
+    known = {name: context[name] for name in context.keys() & _OF_THE_TYPE}
+    filled = _PLACEHOLDER.sub(lambda found: str(known.get(found[1], "…")), template)
+    return clean(_LEFT_OUT.sub("", filled))
+
+
+# What a message quotes: between marks, or behind its last colon.
+_QUOTED = (re.compile(r"(['\"`])(.+?)\1", re.DOTALL), re.compile(r"(: )([^:]*\S)\Z"))
 
 
 def _masked(text: str, value: object) -> str:
     text = text[:_LONG]
-    shown = {way for leaf in islice(_leaves(value), _LEAVES) for way in _ways(leaf) if way}
+    leaves = [*islice(_leaves(value), _LEAVES)]
+    shown = {way for leaf in leaves for way in _ways(leaf) if way}
     for way in sorted(shown, key=len, reverse=True):  # one may begin with another
         # A short one would hit the message's own words, unless it stands alone.
         pattern = re.escape(way) if len(way) > 2 else rf"(?<!\w){re.escape(way)}(?!\w)"
         text = re.sub(pattern, "…", text, flags=re.IGNORECASE)
+
+    def unquoted(found: re.Match[str]) -> str:
+        """A part of the input, too: strptime says which characters remain."""
+        part = found[2]
+        return found[0].replace(part, "…") if any(part in leaf for leaf in leaves) else found[0]
+
+    for quoted in _QUOTED:
+        text = quoted.sub(unquoted, text)
     return text
 
 

@@ -11,7 +11,7 @@ from pydantic_core import from_json
 
 from ..errors import APIStatusError, UnexpectedStatus, status_error_class
 from .answers import has_readable_charset
-from .error_bodies import error_response
+from .error_bodies import error_response, is_about_an_error
 from .retries import retry_after
 from .text import clean, redact_query, unsigned, without
 
@@ -84,11 +84,11 @@ def _error(answer: Answer, now: float, cls: type[APIStatusError], next_step: str
 
 
 def _message(answer: Answer, error: ErrorResponse | None, next_step: str) -> str:
-    said = (
-        clean(unsigned(error.message, answer.secrets))
-        if error is not None and error.message
-        else answer.excerpt
-    )
+    said = ""
+    if error is not None and error.message:
+        said = clean(unsigned(error.message, answer.secrets))
+    elif is_about_an_error(answer.status_code, answer.headers):
+        said = answer.excerpt
     parts = [f"{answer.request} answered {answer.status_code}" + (f": {said}" if said else "")]
     if error is not None and error.field_errors and error.field_errors[0].message not in said:
         parts.append(clean("; ".join(clean(str(field)) for field in error.field_errors[:5]), 400))

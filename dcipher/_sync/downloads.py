@@ -260,7 +260,7 @@ class Download:
             raise TransferError(Problem.EXPIRED, "its URL has expired", Failure(Outcome.PERMANENT))
         response = self._store.get(headers_for(asked))
         try:
-            if response.status_code not in {200, 206}:
+            if response.status_code not in {200, 203, 206}:
                 raise self._refused(response)
             self._continue_from(response)
             self._copy(response)

@@ -816,6 +816,14 @@ _DOWNLOADING = Section(
             tests=("tests/conformance/test_promises.py::test_a_page_in_place_of_a_result",),
         ),
         Case(
+            "The store answers 203: a proxy has changed the answer",
+            "Saved where it is whole; another 2xx or a 3xx is a `ResultError` that shows nothing of the body",
+            tests=(
+                "tests/clients/downloads/test_integrity.py::test_a_success_that_a_proxy_has_changed_is_saved_where_it_is_whole",
+                "tests/clients/downloads/test_integrity.py::test_a_status_that_is_no_error_shows_nothing_of_its_body",
+            ),
+        ),
+        Case(
             "The store asks to wait for an hour",
             "`ResultError` at once; what has arrived is kept",
             tests=(

@@ -116,3 +116,22 @@ def test_what_is_no_json_object(body: bytes, why: str) -> None:
     with pytest.raises(InvalidResponseError) as caught:
         said.json_object()
     assert f"but {why}. " in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "is_shown"),
+    [
+        ("text/html; charset=utf-8", True),
+        ("text/plain", True),
+        ("application/json", False),
+        ("application/problem+json", False),
+        ("text/csv", False),
+        ("", False),
+    ],
+)
+def test_a_success_that_breaks_off_shows_nothing_of_itself(kind: str, is_shown: bool) -> None:
+    """A page of something in between is quoted; JSON that is cut may hold the caller's values."""
+    headers = {"content-type": kind} if kind else {}
+    with pytest.raises(InvalidResponseError) as caught:
+        answer(b'{"name": "canary', headers=headers).json_object()
+    assert ("canary" in str(caught.value)) is is_shown

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
 from ipaddress import IPv4Address
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 from uuid import UUID
 
 import pytest
 from pydantic import AfterValidator, AnyUrl, Base64Bytes, BaseModel, Field, Json, SecretStr
+from pydantic_core import PydanticKnownError
+from pydantic_core.core_schema import ErrorType
 
+from dcipher._core import result_errors
 from dcipher._core.result_errors import InvalidRow, ResultSyntaxError, ResultTypeError
 from dcipher._core.rows import Format
 from tests.core.reading import Topic, read
@@ -130,3 +134,89 @@ def test_no_message_of_pydantic_tells_a_value(type_: Any, word: str) -> None:
                 told = repr([detail["msg"] for detail in row.errors]) + str(row.error())
                 assert word not in told
                 assert "77" not in told
+
+
+CANARY = "canary-77"
+OWN_TYPES: list[Any] = sorted(get_args(ErrorType))
+
+
+def context_of(kind: Any) -> dict[str, Any] | None:
+    """A context that Pydantic takes for an error of this kind; what is text there is a canary."""
+    context: dict[str, Any] = {}
+    for _ in range(9):
+        try:
+            template = PydanticKnownError(kind, context or None).message_template
+        except TypeError as error:
+            name = re.findall(r"'(\w+)'", str(error))[0]
+            context[name] = 77777 if name in context else CANARY
+        else:
+            return context if "{" in template else None
+    raise AssertionError(kind)
+
+
+@pytest.mark.parametrize("kind", OWN_TYPES)
+def test_no_kind_of_error_tells_what_is_not_of_the_type(kind: Any) -> None:
+    """Of each kind that Pydantic has, the message holds what the type says, and nothing else."""
+    context = context_of(kind) or {}
+    own = {CANARY: "TYPE", 77777: 5}
+    for name in context.keys() & result_errors._OF_THE_TYPE:
+        context[name] = own[context[name]]
+    made = PydanticKnownError(kind, context or None)
+
+    def refuse(_: object) -> object:
+        raise made
+
+    (row,) = read(json.dumps([[CANARY, "77777"]]).encode(), Annotated[Any, AfterValidator(refuse)])
+    (detail,) = row.errors
+    assert detail["type"] == kind
+    for told in (detail["msg"], str(row.error())):
+        assert "canary" not in told
+        assert "77" not in told
+    assert "{" not in detail["msg"]
+    assert len(detail["msg"]) > 4
+
+
+@pytest.mark.parametrize(
+    ("type_", "value", "said"),
+    [
+        (UUID, "g0000000-0000-0000-0000-000000000000", "Input should be a valid UUID"),
+        (Json[int], "~7", "Invalid JSON"),
+        (date, "2077-13-45T99", "Input should be a valid date or datetime"),
+        (AnyUrl, "~7", "Input should be a valid URL"),
+        (Literal["a"], "~7", "Input should be 'a'"),
+        (Colour, "~7", "Input should be 'red'"),
+        (Annotated[list[int], Field(max_length=1)], [1, 2], "List should have at most 1 item"),
+    ],
+    ids=str,
+)
+def test_a_message_says_what_the_type_wants(type_: Any, value: Any, said: str) -> None:
+    """What is left of a message is a sentence that helps."""
+    (row,) = read(json.dumps([value]).encode(), type_)
+    assert row.errors[0]["msg"].startswith(said)
+    assert not row.errors[0]["msg"].endswith(("…", ",", ":"))
+
+
+@pytest.mark.parametrize(
+    "parse",
+    [
+        lambda text: datetime.strptime(text, "%Y"),
+        lambda text: int(text[:7]),
+        lambda text: {}[text[-3:]],
+        lambda text: text.index("~" + text[3:9]),
+        lambda text: (_ for _ in ()).throw(ValueError(f"ends with: {text[-6:]}")),
+        lambda text: (_ for _ in ()).throw(AssertionError(f"begins with `{text[:6]}`")),
+    ],
+)
+def test_a_validator_that_quotes_a_part_is_masked(parse: Any) -> None:
+    """What a validator's library quotes of a value, and not only the whole of it, is masked."""
+
+    def validate(text: str) -> Any:
+        try:
+            return parse(text)
+        except KeyError as error:
+            raise ValueError(str(error)) from None
+
+    (row,) = read(b'["2077canary99"]', Annotated[str, AfterValidator(validate)])
+    for part in ("canary", "ary99", "2077"):
+        assert part not in row.errors[0]["msg"]
+    assert len(row.errors[0]["msg"]) > 13

@@ -13,6 +13,7 @@ import pytest
 from dcipher import (
     IntegrityError,
     Resilience,
+    ResultError,
 )
 from tests.clients.downloads.stores import (
     MIB,
@@ -186,3 +187,79 @@ def test_what_is_no_digest_of_the_file_is_not_taken_for_one(
     server.on("/result", Reply(SMALL, 200, headers))
     connect(server, resilience=ONCE).runs.download(result_of(server), target)
     assert_saved(target, SMALL)
+
+
+ROWS = b'[{"name": "canary-77"}]'
+
+
+@pytest.mark.parametrize("status", [201, 202, 204, 205, 207, 208, 226, 299, 304, 302, 206])
+@pytest.mark.parametrize("kind_of_body", ["application/json", "text/plain", None])
+def test_a_status_that_is_no_error_shows_nothing_of_its_body(
+    connect: Connect, server: FaultyServer, target: Path, status: int, kind_of_body: str | None
+) -> None:
+    """Below 400 the body may be the result: the error names the status, and holds no value of it."""
+    headers = {} if kind_of_body is None else {"Content-Type": kind_of_body}
+    body = b"" if status in {204, 205, 304} else ROWS
+    server.on("/result", Reply(body, status, headers))
+    with pytest.raises(ResultError) as caught:
+        connect(server, resilience=ONCE).runs.download(result_of(server), target)
+    assert str(status) in str(caught.value)
+    assert "canary" not in repr(caught.value)
+    assert_untouched(target)
+
+
+@pytest.mark.parametrize(
+    ("headers", "is_shown"),
+    [
+        ({}, True),
+        ({"Content-Type": "application/xml"}, True),
+        ({"Content-Type": "application/problem+json; charset=utf-8"}, True),
+        ({"Content-Type": "text/csv"}, False),
+        ({"Content-Type": "application/x-ndjson"}, False),
+        ({"Content-Type": "application/vnd.apache.parquet"}, False),
+        ({"Content-Type": "application/octet-stream"}, False),
+        ({"Content-Type": "text/plain", "Content-Encoding": "gzip"}, False),
+    ],
+    ids=str,
+)
+def test_an_excerpt_is_of_a_text_about_an_error(
+    connect: Connect, server: FaultyServer, target: Path, headers: dict[str, str], is_shown: bool
+) -> None:
+    """What a store says of an error is shown; a table or a file is not, whatever its status."""
+    server.on("/result", Reply(b"name: canary-77", 403, headers))
+    with pytest.raises(ResultError) as caught:
+        connect(server, resilience=ONCE).runs.download(result_of(server), target)
+    assert ("canary" in str(caught.value)) is is_shown
+
+
+def test_a_success_that_a_proxy_has_changed_is_saved_where_it_is_whole(
+    connect: Connect, server: FaultyServer, target: Path
+) -> None:
+    """RFC 9110 section 15.3.4: 203 is a 200 from a proxy; length and digest are checked as ever."""
+    server.on("/result", Reply(ROWS, 203, {"Content-Type": "application/json"}))
+    client = connect(server, resilience=ONCE)
+    client.runs.download(result_of(server), target)
+    assert_saved(target, ROWS)
+    assert client.runs.read(result_of(server)) == [{"name": "canary-77"}]
+    for broken in (
+        Reply(ROWS, 203, length=len(ROWS) + 1, after="close"),
+        Reply(ROWS, 203, {"Repr-Digest": f"sha-256=:{digest_of(b'x', 'sha256')}:"}),
+    ):
+        server.on("/result", broken)
+        with pytest.raises(IntegrityError) as caught:
+            client.runs.download(result_of(server), target)
+        assert "canary" not in repr(caught.value)
+
+
+def test_a_changed_success_is_no_part_of_another_answer(
+    connect: Connect, server: FaultyServer, target: Path
+) -> None:
+    """A 203 that breaks off is fetched again from its start: its ETag is not the proxy's."""
+    server.on(
+        "/result",
+        Reply(SMALL, 203, {"ETag": '"1"'}, cut=1000, after="close"),
+        Reply(SMALL, 200, {"ETag": '"1"'}),
+    )
+    connect(server, resilience=TWICE).runs.download(result_of(server), target)
+    assert_saved(target, SMALL)
+    assert all("range" not in request.headers for request in server.requests)
