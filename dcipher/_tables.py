@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, cast
 from pydantic.errors import PydanticUserError
 
 from ._core.adapters import adapter_for
+from ._core.arrow_columns import check_batch
 from ._core.arrow_inference import CellKinds, RowKinds
 from ._core.arrow_schemas import columns_of
 from ._core.libraries import library
+from ._core.parquet_files import ParquetFile
 from ._core.result_errors import InvalidRow, ResultSyntaxError
 from ._core.result_text import TextReader
 from ._core.rows import Format, iter_rows
@@ -258,9 +260,9 @@ class _Parquet:
         schemas: list[Any] = []
         for part in parts:
             with part.errors():
-                file = _parquet_file(part.reader())
-            schemas.append(file.schema_arrow)
-            self.num_rows += file.metadata.num_rows
+                file = ParquetFile(part.reader())
+            schemas.append(file.schema)
+            self.num_rows += file.num_rows
         self.schema: Any = schemas[0].remove_metadata()
         for part, schema in zip(parts, schemas, strict=True):
             with part.errors():
@@ -270,25 +272,13 @@ class _Parquet:
     def batches(self, size: int) -> Iterator[Any]:
         for part in self._parts:
             with part.errors():
-                found = _parquet_batches(part.reader(), size)
+                found = ParquetFile(part.reader()).batches(size)
+            first = 0
             while True:
                 with part.errors():
                     batch = next(found, None)
-                if batch is None:
-                    break
+                    if batch is None:
+                        break
+                    check_batch(batch, first)
                 yield batch.replace_schema_metadata(None)
-
-
-def _parquet_file(reader: BinaryIO) -> Any:
-    try:
-        return library("pyarrow.parquet", "arrow").ParquetFile(reader)
-    except (pa.ArrowException, OSError):
-        raise ResultSyntaxError("document", "is no Parquet file that can be read") from None
-
-
-def _parquet_batches(reader: BinaryIO, size: int) -> Iterator[Any]:
-    batches = _parquet_file(reader).iter_batches(batch_size=size, use_threads=False)
-    try:
-        yield from batches
-    except (pa.ArrowException, OSError):
-        raise ResultSyntaxError("document", "is a damaged Parquet file") from None
+                first += batch.num_rows

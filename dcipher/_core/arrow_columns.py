@@ -12,12 +12,12 @@ from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError, to_json
 
 from .libraries import library
-from .result_errors import ResultTypeError, shown_name
+from .result_errors import ResultSyntaxError, ResultTypeError, shown_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["JSON_TEXT", "VALUE", "Column", "Columns", "Shape", "each"]
+__all__ = ["JSON_TEXT", "VALUE", "Column", "Columns", "Shape", "check_batch", "each"]
 
 pa = library("pyarrow", "arrow")
 
@@ -148,3 +148,22 @@ class Columns:
             return pa.RecordBatch.from_struct_array(pa.array([{}] * len(rows), pa.struct([])))
         arrays = [column.array(rows, first) for column in self.columns]
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
+
+
+def check_batch(batch: Any, first: int) -> None:
+    """Raises `ResultTypeError` for the first cell that is none of its column's type.
+
+    Such as text that is not UTF-8, or 25 o'clock; `first` is the number of the first row. pyarrow
+    reads them from files, and its own text would quote them.
+    """
+    try:
+        batch.validate(full=True)
+    except pa.ArrowInvalid:
+        for number in range(batch.num_rows):
+            for name, column in zip(batch.schema.names, batch.columns, strict=True):
+                try:
+                    column.take(pa.array([number])).validate(full=True)
+                except pa.ArrowInvalid:
+                    where = f"row {first + number}, column {shown_name(name)}"
+                    raise ResultTypeError(where, f"is no value of {column.type}") from None
+        raise ResultSyntaxError("document", "is damaged") from None

@@ -3,91 +3,132 @@
 from __future__ import annotations
 
 from collections import Counter
-from contextlib import contextmanager
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, TypeVar
+from contextlib import suppress
+from itertools import repeat
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from .adapters import is_sequence
-from .result_errors import InvalidRow, ResultSyntaxError, details_of, path_of
+from .parquet_files import ParquetFile
+from .result_errors import (
+    ErrorDetail,
+    InvalidRow,
+    ResultSyntaxError,
+    details_of,
+    path_of,
+    shown_name,
+)
 from .text import clean
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Iterator
 
     from .compression import Readable
 
-__all__ = ["MAGIC", "parquet_rows"]
+__all__ = ["parquet_rows"]
 
 T = TypeVar("T")
 
-MAGIC = b"PAR1"
-
 _BATCH = 1024  # rows that are decoded at once
-_BUFFER = 1 << 20  # bytes of each column; without one, pyarrow reads all of a row group
 
 
 def parquet_rows(
     file: Readable, type_: type[T], adapter: TypeAdapter[T]
 ) -> Iterator[T | InvalidRow]:
-    """The rows, each a mapping by column to Python's values; for a list or tuple type its cells."""
-    for number, row in enumerate(_rows(file, as_cells=is_sequence(type_))):
-        try:
-            value = adapter.validator.validate_python(row)
-        except ValidationError as error:
-            details = details_of(error)
-            yield InvalidRow(number, f"[{number}]{path_of(details[0]['loc'])}", details, row)
-        else:
-            yield value
+    """The rows, each a mapping by column to Python's values; for a list or tuple type its cells.
 
-
-def _rows(file: Readable, *, as_cells: bool) -> Iterator[list[Any] | dict[str, Any]]:
-    try:
-        # By name: its types are incomplete.
-        pyarrow: Any = import_module("pyarrow")
-        parquet: Any = import_module("pyarrow.parquet")
-    except ImportError:
-        raise ResultSyntaxError(
-            "document", "is Parquet: pip install 'dcipher[arrow]', or read it as bytes"
-        ) from None
-    if not hasattr(file, "seek"):
-        raise ResultSyntaxError("document", "is Parquet inside a compressed file: read it as bytes")
-    with _errors():
-        source = pyarrow.PythonFile(file, mode="r")
-        document = parquet.ParquetFile(source, buffer_size=_BUFFER, pre_buffer=False)
-        names: list[str] = document.schema_arrow.names
-        _refuse_repeated(names, as_cells=as_cells)
-        if not document.num_row_groups:
-            return  # pyarrow 18 would look for the last of them
-        batches: Iterator[Any] = document.iter_batches(batch_size=_BATCH, use_threads=False)
-    while True:
-        with _errors():
-            batch = next(batches, None)
-            if batch is None:
-                return
-            rows: list[Any] = _cells(batch) if as_cells else batch.to_pylist()
-        yield from rows
-
-
-def _cells(batch: Any) -> list[list[Any]]:
-    return list(map(list, zip(*(column.to_pylist() for column in batch.columns), strict=True)))
-
-
-def _refuse_repeated(names: list[str], *, as_cells: bool) -> None:
+    A value that Python cannot hold makes its row an `InvalidRow`.
+    """
+    document = ParquetFile(file)
+    names: list[str] = document.schema.names
+    as_cells = is_sequence(type_)
     repeated = [name for name, times in Counter(names).items() if times > 1]
     if repeated and not as_cells:
         shown = clean(", ".join(map(repr, repeated)))
         raise ResultSyntaxError("header", f"columns repeat, read rows as list[Any]: {shown}")
+    validator, first = _Validator(adapter), 0
+    for batch in document.batches(_BATCH):
+        rows, misfits = _rows(batch, document.schema, as_cells=as_cells)
+        for number, row in enumerate(rows):
+            if details := misfits.get(number):
+                yield _invalid_row(first + number, tuple(details), row)
+            else:
+                yield validator.row(first + number, row)
+        first += batch.num_rows
 
 
-@contextmanager
-def _errors() -> Generator[None]:
-    # pyarrow raises its ArrowInvalid (a ValueError), ArrowNotImplementedError, OSError and more.
-    try:
-        yield
-    except (ResultSyntaxError, MemoryError):
-        raise
-    except Exception as error:  # noqa: BLE001
-        message = f"is no Parquet that can be read: {clean(str(error))}"
-        raise ResultSyntaxError("document", message) from None
+def _rows(
+    batch: Any, schema: Any, *, as_cells: bool
+) -> tuple[Iterator[Any], dict[int, list[ErrorDetail]]]:
+    from .parquet_cells import VALUE_MARK, cells  # it imports pyarrow
+
+    names: list[str] = schema.names
+    misfits: dict[int, list[ErrorDetail]] = {}
+    columns: list[list[Any]] = []
+    for name, column, field in zip(names, batch.columns, schema, strict=True):
+        values, wrong = cells(column, field)
+        columns.append(values)
+        for place, message in wrong.items():
+            detail = ErrorDetail(loc=(shown_name(name),), type="parquet_cell", msg=message)
+            misfits.setdefault(place, []).append(detail)
+    if len(names) == 1 and VALUE_MARK.items() <= (schema.field(0).metadata or {}).items():
+        return iter(columns[0]), misfits
+    # zip of no columns has no rows.
+    records = zip(*columns, strict=True) if columns else repeat((), batch.num_rows)
+    if as_cells:
+        return map(list, records), misfits
+    return (dict(zip(names, record, strict=True)) for record in records), misfits
+
+
+def _invalid_row(number: int, details: tuple[ErrorDetail, ...], row: object) -> InvalidRow:
+    return InvalidRow(number, f"[{number}]{path_of(details[0]['loc'])}", details, row)
+
+
+class _Validator(Generic[T]):
+    """Validates rows of Parquet as those of JSON are."""
+
+    def __init__(self, adapter: TypeAdapter[T]) -> None:
+        self._python = adapter.validator.validate_python
+        self._json = adapter.validator.validate_json
+
+    def row(self, number: int, row: Any) -> T | InvalidRow:
+        """The row as its type, or why it does not fit."""
+        try:
+            return cast("T", self._python(row))
+        except ValidationError as error:
+            refusal = error
+        changed = _with_parsed_text(row, refusal)
+        try:
+            if changed is not None:
+                return cast("T", self._python(changed))
+        except ValidationError as error:
+            row, refusal = changed, error
+        try:
+            # A strict type takes from JSON, which has few types, what it refuses of Python.
+            if all(type(e["input"]) in _OF_JSON for e in refusal.errors(include_url=False)):
+                return cast("T", self._json(to_json(row, inf_nan_mode="constants")))
+        except ValidationError as error:
+            refusal = error
+        except PydanticSerializationError:  # bytes that are not UTF-8
+            pass
+        return _invalid_row(number, details_of(refusal), row)
+
+
+_OF_JSON = (bool, int, float, str, list, dict)
+
+
+def _with_parsed_text(row: Any, error: ValidationError) -> Any:
+    """The row with the text that was refused as the array or object that is written in it, if it is."""
+    found: dict[Any, Any] = {}
+    for place in {e["loc"][0] for e in error.errors(include_url=False) if e["loc"]}:
+        with suppress(ValueError, LookupError, TypeError):
+            value = from_json(row[place]) if isinstance(row[place], str) else None
+            if isinstance(value, (list, dict)):
+                found[place] = value
+    if not found:
+        return None
+    if isinstance(row, dict):
+        return {**row, **found}
+    return [found.get(place, cell) for place, cell in enumerate(row)]

@@ -21,7 +21,7 @@ from .adapters import adapter_for
 from .compression import SUFFIXES, beginning, is_compressed, opened
 from .file_kinds import kind_of
 from .json_rows import json_lines
-from .parquet_rows import MAGIC
+from .parquet_files import MAGIC
 from .result_errors import InvalidRow, ResultSyntaxError, ResultTypeError, type_error
 from .result_text import foreign_encoding
 from .rows import Format, iter_rows
