@@ -181,7 +181,12 @@ def _http(
         auth_header_name="Authorization",
         auth_scheme="Api-Key",
         timeout=options.timeout,
-        httpx_args={"cookies": NoCookies(), "transport": transport},
+        # The httpx client of the user has proxies of its own.
+        httpx_args={
+            "cookies": NoCookies(),
+            "transport": transport,
+            "trust_env": http_client is None,
+        },
     )
     if isinstance(http_client, httpx.Client):
         return http.set_httpx_client(http_client).with_headers({})

@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from http.cookiejar import CookieJar
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 from weakref import ref
@@ -16,11 +17,15 @@ from weakref import ref
 import httpx
 
 from ._async.connections import AsyncBorrowedTransport, AsyncConnections, AsyncGivenTransport
+from ._async.routing import AsyncRoutedTransport
 from ._concurrency import Limiter, async_close_all
+from ._core.proxies import Origin, Proxies
 from ._deadlines import AsyncBoundedTransport, BoundedTransport
-from ._network import environment_proxies, proxy_secrets, ssl_context
+from ._network import ssl_context
+from ._proxies import environment_proxies, origin_of, proxy_secrets, usable_proxy
 from ._scopes import AsyncScoped, ForkLock, Scoped
 from ._sync.connections import BorrowedTransport, Connections, GivenTransport
+from ._sync.routing import RoutedTransport
 
 if TYPE_CHECKING:
     import ssl
@@ -63,6 +68,7 @@ class _Side:
     """The classes of one side: sync or async."""
 
     given: Callable[[Any], Any]
+    routed: Callable[..., Any]
     connections: Callable[..., Any]
     transport: Callable[..., Any]
     owner: Callable[[], tuple[Callable[[Any], Any], Callable[[], None]]]
@@ -111,8 +117,10 @@ def _owner() -> tuple[Callable[[httpx.BaseTransport], httpx.BaseTransport], Call
     return lambda transport: transport, lambda: None
 
 
-_SYNC = _Side(GivenTransport, Connections, BoundedTransport, _owner)
-_ASYNC = _Side(AsyncGivenTransport, AsyncConnections, AsyncBoundedTransport, _async_owner)
+_SYNC = _Side(GivenTransport, RoutedTransport, Connections, BoundedTransport, _owner)
+_ASYNC = _Side(
+    AsyncGivenTransport, AsyncRoutedTransport, AsyncConnections, AsyncBoundedTransport, _async_owner
+)
 
 
 class Share:
@@ -140,16 +148,22 @@ class Network:
         self._async = async_ways
         self._lock = ForkLock()
         """Held while ways are made: the clients that share them may be used by several threads."""
-        # Now, so that a proxy that cannot be used is said where the client is made.
-        self._proxy_of: Mapping[str, Any] = self._proxies() if ways is None else {}
+        self._given_proxies = self._read_given_proxies()
+        self._proxies = self._read_proxies() if ways is None else Proxies()
         # In a closure: nothing that shows an object's fields shows them.
         mounts: Mapping[str, Any] = httpx_args.get("mounts") or {}
         given = [httpx_args.get("transport"), *mounts.values()]
-        known = secrets or proxy_secrets(self._proxy_of.values(), given)
+        proxies = [named.value for named in self._proxies.by_scheme.values()]
+        known = secrets or proxy_secrets([*self._given_proxies.values(), *proxies], given)
         self.secrets: Callable[[], tuple[str, ...]] = lambda: known
         """What must not be shown of its proxies."""
         most = (self._max_connections - 1) // 2
         self._helping = helping or Scoped(lambda: Limiter(most))
+
+    def check(self, base_url: str) -> None:
+        """Raises `ConfigurationError` where requests to `base_url` have a proxy that cannot be used."""
+        if not self._args.get("mounts"):  # which may be for just these requests
+            self._proxy_of(origin_of(httpx.URL(base_url)))
 
     @property
     def client_args(self) -> dict[str, Any]:
@@ -255,9 +269,9 @@ class Network:
         if args.get("transport") is not None:
             ways[None] = side.given(args["transport"])
         else:
-            ways[None] = self._connections(side, None)
-            for pattern, proxy in self._proxy_of.items():
-                ways[pattern] = None if proxy is None else self._connections(side, proxy)
+            ways[None] = self._connections(side, self._proxy_of)
+            for pattern, proxy in self._given_proxies.items():
+                ways[pattern] = proxy and self._connections(side, partial(_always, proxy))
         mounts: Mapping[str, Any] = args.get("mounts") or {}
         for pattern, transport in mounts.items():
             ways[pattern] = None if transport is None else side.given(transport)
@@ -267,15 +281,22 @@ class Network:
                 way.hold(share)
         return ways
 
-    def _proxies(self) -> Mapping[str, Any]:
+    def _proxy_of(self, origin: Origin) -> str | None:
+        named = usable_proxy(self._proxies, origin)
+        return None if named is None else named.value
+
+    def _read_proxies(self) -> Proxies:
+        given = any(self._args.get(name) is not None for name in ("transport", "proxy", "proxies"))
+        used = not given and self._args.get("trust_env", True)
+        return environment_proxies() if used else Proxies()
+
+    def _read_given_proxies(self) -> Mapping[str, Any]:
         if self._args.get("proxy") is not None:
             return {"all://": self._args["proxy"]}
         proxies = self._args.get("proxies")  # httpx 0.27 took them, deprecated
         if isinstance(proxies, Mapping):
             return cast("Mapping[str, Any]", proxies)
-        if proxies is not None:
-            return {"all://": proxies}
-        return environment_proxies() if self._args.get("trust_env", True) else {}
+        return {} if proxies is None else {"all://": proxies}
 
     @property
     def _limits(self) -> httpx.Limits:
@@ -288,11 +309,13 @@ class Network:
     def _max_connections(self) -> int:
         return self._limits.max_connections or NO_LIMIT
 
-    def _connections(self, side: _Side, proxy: Any) -> Any:
+    def _connections(self, side: _Side, proxy_of: Callable[[Origin], Any]) -> Any:
         limits = self._limits
         if self._args.get("http2"):
             # One connection carries many requests: httpx's own pool does that.
-            return side.given(self._transport(side, "https", proxy, limits))
+            return side.given(
+                side.routed(proxy_of, lambda proxy: self._transport(side, "https", proxy, limits))
+            )
         kept = 0 if limits.max_keepalive_connections == 0 else 1
         expiry = math.inf if limits.keepalive_expiry is None else limits.keepalive_expiry
         one = httpx.Limits(
@@ -303,8 +326,8 @@ class Network:
 
         own, on_leave = side.owner()
 
-        def make(scheme: str) -> Any:
-            return own(self._transport(side, scheme, proxy, one))
+        def make(origin: Origin) -> Any:
+            return own(self._transport(side, origin.scheme, proxy_of(origin), one))
 
         return side.connections(
             make,
@@ -321,6 +344,10 @@ class Network:
             limits=limits,
             proxy=proxy,
         )
+
+
+def _always(proxy: Any, _: Origin) -> Any:
+    return proxy
 
 
 def _secrets_in(client: httpx.Client | httpx.AsyncClient) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from ._concurrency import ungrouped
+from ._core.hosts import resolvable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -273,8 +274,11 @@ class _Backend:
     def __init__(self, backend: Any) -> None:
         self._backend = backend
 
-    def connect_tcp(self, *args: Any, timeout: float | None = None, **kwargs: Any) -> _Stream:
-        return _Stream(self._backend.connect_tcp(*args, timeout=_to_connect(timeout), **kwargs))
+    def connect_tcp(
+        self, host: str, *args: Any, timeout: float | None = None, **kwargs: Any
+    ) -> _Stream:
+        limit = _to_connect(timeout)
+        return _Stream(self._backend.connect_tcp(resolvable(host), *args, timeout=limit, **kwargs))
 
     def connect_unix_socket(self, *args: Any, **kwargs: Any) -> _Stream:
         return _Stream(self._backend.connect_unix_socket(*args, **kwargs))
@@ -346,9 +350,9 @@ class _AsyncBackend:
         self._backend = backend
         self.opened: Any = None
 
-    async def connect_tcp(self, *args: Any, **kwargs: Any) -> _AsyncStream:
+    async def connect_tcp(self, host: str, *args: Any, **kwargs: Any) -> _AsyncStream:
         with ungrouped():
-            self.opened = await self._backend.connect_tcp(*args, **kwargs)
+            self.opened = await self._backend.connect_tcp(resolvable(host), *args, **kwargs)
         return _AsyncStream(self.opened)
 
     async def connect_unix_socket(self, *args: Any, **kwargs: Any) -> _AsyncStream:

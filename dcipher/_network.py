@@ -1,29 +1,22 @@
-"""What the machine says of the network: certificates and proxies."""
+"""What the machine says of the network: its certificates."""
 
 from __future__ import annotations
 
-import base64
 import os
 import ssl
-from contextlib import contextmanager, suppress
-from importlib.util import find_spec
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.request import getproxies
 
 import httpx
 
-from ._core.configuration import secret_values
-from ._core.text import redact_query
 from ._scopes import ForkLock
 from .errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Generator, Mapping, Sequence
 
-__all__ = ["environment_proxies", "proxy_secrets", "ssl_context"]
-
-MAX_PORT = 65535
+__all__ = ["ssl_context"]
 
 _lock = ForkLock()
 _contexts: dict[tuple[str | None, ...], ssl.SSLContext] = {}
@@ -100,107 +93,3 @@ def _with_certificate(context: ssl.SSLContext, cert: Any) -> ssl.SSLContext:
         with _certificate_errors(f"cert={files[0]}"):
             context.load_cert_chain(*files)
     return context
-
-
-def environment_proxies() -> dict[str, str | None]:
-    """URL pattern of httpx → proxy, or `None` for what goes without one.
-
-    HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY.
-
-    httpx reads them itself only where it builds its own transports. Raises `ConfigurationError` for
-    a proxy that it cannot use.
-    """
-    found = getproxies()
-    exempt = [host.strip() for host in found.get("no", "").split(",") if host.strip()]
-    if "*" in exempt:
-        return {}
-    proxies: dict[str, str | None] = {}
-    for scheme in ("http", "https", "all"):
-        if found.get(scheme):
-            proxies[f"{scheme}://"] = _proxy(scheme, found[scheme])
-    # A proxy elsewhere cannot reach this machine, and would see what is sent to it in the clear.
-    exempt += ["localhost", "127.0.0.1", "::1"]
-    return {**proxies, **{_exempted(host): None for host in exempt}} if proxies else {}
-
-
-def proxy_secrets(proxies: Iterable[Any], transports: Iterable[Any]) -> tuple[str, ...]:
-    """What must not be shown of proxies: their passwords, and what is sent to them.
-
-    `proxies`: URLs, or what httpx makes of them. `transports`: those that were given.
-    """
-    found = [secret for proxy in proxies if proxy is not None for secret in _secrets_of(proxy)]
-    for transport in transports:
-        # As far as it can be known: these are httpx's and httpcore's own affairs.
-        headers = getattr(getattr(transport, "_pool", None), "_proxy_headers", ())
-        found += [part for _, value in headers for part in _credentials(value)]
-    return tuple(secret for secret in found if secret)
-
-
-def _credentials(header: bytes) -> Iterator[str]:
-    """What stands in a `Proxy-Authorization`, encoded (RFC 7617 section 2) and not."""
-    encoded = header.partition(b" ")[2]
-    yield encoded.decode("latin-1")
-    with suppress(ValueError):
-        yield base64.b64decode(encoded, validate=True).decode().partition(":")[2]
-
-
-def _secrets_of(proxy: Any) -> Iterator[str]:
-    try:
-        known = proxy if isinstance(proxy, httpx.Proxy) else httpx.Proxy(proxy)
-    except (TypeError, ValueError, httpx.InvalidURL):
-        return  # said where it is used
-    yield from secret_values(known.headers)
-    # As it was written; httpx quotes it anew.
-    written = str(proxy).partition("//")[2].partition("/")[0].rpartition("@")[0]
-    user, password = known.auth or ("", "")
-    # RFC 7617 section 2: what a proxy is sent, and may repeat.
-    yield from (password, written.partition(":")[2])
-    yield base64.b64encode(f"{user}:{password}".encode()).decode() if password else ""
-
-
-def _proxy(scheme: str, value: str) -> str:
-    url = value if "://" in value else f"http://{value}"
-    try:
-        parsed = httpx.Proxy(url)
-        if not parsed.url.host:
-            reason = "it names no host"
-        elif (parsed.url.port or 0) > MAX_PORT:
-            reason = f"a port is {MAX_PORT} at most"
-        elif parsed.url.scheme.startswith("socks") and find_spec("socksio") is None:
-            reason = "SOCKS needs another library: pip install 'httpx[socks]'"
-        else:
-            return url
-    except (ValueError, httpx.InvalidURL) as error:
-        reason = str(error).replace(url, redact_query(url))
-    raise ConfigurationError(
-        f"{scheme.upper()}_PROXY is not a proxy that can be used: {redact_query(value)} ({reason})."
-    )
-
-
-def _exemption(host: str) -> str:
-    """`example.com` in NO_PROXY means its subdomains, too.
-
-    Addresses and localhost mean themselves.
-    """
-    import ipaddress
-
-    if "://" in host:
-        return host
-    bare = host.split("/")[0].strip("[]")
-    try:
-        version = ipaddress.ip_address(bare).version
-    except ValueError:
-        return f"all://{host}" if host.lower() == "localhost" else f"all://*{host}"
-    return f"all://{host}" if version == 4 else f"all://[{bare}]"
-
-
-def _exempted(host: str) -> str:
-    """Raises `ConfigurationError` where httpx would not understand it, at the first call."""
-    pattern = _exemption(host)
-    try:
-        httpx.URL(pattern)
-    except httpx.InvalidURL as error:
-        raise ConfigurationError(
-            f"NO_PROXY names {redact_query(host)!r}, which is no host ({error})."
-        ) from None
-    return pattern

@@ -131,6 +131,7 @@ class HTTPClient:
         # Alive as long as this client is, of whose connections it is a share.
         self._share: Share | None = Share()
         self._network = Network(verify_ssl, self._httpx_args, share=self._share)
+        self._network.check(self._base_url)
         self._start_afresh()
 
     def _start_afresh(self) -> None:
@@ -210,7 +211,12 @@ class HTTPClient:
 
         Without key, signature, headers, cookies and retries.
         """
-        client = HTTPClient(self._base_url, timeout=self._timeout, verify_ssl=self._verify_ssl)
+        client = HTTPClient(
+            self._base_url,
+            timeout=self._timeout,
+            verify_ssl=self._verify_ssl,
+            httpx_args={"trust_env": False},  # by the ways of this one, and no others
+        )
         client._network, client._share = self._network.alone(), self._share
         return client
 

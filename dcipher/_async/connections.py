@@ -18,16 +18,16 @@ from weakref import WeakSet
 import httpx
 
 from .._concurrency import AsyncLimiter, AsyncPlace, async_abandon, async_close_transport
+from .._proxies import origin_of
 from .._scopes import AsyncScoped
 from ..errors import DcipherError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
-    from typing import TypeAlias
+
+    from .._core.proxies import Origin
 
 __all__ = ["AsyncBorrowedTransport", "AsyncConnections", "AsyncGivenTransport", "AsyncShared"]
-
-Origin: TypeAlias = "tuple[str, str, int | None]"
 
 MAX_ORIGINS = 10
 """Origins of which connections are kept: results may come from a store with a name of its own each."""
@@ -147,7 +147,7 @@ class AsyncConnections(AsyncShared):
 
     def __init__(
         self,
-        make: Callable[[str], httpx.AsyncBaseTransport],
+        make: Callable[[Origin], httpx.AsyncBaseTransport],
         *,
         max_connections: int,
         keepalive_expiry: float,
@@ -155,7 +155,7 @@ class AsyncConnections(AsyncShared):
     ) -> None:
         super().__init__()
         self._make = make
-        """Scheme → a transport that holds one connection."""
+        """A transport that holds one connection to this origin, by its proxy if it has one."""
         self._keepalive_expiry = keepalive_expiry
         self._max_connections = max_connections
         self._on_leave = on_leave
@@ -181,12 +181,11 @@ class AsyncConnections(AsyncShared):
 
     async def send(self, request: httpx.Request) -> httpx.Response:
         state = self._state.get()
-        url = request.url
-        origin = (url.scheme, url.host, url.port)
+        origin = origin_of(request.url)
         transport: httpx.AsyncBaseTransport | None = None
         place = await self._place(state, request)
         try:
-            transport = state.take(origin) or self._make(url.scheme)
+            transport = state.take(origin) or self._make(origin)
             response = await transport.handle_async_request(request)
             response.stream = _Stream(
                 cast("httpx.AsyncByteStream", response.stream),

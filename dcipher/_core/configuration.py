@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from ..errors import ConfigurationError, MissingAPIKeyError
-from .signed_urls import is_loopback
+from .hosts import is_this_machine
 from .text import clean
 
 if TYPE_CHECKING:
@@ -174,7 +174,7 @@ def check_base_url(value: object, where: str) -> str:
 def refuse_plain_http(base_url: str) -> None:
     """Plain http shows the key to everyone on the way; only this machine may be reached so."""
     parts = urlsplit(base_url)
-    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+    if parts.scheme == "http" and not is_this_machine(parts.hostname or ""):
         raise ConfigurationError(
             f"{base_url} is not https: the API key would be readable on the way. "
             "Use https, or pass allow_insecure=True."

@@ -7,11 +7,12 @@ from datetime import datetime, timedelta, timezone
 from functools import lru_cache
 from urllib.parse import parse_qs, unquote_plus, urljoin, urlsplit
 
+from .hosts import is_this_machine
+
 __all__ = [
     "MAX_REDIRECTS",
     "SIGNATURE",
     "expiry",
-    "is_loopback",
     "joined",
     "looks_signed",
     "refusal",
@@ -66,19 +67,6 @@ def _iso(text: str) -> datetime | None:
     except ValueError:
         return None
     return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether `host` is this machine: `localhost`, 127.0.0.0/8 or ::1."""
-    import ipaddress
-
-    host = host.strip("[]").rstrip(".").lower()
-    if host == "localhost" or host.endswith(".localhost"):  # RFC 6761 section 6.3
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 SIGNATURE = (
@@ -144,6 +132,6 @@ def refusal(url: str, *, allow_insecure: bool = False, came_from: str | None = N
         return "it carries a user name or password"
     if parts.scheme == "http" and came_from is not None and came_from.lower().startswith("https:"):
         return "it leads from https to http"
-    if parts.scheme == "http" and not is_loopback(host) and not allow_insecure:
+    if parts.scheme == "http" and not is_this_machine(host) and not allow_insecure:
         return "it is not https"
     return None

@@ -19,16 +19,16 @@ from weakref import WeakSet
 import httpx
 
 from .._concurrency import Limiter, Place, abandon, close_transport
+from .._proxies import origin_of
 from .._scopes import Scoped
 from ..errors import DcipherError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from typing import TypeAlias
+
+    from .._core.proxies import Origin
 
 __all__ = ["BorrowedTransport", "Connections", "GivenTransport", "Shared"]
-
-Origin: TypeAlias = "tuple[str, str, int | None]"
 
 MAX_ORIGINS = 10
 """Origins of which connections are kept: results may come from a store with a name of its own each."""
@@ -148,7 +148,7 @@ class Connections(Shared):
 
     def __init__(
         self,
-        make: Callable[[str], httpx.BaseTransport],
+        make: Callable[[Origin], httpx.BaseTransport],
         *,
         max_connections: int,
         keepalive_expiry: float,
@@ -156,7 +156,7 @@ class Connections(Shared):
     ) -> None:
         super().__init__()
         self._make = make
-        """Scheme → a transport that holds one connection."""
+        """A transport that holds one connection to this origin, by its proxy if it has one."""
         self._keepalive_expiry = keepalive_expiry
         self._max_connections = max_connections
         self._on_leave = on_leave
@@ -182,12 +182,11 @@ class Connections(Shared):
 
     def send(self, request: httpx.Request) -> httpx.Response:
         state = self._state.get()
-        url = request.url
-        origin = (url.scheme, url.host, url.port)
+        origin = origin_of(request.url)
         transport: httpx.BaseTransport | None = None
         place = self._place(state, request)
         try:
-            transport = state.take(origin) or self._make(url.scheme)
+            transport = state.take(origin) or self._make(origin)
             response = transport.handle_request(request)
             response.stream = _Stream(
                 cast("httpx.SyncByteStream", response.stream),

@@ -12,8 +12,8 @@ from shlex import quote
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dcipher import Dcipher
+from dcipher._core.hosts import is_this_machine
 from dcipher._core.retries import http_date
-from dcipher._core.signed_urls import is_loopback
 from dcipher._core.text import clean, redact_query
 from dcipher._network import ssl_context
 from dcipher._version import __version__
@@ -223,7 +223,7 @@ class _Route:
                 check, State.FAILED, detail, f"env -u {quote(proxy.source)} dcipher doctor"
             )
         detail = f"Port {port} of {self._place.host} takes no connection: {_said(error)}."
-        if is_loopback(self._place.host):
+        if is_this_machine(self._place.host):
             return Check(
                 check, State.FAILED, f"{detail} Does the emulator run?", "dcipher emulator start"
             )

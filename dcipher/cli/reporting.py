@@ -9,7 +9,7 @@ import httpx
 import typer
 
 from dcipher._core.configuration import DEFAULT_BASE_URL
-from dcipher._core.signed_urls import is_loopback
+from dcipher._core.hosts import is_this_machine
 from dcipher.cli.checks import Check, State, api_check, key_check
 from dcipher.cli.diagnosis import ask, diagnosed
 from dcipher.cli.emulator_keys import refused_key
@@ -99,7 +99,7 @@ def _service(found: Explained) -> str:
     base_url = found.values.base_url
     if base_url == DEFAULT_BASE_URL:
         return "the hosted service"
-    if is_loopback(place_of(base_url).host) and _is_emulator(base_url):
+    if is_this_machine(place_of(base_url).host) and _is_emulator(base_url):
         return "an emulator"
     return "unknown"
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import ipaddress
 import math
+
+from dcipher._core.hosts import is_this_machine
 
 __all__ = ["listening_host", "number", "secret", "whole"]
 
@@ -45,17 +46,8 @@ def listening_host(host: object, *, allow_remote: bool) -> str:
     """A host to listen on: loopback, unless others may reach it; TypeError or ValueError."""
     if not isinstance(host, str):
         raise TypeError(f"host is a str, not {type(host).__name__}.")
-    if not (allow_remote or _is_loopback(host)):
+    if not (allow_remote or is_this_machine(host)):
         raise ValueError(
             f"The host {host!r} is not loopback: say allow_remote=True if others may reach it."
         )
     return host
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -28,6 +28,10 @@ from dcipher import (
     SubmissionUnknownError,
     TLSError,
 )
+from dcipher._async.routing import AsyncRoutedTransport
+from dcipher._core.proxies import Origin
+from dcipher._proxies import environment_proxies
+from dcipher._sync.routing import RoutedTransport
 from dcipher.models import Output, SecretURL
 from tests.faulty import NOTHING, STALL, FaultyServer, Reply, json_reply
 
@@ -35,6 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
     from pathlib import Path
 
+    from anyio.from_thread import BlockingPortal
     from typing_extensions import Self
 
     from tests.conftest import Connect, Kind
@@ -479,7 +484,10 @@ def test_plain_http_through_a_proxy(
     ] * 3
 
 
-@pytest.mark.parametrize("variable", ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"])
+@pytest.mark.parametrize(
+    ("variable", "base_url"),
+    [("HTTP_PROXY", "http://api.invalid"), ("HTTPS_PROXY", AWAY), ("ALL_PROXY", AWAY)],
+)
 @pytest.mark.parametrize(
     "value",
     [
@@ -491,13 +499,123 @@ def test_plain_http_through_a_proxy(
     ],
 )
 def test_a_broken_proxy_variable(
-    connect: Connect, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+    connect: Connect, monkeypatch: pytest.MonkeyPatch, variable: str, base_url: str, value: str
 ) -> None:
     """A proxy variable that cannot be used is a `ConfigurationError` that names it, and nothing of its password."""
     monkeypatch.setenv(variable, value)
     with pytest.raises(ConfigurationError, match=variable) as caught:
-        connect(base_url=AWAY, resilience=TWICE)
+        connect(base_url=base_url, allow_insecure=True, resilience=TWICE)
     assert "canary" not in str(caught.value)
+
+
+HERE = ["127.0.0.1", "127.0.0.2", "localhost", "api.localhost", "LOCALHOST", "[::ffff:127.0.0.1]"]
+
+
+@pytest.mark.parametrize("host", HERE)
+def test_this_machine_by_any_name_has_no_proxy(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    """The key does not go to a proxy in the clear, whatever this machine is called, and for results neither."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    if family == socket.AF_INET6 and not socket.has_dualstack_ipv6():
+        pytest.skip("no IPv6 here")
+    with Peer(says(b"HTTP/1.1 200 OK\r\n\r\n")) as proxy, FaultyServer() as server:
+        for variable in ("http_proxy", "HTTPS_PROXY", "ALL_PROXY"):
+            monkeypatch.setenv(variable, f"http://127.0.0.1:{proxy.port}")
+        server.on("*", json_reply('{"id": "f"}'))
+        url = f"http://{host}:{server.port}"
+        client = connect(base_url=url, resilience=TWICE, timeout=5.0)
+        # The server listens on 127.0.0.1 alone; what matters is whom the request went to.
+        with suppress(APIConnectionError):
+            assert client.flows.get("f").id == "f"
+            run = Run(flow_id="f", task_id="t", status="SUCCEEDED")
+            output = Output(url=SecretURL(f"{url}/r?sig=1"))
+            assert client.runs.read(run.model_copy(update={"outputs": (output,)})) == {"id": "f"}
+        assert proxy.connections == 0
+        client.close()
+
+
+@pytest.mark.parametrize("no_proxy", ["192.0.2.0/24", "x, .invalid", "192.0.2.1:9", "*"])
+def test_no_proxy(connect: Connect, monkeypatch: pytest.MonkeyPatch, no_proxy: str) -> None:
+    """What NO_PROXY lists goes directly, blocks of addresses, too; everything else by the proxy."""
+    host = "api.invalid" if "invalid" in no_proxy else "192.0.2.1"
+    with Peer(says(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n")) as proxy:
+        monkeypatch.setenv("ALL_PROXY", f"http://127.0.0.1:{proxy.port}")
+        for exempt in (False, True):
+            if exempt:
+                monkeypatch.setenv("NO_PROXY", no_proxy)
+            before = proxy.connections
+            client = connect(
+                base_url=f"http://{host}:9",
+                allow_insecure=True,
+                max_retries=0,
+                timeout=httpx.Timeout(5.0, connect=0.2),
+            )
+            with pytest.raises((APIConnectionError, InternalServerError)):
+                client.flows.get("f")
+            assert (proxy.connections == before) is exempt
+            client.close()
+
+
+@pytest.mark.parametrize("scheme", ["socks", "SOCKS", "socks5", "socks5h"])
+def test_socks_is_socks5(monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
+    """`socks://`, as desktops write it, is SOCKS 5; by httpx, names are resolved by the proxy in any case."""
+    monkeypatch.setenv("all_proxy", f"{scheme}://user:pass@proxy:1080")
+    named = environment_proxies().of(Origin("https", "api.invalid", None))
+    assert named == ("socks5://user:pass@proxy:1080", "all_proxy")
+
+
+@pytest.mark.parametrize("cls", [RoutedTransport, AsyncRoutedTransport])
+def test_a_transport_for_each_proxy(cls: Any, portal: BlockingPortal) -> None:
+    """Where one transport carries many requests, there is one for each proxy, made once, and all are closed."""
+    made: list[str | None] = []
+    closed: list[str | None] = []
+
+    class Noting(httpx.MockTransport):
+        def __init__(self, proxy: str | None) -> None:
+            made.append(proxy)
+            self._proxy = proxy
+            super().__init__(lambda _: httpx.Response(200, text=proxy or "direct"))
+
+        def close(self) -> None:
+            closed.append(self._proxy)
+
+        async def aclose(self) -> None:
+            closed.append(self._proxy)
+
+    routed = cls(lambda origin: "proxy" if origin.host == "b" else None, Noting)
+
+    async def said() -> list[str]:
+        async with httpx.AsyncClient(transport=routed) as client:
+            return [(await client.get(f"https://{host}/")).text for host in "aba"]
+
+    if cls is AsyncRoutedTransport:
+        answers = portal.call(said)
+    else:
+        with httpx.Client(transport=routed) as client:
+            answers = [client.get(f"https://{host}/").text for host in "aba"]
+    assert answers == ["direct", "proxy", "direct"]
+    assert made == closed == [None, "proxy"]
+
+
+def test_names_below_localhost_are_not_looked_up(
+    connect: Connect, server: FaultyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RFC 6761 section 6.3: no resolver says where such a name leads, so none can lie."""
+    server.on("*", json_reply('{"id": "f"}'))
+    asked: list[object] = []
+    known = socket.getaddrinfo
+
+    def note(host: Any, *args: Any, **kwargs: Any) -> Any:
+        asked.append(host)
+        return known(host, *args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", note)
+    client = connect(base_url=f"http://api.localhost:{server.port}")
+    assert client.flows.get("f").id == "f"
+    assert server.requests[0].headers["host"] == f"api.localhost:{server.port}"
+    assert {host if isinstance(host, str) else host.decode() for host in asked} <= {"localhost"}
+    client.close()
 
 
 # Certificates of the machine.

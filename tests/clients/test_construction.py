@@ -191,7 +191,9 @@ def test_plain_http_may_be_allowed(connect: Connect) -> None:
     connect(base_url="http://192.0.2.1", allow_insecure=True)
 
 
-@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.9.9.9", "[::1]", "x.localhost"])
+@pytest.mark.parametrize(
+    "host", ["localhost", "127.0.0.1", "127.9.9.9", "[::1]", "x.localhost", "[::ffff:127.0.0.1]"]
+)
 def test_this_machine_may_be_reached_by_plain_http(connect: Connect, host: str) -> None:
     """Loopback needs no https."""
     connect(base_url=f"http://{host}:9")
@@ -380,26 +382,27 @@ def test_a_client_is_not_copied(cls: type, how: Callable[[object], object]) -> N
 def test_an_empty_proxy_variable_and_a_broken_one(
     connect: Connect, api: FaultyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A broken proxy variable is a `ConfigurationError` that names it; an empty one is none."""
+    """A broken proxy variable is a `ConfigurationError` that names it where it counts; an empty one is none."""
     monkeypatch.setenv("HTTPS_PROXY", "")
     connect(api).flows.get("f")
     for broken in ("http://", "nonsense://x", "http://user:canary@[::1"):
         monkeypatch.setenv("HTTPS_PROXY", broken)
+        connect(api).flows.get("f")  # by which no request goes
         with pytest.raises(ConfigurationError, match="HTTPS_PROXY") as caught:
-            connect(api).flows.get("f")
+            connect(base_url="https://api.invalid")
         assert "canary" not in str(caught.value)
 
 
 def test_a_proxy_whose_library_is_missing(
-    connect: Connect, api: FaultyServer, monkeypatch: pytest.MonkeyPatch
+    connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A SOCKS proxy without its library is a `ConfigurationError`, not an ImportError."""
     import sys
 
     monkeypatch.setitem(sys.modules, "socksio", None)
     monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:9")
-    with pytest.raises(ConfigurationError):
-        connect(api, max_retries=0).flows.get("f")
+    with pytest.raises(ConfigurationError, match=r"ALL_PROXY .*pip install 'httpx\[socks\]'"):
+        connect(base_url="https://api.invalid")
 
 
 def test_certificates_that_are_not_there(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -114,17 +114,22 @@ _CONNECTING = Section(
         Case(
             "`HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` or `NO_PROXY` cannot be used, or needs a library that "
             "is not there",
-            "`ConfigurationError`, which names the variable, when the client is made. An empty one counts as missing",
+            "`ConfigurationError`, which names the variable: when the client is made, or, where only the store of a "
+            "result goes by it, when that is fetched. One that no request goes by does not count; an empty one is "
+            "missing",
             tests=(
                 "tests/faults/test_connecting.py::test_a_proxy_variable_that_is_broken",
-                "tests/clients/test_construction.py::test_an_empty_proxy_variable_and_a_broken_one",
-                "tests/clients/test_construction.py::test_a_proxy_whose_library_is_missing",
+                "tests/faults/test_connecting.py::test_a_proxy_variable_that_does_not_count",
+                "tests/faults/test_connecting.py::test_a_result_whose_proxy_cannot_be_used",
             ),
         ),
         Case(
             "The environment names a proxy, and the API is on this machine",
-            "The proxy is not used: `localhost`, `127.0.0.1` and `::1` are asked directly",
-            tests=("tests/clients/test_mended.py::test_no_proxy_for_this_machine",),
+            "The proxy is not used: `localhost` and all names below it, 127.0.0.0/8 and `::1` are asked directly",
+            tests=(
+                "tests/clients/test_mended.py::test_no_proxy_for_this_machine",
+                "tests/clients/test_connecting.py::test_this_machine_by_any_name_has_no_proxy",
+            ),
         ),
         Case(
             "`SSL_CERT_FILE` or `SSL_CERT_DIR` leads to no certificates, or a client certificate cannot be loaded",

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from dcipher._core.signed_urls import (
     MAX_REDIRECTS,
     expiry,
-    is_loopback,
     joined,
     refusal,
     secrets_of,
@@ -90,30 +89,6 @@ def test_any_url_has_an_expiry_or_none(url: str) -> None:
         assert moment.utcoffset() is not None
         assert (moment <= utc(2024, 1, 1)) in {True, False}
         moment.timestamp()
-
-
-@pytest.mark.parametrize(
-    ("host", "here"),
-    [
-        ("localhost", True),
-        ("LOCALHOST.", True),
-        ("api.localhost", True),
-        ("127.0.0.1", True),
-        ("127.9.9.9", True),
-        ("::1", True),
-        ("[::1]", True),
-        ("", False),
-        ("0.0.0.0", False),  # noqa: S104 - a text
-        ("10.0.0.1", False),
-        ("localhost.example.com", False),
-        ("notlocalhost", False),
-        ("127.0.0.1.example.com", False),
-        ("2130706433", False),
-    ],
-)
-def test_is_loopback(host: str, here: bool) -> None:
-    """This machine by name or number, and nothing that merely looks like it."""
-    assert is_loopback(host) is here
 
 
 @pytest.mark.parametrize(

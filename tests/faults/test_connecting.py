@@ -158,31 +158,82 @@ def test_the_certificate_of_an_api_of_httpx(untrusted: FaultyServer) -> None:
 
 
 @pytest.mark.parametrize(
-    ("variable", "value", "missing"),
+    ("variable", "value", "scheme"),
     [
-        ("HTTP_PROXY", "ftp://proxy", False),
-        ("HTTPS_PROXY", "http://", False),
-        ("ALL_PROXY", "http://[::1", False),
-        ("HTTPS_PROXY", "http://proxy:port", False),
-        pytest.param("NO_PROXY", "[::1]:80", True),
-        pytest.param("NO_PROXY", "::::", True),
+        ("HTTP_PROXY", "ftp://proxy", "http"),
+        ("HTTPS_PROXY", "http://", "https"),
+        ("https_proxy", "http://proxy:99999", "https"),
+        ("ALL_PROXY", "http://[::1", "http"),
+        ("ALL_PROXY", "socks4://proxy", "https"),
+        ("HTTPS_PROXY", "http://proxy:port", "https"),
+        ("NO_PROXY", "::::", "http"),
+        ("no_proxy", "10.0.0.0/99", "http"),
     ],
 )
 def test_a_proxy_variable_that_is_broken(
     construct: Callable[..., Any],
     monkeypatch: pytest.MonkeyPatch,
-    server: FaultyServer,
     variable: str,
     value: str,
-    missing: bool,
+    scheme: str,
 ) -> None:
-    """A proxy variable that cannot be used is a `ConfigurationError` that names it, at construction."""
-    if missing:
+    """One that the base URL depends on and that cannot be used is a `ConfigurationError` at construction."""
+    if variable.upper() == "NO_PROXY":
         monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv(variable, value)
+    with pytest.raises(ConfigurationError, match=f"(?i){variable}"):
+        construct(KEY, base_url=f"{scheme}://api.invalid", allow_insecure=True)
+
+
+@pytest.mark.parametrize(
+    ("variables", "base_url"),
+    [
+        ({"HTTP_PROXY": "ftp://proxy"}, "https://api.invalid"),
+        ({"HTTPS_PROXY": "ftp://proxy"}, "http://api.invalid"),
+        ({"ALL_PROXY": "socks4://h", "https_proxy": "http://h"}, "https://api.invalid"),
+        ({"ALL_PROXY": "garbage://h", "NO_PROXY": "api.invalid"}, "https://api.invalid"),
+        ({"ALL_PROXY": "garbage://h", "NO_PROXY": "10.0.0.0/8"}, "https://10.1.2.3"),
+        ({"ALL_PROXY": "garbage://h", "NO_PROXY": "*"}, "https://api.invalid"),
+        ({"ALL_PROXY": "garbage://h"}, "http://127.0.0.2:9"),
+        ({"HTTP_PROXY": "", "http_proxy": " "}, "http://api.invalid"),
+        ({"HTTP_PROXY": "garbage://h", "http_proxy": "http://h"}, "http://api.invalid"),
+        ({"NO_PROXY": "::::"}, "https://api.invalid"),
+    ],
+)
+def test_a_proxy_variable_that_does_not_count(
+    construct: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+    variables: dict[str, str],
+    base_url: str,
+) -> None:
+    """What is wrong with a proxy that no request to the base URL goes by is not said."""
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    construct(KEY, base_url=base_url, allow_insecure=True).close()
+
+
+@pytest.mark.parametrize("given", ["http_client", "transport"])
+def test_a_broken_proxy_and_ways_of_the_users(
+    construct: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, given: str, kind: str
+) -> None:
+    """Where the requests go by what the user gave, the environment's proxies do not count."""
+    own = httpx.MockTransport(lambda _: httpx.Response(500))
+    cls: Any = httpx.Client if kind == "sync" else httpx.AsyncClient
+    monkeypatch.setenv("ALL_PROXY", "garbage://h")
+    construct(KEY, **{given: own if given == "transport" else cls(transport=own)}).close()
+
+
+def test_a_result_whose_proxy_cannot_be_used(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch, server: FaultyServer
+) -> None:
+    """A store that goes by another proxy than the API is refused when it is needed; nothing is sent."""
     server.on("*", json_reply('{"id": "f"}'))
-    with pytest.raises(ConfigurationError, match=variable):
-        construct(KEY, base_url=server.url)
+    monkeypatch.setenv("HTTPS_PROXY", "garbage://user:canary-password@h")
+    client = connect(server)
+    assert client.flows.get("f").id == "f"
+    with pytest.raises(ConfigurationError, match="HTTPS_PROXY") as caught:
+        client.runs.read(run_at("https://store.invalid/result?Signature=canary-signature"))
+    assert "canary" not in str(caught.value)
 
 
 def test_a_proxy_password_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,66 @@
+"""What a host is: this machine, an address, a name. Pure: nothing is resolved.
+
+The one definition of "this machine", for plain http, for proxies and for signed URLs.
+"""
+
+from __future__ import annotations
+
+import re
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import TypeAlias
+
+__all__ = ["Address", "address_of", "ascii_host", "is_this_machine", "resolvable"]
+
+Address: TypeAlias = "IPv4Address | IPv6Address"
+
+# RFC 6761 section 6.3: these names always lead to loopback addresses.
+_LOCALHOST = re.compile(r"(?:[a-z0-9_-]{1,63}\.)*localhost", re.ASCII)
+
+
+def is_this_machine(host: str) -> bool:
+    """Whether `host` is this machine: `localhost`, `*.localhost`, 127.0.0.0/8, ::1.
+
+    An unspecified address (0.0.0.0, ::) is no destination (RFC 1122 section 3.2.1.3), and a short or
+    numeric spelling of an address (127.1, 2130706433) is none that every resolver reads alike: both
+    are elsewhere.
+    """
+    address = address_of(host)
+    if address is not None:
+        return address.is_loopback
+    return _LOCALHOST.fullmatch(_bare(host)) is not None
+
+
+def resolvable(host: str) -> str:
+    """The name to resolve for `host`: `localhost` for all below it, of which DNS may know others.
+
+    RFC 6761 section 6.3: such a name is not looked up in DNS. Not every resolver obeys.
+    """
+    return "localhost" if _LOCALHOST.fullmatch(_bare(host)) else host
+
+
+def address_of(host: str) -> Address | None:
+    """The address that `host` is, without brackets and zone; `None`: it is a name.
+
+    An IPv4 address that is mapped into IPv6 (RFC 4291 section 2.5.5.2) is that IPv4 address.
+    """
+    try:
+        address = ip_address(_bare(host).partition("%")[0])
+    except ValueError:
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return mapped or address
+
+
+def ascii_host(host: str) -> str:
+    """The name as DNS knows it, to be compared: lower case, no trailing dot, IDNA."""
+    bare = _bare(host)
+    try:
+        return bare if bare.isascii() else bare.encode("idna").decode()
+    except UnicodeError:
+        return bare
+
+
+def _bare(host: str) -> str:
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    return host.removesuffix(".").lower()
