@@ -344,7 +344,7 @@ class _Worker:
             self._pour(claim, answer)
             return
         team = self._team
-        if team.source.has_expired(time.time()):
+        if team.source.is_hopeless(time.time()):
             raise TransferError(Problem.EXPIRED, "its URL has expired", Failure(Outcome.PERMANENT))
         wanted = (claim.place, claim.end)
         response = self._store.get(part_headers(team.begun_as, wanted))

@@ -19,7 +19,7 @@ from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
 
 from ._core.adapters import adapter_for
 from ._core.downloads import FRESH, Problem, Source, Transfer, TransferError
-from ._core.outcomes import without_outputs
+from ._core.outcomes import new_key, without_outputs
 from ._core.result_errors import ResultReadError
 from ._core.results import detect_format
 from ._core.text import clean
@@ -200,11 +200,11 @@ _CLASSES: dict[Problem, type[ResultError]] = {
     Problem.REFUSED: ResultError,
 }
 _ADVICE = {
-    Problem.EXPIRED: "The service gives it only once: run the flow again.",
+    Problem.EXPIRED: "The service gives it only once: run the flow again, {new_key}.",
     Problem.CHANGED: "Nothing was put together from two versions. Download it again.",
     Problem.BROKEN: "Nothing was saved. Download it again, and tell the service's support.",
     Problem.INTERRUPTED: "Nothing was saved. Download it again; the run's result is still there.",
-    Problem.REFUSED: "Download it again later; if that does not help, run the flow again.",
+    Problem.REFUSED: "Download it again later; if that does not help, run the flow again, {new_key}.",
 }
 
 
@@ -215,7 +215,7 @@ def result_errors(run: Run, index: int) -> Generator[None]:
         yield
     except TransferError as error:
         error.__context__ = None  # httpx's, whose request has the signed URL
-        advice = _ADVICE[error.problem]
+        advice = _ADVICE[error.problem].replace("{new_key}", new_key(run))
         if error.kept:
             advice = f"{error.kept} bytes of it are kept: download to the same path, and it goes on there."
         raise _CLASSES[error.problem](

@@ -185,11 +185,19 @@ class Run(_Model):
     outputs: tuple[Output, ...] = ()
     """Where the results are (or will be). In the order of the service."""
     idempotency_key: str | None = None
-    """What was sent as `Idempotency-Key`: starting again with it does not start a second run."""
+    """What was sent as `Idempotency-Key`: starting again with it does not start a second run.
+
+    It gives this one again, with its URLs as they were issued and its end: after a failure, or where
+    the URLs have expired, another run needs another key.
+    """
     created_at: datetime | None = None
     """When the start was answered, by this machine's clock (UTC)."""
     finished_at: datetime | None = None
-    """When the end was first seen, by this machine's clock (UTC)."""
+    """When this machine learned of the end, by its own clock (UTC).
+
+    The run ended earlier, sometime after the last look that saw it go on, if there was one: the
+    service gives no time of its own.
+    """
     files: tuple[Path, ...] = ()
     """Where the results were saved, by `flows.run(save_path=…)`."""
 

@@ -22,6 +22,7 @@ from .._core.status_errors import status_error
 from .._core.submissions import unknown_submission
 from .._core.text import MANY, narrowed
 from .._deadlines import Limit
+from .._recent import RecentRuns
 from ..errors import APIError, DcipherError, InvalidParamsError, RequestInfo
 from ..logs import concealing, logger
 from .retrying import async_send_again
@@ -54,12 +55,14 @@ class AsyncAPI:
         options: Options,
         configured_by: str,
         allow_insecure: bool,
+        recent: RecentRuns | None = None,
     ) -> None:
         self.http = http
         self.options = options
         self.configured_by = configured_by
         """Where the base URL came from, for errors."""
         self.allow_insecure = allow_insecure
+        self.recent = RecentRuns() if recent is None else recent
         self.base_url: str = http.base_url
         self._closed: bool = False
         headers = httpx.Headers()
@@ -73,9 +76,13 @@ class AsyncAPI:
         """For the results' stores: no key, no cookies, no headers of the user's."""
 
     def derived(self, options: Options) -> AsyncAPI:
-        """With other options, on the same connections."""
+        """With other options, on the same connections, and with the same recent runs."""
         return AsyncAPI(
-            self.http.with_headers({}), options, self.configured_by, self.allow_insecure
+            self.http.with_headers({}),
+            options,
+            self.configured_by,
+            self.allow_insecure,
+            self.recent,
         )
 
     async def aclose(self) -> None:

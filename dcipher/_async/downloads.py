@@ -255,7 +255,7 @@ class AsyncDownload:
     async def _fetch_gap(self, asked: Transfer) -> None:
         """One request."""
         self._check_aborted()
-        if self._source.has_expired(time.time()):
+        if self._source.is_hopeless(time.time()):
             raise TransferError(Problem.EXPIRED, "its URL has expired", Failure(Outcome.PERMANENT))
         response = await self._store.get(headers_for(asked))
         try:

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from .._concurrency import async_call_back, async_check_callback
 from .._core import operations
-from .._core.outcomes import closed, note_run, note_start
+from .._core.outcomes import note_start
 from .._core.responses import flow_of, started_run
 from .._files import check_targets
 from .._waiting import check_wait_timeout
@@ -49,7 +49,8 @@ class AsyncFlows:
 
         `params`: a mapping, or a Pydantic model (dumped by alias, in JSON mode). `idempotency_key`:
         1 to 255 visible ASCII characters; a new one for each call unless it is given. A start that
-        is sent again carries the same key.
+        is sent again carries the same key. A repeated key gives the run that it gave first, with
+        the URLs as they were issued then, however it ended: another run needs another key.
 
         Raises `InvalidParamsError` before anything is sent, `UnprocessableEntityError` where the
         service refuses the parameters, `SubmissionUnknownError` where the answer was lost and
@@ -61,6 +62,7 @@ class AsyncFlows:
             run = await self._api.call(
                 operation, lambda answer: started_run(answer, operation, datetime.now(timezone.utc))
             )
+            self._api.recent.add(run)
         except BaseException as error:
             note_start(error, operation)
             raise
@@ -92,21 +94,27 @@ class AsyncFlows:
         async_check_callback("on_status", on_status)
         if save_path is not None:
             check_targets(save_path, overwrite=overwrite)
-        run = await self.start(flow_id, params, idempotency_key=idempotency_key)
+        key = str(uuid4()) if idempotency_key is None else idempotency_key
+        run: Run | None = None
 
-        async def seen(changed: Run) -> None:
+        async def reported(changed: Run) -> None:
             nonlocal run
-            run = changed  # for what is said of it, should the callback raise
+            run = changed  # for the error, should the callback raise
             await async_call_back(on_status, changed)
 
         try:
-            run = await self._runs.wait(run, timeout=wait_timeout, on_status=seen)
+            run = await self.start(flow_id, params, idempotency_key=key)
+            run = await self._runs.wait(run, timeout=wait_timeout, on_status=reported)
             if save_path is None:
                 return run
             files = await self._runs.download(run, save_path, overwrite=overwrite)
         except BaseException as error:
+            # Ctrl-C may come between the end of the start and what is noted of it here.
+            run = run or self._api.recent.started_with(flow_id, key)
+            if run is None:
+                raise
             if type(error) is DcipherError:  # the client was closed meanwhile
-                raise closed(error, run) from None
-            note_run(error, run)
+                raise self._api.recent.closed(error, run) from None
+            self._api.recent.note(error, run)
             raise
         return run.model_copy(update={"files": files})

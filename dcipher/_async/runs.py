@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import aclosing
+from contextlib import aclosing, contextmanager
 from dataclasses import replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, TypeVar, overload
@@ -19,7 +19,7 @@ from ..tables import check_size, check_table
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import AsyncGenerator, Generator, Sequence
     from pathlib import Path
 
     import pandas as pd  # type: ignore[import-not-found, import-untyped, unused-ignore]
@@ -54,6 +54,16 @@ class AsyncRuns:
         from .results import AsyncResults
 
         return AsyncResults(self._api)
+
+    @property
+    def recent(self) -> tuple[Run, ...]:
+        """The last 100 runs that this client started, newest first, each as it was last reported.
+
+        With the URLs of their results, in memory only. A client and those that `with_options` derived
+        from it have the same ones; a forked child process begins with none. Those of a closed client
+        can still be read, and another client waits for them.
+        """
+        return self._api.recent()
 
     async def get(self, flow_id: str, task_id: str) -> Run:
         """One look at the status of a run.
@@ -100,10 +110,14 @@ class AsyncRuns:
         async_check_callback("on_status", on_status)
         wait = Wait(run, self._api.options.resilience, timeout, poll_interval)
         if not run.is_terminal:
-            async with aclosing(self._changes(run, wait)) as changes:
-                async for changed in changes:
-                    run = changed
-                    await async_call_back(on_status, run)
+            try:
+                async with aclosing(self._changes(run, wait)) as changes:
+                    async for changed in changes:
+                        run = changed
+                        await async_call_back(on_status, run)
+            except BaseException as interruption:
+                self._api.recent.note(interruption, run)
+                raise
         error = outcomes.failure(run)
         if error is not None:
             raise error
@@ -124,9 +138,10 @@ class AsyncRuns:
         if run.is_terminal:
             yield run
             return
-        async with aclosing(self._changes(run, wait)) as changes:
-            async for changed in changes:
-                yield changed
+        with self._noted(run):
+            async with aclosing(self._changes(run, wait)) as changes:
+                async for changed in changes:
+                    yield changed
 
     async def download(
         self,
@@ -159,16 +174,18 @@ class AsyncRuns:
         """
         async_check_callback("on_progress", on_progress)
         _check_max_connections(max_connections)
-        run = await self._ended(run)
-        paths = targets(path, len(run.outputs))
-        await self._results.save_all(
-            run,
-            paths,
-            overwrite=overwrite,
-            on_progress=on_progress,
-            require_integrity=require_integrity,
-            max_connections=max_connections,
-        )
+        with self._noted(run):
+            run = await self._ended(run)
+            paths = targets(path, len(run.outputs))
+            await self._results.save_all(
+                run,
+                paths,
+                overwrite=overwrite,
+                on_progress=on_progress,
+                require_integrity=require_integrity,
+                max_connections=max_connections,
+            )
+        self._api.recent.report(run.model_copy(update={"files": paths}))
         return paths
 
     @overload
@@ -191,8 +208,9 @@ class AsyncRuns:
 
         Raises `ResultParseError`, which says where, and what `download` raises.
         """
-        run = await self._ended(run)
-        return await self._results.read(run, _which(run, output_index), type_)
+        with self._noted(run):
+            run = await self._ended(run)
+            return await self._results.read(run, _which(run, output_index), type_)
 
     @overload
     def records(
@@ -254,22 +272,35 @@ class AsyncRuns:
             _which(run, output_index)
 
         async def begin() -> tuple[Run, Sequence[int]]:
-            ended = await self._ended(run)
-            if output_index is None:
-                return ended, range(len(ended.outputs))
-            return ended, (_which(ended, output_index),)
+            with self._noted(run):
+                ended = await self._ended(run)
+                return ended, _indexes(ended, output_index)
 
         return AsyncRecords(self._results, begin, run, type_, judge)
 
     async def _look(
         self, run: Run, *, within: float | None = None, resilience: Resilience | None = None
     ) -> Run:
-        return await self._api.call(
+        run = await self._api.call(
             operations.run_status(run.flow_id, run.task_id, output_secrets(run.outputs)),
             lambda answer: status_of(answer, run, datetime.now(timezone.utc)),
             within=within,
             resilience=resilience,
         )
+        self._api.recent.report(run)
+        return run
+
+    @contextmanager
+    def _noted(self, run: Run) -> Generator[None]:
+        """Notes the run on what ends the block early."""
+        _check_run(run)
+        try:
+            yield
+        except GeneratorExit:  # whoever iterates wants no more
+            raise
+        except BaseException as error:
+            self._api.recent.note(error, self._api.recent.latest(run))
+            raise
 
     async def _changes(self, run: Run, wait: Wait) -> AsyncGenerator[Run]:
         """The run at the first look and at each change of its status, until it has ended."""
@@ -301,7 +332,6 @@ class AsyncRuns:
 
         It is looked at once if it is not known to have ended.
         """
-        _check_run(run)
         if not run.is_terminal:
             run = await self.refresh(run)
         error = outcomes.failure(run)
@@ -325,8 +355,9 @@ class AsyncRuns:
         for a type that cannot be a table, and what `download` raises.
         """
         check_table(type_)
-        run = await self._ended(run)
-        return await self._results.table(run, _indexes(run, output_index), type_)
+        with self._noted(run):
+            run = await self._ended(run)
+            return await self._results.table(run, _indexes(run, output_index), type_)
 
     async def batches(
         self,

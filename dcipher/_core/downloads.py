@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from .decoding import encoding_of
 from .digests import digests as structured_digests
-from .retries import Failure, Outcome, retry_after, status_failure
+from .retries import Failure, Outcome, http_date, retry_after, status_failure
 from .signed_urls import secrets_of
 from .text import clean, masked_urls, without
 
@@ -49,6 +49,8 @@ FRESH = 10.0
 SLOWEST = 1000.0
 """Bytes a second: below this for `STALL` seconds, a transfer counts as stalled."""
 STALL = 30.0
+CLOCK_ERROR = 30 * 86400.0
+"""Seconds by which this machine's clock may be wrong."""
 WORTH_KEEPING = 1024 * 1024
 """Bytes: what is less is sooner fetched again."""
 KEPT_EVERY = 256 * 1024 * 1024
@@ -159,6 +161,13 @@ class Source:
     def has_expired(self, now: float) -> bool:
         """Whether the URL says that it is of no use any more."""
         return self.expires_at is not None and self.expires_at <= now
+
+    def is_hopeless(self, now: float) -> bool:
+        """Whether it has expired by so much that no wrong clock can be to blame.
+
+        Until then the store is asked, whose clock counts. `now`: by this machine's clock.
+        """
+        return self.has_expired(now - CLOCK_ERROR)
 
 
 @dataclass(frozen=True)
@@ -292,7 +301,10 @@ def refused(
     if status_code in {412, 416}:
         return _changed()
     if status_code in {400, 401, 403, 404, 410}:
-        if source.has_expired(now) or "expired" in words.lower():
+        # RFC 9110 section 6.6.1: the store's own time, for it is the one that refuses.
+        store_now = http_date(headers.get("date", ""))
+        expired = source.has_expired(now if store_now is None else store_now)
+        if expired or "expired" in words.lower():
             return TransferError(Problem.EXPIRED, said, Failure(Outcome.PERMANENT))
         again = (
             Outcome.AMBIGUOUS

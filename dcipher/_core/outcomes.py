@@ -5,6 +5,7 @@ The errors, with the words that say how to go on.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ..errors import (
@@ -12,6 +13,7 @@ from ..errors import (
     DcipherError,
     PollingInterruptedError,
     ResultError,
+    ResultExpiredError,
     RunCancelledError,
     RunError,
     RunFailedError,
@@ -21,8 +23,6 @@ from ..models import RunStatus
 from .text import clean, masked_urls
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from ..models import Run
     from .operations import Operation
 
@@ -32,6 +32,7 @@ __all__ = [
     "how_to_reattach",
     "interrupted",
     "named",
+    "new_key",
     "not_ended",
     "note_run",
     "note_start",
@@ -47,19 +48,30 @@ def failure(run: Run) -> RunError | None:
     name = f"Run {named(run)}"
     if run.status is RunStatus.FAILED:
         return RunFailedError(
-            f"{name} failed{said}. Check its parameters, then start it anew.", run=run
+            f"{name} failed{said}. Check its parameters, then start it anew, {new_key(run)}.",
+            run=run,
         )
     if run.status is RunStatus.CANCELFAILED:
         return RunFailedError(
             f"{name} was to be cancelled, and that was refused (CANCELFAILED){said}. "
-            "Its result is not to be counted on: start it anew.",
+            f"Its result is not to be counted on: start it anew, {new_key(run)}.",
             run=run,
         )
     if run.status is RunStatus.CANCELLED:
         return RunCancelledError(
-            f"{name} was cancelled{said}. Start it anew if it is still wanted.", run=run
+            f"{name} was cancelled{said}. If it is still wanted, start it anew, {new_key(run)}.",
+            run=run,
         )
     return None
+
+
+def new_key(run: Run) -> str:
+    """Returns what a start must heed that is to give another run, and not this one again."""
+    if run.idempotency_key is None:
+        return "with a new idempotency key"
+    return (
+        f"not with idempotency_key={clean(run.idempotency_key, 255)!r}, which gives this run again"
+    )
 
 
 def named(run: Run) -> str:
@@ -104,40 +116,76 @@ def how_to_reattach(run: Run) -> str:
     return f"client.runs.wait(Run(flow_id={run.flow_id!r}, task_id={run.task_id!r}))"
 
 
-def note_run(error: BaseException, run: Run) -> None:
-    """Say of which run an error is, or an interruption: Ctrl-C must not lose it."""
+def note_run(
+    error: BaseException, run: Run, index: int | None = None, *, is_closed: bool = False
+) -> None:
+    """Says on an error, or on an interruption, of which run it is: Ctrl-C must not lose it.
+
+    `index`: its position in `client.runs.recent`; `None`: it is not there. `is_closed`: of a client
+    that can be asked for no more than that.
+    """
     if isinstance(error, APIError):
         error.run = run
-    _note(error, f"Run {named(run)} {_how_it_is(run)}")
+    if isinstance(error, DcipherError) and (index is None or isinstance(error, _FINAL)):
+        return  # it says itself what there is to be said
+    name = f"Run {named(run)}"
+    if any(note.startswith(name) for note in getattr(error, "__notes__", ())):
+        return
+    client = "another_client" if is_closed else "client"
+    _note(error, f"{name} {_how_it_is(run, _finders(run, index), client)}")
 
 
-def _how_it_is(run: Run) -> str:
-    """What is true of it as it was seen last, and what to do next."""
-    if run.succeeded:
-        return (
-            f"has succeeded; to see it again: {how_to_reattach(run)}. For its result: "
-            "client.runs.download(run, path), with the run that on_status got, or the same start "
-            f"again, with idempotency_key={run.idempotency_key!r}."
-        )
-    if run.is_terminal:
+_FINAL = (RunFailedError, RunCancelledError, ResultExpiredError)
+
+
+def _finders(run: Run, index: int | None) -> tuple[str, ...]:
+    """Returns what finds the run among the recent ones: now, and whatever is started later."""
+    if index is None:
+        return ()
+    by_id = f"next(run for run in client.runs.recent if run.task_id == {run.task_id!r})"
+    return f"client.runs.recent[{index}]", by_id
+
+
+def _how_it_is(run: Run, finders: tuple[str, ...], client: str) -> str:
+    """Returns the run's state as it was last reported, and what to do next, by means of `client`."""
+    if not run.is_terminal:
+        return f"goes on; to wait for it: {_waits(run, finders, client)}."
+    if not run.succeeded:
         return f"has ended: it is {clean(str(run.status))}."
-    return f"goes on; to wait for it: {how_to_reattach(run)}."
+    it, whose = (finders[0], "") if finders else ("run", ", with the run that on_status got")
+    return (
+        f"has succeeded; to see it again: {_waits(run, finders, client)}. For its result: "
+        f"{client}.runs.download({it}, path){whose}, or the same start "
+        f"again, with idempotency_key={run.idempotency_key!r}."
+    )
+
+
+def _waits(run: Run, finders: tuple[str, ...], client: str) -> str:
+    """Returns the lines that wait for it again."""
+    if not finders:
+        return how_to_reattach(run)
+    lines = " or, when others have been started since, ".join(
+        f"{client}.runs.wait({found})" for found in finders
+    )
+    return f"{lines}; in another process, without the URLs of its results: {how_to_reattach(run)}"
 
 
 def note_start(error: BaseException, operation: Operation) -> None:
-    """Say how to send a start that was interrupted again without starting a second run."""
+    """Says how to send a start that was interrupted again without starting a second run."""
+    if isinstance(error, DcipherError):
+        return
     _note(
         error,
-        f"Flow {clean(operation.flow_id)} may have been started; to send the same start again: "
-        f"idempotency_key={operation.idempotency_key!r}.",
+        f"Flow {clean(operation.flow_id)} may have been started; the same call with "
+        f"idempotency_key={operation.idempotency_key!r} goes on with that run, and starts no second one.",
     )
 
 
 def _note(error: BaseException, text: str) -> None:
-    """From Python 3.11; before, there are no notes. Errors of this package say it themselves."""
-    if hasattr(error, "add_note") and not isinstance(error, DcipherError):
-        note: Callable[[str], None] = getattr(error, "add_note")  # noqa: B009 - not in 3.10
-        note(text)
+    """Adds a note (PEP 678), as Python does from 3.11 on."""
+    # An error of the user's may refuse to be changed, as a frozen dataclass does: it comes out as it is.
+    with suppress(Exception):
+        vars(error)["__notes__"] = [*getattr(error, "__notes__", ()), text]
 
 
 def closed(error: DcipherError, run: Run) -> PollingInterruptedError:

@@ -23,6 +23,7 @@ from .._core.status_errors import status_error
 from .._core.submissions import unknown_submission
 from .._core.text import MANY, narrowed
 from .._deadlines import Limit
+from .._recent import RecentRuns
 from ..errors import APIError, DcipherError, InvalidParamsError, RequestInfo
 from ..logs import concealing, logger
 from .retrying import send_again
@@ -55,12 +56,14 @@ class API:
         options: Options,
         configured_by: str,
         allow_insecure: bool,
+        recent: RecentRuns | None = None,
     ) -> None:
         self.http = http
         self.options = options
         self.configured_by = configured_by
         """Where the base URL came from, for errors."""
         self.allow_insecure = allow_insecure
+        self.recent = RecentRuns() if recent is None else recent
         self.base_url: str = http.base_url
         self._closed: bool = False
         headers = httpx.Headers()
@@ -74,8 +77,14 @@ class API:
         """For the results' stores: no key, no cookies, no headers of the user's."""
 
     def derived(self, options: Options) -> API:
-        """With other options, on the same connections."""
-        return API(self.http.with_headers({}), options, self.configured_by, self.allow_insecure)
+        """With other options, on the same connections, and with the same recent runs."""
+        return API(
+            self.http.with_headers({}),
+            options,
+            self.configured_by,
+            self.allow_insecure,
+            self.recent,
+        )
 
     def close(self) -> None:
         """Close what is its own."""

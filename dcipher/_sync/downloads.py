@@ -256,7 +256,7 @@ class Download:
     def _fetch_gap(self, asked: Transfer) -> None:
         """One request."""
         self._check_aborted()
-        if self._source.has_expired(time.time()):
+        if self._source.is_hopeless(time.time()):
             raise TransferError(Problem.EXPIRED, "its URL has expired", Failure(Outcome.PERMANENT))
         response = self._store.get(headers_for(asked))
         try:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, TypeVar, overload
@@ -56,6 +56,16 @@ class Runs:
 
         return Results(self._api)
 
+    @property
+    def recent(self) -> tuple[Run, ...]:
+        """The last 100 runs that this client started, newest first, each as it was last reported.
+
+        With the URLs of their results, in memory only. A client and those that `with_options` derived
+        from it have the same ones; a forked child process begins with none. Those of a closed client
+        can still be read, and another client waits for them.
+        """
+        return self._api.recent()
+
     def get(self, flow_id: str, task_id: str) -> Run:
         """One look at the status of a run.
 
@@ -101,10 +111,14 @@ class Runs:
         check_callback("on_status", on_status)
         wait = Wait(run, self._api.options.resilience, timeout, poll_interval)
         if not run.is_terminal:
-            with closing(self._changes(run, wait)) as changes:
-                for changed in changes:
-                    run = changed
-                    call_back(on_status, run)
+            try:
+                with closing(self._changes(run, wait)) as changes:
+                    for changed in changes:
+                        run = changed
+                        call_back(on_status, run)
+            except BaseException as interruption:
+                self._api.recent.note(interruption, run)
+                raise
         error = outcomes.failure(run)
         if error is not None:
             raise error
@@ -125,7 +139,7 @@ class Runs:
         if run.is_terminal:
             yield run
             return
-        with closing(self._changes(run, wait)) as changes:
+        with self._noted(run), closing(self._changes(run, wait)) as changes:
             for changed in changes:
                 yield changed
 
@@ -160,16 +174,18 @@ class Runs:
         """
         check_callback("on_progress", on_progress)
         _check_max_connections(max_connections)
-        run = self._ended(run)
-        paths = targets(path, len(run.outputs))
-        self._results.save_all(
-            run,
-            paths,
-            overwrite=overwrite,
-            on_progress=on_progress,
-            require_integrity=require_integrity,
-            max_connections=max_connections,
-        )
+        with self._noted(run):
+            run = self._ended(run)
+            paths = targets(path, len(run.outputs))
+            self._results.save_all(
+                run,
+                paths,
+                overwrite=overwrite,
+                on_progress=on_progress,
+                require_integrity=require_integrity,
+                max_connections=max_connections,
+            )
+        self._api.recent.report(run.model_copy(update={"files": paths}))
         return paths
 
     @overload
@@ -192,8 +208,9 @@ class Runs:
 
         Raises `ResultParseError`, which says where, and what `download` raises.
         """
-        run = self._ended(run)
-        return self._results.read(run, _which(run, output_index), type_)
+        with self._noted(run):
+            run = self._ended(run)
+            return self._results.read(run, _which(run, output_index), type_)
 
     @overload
     def records(
@@ -255,22 +272,35 @@ class Runs:
             _which(run, output_index)
 
         def begin() -> tuple[Run, Sequence[int]]:
-            ended = self._ended(run)
-            if output_index is None:
-                return ended, range(len(ended.outputs))
-            return ended, (_which(ended, output_index),)
+            with self._noted(run):
+                ended = self._ended(run)
+                return ended, _indexes(ended, output_index)
 
         return Records(self._results, begin, run, type_, judge)
 
     def _look(
         self, run: Run, *, within: float | None = None, resilience: Resilience | None = None
     ) -> Run:
-        return self._api.call(
+        run = self._api.call(
             operations.run_status(run.flow_id, run.task_id, output_secrets(run.outputs)),
             lambda answer: status_of(answer, run, datetime.now(timezone.utc)),
             within=within,
             resilience=resilience,
         )
+        self._api.recent.report(run)
+        return run
+
+    @contextmanager
+    def _noted(self, run: Run) -> Generator[None]:
+        """Notes the run on what ends the block early."""
+        _check_run(run)
+        try:
+            yield
+        except GeneratorExit:  # whoever iterates wants no more
+            raise
+        except BaseException as error:
+            self._api.recent.note(error, self._api.recent.latest(run))
+            raise
 
     def _changes(self, run: Run, wait: Wait) -> Generator[Run]:
         """The run at the first look and at each change of its status, until it has ended."""
@@ -302,7 +332,6 @@ class Runs:
 
         It is looked at once if it is not known to have ended.
         """
-        _check_run(run)
         if not run.is_terminal:
             run = self.refresh(run)
         error = outcomes.failure(run)
@@ -326,8 +355,9 @@ class Runs:
         for a type that cannot be a table, and what `download` raises.
         """
         check_table(type_)
-        run = self._ended(run)
-        return self._results.table(run, _indexes(run, output_index), type_)
+        with self._noted(run):
+            run = self._ended(run)
+            return self._results.table(run, _indexes(run, output_index), type_)
 
     def batches(
         self,

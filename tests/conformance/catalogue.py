@@ -290,15 +290,25 @@ _STARTING = Section(
             ),
         ),
         Case(
+            "A key is used again whose run has failed, or whose URL has expired",
+            "The same run, with its URLs as they were issued and its end, each time; the errors say so",
+            "Start with another key",
+            tests=(
+                "tests/clients/test_recent.py::test_a_run_that_ended_badly_is_not_replayed_by_its_advice",
+                "tests/clients/downloads/test_urls.py::test_a_clock_that_is_wrong",
+            ),
+        ),
+        Case(
             "The params do not fit the flow (422)",
             "`UnprocessableEntityError`, which names the fields; there is no run",
             tests=("tests/clients/test_flows.py::test_parameters_that_do_not_fit",),
         ),
         Case(
             "A start is cancelled, or Ctrl-C strikes, while its answer is awaited",
-            "The cancellation comes out; from Python 3.11 on, a note on it has the `idempotency_key`",
+            "The cancellation comes out; a note on it (shown from Python 3.11 on) has the `idempotency_key`",
             "Start again with that key",
             tests=(
+                "tests/clients/test_recent.py::test_an_interrupted_start_goes_on_with_its_key",
                 "tests/clients/test_cancelling.py::test_a_cancelled_start_says_its_key",
                 "tests/clients/test_mended.py::test_an_interrupted_start_says_its_key",
             ),
@@ -574,10 +584,21 @@ _WAITING = Section(
         Case(
             "The URL of the result expires before the next look, or has expired",
             "The wait goes on, and one warning says so",
-            "If it has, run the flow again",
+            "If it has, run the flow again, with another idempotency key",
             tests=(
                 "tests/faults/test_polling.py::test_a_wait_that_is_about_to_outlast_the_url",
                 "tests/faults/test_polling.py::test_a_wait_that_has_outlasted_the_url",
+            ),
+        ),
+        Case(
+            "Ctrl-C, a cancellation, an error of a callback or the end of a `timeout` strikes after the start",
+            "It comes out, with a note that names the run; the run goes on, and `client.runs.recent` has it, with "
+            "its URLs",
+            "`client.runs.wait(client.runs.recent[0])`",
+            tests=(
+                "tests/clients/test_recent.py::test_a_callback_that_raises_loses_no_run",
+                "tests/clients/test_recent.py::test_a_cancelled_crowd",
+                "tests/clients/test_recent.py::test_a_wait_that_is_over_names_the_run",
             ),
         ),
         Case(
@@ -616,24 +637,26 @@ _SIGNED_URLS = Section(
     cases=(
         Case(
             "The URL has expired, and says so itself",
-            "`ResultExpiredError` without a request. Amazon's, Google's and Azure's ways of saying it are read into "
-            "`output.expires_at`",
-            "Run the flow again: the service gives a URL once",
+            "The store is asked once, for the clock of this machine may be wrong; a refusal is a "
+            "`ResultExpiredError`, by the store's own `Date` where it gives one. More than 30 days later, there is no "
+            "request. Amazon's, Google's and Azure's ways of saying it are read into `output.expires_at`",
+            "Run the flow again, with another idempotency key: the service gives a URL once",
             tests=(
                 "tests/faults/test_signed_urls.py::test_when_a_url_expires",
-                "tests/clients/downloads/test_urls.py::test_an_expired_url_is_not_even_asked",
+                "tests/clients/downloads/test_urls.py::test_a_long_expired_url_is_not_even_asked",
+                "tests/clients/downloads/test_urls.py::test_a_clock_that_is_wrong",
             ),
         ),
         Case(
             "The store says that it has expired",
             "`ResultExpiredError` after one request",
-            "Run the flow again",
+            "Run the flow again, with another idempotency key",
             tests=("tests/clients/downloads/test_urls.py::test_a_store_that_says_expired",),
         ),
         Case(
             "The URL expires in the middle of a download",
             "`ResultExpiredError`; the old file is intact",
-            "Run the flow again",
+            "Run the flow again, with another idempotency key",
             tests=(
                 "tests/clients/downloads/test_urls.py::test_an_expiry_in_the_middle_is_not_tried_again",
             ),

@@ -237,7 +237,7 @@ MUTATIONS = [
     Mutation("signed_urls", "expiry: Expires", "_core/signed_urls.py", 'if "expires" in query and', 'if "expire" in query and', URLS),
     Mutation("signed_urls", "expiry: Azure", "_core/signed_urls.py", 'if "se" in query and "sig" in query', 'if "sg" in query', URLS),
     Mutation("signed_urls", "output.expires_at", "_core/responses.py", "Output(url=SecretURL(url), expires_at=expiry(url))", "Output(url=SecretURL(url))", ("core/test_responses.py", *URLS)),
-    Mutation("signed_urls", "an expired URL is not asked", "_async/downloads.py", "if self._source.has_expired(time.time()):", "if False:", URLS),
+    Mutation("signed_urls", "an expired URL is not asked", "_async/downloads.py", "if self._source.is_hopeless(time.time()):", "if False:", URLS),
     Mutation("signed_urls", "expired: without retries", "_core/downloads.py", "return TransferError(Problem.EXPIRED, said, Failure(Outcome.PERMANENT))", "return TransferError(Problem.EXPIRED, said, Failure(Outcome.AMBIGUOUS))", STORE),
     Mutation("signed_urls", "a store that says expired", "_core/downloads.py", 'or "expired" in words.lower()', "", STORE),
     Mutation("signed_urls", "expired: ResultExpiredError", "_results.py", "Problem.EXPIRED: ResultExpiredError", "Problem.EXPIRED: ResultError", URLS),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ssl
 import time
+from datetime import datetime, timedelta, timezone
+from email.utils import format_datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,9 +13,12 @@ import trustme
 
 from dcipher import (
     HTTPAuthenticatedClient,
+    Output,
     ResultError,
     ResultExpiredError,
+    Run,
     RunStatus,
+    SecretURL,
 )
 from tests.clients.downloads.stores import (
     BODY,
@@ -45,10 +50,10 @@ if TYPE_CHECKING:
         "se=2020-01-01T00%3A00%3A00Z&sig=x",
     ],
 )
-def test_an_expired_url_is_not_even_asked(
+def test_a_long_expired_url_is_not_even_asked(
     connect: Connect, server: FaultyServer, target: Path, query: str
 ) -> None:
-    """A URL that says that it has expired is a `ResultExpiredError`, without a request."""
+    """A URL that says that it expired years ago is a `ResultExpiredError`, without a request."""
     server.on("/result", Reply(SMALL))
     started = f'{{"taskId": "t", "signedResponseURL": "{server.url}/result?{query}"}}'
     server.on("/flows/f/run", Reply(started.encode()))
@@ -60,6 +65,57 @@ def test_an_expired_url_is_not_even_asked(
         client.runs.download(done, target)
     assert len(server.requests) == 1
     assert_untouched(target)
+
+
+def signed(server: FaultyServer, hours: float) -> Run:
+    """A run whose URL expires in so many hours, by this machine's clock."""
+    moment = datetime.now(timezone.utc) + timedelta(hours=hours)
+    url = SecretURL(f"{server.url}/result?{QUERY}")
+    run = run_at(f"{server.url}/result?{QUERY}")
+    output = Output(url=url, expires_at=moment)
+    return run.model_copy(update={"outputs": (output,), "idempotency_key": "order-1"})
+
+
+@pytest.mark.parametrize("hours", [-2, -0.001, -14, -24 * 20])
+def test_a_clock_that_is_wrong(
+    connect: Connect, server: FaultyServer, target: Path, hours: float
+) -> None:
+    """A clock that is ahead does not keep a result from who paid for it: the store knows better."""
+    server.on("/result", Reply(SMALL))
+    connect(server).runs.download(signed(server, hours), target)
+    assert_saved(target, SMALL)
+
+
+@pytest.mark.parametrize(
+    ("hours", "store_is_ahead", "code", "expired"),
+    [
+        (-2, None, 403, True),
+        (-2, 0, 404, True),
+        (2, 3, 403, True),
+        (-2, -3, 403, False),
+        (2, 0, 400, False),
+    ],
+    ids=["no date", "right", "clock behind", "clock ahead", "not expired"],
+)
+def test_a_refusal_is_judged_by_the_store_s_clock(
+    connect: Connect,
+    server: FaultyServer,
+    target: Path,
+    hours: float,
+    store_is_ahead: float | None,
+    code: int,
+    expired: bool,
+) -> None:
+    """Whether a refused URL has expired is a question of the store's time; it is asked once."""
+    ahead = timedelta(hours=store_is_ahead or 0)
+    date = format_datetime(datetime.now(timezone.utc) + ahead, usegmt=True)
+    headers = {} if store_is_ahead is None else {"Date": date}
+    server.on("/result", Reply(b"AuthenticationFailed", code, headers))
+    with pytest.raises(ResultError) as caught:
+        connect(server).runs.download(signed(server, hours), target)
+    assert (type(caught.value) is ResultExpiredError) is expired
+    assert len(server.requests) == 1
+    assert "not with idempotency_key='order-1'" in str(caught.value)
 
 
 @pytest.mark.parametrize(

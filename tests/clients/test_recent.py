@@ -1,0 +1,342 @@
+"""`client.runs.recent`: a run that was paid for is at hand after whatever interrupted it."""
+
+from __future__ import annotations
+
+import _thread
+import asyncio
+import multiprocessing
+import pickle
+import re
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from dcipher import (
+    AsyncDcipher,
+    Dcipher,
+    DcipherError,
+    LocalStorageError,
+    PollingInterruptedError,
+    Run,
+    RunFailedError,
+    WaitTimeoutError,
+)
+from tests.conftest import KEY
+from tests.faulty import STALL, Reply, json_reply
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from dcipher.emulator import Emulator
+    from tests.conftest import Connect, Kind
+    from tests.faulty import FaultyServer, Recorded
+
+CANARY = "canary-signature"
+RUNNING = json_reply('{"status": "RUNNING"}')
+
+
+def notes_of(error: BaseException) -> list[str]:
+    notes: list[str] = getattr(error, "__notes__", [])
+    assert not any(CANARY in note for note in notes)
+    return notes
+
+
+def runs_named_in(note: str, client: Any) -> list[Run]:
+    """Evaluate what the note says how to find the run."""
+    found = re.findall(r"runs\.\w+\((client\.runs\.recent\[\d+\]|next\(.*?'\))", note)
+    return [eval(line, {"client": client, "next": next}) for line in found]  # noqa: S307 - lines of our own message
+
+
+def many_runs(api: FaultyServer) -> None:
+    """Each start gives a run of its own, which never ends."""
+    count = iter(range(1000))
+
+    def started(_: Recorded) -> Reply:
+        number = next(count)
+        url = f"{api.url}/result?Signature={CANARY}-{number}"
+        return json_reply(f'{{"taskId": "t{number}", "signedResponseURL": "{url}"}}')
+
+    api.on("/flows/f/run", started)
+    api.on("/flows/f/status", RUNNING)
+
+
+@dataclass(frozen=True)
+class Frozen(Exception):  # noqa: N818 - what a user's function raises
+    """An error that lets nobody change it."""
+
+    words: str = "frozen"
+
+
+def test_runs_are_remembered_as_they_were_last_reported(
+    connect: Connect, emulator: Emulator, tmp_path: Path
+) -> None:
+    """Newest first: with status, end, URLs and files; `get`, which knows no URLs, leaves them known."""
+    client = connect(emulator)
+    assert client.runs.recent == ()
+    first = client.flows.start("shout", {"text": "one"})
+    second = client.flows.run("shout", {"text": "two"}, save_path=tmp_path / "two.json")
+    assert isinstance(client.runs.recent, tuple)
+    assert client.runs.recent == (second, first)
+    assert client.runs.recent[0].files == (tmp_path / "two.json",)
+    client.runs.get(first.flow_id, first.task_id)
+    known = client.runs.recent[1]
+    assert known.outputs == first.outputs
+    assert known.created_at == first.created_at
+    ended = client.runs.wait(Run(flow_id=first.flow_id, task_id=first.task_id))
+    assert ended.succeeded
+    assert client.runs.recent[1].succeeded
+    assert client.runs.read(client.runs.recent[1]) == {"text": "ONE"}
+    client.runs.download(client.runs.recent[1], tmp_path / "one.json")
+    assert client.runs.recent[1].files == (tmp_path / "one.json",)
+
+
+def test_runs_of_others_are_not_remembered(connect: Connect, api: FaultyServer) -> None:
+    """A run that another client started is none of this one's, however often it is looked at."""
+    client = connect(api)
+    client.runs.wait(Run(flow_id="f", task_id="t"))
+    assert client.runs.recent == ()
+
+
+def test_derived_clients_remember_the_same(connect: Connect, api: FaultyServer) -> None:
+    """A client and those that were derived from it have the same recent runs, closed ones too."""
+    client = connect(api)
+    derived = client.with_options(max_retries=0)
+    run = derived.flows.start("f")
+    derived.close()
+    assert client.runs.recent == derived.runs.recent == (run,)
+    client.close()
+    assert connect(api).runs.wait(client.runs.recent[0]).succeeded
+
+
+def test_a_hundred_are_remembered(connect: Connect, api: FaultyServer) -> None:
+    """The hundred and first start makes the oldest forgotten; a repeated start is no other run."""
+    many_runs(api)
+    client = connect(api)
+    started = [client.flows.start("f") for _ in range(103)]
+    assert client.runs.recent == tuple(reversed(started[3:]))
+    api.on("/flows/f/run", json_reply('{"taskId": "t50"}'))
+    client.flows.start("f")
+    assert len(client.runs.recent) == 100
+    assert client.runs.recent[0].task_id == "t50"
+    assert client.runs.recent[0].outputs == started[50].outputs
+
+
+def test_recent_runs_show_no_url(connect: Connect, api: FaultyServer) -> None:
+    """A repr, a text and a pickle of the recent runs have no signed URL in them."""
+    client = connect(api)
+    client.flows.start("f")
+    assert client.runs.recent[0].outputs[0].url is not None
+    shown = (
+        repr(client.runs.recent),
+        str(client.runs.recent),
+        f"{pickle.dumps(client.runs.recent)!r}",
+    )
+    assert not any(CANARY in text for text in shown)
+
+
+def test_many_threads_start_at_once(api: FaultyServer) -> None:
+    """Each run is remembered once, in some order, whichever thread started it, while others read them."""
+    many_runs(api)
+    with Dcipher(KEY, base_url=api.url) as client, ThreadPoolExecutor(8) as pool:
+        started = list(
+            pool.map(lambda _: (client.runs.recent, client.flows.start("f"))[1], range(64))
+        )
+        assert {run.task_id for run in client.runs.recent} == {run.task_id for run in started}
+        assert len(client.runs.recent) == 64
+
+
+def count_and_start(client: Dcipher, queue: Any) -> None:
+    client.flows.start("f")
+    queue.put(len(client.runs.recent))
+
+
+def test_a_forked_child_begins_with_none(api: FaultyServer) -> None:
+    """The runs of a parent are not its forked child's, and the other way round; no lock is inherited."""
+    if "fork" not in multiprocessing.get_all_start_methods():
+        pytest.skip("no fork on this system")
+    many_runs(api)
+    context = multiprocessing.get_context("fork")
+    with Dcipher(KEY, base_url=api.url) as client:
+        client.flows.start("f")
+        queue = context.SimpleQueue()
+        child = context.Process(target=count_and_start, args=(client, queue))
+        child.start()
+        child.join(60)
+        assert queue.get() == 1
+        assert len(client.runs.recent) == 1
+
+
+@pytest.mark.parametrize("error", [LookupError("mine"), Frozen()], ids=["ordinary", "frozen"])
+def test_a_callback_that_raises_loses_no_run(
+    connect: Connect, api: FaultyServer, error: Exception, tmp_path: Path
+) -> None:
+    """The note names the run by its place and, for good, by its id: its result is saved from there."""
+    api.on("/flows/f/status", RUNNING, json_reply('{"status": "SUCCEEDED"}'))
+
+    def refuse(_: Run) -> None:
+        raise error
+
+    client = connect(api)
+    with pytest.raises(type(error)) as caught:
+        client.flows.run("f", on_status=refuse, save_path=tmp_path / "out")
+    (note,) = notes_of(caught.value)
+    assert "goes on; to wait for it: client.runs.wait(client.runs.recent[0])" in note
+    known = runs_named_in(note, client)
+    assert known == [client.runs.recent[0]] * 2
+    assert str(known[0].status) == "RUNNING"
+    client.runs.download(client.runs.wait(known[0]), tmp_path / "out")
+    assert (tmp_path / "out").read_text() == '{"text": 1}'
+
+
+def test_an_interrupted_download_is_named(
+    connect: Connect, api: FaultyServer, tmp_path: Path
+) -> None:
+    """What fails behind the end of the run names it in a note: it was paid for, and its result is there."""
+    client = connect(api)
+    folder = tmp_path / "made too late"
+    folder.mkdir()
+    with pytest.raises(LocalStorageError) as caught:
+        client.flows.run("f", save_path=folder / "out", on_status=lambda _: folder.rmdir())
+    (note,) = notes_of(caught.value)
+    assert "For its result: client.runs.download(client.runs.recent[0], path)" in note
+    (run,) = {run.task_id: run for run in runs_named_in(note, client)}.values()
+    client.runs.download(run, tmp_path / "out")
+
+
+def test_each_of_many_is_named(connect: Connect, api: FaultyServer) -> None:
+    """A note is right however many were started before, and by the id of its run after."""
+    many_runs(api)
+    client = connect(api)
+    first, *_ = [client.flows.start("f") for _ in range(3)]
+    with pytest.raises(WaitTimeoutError) as caught:
+        client.runs.wait(first, timeout=0)
+    (note,) = notes_of(caught.value)
+    assert [run.task_id for run in runs_named_in(note, client)] == ["t0", "t0"]
+    client.flows.start("f")
+    assert [run.task_id for run in runs_named_in(note, client)] == ["t1", "t0"]
+
+
+def test_a_wait_that_is_over_names_the_run(connect: Connect, api: FaultyServer) -> None:
+    """In a notebook there is no `error` after a traceback: the note of a timeout says where the run is."""
+    many_runs(api)
+    client = connect(api)
+    with pytest.raises(WaitTimeoutError) as caught:
+        client.flows.run("f", wait_timeout=0)
+    (note,) = notes_of(caught.value)
+    assert {run.task_id for run in runs_named_in(note, client)} == {"t0"}
+
+
+def test_a_watch_that_is_interrupted_names_the_run(connect: Connect, api: FaultyServer) -> None:
+    """`watch` says the same as `wait`; whoever just stops iterating is told nothing."""
+    many_runs(api)
+    client = connect(api)
+    run = client.flows.start("f")
+    with pytest.raises(WaitTimeoutError) as caught:
+        list(client.runs.watch(run, timeout=0))
+    assert len(notes_of(caught.value)) == 1
+    for _ in client.runs.watch(run):
+        break
+
+
+def test_a_bad_end_is_no_interruption(connect: Connect, api: FaultyServer) -> None:
+    """A run that failed is not to be waited for again: its error has no note."""
+    api.on("/flows/f/status", json_reply('{"status": "FAILED"}'))
+    client = connect(api)
+    with pytest.raises(RunFailedError) as caught:
+        client.flows.run("f")
+    assert notes_of(caught.value) == []
+    assert str(client.runs.recent[0].status) == "FAILED"
+
+
+def test_a_closed_client_still_has_its_runs(connect: Connect, api: FaultyServer) -> None:
+    """Closed in the middle of a wait: the note says that another client goes on with the run."""
+    many_runs(api)
+    client = connect(api)
+    closing = threading.Thread(target=client.close)
+    with pytest.raises(PollingInterruptedError) as caught:
+        client.flows.run("f", on_status=lambda _: closing.start())
+    closing.join(60)
+    (note,) = notes_of(caught.value)
+    assert "another_client.runs.wait(client.runs.recent[0])" in note
+    assert {run.task_id for run in runs_named_in(note, client)} == {"t0"}
+
+
+def test_a_cancelled_crowd(api: FaultyServer) -> None:
+    """Twenty runs at once, cancelled together: each exception names its own run, by either way."""
+    many_runs(api)
+
+    async def main() -> None:
+        async with AsyncDcipher(KEY, base_url=api.url) as client:
+            waiting = threading.Event()
+
+            async def one(text: str) -> None:
+                run_id = ""
+
+                def noted(run: Run) -> None:
+                    nonlocal run_id
+                    run_id = run.task_id
+                    if len(client.runs.recent) == 20:
+                        waiting.set()
+
+                try:
+                    await client.flows.run("f", {"text": text}, on_status=noted)
+                except asyncio.CancelledError as error:
+                    (note,) = notes_of(error)
+                    if run_id:
+                        assert [r.task_id for r in runs_named_in(note, client)] == [run_id] * 2
+                    raise
+
+            tasks = [asyncio.ensure_future(one(str(i))) for i in range(20)]
+            assert await asyncio.to_thread(waiting.wait, 60)
+            for task in tasks:
+                task.cancel()
+            ends = await asyncio.gather(*tasks, return_exceptions=True)
+            assert {type(end) for end in ends} == {asyncio.CancelledError}
+
+    asyncio.run(main())
+
+
+def test_an_interrupted_start_goes_on_with_its_key(api: FaultyServer, kind: Kind) -> None:
+    """The note of a run whose start is interrupted has the key that goes on with it."""
+    asked = threading.Event()
+
+    async def cancelled() -> str:
+        async with AsyncDcipher(KEY, base_url=api.url) as client:
+            task = asyncio.ensure_future(client.flows.run("f"))
+            assert await asyncio.to_thread(asked.wait, 60)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError) as caught:
+                await task
+            return "".join(notes_of(caught.value))
+
+    def interrupted() -> str:
+        with Dcipher(KEY, base_url=api.url) as client, pytest.raises(KeyboardInterrupt) as caught:
+            client.flows.run("f")
+        return "".join(notes_of(caught.value))
+
+    def stall(_: Recorded) -> Reply:
+        asked.set()
+        if kind == "sync":
+            _thread.interrupt_main()
+        return STALL
+
+    api.on("/flows/f/run", stall)
+    note = interrupted() if kind == "sync" else asyncio.run(cancelled())
+    (sent,) = api.requests
+    key = sent.headers["idempotency-key"]
+    assert f"the same call with idempotency_key='{key}' goes on with that run" in note
+
+
+@pytest.mark.parametrize("status", ["FAILED", "CANCELLED", "CANCELFAILED"])
+def test_a_run_that_ended_badly_is_not_replayed_by_its_advice(
+    connect: Connect, api: FaultyServer, status: str
+) -> None:
+    """A deterministic key gives the failed run for ever: the error says that another run needs another key."""
+    api.on("/flows/f/status", json_reply(f'{{"status": "{status}"}}'))
+    with pytest.raises(DcipherError, match="not with idempotency_key='order-1', which gives this"):
+        connect(api).flows.run("f", idempotency_key="order-1")
+    with pytest.raises(DcipherError, match="start it anew, with a new idempotency key"):
+        connect(api).runs.wait(Run(flow_id="f", task_id="t"))
