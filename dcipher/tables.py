@@ -8,7 +8,7 @@ from ._core.libraries import library
 from .errors import InvalidParamsError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from types import TracebackType
 
     import pandas as pd  # type: ignore[import-not-found, import-untyped, unused-ignore]
@@ -87,18 +87,26 @@ class Table:
     def to_pandas(self) -> pd.DataFrame:
         """All of it as a `pandas.DataFrame`. Raises `ResultParseError`.
 
-        Integers and booleans with nulls among them are pandas' `Int64` and `boolean`, not float and
-        object; timestamps are in microseconds, so that none is out of bounds; a map is a dict.
+        Nothing is rounded: integers and booleans with nulls among them are pandas' `Int64`, `UInt8`,
+        …, `boolean`; lists and structs with missing numbers, and times beyond Python's, `ArrowDtype`.
+        Timestamps have the unit of the column, so that none is out of bounds; a map is a dict.
         """
         library("pandas", "pandas")
         from ._frames import to_pandas
 
-        return cast("pd.DataFrame", to_pandas(self.to_arrow()))
+        return cast("pd.DataFrame", self._framed(to_pandas))
 
     def to_polars(self) -> pl.DataFrame:
         """All of it as a `polars.DataFrame`. Raises `ResultParseError`."""
-        polars = library("polars", "polars")
-        return cast("pl.DataFrame", polars.DataFrame(self.to_arrow()))
+        library("polars", "polars")
+        from ._frames import to_polars
+
+        return cast("pl.DataFrame", self._framed(to_polars))
+
+    def _framed(self, make: Callable[[Any], Any]) -> Any:
+        table = self.to_arrow()
+        with self._parts[0].errors():
+            return make(table)
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         reader = library("pyarrow", "arrow").RecordBatchReader
