@@ -13,6 +13,7 @@ import threading
 import time
 import warnings
 from collections import deque
+from collections.abc import Awaitable, Callable
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, nullcontext, suppress
 from contextvars import ContextVar, copy_context
@@ -24,9 +25,10 @@ from weakref import ref
 
 from ._scopes import AsyncScoped
 from .errors import InvalidParamsError
+from .models import Run
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
+    from collections.abc import Generator, Iterable, Sequence
 
     import httpx
     from anyio import CapacityLimiter, Semaphore
@@ -34,7 +36,6 @@ if TYPE_CHECKING:
     from typing_extensions import ParamSpec
 
     from ._deadlines import Limit
-    from .models import Run
 
     P = ParamSpec("P")
 
@@ -78,23 +79,23 @@ __all__ = [
 
 T = TypeVar("T")
 
-AsyncAttempt: TypeAlias = "Callable[[], Awaitable[T]]"
-Attempt: TypeAlias = "Callable[[], T]"
+AsyncAttempt: TypeAlias = Callable[[], Awaitable[T]]
+Attempt: TypeAlias = Callable[[], T]
 
-AsyncStatusCallback: TypeAlias = "Callable[[Run], Awaitable[object]] | Callable[[Run], object]"
-StatusCallback: TypeAlias = "Callable[[Run], object]"
+AsyncStatusCallback: TypeAlias = Callable[[Run], Awaitable[object]] | Callable[[Run], object]
+StatusCallback: TypeAlias = Callable[[Run], object]
 
 AsyncProgressCallback: TypeAlias = (
-    "Callable[[int, int | None], Awaitable[object]] | Callable[[int, int | None], object]"
+    Callable[[int, int | None], Awaitable[object]] | Callable[[int, int | None], object]
 )
-ProgressCallback: TypeAlias = "Callable[[int, int | None], object]"
+ProgressCallback: TypeAlias = Callable[[int, int | None], object]
 
 
 calling_back: ContextVar[bool] = ContextVar("calling_back", default=False)
 """Whether a download waits for the callback that this code belongs to."""
 
-AsyncSleep: TypeAlias = "Callable[[float], Awaitable[None]]"
-Sleep: TypeAlias = "Callable[[float], None]"
+AsyncSleep: TypeAlias = Callable[[float], Awaitable[None]]
+Sleep: TypeAlias = Callable[[float], None]
 
 
 async def async_sleep(seconds: float) -> None:

@@ -34,11 +34,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import dcipher
+
+from ._core.libraries import Lazy
+
 if TYPE_CHECKING:
     import httpx
-
-    from .models import ErrorResponse, Run
-    from .rejects import Rejects
+else:
+    httpx = Lazy("httpx")
 
 __all__ = [
     "APIConnectionError",
@@ -148,7 +151,7 @@ class APIError(DcipherError):
         """How many times it was sent."""
         self.request_id = request_id
         """The service's `X-Request-Id`, for its support."""
-        self.run: Run | None = None
+        self.run: dcipher.Run | None = None
         """The run that was waited for, with its outputs, where the error ended `flows.run`."""
 
 
@@ -176,7 +179,7 @@ class APIStatusError(APIError):
         *,
         status_code: int = 0,
         response: httpx.Response | None = None,
-        error: ErrorResponse | None = None,
+        error: dcipher.ErrorResponse | None = None,
         body: object = None,
         retry_after: float | None = None,
         request: RequestInfo | None = None,
@@ -282,7 +285,7 @@ class SubmissionUnknownError(APIError):
 class RunError(DcipherError):
     """Something is to be said of a run; `run` holds its ids and what was last seen of it."""
 
-    def __init__(self, message: str = "", *, run: Run) -> None:
+    def __init__(self, message: str = "", *, run: dcipher.Run) -> None:
         super().__init__(message)
         self.run = run
         """The run as last seen: `client.runs.wait(error.run)` re-attaches to it."""
@@ -308,7 +311,7 @@ class ResultError(DcipherError):
     """A result could not be had, or used."""
 
     def __init__(
-        self, message: str = "", *, run: Run | None = None, output_index: int | None = None
+        self, message: str = "", *, run: dcipher.Run | None = None, output_index: int | None = None
     ) -> None:
         super().__init__(message)
         self.run = run
@@ -339,7 +342,7 @@ class ResultParseError(ResultError):
         self,
         message: str = "",
         *,
-        run: Run | None = None,
+        run: dcipher.Run | None = None,
         output_index: int | None = None,
         location: str = "",
         errors: tuple[dict[str, Any], ...] = (),
@@ -358,11 +361,11 @@ class TooManyInvalidRowsError(ResultParseError):
         self,
         message: str = "",
         *,
-        run: Run | None = None,
+        run: dcipher.Run | None = None,
         output_index: int | None = None,
         location: str = "",
         errors: tuple[dict[str, Any], ...] = (),
-        rejects: Rejects,
+        rejects: dcipher.Rejects,
     ) -> None:
         super().__init__(
             message, run=run, output_index=output_index, location=location, errors=errors
@@ -381,7 +384,7 @@ class LocalStorageError(ResultError, OSError):
         self,
         message: str = "",
         *,
-        run: Run | None = None,
+        run: dcipher.Run | None = None,
         output_index: int | None = None,
         errno: int | None = None,
         filename: str | None = None,

@@ -12,11 +12,17 @@ A derived client has its own httpx client and shares the connections of the one 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import ssl
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 from pydantic import SecretStr
+from typing_extensions import Self
+
+import dcipher
 
 from ._async.transports import (
     AsyncCheckedTransport,
@@ -24,6 +30,7 @@ from ._async.transports import (
     AsyncRetryTransport,
     AsyncSigningTransport,
 )
+from ._concurrency import Place
 from ._connecting import Network, Share
 from ._core.configuration import (
     DEFAULT_CONNECT_TIMEOUT,
@@ -39,17 +46,7 @@ from ._core.configuration import (
 from ._scopes import ForkLock
 from ._sync.transports import CheckedTransport, HomeTransport, RetryTransport, SigningTransport
 from .errors import ConfigurationError, DcipherError, MissingAPIKeyError
-
-if TYPE_CHECKING:
-    import ssl
-    from collections.abc import Mapping
-    from types import TracebackType
-
-    from typing_extensions import Self
-
-    from ._concurrency import Place
-    from .resilience import Resilience
-    from .signing import Signer
+from .resilience import Resilience
 
 __all__ = ["HTTPAuthenticatedClient", "HTTPClient", "request_timeout"]
 
@@ -303,7 +300,7 @@ class HTTPClient:
         own = secret_values({**self._headers, "Cookie": cookies})
         return (*own, *self._network.secrets())
 
-    def _signer(self) -> Signer | None:
+    def _signer(self) -> dcipher.signing.Signer | None:
         return None
 
     def _key_header(self) -> str | None:
@@ -408,7 +405,7 @@ class HTTPAuthenticatedClient(HTTPClient):
         api_secret: str | bytes | SecretStr | None = None,
         auth_header_name: str = "API-Key",
         auth_scheme: str | None = None,
-        signer: Signer | None = None,
+        signer: dcipher.signing.Signer | None = None,
         cookies: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         timeout: float | httpx.Timeout | None = None,
@@ -475,7 +472,7 @@ class HTTPAuthenticatedClient(HTTPClient):
         """What must not be shown."""
         return (self._api_key.get_secret_value(), *super().secrets())
 
-    def _signer(self) -> Signer | None:
+    def _signer(self) -> dcipher.signing.Signer | None:
         return self._own_signer
 
     def _key_header(self) -> str | None:

@@ -6,16 +6,14 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple, overload
+from pathlib import Path
+from typing import Any, NamedTuple, overload
 
 from typing_extensions import override
-
-if TYPE_CHECKING:
-    import os
-    from pathlib import Path
 
 __all__ = ["Reason", "Reject", "Rejects"]
 

@@ -13,8 +13,9 @@ import math
 import re
 import secrets
 import time
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple, NoReturn, Protocol, TypeGuard
+from typing import NamedTuple, NoReturn, Protocol, TypeGuard
 
 from ._core.digests import content_digest, digest_matches, digests
 from ._core.signature_base import (
@@ -25,19 +26,16 @@ from ._core.signature_base import (
     signature_base,
 )
 from ._core.structured_fields import (
+    Bare,
     InnerList,
     Item,
+    Member,
     StructuredFieldError,
     Token,
     parse_dictionary,
     serialize,
     serialize_inner_list,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
-
-    from ._core.structured_fields import Bare, Member
 
 __all__ = [
     "HMACSigner",

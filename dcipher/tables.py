@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, cast, final
 
-from ._core.libraries import library
+from typing_extensions import Self
+
+from ._core.libraries import Lazy, library
 from .errors import InvalidParamsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from types import TracebackType
+    from collections.abc import Callable
 
     import pandas as pd  # type: ignore[import-not-found, import-untyped, unused-ignore]
     import polars as pl  # type: ignore[import-not-found, unused-ignore]
     import pyarrow as pa  # type: ignore[import-not-found, import-untyped, unused-ignore]
-    from typing_extensions import Self
 
-    from ._tables import Part, Reading
+    from . import _tables
+    from ._tables import Reading
+else:
+    pa, pd, pl = Lazy("pyarrow"), Lazy("pandas"), Lazy("polars")
+    _tables = Lazy("dcipher._tables")
 
 __all__ = ["Table"]
 
@@ -37,7 +43,7 @@ class Table:
     `ResultParseError`, which says which row.
     """
 
-    def __init__(self, parts: tuple[Part, ...], type_: object = None) -> None:
+    def __init__(self, parts: tuple[_tables.Part, ...], type_: object = None) -> None:
         self._parts = parts
         self._type = type_
         self._known: Reading | None = None

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import functools
+import importlib
 import inspect
 import os
+import pydoc
 import subprocess
 import sys
-from collections.abc import AsyncGenerator
+import types
+import typing
+from collections.abc import AsyncGenerator, Callable, Iterator
+from importlib.util import find_spec
 from typing import Any
+from unittest.mock import AsyncMock, create_autospec
 
 import pytest
+from pydantic import ValidationError, validate_call
 
 import dcipher
-from dcipher import AsyncDcipher, Dcipher
+from dcipher import AsyncDcipher, Dcipher, InvalidParamsError, Run
+from dcipher._core.libraries import Lazy
 
 CALLS = [
     ("flows.get", "(flow_id)"),
@@ -159,3 +168,146 @@ def test_a_watch_is_a_generator() -> None:
 
     watching = AsyncDcipher("k").runs.watch(Run(flow_id="f", task_id="t"))
     assert isinstance(watching, AsyncGenerator)
+
+
+# Signatures at run time
+
+
+MODULES = (
+    "dcipher",
+    "dcipher.emulator",
+    "dcipher.emulator.faults",
+    *(f"dcipher.{name}" for name in dcipher._SUBMODULES),
+    *(f"dcipher._{kind}.{name}" for kind in ("sync", "async") for name in ("flows", "runs")),
+)
+
+
+def _public_callables() -> Iterator[tuple[str, Any]]:
+    """Every function and class of the public modules, and every method, property and base of ours."""
+    extra = {"dcipher.emulator", "dcipher.emulator.faults"} if not find_spec("fastapi") else set()
+    for name in [name for name in dict.fromkeys(MODULES) if name not in extra]:
+        module = importlib.import_module(name)
+        for value in (getattr(module, entry) for entry in module.__all__):
+            if isinstance(value, types.FunctionType):
+                yield f"{name}.{value.__qualname__}", value
+            elif isinstance(value, type):
+                for cls in value.__mro__:
+                    yield from _of_class(cls)
+
+
+def _of_class(cls: type) -> Iterator[tuple[str, Any]]:
+    if cls.__module__.partition(".")[0] != "dcipher":
+        return
+    where = f"{cls.__module__}.{cls.__qualname__}"
+    yield where, cls
+    for name, member in [*vars(cls).items()]:
+        function = getattr(member, "__func__", getattr(member, "fget", member))
+        ours = isinstance(function, types.FunctionType) and function.__module__ == cls.__module__
+        if ours and (name[0] != "_" or name.endswith("__")):
+            yield f"{where}.{name}", function
+
+
+def test_every_public_signature_resolves() -> None:
+    """Containers for dependency injection and decorators of tools find the types of all arguments."""
+    callables = dict(_public_callables())
+    assert len(callables) > 200
+    broken: dict[str, str] = {}
+    for name, function in callables.items():
+        try:
+            typing.get_type_hints(function, include_extras=True)
+            if not isinstance(function, type) or inspect.isfunction(function.__init__):
+                inspect.signature(function, eval_str=True)
+        except Exception as error:  # noqa: BLE001 - each of them is a finding
+            broken[name] = repr(error)
+    assert broken == {}
+
+
+@pytest.mark.parametrize(("name", "_"), CALLS)
+@pytest.mark.parametrize("cls", [Dcipher, AsyncDcipher])
+def test_the_calls_of_a_client_resolve(cls: type, name: str, _: str) -> None:
+    """So does what a client that was made holds, wrapped or not."""
+    call = attribute(cls("k"), name)
+
+    @functools.wraps(call)
+    def wrapped(*args: Any, **options: Any) -> Any:
+        return call(*args, **options)
+
+    hints = typing.get_type_hints(call)
+    assert hints["return"] is not None
+    assert typing.get_type_hints(wrapped) == hints
+    assert inspect.signature(wrapped, eval_str=True) == inspect.signature(call, eval_str=True)
+
+
+def test_a_type_of_a_library_that_is_not_installed_is_any() -> None:
+    """A result as a frame of pandas has the type `Any` where there is no pandas; a mistake stays one."""
+    assert Lazy("no_such_library").DataFrame is Any
+    assert Lazy("decimal").Decimal.__name__ == "Decimal"
+    with pytest.raises(AttributeError):
+        _ = Lazy("decimal").NoSuchName
+
+
+@pytest.mark.parametrize("cls", [Dcipher, AsyncDcipher])
+def test_pydantic_validates_a_call(cls: type) -> None:
+    """`validate_call` reads the signature, and lets through what fits it."""
+    start = validate_call(cls("k").flows.start)
+
+    def call(*args: Any) -> None:
+        answer = start(*args)
+        if cls is AsyncDcipher:
+            answer.send(None)  # to its first step, which raises
+
+    with pytest.raises(ValidationError):
+        call(5, "no mapping")
+    with pytest.raises(InvalidParamsError):
+        call("..", {"a": 1})
+
+
+def test_fastapi_injects_a_call() -> None:
+    """A call of a client is a dependency of FastAPI's: its arguments become those of the request."""
+    pytest.importorskip("fastapi")
+    from fastapi import Depends, FastAPI
+
+    app = FastAPI()
+
+    @app.get("/runs")
+    def see(run: Run = Depends(Dcipher("k").runs.get)) -> str:  # noqa: B008 - as FastAPI has it
+        return run.task_id
+
+    parameters = app.openapi()["paths"]["/runs"]["get"]["parameters"]
+    assert [parameter["name"] for parameter in parameters] == ["flow_id", "task_id"]
+
+
+@pytest.mark.parametrize("cls", [Dcipher, AsyncDcipher])
+@pytest.mark.parametrize(
+    "specified",
+    [lambda cls: create_autospec(cls, instance=True), lambda cls: create_autospec(cls)("k")],
+    ids=["instance", "class"],
+)
+def test_a_double_of_a_client_has_its_calls(cls: type, specified: Callable[[type], Any]) -> None:
+    """What `create_autospec` makes knows every call of a client, and their arguments."""
+    double = specified(cls)
+    for name, _ in CALLS:
+        call = attribute(double, name)
+        assert isinstance(call, AsyncMock) is inspect.iscoroutinefunction(attribute(cls("k"), name))
+        with pytest.raises(TypeError):
+            call(no_such_argument=1)
+    with pytest.raises(AttributeError):
+        _ = double.flows.no_such_call
+
+
+@pytest.mark.parametrize("cls", [Dcipher, AsyncDcipher, dcipher.HTTPClient, dcipher.Table])
+def test_a_class_can_be_looked_at(cls: type) -> None:
+    """`dir`, `help` and `inspect.getmembers` show the public names of a class, without an instance."""
+    names = {name for name, _ in inspect.getmembers(cls) if not name.startswith("_")}
+    assert names == public(cls)
+    text = pydoc.render_doc(cls, renderer=pydoc.plaintext)
+    assert all(name in text for name in names)
+
+
+@pytest.mark.parametrize("cls", [Dcipher, AsyncDcipher])
+def test_the_parts_of_a_client_on_its_class(cls: type) -> None:
+    """On the class, `flows` and `runs` are the classes of what a client has; one never made has none."""
+    for part in ("flows", "runs"):
+        assert getattr(cls, part) is type(getattr(cls("k"), part))
+        with pytest.raises(AttributeError, match=f"no attribute '{part}'"):
+            getattr(object.__new__(cls), part)

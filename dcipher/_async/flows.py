@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from .._concurrency import async_call_back, async_check_callback
+from .._concurrency import AsyncStatusCallback, async_call_back, async_check_callback
 from .._core import operations
 from .._core.outcomes import note_start
+from .._core.params import Params
 from .._core.responses import flow_of, started_run
 from .._files import check_targets
 from .._waiting import check_wait_timeout
 from ..errors import DcipherError
 from ..logs import logger
-
-if TYPE_CHECKING:
-    import os
-
-    from .._concurrency import AsyncStatusCallback
-    from .._core.operations import Params
-    from ..models import Flow, Run
-    from .api import AsyncAPI
-    from .runs import AsyncRuns
+from ..models import Flow, Run
+from .api import AsyncAPI
+from .runs import AsyncRuns
 
 __all__ = ["AsyncFlows"]
 

@@ -2,37 +2,46 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import AsyncGenerator
 from contextlib import aclosing, contextmanager
 from dataclasses import replace
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from .._concurrency import async_call_back, async_check_callback, async_in_thread, async_sleep
+import dcipher
+
+from .._concurrency import (
+    AsyncProgressCallback,
+    AsyncStatusCallback,
+    async_call_back,
+    async_check_callback,
+    async_in_thread,
+    async_sleep,
+)
 from .._core import operations, outcomes
-from .._core.libraries import library
+from .._core.judging import OnInvalid
+from .._core.libraries import Lazy, library
 from .._core.responses import output_secrets, status_of
 from .._files import targets
 from .._waiting import Wait, for_a_new_run
 from ..errors import APIError, InvalidParamsError
 from ..models import Run
-from ..tables import check_size, check_table
+from ..tables import Table, check_size, check_table
+from .api import AsyncAPI
 
 if TYPE_CHECKING:
-    import os
-    from collections.abc import AsyncGenerator, Generator, Sequence
-    from pathlib import Path
+    from collections.abc import Generator, Sequence
 
     import pandas as pd  # type: ignore[import-not-found, import-untyped, unused-ignore]
     import polars as pl  # type: ignore[import-not-found, unused-ignore]
     import pyarrow as pa  # type: ignore[import-not-found, import-untyped, unused-ignore]
 
-    from .._concurrency import AsyncProgressCallback, AsyncStatusCallback
-    from .._core.judging import OnInvalid
     from ..resilience import Resilience
-    from ..tables import Table
-    from .api import AsyncAPI
-    from .records import AsyncRecords
     from .results import AsyncResults
+else:
+    pa, pd, pl = Lazy("pyarrow"), Lazy("pandas"), Lazy("polars")
 
 __all__ = ["AsyncRuns"]
 
@@ -222,7 +231,7 @@ class AsyncRuns:
         max_invalid: float | None = None,
         keep_raw: bool = False,
         output_index: int | None = None,
-    ) -> AsyncRecords[T]: ...
+    ) -> dcipher.AsyncRecords[T]: ...
 
     @overload
     def records(
@@ -234,7 +243,7 @@ class AsyncRuns:
         max_invalid: float | None = None,
         keep_raw: bool = False,
         output_index: int | None = None,
-    ) -> AsyncRecords[Any]: ...
+    ) -> dcipher.AsyncRecords[Any]: ...
 
     def records(
         self,
@@ -245,7 +254,7 @@ class AsyncRuns:
         max_invalid: float | None = None,
         keep_raw: bool = False,
         output_index: int | None = None,
-    ) -> AsyncRecords[Any]:
+    ) -> dcipher.AsyncRecords[Any]:
         """The rows of the results one by one, each validated as `type_`, in constant memory.
 
         A row is an item of a top-level JSON array, a line of NDJSON, a line of CSV, or a row of

@@ -3,25 +3,27 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+import dcipher
+
+from .._core.libraries import ClassOf, Lazy
+
+# A program that imports the class and makes no client loads neither httpx nor Pydantic.
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Mapping
-    from types import TracebackType
-
     import httpx
-    from pydantic import SecretStr
-    from typing_extensions import Self
+    import pydantic
+    import typing_extensions
 
-    from .._core.operations import Params
-    from ..http import HTTPAuthenticatedClient
-    from ..models import Run
-    from ..resilience import Resilience
-    from ..settings import Settings
     from .api import API
     from .flows import Flows
     from .runs import Runs
+else:
+    httpx, pydantic = Lazy("httpx"), Lazy("pydantic")
+    typing_extensions = Lazy("typing_extensions")
 
 __all__ = ["Dcipher"]
 
@@ -44,29 +46,30 @@ class Dcipher:
     used.
     """
 
-    flows: Flows
-    """Look at flows, start them, run them."""
-    runs: Runs
-    """Look at runs, wait for them, get their results."""
+    if TYPE_CHECKING:
+        flows: Flows
+        """Look at flows, start them, run them."""
+        runs: Runs
+        """Look at runs, wait for them, get their results."""
+    else:
+        flows = ClassOf(f"{__package__}.flows", "Flows")
+        runs = ClassOf(f"{__package__}.runs", "Runs")
 
     def __init__(
         self,
-        api_key: str | SecretStr | None = None,
+        api_key: str | pydantic.SecretStr | None = None,
         *,
-        api_secret: str | bytes | SecretStr | None = None,
+        api_secret: str | bytes | pydantic.SecretStr | None = None,
         base_url: str | None = None,
         timeout: float | httpx.Timeout | None = None,
         max_retries: int | None = None,
-        resilience: Resilience | None = None,
+        resilience: dcipher.Resilience | None = None,
         headers: Mapping[str, str] | None = None,
-        http_client: httpx.Client | HTTPAuthenticatedClient | None = None,
+        http_client: httpx.Client | dcipher.HTTPAuthenticatedClient | None = None,
         transport: httpx.BaseTransport | None = None,
-        settings: Settings | None = None,
+        settings: dcipher.Settings | None = None,
         allow_insecure: bool = False,
     ) -> None:
-        # Only here, so that a program that imports the class and makes no client does not load httpx and Pydantic.
-        import httpx
-
         from .._client import assemble
         from .api import API
 
@@ -97,9 +100,9 @@ class Dcipher:
     def run_flow(
         self,
         flow_id: str,
-        params: Params | None = None,
+        params: Mapping[str, Any] | pydantic.BaseModel | None = None,
         save_path: str | os.PathLike[str] | None = None,
-    ) -> Run:
+    ) -> dcipher.Run:
         """Run a flow to its end, and save its results if `save_path` is given.
 
         The short form of `flows.run`.
@@ -112,8 +115,8 @@ class Dcipher:
         timeout: float | httpx.Timeout | None = None,
         max_retries: int | None = None,
         headers: Mapping[str, str] | None = None,
-        resilience: Resilience | None = None,
-    ) -> Self:
+        resilience: dcipher.Resilience | None = None,
+    ) -> typing_extensions.Self:
         """A client with other options, on the same connections. Closing it leaves this one alone.
 
         `headers` are added to those that there are. Raises `ConfigurationError` for options that
@@ -134,7 +137,7 @@ class Dcipher:
         """
         self._api.close()
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> typing_extensions.Self:
         return self
 
     def __exit__(

@@ -4,27 +4,22 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from threading import Lock
-from typing import TYPE_CHECKING, Any, BinaryIO, Generic, TypeVar, cast
+from types import TracebackType
+from typing import Any, BinaryIO, Generic, TypeVar, cast
 from weakref import finalize
 
 from typing_extensions import Self, override
 
-from .._concurrency import in_thread
+from .._concurrency import Attempt, in_thread
+from .._core.judging import Judge
 from .._core.result_errors import InvalidRow, ResultReadError
 from .._results import Rewindable, parse_errors, take
 from ..logs import logger
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from types import TracebackType
-
-    from .._concurrency import Attempt
-    from .._core.judging import Judge
-    from ..models import Run
-    from ..rejects import Rejects
-    from .results import Results
+from ..models import Run
+from ..rejects import Rejects
+from .results import Results
 
 __all__ = ["Records"]
 

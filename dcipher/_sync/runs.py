@@ -3,37 +3,46 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Generator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from .._concurrency import call_back, check_callback, in_thread, sleep
+import dcipher
+
+from .._concurrency import (
+    ProgressCallback,
+    StatusCallback,
+    call_back,
+    check_callback,
+    in_thread,
+    sleep,
+)
 from .._core import operations, outcomes
-from .._core.libraries import library
+from .._core.judging import OnInvalid
+from .._core.libraries import Lazy, library
 from .._core.responses import output_secrets, status_of
 from .._files import targets
 from .._waiting import Wait, for_a_new_run
 from ..errors import APIError, InvalidParamsError
 from ..models import Run
-from ..tables import check_size, check_table
+from ..tables import Table, check_size, check_table
+from .api import API
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Generator, Sequence
-    from pathlib import Path
 
     import pandas as pd  # type: ignore[import-not-found, import-untyped, unused-ignore]
     import polars as pl  # type: ignore[import-not-found, unused-ignore]
     import pyarrow as pa  # type: ignore[import-not-found, import-untyped, unused-ignore]
 
-    from .._concurrency import ProgressCallback, StatusCallback
-    from .._core.judging import OnInvalid
     from ..resilience import Resilience
-    from ..tables import Table
-    from .api import API
-    from .records import Records
     from .results import Results
+else:
+    pa, pd, pl = Lazy("pyarrow"), Lazy("pandas"), Lazy("polars")
 
 __all__ = ["Runs"]
 
@@ -222,7 +231,7 @@ class Runs:
         max_invalid: float | None = None,
         keep_raw: bool = False,
         output_index: int | None = None,
-    ) -> Records[T]: ...
+    ) -> dcipher.Records[T]: ...
 
     @overload
     def records(
@@ -234,7 +243,7 @@ class Runs:
         max_invalid: float | None = None,
         keep_raw: bool = False,
         output_index: int | None = None,
-    ) -> Records[Any]: ...
+    ) -> dcipher.Records[Any]: ...
 
     def records(
         self,
@@ -245,7 +254,7 @@ class Runs:
         max_invalid: float | None = None,
         keep_raw: bool = False,
         output_index: int | None = None,
-    ) -> Records[Any]:
+    ) -> dcipher.Records[Any]:
         """The rows of the results one by one, each validated as `type_`, in constant memory.
 
         A row is an item of a top-level JSON array, a line of NDJSON, a line of CSV, or a row of

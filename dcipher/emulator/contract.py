@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import ClassVar, Final
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
-from pydantic.json_schema import SkipJsonSchema  # noqa: TC002 (Pydantic evaluates it)
+from pydantic.json_schema import SkipJsonSchema
 
 __all__ = [
     "ASSUMED",

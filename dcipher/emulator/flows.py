@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar, cast, final
+from typing import TypeVar, cast, final
 
-from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError, create_model
 from pydantic.errors import PydanticInvalidForJsonSchema
+from pydantic.fields import FieldInfo
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 from typing_extensions import override
 
@@ -16,12 +18,6 @@ from dcipher.emulator.arguments import number
 from dcipher.emulator.contract import FieldError, FlowParam, FlowResponse
 from dcipher.emulator.errors import Refusal
 from dcipher.emulator.unmatched import no_flow
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from pydantic import JsonValue
-    from pydantic.fields import FieldInfo
 
 __all__ = ["Flow", "FlowRegistry", "Flows"]
 

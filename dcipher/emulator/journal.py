@@ -5,14 +5,12 @@ from __future__ import annotations
 import re
 import threading
 from collections import deque
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import islice
-from typing import TYPE_CHECKING, final
+from typing import final
 from urllib.parse import parse_qsl, urlencode
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from datetime import datetime
 
 __all__ = ["Journal", "RequestRecord", "masked_headers", "masked_query"]
 

@@ -11,15 +11,13 @@ import hmac
 import math
 import re
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import formatdate, parsedate_to_datetime
-from typing import TYPE_CHECKING, cast, final
+from typing import cast, final
 from urllib.parse import urlencode
 
 from pydantic_core import to_json
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 __all__ = [
     "Result",

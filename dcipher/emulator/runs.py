@@ -8,22 +8,21 @@ import logging
 import time
 import uuid
 from collections import Counter
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, cast, final
 
+from pydantic import JsonValue
+
 from dcipher.emulator.errors import Refusal
+from dcipher.emulator.flows import Flow, FlowRegistry
+from dcipher.emulator.pace import Pace
 from dcipher.emulator.results import Result, StoredResult
 from dcipher.emulator.unmatched import no_run
 from dcipher.emulator.workers import Workers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
-
-    from pydantic import JsonValue
-
-    from dcipher.emulator.flows import Flow, FlowRegistry
-    from dcipher.emulator.pace import Pace
     from dcipher.emulator.state import State
 
 __all__ = ["FINISHED", "Run", "RunRecord", "Runs", "Status", "run_identity"]

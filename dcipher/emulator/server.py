@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Callable
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar, final
 
 import anyio.to_thread
-from typing_extensions import override
+from typing_extensions import Self, override
 
 from dcipher.emulator.access import RateLimit, SignatureCheck, new_key, own_key
 from dcipher.emulator.arguments import listening_host, number, secret, whole
@@ -16,28 +18,20 @@ from dcipher.emulator.console.routes import Console
 from dcipher.emulator.console.watch import Sources
 from dcipher.emulator.errors import Refusal
 from dcipher.emulator.exchanges import Exchanges
+from dcipher.emulator.faults.answers import Operation
 from dcipher.emulator.faults.definition import Definition
-from dcipher.emulator.faults.rules import Faults
+from dcipher.emulator.faults.effect import Effect
+from dcipher.emulator.faults.rules import FaultRule, Faults
+from dcipher.emulator.flows import Flows
 from dcipher.emulator.gate import Guard
-from dcipher.emulator.journal import Journal
+from dcipher.emulator.journal import Journal, RequestRecord
 from dcipher.emulator.pace import Pace
 from dcipher.emulator.results import ResultURLs
-from dcipher.emulator.runs import Runs
+from dcipher.emulator.runs import RunRecord, Runs
 from dcipher.emulator.service import Service
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from types import TracebackType
-
-    from typing_extensions import Self
-
-    from dcipher.emulator.faults.answers import Operation
-    from dcipher.emulator.faults.effect import Effect
-    from dcipher.emulator.faults.rules import FaultRule
-    from dcipher.emulator.flows import Flows
-    from dcipher.emulator.journal import RequestRecord
     from dcipher.emulator.listener import Listener
-    from dcipher.emulator.runs import RunRecord
     from dcipher.emulator.state import State
 
 __all__ = ["Emulator"]

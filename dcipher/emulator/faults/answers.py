@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+from typing_extensions import Self
 
-    from typing_extensions import Self
-
-    from dcipher.emulator.results import StoredResult
+from dcipher.emulator.results import StoredResult
 
 __all__ = [
     "OPERATIONS",

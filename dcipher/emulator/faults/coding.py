@@ -5,20 +5,17 @@ from __future__ import annotations
 import hashlib
 import zlib
 from base64 import b64encode
+from collections.abc import Iterable, Iterator
 from dataclasses import field
 from itertools import pairwise, repeat
-from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 from typing_extensions import override
 
+from dcipher.emulator.faults.answers import Answer, Call
 from dcipher.emulator.faults.effect import Effect
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from dcipher.emulator.faults.answers import Answer, Call
 
 __all__ = ["Digest", "Encode"]
 

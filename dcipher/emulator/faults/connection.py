@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import field, replace
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 from typing_extensions import override
 
-from dcipher.emulator.faults.answers import Body, Pause, Stop
+from dcipher.emulator.faults.answers import Answer, Body, Call, Pause, Stop
 from dcipher.emulator.faults.effect import Data, Effect, as_bytes
-
-if TYPE_CHECKING:
-    from dcipher.emulator.faults.answers import Answer, Call
 
 __all__ = [
     "Cut",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import random
-from collections.abc import Mapping  # noqa: TC003 (Pydantic reads the annotations)
+from collections.abc import Mapping
 from dataclasses import field, replace
-from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal, cast
+from typing import Annotated, ClassVar, Final, Literal, cast
 
 from pydantic import Field, JsonValue
 from pydantic.dataclasses import dataclass
@@ -15,7 +15,7 @@ from typing_extensions import override
 
 from dcipher.emulator.contract import ErrorResponse
 from dcipher.emulator.errors import Refusal
-from dcipher.emulator.faults.answers import Body, phrase
+from dcipher.emulator.faults.answers import Answer, Body, Call, Operation, phrase
 from dcipher.emulator.faults.effect import (
     Effect,
     HeaderName,
@@ -24,9 +24,6 @@ from dcipher.emulator.faults.effect import (
     as_bytes,
     media_type,
 )
-
-if TYPE_CHECKING:
-    from dcipher.emulator.faults.answers import Answer, Call, Operation
 
 __all__ = [
     "Garbage",

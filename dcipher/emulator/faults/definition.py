@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Final, TypeAlias, cast
+from typing import Annotated, ClassVar, Final, TypeAlias, cast
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from dcipher.emulator.faults import coding, connection, content, store
-from dcipher.emulator.faults.answers import OPERATIONS, Operation
+from dcipher.emulator.faults.answers import OPERATIONS, Call, Operation
 from dcipher.emulator.faults.effect import CONFIG, Effect
-
-if TYPE_CHECKING:
-    from pydantic import JsonValue
-
-    from dcipher.emulator.faults.answers import Call
 
 __all__ = ["Definition"]
 

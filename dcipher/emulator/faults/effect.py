@@ -6,20 +6,16 @@ import base64
 import binascii
 import re
 import reprlib
+from collections.abc import Mapping
 from dataclasses import MISSING, Field, dataclass, fields
-from typing import TYPE_CHECKING, Annotated, ClassVar, Final, TypeAlias, cast
+from typing import Annotated, ClassVar, Final, TypeAlias, cast
 
 from pydantic import ConfigDict, JsonValue, PlainSerializer, PlainValidator, TypeAdapter
 from pydantic_core import to_json
 from typing_extensions import override
 
-from dcipher.emulator.faults.answers import OPERATIONS
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from dcipher.emulator.faults.answers import Answer, Call, Operation
-    from dcipher.emulator.service import Service
+from dcipher.emulator.faults.answers import OPERATIONS, Answer, Call, Operation
+from dcipher.emulator.service import Service
 
 __all__ = [
     "CONFIG",

@@ -6,16 +6,14 @@ import hashlib
 import threading
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, final
+from typing import final
 
+from pydantic import JsonValue
 from typing_extensions import override
 
-if TYPE_CHECKING:
-    from pydantic import JsonValue
-
-    from dcipher.emulator.faults.answers import Call
-    from dcipher.emulator.faults.definition import Definition
-    from dcipher.emulator.faults.effect import Effect
+from dcipher.emulator.faults.answers import Call
+from dcipher.emulator.faults.definition import Definition
+from dcipher.emulator.faults.effect import Effect
 
 __all__ = ["Applied", "FaultRule", "Faults"]
 

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import field, replace
 from hashlib import sha256
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic.dataclasses import dataclass
 from typing_extensions import override
 
+from dcipher.emulator.faults.answers import Answer, Call, Operation
 from dcipher.emulator.faults.effect import Effect, HeaderValue
 from dcipher.emulator.results import error_document
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from dcipher.emulator.faults.answers import Answer, Call, Operation
-    from dcipher.emulator.service import Service
+from dcipher.emulator.service import Service
 
 __all__ = [
     "ChangeContent",
