@@ -9,7 +9,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from ._core.libraries import library
-from ._core.parquet_cells import cells
+from ._core.parquet_cells import plain_cells
 from ._core.result_errors import ResultTypeError, shown_name
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ def _python_frame(table: Any, pd: Any) -> Any:
     for field, column in zip(table.schema, table.columns, strict=True):
         values: list[Any] = []
         for chunk in column.chunks:
-            some, misfits = cells(chunk, field.remove_metadata())
+            some, misfits = plain_cells(chunk, field)
             for place, message in misfits.items():
                 where = f"row {len(values) + place}, column {shown_name(field.name)}"
                 raise ResultTypeError(where, message)

@@ -5,19 +5,29 @@ Importing this imports pyarrow.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError, to_json
 
 from .libraries import library
+from .parquet_cells import JSON_MARK, KEY_MARK, VALUE_MARK
 from .result_errors import ResultSyntaxError, ResultTypeError, shown_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["JSON_TEXT", "VALUE", "Column", "Columns", "Shape", "check_batch", "each"]
+__all__ = [
+    "JSON_TEXT",
+    "VALUE",
+    "Column",
+    "Columns",
+    "Shape",
+    "check_batch",
+    "each",
+    "value_column",
+]
 
 pa = library("pyarrow", "arrow")
 
@@ -39,6 +49,12 @@ class Shape:
     nullable: bool = False
     build: Callable[[Sequence[Any]], Any] | None = None
     """Makes an array of the values, where pyarrow alone does not."""
+    mark: Mapping[bytes, bytes] | None = None
+    """The metadata of its field."""
+
+    def field(self, name: str) -> Any:
+        """As a `pyarrow.Field`."""
+        return pa.field(name, self.type, nullable=self.nullable, metadata=self.mark)
 
 
 def json_text(value: object) -> str:
@@ -46,7 +62,7 @@ def json_text(value: object) -> str:
     return to_json(value, inf_nan_mode="null", bytes_mode="base64").decode()
 
 
-JSON_TEXT = Shape(pa.string(), json_text)
+JSON_TEXT = Shape(pa.string(), json_text, mark=JSON_MARK)
 """A string of JSON: what has no single type that Arrow knows."""
 
 
@@ -64,10 +80,15 @@ class Column:
     name: str
     get: Callable[[Any], Any]
     shape: Shape
+    key: str | None = None
+    """What the type calls it when it reads, where that is another name."""
 
     def field(self) -> Any:
         """As a `pyarrow.Field`."""
-        return pa.field(self.name, self.shape.type, nullable=self.shape.nullable)
+        field = self.shape.field(self.name)
+        if self.key in (None, self.name):
+            return field
+        return field.with_metadata({**(field.metadata or {}), KEY_MARK: self.key})
 
     def array(self, rows: Sequence[Any], first: int) -> Any:
         """As a `pyarrow.Array`; `first` is the number of the first row.
@@ -85,23 +106,51 @@ class Column:
         values = each(self.shape.convert, [self.get(row) for row in rows])
         if self.shape.build is not None:
             return self.shape.build(values)
-        return pa.array(values, type=self.shape.type, from_pandas=False)
+        array = pa.array(values, type=self.shape.type, from_pandas=False)
+        if _has_forbidden_null(array, self.shape.nullable):
+            raise _NullError
+        return array
 
     def _check(self, row: object, number: int) -> None:
         try:
             _ = self._array([row])
-        except _REFUSALS:
+        except _REFUSALS as error:
             raise ResultTypeError(
-                f"row {number}, column {shown_name(self.name)}", self._refusal(self.get(row))
+                f"row {number}, column {shown_name(self.name)}",
+                self._refusal(self.get(row), error),
             ) from None
 
-    def _refusal(self, value: object) -> str:
+    def _refusal(self, value: object, error: Exception) -> str:
         # pyarrow's own words quote the value.
+        if isinstance(error, _NullError):
+            return "is null, or has a null in it, where its type has none"
         if _has_integer(value, _WIDE):
             return "is an integer beyond 64 bits: declare the column as Decimal, str or float"
         if _has_integer(value, _EXACT) and "double" in str(self.shape.type):
             return "is an integer that a float64 does not hold exactly: declare it as int or float"
         return f"does not fit a column of {self.shape.type}"
+
+
+class _NullError(ValueError):
+    """A null where the schema has none."""
+
+
+def _has_forbidden_null(array: Any, nullable: bool) -> bool:
+    """Whether there is a null that the type of the array, or of what is in it, does not allow."""
+    if array.null_count:
+        if not nullable:
+            return True
+        array = array.drop_null()
+    type_ = array.type
+    if pa.types.is_struct(type_):
+        fields = [(array.field(n), type_.field(n).nullable) for n in range(type_.num_fields)]
+    elif pa.types.is_list(type_):
+        fields = [(array.flatten(), type_.value_field.nullable)]
+    elif pa.types.is_map(type_):
+        fields = [(array.items, type_.item_field.nullable)]
+    else:
+        return False
+    return any(_has_forbidden_null(inner, allowed) for inner, allowed in fields)
 
 
 # UnicodeEncodeError, of a lone surrogate, is a ValueError; ArrowInvalid is one, too.
@@ -126,6 +175,12 @@ def _has_integer(value: object, bound: int) -> bool:
         return any(_has_integer(item, bound) for item in items)
     fielded = isinstance(value, BaseModel) or hasattr(value, "__dataclass_fields__")
     return fielded and _has_integer(vars(value), bound)
+
+
+def value_column(shape: Shape) -> Column:
+    """The one column of rows that have no names in them."""
+    mark = {**(shape.mark or {}), **VALUE_MARK}
+    return Column(VALUE, lambda row: row, replace(shape, mark=mark))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,13 @@ Importing this imports pyarrow.
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from functools import partial
 from itertools import chain
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, cast
 
-from .arrow_columns import JSON_TEXT, VALUE, Column, Columns, Shape, each
+from .arrow_columns import JSON_TEXT, Column, Columns, Shape, each, value_column
 from .libraries import library
 from .result_errors import ResultSyntaxError, ResultTypeError, path_of, shown_name
 
@@ -104,12 +105,12 @@ class _Kind:
         if self._kind is dict and self.parts:
             return self._struct()
         if self._kind is dict:  # DuckDB and Parquet know no struct without fields
-            return Shape(JSON_TEXT.type, JSON_TEXT.convert, nullable=True)
+            return replace(JSON_TEXT, nullable=True)
         if self._kind is list and self._item is not None:
             item = self._item.shape()
             convert = item.convert
             return Shape(
-                pa.list_(item.type),
+                pa.list_(item.field("item")),
                 None if convert is None else lambda values: each(convert, values),
                 nullable=True,
             )
@@ -117,7 +118,7 @@ class _Kind:
 
     def _struct(self) -> Shape:
         shapes = {name: part.shape() for name, part in self.parts.items()}
-        arrow = pa.struct([pa.field(name, shape.type) for name, shape in shapes.items()])
+        arrow = pa.struct([shape.field(name) for name, shape in shapes.items()])
         converts = {name: s.convert for name, s in shapes.items() if s.convert is not None}
         if not converts:  # pyarrow takes an object as it is
             return Shape(arrow, nullable=True)
@@ -178,7 +179,7 @@ class RowKinds:
             )
         if self._kind.holds_nothing:
             return Columns(())
-        return Columns((Column(VALUE, lambda row: row, self._kind.shape()),))
+        return Columns((value_column(self._kind.shape()),))
 
 
 def _member(name: str) -> Callable[[Any], Any]:

@@ -1,8 +1,10 @@
 """The columns that a type of rows has in Arrow: a Pydantic model, a dataclass, a TypedDict.
 
-What a field becomes depends on its annotation alone, never on the rows: a table without rows has
-the same columns, and two results of one flow have the same. What has no single type that Arrow
-knows is a string of JSON. Importing this imports pyarrow.
+What a field becomes depends on its type alone, never on the rows: a table without rows has the same
+columns, and two results of one flow have the same. What has no single type that Arrow knows is a
+string of JSON. Its annotation says which type of Arrow a field has, since Pydantic's core schemas
+differ from version to version; whether it may be null, its core schema says, which knows of
+validators and defaults. Importing this imports pyarrow.
 """
 
 from __future__ import annotations
@@ -27,18 +29,26 @@ from decimal import Decimal
 from enum import Enum
 from functools import partial
 from operator import attrgetter
-from typing import Annotated, Any, Literal, TypeGuard, TypeVar, cast, get_args, get_origin
+from typing import (
+    Any,
+    Literal,
+    TypeAlias,
+    cast,
+    get_args,
+    get_origin,
+)
 from uuid import UUID
 
 import pydantic
-import typing_extensions
 from pydantic import AwareDatetime, BaseModel, NaiveDatetime, RootModel
-from pydantic.fields import FieldInfo
-from typing_extensions import get_type_hints, is_typeddict
+from typing_extensions import is_typeddict
 
 from .adapters import adapter_for
-from .arrow_columns import JSON_TEXT, VALUE, Column, Columns, Shape, each
+from .annotations import attributes_of, bare, hints_of, is_class, known_fields, names_of
+from .arrow_columns import JSON_TEXT, Column, Columns, Shape, each, value_column
+from .arrow_nulls import may_return_none, never_null
 from .libraries import library
+from .parquet_cells import OPTIONAL_MARK
 
 __all__ = ["columns_of"]
 
@@ -70,12 +80,6 @@ _DATETIMES: dict[object, Any] = {
 }
 _SEQUENCES = (list, set, frozenset, Sequence, MutableSequence, AbstractSet, Collection, Iterable)
 _MAPPINGS = (dict, Mapping, MutableMapping)
-_WRAPPERS = (
-    typing_extensions.Required,
-    typing_extensions.NotRequired,
-    typing_extensions.ReadOnly,
-    typing_extensions.Final,
-)
 _UNIONS = (typing.Union, types.UnionType)  # pyright: ignore[reportDeprecated] - what Optional[X] is
 
 
@@ -88,48 +92,23 @@ def columns_of(type_: object) -> Columns:
         PydanticUserError: Pydantic knows no way to validate as a type in it.
         ValueError: two fields have the same name in the table.
     """
-    bare, _ = _bare(type_, ())
-    parts = _fields(bare, ())
+    parts = _fields(bare(type_)[0], ())
     if parts is None:
-        return Columns((Column(VALUE, _itself, _shape(type_)),))
+        return Columns((value_column(_shape(type_)),))
     return Columns(tuple(parts))
-
-
-def _itself(value: object) -> object:
-    return value
-
-
-def _bare(type_: Any, metadata: Sequence[object]) -> tuple[Any, tuple[object, ...]]:
-    """A type without what says more of it, and that."""
-    while True:
-        origin = get_origin(type_)
-        if origin is Annotated:
-            type_, *more = get_args(type_)
-            metadata = (*metadata, *_flat(more))
-        elif origin in _WRAPPERS:
-            (type_,) = get_args(type_)
-        elif isinstance(type_, typing_extensions.TypeAliasType) or hasattr(type_, "__value__"):
-            type_ = type_.__value__
-        elif hasattr(type_, "__supertype__"):  # NewType
-            type_ = type_.__supertype__
-        elif isinstance(type_, TypeVar):
-            type_ = type_.__bound__ or Any
-        else:
-            return type_, tuple(metadata)
-
-
-def _flat(metadata: Iterable[object]) -> Iterable[object]:
-    for item in metadata:
-        if isinstance(item, FieldInfo):
-            yield from item.metadata
-        else:
-            yield item
 
 
 def _shape(
     type_: object, metadata: Sequence[object] = (), within: tuple[object, ...] = ()
 ) -> Shape:
-    type_, metadata = _bare(type_, metadata)
+    type_, metadata = bare(type_, metadata)
+    shape = _bare_shape(type_, metadata, within)
+    if may_return_none(metadata) and not shape.nullable:
+        return dataclasses.replace(shape, nullable=True)
+    return shape
+
+
+def _bare_shape(type_: Any, metadata: Sequence[object], within: tuple[object, ...]) -> Shape:
     if type_ in within:  # it holds itself: Arrow's types are finite
         return JSON_TEXT
     origin, arguments = get_origin(type_), get_args(type_)
@@ -156,12 +135,13 @@ def _class(type_: Any, metadata: Sequence[object], within: tuple[object, ...]) -
     parts = _fields(type_, within)
     if parts is not None:
         return _struct(parts)
-    if not _is_class(type_):
+    if not is_class(type_):
         return JSON_TEXT
     if issubclass(type_, RootModel):
         root = cast("type[BaseModel]", type_).model_fields["root"]
         inner = _shape(root.annotation, root.metadata, (*within, cast("object", type_)))
-        return _through(inner, attrgetter("root"))
+        nullable = inner.nullable or root.default is None
+        return _through(dataclasses.replace(inner, nullable=nullable), attrgetter("root"))
     if issubclass(type_, Enum):
         return _values([member.value for member in type_])
     if issubclass(type_, Decimal):
@@ -240,7 +220,7 @@ def _union(
 
 
 def _list(item: Shape) -> Shape:
-    arrow = pa.list_(pa.field("item", item.type, nullable=item.nullable))
+    arrow = pa.list_(item.field("item"))
     return Shape(arrow, lambda values: each(item.convert, list(values)))
 
 
@@ -260,7 +240,7 @@ def _map(key: object, value: object, *, within: tuple[object, ...]) -> Shape:
     keys, values = _shape(key, (), within), _shape(value, (), within)
     if keys.nullable or keys.type not in _PLAIN:
         return JSON_TEXT
-    arrow = pa.map_(keys.type, pa.field("value", values.type, nullable=values.nullable))
+    arrow = pa.map_(keys.type, values.field("value"))
 
     def pairs(mapping: Mapping[Any, Any]) -> list[tuple[Any, Any]]:
         converted = each(values.convert, list(mapping.values()))
@@ -301,82 +281,50 @@ _JSON_TYPES = {
 def _fields(type_: Any, within: tuple[object, ...]) -> list[Column] | None:
     """The fields of a type that has names for them; None for any other."""
     within = (*within, type_)
-    known = _known_fields(type_)
+    known = known_fields(type_)
     if known is not None:
-        parts = [
-            Column(
-                _name(name, field),
+        found: list[_Found] = [
+            (
+                name,
                 attrgetter(name),
+                names_of(name, field),
                 _shape(field.annotation, field.metadata, within),
             )
             for name, field in known.items()
+            if not field.exclude
         ]
-    elif is_typeddict(get_origin(type_) or type_):
-        parts = [_entry(type_, name, hint, within) for name, hint in _hints(type_).items()]
-    elif (names := _attributes(type_)) is not None:
-        hints = _hints(type_)
-        parts = [
-            Column(name, attrgetter(name), _shape(hints.get(name, Any), (), within))
+    elif (names := attributes_of(type_)) is not None:
+        hints = hints_of(type_)
+        get = _entry_getter if is_typeddict(get_origin(type_) or type_) else attrgetter
+        found = [
+            (name, get(name), (name, name), _shape(hints.get(name, Any), (), within))
             for name in names
         ]
     else:
         return None
-    names = [part.name for part in parts]
-    if len(set(names)) < len(names):
+    sure = never_null(type_)
+    parts = [
+        Column(name, get, shape if field in sure else _optional(shape), key)
+        for field, get, (name, key), shape in found
+    ]
+    if len({part.name for part in parts}) < len(parts):
         raise ValueError(f"Two fields of {_shown(type_)} have the same name in a table.")
     return parts
 
 
-def _is_class(type_: object) -> TypeGuard[type[Any]]:
-    # Python 3.10 takes list[int] for one, and then issubclass does not.
-    return isinstance(type_, type) and get_origin(type_) is None
+def _optional(shape: Shape) -> Shape:
+    if shape.nullable:
+        return shape
+    # It is left out where it is null, as it may be missing, and must not be None.
+    mark = {**(shape.mark or {}), **OPTIONAL_MARK}
+    return dataclasses.replace(shape, nullable=True, mark=mark)
 
 
-def _known_fields(type_: Any) -> dict[str, FieldInfo] | None:
-    # Those of a dataclass of Pydantic's: one of the library has no such attribute.
-    own = cast("dict[str, Any]", getattr(type_, "__dict__", {}))
-    if not _is_class(type_) or not issubclass(type_, BaseModel):
-        return own.get("__pydantic_fields__")
-    if issubclass(type_, RootModel):
-        return None
-    if not type_.__pydantic_complete__:
-        type_.model_rebuild()
-    return dict(type_.model_fields)
+def _entry_getter(name: str) -> Callable[[Any], Any]:
+    return lambda row: row.get(name)
 
 
-def _name(name: str, field: FieldInfo) -> str:
-    """The field's name, or an alias that is for what goes out alone."""
-    # `alias=` sets both: it is how a service calls the field, and the name is how Python does.
-    outgoing = field.serialization_alias
-    return outgoing if outgoing and outgoing != field.alias else name
-
-
-def _attributes(type_: Any) -> list[str] | None:
-    origin = get_origin(type_) or type_
-    if dataclasses.is_dataclass(origin):
-        return [field.name for field in dataclasses.fields(origin)]
-    # A named tuple is a tuple that has this.
-    if _is_class(origin) and issubclass(origin, tuple):
-        names = getattr(cast("type[object]", origin), "_fields", None)
-        return None if names is None else list(cast("tuple[str, ...]", names))
-    return None
-
-
-def _hints(type_: Any) -> dict[str, Any]:
-    hints = get_type_hints(get_origin(type_) or type_, include_extras=True)
-    parameters = getattr(get_origin(type_), "__parameters__", ())
-    given: dict[object, Any] = dict(zip(parameters, get_args(type_), strict=False))
-    return {
-        name: given.get(hint, hint) if isinstance(hint, TypeVar) else hint
-        for name, hint in hints.items()
-    }
-
-
-def _entry(type_: Any, name: str, hint: object, within: tuple[object, ...]) -> Column:
-    shape = _shape(hint, (), within)
-    required: frozenset[str] = (get_origin(type_) or type_).__required_keys__
-    nullable = shape.nullable or name not in required
-    return Column(name, lambda row: row.get(name), dataclasses.replace(shape, nullable=nullable))
+_Found: TypeAlias = tuple[str, Callable[[Any], Any], tuple[str, str], Shape]
 
 
 def _shown(type_: object) -> str:

@@ -7,6 +7,7 @@ pyarrow.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +17,18 @@ from .libraries import library
 from .text import clean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["JSON_MARK", "VALUE_MARK", "cells"]
+__all__ = [
+    "JSON_MARK",
+    "KEY_MARK",
+    "OPTIONAL_MARK",
+    "VALUE_MARK",
+    "cells",
+    "is_marked",
+    "key_of",
+    "plain_cells",
+]
 
 pa = library("pyarrow", "arrow")
 
@@ -26,6 +36,10 @@ JSON_MARK = {b"dcipher.json": b"1"}
 """The metadata of a field whose text is JSON, because Arrow has no type for its values."""
 VALUE_MARK = {b"dcipher.value": b"1"}
 """The metadata of the one column of rows that have no names in them."""
+KEY_MARK = b"dcipher.key"
+"""The key of a field's metadata that says what the model calls it when it reads: its alias."""
+OPTIONAL_MARK = {b"dcipher.optional": b"1"}
+"""The metadata of a field that may be missing, and is never None where it is not."""
 
 _TYPE = 64  # characters of a type that are shown
 
@@ -33,9 +47,30 @@ _TYPE = 64  # characters of a type that are shown
 def cells(column: Any, field: Any) -> tuple[list[Any], dict[int, str]]:
     """The values of an array, and by place why Python cannot hold those that are None instead.
 
-    A map is a dict, and text that was written as JSON, as the field's metadata says, is parsed.
+    A map is a dict. What the field's metadata says is undone: text that was written as JSON is
+    parsed, and what is in a struct has the name that its model reads it by.
     """
-    exact, convert = _exact(field.type), _converter(field)
+    return _cells(column, _converter(field, marked=True))
+
+
+def plain_cells(column: Any, field: Any) -> tuple[list[Any], dict[int, str]]:
+    """The same without regard to the field's metadata."""
+    return _cells(column, _converter(field, marked=False))
+
+
+def is_marked(field: Any, mark: Mapping[bytes, bytes]) -> bool:
+    """Whether a field's metadata holds a mark."""
+    return mark.items() <= (field.metadata or {}).items()
+
+
+def key_of(field: Any) -> str:
+    """The name that its model reads a field by."""
+    alias: bytes | None = (field.metadata or {}).get(KEY_MARK)
+    return field.name if alias is None else alias.decode()
+
+
+def _cells(column: Any, convert: Callable[[Any], Any] | None) -> tuple[list[Any], dict[int, str]]:
+    exact = _exact(column.type)
     try:
         return _values(column, exact, convert), {}
     except Exception:  # noqa: BLE001 - pyarrow raises what it likes, zoneinfo and codecs, too
@@ -113,20 +148,18 @@ def _with_exact(field: Any) -> Any:
     return field.with_type(_exact(field.type))
 
 
-def _converter(field: Any) -> Callable[[Any], Any] | None:
+def _converter(field: Any, *, marked: bool) -> Callable[[Any], Any] | None:
     """What makes of pyarrow's value of a field the one that was meant; None for nothing."""
-    if JSON_MARK.items() <= (field.metadata or {}).items():
+    if marked and is_marked(field, JSON_MARK):
         return from_json
     type_, types = field.type, pa.types
     if types.is_map(type_):
-        convert = _converter(type_.item_field)
-        return partial(_dict, convert)
+        return partial(_dict, _converter(type_.item_field, marked=marked))
     if types.is_struct(type_):
-        fields = [type_.field(n) for n in range(type_.num_fields)]
-        converts = {f.name: c for f in fields if (c := _converter(f)) is not None}
-        return partial(_struct, converts) if converts else None
+        members = [_Member.of(type_.field(n), marked=marked) for n in range(type_.num_fields)]
+        return partial(_struct, members) if any(m.changes for m in members) else None
     if types.is_list(type_) or types.is_large_list(type_) or types.is_fixed_size_list(type_):
-        item = _converter(type_.value_field)
+        item = _converter(type_.value_field, marked=marked)
         return None if item is None else partial(_each, item)
     return None
 
@@ -140,6 +173,27 @@ def _dict(convert: Callable[[Any], Any] | None, pairs: list[tuple[Any, Any]]) ->
     return dict(zip(made, _each(convert, list(made.values())), strict=True))
 
 
-def _struct(converts: dict[str, Callable[[Any], Any]], value: dict[str, Any]) -> dict[str, Any]:
-    changed = {name: _each(convert, [value[name]])[0] for name, convert in converts.items()}
-    return {**value, **changed}
+@dataclass(frozen=True, slots=True)
+class _Member:
+    """A field of a struct, and what becomes of it in a dict."""
+
+    key: str
+    convert: Callable[[Any], Any] | None
+    optional: bool
+    changes: bool
+
+    @classmethod
+    def of(cls, field: Any, *, marked: bool) -> _Member:
+        convert = _converter(field, marked=marked)
+        if not marked:
+            return cls(field.name, convert, optional=False, changes=convert is not None)
+        key, optional = key_of(field), is_marked(field, OPTIONAL_MARK)
+        return cls(key, convert, optional, optional or convert is not None or key != field.name)
+
+
+def _struct(members: Sequence[_Member], value: dict[str, Any]) -> dict[str, Any]:
+    return {
+        member.key: inner if inner is None or member.convert is None else member.convert(inner)
+        for member, inner in zip(members, value.values(), strict=True)
+        if inner is not None or not member.optional
+    }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import suppress
+from functools import partial
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
@@ -62,9 +63,17 @@ def parquet_rows(
 def _rows(
     batch: Any, schema: Any, *, as_cells: bool
 ) -> tuple[Iterator[Any], dict[int, list[ErrorDetail]]]:
-    from .parquet_cells import VALUE_MARK, cells  # it imports pyarrow
+    from .parquet_cells import (
+        OPTIONAL_MARK,
+        VALUE_MARK,
+        cells,
+        is_marked,
+        key_of,
+    )  # it imports pyarrow
 
-    names: list[str] = schema.names
+    names = list(map(key_of, schema))
+    if len(set(names)) < len(names):
+        names = schema.names
     misfits: dict[int, list[ErrorDetail]] = {}
     columns: list[list[Any]] = []
     for name, column, field in zip(names, batch.columns, schema, strict=True):
@@ -73,13 +82,21 @@ def _rows(
         for place, message in wrong.items():
             detail = ErrorDetail(loc=(shown_name(name),), type="parquet_cell", msg=message)
             misfits.setdefault(place, []).append(detail)
-    if len(names) == 1 and VALUE_MARK.items() <= (schema.field(0).metadata or {}).items():
+    if len(names) == 1 and is_marked(schema.field(0), VALUE_MARK):
         return iter(columns[0]), misfits
     # zip of no columns has no rows.
     records = zip(*columns, strict=True) if columns else repeat((), batch.num_rows)
     if as_cells:
         return map(list, records), misfits
-    return (dict(zip(names, record, strict=True)) for record in records), misfits
+    optional = {
+        n for n, field in zip(names, schema, strict=True) if is_marked(field, OPTIONAL_MARK)
+    }
+    rows = (dict(zip(names, record, strict=True)) for record in records)
+    return map(partial(_without, optional), rows) if optional else rows, misfits
+
+
+def _without(optional: set[str], row: dict[str, Any]) -> dict[str, Any]:
+    return {k: value for k, value in row.items() if value is not None or k not in optional}
 
 
 def _invalid_row(number: int, details: tuple[ErrorDetail, ...], row: object) -> InvalidRow:

@@ -2,27 +2,48 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from enum import Enum, IntEnum
 from ipaddress import IPv4Address
-from typing import Annotated, Any, Generic, Literal, NamedTuple, NewType, Optional, TypeVar, Union
+from pathlib import Path
+from typing import (
+    Annotated,
+    Any,
+    Generic,
+    Literal,
+    NamedTuple,
+    NewType,
+    Optional,
+    TypeVar,
+    Union,
+    get_origin,
+)
 from uuid import UUID
 
 import pytest
+import typing_extensions
 from pydantic import (
+    AfterValidator,
+    AliasChoices,
     AnyUrl,
     AwareDatetime,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     Json,
     NaiveDatetime,
+    PlainValidator,
     RootModel,
     SecretStr,
+    SkipValidation,
     TypeAdapter,
+    field_validator,
+    model_validator,
 )
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 from pydantic.errors import PydanticUserError
@@ -30,8 +51,12 @@ from typing_extensions import NotRequired, TypedDict
 
 pa = pytest.importorskip("pyarrow", reason="the extra `arrow` is not installed")
 
+import pyarrow.parquet as pq  # noqa: E402 - after the skip
+
 from dcipher._core.arrow_schemas import columns_of  # noqa: E402 - it imports pyarrow
 from dcipher._core.result_errors import ResultTypeError  # noqa: E402
+from dcipher._core.rows import Format  # noqa: E402
+from tests.core.reading import read  # noqa: E402
 
 T = TypeVar("T")
 SECONDS = timezone(timedelta(hours=2))
@@ -211,6 +236,226 @@ def test_a_value_in_its_column(type_: Any, arrow: Any, value: Any, shown: Any) -
     assert shown is None or first["plain"] == second["maybe"] == shown
     assert first["maybe"] is None
     assert columns.batch([], 0).schema == batch.schema
+
+
+def parquet(columns: Any, rows: list[Any]) -> bytes:
+    file = io.BytesIO()
+    pq.write_table(pa.Table.from_batches([columns.batch(rows, 0)]), file)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(("type_", "_arrow", "value", "_shown"), CASES, ids=lambda v: str(v)[:30])
+@pytest.mark.parametrize("strict", [False, True], ids=["lax", "strict"])
+def test_what_is_written_is_read_back(
+    type_: Any, _arrow: Any, value: Any, _shown: Any, strict: bool
+) -> None:
+    """Rows that are written as Parquet with these columns are read back by their type, a strict one, too."""
+    if type_ in (SecretStr, Union[UUID, str], Json[list[int]]):  # noqa: UP007
+        pytest.skip("what is written leaves open what it was")
+
+    class Row(BaseModel):
+        model_config = ConfigDict(arbitrary_types_allowed=True, strict=strict)
+
+        plain: type_ = Field(alias="Plain")
+        maybe: Optional[type_] = None  # noqa: UP045 - what users of Python 3.10 write, too
+        many: list[type_] = []
+
+    rows = [
+        Row.model_construct(plain=value, maybe=None, many=[]),
+        Row.model_construct(plain=value, maybe=value, many=[value]),
+    ]
+    if type_ is datetime and value.tzinfo is None:  # it is taken for UTC
+        value = value.replace(tzinfo=timezone.utc)
+    expected = [
+        Row.model_construct(plain=value, maybe=None, many=[]),
+        Row.model_construct(plain=value, maybe=value, many=[value]),
+    ]
+    if get_origin(type_) is Literal and isinstance(value, Enum):
+        pytest.skip("Pydantic reads no member of an Enum in a Literal, of JSON neither")
+    assert read(parquet(columns_of(Row), rows), Row, Format.PARQUET) == expected
+    if columns_of(type_).schema.names == ["value"]:
+        alone = read(parquet(columns_of(type_), [value, value]), type_, Format.PARQUET)
+        assert alone == [value] * 2
+
+
+def test_names_of_nested_fields_are_read_back() -> None:
+    """A column has the field's name, and the model that reads the file finds it by its alias."""
+
+    class Inner(BaseModel):
+        x: int = Field(alias="X Axis")
+        y: int = Field(validation_alias=AliasChoices("Y Axis", "y"), serialization_alias="why")
+
+    class Row(BaseModel):
+        inner: Inner = Field(alias="In Side")
+        inners: dict[str, list[Inner]] = {}
+
+    inner = {"X Axis": 1, "Y Axis": 2}
+    row = Row.model_validate({"In Side": inner, "inners": {"k": [inner]}})
+    columns = columns_of(Row)
+    assert columns.schema.names == ["inner", "inners"]
+    assert [field.name for field in columns.schema.field("inner").type] == ["x", "why"]
+    assert read(parquet(columns, [row]), Row, Format.PARQUET) == [row]
+
+
+def nothing(_: object) -> None:
+    """A validator that returns None."""
+
+
+class Late(TypedDict):
+    a: int
+    b: "NotRequired[int]"  # noqa: UP037 - as under `from __future__ import annotations`
+
+
+class Total(TypedDict, total=False):
+    a: int
+    b: typing_extensions.Required[int]
+
+
+@dataclass
+class Posted:
+    a: int = 1
+    b: int = 2
+
+    def __post_init__(self) -> None:
+        self.a = None  # type: ignore[assignment]
+
+
+class Defaults(BaseModel):
+    sure: int = 1
+    none: float = None  # type: ignore[assignment]
+    made: list[int] = Field(default_factory=list)
+    maybe: int = Field(default_factory=lambda: None)  # type: ignore[arg-type, return-value]
+    checked: Annotated[int, Field(gt=0)] = 1
+    url: AnyUrl = AnyUrl("https://a.example")
+    path: Path = Path()
+    after: Annotated[int, AfterValidator(nothing)] = 1
+    plain: Annotated[int, PlainValidator(nothing)] = 1
+    before: Annotated[int, BeforeValidator(int)] = 1
+    items: list[Annotated[int, AfterValidator(nothing)]] = []
+    named: int = 1
+    skipped: SkipValidation[int] = 1
+    either: Annotated[int, AfterValidator(nothing)] | str = 1
+
+    @field_validator("named")
+    @classmethod
+    def _check(cls, _: int) -> None:
+        return None
+
+
+class Inherits(Defaults):
+    _private: int = 0
+    more: int = 1
+
+
+class Whole(BaseModel):
+    a: int
+
+    @model_validator(mode="after")
+    def _check(self) -> Whole:
+        self.a = None  # type: ignore[assignment]
+        return self
+
+
+class Initial(BaseModel):
+    a: int = 1
+
+    def model_post_init(self, _: object, /) -> None:
+        self.a = None  # type: ignore[assignment]
+
+
+class Named(NamedTuple):
+    a: int
+    b: int = None  # type: ignore[assignment]
+
+
+class Wrapped(BaseModel, Generic[T]):
+    a: T
+    b: T = None  # type: ignore[assignment]
+
+
+SURE = {"sure", "made", "checked", "url", "path", "before", "items"}
+
+
+@pytest.mark.parametrize(
+    ("type_", "sure"),
+    [
+        (Defaults, SURE),
+        (Inherits, {*SURE, "more"}),
+        (Late, {"a"}),
+        (Total, {"b"}),
+        (Plain, {"a"}),
+        (Posted, set()),
+        (Whole, set()),
+        (Initial, set()),
+        (Named, {"a"}),
+        (Wrapped[int], {"a"}),
+        (Wrapped[Optional[int]], set()),  # noqa: UP045
+        (Entry, {"a"}),
+        (Point, {"x"}),
+        (Tree, {"name", "children"}),
+    ],
+    ids=str,
+)
+def test_what_is_surely_not_null(type_: Any, sure: set[str]) -> None:
+    """A column is *not null* only where no row can have a null there, and the same within a struct."""
+    schema = columns_of(type_).schema
+    assert {field.name for field in schema if not field.nullable} == sure
+    nested = columns_of(TypedDict("Outer", {"inner": type_})).schema.field("inner")
+    assert {field.name for field in nested.type if not field.nullable} == sure
+
+
+def test_nulls_stand_in_their_columns() -> None:
+    """What a default or a validator makes None is a null, in columns that say so."""
+    rows = [
+        Defaults.model_validate({"after": 2, "plain": 2, "named": 2, "items": [1], "either": 3})
+    ]
+    batch = columns_of(Defaults).batch(rows, 0)
+    batch.validate(full=True)
+    (row,) = batch.to_pylist()
+    names = ("none", "maybe", "after", "plain", "named", "either")
+    assert [row[name] for name in names] == [None] * 6
+    assert row["items"] == [None]
+    assert columns_of(Late).batch([{"a": 1}], 0).to_pylist() == [{"a": 1, "b": None}]
+
+
+def test_what_may_be_missing_is_missing() -> None:
+    """A null of a field that is never None itself is a key less, so that its default stands in."""
+
+    class Outer(BaseModel):
+        inner: Late
+        score: float = None  # type: ignore[assignment]
+        size: int | None = 5
+
+    row = Outer(inner={"a": 1}, size=None)
+    assert read(parquet(columns_of(Outer), [row]), Outer, Format.PARQUET) == [row]
+    assert read(parquet(columns_of(Total), [{"b": 1}]), Total, Format.PARQUET) == [{"b": 1}]
+
+
+@pytest.mark.parametrize(
+    ("row", "column"),
+    [
+        (Defaults.model_construct(sure=None), "sure"),
+        (Defaults.model_construct(made=[1, None]), "made"),
+        (Defaults.model_construct(sure="canary"), "sure"),
+    ],
+    ids=["null", "in a list", "another type"],
+)
+def test_a_null_that_is_not_allowed(row: Defaults, column: str) -> None:
+    """A value that no validation let in is an error with row and column."""
+    with pytest.raises(ResultTypeError) as caught:
+        columns_of(Defaults).batch([Defaults(), row], 7)
+    assert caught.value.location == f"row 8, column {column}"
+    assert "canary" not in str(caught.value)
+
+
+def test_excluded_fields_are_no_columns() -> None:
+    """What a model leaves out of what it writes has no column."""
+
+    class Row(BaseModel):
+        a: int
+        b: int = Field(default=1, exclude=True)
+
+    assert columns_of(Row).schema.names == ["a"]
 
 
 def test_names() -> None:
