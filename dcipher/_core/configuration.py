@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from ..errors import ConfigurationError, MissingAPIKeyError
 from .hosts import is_this_machine
+from .placeholders import is_placeholder
 from .text import clean
 
 if TYPE_CHECKING:
@@ -81,7 +82,8 @@ def usable_key(configuration: Configuration) -> str:
     """The API key, if there is one and it may be sent to the base URL."""
     if configuration.api_key is None:
         raise MissingAPIKeyError(
-            "There is no API key. Set DCIPHER_API_KEY in the environment or in a .env file, or pass api_key=…."
+            "There is no API key. Set DCIPHER_API_KEY in the environment or in a .env file, or pass api_key=…. "
+            "Without an account, dcipher.emulator is a local service, and `dcipher demo` a first run."
         )
     # Whoever can put a file into the working directory must not be able to have the key sent to
     # themselves.
@@ -119,10 +121,19 @@ def check_api_key(value: object, where: str) -> str:
         )
     if key.lower() == "api-key" or key[:8].lower() == "api-key ":  # pasted with its scheme
         key = key[8:].strip()
+    _refuse_placeholder(key, where)
     _refuse_bad_characters(key, where)
     if not key:
         raise MissingAPIKeyError(f"{where} is empty.")
     return key
+
+
+def _refuse_placeholder(text: str, where: str) -> None:
+    if is_placeholder(text):
+        raise ConfigurationError(
+            f"{where} is a placeholder of an example, such as … or <key>, or a variable that the "
+            "shell has not replaced. Put your own in its place."
+        )
 
 
 def _refuse_bad_characters(text: str, where: str) -> None:
@@ -142,6 +153,7 @@ def check_api_secret(value: object, where: str) -> str:
         warnings.warn(
             f"{where} had blanks or a line break around it; they were left out.", stacklevel=2
         )
+    _refuse_placeholder(secret, where)
     if any("\ud800" <= character <= "\udfff" for character in secret):
         raise ConfigurationError(f"{where} is not text that can be written in UTF-8.")
     return secret

@@ -16,8 +16,10 @@ def library(name: str, extra: str) -> Any:
     try:
         return import_module(name)
     except ImportError as error:
+        from .installation import install
+
         raise ImportError(
-            f"This needs {error.name or name}: pip install 'dcipher[{extra}]'", name=error.name
+            f"This needs {error.name or name}: {install(extra)}", name=error.name
         ) from error
 
 

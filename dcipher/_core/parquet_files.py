@@ -9,6 +9,7 @@ from importlib import import_module
 from shutil import copyfileobj
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
+from .installation import install
 from .result_errors import ResultSyntaxError
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class ParquetFile:
             parquet: Any = import_module("pyarrow.parquet")
         except ImportError:
             raise ResultSyntaxError(
-                "document", "is Parquet: pip install 'dcipher[arrow]', or read it as bytes"
+                "document", f"is Parquet: {install('arrow')}, or read it as bytes"
             ) from None
         if not hasattr(file, "seek"):
             file = copy = _copied(file)

@@ -360,7 +360,7 @@ class Runs:
         a Parquet file. The results are fetched now, to a temporary file; several are one table,
         unless `output_index` names one. Close the table, or use it in a `with` statement.
 
-        Raises ImportError without pyarrow (`pip install 'dcipher[arrow]'`), `InvalidParamsError`
+        Raises ImportError without pyarrow (the extra `arrow`), `InvalidParamsError`
         for a type that cannot be a table, and what `download` raises.
         """
         check_table(type_)
@@ -401,7 +401,7 @@ class Runs:
         """The results as a `pandas.DataFrame`: `Table.to_pandas` says with which types.
 
         Arguments as for `table`. Raises what `batches` raises; without pandas, an ImportError
-        (`pip install 'dcipher[pandas]'`).
+        (the extra `pandas`).
         """
         library("pandas", "pandas")
         library("pyarrow", "pandas")
@@ -414,7 +414,7 @@ class Runs:
         """The results as a `polars.DataFrame`.
 
         Arguments as for `table`. Raises what `batches` raises; without polars, an ImportError
-        (`pip install 'dcipher[polars]'`).
+        (the extra `polars`).
         """
         library("polars", "polars")
         library("pyarrow", "polars")

@@ -39,7 +39,9 @@ def _main(given: list[str]) -> int:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in {"typer", "rich", "shellingham"}:
             raise
-        print(f"error: This needs {error.name}: pip install 'dcipher[cli]'", file=sys.stderr)  # noqa: T201
+        from dcipher._core.installation import install
+
+        print(f"error: This needs {error.name}: {install('cli')}", file=sys.stderr)  # noqa: T201
         return 2
     return run(given)
 

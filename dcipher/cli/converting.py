@@ -12,6 +12,7 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
 
+from dcipher._core.installation import install
 from dcipher._core.libraries import library
 from dcipher._core.result_errors import InvalidRow, ResultReadError
 from dcipher._core.rows import Format
@@ -162,7 +163,7 @@ def _write_parquet(source: LocalResult, target: Target, type_: Any, rows: _Rows)
         parquet = library("pyarrow.parquet", "arrow")
     except ImportError:
         raise CommandError(
-            "Parquet needs pyarrow.", ExitCode.USAGE, next_step="pip install 'dcipher[arrow]'"
+            "Parquet needs pyarrow.", ExitCode.USAGE, next_step=install("arrow")
         ) from None
     if target.path is None and is_terminal(sys.stdout):
         raise _usage("Parquet is not for a terminal: name a file.")

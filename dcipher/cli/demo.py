@@ -31,7 +31,7 @@ def demo(
     they are about, and prints the topics; on stderr it says what it does, and which lines of Python
     and of the shell do the same. Without FILE, the text is a built-in one.
 
-    It needs the extra: pip install 'dcipher[emulator]'.
+    It needs the extra emulator.
     """
     from dcipher.cli.demonstration import demonstrate
 

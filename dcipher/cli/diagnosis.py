@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dcipher import Dcipher
 from dcipher._core.hosts import is_this_machine
+from dcipher._core.installation import install
 from dcipher._core.retries import http_date
 from dcipher._core.text import clean, redact_query
 from dcipher._network import ssl_context
@@ -110,9 +111,8 @@ def _extras() -> Check:
     ]
     if not missing:
         return Check("extras", State.OK, "All of them are installed.")
-    install = f"pip install 'dcipher[{','.join(missing)}]'"
     detail = f"Not installed, and not needed unless used: {', '.join(missing)}."
-    return Check("extras", State.OK, detail, install)
+    return Check("extras", State.OK, detail, install(*missing))
 
 
 def _version(name: str) -> str | None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
+from dcipher._core.installation import install
 from dcipher.cli.exit_codes import ExitCode
 from dcipher.cli.failures import CommandError
 from dcipher.cli.private_files import write_private
@@ -191,7 +192,7 @@ def missing_extra(error: ImportError) -> CommandError:
     return CommandError(
         f"{str(error).partition(':')[0]}.",
         ExitCode.USAGE,
-        next_step="pip install 'dcipher[cli,emulator]'",
+        next_step=install("cli", "emulator"),
     )
 
 

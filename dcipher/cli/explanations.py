@@ -178,7 +178,7 @@ def _look_at_params(error: BaseException, flow: str, params: Mapping[str, Any]) 
 # The errors of the library say what to do next in Python. What here begins with a blank ends a
 # sentence; the rest stands within one.
 _IN_THE_SHELL = (
-    (r" Set DCIPHER_API_KEY in the environment or in a \.env file, or pass api_key=…\.", ""),
+    (r" Set DCIPHER_API_KEY in the environment or in a \.env file, or pass api_key=….*", ""),
     (r" It may go on; to wait again: .*", " It may go on."),
     (r" The run may go on; to wait again: .*", " The run may go on."),
     (r" Wait for it: client\.runs\.wait\(run\)\.", ""),
@@ -190,6 +190,7 @@ _IN_THE_SHELL = (
     (r"\(base_url=…\)", "(--base-url)"),
     (r"against client\.flows\.get\(…\)\.params", "with `dcipher flows get`"),
     (r"pass idempotency_key='([^']*)'", r"give --idempotency-key \1"),
+    (r"not with idempotency_key='([^']*)'", r"not with --idempotency-key \1"),
     (r"pass overwrite=True", "give --overwrite"),
     (r"and overwrite=False", "and --no-overwrite is given"),
     (r"pass base_url=…", "give --base-url"),

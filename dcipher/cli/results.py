@@ -170,8 +170,8 @@ def convert(
     has the columns of the first row (a later row with another one is an error). With --model, each
     row is validated, and dumped by the model: one that does not fit ends it with exit code 5.
 
-    JSON has no NaN and no infinity, and no bytes: they become null, and base64. Parquet needs
-    pip install 'dcipher[arrow]'; its columns are those of runs.table.
+    JSON has no NaN and no infinity, and no bytes: they become null, and base64. Parquet needs the
+    extra arrow; its columns are those of runs.table.
     """
     from dcipher.cli.converting import Target
     from dcipher.cli.converting import convert as write

@@ -1,6 +1,6 @@
 """A local Dcipher service: the API on a real socket, with Python functions for flows.
 
-It needs the extra: `pip install 'dcipher[emulator]'`. Importing this package is cheap, and works
+It needs the extra `emulator`. Importing this package is cheap, and works
 without it.
 
 Example:

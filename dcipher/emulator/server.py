@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar, final
 import anyio.to_thread
 from typing_extensions import Self, override
 
+from dcipher._core.installation import install
 from dcipher.emulator.access import RateLimit, SignatureCheck, new_key, own_key
 from dcipher.emulator.arguments import listening_host, number, secret, whole
 from dcipher.emulator.console.routes import Console
@@ -78,7 +79,7 @@ class Emulator:
             `url_lifetime`; and so do the delays of faults.
 
     Raises:
-        ImportError: FastAPI or uvicorn is not installed: `pip install 'dcipher[emulator]'`.
+        ImportError: FastAPI or uvicorn is not installed: the extra `emulator`.
         TypeError: An argument is of another type.
         ValueError: A number is out of its range or not finite, the host is not loopback, the key
             does not begin with `emu_`, or `require_signature` has no `api_secret`.
@@ -108,9 +109,7 @@ class Emulator:
         try:
             from dcipher.emulator.assembly import assemble
         except ImportError as error:
-            raise ImportError(
-                f"The emulator needs {error.name}: pip install 'dcipher[emulator]'"
-            ) from error
+            raise ImportError(f"The emulator needs {error.name}: {install('emulator')}") from error
         self._assemble = assemble
         self._host = listening_host(host, allow_remote=allow_remote)
         self._port = whole("port", port, least=0, most=65535)

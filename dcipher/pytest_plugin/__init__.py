@@ -1,8 +1,8 @@
 """The pytest plugin: a local Dcipher service for a test, and clients of it.
 
 pytest loads it by itself wherever dcipher is installed, so this module imports nothing but pytest;
-a fixture imports the rest when it is used. `pytest -p no:dcipher` leaves it out. The emulator is an
-extra: `pip install 'dcipher[emulator]'`.
+a fixture imports the rest when it is used. `pytest -p no:dcipher` leaves it out. The emulator
+needs the extra `emulator`.
 
 Example:
     ```python

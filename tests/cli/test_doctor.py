@@ -18,6 +18,7 @@ import trustme
 
 pytest.importorskip("typer", reason="the extra `cli` is not installed")
 
+from dcipher._core.installation import install
 from dcipher.cli import diagnosis, main
 from dcipher.cli.checks import (
     Certificate,
@@ -457,7 +458,7 @@ def test_missing_extras(
     monkeypatch.setattr(diagnosis, "_EXTRAS", {"other": ("no-such-distribution",)})
     checks = found(capsys, server.url, 0)
     assert checks["extras"]["state"] == "ok"
-    assert checks["extras"]["next"] == "pip install 'dcipher[other]'"
+    assert checks["extras"]["next"] == install("other")
     monkeypatch.setattr(diagnosis, "_EXTRAS", {"all": ("httpx",)})
     assert found(capsys, server.url, 0)["extras"]["next"] is None
 

@@ -16,6 +16,7 @@ import typer
 
 from dcipher import errors
 from dcipher._core import outcomes
+from dcipher._core.installation import install
 from dcipher._version import __version__
 from dcipher.cli.explanations import explain
 from dcipher.cli.root import _Root
@@ -272,7 +273,7 @@ def test_without_the_extra() -> None:
         check=False,
     )
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "error: This needs typer: pip install 'dcipher[cli]'\n"
+    assert done.stderr == f"error: This needs typer: {install('cli')}\n"
     done = subprocess.run(  # noqa: S603
         [*words, "--version"],
         env=environment(),

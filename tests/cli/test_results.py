@@ -24,6 +24,7 @@ import pytest
 
 pytest.importorskip("typer", reason="the extra `cli` is not installed")
 
+from dcipher._core.installation import install
 from dcipher._local import LocalResult
 from dcipher.cli import main
 from dcipher.cli.imports import import_name
@@ -704,10 +705,10 @@ def test_parquet_without_pyarrow(
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     (folder / "r.json").write_bytes(JSON)
     assert main(["results", "convert", "r.json", "o.parquet"]) == 2
-    assert "Next: pip install 'dcipher[arrow]'" in out(capsysbinary)[1]
+    assert f"Next: {install('arrow')}" in out(capsysbinary)[1]
     (folder / "r.parquet").write_bytes(b"PAR1\x15")
     assert main(["results", "head", "r.parquet"]) == 1
-    assert "pip install 'dcipher[arrow]'" in out(capsysbinary)[1]
+    assert install("arrow") in out(capsysbinary)[1]
 
 
 # Disks that are full, readers that go.

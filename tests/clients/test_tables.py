@@ -19,6 +19,7 @@ import pytest
 from pydantic import BaseModel, Field
 
 from dcipher import DcipherError, InvalidParamsError, ResultParseError, Run
+from dcipher._core.installation import install
 from tests.clients.downloads.stores import run_at
 from tests.faulty import RESET, Reply
 
@@ -401,10 +402,10 @@ for name in ("table", "to_arrow", "to_pandas", "to_polars"):
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )
     assert done.stdout.splitlines() == [
-        "table This needs pyarrow: pip install 'dcipher[arrow]'",
-        "to_arrow This needs pyarrow: pip install 'dcipher[arrow]'",
-        "to_pandas This needs pandas: pip install 'dcipher[pandas]'",
-        "to_polars This needs polars: pip install 'dcipher[polars]'",
+        f"table This needs pyarrow: {install('arrow')}",
+        f"to_arrow This needs pyarrow: {install('arrow')}",
+        f"to_pandas This needs pandas: {install('pandas')}",
+        f"to_polars This needs polars: {install('polars')}",
     ]
 
 

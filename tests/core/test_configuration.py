@@ -133,7 +133,9 @@ def test_a_dotenv_cannot_steal_a_key(source: str) -> None:
 
 def test_no_key_at_all() -> None:
     """The error says where a key could be."""
-    with pytest.raises(MissingAPIKeyError, match=r"DCIPHER_API_KEY.*api_key="):
+    with pytest.raises(
+        MissingAPIKeyError, match=r"DCIPHER_API_KEY.*api_key=….*dcipher\.emulator.*dcipher demo"
+    ):
         usable_key(Configuration())
 
 
@@ -154,6 +156,42 @@ def test_no_key_at_all() -> None:
 def test_check_api_key(value: object, key: str) -> None:
     """Text or a secret; a pasted scheme is left out."""
     assert check_api_key(value, WHERE) == key
+
+
+PLACEHOLDERS = [
+    *("…", "sk-…", "...", "xxxx", "XXXXXXXX", "****", "<key>", "<your key>", "{key}", "[API_KEY]"),
+    *("{{ secrets.KEY }}", "$KEY", "${DCIPHER_API_KEY}", "$(cat key)", "%DCIPHER_API_KEY%"),
+    *("your-key", "YOUR_API_KEY", "your api key", "my-api-key", "insert-your-key-here", "key-here"),
+    *("api_key", "DCIPHER_API_KEY", "dcipher-key", "changeme", "CHANGE_ME", "None", "null"),
+    *('"<key>"', "'…'", "Api-Key <key>", "your-api-secret", "your-token"),
+]
+NO_PLACEHOLDERS = [
+    "k",
+    "key",
+    "secret",
+    "emu_your-key",
+    "sk-xxxx1",
+    "a$KEY",
+    "nullable",
+    "my-key-7",
+]
+
+
+@pytest.mark.parametrize("check", [check_api_key, check_api_secret])
+@pytest.mark.parametrize("text", PLACEHOLDERS)
+def test_a_placeholder_is_no_key(check: Any, text: str) -> None:
+    """What was copied from an example as it stands there is named before it is sent anywhere."""
+    if check is check_api_secret:
+        text = text.removeprefix("Api-Key ")
+    with pytest.raises(ConfigurationError, match="is a placeholder of an example"):
+        check(text, WHERE)
+
+
+@pytest.mark.parametrize("check", [check_api_key, check_api_secret])
+@pytest.mark.parametrize("text", NO_PLACEHOLDERS)
+def test_a_key_that_resembles_a_placeholder(check: Any, text: str) -> None:
+    """Nothing is refused for a part of it alone."""
+    assert check(text, WHERE) == text
 
 
 @pytest.mark.parametrize("check", [check_api_key, check_api_secret])
