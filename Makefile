@@ -6,6 +6,10 @@ VENV := .venv
 DEMO := .venv-demo
 BIN := $(VENV)/bin
 
+# The tests start hundreds of processes. Where this is set, as in many images of containers, each of
+# them compiles the package anew: a third of all the time.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
@@ -72,10 +76,17 @@ coverage: $(VENV)/.stamp ## Run the tests and measure their branch coverage
 thorough: $(VENV)/.stamp ## Run the tests that take long, before a release: thousands of cases, large files, memory
 	$(BIN)/pytest -n 4 --dist worksteal -m thorough
 
+.PHONY: sample
+sample: $(VENV)/.stamp ## Run one case of each test of `make thorough`, and the quick tests of `make test-browser`
+	$(BIN)/pytest -n 4 --dist worksteal -m thorough --sample 100000
+	@if command -v $${CHROMIUM:-chromium} >/dev/null || command -v google-chrome >/dev/null; then \
+		$(MAKE) test-browser QUICK='-m "not thorough"'; \
+	else echo 'Left out: make test-browser, for want of Chromium (apt install chromium)'; fi
+
 .PHONY: test-browser
 test-browser: $(VENV)/.stamp ## Run the tests of the emulator's console in Chromium, which must be there (apt install chromium)
 	$(BIN)/python -m pip install --quiet --group browser
-	$(BIN)/pytest -n 2 tests/browser
+	$(BIN)/pytest -n 2 tests/browser $(QUICK)
 
 .PHONY: screenshot
 screenshot: $(VENV)/.stamp ## Take the picture of the console that the documentation shows
@@ -83,7 +94,7 @@ screenshot: $(VENV)/.stamp ## Take the picture of the console that the documenta
 	$(BIN)/python scripts/screenshot.py
 
 .PHONY: test-all
-test-all: $(VENV)/.stamp ## Run the tests on every Python, with the oldest dependencies, from a wheel …
+test-all: $(VENV)/.stamp sample ## Run samples: what takes long, other Pythons, the oldest dependencies, a wheel …
 	$(BIN)/nox
 
 # ---- What writes files.

@@ -16,6 +16,7 @@ TEST = nox.project.dependency_groups(PROJECT, "test")
 # What brings a library of a hundred megabytes is installed where it is what is tested.
 FRAMES = nox.project.dependency_groups(PROJECT, "frames")
 WITHOUT_FRAMES = ".[cli,emulator]"
+LATER = ("typer", "fastapi", "uvicorn", "httpx2")
 
 nox.needs_version = ">=2025.2.9"
 # venv and pip: uv would not read the index that pip is configured with. Who has the index in uv's
@@ -42,13 +43,12 @@ def pythons() -> list[str]:
 PYTHONS = pythons()
 RUNNING = f"{sys.version_info.major}.{sys.version_info.minor}"
 # `make test` has run everything on the Python that nox runs on, `lowest` runs on the oldest one,
-# `wheel` on one in between: `nox -s tests` runs everything on all.
+# `wheel` on one in between: `nox -s tests` runs everything on all. An environment costs about as much
+# as what runs in it: that is why there are three.
 BETWEEN = [v for v in PYTHONS[1:-1] if v != RUNNING and shutil.which(f"python{v}")]
 nox.options.sessions = [
     *(f"tests-{version}" for version in PYTHONS[-1:] if version != RUNNING),
     "lowest",
-    "httpx2",
-    "core",
     "wheel",
 ]
 
@@ -100,35 +100,30 @@ def lowest(session: nox.Session) -> None:
     pytest(session, "--ignore", "tests/docs")
 
 
-@nox.session
-def httpx2(session: nox.Session) -> None:
-    """The clients, with httpx2 standing in for httpx, of which no further release is to come."""
-    session.install("--editable", WITHOUT_FRAMES, *TEST, "httpx2")
-    files = main_tests("clients/test_[ch]*.py", "conformance/test_conformance.py")
-    pytest(session, "-p", "tests.httpx2_alias", *files)
-
-
-@nox.session
-def core(session: nox.Session) -> None:
-    """What needs no extra: every public name, and the tests that ask for none."""
-    session.install("--editable", ".", *TEST)
-    session.run("python", "-W", "error", "-c", "from dcipher import *")
-    pytest(session, *main_tests(), str(ROOT / "tests/core"))
-
-
 @nox.session(python=BETWEEN[-1:] or None)
 def wheel(session: nox.Session) -> None:
-    """The wheel as a user installs it, away from the source."""
+    """The wheel as a user installs it, away from the source: alone, with extras, and with httpx2.
+
+    Each step adds to the environment of the one before.
+    """
+    # What an earlier run left here would be there from the first step on.
+    session.run("python", "-m", "pip", "uninstall", "--quiet", "--yes", "dcipher", *LATER)
     session.install("build", *TEST)
     dist = Path(session.create_tmp()) / "dist"
     shutil.rmtree(dist, ignore_errors=True)
     session.run("python", "-m", "build", "--outdir", str(dist), silent=True)
     (built,) = dist.glob("*.whl")
-    session.install(f"{built}{WITHOUT_FRAMES[1:]}")
-    # Again, since pip takes the same version from a run before for this one.
-    session.install("--force-reinstall", "--no-deps", str(built))
+    session.install(str(built))
     # Not from the root: a subprocess of a test would find the source beside it.
     session.chdir(dist)
     session.run("python", "-c", "import dcipher; assert 'site-packages' in dcipher.__file__")
-    files = main_tests("emulator/test_api.py")
-    pytest(session, "--rootdir", str(ROOT), "-c", str(ROOT / "pyproject.toml"), *files)
+    session.run("python", "-W", "error", "-c", "from dcipher import *")
+    where = ("--rootdir", str(ROOT), "-c", str(ROOT / "pyproject.toml"))
+    pytest(session, *where, *main_tests(), str(ROOT / "tests/core"))
+
+    session.install(f"{built}{WITHOUT_FRAMES[1:]}")
+    pytest(session, *where, *main_tests("emulator/test_api.py"))
+
+    session.install("httpx2")
+    files = main_tests("clients/test_[ch]*.py", "conformance/test_conformance.py")
+    pytest(session, *where, "-p", "tests.httpx2_alias", *files)

@@ -18,8 +18,8 @@ from dcipher import (
     ResultExpiredError,
     Run,
     RunStatus,
-    SecretURL,
 )
+from dcipher.models import SecretURL
 from tests.clients.downloads.stores import (
     BODY,
     MIB,
