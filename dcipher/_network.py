@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from ._core.causes import has_too_many_files
 from ._scopes import ForkLock
 from .errors import ConfigurationError
 
@@ -80,6 +81,8 @@ def _certificate_errors(source: str) -> Generator[None]:
     try:
         yield
     except (OSError, ValueError) as error:
+        if has_too_many_files(error):  # that says nothing of the certificates
+            raise
         raise ConfigurationError(f"No certificates can be loaded from {source}: {error}.") from None
 
 

@@ -6,6 +6,7 @@ What was sent, what came back and what is done again meet here.
 from __future__ import annotations
 
 import math
+import sys
 import time
 from dataclasses import replace
 from functools import lru_cache
@@ -16,11 +17,13 @@ import httpx
 from .._concurrency import async_bounded
 from .._core.answers import MAX_BODY, Answer, decoded
 from .._core.configuration import secret_values
-from .._core.connection_errors import connection_error
+from .._core.connection_errors import connection_error, not_sent
+from .._core.responses import prepare
 from .._core.retries import Failure, Outcome, failure_of, is_repeatable
 from .._core.status_errors import status_error
 from .._core.submissions import unknown_submission
 from .._core.text import MANY, narrowed
+from .._core.tracebacks import presentable
 from .._deadlines import Limit
 from .._recent import RecentRuns
 from ..errors import APIError, DcipherError, InvalidParamsError, RequestInfo
@@ -114,7 +117,25 @@ class AsyncAPI:
 
         `within`: seconds that one request may take, where that is less than the timeout.
         """
-        resilience = resilience or self.options.resilience
+        outer = sys.exc_info()[1]
+        secrets = operation.secrets
+        prepare(operation.name)
+        try:
+            return await self._call(operation, parse, resilience or self.options.resilience, within)
+        except BaseException as error:
+            del operation, parse  # reporters of errors keep the variables of this frame
+            presentable(error, outer, (*self._secrets(), *secrets), keeps_query=True)
+            raise error  # noqa: TRY201 - before Python 3.11, a plain one brings the frames back
+        finally:
+            del secrets, outer
+
+    async def _call(
+        self,
+        operation: Operation,
+        parse: Callable[[Answer], T],
+        resilience: Resilience,
+        within: float | None,
+    ) -> T:
         attempts, started, doubt = 0, time.monotonic(), False
         failed: APIError | None = None
 
@@ -148,13 +169,8 @@ class AsyncAPI:
                 what=f"{operation.method} {operation.target.partition('?')[0]}",
             )
         except APIError as error:
-            # Our own frames, and httpx's behind them, say nothing to the user, and hold the key in
-            # their variables.
             final = unknown_submission(error, operation, resilience, in_doubt=doubt)
-            cause = error.__cause__ if final is error else error
-            if any(secret in repr(cause) for secret in (*self._secrets(), *operation.secrets)):
-                cause = None
-            raise final.with_traceback(None) from (cause and cause.with_traceback(None))
+            raise final from (error.__cause__ if final is error else error)
 
     async def _send(self, operation: Operation, attempts: int, within: float | None) -> Answer:
         self.check_open()
@@ -175,8 +191,8 @@ class AsyncAPI:
         # anyio lets an ssl.SSLError through that comes after the handshake; a name that IDNA cannot
         # write is a UnicodeError.
         except (httpx.TransportError, httpx.InvalidURL, OSError, UnicodeError) as error:
-            if isinstance(error, TimeoutError) and not limit.may_have_begun:
-                error = httpx.ConnectTimeout(str(error), request=request)
+            if isinstance(error, OSError) and not limit.may_have_begun:
+                error = not_sent(error)
             raise connection_error(
                 error,
                 info,

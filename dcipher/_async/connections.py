@@ -8,6 +8,7 @@ error or a cancellation went through is closed, never given to the next.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -18,6 +19,7 @@ from weakref import WeakSet
 import httpx
 
 from .._concurrency import AsyncLimiter, AsyncPlace, async_abandon, async_close_transport
+from .._core.causes import has_too_many_files
 from .._proxies import origin_of
 from .._scopes import AsyncScoped
 from ..errors import DcipherError
@@ -31,6 +33,9 @@ __all__ = ["AsyncBorrowedTransport", "AsyncConnections", "AsyncGivenTransport", 
 
 MAX_ORIGINS = 10
 """Origins of which connections are kept: results may come from a store with a name of its own each."""
+
+SCARCE = 30.0
+"""Seconds in which no connection is kept, after there were too many open files for another one."""
 
 
 class _Idle(NamedTuple):
@@ -46,6 +51,7 @@ class _State:
         self._lock = threading.Lock()
         self._idle: dict[Origin, deque[_Idle]] = {}
         """The origin that was used last is the last."""
+        self._none_until = -math.inf
         self._is_closed = False
 
     def take(self, origin: Origin) -> httpx.AsyncBaseTransport | None:
@@ -59,9 +65,9 @@ class _State:
     ) -> list[httpx.AsyncBaseTransport]:
         """One more that is free. Gives those that are not to be kept any longer."""
         with self._lock:
-            if self._is_closed:  # while the call was under way
-                return [transport]
             now = time.monotonic()
+            if self._is_closed or now < self._none_until:  # while the call was under way
+                return [transport]
             connections = self._idle.pop(origin, None) or deque()
             connections.append(_Idle(transport, now))
             self._idle[origin] = connections
@@ -74,6 +80,13 @@ class _State:
                 return []
             del self._idle[unused]
             return [one.transport for one in others]
+
+    def keep_none(self) -> list[httpx.AsyncBaseTransport]:
+        """Keep none for a while. Gives those that were free."""
+        with self._lock:
+            self._none_until = time.monotonic() + SCARCE
+            idle, self._idle = self._idle, {}
+        return [one.transport for connections in idle.values() for one in connections]
 
     def close(self) -> list[httpx.AsyncBaseTransport]:
         """Keep none, now and later. Gives those that were free."""
@@ -192,10 +205,13 @@ class AsyncConnections(AsyncShared):
                 self,
                 _Taken(state, origin, transport, place),
             )
-        except BaseException:
+        except BaseException as error:
             place.release()
             if transport is not None:
                 await async_close_transport(transport)
+            if has_too_many_files(error):  # what is idle makes room for it, and for the program
+                for idle in state.keep_none():
+                    await async_close_transport(idle)
             raise
         return response
 

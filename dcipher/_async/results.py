@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import io
+import sys
 from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from .._concurrency import async_each, async_in_thread
 from .._core.compression import is_compressed
+from .._core.responses import output_secrets
 from .._core.results import parse_document
 from .._core.rows import iter_rows
+from .._core.tracebacks import presentable
 from .._fetching import async_fetch, async_room
 from .._parts import PartFile
 from .._results import Rewindable, format_of, parse_errors, result_errors, source_of
@@ -161,17 +164,44 @@ class AsyncResults:
         require_integrity: bool = False,
         max_connections: int = 1,
     ) -> Transfer:
+        outer = sys.exc_info()[1]
+        try:
+            with result_errors(run, index):
+                return await self._transfer(
+                    run,
+                    index,
+                    sink_for,
+                    on_progress=on_progress,
+                    require_integrity=require_integrity,
+                    max_connections=max_connections,
+                )
+        except BaseException as error:
+            urls = run.outputs[index : index + 1]
+            presentable(error, outer, (*self._api.plain_http.secrets(), *output_secrets(urls)))
+            raise error  # noqa: TRY201 - before Python 3.11, a plain one brings the frames back
+        finally:
+            del outer
+
+    async def _transfer(
+        self,
+        run: Run,
+        index: int,
+        sink_for: Callable[[Source], Sink],
+        *,
+        on_progress: AsyncProgressCallback | None,
+        require_integrity: bool,
+        max_connections: int,
+    ) -> Transfer:
         self._api.check_open()
         source = source_of(
             run, index, allow_insecure=self._api.allow_insecure, require_integrity=require_integrity
         )
-        with result_errors(run, index):
-            return await async_fetch(
-                self._api.plain_http,
-                source,
-                lambda: sink_for(source),
-                resilience=self._api.options.resilience,
-                timeout=self._api.options.timeout,
-                on_progress=on_progress,
-                connections=max_connections,
-            )
+        return await async_fetch(
+            self._api.plain_http,
+            source,
+            lambda: sink_for(source),
+            resilience=self._api.options.resilience,
+            timeout=self._api.options.timeout,
+            on_progress=on_progress,
+            connections=max_connections,
+        )

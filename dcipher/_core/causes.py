@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import ssl
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["chain", "client_certificate_cause", "tls_cause"]
+__all__ = ["chain", "client_certificate_cause", "has_too_many_files", "tls_cause"]
 
 
 def chain(error: BaseException | None) -> Iterator[BaseException]:
@@ -20,6 +21,14 @@ def chain(error: BaseException | None) -> Iterator[BaseException]:
         yield error
         group: Sequence[BaseException] = getattr(error, "exceptions", ())
         error = error.__cause__ or error.__context__ or (group[0] if group else None)
+
+
+_TOO_MANY = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS}
+
+
+def has_too_many_files(error: BaseException) -> bool:
+    """Whether this process, or this machine, has no room for another file or socket."""
+    return any(isinstance(one, OSError) and one.errno in _TOO_MANY for one in chain(error))
 
 
 # A connection that ended within a handshake; to wait for more of it is what anyio 4.9 says of one.

@@ -10,13 +10,21 @@ from typing import TYPE_CHECKING
 import httpx
 
 from ..errors import APIConnectionError, APIError, APITimeoutError, RequestInfo, TLSError
-from .causes import chain, client_certificate_cause, tls_cause
+from .causes import chain, client_certificate_cause, has_too_many_files, tls_cause
 from .text import clean, unsigned
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["connection_error"]
+__all__ = ["connection_error", "not_sent"]
+
+
+def not_sent(error: OSError) -> httpx.TransportError:
+    """An error of the operating system that came before there was a connection, as httpx names it."""
+    cls = httpx.ConnectTimeout if isinstance(error, TimeoutError) else httpx.ConnectError
+    made = cls(str(error))
+    made.__cause__ = error
+    return made
 
 
 def connection_error(
@@ -63,6 +71,13 @@ def connection_error(
         return APITimeoutError(
             f"{request} got no answer in time from {host} ({configured_by}): {_phase(error)}. "
             "Raise it with timeout=…, or check the network.",
+            request=request,
+            attempts=attempts,
+        )
+    if has_too_many_files(error):
+        return APIConnectionError(
+            f"{request} found no way to {host}: {cause}. This process, or this machine, has too many "
+            "open files and sockets: run fewer calls at once, or raise the limit (ulimit -n).",
             request=request,
             attempts=attempts,
         )

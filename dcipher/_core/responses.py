@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, cast
 
 from pydantic import ValidationError
 
 from ..errors import InvalidParamsError
-from ..models import Flow, Output, Run, RunStatus, SecretURL, normal_status
+from ..models import (
+    ErrorResponse,
+    FieldError,
+    Flow,
+    Output,
+    Run,
+    RunStatus,
+    SecretURL,
+    normal_status,
+)
 from .operations import run_status
 from .result_errors import message_of
 from .signed_urls import expiry, looks_signed, secrets_of
@@ -19,10 +29,30 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from datetime import datetime
 
+    from pydantic import BaseModel
+
     from .answers import Answer, JSONObject
     from .operations import Operation
 
-__all__ = ["flow_of", "output_secrets", "started_run", "status_of"]
+__all__ = ["flow_of", "output_secrets", "prepare", "started_run", "status_of"]
+
+_MODELS: dict[str, tuple[type[BaseModel], ...]] = {
+    "flow": (Flow,),
+    "start": (Run, Output),
+    "status": (Run, Output),
+}
+
+
+@lru_cache
+def prepare(name: str) -> None:
+    """Builds the models that an answer to the operation `name` becomes.
+
+    Before it is sent: Pydantic imports modules for that, which fails where there are too many open
+    files, and a start would have been accepted and its run be lost.
+    """
+    models: tuple[type[BaseModel], ...] = (*_MODELS[name], ErrorResponse, FieldError)
+    for model in models:
+        model.model_rebuild()
 
 
 def output_secrets(outputs: Iterable[Output]) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from datetime import timezone
 from email.utils import parsedate_to_datetime
 from enum import Enum
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from ..errors import (
     APIConnectionError,
@@ -19,7 +20,8 @@ from ..errors import (
     InvalidResponseError,
     TLSError,
 )
-from .causes import client_certificate_cause, tls_cause
+from .causes import chain, client_certificate_cause, tls_cause
+from .hosts import is_this_machine
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,6 +37,7 @@ __all__ = [
     "next_delay",
     "retry_after",
     "status_failure",
+    "transport_failure",
     "transport_outcome",
 ]
 
@@ -64,6 +67,8 @@ class Failure:
 
     outcome: Outcome
     retry_after: float | None = None
+    max_retries: int | None = None
+    """Attempts after the first, where fewer than usual make sense."""
 
 
 # By the names of httpx's exceptions: what is raised while a connection is made cannot have reached
@@ -97,6 +102,17 @@ def transport_outcome(error: BaseException) -> Outcome:
     return Outcome.AMBIGUOUS if names & _AMBIGUOUS else Outcome.PERMANENT
 
 
+def transport_failure(error: BaseException, host: str) -> Failure:
+    """What an exception of httpx says of the request to `host`.
+
+    On this machine, a connection that is refused means that nobody listens: that is tried once more,
+    for a service that is just being restarted, and then said.
+    """
+    is_refused = any(isinstance(behind, ConnectionRefusedError) for behind in chain(error))
+    most = 1 if is_refused and is_this_machine(host) else None
+    return Failure(transport_outcome(error), max_retries=most)
+
+
 def status_failure(
     status_code: int, retry_after_seconds: float | None, resilience: Resilience
 ) -> Failure:
@@ -115,7 +131,10 @@ def failure_of(error: APIError, resilience: Resilience) -> Failure:
         return Failure(Outcome.AMBIGUOUS)
     if isinstance(error, APIConnectionError) and not isinstance(error, TLSError):
         cause = error.__cause__
-        return Failure(Outcome.AMBIGUOUS if cause is None else transport_outcome(cause))
+        if cause is None:
+            return Failure(Outcome.AMBIGUOUS)
+        url = "" if error.request is None else error.request.url
+        return transport_failure(cause, urlsplit(url).hostname or "")
     return Failure(Outcome.PERMANENT)
 
 
@@ -156,7 +175,10 @@ def next_delay(
 
     `attempts` were made in `elapsed` seconds; `jitter` is a random number from [0, 1).
     """
-    if attempts > resilience.max_retries or not may_resend(failure.outcome, repeatable=repeatable):
+    most = resilience.max_retries
+    if failure.max_retries is not None:
+        most = min(most, failure.max_retries)
+    if attempts > most or not may_resend(failure.outcome, repeatable=repeatable):
         return None
     asked = failure.retry_after or 0.0
     if asked > resilience.max_retry_after:

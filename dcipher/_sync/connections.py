@@ -9,6 +9,7 @@ error or a cancellation went through is closed, never given to the next.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -19,6 +20,7 @@ from weakref import WeakSet
 import httpx
 
 from .._concurrency import Limiter, Place, abandon, close_transport
+from .._core.causes import has_too_many_files
 from .._proxies import origin_of
 from .._scopes import Scoped
 from ..errors import DcipherError
@@ -32,6 +34,9 @@ __all__ = ["BorrowedTransport", "Connections", "GivenTransport", "Shared"]
 
 MAX_ORIGINS = 10
 """Origins of which connections are kept: results may come from a store with a name of its own each."""
+
+SCARCE = 30.0
+"""Seconds in which no connection is kept, after there were too many open files for another one."""
 
 
 class _Idle(NamedTuple):
@@ -47,6 +52,7 @@ class _State:
         self._lock = threading.Lock()
         self._idle: dict[Origin, deque[_Idle]] = {}
         """The origin that was used last is the last."""
+        self._none_until = -math.inf
         self._is_closed = False
 
     def take(self, origin: Origin) -> httpx.BaseTransport | None:
@@ -60,9 +66,9 @@ class _State:
     ) -> list[httpx.BaseTransport]:
         """One more that is free. Gives those that are not to be kept any longer."""
         with self._lock:
-            if self._is_closed:  # while the call was under way
-                return [transport]
             now = time.monotonic()
+            if self._is_closed or now < self._none_until:  # while the call was under way
+                return [transport]
             connections = self._idle.pop(origin, None) or deque()
             connections.append(_Idle(transport, now))
             self._idle[origin] = connections
@@ -75,6 +81,13 @@ class _State:
                 return []
             del self._idle[unused]
             return [one.transport for one in others]
+
+    def keep_none(self) -> list[httpx.BaseTransport]:
+        """Keep none for a while. Gives those that were free."""
+        with self._lock:
+            self._none_until = time.monotonic() + SCARCE
+            idle, self._idle = self._idle, {}
+        return [one.transport for connections in idle.values() for one in connections]
 
     def close(self) -> list[httpx.BaseTransport]:
         """Keep none, now and later. Gives those that were free."""
@@ -193,10 +206,13 @@ class Connections(Shared):
                 self,
                 _Taken(state, origin, transport, place),
             )
-        except BaseException:
+        except BaseException as error:
             place.release()
             if transport is not None:
                 close_transport(transport)
+            if has_too_many_files(error):  # what is idle makes room for it, and for the program
+                for idle in state.keep_none():
+                    close_transport(idle)
             raise
         return response
 

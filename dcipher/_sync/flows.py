@@ -61,6 +61,7 @@ class Flows:
             self._api.recent.add(run)
         except BaseException as error:
             note_start(error, operation)
+            del operation  # its body may hold a secret of the params
             raise
         logger.info("flow %s: run %s started", run.flow_id, run.task_id)
         return run
@@ -90,6 +91,10 @@ class Flows:
         check_callback("on_status", on_status)
         if save_path is not None:
             check_targets(save_path, overwrite=overwrite)
+            # An import may fail, too, and no run is to be paid for that cannot be saved then.
+            from .results import Results
+
+            _ = Results
         key = str(uuid4()) if idempotency_key is None else idempotency_key
         run: Run | None = None
 

@@ -4,14 +4,17 @@
 from __future__ import annotations
 
 import io
+import sys
 from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from .._concurrency import each, in_thread
 from .._core.compression import is_compressed
+from .._core.responses import output_secrets
 from .._core.results import parse_document
 from .._core.rows import iter_rows
+from .._core.tracebacks import presentable
 from .._fetching import fetch, room
 from .._parts import PartFile
 from .._results import Rewindable, format_of, parse_errors, result_errors, source_of
@@ -162,17 +165,44 @@ class Results:
         require_integrity: bool = False,
         max_connections: int = 1,
     ) -> Transfer:
+        outer = sys.exc_info()[1]
+        try:
+            with result_errors(run, index):
+                return self._transfer(
+                    run,
+                    index,
+                    sink_for,
+                    on_progress=on_progress,
+                    require_integrity=require_integrity,
+                    max_connections=max_connections,
+                )
+        except BaseException as error:
+            urls = run.outputs[index : index + 1]
+            presentable(error, outer, (*self._api.plain_http.secrets(), *output_secrets(urls)))
+            raise error  # noqa: TRY201 - before Python 3.11, a plain one brings the frames back
+        finally:
+            del outer
+
+    def _transfer(
+        self,
+        run: Run,
+        index: int,
+        sink_for: Callable[[Source], Sink],
+        *,
+        on_progress: ProgressCallback | None,
+        require_integrity: bool,
+        max_connections: int,
+    ) -> Transfer:
         self._api.check_open()
         source = source_of(
             run, index, allow_insecure=self._api.allow_insecure, require_integrity=require_integrity
         )
-        with result_errors(run, index):
-            return fetch(
-                self._api.plain_http,
-                source,
-                lambda: sink_for(source),
-                resilience=self._api.options.resilience,
-                timeout=self._api.options.timeout,
-                on_progress=on_progress,
-                connections=max_connections,
-            )
+        return fetch(
+            self._api.plain_http,
+            source,
+            lambda: sink_for(source),
+            resilience=self._api.options.resilience,
+            timeout=self._api.options.timeout,
+            on_progress=on_progress,
+            connections=max_connections,
+        )

@@ -10,9 +10,13 @@ import random
 import time
 from typing import TYPE_CHECKING, TypeVar
 
+# At the top: after a failure, an import may fail, too, where there are too many open files.
+from tenacity import Retrying, stop_never
+
 from .._concurrency import sleep
+from .._core.causes import chain
 from .._core.retries import Failure, next_delay
-from ..logs import logger
+from ..logs import retries
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,9 +59,7 @@ def send_again(
 
 
 def _again(attempt: Attempt[T], first: Exception, rules: _Rules, pause: Sleep) -> T:
-    # tenacity is imported and built only after a failure: a call that succeeds pays nothing for it.
-    from tenacity import Retrying, stop_never
-
+    # tenacity is built only after a failure: a call that succeeds pays nothing for it.
     failed: list[Exception] = [first]
 
     def attempt_or_replay() -> T:
@@ -108,11 +110,21 @@ class _Rules:
         self._delay = self.delay_after(error, state.attempt_number)
         if self._delay is None:
             return False
-        logger.info(
+        log = retries.warning if state.attempt_number == 1 else retries.info
+        log(
             "%s: attempt %d failed (%s); the next one in %.2f s",
-            self._what, state.attempt_number, type(error).__name__, self._delay,
+            self._what, state.attempt_number, _why(error), self._delay,
         )  # fmt: skip
         return True
 
     def wait(self, _: RetryCallState) -> float:
         return self._delay or 0.0
+
+
+def _why(error: BaseException) -> str:
+    """Why an attempt failed, in a few words of ours: no text of a server or a library."""
+    number = getattr(error, "status_code", None)
+    if isinstance(number, int) and number:
+        return f"status {number}"
+    refused = any(isinstance(behind, ConnectionRefusedError) for behind in chain(error))
+    return "connection refused" if refused else type(error).__name__

@@ -15,7 +15,7 @@ from .._concurrency import bounded
 from .._core.causes import client_certificate_cause, tls_cause
 from .._core.downloads import Problem, TransferError
 from .._core.error_bodies import is_about_an_error
-from .._core.retries import Failure, Outcome, transport_outcome
+from .._core.retries import Failure, Outcome, transport_failure
 from .._core.signed_urls import MAX_REDIRECTS, joined, refusal, secrets_of
 from .._core.text import clean, masked_urls, redact_query, without
 from .._deadlines import Limit, whole
@@ -47,6 +47,7 @@ class Store:
         self.secrets: set[str] = {*secrets_of(source.url), *http.secrets()}
         """Of every URL that it led to, and of proxies."""
         self.limit: Limit | None = None
+        self._host = ""
 
     def wake_up(self) -> None:
         """End what waits for it, from another thread."""
@@ -98,7 +99,9 @@ class Store:
                 f"the connection to the store is not secure ({words}): check the clock, the "
                 "certificate, and SSL_CERT_FILE where a proxy of yours signs certificates"
             )
-        return _interrupted(f"the connection to the store failed ({words})", error)
+        failure = transport_failure(error, self._host)
+        said = f"the connection to the store failed ({words})"
+        return TransferError(Problem.INTERRUPTED, said, failure)
 
     def _check(self, url: str, came_from: str | None) -> None:
         why_not = refusal(url, allow_insecure=self._source.allow_insecure, came_from=came_from)
@@ -107,6 +110,7 @@ class Store:
 
     def _send(self, url: str, headers: Mapping[str, str]) -> httpx.Response:
         client = self._http.get_or_create_httpx_client()
+        self._host = httpx.URL(url).host
         # The body may take as long as it comes; its head may not.
         self.limit = Limit(whole(self._timeout))
         try:
@@ -143,6 +147,5 @@ def _refused(message: str) -> TransferError:
     return TransferError(Problem.REFUSED, message, Failure(Outcome.PERMANENT))
 
 
-def _interrupted(message: str, error: Exception | None = None) -> TransferError:
-    outcome = Outcome.AMBIGUOUS if error is None else transport_outcome(error)
-    return TransferError(Problem.INTERRUPTED, message, Failure(outcome))
+def _interrupted(message: str) -> TransferError:
+    return TransferError(Problem.INTERRUPTED, message, Failure(Outcome.AMBIGUOUS))

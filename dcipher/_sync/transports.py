@@ -22,7 +22,7 @@ from .._core.retries import (
     is_repeatable,
     retry_after,
     status_failure,
-    transport_outcome,
+    transport_failure,
 )
 from .._core.status_errors import unexpected_status
 from .._core.text import clean, redact_query
@@ -32,8 +32,9 @@ from ..logs import logger
 from .retrying import send_again
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from ..errors import APIStatusError
     from ..resilience import Resilience
     from ..signing import Signer
 
@@ -58,6 +59,7 @@ class _Refused(Exception):  # noqa: N818 - never leaves this module
     def __init__(self, response: httpx.Response) -> None:
         super().__init__()
         self.response = response
+        self.status_code: int = response.status_code
 
 
 class RetryTransport(httpx.BaseTransport):
@@ -93,7 +95,7 @@ class RetryTransport(httpx.BaseTransport):
         try:
             return send_again(
                 attempt,
-                self._failure_of,
+                lambda error: self._failure_of(error, request.url.host),
                 self._resilience,
                 repeatable=is_repeatable(request.method, request.headers, self._resilience),
                 what=f"{request.method} {request.url.path}",
@@ -132,13 +134,11 @@ class RetryTransport(httpx.BaseTransport):
         left = max(self._resilience.deadline - (time.monotonic() - started), LEAST)
         return left if seconds is None else min(seconds, left)
 
-    def _failure_of(self, error: Exception) -> Failure | None:
+    def _failure_of(self, error: Exception, host: str) -> Failure | None:
         if isinstance(error, _Refused):
             asked = retry_after(error.response.headers, time.time())
             return status_failure(error.response.status_code, asked, self._resilience)
-        return (
-            Failure(transport_outcome(error)) if isinstance(error, httpx.TransportError) else None
-        )
+        return transport_failure(error, host) if isinstance(error, httpx.TransportError) else None
 
     def close(self) -> None:
         self._transport.close()
@@ -271,13 +271,19 @@ class CheckedTransport(httpx.BaseTransport):
     ) -> None:
         self._transport = transport
         self._base_path = base_path
-        self._secrets = secrets
+        # In a closure: nothing that shows an object's fields shows them.
+        self._secrets: Callable[[], Sequence[str]] = lambda: secrets
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         response = self._transport.handle_request(request)
         path = request.url.path.removeprefix(self._base_path)
         if is_documented(request.method, path, response.status_code):
             return response
+        error = self._unexpected(request, response)
+        del request, response  # reporters of errors keep the variables of this frame
+        raise error
+
+    def _unexpected(self, request: httpx.Request, response: httpx.Response) -> APIStatusError:
         seconds = request.extensions.get("timeout", {}).get("read")
         body = _beginning(response, MAX_BODY, seconds)
         try:
@@ -285,9 +291,8 @@ class CheckedTransport(httpx.BaseTransport):
         except ValueError:  # the status says more than a body that cannot be read
             body = b""
         info = RequestInfo(request.method, redact_query(str(request.url)))
-        answer = Answer(response.status_code, response.headers, body, info, secrets=self._secrets)
-        del body  # reporters of errors keep the variables of a frame, and it may repeat the key
-        raise unexpected_status(answer, time.time())
+        answer = Answer(response.status_code, response.headers, body, info, secrets=self._secrets())
+        return unexpected_status(answer, time.time())
 
     def close(self) -> None:
         self._transport.close()

@@ -99,7 +99,9 @@ class Invocation:
         """The client that the options, the environment and `--env-file` describe."""
         from dcipher import Dcipher
         from dcipher.cli.layers import Layered
+        from dcipher.cli.retry_notes import note_retries
 
+        note_retries(self.output)
         settings: Any = Layered(self.layers)
         return Dcipher(settings=settings)
 

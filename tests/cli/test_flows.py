@@ -350,3 +350,23 @@ def test_a_start_that_is_repeated(dcipher: Call, state: Path) -> None:
     (state / "runs.jsonl").unlink()
     (state / "runs.jsonl").mkdir()
     assert "of flow shout started.\n" in dcipher(*words).err
+
+
+@pytest.mark.usefixtures("loggers")
+@pytest.mark.parametrize("log", [None, "info"])
+def test_a_retry_is_said(
+    call: Call, monkeypatch: pytest.MonkeyPatch, server: FaultyServer, log: str | None
+) -> None:
+    """A command that sends a request again says so on stderr, once a retry; `-q` says nothing."""
+    failing = json_reply("{}", 503)
+    monkeypatch.setenv("DCIPHER_BASE_URL", server.url)
+    monkeypatch.setenv("DCIPHER_API_KEY", "emu_key")
+    if log:
+        monkeypatch.setenv("DCIPHER_LOG", log)
+    server.on("/flows/f", failing, failing, json_reply('{"id": "f"}'))
+    done = call("flows", "get", "f", "--json")
+    assert (done.code, json.loads(done.out)["id"]) == (0, "f")
+    assert [done.err.count(f"attempt {n} failed (status 503)") for n in (1, 2, 3)] == [1, 1, 0]
+    if not log:
+        server.on("/flows/f", failing, json_reply('{"id": "f"}'))
+        assert call("flows", "get", "f", "-q").err == ""

@@ -6,6 +6,7 @@ import asyncio
 import copy
 import faulthandler
 import gc
+import json
 import multiprocessing
 import os
 import pickle
@@ -16,6 +17,7 @@ import sys
 import threading
 import time
 import traceback
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from http.cookiejar import CookieJar
@@ -681,3 +683,61 @@ def test_a_client_is_not_copied_flat(what: str) -> None:
     """A flat copy of a client is a TypeError, too."""
     with pytest.raises(TypeError, match="cannot be copied or pickled"):
         copy.copy(COPIED[what]())
+
+
+FEW_FILES = """
+import asyncio, os, resource, sys
+from dcipher import AsyncDcipher, Dcipher, Resilience, Run
+from concurrent.futures import ThreadPoolExecutor
+kind, url = sys.argv[1:]
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+how = dict(api_key="emu_canary-key-0123456789", base_url=url, resilience=Resilience(max_retries=20))
+if kind == "sync":
+    with Dcipher(**how) as client, ThreadPoolExecutor(100) as pool:
+        runs = [*pool.map(lambda _: client.flows.start("f"), range(100))]
+        rows = [*pool.map(client.runs.read, runs)]
+else:
+    async def main():
+        async with AsyncDcipher(**how) as client:
+            runs = await asyncio.gather(*(client.flows.start("f") for _ in range(100)))
+            return runs, await asyncio.gather(*map(client.runs.read, runs))
+    runs, rows = asyncio.run(main())
+assert len({run.task_id for run in runs}) == 100, runs
+assert rows == [[1]] * 100
+"""
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_too_many_open_files(server: FaultyServer, tmp_path: Path, kind: str) -> None:
+    """Without room for another socket nothing was sent: each start is sent again, and none is sent twice.
+
+    What is needed after a start, or after its failure, needs no file to be opened.
+    """
+    pytest.importorskip("resource")
+    crowd = threading.Event()
+    started: Counter[str] = Counter()
+
+    def start(request: Recorded) -> Reply:
+        started[request.headers["idempotency-key"]] += 1
+        if len(started) >= 30:  # so many connections are open at once
+            crowd.set()
+        crowd.wait(60)
+        url = f"{server.url}/result?X-Amz-Signature=canary-signature"
+        task = request.headers["idempotency-key"]
+        return json_reply(json.dumps({"taskId": task, "signedResponseURL": url}))
+
+    server.on("/flows/f/run", start)
+    server.on("/flows/f/status", json_reply('{"status": "SUCCEEDED"}'))
+    server.on("/result", json_reply("[1]"))
+    done = subprocess.run(  # noqa: S603 - our own interpreter
+        [sys.executable, "-c", FEW_FILES, kind, server.url],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=tmp_path,
+        env=ENVIRONMENT,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert set(started.values()) == {1}
+    assert "attempt 1 failed" in done.stderr  # there were too many

@@ -226,7 +226,10 @@ def test_max_retries_beats_the_resilience(connect: Connect, server: FaultyServer
 
 
 def test_a_refused_connection_is_tried_again(connect: Connect) -> None:
-    """Nothing was sent: it is tried again with every setting, and the error names the host."""
+    """Nothing was sent: it is tried again with every setting, and the error names the host.
+
+    Once, on this machine: nobody listens, and more attempts would only be silence.
+    """
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     client = connect(base_url=f"http://127.0.0.1:{port}", resilience=NEVER_AMBIGUOUS)
@@ -234,7 +237,7 @@ def test_a_refused_connection_is_tried_again(connect: Connect) -> None:
         with pytest.raises(APIConnectionError, match=r"127\.0\.0\.1") as caught:
             call("f")
         assert type(caught.value) is APIConnectionError
-        assert caught.value.attempts == 3
+        assert caught.value.attempts == 2
 
 
 def test_a_refused_connection_is_called_so(connect: Connect) -> None:
@@ -530,3 +533,19 @@ def test_a_conflict_is_waited_for(connect: Connect, kind: str) -> None:
             thread.join()
         assert len({run.task_id for run in runs}) == len(emulator.runs) == 1
         assert any(request.status == 409 for request in emulator.requests)
+
+
+def test_each_retry_is_logged(
+    connect: Connect, server: FaultyServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A line for each: the first of a call at WARNING, for whoever waits; the others at INFO."""
+    caplog.set_level("INFO", "dcipher.retries")
+    server.on("*", status(503), RESET, status(500), GOOD_FLOW)
+    connect(server, resilience=Resilience(max_retries=3, backoff_initial=0.002)).flows.get("f")
+    lines = [(r.levelname, r.getMessage()) for r in caplog.records if r.name == "dcipher.retries"]
+    assert [level for level, _ in lines] == ["WARNING", "INFO", "INFO"]
+    assert [line.partition("(")[2].partition(")")[0] for _, line in lines] == [
+        "status 503",
+        "APIConnectionError",
+        "status 500",
+    ]

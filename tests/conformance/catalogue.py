@@ -49,14 +49,21 @@ _CONNECTING = Section(
     cases=(
         Case(
             "The host's name does not resolve, or the connection is refused",
-            "Sent again, a start too, for nothing was sent. Then `APIConnectionError`, which names the host, "
-            "where it was configured, and the cause",
+            "Sent again, a start too, for nothing was sent; refused on this machine, once. Then "
+            "`APIConnectionError`, which names the host, where it was configured, and the cause",
             "Check the base URL and the network",
             tests=(
                 "tests/clients/test_retries.py::test_a_name_that_does_not_resolve",
                 "tests/clients/test_retries.py::test_a_refused_connection_is_tried_again",
                 "tests/faults/test_connecting.py::test_what_is_not_connected",
             ),
+        ),
+        Case(
+            "The process has too many open files",
+            "Sent again, a start too, for nothing was sent; connections that are idle are closed. Then "
+            "`APIConnectionError`, which says so",
+            "Run fewer calls at once, or raise `ulimit -n`",
+            tests=("tests/clients/test_processes.py::test_too_many_open_files",),
         ),
         Case(
             "Nobody answers while connecting, as behind a firewall",
@@ -1311,6 +1318,16 @@ _SECRETS = Section(
                 "tests/clients/test_secrets.py::test_a_service_that_answers_with_the_request",
                 "tests/clients/test_secrets.py::test_a_store_that_answers_with_the_request",
                 "tests/core/test_status_errors.py::test_an_error_repeats_no_secret",
+            ),
+        ),
+        Case(
+            "A reporter of errors keeps the variables of every frame",
+            "No frame of the package or of httpx is there, after Ctrl-C and a cancellation neither",
+            tests=(
+                "tests/clients/test_tracebacks.py::test_a_call_that_fails",
+                "tests/clients/test_tracebacks.py::test_a_download_that_fails",
+                "tests/clients/test_tracebacks.py::test_ctrl_c",
+                "tests/clients/test_tracebacks.py::test_a_cancellation",
             ),
         ),
         Case(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import ssl
 
 import httpx
 import pytest
 
-from dcipher._core.connection_errors import connection_error
+from dcipher._core.connection_errors import connection_error, not_sent
+from dcipher._core.retries import Outcome, failure_of
 from dcipher.errors import APIConnectionError, APIError, APITimeoutError, TLSError
+from dcipher.resilience import Resilience
 from tests.core.answering import INFO
 
 
@@ -121,3 +124,22 @@ def test_a_connection_that_breaks_later_is_not_insecure(
 def test_a_handshake_that_is_cut_off_is_not_insecure(cause: ssl.SSLError) -> None:
     """A peer that goes away during the handshake says nothing of its certificate: try again."""
     assert type(failed(chained(httpx.ConnectError("x"), cause))) is APIConnectionError
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOBUFS])
+def test_too_many_files_are_said(number: int) -> None:
+    """What is missing is room for a file or socket: nothing was sent, and the advice says how to get some."""
+    cause = not_sent(OSError(number, "no more"))
+    error = failed(cause)
+    error.__cause__ = cause
+    assert type(error) is APIConnectionError
+    assert "ulimit -n" in str(error)
+    assert failure_of(error, Resilience()).outcome is Outcome.NOT_SENT
+
+
+def test_a_timeout_before_there_was_a_connection_is_one() -> None:
+    """It is httpx's error of its kind, with the operating system's behind it."""
+    error = TimeoutError("late")
+    made = not_sent(error)
+    assert isinstance(made, httpx.ConnectTimeout)
+    assert made.__cause__ is error

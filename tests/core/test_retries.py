@@ -23,6 +23,7 @@ from dcipher._core.retries import (
     next_delay,
     retry_after,
     status_failure,
+    transport_failure,
     transport_outcome,
 )
 from dcipher.errors import (
@@ -377,3 +378,37 @@ def test_any_retry_after_is_harmless(headers: dict[str, str], now: float) -> Non
     """Whatever stands there: nothing, or a finite number that is not negative; never an exception."""
     wait = retry_after(headers, now)
     assert wait is None or (math.isfinite(wait) and wait >= 0)
+
+
+def refused(host: str) -> Failure:
+    error = httpx.ConnectError("All connection attempts failed")
+    error.__cause__ = ConnectionRefusedError(111, "Connect call failed")
+    return transport_failure(error, host)
+
+
+@pytest.mark.parametrize(
+    ("host", "attempts"),
+    [
+        ("127.0.0.1", 2),
+        ("127.3.2.1", 2),
+        ("localhost", 2),
+        ("::1", 2),
+        ("192.0.2.1", 6),
+        ("h.example", 6),
+    ],
+)
+def test_a_connection_that_is_refused_here_is_tried_once_more(host: str, attempts: int) -> None:
+    """Nobody listens on this machine: a second attempt is enough; another machine may be starting."""
+    made = 1
+    while next_delay(
+        refused(host), Resilience(), repeatable=False, attempts=made, elapsed=0, jitter=0
+    ):
+        made += 1
+    assert made == attempts
+
+
+def test_never_is_never() -> None:
+    """`max_retries=0` is not raised by that."""
+    how = Resilience(max_retries=0)
+    failure = refused("::1")
+    assert next_delay(failure, how, repeatable=True, attempts=1, elapsed=0, jitter=0) is None
