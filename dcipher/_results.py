@@ -117,7 +117,14 @@ class Rewindable:
         """Nothing: its owner does."""
 
 
-def source_of(run: Run, index: int, *, allow_insecure: bool, require_integrity: bool) -> Source:
+def source_of(
+    run: Run,
+    index: int,
+    *,
+    allow_insecure: bool,
+    require_integrity: bool,
+    keeps_encoded: bool = False,
+) -> Source:
     """Where a result is fetched from. Raises `ResultError` where its URL is not known."""
     output = run.outputs[index]
     if output.url is None:
@@ -130,6 +137,7 @@ def source_of(run: Run, index: int, *, allow_insecure: bool, require_integrity: 
         fresh_until=(run.finished_at or datetime.now(timezone.utc)).timestamp() + FRESH,
         allow_insecure=allow_insecure,
         require_integrity=require_integrity,
+        keeps_encoded=keeps_encoded and not require_integrity,
     )
 
 

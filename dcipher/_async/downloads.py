@@ -16,6 +16,7 @@ from .._concurrency import AsyncPause, async_call_back, async_in_thread
 from .._core.decoding import Inflater
 from .._core.digests import hasher
 from .._core.downloads import (
+    KEPT,
     MAX_EXPANSION,
     STALL,
     Problem,
@@ -287,14 +288,24 @@ class AsyncDownload:
 
     async def _continue_from(self, response: httpx.Response) -> None:
         try:
-            transfer = begin(self._transfer, response.status_code, response.headers)
+            transfer = begin(
+                self._transfer,
+                response.status_code,
+                response.headers,
+                keeps_encoded=self._source.keeps_encoded,
+            )
         except TransferError:
             await self._restart()
             raise
         if transfer.received == 0:
             await self._restart()
             self._hashes = _hashes(transfer)
-            if transfer.encoding is not None:
+            if transfer.encoding == KEPT:
+                logger.warning(
+                    "download from %s: its content encoding was not asked for and is not known: what is "
+                    "saved is still encoded", redact_query(self._source.url),
+                )  # fmt: skip
+            elif transfer.encoding is not None:
                 self._inflater = Inflater(transfer.encoding, lambda n: n * MAX_EXPANSION + BATCH)
         else:
             await async_in_thread(self._sink.go_to, transfer.received)

@@ -105,6 +105,7 @@ class AsyncResults:
             ),
             on_progress=on_progress,
             require_integrity=require_integrity,
+            keeps_encoded=True,
             max_connections=max_connections,
         )
         logger.info("run %s: result %d saved to %s", run.task_id, index, target)
@@ -162,6 +163,7 @@ class AsyncResults:
         *,
         on_progress: AsyncProgressCallback | None = None,
         require_integrity: bool = False,
+        keeps_encoded: bool = False,
         max_connections: int = 1,
     ) -> Transfer:
         outer = sys.exc_info()[1]
@@ -194,7 +196,11 @@ class AsyncResults:
     ) -> Transfer:
         self._api.check_open()
         source = source_of(
-            run, index, allow_insecure=self._api.allow_insecure, require_integrity=require_integrity
+            run,
+            index,
+            allow_insecure=self._api.allow_insecure,
+            require_integrity=require_integrity,
+            keeps_encoded=keeps_encoded,
         )
         return await async_fetch(
             self._api.plain_http,

@@ -22,6 +22,14 @@ _REGISTERED = frozenset(
 )
 
 
+# What stores and proxies write there that changes no byte of the content: the framing of an upload
+# (aws-chunked: the store has undone it), charsets, the encodings of RFC 2045, and other words for none.
+_NONE = frozenset(
+    {"", "7bit", "8bit", "ascii", "aws-chunked", "binary", "chunked", "identity", "none", "null"}
+    | {"plain", "raw", "text", "us-ascii", "utf-8", "utf8"}
+)
+
+
 def encoding_of(header: str) -> str | None:
     """`gzip`, `deflate`, or `None` for a body that is not encoded.
 
@@ -30,7 +38,7 @@ def encoding_of(header: str) -> str | None:
     if not header:
         return None
     names = [
-        name for part in header.lower().split(",") if (name := part.strip()) not in {"", "identity"}
+        name for part in header.lower().split(",") if (name := part.strip(" \t\"'")) not in _NONE
     ]
     if not names:
         return None

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FRESH",
+    "KEPT",
     "MAX_EXPANSION",
     "STALL",
     "Problem",
@@ -51,6 +52,8 @@ SLOWEST = 1000.0
 STALL = 30.0
 CLOCK_ERROR = 30 * 86400.0
 """Seconds by which this machine's clock may be wrong."""
+KEPT = "kept"
+"""The encoding of a body that is taken as it is."""
 WORTH_KEEPING = 1024 * 1024
 """Bytes: what is less is sooner fetched again."""
 KEPT_EVERY = 256 * 1024 * 1024
@@ -157,6 +160,8 @@ class Source:
     """Until then a 403 or 404 means "not there yet"."""
     allow_insecure: bool = False
     require_integrity: bool = False
+    keeps_encoded: bool = False
+    """Whether a body in an encoding that cannot be undone is taken as it is: a file may hold it."""
 
     def has_expired(self, now: float) -> bool:
         """Whether the URL says that it is of no use any more."""
@@ -219,10 +224,17 @@ def headers_for(transfer: Transfer) -> dict[str, str]:
     return headers
 
 
-def begin(transfer: Transfer, status_code: int, headers: Mapping[str, str]) -> Transfer:
+def begin(
+    transfer: Transfer,
+    status_code: int,
+    headers: Mapping[str, str],
+    *,
+    keeps_encoded: bool = False,
+) -> Transfer:
     """The transfer as an answer continues it.
 
-    `received` is where the next byte goes: 0 means from the start.
+    `received` is where the next byte goes: 0 means from the start. `keeps_encoded`: a body in an
+    encoding that cannot be undone is taken as it is.
 
     Raises `TransferError` for an answer that does not fit.
     """
@@ -239,7 +251,7 @@ def begin(transfer: Transfer, status_code: int, headers: Mapping[str, str]) -> T
         total=int(length) if _DIGITS.match(length) else None,
         # RFC 9110 section 15.3.4: 203 is a 200 that a proxy has changed, and no part of another answer.
         etag=_etag(headers) if status_code == 200 else None,
-        encoding=_encoding(headers),
+        encoding=_encoding(headers, keeps_encoded=keeps_encoded),
         digests=_digests(headers),
         content_type=headers.get("content-type"),
         self_delimiting=bool(_DIGITS.match(length)) or "transfer-encoding" in headers,
@@ -396,11 +408,14 @@ def is_strong(etag: str) -> bool:
 _STRONG = re.compile(r'"[\x21\x23-\x7e]+"\Z', re.ASCII)
 
 
-def _encoding(headers: Mapping[str, str]) -> str | None:
+def _encoding(headers: Mapping[str, str], *, keeps_encoded: bool = False) -> str | None:
     try:
         return encoding_of(headers.get("content-encoding", ""))
     except ValueError as error:
-        raise TransferError(Problem.BROKEN, str(error), Failure(Outcome.PERMANENT)) from None
+        if keeps_encoded:
+            return KEPT
+        words = f"{error}, and is not known: runs.download saves the result as it is"
+        raise TransferError(Problem.BROKEN, words, Failure(Outcome.PERMANENT)) from None
 
 
 _HASHLIB = {"sha-256": "sha256", "sha-512": "sha512", "md5": "md5", "sha": "sha1"}

@@ -106,6 +106,7 @@ class Results:
             ),
             on_progress=on_progress,
             require_integrity=require_integrity,
+            keeps_encoded=True,
             max_connections=max_connections,
         )
         logger.info("run %s: result %d saved to %s", run.task_id, index, target)
@@ -163,6 +164,7 @@ class Results:
         *,
         on_progress: ProgressCallback | None = None,
         require_integrity: bool = False,
+        keeps_encoded: bool = False,
         max_connections: int = 1,
     ) -> Transfer:
         outer = sys.exc_info()[1]
@@ -195,7 +197,11 @@ class Results:
     ) -> Transfer:
         self._api.check_open()
         source = source_of(
-            run, index, allow_insecure=self._api.allow_insecure, require_integrity=require_integrity
+            run,
+            index,
+            allow_insecure=self._api.allow_insecure,
+            require_integrity=require_integrity,
+            keeps_encoded=keeps_encoded,
         )
         return fetch(
             self._api.plain_http,

@@ -32,15 +32,36 @@ def inflated(chunks: list[bytes], encoding: str = "gzip", limit: int = 64 * MIB)
         ("X-GZip", "gzip"),
         ("deflate", "deflate"),
         ("identity, gzip", "gzip"),
+        ("aws-chunked", None),
+        ("aws-chunked,gzip", "gzip"),
+        ("gzip, AWS-Chunked", "gzip"),
+        ("aws-chunked, identity, x-gzip", "gzip"),
+        ("UTF-8", None),
+        ("utf8,deflate", "deflate"),
+        ("none", None),
+        ("binary", None),
+        ("7bit", None),
+        ("null", None),
+        ('"gzip"', "gzip"),
     ],
 )
 def test_encoding_of(header: str, encoding: str | None) -> None:
-    """Names have no case; identity is none."""
+    """Names have no case; the framing of an upload, a charset and words for none are none."""
     assert encoding_of(header) == encoding
 
 
 @pytest.mark.parametrize(
-    "header", ["br", "zstd", "gzip, gzip", "deflate, gzip", "x-deflate", "\x1b", "emu_KEY"]
+    "header",
+    [
+        "br",
+        "zstd",
+        "gzip, gzip",
+        "deflate, gzip",
+        "aws-chunked, br",
+        "x-deflate",
+        "\x1b",
+        "emu_KEY",
+    ],
 )
 def test_encoding_that_was_not_asked_for(header: str) -> None:
     """What was not asked for is refused, in clean words."""

@@ -65,7 +65,6 @@ BROKEN = [
     Broken("half a second member", Reply(MEMBERS[:-5], 200, GZIP)),
     Broken("garbage after a gzip", Reply(gzip.compress(SMALL) + b"x" * 40, 200, GZIP)),
     Broken("no gzip at all", Reply(SMALL, 200, GZIP)),
-    Broken("an encoding that was not asked for", Reply(SMALL, 200, {"Content-Encoding": "br"})),
     Broken("a bomb", Reply(gzip.compress(b"\0" * 64 * MIB), 200, GZIP)),
     *(Broken(name, promised({name: value})) for name, value in WRONG.items()),
 ]
@@ -136,6 +135,47 @@ def test_what_is_encoded_all_the_same_is_decoded(
     connect(server, resilience=ONCE).runs.download(result_of(server), target)
     assert_saved(target, SMALL)
     assert server.requests[0].headers["accept-encoding"] == "identity"
+
+
+@pytest.mark.parametrize("name", ["br", "zstd", "gzip, gzip", "of-our-own"])
+def test_an_encoding_that_is_unknown_is_saved_as_it_is(
+    connect: Connect,
+    server: FaultyServer,
+    target: Path,
+    name: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The bytes were paid for: they are saved, with a warning. Reading them is an error that says why."""
+    server.on("/result", Reply(SMALL, 200, {"Content-Encoding": name, "ETag": '"1"'}))
+    client = connect(server, resilience=ONCE)
+    client.runs.download(result_of(server), target)
+    assert_saved(target, SMALL)
+    assert "what is saved is still encoded" in caplog.text
+    with pytest.raises(IntegrityError, match=r"encoding.* was not asked for.*runs\.download"):
+        client.runs.read(result_of(server))
+
+
+def test_an_unknown_encoding_is_not_integer(
+    connect: Connect, server: FaultyServer, target: Path
+) -> None:
+    """Whoever requires integrity gets no result that is encoded in an unknown way."""
+    server.on("/result", Reply(SMALL, 200, {"Content-Encoding": "br"}))
+    with pytest.raises(IntegrityError, match="'br' was not asked for"):
+        connect(server).runs.download(result_of(server), target, require_integrity=True)
+    assert_untouched(target)
+
+
+@pytest.mark.parametrize("name", ["aws-chunked", "aws-chunked,gzip", "gzip, aws-chunked", "utf-8"])
+def test_words_that_are_no_encoding(
+    connect: Connect, server: FaultyServer, target: Path, name: str
+) -> None:
+    """What an upload has left in the header changes no byte; what is encoded beside it is decoded."""
+    body = gzip.compress(SMALL) if "gzip" in name else SMALL
+    server.on("/result", Reply(body, 200, {"Content-Encoding": name}))
+    client = connect(server, resilience=ONCE)
+    client.runs.download(result_of(server), target)
+    assert_saved(target, SMALL)
+    assert client.runs.read(result_of(server), bytes) == SMALL
 
 
 def test_an_encoded_result_is_not_resumed(
