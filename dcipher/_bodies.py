@@ -9,15 +9,21 @@ from __future__ import annotations
 
 import socket
 import ssl
+import threading
 import time
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import httpx
 
+from ._deadlines import is_bounded
+
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator
 
-__all__ = ["async_raw_body", "raw_body"]
+    from ._deadlines import Limit
+
+__all__ = ["async_raw_body", "async_watched", "raw_body", "watched"]
 
 BUFFER = 128 * 1024
 """Bytes that are read, and written, at once: larger writes were measured to take longer (ext4)."""
@@ -32,6 +38,42 @@ async def async_raw_body(response: httpx.Response) -> AsyncGenerator[bytes | mem
         return
     async for chunk in response.aiter_raw():
         yield chunk
+
+
+@contextmanager
+def async_watched(_response: httpx.Response, _limit: Limit, /) -> Generator[None]:
+    """Nothing is to be watched in the block: what is awaited there can be cancelled."""
+    yield
+
+
+@contextmanager
+def watched(response: httpx.Response, limit: Limit) -> Generator[None]:
+    """What is read in the block ends with the limit.
+
+    Our own streams ask for it. By those of an httpx client of the user's, a read goes on for as long
+    as something arrives: then the connection is shut down, by a thread.
+    """
+    stream = response.extensions.get("network_stream")
+    own_socket = None if stream is None or is_bounded(stream) else stream.get_extra_info("socket")
+    if not isinstance(own_socket, socket.socket):
+        yield
+        return
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(max(limit.left, 0.01)):
+            if limit.is_over:
+                with suppress(OSError):  # it may have been closed meanwhile
+                    own_socket.shutdown(socket.SHUT_RDWR)
+                return
+
+    threading.Thread(target=watch, name="dcipher stall", daemon=True).start()
+    try:
+        yield
+        # To a body without a length, the shutdown looks like its end.
+        limit.check(response.request)
+    finally:
+        ended.set()
 
 
 def raw_body(response: httpx.Response) -> Generator[bytes | memoryview]:

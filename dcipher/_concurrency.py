@@ -28,7 +28,7 @@ from .errors import InvalidParamsError
 from .models import Run
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Sequence
+    from collections.abc import AsyncIterator, Generator, Iterable, Iterator, Sequence
 
     import httpx
     from anyio import CapacityLimiter, Semaphore
@@ -63,6 +63,7 @@ __all__ = [
     "async_close_all",
     "async_close_transport",
     "async_each",
+    "async_following",
     "async_in_own_thread",
     "async_in_thread",
     "async_sleep",
@@ -72,6 +73,7 @@ __all__ = [
     "check_callback",
     "close_transport",
     "each",
+    "following",
     "in_thread",
     "sleep",
     "ungrouped",
@@ -572,6 +574,16 @@ def bounded(limit: Limit, function: Callable[P, T], *args: P.args, **kwargs: P.k
     """What `function` gives. What it waits for on the network times out when it takes longer."""
     with limit():
         return function(*args, **kwargs)
+
+
+async def async_following(iterator: AsyncIterator[T], limit: Limit) -> T | None:
+    """The next of them within the limit; `None` at the end."""
+    return await async_bounded(limit, anext, iterator, None)
+
+
+def following(iterator: Iterator[T], limit: Limit) -> T | None:
+    """The next of them within the limit; `None` at the end."""
+    return bounded(limit, next, iterator, None)
 
 
 OWN_THREADS = 32

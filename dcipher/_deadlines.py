@@ -18,12 +18,21 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from ._concurrency import ungrouped
+from ._core.downloads import stalled, stalled_after
 from ._core.hosts import resolvable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Mapping
 
-__all__ = ["AsyncBoundedTransport", "BoundedTransport", "Limit", "whole"]
+__all__ = [
+    "AsyncBoundedTransport",
+    "BodyLimit",
+    "BoundedTransport",
+    "Limit",
+    "is_bounded",
+    "limit_of",
+    "whole",
+]
 
 LEAST = 0.001
 """Seconds that the last step gets, which times out then, and says so as every other does."""
@@ -64,7 +73,12 @@ class Limit:
     @property
     def is_over(self) -> bool:
         """Whether the time is over."""
-        return time.monotonic() > self._ends
+        return self.left < 0
+
+    def check(self, request: httpx.Request | None = None) -> None:
+        """Raises `httpx.ReadTimeout` when the time is over."""
+        if self.is_over:
+            raise httpx.ReadTimeout("the answer took longer than the timeout", request=request)
 
     def take_back(self) -> None:
         """What was sent was none of the request."""
@@ -99,6 +113,51 @@ class Limit:
             yield
         finally:
             _current.reset(token)
+
+
+class BodyLimit(Limit):
+    """The time that a body may take until more of it has arrived: below a rate, it counts as stalled.
+
+    What is counted is the body. Its framing may trickle in for as long (RFC 9112 section 7.1: the
+    extensions of chunks, the trailer), and brings none of it.
+    """
+
+    def __init__(self, window: float) -> None:
+        """`window`: seconds after which enough bytes let it count anew."""
+        super().__init__(None)
+        self._window = window
+        self.restart()
+
+    def restart(self) -> None:
+        """Count from now on."""
+        self._since, self._received = time.monotonic(), 0
+
+    def arrived(self, size: int, request: httpx.Request | None) -> None:
+        """So many bytes arrived. Raises `httpx.ReadTimeout` where they are too few."""
+        self._received += size
+        self.check(request)
+        if time.monotonic() - self._since >= self._window:
+            self.restart()
+
+    def check(self, request: httpx.Request | None = None) -> None:
+        """Raises `httpx.ReadTimeout` where too few bytes arrived."""
+        if self.is_over:
+            seconds = time.monotonic() - self._since
+            words = f"stalled: {self._received} bytes in {seconds:.0f} s"
+            raise httpx.ReadTimeout(words, request=request)
+
+    @property
+    def is_over(self) -> bool:
+        return stalled(self._received, time.monotonic() - self._since)
+
+    @property
+    def left(self) -> float:
+        return self._since + stalled_after(self._received) - time.monotonic()
+
+    def bounded(self, timeout: float | None) -> float | None:
+        return (
+            timeout  # a silent connection has its own time; each read that ends asks for the rest
+        )
 
 
 _current: ContextVar[Limit | None] = ContextVar("dcipher_limit", default=None)
@@ -151,6 +210,32 @@ def _raise_not_sent(error: BaseException) -> None:
     lost = (httpx.ReadError, httpx.WriteError, httpx.CloseError, httpx.RemoteProtocolError, OSError)
     if isinstance(error, lost):
         raise httpx.ProxyError(f"the proxy opened no tunnel ({error})") from error
+
+
+def is_bounded(stream: object) -> bool:
+    """Whether the reads of a network stream are held to the current limit."""
+    return isinstance(stream, _Stream)
+
+
+def limit_of(
+    timeouts: Mapping[str, float | None],
+    total: float | None,
+    *,
+    within: float | None = None,
+    ours: bool = True,
+) -> Limit:
+    """The limit of one request, or of the head of a download.
+
+    `timeouts`: of its phases, as httpx has them. `total`: seconds that it may take in all.
+    """
+    if not ours:
+        least = min((known for known in (total, within) if known is not None), default=None)
+        return Limit(least, ours=False)
+    # Waiting for a connection, and opening it by TCP and TLS, have timeouts of their own.
+    waiting = [timeouts["pool"], timeouts["connect"], timeouts["connect"]]
+    known = [seconds for seconds in waiting if seconds is not None]
+    before = math.fsum(known) if len(known) == len(waiting) else None
+    return Limit(total, before=before, within=within)
 
 
 def whole(timeout: httpx.Timeout) -> float | None:
@@ -298,8 +383,7 @@ class _Stream:
         limit = _current.get()
         if limit is not None:
             # Where data is there, a read does not time out, however short its time.
-            if limit.is_over:
-                raise httpx.ReadTimeout("the answer took longer than the timeout")
+            limit.check()
             timeout = limit.bounded(timeout)
         data: bytes = self._stream.read(max_bytes, timeout)
         return data

@@ -41,6 +41,7 @@ async def async_fetch(
     *,
     resilience: Resilience,
     timeout: httpx.Timeout,
+    total_timeout: float | None,
     on_progress: AsyncProgressCallback | None = None,
     connections: int = 1,
 ) -> Transfer:
@@ -51,7 +52,13 @@ async def async_fetch(
     """
     if http.is_given_async_transport:
         return await AsyncDownload(
-            http, source, open_sink, resilience=resilience, timeout=timeout, on_progress=on_progress
+            http,
+            source,
+            open_sink,
+            resilience=resilience,
+            timeout=timeout,
+            total_timeout=total_timeout,
+            on_progress=on_progress,
         ).run()
     download = Download(
         http,
@@ -59,7 +66,8 @@ async def async_fetch(
         open_sink,
         resilience=resilience,
         timeout=timeout,
-        helpers=_helpers(http, source, resilience, timeout, connections),
+        total_timeout=total_timeout,
+        helpers=_helpers(http, source, resilience, timeout, total_timeout, connections),
     )
 
     def run(portal: BlockingPortal) -> Transfer:
@@ -85,6 +93,7 @@ def fetch(
     *,
     resilience: Resilience,
     timeout: httpx.Timeout,
+    total_timeout: float | None,
     on_progress: ProgressCallback | None = None,
     connections: int = 1,
 ) -> Transfer:
@@ -99,8 +108,9 @@ def fetch(
         open_sink,
         resilience=resilience,
         timeout=timeout,
+        total_timeout=total_timeout,
         on_progress=on_progress,
-        helpers=_helpers(http, source, resilience, timeout, connections),
+        helpers=_helpers(http, source, resilience, timeout, total_timeout, connections),
     )
     with aborted_with_the_others(download.abort):
         return download.run()
@@ -130,10 +140,18 @@ def _helpers(
     source: Source,
     resilience: Resilience,
     timeout: httpx.Timeout,
+    total_timeout: float | None,
     connections: int,
 ) -> Helpers | None:
     if connections == 1:
         return None
     from ._ranges import Helpers  # a small result does without
 
-    return Helpers(http, source, resilience=resilience, timeout=timeout, connections=connections)
+    return Helpers(
+        http,
+        source,
+        resilience=resilience,
+        timeout=timeout,
+        total_timeout=total_timeout,
+        connections=connections,
+    )

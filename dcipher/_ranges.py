@@ -17,10 +17,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import httpx
 
 from ._bodies import raw_body
-from ._core.downloads import STALL, Problem, TransferError, refused, stalled
+from ._concurrency import following
+from ._core.downloads import STALL, Problem, TransferError, refused
 from ._core.ranges import Shares, fetched, part_headers, part_of, worst
 from ._core.retries import Failure, Outcome, next_delay
 from ._core.text import redact_query
+from ._deadlines import BodyLimit
 from ._sync.stores import Store
 from .errors import DcipherError
 from .logs import logger
@@ -54,12 +56,14 @@ class Helpers:
         *,
         resilience: Resilience,
         timeout: httpx.Timeout,
+        total_timeout: float | None,
         connections: int,
     ) -> None:
         self._http = http
         self._source = source
         self._resilience = resilience
         self._timeout = timeout
+        self._total_timeout = total_timeout
         self._connections = connections
 
     @property
@@ -85,7 +89,8 @@ class Helpers:
         team = _Team(transfer, sink, self._source, self._resilience, started, 1 + len(places))
         team.hire(_Worker(team, store, answer=_Answer(chunks, transfer.gap_ends or 0)))
         for place in places:
-            team.hire(_Worker(team, Store(self._http, self._source, self._patience()), place=place))
+            another = Store(self._http, self._source, self._patience(), self._total_timeout)
+            team.hire(_Worker(team, another, place=place))
         logger.debug("%d bytes by %d connections", transfer.total, 1 + len(places))
         try:
             team.begin()
@@ -370,19 +375,16 @@ class _Worker:
         )
 
     def _pour(self, claim: Claim, answer: _Answer) -> None:
-        window, since = 0, time.monotonic()
-        for chunk in answer.chunks:
+        limit = BodyLimit(STALL)
+        while (chunk := following(answer.chunks, limit)) is not None:
             if not self._write(claim, chunk, answer.until):
                 return
-            now = claim.since = time.monotonic()
-            window += len(chunk)
-            if stalled(window, now - since):
-                raise _interrupted(f"only {window} bytes came in {now - since:.0f} s")
-            if now - since >= STALL:
-                window, since = 0, now
+            claim.since = time.monotonic()
+            limit.arrived(len(chunk), None)
             while claim.place >= claim.end:
                 if not self._team.extended(claim, answer.until):
                     return
+                limit.restart()  # it has waited for the others
         raise _interrupted("the answer ended early")
 
     def _write(self, claim: Claim, chunk: bytes | memoryview, until: int) -> bool:

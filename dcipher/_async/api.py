@@ -5,7 +5,6 @@ What was sent, what came back and what is done again meet here.
 
 from __future__ import annotations
 
-import math
 import sys
 import time
 from dataclasses import replace
@@ -24,7 +23,7 @@ from .._core.status_errors import status_error
 from .._core.submissions import unknown_submission
 from .._core.text import MANY, narrowed
 from .._core.tracebacks import presentable
-from .._deadlines import Limit
+from .._deadlines import limit_of
 from .._recent import RecentRuns
 from ..errors import APIError, DcipherError, InvalidParamsError, RequestInfo
 from ..logs import concealing, logger
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
 
     from .._client import Options
     from .._core.operations import Operation
+    from .._deadlines import Limit
     from ..http import HTTPAuthenticatedClient, HTTPClient
     from ..resilience import Resilience
 
@@ -234,14 +234,12 @@ class AsyncAPI:
         )
 
     def _limit(self, request: httpx.Request, within: float | None) -> Limit:
-        seconds = self.options.total_timeout
-        if self.http.is_given_async_transport:
-            return Limit(_least(seconds, within), ours=False)
-        # Waiting for a connection, and opening it by TCP and TLS, have timeouts of their own.
-        timeouts = request.extensions["timeout"]
-        waiting = [timeouts["pool"], timeouts["connect"], timeouts["connect"]]
-        before = None if None in waiting else math.fsum(waiting)
-        return Limit(seconds, before=before, within=within)
+        return limit_of(
+            request.extensions["timeout"],
+            self.options.total_timeout,
+            within=within,
+            ours=not self.http.is_given_async_transport,
+        )
 
     async def _exchange(
         self, client: httpx.AsyncClient, request: httpx.Request, limit: Limit
@@ -304,10 +302,6 @@ def _left(within: float | None, deadline: float | None, elapsed: float) -> float
         return within
     left = max(deadline - elapsed, LEAST)
     return left if within is None else min(left, within)
-
-
-def _least(*seconds: float | None) -> float | None:
-    return min((known for known in seconds if known is not None), default=None)
 
 
 def _at_most(timeout: httpx.Timeout, within: float | None) -> dict[str, float | None]:

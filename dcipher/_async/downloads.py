@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from .._bodies import async_raw_body
-from .._concurrency import AsyncPause, async_call_back, async_in_thread
+from .._bodies import async_raw_body, async_watched
+from .._concurrency import AsyncPause, async_call_back, async_following, async_in_thread
 from .._core.decoding import Inflater
 from .._core.digests import hasher
 from .._core.downloads import (
@@ -29,11 +29,11 @@ from .._core.downloads import (
     is_worth_keeping,
     may_refuse_ranges,
     refused,
-    stalled,
 )
 from .._core.ranges import Pace, can_be_shared
 from .._core.retries import Failure, Outcome, next_delay
 from .._core.text import redact_query, without
+from .._deadlines import BodyLimit
 from ..errors import DcipherError
 from ..logs import concealing, downloading, logger
 from .retrying import async_send_again
@@ -72,11 +72,12 @@ class AsyncDownload:
         *,
         resilience: Resilience,
         timeout: httpx.Timeout,
+        total_timeout: float | None,
         on_progress: AsyncProgressCallback | None = None,
         helpers: Helpers | None = None,
     ) -> None:
         self._source = source
-        self._store = AsyncStore(http, source, timeout)
+        self._store = AsyncStore(http, source, timeout, total_timeout)
         self._open_sink = open_sink
         self._resilience = resilience
         self.on_progress: AsyncProgressCallback | None = on_progress
@@ -336,27 +337,22 @@ class AsyncDownload:
     async def _copy(self, response: httpx.Response) -> None:
         """The body into the sink, a megabyte at a time; what arrived before a failure is kept."""
         batch: list[bytes | memoryview] = []
-        size, window, since = 0, 0, time.monotonic()
+        size, limit = 0, BodyLimit(STALL)
         try:
             async with aclosing(async_raw_body(response)) as chunks:
-                async for chunk in chunks:
-                    batch.append(chunk)
-                    size += len(chunk)
-                    window += len(chunk)
-                    elapsed = time.monotonic() - since
-                    if stalled(window, elapsed):
-                        message = f"{window} bytes in {elapsed:.0f} s"
-                        raise httpx.ReadTimeout(message, request=response.request)
-                    if elapsed >= STALL:
-                        window, since = 0, time.monotonic()
-                    if size >= BATCH or isinstance(chunk, memoryview):
-                        self._check_aborted()
-                        # Let go of before it is written: Ctrl-C in between must not write it twice.
-                        full, batch, length, size = batch, [], size, 0
-                        await self._write(full, length)
-                        await self._report()
-                        if self._is_slow(length) and await self._share(chunks):
-                            return
+                with async_watched(response, limit):
+                    while (chunk := await async_following(chunks, limit)) is not None:
+                        batch.append(chunk)
+                        size += len(chunk)
+                        limit.arrived(len(chunk), response.request)
+                        if size >= BATCH or isinstance(chunk, memoryview):
+                            self._check_aborted()
+                            # Let go of before it is written: Ctrl-C in between must not write it twice.
+                            full, batch, length, size = batch, [], size, 0
+                            await self._write(full, length)
+                            await self._report()
+                            if self._is_slow(length) and await self._share(chunks):
+                                return
         finally:
             if batch:
                 await self._write(batch, size)

@@ -175,6 +175,7 @@ class AsyncResults:
                     sink_for,
                     on_progress=on_progress,
                     require_integrity=require_integrity,
+                    keeps_encoded=keeps_encoded,
                     max_connections=max_connections,
                 )
         except BaseException as error:
@@ -192,6 +193,7 @@ class AsyncResults:
         *,
         on_progress: AsyncProgressCallback | None,
         require_integrity: bool,
+        keeps_encoded: bool,
         max_connections: int,
     ) -> Transfer:
         self._api.check_open()
@@ -208,6 +210,7 @@ class AsyncResults:
             lambda: sink_for(source),
             resilience=self._api.options.resilience,
             timeout=self._api.options.timeout,
+            total_timeout=self._api.options.total_timeout,
             on_progress=on_progress,
             connections=max_connections,
         )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from .._bodies import async_raw_body
+from .._bodies import async_raw_body, async_watched
 from .._concurrency import async_bounded
 from .._core.causes import client_certificate_cause, tls_cause
 from .._core.downloads import Problem, TransferError
@@ -17,7 +17,7 @@ from .._core.error_bodies import is_about_an_error
 from .._core.retries import Failure, Outcome, transport_failure
 from .._core.signed_urls import MAX_REDIRECTS, joined, refusal, secrets_of
 from .._core.text import clean, masked_urls, redact_query, without
-from .._deadlines import Limit, whole
+from .._deadlines import Limit, limit_of
 from ..errors import DcipherError
 from ..logs import concealing
 
@@ -39,10 +39,17 @@ HTTP_VERSIONS = frozenset({"HTTP/1.0", "HTTP/1.1", "HTTP/2"})
 class AsyncStore:
     """The store of one result."""
 
-    def __init__(self, http: HTTPClient, source: Source, timeout: httpx.Timeout) -> None:
+    def __init__(
+        self,
+        http: HTTPClient,
+        source: Source,
+        timeout: httpx.Timeout,
+        total_timeout: float | None,
+    ) -> None:
         self._http = http
         self._source = source
         self._timeout = timeout
+        self._total_timeout = total_timeout
         self.secrets: set[str] = {*secrets_of(source.url), *http.secrets()}
         """Of every URL that it led to, and of proxies."""
         self.limit: Limit | None = None
@@ -75,9 +82,9 @@ class AsyncStore:
         is_plain = response.headers.get("content-encoding", "identity").lower() == "identity"
         if not is_plain or not is_about_an_error(response.status_code, response.headers):
             return ""
-        said = bytearray()
-        with suppress(httpx.TransportError, OSError):
-            await async_bounded(Limit(EXCERPT_TIME, ours=False), self._read, response, said)
+        said, limit = bytearray(), Limit(EXCERPT_TIME, ours=False)
+        with suppress(httpx.TransportError, OSError), async_watched(response, limit):
+            await async_bounded(limit, self._read, response, said)
         return said.decode("utf-8", "replace")
 
     async def _read(self, response: httpx.Response, said: bytearray) -> None:
@@ -111,7 +118,11 @@ class AsyncStore:
         client = self._http.get_or_create_async_httpx_client()
         self._host = httpx.URL(url).host
         # The body may take as long as it comes; its head may not.
-        self.limit = Limit(whole(self._timeout))
+        self.limit = limit_of(
+            self._timeout.as_dict(),
+            self._total_timeout,
+            ours=not self._http.is_given_async_transport,
+        )
         try:
             response = await async_bounded(
                 self.limit,

@@ -43,6 +43,7 @@ __all__ = [
     "may_refuse_ranges",
     "refused",
     "stalled",
+    "stalled_after",
 ]
 
 FRESH = 10.0
@@ -373,6 +374,11 @@ def is_worth_keeping(transfer: Transfer, error: BaseException) -> bool:
 def stalled(received: int, seconds: float) -> bool:
     """Whether a transfer that brought so many bytes in the last so many seconds counts as dead."""
     return seconds >= STALL and received < SLOWEST * seconds
+
+
+def stalled_after(received: int) -> float:
+    """Seconds after which a transfer that brought so many bytes, and no more, counts as dead."""
+    return max(STALL, received / SLOWEST)
 
 
 def _interrupted(message: str) -> TransferError:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from .._bodies import raw_body
-from .._concurrency import Pause, call_back, in_thread
+from .._bodies import raw_body, watched
+from .._concurrency import Pause, call_back, following, in_thread
 from .._core.decoding import Inflater
 from .._core.digests import hasher
 from .._core.downloads import (
@@ -30,11 +30,11 @@ from .._core.downloads import (
     is_worth_keeping,
     may_refuse_ranges,
     refused,
-    stalled,
 )
 from .._core.ranges import Pace, can_be_shared
 from .._core.retries import Failure, Outcome, next_delay
 from .._core.text import redact_query, without
+from .._deadlines import BodyLimit
 from ..errors import DcipherError
 from ..logs import concealing, downloading, logger
 from .retrying import send_again
@@ -73,11 +73,12 @@ class Download:
         *,
         resilience: Resilience,
         timeout: httpx.Timeout,
+        total_timeout: float | None,
         on_progress: ProgressCallback | None = None,
         helpers: Helpers | None = None,
     ) -> None:
         self._source = source
-        self._store = Store(http, source, timeout)
+        self._store = Store(http, source, timeout, total_timeout)
         self._open_sink = open_sink
         self._resilience = resilience
         self.on_progress: ProgressCallback | None = on_progress
@@ -337,19 +338,13 @@ class Download:
     def _copy(self, response: httpx.Response) -> None:
         """The body into the sink, a megabyte at a time; what arrived before a failure is kept."""
         batch: list[bytes | memoryview] = []
-        size, window, since = 0, 0, time.monotonic()
+        size, limit = 0, BodyLimit(STALL)
         try:
-            with closing(raw_body(response)) as chunks:
-                for chunk in chunks:
+            with closing(raw_body(response)) as chunks, watched(response, limit):
+                while (chunk := following(chunks, limit)) is not None:
                     batch.append(chunk)
                     size += len(chunk)
-                    window += len(chunk)
-                    elapsed = time.monotonic() - since
-                    if stalled(window, elapsed):
-                        message = f"{window} bytes in {elapsed:.0f} s"
-                        raise httpx.ReadTimeout(message, request=response.request)
-                    if elapsed >= STALL:
-                        window, since = 0, time.monotonic()
+                    limit.arrived(len(chunk), response.request)
                     if size >= BATCH or isinstance(chunk, memoryview):
                         self._check_aborted()
                         # Let go of before it is written: Ctrl-C in between must not write it twice.

@@ -176,6 +176,7 @@ class Results:
                     sink_for,
                     on_progress=on_progress,
                     require_integrity=require_integrity,
+                    keeps_encoded=keeps_encoded,
                     max_connections=max_connections,
                 )
         except BaseException as error:
@@ -193,6 +194,7 @@ class Results:
         *,
         on_progress: ProgressCallback | None,
         require_integrity: bool,
+        keeps_encoded: bool,
         max_connections: int,
     ) -> Transfer:
         self._api.check_open()
@@ -209,6 +211,7 @@ class Results:
             lambda: sink_for(source),
             resilience=self._api.options.resilience,
             timeout=self._api.options.timeout,
+            total_timeout=self._api.options.total_timeout,
             on_progress=on_progress,
             connections=max_connections,
         )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from .._bodies import raw_body
+from .._bodies import raw_body, watched
 from .._concurrency import bounded
 from .._core.causes import client_certificate_cause, tls_cause
 from .._core.downloads import Problem, TransferError
@@ -18,7 +18,7 @@ from .._core.error_bodies import is_about_an_error
 from .._core.retries import Failure, Outcome, transport_failure
 from .._core.signed_urls import MAX_REDIRECTS, joined, refusal, secrets_of
 from .._core.text import clean, masked_urls, redact_query, without
-from .._deadlines import Limit, whole
+from .._deadlines import Limit, limit_of
 from ..errors import DcipherError
 from ..logs import concealing
 
@@ -40,10 +40,17 @@ HTTP_VERSIONS = frozenset({"HTTP/1.0", "HTTP/1.1", "HTTP/2"})
 class Store:
     """The store of one result."""
 
-    def __init__(self, http: HTTPClient, source: Source, timeout: httpx.Timeout) -> None:
+    def __init__(
+        self,
+        http: HTTPClient,
+        source: Source,
+        timeout: httpx.Timeout,
+        total_timeout: float | None,
+    ) -> None:
         self._http = http
         self._source = source
         self._timeout = timeout
+        self._total_timeout = total_timeout
         self.secrets: set[str] = {*secrets_of(source.url), *http.secrets()}
         """Of every URL that it led to, and of proxies."""
         self.limit: Limit | None = None
@@ -76,9 +83,9 @@ class Store:
         is_plain = response.headers.get("content-encoding", "identity").lower() == "identity"
         if not is_plain or not is_about_an_error(response.status_code, response.headers):
             return ""
-        said = bytearray()
-        with suppress(httpx.TransportError, OSError):
-            bounded(Limit(EXCERPT_TIME, ours=False), self._read, response, said)
+        said, limit = bytearray(), Limit(EXCERPT_TIME, ours=False)
+        with suppress(httpx.TransportError, OSError), watched(response, limit):
+            bounded(limit, self._read, response, said)
         return said.decode("utf-8", "replace")
 
     def _read(self, response: httpx.Response, said: bytearray) -> None:
@@ -112,7 +119,11 @@ class Store:
         client = self._http.get_or_create_httpx_client()
         self._host = httpx.URL(url).host
         # The body may take as long as it comes; its head may not.
-        self.limit = Limit(whole(self._timeout))
+        self.limit = limit_of(
+            self._timeout.as_dict(),
+            self._total_timeout,
+            ours=not self._http.is_given_transport,
+        )
         try:
             response = bounded(
                 self.limit,

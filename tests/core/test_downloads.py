@@ -22,6 +22,7 @@ from dcipher._core.downloads import (
     headers_for,
     refused,
     stalled,
+    stalled_after,
 )
 from dcipher._core.retries import Outcome
 from dcipher.resilience import Resilience
@@ -365,6 +366,8 @@ def test_not_whole(transfer: Transfer, problem: Problem, says: str) -> None:
 def test_stalled(received: int, seconds: float, dead: bool) -> None:
     """Less than a kilobyte a second over half a minute is a dead transfer."""
     assert stalled(received, seconds) is dead
+    assert stalled(received, max(seconds, stalled_after(received) + 0.001))
+    assert not stalled(received, stalled_after(received) - 0.001)
 
 
 header_sets = st.dictionaries(
