@@ -11,6 +11,8 @@ import httpx
 from . import logs
 from ._connecting import NoCookies
 from ._core.configuration import (
+    ARGUMENT,
+    DEFAULT,
     Configuration,
     check_headers,
     check_max_retries,
@@ -115,13 +117,16 @@ def assemble(
         },
         settings,
     )
+    if isinstance(api_secret, bytes):
+        sources = {**found.sources, "api_secret": ARGUMENT}
+        found = replace(found, api_secret=api_secret, sources=sources)
     logs.configure(found.log)
     options = _options(found, timeout, resilience, headers, http_client)
     if isinstance(http_client, HTTPAuthenticatedClient):
         # The retries are ours: two layers of them would multiply.
         http = http_client.with_resilience(None)
     else:
-        http = _http(found, api_secret, options, http_client, transport)
+        http = _http(found, options, http_client, transport)
     if not allow_insecure:
         refuse_plain_http(http.base_url)
     return Parts(http, options, _named(found, http_client), allow_insecure)
@@ -142,7 +147,7 @@ def _options(
     http_client: object,
 ) -> Options:
     hard = resilience or Resilience()
-    if resilience is None or found.sources.get("max_retries") == "argument":
+    if resilience is None or found.sources.get("max_retries") == ARGUMENT:
         hard = replace(hard, max_retries=found.max_retries)
     if timeout is None and "timeout" not in found.sources:  # then what the httpx client has counts
         timeout = getattr(http_client, "timeout", None)
@@ -169,7 +174,6 @@ def _check_kinds(http_client: object, transport: object, kinds: tuple[type, type
 
 def _http(
     found: Configuration,
-    api_secret: object,
     options: Options,
     http_client: object,
     transport: object,
@@ -177,7 +181,7 @@ def _http(
     http = HTTPAuthenticatedClient(
         found.base_url,
         api_key=usable_key(found),
-        api_secret=api_secret if isinstance(api_secret, bytes) else found.api_secret,
+        api_secret=found.api_secret,
         auth_header_name="Authorization",
         auth_scheme="Api-Key",
         timeout=options.timeout,
@@ -199,8 +203,8 @@ def _named(found: Configuration, http_client: object) -> str:
     """Where the base URL was configured."""
     if isinstance(http_client, HTTPAuthenticatedClient):
         return "http_client=…"
-    source = found.sources.get("base_url")
-    where = {"argument": "base_url=…", None: "the default base URL"}
+    source = found.sources.get("base_url", DEFAULT)
+    where = {ARGUMENT: "base_url=…", DEFAULT: "the default base URL"}
     return where.get(source, f"DCIPHER_BASE_URL, {source}")
 
 

@@ -9,15 +9,15 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ._core.configuration import CHECKS, DOTENV, Configuration, resolve
-from .errors import ConfigurationError
+from ._core.configuration import ARGUMENT, CHECKS, DOTENV, ENVIRONMENT, Configuration, resolve
+from ._dotenv import dotenv_variables
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from .settings import Settings
 
-__all__ = ["configuration", "dotenv", "ours", "unreadable_dotenv"]
+__all__ = ["configuration", "dotenv", "ours"]
 
 _PREFIX = "dcipher_"
 
@@ -30,11 +30,9 @@ def configuration(
     `arguments`, then `settings`, or the environment and `.env` where there are none.
     """
     if settings is not None:
-        return resolve([("argument", arguments), *_layers(settings)])
+        return resolve([(ARGUMENT, arguments), *_layers(settings)])
     environ = ours(os.environ)
-    return resolve(
-        [("argument", arguments), ("environment", environ), (DOTENV, dotenv(Path(DOTENV)))]
-    )
+    return resolve([(ARGUMENT, arguments), (ENVIRONMENT, environ), (DOTENV, dotenv(Path(DOTENV)))])
 
 
 def _layers(settings: Settings) -> list[tuple[str, dict[str, Any]]]:
@@ -49,19 +47,4 @@ def ours(variables: Mapping[str, str | None]) -> dict[str, object]:
 
 def dotenv(path: Path) -> dict[str, object]:
     """What a `.env` file says of our settings; nothing where there is none."""
-    if not path.is_file():
-        return {}
-    # The parser that pydantic-settings uses, too.
-    from dotenv import dotenv_values
-
-    try:
-        return ours(dotenv_values(path, encoding="utf-8"))
-    except UnicodeDecodeError as error:
-        raise unreadable_dotenv(str(path), error) from None
-    except OSError as error:
-        raise ConfigurationError(f"{path} cannot be read: {error.strerror}.") from None
-
-
-def unreadable_dotenv(path: str, error: UnicodeDecodeError) -> ConfigurationError:
-    """The error for a `.env` in another encoding."""
-    return ConfigurationError(f"{path} is not UTF-8 text (byte {error.start}): save it as UTF-8.")
+    return ours(dotenv_variables(path))

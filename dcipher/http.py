@@ -43,6 +43,7 @@ from ._core.configuration import (
     is_blank,
     secret_values,
 )
+from ._core.secret_arguments import drops_frames
 from ._scopes import ForkLock
 from ._sync.transports import CheckedTransport, HomeTransport, RetryTransport, SigningTransport
 from .errors import ConfigurationError, DcipherError, MissingAPIKeyError
@@ -102,6 +103,7 @@ class HTTPClient:
         "_verify_ssl",
     )
 
+    @drops_frames
     def __init__(
         self,
         base_url: str,
@@ -186,19 +188,23 @@ class HTTPClient:
         derived._start_afresh()
         return derived
 
+    @drops_frames
     def with_headers(self, headers: Mapping[str, str]) -> Self:
         """A new client with more headers."""
         return self._derived(_headers={**self._headers, **_checked(headers)})
 
+    @drops_frames
     def with_cookies(self, cookies: Mapping[str, str]) -> Self:
         """A new client with more cookies."""
         return self._derived(_cookies={**self._cookies, **cookies})
 
+    @drops_frames
     def with_timeout(self, timeout: float | httpx.Timeout) -> Self:
         """A new client with another timeout: seconds, or an `httpx.Timeout`."""
         request_timeout(timeout)
         return self._derived(_timeout=timeout)
 
+    @drops_frames
     def with_resilience(self, resilience: Resilience | None) -> Self:
         """A new client that sends again by other rules; `None`: never."""
         return self._derived(_resilience=resilience)
@@ -397,6 +403,7 @@ class HTTPAuthenticatedClient(HTTPClient):
 
     __slots__ = ("_api_key", "_auth_header_name", "_auth_scheme", "_own_signer")
 
+    @drops_frames
     def __init__(
         self,
         base_url: str,

@@ -7,34 +7,35 @@ pydantic-settings, which costs more than httpx to import.
 
 from __future__ import annotations
 
-import os
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import PrivateAttr, SecretStr, ValidationError, field_validator
-from pydantic_settings import (
-    BaseSettings,
-    EnvSettingsSource,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    SettingsError,
-)
-from typing_extensions import override
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+from typing_extensions import Self, override
 
 from ._core.configuration import (
+    ARGUMENT,
     CHECKS,
+    DEFAULT,
     DEFAULT_BASE_URL,
     DEFAULT_MAX_RETRIES,
     DEFAULT_TIMEOUT,
     DOTENV,
+    UNKNOWN,
     is_blank,
 )
-from ._environment import unreadable_dotenv
+from ._core.secret_arguments import drops_frames
+from ._provenance import Reading, Recorded, names_of, records_sources
 from .errors import ConfigurationError
 
 if TYPE_CHECKING:
     from pydantic import ValidationInfo
 
 __all__ = ["Settings"]
+
+_usual_sources: Any = BaseSettings.settings_customise_sources
 
 
 class Settings(BaseSettings):
@@ -68,42 +69,60 @@ class Settings(BaseSettings):
     max_retries: int = DEFAULT_MAX_RETRIES
     """Attempts after the first."""
 
-    _given: frozenset[str] = PrivateAttr(default=frozenset())
+    _recorded: dict[str, Recorded] = PrivateAttr(default_factory=dict[str, Recorded])
 
+    @drops_frames
     def __init__(self, **values: Any) -> None:
-        unknown = [name for name in values if name not in CHECKS and not name.startswith("_")]
+        fields = type(self).model_fields
+        known = {alias for name, field in fields.items() for alias in names_of(name, field)}
+        unknown = [name for name in values if name not in known and not name.startswith("_")]
         if unknown:
             raise ConfigurationError(
-                f"There is no setting {unknown[0]!r}. There are: {', '.join(CHECKS)}."
+                f"There is no setting {unknown[0]!r}. There are: {', '.join(fields)}."
             )
+        config = type(self).model_config
+        reading = Reading(
+            values.pop("_env_file", config.get("env_file")),
+            values.get("_env_file_encoding") or config.get("env_file_encoding"),
+        )
         given = {name: value for name, value in values.items() if not is_blank(value)}
-        given.update((name, None) for name in ("_env_file",) if values.get(name, "") is None)
-        try:
-            super().__init__(**given)
-        except ValidationError as error:
-            raise _first_problem(error) from None
-        except UnicodeDecodeError as error:
-            raise unreadable_dotenv(str(values.get("_env_file", DOTENV)), error) from None
-        except SettingsError as error:
-            raise ConfigurationError(f"The settings cannot be read: {error}.") from None
-        self._given = frozenset(given)
+        with reading.current(), _configuration_errors():
+            # The files are read by the sources of `reading`.
+            super().__init__(**given, _env_file=None)
+        self._record({name: reading.source_of(name, field) for name, field in fields.items()})
+
+    settings_customise_sources = classmethod(records_sources(_usual_sources.__func__))
 
     @override
     @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The usual ones; a variable of nothing but blanks does not hide what stands in `.env`."""
-        sources = (init_settings, env_settings, dotenv_settings, file_secret_settings)
-        for source in sources:
-            if isinstance(source, EnvSettingsSource):
-                source.env_vars = {n: v for n, v in source.env_vars.items() if not is_blank(v)}
-        return sources
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        own: Any = cls
+        own.settings_customise_sources = classmethod(
+            records_sources(own.settings_customise_sources.__func__)
+        )
+
+    def _record(self, sources: Mapping[str, str | None]) -> None:
+        self._recorded = self._recorded | {
+            name: Recorded(source, getattr(self, name, None))
+            for name, source in sources.items()
+            if source is not None
+        }
+
+    @override
+    @classmethod
+    def model_construct(cls, _fields_set: set[str] | None = None, **values: Any) -> Self:
+        """As pydantic's; the values count as arguments."""
+        made = super().model_construct(_fields_set, **values)
+        made._record(dict.fromkeys(values, ARGUMENT))  # noqa: SLF001 - of its own class
+        return made
+
+    @override
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """As pydantic's; what is updated counts as arguments."""
+        made = super().model_copy(update=update, deep=deep)
+        made._record(dict.fromkeys(update or (), ARGUMENT))  # noqa: SLF001 - of its own class
+        return made
 
     @field_validator(*CHECKS, mode="before")
     @classmethod
@@ -114,22 +133,40 @@ class Settings(BaseSettings):
         return CHECKS[name](value, f"{name} (DCIPHER_{name.upper()})")
 
     def source(self, name: str) -> str:
-        """Where the value of a setting came from.
+        """Where the value of a setting came from, as it was recorded when it was read.
 
-        `argument`, `environment`, `.env` or `default`.
+        `argument`, `environment`, `.env` of the working directory, the path of another such file,
+        `secrets_dir`, `command line`, a name that begins with the class of another source,
+        `default`; or `unknown` for a value that none of them gave.
         """
-        if name in self._given:
-            return "argument"
-        environ = {key.upper(): value for key, value in os.environ.items()}
-        if not is_blank(environ.get(f"DCIPHER_{name.upper()}")):
-            return "environment"
-        return DOTENV if name in self.model_fields_set else "default"
+        value = getattr(self, name)
+        recorded = self._recorded.get(name)
+        if recorded is not None and recorded.value == value:
+            return recorded.source
+        return DEFAULT if value == type(self).model_fields[name].default else UNKNOWN
 
     # A pickle would hold the secrets in the clear.
     def __getstate__(self) -> dict[Any, Any]:
         raise TypeError(
             "Settings cannot be pickled: they hold secrets. Make them again where they are needed."
         )
+
+
+@contextmanager
+def _configuration_errors() -> Generator[None]:
+    """Raises what pydantic-settings raises as a `ConfigurationError`, without a value."""
+    try:
+        yield
+    except ValidationError as error:
+        raise _first_problem(error) from None
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(
+            f"The settings cannot be read: a file is not {error.encoding} text (byte {error.start})."
+        ) from None
+    except SettingsError as error:
+        raise ConfigurationError(f"The settings cannot be read: {error}.") from None
+    except OSError as error:
+        raise ConfigurationError(f"The settings cannot be read: {error.strerror}.") from None
 
 
 def _first_problem(error: ValidationError) -> ConfigurationError:

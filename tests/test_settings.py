@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import tempfile
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import AliasChoices, Field, SecretStr
+from pydantic_settings import DotEnvSettingsSource, PydanticBaseSettingsSource
 
-from dcipher import ConfigurationError, Settings
+from dcipher import ConfigurationError, Dcipher, Settings
 from dcipher._environment import configuration
 
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+
+READERS = [
+    pytest.param(lambda: Settings(), id="Settings"),
+    pytest.param(lambda: configuration({}), id="clients"),
+]
 NAMES = ("api_key", "api_secret", "base_url", "log", "timeout", "max_retries")
 
 
@@ -135,10 +145,301 @@ def test_a_folder_called_env(tmp_path: Path) -> None:
     assert Settings().max_retries == 5
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")])
+@pytest.mark.parametrize("read", READERS)
+def test_what_is_no_file_is_not_read(tmp_path: Path, make: Any, read: Any) -> None:
+    """A pipe or a device is refused before it is opened: it might never begin, or never end."""
+    make(tmp_path / ".env")
+    with pytest.raises(ConfigurationError, match=r"\.env cannot be read: it is no regular file"):
+        read()
+
+
+@pytest.mark.parametrize("read", READERS)
+def test_no_file_by_any_name(tmp_path: Path, read: Any) -> None:
+    """A link that leads nowhere, and one to the null device, are no file."""
+    for target in ("nowhere", os.devnull):
+        (tmp_path / ".env").symlink_to(target)
+        assert read().max_retries == 5
+        (tmp_path / ".env").unlink()
+
+
+@pytest.mark.parametrize("read", READERS)
+def test_a_file_that_is_far_too_large(tmp_path: Path, read: Any) -> None:
+    """It is no file of settings, and not read to its end."""
+    with (tmp_path / ".env").open("wb") as file:
+        file.truncate(2**40)
+    with pytest.raises(ConfigurationError, match="more than 1,048,576 bytes"):
+        read()
+
+
+@pytest.mark.parametrize("read", READERS)
+def test_a_byte_order_mark(tmp_path: Path, read: Any) -> None:
+    """What Windows' editors put before the first line does not lose it."""
+    (tmp_path / ".env").write_text(
+        "DCIPHER_BASE_URL=https://h\r\nDCIPHER_TIMEOUT=7\r\n", "utf-8-sig"
+    )
+    assert (read().base_url, read().timeout) == ("https://h", 7.0)
+
+
+@pytest.mark.parametrize(
+    ("content", "place"),
+    [
+        (b"# x\nDCIPHER_API_KEY=canary\n\xe9\n", "(byte 27) in line 3"),
+        (b"\xef\xbb\xbfDCIPHER_API_KEY=\xe9", "(byte 19) in line 1"),
+        ("DCIPHER_API_KEY=canary".encode("utf-16-le"), "(byte 1) in line 1"),
+    ],
+)
+@pytest.mark.parametrize("read", READERS)
+def test_where_a_file_is_in_another_encoding(
+    tmp_path: Path, read: Any, content: bytes, place: str
+) -> None:
+    """The error says where, also where the bytes happen to be UTF-8, and shows nothing of the file."""
+    (tmp_path / ".env").write_bytes(content)
+    with pytest.raises(ConfigurationError) as caught:
+        read()
+    assert f".env is not UTF-8 text {place}" in str(caught.value)
+    assert "canary" not in str(caught.value)
+
+
+@pytest.mark.parametrize("reference", ["${CANARY}", "${CANARY:-x}", "${DCIPHER_API_SECRET}"])
+@pytest.mark.parametrize("name", ["api_key", "api_secret", "base_url"])
+@pytest.mark.parametrize("read", READERS)
+def test_a_reference_is_not_filled_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read: Any, name: str, reference: str
+) -> None:
+    """Whoever places a `.env` gets nothing of the environment; that nothing is filled in is said."""
+    monkeypatch.setenv("CANARY", "canary-value")
+    monkeypatch.setenv("DCIPHER_API_SECRET", "" if name == "api_secret" else "canary-value")
+    value = f"https://h/{reference}" if name == "base_url" else reference
+    (tmp_path / ".env").write_text(f"DCIPHER_{name.upper()}={value}\n")
+    with pytest.raises(ConfigurationError, match=f"{name} .*a variable") as caught:
+        read()
+    assert "canary" not in repr(caught.value)
+
+
+@pytest.mark.parametrize("read", READERS)
+def test_a_secret_may_hold_what_looks_like_a_reference(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read: Any
+) -> None:
+    """It is taken as it is written, in whatever quotes."""
+    monkeypatch.setenv("B", "canary-value")
+    for quote in ("", "'", '"'):
+        (tmp_path / ".env").write_text(f"DCIPHER_API_KEY={quote}a${{B}}c${{B{quote}\n")
+        key = read().api_key
+        assert getattr(key, "get_secret_value", lambda key=key: key)() == "a${B}c${B"
+
+
 def test_a_setting_that_is_not_there() -> None:
     """A misspelt argument is an error, not ignored."""
     with pytest.raises(ConfigurationError, match="api_kye"):
         Settings(api_kye="x")
+
+
+# Where values came from.
+
+KEY, EVIL = "SECRET-key", "https://evil.example"
+
+
+def client(settings: Settings, **arguments: Any) -> Dcipher:
+    return Dcipher(settings=settings, **arguments)
+
+
+def refuses(settings: Settings, **arguments: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"comes from .*is not sent there") as caught:
+        client(settings, **arguments)
+    assert "SECRET" not in str(caught.value)
+
+
+@pytest.fixture
+def evil(tmp_path: Path) -> Path:
+    """A `.env` that somebody put into the working directory."""
+    (tmp_path / ".env").write_text(f"DCIPHER_BASE_URL={EVIL}\n")
+    return tmp_path
+
+
+class Vault(PydanticBaseSettingsSource):
+    """A source of the user's."""
+
+    values: ClassVar[dict[str, Any]] = {"api_key": KEY}
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        return self.values.get(field_name), field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        return dict(self.values)
+
+
+class FromVault(Settings):
+    """Settings with one more source, the strongest."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: Any,
+        init_settings: Any,
+        env_settings: Any,
+        dotenv_settings: Any,
+        file_secret_settings: Any,
+    ) -> Any:
+        return Vault(settings_cls), init_settings, env_settings, dotenv_settings
+
+
+class FromVaultToo(FromVault):
+    """One that asks the class above by position, and comes last."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: Any,
+        init_settings: Any,
+        env_settings: Any,
+        dotenv_settings: Any,
+        file_secret_settings: Any,
+    ) -> Any:
+        first, *others = super().settings_customise_sources(
+            settings_cls, init_settings, env_settings, dotenv_settings, file_secret_settings
+        )
+        return (*others, first)
+
+
+def with_a_key_of(place: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Read settings whose key comes from `place`; the place is empty afterwards."""
+    if place == "argument":
+        return Settings(api_key=KEY)
+    if place == "environment":
+        with monkeypatch.context() as patch:
+            patch.setenv("dcipher_api_KEY", KEY)
+            return Settings()
+    if place == "secrets_dir":
+        (folder / "secrets").mkdir()
+        (folder / "secrets" / "DCIPHER_API_KEY").write_text(KEY)
+        return Settings(_secrets_dir=folder / "secrets")
+    if place == "other file":
+        (folder / "prod.env").write_text(f"DCIPHER_API_KEY={KEY}\n")
+        return Settings(_env_file=("prod.env", ".env"))
+    return {"vault": FromVault, "vault, last": FromVaultToo}[place]()
+
+
+PLACES = ["argument", "environment", "secrets_dir", "other file", "vault", "vault, last"]
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_base_url_of_a_file_and_a_key_of_elsewhere(
+    evil: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """The source is recorded when the value is read, whatever became of it since, and in a copy, too."""
+    found = with_a_key_of(place, evil, monkeypatch)
+    assert found.base_url == EVIL
+    for one in (found, copy.copy(found), copy.deepcopy(found), found.model_copy()):
+        assert one.source("base_url") == ".env"
+        assert one.source("api_key") not in {".env", "default", "unknown"}
+        refuses(one)
+        client(one, base_url="https://h").close()
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_what_is_set_later_says_nothing_of_what_was_read(
+    evil: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """A variable that is set after the settings were read does not make its values the environment's."""
+    found = with_a_key_of(place, evil, monkeypatch)
+    monkeypatch.setenv("DCIPHER_BASE_URL", "https://h")
+    monkeypatch.setenv("DCIPHER_API_KEY", KEY)
+    assert found.source("base_url") == ".env"
+    refuses(found)
+
+
+@pytest.mark.parametrize("secret", ["SECRET-secret", b"SECRET-secret"])
+def test_a_secret_is_protected_as_the_key_is(evil: Path, secret: Any) -> None:
+    """A base URL that has its key from the same file gets no signatures by a secret of elsewhere."""
+    with (evil / ".env").open("a") as file:
+        file.write("DCIPHER_API_KEY=mine\n")
+    client(Settings()).close()
+    refuses(Settings(), api_secret=secret)
+    with pytest.raises(ConfigurationError, match="the API secret does not"):
+        Dcipher(api_secret=secret)
+
+
+def test_two_files_are_two_places(tmp_path: Path) -> None:
+    """Each value is known by its file; of several, the last counts, and blanks count as nothing."""
+    (tmp_path / "a.env").write_text(f"DCIPHER_API_KEY={KEY}\nDCIPHER_BASE_URL=https://a\n")
+    (tmp_path / "b.env").write_text("DCIPHER_API_KEY=' '\nDCIPHER_TIMEOUT=3\n")
+    found = Settings(_env_file=["a.env", "b.env"])
+    assert found.source("api_key") == found.source("base_url") == str(tmp_path / "a.env")
+    assert found.source("timeout") == str(tmp_path / "b.env")
+    client(found).close()
+    (tmp_path / "b.env").write_text(f"DCIPHER_BASE_URL={EVIL}\n")
+    refuses(Settings(_env_file=["a.env", "b.env"]))
+    client(Settings(_env_file=["b.env", "a.env"])).close()
+    assert Settings(_env_file=None).source("base_url") == "default"
+
+
+def test_a_base_url_of_another_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It gets the key of the same source; one of elsewhere goes to the program's and the environment's."""
+    both = {"api_key": KEY, "base_url": "https://h"}
+    monkeypatch.setattr(Vault, "values", both)
+    client(FromVault()).close()
+    monkeypatch.setattr(Vault, "values", {"base_url": "https://h"})
+    refuses(FromVault(api_key=KEY))
+    monkeypatch.setenv("DCIPHER_BASE_URL", "https://h")
+    monkeypatch.setattr(Vault, "values", {"api_key": KEY})
+    found = FromVault()
+    assert (found.source("base_url"), found.source("api_key")[:5]) == ("environment", "Vault")
+    client(found).close()
+
+
+def test_a_file_that_a_source_of_the_users_reads(
+    evil: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A `DotEnvSettingsSource` of the user's is read by the same rules, file by file."""
+
+    class Own(Settings):
+        @classmethod
+        def settings_customise_sources(cls, settings_cls: Any, **given: Any) -> Any:
+            return DotEnvSettingsSource(settings_cls, env_file="own.env"), *given.values()
+
+    monkeypatch.setenv("CANARY", KEY)
+    (evil / "own.env").write_text("DCIPHER_API_KEY=a${CANARY}\n")
+    found = Own()
+    assert found.api_key == SecretStr("a${CANARY}")
+    refuses(found)
+
+
+def test_settings_that_the_program_makes(evil: Path) -> None:
+    """What a program gives, it gives as an argument: by a copy, or without validation."""
+    with (evil / ".env").open("a") as file:
+        file.write("DCIPHER_API_KEY=mine\n")
+    found = Settings()
+    refuses(found.model_copy(update={"api_key": SecretStr(KEY)}))
+    client(found.model_copy(update={"base_url": "https://h"})).close()
+    client(Settings.model_construct(api_key=SecretStr(KEY), base_url="https://h")).close()
+    refuses(Settings.model_validate({"api_key": KEY}))
+    client(Settings.model_validate({"api_key": KEY, "base_url": "https://h"})).close()
+    refuses(Settings(), api_key=KEY)
+
+
+def test_a_value_that_no_source_gave(evil: Path) -> None:
+    """What was put there behind the model's back is of an unknown place, and gets no key."""
+    found = Settings(_env_file=None, api_key=KEY)
+    found.__dict__["base_url"] = EVIL
+    assert found.source("base_url") == "unknown"
+    refuses(found)
+
+
+def test_settings_with_other_names(evil: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A subclass may call its fields otherwise, and have more of them."""
+
+    class Named(Settings):
+        api_key: SecretStr | None = Field(None, validation_alias=AliasChoices("OUR_KEY", "api_key"))
+        region: str = "eu"
+
+    monkeypatch.setenv("our_key", KEY)
+    found = Named(region="us")
+    assert (found.source("api_key"), found.source("region")) == ("environment", "argument")
+    refuses(found)
+    client(Named(base_url="https://h")).close()
+    assert Named(OUR_KEY="k").source("api_key") == "argument"
 
 
 def test_an_empty_key_after_the_scheme() -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import dcipher
 
 from .._core.libraries import ClassOf, Lazy
+from .._core.secret_arguments import drops_frames
 
 # A program that imports the class and makes no client loads neither httpx nor Pydantic.
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class AsyncDcipher:
         flows = ClassOf(f"{__package__}.flows", "AsyncFlows")
         runs = ClassOf(f"{__package__}.runs", "AsyncRuns")
 
+    @drops_frames
     def __init__(
         self,
         api_key: str | pydantic.SecretStr | None = None,
@@ -108,6 +110,7 @@ class AsyncDcipher:
         """
         return await self.flows.run(flow_id, params, save_path=save_path)
 
+    @drops_frames
     def with_options(
         self,
         *,

@@ -21,12 +21,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 __all__ = [
+    "ARGUMENT",
     "CHECKS",
+    "COMMAND_LINE",
+    "DEFAULT",
     "DEFAULT_BASE_URL",
     "DEFAULT_CONNECT_TIMEOUT",
     "DEFAULT_MAX_RETRIES",
     "DEFAULT_TIMEOUT",
     "DOTENV",
+    "ENVIRONMENT",
+    "SECRETS_DIR",
+    "UNKNOWN",
     "Configuration",
     "is_blank",
     "is_secret_name",
@@ -41,7 +47,13 @@ DEFAULT_CONNECT_TIMEOUT = 10.0
 DEFAULT_MAX_RETRIES = 5
 LONGEST = 100_000_000
 
+# Where values come from.
+ARGUMENT, COMMAND_LINE, ENVIRONMENT = "argument", "command line", "environment"
+SECRETS_DIR, DEFAULT, UNKNOWN = "secrets_dir", "default", "unknown"
 DOTENV = ".env"
+"""Of the working directory; another file goes by its path, another source by its class."""
+_TRUSTED = frozenset({ARGUMENT, COMMAND_LINE, ENVIRONMENT, SECRETS_DIR, DEFAULT})
+"""May say where any key goes: the program itself, and who runs it. A file may lie anywhere."""
 _LEVELS = ("debug", "info", "warning", "error", "critical")
 
 
@@ -50,16 +62,13 @@ class Configuration:
     """The settings of one client, checked."""
 
     api_key: str | None = field(default=None, repr=False)
-    api_secret: str | None = field(default=None, repr=False)
+    api_secret: str | bytes | None = field(default=None, repr=False)
     base_url: str = DEFAULT_BASE_URL
     log: str | None = None
     timeout: float = DEFAULT_TIMEOUT
     max_retries: int = DEFAULT_MAX_RETRIES
     sources: Mapping[str, str] = field(default_factory=dict[str, str])
-    """Name → where its value came from.
-
-    `argument`, `environment`, `.env`; a name that is missing has its default.
-    """
+    """Name → where its value came from; a name that is missing has its default."""
 
 
 def resolve(layers: Iterable[tuple[str, Mapping[str, object]]]) -> Configuration:
@@ -75,7 +84,7 @@ def resolve(layers: Iterable[tuple[str, Mapping[str, object]]]) -> Configuration
 
 
 def _called(name: str, source: str) -> str:
-    return "argument" if source == "argument" else f"DCIPHER_{name.upper()}, {source}"
+    return ARGUMENT if source == ARGUMENT else f"DCIPHER_{name.upper()}, {source}"
 
 
 def usable_key(configuration: Configuration) -> str:
@@ -87,14 +96,21 @@ def usable_key(configuration: Configuration) -> str:
         )
     # Whoever can put a file into the working directory must not be able to have the key sent to
     # themselves.
-    origin = configuration.sources
-    if origin.get("base_url") == DOTENV and origin.get("api_key") != DOTENV:
-        raise ConfigurationError(
-            f"The base URL {configuration.base_url} comes from a .env file, and the API key does not: "
-            "it is not sent there. "
-            "Put both into the same place, or pass base_url=…."
-        )
+    place = configuration.sources.get("base_url", DEFAULT)
+    for name, called in (("api_key", "API key"), ("api_secret", "API secret")):
+        source = configuration.sources.get(name, DEFAULT)
+        if getattr(configuration, name) is not None and not _may_say(place, source):
+            shown = {DOTENV: "a .env file", UNKNOWN: "a place that is not known"}.get(place, place)
+            raise ConfigurationError(
+                f"The base URL {configuration.base_url} comes from {shown}, and the {called} does "
+                "not: it is not sent there. Put both into the same place, or pass base_url=…."
+            )
     return configuration.api_key
+
+
+def _may_say(place: str, source: str) -> bool:
+    """Whether a base URL from `place` may have a key from `source`."""
+    return place in _TRUSTED or (place == source and place != UNKNOWN)
 
 
 def is_blank(value: object) -> bool:
@@ -165,6 +181,10 @@ def check_base_url(value: object, where: str) -> str:
     It may have a path, but no user info, query or fragment.
     """
     text = str(value).strip()
+    if "${" in text:
+        raise ConfigurationError(
+            f"{where} holds a reference to a variable, ${{…}}, and none is filled in: write the URL itself."
+        )
     try:
         parts = urlsplit(text)
         host = parts.hostname or ""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import dcipher
 
 from .._core.libraries import ClassOf, Lazy
+from .._core.secret_arguments import drops_frames
 
 # A program that imports the class and makes no client loads neither httpx nor Pydantic.
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class Dcipher:
         flows = ClassOf(f"{__package__}.flows", "Flows")
         runs = ClassOf(f"{__package__}.runs", "Runs")
 
+    @drops_frames
     def __init__(
         self,
         api_key: str | pydantic.SecretStr | None = None,
@@ -109,6 +111,7 @@ class Dcipher:
         """
         return self.flows.run(flow_id, params, save_path=save_path)
 
+    @drops_frames
     def with_options(
         self,
         *,

@@ -6,6 +6,7 @@ import os
 import warnings
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
+from io import StringIO
 from typing import TYPE_CHECKING, Any
 
 from dcipher._core.configuration import (
@@ -17,6 +18,7 @@ from dcipher._core.configuration import (
     usable_key,
 )
 from dcipher._core.text import clean
+from dcipher._dotenv import dotenv_text
 from dcipher.cli.layers import layers
 from dcipher.errors import ConfigurationError, DcipherError, MissingAPIKeyError
 
@@ -146,18 +148,16 @@ def _lines(path: Path) -> dict[str, tuple[str, int]]:
     """Upper case → as it is written, and its line; the last one counts."""
     from dotenv.parser import parse_stream
 
-    found: dict[str, tuple[str, int]] = {}
-    if not path.is_file():  # a pipe would be waited for; said by `layers`
-        return found
     try:
-        with path.open(encoding="utf-8") as file:
-            for binding in parse_stream(file):
-                name, text = binding.key or "", binding.original.string
-                before = len(text) - len(text.lstrip("\n"))  # blank lines belong to what follows
-                if name.upper().startswith(PREFIX):
-                    found[name.upper()] = (name, binding.original.line + before)
-    except (OSError, UnicodeDecodeError):
+        text = dotenv_text(path)
+    except ConfigurationError:
         return {}  # said by `layers`
+    found: dict[str, tuple[str, int]] = {}
+    for binding in parse_stream(StringIO(text)):
+        name, before = binding.key or "", binding.original.string
+        blanks = len(before) - len(before.lstrip("\n"))  # blank lines belong to what follows
+        if name.upper().startswith(PREFIX):
+            found[name.upper()] = (name, binding.original.line + blanks)
     return found
 
 

@@ -365,7 +365,7 @@ MUTATIONS = [
     Mutation("configuration", "an unrelated line in .env", "settings.py", 'extra="ignore"', 'extra="forbid"', SETTINGS),
     Mutation("configuration", "a value that fails is not printed", "settings.py", "raise _first_problem(error) from None", "raise ConfigurationError(repr(values)) from None", SETTINGS),
     Mutation("configuration", "a value that fails has no cause that prints it", "settings.py", "raise _first_problem(error) from None", "raise _first_problem(error) from RuntimeError(repr(values))", SETTINGS),
-    Mutation("configuration", "a key goes to no base URL of a .env", "_core/configuration.py", 'if origin.get("base_url") == DOTENV and', "if False and", SETTINGS),
+    Mutation("configuration", "a key goes to no base URL of a .env", "_core/configuration.py", "return place in _TRUSTED or", "return True or", SETTINGS),
     # Identifiers.
     Mutation("identifiers", "every segment is quoted", "_core/operations.py", 'return quote(value, safe="")', 'return quote(value, safe="/")', PARAMS),
     Mutation("identifiers", "what looks quoted is quoted", "_core/operations.py", 'return quote(value, safe="")', 'return quote(value, safe="%")', PARAMS),

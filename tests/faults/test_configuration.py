@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from dcipher import ConfigurationError, MissingAPIKeyError, Settings
+from dcipher import (
+    AsyncDcipher,
+    ConfigurationError,
+    Dcipher,
+    HTTPAuthenticatedClient,
+    HTTPClient,
+    MissingAPIKeyError,
+    Settings,
+)
 from tests.faulty import json_reply
 
 if TYPE_CHECKING:
@@ -168,3 +176,157 @@ def test_a_timeout_of_httpx(
     """What an `httpx.Timeout` holds is positive and finite, too, or it is said at construction."""
     with pytest.raises(ConfigurationError, match="timeout"):
         construct(KEY, base_url=api.url, timeout=httpx.Timeout(seconds))
+
+
+# What a reporter of errors sees: the variables of each frame, and all that is reached from them.
+
+CANARIES = {
+    "api_key": "emu_canary-key-0123456789",
+    "api_secret": "canary-secret-0123456789",
+    "header": "canary-header-0123456789",
+    "proxy": "canary-proxy-0123456789",
+}
+USED = {"api_key": CANARIES["api_key"], "api_secret": CANARIES["api_secret"]}
+WRONG: list[tuple[dict[str, Any], dict[str, str]]] = [
+    # Arguments, variables.
+    ({**USED, "timeout": -1}, {}),
+    ({**USED, "timeout": httpx.Timeout(-1.0)}, {}),
+    ({**USED, "max_retries": -1}, {}),
+    ({**USED, "base_url": "nowhere"}, {}),
+    ({**USED, "base_url": "https://h:port"}, {}),
+    ({**USED, "base_url": "https://[v1.x]"}, {}),
+    ({**USED, "base_url": "http://h.example"}, {}),
+    ({**USED, "base_url": f"https://u:{CANARIES['api_secret']}@h"}, {}),
+    ({**USED, "headers": {"X-Token": CANARIES["header"], "Host": "h"}}, {}),
+    ({**USED, "headers": {"X-Token": CANARIES["header"] + "\n"}}, {}),
+    ({**USED, "http_client": object()}, {}),
+    ({**USED, "transport": object()}, {}),
+    ({**USED, "settings": object()}, {}),
+    ({"api_key": CANARIES["api_key"] + " x"}, {}),
+    ({"api_key": CANARIES["api_key"].encode()}, {}),
+    ({"api_secret": CANARIES["api_secret"]}, {}),
+    ({**USED, "api_secret": CANARIES["api_secret"] + "\ud800"}, {}),
+    ({}, {"TIMEOUT": "-1"}),
+    ({}, {"MAX_RETRIES": "x"}),
+    ({}, {"LOG": CANARIES["api_key"]}),
+    ({}, {"BASE_URL": CANARIES["api_key"]}),
+    ({}, {"API_SECRET": "${X}"}),
+    (USED, {"HTTPS_PROXY": f"garbage://u:{CANARIES['proxy']}@h"}),
+    (USED, {"ALL_PROXY": f"http://u:{CANARIES['proxy']}@h:x"}),
+    (USED, {"ALL_PROXY": f"http://u:{CANARIES['proxy']}@h", "NO_PROXY": "::::"}),
+    (USED, {".env": "DCIPHER_BASE_URL=https://evil.example"}),
+    ({}, {".env": f"DCIPHER_API_KEY={CANARIES['api_key']}\nDCIPHER_TIMEOUT=-1"}),
+    ({}, {".env": f"DCIPHER_API_SECRET={CANARIES['api_secret']}\n\0"}),
+]
+
+
+def canaries_in(value: object, seen: set[int], depth: int = 0) -> bool:
+    """Whether a canary is reached from a value by items and attributes, private ones, too."""
+    if id(value) in seen or depth > 12:
+        return False
+    seen.add(id(value))
+    if isinstance(value, (str, bytes)):
+        return "canary" in (value if isinstance(value, str) else value.decode("latin-1"))
+    if isinstance(value, type) or callable(value):
+        cells = getattr(value, "__closure__", None) or ()
+        return any(canaries_in(cell.cell_contents, seen, depth + 1) for cell in cells)
+    parts: list[object] = []
+    if isinstance(value, dict):
+        parts += [*value, *value.values()]
+    elif isinstance(value, (list, tuple, set, frozenset)):
+        parts += value
+    parts += vars(value).values() if hasattr(value, "__dict__") else ()
+    slots = [name for cls in type(value).__mro__ for name in getattr(cls, "__slots__", ())]
+    parts += [getattr(value, name, None) for name in slots]
+    return any(canaries_in(part, seen, depth + 1) for part in parts)
+
+
+def assert_no_canary_in_frames(error: BaseException) -> None:
+    """Neither in those of the error, nor in those of what is behind it; but for the tests' own."""
+    behind: list[BaseException | None] = [error]
+    while behind:
+        one = behind.pop()
+        if one is None:
+            continue
+        behind += [one.__cause__, one.__context__]
+        assert not canaries_in([one.args, vars(one)], set()), repr(one)
+        for frame, _ in traceback.walk_tb(one.__traceback__):
+            if "/tests/" not in frame.f_code.co_filename:
+                for name, value in frame.f_locals.items():
+                    assert not canaries_in(value, set()), f"{frame.f_code.co_name}: {name}"
+
+
+@pytest.mark.parametrize(("arguments", "variables"), WRONG)
+@pytest.mark.parametrize("through", ["client", "settings"])
+def test_the_frames_of_an_error_hold_no_secret(
+    construct: Callable[..., Any],
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: dict[str, Any],
+    variables: dict[str, str],
+    through: str,
+) -> None:
+    """Whatever is wrong: key, secret, header and a proxy's password are not in the traceback's variables."""
+    for name, value in variables.items():
+        if name == ".env":
+            (folder / ".env").write_text(value)
+        else:
+            monkeypatch.setenv(name if "PROXY" in name else f"DCIPHER_{name}", value)
+    if not arguments and ".env" not in variables:
+        for name in USED:
+            monkeypatch.setenv(
+                f"DCIPHER_{name.upper()}", variables.get(name.upper(), CANARIES[name])
+            )
+
+    def make() -> None:
+        rest = dict(arguments)
+        if through == "settings":
+            own = {name: rest.pop(name) for name in arguments if name in Settings.model_fields}
+            rest = {"settings": Settings(**own), **rest}
+        construct(**rest)
+
+    with pytest.raises(ConfigurationError) as caught:
+        make()
+    assert_no_canary_in_frames(caught.value)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: HTTPAuthenticatedClient("nowhere", api_key=CANARIES["api_key"]),
+        lambda: HTTPAuthenticatedClient("https://h", api_key=CANARIES["api_key"] + "\n\n x"),
+        lambda: HTTPAuthenticatedClient("https://h", api_secret="", api_key=KEY),
+        lambda: HTTPAuthenticatedClient("https://h", timeout=-1, **USED),
+        lambda: HTTPClient("https://h", headers={"X-Token": CANARIES["header"] + "\n"}),
+        lambda: HTTPClient("https://h").with_headers({"X-Token": CANARIES["header"] + "\n"}),
+        lambda: HTTPAuthenticatedClient("https://h", **USED).with_timeout(-1),
+        lambda: Dcipher(**USED).with_options(headers={"X-Token": CANARIES["header"] + "\n"}),
+        lambda: AsyncDcipher(**USED).with_options(timeout=-1),
+        lambda: Settings(api_kye=CANARIES["api_key"]),
+        lambda: Settings(**USED, _secrets_dir=__file__),
+    ],
+)
+def test_the_frames_of_other_errors_hold_no_secret(make: Callable[[], object]) -> None:
+    """The same for the HTTP clients, for what is derived from a client, and for arguments that there are not."""
+    with pytest.raises(ConfigurationError) as caught:
+        make()
+    assert_no_canary_in_frames(caught.value)
+
+
+@pytest.mark.parametrize("cls", [Dcipher, AsyncDcipher, HTTPAuthenticatedClient])
+def test_an_argument_that_there_is_not(cls: Any) -> None:
+    """A misspelt argument is a TypeError, whose frames do not hold the others."""
+    with pytest.raises(TypeError, match="tmeout") as caught:
+        cls(**USED, tmeout=1)
+    assert_no_canary_in_frames(caught.value)
+
+
+def test_what_the_program_was_handling_stays() -> None:
+    """A client that is made while an error is handled keeps that error behind its own."""
+    first = KeyError("first")
+    try:
+        raise first
+    except KeyError:
+        with pytest.raises(ConfigurationError) as caught:
+            HTTPClient("https://h", timeout=-1)
+    assert caught.value.__context__ is first
