@@ -56,8 +56,9 @@ _OUTPUT = typer.Option(
     "--output",
     "-o",
     metavar="FILE|-",
-    help="Save the result as FILE; several as FILE_0, FILE_1, … before the suffix. - writes the "
-    "bytes of the one result to stdout, and nothing else.",
+    help="Save the result as FILE; several as FILE_0, FILE_1, … before the suffix. Rows are written "
+    "in the format that the suffix says: .json, .ndjson, .csv or .parquet. - writes the bytes of "
+    "the one result to stdout, and nothing else.",
 )
 OutputOption: TypeAlias = Annotated[Path | None, _OUTPUT]
 RequiredOutput: TypeAlias = Annotated[Path, _OUTPUT]

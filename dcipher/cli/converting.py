@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from dcipher._local import LocalResult
     from dcipher.cli.invocation import Invocation
 
-__all__ = ["Target", "convert"]
+__all__ = ["Target", "convert", "parquet_library", "write_rows"]
 
 T = TypeVar("T")
 
@@ -105,7 +105,15 @@ _BY_SUFFIX = {
 def convert(
     call: Invocation, file: str, target: Target, model: str | None, format_: str | None
 ) -> None:
-    """Write the rows of a file in another format."""
+    """Write the rows of a file in another format, and report it."""
+    count = write_rows(file, target, model, format_)
+    if target.path is not None:
+        record = {"file": str(target.path), "format": target.format.value, "rows": count}
+        call.output.data(record, key="file")
+
+
+def write_rows(file: str, target: Target, model: str | None, format_: str | None) -> int:
+    """Write the rows of a file in another format; how many there were."""
     type_ = None if model is None else type_named(model)
     rows = _Rows(file, model)
     with opened(file, format_) as source:
@@ -114,10 +122,7 @@ def convert(
         else:
             with target.opened() as sink:
                 sink.writelines(_encoded(source, target.format, type_, rows))
-    if target.path is not None:
-        path = str(target.path)
-        record = {"file": path, "format": target.format.value, "rows": rows.count}
-        call.output.data(record, key="file")
+    return rows.count
 
 
 class _Rows:
@@ -158,13 +163,18 @@ def _encoded(source: LocalResult, format_: Format, type_: Any, rows: _Rows) -> I
     return (json_bytes if format_ is Format.JSON else ndjson_bytes)(values)
 
 
-def _write_parquet(source: LocalResult, target: Target, type_: Any, rows: _Rows) -> None:
+def parquet_library() -> Any:
+    """What writes Parquet. Raises `CommandError` where it is not installed."""
     try:
-        parquet = library("pyarrow.parquet", "arrow")
+        return library("pyarrow.parquet", "arrow")
     except ImportError:
         raise CommandError(
             "Parquet needs pyarrow.", ExitCode.USAGE, next_step=install("arrow")
         ) from None
+
+
+def _write_parquet(source: LocalResult, target: Target, type_: Any, rows: _Rows) -> None:
+    parquet = parquet_library()
     if target.path is None and is_terminal(sys.stdout):
         raise _usage("Parquet is not for a terminal: name a file.")
     from dcipher._tables import check_columns, reading_of

@@ -48,8 +48,6 @@ def explain(error: BaseException, following: Following | None = None) -> Explana
     details = {"type": type(error).__name__, **_details(error, run)}
     if isinstance(error, OSError) and not isinstance(error, errors.DcipherError):
         message = _of_the_system(error)
-    if run is not None and not run.is_terminal:
-        message += _of_results(run, following)
     return Explanation(code, message, _next_step(error, run, following), details)
 
 
@@ -93,30 +91,29 @@ def _interruption(following: Following | None, code: ExitCode) -> Explanation:
     verb = "goes on" if len(runs) == 1 else "go on"
     return Explanation(
         code,
-        f"Interrupted: run {names} {verb}.{_of_results(runs[0], following)}",
-        wait_again(runs),
+        f"Interrupted: run {names} {verb}.",
+        _go_on(runs, following),
         details | _ids(runs[0]),
     )
 
 
+def _go_on(runs: Sequence[Run], following: Following | None) -> str:
+    """What goes on with the command that was followed: a wait alone gives no URL of a result."""
+    saving = following is not None and following.saving
+    return (_same_command(runs[0]) if saving else None) or wait_again(runs)
+
+
 def _same_start(run: Run) -> str | None:
     """How to have the URLs of its results again: the answer to the same start repeats them."""
-    if run.idempotency_key is None or not run.succeeded:
+    same = _same_command(run) if run.succeeded else None
+    return same and f"for its results, {same}"
+
+
+def _same_command(run: Run) -> str | None:
+    if run.idempotency_key is None:
         return None
-    return (
-        "for its results, the same command again, with --idempotency-key "
-        f"{shlex.quote(run.idempotency_key)} (it starts no second run)"
-    )
-
-
-def _of_results(run: Run, following: Following | None) -> str:
-    """How to have the results that were to be saved: the wait alone gives no URL of theirs."""
-    if following is None or not following.saving or run.idempotency_key is None:
-        return ""
-    return (
-        " For its results, the same command again, with --idempotency-key "
-        f"{shlex.quote(run.idempotency_key)} (it starts no second run)."
-    )
+    key = shlex.quote(run.idempotency_key)
+    return f"the same command again, with --idempotency-key {key} (it starts no second run)"
 
 
 def _run_of(error: BaseException) -> Run | None:
@@ -152,11 +149,11 @@ def _next_step(error: BaseException, run: Run | None, following: Following | Non
     if run is None:
         return "dcipher doctor" if isinstance(error, errors.APIConnectionError) else None
     if isinstance(error, errors.WaitTimeoutError | errors.PollingInterruptedError):
-        return wait_again([run])
-    if isinstance(error, errors.ResultError) and not run.is_terminal:
-        return wait_again([run])
+        return _go_on([run], following)
+    if isinstance(error, errors.APIError | errors.ResultError) and not run.is_terminal:
+        return _go_on([run], following)
     if isinstance(error, errors.APIError):
-        return wait_again([run]) if not run.is_terminal else _same_start(run)
+        return _same_start(run)
     if isinstance(error, errors.LocalStorageError):
         return _same_start(run)
     return None
@@ -192,7 +189,7 @@ _IN_THE_SHELL = (
     (r"pass idempotency_key='([^']*)'", r"give --idempotency-key \1"),
     (r"not with idempotency_key='([^']*)'", r"not with --idempotency-key \1"),
     (r"pass overwrite=True", "give --overwrite"),
-    (r"and overwrite=False", "and --no-overwrite is given"),
+    (r", and overwrite=False", ""),
     (r"pass base_url=…", "give --base-url"),
     (r"Use https, or pass allow_insecure=True\.", "Use https."),
     (r"\bidempotency_key must", "--idempotency-key must"),

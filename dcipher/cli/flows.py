@@ -59,6 +59,15 @@ def run(
             "text that begins with @.",
         ),
     ] = None,
+    text: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--text",
+            metavar="NAME=TEXT",
+            help="A param whose text is taken as it stands, whatever it begins with: for texts of "
+            "variables.",
+        ),
+    ] = None,
     params: Annotated[
         Path | None,
         typer.Option(
@@ -121,7 +130,7 @@ def run(
             raise CommandError(f"{name} needs the wait: leave out --no-wait.", ExitCode.USAGE)
     start = Start(
         flow,
-        params_of(param or [], params, call.read),
+        params_of(param or [], text or [], params, call.read),
         wait=wait,
         timeout=as_seconds(timeout),
         output=output,

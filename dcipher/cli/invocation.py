@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Invocation", "read_text"]
 
+LARGEST = 64 * 1024 * 1024
+"""Bytes of a file, or of standard input, that are read as a text."""
+
 
 class Invocation:
     """What a command is given."""
@@ -111,7 +114,8 @@ def read_text(path: Path, what: str) -> str:
     try:
         if str(path) == "-":
             return _standard_input(what)
-        return path.read_bytes().decode("utf-8-sig")
+        with path.open("rb") as file:
+            return _limited(file.read(LARGEST + 1), what, path)
     except UnicodeDecodeError as error:
         raise CommandError(
             f"{what}: {path} is not UTF-8 text (byte {error.start}).", ExitCode.USAGE
@@ -126,4 +130,15 @@ def _standard_input(what: str) -> str:
     if sys.stdin is None or sys.stdin.closed:
         raise CommandError(f"{what}: there is no standard input.", ExitCode.USAGE)
     buffer = getattr(sys.stdin, "buffer", None)
-    return sys.stdin.read() if buffer is None else buffer.read().decode("utf-8-sig")
+    if buffer is None:
+        return sys.stdin.read()
+    return _limited(buffer.read(LARGEST + 1), what, "standard input")
+
+
+def _limited(content: bytes, what: str, where: object) -> str:
+    if len(content) > LARGEST:  # /dev/zero, or `yes` in a pipe, would fill the memory
+        raise CommandError(
+            f"{what}: {where} is longer than {LARGEST // 2**20} MiB, the most that is read.",
+            ExitCode.USAGE,
+        )
+    return content.decode("utf-8-sig")

@@ -18,20 +18,21 @@ if TYPE_CHECKING:
 __all__ = ["params_of", "texts_like_json"]
 
 
-def params_of(given: Sequence[str], document: Path | None, read: Read) -> dict[str, Any]:
+def params_of(
+    given: Sequence[str], texts: Sequence[str], document: Path | None, read: Read
+) -> dict[str, Any]:
     """The params: those of `document`, and over them those that were given one by one.
 
-    `read` gives the text of a file, or of standard input for `-`. Raises `CommandError`.
+    `texts` are taken as they stand. `read` gives the text of a file, or of standard input for `-`.
+    Raises `CommandError`.
     """
     params = {} if document is None else _document(document, read)
-    seen: set[str] = set()
-    for text in given:
-        name, value = _param(text, read)
-        if name in seen:
+    pairs = [*(_param(text, read) for text in given), *map(_text, texts)]
+    names = [name for name, _ in pairs]
+    for name in names:
+        if names.count(name) > 1:
             raise CommandError(f"-p {name} is there twice.", ExitCode.USAGE)
-        seen.add(name)
-        params[name] = value
-    return params
+    return {**params, **dict(pairs)}
 
 
 def texts_like_json(params: Mapping[str, Any]) -> list[str]:
@@ -57,6 +58,13 @@ def _document(path: Path, read: Read) -> dict[str, Any]:
     return cast("dict[str, Any]", found)
 
 
+def _text(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise CommandError(f"--text {_short(text)!r}: write NAME=TEXT.", ExitCode.USAGE)
+    return name, value
+
+
 def _param(text: str, read: Read) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     is_json = name.endswith(":")
@@ -69,6 +77,11 @@ def _param(text: str, read: Read) -> tuple[str, Any]:
     option = f"-p {name}"
     if value.startswith("@@") and not is_json:
         return name, value[1:]
+    if value == "-" and not is_json:  # what it means to other programs
+        raise CommandError(
+            f"{option}: standard input is {name}=@-; for the text -, give --text {name}=-.",
+            ExitCode.USAGE,
+        )
     if value == "@":
         raise CommandError(
             f"{option}: a file name belongs after @; a text that begins with @ is written @@.",

@@ -124,9 +124,9 @@ class Bar(Progress):
 
 
 def status_text(run: Run) -> str:
-    """The status, and what the service says of it, on one line."""
+    """The status on one line, and what the service says of it, unless that is said at the end."""
     from dcipher._core.text import clean, masked_urls
 
-    said = clean(masked_urls(run.message or ""), 120)
+    said = "" if run.is_terminal else clean(masked_urls(run.message or ""), 120)
     status = clean(masked_urls(str(run.status)), 80)
     return f"{status}  {said}" if said else status

@@ -160,13 +160,13 @@ def convert(
         typer.Option(
             "--overwrite/--no-overwrite", help="Whether a file that is there is replaced."
         ),
-    ] = True,
+    ] = False,
     from_: From = None,
 ) -> None:
     """Write the rows of a file in another format.
 
-    OUT is written beside its place and renamed when it is whole: whatever fails, what was there is
-    intact. Without --model, JSON stays JSON to the last digit, the values of CSV are text, and CSV
+    OUT is written beside its place and renamed when it is whole. A file that is there is replaced
+    only with --overwrite. Without --model, JSON stays JSON to the last digit, the values of CSV are text, and CSV
     has the columns of the first row (a later row with another one is an error). With --model, each
     row is validated, and dumped by the model: one that does not fit ends it with exit code 5.
 

@@ -20,8 +20,13 @@ COLUMNS = ("task_id", "flow_id", "status", "message", "created_at", "finished_at
 _KNOWN = (*COLUMNS[:-1], "idempotency_key", "outputs", "files")
 
 
-def run_record(run: Run, *, reveal: bool = False, files: Sequence[Path] = ()) -> dict[str, Any]:
-    """The run as JSON has it; what a service says of it holds no URL that is a secret."""
+def run_record(
+    run: Run, *, reveal: bool = False, files: Sequence[Path] = (), reported: bool = False
+) -> dict[str, Any]:
+    """The run as JSON has it; what a service says of it holds no URL that is a secret.
+
+    `reported`: the message of a run that has ended is left out, because an error on stderr says it.
+    """
     document: dict[str, Any] = json.loads(run.to_json(reveal=reveal))
     # What else a service sends stays out: nobody knows what is in it.
     record = {name: document.get(name) for name in _KNOWN}
@@ -31,6 +36,8 @@ def run_record(run: Run, *, reveal: bool = False, files: Sequence[Path] = ()) ->
             record[name] = masked_urls(text)
     outputs: list[dict[str, Any]] = document.get("outputs") or []
     record["outputs"] = [{name: one.get(name) for name in ("url", "expires_at")} for one in outputs]
+    if reported and run.is_terminal:
+        record["message"] = None
     if files:
         record["files"] = [str(file) for file in files]
     return record

@@ -86,11 +86,11 @@ def wait(
             try:
                 _show(call, [wait_for(call, client, runs[0], limit)], reveal=reveal_urls)
             except RunError as error:
-                _show(call, [error.run], reveal=reveal_urls)
+                _show(call, [error.run], reveal=reveal_urls, reported=True)
                 raise
             return
         seen, failed = wait_for_all(call, client, runs, limit)
-    _show(call, seen, reveal=reveal_urls)
+    _show(call, seen, reveal=reveal_urls, reported=True)
     _end(code_of(seen, failed))
 
 
@@ -190,11 +190,14 @@ _LISTED = ("task_id", "flow_id", "status", "created_at")
 """What people see: with ids as long as the service's, as much as 80 columns hold."""
 
 
-def _show(call: Invocation, runs: Sequence[Run], *, reveal: bool = False) -> None:
+def _show(
+    call: Invocation, runs: Sequence[Run], *, reveal: bool = False, reported: bool = False
+) -> None:
     from dcipher.cli.run_records import COLUMNS, run_record
     from dcipher.cli.tables import Layout
 
-    records = [run_record(run, reveal=reveal) for run in runs]
+    reported = reported and not call.output.structured
+    records = [run_record(run, reveal=reveal, reported=reported) for run in runs]
     if len(records) == 1:
         call.output.data(records[0], columns=COLUMNS[:-1], key="task_id")
     else:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from dcipher.cli.exit_codes import ExitCode
 from dcipher.cli.failures import CommandError
+from dcipher.cli.named_formats import as_named, check_format
 from dcipher.cli.output import unwritable
 from dcipher.cli.private_files import write_private
 from dcipher.cli.progress import progress
@@ -36,6 +37,7 @@ def check_output(path: Path | None, output: Output, *, overwrite: bool) -> None:
         from dcipher._files import check_targets
 
         check_targets(path, overwrite=overwrite)
+        check_format(path)
     elif output.structured or output.quiet:
         raise CommandError(
             "-o - writes the result itself to stdout, and nothing else: leave out --json, --jsonl "
@@ -52,7 +54,10 @@ def save_results(
     """Download the results of `run`; the files (none where they went to stdout)."""
     if path != STDOUT:
         with progress(output) as shown:
-            return client.runs.download(run, path, overwrite=overwrite, on_progress=shown.bytes)
+            files = client.runs.download(run, path, overwrite=overwrite, on_progress=shown.bytes)
+        for file in files:
+            as_named(file)
+        return files
     _one_only(run)
     with tempfile.TemporaryDirectory(prefix="dcipher-") as folder:
         file = Path(folder, "result")

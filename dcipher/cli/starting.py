@@ -121,13 +121,16 @@ def _ended(call: Invocation, client: Dcipher, run: Run, start: Start) -> Run:
         return wait_for(call, client, run, start.timeout)
     except RunError as error:
         if start.output != STDOUT:
-            _show(call, error.run, start)
+            _show(call, error.run, start, reported=True)
         raise
 
 
-def _show(call: Invocation, run: Run, start: Start, files: Sequence[Path] = ()) -> None:
+def _show(
+    call: Invocation, run: Run, start: Start, files: Sequence[Path] = (), *, reported: bool = False
+) -> None:
     if not call.output.quiet:
-        record = run_record(run, reveal=start.reveal, files=files)
+        reported = reported and not call.output.structured
+        record = run_record(run, reveal=start.reveal, files=files, reported=reported)
         call.output.data(record, columns=COLUMNS, key="task_id")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import os
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from dcipher._core.installation import install
 from dcipher.cli import main
 from dcipher.models import Run
 from tests.faulty import json_reply
@@ -156,6 +158,90 @@ def test_a_failed_run(dcipher: Call) -> None:
     assert (document["status"], document["message"]) == ("FAILED", "the corpus is empty")
     error = json.loads(done.err.splitlines()[-1])["error"]
     assert (error["type"], error["task_id"]) == ("RunFailedError", document["task_id"])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["flows", "run", "fails"], ["runs", "wait"], ["runs", "wait", "another"]],
+    ids=" ".join,
+)
+def test_a_reason_is_given_once(dcipher: Call, arguments: list[str]) -> None:
+    """To people, the message of a run that failed is in the error alone."""
+    if arguments[0] == "runs":
+        fails = dcipher("flows", "run", "fails", "--no-wait", "-q").out.strip()
+        others = [dcipher("flows", "run", "shout", "--no-wait", "-q").out.strip()] * len(
+            arguments[2:]
+        )
+        arguments = ["runs", "wait", fails, *others]
+    done = dcipher(*arguments)
+    assert done.code == 3
+    assert (done.out + done.err).count("the corpus is empty") == 1
+    assert "failed: the corpus is empty" in done.err
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("t.json", b'[{"n":0},{"n":1}]'),
+        ("t", b'[{"n":0},{"n":1}]'),
+        ("t.txt", b'[{"n":0},{"n":1}]'),
+        ("t.json.zst", b'[{"n":0},{"n":1}]'),
+        ("t.ndjson", b'{"n":0}\n{"n":1}\n'),
+        ("t.JSONL", b'{"n":0}\n{"n":1}\n'),
+        ("t.csv", b"n\r\n0\r\n1\r\n"),
+    ],
+)
+def test_a_result_has_the_format_of_its_name(dcipher: Call, name: str, expected: bytes) -> None:
+    """What `-o` names .csv is CSV; where a name says no format, the result is as it came."""
+    run = ("flows", "run", "rows", "-p", "count:=2", "--save-run", "run.json", "-o")
+    assert dcipher(*run, name).code == 0
+    assert Path(name).read_bytes() == expected
+    Path(name).unlink()
+    assert dcipher("runs", "download", "--run", "run.json", "-o", name).out == f"{name}\n"
+    assert Path(name).read_bytes() == expected
+
+
+@pytest.mark.parametrize("name", ["t.csv.gz", "t.ndjson.gz"])
+def test_a_result_is_compressed_by_its_name(dcipher: Call, name: str) -> None:
+    """A suffix that names a compression counts, too, where the format is another one."""
+    assert dcipher("flows", "run", "rows", "-o", name).code == 0
+    assert len(gzip.decompress(Path(name).read_bytes()).splitlines()) >= 3
+
+
+def test_a_result_as_parquet(dcipher: Call) -> None:
+    """And what is named .parquet is Parquet."""
+    parquet = pytest.importorskip("pyarrow.parquet")
+    assert dcipher("flows", "run", "rows", "-o", "t.parquet").code == 0
+    assert parquet.read_table("t.parquet").to_pylist() == [{"n": 0}, {"n": 1}, {"n": 2}]
+
+
+def test_no_parquet_without_pyarrow(
+    dcipher: Call, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where Parquet cannot be written, it is said before a run is started."""
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    done = dcipher("flows", "run", "rows", "-o", "t.parquet")
+    assert (done.code, done.out, len(emulator.runs)) == (2, "", 0)
+    assert f"Next: {install('arrow')}" in done.err
+
+
+def test_a_result_that_cannot_be_converted(dcipher: Call, emulator: Emulator) -> None:
+    """It is kept as it came, under the name of what it is; no file has another format than its name."""
+    rows: list[dict[str, int]] = [{"a": 1}, {"a": 1, "new": 2}]
+    emulator.flow("uneven")(lambda: rows)
+    done = dcipher("flows", "run", "uneven", "-o", "t.csv")
+    assert done.code == 1
+    assert (
+        "was not written as csv; it is kept as t.csv.json. Row 1 has the column 'new'" in done.err
+    )
+    assert not Path("t.csv").exists()
+    assert json.loads(Path("t.csv.json").read_bytes()) == rows
+
+
+def test_prose_is_no_table(dcipher: Call) -> None:
+    """A text is saved as it is, whatever its name says."""
+    assert dcipher("flows", "run", "three", "-o", "t.json").code == 0
+    assert Path("t_1.json").read_bytes() == b"one"
 
 
 def test_a_wait_that_is_over(dcipher: Call) -> None:

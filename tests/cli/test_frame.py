@@ -123,7 +123,7 @@ def test_a_command_that_was_meant(call: Call, words: str, meant: str | None) -> 
         ("runs list --limit 0", "'--limit': it takes 1 or more. Next: "),
         ("emulator faults add x --probability x", "'--probability': it takes a number. Next: "),
         ("emulator env --shell x", "'--shell': 'x' is not one of "),
-        ("flows run f --timeuot", "(Possible options: --timeout). Next: "),
+        ("flows run f --timeuot", "(Possible options: --text, --timeout). Next: "),
         ("flows run f text=abc", "(text=abc). A param is given with -p: -p text=abc. Next: "),
         ("flows run f text:=[1] b=2", "A param is given with -p: -p text:=…. Next: "),
         ("flows run f more", "(more). Next: "),

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shlex
 import shutil
 import stat
 import subprocess
-from typing import TYPE_CHECKING, Any
+import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dcipher._core.operations import start_run
-from dcipher.cli import curl
+from dcipher.cli import curl, invocation
 from dcipher.cli.curl import as_curl
 from dcipher.cli.durations import seconds, shown
 from dcipher.cli.failures import CommandError
@@ -20,9 +23,6 @@ from dcipher.cli.flow_params import problems
 from dcipher.cli.invocation import read_text
 from dcipher.cli.params import params_of
 from dcipher.models import Flow
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,54 @@ if TYPE_CHECKING:
 )
 def test_nothing_is_guessed(text: str, expected: dict[str, Any]) -> None:
     """`=` is text whatever it looks like, `:=` is JSON, and the first of them counts."""
-    assert params_of([text], None, read_text) == expected
+    assert params_of([text], [], None, read_text) == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["", "-", "@", "@@x", "@/etc/passwd", "@-", "[1]", "a=b", ":=1", " v\n"]
+)
+def test_a_text_as_it_stands(text: str) -> None:
+    """With --text nothing that a text begins with has a meaning: it may come from a variable."""
+    assert params_of(["n:=1"], [f"k={text}"], None, read_text) == {"n": 1, "k": text}
+
+
+@pytest.mark.parametrize(
+    ("given", "texts", "said"),
+    [
+        (["k=1"], ["k=2"], "k is there twice"),
+        ([], ["k=1", "k=2"], "k is there twice"),
+        ([], ["k"], "NAME=TEXT"),
+        ([], ["=v"], "NAME=TEXT"),
+    ],
+)
+def test_texts_that_cannot_be(given: list[str], texts: list[str], said: str) -> None:
+    """Such a param has a name, which is there once."""
+    with pytest.raises(CommandError, match=said):
+        params_of(given, texts, None, read_text)
+
+
+@pytest.mark.parametrize(
+    ("given", "document"),
+    [(["k=@/dev/zero"], None), (["k:=@/dev/zero"], None), ([], Path("/dev/zero"))],
+)
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="there is no endless file")
+def test_a_file_without_an_end(
+    given: list[str], document: Path | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that would fill the memory is refused."""
+    monkeypatch.setattr(invocation, "LARGEST", 1024 * 1024)
+    with pytest.raises(CommandError, match="/dev/zero is longer than 1 MiB"):
+        params_of(given, [], document, read_text)
+
+
+def test_a_pipe_without_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So is standard input that never ends; what has just the size that is read is read whole."""
+    monkeypatch.setattr(invocation, "LARGEST", 4)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"12345")))
+    with pytest.raises(CommandError, match="standard input is longer"):
+        params_of(["k=@-"], [], None, read_text)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"1234")))
+    assert params_of(["k=@-"], [], None, read_text) == {"k": "1234"}
 
 
 @pytest.mark.parametrize(
@@ -58,6 +105,7 @@ def test_nothing_is_guessed(text: str, expected: dict[str, Any]) -> None:
         (["=v"], "NAME=TEXT"),
         ([":=1"], "NAME=TEXT"),
         (["k=1", "k=2"], "-p k is there twice"),
+        (["k=-"], "standard input is k=@-; for the text -, give --text k=-"),
         (["k=1", "k:=2"], "-p k is there twice"),
         (["k:=hello"], "not JSON: Expecting value, line 1 column 1. For text, write k=…"),
         (["k:="], "not JSON"),
@@ -72,7 +120,7 @@ def test_nothing_is_guessed(text: str, expected: dict[str, Any]) -> None:
 def test_what_is_no_param_is_said(given: list[str], said: str) -> None:
     """What cannot be understood is a usage error that names the param and the right way."""
     with pytest.raises(CommandError) as caught:
-        params_of(given, None, read_text)
+        params_of(given, [], None, read_text)
     assert said in caught.value.message
     assert caught.value.code == 2
 
@@ -83,7 +131,7 @@ def test_files(tmp_path: Path) -> None:
     (tmp_path / "bom").write_bytes(b"\xef\xbb\xbf[1]")
     (tmp_path / "all").write_text('{"text": "old", "n": 1}')
     given = [f"text=@{tmp_path / 't'}", f"list:=@{tmp_path / 'bom'}"]
-    found = params_of(given, tmp_path / "all", read_text)
+    found = params_of(given, [], tmp_path / "all", read_text)
     assert found == {"text": "größer\r\n", "n": 1, "list": [1]}
 
 
@@ -96,7 +144,7 @@ def test_documents_that_are_no_params(tmp_path: Path, content: bytes, said: str)
     file = tmp_path / "p.json"
     file.write_bytes(content)
     with pytest.raises(CommandError, match=said) as caught:
-        params_of([], file, read_text)
+        params_of([], [], file, read_text)
     assert "p.json" in caught.value.message
     assert caught.value.code == 2
 

@@ -605,7 +605,7 @@ def test_a_column_that_comes_later(
     """A later row with a new column is an error that says which and what to do; OUT is as it was."""
     (folder / "r.json").write_text('[{"a": 1}, {"a": 1, "new": 2}]')
     (folder / "o.csv").write_text("before")
-    assert main(["results", "convert", "r.json", "o.csv"]) == 1
+    assert main(["results", "convert", "r.json", "o.csv", "--overwrite"]) == 1
     noted = out(capsysbinary)[1]
     assert "Row 1 has the column 'new'" in noted
     assert "--to ndjson" in noted
@@ -649,6 +649,7 @@ def test_a_row_that_does_not_fit_ends_a_conversion(
         (["out.json.zst"], 2, "json is not written as .zst"),
         (["out.parquet.gz"], 2, "parquet is not written as .gz"),
         (["missing/out.json"], 1, "the folder does not exist"),
+        (["there.json"], 1, "exists already. Choose another path, or give --overwrite"),
         (["there.json", "--no-overwrite"], 1, "exists already"),
         ([".", "--to", "json"], 1, "it is a folder"),
         (["/dev/full", "--to", "json"], 1, "it is not a regular file"),
@@ -673,7 +674,7 @@ def test_targets_that_cannot_be(
 def test_a_file_onto_itself(folder: Path) -> None:
     """The target may be the file that is read: it is replaced at the end."""
     (folder / "r.csv").write_bytes(CSV)
-    assert main(["results", "convert", "r.csv", "r.csv", "--to", "json"]) == 0
+    assert main(["results", "convert", "r.csv", "r.csv", "--to", "json", "--overwrite"]) == 0
     assert json.loads((folder / "r.csv").read_bytes()) == [
         {"label": "lakes", "score": "0.5"},
         {"label": "rivers", "score": "2.0"},
@@ -787,7 +788,7 @@ def test_an_interruption(
     try:
         with open(reading) as pipe:  # noqa: PTH123 - no path
             monkeypatch.setattr(sys, "stdin", pipe)
-            assert main(["results", "convert", "-", "o.csv"]) == 130
+            assert main(["results", "convert", "-", "o.csv", "--overwrite"]) == 130
     finally:
         ended.set()
         thread.join(30)
