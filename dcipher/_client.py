@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import httpx
 
 from . import logs
-from ._connecting import NoCookies
+from ._cookies import NoCookies
 from ._core.configuration import (
     ARGUMENT,
     DEFAULT,

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from http.cookiejar import CookieJar
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 from weakref import ref
 
@@ -19,6 +18,7 @@ import httpx
 from ._async.connections import AsyncBorrowedTransport, AsyncConnections, AsyncGivenTransport
 from ._async.routing import AsyncRoutedTransport
 from ._concurrency import Limiter, async_close_all
+from ._cookies import NoCookies
 from ._core.proxies import Origin, Proxies
 from ._deadlines import AsyncBoundedTransport, BoundedTransport
 from ._network import ssl_context
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from ._concurrency import Place
 
-__all__ = ["Network", "NoCookies", "Share"]
+__all__ = ["Network", "Share"]
 
 MAX_CONNECTIONS = 100
 NO_LIMIT = 1_000_000
@@ -51,16 +51,6 @@ _OF_THE_WAY = ("verify", "cert", "trust_env", "http1", "http2", "limits", *_OURS
 
 Ways: TypeAlias = "dict[str | None, Any]"
 """URL pattern of httpx (`None`: every other URL) → what is shared, or `None`: no proxy."""
-
-
-class NoCookies(CookieJar):
-    """Stores nothing, parses nothing, and takes no lock that a fork might leave locked in a child."""
-
-    def extract_cookies(self, response: object, request: object) -> None:
-        """Nothing."""
-
-    def add_cookie_header(self, request: object) -> None:
-        """Nothing."""
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,14 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections import deque
+from copy import copy
 from typing import TYPE_CHECKING, NamedTuple, cast
 from weakref import WeakSet
 
 import httpx
 
 from .._concurrency import AsyncLimiter, AsyncPlace, async_abandon, async_close_transport
+from .._cookies import NoCookies
 from .._core.causes import has_too_many_files
 from .._proxies import origin_of
 from .._scopes import AsyncScoped
@@ -311,7 +313,7 @@ def _forget_bad_location(request: httpx.Request, response: httpx.Response) -> No
 class AsyncBorrowedTransport(httpx.AsyncBaseTransport):
     """Sends by an httpx client of the user's, which stays theirs.
 
-    It is not closed, and its `auth` is not used.
+    It is not closed, its `auth` is not used, and its jar stores no cookie of an answer.
 
     Redirects are not followed here: httpx forwards every header but Authorization and Cookie to the
     other host (observed).
@@ -323,4 +325,8 @@ class AsyncBorrowedTransport(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         if self._client.is_closed:
             raise DcipherError("The httpx client that was passed as http_client is closed.")
-        return await self._client.send(request, stream=True, auth=None, follow_redirects=False)
+        # httpx stores the cookies of each answer. The copy shares everything else with their client
+        # as it is now: transports, hooks, what a class of theirs has.
+        client = copy(self._client)
+        client.cookies = httpx.Cookies(NoCookies())
+        return await client.send(request, stream=True, auth=None, follow_redirects=False)

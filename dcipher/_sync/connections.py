@@ -14,12 +14,14 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections import deque
+from copy import copy
 from typing import TYPE_CHECKING, NamedTuple, cast
 from weakref import WeakSet
 
 import httpx
 
 from .._concurrency import Limiter, Place, abandon, close_transport
+from .._cookies import NoCookies
 from .._core.causes import has_too_many_files
 from .._proxies import origin_of
 from .._scopes import Scoped
@@ -312,7 +314,7 @@ def _forget_bad_location(request: httpx.Request, response: httpx.Response) -> No
 class BorrowedTransport(httpx.BaseTransport):
     """Sends by an httpx client of the user's, which stays theirs.
 
-    It is not closed, and its `auth` is not used.
+    It is not closed, its `auth` is not used, and its jar stores no cookie of an answer.
 
     Redirects are not followed here: httpx forwards every header but Authorization and Cookie to the
     other host (observed).
@@ -324,4 +326,8 @@ class BorrowedTransport(httpx.BaseTransport):
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         if self._client.is_closed:
             raise DcipherError("The httpx client that was passed as http_client is closed.")
-        return self._client.send(request, stream=True, auth=None, follow_redirects=False)
+        # httpx stores the cookies of each answer. The copy shares everything else with their client
+        # as it is now: transports, hooks, what a class of theirs has.
+        client = copy(self._client)
+        client.cookies = httpx.Cookies(NoCookies())
+        return client.send(request, stream=True, auth=None, follow_redirects=False)

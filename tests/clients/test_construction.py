@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -231,6 +232,41 @@ def test_a_client_of_the_users(
     assert not own.is_closed
     with pytest.raises(DcipherError, match="closed"):
         client.flows.get("f")
+    _ = own.close() if kind == "sync" else portal.call(own.aclose)
+
+
+@pytest.mark.parametrize("subclass", [False, True])
+def test_a_client_of_the_users_stores_no_cookies(
+    kind: str, connect: Connect, api: FaultyServer, portal: BlockingPortal, subclass: bool
+) -> None:
+    """Neither those of an answer, of a redirect, of an error, nor of a store; its own requests still do."""
+    cls: Any = httpx.Client if kind == "sync" else httpx.AsyncClient
+    if subclass:
+        cls = type("Own", (cls,), {"tenant": "t"})
+    own = cls(cookies={"mine": "1"})
+    setting = {"Set-Cookie": "theirs=canary; Path=/", "Content-Type": "application/json"}
+    answers = (
+        Reply(b'{"id": "f"}', headers=setting),
+        Reply(b"{}", 302, {**setting, "Location": f"{api.url}/elsewhere"}),
+        Reply(b"{}", 500, setting),
+    )
+    api.on("/result", Reply(b'{"text": 1}', headers=setting))
+    client = connect(api, http_client=own, max_retries=0, resilience=None)
+    for answer in answers:
+        api.on("/flows/f", answer)
+        with suppress(DcipherError):
+            client.flows.get("f")
+    run = client.runs.refresh(client.flows.start("f"))
+    assert client.runs.read(run) == {"text": 1}
+    assert dict(own.cookies) == {"mine": "1"}
+    assert all("cookie" not in request.headers for request in api.requests)
+    # The client itself is as it was.
+    _ = (
+        own.get(f"{api.url}/result")
+        if kind == "sync"
+        else portal.call(own.get, f"{api.url}/result")
+    )
+    assert dict(own.cookies) == {"mine": "1", "theirs": "canary"}
     _ = own.close() if kind == "sync" else portal.call(own.aclose)
 
 
