@@ -15,7 +15,7 @@ from contextlib import suppress
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from ._core.downloads import Transfer
 from ._core.parts import note_of, taken_up
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from io import FileIO
 
     from .models import Run
+
+    _Known: TypeAlias = "tuple[int, int, int]"
 
 __all__ = ["PartFile"]
 
@@ -74,6 +76,7 @@ class PartFile:
             self._path, descriptor, lasting = _part_of(self._target)
             note = self._path.with_name(f"{self._path.name}.json")
             self._note = note if lasting and not note.is_dir() else None
+            self._noted: _Known | None = None
             # Without a buffer: a child process would write what is in its copy of it.
             self._file: FileIO = os.fdopen(descriptor, "wb", buffering=0)
             try:
@@ -92,7 +95,9 @@ class PartFile:
             if transfer.received == 0:
                 self.restart()
             else:
-                self._kept = True
+                self._kept, self._noted = True, _known(self._note)
+                if self._note is not None:
+                    _removed(_new(self._note))
                 self._file.truncate(max(transfer.received, *map(max, transfer.parts), 0))
                 self.go_to(transfer.received)
             return transfer
@@ -161,7 +166,7 @@ class PartFile:
         with self._errors():
             _sync_data(self._file.fileno())
             _write(self._note, note_of(transfer, self._identity))
-            self._kept = True
+            self._kept, self._noted = True, _known(self._note)
         return True
 
     def _is_here(self) -> bool:
@@ -201,7 +206,13 @@ class PartFile:
                 os.link(self._path, self._target)  # fails where the target exists by now
                 os.unlink(self._path)  # noqa: PTH108
             self._ended = True
-            self._forget()
+            # Whoever took the free name meanwhile may have a note of its own there.
+            if (
+                self._note is not None
+                and _known(self._note) == self._noted
+                and _removed(self._note)
+            ):
+                _sync_folder(self._note)
             self._close()
             _sync_folder(self._target)
 
@@ -372,6 +383,17 @@ def _write(note: Path, text: bytes) -> None:
         _sync_data(descriptor)
     os.replace(new, note)  # noqa: PTH105
     _sync_folder(note)
+
+
+def _known(path: Path | None) -> _Known | None:
+    """By what a file is known; `None`: there is none. Numbers of inodes are given again."""
+    if path is None:
+        return None
+    try:
+        found = os.lstat(path)
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino, found.st_mtime_ns
 
 
 def _new(note: Path) -> Path:

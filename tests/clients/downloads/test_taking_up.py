@@ -9,13 +9,13 @@ import json
 import os
 import stat
 import threading
-import time
 from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
 
 from dcipher import AsyncDcipher, IntegrityError, LocalStorageError, ResultError, ResultExpiredError
+from dcipher._core.downloads import Transfer
 from dcipher._parts import PartFile
 from tests.clients.downloads.stores import (
     BODY,
@@ -30,6 +30,7 @@ from tests.clients.downloads.stores import (
 )
 from tests.conftest import KEY
 from tests.faulty import Reply
+from tests.waiting import at_work, no_hang, until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -262,8 +263,14 @@ def test_cancelled(server: FaultyServer, target: Path, backend: str) -> None:
 
     async def main() -> None:
         async with AsyncDcipher(api_key=KEY) as client:
-            with anyio.move_on_after(0.5):
-                await client.runs.download(result_of(server), target)
+            async with anyio.create_task_group() as group:
+                group.start_soon(client.runs.download, result_of(server), target)
+                part = target.with_name(PART)
+                await anyio.to_thread.run_sync(
+                    until, lambda: part.exists() and part.stat().st_size == 2 * MIB
+                )
+                group.cancel_scope.cancel()
+            assert at_work() == []
             assert_untouched(target, kept=True)
             server.on("/result", store(BODY))
             await client.runs.download(result_of(server), target)
@@ -275,17 +282,18 @@ def test_cancelled(server: FaultyServer, target: Path, backend: str) -> None:
 
 def test_cancelled_between_two_attempts(server: FaultyServer, target: Path) -> None:
     """A download that waits for its next attempt ends at once when it is cancelled."""
-    server.on("/result", Reply(b"", 503, {"Retry-After": "60"}))
+    server.on("/result", Reply(b"", 503, {"Retry-After": "100"}))
 
     async def main() -> None:
         async with AsyncDcipher(api_key=KEY) as client:
-            begun = time.monotonic()
-            with anyio.move_on_after(0.3):
-                await client.runs.download(result_of(server), target)
-            assert time.monotonic() - begun < 5
-            assert not [t for t in threading.enumerate() if t.name == "dcipher download"]
+            async with anyio.create_task_group() as group:
+                group.start_soon(client.runs.download, result_of(server), target)
+                await anyio.to_thread.run_sync(server.arrived, "/result")
+                group.cancel_scope.cancel()
+            assert at_work() == []
 
-    anyio.run(main)
+    with no_hang():
+        anyio.run(main)
     assert_untouched(target)
 
 
@@ -436,10 +444,49 @@ def test_a_full_disk_keeps_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("dcipher._parts._sync_data", full)
-    from dcipher._core.downloads import Transfer
-
     with pytest.raises(LocalStorageError, match="out"):
         part.keep(Transfer(received=5, etag='"1"'))
     part.discard()
     part.close()
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("taken_up", [False, True])
+@pytest.mark.parametrize("is_written", [False, True])
+def test_another_one_begins_while_this_one_is_renamed(
+    target: Path, monkeypatch: pytest.MonkeyPatch, taken_up: bool, is_written: bool
+) -> None:
+    """Who takes the name of the unfinished file as soon as it is free keeps the note that it writes there."""
+    first = PartFile(target, "i")
+    first.take_up()
+    first.writelines([b"1234567890"])
+    first.keep(Transfer(received=10, etag='"1"'))
+    if taken_up:
+        first.close()
+        first = PartFile(target, "i")
+        assert first.take_up().received == 10
+    real, other, being_written = os.replace, list[PartFile](), target.with_name(f"{NOTE}.new")
+
+    def replace(source: Any, destination: Any) -> None:
+        real(source, destination)
+        if destination == target and not other:
+            other.append(PartFile(target, "i"))
+            assert other[0].take_up().received == 0
+            other[0].writelines([b"12345"])
+            if is_written:
+                other[0].keep(Transfer(received=5, etag='"1"'))
+            else:
+                being_written.write_bytes(b"half of a note")
+
+    monkeypatch.setattr(os, "replace", replace)
+    first.prepare()
+    first.commit()
+    assert target.read_bytes() == b"1234567890"
+    if not is_written:
+        assert being_written.exists()
+        other[0].keep(Transfer(received=5, etag='"1"'))
+    other[0].close()
+    third = PartFile(target, "i")
+    assert third.take_up().received == 5
+    third.commit()
+    assert {path.name for path in target.parent.iterdir()} == {target.name}
