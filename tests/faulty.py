@@ -15,13 +15,15 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from tests.waiting import HANG, until
+
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Mapping
 
     from typing_extensions import Self
 
-__all__ = ["NOTHING", "RESET", "STALL", "FaultyServer", "Recorded", "Reply", "json_reply"]
+__all__ = ["NOTHING", "RESET", "STALL", "FaultyServer", "Held", "Recorded", "Reply", "json_reply"]
 
 After: TypeAlias = Literal["keep", "close", "reset", "stall"]
 
@@ -114,6 +116,18 @@ def json_reply(text: str, status: int = 200, **headers: str) -> Reply:
     return Reply(text.encode(), status, {"Content-Type": "application/json", **more})
 
 
+class Held:
+    """A reply that waits until it is let go."""
+
+    def __init__(self, reply: Reply) -> None:
+        self._reply = reply
+        self.let_go = threading.Event()
+
+    def __call__(self, _: Recorded) -> Reply:
+        self.let_go.wait(HANG)
+        return self._reply
+
+
 class FaultyServer:
     """Plays the script of a path: one reply for each request, the last one again and again."""
 
@@ -155,11 +169,13 @@ class FaultyServer:
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
 
-    def open_connections(self, within: float = 5.0) -> int:
-        """How many are open, after they had so many seconds to end."""
-        ends = time.monotonic() + within
-        while self._open and time.monotonic() < ends:
-            time.sleep(0.005)
+    def arrived(self, path: str, number: int = 1) -> bool:
+        """Wait for so many requests for a path; whether they came."""
+        return until(lambda: len(self.seen(path)) >= number)
+
+    def open_connections(self) -> int:
+        """How many are open, after they had time to end."""
+        until(lambda: not self._open)
         return len(self._open)
 
     def __enter__(self) -> Self:
@@ -243,9 +259,10 @@ class FaultyServer:
         return reply.after == "keep"
 
     def _stall(self, connection: socket.socket) -> None:
-        """Say nothing until the client goes away, or the test ends."""
+        """Say nothing until the client goes away, or the test ends; a client that hangs fails, late."""
         connection.settimeout(0.05)
-        while not self._stopped.is_set():
+        ends = time.monotonic() + 2 * HANG
+        while not self._stopped.is_set() and time.monotonic() < ends:
             try:
                 if not connection.recv(65536):
                     return

@@ -6,7 +6,6 @@ import copy
 import gzip
 import pickle
 import ssl
-import time
 import tracemalloc
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +27,7 @@ from dcipher._core.downloads import Source
 from dcipher._sync.stores import Store
 from dcipher.signing import verify_request
 from tests.faulty import RESET, STALL, FaultyServer, Reply, json_reply
+from tests.waiting import HANG, no_hang
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -407,9 +407,8 @@ def test_retries_respect_retry_after(send: Send, server: FaultyServer) -> None:
     first, second = server.requests
     assert second.at - first.at >= 0.3
     server.on("*", Reply(b"", 429, {"Retry-After": "999"}))
-    began = time.monotonic()
-    assert send(HTTPClient(server.url, resilience=QUICK), "GET", "/").status_code == 429
-    assert time.monotonic() - began < 1.0
+    with no_hang():
+        assert send(HTTPClient(server.url, resilience=QUICK), "GET", "/").status_code == 429
 
 
 def test_signatures(send: Send, server: FaultyServer) -> None:
@@ -610,8 +609,8 @@ def test_a_refusal_keeps_its_connection(send: Send, server: FaultyServer) -> Non
     ("reply", "patience"),
     [
         (STALL, Resilience(max_retries=3, deadline=0.8)),
-        (Reply(bytes(500), 503, trickle=0.02), Resilience(max_retries=0, deadline=0.8)),
-        (Reply(bytes(500), 503, trickle=0.02), Resilience(max_retries=3, deadline=0.8)),
+        (Reply(bytes(20_000), 503, trickle=0.02), Resilience(max_retries=0, deadline=0.8)),
+        (Reply(bytes(20_000), 503, trickle=0.02), Resilience(max_retries=3, deadline=0.8)),
         (Reply(b"", 503, framing="none", head_cut=30, after="stall"), Resilience(deadline=0.8)),
     ],
     ids=["stall", "once", "trickle", "head"],
@@ -621,31 +620,25 @@ def test_a_deadline_bounds_every_attempt(
 ) -> None:
     """However long the timeout is, an attempt ends with the deadline."""
     server.on("*", reply)
-    began = time.monotonic()
-    with pytest.raises(httpx.TimeoutException):
-        send(HTTPClient(server.url, timeout=2, resilience=patience), "GET", "/")
-    assert time.monotonic() - began < 2.5
+    with no_hang(), pytest.raises(httpx.TimeoutException):
+        send(HTTPClient(server.url, timeout=2 * HANG, resilience=patience), "GET", "/")
 
 
 def test_a_refusal_that_drips(send: Send, server: FaultyServer) -> None:
     """Without a deadline it is the timeout that ends it: nobody waits for the body of a 503 without end."""
-    server.on("*", Reply(b"", raw=b"HTTP/1.1 503 X\r\n\r\n" + bytes(400), trickle=0.03))
+    server.on("*", Reply(b"", raw=b"HTTP/1.1 503 X\r\n\r\n" + bytes(20_000), trickle=0.03))
     quick = Resilience(max_retries=1, backoff_initial=0.002)
-    began = time.monotonic()
-    with pytest.raises(httpx.TimeoutException):
+    with no_hang(), pytest.raises(httpx.TimeoutException):
         send(HTTPClient(server.url, timeout=0.9, resilience=quick), "GET", "/")
     assert len(server.requests) == 2
-    assert time.monotonic() - began < 8
 
 
 def test_an_attempt_whose_head_drips(send: Send, server: FaultyServer) -> None:
     """With a resilience, the parts of the timeout together bound an attempt until its answer begins."""
-    server.on("*", Reply(bytes(5), 200, {"X": "x" * 2000}, trickle=0.02))
-    began = time.monotonic()
-    with pytest.raises(httpx.ReadTimeout):
+    server.on("*", Reply(bytes(5), 200, {"X": "x" * 20_000}, trickle=0.02))
+    with no_hang(), pytest.raises(httpx.ReadTimeout):
         send(HTTPClient(server.url, timeout=0.2, resilience=QUICK), "GET", "/")
     assert len(server.requests) == 3
-    assert time.monotonic() - began < 10
 
 
 def test_places_come_back(kind: str, portal: BlockingPortal, server: FaultyServer) -> None:
@@ -698,12 +691,10 @@ def test_an_unexpected_status_that_is_encoded(send: Send, server: FaultyServer) 
 
 def test_an_unexpected_status_that_drips(send: Send, server: FaultyServer) -> None:
     """It is raised when the time to read is over, with what came until then."""
-    server.on("*", Reply(raw=b"HTTP/1.1 418 X\r\n\r\n" + b"a" * 400, trickle=0.02))
+    server.on("*", Reply(raw=b"HTTP/1.1 418 X\r\n\r\n" + b"a" * 20_000, trickle=0.02))
     client = HTTPClient(server.url, timeout=0.7, raise_on_unexpected_status=True)
-    began = time.monotonic()
-    with pytest.raises(UnexpectedStatus, match="answered 418: a"):
+    with no_hang(), pytest.raises(UnexpectedStatus, match="answered 418: a"):
         send(client, "GET", "/flows/f")
-    assert time.monotonic() - began < 6
 
 
 def test_a_timeout(send: Send, server: FaultyServer) -> None:

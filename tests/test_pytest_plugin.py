@@ -15,6 +15,7 @@ import dcipher.emulator.app
 import dcipher.emulator.faults
 import dcipher.settings
 from dcipher import AsyncDcipher, Dcipher
+from tests.waiting import HANG
 
 _ = AsyncDcipher("k"), Dcipher("k")
 
@@ -53,7 +54,7 @@ def elsewhere(
     from pathlib import Path
 
     monkeypatch.setenv("PYTHONPATH", str(Path(dcipher.__file__).parents[1]))
-    return pytester.runpytest_subprocess(*PLUGIN, *words, timeout=60)
+    return pytester.runpytest_subprocess(*PLUGIN, *words, timeout=5 * HANG)
 
 
 def test_runs_a_flow(pytester: pytest.Pytester) -> None:

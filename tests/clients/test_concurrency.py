@@ -7,13 +7,13 @@ import gc
 import os
 import sys
 import threading
-import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.lowlevel
+import anyio.to_thread
 import httpx
 import pytest
 
@@ -27,7 +27,8 @@ from dcipher import (
     RunStatus,
 )
 from tests.conftest import KEY, QUICK
-from tests.faulty import STALL, Reply, json_reply
+from tests.faulty import STALL, Held, Reply, json_reply
+from tests.waiting import HANG, at_work, no_hang
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -85,19 +86,21 @@ def test_three_hundred_at_once(api: FaultyServer, backend: str) -> None:
 
 def test_no_free_connection(kind: str, connect: Connect, api: FaultyServer) -> None:
     """A call that finds no free connection within `timeout` says how many there are; nothing was sent."""
-    api.on("/flows/slow", Reply(b'{"id": "f"}', delay=0.4))
+    slowly = Held(json_reply('{"id": "f"}'))
+    api.on("/flows/slow", slowly)
     http = HTTPAuthenticatedClient(
         api.url, api_key="k", httpx_args={"limits": httpx.Limits(max_connections=1)}
     )
     client = connect(http_client=http, api_key=None)
-    limits = httpx.Timeout(5.0, pool=0.1)
+    limits = httpx.Timeout(HANG, pool=0.1)
     derived = client.with_options(timeout=limits, max_retries=0)
     with ThreadPoolExecutor(1) as pool:
         slow = pool.submit(client.flows.get, "slow")
-        time.sleep(0.1)
+        assert api.arrived("/flows/slow")
         with pytest.raises(APITimeoutError, match="all 1 connections"):
             derived.flows.get("f")
-        slow.result()
+        slowly.let_go.set()
+        slow.result(HANG)
     assert derived.flows.get("f").id == "f"
     assert api.connections == 1
     derived.close()
@@ -116,9 +119,9 @@ def test_cancelled_calls_give_their_connection_back(api: FaultyServer, backend: 
             for number in range(200):
                 with anyio.move_on_after(number * 0.00004):
                     await client.flows.get("slow")
-            with anyio.fail_after(5):
+            with anyio.fail_after(HANG):
                 await client.flows.get("f")
-                return (await client.with_options(timeout=2).flows.get("f")).id
+                return (await client.with_options(timeout=HANG).flows.get("f")).id
 
     assert anyio.run(main, backend=backend) == "f"
 
@@ -130,7 +133,7 @@ def test_tasks_of_asyncio_may_be_cancelled(api: FaultyServer) -> None:
     async def main() -> str:
         async with client_for(api) as client:
             tasks = [asyncio.create_task(client.flows.get("slow")) for _ in range(20)]
-            await asyncio.sleep(0.1)
+            await anyio.to_thread.run_sync(api.arrived, "/flows/slow", 20)
             for task in tasks:
                 task.cancel()
             results = await asyncio.gather(*tasks, return_exceptions=True)
@@ -152,14 +155,15 @@ def test_a_cancelled_download_leaves_nothing(
         {"flow_id": "f", "task_id": "t", "status": "SUCCEEDED", "outputs": [{"url": f"{api.url}/result?x"}]}
     )  # fmt: skip
 
-    async def main() -> float:
-        async with client_for(api) as client:
-            began = time.monotonic()
-            with anyio.move_on_after(0.2):
-                await client.runs.download(run, target)
-            return time.monotonic() - began
+    async def main() -> None:
+        async with client_for(api, timeout=10 * HANG) as client, anyio.create_task_group() as group:
+            group.start_soon(client.runs.download, run, target)
+            await anyio.to_thread.run_sync(api.arrived, "/result")
+            group.cancel_scope.cancel()
 
-    assert anyio.run(main, backend=backend) < 2.0
+    with no_hang():
+        anyio.run(main, backend=backend)
+    assert at_work() == []
     assert target.read_bytes() == b"old"
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
@@ -243,12 +247,15 @@ def test_a_fork(api: FaultyServer) -> None:
 def test_a_client_that_was_never_closed_warns_once_at_most(api: FaultyServer) -> None:
     """Whoever forgets to close a client with several open connections gets one warning, not one for each."""
     client = Dcipher(KEY, base_url=api.url)
-    api.on("/flows/f", Reply(b'{"id": "f"}', delay=0.1))
+    held = Held(json_reply('{"id": "f"}'))
+    api.on("/flows/f", held)
     threads = [threading.Thread(target=client.flows.get, args=("f",)) for _ in range(4)]
     for thread in threads:
         thread.start()
+    assert api.arrived("/flows/f", 4)
+    held.let_go.set()
     for thread in threads:
-        thread.join()
+        thread.join(HANG)
     assert api.connections == 4
     gc.collect()  # what other tests left behind is not this one's
     unraisable: list[Any] = []

@@ -8,7 +8,6 @@ import stat
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ import pytest
 from dcipher import Dcipher, InvalidParamsError, LocalStorageError, Run
 from tests.conftest import KEY
 from tests.faulty import Reply
+from tests.waiting import HANG, until
 
 if TYPE_CHECKING:
     from tests.conftest import Connect
@@ -174,9 +174,7 @@ def test_several_results_and_one_that_fails(
     )  # fmt: skip
 
     def refuse(_: Recorded) -> Reply:
-        until = time.monotonic() + 10
-        while not (tmp_path / "out_0.bin").exists() and time.monotonic() < until:
-            time.sleep(0.01)
+        until((tmp_path / "out_0.bin").exists)
         return Reply(b"", 403)
 
     server.on("/second", refuse)
@@ -211,7 +209,7 @@ def in_a_child(url: str, target: Path, size: int, call: str) -> list[Any]:
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=5 * HANG,
         cwd=target.parent,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )

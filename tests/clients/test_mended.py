@@ -8,7 +8,6 @@ import os
 import pickle
 import subprocess
 import sys
-import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -38,6 +37,7 @@ from dcipher import (
 )
 from tests.conftest import KEY, QUICK
 from tests.faulty import STALL, Reply, json_reply
+from tests.waiting import HANG
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterator
@@ -86,7 +86,7 @@ def test_cancelled_by_asyncio(api: FaultyServer) -> None:
                     await asyncio.wait_for(client.flows.get("slow"), (number + 1) * 0.0001)
                 except asyncio.TimeoutError:
                     continue
-            found = [await asyncio.wait_for(client.flows.get("f"), 5) for _ in range(3)]
+            found = [await asyncio.wait_for(client.flows.get("f"), HANG) for _ in range(3)]
             return found[-1].id
 
     assert asyncio.run(main()) == "f"
@@ -136,10 +136,10 @@ def test_cancelled_by_asyncio_at_each_step(api: FaultyServer) -> None:
             for step in range(50):
                 for warm in (True, False, False):
                     if warm:
-                        await asyncio.wait_for(client.flows.get("f"), 5)
+                        await asyncio.wait_for(client.flows.get("f"), HANG)
                     outcomes.append(await asyncio.create_task(call(client, step)))
             for _ in range(3):
-                await asyncio.wait_for(client.flows.get("f"), 5)
+                await asyncio.wait_for(client.flows.get("f"), HANG)
 
     asyncio.run(main())
     # Each step of a call was cancelled: with the last of them, calls came to their end.
@@ -151,28 +151,33 @@ def test_a_cancelled_download_does_not_hold_the_process(api: FaultyServer) -> No
     """A program that cancels a download which waits for the store's head ends at once."""
     api.on("/result", STALL)
     code = f"""
-import asyncio
+import asyncio, sys
 from dcipher import AsyncDcipher, Output, Run
 
 async def main():
     run = Run(flow_id="f", task_id="t", status="SUCCEEDED", outputs=(Output(url="{api.url}/result"),))
-    async with AsyncDcipher("k", base_url="{api.url}", timeout=60) as client:
+    async with AsyncDcipher("k", base_url="{api.url}", timeout=600) as client:
+        task = asyncio.create_task(client.runs.read(run))
+        await asyncio.to_thread(sys.stdin.readline)
+        task.cancel()
         try:
-            await asyncio.wait_for(client.runs.read(run), 0.5)
-        except asyncio.TimeoutError:
+            await task
+        except asyncio.CancelledError:
             print("cancelled")
 
 asyncio.run(main())
 """
-    done = subprocess.run(  # noqa: S603 - our own interpreter
+    with subprocess.Popen(  # noqa: S603 - our own interpreter
         [sys.executable, "-c", code],
-        capture_output=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
         text=True,
-        check=True,
-        timeout=30,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-    )
-    assert done.stdout.strip() == "cancelled"
+    ) as process:
+        assert api.arrived("/result")
+        said, _ = process.communicate("cancel\n", timeout=HANG)
+    assert said.strip() == "cancelled"
+    assert process.returncode == 0
     assert len(api.seen("/result")) == 1
 
 
@@ -214,14 +219,10 @@ def test_closed_with_a_call_in_flight(connect: Connect, api: FaultyServer) -> No
         warnings.simplefilter("error", ResourceWarning)
         with ThreadPoolExecutor(1) as pool:
             call = pool.submit(client.flows.get, "slow")
-            while not api.seen("/flows/slow"):
-                time.sleep(0.005)
+            assert api.arrived("/flows/slow")
             client.close()
-            assert call.result(5).id == "slow"
-    until = time.monotonic() + 2
-    while api._open and time.monotonic() < until:
-        time.sleep(0.01)
-    assert not api._open
+            assert call.result(HANG).id == "slow"
+    assert api.open_connections() == 0
 
 
 # Callbacks.

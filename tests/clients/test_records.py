@@ -7,7 +7,6 @@ import gzip
 import json
 import pickle
 import tempfile
-import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, closing
@@ -31,7 +30,8 @@ from dcipher import (
     TooManyInvalidRowsError,
 )
 from tests.conftest import KEY
-from tests.faulty import Reply
+from tests.faulty import Held, Reply
+from tests.waiting import HANG
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -299,18 +299,19 @@ def test_a_repr_shows_where_it_is(server: FaultyServer) -> None:
 
 def test_one_thread_at_a_time(server: FaultyServer) -> None:
     """Two threads that read the same rows at once, or close them, get an error."""
-    server.on("/r0", Reply(numbers(*range(3)), delay=0.5))
+    held = Held(Reply(numbers(*range(3))))
+    server.on("/r0", held)
     outputs = (Output.model_validate({"url": f"{server.url}/r0"}),)
     run = Run(flow_id="f", task_id="t", status=RunStatus.SUCCEEDED, outputs=outputs)
     with Dcipher(KEY, base_url=server.url) as client, ThreadPoolExecutor() as pool:
         records = client.runs.records(run, Row)
         first = pool.submit(next, records)
-        while not server.requests:
-            time.sleep(0.01)
+        assert server.arrived("/r0")
         for call in (lambda: next(records), records.close):
             with pytest.raises(RuntimeError, match="are being read"):
                 call()
-        assert first.result(10).n == 0
+        held.let_go.set()
+        assert first.result(HANG).n == 0
         assert [row.n for row in records] == [1, 2]
 
 

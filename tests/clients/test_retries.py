@@ -7,7 +7,8 @@ import json
 import socket
 import threading
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, NamedTuple
 
 import httpx
 import pytest
@@ -29,6 +30,7 @@ from dcipher import (
     UnprocessableEntityError,
 )
 from tests.faulty import NOTHING, RESET, STALL, Reply, json_reply
+from tests.waiting import HANG, no_hang
 
 if TYPE_CHECKING:
     from tests.conftest import Connect
@@ -264,7 +266,7 @@ def test_not_before_the_service_says(
     server.on("/flows/f", status(code, Retry_After=fault), GOOD_FLOW)
     connect(server).flows.get("f")
     first, second = server.requests
-    assert 0.2 <= second.at - first.at < 1.0
+    assert second.at - first.at >= 0.2
 
 
 @pytest.mark.parametrize("asked", ["121", "86400", "9" * 300, "Fri, 31 Dec 9999 23:59:59 GMT"])
@@ -311,20 +313,16 @@ def test_a_deadline_ends_the_retries(connect: Connect, server: FaultyServer) -> 
     """`deadline` bounds a call with all its retries."""
     server.on("*", status(500))
     hard = Resilience(max_retries=1000, backoff_initial=0.1, backoff_max=0.1, deadline=0.35)
-    began = time.monotonic()
-    with pytest.raises(InternalServerError):
+    with no_hang(), pytest.raises(InternalServerError):
         connect(server, resilience=hard).flows.get("f")
-    assert time.monotonic() - began < 1.0
-    assert 2 <= len(server.requests) <= 4
+    assert len(server.requests) <= 4
 
 
 def test_a_deadline_bounds_an_attempt_that_hangs(connect: Connect, server: FaultyServer) -> None:
     """`deadline` bounds a call whose only attempt gets no answer, too."""
     server.on("*", STALL)
-    began = time.monotonic()
-    with pytest.raises(APITimeoutError):
-        connect(server, timeout=2.0, resilience=Resilience(deadline=0.3)).flows.get("f")
-    assert time.monotonic() - began < 1.5
+    with no_hang(), pytest.raises(APITimeoutError):
+        connect(server, timeout=2 * HANG, resilience=Resilience(deadline=0.3)).flows.get("f")
 
 
 def test_a_read_timeout(connect: Connect, server: FaultyServer) -> None:
@@ -338,17 +336,20 @@ def test_a_read_timeout(connect: Connect, server: FaultyServer) -> None:
     assert caught.value.attempts == 2
 
 
+def trickling(where: str) -> Reply:
+    """An answer that takes 100 seconds to come."""
+    padding = {"X-Padding": "x" * 20_000} if where == "head" else {}
+    return Reply(b"{}" + b" " * 20_000, 200, padding, trickle=0.005)
+
+
 @pytest.mark.parametrize("where", ["head", "body"])
 def test_timeout_bounds_the_whole_request(
     connect: Connect, server: FaultyServer, where: str
 ) -> None:
     """A server that sends a byte now and then does not make a request longer than `timeout`."""
-    padding = {"X-Padding": "x" * 180} if where == "head" else {}
-    server.on("*", Reply(b"{}" + b" " * 200, 200, padding, trickle=0.005))
-    began = time.monotonic()
-    with pytest.raises(APITimeoutError):
+    server.on("*", trickling(where))
+    with no_hang(), pytest.raises(APITimeoutError):
         connect(server, timeout=0.6, max_retries=0).flows.get("f")
-    assert time.monotonic() - began < 1.1
 
 
 @pytest.mark.parametrize("where", ["head", "body"])
@@ -356,12 +357,9 @@ def test_a_timeout_of_parts_bounds_the_whole_request(
     connect: Connect, server: FaultyServer, where: str
 ) -> None:
     """So does an httpx.Timeout, by the sum of its parts; httpx starts each anew with every byte."""
-    padding = {"X-Padding": "x" * 180} if where == "head" else {}
-    server.on("*", Reply(b"{}" + b" " * 200, 200, padding, trickle=0.005))
-    began = time.monotonic()
-    with pytest.raises(APITimeoutError):
+    server.on("*", trickling(where))
+    with no_hang(), pytest.raises(APITimeoutError):
         connect(server, timeout=httpx.Timeout(0.15), max_retries=0).flows.get("f")
-    assert time.monotonic() - began < 1.1
 
 
 def test_a_server_that_reads_slowly(connect: Connect, server: FaultyServer) -> None:
@@ -378,12 +376,10 @@ def test_a_server_that_reads_slowly(connect: Connect, server: FaultyServer) -> N
     thread = threading.Thread(target=read_slowly, daemon=True)
     thread.start()
     server.port = listening.getsockname()[1]
-    began = time.monotonic()
-    with pytest.raises(APITimeoutError):
+    with no_hang(), pytest.raises(APITimeoutError):
         connect(server, timeout=0.5, max_retries=0).flows.start("f", {"text": "x" * 20_000_000})
-    assert time.monotonic() - began < 5
     listening.close()
-    thread.join(5)
+    thread.join(HANG)
 
 
 @pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
@@ -512,27 +508,24 @@ def test_an_idle_connection_that_the_server_closed(connect: Connect, server: Fau
 
 def test_a_conflict_is_waited_for(connect: Connect, kind: str) -> None:
     """A start that meets itself in progress (409) gets the same run in the end."""
-    import threading
-
     pytest.importorskip("fastapi")
     from dcipher.emulator import Emulator
 
     with Emulator(accept_time=0.15, queue_time=0) as emulator:
         emulator.flow("f")(lambda: 1)
         client = connect(emulator, resilience=Resilience(backoff_initial=0.05))
-        runs: list[Any] = []
-        threads = [
-            threading.Thread(
-                target=lambda: runs.append(client.flows.start("f", idempotency_key="k"))
-            )
-            for _ in range(2)
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert len({run.task_id for run in runs}) == len(emulator.runs) == 1
-        assert any(request.status == 409 for request in emulator.requests)
+        with ThreadPoolExecutor(2) as pool:
+            for number in range(20):  # on a slow machine, the second one may come too late to meet
+                key = f"k{number}"
+                starts = [
+                    pool.submit(client.flows.start, "f", idempotency_key=key) for _ in range(2)
+                ]
+                runs = {start.result(HANG).task_id for start in starts}
+                assert len(runs) == 1
+                assert len(emulator.runs) == number + 1
+                if any(request.status == 409 for request in emulator.requests):
+                    return
+        raise AssertionError("they never met")
 
 
 def test_each_retry_is_logged(

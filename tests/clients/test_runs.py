@@ -30,6 +30,7 @@ from dcipher import (
 )
 from tests.conftest import KEY
 from tests.faulty import NOTHING, RESET, STALL, Reply, json_reply
+from tests.waiting import HANG, fastest, no_hang
 
 if TYPE_CHECKING:
     from tests.conftest import Connect
@@ -92,11 +93,13 @@ def test_a_run_is_asked_for(connect: Connect, api: FaultyServer, call: str) -> N
 
 def test_wait_for_a_run_of_another_process(connect: Connect, api: FaultyServer) -> None:
     """Two ids are enough to wait; the first look is at once."""
-    api.on("/flows/f/status", status("RUNNING"), status("SUCCEEDED"))
-    began = time.monotonic()
-    run = connect(api).runs.wait(attached(), poll_interval=FAST)
-    assert run.succeeded
-    assert time.monotonic() - began < 0.4
+    client = connect(api)
+
+    def call() -> None:
+        api.on("/flows/f/status", status("RUNNING"), status("SUCCEEDED"))
+        assert client.runs.wait(attached(), poll_interval=FAST).succeeded
+
+    fastest(call, 0.4)
 
 
 def test_a_stored_run_is_waited_for_and_read(connect: Connect, api: FaultyServer) -> None:
@@ -169,21 +172,30 @@ def test_watch_may_be_left(connect: Connect, api: FaultyServer) -> None:
 
 def test_poll_interval(connect: Connect, api: FaultyServer) -> None:
     """`poll_interval` is the time between two looks."""
-    api.on("/flows/f/status", *[status("RUNNING")] * 3, status("SUCCEEDED"))
-    connect(api).runs.wait(attached(), poll_interval=0.1)
-    times = [request.at for request in api.requests]
-    steps = [times[n + 1] - times[n] for n in range(3)]
-    assert len(times) == 4
-    assert all(0.1 <= step < 0.5 for step in steps)
+    client = connect(api)
+
+    def call() -> None:
+        api.on("/flows/f/status", *[status("RUNNING")] * 3, status("SUCCEEDED"))
+        began, before = time.monotonic(), len(api.requests)
+        client.runs.wait(attached(), poll_interval=0.1)
+        assert len(api.requests) - before == 4
+        assert time.monotonic() - began >= 3 * 0.1
+
+    fastest(call, 1.0)
 
 
 def test_a_new_run_is_first_looked_at_after_half_a_second(
     connect: Connect, api: FaultyServer
 ) -> None:
     """A run that was just started is looked at within a second, not before half of one."""
-    began = time.monotonic()
-    connect(api).runs.wait(new())
-    assert 0.4 <= api.requests[0].at - began < 1.0
+    client = connect(api)
+
+    def call() -> None:
+        began = time.monotonic()
+        client.runs.wait(new())
+        assert api.requests[-1].at - began >= 0.4
+
+    fastest(call, 1.0)
 
 
 FAULTS = [
@@ -251,9 +263,12 @@ def test_a_timeout_says_how_to_go_on(connect: Connect, api: FaultyServer) -> Non
     api.on("/flows/f/status", status("RUNNING"))
     client = connect(api)
     began = time.monotonic()
-    with pytest.raises(TimeoutError, match=r"Run\(flow_id='f', task_id='t'\)") as caught:
+    with (
+        no_hang(),
+        pytest.raises(TimeoutError, match=r"Run\(flow_id='f', task_id='t'\)") as caught,
+    ):
         client.runs.wait(attached(), timeout=0.3, poll_interval=0.2)
-    assert 0.3 <= time.monotonic() - began < 1.0
+    assert time.monotonic() - began >= 0.3
     assert isinstance(caught.value, WaitTimeoutError)
     assert caught.value.run.status is RunStatus.RUNNING
     api.on("/flows/f/status", status("SUCCEEDED"))
@@ -282,10 +297,8 @@ def test_a_timeout_while_the_api_is_away(connect: Connect, api: FaultyServer) ->
 def test_a_timeout_while_a_look_hangs(connect: Connect, api: FaultyServer) -> None:
     """A look that hangs does not make a wait longer than its timeout by more than a second or so."""
     api.on("/flows/f/status", STALL)
-    began = time.monotonic()
-    with pytest.raises(WaitTimeoutError):
-        connect(api).runs.wait(attached(), timeout=0)
-    assert time.monotonic() - began < 2.0
+    with no_hang(), pytest.raises(WaitTimeoutError):
+        connect(api, timeout=2 * HANG).runs.wait(attached(), timeout=0)
 
 
 def test_an_api_that_stays_away(connect: Connect, api: FaultyServer) -> None:
@@ -293,17 +306,17 @@ def test_an_api_that_stays_away(connect: Connect, api: FaultyServer) -> None:
     api.on("/flows/f/status", status("RUNNING"), json_reply("{}", 503))
     hard = Resilience(backoff_initial=0.05, backoff_max=0.1, deadline=0.5)
     began = time.monotonic()
-    with pytest.raises(PollingInterruptedError, match="may go on") as caught:
+    with no_hang(), pytest.raises(PollingInterruptedError, match="may go on") as caught:
         connect(api, resilience=hard).runs.wait(attached(), poll_interval=0.05)
-    assert 0.5 <= time.monotonic() - began < 2.0
+    assert time.monotonic() - began >= 0.5
     assert caught.value.run.status is RunStatus.RUNNING
 
 
 def test_a_look_that_succeeds_renews_the_patience(connect: Connect, api: FaultyServer) -> None:
     """Failures that are interrupted by successes do not add up."""
     bad, good = json_reply("{}", 503), status("RUNNING")
-    api.on("/flows/f/status", *[bad, bad, good] * 4, status("SUCCEEDED"))
-    hard = Resilience(backoff_initial=0.05, backoff_max=0.05, deadline=0.4)
+    api.on("/flows/f/status", *[bad, bad, good] * 10, status("SUCCEEDED"))
+    hard = Resilience(backoff_initial=0.05, backoff_max=0.05, deadline=1.2)
     assert connect(api, resilience=hard).runs.wait(attached(), poll_interval=0.05).succeeded
 
 
@@ -323,7 +336,7 @@ def test_a_retry_after_of_a_day(api: FaultyServer, asked: str) -> None:
     async def main() -> Run | None:
         hard = Resilience(backoff_initial=0.01, max_retry_after=0.05)
         async with AsyncDcipher(KEY, base_url=api.url, resilience=hard) as client:
-            with anyio.move_on_after(1.0):
+            with anyio.move_on_after(HANG):
                 return await client.runs.wait(attached(), poll_interval=FAST)
         return None
 

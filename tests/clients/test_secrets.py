@@ -28,6 +28,7 @@ from dcipher import (
 )
 from tests.faulty import NOTHING, RESET, STALL, FaultyServer, Reply, json_reply
 from tests.fuzz.leaks import Search
+from tests.waiting import HANG
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -251,8 +252,9 @@ def test_a_store_that_answers_with_the_request(
 ) -> None:
     """No error of a download repeats the signature: status, redirect, rubbish, lost connection."""
     api.on("/flows/f/run", started(api, store))
-    client = connect(api, api_key=KEY, max_retries=0, timeout=0.2)
+    client = connect(api, api_key=KEY, max_retries=0)
     run = client.runs.refresh(client.flows.start("f"))
+    client = client.with_options(timeout=0.2)
     replies: list[Any] = [echo(s, style) for s in (400, 403) for style in STYLES]
     replies += [echo(302, "location"), RESET, NOTHING, STALL, Reply(b"x", length=9, after="close")]
     replies += [
@@ -375,7 +377,7 @@ def test_calls_that_cannot_work(
 ) -> None:
     """Wrong arguments, files that cannot be written, results that do not fit, timeouts, a closed client."""
     api.on("/flows/f/run", started(api, "Azure"))
-    client = connect(api, api_key=KEY, api_secret=SECRET, max_retries=0, timeout=0.5)
+    client = connect(api, api_key=KEY, api_secret=SECRET, max_retries=0)
     run = client.runs.refresh(client.flows.start("f"))
     nowhere = Run(flow_id="f", task_id="t", status="SUCCEEDED")
     calls: dict[str, Callable[[], object]] = {
@@ -397,7 +399,8 @@ def test_calls_that_cannot_work(
     fresh = client.flows.start("f")
     assert caught(search, "wait", lambda: client.runs.wait(fresh, timeout=0)) is not None
     api.on("/flows/f/status", STALL)
-    assert caught(search, "stall", lambda: client.runs.refresh(fresh)) is not None
+    hasty = client.with_options(timeout=0.2)
+    assert caught(search, "stall", lambda: hasty.runs.refresh(fresh)) is not None
     client.close()
     assert caught(search, "closed", lambda: client.runs.read(run)) is not None
 
@@ -560,7 +563,7 @@ def test_a_program_that_ends(api: FaultyServer, tmp_path: Path, kind_of_end: str
         text=True,
         input=f"{KEY} {KEY}",
         cwd=tmp_path,
-        timeout=60,
+        timeout=5 * HANG,
         env={
             **os.environ,
             "PYTHONPATH": str(Path(__file__).parents[2]),

@@ -16,6 +16,7 @@ import pytest
 from dcipher import IntegrityError, Resilience
 from tests.clients.downloads.stores import assert_saved, assert_untouched, result_of, store
 from tests.faulty import Reply
+from tests.waiting import HANG
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,13 +61,13 @@ def test_a_trickle_counts_as_stalled(
         )
 
     server.on("/result", trickle if framing == "length" else chunks, store(BODY))
-    client = connect(server, resilience=TWICE, timeout=10.0)
+    client = connect(server, resilience=TWICE, timeout=2 * HANG)
     client.runs.download(result_of(server), target)
     first, second = server.requests
     assert "range" not in first.headers
     assert second.headers["range"] != "bytes=0-"
     assert second.headers["if-match"] == '"1"'
-    assert second.at - first.at < 7
+    assert second.at - first.at < HANG
     assert_saved(target, BODY)
 
 
@@ -81,7 +82,7 @@ def slowing(body: bytes, fast: int) -> Iterator[str]:
             connection.recv(65536)
             head = f'HTTP/1.1 200 OK\r\nETag: "1"\r\nContent-Length: {len(body)}\r\n\r\n'
             connection.sendall(head.encode() + body[:fast])
-            for byte in body[fast : fast + 400]:
+            for byte in body[fast : fast + 10_000]:
                 if ended.wait(0.02):
                     break
                 connection.sendall(bytes([byte]))
@@ -91,7 +92,7 @@ def slowing(body: bytes, fast: int) -> Iterator[str]:
         thread.start()
         yield f"http://127.0.0.1:{listening.getsockname()[1]}/slowing"
         ended.set()
-        thread.join(5)
+        thread.join(HANG)
 
 
 @pytest.mark.usefixtures("_impatient")
@@ -102,11 +103,11 @@ def test_a_fast_beginning_is_no_excuse(
     whole = b"x" * 500_000 + BODY
     with slowing(whole, 500_000) as url:
         server.on("/result", Reply(status=302, headers={"Location": url}), store(whole))
-        client = connect(server, resilience=TWICE, timeout=10.0)
+        client = connect(server, resilience=TWICE, timeout=2 * HANG)
         client.runs.download(result_of(server), target)
     first, second = server.requests
     assert second.headers["range"] != "bytes=0-"
-    assert second.at - first.at < 7
+    assert second.at - first.at < HANG
     assert_saved(target, whole)
 
 

@@ -8,7 +8,6 @@ import signal
 import stat
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ import pytest
 from dcipher import LocalStorageError
 from tests.clients.downloads.stores import assert_saved, result_of, run_at, store
 from tests.faulty import Reply
+from tests.waiting import HANG, until
 
 if TYPE_CHECKING:
     from tests.conftest import Connect
@@ -90,7 +90,7 @@ url, base, target, kind = sys.argv[1:]
 run = dcipher.Run(flow_id="f", task_id="t", status="SUCCEEDED", outputs=[{"url": url}])
 
 async def download():
-    async with dcipher.AsyncDcipher("emu_canary", base_url=base) as client:
+    async with dcipher.AsyncDcipher("emu_canary", base_url=base, timeout=600) as client:
         print("ready", flush=True)
         await client.runs.download(run, target)
 
@@ -98,7 +98,7 @@ if kind == "async":
     # Not anyio's: before Python 3.11, its end after Ctrl-C is a CancelledError.
     asyncio.run(download())
 else:
-    with dcipher.Dcipher("emu_canary", base_url=base) as client:
+    with dcipher.Dcipher("emu_canary", base_url=base, timeout=600) as client:
         print("ready", flush=True)
         client.runs.download(run, target)
 """
@@ -106,8 +106,8 @@ else:
 
 def _interrupted(
     server: FaultyServer, target: Path, kind: str, how: int, *, after: int = 0
-) -> tuple[int, float, str]:
-    """A process that is in the middle of a download: its exit status, its last seconds, its last words."""
+) -> tuple[int, str]:
+    """A process that is in the middle of a download: its exit status, and its last words."""
     arguments = [f"{server.url}/result?Signature=canary-signature", server.url, str(target), kind]
     environment = {
         **os.environ,
@@ -120,19 +120,13 @@ def _interrupted(
     try:
         assert child.stdout is not None
         assert child.stdout.readline() == "ready\n"
-        deadline = time.monotonic() + 20
-        while (
-            not (server.seen("/result") and _has_some(target, after))
-            and time.monotonic() < deadline
-        ):
-            time.sleep(0.02)
-        began = time.monotonic()
+        until(lambda: server.seen("/result") and _has_some(target, after))
         child.send_signal(how)
-        words = child.communicate(timeout=20)[1]
-        return child.returncode, time.monotonic() - began, words
+        words = child.communicate(timeout=HANG)[1]
+        return child.returncode, words
     finally:
         child.kill()
-        child.wait(5)
+        child.wait(HANG)
 
 
 def _has_some(target: Path, size: int) -> bool:
@@ -147,7 +141,7 @@ def test_a_process_that_is_killed(
 ) -> None:
     """Kill -9 in the middle leaves the old file, and the next process saves the new one whole."""
     server.on("/result", SLOW, store(BODY))
-    code, _, _ = _interrupted(server, target, kind, how)
+    code, _ = _interrupted(server, target, kind, how)
     assert code == -how
     assert target.read_bytes() == b"old"
     connect(server).runs.download(result_of(server), target)
@@ -157,10 +151,9 @@ def test_a_process_that_is_killed(
 def test_ctrl_c(kind: str, server: FaultyServer, target: Path) -> None:
     """Ctrl-C in the middle of a download ends within seconds; the old file stays, and no more than a part."""
     server.on("/result", SLOW)
-    _, seconds, words = _interrupted(server, target, kind, signal.SIGINT)
+    _, words = _interrupted(server, target, kind, signal.SIGINT)
     assert "KeyboardInterrupt" in words
     assert "canary" not in words
-    assert seconds < 10
     assert target.read_bytes() == b"old"
     debris = [path for path in target.parent.iterdir() if path != target]
     assert all(".part" in path.name for path in debris)

@@ -14,6 +14,7 @@ import pytest
 from dcipher import Resilience
 from tests.clients.downloads.stores import result_of
 from tests.faulty import Reply
+from tests.waiting import HANG
 
 if TYPE_CHECKING:
     from tests.conftest import Connect
@@ -57,7 +58,7 @@ def test_a_program_that_is_logged(
     }
     done = subprocess.run(  # noqa: S603 - our own lines
         [sys.executable, "-c", PROGRAM, api.url],
-        env=environment, capture_output=True, text=True, timeout=60, check=False,
+        env=environment, capture_output=True, text=True, timeout=5 * HANG, check=False,
     )  # fmt: skip
     assert done.stdout.split() == [str(number), str(handlers)], done.stderr
     said = [line for line in done.stderr.splitlines() if "GET /flows/f" in line]

@@ -23,6 +23,7 @@ from dcipher import (
 from dcipher.models import SecretURL
 from tests.clients.downloads.stores import result_of
 from tests.faulty import Reply, json_reply
+from tests.waiting import HANG, no_hang
 
 if TYPE_CHECKING:
     from tests.conftest import Connect
@@ -47,9 +48,8 @@ def test_a_clock_that_is_set(
     days = itertools.count(time.time(), step)
     monkeypatch.setattr(time, "time", lambda: next(days))
     assert client.flows.get("f").id == "f"
-    began = time.monotonic()
-    assert client.runs.wait(RUN, timeout=30, poll_interval=0.05).succeeded
-    assert time.monotonic() - began < 10
+    with no_hang():
+        assert client.runs.wait(RUN, timeout=2 * HANG, poll_interval=0.05).succeeded
     assert client.runs.read(result_of(server), bytes) == b"x" * 10
     assert len(server.seen("/result")) == 1
 
@@ -58,12 +58,11 @@ def test_a_clock_that_is_set_does_not_prolong_a_wait(
     connect: Connect, server: FaultyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A wait ends after its time, although the clock goes back."""
-    server.on("/flows/f/status", RUNNING)
+    server.on("/flows/f/status", *[RUNNING] * 100, SUCCEEDED)
     days = itertools.count(time.time(), -86_400.0)
     monkeypatch.setattr(time, "time", lambda: next(days))
     with pytest.raises(WaitTimeoutError):
         connect(server).runs.wait(RUN, timeout=0.3, poll_interval=0.05)
-    assert 2 < len(server.requests) < 20
 
 
 @pytest.mark.parametrize(
@@ -116,9 +115,9 @@ def test_errors_while_time_is_left(connect: Connect, server: FaultyServer, fault
     """With a timeout of its own, a wait lasts that long, however long nothing could be seen."""
     server.on("*", *[fault] * 12, SUCCEEDED)
     hurried = Resilience(backoff_initial=0.02, backoff_max=0.02, deadline=0.1)
-    run = connect(server, resilience=hurried).runs.wait(RUN, timeout=20, poll_interval=0.02)
+    run = connect(server, resilience=hurried).runs.wait(RUN, timeout=HANG, poll_interval=0.02)
     assert run.succeeded
-    assert len(server.requests) == 13
+    assert len(server.requests) >= 13  # a look that takes long is made again
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.faulty import json_reply
+from tests.waiting import HANG
 
 if TYPE_CHECKING:
     from tests.faulty import FaultyServer
@@ -48,7 +49,7 @@ def test_a_client_that_is_forgotten(kind: str, server: FaultyServer) -> None:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([root, *sys.path])}
     done = subprocess.run(  # noqa: S603 - our own lines
         [sys.executable, "-W", "always", "-c", PROGRAM, server.url, kind],
-        env=environment, capture_output=True, text=True, timeout=60, check=False,
+        env=environment, capture_output=True, text=True, timeout=5 * HANG, check=False,
     )  # fmt: skip
     assert done.stdout == "done\n", done.stderr
     said = [line for line in done.stderr.splitlines() if "Warning" in line]

@@ -19,6 +19,7 @@ from dcipher import (
     SubmissionUnknownError,
 )
 from tests.faulty import NOTHING, RESET, FaultyServer, Reply, json_reply
+from tests.waiting import HANG
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,7 +89,7 @@ def deaf(count: list[int]) -> Iterator[str]:
     finally:
         listening.shutdown(socket.SHUT_RDWR)
         listening.close()
-        thread.join(5)
+        thread.join(HANG)
 
 
 def test_a_large_start_that_is_cut_off_while_it_is_written(connect: Connect) -> None:

@@ -27,6 +27,7 @@ from tests.clients.downloads.stores import (
 )
 from tests.conftest import KEY
 from tests.faulty import Reply
+from tests.waiting import HANG, at_work
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -126,7 +127,7 @@ def test_a_child_that_lives_on(server: FaultyServer, target: Path) -> None:
     def fork() -> None:
         children.append(os.fork())
         if children[-1] == 0:
-            time.sleep(20)
+            time.sleep(2 * HANG)
             os._exit(0)
 
     client = Dcipher(KEY, resilience=ONCE)
@@ -150,24 +151,29 @@ def test_cancelled_while_the_disk_takes_its_time(
     """A download that was cancelled at its last step does not replace what a later one has saved."""
     server.on("/first", Reply(b"first"))
     server.on("/second", Reply(b"second"))
-    real, slow, synced = os.fsync, [True], threading.Event()
+    real, slow = os.fsync, [True]
+    syncing, synced = threading.Event(), threading.Event()
 
     def fsync(descriptor: int) -> None:
         if slow and slow.pop():
-            synced.wait(5)
+            syncing.set()
+            synced.wait(HANG)
         real(descriptor)
 
     monkeypatch.setattr(os, "fsync", fsync)
 
     async def main() -> None:
         async with AsyncDcipher(api_key=KEY) as client:
-            with anyio.move_on_after(0.3):
-                await client.runs.download(run_at(f"{server.url}/first?Signature=s"), target)
+            async with anyio.create_task_group() as group:
+                first = run_at(f"{server.url}/first?Signature=s")
+                group.start_soon(client.runs.download, first, target)
+                await anyio.to_thread.run_sync(syncing.wait, HANG)
+                group.cancel_scope.cancel()
             await client.runs.download(run_at(f"{server.url}/second?Signature=s"), target)
             synced.set()
-            await anyio.sleep(0.3)
 
     anyio.run(main, backend=backend)
+    assert at_work() == []
     assert_saved(target, b"second")
 
 
@@ -198,8 +204,8 @@ def test_callbacks_that_download(server: FaultyServer, tmp_path: Path, backend: 
                 run_at(f"{server.url}/a?Signature=s"), tmp_path / str(number), on_progress=report
             )
 
-        async with AsyncDcipher(api_key=KEY, timeout=20.0) as client:
-            with anyio.fail_after(25):
+        async with AsyncDcipher(api_key=KEY, timeout=HANG) as client:
+            with anyio.fail_after(2 * HANG):
                 async with anyio.create_task_group() as group:
                     for number in range(many):
                         group.start_soon(one, number)

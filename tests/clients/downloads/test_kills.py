@@ -15,6 +15,7 @@ import pytest
 import dcipher
 from tests.clients.downloads.stores import BODY, MIB, result_of, store
 from tests.faulty import Reply
+from tests.waiting import HANG
 
 if TYPE_CHECKING:
     from tests.conftest import Connect
@@ -74,7 +75,7 @@ def download(server: FaultyServer, target: Path, kind: str, step: str, *more: st
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=5 * HANG,
     )
     assert done.returncode == -signal.SIGKILL, f"it never came to {step!r}: {done.stderr}"
 

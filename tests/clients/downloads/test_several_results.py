@@ -7,7 +7,6 @@ import signal
 import sys
 import threading
 import time
-from contextlib import contextmanager
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -28,14 +27,16 @@ from dcipher import (
 )
 from dcipher._concurrency import async_each, each
 from dcipher._core import ranges
+from dcipher._sync.progress import Progress
 from tests.clients.downloads.stores import MIB, ONCE, QUERY, store
 from tests.clients.downloads.test_several import Shop, slowly
 from tests.clients.test_processes import NOISE, SIDES, interrupted
 from tests.conftest import KEY
 from tests.faulty import Reply
+from tests.waiting import HANG, at_work, no_hang, until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable
     from pathlib import Path
 
     from tests.conftest import Connect
@@ -71,32 +72,24 @@ def kept(*indexes: int) -> set[str]:
     return {*parts, *(f"{part}.json" for part in parts)}
 
 
-def at_work() -> list[str]:
-    """The threads of downloads, after they had a moment to end."""
-    ends = time.monotonic() + 5
-    while True:
-        found = [
-            t.name for t in threading.enumerate() if t.name.startswith(("dcipher d", "dcipher r"))
-        ]
-        if not found or time.monotonic() > ends:
-            return found
-        time.sleep(0.01)
-
-
 class Counting:
-    """A store that knows how many are asked for at the same time."""
+    """A store that knows how many are asked for at the same time, and waits once for those it expects."""
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
+    def __init__(self, expected: int) -> None:
+        self._changed = threading.Condition()
+        self._expected = expected
         self._now = 0
         self.most = 0
 
     def __call__(self, request: Recorded) -> Reply:
-        with self._lock:
+        with self._changed:
             self._now += 1
             self.most = max(self.most, self._now)
-        time.sleep(0.05)
-        with self._lock:
+            self._changed.notify_all()
+            if not self._changed.wait_for(lambda: self.most >= self._expected, HANG):
+                self._expected = 0  # they do not come: nobody else waits for them
+        time.sleep(0.02)  # for one too many
+        with self._changed:
             self._now -= 1
         return store(BODIES[int(request.path[1:])])(request)
 
@@ -109,7 +102,7 @@ class Meeting:
         self._how = how
 
     def __call__(self, request: Recorded) -> Reply:
-        self._barrier.wait(10)
+        self._barrier.wait(HANG)
         return store(BODIES[int(request.path[1:])], **self._how)(request)
 
 
@@ -122,13 +115,12 @@ def stalled(server: FaultyServer) -> FaultyServer:
 
 def going_on(server: FaultyServer, folder: Path, count: int = 2) -> bool:
     """Wait until the first so many have something on the disk."""
-    ends = time.monotonic() + 30
-    while time.monotonic() < ends:
+
+    def are_there() -> bool:
         sizes = [path.stat().st_size for path in folder.glob("*.part")]
-        if len(server.requests) >= count and sum(size >= MIB for size in sizes) >= count:
-            return True
-        time.sleep(0.01)
-    return False
+        return len(server.requests) >= count and sum(size >= MIB for size in sizes) >= count
+
+    return until(are_there)
 
 
 def test_at_once(connect: Connect, server: FaultyServer, tmp_path: Path) -> None:
@@ -146,7 +138,7 @@ def test_no_more_than_one_wants(
     connect: Connect, server: FaultyServer, tmp_path: Path, number: int
 ) -> None:
     """`max_connections` bounds how many come at once; 1: one after the other."""
-    counting = Counting()
+    counting = Counting(number)
     server.on("*", counting)
     run, path = run_of(server, 6), tmp_path / "out.bin"
     paths = connect(server).runs.download(run, path, max_connections=number)
@@ -184,7 +176,8 @@ def test_a_client_with_few_connections(
     """Less than half of a client's connections bring more results: no other call waits for one."""
     if kind == GIVEN:
         pytest.skip("nobody knows how many connections a client of the user's has")
-    counting = Counting()
+    expected = 1 + (places - 1) // 2
+    counting = Counting(expected)
     server.on("*", counting)
     limits = httpx.Limits(max_connections=places)
     http = HTTPAuthenticatedClient(server.url, api_key=KEY, httpx_args={"limits": limits})
@@ -192,7 +185,7 @@ def test_a_client_with_few_connections(
         connect(http_client=http, api_key=None).runs.download(
             run_of(server, 6), tmp_path / "out.bin"
         )
-        assert counting.most == 1 + (places - 1) // 2
+        assert counting.most == expected
     assert names(tmp_path) == saved(*range(6))
 
 
@@ -202,7 +195,7 @@ def test_a_blocking_client_of_the_users(
     """Through a blocking httpx client of the user's, they come one after the other: no thread of ours uses it."""
     if kind != "sync":
         pytest.skip("a blocking client")
-    counting = Counting()
+    counting = Counting(1)
     server.on("*", counting)
     with httpx.Client(limits=httpx.Limits(max_connections=1)) as given:
         client = connect(server, http_client=given)
@@ -245,12 +238,10 @@ def test_a_url_that_has_expired(connect: Connect, stalled: FaultyServer, tmp_pat
     expired = last.model_copy(update={"expires_at": run.finished_at})
     run = run.model_copy(update={"outputs": (*others, expired)})
     stalled.on("*", Reply(BODIES[0], delay=0.3, cut=MIB, after="stall"))
-    began = time.monotonic()
-    with pytest.raises(ResultExpiredError) as caught:
-        connect(stalled, timeout=5.0).runs.download(run, tmp_path / "out.bin")
+    with no_hang(), pytest.raises(ResultExpiredError) as caught:
+        connect(stalled, timeout=2 * HANG).runs.download(run, tmp_path / "out.bin")
     assert caught.value.output_index == 2
     assert "canary" not in str(caught.value)
-    assert time.monotonic() - began < 5
     assert at_work() == []
     assert names(tmp_path) == set()
 
@@ -270,9 +261,7 @@ def test_what_is_saved_stays(connect: Connect, server: FaultyServer, tmp_path: P
     """Results that are saved when another one fails stay, and those that never began leave nothing."""
 
     def refuse(_: Recorded) -> Reply:
-        ends = time.monotonic() + 10
-        while not saved(0, 2, 3) <= names(tmp_path) and time.monotonic() < ends:
-            time.sleep(0.01)
+        until(lambda: saved(0, 2, 3) <= names(tmp_path))
         return Reply(b"", 403)
 
     server.on("*", lambda request: store(BODIES[int(request.path[1:])])(request))
@@ -302,7 +291,7 @@ def test_a_client_that_is_closed_meanwhile(
     closing.start()
     with pytest.raises(DcipherError):
         client.runs.download(run_of(stalled, 3), tmp_path / "out.bin")
-    closing.join(5)
+    closing.join(HANG)
     assert at_work() == []
     assert names(tmp_path) <= kept(0, 1, 2)
     before = len(stalled.requests)
@@ -348,16 +337,33 @@ def test_progress(connect: Connect, server: FaultyServer, tmp_path: Path, number
 
 
 def test_progress_of_little(connect: Connect, server: FaultyServer, tmp_path: Path) -> None:
-    """Results that arrive at once are told together; where a store gives no length, the sum has none."""
+    """Results that arrive at once are told in two calls at most; where a store gives no length, the sum has none."""
     server.on("*", Reply(b"12345"))
     client = connect(server)
-    heard: list[tuple[int, int | None]] = []
-    for _ in range(2):
-        client.runs.download(
-            run_of(server, 2), tmp_path / "out.bin", on_progress=lambda *sums: heard.append(sums)
-        )
+    for whole in ((10, 10), (10, None)):
+        heard: list[tuple[int, int | None]] = []
+        client.runs.download(run_of(server, 2), tmp_path / "out.bin", on_progress=listener(heard))
+        # A machine that is busy may be so between the two.
+        assert heard in ([whole], [(5, None), whole], [(5, 5), whole])
         server.on("/1", Reply(b"12345", framing="chunked"))
-    assert heard == [(10, 10), (10, None)]
+
+
+def listener(heard: list[tuple[int, int | None]]) -> Callable[[int, int | None], None]:
+    return lambda done, total: heard.append((done, total))
+
+
+def test_progress_of_several_is_told_at_once() -> None:
+    """What was noted of several results since the last call is told in one, and what was told is not repeated."""
+    heard: list[tuple[int, int | None]] = []
+    progress = Progress(listener(heard), 2)
+    for done, total in ((5, None), (5, 10)):
+        for index in range(2):
+            note = progress.noted(index)
+            assert note is not None
+            note(done, total)
+        progress.tell(last=True)
+        progress.tell(last=True)
+    assert heard == [(10, None), (10, 20)]
 
 
 def test_an_error_of_the_callback(connect: Connect, stalled: FaultyServer, tmp_path: Path) -> None:
@@ -385,7 +391,9 @@ def test_a_cancellation(stalled: FaultyServer, tmp_path: Path, backend: str, giv
 
     async def main() -> bool:
         theirs = httpx.AsyncClient() if given else None
-        async with AsyncDcipher(KEY, base_url=stalled.url, http_client=theirs) as client:
+        async with AsyncDcipher(
+            KEY, base_url=stalled.url, http_client=theirs, timeout=2 * HANG
+        ) as client:
             with anyio.CancelScope() as scope:
                 async with anyio.create_task_group() as group:
                     group.start_soon(cancel_when_going_on, scope)
@@ -398,9 +406,8 @@ def test_a_cancellation(stalled: FaultyServer, tmp_path: Path, backend: str, giv
         await anyio.to_thread.run_sync(going_on, stalled, tmp_path, 3)
         scope.cancel()
 
-    began = time.monotonic()
-    assert anyio.run(main, backend=backend)
-    assert time.monotonic() - began < 15
+    with no_hang():
+        assert anyio.run(main, backend=backend)
     assert at_work() == []
     assert stalled.open_connections() == 0
     assert names(tmp_path) == kept(0, 1, 2)
@@ -414,12 +421,12 @@ outputs = [{{"url": f"{url}/{{n}}?Signature=canary-signature"}} for n in range(3
 run = Run(flow_id="f", task_id="t", status="SUCCEEDED", outputs=outputs)
 
 if "{side}" == "sync":
-    with Dcipher("k", base_url="{url}") as client:
+    with Dcipher("k", base_url="{url}", timeout=600) as client:
         print("go", flush=True)
         client.runs.download(run, "out.bin")
 else:
     async def main():
-        async with AsyncDcipher("k", base_url="{url}") as client:
+        async with AsyncDcipher("k", base_url="{url}", timeout=600) as client:
             print("go", flush=True)
             await client.runs.download(run, "out.bin")
 
@@ -439,8 +446,7 @@ else:
 def test_ctrl_c(stalled: FaultyServer, tmp_path: Path, side: str) -> None:
     """Ctrl-C ends them all soon, without noise; what arrived is kept."""
     program = PROGRAM.format(url=stalled.url, side=side)
-    took, code, said = interrupted(program, tmp_path, lambda: going_on(stalled, tmp_path, 3))
-    assert took < 8.0, said
+    code, said = interrupted(program, tmp_path, lambda: going_on(stalled, tmp_path, 3))
     assert code in {-signal.SIGINT, 128 + signal.SIGINT}, said
     assert "KeyboardInterrupt" in said
     assert [noise for noise in NOISE if noise in said] == [], said
@@ -449,13 +455,6 @@ def test_ctrl_c(stalled: FaultyServer, tmp_path: Path, side: str) -> None:
 
 
 # Jobs of any kind.
-
-
-@contextmanager
-def within(seconds: float) -> Generator[None]:
-    began = time.monotonic()
-    yield
-    assert time.monotonic() - began < seconds
 
 
 def nothing() -> None:
@@ -469,13 +468,13 @@ def test_the_first_of_several_errors() -> None:
 
     def failing(error: Exception) -> Callable[[], None]:
         def job() -> None:
-            both.wait(5)
+            both.wait(HANG)
             raise error
 
         return job
 
     jobs = [failing(KeyError("a")), failing(OSError("b")), lambda: done.append(1)]
-    with within(3.0), pytest.raises((KeyError, OSError)):
+    with no_hang(), pytest.raises((KeyError, OSError)):
         each(jobs, 2, nothing)
     assert done == []
 
@@ -487,7 +486,7 @@ def test_the_first_of_several_errors_of_tasks(backend: str) -> None:
 
     async def slow() -> None:
         try:
-            await anyio.sleep(30)
+            await anyio.sleep_forever()
         finally:
             raise OSError("second")
 
@@ -504,6 +503,6 @@ def test_the_first_of_several_errors_of_tasks(backend: str) -> None:
     async def main() -> None:
         await async_each([slow, failing, later], 2, meanwhile)
 
-    with within(5.0), pytest.raises(KeyError, match="first"):
+    with no_hang(), pytest.raises(KeyError, match="first"):
         anyio.run(main, backend=backend)
     assert done == []
