@@ -59,8 +59,8 @@ class LocalResult:
         self._stored: StoredFile | None = None
         with self.errors():
             head = self._file.read(HEAD)
-            self.format: Format = format_ or detect_format(None, name, head)
             self._needs_copy: bool = once or is_compressed(head)
+            self.format: Format = format_ or detect_format(None, name, head, self._whole)
             if not head and self.format is Format.BINARY:
                 raise ResultSyntaxError("document", "is empty")
 
@@ -92,9 +92,7 @@ class LocalResult:
         if self._needs_copy and self._stored is None:
             with self.errors():
                 self._stored = _copied(opened(self._from_start()))
-        if self._stored is None:
-            return self._from_start()
-        return cast("BinaryIO", cast("object", self._stored.reader()))
+        return self._from_start()
 
     def close(self) -> None:
         """Remove the temporary copy, if there is one."""
@@ -112,6 +110,8 @@ class LocalResult:
                 f"{clean(self.name)} cannot be read: {error}.",
                 location=error.location,
                 errors=tuple(dict(detail) for detail in error.errors),
+                row=error.row,
+                line=error.line,
             ) from None
         except LocalStorageError:  # the temporary copy
             raise
@@ -120,7 +120,12 @@ class LocalResult:
                 f"{clean(self.name)} cannot be read: {error.strerror or error}."
             ) from error
 
+    def _whole(self) -> Readable:
+        return self.reader() if self._needs_copy else self._from_start()
+
     def _from_start(self) -> BinaryIO:
+        if self._stored is not None:
+            return cast("BinaryIO", cast("object", self._stored.reader()))
         self._file.seek(0)
         return self._file
 

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
 
 from ._core.adapters import adapter_for
+from ._core.compression import opened
 from ._core.downloads import FRESH, Problem, Source, Transfer, TransferError
 from ._core.outcomes import new_key, without_outputs
 from ._core.result_errors import ResultReadError
@@ -37,10 +38,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
     from contextlib import AbstractContextManager
 
+    from ._core.compression import Readable
     from ._core.rows import Format
     from .models import Run
 
 __all__ = [
+    "HEAD",
     "Rewindable",
     "check_type",
     "format_of",
@@ -50,6 +53,10 @@ __all__ = [
     "take",
     "type_errors",
 ]
+
+
+HEAD = 64 * 1024
+"""Bytes that are looked at where nothing else says which format a result has."""
 
 
 class Rewindable:
@@ -80,6 +87,12 @@ class Rewindable:
             beginning = self._file.read(head)
             self._file.seek(0)
             return beginning
+
+    def opened(self) -> Readable:
+        """What was written, decompressed, from its beginning."""
+        with self.storage_errors():
+            self._file.seek(0)
+            return opened(self._file)
 
     def take_up(self) -> Transfer:
         """A new transfer."""
@@ -147,14 +160,16 @@ def _identity(run: Run, index: int, url: str) -> str:
     return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def format_of(run: Run, index: int, transfer: Transfer, head: bytes) -> Format:
-    """JSON, NDJSON, CSV, Parquet or none of them.
+def format_of(run: Run, index: int, transfer: Transfer, sink: Rewindable) -> Format:
+    """JSON, NDJSON, CSV, Parquet or none of them; what was fetched is at its beginning.
 
     By Content-Type, then by the name in the URL, then by the first bytes.
     """
     url = run.outputs[index].url
     name = None if url is None else urlsplit(url.get_secret_value()).path.rpartition("/")[2]
-    return detect_format(transfer.content_type, name, head)
+    found = detect_format(transfer.content_type, name, sink.rewound(HEAD), sink.opened)
+    _ = sink.rewound(0)
+    return found
 
 
 def take(rows: Iterator[Any], count: int) -> list[Any]:
@@ -197,6 +212,8 @@ def parse_errors(run: Run, index: int) -> Generator[None]:
             output_index=index,
             location=error.location,
             errors=tuple(dict(detail) for detail in error.errors),
+            row=error.row,
+            line=error.line,
         ) from None
 
 

@@ -43,15 +43,21 @@ class StoredFile:
         with self._lock:
             self._closer()
 
+    @classmethod
+    def expanded(cls, file: BinaryIO) -> StoredFile:
+        """What a compressed file holds, in a file of its own."""
+        found = cls()
+        file.seek(0)
+        source = opened(file)
+        while piece := source.read(_PIECE):
+            found.file.write(piece)
+        return found
+
     def decompressed(self) -> StoredFile:
         """What the file holds that was compressed, in a file of its own; this one is closed."""
-        expanded = StoredFile()
-        self.file.seek(0)
-        source = opened(self.file)
-        while piece := source.read(_PIECE):
-            expanded.file.write(piece)
+        found = self.expanded(self.file)
         self.close()
-        return expanded
+        return found
 
     def read_at(self, place: int, size: int) -> bytes:
         """Up to `size` bytes from a place; none at the end."""

@@ -5,8 +5,6 @@ Importing this imports pyarrow.
 
 from __future__ import annotations
 
-import csv
-import io
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, cast
@@ -17,6 +15,7 @@ from ._core.adapters import adapter_for
 from ._core.arrow_columns import check_batch
 from ._core.arrow_inference import CellKinds, RowKinds
 from ._core.arrow_schemas import columns_of
+from ._core.csv_rows import csv_header
 from ._core.libraries import library
 from ._core.parquet_files import ParquetFile
 from ._core.result_errors import InvalidRow, ResultSyntaxError
@@ -242,13 +241,8 @@ def _cell_rows(part: Source, reader: BinaryIO) -> Iterator[Any]:
 
 def _header(part: Source) -> list[str]:
     # Rows alone say no names where there are none of them.
-    blocks = TextReader(part.reader()).blocks()
-    lines = (line for block in blocks for line in io.StringIO(block))
     with part.errors():
-        try:
-            return next((cells for cells in csv.reader(lines, strict=True) if cells), list[str]())
-        except csv.Error as error:
-            raise ResultSyntaxError("header", clean(str(error))) from None
+        return csv_header(TextReader(part.reader()))
 
 
 class _Parquet:

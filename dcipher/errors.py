@@ -346,12 +346,18 @@ class ResultParseError(ResultError):
         output_index: int | None = None,
         location: str = "",
         errors: tuple[dict[str, Any], ...] = (),
+        row: int | None = None,
+        line: int | None = None,
     ) -> None:
         super().__init__(message, run=run, output_index=output_index)
         self.location = location
         """Where in the result, such as `[17].score`."""
         self.errors = errors
         """What does not fit: `loc`, `type` and `msg` of each, without the values."""
+        self.row = row
+        """The number of the row in its result, from 0; `None` where no row is to blame."""
+        self.line = line
+        """The line of the file that the row begins in, from 1, in NDJSON and CSV; `None` elsewhere."""
 
 
 class TooManyInvalidRowsError(ResultParseError):

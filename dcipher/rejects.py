@@ -41,12 +41,16 @@ class Reject:
     """The row as it was read, with `keep_raw=True`; `None` otherwise."""
     output_index: int = 0
     """Which result of the run it is of, from 0."""
+    line: int | None = None
+    """The line of the file that it begins in, from 1, in NDJSON and CSV; `None` elsewhere."""
 
     def to_dict(self) -> dict[str, Any]:
-        """The same as plain values; `raw` only where it was kept."""
+        """The same as plain values; `line` only where there are lines, `raw` where it was kept."""
         errors = [reason._asdict() for reason in self.errors]
+        line = {} if self.line is None else {"line": self.line}
         raw = {} if self.raw is None else {"raw": self.raw}
-        return {"output_index": self.output_index, "row": self.row, "errors": errors, **raw}
+        place = {"output_index": self.output_index, "row": self.row, **line}
+        return {**place, "errors": errors, **raw}
 
     def _line(self) -> bytes:
         """The same as a line of NDJSON."""

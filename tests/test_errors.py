@@ -116,6 +116,8 @@ VALUES: dict[str, Any] = {
     "run": RUN,
     "output_index": 2,
     "location": "[17].score",
+    "row": 17,
+    "line": 18,
     "errors": ({"loc": (17, "score"), "type": "float_type", "msg": "m"},),
     "errno": errno.ENOSPC,
     "filename": "out.json",

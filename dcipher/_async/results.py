@@ -6,13 +6,13 @@ import io
 import sys
 from contextlib import ExitStack
 from functools import partial
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from .._concurrency import async_each, async_in_thread
 from .._core.compression import is_compressed
 from .._core.responses import output_secrets
 from .._core.results import parse_document
-from .._core.rows import iter_rows
+from .._core.rows import Format, iter_rows
 from .._core.tracebacks import presentable
 from .._fetching import async_fetch, async_room
 from .._parts import PartFile
@@ -27,15 +27,11 @@ if TYPE_CHECKING:
 
     from .._concurrency import AsyncProgressCallback
     from .._core.downloads import Sink, Source, Transfer
-    from .._core.rows import Format
     from ..models import Run
     from ..tables import Table
     from .api import AsyncAPI
 
 __all__ = ["AsyncResults"]
-
-HEAD = 64 * 1024
-"""Bytes that are looked at where nothing else says which format a result has."""
 
 
 class AsyncResults:
@@ -113,11 +109,11 @@ class AsyncResults:
     async def read(self, run: Run, index: int, type_: Any) -> Any:
         """One result as a value."""
         memory = io.BytesIO()
-        transfer = await self._fetch(run, index, lambda _: Rewindable(memory, run, index))
-        body = memory.getvalue()
-        format_ = format_of(run, index, transfer, body[:HEAD])
+        sink = Rewindable(memory, run, index)
+        transfer = await self._fetch(run, index, lambda _: sink)
         with parse_errors(run, index):
-            return await async_in_thread(parse_document, body, type_, format_)
+            format_ = await async_in_thread(format_of, run, index, transfer, sink)
+            return await async_in_thread(parse_document, memory.getvalue(), type_, format_)
 
     async def rows(
         self, run: Run, index: int, type_: Any, file: BinaryIO, sink: Rewindable
@@ -125,7 +121,11 @@ class AsyncResults:
         """The rows of one result, which is fetched whole to `file` first: `sink` writes there."""
         transfer = await self._fetch(run, index, lambda _: sink)
         with parse_errors(run, index):
-            format_ = format_of(run, index, transfer, sink.rewound(HEAD))
+            format_ = await async_in_thread(format_of, run, index, transfer, sink)
+            if format_ is Format.PARQUET and is_compressed(sink.rewound(4)):
+                with sink.storage_errors():  # Parquet is read from its end
+                    stored = await async_in_thread(StoredFile.expanded, file)
+                file = cast("BinaryIO", cast("object", stored.reader()))
             return await async_in_thread(iter_rows, file, type_, format_)
 
     async def table(self, run: Run, indexes: Sequence[int], type_: Any) -> Table:
@@ -147,9 +147,8 @@ class AsyncResults:
         held.callback(stored.close)
         sink = Rewindable(stored.file, run, index)
         transfer = await self._fetch(run, index, lambda _: sink)
-        head = sink.rewound(HEAD)
-        format_ = format_of(run, index, transfer, head)
-        if is_compressed(head):
+        format_ = await async_in_thread(format_of, run, index, transfer, sink)
+        if is_compressed(sink.rewound(4)):
             with parse_errors(run, index), sink.storage_errors():
                 stored = await async_in_thread(stored.decompressed)
             held.callback(stored.close)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
+
 from .result_text import foreign_encoding
 
-__all__ = ["kind_of"]
+__all__ = ["advice_for", "kind_of"]
 
 _KINDS = {
     b"ARROW1": "an Arrow file",
@@ -25,6 +27,19 @@ _KINDS = {
 }
 
 
+def advice_for(kind: str) -> str:
+    """How a file of that kind can be read all the same."""
+    return "read it as str" if kind.startswith("text") else "read it as bytes"
+
+
+def _is_text(head: bytes) -> bool:
+    try:  # the last character may be cut
+        text = codecs.getincrementaldecoder("utf-8-sig")().decode(head)
+    except UnicodeDecodeError:
+        return False
+    return all(character.isprintable() or character.isspace() for character in text)
+
+
 def kind_of(body: bytes | bytearray | memoryview) -> str:
     """What a file that is none of the formats is, as far as its first bytes tell."""
     head = bytes(body[:32])
@@ -33,4 +48,6 @@ def kind_of(body: bytes | bytearray | memoryview) -> str:
             return kind
     if encoding := foreign_encoding(head):
         return f"{encoding} text, not UTF-8"
+    if head and _is_text(head):
+        return "text that is neither JSON, NDJSON, CSV nor Parquet"
     return "neither JSON, NDJSON, CSV nor Parquet"

@@ -7,54 +7,77 @@ import re
 from typing import TYPE_CHECKING
 
 from .result_errors import ResultSyntaxError
-from .strict_json import BLANKS, may_hold_nan
+from .strict_json import BLANKS
 from .text import clean
 
 if TYPE_CHECKING:
-    from .result_text import TextReader
+    from .result_text import ByteReader
 
-__all__ = ["ArrayReader"]
+__all__ = ["ArrayReader", "is_bounded"]
 
-
-def _refuse_constant(name: str) -> object:
-    raise ValueError(f"{name} is not JSON")
-
-
-# Finds where a value ends. What numbers are does not matter here, and len is the fastest to ask.
+# Finds where a value ends. What numbers are does not matter here, and len is the fastest to ask. What
+# is wrong inside a value, NaN or a control character, is wrong with that value alone.
 _find_end = json.JSONDecoder(
-    parse_float=len, parse_int=len, parse_constant=_refuse_constant
+    strict=False, parse_float=len, parse_int=len, parse_constant=len
 ).raw_decode
-_GAP = re.compile(rf"[{BLANKS}]*([,\]])[{BLANKS}]*")
+_BLANKS = BLANKS.decode()
+_GAP = re.compile(rf"[{_BLANKS}]*([,\]])[{_BLANKS}]*")
 _TOKEN = 12  # characters that the longest cut token reaches back: "-Infinity", "\\ud83d\\ude0"
 
 
-class ArrayReader:
-    """The elements of a JSON array, found one after another in a window of its text."""
+def is_bounded(text: bytes) -> bool:
+    """Whether one value begins and ends with `text`, whatever is wrong inside it."""
+    shown = text.strip(BLANKS).decode("latin-1")
+    try:
+        return _find_end(shown)[1] == len(shown)
+    except json.JSONDecodeError:
+        return False
+    except RecursionError:  # as many brackets open as close
+        outside = _STRING.sub("", shown)
+        return sum(map(outside.count, "[{")) == sum(map(outside.count, "]}"))
 
-    def __init__(self, source: TextReader, text: str) -> None:
-        """`text` is what follows the opening bracket."""
-        self._source: TextReader = source
+
+_STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+
+
+class ArrayReader:
+    """The elements of a JSON array, found one after another in a window of its text.
+
+    The window's characters are its bytes (as Latin-1 reads them): what is not ASCII stands within
+    strings only, where nothing is looked for, and the bytes of an element are what is validated.
+    """
+
+    def __init__(self, source: ByteReader, data: bytes) -> None:
+        """`data` is what follows the opening bracket."""
+        self._source: ByteReader = source
         self._closed: bool = False
         self.number: int = 0
-        self._open_window(text)
+        self._open_window(data)
 
-    def _open_window(self, text: str) -> None:
-        self.text: str = text.lstrip(BLANKS)
+    def _open_window(self, data: bytes) -> None:
+        self.window: bytes = data.lstrip(BLANKS)
+        self._text: str = self.window.decode("latin-1")
         self.start: int = 0  # of the next element
-        self.seam: str = ""  # from the bracket that ends an element to the one that starts the next
-        self._may_guess: bool = not may_hold_nan(text)  # Pydantic takes these for numbers
+        self.seam: bytes = (
+            b""  # from the bracket that ends an element to the one that starts the next
+        )
+        self._may_guess: bool = True
+
+    def offset(self) -> int:
+        """Where the next element begins in the file."""
+        return self._source.offset - len(self.window) + self.start
 
     def stop_guessing(self) -> None:
         """Guess no more in this window: there a wrong guess costs more than it saves."""
-        self._may_guess, self.seam = False, ""
+        self._may_guess, self.seam = False, b""
 
-    def take(self) -> str | None:
-        """The next element's text, or None after the last."""
+    def take(self) -> bytes | None:
+        """The next element, or None after the last."""
         while not self._closed:
             found = self._find()
             if isinstance(found, tuple):
                 return self._pass(*found)
-            if self.number == 0 and self.text.startswith("]", self.start):
+            if self.number == 0 and self._text.startswith("]", self.start):
                 self.start += 1
                 self._closed = True
             else:
@@ -64,41 +87,39 @@ class ArrayReader:
 
     def _find(self) -> tuple[int, re.Match[str]] | json.JSONDecodeError:
         try:
-            end = _find_end(self.text, self.start)[1]
+            end = _find_end(self._text, self.start)[1]
         except json.JSONDecodeError as error:
             return error
         except RecursionError:
             raise self._wrong("is nested too deeply") from None
-        except ValueError as error:
-            raise self._wrong(str(error)) from None
-        gap = _GAP.match(self.text, end)  # without one, a number may go on, too
-        return (end, gap) if gap else json.JSONDecodeError("Expecting ',' or ']'", self.text, end)
+        gap = _GAP.match(self._text, end)  # without one, a number may go on, too
+        return (end, gap) if gap else json.JSONDecodeError("Expecting ',' or ']'", self._text, end)
 
-    def _pass(self, end: int, gap: re.Match[str]) -> str:
-        element = self.text[self.start : end]
+    def _pass(self, end: int, gap: re.Match[str]) -> bytes:
+        element = self.window[self.start : end]
         self.number += 1
         self.start = gap.end()
         self._closed = gap[1] == "]"
-        seam = self.text[end - 1 : self.start + 1]
-        brackets = seam[0] in "}]" and seam[-1] in "{["
-        self.seam = seam if brackets and self._may_guess and not self._closed else ""
+        seam = self.window[end - 1 : self.start + 1]
+        brackets = seam[:1] in (b"}", b"]") and seam[-1:] in (b"{", b"[")
+        self.seam = seam if brackets and self._may_guess and not self._closed else b""
         return element
 
     def _read_on(self, error: json.JSONDecodeError) -> None:
         unterminated = error.msg.startswith("Unterminated string")
-        piece = ""
-        if unterminated or error.pos >= len(self.text) - _TOKEN:
+        piece = b""
+        if unterminated or error.pos >= len(self._text) - _TOKEN:
             # Twice as much each time, so that a huge element is not parsed all too often.
-            piece = self._source.read(len(self.text) - self.start)
+            piece = self._source.read(len(self.window) - self.start)
         if piece:
-            self._open_window(self.text[self.start :] + piece)
-        elif unterminated or error.pos >= len(self.text.rstrip(BLANKS)):
+            self._open_window(self.window[self.start :] + piece)
+        elif unterminated or error.pos >= len(self._text.rstrip(_BLANKS)):
             raise self._wrong("the text ends too early")
         else:
             raise self._wrong(error.msg)
 
     def _finish(self) -> None:
-        rest = self.text[self.start :]
+        rest = self.window[self.start :]
         while not rest.strip(BLANKS):
             rest = self._source.read()
             if not rest:
@@ -106,4 +127,6 @@ class ArrayReader:
         raise ResultSyntaxError("document", "more text follows the end of the array")
 
     def _wrong(self, message: str) -> ResultSyntaxError:
-        return ResultSyntaxError(f"[{self.number}]", clean(message))
+        # "Invalid control character at", "Invalid \\escape: " go on with a place that is not shown.
+        message = clean(message).removesuffix(" at").removesuffix(":")
+        return ResultSyntaxError(f"[{self.number}]", message, row=self.number)

@@ -1,92 +1,122 @@
-"""The rows of a JSON document, and of NDJSON's lines."""
+"""The rows of a JSON document, and of NDJSON's lines.
+
+A row is refused by itself, and the rows after it are read, wherever its end can be found: what is
+wrong inside it (a lone surrogate, NaN, bytes that are not UTF-8, a hundred brackets) ends nothing.
+Where brackets and quotes do not close, nobody knows what the next row is: the document is broken.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from pydantic import ValidationError
 
-from .json_arrays import ArrayReader
-from .result_errors import InvalidRow, JSONText, ResultSyntaxError, details_of, path_of
-from .result_text import TextReader
-from .strict_json import BLANKS, may_hold_nan, require_json
+from .json_arrays import ArrayReader, is_bounded
+from .result_errors import (
+    ErrorDetail,
+    InvalidRow,
+    JSONText,
+    ResultSyntaxError,
+    details_of,
+    path_of,
+)
+from .result_text import ByteReader
+from .strict_json import BLANKS, flaw_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
 
     from .compression import Readable
 
-__all__ = ["json_lines", "json_rows", "ndjson_rows"]
+__all__ = ["ReaderFor", "json_lines", "json_rows", "ndjson_rows"]
 
 T = TypeVar("T")
 
+ReaderFor: TypeAlias = "Callable[[bytes], Callable[[bytes], T]]"
+"""What reads the values of a block of text: `JSONReader.reader_for`."""
 
-def json_rows(text: TextReader, validate: Callable[[str], T]) -> Iterator[T | InvalidRow]:
+
+def json_rows(source: ByteReader, reader_for: ReaderFor[T]) -> Iterator[T | InvalidRow]:
     """The elements of the array, or the one value that the document is."""
-    head = ""
-    while not head and (piece := text.read()):
+    head = b""
+    while not head and (piece := source.read()):
         head = piece.lstrip(BLANKS)
     if not head:
         raise ResultSyntaxError("document", "is empty")
-    if head[0] == "[":
-        yield from _array_rows(ArrayReader(text, head[1:]), validate)
-    else:
-        document = head + "".join(iter(text.read, ""))
-        if may_hold_nan(document):
-            require_json(document, "document")
-        yield _row(0, document, validate, "document")
-
-
-def _row(
-    number: int, text: str, validate: Callable[[str], T], where: str | None = None
-) -> T | InvalidRow:
+    if head[:1] == b"[":
+        yield from _array_rows(ArrayReader(source, head[1:]), reader_for)
+        return
+    start = source.offset - len(head)
+    document = head + b"".join(iter(source.read, b""))
     try:
-        return validate(text)
-    except ValidationError as error:
-        return _invalid_row(number, text, error, where)
+        yield reader_for(document)(document)
+    except ValueError as error:
+        if _is_broken(error) and not is_bounded(document):
+            raise ResultSyntaxError("document", flaw_of(document, start)) from None
+        yield _invalid_row(0, document, error, start)
+
+
+def _is_broken(error: ValueError) -> bool:
+    """Whether it is not JSON, rather than of another type: what the parser, or Pydantic's, says of the whole."""
+    if not isinstance(error, ValidationError):
+        return True
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    return first["type"] == "json_invalid" and not first["loc"]
 
 
 def _invalid_row(
-    number: int, text: str, error: ValidationError, where: str | None = None
+    number: int, data: bytes, error: ValueError, start: int, line: int | None = None
 ) -> InvalidRow:
-    place, details = f"[{number}]", details_of(error)
-    if details[0]["type"] == "json_invalid":  # a field of type Json has that too
-        require_json(text, where or place)
-    return InvalidRow(number, place + path_of(details[0]["loc"]), details, JSONText(text))
+    flaw = flaw_of(data, start) if _is_broken(error) else ""
+    if flaw or not isinstance(error, ValidationError):  # a row of type Json is text that breaks
+        message = f"Row {flaw}" if flaw.startswith("is ") else f"Invalid JSON: {flaw}"
+        details = [ErrorDetail(loc=(), type="json_invalid", msg=message)]
+    else:
+        details = [*details_of(error)]
+    raw = JSONText(data.decode("utf-8", "backslashreplace"))
+    return InvalidRow(number, f"[{number}]{path_of(details[0]['loc'])}", (*details,), raw, line)
 
 
-def _array_rows(array: ArrayReader, validate: Callable[[str], T]) -> Iterator[T | InvalidRow]:
+def _array_rows(array: ArrayReader, reader_for: ReaderFor[T]) -> Iterator[T | InvalidRow]:
+    window, validate = array.window, reader_for(array.window)
     while True:
         guess, refusal = yield from _guessed_rows(array, validate)
-        number = array.number
+        number, start = array.number, array.offset()
         element = array.take()
         if element is None:
             return
         if refusal is not None and element == guess:  # validated once is enough
-            yield _invalid_row(number, element, refusal)
+            yield _invalid_row(number, element, refusal, start)
             continue
         if refusal is not None:
             array.stop_guessing()
-        yield _row(number, element, validate)
+        if window is not array.window:
+            window, validate = array.window, reader_for(array.window)
+        try:
+            value = validate(element)
+        except ValueError as error:
+            yield _invalid_row(number, element, error, start)
+        else:
+            yield value
 
 
 def _guessed_rows(
-    array: ArrayReader, validate: Callable[[str], T]
-) -> Generator[T, None, tuple[str, ValidationError | None]]:
+    array: ArrayReader, validate: Callable[[bytes], T]
+) -> Generator[T, None, tuple[bytes, ValueError | None]]:
     # An element is taken to end where the seam of the last two comes next, and validation, which
     # has to parse it anyway, tells whether it does: what starts with an element, is valid JSON and
     # ends with a closing bracket is that element.
-    text, start, number, seam = array.text, array.start, array.number, array.seam
-    guess, refusal = "", None
+    window, start, number, seam = array.window, array.start, array.number, array.seam
+    guess, refusal = b"", None
     while seam:
-        last = text.find(seam, start)
+        last = window.find(seam, start)
         if last < 0:
             array.stop_guessing()
             break
-        guess = text[start : last + 1]
+        guess = window[start : last + 1]
         try:
             value = validate(guess)
-        except ValidationError as error:
+        except ValueError as error:
             refusal = error.with_traceback(None)  # which would keep this frame, and its text
             break
         start = last + len(seam) - 1
@@ -96,33 +126,50 @@ def _guessed_rows(
     return guess, refusal
 
 
-def json_lines(file: Readable) -> Iterator[str]:
+def json_lines(file: Readable) -> Iterator[bytes]:
     """The lines of an NDJSON file that are not blank, each one JSON value."""
-    for number, line, _ in _lines(TextReader(file)):
-        require_json(line, f"line {number}")
+    for row, (start, line, number) in enumerate(_lines(ByteReader(file))):
+        if flaw := flaw_of(line, start):
+            raise _broken_line(row, flaw, number)
         yield line
 
 
-def _lines(text: TextReader) -> Iterator[tuple[int, str, bool]]:
-    # Numbered from 1, as editors do, blank ones counted; and whether NaN may be in it.
+def _lines(source: ByteReader) -> Iterator[tuple[int, bytes, int]]:
+    # With the place of each in the file, and its number from 1, as editors have it.
     before = 1
-    for block in text.blocks():
-        suspicious = may_hold_nan(block)
-        lines = block.split("\n")
+    for start, block in source.blocks():
+        at, lines = start, block.split(b"\n")
         for number, line in enumerate(lines, before):
             if line.strip(BLANKS):
-                yield number, line, suspicious
+                yield at, line, number
+            at += len(line) + 1
         before += len(lines) - 1
 
 
-def ndjson_rows(text: TextReader, validate: Callable[[str], T]) -> Iterator[T | InvalidRow]:
+def ndjson_rows(source: ByteReader, reader_for: ReaderFor[T]) -> Iterator[T | InvalidRow]:
     """The values of the lines that are not blank."""
-    for row, (number, line, suspicious) in enumerate(_lines(text)):
-        if suspicious:
-            require_json(line, f"line {number}")
-        try:
-            value = validate(line)
-        except ValidationError as error:
-            yield _invalid_row(row, line, error, f"line {number}")
-        else:
-            yield value
+    row, before = 0, 1
+    for start, block in source.blocks():
+        validate, lines = reader_for(block), block.split(b"\n")
+        for number, line in enumerate(lines, before):
+            if not line or (line.isspace() and not line.strip(BLANKS)):
+                continue
+            try:
+                value = validate(line)
+            except ValueError as error:
+                at = start + len(b"\n".join(lines[: number - before])) + (number > before)
+                yield _invalid_line(row, line, error, at, number)
+            else:
+                yield value
+            row += 1
+        before += len(lines) - 1
+
+
+def _invalid_line(row: int, line: bytes, error: ValueError, start: int, number: int) -> InvalidRow:
+    if _is_broken(error) and (flaw := flaw_of(line, start)) and not is_bounded(line):
+        raise _broken_line(row, flaw, number) from None
+    return _invalid_row(row, line, error, start, number)
+
+
+def _broken_line(row: int, flaw: str, number: int) -> ResultSyntaxError:
+    return ResultSyntaxError(f"[{row}]", flaw, row=row, line=number)

@@ -98,7 +98,7 @@ def reject_of(row: InvalidRow, index: int = 0, *, keep_raw: bool = False) -> Rej
     reasons = tuple(
         Reason(path_of(e["loc"]).removeprefix("."), e["type"], e["msg"]) for e in row.errors
     )
-    return Reject(row.number, reasons, _plain(row.raw) if keep_raw else None, index)
+    return Reject(row.number, reasons, _plain(row.raw) if keep_raw else None, index, row.line)
 
 
 def exceeds(invalid: int, read: int, limit: float, *, at_end: bool) -> bool:

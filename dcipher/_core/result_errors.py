@@ -58,18 +58,35 @@ class ErrorDetail(TypedDict):
 class ResultReadError(ValueError):
     """A result cannot be read as asked; ``location`` says where, ``message`` why.
 
-    Neither text holds a value of the document, only the names of its fields.
+    ``row`` is the row's number in the data, from 0, and ``line`` the line of the file that it begins
+    in, from 1; None where there is none. Neither text holds a value of the document, only the names
+    of its fields.
     """
 
-    def __init__(self, location: str, message: str, errors: Sequence[ErrorDetail] = ()) -> None:
+    def __init__(
+        self,
+        location: str,
+        message: str,
+        errors: Sequence[ErrorDetail] = (),
+        *,
+        row: int | None = None,
+        line: int | None = None,
+    ) -> None:
         self.location: str = location
         self.message: str = message
         self.errors: tuple[ErrorDetail, ...] = tuple(errors)
+        self.row: int | None = row
+        self.line: int | None = line
         super().__init__(location, message, self.errors)  # what pickling calls it with again
 
     @override
     def __str__(self) -> str:
-        return f"{self.location}: {self.message}"
+        # Both are named, unless the location itself does: `[3].name`, `row 3, column name`.
+        named = self.row is None or self.location.startswith("row ")
+        counted = [] if named else [f"row {self.row}"]
+        counted += [] if self.line is None else [f"line {self.line}"]
+        where = f" ({', '.join(counted)})" if counted else ""
+        return f"{self.location}{where}: {self.message}"
 
 
 class ResultSyntaxError(ResultReadError):
@@ -95,10 +112,12 @@ class InvalidRow:
     errors: tuple[ErrorDetail, ...]
     raw: object = field(default=None, compare=False, repr=False)
     """The row as it was read: a `JSONText`, or what the cells say."""
+    line: int | None = None
+    """The line of the file that the row begins in, from 1, where there are lines."""
 
     def error(self) -> ResultTypeError:
         """The same as an exception."""
-        return _refusal(self.location, self.errors)
+        return _refusal(self.location, self.errors, row=self.number, line=self.line)
 
 
 def type_error(error: ValidationError) -> ResultTypeError:
@@ -107,9 +126,15 @@ def type_error(error: ValidationError) -> ResultTypeError:
     return _refusal(path_of(details[0]["loc"]).removeprefix(".") or "document", details)
 
 
-def _refusal(location: str, details: Sequence[ErrorDetail]) -> ResultTypeError:
+def _refusal(
+    location: str,
+    details: Sequence[ErrorDetail],
+    *,
+    row: int | None = None,
+    line: int | None = None,
+) -> ResultTypeError:
     more = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
-    return ResultTypeError(location, details[0]["msg"] + more, details)
+    return ResultTypeError(location, details[0]["msg"] + more, details, row=row, line=line)
 
 
 def details_of(error: ValidationError) -> tuple[ErrorDetail, ...]:

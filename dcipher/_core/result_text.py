@@ -1,4 +1,4 @@
-"""The text of a result, read from its file piece by piece."""
+"""The bytes and the text of a result, read from its file piece by piece."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from .compression import Readable
 
-__all__ = ["TextReader", "foreign_encoding"]
+__all__ = ["ByteReader", "TextReader", "foreign_encoding", "require_utf8"]
 
 _CHUNK = 1 << 18  # bytes read at a time
 
@@ -40,37 +40,53 @@ def foreign_encoding(head: bytes) -> str | None:
     return "UTF-16" if zeros in ([True, False] * 2, [False, True] * 2) else None
 
 
-class TextReader:
-    """A file's text, read in pieces; what is not UTF-8 raises after the text before it."""
+def require_utf8(head: bytes) -> None:
+    """Raise `ResultSyntaxError` for a text that begins as those of another encoding do."""
+    if encoding := foreign_encoding(head):
+        raise ResultSyntaxError(
+            "document",
+            f"is {encoding} text, not UTF-8: save it as UTF-8 (iconv -f {encoding} -t UTF-8), "
+            "or read it as bytes",
+        )
+
+
+class ByteReader:
+    """The bytes of a text, read in pieces, without its byte order mark.
+
+    Raises `ResultSyntaxError` for another encoding than UTF-8, as far as the first bytes tell.
+    """
 
     def __init__(self, file: Readable) -> None:
         self._file: Readable = file
-        self._decoder: codecs.IncrementalDecoder = codecs.getincrementaldecoder("utf-8-sig")()
-        self._size: int = 0
-        self._failure: ResultSyntaxError | None = None
-        self._ended: bool = False
+        self.offset: int = 0
+        """How many bytes of the file were read, the mark included."""
 
-    def read(self, at_least: int = 0) -> str:
-        """The text of the next bytes, a chunk or more; the empty string at the end only."""
-        text = ""
-        while not text and not self._ended:
-            data = self._bytes(max(_CHUNK, at_least))
-            self._ended = not data
-            text = self._decode(data)
-        if not text and self._failure:
-            raise self._failure
-        return text
+    def read(self, at_least: int = 0) -> bytes:
+        """The next bytes, a chunk or more; none at the end only."""
+        first = self.offset == 0
+        data = self._bytes(max(_CHUNK, at_least, 4 if first else 0))
+        self.offset += len(data)
+        if first:
+            require_utf8(data[:4])
+            if data.startswith(codecs.BOM_UTF8):
+                return data[len(codecs.BOM_UTF8) :] or self.read(at_least)
+        return data
 
-    def blocks(self) -> Iterator[str]:
-        """The rest of the text in blocks of whole lines; only the last line may lack its end."""
-        held: list[str] = []
+    def blocks(self) -> Iterator[tuple[int, bytes]]:
+        """The rest in blocks of whole lines, and where in the file each begins.
+
+        Only the last line may lack its end.
+        """
+        held: list[bytes] = []
         while piece := self.read():
-            cut = piece.rfind("\n") + 1
+            cut = piece.rfind(b"\n") + 1
             held.append(piece[:cut] if cut else piece)
             if cut:
-                yield "".join(held)
+                block = b"".join(held)
                 held = [piece[cut:]]
-        yield "".join(held)
+                yield self.offset - len(held[0]) - len(block), block
+        block = b"".join(held)
+        yield self.offset - len(block), block
 
     def _bytes(self, size: int) -> bytes:
         # A raw file may return less than it is asked for.
@@ -78,18 +94,36 @@ class TextReader:
         while size > 0 and (data := self._file.read(size)):
             pieces.append(data)
             size -= len(data)
-        return b"".join(pieces)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+class TextReader:
+    """A file's text, read in pieces; what is not UTF-8 raises after the text before it."""
+
+    def __init__(self, file: Readable) -> None:
+        self._bytes: ByteReader = ByteReader(file)
+        self._decoder: codecs.IncrementalDecoder = codecs.getincrementaldecoder("utf-8")()
+        self._failure: ResultSyntaxError | None = None
+        self._ended: bool = False
+
+    def read(self) -> str:
+        """The text of the next bytes, a chunk or more; the empty string at the end only."""
+        text = ""
+        while not text and not self._ended:
+            try:
+                text = self._decode(self._bytes.read())
+            except ResultSyntaxError as error:
+                self._ended, self._failure = True, error
+        if not text and self._failure:
+            raise self._failure
+        return text
 
     def _decode(self, data: bytes) -> str:
-        if self._size == 0 and (encoding := foreign_encoding(data)):
-            self._ended = True
-            self._failure = ResultSyntaxError("document", f"is {encoding} text, not UTF-8")
-            return ""
-        self._size += len(data)
+        self._ended = not data
         try:
             return self._decoder.decode(data, final=self._ended)
         except UnicodeDecodeError as error:
             self._ended = True
-            where = self._size - len(error.object) + error.start
+            where = self._bytes.offset - len(error.object) + error.start
             self._failure = ResultSyntaxError("document", f"is not UTF-8 text at byte {where}")
             return error.object[: error.start].decode()

@@ -6,31 +6,31 @@
 from __future__ import annotations
 
 import codecs
-import csv
 import io
+import re
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from itertools import islice
+from functools import partial
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast, get_args, get_origin
 
 from pydantic import ValidationError
-from pydantic_core import from_json
 
 from .adapters import adapter_for
 from .compression import SUFFIXES, beginning, is_compressed, opened
-from .file_kinds import kind_of
+from .csv_dialects import is_table
+from .file_kinds import advice_for, kind_of
 from .json_rows import json_lines
 from .parquet_files import MAGIC
 from .result_errors import InvalidRow, ResultSyntaxError, ResultTypeError, type_error
-from .result_text import foreign_encoding
-from .rows import Format, iter_rows
-from .strict_json import may_hold_nan, require_json
+from .result_text import require_utf8
+from .rows import Format, iter_rows, json_reader_for
+from .strict_json import BLANKS, flaw_of, parse_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-    from pydantic import TypeAdapter
+    from .compression import Readable
 
 __all__ = ["Format", "ResultSyntaxError", "ResultTypeError", "detect_format", "parse_document"]
 
@@ -38,6 +38,7 @@ T = TypeVar("T")
 Body: TypeAlias = "bytes | bytearray | memoryview"
 
 _ANY = cast("type[object]", Any)
+_PIECE = 1 << 20
 
 _CONTENT_TYPES = {
     "application/json": Format.JSON,
@@ -67,57 +68,76 @@ _SUFFIXES = {
     ".ndjson": Format.NDJSON,
     ".parquet": Format.PARQUET,
 }
-_BLANKS = b" \t\n\r"
 
 
-def detect_format(content_type: str | None, name: str | None, head: bytes) -> Format:
+def detect_format(
+    content_type: str | None,
+    name: str | None,
+    head: bytes,
+    whole: Callable[[], Readable] | None = None,
+) -> Format:
     """The format that the Content-Type names, else the name's suffix, else the first bytes.
 
     A type that says nothing of these formats, such as application/octet-stream or text/plain, is
-    passed over. `head` should hold the first two lines: JSON and NDJSON differ
-    only after the first. They may be compressed.
+    passed over. `head` may be compressed. `whole` opens the document at its beginning, decompressed: it
+    is read on where `head` ends within the first line, which says nothing yet, in constant memory.
     """
     media_type = (content_type or "").partition(";")[0].strip().lower()
     if media_type.endswith("+json"):  # RFC 6839, section 3.1
         return Format.JSON
     path = PurePosixPath((name or "").lower())
     suffix = (path.with_suffix("") if path.suffix in SUFFIXES else path).suffix
-    return _CONTENT_TYPES.get(media_type) or _SUFFIXES.get(suffix) or _sniff(beginning(head))
+    known = _CONTENT_TYPES.get(media_type) or _SUFFIXES.get(suffix)
+    return known or _sniff(beginning(head), whole)
 
 
-def _sniff(head: bytes) -> Format:
+def _sniff(head: bytes, whole: Callable[[], Readable] | None) -> Format:
     if head.startswith(MAGIC + b"\x15"):  # what follows in any Parquet; a CSV may begin with PAR1
         return Format.PARQUET
-    text = head.removeprefix(codecs.BOM_UTF8).lstrip(_BLANKS)
-    if text[:1] in (b"{", b"["):
-        first, _, rest = text.partition(b"\n")
-        # Nothing may follow a JSON document that is complete.
-        return Format.NDJSON if rest.strip(_BLANKS) and _is_json(first) else Format.JSON
-    if text and _is_json(text):
+    text = head.removeprefix(codecs.BOM_UTF8).lstrip(BLANKS)
+    if _JSON_BEGINS.match(text):
+        pieces = [text] if whole is None or b"\n" in text else _pieces(whole)
+        return Format.NDJSON if _is_followed(pieces) else Format.JSON
+    if text and not flaw_of(text):
         return Format.JSON
-    return Format.CSV if _is_table(text) else Format.BINARY
+    return Format.CSV if _is_table(head) else Format.BINARY
 
 
-def _is_json(text: bytes) -> bool:
-    try:
-        from_json(text, allow_inf_nan=False)
-    except ValueError:
+# A brace or bracket with what may follow it (RFC 8259), unless the head ends there: not "[Note] …".
+_JSON_BEGINS = re.compile(rb'(?:\{\s*(?:["}]|\Z)|\[\s*(?:[]"{\[0-9tfn-]|\Z))')
+
+
+def _pieces(whole: Callable[[], Readable]) -> Iterator[bytes]:
+    with suppress(ResultSyntaxError):  # whoever reads the file is told
+        file = whole()
+        yield file.read(_PIECE).removeprefix(codecs.BOM_UTF8).lstrip(BLANKS)
+        yield from iter(partial(file.read, _PIECE), b"")
+
+
+def _is_followed(pieces: Iterable[bytes]) -> bool:
+    """Whether another value stands in a line after the first one.
+
+    Within a document of JSON, a closing bracket at the end of a line is followed by another one, or a
+    comma, or nothing.
+    """
+    last, ended = b"", False
+    for piece in pieces:
+        line, rest = (b"", piece) if ended else piece.partition(b"\n")[::2]
+        last = line.rstrip(BLANKS)[-1:] or last
+        ended = ended or len(line) < len(piece)
+        if ended and (following := rest.lstrip(BLANKS)):
+            return last in (b"}", b"]") and following[:1] not in (b",", b"}", b"]")
+    return False
+
+
+def _is_table(head: bytes) -> bool:
+    if head.removeprefix(codecs.BOM_UTF8).lstrip(BLANKS).startswith(b"<") or b"\0" in head:
         return False
-    return True
-
-
-def _is_table(text: bytes) -> bool:
-    # The first lines have as many cells each, two at least; without a comma nobody can tell.
-    if text.startswith(b"<") or b"\0" in text:
-        return False
-    try:
-        whole = text[: text.rfind(b"\n") + 1 or None].decode()
+    try:  # the last character may be cut
+        text = codecs.getincrementaldecoder("utf-8-sig")().decode(head)
     except UnicodeDecodeError:
         return False
-    widths: set[int] = set()
-    with suppress(csv.Error):  # a quoted cell that the end of the head cuts
-        widths.update(map(len, islice(csv.reader(io.StringIO(whole), strict=True), 5)))
-    return len(widths) == 1 and max(widths) > 1
+    return is_table(text, whole=False)
 
 
 def parse_document(body: Body, type_: type[T], format_: Format) -> T:
@@ -125,7 +145,8 @@ def parse_document(body: Body, type_: type[T], format_: Format) -> T:
 
     JSON is validated as it stands. NDJSON, CSV and Parquet are the list of their rows: a `list[X]` has each
     row validated as `iter_rows` does for X, and any other type is given the list. As `bytes` every
-    result is what it is; as `str` what is not JSON is its text; a binary one is bytes for Any.
+    result is what it is; as `str` a JSON string is its value, and any other its text; a binary one is
+    bytes for Any.
 
     Raises:
         ResultSyntaxError: the document breaks its format.
@@ -139,13 +160,14 @@ def _parse(body: Body, type_: object, format_: Format) -> object:
     if type_ is bytes or (anything and format_ is Format.BINARY):
         return bytes(body)
     if format_ is Format.BINARY and type_ is not str:
-        raise ResultSyntaxError("document", f"is {kind_of(body)}: read it as bytes")
+        kind = kind_of(body)
+        raise ResultSyntaxError("document", f"is {kind}: {advice_for(kind)}")
     if is_compressed(bytes(body[:4])):
         body = opened(io.BytesIO(body)).read()
-    if format_ is Format.JSON:
-        return _parse_json(_without_mark(body), type_)
     if type_ is str and format_ is not Format.PARQUET:
-        return _decoded(body)
+        return _text(bytes(body), format_)
+    if format_ is Format.JSON:
+        return _parse_json(bytes(body), type_)
     file = io.BytesIO(body)
     if anything or type_ is list:
         return list(_valid(iter_rows(file, _ANY, format_)))
@@ -153,7 +175,7 @@ def _parse(body: Body, type_: object, format_: Format) -> object:
         rows = _valid(iter_rows(file, row_type, format_))
         return tuple(rows) if get_origin(type_) is tuple else list(rows)
     if format_ is Format.NDJSON:
-        return _parse_json("[" + ",".join(json_lines(file)) + "]", type_)
+        return _parse_json(b"[" + b",".join(json_lines(file)) + b"]", type_)
     plain = dict[str, str] if format_ is Format.CSV else dict[str, Any]
     return _parse_table(list(_valid(iter_rows(file, plain, format_))), type_)
 
@@ -175,44 +197,39 @@ def _valid(rows: Iterator[T | InvalidRow]) -> Iterator[T]:
         yield row
 
 
-def _parse_json(document: str | bytes | bytearray, type_: object) -> object:
+def _parse_json(document: bytes, type_: object) -> object:
+    require_utf8(document[:4])
+    mark = len(codecs.BOM_UTF8) if document.startswith(codecs.BOM_UTF8) else 0
+    document = document[mark:]
     if not document or document.isspace():
         raise ResultSyntaxError("document", "is empty")
-    if isinstance(document, (bytes, bytearray)) and (
-        encoding := foreign_encoding(bytes(document[:4]))
-    ):
-        raise ResultSyntaxError("document", f"is {encoding} text, not UTF-8")
-    if may_hold_nan(document):
-        require_json(document, "document")
     try:
-        return cast("object", _adapter(type_).validator.validate_json(document))
-    except ValidationError as error:
-        if error.errors(include_url=False)[0]["type"] == "json_invalid":  # or a field of type Json
-            if not isinstance(document, str):
-                _decoded(document)
-            require_json(document, "document")
-        raise type_error(error) from None
+        return json_reader_for(cast("type[object]", type_)).reader_for(document)(document)
+    except ValueError as error:
+        if flaw := flaw_of(document, mark):
+            raise ResultSyntaxError("document", flaw) from None
+        raise type_error(cast("ValidationError", error)) from None
 
 
 def _parse_table(rows: Sequence[object], type_: object) -> object:
     try:
-        return _adapter(type_).validate_python(rows, strict=False)
+        return adapter_for(cast("type[object]", type_)).validate_python(rows, strict=False)
     except ValidationError as error:
         raise type_error(error) from None
 
 
-def _adapter(type_: object) -> TypeAdapter[object]:
-    return adapter_for(cast("type[object]", type_))
+def _text(body: bytes, format_: Format) -> str:
+    text = _decoded(body)
+    if format_ is Format.JSON:
+        with suppress(ValueError):  # what is no JSON string is its own text
+            value = parse_json(text)
+            return value if isinstance(value, str) else text
+    return text
 
 
-def _without_mark(body: Body) -> bytes | bytearray:
-    plain = bytes(body) if isinstance(body, memoryview) else body
-    return plain.removeprefix(codecs.BOM_UTF8)
-
-
-def _decoded(body: Body) -> str:
+def _decoded(body: bytes) -> str:
     try:
-        return str(body, "utf-8-sig")
+        return str(body, "utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         message = f"is not UTF-8 text at byte {error.start}"
         raise ResultSyntaxError("document", message) from None

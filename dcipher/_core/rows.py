@@ -10,8 +10,8 @@ The formats differ in what a row is, and agree in the rest:
 A file that is compressed (gzip, Zstandard) is read as what it holds.
 
 A row that does not fit its type is an `InvalidRow` in the stream, so that the caller decides what
-becomes of it. A document that breaks its format's grammar raises `ResultSyntaxError` where it
-breaks, after the rows before. Text is UTF-8, with or without a byte order mark; NaN and Infinity
+becomes of it. A document whose rows cannot be told apart any more raises `ResultSyntaxError` where
+it breaks, after the rows before. Text is UTF-8, with or without a byte order mark; NaN and Infinity
 are not JSON (RFC 8259, section 6).
 """
 
@@ -23,16 +23,17 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
 from .adapters import adapter_for
 from .compression import opened
 from .csv_rows import csv_rows
-from .file_kinds import kind_of
-from .json_rows import json_rows, ndjson_rows
+from .file_kinds import advice_for, kind_of
+from .json_rows import ReaderFor, json_rows, ndjson_rows
 from .parquet_rows import parquet_rows
 from .result_errors import InvalidRow, JSONText, ResultSyntaxError
-from .result_text import TextReader
+from .result_text import ByteReader, TextReader
+from .strict_json import JSONReader, parse_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-__all__ = ["Format", "iter_rows", "iter_texts"]
+__all__ = ["Format", "iter_rows", "iter_texts", "json_reader_for"]
 
 T = TypeVar("T")
 
@@ -62,16 +63,14 @@ def iter_rows(file: BinaryIO, type_: type[T], format_: Format) -> Iterator[T | I
     """
     adapter = adapter_for(type_)
     if format_ is Format.BINARY:
-        raise ResultSyntaxError("document", f"has no rows: it is {kind_of(file.read(32))}")
+        kind = kind_of(file.read(32))
+        raise ResultSyntaxError("document", f"has no rows: it is {kind}; {advice_for(kind)}")
     source = opened(file)
     if format_ is Format.PARQUET:
         return parquet_rows(source, type_, adapter)
-    text = TextReader(source)
-    if format_ is Format.JSON:
-        return json_rows(text, adapter.validator.validate_json)
-    if format_ is Format.NDJSON:
-        return ndjson_rows(text, adapter.validator.validate_json)
-    return csv_rows(text, type_, adapter)
+    if format_ is Format.CSV:
+        return csv_rows(TextReader(source), type_, adapter)
+    return _json_reader(format_)(ByteReader(source), json_reader_for(type_).reader_for)
 
 
 def iter_texts(file: BinaryIO, format_: Format) -> Iterator[JSONText | InvalidRow]:
@@ -80,11 +79,22 @@ def iter_texts(file: BinaryIO, format_: Format) -> Iterator[JSONText | InvalidRo
     Raises:
         ResultSyntaxError: while iterating, where the document is not JSON.
     """
-    parse = adapter_for(cast("type[object]", Any)).validator.validate_json
 
-    def checked(text: str) -> JSONText:
-        parse(text)
-        return JSONText(text)
+    def checked(text: bytes) -> JSONText:
+        _ = parse_json(text)
+        return JSONText(text.decode())
 
-    text = TextReader(opened(file))
-    return (json_rows if format_ is Format.JSON else ndjson_rows)(text, checked)
+    source = ByteReader(opened(file))
+    return _json_reader(format_)(source, lambda _: checked)
+
+
+def json_reader_for(type_: type[T]) -> JSONReader[T]:
+    """What reads JSON as a type."""
+    anything = type_ is cast("object", Any) or type_ is object
+    return JSONReader(adapter_for(type_), anything=anything)
+
+
+def _json_reader(
+    format_: Format,
+) -> Callable[[ByteReader, ReaderFor[T]], Iterator[T | InvalidRow]]:
+    return json_rows if format_ is Format.JSON else ndjson_rows

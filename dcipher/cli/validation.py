@@ -80,11 +80,14 @@ class Validation:
 
 def _places(reject: Reject) -> list[dict[str, Any]]:
     raw = {} if reject.raw is None else {"raw": reject.raw}
+    line = {} if reject.line is None else {"line": reject.line}
     return [
         {
             "place": f"[{reject.row}]{_joined(reason.location)}",
             "type": reason.type,
             "message": reason.message,
+            "row": reject.row,
+            **line,
             **raw,
         }
         for reason in reject.errors

@@ -250,7 +250,7 @@ def test_head_of_ragged_csv(folder: Path, capsysbinary: pytest.CaptureFixture[by
         {"a": "1", "b": "x\ny"},
         {"a": "3", "b": "z"},
     ]
-    assert "row 1: Row should have 2 cells as the header, not 1" in noted
+    assert "row 1 (line 4): Row should have 2 cells as the header, not 1" in noted
 
 
 @needs_arrow
@@ -450,6 +450,8 @@ def test_values_are_shown_when_asked_for(
     assert "raw" not in found["first"][0]
     lines = [json.loads(line) for line in (folder / "no").read_text().splitlines()]
     assert [line["row"] for line in lines] == [1, 2, 3]
+    assert [place["row"] for place in found["first"]] == sorted(p["row"] for p in found["first"])
+    assert "line" not in lines[0]  # of JSON: its rows are no lines
     assert "canary" not in (folder / "no").read_text()
     assert main([*command, "--keep-raw"]) == 5
     assert json.loads(out(capsysbinary)[0])["first"][0]["raw"] == BAD[1]

@@ -6,16 +6,33 @@ import csv
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, NamedTuple
+from datetime import date
+from decimal import Decimal
+from enum import Enum, IntEnum
+from typing import Annotated, Any, Literal, NamedTuple
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    Json,
+    RootModel,
+    create_model,
+    model_validator,
+)
 from typing_extensions import TypedDict
 
 from dcipher._core import csv_rows
+from dcipher._core.csv_rows import csv_header
 from dcipher._core.result_errors import InvalidRow, ResultSyntaxError
+from dcipher._core.result_text import TextReader
+from dcipher._core.results import parse_document
 from dcipher._core.rows import Format
 from tests.core.reading import BOM, Topic, in_chunks, read, read_until_error
 
@@ -117,6 +134,311 @@ def test_an_empty_cell_is_none_only_where_empty_text_does_not_fit() -> None:
         Strict(count=1, score=None),
         Strict(count=2, score=2),
     ]
+
+
+class Judged(BaseModel):
+    either: int | str
+    maybe: int | None
+    text: str | None = None
+    number: float
+
+
+class JudgedTuple(NamedTuple):
+    either: int | str
+    maybe: int | None
+    text: str | None
+    number: float
+
+
+class JudgedDict(TypedDict):
+    either: int | str
+    maybe: int | None
+    text: str | None
+    number: float
+
+
+@dataclass
+class JudgedData:
+    either: int | str
+    maybe: int | None
+    text: str | None
+    number: float
+
+
+POSITIONAL = tuple[int | str, int | None, str | None, float]
+
+
+@pytest.mark.parametrize("type_", [Judged, JudgedTuple, JudgedDict, JudgedData, POSITIONAL])
+def test_an_empty_cell_changes_no_other(type_: Any) -> None:
+    """Each cell is read by its column alone, whatever else is empty, in rows of every kind."""
+
+    def values(row: Any) -> list[Any]:
+        if isinstance(row, (list, tuple)):
+            return list(row)
+        names = ("either", "maybe", "text", "number")
+        return [row[n] if isinstance(row, dict) else getattr(row, n) for n in names]
+
+    body = b"either,maybe,text,number\n7,1,a,2\n7,,a,2\n7,,,2\nx,,,2\n,1,,2\n"
+    assert [values(row) for row in read(body, type_, Format.CSV)] == [
+        [7, 1, "a", 2.0],
+        [7, None, "a", 2.0],
+        [7, None, "", 2.0],
+        ["x", None, "", 2.0],
+        ["", 1, "", 2.0],
+    ]
+
+
+@pytest.mark.parametrize("type_", [Judged, JudgedTuple, JudgedDict, JudgedData, POSITIONAL])
+@pytest.mark.parametrize(
+    ("cells", "blamed"),
+    [
+        (b"7,,a,x", [("number", "float_parsing")]),
+        (b"7,,,", [("number", "float_parsing")]),
+        (b"7,x,,", [("maybe", "int_parsing"), ("number", "float_parsing")]),
+        (b",x,,2", [("maybe", "int_parsing")]),
+    ],
+)
+def test_the_reasons_are_those_of_the_cells_that_do_not_fit(
+    cells: bytes, blamed: list[tuple[str, str]], type_: Any
+) -> None:
+    """An empty cell that may be None is no reason, beside cells that are."""
+    names = ["either", "maybe", "text", "number"]
+    (row,) = read(b"either,maybe,text,number\n" + cells + b"\n", type_, Format.CSV)
+    found = [(e["loc"][0], e["type"]) for e in row.errors]
+    assert [(names[n] if isinstance(n, int) else n, kind) for n, kind in found] == blamed
+    assert row.location == f"row 0, column {blamed[0][0]}"
+
+
+def half(value: int | None) -> int | None:
+    if value is None:
+        return None
+    if value % 2:
+        raise ValueError("odd")
+    return value // 2
+
+
+class Validated(BaseModel):
+    halved: Annotated[int | None, AfterValidator(half)]
+    inner: Annotated[int, AfterValidator(half)] | None
+    split: Annotated[list[str], BeforeValidator(lambda v: v.split("/") if v else [])]
+
+    @model_validator(mode="after")
+    def whole(self) -> Validated:
+        if self.halved == self.inner == 3:
+            raise ValueError("three twice")
+        return self
+
+
+def test_validators_of_a_field_run_once() -> None:
+    """Those of the user see what they would see of JSON, or the cell, and once."""
+    body = b"halved,inner,split\n4,8,a/b\n,,\n6,6,c\n3,,d\n,3,d\n"
+    first, second, twice, *odd = read(body, Validated, Format.CSV)
+    assert (first.halved, first.inner, first.split) == (2, 4, ["a", "b"])
+    assert (second.halved, second.inner, second.split) == (None, None, [])
+    assert (twice.location, twice.errors[0]["type"]) == ("row 2", "value_error")
+    assert [[e["loc"] for e in row.errors] for row in odd] == [[("halved",)], [("inner",)]]
+
+
+class Level(IntEnum):
+    LOW = 1
+    HIGH = 2
+
+
+class Mixed(Enum):
+    TEXT = "x"
+    WHOLE = 7
+    PART = 0.5
+    YES = True
+    DAY = date(2026, 1, 2)
+
+
+class Word(str, Enum):
+    ONE = "1"
+
+
+@pytest.mark.parametrize(
+    ("type_", "cell", "expected"),
+    [
+        (Literal[1, 2, 3], "2", 2),
+        (Literal[1, "1"], "1", "1"),
+        (Literal["a", 2], "2", 2),
+        (Literal["a", 2], "a", "a"),
+        (Literal[True], "true", True),
+        (Literal[True, "no"], "yes", True),
+        (Literal[False], "0", False),
+        (Literal[1, None], "", None),  # noqa: PYI061
+        (Literal[Level.HIGH], "2", Level.HIGH),
+        (Literal[1, 2] | None, "", None),
+        (Literal[1, 2] | str, "2", 2),
+        (Literal[1, 2] | str, "x", "x"),
+        (Level, "2", Level.HIGH),
+        (Level | None, "", None),
+        (Mixed, "x", Mixed.TEXT),
+        (Mixed, "7", Mixed.WHOLE),
+        (Mixed, "0.5", Mixed.PART),
+        (Mixed, "true", Mixed.YES),
+        (Mixed, "2026-01-02", Mixed.DAY),
+        (Word, "1", Word.ONE),
+        (Word | int, "2", 2),
+        (bool, "Yes", True),
+        (Decimal | None, "1.10", Decimal("1.10")),
+        (date | int, "2026-01-02", date(2026, 1, 2)),
+        (list[int], "[1, 2]", [1, 2]),
+        (list[Level] | None, "[1]", [Level.LOW]),
+        (list[int] | None, "", None),
+        (list[int] | int, "3", 3),
+        (list[int] | int, "[3]", [3]),
+        (dict[str, date], '{"a": "2026-01-02"}', {"a": date(2026, 1, 2)}),
+        (set[int], "[1, 1]", {1}),
+        (tuple[int, str], '[1, "a"]', (1, "a")),
+        (Topic, '{"name": "a", "score": 1}', Topic(name="a", score=1)),
+        (Topic | None, "", None),
+        (RootModel[list[int]], "[1]", RootModel[list[int]]([1])),
+        (Json[list[int]], "[1]", [1]),
+        (Any, "[1]", "[1]"),
+        (str, "[1]", "[1]"),
+        (str | None, "", ""),
+    ],
+    ids=str,
+)
+def test_a_cell_fits_what_it_spells(type_: Any, cell: str, expected: object) -> None:
+    """Choices of numbers and booleans, unions and JSON inside a cell are read, by name and by position."""
+    file = io.StringIO(newline="")
+    csv.writer(file).writerows([("a", "b"), (cell, "x")])
+    body = file.getvalue().encode()
+    model = create_model("Row", a=(type_, ...))
+    strict = create_model("Row", __config__=ConfigDict(strict=True), a=(type_, ...))
+    for row in read(body, model, Format.CSV) + read(body, strict, Format.CSV):
+        assert (row.a, type(row.a)) == (expected, type(expected))
+    assert read(body, dict[str, type_ | str] if cell == "x" else tuple[type_, str], Format.CSV)
+    assert read(body, tuple[type_, str], Format.CSV) == [(expected, "x")]
+
+
+@pytest.mark.parametrize(
+    ("type_", "cell", "kind"),
+    [
+        (Literal[1, 2], "3", "literal_error"),
+        (Literal[True], "2", "literal_error"),
+        (Level, "9", "enum"),
+        (Level, "", "enum"),
+        (list[int], "1,2", "list_type"),
+        (list[int], "[1,", "list_type"),
+        (list[int], '["x"]', "int_parsing"),
+        (dict[str, int], "[1]", "dict_type"),
+        (Topic, "{}", "missing"),
+    ],
+)
+def test_a_cell_that_spells_nothing_is_refused(type_: Any, cell: str, kind: str) -> None:
+    """What is wrong is what the field says."""
+    file = io.StringIO(newline="")
+    csv.writer(file).writerows([("a", "b"), (cell, "x")])
+    (row,) = read(file.getvalue().encode(), create_model("Row", a=(type_, ...)), Format.CSV)
+    assert row.errors[0]["type"] == kind
+
+
+class Leaf(BaseModel):
+    kind: Literal["leaf"]
+    size: Literal[1, 2]
+
+
+class Node(BaseModel):
+    kind: Literal["node"]
+    children: list[Leaf | Node] = []
+    size: int | None = None
+
+
+def test_rows_of_several_models() -> None:
+    """A union of models, and a model inside itself, are rows, too."""
+    body = b'kind,size,children\nnode,,"[{""kind"": ""leaf"", ""size"": 1}]"\nnode,3,[]\n'
+    assert read(body, Node, Format.CSV) == [
+        Node(kind="node", children=[Leaf(kind="leaf", size=1)]),
+        Node(kind="node", size=3),
+    ]
+    found = read(b"kind,size\nleaf,1\nnode,\nnode,2\n", Leaf | Node, Format.CSV)
+    assert found[1:] == [Node(kind="node"), Node(kind="node", size=2)]
+
+
+class Renamed(BaseModel):
+    model_config = ConfigDict(populate_by_name=True)
+
+    level: Level = Field(alias="Level No")
+    day: Literal[1, 2] | None = Field(None, validation_alias=AliasChoices("day", "Tag"))
+
+
+def test_cells_are_found_under_every_alias() -> None:
+    """Aliases, choices of them, and the name where it is permitted."""
+    expected = [Renamed(level=Level.LOW, day=2)]
+    for header in (b"Level No,day", b"level,Tag", b"Level No,Tag"):
+        assert read(header + b"\n1,2\n", Renamed, Format.CSV) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "header", "rows"),
+    [
+        (b"a;b\n1,5;x\n2,5;y\n", ["a", "b"], [["1,5", "x"], ["2,5", "y"]]),
+        (b"a\tb\n1\t\n", ["a", "b"], [["1", ""]]),
+        (b"a|b|c\n1|2|3\n", ["a", "b", "c"], [["1", "2", "3"]]),
+        (b"a;b\n", ["a", "b"], []),
+        (b'a;b\n"x;\n;y";2\n', ["a", "b"], [["x;\n;y", "2"]]),
+        (b'"a;c";b\n1;2\n', ["a;c", "b"], [["1", "2"]]),
+        (b"a,b;c\n1,2\n", ["a", "b;c"], [["1", "2"]]),
+        (b"a,b;c\n1;2\n3;4\n", ["a,b", "c"], [["1", "2"], ["3", "4"]]),
+        (b"text; more\nx\ny\nz\n", ["text; more"], [["x"], ["y"], ["z"]]),
+        (b"sep=;\r\na;b\r\n1;2\r\n", ["a", "b"], [["1", "2"]]),
+        (b'"sep=,"\na,b\n1,2\n', ["a", "b"], [["1", "2"]]),
+        (b"SEP=\t\na\tb\n1\t2\n", ["a", "b"], [["1", "2"]]),
+        (b"sep=;", [], []),
+        (b"a,b\r1,2\r3,4\r", ["a", "b"], [["1", "2"], ["3", "4"]]),
+        (b'a;b\r"x\ry";2\r', ["a", "b"], [["x\ry", "2"]]),
+        (b'a,b\r\n"x\ry\r\nz",2\r\n', ["a", "b"], [["x\ry\r\nz", "2"]]),
+        (b"a,b,\n1,2,\n3,4,\n", ["a", "b"], [["1", "2"], ["3", "4"]]),
+        (b",a,b\n0,1,2\n1,3,4\n", ["", "a", "b"], [["0", "1", "2"], ["1", "3", "4"]]),
+        (b"one\n1\n\n2\n", ["one"], [["1"], ["2"]]),
+    ],
+)
+@pytest.mark.parametrize("chunk", [1, 3, 1 << 18])
+def test_tables_as_spreadsheets_write_them(
+    text: bytes, header: list[str], rows: list[list[str]], chunk: int
+) -> None:
+    """Semicolons, tabs, bars, Excel's first line, bare CR and a delimiter at each end, where it is plain."""
+    with in_chunks(chunk):
+        assert read(BOM + text, list[str], Format.CSV) == rows
+        assert csv_header(TextReader(io.BytesIO(text))) == header
+        assert parse_document(text, list[list[str]], Format.CSV) == rows
+
+
+def test_a_cell_beyond_the_columns_is_not_lost() -> None:
+    """Where all lines seemed to end with a delimiter, a later one that does not is too long."""
+    body = b"a,b,\n" + b"1,2,\n" * 50 + b"3,4,x\n5,\n6\n"
+    *good, long, short, shorter = read(body, dict[str, str], Format.CSV)
+    assert good == [{"a": "1", "b": "2"}] * 50
+    kinds = [row.errors[0]["type"] for row in (long, short, shorter)]
+    assert kinds == ["too_many_cells", "too_few_cells", "too_few_cells"]
+    assert (long.line, long.raw) == (52, ["3", "4", "x"])
+
+
+def test_what_can_be_read_in_two_ways_is_refused() -> None:
+    """It says what was seen, and what to do."""
+    with pytest.raises(ResultSyntaxError, match=r"semicolons and tabs.*read it as str"):
+        read(b"a;b\tc\n1;2\t3\n", Any, Format.CSV)
+    with pytest.raises(ResultSyntaxError, match=r"line 3.*carriage return stands alone"):
+        read(b"a,b\n1,2\n3\rx,4\n", list[str], Format.CSV)
+
+
+@pytest.mark.parametrize("chunk", [1, 5, 1 << 18])
+def test_rows_are_counted_from_0_and_lines_from_1(chunk: int) -> None:
+    """A row begins in a line of the file, after blank lines and within cells of several lines."""
+    text = b'sep=,\na,b\n\n1,x\n"2\n\n3",x\n\n\nz\n5,x\n' + b"y" * 200_000 + b',"\n\n"\n6,x\n'
+    with in_chunks(chunk if chunk > 4 else 1 << 10):
+        found = read(text, tuple[int, str], Format.CSV)
+    places = [(n, row.line) if isinstance(row, InvalidRow) else n for n, row in enumerate(found)]
+    assert places == [0, (1, 5), (2, 10), 3, (4, 12), 5]
+    assert str(found[2].error()).startswith("row 2 (line 10): Row should have 2 cells")
+    assert str(found[1].error()).startswith("row 1, column a (line 5): ")
+    broken = b'a,b\n1,"x\ny"\n2,"x'
+    _, error = read_until_error(broken, list[str], Format.CSV)
+    assert error is not None
+    assert str(error) == "row 1 (line 4): the text ends inside a quoted cell"
 
 
 @pytest.mark.parametrize(

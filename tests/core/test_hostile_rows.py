@@ -14,10 +14,10 @@ import pytest
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr
 from typing_extensions import TypedDict
 
-from dcipher._core.result_errors import InvalidRow, ResultSyntaxError
+from dcipher._core.result_errors import InvalidRow, ResultReadError, ResultSyntaxError
 from dcipher._core.results import parse_document
 from dcipher._core.rows import Format, iter_rows
-from tests.core.reading import BOM, Topic, read
+from tests.core.reading import BOM, Topic, read, read_until_error
 
 TEXT_FORMATS = [Format.JSON, Format.NDJSON, Format.CSV]
 
@@ -61,27 +61,40 @@ def test_another_encoding_is_named(format_: Format, encoding: str) -> None:
     """UTF-16 and UTF-32 are refused by name, with and without their mark."""
     body = '[{"name":"é"}]'.encode(encoding)
     for call in (read, parse_document):
-        with pytest.raises(ResultSyntaxError, match=f"is {encoding[:6].upper()} text, not UTF-8"):
+        advice = f"is {encoding[:6].upper()} text, not UTF-8: save it as UTF-8"
+        with pytest.raises(ResultSyntaxError, match=advice):
             call(body, list[Topic], format_)  # type: ignore[operator]
 
 
 @pytest.mark.parametrize("format_", TEXT_FORMATS)
 def test_latin_1_is_refused_where_it_shows(format_: Format) -> None:
-    """One byte that is not UTF-8 ends the reading, says where it stands, and does not change text."""
+    """One byte that is not UTF-8 is named by its place in the file, and changes no text.
+
+    It ends a CSV and a whole document, and refuses one row of JSON.
+    """
     body = 'name,score\n"é",1\n' if format_ is Format.CSV else '{"name":"é","score":1}\n'
-    latin = body.encode("latin-1")
-    for call in (read, parse_document):
-        with pytest.raises(ResultSyntaxError, match=f"not UTF-8 text at byte {body.index('é')}"):
-            call(latin, list[Any], format_)  # type: ignore[operator]
+    latin = BOM + body.encode("latin-1")
+    words = f"not UTF-8 text at byte {latin.index(0xE9)}"
+    with pytest.raises(ResultReadError, match=words):
+        parse_document(latin, list[Any], format_)
+    if format_ is Format.CSV:
+        with pytest.raises(ResultSyntaxError, match=words):
+            read(latin, list[Any], format_)
+    else:
+        (row,) = read(latin, list[Any], format_)
+        assert row.errors[0]["msg"].endswith(words)
 
 
 @pytest.mark.parametrize("format_", [Format.JSON, Format.NDJSON])
 def test_deep_nesting_is_no_crash(format_: Format) -> None:
-    """A hundred thousand brackets are a syntax error, in a row as in the whole."""
+    """A hundred thousand brackets are an error, in a row as in the whole."""
     for body in (b"[" * 100_000, b'[{"a":' * 100_000, b"[" * 100_000 + b"]" * 100_000):
-        with pytest.raises(ResultSyntaxError):
-            read(body, Any, format_)
-        with pytest.raises(ResultSyntaxError):
+        if format_ is Format.NDJSON and body.endswith(b"]"):
+            assert isinstance(read(body, Any, format_)[0], InvalidRow)
+        else:
+            with pytest.raises(ResultSyntaxError):
+                read(body, Any, format_)
+        with pytest.raises(ResultReadError):
             parse_document(body, Any, format_)
 
 
@@ -93,17 +106,21 @@ def test_numbers_beyond_64_bits() -> None:
     assert found[:2] == [{"n": big}, {"n": -big}]
     assert isinstance(found[2], InvalidRow)
     assert read(b"n\n%d\n" % big, dict[str, int], Format.CSV) == [{"n": big}]
-    for call in (read, parse_document):
-        with pytest.raises(ResultSyntaxError, match="out of range"):
-            call(b"[" + b"9" * 5000 + b"]", Any, Format.JSON)  # type: ignore[operator]
+    wide = b"[" + b"9" * 5000 + b"]"
+    with pytest.raises(ResultSyntaxError, match="out of range"):
+        parse_document(wide, Any, Format.JSON)
+    (row,) = read(wide)
+    assert "out of range" in row.errors[0]["msg"]
 
 
 @pytest.mark.parametrize("word", [b"NaN", b"Infinity", b"-Infinity", b"nan"])
 def test_nan_is_not_json(word: bytes) -> None:
     """RFC 8259 has no NaN; in a CSV it is text that a float may be made of."""
     for format_, body in ((Format.JSON, b'[{"a": %s}]'), (Format.NDJSON, b'{"a": %s}')):
-        with pytest.raises(ResultSyntaxError):
-            read(body % word, dict[str, float], format_)
+        with pytest.raises(ResultReadError, match=r"expected|invalid number|Expecting"):
+            parse_document(body % word, list[dict[str, float]], format_)
+        found, error = read_until_error(body % word, dict[str, float], format_)
+        assert error or isinstance(found[0], InvalidRow)
     (row,) = read(b"a\n%s\n" % word, dict[str, float], Format.CSV)
     assert row["a"] != 0
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 from collections.abc import Iterable, Sequence
 from typing import Annotated, Any
 
@@ -10,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field, Json, RootModel
 
+from dcipher._core.compression import opened
 from dcipher._core.results import (
     Format,
     ResultSyntaxError,
@@ -97,10 +100,34 @@ def test_the_name_decides_where_the_type_says_nothing(
         (b"id,name\n1,x\n2,y\n3,cut", Format.CSV),
         (BOM + b'"id","name"\r\n1,"x\r\ny"\r\n', Format.CSV),
         (b'id,name\n1,"a cell that\nis cut', Format.CSV),
-        (b"id,name", Format.CSV),
         ("name,é\nx,\xe9".encode()[:-1], Format.CSV),
         (b"", Format.BINARY),
         (b"plain text", Format.BINARY),
+        (b"id,name", Format.BINARY),  # one line is no table
+        (b"Rivers flow into lakes, and lakes into seas.", Format.BINARY),
+        (b"Rivers flow, lakes rest.\nSeas rise, seas fall.\n", Format.BINARY),
+        (b"Roses are red,\nviolets are blue,\n", Format.BINARY),
+        (b"# Title, with more\n\n- one, two\n- three, four\n", Format.BINARY),
+        (b"| a | b |\n|---|---|\n| 1 | 2 |\n", Format.BINARY),
+        (b"river\nlake\nsea\n", Format.BINARY),
+        (b"2026-01-01 10:00:00,123 INFO a\n2026-01-01 10:00:01,123 INFO b\n", Format.BINARY),
+        (b"1,2\n3,4\n", Format.BINARY),
+        (b"a,a\n3,4\n", Format.BINARY),
+        (b"[Note] Rivers flow.\n", Format.BINARY),
+        (b"{name} flows\n", Format.BINARY),
+        (b"a\tb\n1\t2\n", Format.CSV),
+        (b"a;b\r\n1,5;2\r\n", Format.CSV),
+        (b"name,2025,2026\nx,1,2\n", Format.CSV),
+        (b",a,b\n0,1,2\n", Format.CSV),
+        (b"a,b,\n1,2,\n", Format.CSV),
+        (b"sep=;\na;b\n", Format.CSV),
+        (b"a,b\r1,2\r", Format.CSV),
+        ("Größe,Länge\n1,2\n".encode(), Format.CSV),
+        (b" 42 ", Format.JSON),
+        (b'[{"a": 1}\n,{"a": 2}\n]', Format.JSON),
+        (b'{"a": [1\n]\n}', Format.JSON),
+        (b'{"a": 1}\n\n  \n', Format.JSON),
+        (b"[1]\n2\n", Format.NDJSON),
         (b"One, two.\nThree.\n", Format.BINARY),
         (b"<html>,</html>", Format.BINARY),
         (b"\x89PNG\r\n\x1a\n,\n", Format.BINARY),
@@ -110,6 +137,37 @@ def test_the_name_decides_where_the_type_says_nothing(
 def test_the_first_bytes_decide_last(head: bytes, expected: Format) -> None:
     """Without a type and a name the beginning of the result tells."""
     assert detect_format(None, None, head) is expected
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b'{"a": "%s"}\n{"a": 2}\n', Format.NDJSON),
+        (BOM + b'{"a": "%s"}\r\n\r\n{"a": 2}', Format.NDJSON),
+        (b'["%s"]\n[2]\n', Format.NDJSON),
+        (b'{"a": "%s"}\n', Format.JSON),
+        (b'{"a": "%s"}', Format.JSON),
+        (b'[{"a": "%s"},\n{"a": 2}]', Format.JSON),
+        (b'[{"a": "%s"}\n, {"a": 2}]', Format.JSON),
+        (b'{"a": "%s", "b": [1\n]}', Format.JSON),
+    ],
+)
+def test_a_head_within_the_first_line_says_nothing_yet(
+    body: bytes, expected: Format, pack: Any
+) -> None:
+    """A first line longer than what is looked at is read on to its end, piece by piece."""
+    whole = body % (b"x" * 5_000_000)
+    file = io.BytesIO(pack(whole))
+    head = file.read(1 << 16)
+
+    def opened_again() -> Any:
+        file.seek(0)
+        return opened(file)
+
+    assert detect_format(None, None, head, opened_again) is expected
+    for content_type, name in ((None, "r.json"), ("application/json", None)):
+        assert detect_format(content_type, name, head, opened_again) is Format.JSON
 
 
 @settings(max_examples=200, deadline=None)
@@ -170,6 +228,23 @@ def test_untyped_rows_are_plain(type_: Any) -> None:
     assert parse_document(b"a,b\n1,\n", type_, Format.CSV) == [{"a": "1", "b": ""}]
 
 
+def test_as_text_everything_is_text() -> None:
+    """A JSON string is its value, and any other document its text: prose, a number, what is broken."""
+    for body in (
+        "Rivers, lakes.",
+        "42",
+        "1.50",
+        '{"a": 1}',
+        "[Note] x",
+        '{"a": ',
+        "a,b\n1,2\n",
+        "",
+    ):
+        format_ = detect_format("text/plain", "result", body.encode())
+        assert parse_document(BOM + body.encode(), str, format_) == body
+    assert parse_document(b'"\\u00e9"', str, Format.JSON) == "é"
+
+
 def test_bytes_and_text_are_what_they_are() -> None:
     """As bytes nothing is changed; as text only the byte order mark goes."""
     for format_ in Format:
@@ -190,11 +265,14 @@ def test_bytes_and_text_are_what_they_are() -> None:
         (b'{"name": "NaN", "score": NaN}', Topic, Format.JSON, "document", "expected value"),
         (b'"\xff"', Any, Format.JSON, "document", "not UTF-8 text at byte 1"),
         (b"[" * 300 + b"]" * 300, Any, Format.JSON, "document", "recursion"),
-        (b"1\n2,3\n", list[int], Format.NDJSON, "line 2", "trailing"),
-        (b"1\n2,3\n", list[int] | None, Format.NDJSON, "line 2", "trailing"),
-        (b'"a\nb"', list[str] | None, Format.NDJSON, "line 1", ""),
-        (b"[1\n2]\n3,4", list[Any] | None, Format.NDJSON, "line 1", "too early"),
-        (b'a\n"', Any, Format.CSV, "record 1", ""),
+        (b"1\n2,3\n", list[int], Format.NDJSON, "[1]", "trailing"),
+        (b"1\n2,3\n", list[int] | None, Format.NDJSON, "[1]", "trailing"),
+        (b'"a\nb"', list[str] | None, Format.NDJSON, "[0]", ""),
+        (b"[1\n2]\n3,4", list[Any] | None, Format.NDJSON, "[0]", "too early"),
+        (b'a\n"', Any, Format.CSV, "row 0", "ends inside a quoted cell"),
+        (BOM + b'"\xff"', Any, Format.JSON, "document", "not UTF-8 text at byte 4"),
+        (BOM + b"x\xff", str, Format.JSON, "document", "not UTF-8 text at byte 4"),
+        (BOM + b"a,b\nx,\xff\n", Any, Format.CSV, "document", "not UTF-8 text at byte 9"),
         (b"\xff", str, Format.CSV, "document", "not UTF-8 text at byte 0"),
         (b"\0", list[Topic], Format.BINARY, "document", "read it as bytes"),
     ],

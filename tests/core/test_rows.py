@@ -67,7 +67,10 @@ def test_a_file_may_return_less_than_asked(format_: Format, text: bytes) -> None
 
 @pytest.mark.parametrize("format_", [Format.JSON, Format.NDJSON])
 def test_rows_that_do_not_fit_are_in_the_stream(format_: Format) -> None:
-    """An invalid row takes the place of its value, and the rows around it are read."""
+    """An invalid row takes the place of its value, and the rows around it are read.
+
+    Its row is counted from 0, its line from 1, and both are named.
+    """
     lines = [f'{{"name": "n{i}", "score": {i}}}' for i in range(10)]
     lines[3] = '{"name": 3, "score": "x"}'
     lines[7] = '{"name": "n7"}'
@@ -85,9 +88,13 @@ def test_rows_that_do_not_fit_are_in_the_stream(format_: Format) -> None:
                 "msg": "Input should be a valid number, unable to parse string as a number",
             },
         ),
+        line=None if format_ is Format.JSON else 4,
     )
-    assert str(found[3].error()) == "[3].name: Input should be a valid string (and 1 more)"
-    assert str(found[7].error()) == "[7].score: Field required"
+    lines = format_ is Format.NDJSON
+    assert str(found[3].error()) == (
+        f"[3].name (row 3{', line 4' * lines}): Input should be a valid string (and 1 more)"
+    )
+    assert str(found[7].error()) == f"[7].score (row 7{', line 8' * lines}): Field required"
 
 
 @pytest.mark.parametrize("record", [{"t": "x" * 90}, {"t": [{"a": 1}, {"b": "y" * 90}]}])

@@ -173,10 +173,10 @@ def test_cells_late_in_a_column() -> None:
     ("body", "message"),
     [
         ("a,a\n1,2\n", "header: columns repeat: 'a'"),
-        ("a,b\n1\n", "row 0: Row should have 2 cells"),
-        ("a,b\n1,2\n1,2,3\n", "row 1: Row should have 2 cells"),
+        ("a,b\n1\n", r"row 0 \(line 2\): Row should have 2 cells"),
+        ("a,b\n1,2\n1,2,3\n", r"row 1 \(line 3\): Row should have 2 cells"),
         (b"\xff,b\n", "not UTF-8"),
-        ('a,"b', "header: unexpected end of data"),
+        ('a,"b', r"header \(line 1\): the text ends inside a quoted cell"),
         (b"a,b\n\xff,2\n", "not UTF-8"),
     ],
 )
