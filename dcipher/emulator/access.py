@@ -9,6 +9,7 @@ import secrets
 import time
 from typing import TYPE_CHECKING, final
 
+from dcipher._clock import monotonic
 from dcipher.emulator.errors import Refusal
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class SignatureCheck:
     """Verifies RFC 9421 signatures, each nonce once."""
 
     def __init__(self, secret: str | None, *, required: bool) -> None:
-        self._secret = secret
+        self.secret: str | None = secret
         self._required = required
         self._nonces: dict[str, float] = {}
 
@@ -76,7 +77,7 @@ class SignatureCheck:
             if self._required:
                 raise _unauthorized("The request is not signed, and this emulator requires it.")
             return
-        if self._secret is None:
+        if self.secret is None:
             raise _unauthorized(
                 "The request is signed, but the emulator knows no secret: give it an api_secret."
             )
@@ -89,7 +90,7 @@ class SignatureCheck:
         now = time.time()
         try:
             verified = verify_request(
-                method, url, headers, body, secret=self._secret, required=required, now=now
+                method, url, headers, body, secret=self.secret, required=required, now=now
             )
         except SignatureError as error:
             raise _unauthorized(f"The signature is not valid: {error}") from None
@@ -113,7 +114,7 @@ class SignatureCheck:
 class RateLimit:
     """A bucket of tokens: `rate` requests a second, and as many at once."""
 
-    def __init__(self, rate: float, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, rate: float, *, clock: Callable[[], float] = monotonic) -> None:
         self._rate = rate
         self._capacity = max(1.0, rate)
         self._tokens = self._capacity

@@ -27,7 +27,7 @@ from dcipher.emulator.contract import (
     StatusResponse,
 )
 from dcipher.emulator.errors import Refusal
-from dcipher.emulator.gate import mark_unmatched, request_id
+from dcipher.emulator.gate import mark_unmatched, refusal_body, request_id, target
 from dcipher.emulator.openapi import (
     api_extra,
     api_responses,
@@ -234,17 +234,17 @@ async def _on_refusal(request: Request, error: Exception) -> Response:
     refusal = cast("Refusal", error)
     if refusal.unmatched is not None:
         mark_unmatched(request.scope, refusal.unmatched)
-    response = _json(refusal.body.to_json(), refusal.status)
+    response = _json(refusal_body(request.scope, refusal), refusal.status)
     response.headers.update(refusal.headers)
     return response
 
 
-async def _on_invalid(_: Request, error: Exception) -> Response:
+async def _on_invalid(request: Request, error: Exception) -> Response:
     found = cast("Sequence[ErrorDetails]", cast("RequestValidationError", error).errors())
     detail = [FieldError(loc=[*e["loc"]], msg=e["msg"], type=e["type"]) for e in found]
     named = ", ".join(str(item.loc[-1]) for item in detail)
-    body = ErrorResponse(message=f"The request is not valid: {named}.", detail=detail)
-    return _json(body.to_json(), 422)
+    refusal = Refusal(422, f"The request is not valid: {named}.", detail=detail)
+    return await _on_refusal(request, refusal)
 
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:
@@ -265,5 +265,5 @@ def _routes(request: Request) -> Iterator[tuple[str, str]]:
 
 async def _on_failure(request: Request, error: Exception) -> Response:
     # Before the answer: who has the answer finds the reason in the log.
-    _LOGGER.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    _LOGGER.error("%s failed", target(request.scope), exc_info=error)
     return _json(ErrorResponse(message="The emulator failed; its log says why.").to_json(), 500)

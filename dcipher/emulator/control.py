@@ -20,7 +20,8 @@ from dcipher.emulator.console.routes import Asked
 from dcipher.emulator.contract import FieldError
 from dcipher.emulator.errors import Refusal
 from dcipher.emulator.faults.definition import Definition
-from dcipher.emulator.gate import Disconnected, read_body
+from dcipher.emulator.gate import MAX_BODY, Disconnected, read_body
+from dcipher.emulator.masking import masked_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -75,35 +76,51 @@ class Control:
         try:
             status, body, headers = await self._answer(scope, receive, path)
         except Refusal as refusal:
-            status, body, headers = refusal.status, refusal.body.to_json(), refusal.headers
+            secrets = self._controlled.console.exchanges.secrets
+            status, headers = refusal.status, refusal.headers
+            body = refusal.to_json(secrets)
         except Disconnected:
             return
         await _send(send, status, body, headers)
 
     async def _answer(self, scope: Scope, receive: Receive, path: str) -> _Answer:
-        body = await read_body(receive)
         headers = {
             name.decode("latin-1").lower(): value.decode("latin-1")
             for name, value in cast("Iterable[tuple[bytes, bytes]]", scope["headers"])
         }
+        method, name = cast("str", scope["method"]), path[len(PREFIX) :]
+        try:
+            page = self._page(scope, headers, path)
+            if page is None:
+                self._check(headers)
+        except Refusal:
+            _ = await read_body(receive, keep=0)
+            raise
+        body, size = await read_body(receive, keep=MAX_BODY if page is None else 0)
+        if page is not None:
+            return page
+        if size > MAX_BODY:
+            raise Refusal(413, f"The body is larger than {MAX_BODY} bytes.")
+        query = cast("bytes", scope["query_string"]).decode("latin-1")
+        asked = Asked(method, name, query, headers["host"], body)
+        console = self._controlled.console
+        status, value = await console.reply(asked) or self._reply(method, name, body)
+        return status, masked_json(to_json(value), console.exchanges.secrets), {}
+
+    def _page(self, scope: Scope, headers: Mapping[str, str], path: str) -> _Answer | None:
+        """A file of the page, for whoever comes by the emulator's own address; None: something else."""
         # A page on another host may have led its name to our address (DNS rebinding).
         if headers.get("host", "").lower() not in _hosts(scope):
             raise Refusal(403, "The control API is reached by the emulator's own address only.")
-        method, name = cast("str", scope["method"]), path[len(PREFIX) :]
         if path == PREFIX[:-1]:
             return 308, b"", {"location": PREFIX}
         # A browser that is led to a page sends no header of ours; the page itself has no secret.
-        if name in PAGES:
-            if method not in {"GET", "HEAD"}:
-                raise Refusal(405, f"{path} takes GET.", headers={"Allow": "GET"})
-            return 200, PAGES[name].content, PAGES[name].headers
-        self._check(headers)
-        query = cast("bytes", scope["query_string"]).decode("latin-1")
-        asked = Asked(method, name, query, headers["host"], body)
-        status, value = await self._controlled.console.reply(asked) or self._reply(
-            method, name, body
-        )
-        return status, to_json(value), {}
+        page = PAGES.get(path[len(PREFIX) :])
+        if page is None:
+            return None
+        if scope["method"] not in {"GET", "HEAD"}:
+            raise Refusal(405, f"{path} takes GET.", headers={"Allow": "GET"})
+        return 200, page.content, page.headers
 
     def _check(self, headers: Mapping[str, str]) -> None:
         """Raise a `Refusal` unless a program on behalf of the emulator's owner asks."""

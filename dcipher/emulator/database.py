@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import sqlite3
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast, final
 
+from dcipher.emulator import rows
 from dcipher.emulator.idempotency import Started
 from dcipher.emulator.results import StoredResult
 from dcipher.emulator.runs import FINISHED, Run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
-    from pathlib import Path
 
     from typing_extensions import Self
 
@@ -26,6 +29,8 @@ VERSION: Final = 1
 _PIECE: Final = 4 * 1024 * 1024
 """Of a large result, what is written at once: starts wait for no more than this."""
 _APPLICATION: Final = 0x6463_6970  # "dcip", as SQLite's header has a place for whose file it is
+
+_LOGGER = logging.getLogger("dcipher.emulator")
 
 _SCHEMA: Final = (
     "CREATE TABLE secrets (name TEXT PRIMARY KEY, value BLOB NOT NULL)",
@@ -65,11 +70,9 @@ _COLUMNS: Final = (
     " started_at, finished_at, urls_expired"
 )
 _PLACES: Final = ",".join("?" * 12)
-# Not INSERT OR REPLACE: a row keeps its number, which is the order of the starts.
-_PUT_RUN: Final = (
-    f"INSERT INTO runs ({_COLUMNS}) VALUES ({_PLACES}) ON CONFLICT (task_id) DO UPDATE SET"  # noqa: S608 (our own names)
-    " status = excluded.status, message = excluded.message, started_at = excluded.started_at,"
-    " finished_at = excluded.finished_at"
+_ADD_RUN: Final = f"INSERT INTO runs ({_COLUMNS}) VALUES ({_PLACES})"  # noqa: S608 (our own names)
+_END_RUN: Final = (
+    "UPDATE runs SET status = ?, message = ?, started_at = ?, finished_at = ? WHERE task_id = ?"
 )
 
 
@@ -87,6 +90,8 @@ class Database:
         StateError, OSError, ValueError or one of SQLite's where it is not to be had, or not ours.
         """
         path = _file_in(folder)
+        if path.stat().st_size == 0:
+            raise ValueError(f"{FILE} is empty")
         connection = sqlite3.connect(
             path, timeout=0.2, isolation_level=None, check_same_thread=False
         )
@@ -95,6 +100,7 @@ class Database:
             # is gone. https://www.sqlite.org/wal.html#use_of_wal_without_shared_memory
             _ = connection.execute("PRAGMA locking_mode = EXCLUSIVE")
             _prepare(connection)
+            _close_to_others(path)
         except BaseException:
             connection.close()
             raise
@@ -113,14 +119,16 @@ class Database:
     def secret(self, name: str, given: bytes, new: Callable[[], bytes]) -> bytes:
         """What was given, what was kept, or a new one; it is kept."""
         found = self._all("SELECT value FROM secrets WHERE name = ?", name)
-        value = given or (cast("bytes", found[0][0]) if found else new())
+        value: object = given or (found[0][0] if found else new())
+        if not isinstance(value, bytes) or not value:
+            raise ValueError(f"the row {name} of its table secrets has a bad value")
         self._do("INSERT OR REPLACE INTO secrets VALUES (?, ?)", name, value)
         return value
 
-    def put_run(self, run: Run) -> None:
-        """A run without its results; what it was started with is not changed."""
+    def add_run(self, run: Run) -> None:
+        """A new run without its results; IntegrityError where its task id was given before."""
         self._do(
-            _PUT_RUN,
+            _ADD_RUN,
             run.task_id,
             run.flow_id,
             json.dumps(run.params),
@@ -134,6 +142,11 @@ class Database:
             run.finished_at,
             run.urls_expired,
         )
+
+    def end_run(self, run: Run) -> None:
+        """What a run came to; what it was started with is not changed."""
+        values = (run.status, run.message, run.started_at, run.finished_at, run.task_id)
+        self._do(_END_RUN, *values)
 
     def put_start(self, flow_id: str, key: str, digest: bytes, started: Started) -> None:
         """What was answered to a start with an idempotency key."""
@@ -176,37 +189,52 @@ class Database:
         return Kept(tuple(self._runs()), tuple(self._starts()))
 
     def _runs(self) -> Iterator[Run]:
-        for row in self._all(f"SELECT {_COLUMNS} FROM runs ORDER BY number"):  # noqa: S608 (our own names)
-            task_id, flow_id, params, key, identity, outputs, created, *rest = row
-            status, message, started_at, finished_at, urls_expired = rest
-            run = Run(flow_id, outputs, json.loads(params), key, task_id, identity, created)
-            run.urls_expired = bool(urls_expired)
-            if status in FINISHED:
-                run.status, run.message = status, message
-                run.started_at, run.finished_at = started_at, finished_at
-                run.results = tuple(self._results(task_id))
+        found = self._all(f"SELECT {_COLUMNS} FROM runs ORDER BY number")  # noqa: S608 (our own names)
+        for row in rows.checked("runs", rows.RUN, found):
+            params = rows.parsed("runs", "params", rows.PARAMS, row.params)
+            run = Run(
+                flow_id=row.flow_id,
+                outputs=row.outputs,
+                params=params,
+                idempotency_key=row.idempotency_key,
+                task_id=row.task_id,
+                identity=row.identity,
+                created_at=row.created_at,
+                urls_expired=bool(row.urls_expired),
+            )
+            if row.status in FINISHED:
+                run.status, run.message = row.status, row.message
+                run.started_at, run.finished_at = row.started_at, row.finished_at
+                run.results = tuple(self._results(row.task_id))
+                if len(run.results) != (run.outputs if run.status == "SUCCEEDED" else 0):
+                    raise ValueError("its table results lacks a row of a run, or has one more")
             yield run
 
     def _results(self, task_id: str) -> Iterator[StoredResult]:
-        rows = self._all(
+        found = self._all(
             "SELECT place, content_type, sha256, modified FROM results WHERE task_id = ?"
             " ORDER BY place",
             task_id,
         )
-        pieces = "SELECT content FROM pieces WHERE task_id = ? AND place = ? ORDER BY number"
-        for place, content_type, sha256, modified in rows:
-            content = b"".join(piece for (piece,) in self._all(pieces, task_id, place))
-            yield StoredResult(content, content_type, sha256, modified)
+        pieces = (
+            "SELECT CAST(content AS BLOB) FROM pieces WHERE task_id = ? AND place = ?"
+            " ORDER BY number"
+        )
+        for row in rows.checked("results", rows.RESULT, found):
+            content = b"".join(piece for (piece,) in self._all(pieces, task_id, row.place))
+            content = rows.whole(content, row)
+            yield StoredResult(content, row.content_type, row.sha256, row.modified)
 
     def _starts(self) -> Iterator[tuple[str, str, bytes, Started]]:
-        rows = self._all("SELECT flow_id, key, digest, task_id, paths FROM starts")
-        for flow_id, key, digest, task_id, paths in rows:
-            yield flow_id, key, digest, Started(task_id, tuple(json.loads(paths)))
+        found = self._all("SELECT flow_id, key, digest, task_id, paths FROM starts")
+        for row in rows.checked("starts", rows.START, found):
+            paths = rows.parsed("starts", "paths", rows.PATHS, row.paths)
+            yield row.flow_id, row.key, row.digest, Started(row.task_id, paths)
 
     def _do(self, statement: str, *values: object) -> None:
         _ = self._connection.execute(statement, values)
 
-    def _all(self, statement: str, *values: str) -> list[tuple[Any, ...]]:
+    def _all(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         return self._connection.execute(statement, values).fetchall()
 
 
@@ -226,19 +254,50 @@ def _file_in(folder: Path) -> Path:
     if not folder.exists():
         folder.mkdir(mode=0o700, parents=True)
     path = folder / FILE
-    with contextlib.suppress(FileExistsError):
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    if not path.exists():
+        _make(path)
     return path
 
 
-def _prepare(connection: sqlite3.Connection) -> None:
-    """Take the lock, and make what an empty file lacks; what is not ours is left as it is."""
-    with _transaction(connection, "EXCLUSIVE"):
-        if not _is_ours(connection):
+def _make(path: Path) -> None:
+    """Whole or not at all: an empty file is then one that was cut, and not to be taken for a new one."""
+    handle, name = tempfile.mkstemp(prefix=f"{FILE}.", dir=path.parent)
+    os.close(handle)
+    try:
+        with contextlib.closing(sqlite3.connect(name, isolation_level=None)) as connection:
             for statement in _SCHEMA:
                 _ = connection.execute(statement)
             _ = connection.execute(f"PRAGMA application_id = {_APPLICATION}")
             _ = connection.execute(f"PRAGMA user_version = {VERSION}")
+        with contextlib.suppress(FileExistsError):  # another emulator was quicker: it has the lock
+            try:
+                os.link(name, path)
+            except FileExistsError:
+                raise
+            except OSError:  # a file system without hard links
+                _ = Path(name).rename(path)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def _close_to_others(path: Path) -> None:
+    """Let nobody else read what was made by other means: it has the API key."""
+    files = [file for file in path.parent.glob(f"{FILE}*") if file.stat().st_mode & 0o077]
+    if os.name != "posix" or not files:
+        return
+    try:
+        for file in files:
+            file.chmod(0o600)
+    except OSError:
+        _LOGGER.warning("Others may read %s, which has the API key: chmod 600.", path)
+    else:
+        _LOGGER.warning("Others could read %s, which has the API key; now only you can.", path)
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
+    """Take the lock; what is not ours is left as it is."""
+    with _transaction(connection, "EXCLUSIVE"):
+        _check_ours(connection)
     found = cast("str", _value(connection, "PRAGMA quick_check(1)"))
     if found != "ok":
         raise ValueError(found)
@@ -247,20 +306,17 @@ def _prepare(connection: sqlite3.Connection) -> None:
     _ = connection.execute(f"PRAGMA journal_size_limit = {16 * _PIECE}")
 
 
-def _is_ours(connection: sqlite3.Connection) -> bool:
-    """Whether the file has our tables, False where it is empty; StateError, or ValueError."""
+def _check_ours(connection: sqlite3.Connection) -> None:
+    """StateError or ValueError where the file is another version's, or another program's."""
     application = cast("int", _value(connection, "PRAGMA application_id"))
     version = cast("int", _value(connection, "PRAGMA user_version"))
-    if application == _APPLICATION and version == VERSION:
-        return True
-    if application == _APPLICATION:
+    if application != _APPLICATION:
+        raise ValueError(f"{FILE} is another program's database")
+    if version != VERSION:
         raise StateError(
             f"The state in {FILE} is of version {version}, and this emulator's is {VERSION}: use "
             "the dcipher that made it, or give another folder. Nothing was changed."
         )
-    if application or version or _value(connection, "SELECT count(*) FROM sqlite_master"):
-        raise ValueError(f"{FILE} is another program's database")
-    return False
 
 
 @contextlib.contextmanager

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dcipher.emulator.contract import ErrorResponse, FieldError
+from dcipher.emulator.masking import masked_json
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 __all__ = ["Refusal"]
 
@@ -31,3 +32,7 @@ class Refusal(Exception):  # noqa: N818 (not an error of the emulator: an answer
         )
         self.headers: Mapping[str, str] = headers or {}
         self.unmatched: str | None = unmatched
+
+    def to_json(self, secrets: Iterable[str]) -> bytes:
+        """The body that is sent: it may repeat what was asked for, but no secret."""
+        return masked_json(self.body.to_json(), secrets)

@@ -7,12 +7,12 @@ recorded.
 from __future__ import annotations
 
 import threading
-import time
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, cast, final
 
-from dcipher.emulator.journal import masked_headers
+from dcipher._clock import monotonic
+from dcipher.emulator.journal import masked_headers, size_of_headers
 from dcipher.emulator.masking import masked_body
 
 if TYPE_CHECKING:
@@ -22,6 +22,9 @@ __all__ = ["Content", "Exchange", "Exchanges", "Recording"]
 
 KEPT: Final = 8 * 1024
 """Characters of a body that are kept."""
+SIZE: Final = 32 * 1024 * 1024
+"""Bytes that the exchanges take at most, about."""
+_EXCHANGE: Final = 500
 READ: Final = 64 * 1024
 """Bytes of a request's body beyond which nothing of it is kept: it would have to be read for secrets."""
 
@@ -49,14 +52,22 @@ class Exchange:
     seconds: float
     """From the request's head to the end of the answer."""
 
+    @property
+    def size(self) -> int:
+        """About how many bytes it takes; a character takes at most four."""
+        texts = (self.request.text or "", self.answer.text or "")
+        return _EXCHANGE + 4 * sum(map(len, texts)) + size_of_headers(self.answer_headers)
+
 
 @final
 class Exchanges:
     """The last ones by the request's id; safe for any thread."""
 
-    def __init__(self, *, secrets: Iterable[str] = (), limit: int = 1000) -> None:
+    def __init__(self, *, secrets: Iterable[str] = (), limit: int = 1000, size: int = SIZE) -> None:
         self.secrets: tuple[str, ...] = tuple(secrets)
         self._limit = limit
+        self._most = size
+        self._size = 0
         self._lock = threading.Lock()
         self._kept: OrderedDict[str, Exchange] = OrderedDict()
 
@@ -68,8 +79,9 @@ class Exchanges:
         """Keep one, and let go of the oldest."""
         with self._lock:
             self._kept[request_id] = exchange
-            if len(self._kept) > self._limit:
-                _ = self._kept.popitem(last=False)
+            self._size += exchange.size
+            while len(self._kept) > self._limit or self._size > self._most:
+                self._size -= self._kept.popitem(last=False)[1].size
 
     def get(self, request_id: str) -> Exchange | None:
         """The exchange; None while the request is not over, or after it was let go."""
@@ -80,6 +92,7 @@ class Exchanges:
         """Empty it."""
         with self._lock:
             self._kept.clear()
+            self._size = 0
 
 
 @final
@@ -89,16 +102,18 @@ class Recording:
     def __init__(self, exchanges: Exchanges, request_id: str) -> None:
         self._exchanges = exchanges
         self._request_id = request_id
-        self._began = time.monotonic()
+        self._began = monotonic()
         self._request = b""
+        self._asked = 0
         self._headers: dict[str, str] = {}
         self._answer = bytearray()
         self._answered = 0
         self._done = False
 
-    def asked(self, body: bytes) -> None:
-        """The request's body."""
-        self._request = body
+    def asked(self, body: bytes, size: int | None = None) -> None:
+        """The request's body, or its beginning and the size of the whole."""
+        self._asked = len(body) if size is None else size
+        self._request = body if self._asked <= READ else b""
 
     def hear(self, message: MutableMapping[str, object]) -> None:
         """A message of the answer, before it is sent: who has all of it finds all of it here."""
@@ -119,12 +134,11 @@ class Recording:
             return
         self._done = True
         secrets = self._exchanges.secrets
-        asked, size = self._request, len(self._request)
         exchange = Exchange(
-            request=_content(asked if size <= READ else b"", size, secrets),
+            request=_content(self._request, self._asked, secrets),
             answer_headers=masked_headers(self._headers, secrets),
             answer=_content(bytes(self._answer), self._answered, secrets),
-            seconds=time.monotonic() - self._began,
+            seconds=monotonic() - self._began,
         )
         self._request = b""
         self._answer.clear()

@@ -7,6 +7,7 @@ it (the control API) or inside it (faults).
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import uuid
 from dataclasses import dataclass
@@ -17,7 +18,9 @@ from urllib.parse import quote
 
 from dcipher.emulator.access import RateLimit, SignatureCheck, authenticate
 from dcipher.emulator.errors import Refusal
+from dcipher.emulator.exchanges import READ
 from dcipher.emulator.journal import Journal, RequestRecord, masked_headers, masked_query
+from dcipher.emulator.masking import masked_known
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
@@ -38,9 +41,11 @@ __all__ = [
     "mark_sent",
     "mark_unmatched",
     "read_body",
+    "refusal_body",
     "request_body",
     "request_headers",
     "request_id",
+    "target",
 ]
 
 # The types of ASGI, with `object` where Starlette's say Any.
@@ -51,6 +56,8 @@ Send: TypeAlias = "Callable[[Message], Awaitable[None]]"
 ASGIApp: TypeAlias = "Callable[[Scope, Receive, Send], Awaitable[None]]"
 
 MAX_BODY: Final = 64 * 1024 * 1024
+BODY_TIME: Final = 30.0
+"""Seconds in which something of a body must come: who waits for ever has no connection to spare."""
 _OPEN = ("/results/", "/openapi.json")  # a signed URL is its own authorization
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 TRANSPORT: Final = "dcipher.transport"
@@ -69,9 +76,17 @@ class Guard:
     signatures: SignatureCheck
     rate: RateLimit | None
 
-    def check(self, request: _Request, body: bytes) -> None:
-        """Raise a `Refusal`: authentication first, then the signature, then the rate."""
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What nobody is shown."""
+        return (self.api_key, *filter(None, [self.signatures.secret]))
+
+    def admit(self, request: _Request) -> None:
+        """Raise a `Refusal` unless the request has the key: its body may then be kept."""
         authenticate(request.headers.get("authorization"), self.api_key)
+
+    def check(self, request: _Request, body: bytes) -> None:
+        """Raise a `Refusal`: for the signature first, then for the rate."""
         self.signatures.verify(request.method, request.url, request.headers, body)
         if self.rate is not None:
             self.rate.check()
@@ -97,46 +112,63 @@ class Gate:
         """Serve a request; lifespan and websockets never get here."""
         request = _Request.of(scope)
         recording = self._exchanges.record(request.id)
-        answer = _Answer(request, send, self._note, recording)
+        answer = _Answer(request, send, self._note, recording, self._guard.secrets)
         scope[_ANSWER] = answer
         try:
-            if request.method in _WITH_BODY:
-                body = await read_body(receive)
-                receive = _replay(body, receive)
-            else:
-                body = b""
+            body = await self._body(request, receive, recording)
             scope[_BODY] = body
-            recording.asked(body)
+            if request.method in _WITH_BODY:
+                receive = _replay(body, receive)
             if not request.path.startswith(_OPEN):
                 self._guard.check(request, body)
             await self._app(scope, receive, answer.send)
         except Refusal as refusal:
             await answer.refuse(refusal)
         except Disconnected:
-            _LOGGER.debug("%s %s: the client went away", request.method, request.path)
+            _LOGGER.debug("%s: the client went away", answer.target)
         except Exception:
             # An answer that has begun was somebody else's to log, or broke off with its client.
             if not answer.begun:
-                _LOGGER.exception("%s %s failed in the emulator", request.method, request.path)
+                _LOGGER.exception("%s failed in the emulator", answer.target)
                 await answer.refuse(Refusal(500, "The emulator failed; its log says why."))
         finally:
             answer.close()
 
+    async def _body(self, request: _Request, receive: Receive, recording: Recording) -> bytes:
+        """The body of who has the key. Of others its beginning is recorded, and nothing is kept."""
+        refused: Refusal | None = None
+        wanted = request.method in _WITH_BODY
+        if request.path.startswith(_OPEN):
+            keep = 0
+        else:
+            keep = MAX_BODY
+            try:
+                self._guard.admit(request)
+            except Refusal as refusal:
+                refused, keep = refusal, READ
+        body, size = await read_body(receive, keep=keep) if wanted else (b"", 0)
+        recording.asked(body, size)
+        if refused is not None:
+            raise refused
+        if keep == MAX_BODY and size > keep:
+            raise Refusal(413, f"The body is larger than {MAX_BODY} bytes.")
+        return body
+
     def _note(self, answer: _Answer, status: int | None) -> None:
-        request = answer.request
-        headers = masked_headers(request.headers, (self._guard.api_key,))
+        request, secrets = answer.request, self._guard.secrets
+        headers = masked_headers(request.headers, secrets)
         self._journal.add(
             RequestRecord(
-                method=request.method,
-                path=request.path,
-                query=masked_query(request.query),
+                method=masked_known(request.method, secrets),
+                path=masked_known(request.path, secrets),
+                query=masked_query(request.query, secrets),
                 status=status,
                 headers=headers,
                 idempotency_key=headers.get("idempotency-key"),
                 request_id=request.id,
                 at=request.at,
-                fault=answer.fault,
-                unmatched=answer.unmatched,
+                fault=answer.fault and masked_known(answer.fault, secrets),
+                unmatched=answer.unmatched and masked_known(answer.unmatched, secrets),
             )
         )
 
@@ -154,6 +186,16 @@ def request_headers(scope: Scope) -> Mapping[str, str]:
 def request_body(scope: Scope) -> bytes:
     """The whole body."""
     return cast("bytes", scope[_BODY])
+
+
+def refusal_body(scope: Scope, refusal: Refusal) -> bytes:
+    """What is sent of a refusal: without a secret that the request had in it."""
+    return refusal.to_json(cast("_Answer", scope[_ANSWER]).secrets)
+
+
+def target(scope: Scope) -> str:
+    """Method and path for the log, without a secret."""
+    return cast("_Answer", scope[_ANSWER]).target
 
 
 def mark_fault(scope: Scope, words: str) -> None:
@@ -214,14 +256,21 @@ class _Answer:
         send: Send,
         note: Callable[[_Answer, int | None], None],
         recording: Recording,
+        secrets: tuple[str, ...],
     ) -> None:
         self.request: _Request = request
+        self.secrets: tuple[str, ...] = secrets
         self.begun: bool = False
         self.fault: str | None = None
         self.unmatched: str | None = None
         self._send = send
         self._note = note
         self._recording = recording
+
+    @property
+    def target(self) -> str:
+        """Method and path for the log, without a secret."""
+        return masked_known(f"{self.request.method} {self.request.path}", self.secrets)
 
     async def send(self, message: Message) -> None:
         """An ASGI send."""
@@ -248,7 +297,7 @@ class _Answer:
         """Answer with an error, unless an answer is on its way already."""
         if self.begun:
             return
-        body = refusal.body.to_json()
+        body = refusal.to_json(self.secrets)
         headers = {
             "content-type": "application/json",
             "content-length": str(len(body)),
@@ -273,25 +322,32 @@ class Disconnected(Exception):  # noqa: N818 (the client's doing, no error)
     """The client went away before its request was whole."""
 
 
-async def read_body(receive: Receive) -> bytes:
-    """The whole body.
+async def read_body(receive: Receive, *, keep: int) -> tuple[bytes, int]:
+    """The body and its size; only its first chunks, where it is larger than `keep`.
 
-    Read before anything is refused: a client that is cut off while it still writes sees a broken
-    connection instead of the answer.
+    Read before anything is refused, and though it is not wanted: a client that is cut off while it
+    still writes sees a broken connection instead of the answer. Beyond `MAX_BODY` nobody is heard.
     """
     chunks: list[bytes] = []
     size = 0
     while True:
-        message = await receive()
+        message = await _next(receive)
         if message["type"] == "http.disconnect":
             raise Disconnected
         chunk = cast("bytes", message.get("body", b""))
         size += len(chunk)
-        if size > MAX_BODY:
-            raise Refusal(413, f"The body is larger than {MAX_BODY} bytes.")
-        chunks.append(chunk)
-        if not message.get("more_body", False):
-            return b"".join(chunks)
+        if size <= keep:
+            chunks.append(chunk)
+        if size > MAX_BODY or not message.get("more_body", False):
+            return b"".join(chunks), size
+
+
+async def _next(receive: Receive) -> Message:
+    try:
+        return await asyncio.wait_for(receive(), BODY_TIME)
+    except asyncio.TimeoutError:
+        text = f"Nothing of the body came for {BODY_TIME:g} seconds."
+        raise Refusal(408, text, headers={"Connection": "close"}) from None
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

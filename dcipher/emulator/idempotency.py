@@ -56,12 +56,13 @@ class IdempotencyKeys:
         start = self._starts[flow_id, key] = Start(self, (flow_id, key), digest)
         start.answer = answer
 
-    def forget(self, key: tuple[str, str] | None = None) -> None:
+    def forget(self, start: Start | None = None) -> None:
         """Forget one start, or all."""
-        if key is None:
+        if start is None:
             self._starts.clear()
-        else:
-            _ = self._starts.pop(key, None)
+        # After a reset, the key may be another start's already.
+        elif self._starts.get(start.key) is start:
+            del self._starts[start.key]
 
 
 @final
@@ -70,7 +71,7 @@ class Start:
 
     def __init__(self, keys: IdempotencyKeys, key: tuple[str, str], digest: bytes) -> None:
         self._keys = keys
-        self._key = key
+        self.key: tuple[str, str] = key
         self.digest: bytes = digest
         self.answer: Started | None = None
 
@@ -85,4 +86,4 @@ class Start:
     ) -> None:
         # A refused start started nothing: the key is free for a corrected one.
         if self.answer is None:
-            self._keys.forget(self._key)
+            self._keys.forget(self)

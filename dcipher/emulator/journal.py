@@ -9,14 +9,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
-from typing import final
+from typing import Final, final
 from urllib.parse import parse_qsl, urlencode
 
-__all__ = ["Journal", "RequestRecord", "masked_headers", "masked_query"]
+from dcipher.emulator.masking import MASK, masked_known
 
-MASK = "***"
+__all__ = ["Journal", "RequestRecord", "masked_headers", "masked_query", "size_of_headers"]
+
 _SECRET_NAME = re.compile(r"auth|cookie|token|secret|credential|password|signature|key", re.I)
 _PLAIN = frozenset({"idempotency-key", "signature-input"})
+ENTRIES: Final = 100_000
+SIZE: Final = 64 * 1024 * 1024
+"""Bytes that the requests take at most, about: heads may be large, and there may be many of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +43,23 @@ class RequestRecord:
     unmatched: str | None = None
     """What it asked for that is not there (a route, a flow, a run), in words."""
 
+    @property
+    def size(self) -> int:
+        """About how many bytes it takes."""
+        texts = (self.path, self.query, self.fault or "", self.unmatched or "")
+        return _RECORD + sum(map(len, texts)) + size_of_headers(self.headers)
+
 
 @final
 class Journal:
-    """The last requests, safe to read from any thread."""
+    """The last requests, bounded by their number and by their size; safe for any thread."""
 
-    def __init__(self, *, limit: int = 100_000) -> None:
+    def __init__(self, *, limit: int = ENTRIES, size: int = SIZE) -> None:
         self._lock = threading.Lock()
-        self._records: deque[RequestRecord] = deque(maxlen=limit)
+        self._records: deque[RequestRecord] = deque()
+        self._limit = limit
+        self._most = size
+        self._size = 0
         self._count = 0
 
     def add(self, record: RequestRecord) -> None:
@@ -54,6 +67,9 @@ class Journal:
         with self._lock:
             self._records.append(record)
             self._count += 1
+            self._size += record.size
+            while len(self._records) > self._limit or self._size > self._most:
+                self._size -= self._records.popleft().size
 
     def records(self) -> tuple[RequestRecord, ...]:
         """The requests in the order of their answers."""
@@ -82,7 +98,17 @@ class Journal:
         """Empty it."""
         with self._lock:
             self._records.clear()
-            self._count = 0
+            self._size = self._count = 0
+
+
+_RECORD: Final = 500
+_HEADER: Final = 100
+"""Bytes that a record, and a header, take beside their texts."""
+
+
+def size_of_headers(headers: Mapping[str, str]) -> int:
+    """About how many bytes they take."""
+    return sum(_HEADER + len(name) + len(value) for name, value in headers.items())
 
 
 def masked_headers(headers: Mapping[str, str], secrets: Iterable[str] = ()) -> dict[str, str]:
@@ -92,16 +118,21 @@ def masked_headers(headers: Mapping[str, str], secrets: Iterable[str] = ()) -> d
     """
     known = tuple(secrets)
     return {
-        name: MASK
-        if (name not in _PLAIN and _SECRET_NAME.search(name)) or any(s in value for s in known)
+        masked_known(name, known): MASK
+        if (name not in _PLAIN and _SECRET_NAME.search(name)) or masked_known(value, known) != value
         else value
         for name, value in headers.items()
     }
 
 
-def masked_query(query: str) -> str:
-    """The query with the values of secret parameters masked."""
-    pairs = parse_qsl(query, keep_blank_values=True)
-    return urlencode(
-        [(name, MASK if _SECRET_NAME.search(name) else value) for name, value in pairs], safe="*"
-    )
+def masked_query(query: str, secrets: Iterable[str] = ()) -> str:
+    """The query with the values of secret parameters masked, and without those secrets."""
+    known = tuple(secrets)
+    pairs = [
+        (
+            masked_known(name, known),
+            MASK if _SECRET_NAME.search(name) else masked_known(value, known),
+        )
+        for name, value in parse_qsl(query, keep_blank_values=True)
+    ]
+    return urlencode(pairs, safe="*")

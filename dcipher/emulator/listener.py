@@ -4,28 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
+import math
 import socket
 import threading
-import time
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Protocol, TypeVar, cast, final
+from typing import TYPE_CHECKING, TypeVar, cast, final
 
 import uvicorn
 from typing_extensions import override
 
-from dcipher.emulator.gate import TRANSPORT
+from dcipher._clock import monotonic
+from dcipher.emulator import loops
+from dcipher.emulator.heads import HEAD_TIME, Connection
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
-    from dcipher.emulator.gate import ASGIApp, Receive, Scope, Send
+    from dcipher.emulator.gate import ASGIApp
+    from dcipher.emulator.heads import ServerProtocol
 
 __all__ = ["Listener"]
 
 T = TypeVar("T")
 
 _BACKLOG = 2048
+_AT_ONCE = 16
+"""Connections that are accepted in one turn of the loop: as often it tries where none can be."""
+_SAID_EVERY = 60.0  # seconds between two lines of the log about connections that cannot be accepted
+_EXHAUSTED = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 _LAST_ANSWERS = 0.2  # seconds for answers that are on their way when the server stops
 _LAST_TURNS = 5  # of the event loop, in which what was accepted a moment ago becomes a connection
 _LOGGER = logging.getLogger("dcipher.emulator")
@@ -75,7 +83,7 @@ class Listener:
 
     def _run(self) -> None:
         try:
-            asyncio.run(self._serve())
+            loops.run(self._serve())
         except BaseException as error:
             if self._loop.done():
                 raise
@@ -83,7 +91,16 @@ class Listener:
 
     async def _serve(self) -> None:
         sockets = [self._socket] if self._socket else []
-        self._server.on_started = lambda: self._loop.set_result(asyncio.get_running_loop())
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(_Exhaustion().handle)
+
+        def started() -> None:
+            # uvicorn's number is how many asyncio accepts in one turn, and the system's queue, too.
+            for listening in sockets:
+                listening.listen(_BACKLOG)
+            self._loop.set_result(loop)
+
+        self._server.on_started = started
         try:
             await self._server.serve(sockets=sockets)
         finally:
@@ -92,13 +109,26 @@ class Listener:
             await self._on_stop()
 
 
-class _Connection(Protocol):
-    """What uvicorn's protocols, one a connection, have in common."""
+@final
+class _Exhaustion:
+    """Says once a minute that no connection can be accepted; asyncio says so at each of its tries."""
 
-    access_log: bool
-    app: ASGIApp
-    logger: logging.Logger
-    transport: asyncio.Transport
+    def __init__(self) -> None:
+        self._said = -math.inf
+
+    def handle(self, loop: asyncio.AbstractEventLoop, context: Mapping[str, object]) -> None:
+        """An exception handler of a loop, which itself tries again after a second."""
+        error = context.get("exception")
+        if not isinstance(error, OSError) or error.errno not in _EXHAUSTED:
+            loop.default_exception_handler(dict(context))
+            return
+        if monotonic() - self._said >= _SAID_EVERY:
+            self._said = monotonic()
+            _LOGGER.error(
+                "The emulator cannot accept connections: %s. Those that wait are served when others"
+                " end; close what is not used, or raise the limit (ulimit -n).",
+                error.strerror,
+            )
 
 
 @final
@@ -112,29 +142,16 @@ class _Config(uvicorn.Config):
     @override
     def load(self) -> None:
         super().load()
-        protocol = cast("Callable[..., asyncio.Protocol]", self.http_protocol_class)
+        protocol = cast("Callable[..., ServerProtocol]", self.http_protocol_class)
 
         def quiet(**arguments: object) -> asyncio.Protocol:
-            instance = protocol(**arguments)
-            connection = cast("_Connection", cast("object", instance))
+            inner = protocol(**arguments)
             # The access log would hold signed URLs, and garbage on the wire is no news for stderr.
-            connection.access_log = False
-            connection.logger = _LOGGER
-            connection.app = _with_transport(connection)
-            return instance
+            inner.access_log = False
+            inner.logger = _LOGGER
+            return Connection(inner, head_time=HEAD_TIME)
 
         self.http_protocol_class = cast("type[asyncio.Protocol]", quiet)
-
-
-def _with_transport(connection: _Connection) -> ASGIApp:
-    """The application, which finds the connection itself in the scope."""
-    app = connection.app
-
-    async def carrying(scope: Scope, receive: Receive, send: Send) -> None:
-        scope[TRANSPORT] = connection.transport
-        await app(scope, receive, send)
-
-    return carrying
 
 
 @final
@@ -146,7 +163,7 @@ class _Server(uvicorn.Server):
             _Config(
                 app,
                 access_log=False,
-                backlog=_BACKLOG,
+                backlog=_AT_ONCE,
                 date_header=False,  # the gate adds it, unless a fault is about it
                 lifespan="off",
                 log_config=None,
@@ -184,9 +201,9 @@ class _Server(uvicorn.Server):
         connections = self.server_state.connections
         for connection in tuple(connections):
             connection.shutdown()
-        deadline = time.monotonic() + _LAST_ANSWERS
+        deadline = monotonic() + _LAST_ANSWERS
         # uvicorn has a set of its connections, and no event for when it is empty.
-        while connections and time.monotonic() < deadline:  # noqa: ASYNC110
+        while connections and monotonic() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(0.005)
         for _ in range(_LAST_TURNS):
             for connection in tuple(connections):

@@ -1,23 +1,37 @@
-"""What is secret in a body: masked when it is recorded, so that no later reader has to think of it."""
+"""What is secret in a text: masked when it is recorded, so that no later reader has to think of it.
+
+Pure. Every search is linear in the text, which comes from outside and is masked on the event loop.
+"""
 
 from __future__ import annotations
 
+import base64
+import html
 import json
 import re
+from functools import lru_cache, partial
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote
 
-from pydantic_core import from_json
-
-from dcipher.emulator.journal import MASK
+from pydantic_core import from_json, to_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from pydantic import JsonValue
 
-__all__ = ["is_secret_name", "masked_body", "masked_text", "masked_value"]
+__all__ = [
+    "MASK",
+    "is_secret_name",
+    "masked_body",
+    "masked_json",
+    "masked_known",
+    "masked_text",
+    "masked_value",
+]
 
+MASK: Final = "***"
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _SECRET_WORDS = {
     *("auth", "authorization", "bearer", "cookie", "credential", "credentials", "passphrase"),
@@ -26,9 +40,22 @@ _SECRET_WORDS = {
 _SECRET_ENDS = ("passwd", "password", "secret", "token")
 # A key alone is a column or a term more often than it is a secret.
 _KEYS = {"access", "api", "encryption", "private", "secret", "signing"}
-# Whatever follows the `?` of an address may be its signature; slashes may be escaped in JSON.
-_QUERY = re.compile(r"(https?:(?:\\?/){2}[^\s\"'<>?]+\?)[^\s\"'<>]+", re.I)
-_MEMBER = re.compile(r'("((?:[^"\\]|\\.)*)"\s*:\s*)("(?:[^"\\]|\\.)*(?:"|\Z)|[^\s,{}\[\]"]+)')
+# Whatever follows the `?` of an address may be its signature; slashes may be escaped in JSON. To
+# the end of the word, so that each character is looked at once.
+_URL = re.compile(r"https?:(?:\\?/){2}[^\s\"'<>]*", re.I)
+_COLON = re.compile(r'"\s*:\s*')
+_STRING = r'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)'
+_SCALAR = re.compile(rf'{_STRING}|[^\s,{{}}\[\]"]+', re.DOTALL)
+_NESTED = re.compile(rf"{_STRING}|[{{}}\[\]]", re.DOTALL)
+_LONGEST_NAME: Final = 256
+_SHORTEST: Final = 3
+"""Characters: one or two stand in every text."""
+_FIELD = re.compile(r"(?!emu_)[a-z_]{1,16}")
+_LAYERS: Final = 4
+"""How often something is encoded at most: a URL in JSON in a form is three times."""
+_WORDS: Final = tuple(map(re.compile, [r"[^\s\"'<>,;/=?]+", r"\S+", r"(?s:.+)"]))
+_ESCAPE = re.compile(r"\\(?:u([0-9a-f]{4})|x([0-9a-f]{2})|(.))", re.DOTALL | re.I)
+_URL_SAFE = str.maketrans("+/", "-_")
 
 
 def is_secret_name(name: str) -> bool:
@@ -39,11 +66,21 @@ def is_secret_name(name: str) -> bool:
     )
 
 
+def masked_known(text: str, secrets: Iterable[str]) -> str:
+    """The text without those secrets, and without the words that hold one in some encoding."""
+    for secret in secrets:
+        if _is_held(text, secret):
+            text = re.sub(re.escape(secret), MASK, text, flags=re.IGNORECASE)
+            # As little as holds it: a segment or a value, what stands between blanks, all.
+            for words in _WORDS:
+                if _is_held(text, secret):
+                    text = words.sub(partial(_masked_word, secret), text)
+    return text
+
+
 def masked_text(text: str, secrets: Iterable[str] = ()) -> str:
     """The text without those secrets, and without the query of any URL."""
-    for secret in secrets:
-        text = text.replace(secret, MASK)
-    return _QUERY.sub(rf"\g<1>{MASK}", text)
+    return _URL.sub(_without_query, masked_known(text, secrets))
 
 
 def masked_value(value: JsonValue, secrets: Iterable[str] = ()) -> JsonValue:
@@ -63,21 +100,136 @@ def masked_value(value: JsonValue, secrets: Iterable[str] = ()) -> JsonValue:
     return value
 
 
+def masked_json(data: bytes, secrets: Iterable[str]) -> bytes:
+    """A JSON text of the emulator's own without those secrets."""
+    text = data.decode()
+    secrets = tuple(secret for secret in secrets if _is_held(text, secret))
+    return to_json(_without_known(from_json(text), secrets)) if secrets else data
+
+
 def masked_body(text: str, secrets: Iterable[str] = ()) -> str:
     """A body without its secrets: as JSON where it is JSON, else as text.
 
     JSON without a secret stays as it is written.
     """
-    secrets = tuple(secrets)
+    # Once for the whole: it may be of thousands of small texts.
+    secrets = tuple(secret for secret in secrets if _is_held(text, secret))
     try:
         value: JsonValue = from_json(text)
         masked = masked_value(value, secrets)
     except (ValueError, RecursionError):
-        return _MEMBER.sub(_masked_member, masked_text(text, secrets))
+        return "".join(_without_members(masked_text(text, secrets)))
     if masked == value:
         return text
     return json.dumps(masked, ensure_ascii=False, separators=(",", ":"))
 
 
-def _masked_member(found: re.Match[str]) -> str:
-    return f'{found[1]}"{MASK}"' if is_secret_name(found[2]) else found[0]
+def _without_query(found: re.Match[str]) -> str:
+    base, mark, query = found[0].partition("?")
+    return f"{base}?{MASK}" if mark and query else found[0]
+
+
+def _without_members(text: str) -> Iterator[str]:
+    """The parts of what looks like JSON, with the values masked whose names are those of secrets."""
+    at = 0
+    for colon in _COLON.finditer(text):
+        if colon.start() < at:
+            continue  # within a value that is masked
+        least = max(0, colon.start() - _LONGEST_NAME)
+        name = text[text.rfind('"', least, colon.start()) + 1 or least : colon.start()]
+        if name and is_secret_name(name) and (end := _end_of_value(text, colon.end())):
+            yield text[at : colon.end()]
+            yield f'"{MASK}"'
+            at = end
+    yield text[at:]
+
+
+def _end_of_value(text: str, start: int) -> int:
+    """Where a value ends, which may have been cut; 0 where there is none."""
+    if text[start : start + 1] not in {"{", "["}:
+        scalar = _SCALAR.match(text, start)
+        return 0 if scalar is None else scalar.end()
+    depth = 0
+    for part in _NESTED.finditer(text, start):
+        depth += (part[0] in "{[") - (part[0] in "}]")
+        if depth == 0:
+            return part.end()
+    return len(text)
+
+
+def _without_known(value: JsonValue, secrets: tuple[str, ...]) -> JsonValue:
+    if isinstance(value, str):
+        return masked_known(value, secrets)
+    if isinstance(value, list):
+        return [_without_known(item, secrets) for item in value]
+    if isinstance(value, dict):
+        # A secret that is a plain word may be the name of a field.
+        long = tuple(secret for secret in secrets if not _FIELD.fullmatch(secret))
+        return {masked_known(k, long): _without_known(v, secrets) for k, v in value.items()}
+    return value
+
+
+def _masked_word(secret: str, found: re.Match[str]) -> str:
+    return MASK if _is_held(found[0], secret) else found[0]
+
+
+def _is_held(text: str, secret: str) -> bool:
+    """Whether a text holds a secret: as it is, or as URLs, JSON, HTML, base64 or hex encode it."""
+    if len(secret) < _SHORTEST:
+        return False
+    lower, exact = _forms(secret)
+    return any(
+        any(form in small for form in lower) or any(form in view for form in exact)
+        for view in _decoded(text)
+        for small in [view.lower()]
+    )
+
+
+@lru_cache(maxsize=64)
+def _forms(secret: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What is looked for in a text in lower case, as names of headers are, and in the text itself."""
+    raw = secret.encode("utf-8", "replace")
+    if len(raw) < 8:  # the base64 of less may be in any text
+        return (secret.lower(),), ()
+    return (secret.lower(), raw.hex()), tuple(dict.fromkeys(_base64_of(raw)))
+
+
+def _base64_of(raw: bytes) -> Iterator[str]:
+    """Both alphabets, wherever among other bytes the secret begins: what stands for it alone."""
+    for before in range(3):
+        text = base64.b64encode(b"\0" * before + raw).decode().rstrip("=")
+        alone = text[-(-before * 8 // 6) : (before + len(raw)) * 8 // 6]
+        yield alone
+        yield alone.translate(_URL_SAFE)
+
+
+def _decoded(text: str) -> Iterator[str]:
+    """The text, and what it is once each of a few layers of encoding is taken off."""
+    yield text
+    for _ in range(_LAYERS):
+        before = text
+        for mark, decode in _DECODERS:
+            if mark in text and (plain := decode(text)) != text:
+                text = plain
+                yield text
+        if text == before:
+            return
+
+
+def _of_json(text: str) -> str:
+    return _ESCAPE.sub(_unescaped, text)
+
+
+def _unescaped(found: re.Match[str]) -> str:
+    code = found[1] or found[2]
+    return chr(int(code, 16)) if code else found[3]
+
+
+def _of_html(text: str) -> str:
+    try:
+        return html.unescape(text)
+    except ValueError:  # a number of too many digits
+        return text
+
+
+_DECODERS: Final = (("%", unquote), ("\\", _of_json), ("&", _of_html))

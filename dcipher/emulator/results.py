@@ -137,7 +137,10 @@ def select(headers: Mapping[str, str], *, size: int, etag: str, modified: str) -
 
 
 _ENTITY_TAG = re.compile(r'(W/)?("[^"]*")')
-_BYTE_RANGE = re.compile(r"\s*bytes\s*=\s*([0-9]{0,100})\s*-\s*([0-9]{0,100})\s*", re.ASCII | re.I)
+# No two runs of blanks meet where a number is missing: many would take the square of their number.
+_BYTE_RANGE = re.compile(
+    r"\s*bytes\s*=\s*(?:([0-9]{1,100})\s*)?-\s*(?:([0-9]{1,100})\s*)?", re.ASCII | re.I
+)
 
 
 def _matches(header: str, etag: str, *, weak: bool) -> bool:
@@ -166,11 +169,9 @@ def _range(header: str, size: int) -> Selection:
     """RFC 9110 section 14.2: what is no single byte range is ignored."""
     whole = Selection(200, 0, size)
     match = _BYTE_RANGE.fullmatch(header)
-    if match is None or match.group(1, 2) == ("", ""):
-        return whole
-    first, last = match.group(1, 2)
+    first, last = (None, None) if match is None else match.groups()
     if not first:
-        return _suffix(int(last), size)
+        return _suffix(int(last), size) if last else whole
     start = int(first)
     stop = min(int(last) + 1, size) if last else size
     if last and int(last) < start:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias, cast, final
 
 from pydantic import JsonValue
 
+from dcipher._clock import monotonic
 from dcipher.emulator.errors import Refusal
 from dcipher.emulator.flows import Flow, FlowRegistry
 from dcipher.emulator.pace import Pace
@@ -107,7 +108,8 @@ class Runs:
         self._state = state
         self._workers = Workers()
         self._runs: dict[str, Run] = {}
-        self._identities: Counter[str] = Counter()
+        self._numbers: Counter[str] = Counter()
+        """Of equal starts, the number of the last one."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._slots: asyncio.Semaphore | None = None
 
@@ -120,17 +122,27 @@ class Runs:
     ) -> Run:
         """A new run, which nobody knows yet."""
         started = run_identity(flow.id, body)
-        self._identities[started] += 1
-        identity = f"{started}/{self._identities[started]}"
+        task_id = ""
+        # A folder may have what another seed, or an older version, has numbered.
+        while not task_id or task_id in self._runs:
+            self._numbers[started] += 1
+            identity = f"{started}/{self._numbers[started]}"
+            task_id = self._task_id(identity)
         return Run(
             flow.id,
             flow.outputs,
             params,
             idempotency_key,
-            task_id=self._task_id(identity),
+            task_id=task_id,
             identity=identity,
             created_at=time.time(),
         )
+
+    def withdraw(self, run: Run) -> None:
+        """Forget a run that was made and could not be kept: it does not count as a start."""
+        started, number = _numbered(run)
+        if self._numbers[started] == number:
+            self._numbers[started] -= 1
 
     def launch(self, run: Run, flow: Flow, work: Callable[[], object]) -> None:
         """Let a run go on by itself; call it on the event loop."""
@@ -141,7 +153,8 @@ class Runs:
         """Know the runs from before a restart."""
         for run in runs:
             self._runs[run.task_id] = run
-            self._identities[run.identity.rpartition("/")[0]] += 1
+            started, number = _numbered(run)
+            self._numbers[started] = max(self._numbers[started], number)
 
     def resume(self, flows: FlowRegistry) -> None:
         """Execute what had not finished again, from its params; call it on the event loop."""
@@ -175,7 +188,7 @@ class Runs:
         for task in tuple(self._tasks):
             _ = task.cancel()
         self._runs.clear()
-        self._identities.clear()
+        self._numbers.clear()
 
     async def stop(self, *, grace: float) -> None:
         """End every run, and give flows that still compute `grace` seconds."""
@@ -204,11 +217,11 @@ class Runs:
         await asyncio.sleep(waits)
         async with self._free_slot():
             run.status, run.started_at = "RUNNING", time.time()
-            began = time.monotonic()
+            began = monotonic()
             outcome = await self._workers.call(lambda: self._compute(run, work))
         seconds = self._pace.min_run_time if flow.duration is None else flow.duration
         least = self._pace.real(seconds)
-        await asyncio.sleep(max(0.0, began + least - time.monotonic()))
+        await asyncio.sleep(max(0.0, began + least - monotonic()))
         await self._end(run, outcome)
 
     async def _again(self, run: Run, flows: FlowRegistry) -> None:
@@ -240,7 +253,7 @@ class Runs:
         run.status = ended.status
         while not kept:
             await asyncio.sleep(_AGAIN)
-            kept = await self._keep(run)
+            kept = await self._keep(replace(run))
 
     async def _keep(self, run: Run) -> bool:
         if self._state is None:
@@ -283,6 +296,12 @@ def _rebound(run: Run, flows: FlowRegistry) -> tuple[Flow, Callable[[], object]]
 def run_identity(flow_id: str, body: bytes) -> str:
     """What is the same of equal starts; a run's identity adds how many-th of them it is."""
     return f"{flow_id}/{hashlib.sha256(body).hexdigest()}"
+
+
+def _numbered(run: Run) -> tuple[str, int]:
+    """What is the same of equal starts, and how many-th of them a run is."""
+    started, _, number = run.identity.rpartition("/")
+    return started, int(number)
 
 
 def _files(value: object, outputs: int) -> Sequence[Result]:

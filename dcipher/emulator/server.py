@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -144,6 +145,7 @@ class Emulator:
         )
         self._listener: Listener | None = None
         self._phase = "new"
+        self._changing_phase = threading.RLock()
         if sample_flows:
             self.add_samples()
 
@@ -177,7 +179,10 @@ class Emulator:
 
     @property
     def requests(self) -> tuple[RequestRecord, ...]:
-        """The last 100,000 requests, in the order of their answers; secrets are masked."""
+        """The last requests, in the order of their answers; secrets are masked.
+
+        They are 100,000 at most, and fewer where these would take more than 64 MiB.
+        """
         return self._journal.records()
 
     def flow(
@@ -303,6 +308,10 @@ class Emulator:
                 emulator's, of another version, damaged, or cannot be written to.
             RuntimeError: It was started before.
         """
+        with self._changing_phase:
+            self._start()
+
+    def _start(self) -> None:
         if self._phase != "new":
             raise RuntimeError("An emulator starts once: make a new one.")
         self._phase = "stopped"  # unless it gets further: what has failed is not to be stopped
@@ -329,20 +338,22 @@ class Emulator:
 
     def stop(self) -> None:
         """Stop serving. A flow that still computes is left to its daemon thread after 0.3 s."""
-        if self._phase == "started" and self._listener is not None:
-            self._phase = "stopped"
-            self._listener.stop()
-            self._let_go()
+        with self._changing_phase:
+            if self._phase == "started" and self._listener is not None:
+                self._phase = "stopped"
+                self._listener.stop()
+                self._let_go()
 
     def reset(self) -> None:
         """Forget runs, requests, faults, idempotency keys, nonces and the rate; flows stay.
 
         What a state folder has of runs and keys is forgotten, too; OSError where it cannot be.
         """
-        if self._phase == "started" and self._listener is not None:
-            self._listener.call(self._forget)
-        else:
-            self._forget()
+        with self._changing_phase:
+            if self._phase == "started" and self._listener is not None:
+                self._listener.call(self._forget)
+            else:
+                self._forget()
 
     def _restore(self) -> None:
         if self._state is None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, final
 
 from pydantic import ValidationError
@@ -48,6 +50,8 @@ class Service:
         self._keys: IdempotencyKeys | None = IdempotencyKeys() if idempotency else None
         self._accept_time = pace.real(pace.accept_time)
         self._state = state
+        self._resets = 0
+        self._changing = threading.Lock()
 
     def restore(self, kept: Kept) -> None:
         """Know what was kept before a restart."""
@@ -88,16 +92,20 @@ class Service:
             return None
 
     def replace_result(self, task_id: str, index: int, change: Callable[[bytes], bytes]) -> None:
-        """Put other bytes in a result's place, if it is there."""
+        """Put other bytes in a result's place, if it is there; from any thread."""
         run = self.runs.find(task_id)
-        if run is None or index >= len(run.results):
+        if run is None:
             return
-        old = run.results[index]
-        file = Result(change(old.content), old.content_type)
-        new = StoredResult.of(file, modified=time.time())
-        run.results = (*run.results[:index], new, *run.results[index + 1 :])
-        if self._state is not None:
-            self._state.change(run)
+        # One after another: each changes what the one before has left, and all of it is kept.
+        with self._changing:
+            if index >= len(run.results):
+                return
+            old = run.results[index]
+            file = Result(change(old.content), old.content_type)
+            new = StoredResult.of(file, modified=time.time())
+            run.results = (*run.results[:index], new, *run.results[index + 1 :])
+            if self._state is not None:
+                self._state.change(replace(run))
 
     def expire_urls(self, task_id: str) -> None:
         """End the signed URLs of a run, before their time."""
@@ -119,6 +127,7 @@ class Service:
         """
         if self._state is not None:
             self._state.forget()
+        self._resets += 1
         self.runs.forget()
         if self._keys is not None:
             self._keys.forget()
@@ -126,17 +135,28 @@ class Service:
     async def _new(
         self, flow: Flow, request: StartRequest, key: str | None, body: bytes
     ) -> Started:
-        work = flow.bind(request.params)
+        work, resets = flow.bind(request.params), self._resets
         if self._accept_time:
             await asyncio.sleep(self._accept_time)
+            self._check_resets(resets)
         run = self.runs.make(flow, request.params, key, body)
         now = time.time()
         paths = (self.urls.path(run.task_id, index, now=now) for index in range(run.outputs))
         started = Started(run.task_id, tuple(paths))
         if self._state is not None:
-            await _kept(self._state.add(run, body, started))
+            try:
+                await _kept(self._state.add(run, body, started))
+            except BaseException:
+                if resets == self._resets:
+                    self.runs.withdraw(run)
+                raise
+            self._check_resets(resets)  # it was kept before the reset, which has forgotten it
         self.runs.launch(run, flow, work)
         return started
+
+    def _check_resets(self, known: int) -> None:
+        if self._resets != known:
+            raise Refusal(503, "The emulator was reset during this start; nothing was started.")
 
     def _answer(self, started: Started) -> bytes:
         urls = [self.base_url + path for path in started.paths]

@@ -19,7 +19,7 @@ from concurrent.futures import Future
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias, cast, final
 
-from dcipher.emulator.access import new_key
+from dcipher.emulator.access import new_key, own_key
 from dcipher.emulator.database import Database, Kept, StateError, pieces
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class State:
         """Keep a start, before it is answered; StateError where that cannot be."""
 
         def work(database: Database) -> None:
-            database.put_run(run)
+            database.add_run(run)
             if run.idempotency_key:
                 digest = hashlib.sha256(body).digest()
                 database.put_start(run.flow_id, run.idempotency_key, digest, started)
@@ -92,7 +92,7 @@ class State:
             for piece in last:
                 database.put_piece(piece)
             database.put_results(run)
-            database.put_run(run)
+            database.end_run(run)
 
         if some:
             await self._done(lambda database: database.drop_results(run.task_id))
@@ -153,12 +153,14 @@ class State:
         database.close()
 
     def _taken(self, database: Database, api_key: str) -> Kept:
+        kept = database.kept()  # before anything is changed: it may be damaged
         with database.transaction():
             given = api_key.encode()
-            self.api_key = database.secret("api_key", given, lambda: new_key().encode()).decode()
+            key = database.secret("api_key", given, lambda: new_key().encode())
+            self.api_key = own_key(key.decode())
             self.url_secret = database.secret("url_secret", b"", lambda: secrets.token_bytes(32))
             database.drop_unfinished()
-        return database.kept()
+        return kept
 
     @contextlib.contextmanager
     def _told(self, what: str) -> Generator[None]:
@@ -167,16 +169,27 @@ class State:
             yield
         except StateError:
             raise
-        except sqlite3.OperationalError as error:
-            raise StateError(self._words(what, _reason(error))) from error
         except OSError as error:
             raise StateError(self._words(what, error.strerror or str(error))) from error
-        except (sqlite3.DatabaseError, ValueError) as error:
-            raise StateError(self._words("is damaged, or not an emulator's", str(error))) from error
+        except sqlite3.OperationalError as error:
+            if str(error).startswith("Could not decode"):  # SQLite's words repeat the text
+                raise StateError(self._damaged("a text in it is not UTF-8")) from None
+            if str(error).startswith("no such"):
+                raise StateError(self._damaged(str(error))) from error
+            raise StateError(self._words(what, _reason(error))) from error
+        except (sqlite3.Error, ValueError) as error:
+            raise StateError(self._damaged(str(error))) from error
 
     def _words(self, what: str, why: str) -> str:
         return (
             f"The state folder {str(self._folder)!r} {what}: {why}. Nothing that it holds was lost."
+        )
+
+    def _damaged(self, why: str) -> str:
+        return (
+            f"The state folder {str(self._folder)!r} is damaged, or not an emulator's: {why}."
+            " Nothing in it was changed. Put back a copy of it, or give another folder (or none, by"
+            " moving it away): the emulator then begins anew."
         )
 
 

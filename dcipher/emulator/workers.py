@@ -6,8 +6,10 @@ import asyncio
 import contextlib
 import inspect
 import threading
-import time
 from typing import TYPE_CHECKING, TypeVar, final
+
+from dcipher._clock import monotonic
+from dcipher.emulator import loops
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -48,7 +50,7 @@ class Workers:
 
     def resolve(self, value: object) -> object:
         """In a worker's thread: the value itself, or, of an `async def` flow, what it awaits to."""
-        return asyncio.run(self._awaited(value)) if inspect.isawaitable(value) else value
+        return loops.run(self._awaited(value)) if inspect.isawaitable(value) else value
 
     async def _awaited(self, awaitable: Awaitable[object]) -> object:
         task = asyncio.ensure_future(awaitable)
@@ -68,6 +70,6 @@ class Workers:
         for cancel in tuple(self._cancels):
             with contextlib.suppress(RuntimeError):  # it ended meanwhile, and its loop is closed
                 cancel()
-        deadline = time.monotonic() + grace
+        deadline = monotonic() + grace
         for thread in tuple(self._threads):
-            thread.join(max(0.0, deadline - time.monotonic()))
+            thread.join(max(0.0, deadline - monotonic()))

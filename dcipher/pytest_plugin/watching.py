@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import takewhile
 from typing import TYPE_CHECKING, final
 
 import pytest
@@ -30,7 +31,7 @@ class Watch:
         self._options = options
         secret = options.arguments.get("api_secret")
         self._secrets = [emulator.api_key, *([secret] if secret else [])]
-        self._seen = 0
+        self._seen: RequestRecord | None = None
         self._passed = False
         self._reported = False
         self._account: str | None = None
@@ -38,7 +39,7 @@ class Watch:
     def failure(self) -> BaseException | None:
         """What fails a test that has passed otherwise."""
         requests = self._emulator.requests
-        self._seen = len(requests)
+        self._seen = requests[-1] if requests else None
         found = [*self._unmatched(requests), *self._unconsumed()]
         return pytest.fail.Exception("\n".join(found), pytrace=False) if found else None
 
@@ -49,7 +50,8 @@ class Watch:
         own ends.
         """
         self._account = self._tell()
-        found = self._unmatched(self._emulator.requests[self._seen :]) if self._passed else []
+        later = [*takewhile(lambda one: one is not self._seen, reversed(self._emulator.requests))]
+        found = self._unmatched(later[::-1]) if self._passed else []
         if found:
             pytest.fail("\n".join(found), pytrace=False)
 

@@ -488,10 +488,11 @@ def test_nothing_is_asked_while_nobody_looks(emulator: Emulator, visit: Visit) -
 def test_ten_thousand_runs_are_no_burden(emulator: Emulator, visit: Visit) -> None:
     """They are all counted, few are drawn, and a look without news is small and quick."""
     flow = emulator._service.flows.add("many", lambda: None, duration=3600)
+    runs = emulator._service.runs
 
     def start_all() -> None:
         for _ in range(10_000):
-            emulator._service.runs.start(flow, flow.bind({}), {}, None, b"{}")
+            runs.launch(runs.make(flow, {}, None, b"{}"), flow, flow.bind({}))
 
     emulator._listener.call(start_all)
     page, _ = visit(emulator)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
+import tracemalloc
 from typing import TYPE_CHECKING
 
 import httpx
@@ -12,11 +14,15 @@ import pytest
 from dcipher.emulator import Emulator
 from dcipher.emulator.access import RateLimit, SignatureCheck, authenticate
 from dcipher.emulator.errors import Refusal
-from dcipher.emulator.journal import masked_headers, masked_query
+from dcipher.emulator.exchanges import Exchanges
+from dcipher.emulator.gate import Gate, Guard
+from dcipher.emulator.journal import Journal, masked_headers, masked_query
 from dcipher.signing import HMACSigner
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
+
+    from dcipher.emulator.gate import Receive, Scope, Send
 
 KEY = "emu_0123456789"
 SECRET = "a shared secret"
@@ -243,6 +249,88 @@ def test_the_journal_has_requests_without_secrets(
     seen = f"{emulator.requests!r}{emulator!r}{emulator.runs!r}{[r.getMessage() for r in own]}"
     for secret in (emulator.api_key, "7d1f", "1234", url.rpartition("=")[2]):
         assert secret not in seen
+
+
+def test_no_place_of_a_request_shows_the_key(
+    emulator: Emulator, client: httpx.Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Path, query, name of a header, body, method: not in journal, control API, log or answer."""
+    caplog.set_level(logging.DEBUG, logger="dcipher")
+    emulator._service.describe = fails  # type: ignore[method-assign]
+    key = emulator.api_key
+    hidden = "".join(f"%{byte:02X}" for byte in key.encode())
+    answers = [
+        client.get(f"/flows/{key}"),
+        client.get(f"/flows/shout/{hidden}"),
+        client.get("/flows/shout/status", params={"taskId": key, key: "1"}),
+        client.get("/flows/shout/status", params={"taskId": hidden}),
+        client.get(f"/flows/shout?next=https%3A%2F%2Fh%2F{hidden}"),
+        client.post("/flows/shout/run", json={"pipelineParams": {"text": key, key: key}}),
+        client.post("/flows/shout/run", json={"pipelineParams": {"text": f"see {key}"}}),
+        client.post("/flows/shout/run", content=f"key={hidden}", headers={key: "1"}),
+        client.request(key, "/flows/shout"),
+        httpx.get(f"{emulator.url}/flows/{key}", headers={"Authorization": f"Api-Key {key}x"}),
+    ]
+    control = httpx.Client(base_url=emulator.console, headers={"X-Dcipher-Emulator": "1"})
+    with control:
+        (run,) = emulator.runs
+        shown = [
+            *(answer.text for answer in answers),
+            repr(emulator.requests),
+            *(
+                control.get(name).text
+                for name in ("state", "runs", "requests", f"runs/{run.task_id}")
+            ),
+            *(control.get(f"requests/{n}").text for n in range(1, len(answers) + 1)),
+            control.get(f"runs/{key}").text,
+            control.get(f"{hidden}").text,
+            control.post("faults", json={"effects": [{"kind": "raw", "data": key}]}).text,
+            control.get("faults").text,
+            control.post("faults", json={"effects": [{"kind": key}]}).text,
+        ]
+    own = [record.getMessage() for record in caplog.records if record.name == "dcipher.emulator"]
+    for text in (*shown, *own):
+        assert key.lower() not in text.lower()
+        assert hidden.lower() not in text.lower()
+    assert [record.status for record in emulator.requests][-1] == 401
+    assert run.params == {"text": f"see {key}"}  # what the test itself has sent
+
+
+def fails(flow_id: str) -> bytes:
+    raise RuntimeError("this flow cannot be described")
+
+
+def test_a_body_without_a_key_is_not_kept() -> None:
+    """It is read to its end, since its sender would not hear the 401 else, and takes no memory."""
+
+    async def app(_scope: Scope, _receive: Receive, _send: Send) -> None:
+        raise AssertionError("nobody has authorized this")
+
+    async def ask(headers: dict[str, str], path: str) -> int:
+        sent = 0
+
+        async def body() -> AsyncIterator[bytes]:
+            nonlocal sent
+            for _ in range(40):
+                sent += 1
+                yield bytes(1_000_000)
+
+        guard = Guard(KEY, SignatureCheck(None, required=False), None)
+        gate = Gate(app, guard, Journal(), Exchanges())
+        transport = httpx.ASGITransport(gate)  # type: ignore[arg-type]
+        async with httpx.AsyncClient(transport=transport, base_url="http://gate") as client:
+            tracemalloc.start()
+            try:
+                answer = await client.post(path, content=body(), headers=headers)
+                assert tracemalloc.get_traced_memory()[1] < 10_000_000
+            finally:
+                tracemalloc.stop()
+        assert sent == 40
+        return answer.status_code
+
+    assert asyncio.run(ask({}, "/flows/f/run")) == 401
+    assert asyncio.run(ask({"Authorization": "Api-Key emu_other"}, "/flows/f/run")) == 401
+    assert asyncio.run(ask({}, "/results/t/0")) == 500
 
 
 def test_masking_goes_by_name_and_by_value() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import threading
@@ -14,6 +15,11 @@ import pytest
 from pydantic import BaseModel, Field
 
 from dcipher.emulator import Emulator
+from dcipher.emulator.errors import Refusal
+from dcipher.emulator.pace import Pace
+from dcipher.emulator.results import ResultURLs
+from dcipher.emulator.runs import Runs
+from dcipher.emulator.service import Service
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -402,6 +408,89 @@ def test_a_duplicate_of_a_start_in_progress_is_409(connect: Connect, start: Star
         assert second.headers["retry-after"] == "1"
         assert start(client, "f", key="k").content == first.result().content
         assert len(emulator.runs) == 1
+
+
+def service_of(pace: Pace) -> Service:
+    """Without a server; on an event loop."""
+    runs = Runs(pace, max_workers=1, seed=1)
+    return Service(runs=runs, urls=ResultURLs(lifetime=60), pace=pace)
+
+
+def test_a_reset_leaves_no_start_behind() -> None:
+    """One that is in progress meanwhile is refused; its end frees no key that is another's by then."""
+
+    async def body() -> None:
+        service = service_of(Pace(accept_time=0.01, queue_time=3600))
+        service.flows.add("f", lambda: None)
+        first = asyncio.create_task(service.start("f", b'{"pipelineParams":{}}', "k"))
+        await asyncio.sleep(0)
+        service.forget()
+        service._accept_time = 3600
+        second = asyncio.create_task(service.start("f", b'{"pipelineParams":{}}', "k"))
+        with pytest.raises(Refusal, match="was reset during this start") as refused:
+            await first
+        assert refused.value.status == 503
+        with pytest.raises(Refusal, match="still in progress"):
+            await service.start("f", b'{"pipelineParams":{}}', "k")
+        second.cancel()
+        await asyncio.wait([second])
+        service._accept_time = 0
+        await service.start("f", b'{"pipelineParams":{}}', "k")
+        assert len(service.runs.every()) == 1
+        await service.runs.stop(grace=0)
+
+    asyncio.run(body())
+
+
+def test_equal_starts_at_one_instant_are_two_runs_or_one() -> None:
+    """Without a key each is a run with an id of its own; with one, the second is refused for now."""
+
+    async def body() -> None:
+        service = service_of(Pace(accept_time=0.01, queue_time=3600))
+        service.flows.add("f", lambda: None)
+        starts = [service.start("f", b'{"pipelineParams":{}}', None) for _ in range(20)]
+        assert len(set(await asyncio.gather(*starts))) == len(service.runs.every()) == 20
+        starts = [service.start("f", b'{"pipelineParams":{}}', "k") for _ in range(20)]
+        answers = await asyncio.gather(*starts, return_exceptions=True)
+        assert sorted(getattr(answer, "status", 200) for answer in answers) == [200] + [409] * 19
+        assert len(service.runs.every()) == 21
+        await service.runs.stop(grace=0)
+
+    asyncio.run(body())
+
+
+def test_two_changes_of_results_at_once_both_count() -> None:
+    """One of each of two files of a run, in threads: neither is lost."""
+
+    async def body() -> None:
+        service = service_of(Pace())
+        flow = service.flows.add("f", lambda: ("a", "b"), outputs=2)
+        run = service.runs.make(flow, {}, None, b"{}")
+        service.runs.launch(run, flow, flow.bind({}))
+        while run.status != "SUCCEEDED":  # noqa: ASYNC110 (there is no event for it)
+            await asyncio.sleep(0.001)
+        entered, go = threading.Event(), threading.Event()
+
+        def slowly(content: bytes) -> bytes:
+            entered.set()
+            assert go.wait(60)
+            return content + b"1"
+
+        one = threading.Thread(target=service.replace_result, args=(run.task_id, 0, slowly))
+        two = threading.Thread(
+            target=service.replace_result, args=(run.task_id, 1, lambda content: content + b"2")
+        )
+        one.start()
+        assert entered.wait(60)
+        two.start()
+        two.join(0.05)
+        go.set()
+        one.join(60)
+        two.join(60)
+        assert [result.content for result in run.results] == [b"a1", b"b2"]
+        await service.runs.stop(grace=0)
+
+    asyncio.run(body())
 
 
 def test_without_idempotency_every_start_is_a_run(connect: Connect, start: Start) -> None:

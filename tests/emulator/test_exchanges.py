@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+import base64
+import html
 import json
 from datetime import datetime, timezone
+from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dcipher._clock import monotonic
 from dcipher.emulator.exchanges import KEPT, READ, Exchange, Exchanges
-from dcipher.emulator.journal import Journal, RequestRecord
-from dcipher.emulator.masking import is_secret_name, masked_body, masked_text, masked_value
+from dcipher.emulator.journal import Journal, RequestRecord, masked_headers, masked_query
+from dcipher.emulator.masking import (
+    is_secret_name,
+    masked_body,
+    masked_json,
+    masked_text,
+    masked_value,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+KEY = "emu_aB3-_x/7+Kq9.Zt5"
 
 
 def exchange(asked: bytes, *answered: bytes, secrets: tuple[str, ...] = ()) -> Exchange:
@@ -108,6 +124,10 @@ def test_other_names_are_not(name: str) -> None:
         ('{"token": "canary', '{"token": "***"'),
         ('{"token": "can\\"ary", "a": 1', '{"token": "***", "a": 1'),
         ('{"token": 123456, "b":', '{"token": "***", "b":'),
+        ('{"token": {"a": ["canary"]}, "b":', '{"token": "***", "b":'),
+        ('{"token": ["}]", {"a": "canary', '{"token": "***"'),
+        ('5" wide: {"token": "canary", "a":', '5" wide: {"token": "***", "a":'),
+        ('{"a": "\\\\", "token": "canary\\', '{"a": "\\\\", "token": "***"'),
         ('{"u": "https:\\/\\/h\\/x?canary\\u0026canary", "b":', '{"u": "https:\\/\\/h\\/x?***", "b":'),
         ("plain https://h/x?canary end", "plain https://h/x?*** end"),
         ("[" * 5000, "[" * 5000),
@@ -133,6 +153,65 @@ def test_no_depth_hides_a_secret(value: object, name: str) -> None:
     assert "canary-value" not in json.dumps(masked_value(wrapped))  # type: ignore[arg-type]
 
 
+SIZE = 256 * 1024
+
+
+@pytest.mark.parametrize(
+    "unit",
+    ['\\"', '"', "\\", '":', '"token":', '"token":{', '"a" ', "http://", "http://a?", "%25", "&amp;",
+     "&#0", "&", "\\u0065", "A", "emu_aB3-", '"a":"', " "],
+)  # fmt: skip
+def test_the_time_that_masking_takes_grows_as_the_text_does(unit: str) -> None:
+    """No text makes it take the square of its length, which here would be an hour."""
+    text = '"' + unit * (SIZE // len(unit))
+    began = monotonic()
+    masked_body(text, [KEY])
+    assert monotonic() - began < 60
+
+
+ENCODINGS: dict[str, Callable[[str], str]] = {
+    "as it is": str,
+    "lower case": str.lower,
+    "URL": lambda text: quote(text, safe=""),
+    "URL, twice": lambda text: quote(quote(text, safe=""), safe=""),
+    "each character": lambda text: "".join(f"%{byte:02x}" for byte in text.encode()),
+    "JSON": lambda text: "".join(f"\\u{ord(c):04x}" for c in text),
+    "JSON in JSON": lambda text: json.dumps(json.dumps({"a": text.replace("/", "\\/")})),
+    "HTML": lambda text: "".join(f"&#{ord(c)};" for c in text),
+    "URL in HTML": lambda text: html.escape("a=1&b=" + quote(text, safe="")),
+    "base64": lambda text: base64.b64encode(text.encode()).decode(),
+    "base64 in the midst": lambda text: base64.b64encode(f"me:{text}:x".encode()).decode(),
+    "base64 of URLs": lambda text: base64.urlsafe_b64encode(f"m:{text}".encode()).decode(),
+    "hex": lambda text: text.encode().hex(),
+}
+
+
+@pytest.mark.parametrize("encode", ENCODINGS.values(), ids=ENCODINGS)
+def test_a_known_secret_is_found_in_any_encoding(encode: Callable[[str], str]) -> None:
+    """In text, in JSON, in a header, in a query and in its names; what stands beside it stays."""
+    hidden = encode(KEY)
+    body = {"text": f"before {hidden} after", hidden: 1, "other": "visible"}
+    headers = masked_headers({"x-note": f"see {hidden}", "accept": "visible"}, [KEY])
+    assert headers == {"x-note": "***", "accept": "visible"}
+    for shown in (
+        masked_text(f"before {hidden} after", [KEY]),
+        masked_body(json.dumps(body), [KEY]),
+        masked_body(json.dumps(body)[:-1], [KEY]),
+        masked_query(f"a={quote(hidden)}&{quote(hidden)}=1&b=visible", [KEY]),
+        masked_json(json.dumps(body).encode(), [KEY]).decode(),
+    ):
+        assert hidden not in shown
+        assert KEY not in shown
+        assert any(word in shown for word in ("after", "visible"))
+        assert masked_text(shown, [KEY]) == shown
+
+
+def test_a_short_secret_breaks_no_json_of_the_emulator() -> None:
+    """Where a secret is a word, the names of fields stay: a program reads them."""
+    assert json.loads(masked_json(b'{"status": "the status"}', ["status"])) == {"status": "the ***"}
+    assert masked_json(b'{"a": "a"}', ["a", "zz"]) == b'{"a": "a"}'
+
+
 def test_known_secrets_are_found_anywhere() -> None:
     """In names and in texts, too."""
     assert masked_value({"a-KEY": "b KEY c"}, ["KEY"]) == {"a-***": "b *** c"}
@@ -142,6 +221,35 @@ def test_known_secrets_are_found_anywhere() -> None:
 def record(path: str) -> RequestRecord:
     now = datetime.now(timezone.utc)
     return RequestRecord("GET", path, "", 200, {}, None, path, now)
+
+
+def test_the_journal_is_bounded_by_size() -> None:
+    """Large heads push out older requests, many small headers do, too; the newest one stays."""
+    journal = Journal(size=1_000_000)
+    for number in range(40):
+        headers = {"x": "y" * 60_000} if number % 2 else {f"h{n}": "" for n in range(600)}
+        at = datetime.now(timezone.utc)
+        journal.add(RequestRecord("GET", f"/{number}", "", 200, headers, None, str(number), at))
+    kept = journal.records()
+    assert 10 < len(kept) < 20
+    assert sum(one.size for one in kept) <= 1_000_000
+    assert [one.path for one in kept] == [f"/{number}" for number in range(40 - len(kept), 40)]
+    assert [number for number, _ in journal.since(38)] == [39, 40]
+    journal.forget()
+    journal.add(record("/after"))
+    assert [one.path for one in journal.records()] == ["/after"]
+
+
+def test_exchanges_are_bounded_by_size() -> None:
+    """A thousand long bodies are fewer than a thousand short ones."""
+    exchanges = Exchanges(size=1_000_000)
+    for number in range(100):
+        recording = exchanges.record(str(number))
+        recording.asked("\N{GRINNING FACE}".encode() * KEPT)
+        recording.finish()
+    kept = [exchanges.get(str(number)) for number in range(100)]
+    assert kept[-1] is not None
+    assert sum(one.size for one in kept if one) <= 1_000_000
 
 
 def test_the_journal_numbers_its_requests() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
@@ -13,7 +13,10 @@ import httpx
 import pytest
 from pydantic import BaseModel
 
+from dcipher._clock import monotonic
 from dcipher.emulator import Emulator, Result
+from dcipher.emulator.faults import WrongRange
+from dcipher.emulator.faults.answers import Call
 from dcipher.emulator.results import ResultURLs, Selection, StoredResult, select
 
 if TYPE_CHECKING:
@@ -54,6 +57,19 @@ WHOLE = Selection(200, 0, 10)
 def test_a_range_selects_bytes(header: str, expected: Selection) -> None:
     """RFC 9110 section 14: one byte range is honoured, what is none is ignored."""
     assert select({"range": header}, size=10, etag=ETAG, modified=MODIFIED) == expected
+
+
+@pytest.mark.parametrize("unit", ["bytes=", " ", "0", "0 ", "-", "- ", ",", '"'])
+def test_the_time_that_a_range_takes_grows_as_the_header_does(unit: str) -> None:
+    """No header makes it take the square of its length, which here would be an hour."""
+    began = monotonic()
+    for before in ("", "bytes=", "bytes = 1"):
+        header = before + unit * (512 * 1024 // len(unit)) + "x"
+        select({"range": header, "if-match": header}, size=10, etag=ETAG, modified=MODIFIED)
+        select({"range": header}, size=10, etag=ETAG, modified=MODIFIED)
+        call = Call("result", "/", "", "", {"range": header}, "")
+        WrongRange(1).request(replace(call, stored=StoredResult(b"abc", "", b"", 0.0)))
+    assert monotonic() - began < 60
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ import stat
 import sys
 import threading
 import time
-from contextlib import contextmanager
+import traceback
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 import httpx
@@ -422,6 +423,131 @@ def slow_at(emulator: Emulator, run: Run) -> Run:
     text = run.to_json(reveal=True)
     old = run.outputs[0].url.get_secret_value().partition("/results/")[0]
     return Run.from_json(text.replace(old, emulator.url))
+
+
+def test_no_task_id_is_given_twice(folder: Path, client_of: ClientOf) -> None:
+    """A refused start does not count; each kept one has its own id, over restarts and seeds."""
+    known: list[str] = []
+
+    def start(emulator: Emulator) -> None:
+        run = client_of(emulator).flows.start("quick", {"text": "a"})
+        known.append(client_of(emulator).runs.wait(run).task_id)
+
+    def refuse(emulator: Emulator) -> None:
+        with read_only(emulator), pytest.raises(InternalServerError):
+            client_of(emulator).flows.start("quick", {"text": "a"})
+
+    with emulator_on(folder, seed=7) as one:
+        start(one)
+        refuse(one)
+        start(one)
+        refuse(one)
+    with emulator_on(folder, seed=7) as two:
+        start(two)
+        assert [run.task_id for run in two.runs] == known
+    with emulator_on(folder, seed=8) as three:
+        refuse(three)
+        start(three)
+    with emulator_on(folder) as four:
+        start(four)
+    with emulator_on(folder, seed=7) as five:
+        start(five)
+        assert [run.task_id for run in five.runs] == known
+    assert len(set(known)) == 6
+    other = emulator_on(folder.parent / "other", seed=7)
+    with other:
+        for number in range(3):
+            start(other)
+            assert known.pop() == known[number]
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a finished run that has a key, and one that is not over."""
+    folder = tmp_path_factory.mktemp("kept") / "state"
+    with (
+        emulator_on(folder) as emulator,
+        Dcipher(emulator.api_key, base_url=emulator.url) as client,
+    ):
+        emulator.flow("long", duration=3600)(lambda: None)
+        client.flows.run("quick", {"text": "canary"}, idempotency_key="k")
+        client.flows.start("long")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("UPDATE secrets SET value = 'emu_text' WHERE name = 'api_key'", "secrets has a bad value"),
+        ("UPDATE secrets SET value = x'6c697665' WHERE name = 'api_key'", "begins with emu_"),
+        ("UPDATE secrets SET value = x'' WHERE name = 'url_secret'", "secrets has a bad value"),
+        ("UPDATE runs SET task_id = x'00' WHERE number = 2", "row 2 of its table runs has a bad task_id"),
+        ("UPDATE runs SET status = 'canary'", "row 1 of its table runs has a bad status"),
+        ("UPDATE runs SET params = '[\"canary\"]'", "runs has a bad params"),
+        ("UPDATE runs SET params = 'canary'", "runs has a bad params"),
+        ("UPDATE runs SET created_at = 1e300", "a bad created_at"),
+        ("UPDATE runs SET created_at = 'canary'", "a bad created_at"),
+        ("UPDATE runs SET identity = 'canary'", "a bad identity"),
+        ("UPDATE runs SET outputs = 0", "a bad outputs"),
+        ("UPDATE runs SET outputs = 2", "its table results lacks a row"),
+        ("UPDATE runs SET flow_id = CAST(x'ff' AS TEXT)", "not UTF-8"),
+        ("UPDATE pieces SET content = 'canary'", "pieces has a bad content"),
+        ("DELETE FROM pieces", "pieces has a bad content"),
+        ("DELETE FROM results", "its table results lacks a row"),
+        ("UPDATE results SET sha256 = x'00'", "a bad sha256"),
+        ("UPDATE results SET content_type = x'00'", "a bad content_type"),
+        ("UPDATE starts SET paths = '{}'", "starts has a bad paths"),
+        ("UPDATE starts SET digest = 'canary'", "a bad digest"),
+        ("DROP TABLE starts", "no such table"),
+        ("ALTER TABLE runs RENAME COLUMN message TO said", "no such column"),
+    ],
+)  # fmt: skip
+def test_what_is_damaged_is_named_without_its_value(
+    kept: Path, folder: Path, change: str, words: str
+) -> None:
+    """Table, row and column, and what to do; not a byte changes, and the folder is free again."""
+    shutil.copytree(kept, folder)
+    with closing(sqlite3.connect(folder / "emulator.sqlite3")) as connection:
+        connection.execute(change)
+        connection.commit()
+    before = contents(folder)
+    for _ in range(2):
+        with pytest.raises(OSError, match="is damaged, or not an") as caught:
+            emulator_on(folder).start()
+        assert words in str(caught.value)
+        assert "give another folder" in str(caught.value)
+        assert "canary" not in "".join(traceback.format_exception(caught.value))
+    assert contents(folder) == before
+
+
+@pytest.mark.parametrize("size", [0, 50, 4096, 5000, -4096])
+def test_a_file_that_was_cut_is_not_taken_for_a_new_one(
+    kept: Path, folder: Path, size: int
+) -> None:
+    """Wherever it was cut: the state is not silently begun anew."""
+    shutil.copytree(kept, folder)
+    path = folder / "emulator.sqlite3"
+    path.write_bytes(path.read_bytes()[:size])
+    before = contents(folder)
+    with pytest.raises(OSError, match="is damaged, or not an emulator's"):
+        emulator_on(folder).start()
+    assert contents(folder) == before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="modes are POSIX")
+def test_a_file_that_others_could_read_is_closed_to_them(
+    kept: Path, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A copy may come with any mode: the key in it is the owner's, which is said once."""
+    shutil.copytree(kept, folder)
+    path = folder / "emulator.sqlite3"
+    path.chmod(0o644)
+    for _ in range(2):
+        with emulator_on(folder):
+            assert {stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir()} == {0o600}
+    messages = [one.getMessage() for one in caplog.records if one.name == "dcipher.emulator"]
+    assert len(messages) == 1
+    assert "Others could read" in messages[0]
 
 
 def test_a_damaged_row_is_said_and_left(folder: Path) -> None:

@@ -57,7 +57,14 @@ class Line:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
         self._socket.close()
+
+    def send(self, data: bytes) -> None:
+        """Send bytes as they are."""
+        self._socket.sendall(data)
 
     def ask(self, target: str, method: str = "GET", body: bytes = b"", **headers: str) -> None:
         """Send a request; the names of headers are written with underscores."""

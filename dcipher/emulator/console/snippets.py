@@ -15,7 +15,7 @@ from urllib.parse import quote as percent_quote
 
 from pydantic_core import from_json
 
-from dcipher.emulator.journal import MASK
+from dcipher.emulator.masking import MASK
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,7 +34,7 @@ _PATHS: Final = (
     ("POST", "start", re.compile(r"/flows/([^/]+)/run")),
     ("GET", "status", re.compile(r"/flows/([^/]+)/status")),
     ("GET", "flow", re.compile(r"/flows/([^/]+)")),
-    ("GET", "result", re.compile(r"/results/([^/]+)/(\d+)")),
+    ("GET", "result", re.compile(r"/results/([^/]+)/([0-9]{1,18})")),
 )
 _NO_BODY = "# The body is not kept: put it into the file body."
 _MASKED = f"# What is {MASK} was a secret: put it in."

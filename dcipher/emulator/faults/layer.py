@@ -30,7 +30,7 @@ _ROUTES: Final[tuple[tuple[str, Operation, re.Pattern[str]], ...]] = (
     ("GET", "flow", re.compile(r"/flows/([^/]+)")),
     ("POST", "start", re.compile(r"/flows/([^/]+)/run")),
     ("GET", "status", re.compile(r"/flows/([^/]+)/status")),
-    ("GET", "result", re.compile(r"/results/([^/]+)/(\d+)")),
+    ("GET", "result", re.compile(r"/results/([^/]+)/([0-9]{1,18})")),
 )
 
 T = TypeVar("T")

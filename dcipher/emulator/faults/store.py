@@ -62,10 +62,10 @@ class WrongRange(Effect):
 
     @override
     def request(self, call: Call) -> Mapping[str, str]:
-        asked = _RANGE.search(call.headers.get("range", ""))
+        asked = _asked(call)
         if asked is None or call.stored is None:
             return call.headers
-        first, last = asked.groups()
+        first, last = asked
         size = len(call.stored.content)
         if first:
             start = max(0, min(int(first) + self.shift, size - 1))
@@ -76,11 +76,11 @@ class WrongRange(Effect):
     @override
     def apply(self, answer: Answer, call: Call) -> Answer:
         sent = _CONTENT_RANGE.fullmatch(answer.header("content-range") or "")
-        asked = _RANGE.search(call.headers.get("range", ""))
+        asked = _asked(call)
         if not self.lie or answer.status != 206 or sent is None or asked is None:
             return answer
         size = int(sent[3])
-        start = int(asked[1]) if asked[1] else max(0, size - int(asked[2]))
+        start = int(asked[0]) if asked[0] else max(0, size - int(asked[1]))
         stop = start + len(answer.body) - 1
         return answer.with_headers({"content-range": f"bytes {start}-{stop}/{size}"})
 
@@ -190,8 +190,18 @@ class ExpireURL(Effect):
             service.expire_urls(call.task_id)
 
 
-# Either a first byte and perhaps a last one, or how many of the last bytes.
-_RANGE = re.compile(r"bytes\s*=\s*(?=[\d\s]*\d|-\s*\d)(\d*)\s*-\s*(\d*)", re.ASCII | re.I)
+# Either a first byte and perhaps a last one, or how many of the last bytes. Blanks stand in one
+# place only between two others: in two, a header full of them would take the square of its length.
+_RANGE = re.compile(r"bytes *= *(?:([0-9]{1,18}) *)?- *([0-9]{0,18})", re.I)
+
+
+def _asked(call: Call) -> tuple[str, str] | None:
+    """First and last byte of the range that was asked for, as they are written."""
+    found = _RANGE.search(call.headers.get("range", ""))
+    first, last = ("", "") if found is None else (found[1] or "", found[2])
+    return (first, last) if first or last else None
+
+
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)", re.ASCII)
 _BOUNDARY = "dcipher-emulator-part"
 _NEXT = bytes((byte + 1) % 256 for byte in range(256))

@@ -1,0 +1,134 @@
+"""Connections: how long one may take for a head or a body, and what happens when there are too many."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from dcipher.emulator import Emulator
+from tests.emulator.emulated import ROOT
+from tests.emulator.wire import Line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+HALF = b"GET /openapi.json HTTP/1.1\r\nHost: x\r\nX-Half"
+
+
+@pytest.fixture(params=["h11", "httptools"])
+def hasty(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
+    """An emulator that waits for a head, and for more of a body, for a moment only."""
+    from tests.emulator.conftest import PROTOCOLS
+
+    pytest.importorskip(request.param)
+    monkeypatch.setattr("dcipher.emulator.listener.HEAD_TIME", 0.2)
+    monkeypatch.setattr("dcipher.emulator.gate.BODY_TIME", 0.2)
+    monkeypatch.setitem(
+        sys.modules["uvicorn.config"].HTTP_PROTOCOLS, "auto", PROTOCOLS[request.param]
+    )
+    with Emulator(accept_time=0.6, queue_time=0) as emulator:
+        emulator.flow("f")(lambda: None)
+        yield emulator
+
+
+@pytest.mark.parametrize("sent", [b"", b"G", HALF, HALF + b": 1\r\n"])
+def test_a_head_that_does_not_end_is_not_waited_for(hasty: Emulator, sent: bytes) -> None:
+    """Its connection is closed, with 408 where a request had begun (RFC 9110 section 15.5.9)."""
+    with Line(hasty.url) as line:
+        line.send(sent)
+        reply = line.hear(quiet=60)
+    assert reply.end in {"closed", "reset"}
+    assert reply.data[:12] == (b"HTTP/1.1 408" if sent else b"")
+
+
+def test_a_second_head_on_a_connection_is_not_waited_for_either(hasty: Emulator) -> None:
+    """What was answered before makes no difference."""
+    with Line(hasty.url) as line:
+        line.ask("/openapi.json")
+        assert line.answer().status == 200
+        line.send(HALF)
+        assert line.hear(quiet=60).status == 408
+
+
+@pytest.mark.parametrize("path", ["/flows/f/run", "/results/t/0", "/_emulator/faults"])
+@pytest.mark.parametrize("keyed", [True, False])
+def test_a_body_that_does_not_come_is_not_waited_for(
+    hasty: Emulator, path: str, keyed: bool
+) -> None:
+    """With a key and without one, of the API and of the control API: 408, and closed."""
+    headers = {"Content_Length": "10", "X_Dcipher_Emulator": "1"}
+    if keyed:
+        headers["Authorization"] = f"Api-Key {hasty.api_key}"
+    with Line(hasty.url) as line:
+        line.ask(path, "PUT", **headers)
+        line.send(b"12345")
+        reply = line.hear(quiet=60)
+    assert (reply.status, reply.end) == (408, "closed")
+
+
+def test_who_waits_for_an_answer_is_not_cut_off(hasty: Emulator) -> None:
+    """The limits are for what a client sends: an answer may take longer, and its connection goes on."""
+    headers = {"Authorization": f"Api-Key {hasty.api_key}"}
+    with httpx.Client(base_url=hasty.url, headers=headers, timeout=60) as client:
+        for _ in range(2):
+            assert client.post("/flows/f/run", json={"pipelineParams": {}}).status_code == 200
+
+
+PROGRAM = """
+import logging, resource, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, (48, 48))
+logging.basicConfig(format="%(message)s")
+import dcipher.emulator.listener as listener
+from dcipher.emulator import Emulator
+listener.HEAD_TIME = 1.0
+with Emulator() as emulator:
+    print(emulator.url, flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="RLIMIT_NOFILE is POSIX")
+def test_too_many_connections_are_one_line_and_then_over() -> None:
+    """Half-open heads take all that a process may open: it says so once, and serves when they end."""
+    process = subprocess.Popen(  # noqa: S603 (this very interpreter)
+        [sys.executable, "-c", PROGRAM],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    )
+    assert process.stdout is not None
+    url = process.stdout.readline().strip()
+    lines = [Line(url) for _ in range(100)]
+    try:
+        for line in lines:
+            line.send(HALF)
+        assert httpx.get(f"{url}/openapi.json", timeout=60).status_code == 200
+    finally:
+        for line in lines:
+            line.close()
+        errors = process.communicate("", timeout=60)[1]
+    assert "cannot accept connections: Too many open files" in errors
+    assert "Traceback" not in errors
+    assert len(errors.splitlines()) == 1
+
+
+def test_any_other_error_of_the_loop_is_logged_as_ever(caplog: pytest.LogCaptureFixture) -> None:
+    """Only what comes by the thousand is told apart."""
+    with Emulator() as emulator:
+
+        def fail() -> None:
+            raise OSError("something else")
+
+        assert emulator._listener is not None
+        loop = emulator._listener._loop.result()
+        loop.call_soon_threadsafe(fail)
+        emulator._listener.call(lambda: None)
+    assert [record.levelno for record in caplog.records] == [logging.ERROR]
+    assert "something else" in caplog.text
