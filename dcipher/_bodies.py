@@ -10,12 +10,12 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
-import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import httpx
 
+from ._clock import monotonic
 from ._deadlines import is_bounded
 
 if TYPE_CHECKING:
@@ -119,10 +119,10 @@ def _received(
 ) -> Generator[memoryview]:
     buffer = memoryview(bytearray(BUFFER))
     while left:
-        filled, since = 0, time.monotonic()
+        filled, since = 0, monotonic()
         failure: httpx.TransportError | None = None
         wanted = min(left, BUFFER)
-        while filled < wanted and failure is None and time.monotonic() - since < PATIENCE:
+        while filled < wanted and failure is None and monotonic() - since < PATIENCE:
             try:
                 count = own_socket.recv_into(buffer[filled:wanted])
             except TimeoutError:

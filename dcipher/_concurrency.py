@@ -23,6 +23,7 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from weakref import ref
 
+from ._clock import monotonic
 from ._scopes import AsyncScoped
 from .errors import InvalidParamsError
 from .models import Run
@@ -216,11 +217,11 @@ def _leaves(error: BaseException) -> list[BaseException]:
 async def _a_moment_for(thread: threading.Thread, abort: Callable[[], None]) -> None:
     from anyio import CancelScope, sleep
 
-    ends = time.monotonic() + MOMENT
+    ends = monotonic() + MOMENT
     with CancelScope(shield=True):
         # A thread has no event for its end that a loop could wait for. It is woken up more than
         # once: who connects has nothing yet that could be ended.
-        while thread.is_alive() and time.monotonic() < ends:
+        while thread.is_alive() and monotonic() < ends:
             abort()
             await sleep(0.002)
 
@@ -377,9 +378,9 @@ class _Crew:
     def stop(self) -> None:
         """Abort what is under way, and wait a moment for it."""
         self._stopped = True
-        ends = time.monotonic() + MOMENT
+        ends = monotonic() + MOMENT
         for thread in self._threads:
-            while thread.is_alive() and time.monotonic() < ends:
+            while thread.is_alive() and monotonic() < ends:
                 # More than once: who connects has nothing yet that could be ended.
                 for abort in self._aborts.copy():
                     abort()

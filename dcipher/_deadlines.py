@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import math
 import ssl
-import time
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from ._clock import monotonic
 from ._concurrency import ungrouped
 from ._core.downloads import stalled, stalled_after
 from ._core.hosts import resolvable
@@ -56,7 +56,7 @@ class Limit:
         `within`: seconds from now on, whenever it begins. `ours`: whether it goes by streams of
         ours, which say when something is sent.
         """
-        now = time.monotonic()
+        now = monotonic()
         self._seconds = math.inf if seconds is None else seconds
         self._last = math.inf if within is None else now + within
         self.stream: Any = None
@@ -89,14 +89,14 @@ class Limit:
         if self.stream is not None:
             return
         self.stream = stream
-        self._ends = min(time.monotonic() + self._seconds, self._last)
+        self._ends = min(monotonic() + self._seconds, self._last)
         if self.on_begin is not None:
             self.on_begin()
 
     @property
     def left(self) -> float:
         """Seconds until the time is over; below 0 after that."""
-        return self._ends - time.monotonic()
+        return self._ends - monotonic()
 
     def bounded(self, timeout: float | None) -> float | None:
         """Seconds for what comes next, which has a timeout of its own."""
@@ -130,29 +130,29 @@ class BodyLimit(Limit):
 
     def restart(self) -> None:
         """Count from now on."""
-        self._since, self._received = time.monotonic(), 0
+        self._since, self._received = monotonic(), 0
 
     def arrived(self, size: int, request: httpx.Request | None) -> None:
         """So many bytes arrived. Raises `httpx.ReadTimeout` where they are too few."""
         self._received += size
         self.check(request)
-        if time.monotonic() - self._since >= self._window:
+        if monotonic() - self._since >= self._window:
             self.restart()
 
     def check(self, request: httpx.Request | None = None) -> None:
         """Raises `httpx.ReadTimeout` where too few bytes arrived."""
         if self.is_over:
-            seconds = time.monotonic() - self._since
+            seconds = monotonic() - self._since
             words = f"stalled: {self._received} bytes in {seconds:.0f} s"
             raise httpx.ReadTimeout(words, request=request)
 
     @property
     def is_over(self) -> bool:
-        return stalled(self._received, time.monotonic() - self._since)
+        return stalled(self._received, monotonic() - self._since)
 
     @property
     def left(self) -> float:
-        return self._since + stalled_after(self._received) - time.monotonic()
+        return self._since + stalled_after(self._received) - monotonic()
 
     def bounded(self, timeout: float | None) -> float | None:
         return (

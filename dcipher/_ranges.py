@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import httpx
 
 from ._bodies import raw_body
+from ._clock import monotonic
 from ._concurrency import following
 from ._core.downloads import STALL, Problem, TransferError, refused
 from ._core.ranges import Shares, fetched, part_headers, part_of, worst
@@ -164,7 +165,7 @@ class _Team:
         """What a worker fetches now; `None`: nothing, and nothing later."""
         with self._changed:
             while not self.stopped.is_set() and not self._shares.is_complete:
-                claim = self._shares.claim(time.monotonic())
+                claim = self._shares.claim(monotonic())
                 if claim is not None:
                     return claim
                 self._changed.wait(TICK)
@@ -177,7 +178,7 @@ class _Team:
         """
         with self._changed:
             while not self.stopped.is_set() and not self._shares.is_complete:
-                now, alone = time.monotonic(), self._at_work == 1 or bool(self._retired)
+                now, alone = monotonic(), self._at_work == 1 or bool(self._retired)
                 if self._shares.extended(claim, until, now, alone=alone):
                     return True
                 if claim.end >= until or self._shares.are_answered(now):
@@ -198,7 +199,7 @@ class _Team:
             self.resilience,
             repeatable=True,
             attempts=attempts,
-            elapsed=time.monotonic() - self._started,
+            elapsed=monotonic() - self._started,
             jitter=random.random(),  # noqa: S311 - spreads retries, guards nothing
         )
 
@@ -258,10 +259,10 @@ class _Team:
             self._changed.notify_all()
         for worker in self._workers:
             worker.stop()
-        ends = time.monotonic() + MOMENT
+        ends = monotonic() + MOMENT
         for thread in self._threads:
             with suppress(RuntimeError):  # Ctrl-C came before it was started
-                thread.join(max(0.0, ends - time.monotonic()))
+                thread.join(max(0.0, ends - monotonic()))
         self._workers[0].secrets.update(*(worker.secrets for worker in self._workers))
 
 
@@ -379,7 +380,7 @@ class _Worker:
         while (chunk := following(answer.chunks, limit)) is not None:
             if not self._write(claim, chunk, answer.until):
                 return
-            claim.since = time.monotonic()
+            claim.since = monotonic()
             limit.arrived(len(chunk), None)
             while claim.place >= claim.end:
                 if not self._team.extended(claim, answer.until):

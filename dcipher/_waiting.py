@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
+from ._clock import monotonic
 from ._core import outcomes, polling
 from ._core.configuration import check_timeout
 from ._core.retries import backoff, failure_of
@@ -36,7 +37,7 @@ class Wait:
         self.timeout = check_wait_timeout(timeout)
         self._interval = _seconds("poll_interval", poll_interval)
         self._resilience = resilience
-        self._started = time.monotonic()
+        self._started = monotonic()
         self._age_at_start = _age(run)
         self._failures = 0
         self._unseen_since = self._started
@@ -45,11 +46,11 @@ class Wait:
 
     def age(self) -> float:
         """Seconds since the run was started; where that is not known, since the wait began."""
-        return (self._age_at_start or 0.0) + time.monotonic() - self._started
+        return (self._age_at_start or 0.0) + monotonic() - self._started
 
     def left(self) -> float | None:
         """Seconds until the wait's time is over; `None`: it has no end."""
-        return None if self.timeout is None else self.timeout - (time.monotonic() - self._started)
+        return None if self.timeout is None else self.timeout - (monotonic() - self._started)
 
     def time_for_a_look(self) -> float | None:
         """Seconds that a look may take.
@@ -65,7 +66,7 @@ class Wait:
 
     def after_look(self, run: Run) -> float:
         """Seconds until the next look, after one that saw `run`."""
-        self._failures, self.last_error, self._unseen_since = 0, None, time.monotonic()
+        self._failures, self.last_error, self._unseen_since = 0, None, monotonic()
         step = self._step()
         self._warn_of_expiry(run, step)
         return step
@@ -97,7 +98,7 @@ class Wait:
 
     def _give_up_if_unreachable(self, error: APIError, run: Run) -> None:
         limit = self._resilience.deadline or polling.UNREACHABLE_LIMIT
-        unseen_for = time.monotonic() - self._unseen_since
+        unseen_for = monotonic() - self._unseen_since
         if self.timeout is None and unseen_for > limit:
             raise outcomes.interrupted(run, unseen_for) from error
 

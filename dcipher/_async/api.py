@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import httpx
 
+from .._clock import monotonic
 from .._concurrency import async_bounded
 from .._core.answers import MAX_BODY, Answer, decoded
 from .._core.configuration import secret_values
@@ -136,7 +137,7 @@ class AsyncAPI:
         resilience: Resilience,
         within: float | None,
     ) -> T:
-        attempts, started, doubt = 0, time.monotonic(), False
+        attempts, started, doubt = 0, monotonic(), False
         failed: APIError | None = None
 
         async def attempt() -> T:
@@ -144,7 +145,7 @@ class AsyncAPI:
             if self._closed and failed is not None:  # while it waited to send again
                 raise failed
             attempts += 1
-            left = _left(within, resilience.deadline, time.monotonic() - started)
+            left = _left(within, resilience.deadline, monotonic() - started)
             answer = await self._send(operation, attempts, left)
             if not 200 <= answer.status_code < 300:
                 raise status_error(answer, time.time())
@@ -178,7 +179,7 @@ class AsyncAPI:
         client = self.http.get_or_create_async_httpx_client()
         request = self._request(operation, url, within)
         info = RequestInfo(operation.method, url)
-        started = time.monotonic()
+        started = monotonic()
         limit = self._limit(request, within)
         token = concealing.set((*self._secrets(), *operation.secrets[:MANY]))
         try:
@@ -205,7 +206,7 @@ class AsyncAPI:
             concealing.reset(token)
         logger.debug(
             "%s %s: %d in %.0f ms", operation.method, operation.target.partition("?")[0],
-            response.status_code, (time.monotonic() - started) * 1000,
+            response.status_code, (monotonic() - started) * 1000,
         )  # fmt: skip
         answer = Answer(
             response.status_code,

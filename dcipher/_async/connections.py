@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 import threading
-import time
 from abc import ABC, abstractmethod
 from collections import deque
 from copy import copy
@@ -19,6 +18,7 @@ from weakref import WeakSet
 
 import httpx
 
+from .._clock import monotonic
 from .._concurrency import AsyncLimiter, AsyncPlace, async_abandon, async_close_transport
 from .._cookies import NoCookies
 from .._core.causes import has_too_many_files
@@ -67,7 +67,7 @@ class _State:
     ) -> list[httpx.AsyncBaseTransport]:
         """One more that is free. Gives those that are not to be kept any longer."""
         with self._lock:
-            now = time.monotonic()
+            now = monotonic()
             if self._is_closed or now < self._none_until:  # while the call was under way
                 return [transport]
             connections = self._idle.pop(origin, None) or deque()
@@ -86,7 +86,7 @@ class _State:
     def keep_none(self) -> list[httpx.AsyncBaseTransport]:
         """Keep none for a while. Gives those that were free."""
         with self._lock:
-            self._none_until = time.monotonic() + SCARCE
+            self._none_until = monotonic() + SCARCE
             idle, self._idle = self._idle, {}
         return [one.transport for connections in idle.values() for one in connections]
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
+from .._clock import monotonic
 from .._concurrency import async_call_back
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class AsyncProgress:
 
     async def tell(self, *, last: bool = False) -> None:
         """Call the function where there is something new, and where it is time: `last`, in any case."""
-        sums, now = self._sums, time.monotonic()
+        sums, now = self._sums, monotonic()
         is_time = last or now - self._told_at >= BETWEEN_REPORTS
         if sums is None or sums == self._told or not is_time:
             return

@@ -6,12 +6,12 @@ tenacity drives it; `_core/retries.py` says whether and when.
 from __future__ import annotations
 
 import random
-import time
 from typing import TYPE_CHECKING, TypeVar
 
 # At the top: after a failure, an import may fail, too, where there are too many open files.
 from tenacity import AsyncRetrying, stop_never
 
+from .._clock import monotonic
 from .._concurrency import async_sleep
 from .._core.causes import chain
 from .._core.retries import Failure, next_delay
@@ -46,7 +46,7 @@ async def async_send_again(
     `pause` waits between two attempts. `started`: since when the deadline counts, by the monotonic
     clock; `None`: since now.
     """
-    started = time.monotonic() if started is None else started
+    started = monotonic() if started is None else started
     try:
         return await attempt()
     except Exception as error:  # judged by failure_of, and raised again unless it is sent again
@@ -98,7 +98,7 @@ class _Rules:
             self._resilience,
             repeatable=self._repeatable,
             attempts=attempts,
-            elapsed=time.monotonic() - self._started,
+            elapsed=monotonic() - self._started,
             jitter=random.random(),  # noqa: S311 - spreads retries, guards nothing
         )
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import socket
-import time
 from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Any
 
 import httpx
 
 from .._bodies import async_raw_body, async_watched
+from .._clock import monotonic
 from .._concurrency import async_bounded
 from .._core.causes import client_certificate_cause, tls_cause
 from .._core.downloads import Problem, TransferError
@@ -88,11 +88,11 @@ class AsyncStore:
         return said.decode("utf-8", "replace")
 
     async def _read(self, response: httpx.Response, said: bytearray) -> None:
-        ends = time.monotonic() + EXCERPT_TIME
+        ends = monotonic() + EXCERPT_TIME
         async with aclosing(async_raw_body(response)) as chunks:
             async for chunk in chunks:
                 said += chunk
-                if len(said) > EXCERPT or time.monotonic() > ends:
+                if len(said) > EXCERPT or monotonic() > ends:
                     return
 
     def lost(self, error: Exception) -> TransferError:

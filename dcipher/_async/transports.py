@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import httpx
 
+from .._clock import monotonic
 from .._concurrency import async_bounded, async_sleep
 from .._core.answers import MAX_BODY, Answer, decoded
 from .._core.contract import is_documented
@@ -76,7 +77,7 @@ class AsyncRetryTransport(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         if not isinstance(request.stream, httpx.ByteStream):
             return await self._transport.handle_async_request(request)
-        started = time.monotonic()
+        started = monotonic()
         refused: list[httpx.Response] = []
 
         async def attempt() -> httpx.Response:
@@ -132,7 +133,7 @@ class AsyncRetryTransport(httpx.AsyncBaseTransport):
         """`seconds`, or what is left until the deadline where that is less; `None`: no end."""
         if self._resilience.deadline is None:
             return seconds
-        left = max(self._resilience.deadline - (time.monotonic() - started), LEAST)
+        left = max(self._resilience.deadline - (monotonic() - started), LEAST)
         return left if seconds is None else min(seconds, left)
 
     def _failure_of(self, error: Exception, host: str) -> Failure | None:
@@ -168,9 +169,9 @@ class _TimedStream(httpx.AsyncByteStream):
         self._seconds = math.inf if seconds is None else seconds
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        ends = time.monotonic() + self._seconds
+        ends = monotonic() + self._seconds
         chunks = self._stream.__aiter__()
-        while (left := ends - time.monotonic()) > 0:
+        while (left := ends - monotonic()) > 0:
             try:
                 yield await async_bounded(Limit(left), chunks.__anext__)
             except StopAsyncIteration:

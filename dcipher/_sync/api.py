@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import httpx
 
+from .._clock import monotonic
 from .._concurrency import bounded
 from .._core.answers import MAX_BODY, Answer, decoded
 from .._core.configuration import secret_values
@@ -137,7 +138,7 @@ class API:
         resilience: Resilience,
         within: float | None,
     ) -> T:
-        attempts, started, doubt = 0, time.monotonic(), False
+        attempts, started, doubt = 0, monotonic(), False
         failed: APIError | None = None
 
         def attempt() -> T:
@@ -145,7 +146,7 @@ class API:
             if self._closed and failed is not None:  # while it waited to send again
                 raise failed
             attempts += 1
-            left = _left(within, resilience.deadline, time.monotonic() - started)
+            left = _left(within, resilience.deadline, monotonic() - started)
             answer = self._send(operation, attempts, left)
             if not 200 <= answer.status_code < 300:
                 raise status_error(answer, time.time())
@@ -179,7 +180,7 @@ class API:
         client = self.http.get_or_create_httpx_client()
         request = self._request(operation, url, within)
         info = RequestInfo(operation.method, url)
-        started = time.monotonic()
+        started = monotonic()
         limit = self._limit(request, within)
         token = concealing.set((*self._secrets(), *operation.secrets[:MANY]))
         try:
@@ -206,7 +207,7 @@ class API:
             concealing.reset(token)
         logger.debug(
             "%s %s: %d in %.0f ms", operation.method, operation.target.partition("?")[0],
-            response.status_code, (time.monotonic() - started) * 1000,
+            response.status_code, (monotonic() - started) * 1000,
         )  # fmt: skip
         answer = Answer(
             response.status_code,

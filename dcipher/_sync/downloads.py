@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from .._bodies import raw_body, watched
+from .._clock import monotonic
 from .._concurrency import Pause, call_back, following, in_thread
 from .._core.decoding import Inflater
 from .._core.digests import hasher
@@ -104,7 +105,7 @@ class Download:
         Whoever runs it owns the sink, from its opening to its closing: the thread, where it is one.
         """
         self._sink = in_thread(self._open_sink)
-        self._started = time.monotonic()
+        self._started = monotonic()
         try:
             in_thread(self._take_up)
             self._whole()
@@ -126,7 +127,7 @@ class Download:
             self._transfer = self._sink.take_up()
             self._hashes, self._hashed = _hashes(self._transfer), 0
         self._catch_up()
-        self._kept, self._kept_at = self._transfer.arrived, time.monotonic()
+        self._kept, self._kept_at = self._transfer.arrived, monotonic()
         self._was_taken_up = self._transfer.received > 0
         if self._was_taken_up:
             logger.info(
@@ -200,7 +201,7 @@ class Download:
             self._resilience,
             repeatable=True,
             attempts=1,
-            elapsed=time.monotonic() - self._started,
+            elapsed=monotonic() - self._started,
             jitter=random.random(),  # noqa: S311 - spreads retries, guards nothing
         )
 
@@ -315,7 +316,7 @@ class Download:
         self._pace = None
         wanted = self._helpers is not None and self._helpers.are_wanted
         if wanted and can_be_shared(transfer, response.status_code, response.headers):
-            self._pace = Pace(time.monotonic())
+            self._pace = Pace(monotonic())
         if not transfer.self_delimiting and not transfer.digests:
             self._accept_unverifiable()
 
@@ -329,7 +330,7 @@ class Download:
         in_thread(self._forget)
         self._transfer, self._inflater = Transfer(), None
         self._hashes, self._hashed = {}, 0
-        self._kept, self._kept_at = 0, time.monotonic()
+        self._kept, self._kept_at = 0, monotonic()
 
     def _forget(self) -> None:
         with self._at_work:
@@ -358,7 +359,7 @@ class Download:
                 self._write(batch, size)
 
     def _is_slow(self, size: int) -> bool:
-        return self._pace is not None and self._pace.is_slow(size, time.monotonic())
+        return self._pace is not None and self._pace.is_slow(size, monotonic())
 
     def _share(self, chunks: Any) -> bool:
         """The rest by several connections, of which this is one; false where that cannot be."""
@@ -405,9 +406,9 @@ class Download:
         self._keep_if_due()
 
     def _keep_if_due(self) -> None:
-        if is_due(self._transfer, self._kept, time.monotonic() - self._kept_at):
+        if is_due(self._transfer, self._kept, monotonic() - self._kept_at):
             self._sink.keep(self._transfer)
-            self._kept, self._kept_at = self._transfer.arrived, time.monotonic()
+            self._kept, self._kept_at = self._transfer.arrived, monotonic()
 
     def _inflate(self, inflater: Inflater, batch: list[bytes | memoryview]) -> None:
         try:
@@ -434,7 +435,7 @@ class Download:
             raise TransferError(Problem.BROKEN, str(error), Failure(Outcome.AMBIGUOUS)) from None
 
     def _report(self, *, last: bool = False) -> None:
-        now = time.monotonic()
+        now = monotonic()
         if self.on_progress is None or not (last or now - self._reported >= BETWEEN_REPORTS):
             return
         self._reported = now

@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
+from .._clock import monotonic
 from .._concurrency import call_back
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Progress:
 
     def tell(self, *, last: bool = False) -> None:
         """Call the function where there is something new, and where it is time: `last`, in any case."""
-        sums, now = self._sums, time.monotonic()
+        sums, now = self._sums, monotonic()
         is_time = last or now - self._told_at >= BETWEEN_REPORTS
         if sums is None or sums == self._told or not is_time:
             return

@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 import socket
-import time
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any
 
 import httpx
 
 from .._bodies import raw_body, watched
+from .._clock import monotonic
 from .._concurrency import bounded
 from .._core.causes import client_certificate_cause, tls_cause
 from .._core.downloads import Problem, TransferError
@@ -89,11 +89,11 @@ class Store:
         return said.decode("utf-8", "replace")
 
     def _read(self, response: httpx.Response, said: bytearray) -> None:
-        ends = time.monotonic() + EXCERPT_TIME
+        ends = monotonic() + EXCERPT_TIME
         with closing(raw_body(response)) as chunks:
             for chunk in chunks:
                 said += chunk
-                if len(said) > EXCERPT or time.monotonic() > ends:
+                if len(said) > EXCERPT or monotonic() > ends:
                     return
 
     def lost(self, error: Exception) -> TransferError:

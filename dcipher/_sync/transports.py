@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import httpx
 
+from .._clock import monotonic
 from .._concurrency import bounded, sleep
 from .._core.answers import MAX_BODY, Answer, decoded
 from .._core.contract import is_documented
@@ -77,7 +78,7 @@ class RetryTransport(httpx.BaseTransport):
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         if not isinstance(request.stream, httpx.ByteStream):
             return self._transport.handle_request(request)
-        started = time.monotonic()
+        started = monotonic()
         refused: list[httpx.Response] = []
 
         def attempt() -> httpx.Response:
@@ -131,7 +132,7 @@ class RetryTransport(httpx.BaseTransport):
         """`seconds`, or what is left until the deadline where that is less; `None`: no end."""
         if self._resilience.deadline is None:
             return seconds
-        left = max(self._resilience.deadline - (time.monotonic() - started), LEAST)
+        left = max(self._resilience.deadline - (monotonic() - started), LEAST)
         return left if seconds is None else min(seconds, left)
 
     def _failure_of(self, error: Exception, host: str) -> Failure | None:
@@ -167,9 +168,9 @@ class _TimedStream(httpx.SyncByteStream):
         self._seconds = math.inf if seconds is None else seconds
 
     def __iter__(self) -> Iterator[bytes]:
-        ends = time.monotonic() + self._seconds
+        ends = monotonic() + self._seconds
         chunks = self._stream.__iter__()
-        while (left := ends - time.monotonic()) > 0:
+        while (left := ends - monotonic()) > 0:
             try:
                 yield bounded(Limit(left), chunks.__next__)
             except StopIteration:

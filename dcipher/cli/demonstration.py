@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
 from dcipher import Dcipher
+from dcipher._clock import monotonic
 from dcipher.cli.emulating import missing_extra
 from dcipher.cli.exit_codes import ExitCode
 from dcipher.cli.failures import CommandError
@@ -67,10 +67,10 @@ def demonstrate(call: Invocation, file: Path | None) -> None:
         params = ", ".join(param.name for param in flow.params)
         say(f"Its flow {flow.id!r} groups documents by what they are about. It takes: {params}.")
         say(f"A run of it is started with {len(documents)} paragraphs:")
-        began = time.monotonic()
+        began = monotonic()
 
         def seen(run: Run) -> None:
-            say(f"  {time.monotonic() - began:4.1f} s  {run.status}")
+            say(f"  {monotonic() - began:4.1f} s  {run.status}")
 
         run = client.flows.run("topics", {"documents": documents}, wait_timeout=60, on_status=seen)
         topics = client.runs.read(run, list[Topic])

@@ -12,6 +12,7 @@ from shlex import quote
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dcipher import Dcipher
+from dcipher._clock import monotonic
 from dcipher._core.hosts import is_this_machine
 from dcipher._core.installation import install
 from dcipher._core.retries import http_date
@@ -169,7 +170,7 @@ class _Route:
         return (yield from self._by(proxy))
 
     def _direct(self) -> Steps:
-        began = time.monotonic()
+        began = monotonic()
         try:
             addresses = probing.resolve(self._place, NAMES)
         except OSError as error:
@@ -177,7 +178,7 @@ class _Route:
             yield Check("dns", State.FAILED, detail, f"nslookup {quote(self._place.host)}")
             yield from _skipped("there is no address", "tcp", "tls")
             return False
-        took = (time.monotonic() - began) * 1000
+        took = (monotonic() - began) * 1000
         shown = ", ".join(addresses[:4]) + ("…" if len(addresses) > 4 else "")
         yield Check("dns", State.OK, f"{self._place.host} is {shown} ({took:.0f} ms).")
         return (yield from self._connect("tcp", addresses, self._place.port, None))
@@ -197,10 +198,10 @@ class _Route:
         return (yield from self._connect("proxy", addresses, place.port, proxy))
 
     def _connect(self, check: str, addresses: list[str], port: int, proxy: Named | None) -> Steps:
-        began = time.monotonic()
+        began = monotonic()
         try:
             with probing.connected(addresses, port, CONNECTING) as connection:
-                took = f"{(time.monotonic() - began) * 1000:.0f} ms"
+                took = f"{(monotonic() - began) * 1000:.0f} ms"
                 if proxy is not None:
                     shown = f"{proxy.source} is {redact_query(proxy.value)}"
                     if self._secure and proxy.value.lower().startswith("http:"):
@@ -265,7 +266,7 @@ class Answer(NamedTuple):
 def ask(found: Explained) -> Answer:
     """Ask the API once, with settings in which nothing is wrong."""
     settings: Any = Layered(found.layers)
-    clock, began = time.time(), time.monotonic()
+    clock, began = time.time(), monotonic()
     outcome: DcipherError | None = None
     with (
         Dcipher(settings=settings) as configured,
@@ -275,7 +276,7 @@ def ask(found: Explained) -> Answer:
             _ = client.flows.get(NO_FLOW)
         except DcipherError as error:
             outcome = error
-    took = time.monotonic() - began
+    took = monotonic() - began
     server = None
     if isinstance(outcome, APIStatusError) and outcome.response is not None:
         server = http_date(outcome.response.headers.get("date", ""))

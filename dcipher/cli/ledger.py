@@ -16,6 +16,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from dcipher._clock import monotonic
 from dcipher.cli.state import make_state_folder, state_folder
 
 if TYPE_CHECKING:
@@ -92,9 +93,9 @@ class Ledger:
         flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
         lock = os.open(self.path.with_suffix(".lock"), flags, 0o600)
         try:
-            end = time.monotonic() + PATIENCE
+            end = monotonic() + PATIENCE
             while not _take(lock):
-                if time.monotonic() > end:
+                if monotonic() > end:
                     raise TimeoutError(f"another process keeps {self.path} locked")
                 time.sleep(0.01)
             yield

@@ -6,11 +6,11 @@ import base64
 import socket
 import ssl
 import threading
-import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
+from dcipher._clock import monotonic
 from dcipher._core.text import clean
 from dcipher.cli.checks import Certificate
 
@@ -63,17 +63,17 @@ def resolve(place: Place, timeout: float) -> list[str]:
 @contextmanager
 def connected(addresses: list[str], port: int, timeout: float) -> Generator[socket.socket]:
     """A connection to the first address that takes one, all within `timeout`. Raises `OSError`."""
-    ends = time.monotonic() + timeout
+    ends = monotonic() + timeout
     failure: OSError = TimeoutError("there is no address")
     for number, address in enumerate(addresses):
-        share = max(0.1, (ends - time.monotonic()) / (len(addresses) - number))
+        share = max(0.1, (ends - monotonic()) / (len(addresses) - number))
         try:
             connection = socket.create_connection((address, port), timeout=share)
         except OSError as error:
             failure = error
             continue
         with connection:
-            connection.settimeout(max(0.1, ends - time.monotonic()))
+            connection.settimeout(max(0.1, ends - monotonic()))
             yield connection
         return
     raise failure

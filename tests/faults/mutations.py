@@ -48,9 +48,10 @@ SETTINGS = (
 LOGS = ("test_logs.py", "clients/test_secrets.py")
 
 CLOCK = """import time as real
-from types import SimpleNamespace
 
-time = SimpleNamespace(monotonic=lambda: real.time(), time=lambda: real.time())
+
+def monotonic() -> float:
+    return real.time()
 """
 """A clock that somebody may set, instead of the monotonic one."""
 
@@ -215,15 +216,15 @@ MUTATIONS = [
     Mutation("polling", "a failure does not end a wait: status", "_core/polling.py", "error.status_code < 500 and error.status_code not in {408, 409, 425, 429}", "True", RUNS),
     Mutation("polling", "a failure does not end a wait: connection", "_core/polling.py", "(APIConnectionError, InvalidResponseError)", "InvalidResponseError", RUNS),
     Mutation("polling", "a failure does not end a wait: nonsense", "_core/polling.py", "(APIConnectionError, InvalidResponseError)", "APIConnectionError", RUNS),
-    Mutation("polling", "a success renews the patience", "_waiting.py", "self._failures, self.last_error, self._unseen_since = 0, None, time.monotonic()", "self._failures, self.last_error = 0, None", RUNS),
+    Mutation("polling", "a success renews the patience", "_waiting.py", "self._failures, self.last_error, self._unseen_since = 0, None, monotonic()", "self._failures, self.last_error = 0, None", RUNS),
     Mutation("polling", "a refused key ends a wait", "_core/polling.py", "return error.status_code < 500 and error.status_code not in", "return error.status_code == 400 and error.status_code not in", RUNS),
     Mutation("polling", "a wait that ends says how to re-attach", "_core/outcomes.py", "It may go on; {_again(run)}.", "It may go on.", RUNS),
     Mutation("polling", "a wait that is given up says how to re-attach", "_core/outcomes.py", "The run may go on; {_again(run)}.", "The run may go on.", RUNS),
     Mutation("polling", "the line to re-attach has the ids", "_core/outcomes.py", "task_id={run.task_id!r}))", "task_id=…))", RUNS),
-    Mutation("polling", "the monotonic clock: a wait", "_waiting.py", "import time\n", CLOCK, RUNS),
-    Mutation("polling", "the monotonic clock: retries", "_async/retrying.py", "import time\n", CLOCK, RUNS),
-    Mutation("polling", "the monotonic clock: a call", "_async/api.py", "import time\n", CLOCK, RUNS),
-    Mutation("polling", "the monotonic clock: a download", "_async/downloads.py", "import time\n", CLOCK, STORE),
+    Mutation("polling", "the monotonic clock: a wait", "_waiting.py", "from ._clock import monotonic\n", CLOCK, RUNS),
+    Mutation("polling", "the monotonic clock: retries", "_async/retrying.py", "from .._clock import monotonic\n", CLOCK, RUNS),
+    Mutation("polling", "the monotonic clock: a call", "_async/api.py", "from .._clock import monotonic\n", CLOCK, RUNS),
+    Mutation("polling", "the monotonic clock: a download", "_async/downloads.py", "from .._clock import monotonic\n", CLOCK, STORE),
     Mutation("polling", "a long message is cut: failure", "_core/outcomes.py", 'clean(masked_urls(run.message or "")).rstrip', 'masked_urls(run.message or "").rstrip', RUNS),
     Mutation("polling", "a long status is cut: timeout", "_core/outcomes.py", 'f"was {clean(str(run.status))} after', 'f"was {run.status} after', RUNS),
     Mutation("polling", "a long status is cut: no result yet", "_core/outcomes.py", "is {clean(str(run.status))}: it has", "is {run.status}: it has", RUNS),
@@ -299,7 +300,7 @@ MUTATIONS = [
     Mutation("downloading", "a trickle is stalled: the rule", "_core/downloads.py", "received < SLOWEST * seconds", "received == 0", STORE),
     Mutation("downloading", "a trickle is stalled: the loop", "_async/downloads.py", "limit.arrived(len(chunk), response.request)", "pass", STORE),
     Mutation("downloading", "one byte does not reset the count", "_deadlines.py", "        self._received += size\n", "        self.restart()\n        self._received += size\n", STORE),
-    Mutation("downloading", "a fast beginning does not count for ever", "_deadlines.py", "        if time.monotonic() - self._since >= self._window:\n            self.restart()\n", "", STORE),
+    Mutation("downloading", "a fast beginning does not count for ever", "_deadlines.py", "        if monotonic() - self._since >= self._window:\n            self.restart()\n", "", STORE),
     Mutation("downloading", "one byte earns no attempts", '_async/downloads.py', 'self._transfer.arrived - before >= PROGRESS', 'self._transfer.arrived - before >= 1', STORE),
     Mutation("downloading", "progress earns attempts", "_async/downloads.py", "if delay is None:", "if True:", STORE),
     Mutation("downloading", "nothing is a valid file", '_async/downloads.py', '        self._check()\n\n    def _close_gap', '        self._check()\n        if self._transfer.received == 0:\n            raise httpx.ReadError("empty")\n\n    def _close_gap', STORE),
