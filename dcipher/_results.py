@@ -135,6 +135,7 @@ def source_of(
     index: int,
     *,
     allow_insecure: bool,
+    may_lead_here: bool,
     require_integrity: bool,
     keeps_encoded: bool = False,
 ) -> Source:
@@ -149,6 +150,7 @@ def source_of(
         expires_at=output.expires_at.timestamp() if output.expires_at is not None else None,
         fresh_until=(run.finished_at or datetime.now(timezone.utc)).timestamp() + FRESH,
         allow_insecure=allow_insecure,
+        may_lead_here=may_lead_here,
         require_integrity=require_integrity,
         keeps_encoded=keeps_encoded and not require_integrity,
     )

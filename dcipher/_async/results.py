@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from .._concurrency import async_each, async_in_thread
 from .._core.compression import is_compressed
+from .._core.hosts import leads_here
 from .._core.responses import output_secrets
 from .._core.results import parse_document
 from .._core.rows import Format, iter_rows
@@ -200,6 +201,7 @@ class AsyncResults:
             run,
             index,
             allow_insecure=self._api.allow_insecure,
+            may_lead_here=leads_here(self._api.base_url),
             require_integrity=require_integrity,
             keeps_encoded=keeps_encoded,
         )

@@ -110,7 +110,12 @@ class AsyncStore:
         return TransferError(Problem.INTERRUPTED, said, failure)
 
     def _check(self, url: str, came_from: str | None) -> None:
-        why_not = refusal(url, allow_insecure=self._source.allow_insecure, came_from=came_from)
+        why_not = refusal(
+            url,
+            allow_insecure=self._source.allow_insecure,
+            may_lead_here=self._source.may_lead_here,
+            came_from=came_from,
+        )
         if why_not is not None:
             raise _refused(f"its URL is not fetched: {why_not} ({clean(redact_query(url))})")
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from ..errors import ConfigurationError, MissingAPIKeyError
-from .hosts import is_this_machine
+from .hosts import leads_here
 from .placeholders import is_placeholder
 from .text import clean
 
@@ -205,8 +205,7 @@ def check_base_url(value: object, where: str) -> str:
 
 def refuse_plain_http(base_url: str) -> None:
     """Plain http shows the key to everyone on the way; only this machine may be reached so."""
-    parts = urlsplit(base_url)
-    if parts.scheme == "http" and not is_this_machine(parts.hostname or ""):
+    if urlsplit(base_url).scheme == "http" and not leads_here(base_url):
         raise ConfigurationError(
             f"{base_url} is not https: the API key would be readable on the way. "
             "Use https, or pass allow_insecure=True."

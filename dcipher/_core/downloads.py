@@ -160,6 +160,8 @@ class Source:
     fresh_until: float = 0.0
     """Until then a 403 or 404 means "not there yet"."""
     allow_insecure: bool = False
+    may_lead_here: bool = True
+    """Whether plain http to this machine is permitted."""
     require_integrity: bool = False
     keeps_encoded: bool = False
     """Whether a body in an encoding that cannot be undone is taken as it is: a file may hold it."""

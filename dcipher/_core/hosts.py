@@ -8,8 +8,9 @@ from __future__ import annotations
 import re
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TypeAlias
+from urllib.parse import urlsplit
 
-__all__ = ["Address", "address_of", "ascii_host", "is_this_machine", "resolvable"]
+__all__ = ["Address", "address_of", "ascii_host", "is_this_machine", "leads_here", "resolvable"]
 
 Address: TypeAlias = "IPv4Address | IPv6Address"
 
@@ -28,6 +29,11 @@ def is_this_machine(host: str) -> bool:
     if address is not None:
         return address.is_loopback
     return _LOCALHOST.fullmatch(_bare(host)) is not None
+
+
+def leads_here(url: str) -> bool:
+    """Whether `url` is one of this machine."""
+    return is_this_machine(urlsplit(url).hostname or "")
 
 
 def resolvable(host: str) -> str:

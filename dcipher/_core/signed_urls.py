@@ -113,10 +113,17 @@ def joined(url: str, location: str) -> str:
         return location
 
 
-def refusal(url: str, *, allow_insecure: bool = False, came_from: str | None = None) -> str | None:
+def refusal(
+    url: str,
+    *,
+    allow_insecure: bool = False,
+    may_lead_here: bool = True,
+    came_from: str | None = None,
+) -> str | None:
     """Why `url` is not fetched, or `None`: it may be.
 
-    `came_from`: the URL that redirected to it.
+    `may_lead_here`: by plain http to this machine, as an emulator's does. `came_from`: the URL that
+    redirected to it.
     """
     try:
         parts = urlsplit(url)
@@ -132,6 +139,10 @@ def refusal(url: str, *, allow_insecure: bool = False, came_from: str | None = N
         return "it carries a user name or password"
     if parts.scheme == "http" and came_from is not None and came_from.lower().startswith("https:"):
         return "it leads from https to http"
-    if parts.scheme == "http" and not is_this_machine(host) and not allow_insecure:
-        return "it is not https"
+    if parts.scheme == "http" and not allow_insecure:
+        if not is_this_machine(host):
+            return "it is not https"
+        # Whoever made up a run's JSON would have this machine asked, behind its firewall.
+        if not may_lead_here:
+            return "it leads to this machine by plain http, and the base URL is elsewhere"
     return None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from .._concurrency import each, in_thread
 from .._core.compression import is_compressed
+from .._core.hosts import leads_here
 from .._core.responses import output_secrets
 from .._core.results import parse_document
 from .._core.rows import Format, iter_rows
@@ -201,6 +202,7 @@ class Results:
             run,
             index,
             allow_insecure=self._api.allow_insecure,
+            may_lead_here=leads_here(self._api.base_url),
             require_integrity=require_integrity,
             keeps_encoded=keeps_encoded,
         )

@@ -715,6 +715,14 @@ _SIGNED_URLS = Section(
             ),
         ),
         Case(
+            "The URL of a result leads to this machine by plain `http`, and the base URL is elsewhere",
+            "`ResultError`, at once; nothing is sent",
+            "Where that is meant, `allow_insecure=True`",
+            tests=(
+                "tests/clients/downloads/test_urls.py::test_a_run_of_elsewhere_does_not_lead_to_this_machine",
+            ),
+        ),
+        Case(
             "The store's certificate is not valid",
             "`ResultError`, at once, which says why; no request was sent",
             tests=(

@@ -125,6 +125,16 @@ def test_what_is_not_fetched(url: str, why: str) -> None:
     assert why in str(refusal(url))
 
 
+@pytest.mark.parametrize(
+    "url", ["http://localhost/x", "http://127.0.0.2:6379/", "HTTP://a.localhost", "http://[::1]/"]
+)
+def test_plain_http_to_this_machine_from_elsewhere(url: str) -> None:
+    """Where the base URL is elsewhere, no plain http leads to this machine, unless it may lead anywhere."""
+    assert "leads to this machine" in str(refusal(url, may_lead_here=False))
+    assert refusal(url, may_lead_here=False, allow_insecure=True) is None
+    assert refusal("https://localhost/x", may_lead_here=False) is None
+
+
 def test_http_elsewhere_only_where_it_is_allowed() -> None:
     """`allow_insecure` lets plain http through, and user info not."""
     assert refusal("http://h/x", allow_insecure=True) is None

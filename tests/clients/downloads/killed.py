@@ -114,12 +114,12 @@ run = Run.model_validate(
 
 
 async def download() -> None:
-    async with AsyncDcipher(api_key="emu_x") as client:
+    async with AsyncDcipher(api_key="emu_x", base_url="http://127.0.0.1:9") as client:
         await client.runs.download(run, TARGET, overwrite=OVERWRITE)
 
 
 if KIND == "async":
     asyncio.run(download())
 else:
-    with Dcipher(api_key="emu_x") as client:
+    with Dcipher(api_key="emu_x", base_url="http://127.0.0.1:9") as client:
         client.runs.download(run, TARGET, overwrite=OVERWRITE)

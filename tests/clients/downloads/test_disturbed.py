@@ -108,7 +108,7 @@ def test_a_child_that_unwinds(server: FaultyServer, target: Path) -> None:
         ended.append(os.waitpid(pid, 0)[1])
 
     try:
-        with Dcipher(KEY) as client:
+        with Dcipher(KEY, base_url=server.url) as client:
             client.runs.download(result_of(server), target, on_progress=once(fork))
     finally:
         if os.getpid() != parent:
@@ -130,7 +130,7 @@ def test_a_child_that_lives_on(server: FaultyServer, target: Path) -> None:
             time.sleep(2 * HANG)
             os._exit(0)
 
-    client = Dcipher(KEY, resilience=ONCE)
+    client = Dcipher(KEY, base_url=server.url, resilience=ONCE)
     try:
         with pytest.raises(IntegrityError, match="are kept"):
             client.runs.download(result_of(server), target, on_progress=once(fork))
@@ -163,7 +163,7 @@ def test_cancelled_while_the_disk_takes_its_time(
     monkeypatch.setattr(os, "fsync", fsync)
 
     async def main() -> None:
-        async with AsyncDcipher(api_key=KEY) as client:
+        async with AsyncDcipher(api_key=KEY, base_url=server.url) as client:
             async with anyio.create_task_group() as group:
                 first = run_at(f"{server.url}/first?Signature=s")
                 group.start_soon(client.runs.download, first, target)
@@ -204,7 +204,7 @@ def test_callbacks_that_download(server: FaultyServer, tmp_path: Path, backend: 
                 run_at(f"{server.url}/a?Signature=s"), tmp_path / str(number), on_progress=report
             )
 
-        async with AsyncDcipher(api_key=KEY, timeout=HANG) as client:
+        async with AsyncDcipher(api_key=KEY, base_url=server.url, timeout=HANG) as client:
             with anyio.fail_after(2 * HANG):
                 async with anyio.create_task_group() as group:
                     for number in range(many):

@@ -262,7 +262,7 @@ def test_cancelled(server: FaultyServer, target: Path, backend: str) -> None:
     server.on("/result", store(BODY, cut=2 * MIB, after="stall"))
 
     async def main() -> None:
-        async with AsyncDcipher(api_key=KEY) as client:
+        async with AsyncDcipher(api_key=KEY, base_url=server.url) as client:
             async with anyio.create_task_group() as group:
                 group.start_soon(client.runs.download, result_of(server), target)
                 part = target.with_name(PART)
@@ -285,7 +285,7 @@ def test_cancelled_between_two_attempts(server: FaultyServer, target: Path) -> N
     server.on("/result", Reply(b"", 503, {"Retry-After": "100"}))
 
     async def main() -> None:
-        async with AsyncDcipher(api_key=KEY) as client:
+        async with AsyncDcipher(api_key=KEY, base_url=server.url) as client:
             async with anyio.create_task_group() as group:
                 group.start_soon(client.runs.download, result_of(server), target)
                 await anyio.to_thread.run_sync(server.arrived, "/result")

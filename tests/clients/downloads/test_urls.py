@@ -266,6 +266,20 @@ def test_redirects_that_are_not_followed(
     assert_untouched(target)
 
 
+@pytest.mark.parametrize("base_url", ["https://api.invalid", "https://192.0.2.1"])
+def test_a_run_of_elsewhere_does_not_lead_to_this_machine(
+    connect: Connect, server: FaultyServer, target: Path, base_url: str
+) -> None:
+    """Who makes up the JSON of a run has nothing behind our firewall asked; `allow_insecure` permits it."""
+    server.on("/result", Reply(SMALL))
+    run = Run.from_json(result_of(server).to_json(reveal=True))
+    with pytest.raises(ResultError, match="leads to this machine by plain http"):
+        connect(base_url=base_url).runs.download(run, target)
+    assert server.requests == []
+    connect(base_url=base_url, allow_insecure=True).runs.download(run, target)
+    assert_saved(target, SMALL)
+
+
 @pytest.mark.parametrize(
     "url",
     [
