@@ -10,6 +10,15 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from ._replacement import (
+    check_replaceable,
+    followed,
+    install,
+    keep_mode,
+    keep_owner,
+    set_mode,
+    synced,
+)
 from .errors import InvalidParamsError, LocalStorageError
 
 if TYPE_CHECKING:
@@ -17,7 +26,14 @@ if TYPE_CHECKING:
 
     from .models import Run
 
-__all__ = ["check_target", "check_targets", "replacing", "storage_errors", "targets"]
+__all__ = [
+    "check_target",
+    "check_targets",
+    "replacing",
+    "storage_error",
+    "storage_errors",
+    "targets",
+]
 
 
 def targets(path: str | os.PathLike[str], count: int) -> tuple[Path, ...]:
@@ -35,12 +51,12 @@ def check_targets(path: str | os.PathLike[str], *, overwrite: bool) -> None:
     """
     target = _path(path)
     with storage_errors(target):
-        check_target(target, overwrite=overwrite)
+        file = check_target(target, overwrite=overwrite)
         if not overwrite:
             check_target(targets(target, 2)[0], overwrite=False)
         # Whether the folder can be written to is known by writing to it: access() says yes to root,
         # on a read-only disk too.
-        with tempfile.TemporaryFile(dir=target.parent):
+        with tempfile.TemporaryFile(dir=file.parent):
             pass
 
 
@@ -61,16 +77,23 @@ def _path(path: object) -> Path:
     return Path(text)
 
 
-def check_target(target: Path, *, overwrite: bool) -> None:
-    """Raises an OSError for a place where no file can be, or none may be replaced."""
-    if not target.parent.is_dir():
-        raise FileNotFoundError(errno.ENOENT, "the folder does not exist", str(target.parent))
-    if target.is_dir():
+def check_target(target: Path, *, overwrite: bool) -> Path:
+    """Returns the file that is written: what a symbolic link points to, else `target` itself.
+
+    Raises an OSError for a place where no file can be, or none may be replaced.
+    """
+    file = followed(target)
+    if not file.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "the folder does not exist", str(file.parent))
+    if file.is_dir():
         raise IsADirectoryError(errno.EISDIR, "it is a folder", str(target))
-    if target.exists() and not target.is_file():
+    if file.exists() and not file.is_file():
         raise OSError(errno.EINVAL, "it is not a regular file", str(target))
     if not overwrite and os.path.lexists(target):
         raise FileExistsError(errno.EEXIST, "it exists already, and overwrite=False", str(target))
+    if file.exists():
+        check_replaceable(file)
+    return file
 
 
 _ADVICE = {
@@ -91,14 +114,22 @@ def storage_errors(
     except LocalStorageError:
         raise
     except OSError as error:
-        raise LocalStorageError(
-            f"The result cannot be saved to {target}: {error.strerror or error}. "
-            f"What was there before is intact. {_ADVICE.get(error.errno or 0, 'Choose another path.')}",
-            run=run,
-            output_index=index,
-            errno=error.errno,
-            filename=str(target),
-        ) from error
+        intact = "What was there before is intact. " if os.path.isfile(target) else ""  # noqa: PTH113 - never raises
+        advice = intact + _ADVICE.get(error.errno or 0, "Choose another path.")
+        raise storage_error(error, target, advice, run, index) from error
+
+
+def storage_error(
+    error: OSError, target: Path, advice: str, run: Run | None = None, index: int | None = None
+) -> LocalStorageError:
+    """Returns the error for a file that cannot be written."""
+    return LocalStorageError(
+        f"The result cannot be saved to {target}: {error.strerror or error}. {advice}",
+        run=run,
+        output_index=index,
+        errno=error.errno,
+        filename=str(target),
+    )
 
 
 @contextmanager
@@ -106,14 +137,17 @@ def replacing(target: Path) -> Generator[BinaryIO]:
     """A file beside `target` that takes its place when all of it is written, and goes if that fails."""
     # A temporary file's mode is 0600, whereas a plain open() follows the umask, or the old file.
     # Its name is known before it is made: Ctrl-C may come between the two.
+    target = followed(target)
     name = target.with_name(f".{secrets.token_hex(8)}.tmp")
     try:
         with open(name, "xb", opener=_private) as file:
             yield file
             file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, _mode(target))  # noqa: PTH101
-        os.replace(name, target)  # noqa: PTH105
+            synced(file.fileno(), os.fsync)
+            if not keep_mode(file.fileno(), target):
+                set_mode(file.fileno(), 0o666 & ~_umask())
+            keep_owner(file.fileno(), target)
+        install(name, target)
     except BaseException:
         with suppress(OSError):
             os.unlink(name)  # noqa: PTH108
@@ -124,9 +158,7 @@ def _private(name: str, flags: int) -> int:
     return os.open(name, flags | getattr(os, "O_NOFOLLOW", 0), 0o600)
 
 
-def _mode(target: Path) -> int:
-    with suppress(OSError):
-        return target.stat().st_mode & 0o777
+def _umask() -> int:
     mask = os.umask(0o077)
     os.umask(mask)
-    return 0o666 & ~mask
+    return mask

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from ._core.downloads import Transfer
 from ._core.parts import note_of, taken_up
-from ._files import check_target, storage_errors
+from ._files import check_target, storage_error, storage_errors
+from ._replacement import install_in_place, install_without_link, keep_mode, keep_owner, synced
 
 # Without it, on Windows, every download has a file of its own, and none is taken up later.
 HAS_LOCKS = find_spec("fcntl") is not None
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from io import FileIO
 
+    from .errors import LocalStorageError
     from .models import Run
 
     _Known: TypeAlias = "tuple[int, int, int]"
@@ -68,11 +70,13 @@ class PartFile:
         self._identity = identity
         self._overwrite = overwrite
         self._errors = partial(storage_errors, target, run, index)
+        self._error = partial(storage_error, target=target, run=run, index=index)
         self._process = os.getpid()
         self._kept = False
         self._ended = False
         with self._errors():
-            check_target(self._target, overwrite=overwrite)
+            # Beside what a symbolic link points to: a rename within one folder is one step.
+            self._target = check_target(self._target, overwrite=overwrite)
             self._path, descriptor, lasting = _part_of(self._target)
             note = self._path.with_name(f"{self._path.name}.json")
             self._note = note if lasting and not note.is_dir() else None
@@ -80,7 +84,7 @@ class PartFile:
             # Without a buffer: a child process would write what is in its copy of it.
             self._file: FileIO = os.fdopen(descriptor, "wb", buffering=0)
             try:
-                self._keep_permissions()
+                keep_mode(self._file.fileno(), self._target)
             except BaseException:
                 self.close()
                 raise
@@ -115,19 +119,23 @@ class PartFile:
             self._file.seek(place)
 
     def reserve(self, total: int) -> bool:
-        """Make room for so many bytes, so that a disk that is too small says so now.
+        """See that there is room for so many bytes, so that a disk that is too small says so now.
 
+        It is given back at once: what does not arrive is to take no room, however this process ends.
         Whether they can be written by several threads at once: on Windows they cannot.
         """
         if not hasattr(os, "pwrite"):
             return False
         with self._errors():
+            size = os.fstat(self._file.fileno()).st_size
             try:
                 if hasattr(os, "posix_fallocate"):
                     os.posix_fallocate(self._file.fileno(), 0, total)
             except OSError as error:
                 if error.errno not in _CANNOT:
                     raise
+            finally:
+                self._file.truncate(size)
         return True
 
     def write_at(self, place: int, chunk: bytes | memoryview) -> None:
@@ -164,7 +172,7 @@ class PartFile:
         if self._note is None or not self._is_here():
             return False
         with self._errors():
-            _sync_data(self._file.fileno())
+            synced(self._file.fileno(), _sync_data)
             _write(self._note, note_of(transfer, self._identity))
             self._kept, self._noted = True, _known(self._note)
         return True
@@ -184,8 +192,8 @@ class PartFile:
     def prepare(self) -> None:
         """It is whole: make it durable, which may take a while."""
         with self._errors():
-            self._keep_permissions()
-            os.fsync(self._file.fileno())
+            keep_mode(self._file.fileno(), self._target)
+            synced(self._file.fileno(), os.fsync)
 
     def commit(self) -> None:
         """Rename, and sync the folder.
@@ -200,11 +208,7 @@ class PartFile:
             if not HAS_LOCKS:
                 self._file.close()  # Windows renames no open file
             # Renamed while it is locked: nobody else may take it up and empty it.
-            if self._overwrite:
-                os.replace(self._path, self._target)  # noqa: PTH105 - all of this file's doing is os's
-            else:
-                os.link(self._path, self._target)  # fails where the target exists by now
-                os.unlink(self._path)  # noqa: PTH108
+            self._install()
             self._ended = True
             # Whoever took the free name meanwhile may have a note of its own there.
             if (
@@ -216,12 +220,41 @@ class PartFile:
             self._close()
             _sync_folder(self._target)
 
-    def _keep_permissions(self) -> None:
-        """A plain open() would leave an existing file's permissions alone."""
-        with suppress(FileNotFoundError):
-            mode = stat.S_IMODE(self._target.stat().st_mode)
-            if hasattr(os, "fchmod"):
-                os.fchmod(self._file.fileno(), mode)
+    def _install(self) -> None:
+        if not self._overwrite:
+            try:
+                os.link(self._path, self._target)  # fails where the target exists by now
+            except OSError as error:
+                install_without_link(self._path, self._target, error)
+            else:
+                os.unlink(self._path)  # noqa: PTH108
+            return
+        if not self._file.closed:
+            # Not before: an unfinished file of another user's is not taken up.
+            keep_owner(self._file.fileno(), self._target)
+        try:
+            os.replace(self._path, self._target)  # noqa: PTH105 - all of this file's doing is os's
+        except OSError as error:
+            self._install_in_place(error)
+
+    def _install_in_place(self, error: OSError) -> None:
+        try:
+            install_in_place(self._path, self._target, error)
+        except OSError as final:
+            raise self._rescued(final) from final
+
+    def _rescued(self, error: OSError) -> LocalStorageError:
+        """Returns the error that says where the whole result is: it was paid for."""
+        name = f"{self._target.stem}.{secrets.token_hex(4)}{self._target.suffix}"
+        whole = self._target.with_name(name)
+        try:
+            os.replace(self._path, whole)  # noqa: PTH105
+        except OSError:
+            whole, self._kept = self._path, True
+        else:
+            _sync_folder(whole)
+        advice = f"The whole result is in {whole}: move it, or download it again to another path."
+        return self._error(error, advice=advice)
 
     def discard(self) -> None:
         """Keep nothing of it."""
@@ -380,7 +413,7 @@ def _write(note: Path, text: bytes) -> None:
     with os.fdopen(descriptor, "wb") as file:
         file.write(text)
         file.flush()
-        _sync_data(descriptor)
+        synced(descriptor, _sync_data)
     os.replace(new, note)  # noqa: PTH105
     _sync_folder(note)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from enum import Enum
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import (
     BaseModel,
@@ -23,6 +23,8 @@ from pydantic import (
     field_validator,
 )
 from typing_extensions import Self
+
+from ._former import former_item
 
 __all__ = [
     "ErrorResponse",
@@ -213,6 +215,11 @@ class Run(_Model):
     @classmethod
     def _normal(cls, value: object) -> object:
         return normal_status(value) if isinstance(value, str) else value
+
+    if not TYPE_CHECKING:
+
+        def __getitem__(self, key: object) -> Any:
+            raise former_item(key)
 
     @property
     def is_terminal(self) -> bool:

@@ -11,6 +11,7 @@ import dcipher
 
 from .._core.libraries import ClassOf, Lazy
 from .._core.secret_arguments import drops_frames
+from .._former import FormerAttributes, former_arguments
 
 # A program that imports the class and makes no client loads neither httpx nor Pydantic.
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ else:
 __all__ = ["AsyncDcipher"]
 
 
-class AsyncDcipher:
+class AsyncDcipher(FormerAttributes):
     """The client of the Dcipher Workflows API.
 
     One is enough for a whole application; it is safe to share.
@@ -98,6 +99,7 @@ class AsyncDcipher:
         self.runs = AsyncRuns(api)
         self.flows = AsyncFlows(api, self.runs)
 
+    @former_arguments
     async def run_flow(
         self,
         flow_id: str,

@@ -12,6 +12,7 @@ import dcipher
 
 from .._core.libraries import ClassOf, Lazy
 from .._core.secret_arguments import drops_frames
+from .._former import FormerAttributes, former_arguments
 
 # A program that imports the class and makes no client loads neither httpx nor Pydantic.
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ else:
 __all__ = ["Dcipher"]
 
 
-class Dcipher:
+class Dcipher(FormerAttributes):
     """The client of the Dcipher Workflows API.
 
     One is enough for a whole application; it is safe to share.
@@ -99,6 +100,7 @@ class Dcipher:
         self.runs = Runs(api)
         self.flows = Flows(api, self.runs)
 
+    @former_arguments
     def run_flow(
         self,
         flow_id: str,

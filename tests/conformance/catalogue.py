@@ -976,6 +976,46 @@ _FILES = Section(
             ),
         ),
         Case(
+            "The path is a symbolic link",
+            "What it points to is replaced, by a rename in that folder; the link stays. Another user's link in a "
+            "folder like `/tmp` is a `LocalStorageError`",
+            tests=(
+                "tests/clients/downloads/test_replacing.py::test_a_symbolic_link_is_followed",
+                "tests/clients/downloads/test_replacing.py::test_a_link_of_another_user_in_a_shared_folder_is_refused",
+            ),
+        ),
+        Case(
+            "The file cannot be renamed over: it is mounted, as in a container, or another user's in a sticky folder",
+            "Written in place when the result is whole, with a warning, for a reader may see a part; where that is "
+            "refused, too, `LocalStorageError` before the run is started",
+            tests=(
+                "tests/clients/downloads/test_replacing.py::test_a_mounted_file_is_written_in_place",
+                "tests/clients/downloads/test_replacing.py::test_a_mounted_file_that_cannot_be_written_is_noticed_before",
+                "tests/clients/downloads/test_replacing.py::test_a_file_of_another_user_in_a_sticky_folder",
+            ),
+        ),
+        Case(
+            "A whole result cannot be put at the path all the same",
+            "`LocalStorageError`, which names the file beside it that has the whole result",
+            "Move that file, or download again",
+            tests=("tests/clients/downloads/test_replacing.py::test_what_was_paid_for_stays",),
+        ),
+        Case(
+            "The file system has no hard links, permissions, locks or syncing (exFAT, FUSE, network mounts)",
+            "The result is saved without, with a warning the first time; `overwrite=False` still replaces nothing",
+            tests=(
+                "tests/clients/downloads/test_replacing.py::test_a_file_system_without_hard_links",
+                "tests/clients/downloads/test_replacing.py::test_a_file_system_that_lacks_nearly_everything",
+            ),
+        ),
+        Case(
+            "The file that is replaced belongs to another user or group",
+            "Owner, group and permissions are kept, as far as the system permits",
+            tests=(
+                "tests/clients/downloads/test_replacing.py::test_owner_group_and_mode_are_kept",
+            ),
+        ),
+        Case(
             "The power fails right after a download",
             "The file was synced before it got its name, and its folder after that",
             tests=("tests/faults/test_files.py::test_the_order_in_which_a_file_is_saved",),

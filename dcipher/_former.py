@@ -1,0 +1,85 @@
+"""What code that was written for 0.3.5 meets: a line that says what to write instead."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["FormerAttributes", "former_arguments", "former_attribute", "former_item"]
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+ARGUMENTS = {
+    "wait_until_completion": "run_flow waits now: leave wait_until_completion out. What starts a run and does not "
+    "wait for it is client.flows.start(flow_id, params).",
+}
+ATTRIBUTES = {
+    "BASE_URL": "pass base_url=… to the client, or set DCIPHER_BASE_URL",
+    "api_key": "pass api_key=… to the client, or set DCIPHER_API_KEY; it cannot be read back",
+    "max_retries": "pass max_retries=… to the client, or use client.with_options(max_retries=…); it counts the "
+    "attempts after the first",
+}
+ITEMS = {
+    "task_id": "run.task_id",
+    "signed_response_url": "client.runs.download(run, path), client.runs.read(run) or run.outputs[0].url",
+    "signed_response_urls": "client.runs.download(run, path), client.runs.read(run) or run.outputs",
+}
+EXCEPTIONS = {"WorkflowFailedException": "RunFailedError, or RunCancelledError,"}
+
+
+def former_arguments(function: F) -> F:
+    """Lets `run_flow` say what became of the arguments that it no longer takes."""
+    is_async = inspect.iscoroutinefunction(function)
+
+    def check(given: tuple[object, ...], named: dict[str, object]) -> None:
+        # The fourth one, after self: a place that it may have been passed at.
+        if "wait_until_completion" in named or (len(given) == 5 and isinstance(given[4], bool)):
+            raise TypeError(ARGUMENTS["wait_until_completion"])
+
+    @functools.wraps(function)
+    async def async_checked(*args: Any, **kwargs: Any) -> Any:
+        check(args, kwargs)
+        return await function(*args, **kwargs)
+
+    @functools.wraps(function)
+    def checked(*args: Any, **kwargs: Any) -> Any:
+        check(args, kwargs)
+        return function(*args, **kwargs)
+
+    wrapper: Any = async_checked if is_async else checked
+    return wrapper  # type: ignore[no-any-return]
+
+
+def former_attribute(owner: object, name: str) -> AttributeError:
+    """Returns the error for an attribute that a client does not have."""
+    kind = type(owner).__name__
+    advice = f": {ATTRIBUTES[name]}" if name in ATTRIBUTES else ""
+    return AttributeError(
+        f"{kind!r} object has no attribute {name!r}{advice}", name=name, obj=owner
+    )
+
+
+def former_item(key: object) -> TypeError:
+    """Returns the error for a run that is read as the dictionary which it was."""
+    instead = ITEMS.get(key) if isinstance(key, str) else None
+    words = f"write {instead}" if instead else "write run.task_id, run.status, …"
+    return TypeError(f"A Run is no dictionary: {words}.")
+
+
+class FormerAttributes:
+    """A client, as seen by code that reads or sets what it had."""
+
+    if not TYPE_CHECKING:  # for a type checker, a name that is not there is not there
+
+        def __getattr__(self, name: str) -> Any:
+            raise former_attribute(self, name)
+
+        def __setattr__(self, name: str, value: object) -> None:
+            # It would have no effect: requests would go where nobody meant them to go.
+            if name in ATTRIBUTES:
+                raise former_attribute(self, name)
+            super().__setattr__(name, value)

@@ -1,0 +1,203 @@
+"""Puts a file that is whole in the place of another, on whatever file system.
+
+By a rename, so that a reader sees the old file or the new one; where that is refused, in place.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from .logs import logger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = [
+    "check_replaceable",
+    "followed",
+    "install",
+    "install_in_place",
+    "install_without_link",
+    "keep_mode",
+    "keep_owner",
+    "set_mode",
+    "synced",
+]
+
+# What file systems say that lack an operation: exFAT, FUSE, network mounts.
+_LACKING: Final = frozenset(
+    {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOTTY}
+)
+_NOT_PERMITTED: Final = frozenset({errno.EPERM, errno.EACCES})
+# A mounted file is busy, and on another device; one of somebody else in a sticky folder is theirs.
+_NOT_RENAMED: Final = _NOT_PERMITTED | {errno.EBUSY, errno.EXDEV}
+_NOT_LINKED: Final = _LACKING | _NOT_PERMITTED | {errno.EMLINK, errno.EXDEV}
+_BLOCK: Final = 1024 * 1024
+_BINARY: Final = getattr(os, "O_BINARY", 0)
+_NOFOLLOW: Final = getattr(os, "O_NOFOLLOW", 0)
+
+
+def followed(target: Path) -> Path:
+    """Returns the file that a symbolic link points to, as `open()` follows it; else the path, absolute.
+
+    Raises an OSError for a loop, and for what the kernel refuses as well (proc(5),
+    `protected_symlinks`): a link of somebody else in a folder where everybody may make one.
+    """
+    target = Path(os.path.abspath(target))  # noqa: PTH100 - resolve() would follow links
+    if not target.is_symlink():
+        return target
+    folder, link = target.parent.stat(), target.lstat()
+    shared = folder.st_mode & stat.S_ISVTX and folder.st_mode & stat.S_IWOTH
+    if shared and link.st_uid not in {_user(), folder.st_uid}:
+        raise PermissionError(
+            errno.EACCES, "it is a symbolic link of another user in a shared folder", str(target)
+        )
+    file = Path(os.path.realpath(target))
+    if file.is_symlink():
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(target))
+    return file
+
+
+def _user() -> int:
+    return os.geteuid() if hasattr(os, "geteuid") else 0
+
+
+def check_replaceable(file: Path) -> None:
+    """Raises an OSError for an existing file that can neither be renamed over nor written in place."""
+    if os.access(file, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
+        return  # in place, at least
+    known, folder = file.stat(), file.parent.stat()
+    owners = {0, known.st_uid, folder.st_uid}
+    if folder.st_mode & stat.S_ISVTX and _user() not in owners:
+        words = "it belongs to another user, in a folder where only owners replace files"
+        raise PermissionError(errno.EPERM, words, str(file))
+    if _is_mounted(file):
+        raise OSError(errno.EBUSY, "it is mounted there, and cannot be written", str(file))
+    try:
+        os.close(os.open(file, os.O_WRONLY | _BINARY | _NOFOLLOW))
+    except OSError as error:
+        # EACCES: a file that may not be written may be replaced. EPERM: an immutable one may not.
+        if error.errno in {errno.EPERM, errno.EROFS}:
+            raise
+
+
+def _is_mounted(file: Path) -> bool:
+    """Whether something is mounted at this very file, as containers do; proc_pid_mountinfo(5)."""
+    with suppress(OSError):
+        place = os.path.realpath(file).encode("utf-8", "surrogateescape")
+        for line in Path("/proc/self/mountinfo").read_bytes().splitlines():
+            mounted = line.split(b" ")[4]
+            for escaped in (b" ", b"\t", b"\n", b"\\"):
+                mounted = mounted.replace(b"\\%03o" % ord(escaped), escaped)
+            if mounted == place:
+                return True
+    return False
+
+
+def install(source: Path, target: Path) -> None:
+    """Puts `source` in the place of `target`. Raises an OSError; then `source` is still there."""
+    try:
+        os.replace(source, target)  # noqa: PTH105
+    except OSError as error:
+        install_in_place(source, target, error)
+
+
+def install_in_place(source: Path, target: Path, error: OSError) -> None:
+    """Writes `source` over `target`, after a rename that raised `error`; raises it where that is none to help."""
+    if error.errno not in _NOT_RENAMED or not target.is_file():
+        raise error
+    _write_in_place(source, target)
+    logger.warning(
+        "%s cannot be replaced by a rename (%s): it was written in place, where a reader may have "
+        "seen a part of it",
+        target,
+        error.strerror,
+    )
+    os.unlink(source)  # noqa: PTH108
+
+
+def _write_in_place(source: Path, target: Path) -> None:
+    # Opened before anything of it is lost: where that is refused, what was there is intact.
+    descriptor = os.open(target, os.O_WRONLY | _BINARY | _NOFOLLOW)
+    with os.fdopen(descriptor, "wb", buffering=0) as file, source.open("rb", buffering=0) as whole:
+        while block := whole.read(_BLOCK):
+            left = memoryview(block)
+            while left:
+                left = left[file.write(left) :]
+        file.truncate()
+        synced(descriptor, os.fsync)
+
+
+def install_without_link(source: Path, target: Path, error: OSError) -> None:
+    """Puts `source` at `target`, where nothing is, after a hard link that raised `error`.
+
+    In two steps: the name is claimed by an empty file that nobody else can make. Raises
+    FileExistsError where something is there by now.
+    """
+    if error.errno not in _NOT_LINKED:
+        raise error
+    os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY | _BINARY, 0o600))
+    try:
+        os.replace(source, target)  # noqa: PTH105
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(target)  # noqa: PTH108
+        raise
+
+
+def keep_mode(descriptor: int, target: Path) -> bool:
+    """Gives a new file the permissions of the one that it replaces; whether there is one."""
+    try:
+        mode = stat.S_IMODE(target.stat().st_mode)
+    except FileNotFoundError:
+        return False
+    set_mode(descriptor, mode)
+    return True
+
+
+def set_mode(descriptor: int, mode: int) -> None:
+    """Sets permissions, where there are any."""
+    if hasattr(os, "fchmod") and stat.S_IMODE(os.fstat(descriptor).st_mode) != mode:
+        _tolerated("permissions", _LACKING | _NOT_PERMITTED, lambda: os.fchmod(descriptor, mode))
+
+
+def keep_owner(descriptor: int, target: Path) -> None:
+    """Gives a new file the owner and the group of the one that it replaces, as far as is permitted."""
+    if not hasattr(os, "fchown"):
+        return
+    with suppress(OSError):
+        known, ours = target.stat(), os.fstat(descriptor)
+        mode = stat.S_IMODE(ours.st_mode)
+        if known.st_gid != ours.st_gid:
+            with suppress(OSError):
+                os.fchown(descriptor, -1, known.st_gid)
+        if known.st_uid != ours.st_uid:
+            with suppress(OSError):
+                os.fchown(descriptor, known.st_uid, -1)
+        if stat.S_IMODE(os.fstat(descriptor).st_mode) != mode:  # chown(2) may clear some bits
+            os.fchmod(descriptor, mode)
+
+
+def synced(descriptor: int, sync: Callable[[int], object]) -> None:
+    """Makes a file durable, where its file system can."""
+    _tolerated("syncing", _LACKING, lambda: sync(descriptor))
+
+
+_warned: set[str] = set()
+
+
+def _tolerated(what: str, numbers: frozenset[int], action: Callable[[], object]) -> None:
+    """Does it, or warns once that a file system cannot."""
+    try:
+        action()
+    except OSError as error:
+        if error.errno not in numbers:
+            raise
+        if what not in _warned:
+            _warned.add(what)
+            logger.warning("the file system knows no %s of files: %s", what, error.strerror)

@@ -1,0 +1,98 @@
+"""Code that was written for 0.3.5 is told what to write instead."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from dcipher import AsyncDcipher, Dcipher, Run
+
+if TYPE_CHECKING:
+    from tests.conftest import Connect
+    from tests.faulty import FaultyServer
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs"),
+    [
+        (("f", {}), {"wait_until_completion": True}),
+        (("f", {}), {"wait_until_completion": False}),
+        (("f", {}, "out.json", True), {}),
+        ((), {"flow_id": "f", "params": {}, "save_path": None, "wait_until_completion": True}),
+    ],
+)
+def test_run_flow_waits_now(
+    connect: Connect, api: FaultyServer, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> None:
+    """`wait_until_completion`, by name or in its place, is an error that says what to write; nothing is sent."""
+    with pytest.raises(TypeError, match=r"leave wait_until_completion out.*flows\.start"):
+        connect(api).run_flow(*args, **kwargs)
+    assert api.requests == []
+
+
+def test_other_arguments_are_python_s_affair(connect: Connect, api: FaultyServer) -> None:
+    """An argument that never was is Python's own error."""
+    with pytest.raises(TypeError, match="unexpected keyword argument 'until'"):
+        connect(api).run_flow("f", {}, until=True)
+
+
+def test_run_flow_is_what_it_was() -> None:
+    """Its signature, its kind and its documentation are its own."""
+    for cls in (Dcipher, AsyncDcipher):
+        assert list(inspect.signature(cls.run_flow).parameters)[1:] == [
+            "flow_id",
+            "params",
+            "save_path",
+        ]
+        assert cls.run_flow.__doc__
+    assert inspect.iscoroutinefunction(AsyncDcipher.run_flow)
+    assert not inspect.iscoroutinefunction(Dcipher.run_flow)
+
+
+@pytest.mark.parametrize(
+    ("key", "says"),
+    [
+        ("task_id", "write run.task_id"),
+        ("signed_response_url", r"client\.runs\.download"),
+        ("signed_response_urls", r"client\.runs\.download"),
+        ("status", r"write run\."),
+        (0, r"write run\."),
+    ],
+)
+def test_a_run_is_no_dictionary(key: Any, says: str) -> None:
+    """What `run_flow` gave was a dictionary: each of its keys names what there is now."""
+    run: Any = Run(flow_id="f", task_id="t")
+    with pytest.raises(TypeError, match=says):
+        run[key]
+    assert dict(run)["task_id"] == "t"
+
+
+@pytest.mark.parametrize("name", ["BASE_URL", "api_key", "max_retries"])
+def test_attributes_that_are_gone(connect: Connect, api: FaultyServer, name: str) -> None:
+    """Reading one says where it is passed; setting one does not go unnoticed: it would have no effect."""
+    with Dcipher("k", base_url=api.url) as blocking:
+        clients = (blocking, AsyncDcipher("k", base_url=api.url))
+        for client in clients:
+            with pytest.raises(AttributeError, match=f"{name}.*pass "):
+                getattr(client, name)
+            with pytest.raises(AttributeError, match=f"{name}.*pass "):
+                setattr(client, name, "x")
+            with pytest.raises(AttributeError, match=r"no attribute 'nothing'$"):
+                client.nothing  # type: ignore[attr-defined]  # noqa: B018
+    assert api.requests == []
+
+
+@pytest.mark.parametrize(
+    ("name", "instead"),
+    [("WorkflowFailedException", "RunFailedError"), ("RateLimitError", "RateLimitError")],
+)
+def test_the_module_of_the_errors(name: str, instead: str) -> None:
+    """An import from `dcipher.exceptions` says what to import."""
+    module = importlib.import_module("dcipher.exceptions")
+    with pytest.raises(ImportError, match=f"import {instead}.* from there"):
+        getattr(module, name)
+    with pytest.raises(ImportError, match=f"import {instead}.* from there"):
+        exec(f"from dcipher.exceptions import {name}")  # noqa: S102 - a line of a program
