@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, BinaryIO, TypeVar, cast
 from typing_extensions import override
 
 from ._core.compression import is_compressed, opened
+from ._core.csv_rows import csv_header
 from ._core.result_errors import ResultReadError, ResultSyntaxError
+from ._core.result_text import TextReader
 from ._core.results import detect_format
 from ._core.rows import Format, iter_rows, iter_texts
 from ._core.text import clean
@@ -86,6 +88,11 @@ class LocalResult:
         """
         with self.errors():
             yield from iter_texts(self._from_start(), self.format)
+
+    def header(self) -> list[str]:
+        """The names of the columns of a CSV file. Raises `ResultParseError`."""
+        with self.errors():
+            return csv_header(TextReader(opened(self._from_start())))
 
     def reader(self) -> BinaryIO:
         """The file decompressed, at its beginning, where one can go to any place; for one reader at a time."""

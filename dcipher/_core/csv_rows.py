@@ -10,9 +10,9 @@ from functools import lru_cache
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
-from .adapters import is_sequence
+from .adapters import adapter_for, is_sequence
 from .csv_cells import readers_of
 from .csv_dialects import SAMPLE, Dialect, dialect_of
 from .result_errors import (
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from .result_text import TextReader
 
-__all__ = ["csv_header", "csv_rows"]
+__all__ = ["NotFittingError", "cells_reader", "csv_header", "csv_rows"]
 
 T = TypeVar("T")
 
@@ -44,19 +44,19 @@ def csv_header(text: TextReader) -> list[str]:
     return _Records(text).header
 
 
-def csv_rows(text: TextReader, type_: type[T], adapter: TypeAdapter[T]) -> Iterator[T | InvalidRow]:
+def csv_rows(text: TextReader, type_: type[T]) -> Iterator[T | InvalidRow]:
     """The records after the header, each with as many cells as it has names."""
     records = _Records(text)
     header = records.header
     width = len(header)
-    validate = _cells_validator(type_, adapter, header)
+    validate = cells_reader(type_, header)
     for number, cells in enumerate(records):
         if len(cells) != width:
             yield _ragged(number, cells, width, records.line)
             continue
         try:
             value = validate(cells)
-        except _NotFittingError as error:
+        except NotFittingError as error:
             yield InvalidRow(
                 number,
                 _cell(number, error.details[0]["loc"], header),
@@ -68,15 +68,20 @@ def csv_rows(text: TextReader, type_: type[T], adapter: TypeAdapter[T]) -> Itera
             yield value
 
 
-class _NotFittingError(Exception):
+class NotFittingError(Exception):
+    """Cells that do not fit, and why."""
+
     def __init__(self, details: tuple[ErrorDetail, ...]) -> None:
         super().__init__()
         self.details = details
 
 
-def _cells_validator(
-    type_: type[T], adapter: TypeAdapter[T], header: list[str]
-) -> Callable[[list[str]], T]:
+def cells_reader(type_: type[T], header: list[str]) -> Callable[[list[str]], T]:
+    """What makes a value of the type out of the cells of a record.
+
+    It raises `NotFittingError`. Raises `ResultSyntaxError` for names that repeat.
+    """
+    adapter = adapter_for(type_)
     by_place = is_sequence(type_)
     repeated = [name for name, times in Counter(header).items() if times > 1]
     if repeated and not by_place:
@@ -119,16 +124,16 @@ def _without_empty(
         name for name, value in zip(names, values, strict=True) if value == "" and name in blamed
     }
     if not empty:
-        raise _NotFittingError(details_of(error)) from None
+        raise NotFittingError(details_of(error)) from None
     tried = [None if name in empty else value for name, value in zip(names, values, strict=True)]
     try:
         return check(dict(zip(header, tried, strict=True)) if header else tried, strict=False)
     except ValidationError as again:
         filled = empty - _blamed(again)
         if filled == empty and blamed <= empty:  # the cells fit, and something else does not
-            raise _NotFittingError(details_of(again)) from None
+            raise NotFittingError(details_of(again)) from None
         details = tuple(d for d in details_of(error) if filled.isdisjoint(d["loc"]))
-        raise _NotFittingError(details or details_of(again)) from None
+        raise NotFittingError(details or details_of(again)) from None
 
 
 def _blamed(error: ValidationError) -> set[int | str]:

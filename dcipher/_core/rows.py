@@ -69,7 +69,7 @@ def iter_rows(file: BinaryIO, type_: type[T], format_: Format) -> Iterator[T | I
     if format_ is Format.PARQUET:
         return parquet_rows(source, type_, adapter)
     if format_ is Format.CSV:
-        return csv_rows(TextReader(source), type_, adapter)
+        return csv_rows(TextReader(source), type_)
     return _json_reader(format_)(ByteReader(source), json_reader_for(type_).reader_for)
 
 

@@ -20,10 +20,10 @@ from dcipher._files import check_target, replacing, storage_errors
 from dcipher.cli.exit_codes import ExitCode
 from dcipher.cli.failures import CommandError
 from dcipher.cli.local_results import ANY, opened, type_named
+from dcipher.cli.round_trips import RoundTrip
 from dcipher.cli.row_bytes import (
     columns_of_type,
     csv_bytes,
-    dumper,
     json_bytes,
     ndjson_bytes,
     plain_value,
@@ -120,8 +120,9 @@ def write_rows(file: str, target: Target, model: str | None, format_: str | None
         if target.format is Format.PARQUET:
             _write_parquet(source, target, type_, rows)
         else:
-            with target.opened() as sink:
-                sink.writelines(_encoded(source, target.format, type_, rows))
+            # With a model, nothing comes before all rows are known to be read back as they are.
+            with target.opened() as sink, _seekable(sink, type_ is not None) as file_:
+                file_.writelines(_encoded(source, target.format, type_, rows))
     return rows.count
 
 
@@ -130,7 +131,7 @@ class _Rows:
 
     def __init__(self, file: str, model: str | None) -> None:
         self.count = 0
-        self._file = file
+        self.file = file
         self._model = model
 
     def fitting(self, rows: Iterable[T | InvalidRow]) -> Iterator[T]:
@@ -144,23 +145,45 @@ class _Rows:
         what = str(error) if isinstance(error, ResultReadError) else error.message.rstrip(".")
         model = None if self._model is None else quote(self._model)
         return CommandError(
-            f"{self._file} was not converted: {what}.",
+            f"{self.file} was not converted: {what}.",
             ExitCode.INVALID_ROWS,
-            next_step=model and f"dcipher results validate {quote(self._file)} --model {model}",
+            next_step=model and f"dcipher results validate {quote(self.file)} --model {model}",
         )
 
 
 def _encoded(source: LocalResult, format_: Format, type_: Any, rows: _Rows) -> Iterator[bytes]:
-    stays = type_ is None and {source.format, format_} <= {Format.JSON, Format.NDJSON}
-    if stays:
-        values: Iterator[object] = rows.fitting(source.texts())
-    elif type_ is None:
-        values = map(plain_value, rows.fitting(source.rows(ANY)))
+    columns: list[str] | None = None
+    if type_ is not None:
+        values, columns = _checked(source, format_, type_, rows)
+    elif {source.format, format_} <= {Format.JSON, Format.NDJSON}:
+        values = rows.fitting(source.texts())
     else:
-        values = map(dumper(type_), rows.fitting(source.rows(type_)))
+        columns = source.header() if source.format is Format.CSV else None
+        values = map(plain_value, rows.fitting(source.rows(ANY)))
     if format_ is Format.CSV:
-        return csv_bytes(values, None if type_ is None else columns_of_type(type_))
+        return csv_bytes(values, columns)
     return (json_bytes if format_ is Format.JSON else ndjson_bytes)(values)
+
+
+def _checked(
+    source: LocalResult, format_: Format, type_: Any, rows: _Rows
+) -> tuple[Iterator[object], list[str] | None]:
+    trip, columns = RoundTrip(type_, format_), None
+    if format_ is Format.CSV:
+        columns = columns_of_type(type_)
+        if columns is None or _may_have_more(type_):
+            _ = source.reader()  # what comes once is copied, as it is read twice
+            columns = trip.columns(_Rows(rows.file, None).fitting(source.rows(type_)), columns)
+        else:
+            columns = trip.columns((), columns)
+    return trip.checked(rows.fitting(source.rows(type_)), columns or ()), columns
+
+
+def _may_have_more(type_: Any) -> bool:
+    configuration = getattr(type_, "model_config", None) or getattr(
+        type_, "__pydantic_config__", {}
+    )
+    return configuration.get("extra") == "allow"
 
 
 def parquet_library() -> Any:
@@ -184,7 +207,7 @@ def _write_parquet(source: LocalResult, target: Target, type_: Any, rows: _Rows)
         reading = reading_of((source,), type_)
         with (
             target.opened() as sink,
-            _seekable(sink) as file,
+            _seekable(sink, True) as file,
             parquet.ParquetWriter(file, reading.schema) as writer,
         ):
             for batch in reading.batches(_ROWS):
@@ -195,9 +218,9 @@ def _write_parquet(source: LocalResult, target: Target, type_: Any, rows: _Rows)
 
 
 @contextmanager
-def _seekable(sink: BinaryIO) -> Generator[BinaryIO]:
-    # pyarrow asks a file where it is.
-    if sink is not getattr(sys.stdout, "buffer", None):
+def _seekable(sink: BinaryIO, whole: bool) -> Generator[BinaryIO]:
+    # pyarrow asks a file where it is, and what was said to a pipe is said.
+    if not whole or sink is not getattr(sys.stdout, "buffer", None):
         yield sink
         return
     with tempfile.TemporaryFile() as file:

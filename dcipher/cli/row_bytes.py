@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import io
 import json
@@ -17,9 +18,17 @@ from dcipher._core.result_errors import JSONText, shown_name
 from dcipher.cli.failures import CommandError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
-__all__ = ["columns_of_type", "csv_bytes", "dumper", "json_bytes", "ndjson_bytes", "plain_value"]
+__all__ = [
+    "as_cells",
+    "cell_text",
+    "columns_of_type",
+    "csv_bytes",
+    "json_bytes",
+    "ndjson_bytes",
+    "plain_value",
+]
 
 VALUE = "value"
 """The one column of rows that have no names in them, as in `runs.table`."""
@@ -27,20 +36,19 @@ VALUE = "value"
 
 def plain_value(value: object) -> object:
     """A row without a model as values that JSON has: bytes in base64, NaN and infinities null."""
-    return cast("object", to_jsonable_python(value, bytes_mode="base64", inf_nan_mode="null"))
+    return cast("object", to_jsonable_python(_with_text(value), inf_nan_mode="null"))
 
 
-def dumper(type_: Any) -> Callable[[object], object]:
-    """What makes of a row of a type the values that JSON has, named by its aliases.
-
-    So that the same type reads them again.
-    """
-    serializer = adapter_for(type_).serializer
-
-    def dumped(row: object) -> object:
-        return serializer.to_python(row, mode="json", by_alias=True)
-
-    return dumped
+def _with_text(value: object) -> object:
+    # Pydantic writes the alphabet of URLs; RFC 4648, section 4, is what others read.
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return base64.b64encode(value).decode()
+    if isinstance(value, Mapping):
+        found = cast("Mapping[object, object]", value)
+        return {name: _with_text(one) for name, one in found.items()}
+    if isinstance(value, (list, tuple)):
+        return [_with_text(one) for one in cast("Sequence[object]", value)]
+    return value
 
 
 def json_bytes(rows: Iterable[object]) -> Iterator[bytes]:
@@ -76,13 +84,13 @@ def csv_bytes(rows: Iterable[object], columns: Sequence[str] | None) -> Iterator
     if columns is not None:
         writer.writerow(columns)
     for number, row in enumerate(rows):
-        cells = _cells(row)
+        cells = as_cells(row)
         if columns is None:
             columns = list(cells)
             writer.writerow(columns)
         if unknown := [name for name in cells if name not in columns]:
             raise _unknown_column(number, unknown[0])
-        writer.writerow([_cell(cells.get(name)) for name in columns])
+        writer.writerow([cell_text(cells.get(name)) for name in columns])
         yield _taken(line)
     yield _taken(line)
 
@@ -94,11 +102,13 @@ def _taken(line: io.StringIO) -> bytes:
     return text.encode("utf-8", "backslashreplace")
 
 
-def _cells(row: object) -> Mapping[str, object]:
+def as_cells(row: object) -> Mapping[str, object]:
+    """A row by the names of its columns."""
     return cast("Mapping[str, object]", row) if isinstance(row, Mapping) else {VALUE: row}
 
 
-def _cell(value: object) -> str:
+def cell_text(value: object) -> str:
+    """What stands in a cell: text as it is, everything else as JSON writes it; null is empty."""
     if value is None or isinstance(value, str):
         return value or ""
     return json.dumps(value, ensure_ascii=False)
@@ -124,4 +134,8 @@ def columns_of_type(type_: Any) -> list[str] | None:
         return None
     name = str(schema.get("$ref", "")).rpartition("/")[2]
     properties = schema.get("$defs", {}).get(name, schema).get("properties")
+    if properties and hasattr(type_, "model_fields"):  # the schema knows nothing of exclude=True
+        fields = type_.model_fields.items()
+        left_out = {f.serialization_alias or name for name, f in fields if f.exclude}
+        return [name for name in properties if name not in left_out]
     return None if properties is None else list(properties)

@@ -1,0 +1,294 @@
+"""`results convert`: what is written is read back as the same rows by the same model, in every format."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from dataclasses import dataclass
+from datetime import date, datetime, timezone
+from decimal import Decimal
+from enum import Enum, IntEnum
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+pytest.importorskip("typer", reason="the extra `cli` is not installed")
+
+from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, SecretStr
+from typing_extensions import TypedDict
+
+from dcipher._core.result_errors import InvalidRow
+from dcipher._local import LocalResult
+from dcipher.cli import main
+from dcipher.cli.converting import Target, write_rows
+from dcipher.cli.failures import CommandError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+FORMATS = ["json", "ndjson", "csv", *(["parquet"] if find_spec("pyarrow") else [])]
+
+
+class Level(IntEnum):
+    LOW = 1
+    HIGH = 2
+
+
+class Colour(Enum):
+    RED = "red"
+    BLUE = "blue"
+
+
+class Span(BaseModel):
+    start: int
+    end: int | None = None
+
+
+class Plain(BaseModel):
+    name: str
+    count: int
+    share: float
+    active: bool
+    maybe: int | None = None
+    day: date | None = None
+    at: datetime | None = None
+    price: Decimal = Decimal(0)
+    level: Level = Level.LOW
+    colour: Colour | None = None
+    kind: Literal[1, 2, 3] = 1
+
+
+class Nested(BaseModel):
+    tags: list[str]
+    spans: list[Span] = []
+    span: Span | None = None
+    counts: dict[str, int] = {}
+    numbers: tuple[int, ...] = ()
+    several: list[list[int]] = []
+
+
+class Aliased(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    label: str = Field(alias="Label Name")
+    score: float = Field(validation_alias=AliasChoices("Score", "points"))
+    hidden: int = Field(default=3, exclude=True)
+
+
+class Binary(BaseModel):
+    model_config = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
+
+    data: bytes
+    parts: list[bytes] = []
+
+
+class Open(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+    name: str
+
+
+class AsTuple(NamedTuple):
+    name: str
+    count: int | None = None
+
+
+class AsDict(TypedDict):
+    name: str
+    count: int | None
+
+
+@dataclass
+class AsData:
+    name: str
+    tags: list[int]
+
+
+texts = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=6)
+small = st.integers(-(2**53), 2**53)
+floats = st.floats(allow_nan=False, allow_infinity=False, width=32).filter(lambda n: n == n)
+spans = st.builds(Span, start=small, end=st.none() | small)
+days = st.dates(date(1900, 1, 1), date(2200, 1, 1))
+times = st.datetimes(
+    datetime(1900, 1, 1), datetime(2200, 1, 1), timezones=st.just(timezone.utc)
+)  # fmt: skip
+prices = st.decimals(-1000, 1000, places=2)
+ROWS: dict[str, st.SearchStrategy[Any]] = {
+    "Plain": st.builds(
+        Plain,
+        name=texts, count=small, share=floats, active=st.booleans(), maybe=st.none() | small,
+        day=st.none() | days, at=st.none() | times, price=prices, level=st.sampled_from(Level),
+        colour=st.none() | st.sampled_from(Colour), kind=st.sampled_from([1, 2, 3]),
+    ),
+    "Nested": st.builds(
+        Nested,
+        tags=st.lists(texts, max_size=3), spans=st.lists(spans, max_size=2), span=st.none() | spans,
+        counts=st.dictionaries(texts, small, max_size=2),
+        numbers=st.lists(small, max_size=3).map(tuple),
+        several=st.lists(st.lists(small, max_size=2), max_size=2),
+    ),
+    "Aliased": st.builds(
+        lambda label, score: Aliased.model_validate({"Label Name": label, "Score": score}),
+        texts, floats,
+    ),
+    "Binary": st.builds(Binary, data=st.binary(max_size=5), parts=st.lists(st.binary(max_size=4))),
+    "AsTuple": st.builds(AsTuple, texts, st.none() | small),
+    "AsDict": st.fixed_dictionaries({"name": texts, "count": st.none() | small}),
+    "AsData": st.builds(AsData, texts, st.lists(small, max_size=3)),
+    "int": small,
+    "pair": st.tuples(small, texts),
+}  # fmt: skip
+pair = tuple[int, str]
+
+
+def source_of(rows: list[Any], model: str) -> bytes:
+    from pydantic import TypeAdapter
+
+    adapter = TypeAdapter(list[getattr(sys.modules[__name__], model, int)])
+    plain = adapter.dump_python(rows, mode="json", by_alias=True)
+    if model == "Aliased":
+        plain = [{"Score" if k == "score" else k: v for k, v in row.items()} for row in plain]
+    return json.dumps(plain).encode()
+
+
+def rows_of(path: Path, model: str) -> list[Any]:
+    with path.open("rb") as file:
+        return list(LocalResult(file, str(path)).rows(getattr(sys.modules[__name__], model, int)))
+
+
+def converted(folder: Path, source: Path, format_: str, model: str) -> list[Any] | None:
+    """The rows of the file as they are read back; None where it was refused, and nothing was written."""
+    target = folder / f"target.{format_}"
+    target.unlink(missing_ok=True)
+    name = f"{__name__}:{model}" if hasattr(sys.modules[__name__], model) else f"builtins:{model}"
+    try:
+        write_rows(str(source), Target.of(str(target), None, overwrite=True), name, None)
+    except CommandError as refusal:
+        said = str(refusal)
+    else:
+        return rows_of(target, model)
+    assert "would not be read back" in said
+    assert not target.exists()
+    return None
+
+
+@pytest.mark.parametrize("model", ROWS)
+@pytest.mark.parametrize("format_", FORMATS)
+def test_rows_come_back(tmp_path_factory: pytest.TempPathFactory, model: str, format_: str) -> None:
+    """Whatever the rows: they are read back as they were, or CSV refuses them and nothing is written."""
+    folder = tmp_path_factory.mktemp("converted")
+
+    @settings(max_examples=12, deadline=None)
+    @given(st.lists(ROWS[model], max_size=4))
+    def check(rows: list[Any]) -> None:
+        source = folder / "source.json"
+        source.write_bytes(source_of(rows, model))
+        assert rows_of(source, model) == rows
+        again = converted(folder, source, format_, model)
+        if again is None:
+            assert format_ == "csv"
+        else:
+            assert again == rows
+            assert [type(row) for row in again] == [type(row) for row in rows]
+
+    check()
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The current folder."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("target", FORMATS)
+def test_a_header_alone_keeps_its_columns(folder: Path, target: str) -> None:
+    """A CSV without rows is columns without rows where the format has them."""
+    (folder / "r.csv").write_bytes(b"sep=;\na;b;a b\n")
+    assert main(["results", "convert", "r.csv", f"o.{target}"]) == 0
+    written = (folder / f"o.{target}").read_bytes()
+    if target == "csv":
+        assert written == b"a,b,a b\r\n"
+    elif target == "parquet":
+        import pyarrow.parquet as pq
+
+        assert pq.read_schema(io.BytesIO(written)).names == ["a", "b", "a b"]
+    else:
+        assert written == {"json": b"[]\n", "ndjson": b""}[target]
+
+
+def test_what_is_excluded_is_not_written(folder: Path) -> None:
+    """A field with exclude=True is no column, and no part of a row; its default comes back."""
+    (folder / "r.json").write_text('[{"Label Name": "a", "Score": 1, "hidden": 7}]')
+    for target in FORMATS:
+        command = ["results", "convert", "r.json", f"o.{target}", "--model", f"{__name__}:Aliased"]
+        assert main(command) == 0
+        assert b"hidden" not in (folder / f"o.{target}").read_bytes()
+        (row,) = rows_of(folder / f"o.{target}", "Aliased")
+        assert (row.label, row.score, row.hidden) == ("a", 1.0, 3)
+
+
+def test_extra_columns_of_every_row(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With extra='allow' CSV has the columns of all rows, and refuses what it cannot tell apart."""
+    model = ["--model", f"{__name__}:Open"]
+    (folder / "r.ndjson").write_text(
+        '{"name": "a", "x": "1", "y": "2"}\n{"name": "b", "x": "", "y": "z"}\n'
+    )
+    assert main(["results", "convert", "r.ndjson", "o.csv", *model]) == 0
+    assert (folder / "o.csv").read_bytes() == b"name,x,y\r\na,1,2\r\nb,,z\r\n"
+    for second in ('{"name": "b"}', '{"name": "b", "x": 1, "y": ""}'):
+        (folder / "r.ndjson").write_text('{"name": "a", "x": "1", "y": "2"}\n' + second)
+        assert main(["results", "convert", "r.ndjson", "o.csv", "--overwrite", *model]) == 5
+        assert "row 1, x would not be read back from CSV" in capsys.readouterr().err
+        assert (folder / "o.csv").read_bytes().startswith(b"name,x,y\r\na,1,2\r\nb")
+        assert main(["results", "convert", "r.ndjson", "-", "--to", "csv", *model]) == 5
+        assert capsys.readouterr().out == ""
+
+
+class Lossy(BaseModel):
+    text: str | None = "x"
+    doubled: Annotated[int, AfterValidator(lambda n: n * 2)] = 0
+    secret: SecretStr = SecretStr("")
+    data: bytes = b""
+
+
+@pytest.mark.parametrize(
+    ("row", "target", "place"),
+    [
+        ('{"text": null}', "o.csv", "row 0, text"),
+        ('{"secret": "hunter2"}', "o.csv", "row 0, secret"),
+        ('{"secret": "hunter2"}', "o.json", "row 0, secret"),
+        ('{"doubled": 1}', "o.ndjson", "row 0, doubled"),
+    ],
+)
+def test_what_would_come_back_as_something_else_is_refused(
+    folder: Path, capsys: pytest.CaptureFixture[str], row: str, target: str, place: str
+) -> None:
+    """It says which row and field, shows no value, and leaves no file."""
+    (folder / "r.ndjson").write_text(row)
+    command = ["results", "convert", "r.ndjson", target, "--model", f"{__name__}:Lossy"]
+    assert main(command) == 5
+    said = capsys.readouterr().err
+    assert f"Nothing was converted: {place} would not be read back" in said
+    assert "hunter2" not in said
+    assert not (folder / target).exists()
+
+
+@pytest.mark.skipif(find_spec("pyarrow") is None, reason="the extra `arrow` is not installed")
+def test_bytes_that_are_no_text(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without base64 in the model they are refused; without a model they are base64 as RFC 4648 has it."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.table({"data": [b"\xff\xfe\xfb"]}), folder / "r.parquet")
+    command = ["results", "convert", "r.parquet", "o.json"]
+    assert main([*command, "--model", f"{__name__}:Lossy"]) == 5
+    assert "ser_json_bytes='base64'" in capsys.readouterr().err
+    assert main(command) == 0
+    assert json.loads((folder / "o.json").read_bytes()) == [{"data": "//77"}]
+    assert not any(isinstance(row, InvalidRow) for row in rows_of(folder / "o.json", "Binary"))
