@@ -84,7 +84,7 @@ sample: $(VENV)/.stamp ## Run one case of each test of `make thorough`, and the 
 	else echo 'Left out: make test-browser, for want of Chromium (apt install chromium)'; fi
 
 .PHONY: test-browser
-test-browser: $(VENV)/.stamp ## Run the tests of the emulator's console in Chromium, which must be there (apt install chromium)
+test-browser: $(VENV)/.stamp ## Run the tests of the emulator's console in Chromium (apt install chromium)
 	$(BIN)/python -m pip install --quiet --group browser
 	$(BIN)/pytest -n 2 tests/browser $(QUICK)
 

@@ -14,7 +14,14 @@ from urllib.parse import parse_qsl, urlencode
 
 from dcipher.emulator.masking import MASK, masked_known
 
-__all__ = ["Journal", "RequestRecord", "masked_headers", "masked_query", "size_of_headers"]
+__all__ = [
+    "Journal",
+    "RequestRecord",
+    "masked_headers",
+    "masked_query",
+    "size_of",
+    "size_of_headers",
+]
 
 _SECRET_NAME = re.compile(r"auth|cookie|token|secret|credential|password|signature|key", re.I)
 _PLAIN = frozenset({"idempotency-key", "signature-input"})
@@ -43,12 +50,6 @@ class RequestRecord:
     unmatched: str | None = None
     """What it asked for that is not there (a route, a flow, a run), in words."""
 
-    @property
-    def size(self) -> int:
-        """About how many bytes it takes."""
-        texts = (self.path, self.query, self.fault or "", self.unmatched or "")
-        return _RECORD + sum(map(len, texts)) + size_of_headers(self.headers)
-
 
 @final
 class Journal:
@@ -67,9 +68,9 @@ class Journal:
         with self._lock:
             self._records.append(record)
             self._count += 1
-            self._size += record.size
+            self._size += size_of(record)
             while len(self._records) > self._limit or self._size > self._most:
-                self._size -= self._records.popleft().size
+                self._size -= size_of(self._records.popleft())
 
     def records(self) -> tuple[RequestRecord, ...]:
         """The requests in the order of their answers."""
@@ -104,6 +105,12 @@ class Journal:
 _RECORD: Final = 500
 _HEADER: Final = 100
 """Bytes that a record, and a header, take beside their texts."""
+
+
+def size_of(record: RequestRecord) -> int:
+    """About how many bytes it takes."""
+    texts = (record.path, record.query, record.fault or "", record.unmatched or "")
+    return _RECORD + sum(map(len, texts)) + size_of_headers(record.headers)
 
 
 def size_of_headers(headers: Mapping[str, str]) -> int:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.waiting import HANG
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -17,13 +19,13 @@ if TYPE_CHECKING:
     from dcipher.emulator import Emulator
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-WAIT = 15_000  # milliseconds; a machine may be busy
+WAIT = HANG * 1000  # milliseconds
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     if CHROMIUM is None:
-        pytest.skip("there is no Chromium: apt install chromium, or set CHROMIUM to its path")
+        pytest.skip("no Chromium: apt install chromium, or set CHROMIUM to its path")
     from playwright.sync_api import sync_playwright
 
     # A browser of root, as in a container, has no sandbox.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import time
 from typing import TYPE_CHECKING
 
 import httpx
@@ -13,6 +12,7 @@ import uvicorn.config
 
 from dcipher.emulator import Emulator
 from tests.emulator.wire import Lab
+from tests.waiting import HANG, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,7 +37,7 @@ def connect() -> Iterator[Callable[[Emulator], httpx.Client]]:
 
     def make(running: Emulator) -> httpx.Client:
         headers = {"Authorization": f"Api-Key {running.api_key}"}
-        clients.append(httpx.Client(base_url=running.url, headers=headers, timeout=10.0))
+        clients.append(httpx.Client(base_url=running.url, headers=headers, timeout=HANG))
         return clients[-1]
 
     yield make
@@ -67,13 +67,14 @@ def finish() -> Callable[[httpx.Client, str, httpx.Response], dict[str, str]]:
     def wait(client: httpx.Client, flow_id: str, started: httpx.Response) -> dict[str, str]:
         """Poll until the run is over; its last status answer."""
         params = {"taskId": started.json()["taskId"]}
-        deadline = time.monotonic() + 5
-        while time.monotonic() < deadline:
-            answer = client.get(f"/flows/{flow_id}/status", params=params).json()
-            if answer["status"] in {"SUCCEEDED", "FAILED"}:
-                return answer
-            time.sleep(0.005)
-        raise AssertionError(f"the run did not end: {answer}")
+        answer: dict[str, str] = {}
+
+        def ended() -> bool:
+            answer.update(client.get(f"/flows/{flow_id}/status", params=params).json())
+            return answer["status"] in {"SUCCEEDED", "FAILED"}
+
+        assert until(ended), answer
+        return answer
 
     return wait
 
@@ -96,7 +97,7 @@ def protocol(request: pytest.FixtureRequest) -> str:
 def web() -> Iterator[httpx.Client]:
     """A client without a key, which opens a connection for every request."""
     limits = httpx.Limits(max_keepalive_connections=0)
-    with httpx.Client(trust_env=False, timeout=10.0, limits=limits) as client:
+    with httpx.Client(trust_env=False, timeout=HANG, limits=limits) as client:
         yield client
 
 

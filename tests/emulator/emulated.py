@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.waiting import HANG
+
 if TYPE_CHECKING:
     from typing_extensions import Self
 
@@ -74,11 +76,11 @@ class Emulated:
     def kill(self) -> None:
         """End it as kill -9 does."""
         self._process.kill()
-        self.errors = self._process.communicate(timeout=10)[1]
+        self.errors = self._process.communicate(timeout=HANG)[1]
 
     def end(self) -> str:
         """End it in an orderly way; what it wrote to stderr."""
-        errors = self._process.communicate("", timeout=10)[1]
+        errors = self._process.communicate("", timeout=HANG)[1]
         assert self._process.returncode == 0, errors
         return errors
 

@@ -6,7 +6,6 @@ import asyncio
 import json
 import socket
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -20,6 +19,7 @@ from dcipher.emulator.pace import Pace
 from dcipher.emulator.results import ResultURLs
 from dcipher.emulator.runs import Runs
 from dcipher.emulator.service import Service
+from tests.waiting import HANG, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -401,7 +401,7 @@ def test_a_duplicate_of_a_start_in_progress_is_409(connect: Connect, start: Star
         client = connect(emulator)
         with ThreadPoolExecutor(1) as pool:
             first = pool.submit(start, client, "f", key="k")
-            time.sleep(0.1)
+            assert until(lambda: emulator._service._keys._starts)  # type: ignore[union-attr]
             second = start(client, "f", key="k")
             assert first.result().status_code == 200
         assert second.status_code == 409
@@ -513,15 +513,12 @@ def test_the_status_answers_while_a_flow_computes(
 
     @emulator.flow("block")
     def block() -> bool:
-        return go.wait(5)
+        return go.wait(HANG)
 
     started = start(client, "block")
     params = {"taskId": started.json()["taskId"]}
-    deadline = time.monotonic() + 2
-    status = ""
-    while status != "RUNNING" and time.monotonic() < deadline:
-        status = client.get("/flows/block/status", params=params).json()["status"]
-    assert status == "RUNNING"
+    url = "/flows/block/status"
+    assert until(lambda: client.get(url, params=params).json()["status"] == "RUNNING")
     go.set()
     assert finish(client, "block", started)["status"] == "SUCCEEDED"
 
@@ -533,16 +530,16 @@ def test_a_run_is_queued_until_a_worker_is_free(connect: Connect, start: Start) 
 
         @emulator.flow("block")
         def block() -> bool:
-            return go.wait(5)
+            return go.wait(HANG)
 
         client = connect(emulator)
         _ = start(client, "block"), start(client, "block")
-        time.sleep(0.1)
-        assert [run.status for run in emulator.runs] == ["RUNNING", "QUEUED"]
+        waiting = ["RUNNING", "QUEUED"]
+        assert until(lambda: [run.status for run in emulator.runs] == waiting)
         go.set()
 
 
-def test_a_thousand_waiting_runs_need_no_thousand_threads(connect: Connect, start: Start) -> None:
+def test_runs_that_wait_need_no_threads(connect: Connect, start: Start) -> None:
     """Runs that only take their time wait on the event loop."""
     with Emulator(queue_time=0.0) as emulator:
 
@@ -550,16 +547,12 @@ def test_a_thousand_waiting_runs_need_no_thousand_threads(connect: Connect, star
         def nap() -> None: ...
 
         client = connect(emulator)
-        for _ in range(1000):
+        for _ in range(300):
             assert start(client, "nap").status_code == 200
-        assert threading.active_count() < 30
-        deadline = time.monotonic() + 5
-        while time.monotonic() < deadline:
-            if all(run.status == "SUCCEEDED" for run in emulator.runs):
-                break
-            time.sleep(0.02)
-        assert {run.status for run in emulator.runs} == {"SUCCEEDED"}
-        assert len(emulator.runs) == 1000
+        named = [one for one in threading.enumerate() if one.name == "dcipher-emulator-run"]
+        assert len(named) < 30
+        assert until(lambda: {run.status for run in emulator.runs} == {"SUCCEEDED"})
+        assert len(emulator.runs) == 300
 
 
 def test_a_client_that_leaves_halfway_harms_nobody(
@@ -569,10 +562,7 @@ def test_a_client_that_leaves_halfway_harms_nobody(
     host, port = emulator.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port))) as raw:
         raw.sendall(b"POST /flows/shout/run HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{")
-        time.sleep(0.05)
-    deadline = time.monotonic() + 2
-    while not emulator.requests and time.monotonic() < deadline:
-        time.sleep(0.01)
+    assert until(lambda: emulator.requests)
     assert [record.status for record in emulator.requests] == [None]
     assert client.get("/flows/shout").status_code == 200
     assert emulator.runs == ()
@@ -583,7 +573,7 @@ def test_garbage_on_the_wire_is_a_400_without_noise(
 ) -> None:
     """What is no HTTP is answered, and nothing is printed."""
     host, port = emulator.url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=2) as raw:
+    with socket.create_connection((host, int(port)), timeout=HANG) as raw:
         raw.sendall(b"\x00\x01nonsense\r\n\r\n")
         assert b" 400 " in raw.recv(1000)
     assert capfd.readouterr() == ("", "")

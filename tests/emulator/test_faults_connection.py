@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -22,6 +21,7 @@ from dcipher.emulator.faults import (
     Truncate,
 )
 from tests.emulator.wire import FILE, Lab, Line
+from tests.waiting import HANG, no_hang, until
 
 if TYPE_CHECKING:
     from dcipher.emulator.faults import Effect
@@ -134,12 +134,12 @@ def test_a_reset_throws_nothing_away(lab: Lab) -> None:
 def test_silence_ends_and_the_answer_goes_on(lab: Lab, part: str) -> None:
     """After so many bytes nothing comes for the time that was said, then all the rest."""
     _, target = lab.run()
-    lab.emulator.fault("result", Stall(0.3, part=part, at=20))  # type: ignore[arg-type]
+    lab.emulator.fault("result", Stall(1.0, part=part, at=20))  # type: ignore[arg-type]
     with Line(lab.emulator.url) as line:
         line.ask(target)
         first = line.hear(quiet=0.1)
         assert (len(first.data) if part == "head" else len(first.body)) == 20
-        rest = line.hear(quiet=1.0, enough=SIZE + (0 if part == "head" else -20))
+        rest = line.hear(enough=SIZE + (0 if part == "head" else -20))
     assert (first.data + rest.data).endswith(b"\r\n\r\n" + FILE)
 
 
@@ -163,7 +163,7 @@ def test_silence_for_ever_ends_with_the_client(lab: Lab) -> None:
 def test_a_delay_comes_before_the_head(lab: Lab) -> None:
     """Nothing comes for so long; then an answer as any other, and the connection goes on."""
     _, target = lab.run()
-    lab.emulator.fault("result", Delay(0.2))
+    lab.emulator.fault("result", Delay(1.0))
     with Line(lab.emulator.url) as line:
         line.ask(target)
         assert line.hear(quiet=0.1).data == b""
@@ -300,7 +300,7 @@ def test_a_client_that_goes_away_leaves_no_word(
         Stall(part="body", at=5),
         Dribble(10),
         Dribble(10, part="head"),
-        Delay(60),
+        Delay(2 * HANG),
         Cut(10, how="stall"),
     ]
     for effect in effects:
@@ -318,7 +318,7 @@ def test_the_emulator_stops_though_answers_hang(own_lab: Lab) -> None:
     hanging: list[Effect] = [
         Stall(),
         Stall(part="body", at=3),
-        Delay(60),
+        Delay(2 * HANG),
         Dribble(1),
         Cut(how="stall"),
     ]
@@ -327,12 +327,11 @@ def test_the_emulator_stops_though_answers_hang(own_lab: Lab) -> None:
         lab.emulator.fault("result", effect)
         lines.append(Line(lab.emulator.url))
         lines[-1].ask(target)
-    time.sleep(0.1)
-    before = threading.active_count()
-    began = time.monotonic()
-    lab.emulator.stop()
-    assert time.monotonic() - began < 1
-    assert threading.active_count() < before
+    assert until(lambda: all(rule.hits for rule in lab.emulator.faults))
+    with no_hang():
+        lab.emulator.stop()
+    assert lab.emulator._listener is not None
+    assert not lab.emulator._listener._thread.is_alive()
     assert {line.hear().end for line in lines} <= {"closed", "reset"}
     for line in lines:
         line.__exit__()

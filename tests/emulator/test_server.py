@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from typing import TYPE_CHECKING
 
 import httpx
@@ -18,6 +17,7 @@ import trio
 import dcipher.emulator
 from dcipher._core.installation import install
 from dcipher.emulator import Emulator
+from tests.waiting import HANG, no_hang, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,40 +66,40 @@ def test_it_stops_quickly_and_leaves_no_thread(connect: Connect, start: Start) -
 
     @emulator.flow("sleep")
     async def sleep() -> None:
-        await asyncio.sleep(60)
+        await asyncio.sleep(2 * HANG)
 
-    @emulator.flow("wait", duration=60)
+    @emulator.flow("wait", duration=2 * HANG)
     def wait() -> None: ...
 
     emulator.start()
     client = connect(emulator)
     for flow_id in ("sleep", "wait"):
         assert start(client, flow_id).status_code == 200
-    time.sleep(0.05)
-    began = time.monotonic()
-    emulator.stop()
-    assert time.monotonic() - began < 1
-    assert set(threading.enumerate()) <= before
+    assert until(lambda: {run.status for run in emulator.runs} == {"RUNNING"})
+    with no_hang():
+        emulator.stop()
+    mine = [one for one in threading.enumerate() if one.name.startswith("dcipher-emulator")]
+    assert set(mine) <= before
 
 
 def test_it_stops_though_a_flow_computes(connect: Connect, start: Start) -> None:
     """A flow that cannot be interrupted is left to its daemon thread, whose end harms nobody."""
-    go = threading.Event()
+    go, blocked = threading.Event(), list[threading.Thread]()
     with Emulator(queue_time=0.0) as emulator:
 
         @emulator.flow("block")
         def block() -> bool:
-            return go.wait(5)
+            blocked.append(threading.current_thread())
+            return go.wait(2 * HANG)
 
         assert start(connect(emulator), "block").status_code == 200
-        time.sleep(0.05)
-        began = time.monotonic()
-    assert time.monotonic() - began < 1
-    left = [thread for thread in threading.enumerate() if thread.name == "dcipher-emulator-run"]
-    assert [thread.daemon for thread in left] == [True]
+        assert until(lambda: blocked)
+        with no_hang():
+            emulator.stop()
+    assert [(thread.is_alive(), thread.daemon) for thread in blocked] == [(True, True)]
     go.set()
-    left[0].join(2)
-    assert not left[0].is_alive()
+    blocked[0].join(HANG)
+    assert not blocked[0].is_alive()
 
 
 def test_it_stops_while_a_download_stalls(connect: Connect, start: Start) -> None:
@@ -111,13 +111,11 @@ def test_it_stops_while_a_download_stalls(connect: Connect, start: Start) -> Non
             return bytes(32 * 1024 * 1024)
 
         url = start(connect(emulator), "large").json()["signedResponseURL"]
-        while emulator.runs[0].status != "SUCCEEDED":
-            time.sleep(0.01)
+        assert until(lambda: emulator.runs[0].status == "SUCCEEDED")
         with httpx.Client() as client, client.stream("GET", url) as answer:
             assert answer.status_code == 200
-            began = time.monotonic()
-            emulator.stop()
-            assert time.monotonic() - began < 1
+            with no_hang():
+                emulator.stop()
 
 
 @pytest.mark.parametrize("run", [lambda f: asyncio.run(f()), lambda f: trio.run(f)])

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import socket
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
+
+from tests.waiting import HANG, until
 
 if TYPE_CHECKING:
     import httpx
@@ -50,7 +51,7 @@ class Line:
         self._socket = socket.socket()
         if window is not None:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
-        self._socket.settimeout(5)
+        self._socket.settimeout(HANG)
         self._socket.connect((parts.hostname or "", parts.port or 80))
 
     def __enter__(self) -> Self:
@@ -74,7 +75,7 @@ class Line:
             lines.append(f"Content-Length: {len(body)}")
         self._socket.sendall("\r\n".join(lines).encode() + b"\r\n\r\n" + body)
 
-    def hear(self, *, quiet: float = 5.0, enough: int | None = None) -> Reply:
+    def hear(self, *, quiet: float = HANG, enough: int | None = None) -> Reply:
         """Listen until the end, until `quiet` seconds of silence, or until there is enough."""
         data = bytearray()
         self._socket.settimeout(quiet)
@@ -103,7 +104,7 @@ class Line:
 
     def answer(self) -> Reply:
         """One answer with a Content-Length, on a connection that goes on."""
-        self._socket.settimeout(5)
+        self._socket.settimeout(HANG)
         head = bytearray()
         while not head.endswith(b"\r\n\r\n"):
             head += self._socket.recv(1)
@@ -157,16 +158,12 @@ class Lab:
 
     def finish(self, body: dict[str, str]) -> str:
         """Wait for a run; path and query of its result."""
-        deadline = time.monotonic() + 5
-        while time.monotonic() < deadline:
-            if {run.task_id: run.status for run in self.emulator.runs}[body["taskId"]] in {
-                "SUCCEEDED",
-                "FAILED",
-            }:
-                url = body.get("signedResponseURL") or body["signedResponseURLs"][0]
-                return url.removeprefix(self.emulator.url)
-            time.sleep(0.002)
-        raise AssertionError("the run did not end")
+        (run,) = (
+            one for one in self.emulator._service.runs.every() if one.task_id == body["taskId"]
+        )
+        assert until(lambda: run.status in {"SUCCEEDED", "FAILED"}), "the run did not end"
+        url = body.get("signedResponseURL") or body["signedResponseURLs"][0]
+        return url.removeprefix(self.emulator.url)
 
     def status(self, task_id: str) -> httpx.Response:
         url = f"{self.emulator.url}/flows/file/status?taskId={task_id}"
@@ -176,7 +173,7 @@ class Lab:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return self.web.get(self.emulator.url + target, headers=named)
 
-    def fetch(self, target: str, *, quiet: float = 5.0, **headers: str) -> Reply:
+    def fetch(self, target: str, *, quiet: float = HANG, **headers: str) -> Reply:
         """A GET on a connection of its own, heard to its end."""
         with Line(self.emulator.url) as line:
             line.ask(target, **headers)
