@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import re
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import httpx
@@ -12,6 +13,7 @@ from pydantic_core import from_json
 
 from ..errors import InvalidResponseError, RequestInfo
 from .decoding import Inflater, encoding_of
+from .signed_urls import looks_signed
 from .text import clean, unsigned, without
 
 if TYPE_CHECKING:
@@ -21,6 +23,11 @@ __all__ = ["MAX_BODY", "Answer", "JSONObject", "decoded", "has_readable_charset"
 
 MAX_BODY = 8 * 1024 * 1024
 """Bytes of an API answer that are read at most: what is longer is not an answer of this API."""
+
+LONGEST_TEXT = 65_536
+"""Bytes of a body that are read as text."""
+EXCERPT = 16_384
+"""Characters of it that are looked at for an excerpt: masked before it is cut, half a secret too."""
 
 JSONObject: TypeAlias = "dict[str, Any]"
 
@@ -51,25 +58,44 @@ class Answer:
     @property
     def excerpt(self) -> str:
         """At most 200 clean characters of the body, without secrets and signed URLs."""
-        # Masked before it is cut: half a secret would not be recognised.
-        return clean(unsigned(self.text[:65_536], self.secrets))
+        said = self.text[:EXCERPT]
+        is_cut = self.is_cut or len(said) < len(self.text)
+        return clean(unsigned(said, self.secrets, is_cut=is_cut))
 
     @property
+    def is_cut(self) -> bool:
+        """Whether `text` is the beginning of the body alone."""
+        return len(self.body) > LONGEST_TEXT
+
+    @cached_property
+    def may_repeat(self) -> bool:
+        """Whether there is anything in the body that has to be masked.
+
+        It is looked at once, so that an ordinary answer is not searched field by field.
+        """
+        raw = self.body.decode("utf-8", "replace")
+        # JSON may write any character as an escape: then its texts are looked at.
+        return "\\u" in raw or looks_signed(raw) or without(raw, self.secrets) != raw
+
+    @cached_property
     def charset(self) -> str:
         """What the body is text in, as far as it can be read so: a secret is one in any charset."""
         response = httpx.Response(200, headers=self.headers)
         named = response.charset_encoding if has_readable_charset(response) else None
-        text = None if named is None else _text(self.body, named)
+        text = None if named is None else self._decoded(named)
         if named is None or text is None:
             return "utf-8"
-        raw = self.body.decode("utf-8", "replace")
+        raw = self._decoded("utf-8") or ""
         hides = without(text, self.secrets) == text and without(raw, self.secrets) != raw
         return "utf-8" if hides else named
 
-    @property
+    @cached_property
     def text(self) -> str:
-        """The body as text, as httpx would read it."""
-        return _text(self.body, self.charset) or ""
+        """The beginning of the body as text, as httpx would read it: what is longer is no error."""
+        return self._decoded(self.charset) or ""
+
+    def _decoded(self, charset: str) -> str | None:
+        return _text(self.body[:LONGEST_TEXT], charset, is_cut=self.is_cut)
 
     def json_object(self) -> JSONObject:
         """The JSON object that the body is; one parser for every way in which it may be none."""
@@ -111,11 +137,13 @@ def has_readable_charset(response: httpx.Response) -> bool:
     return True
 
 
-def _text(body: bytes, charset: str) -> str | None:
+def _text(body: bytes, charset: str, *, is_cut: bool) -> str | None:
     """`body` as httpx decodes it; `None`: Python knows no such charset, or `hex`, which is not one of text."""
     try:
         b"a".decode(charset, "replace")
-        return codecs.getincrementaldecoder(charset)(errors="replace").decode(body, final=True)
+        return codecs.getincrementaldecoder(charset)(errors="replace").decode(
+            body, final=not is_cut
+        )
     # A warning is raised where the program asks for that.
     except (LookupError, ValueError, AssertionError, Warning):
         return None

@@ -16,7 +16,7 @@ from .decoding import encoding_of
 from .digests import digests as structured_digests
 from .retries import Failure, Outcome, http_date, retry_after, status_failure
 from .signed_urls import secrets_of
-from .text import clean, masked_urls, without
+from .text import clean, unsigned
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -311,7 +311,7 @@ def refused(
     `secrets`: of URLs that it was redirected to.
     """
     # Some stores repeat the request in their errors.
-    words = clean(masked_urls(without(excerpt, [*secrets_of(source.url), *secrets])))
+    words = clean(unsigned(excerpt, [*secrets_of(source.url), *secrets], is_cut=True))
     said = f"the store answered {status_code}" + (f": {words}" if words else "")
     if status_code in {412, 416}:
         return _changed()

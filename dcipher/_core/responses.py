@@ -95,7 +95,13 @@ def _knowing(answer: Answer, outputs: Iterable[Output], said: JSONObject) -> Ans
 def _unknown(known: JSONObject, answer: Answer) -> JSONObject:
     """The fields that nothing is known of, without secrets and the signatures of URLs."""
     names = known.keys() - Run.model_fields.keys()
-    return {name: _masked(known[name], answer) for name in known if name in names}
+    return _shown({name: known[name] for name in known if name in names}, answer)
+
+
+def _shown(known: JSONObject, answer: Answer) -> JSONObject:
+    if not answer.may_repeat:
+        return known
+    return {name: _masked(value, answer) for name, value in known.items()}
 
 
 def _masked(value: object, answer: Answer) -> object:
@@ -116,6 +122,8 @@ def _status(value: str, answer: Answer) -> RunStatus | str:
 
 def _text(value: str, answer: Answer) -> str:
     """A run is shown, logged and stored: what it says repeats no secret."""
+    if not answer.may_repeat:
+        return value
     value = without(value, answer.secrets)
     return masked_urls(value) if looks_signed(value) else value
 
@@ -173,7 +181,7 @@ def flow_of(answer: Answer) -> Flow:
     """The flow that the answer describes."""
     known = answer.json_object()
     try:
-        return Flow.model_validate({name: _masked(known[name], answer) for name in known})
+        return Flow.model_validate(_shown(known, answer))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])

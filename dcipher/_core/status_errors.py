@@ -10,7 +10,7 @@ import httpx
 from pydantic_core import from_json
 
 from ..errors import APIStatusError, UnexpectedStatus, status_error_class
-from .answers import has_readable_charset
+from .answers import LONGEST_TEXT, has_readable_charset
 from .error_bodies import error_response, is_about_an_error
 from .retries import retry_after
 from .text import clean, redact_query, unsigned, without
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 __all__ = ["status_error", "unexpected_status"]
 
 JSONArray: TypeAlias = "list[object]"
+
+LONGEST_JSON = 262_144
+"""Bytes of a body that are parsed: an error says less."""
 
 _NEXT_STEPS = {
     401: "Check DCIPHER_API_KEY or api_key=…, and the secret where requests are signed.",
@@ -110,14 +113,19 @@ def _next_step(answer: Answer) -> str:
 
 
 def _body(answer: Answer) -> object:
-    """The body as JSON, else as text, else `None`; secrets and signed URLs in it are masked."""
+    """The body as JSON, else as text, else `None`; secrets and signed URLs in it are masked.
+
+    A body that is too long for an error is the beginning of its text.
+    """
     if not answer.body.strip():
         return None
     try:
-        # Masked after parsing: JSON may write any character of a secret as an escape.
-        return _masked(from_json(answer.body), answer.secrets)
+        if len(answer.body) <= LONGEST_JSON:
+            # Masked after parsing: JSON may write any character of a secret as an escape.
+            return _masked(from_json(answer.body), answer.secrets)
     except ValueError:
-        return unsigned(answer.text, answer.secrets)
+        pass
+    return unsigned(answer.text, answer.secrets, is_cut=answer.is_cut)
 
 
 def _masked(value: object, secrets: Sequence[str]) -> object:
@@ -166,6 +174,8 @@ def _location(value: str, secrets: Sequence[str]) -> str:
 
 def _content(answer: Answer, body: object) -> tuple[bytes, str]:
     """The body's own bytes, unless something in them had to be masked; and their charset."""
+    if len(answer.body) > (LONGEST_TEXT if isinstance(body, str) else LONGEST_JSON):
+        return str(body).encode("utf-8", "replace"), "utf-8"
     # A name that is in an object twice, and text in another charset than is said: none is in `body`.
     raw = answer.body.decode("utf-8", "replace")
     is_clean = unsigned(raw, answer.secrets) == raw

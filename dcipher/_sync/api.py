@@ -9,13 +9,13 @@ from __future__ import annotations
 import sys
 import time
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, TypeVar
 
 import httpx
 
 from .._clock import monotonic
-from .._concurrency import bounded
+from .._concurrency import bounded, in_thread
 from .._core.answers import MAX_BODY, Answer, decoded
 from .._core.configuration import secret_values
 from .._core.connection_errors import connection_error, not_sent
@@ -44,6 +44,8 @@ __all__ = ["API"]
 
 T = TypeVar("T")
 
+LARGE = 65_536
+"""Bytes of an answer above which it is read in a thread: others have three orders of magnitude less."""
 LEAST = 0.25
 """Seconds that an attempt gets at least, close to the deadline.
 
@@ -148,9 +150,9 @@ class API:
             attempts += 1
             left = _left(within, resilience.deadline, monotonic() - started)
             answer = self._send(operation, attempts, left)
-            if not 200 <= answer.status_code < 300:
-                raise status_error(answer, time.time())
-            return parse(answer)
+            read = partial(_outcome, answer, parse)
+            # What takes long does not hold up the event loop.
+            return in_thread(read) if len(answer.body) > LARGE else read()
 
         def judged(error: Exception) -> Failure | None:
             nonlocal doubt, failed
@@ -266,6 +268,13 @@ class API:
                     "the body took longer than the timeout", request=response.request
                 )
         return bytes(body)
+
+
+def _outcome(answer: Answer, parse: Callable[[Answer], T]) -> T:
+    """What `parse` makes of a success. Raises the error of any other status."""
+    if not 200 <= answer.status_code < 300:
+        raise status_error(answer, time.time())
+    return parse(answer)
 
 
 def _readable(answer: Answer) -> Answer:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import json
 import os
 import signal
 import socket
@@ -21,7 +23,10 @@ import trustme
 from dcipher import (
     APITimeoutError,
     AsyncDcipher,
+    Dcipher,
+    DcipherError,
     HTTPClient,
+    InternalServerError,
     InvalidResponseError,
     Resilience,
     ResultError,
@@ -29,7 +34,7 @@ from dcipher import (
 )
 from tests.clients.downloads.stores import run_at
 from tests.conftest import KEY
-from tests.faulty import FaultyServer, json_reply
+from tests.faulty import FaultyServer, Reply, json_reply
 from tests.waiting import HANG, fastest, no_hang
 
 if TYPE_CHECKING:
@@ -380,3 +385,76 @@ def test_calls_that_signals_interrupt(server: FaultyServer, calls: int) -> None:
         check=False,
     )
     assert (ended.returncode, ended.stdout) == (0, "done\n"), ended.stderr[-3000:]
+
+
+MIB = 1024 * 1024
+SIGNED = [f"https://h/r{n}?X-Amz-Signature={'a' * 60}{n:04}" for n in range(100)]
+HEAVY: dict[str, Reply] = {
+    "a hundred URLs": json_reply(
+        json.dumps(
+            {
+                "taskId": "t",
+                "status": "a" * 20_000,
+                "note": ["a" * 20_000],
+                "signedResponseURLs": SIGNED,
+            }
+        )
+    ),
+    "the key's letters": Reply(b"a" * 8 * MIB, 500),
+    "a page": Reply(b"<p>a&amp;b\r\n</p>" * (8 * MIB // 16), 502, {"Content-Type": "text/html"}),
+    "escapes": Reply(b"%61" * (8 * MIB // 3), 500),
+    "entities": Reply(b"&#x61;" * (8 * MIB // 6), 500),
+    "numbers": Reply(b"[" + b"0," * (4 * MIB - 8) + b"0]", 500),
+    "names": Reply(b"{" + b'"a":"a",' * (MIB - 8) + b'"b":0}', 500),
+    "a long field": json_reply(json.dumps({"taskId": "t", "status": "X", "id": "a%61" * MIB})),
+    "headers": Reply(b"", 500, {f"X-{n}": "a" * 8000 for n in range(9)}),
+}
+
+
+@pytest.mark.parametrize("reply", HEAVY.values(), ids=list(HEAVY))
+@pytest.mark.parametrize("key", ["a" * 200, "emu_k3y+/abcdef=0123"])
+def test_no_answer_takes_long_to_be_read(
+    connect: Connect, server: FaultyServer, key: str, reply: Reply
+) -> None:
+    """What is masked in an answer takes no more than seconds, whatever is in it, and shows no key."""
+    server.on("*", reply)
+    client = connect(server, api_key=key, max_retries=0)
+    began = time.process_time()
+    for call in (client.flows.get, client.flows.start, lambda id_: client.runs.get(id_, "t")):
+        with contextlib.suppress(DcipherError):
+            call("f")
+    assert time.process_time() - began < 60  # it was minutes
+
+
+@pytest.mark.parametrize("body", [b"a" * 8 * MIB, b'{"message": "down"}' + b" " * 8 * MIB])
+def test_the_body_of_an_error_is_bounded(
+    connect: Connect, server: FaultyServer, body: bytes
+) -> None:
+    """An error keeps the beginning of a body that is far too long for one."""
+    server.on("*", Reply(body, 500))
+    with pytest.raises(InternalServerError) as caught:
+        connect(server, max_retries=0).flows.get("f")
+    assert caught.value.response is not None
+    assert len(caught.value.response.content) == len(str(caught.value.body)) == 65_536
+
+
+def test_an_ordinary_answer_is_searched_once(server: FaultyServer) -> None:
+    """The number of steps does not grow with the fields of an answer that repeats nothing."""
+    calls = []
+    for fields in (1, 1000):
+        server.on("*", json_reply(json.dumps({"id": "f", **{f"x{n}": "y" for n in range(fields)}})))
+        counted = 0
+
+        def count(frame: Any, event: str, _: object) -> None:
+            nonlocal counted
+            counted += event == "call" and "_core" in frame.f_code.co_filename
+
+        with Dcipher("emu_k3y+/abcdef=0123", base_url=server.url) as client:
+            client.flows.get("f")  # what is imported and cached
+            sys.setprofile(count)
+            try:
+                client.flows.get("f")
+            finally:
+                sys.setprofile(None)
+        calls.append(counted)
+    assert calls[1] <= calls[0] + 20

@@ -1,0 +1,250 @@
+"""Finds secrets in text from elsewhere, in whichever form they were written, and masks them.
+
+The text is brought to one form, without escapes and line breaks, in which a secret is a plain
+substring: the time is linear in the length of the text, whatever is in it.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from bisect import bisect_right
+from functools import lru_cache
+from itertools import islice
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from typing import TypeAlias
+
+    _Span: TypeAlias = "tuple[int, int]"
+
+__all__ = ["MANY", "REDACTED", "narrowed", "without"]
+
+REDACTED = "[redacted]"
+
+MANY = 100
+"""Secrets that are looked for at once at most, and those of a run of very many results."""
+LONG = 65_536
+"""Characters in which that many are looked for."""
+MOST_ESCAPES = 65_536
+"""Escapes of a longer text that are undone."""
+SHORTEST = 3
+"""Characters of a secret: one or two are in every text."""
+LAYERS = 3
+"""Times that a text may have been escaped, each in another way."""
+
+
+def without(text: str, secrets: Iterable[str], *, is_cut: bool = False) -> str:
+    """`text` with every one of `secrets` masked, in whichever way it is written there.
+
+    Services like to repeat a wrong key in their answer: as it is, percent-encoded, escaped for JSON
+    or HTML, in base64, or broken into lines. `is_cut`: the text went on, and the beginning of a
+    secret at its end is masked, too. A long text that is made of escapes is masked as a whole: to
+    undo them would take seconds.
+    """
+    forms = [form for secret in secrets for form in _forms(secret)]
+    if len(text) > LONG and sum(map(text.count, "%&\\")) > MOST_ESCAPES and forms:
+        return REDACTED
+    found = list(_found(text, forms, _occurrences))
+    if is_cut and forms:
+        found += _cut(text, forms)
+    return _masked(text, found) if found else text
+
+
+def _found(
+    text: str, forms: Sequence[str], search: Callable[[str, str], Iterator[_Span]]
+) -> Iterator[_Span]:
+    """Where `text` has one of the forms, in any of its layers: what looks like an escape may be none."""
+    layers: list[_Layer] = []
+    plain = text
+    while True:
+        for form in forms:
+            for span in search(plain, form):
+                yield _in_original(span, layers)
+        if len(layers) == LAYERS or next(_escapes(plain), None) is None:
+            return
+        layers.append(_Layer(plain))
+        plain = layers[-1].text
+
+
+def _cut(text: str, forms: Sequence[str]) -> Iterator[_Span]:
+    """Where a secret begins that the text ends within, within one of its escapes perhaps."""
+    first = max(0, len(text) - 8 * max(map(len, forms)) - 64)
+    tail = text[first:]
+    marks = [mark.start() for mark in _BEGINNING.finditer(tail, max(0, len(tail) - 16))]
+    for end in (len(tail), *marks[-3:]):
+        for start, _ in _found(tail[:end], forms, _beginning):
+            yield first + start, len(text)
+
+
+def narrowed(secrets: Sequence[str], text: str) -> Sequence[str]:
+    """Of very many secrets, those that `text` may repeat; of few, all.
+
+    To bring each of thousands to its forms would take seconds.
+    """
+    if len(secrets) <= MANY:
+        return secrets
+    if len(text) > LONG:
+        return tuple(secrets[:MANY])
+    # Letters and digits are written as they are, in nearly every form of a secret.
+    found = (s for s in secrets if all(word in text for word in _WORD.findall(s)))
+    return tuple(islice(found, MANY))
+
+
+_WORD = re.compile("[A-Za-z0-9]+")
+
+# What a secret is broken with where it is too long for its line (the NUL: UTF-16, read as something
+# else); percent-encoding, however often it was applied (each time, % becomes %25); the escapes of
+# JSON and Python; the entities of HTML, in which & may have become &amp; before.
+_ESCAPED = re.compile(
+    "[\x00\r\n\u00ad\u200b-\u200d\u2060\ufeff]+"
+    r"|(?:%(?:25)*[0-9A-Fa-f]{2})+"
+    r"|(?:\\+u[0-9A-Fa-f]{4})+|(?:\\+x[0-9A-Fa-f]{2})+|\\+"
+    r"|&(?:amp;)*(?:#[0-9]{1,8}|#[xX][0-9A-Fa-f]{1,8}|[A-Za-z]{2,8});"
+)
+# Where one may begin: a set of characters is found twenty times as fast.
+_BEGINNING = re.compile("[\x00\r\n\u00ad\u200b-\u200d\u2060\ufeff%&\\\\]")
+_MARK = re.compile(r"%(?:25)*(?=[0-9A-Fa-f]{2})|\\+[ux]")
+_ENTITIES = (
+    *("amp", "lt", "gt", "quot", "apos", "plus", "sol", "equals", "lowbar", "period", "colon"),
+    *("dollar", "percnt", "num", "comma", "semi", "quest", "excl", "commat", "ast", "lpar", "rpar"),
+    *("bsol", "vert", "hyphen"),
+)
+_NAMES = dict(zip(_ENTITIES, "&<>\"'+/=_.:$%#,;?!@*()\\|-", strict=True))
+
+
+def _escapes(text: str) -> Iterator[re.Match[str]]:
+    place = 0
+    while (beginning := _BEGINNING.search(text, place)) is not None:
+        escape = _ESCAPED.match(text, beginning.start())
+        if escape is not None:
+            yield escape
+        place = beginning.end() if escape is None else escape.end()
+
+
+def _unescaped(escape: str) -> str:
+    """The characters that an escape, or several in a row, stand for."""
+    if escape[0] == "&":
+        return _of_entity(escape)
+    kind = escape[0] if escape[0] == "%" else escape.lstrip("\\")[:1]
+    try:
+        if kind in {"%", "x"}:
+            return bytes.fromhex(_MARK.sub("", escape)).decode()
+        if kind == "u":
+            return bytes.fromhex(_MARK.sub("", escape)).decode("utf-16-be")
+    except UnicodeDecodeError:  # something else than an escape
+        return escape
+    return ""  # a backslash before what may be written without, or a break
+
+
+def _of_entity(entity: str) -> str:
+    name = entity[1:-1].rpartition(";")[2]
+    if name[0] != "#":
+        return _NAMES.get(name, entity)
+    number = int(name[2:], 16) if name[1] in "xX" else int(name[1:])
+    return chr(number) if number <= 0x10FFFF else entity
+
+
+class _Layer:
+    """A text, one layer of its escapes undone, and from where each piece of it came."""
+
+    def __init__(self, text: str) -> None:
+        pieces: list[str] = []
+        self._starts: list[int] = []
+        """Where, in `text`, what an escape stood for begins."""
+        self._escapes: list[_Escape] = []
+        length, end = 0, 0
+        for match in _escapes(text):
+            said = _unescaped(match[0])
+            if said == match[0]:
+                continue
+            length += match.start() - end
+            self._starts.append(length)
+            self._escapes.append(_Escape(match.start(), match.end(), len(said)))
+            pieces += [text[end : match.start()], said]
+            length += len(said)
+            end = match.end()
+        self.text: str = "".join([*pieces, text[end:]])
+
+    def first(self, place: int) -> int:
+        """Where, in the text as it was, the character at `place` begins."""
+        return self._bounds(place)[0]
+
+    def last(self, place: int) -> int:
+        """Where it ends."""
+        return self._bounds(place)[1]
+
+    def _bounds(self, place: int) -> tuple[int, int]:
+        at = bisect_right(self._starts, place) - 1
+        if at < 0:
+            return place, place + 1
+        escape, within = self._escapes[at], place - self._starts[at]
+        if within < escape.length:
+            return escape.start, escape.end
+        return (begins := escape.end + within - escape.length), begins + 1
+
+
+class _Escape(NamedTuple):
+    start: int
+    end: int
+    length: int
+    """Characters that it stands for."""
+
+
+@lru_cache(maxsize=1024)
+def _forms(secret: str) -> tuple[str, ...]:
+    """What to look for in a text without escapes, where `secret` may be in it."""
+    if len(secret) < SHORTEST:
+        return ()
+    plain = secret
+    for _ in range(LAYERS):
+        plain = _ESCAPED.sub(lambda escape: _unescaped(escape[0]), plain)
+    found = {secret, plain, plain.replace(" ", "+")}
+    for encoded in (secret.encode("utf-8", "replace"), plain.encode("utf-8", "replace")):
+        if len(encoded) > 7:  # the base64 of less may be in any text
+            found.update(_base64(encoded))
+    return tuple(sorted(form for form in found if len(form) >= SHORTEST))
+
+
+def _base64(encoded: bytes) -> Iterator[str]:
+    for before in range(3):
+        text = base64.b64encode(b"\0" * before + encoded).decode().rstrip("=")
+        # The characters that stand for it alone, wherever among the other bytes it begins.
+        alone = text[-(-before * 8 // 6) : (before + len(encoded)) * 8 // 6]
+        yield alone
+        yield alone.replace("+", "-").replace("/", "_")
+
+
+def _occurrences(text: str, form: str) -> Iterator[_Span]:
+    at = text.find(form)
+    while at >= 0:
+        yield at, at + len(form)
+        at = text.find(form, at + len(form))
+
+
+def _beginning(text: str, form: str) -> Iterator[_Span]:
+    """The longest beginning of `form` that `text` ends with."""
+    at = text.find(form[:SHORTEST], max(0, len(text) - len(form) + 1))
+    while at >= 0:
+        if form.startswith(text[at:]):
+            yield at, len(text)
+            return
+        at = text.find(form[:SHORTEST], at + 1)
+
+
+def _masked(text: str, found: Iterable[_Span]) -> str:
+    pieces: list[str] = []
+    end = 0
+    for start, stop in sorted(found):
+        if start >= end:
+            pieces += [text[end:start], REDACTED]
+        end = max(end, stop)
+    return "".join([*pieces, text[end:]])
+
+
+def _in_original(span: _Span, layers: Sequence[_Layer]) -> _Span:
+    start, stop = span
+    for layer in reversed(layers):
+        start, stop = layer.first(start), layer.last(stop - 1)
+    return start, stop
