@@ -6,19 +6,22 @@ Importing this imports pyarrow.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, cast
 
 from pydantic.errors import PydanticUserError
 
 from ._core.adapters import adapter_for
 from ._core.arrow_columns import check_batch
+from ._core.arrow_csv import CellBlocks
 from ._core.arrow_inference import CellKinds, RowKinds
+from ._core.arrow_json import StructBlocks
 from ._core.arrow_schemas import columns_of
 from ._core.csv_rows import csv_header
+from ._core.json_blocks import DoubtError
 from ._core.libraries import library
 from ._core.parquet_files import ParquetFile
-from ._core.result_errors import InvalidRow, ResultSyntaxError
+from ._core.result_errors import InvalidRow, ResultReadError, ResultSyntaxError
 from ._core.result_text import TextReader
 from ._core.rows import Format, iter_rows
 from ._core.text import clean
@@ -39,10 +42,17 @@ pa = library("pyarrow", "arrow")
 
 _LEARNED = 8192
 """Rows whose columns are learned at once."""
+_ROWS = 1024
+"""Rows that are values of Python at once."""
 _STEP = 256
 """Rows between two looks at how many bytes they were."""
-_BYTES = 64 * 1024 * 1024
-"""Bytes of a result, about, that one batch is made of: long rows make batches of fewer."""
+_TEXT = 4 * 1024 * 1024
+"""Bytes of a result, about, of which the rows are values of Python at once."""
+_BYTES = 16 * 1024 * 1024
+"""Bytes of a batch, about: long rows make batches of fewer."""
+
+_PARQUET = 65536
+"""Rows of Parquet that are read at once."""
 
 _ANY = cast("type[object]", Any)
 
@@ -85,13 +95,22 @@ class Part:
 class Reading(Protocol):
     """What reads the parts of a table."""
 
-    schema: Any
-    """Their `pyarrow.Schema`."""
-    num_rows: int | None
-    """How many rows there are, where that is known before they are read."""
+    @property
+    def schema(self) -> Any:
+        """Their `pyarrow.Schema`."""
+        ...
+
+    @property
+    def num_rows(self) -> int | None:
+        """How many rows there are, where that is known before they are read."""
+        ...
 
     def batches(self, size: int) -> Iterator[Any]:
         """From the first row to the last, as `pyarrow.RecordBatch`es of at most `size` rows."""
+        ...
+
+    def table(self) -> Any:
+        """All rows as a `pyarrow.Table`."""
         ...
 
 
@@ -125,7 +144,7 @@ def reading_of(parts: tuple[Source, ...], type_: object) -> Reading:
         return _Validated(parts, type_)
     parquet = [part for part in parts if part.format is Format.PARQUET]
     if not parquet:
-        return _inferred(parts)
+        return _Inferred(parts)
     if len(parquet) < len(parts):
         raise InvalidParamsError(
             "Some of the results are Parquet and some are not: say which with output_index=…, "
@@ -142,18 +161,53 @@ class _Rows:
         parts: tuple[Source, ...],
         columns: Columns,
         rows_of: Callable[[Source, BinaryIO], Iterator[Any]],
+        num_rows: int | None = None,
     ) -> None:
-        self.num_rows: int | None = None
+        self.num_rows: int | None = num_rows
         self.schema: Any = columns.schema
         self._columns = columns
         self._parts = parts
         self._rows_of = rows_of
 
     def batches(self, size: int) -> Iterator[Any]:
+        return _rebatched(self._portions(size), size)
+
+    def table(self) -> Any:
+        return pa.Table.from_batches(self._portions(_ROWS), schema=self.schema)
+
+    def _portions(self, size: int) -> Iterator[Any]:
         for part in self._parts:
-            for rows, first in _portions(part, self._rows_of, size):
+            for rows, first in _portions(part, self._rows_of, min(size, _ROWS)):
                 with part.errors():
-                    yield self._columns.batch(rows, first)
+                    batch = self._columns.batch(rows, first)
+                yield batch
+
+
+def _rebatched(batches: Iterator[Any], size: int) -> Iterator[Any]:
+    """The same rows in batches of `size`, or of fewer that are many bytes."""
+    held: list[Any] = []
+    for batch in batches:
+        if batch.num_rows:
+            held.append(batch)
+        rows = sum(one.num_rows for one in held)
+        is_large = sum(one.nbytes for one in held) >= _BYTES
+        if rows >= size or is_large:
+            whole = _joined(held)
+            end = rows if is_large else rows - rows % size
+            yield from (whole.slice(start, min(size, end - start)) for start in range(0, end, size))
+            held = [whole.slice(end)] if end < rows else []
+    if held:
+        yield _joined(held)
+
+
+def _joined(batches: list[Any]) -> Any:
+    if len(batches) == 1:
+        return batches[0]
+    if not batches[0].num_columns:
+        rows = sum(batch.num_rows for batch in batches)
+        return pa.RecordBatch.from_struct_array(pa.array([{}] * rows, pa.struct([])))
+    (joined,) = pa.Table.from_batches(batches).combine_chunks().to_batches()
+    return joined
 
 
 class _Validated(_Rows):
@@ -189,7 +243,7 @@ def _portions(
 
 def _portion(rows: Iterator[Any], reader: BinaryIO, size: int) -> list[Any]:
     start, portion = reader.tell(), list[Any]()
-    while len(portion) < size and reader.tell() - start < _BYTES:
+    while len(portion) < size and reader.tell() - start < _TEXT:
         some = list(islice(rows, min(_STEP, size - len(portion))))
         portion += some
         if not some:
@@ -200,43 +254,170 @@ def _portion(rows: Iterator[Any], reader: BinaryIO, size: int) -> list[Any]:
     return portion
 
 
-def _inferred(parts: tuple[Source, ...]) -> _Rows:
+class _Inferred:
+    """Reads all rows once to learn what their columns hold, and then again for what they are.
+
+    By pyarrow's own readers; row by row where these may read something otherwise.
+    """
+
+    def __init__(self, parts: tuple[Source, ...]) -> None:
+        self._parts = parts
+        self._known: Reading | None = None
+
+    @property
+    def schema(self) -> Any:
+        return self._learned().schema
+
+    @property
+    def num_rows(self) -> int | None:
+        return self._learned().num_rows
+
+    def batches(self, size: int) -> Iterator[Any]:
+        reading, done = self._learned(), 0
+        try:
+            for batch in reading.batches(size):
+                yield batch
+                done += batch.num_rows
+        except DoubtError:  # an integer of the first rows and a fraction of the last, say
+            for batch in _inferred_rows(self._parts).batches(size):
+                yield from _after(batch, done)
+                done = max(0, done - batch.num_rows)
+
+    def table(self) -> Any:
+        try:
+            if self._known is not None:
+                return self._known.table()
+            reading: Reading = _Blocks(self._parts)
+            table = reading.table()
+        except DoubtError:
+            reading = _inferred_rows(self._parts)
+            table = reading.table()
+        self._known = reading
+        return table
+
+    def _learned(self) -> Reading:
+        if self._known is None:
+            self._known = self._learn()
+        return self._known
+
+    def _learn(self) -> Reading:
+        try:
+            reading = _Blocks(self._parts)
+            for _ in reading.learn():
+                pass
+        except DoubtError:
+            return _inferred_rows(self._parts)
+        return reading
+
+
+def _after(batch: Any, rows: int) -> Iterator[Any]:
+    if rows < batch.num_rows:
+        yield batch.slice(rows)
+
+
+class _Blocks:
+    """Reads many rows at once by pyarrow's own readers. Raises `DoubtError`."""
+
+    def __init__(self, parts: tuple[Source, ...]) -> None:
+        self._parts = parts
+        formats = {part.format for part in parts}
+        if formats <= {Format.JSON, Format.NDJSON}:
+            self._blocks: StructBlocks | CellBlocks = StructBlocks()
+        elif formats == {Format.CSV}:
+            header = _common_header(parts)
+            with parts[0].errors():
+                self._blocks = CellBlocks(header)
+        else:
+            raise DoubtError
+        self.schema: Any = None
+        self.num_rows: int | None = None
+
+    def learn(self) -> Iterator[Any]:
+        """Reads all; each block as it was read, for whoever keeps them."""
+        count = 0
+        for part in self._parts:
+            for block in self._read(part):
+                count += self._blocks.num_rows(block)
+                yield block
+        self.schema, self.num_rows = self._blocks.schema(), count
+
+    def _read(self, part: Source) -> Iterator[Any]:
+        try:
+            yield from self._blocks.read(part.reader(), part.format)
+        except (ResultReadError, pa.ArrowException):  # which row it is, the other reader says
+            raise DoubtError from None
+
+    def batches(self, size: int) -> Iterator[Any]:
+        blocks = chain.from_iterable(map(self._read, self._parts))
+        return _rebatched((self._blocks.batch(block, self.schema) for block in blocks), size)
+
+    def table(self) -> Any:
+        if self.schema is not None:
+            return pa.Table.from_batches(self.batches(_ROWS), schema=self.schema)
+        blocks = list(self.learn())[::-1]
+        batches: list[Any] = []
+        while blocks:  # each goes as soon as it is a batch
+            batches.append(self._blocks.batch(blocks.pop(), self.schema))
+        return pa.Table.from_batches(batches, schema=self.schema)
+
+
+def _inferred_rows(parts: tuple[Source, ...]) -> _Rows | _Cells:
     """Reads all rows once, to learn what the columns hold."""
     if all(part.format is Format.CSV for part in parts):
-        return _inferred_cells(parts)
+        return _Cells(parts)
     kinds, count = RowKinds(), 0
     for part in parts:
         for rows, first in _portions(part, _plain_rows, _LEARNED):
             with part.errors():
                 kinds.add(rows, first)
             count += len(rows)
-    reading = _Rows(parts, kinds.columns(), _plain_rows)
-    reading.num_rows = count
-    return reading
+    return _Rows(parts, kinds.columns(), _plain_rows, count)
 
 
 def _plain_rows(part: Source, reader: BinaryIO) -> Iterator[Any]:
     return iter_rows(reader, _ANY, part.format)
 
 
-def _inferred_cells(parts: tuple[Source, ...]) -> _Rows:
-    header = _header(parts[0])
-    with parts[0].errors():
-        kinds, count = CellKinds(header), 0
-    for part in parts:
-        with part.errors():
-            if _header(part) != header:
-                raise ResultSyntaxError("header", "is not that of the result before")
-        for rows, _ in _portions(part, _cell_rows, _LEARNED):
-            kinds.add(rows)
-            count += len(rows)
-    reading = _Rows(parts, kinds.columns(), _cell_rows)
-    reading.num_rows = count
-    return reading
+class _Cells:
+    """Reads records of CSV one by one, and puts their cells into columns."""
+
+    def __init__(self, parts: tuple[Source, ...]) -> None:
+        self._parts = parts
+        header = _common_header(parts)
+        self._width = len(header)
+        with parts[0].errors():
+            self._kinds = CellKinds(header)
+        self.num_rows: int | None = 0
+        for columns in self._columns(_LEARNED):
+            self._kinds.add(columns)
+            self.num_rows += len(columns[0]) if columns else 0
+        self.schema: Any = self._kinds.schema
+
+    def _columns(self, size: int) -> Iterator[list[Any]]:
+        for part in self._parts:
+            for rows, _ in _portions(part, _cell_rows, size):
+                cells = zip(*rows, strict=True)
+                yield [pa.array([cell or None for cell in column], pa.string()) for column in cells]
+
+    def batches(self, size: int) -> Iterator[Any]:
+        columns = self._columns(min(size, _LEARNED))
+        return _rebatched((self._kinds.batch(some, self.schema) for some in columns), size)
+
+    def table(self) -> Any:
+        return pa.Table.from_batches(self.batches(_ROWS), schema=self.schema)
 
 
 def _cell_rows(part: Source, reader: BinaryIO) -> Iterator[Any]:
     return iter_rows(reader, cast("type[object]", list[str]), part.format)
+
+
+def _common_header(parts: tuple[Source, ...]) -> list[str]:
+    header = _header(parts[0])
+    for part in parts[1:]:
+        with part.errors():
+            if _header(part) != header:
+                raise ResultSyntaxError("header", "is not that of the result before")
+    return header
 
 
 def _header(part: Source) -> list[str]:
@@ -276,3 +457,6 @@ class _Parquet:
                     check_batch(batch, first)
                 yield batch.replace_schema_metadata(None)
                 first += batch.num_rows
+
+    def table(self) -> Any:
+        return pa.Table.from_batches(self.batches(_PARQUET), schema=self.schema)

@@ -86,8 +86,8 @@ class Table:
 
     def to_arrow(self) -> pa.Table:
         """All of it as a `pyarrow.Table`. Raises `ResultParseError`."""
-        arrow = library("pyarrow", "arrow")
-        table: pa.Table = arrow.Table.from_batches(self.batches(), schema=self.schema)
+        library("pyarrow", "arrow")
+        table: pa.Table = self._reading.table()
         return table
 
     def to_pandas(self) -> pd.DataFrame:

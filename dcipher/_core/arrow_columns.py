@@ -6,6 +6,7 @@ Importing this imports pyarrow.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import BaseModel
@@ -47,8 +48,6 @@ class Shape:
     convert: Callable[[Any], Any] | None = None
     """Makes of a value, which is not None, what pyarrow takes for the type; None where it is that."""
     nullable: bool = False
-    build: Callable[[Sequence[Any]], Any] | None = None
-    """Makes an array of the values, where pyarrow alone does not."""
     mark: Mapping[bytes, bytes] | None = None
     """The metadata of its field."""
 
@@ -71,6 +70,24 @@ def each(convert: Callable[[Any], Any] | None, values: Sequence[Any]) -> Sequenc
     if convert is None:
         return values
     return [None if value is None else convert(value) for value in values]
+
+
+def list_shape(item: Shape) -> Shape:
+    """A list of values of a shape."""
+    convert = None if item.convert is None else partial(each, item.convert)
+    return Shape(pa.list_(item.field("item")), convert)
+
+
+def map_shape(keys: Shape, values: Shape, *, nullable: bool = False) -> Shape:
+    """A map from values of one shape to those of another one."""
+
+    def pairs(mapping: Mapping[Any, Any]) -> list[tuple[Any, Any]]:
+        if keys.convert is values.convert is None:
+            return list(mapping.items())
+        converted = each(values.convert, list(mapping.values()))
+        return list(zip(each(keys.convert, list(mapping)), converted, strict=True))
+
+    return Shape(pa.map_(keys.type, values.field("value")), pairs, nullable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +121,6 @@ class Column:
 
     def _array(self, rows: Sequence[Any]) -> Any:
         values = each(self.shape.convert, [self.get(row) for row in rows])
-        if self.shape.build is not None:
-            return self.shape.build(values)
         array = pa.array(values, type=self.shape.type, from_pandas=False)
         if _has_forbidden_null(array, self.shape.nullable):
             raise _NullError

@@ -8,19 +8,29 @@ Importing this imports pyarrow.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import replace
-from functools import partial
 from itertools import chain
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any, cast
 
-from .arrow_columns import JSON_TEXT, Column, Columns, Shape, each, value_column
+from .arrow_columns import (
+    JSON_TEXT,
+    Column,
+    Columns,
+    Shape,
+    each,
+    list_shape,
+    map_shape,
+    value_column,
+)
+from .arrow_json import MAX_KEYS
 from .libraries import library
 from .result_errors import ResultSyntaxError, ResultTypeError, path_of, shown_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Set as AbstractSet
 
 __all__ = ["CellKinds", "RowKinds"]
 
@@ -56,6 +66,10 @@ class _Kind:
         self._kind: type | None = None
         self._item: _Kind | None = None
         self.parts: dict[str, _Kind] = {}
+        self._values: _Kind | None = None
+        """That of all values of an object with too many keys for a struct."""
+        self._is_text: bool = False
+        """Whether it is such an object whose values are of no one kind."""
 
     def add(self, values: Sequence[Any], path: tuple[str, ...]) -> None:
         """Take more values into account."""
@@ -76,11 +90,67 @@ class _Kind:
         if self._kind is list:
             self._item = self._item or _Kind()
             self._item.add(list(chain.from_iterable(filter(None, values))), (*path, _ITEMS))
-        if self._kind is dict:
+        if self._kind is dict and not self._is_text:
             objects = [value for value in values if value]
-            for name in dict.fromkeys(chain.from_iterable(objects)):
-                part = self.parts.setdefault(name, _Kind())
-                part.add([value.get(name) for value in objects], (*path, name))
+            if self._values is None and path:
+                self._limit_keys(self.parts.keys() | set(chain.from_iterable(objects)))
+            if self._values is not None:
+                self._add_values([one for value in objects for one in value.values()])
+            else:
+                self._add_parts(objects, path)
+
+    def _add_parts(self, objects: Sequence[dict[str, Any]], path: tuple[str, ...]) -> None:
+        found: dict[str, list[Any]] = {}
+        for name, value in chain.from_iterable(one.items() for one in objects):
+            found.setdefault(name, []).append(value)
+        for name, values in found.items():
+            self.parts.setdefault(name, _Kind()).add(values, (*path, name))
+
+    def _limit_keys(self, names: AbstractSet[str]) -> None:
+        if len(names) > MAX_KEYS:
+            self._values, parts = _Kind(), self.parts
+            self.parts = {}
+            for part in parts.values():
+                self._merge_values(part)
+
+    def _add_values(self, values: Sequence[Any]) -> None:
+        try:
+            cast("_Kind", self._values).add(values, ("",))
+        except _MixedError:
+            self._is_text = True
+
+    def _merge_values(self, other: _Kind) -> None:
+        try:
+            cast("_Kind", self._values).merge(other)
+        except _MixedError:
+            self._is_text = True
+
+    def merge(self, other: _Kind) -> None:
+        """Take what another one has learned into account."""
+        kinds = {self._kind, other._kind} - {None}
+        if kinds == {int, float}:
+            kinds = {float}
+        if len(kinds) > 1:
+            raise _MixedError((), lambda _: True, "is of two kinds")
+        self._kind = next(iter(kinds), None)
+        if other._item is not None:
+            self._item = self._item or _Kind()
+            self._item.merge(other._item)
+        self._is_text = self._is_text or other._is_text
+        if other._values is not None and self._values is None:
+            self._values, parts, self.parts = _Kind(), self.parts, {}
+            for part in parts.values():
+                self._merge_values(part)
+        if self._values is not None:
+            for part in [*other.parts.values(), *filter(None, [other._values])]:
+                self._merge_values(part)
+            return
+        self._limit_keys(self.parts.keys() | other.parts.keys())
+        for name, part in other.parts.items():
+            if self._values is None:
+                self.parts.setdefault(name, _Kind()).merge(part)
+            else:
+                self._merge_values(part)
 
     def _mixed(self, values: Sequence[Any], path: tuple[str, ...]) -> _MixedError:
         kinds: list[type] = [type(value) for value in values if value is not None]
@@ -102,18 +172,14 @@ class _Kind:
 
     def shape(self) -> Shape:
         """What it becomes in Arrow."""
-        if self._kind is dict and self.parts:
+        if self._kind is dict and self._values is not None and not self._is_text:
+            return map_shape(Shape(pa.string()), self._values.shape(), nullable=True)
+        if self._kind is dict and self.parts and not self._is_text:
             return self._struct()
         if self._kind is dict:  # DuckDB and Parquet know no struct without fields
             return replace(JSON_TEXT, nullable=True)
         if self._kind is list and self._item is not None:
-            item = self._item.shape()
-            convert = item.convert
-            return Shape(
-                pa.list_(item.field("item")),
-                None if convert is None else lambda values: each(convert, values),
-                nullable=True,
-            )
+            return replace(list_shape(self._item.shape()), nullable=True)
         return Shape(_TYPES[self._kind], nullable=True)
 
     def _struct(self) -> Shape:
@@ -223,6 +289,9 @@ _CELLS: tuple[tuple[str, Any], ...] = (
 )
 
 
+_FEW = 32  # cells that Python looks at faster than pyarrow is called
+
+
 class CellKinds:
     """Learns the columns of the records of CSV."""
 
@@ -234,32 +303,36 @@ class CellKinds:
         self._possible = [list(_CELLS) for _ in header]
         self._filled = [False for _ in header]
 
-    def add(self, rows: Sequence[list[str]]) -> None:
-        """Take more records into account."""
+    def add(self, columns: Sequence[Any]) -> None:
+        """Take more records into account: an array of text for each column, empty cells null."""
         for place, possible in enumerate(self._possible):
             if possible or not self._filled[place]:
-                cells = pa.array([row[place] or None for row in rows], pa.string())
-                cells = cells.drop_null()
+                cells = columns[place].drop_null()
                 self._filled[place] = self._filled[place] or len(cells) > 0
                 possible[:] = [kind for kind in possible if _fits(cells, *kind)]
 
-    def columns(self) -> Columns:
-        """Those that hold all records so far. Empty cells are null; columns of them are text."""
-        return Columns(
-            tuple(
-                Column(name, itemgetter(place), self._shape(place))
-                for place, name in enumerate(self._header)
-            )
+    @property
+    def schema(self) -> Any:
+        """The columns that hold all records so far. Empty cells are null; columns of them are text."""
+        return pa.schema(
+            [pa.field(name, self._type(place)) for place, name in enumerate(self._header)]
         )
 
-    def _shape(self, place: int) -> Shape:
+    def batch(self, columns: Sequence[Any], schema: Any) -> Any:
+        """Columns of text as a `pyarrow.RecordBatch` of a schema."""
+        arrays = [
+            pc.cast(column, arrow) if arrow != column.type else column
+            for column, arrow in zip(columns, schema.types, strict=True)
+        ]
+        return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+    def _type(self, place: int) -> Any:
         possible = self._possible[place] if self._filled[place] else []
-        arrow = possible[0][1] if possible else pa.string()
-        return Shape(arrow, nullable=True, build=partial(_cells, arrow=arrow))
+        return possible[0][1] if possible else pa.string()
 
 
 def _fits(cells: Any, pattern: str, arrow: Any) -> bool:
-    if pc.all(pc.match_substring_regex(cells, pattern)).as_py() is False:  # None: there are none
+    if not _match(cells, pattern):
         return False
     try:
         pc.cast(cells, arrow)
@@ -268,5 +341,8 @@ def _fits(cells: Any, pattern: str, arrow: Any) -> bool:
     return True
 
 
-def _cells(cells: Sequence[str], arrow: Any) -> Any:
-    return pc.cast(pa.array([cell or None for cell in cells], pa.string()), arrow)
+def _match(cells: Any, pattern: str) -> bool:
+    if not all(map(re.compile(pattern).fullmatch, cells[:_FEW].to_pylist())):
+        return False
+    rest = cells[_FEW:]
+    return len(rest) == 0 or pc.all(pc.match_substring_regex(rest, pattern)).as_py()

@@ -45,7 +45,16 @@ from typing_extensions import is_typeddict
 
 from .adapters import adapter_for
 from .annotations import attributes_of, bare, hints_of, is_class, known_fields, names_of
-from .arrow_columns import JSON_TEXT, Column, Columns, Shape, each, value_column
+from .arrow_columns import (
+    JSON_TEXT,
+    Column,
+    Columns,
+    Shape,
+    each,
+    list_shape,
+    map_shape,
+    value_column,
+)
 from .arrow_nulls import may_return_none, never_null
 from .libraries import library
 from .parquet_cells import OPTIONAL_MARK
@@ -121,7 +130,7 @@ def _bare_shape(type_: Any, metadata: Sequence[object], within: tuple[object, ..
     if origin is tuple or type_ is tuple:
         return _tuple(arguments, within)
     if origin in _SEQUENCES:
-        return _list(_shape(arguments[0], (), within))
+        return _list(_shape(arguments[0], (), within), is_list=origin is list)
     if origin in _MAPPINGS:
         return _map(*arguments, within=within)
     return _class(type_, metadata, within)
@@ -219,9 +228,11 @@ def _union(
     return dataclasses.replace(JSON_TEXT, nullable=nullable)
 
 
-def _list(item: Shape) -> Shape:
-    arrow = pa.list_(item.field("item"))
-    return Shape(arrow, lambda values: each(item.convert, list(values)))
+def _list(item: Shape, *, is_list: bool = False) -> Shape:
+    shape = list_shape(item)
+    if is_list or shape.convert is not None:
+        return shape
+    return dataclasses.replace(shape, convert=list)  # of a set, of any collection
 
 
 def _tuple(items: Sequence[object], within: tuple[object, ...]) -> Shape:
@@ -240,13 +251,7 @@ def _map(key: object, value: object, *, within: tuple[object, ...]) -> Shape:
     keys, values = _shape(key, (), within), _shape(value, (), within)
     if keys.nullable or keys.type not in _PLAIN:
         return JSON_TEXT
-    arrow = pa.map_(keys.type, values.field("value"))
-
-    def pairs(mapping: Mapping[Any, Any]) -> list[tuple[Any, Any]]:
-        converted = each(values.convert, list(mapping.values()))
-        return list(zip(each(keys.convert, list(mapping)), converted, strict=True))
-
-    return Shape(arrow, pairs)
+    return map_shape(keys, values)
 
 
 def _struct(parts: Sequence[Column]) -> Shape:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from .result_text import TextReader
 
-__all__ = ["NotFittingError", "cells_reader", "csv_header", "csv_rows"]
+__all__ = ["NotFittingError", "cells_reader", "csv_dialect", "csv_header", "csv_rows"]
 
 T = TypeVar("T")
 
@@ -42,6 +42,11 @@ _TEXT = (Any, object, dict[str, str], list[str])
 def csv_header(text: TextReader) -> list[str]:
     """The names of the columns, in the dialect of the document."""
     return _Records(text).header
+
+
+def csv_dialect(text: TextReader) -> Dialect:
+    """How the document is written, as its first lines show."""
+    return _Records(text).dialect
 
 
 def csv_rows(text: TextReader, type_: type[T]) -> Iterator[T | InvalidRow]:
@@ -161,24 +166,24 @@ class _Records:
 
     def __init__(self, text: TextReader) -> None:
         sample, whole = _sample(text)
-        self._dialect: Dialect = dialect_of(sample, whole=whole)
+        self.dialect: Dialect = dialect_of(sample, whole=whole)
         self.line: int = 0
         """The line of the file that the last record began in, from 1."""
         self._number: int = -1  # of the last row; the header is none
-        self._skipped: int = 1 if self._dialect.skipped else 0
+        self._skipped: int = 1 if self.dialect.skipped else 0
         self._aside: int = 0  # lines that were not read by the reader
         self._start: int = 0  # lines before this record
         self._held: list[tuple[int, str]] = []  # blocks that this record may begin in
         self._seen: int = 0  # lines of all blocks
-        pieces = chain([sample[self._dialect.skipped :]], iter(text.read, ""))
-        blocks = _blocks(pieces, self._dialect.line_end)
+        pieces = chain([sample[self.dialect.skipped :]], iter(text.read, ""))
+        blocks = _blocks(pieces, self.dialect.line_end)
         self._feed: Iterator[str] = chain.from_iterable(map(self._lines, blocks))
-        self._reader: Any = csv.reader(self._feed, delimiter=self._dialect.delimiter, strict=True)
+        self._reader: Any = csv.reader(self._feed, delimiter=self.dialect.delimiter, strict=True)
         header = next(self._read(), list[str]())
-        self.header: list[str] = header[:-1] if self._dialect.closed else header
+        self.header: list[str] = header[:-1] if self.dialect.closed else header
 
     def __iter__(self) -> Iterator[list[str]]:
-        if not self._dialect.closed:
+        if not self.dialect.closed:
             return self._read()
         # A last cell that holds something has no column.
         return (cells if cells[-1] else cells[:-1] for cells in self._read())
@@ -204,7 +209,7 @@ class _Records:
         while len(self._held) > 1 and self._held[1][0] <= self._start:
             del self._held[0]
         self._held.append((self._seen, block))
-        end = self._dialect.line_end
+        end = self.dialect.line_end
         self._seen += block.count(end) + (not block.endswith(end))
         if len(block) < _LARGE:
             return io.StringIO(block, newline="" if end == "\r" else "\n")
@@ -221,7 +226,7 @@ class _Records:
             held.append(line)
             self._aside += 1
         record, cells, start = "".join(held), list[str](), 0
-        cell = _cell_pattern(self._dialect.delimiter)
+        cell = _cell_pattern(self.dialect.delimiter)
         while found := cell.match(record, start):
             quoted, bare = found.group(1, 2)
             cells.append(bare if quoted is None else quoted.replace('""', '"'))
@@ -233,7 +238,7 @@ class _Records:
     def _record_so_far(self) -> list[str]:
         lines: list[str] = []
         for first, block in self._held:
-            known = _long_lines(block, self._dialect.line_end)
+            known = _long_lines(block, self.dialect.line_end)
             begin = max(self._start - first, 0)
             lines += islice(known, begin, max(self._reader.line_num + self._aside - first, begin))
         return lines

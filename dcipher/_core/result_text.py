@@ -72,13 +72,13 @@ class ByteReader:
                 return data[len(codecs.BOM_UTF8) :] or self.read(at_least)
         return data
 
-    def blocks(self) -> Iterator[tuple[int, bytes]]:
+    def blocks(self, at_least: int = 0) -> Iterator[tuple[int, bytes]]:
         """The rest in blocks of whole lines, and where in the file each begins.
 
         Only the last line may lack its end.
         """
         held: list[bytes] = []
-        while piece := self.read():
+        while piece := self.read(at_least):
             cut = piece.rfind(b"\n") + 1
             held.append(piece[:cut] if cut else piece)
             if cut:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from pydantic import TypeAdapter
 
-__all__ = ["BLANKS", "JSONReader", "flaw_of", "parse_json", "require_json"]
+__all__ = ["BLANKS", "JSONReader", "flaw_of", "may_be_far", "parse_json", "require_json"]
 
 T = TypeVar("T")
 
@@ -80,7 +80,7 @@ class JSONReader(Generic[T]):
         It raises ValidationError where one does not fit, and ValueError where it is not JSON.
         """
         nan = not self._anything and any(one.search(block) for one in _NO_NUMBERS)
-        careful = nan or (self._keeps_numbers and _may_be_far(block))
+        careful = nan or (self._keeps_numbers and may_be_far(block))
         return self._careful if careful else self._plain
 
     def _careful(self, text: bytes) -> T:
@@ -115,7 +115,8 @@ _STRING_OR_NUMBER = re.compile(
 )
 
 
-def _may_be_far(block: bytes) -> bool:
+def may_be_far(block: bytes) -> bool:
+    """Whether there may be a number that no float holds, such as 1e400 and 1e-400."""
     # Of so many digits, ten in a row are left where only every 30th byte is looked at.
     return any(one.search(block) for one in _EXPONENTS) or bool(_RUN.search(block[::_STEP]))
 
