@@ -112,7 +112,7 @@ class Wait:
         logger.warning(
             "run %s: the signed URL of its result %s, and it is still %s: the result cannot be downloaded then",
             clean(run.task_id),
-            f"expires in {left:.0f} s" if left > 0 else "has expired",
+            f"expires in {left:.0f} s" if left > 0 else "has expired by the clock of this machine",
             clean(str(run.status)),
         )
 

@@ -303,3 +303,28 @@ def test_a_changed_success_is_no_part_of_another_answer(
     connect(server, resilience=TWICE).runs.download(result_of(server), target)
     assert_saved(target, SMALL)
     assert all("range" not in request.headers for request in server.requests)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"HTTP/1.1 200 OK\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 300\r\n\r\n",
+        b"HTTP/1.1 103 Early Hints\r\n\r\n",
+        b"HTTP/1.1 503 No\r\nTransfer-Encoding: chunked\r\n\r\n",
+    ],
+    ids=["in the head", "for a chunk", "for a body", "after an interim answer", "after a refusal"],
+)
+def test_garbage_behind_a_head_is_asked_for_again(
+    connect: Connect, server: FaultyServer, target: Path, head: bytes
+) -> None:
+    """What is no HTTP is a lost answer, wherever it begins; of a status that is final, the body does not count."""
+    garbage = b"\x00\xff\x13garbage\r\n\r\n"
+    server.on("/result", Reply(raw=head + garbage, after="close"), Reply(SMALL))
+    connect(server).runs.download(result_of(server), target)
+    assert_saved(target, SMALL)
+    server.on("/result", Reply(raw=b"HTTP/1.1 405 No\r\n\r\n" + garbage, after="close"))
+    with pytest.raises(ResultError, match="the store answered 405"):
+        connect(server).runs.download(result_of(server), target)
+    assert len(server.requests) == 3

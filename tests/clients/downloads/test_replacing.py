@@ -14,7 +14,7 @@ import pytest
 
 from dcipher import LocalStorageError
 from dcipher._core.downloads import Transfer
-from dcipher._files import check_targets, replacing
+from dcipher._files import check_targets, replacing, storage_errors
 from dcipher._parts import PartFile
 from dcipher._replacement import followed
 from tests.clients.downloads.stores import SMALL, result_of
@@ -328,3 +328,15 @@ def test_a_disk_that_is_too_small_for_all_of_it_says_so_at_once(tmp_path: Path) 
         part.close()
     finally:
         subprocess.run(["umount", disk], check=False)  # noqa: S603, S607
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_an_error_says_what_is_intact(tmp_path: Path, exists: bool) -> None:
+    """What was there before is said to be intact where there was something."""
+    target = tmp_path / "out.json"
+    if exists:
+        target.touch()
+    with pytest.raises(LocalStorageError) as caught, storage_errors(target):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert ("What was there before is intact" in str(caught.value)) is exists
+    assert "Make room" in str(caught.value)

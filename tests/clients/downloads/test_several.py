@@ -452,7 +452,7 @@ def test_nobody_is_left(connect: Connect, server: FaultyServer, target: Path) ->
     server.on("/result", Shop())
     client = connect(server)
     client.runs.download(result_of(server), target)
-    assert at_work() == 0
+    assert at_work() == []
     client.close()
     assert server.open_connections() == 0
 
