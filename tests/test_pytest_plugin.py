@@ -451,7 +451,7 @@ def test_anyio(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> No
     result.assert_outcomes(passed=3)
 
 
-@pytest.mark.parametrize("mode", ["strict", "auto"])
+@pytest.mark.parametrize("mode", ["strict", pytest.param("auto", marks=pytest.mark.thorough)])
 def test_pytest_asyncio(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, mode: str
 ) -> None:

@@ -175,7 +175,7 @@ def _masked_word(secret: str, found: re.Match[str]) -> str:
 
 def _is_held(text: str, secret: str) -> bool:
     """Whether a text holds a secret: as it is, or as URLs, JSON, HTML, base64 or hex encode it."""
-    if len(secret) < _SHORTEST:
+    if not _SHORTEST <= len(secret) <= len(text):  # no encoding is shorter
         return False
     lower, exact = _forms(secret)
     return any(

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
@@ -261,6 +261,24 @@ def test_a_failing_reset_is_raised(emulator: Emulator) -> None:
     emulator._forget = fail  # type: ignore[method-assign]
     with pytest.raises(RuntimeError, match="no"):
         emulator.reset()
+
+
+def test_a_reset_and_a_stop_at_once_are_one_after_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stop that comes in the midst of a reset waits for it: no reset hangs on a loop that is gone."""
+    with Emulator() as emulator:
+        listener = emulator._listener
+        assert listener is not None
+        call, stopping = type(listener).call, threading.Thread(target=emulator.stop)
+
+        def late(*arguments: Any) -> Any:
+            stopping.start()
+            stopping.join(0.2)
+            return call(*arguments)
+
+        monkeypatch.setattr(type(listener), "call", late)
+        emulator.reset()
+        stopping.join(HANG)
+        assert not stopping.is_alive()
 
 
 def test_a_server_that_cannot_start_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
