@@ -68,6 +68,8 @@ class Reply:
     """Bytes of the head after which `after` happens; 0: nothing is sent."""
     delay: float = 0.0
     """Seconds before the head."""
+    held: threading.Event | None = None
+    """What the head waits for, after those seconds."""
     trickle: float = 0.0
     """Seconds between two single bytes, of the head as of the body."""
     after: After = "keep"
@@ -243,6 +245,8 @@ class FaultyServer:
     def _play(self, connection: socket.socket, reply: Reply) -> bool:
         """Send a reply; whether the connection is kept."""
         self._stopped.wait(reply.delay)
+        while reply.held is not None and not (reply.held.wait(0.05) or self._stopped.is_set()):
+            pass
         data = reply.data()
         if reply.trickle:
             for byte in data:

@@ -218,7 +218,7 @@ def test_nobody_answers(
     with black_hole() as port:
         checks = found(capsys, f"http://127.0.0.1:{port}", 1)
     assert "timed out" in checks["tcp"]["detail"]
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 60
 
 
 def test_a_host_elsewhere_that_takes_no_connection(

@@ -72,7 +72,7 @@ def test_other_threads_have_no_handlers() -> None:
     codes: list[int] = []
     thread = threading.Thread(target=lambda: codes.append(main(["version", "-q"])))
     thread.start()
-    thread.join(30)
+    thread.join(60)
     assert codes == [0]
 
 

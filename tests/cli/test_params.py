@@ -274,7 +274,7 @@ def test_a_shell_sends_what_the_line_says(tmp_path: Path) -> None:
         shell=True,
         env={"PATH": f"{tmp_path}:/usr/bin:/bin", "DCIPHER_API_KEY": "emu_x"},
         capture_output=True,
-        timeout=30,
+        timeout=60,
         check=True,
     )
     words = done.stdout.decode().split("\0")

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -69,7 +70,7 @@ def in_terminal(*arguments: object, columns: int = 80, **variables: str) -> tupl
     reader.start()
     try:
         code = process.wait(BOUND)
-        reader.join(5)
+        reader.join(BOUND)
     finally:
         process.kill()
         process.wait()
@@ -125,20 +126,22 @@ def test_a_narrow_terminal(columns: int) -> None:
 
 @POSIX
 @THOROUGH
-def test_progress_on_a_terminal(emulator: Emulator) -> None:
+def test_progress_on_a_terminal(endless: FaultyServer) -> None:
     """One line that is rewritten, and gone at the end; in CI a line a change."""
-    words = ("flows", "run", "slow")
-    code, text = in_terminal(*words, **service(emulator))
+    words = ("flows", "run", "endless")
+    seen = [json_reply(f'{{"status": "{status}"}}') for status in ("RUNNING", "SUCCEEDED")]
+    endless.on("/flows/endless/status", *seen)
+    code, text = in_terminal(*words, **ours(endless))
     assert code == 0
     assert "\x1b[2K" in text
     assert "RUNNING" in text
     left = PLAIN.sub("", text.rpartition("\x1b[2K")[2])
     assert "SUCCEEDED" in left
     assert "RUNNING" not in left
-    code, text = in_terminal(*words, CI="true", **service(emulator))
+    code, text = in_terminal(*words, CI="true", **ours(endless))
     assert code == 0
     assert "\x1b[2K" not in text
-    assert re.search(r"^\w+  SUCCEEDED", text.replace("\r", ""), re.MULTILINE)
+    assert re.search(r"^t-1  SUCCEEDED", text.replace("\r", ""), re.MULTILINE)
 
 
 @POSIX
@@ -334,6 +337,13 @@ def endless(server: FaultyServer) -> FaultyServer:
     return server
 
 
+def held(server: FaultyServer) -> threading.Event:
+    """What the answer to the start of `late` waits for."""
+    answer = threading.Event()
+    server.on("/flows/late/run", replace(json_reply('{"taskId": "t-1"}'), held=answer))
+    return answer
+
+
 def asked(server: FaultyServer, path: str) -> bool:
     return any(request.path == path for request in list(server.requests))
 
@@ -358,7 +368,6 @@ def test_ctrl_c_while_waiting(endless: FaultyServer, arguments: list[str]) -> No
     """Code 130, at once; the run goes on, and the line that re-attaches is on stderr."""
     with running(*arguments, **ours(endless)) as process:
         until(lambda: asked(endless, "/flows/endless/status"), process)
-        time.sleep(0.2)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=BOUND)
     assert process.returncode == 130, err
@@ -371,11 +380,13 @@ def test_ctrl_c_while_waiting(endless: FaultyServer, arguments: list[str]) -> No
 @POSIX
 def test_ctrl_c_between_the_start_and_its_answer(endless: FaultyServer) -> None:
     """It is put off until the answer is there: the id is not lost, and the line re-attaches."""
-    late = json_reply('{"taskId": "t-1"}')
-    endless.on("/flows/late/run", type(late)(late.body, 200, late.headers, delay=1.0))
+    answer = held(endless)
     with running("flows", "run", "late", **ours(endless)) as process:
         until(lambda: asked(endless, "/flows/late/run"), process)
         process.send_signal(signal.SIGINT)
+        assert process.stderr is not None
+        assert "Stopping as soon as the start" in process.stderr.readline()
+        answer.set()
         _, err = process.communicate(timeout=BOUND)
     assert process.returncode == 130, err
     assert "Next: dcipher runs wait t-1 --flow late" in err
@@ -404,14 +415,16 @@ def test_a_full_disk_under_stderr_ends_no_run(emulator: Emulator) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_between_the_start_and_its_answer(endless: FaultyServer, number: int) -> None:
     """A job that is cancelled, or a terminal that is closed, loses no run that was being started."""
-    late = json_reply('{"taskId": "t-1"}')
-    endless.on("/flows/late/run", type(late)(late.body, 200, late.headers, delay=1.0))
+    answer = held(endless)
     with running("flows", "run", "late", "--no-wait", **ours(endless)) as process:
         until(lambda: asked(endless, "/flows/late/run"), process)
         process.send_signal(number)
+        assert process.stderr is not None
+        said = process.stderr.readline()
+        answer.set()
         _, err = process.communicate(timeout=BOUND)
     assert process.returncode == 128 + number, err
-    assert endless.requests[-1].headers["idempotency-key"] in err
+    assert endless.requests[-1].headers["idempotency-key"] in said
     assert "Next: dcipher runs wait t-1 --flow late" in err
     assert Ledger().find("t-1") is not None
 

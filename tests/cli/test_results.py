@@ -776,7 +776,7 @@ def test_an_interruption(
 
     def interrupt() -> None:
         os.write(writing, b'{"a": 1}\n' * 10_000)  # more than tells the format
-        ends = time.monotonic() + 20
+        ends = time.monotonic() + 60
         while not list(folder.glob(".*.tmp")) and time.monotonic() < ends:
             time.sleep(0.01)
         os.kill(os.getpid(), signal.SIGINT)
@@ -793,7 +793,7 @@ def test_an_interruption(
             assert main(["results", "convert", "-", "o.csv", "--overwrite"]) == 130
     finally:
         ended.set()
-        thread.join(30)
+        thread.join(60)
         os.close(writing)
         signal.signal(signal.SIGINT, before)
     noted = out(capsysbinary)[1]

@@ -68,7 +68,7 @@ class Terminal:
         """All that it got; it is closed then."""
         if not self.stream.closed:
             self.stream.close()
-            self._reader.join(10)
+            self._reader.join(60)
             os.close(self._ours)
         return self.seen()
 
