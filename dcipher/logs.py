@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from ._core.signed_urls import looks_signed
 from ._core.text import REDACTED, redact_query, without
 
-__all__ = ["concealing", "configure", "downloading", "logger", "retries"]
+__all__ = ["concealing", "configure", "downloading", "filter_server", "logger", "retries"]
 
 logger: logging.Logger = logging.getLogger("dcipher")
 
@@ -32,15 +32,22 @@ Then every query that httpx or httpcore logs is masked, whatever it looks like.
 concealing: ContextVar[tuple[str, ...]] = ContextVar("dcipher_concealing", default=())
 """Set while a request is under way: what httpx and httpcore must not log, though it be repeated to them."""
 
-_LIBRARIES = tuple(
-    f"{name}{version}{part}"
-    for version in ("", "2")  # httpx2 and httpcore2 may stand in for them
-    for name, parts in (
-        ("httpx", ("",)),
-        ("httpcore", (".connection", ".http11", ".http2", ".proxy", ".socks")),
-    )
-    for part in parts
+# A filter of a logger does not see the records of its children: each that is known has its own.
+_LIBRARIES = (
+    *(
+        f"{name}{version}{part}"
+        for version in ("", "2")  # httpx2 and httpcore2 may stand in for them
+        for name, parts in (
+            ("httpx", ("",)),
+            ("httpcore", ("", ".connection", ".http11", ".http2", ".proxy", ".socks")),
+        )
+        for part in parts
+    ),
+    *("h11", "h2", "h2.connection", "hpack", "hpack.hpack", "hpack.table", "hyperframe", "socksio"),
+    *("anyio", "anyio.streams.tls", "asyncio", "concurrent.futures", "truststore"),
+    *("trio", "trio.abc.Instrument", "trio.async_generator_errors"),
 )
+_SERVER = ("uvicorn", "uvicorn.access", "uvicorn.asgi", "uvicorn.error")
 _lock = threading.Lock()
 
 
@@ -49,16 +56,29 @@ def configure(level: str | None) -> None:
 
     `None`: leave it as it is.
 
-    The filters that keep signatures out of the records of httpx and httpcore are installed in
-    either case.
+    The filters that keep signatures out of the records of httpx, httpcore and what is below them are
+    installed in either case.
     """
+    _filter(_LIBRARIES)
     with _lock:
-        for name in _LIBRARIES:
-            _add_filter(logging.getLogger(name))
         if level is not None:
             logger.setLevel(level.upper())
             if not any(isinstance(handler, _Handler) for handler in logger.handlers):
                 logger.addHandler(_handler())
+
+
+def filter_server() -> None:
+    """Keep signatures out of what uvicorn says of requests: for the emulator, which serves them."""
+    _filter(_SERVER)
+
+
+def _filter(names: tuple[str, ...]) -> None:
+    roots = {name.partition(".")[0] for name in names}
+    with _lock:
+        # Loggers of theirs that a newer version has, too, as far as they are there already.
+        others = [n for n in [*logging.root.manager.loggerDict] if n.partition(".")[0] in roots]
+        for name in {*names, *others}:
+            _add_filter(logging.getLogger(name))
 
 
 if TYPE_CHECKING:
@@ -106,8 +126,10 @@ class _SignedURLFilter(logging.Filter):
             concealing.get() or downloading.get()
         ):  # a request of ours: other clients' are left alone
             cleaned = _without_repeated(without(cleaned, concealing.get()))
-        if downloading.get():
+        if downloading.get() or looks_signed(cleaned):  # a path without its host, too
             cleaned = _QUERY.sub(f"?{REDACTED}", cleaned)
+        cleaned = _QUERY_STRING.sub(_without_signature, cleaned)
+        cleaned = _CREDENTIAL.sub(rf"\1b'{REDACTED}'", cleaned)
         if cleaned != text:
             record.msg, record.args = cleaned, None
         return True
@@ -124,6 +146,13 @@ def _masked(match: re.Match[str]) -> str:
 
 # How Python writes bytes.
 _BYTES = r"""b(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
+# hpack: Adding (b'authorization', b'…') to the header table
+_CREDENTIAL = re.compile(
+    rf"(\(b'(?:(?:proxy-)?authorization|cookie|(?:x-)?api-key|signature)', )({_BYTES})",
+    re.IGNORECASE,
+)
+# uvicorn: ASGI [1] Started scope={…, 'query_string': b'…'}
+_QUERY_STRING = re.compile(rf"('query_string': )({_BYTES})")
 _QUOTED = re.compile(r"(\.failed exception=.*?\bb)\\*['\"].*", re.DOTALL)
 _LOCATION = re.compile(rf"(\(b'location', )({_BYTES})", re.IGNORECASE)
 _REASONS = (
@@ -132,6 +161,11 @@ _REASONS = (
     # httpcore: return_value=(b'HTTP/1.1', 404, b'Not Found', [(b'Date', b'…')])
     re.compile(rf"(return_value=\(b'HTTP/[0-9.]+', ([0-9]{{3}}), b)({_BYTES[1:]})(,)"),
 )
+
+
+def _without_signature(match: re.Match[str]) -> str:
+    query = match[2][2:-1]
+    return f"{match[1]}b'{REDACTED}'" if looks_signed(f"?{query}") else match[0]
 
 
 def _without_repeated(text: str) -> str:

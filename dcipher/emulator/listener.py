@@ -18,6 +18,7 @@ from typing_extensions import override
 from dcipher._clock import monotonic
 from dcipher.emulator import loops
 from dcipher.emulator.heads import HEAD_TIME, Connection
+from dcipher.logs import filter_server
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -159,6 +160,7 @@ class _Server(uvicorn.Server):
     """A server that says when it has started, and that is left without waiting for anybody."""
 
     def __init__(self, app: ASGIApp) -> None:
+        filter_server()
         super().__init__(
             _Config(
                 app,

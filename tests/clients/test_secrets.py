@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import json
 import os
@@ -23,6 +24,7 @@ from dcipher import (
     DcipherError,
     HTTPAuthenticatedClient,
     HTTPClient,
+    Resilience,
     Run,
     Settings,
 )
@@ -631,3 +633,50 @@ def test_the_emulator_shows_no_secret(
     own.text("stdout", out)
     own.text("stderr", err)
     assert not own.found(), "\n".join(own.found())
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_no_logger_shows_a_secret_whichever_loop_runs(
+    api: FaultyServer, search: Search, tmp_path: Path, backend: str
+) -> None:
+    """Every record of every logger, of asyncio's debug mode too, from the start to an error."""
+    api.on("/flows/f/run", started(api, "S3"))
+
+    async def main() -> None:
+        if backend == "asyncio":
+            loop = asyncio.get_running_loop()
+            loop.set_debug(True)
+            loop.slow_callback_duration = 0.0  # each one is told of
+        async with AsyncDcipher(
+            KEY, api_secret=SECRET, base_url=api.url, resilience=Resilience(max_retries=1)
+        ) as client:
+            run = await client.flows.run("f", {"n": 1}, save_path=tmp_path / "out")
+            assert await client.runs.read(run) == {"text": 1}
+            api.on("/result", RESET, Reply(b"no", 403))
+            with pytest.raises(DcipherError):
+                await client.runs.read(run)
+
+    anyio.run(main, backend=backend)
+
+
+@pytest.mark.parametrize("level", [1, 5])
+def test_a_server_that_logs_everything_shows_no_signature(
+    caplog: pytest.LogCaptureFixture, level: int
+) -> None:
+    """The emulator's uvicorn, with the root logger at its lowest level: each scope is in its log."""
+    pytest.importorskip("fastapi")
+    from dcipher.emulator import Emulator
+
+    caplog.set_level(level)
+    with Emulator(api_key=KEY, api_secret=SECRET, queue_time=0.0) as emulator:
+        emulator.flow("f")(lambda: 1)
+        with Dcipher(KEY, api_secret=SECRET, base_url=emulator.url) as client:
+            run = client.flows.run("f")
+            assert client.runs.read(run) == 1
+    url = run.outputs[0].url
+    assert url is not None
+    own = Search(signed=url.get_secret_value().partition("Signature=")[2], **OURS)
+    for record in caplog.records:
+        own.emit(record)
+    assert not own.found(), "\n".join(own.found())
+    assert "query_string" in caplog.text
