@@ -131,10 +131,20 @@ def test_as_many_as_one_wants(
     connect: Connect, server: FaultyServer, target: Path, number: int
 ) -> None:
     """`max_connections` is the most that are open at once; 1 asks once."""
-    server.on("/result", Shop(spoil=lambda _, reply: replace(reply, delay=0.05)))
+    at_once: list[int] = []
+
+    def counted(_: int, reply: Reply) -> Reply:
+        # Each of these has one connection at a time.
+        at_once.append([one.name for one in threading.enumerate()].count("dcipher range"))
+        return replace(reply, delay=0.05)
+
+    # The first connection leaves something to the others, if there are to be any.
+    shop = Shop(spoil=counted) if number == 1 else Shop(spoil=counted, first=slowly)
+    server.on("/result", shop)
     connect(server).runs.download(result_of(server), target, max_connections=number)
     assert_saved(target, BODY)
     assert (len(server.requests) == 1) == (number == 1)
+    assert max(at_once, default=1) == number
 
 
 @pytest.mark.parametrize("number", [0, -1, 1.5, "4", True, None])
