@@ -108,8 +108,8 @@ _NO_SCHEMAS = frozenset({"serialization", "metadata", "config", "default", "expe
 _NO_NUMBERS = (re.compile(rb"N(?=aN)"), re.compile(rb"I(?=nfinity)"))
 _EXPONENTS = (re.compile(rb"e[+-]?[0-9]{3}"), re.compile(rb"E[+-]?[0-9]{3}"))
 _DIGITS = 309  # of the smallest number that is above every float
-_STEP = _DIGITS // 10
-_RUN = re.compile(rb"[0-9]{10}")
+_STEP = _DIGITS // 20
+_RUN = re.compile(rb"[0-9]{20}")
 _STRING_OR_NUMBER = re.compile(
     rb'"[^"\\]*(?:\\.[^"\\]*)*"|-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?', re.DOTALL
 )
@@ -117,7 +117,7 @@ _STRING_OR_NUMBER = re.compile(
 
 def may_be_far(block: bytes) -> bool:
     """Whether there may be a number that no float holds, such as 1e400 and 1e-400."""
-    # Of so many digits, ten in a row are left where only every 30th byte is looked at.
+    # Of so many digits, twenty in a row are left where only every 15th byte is looked at.
     return any(one.search(block) for one in _EXPONENTS) or bool(_RUN.search(block[::_STEP]))
 
 
