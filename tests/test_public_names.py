@@ -238,6 +238,20 @@ def test_the_calls_of_a_client_resolve(cls: type, name: str, _: str) -> None:
     assert inspect.signature(wrapped, eval_str=True) == inspect.signature(call, eval_str=True)
 
 
+@pytest.mark.parametrize("cls", [Dcipher, AsyncDcipher])
+def test_the_parts_of_a_client_have_types(cls: type) -> None:
+    """What looks at the class finds which calls `flows` and `runs` hold."""
+    assert typing.get_type_hints(cls) == {"flows": cls("k").flows.__class__, "runs": cls.runs}
+
+
+def test_the_fixtures_resolve() -> None:
+    """So do the fixtures of the pytest plugin, for plugins that check types."""
+    pytest.importorskip("fastapi")
+    plugin = importlib.import_module("dcipher.pytest_plugin")
+    for name in plugin.__all__:
+        assert "return" in typing.get_type_hints(getattr(plugin, name).__wrapped__)
+
+
 def test_a_type_of_a_library_that_is_not_installed_is_any() -> None:
     """A result as a frame of pandas has the type `Any` where there is no pandas; a mistake stays one."""
     assert Lazy("no_such_library").DataFrame is Any

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 else:
     httpx, pydantic = Lazy("httpx"), Lazy("pydantic")
     typing_extensions = Lazy("typing_extensions")
+    _flows, _runs = Lazy(f"{__package__}.flows"), Lazy(f"{__package__}.runs")
 
 __all__ = ["AsyncDcipher"]
 
@@ -53,8 +54,8 @@ class AsyncDcipher(FormerAttributes):
         runs: AsyncRuns
         """Look at runs, wait for them, get their results."""
     else:
-        flows = ClassOf(f"{__package__}.flows", "AsyncFlows")
-        runs = ClassOf(f"{__package__}.runs", "AsyncRuns")
+        flows: _flows.AsyncFlows = ClassOf(_flows, "AsyncFlows")
+        runs: _runs.AsyncRuns = ClassOf(_runs, "AsyncRuns")
 
     @drops_frames
     def __init__(

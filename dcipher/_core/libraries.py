@@ -52,8 +52,8 @@ class ClassOf:
     `dir`, `help`, `inspect.getmembers` and `unittest.mock.create_autospec` ask the class alone.
     """
 
-    def __init__(self, module: str, name: str) -> None:
-        self._module = Lazy(module)
+    def __init__(self, module: Lazy, name: str) -> None:
+        self._module = module
         self._name = name
 
     def __set_name__(self, owner: type, attribute: str) -> None:

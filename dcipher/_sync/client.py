@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 else:
     httpx, pydantic = Lazy("httpx"), Lazy("pydantic")
     typing_extensions = Lazy("typing_extensions")
+    _flows, _runs = Lazy(f"{__package__}.flows"), Lazy(f"{__package__}.runs")
 
 __all__ = ["Dcipher"]
 
@@ -54,8 +55,8 @@ class Dcipher(FormerAttributes):
         runs: Runs
         """Look at runs, wait for them, get their results."""
     else:
-        flows = ClassOf(f"{__package__}.flows", "Flows")
-        runs = ClassOf(f"{__package__}.runs", "Runs")
+        flows: _flows.Flows = ClassOf(_flows, "Flows")
+        runs: _runs.Runs = ClassOf(_runs, "Runs")
 
     @drops_frames
     def __init__(

@@ -19,17 +19,19 @@ Example:
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
 
+import dcipher
+
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Generator
 
     import pluggy
 
-    from dcipher import AsyncDcipher, Dcipher
-    from dcipher.emulator import Emulator
+    import dcipher.emulator
     from dcipher.pytest_plugin.watching import Watch
 
 __all__ = ["dcipher_async_client", "dcipher_client", "dcipher_emulator"]
@@ -40,7 +42,7 @@ _WATCH: pytest.StashKey[Watch] = pytest.StashKey()
 @pytest.fixture
 def dcipher_emulator(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Emulator]:
+) -> Iterator[dcipher.emulator.Emulator]:
     """A started `Emulator`, of this test alone, which every `Dcipher()` in the test finds.
 
     `@pytest.mark.dcipher(…)` on the test, its class or its module takes the arguments of
@@ -63,7 +65,7 @@ def dcipher_emulator(
 
 
 @pytest.fixture
-def dcipher_client(dcipher_emulator: Emulator) -> Iterator[Dcipher]:
+def dcipher_client(dcipher_emulator: dcipher.emulator.Emulator) -> Iterator[dcipher.Dcipher]:
     """`Dcipher()` on the emulator of this test, closed at its end."""
     from dcipher import Dcipher
 
@@ -73,7 +75,9 @@ def dcipher_client(dcipher_emulator: Emulator) -> Iterator[Dcipher]:
 
 
 @pytest.fixture
-def dcipher_async_client(dcipher_emulator: Emulator) -> Iterator[AsyncDcipher]:
+def dcipher_async_client(
+    dcipher_emulator: dcipher.emulator.Emulator,
+) -> Iterator[dcipher.AsyncDcipher]:
     """`AsyncDcipher()` on the emulator of this test, closed at its end.
 
     It is a plain fixture, so that it serves a test under whichever plugin runs its event loop

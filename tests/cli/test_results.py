@@ -651,7 +651,7 @@ def test_a_row_that_does_not_fit_ends_a_conversion(
         (["out.json.zst"], 2, "json is not written as .zst"),
         (["out.parquet.gz"], 2, "parquet is not written as .gz"),
         (["missing/out.json"], 1, "the folder does not exist"),
-        (["there.json"], 1, "exists already. Choose another path, or give --overwrite"),
+        (["there.json"], 1, "Choose another path, or give --overwrite"),
         (["there.json", "--no-overwrite"], 1, "exists already"),
         ([".", "--to", "json"], 1, "it is a folder"),
         (["/dev/full", "--to", "json"], 1, "it is not a regular file"),

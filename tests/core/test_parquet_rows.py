@@ -65,7 +65,9 @@ def test_a_row_of_parquet_that_does_not_fit() -> None:
     class Small(BaseModel):
         score: Annotated[float, Field(lt=500)]
 
-    with pytest.raises(ResultTypeError, match=r"^\[2000\]\.score \(row 2000\): Input should be less than 500"):
+    with pytest.raises(
+        ResultTypeError, match=r"^\[2000\]\.score \(row 2000\): Input should be less than 500"
+    ):
         parse_document(BODY, list[Small], Format.PARQUET)
     (first, *_) = [row for row in read(BODY, Small, Format.PARQUET) if isinstance(row, InvalidRow)]
     assert (first.number, first.raw) == (2000, {"name": "n2000", "score": 500.0})
