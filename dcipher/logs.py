@@ -16,12 +16,9 @@ from typing import TYPE_CHECKING
 from ._core.signed_urls import looks_signed
 from ._core.text import REDACTED, redact_query, without
 
-__all__ = ["concealing", "configure", "downloading", "filter_server", "logger", "retries"]
+__all__ = ["concealing", "configure", "downloading", "filter_server", "logger"]
 
 logger: logging.Logger = logging.getLogger("dcipher")
-
-retries: logging.Logger = logging.getLogger("dcipher.retries")
-"""A line for each request that is sent again: at WARNING after the first attempt, at INFO later."""
 
 downloading: ContextVar[bool] = ContextVar("dcipher_downloading", default=False)
 """Set while a signed URL is fetched.

@@ -15,7 +15,7 @@ from .._clock import monotonic
 from .._concurrency import async_sleep
 from .._core.causes import chain
 from .._core.retries import Failure, next_delay
-from ..logs import retries
+from ..logs import logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -109,10 +109,11 @@ class _Rules:
         self._delay = self.delay_after(error, state.attempt_number)
         if self._delay is None:
             return False
-        log = retries.warning if state.attempt_number == 1 else retries.info
+        log = logger.warning if state.attempt_number == 1 else logger.info
         log(
             "%s: attempt %d failed (%s); the next one in %.2f s",
             self._what, state.attempt_number, _why(error), self._delay,
+            extra={"is_retry": True},
         )  # fmt: skip
         return True
 

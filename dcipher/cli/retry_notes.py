@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from dcipher.logs import logger, retries
+from dcipher.logs import logger
 
 if TYPE_CHECKING:
     from dcipher.cli.output import Output
@@ -15,12 +15,12 @@ __all__ = ["note_retries"]
 
 def note_retries(output: Output) -> None:
     """Write a line for each retry from now on, unless `DCIPHER_LOG` or the program does so already."""
-    for other in [*retries.handlers]:
+    for other in [*logger.handlers]:
         if isinstance(other, _Notes):
-            retries.removeHandler(other)
-    retries.addHandler(_Notes(output))
-    if retries.level == logging.NOTSET:
-        retries.setLevel(logging.INFO)
+            logger.removeHandler(other)
+    logger.addHandler(_Notes(output))
+    if logger.level == logging.NOTSET:
+        logger.setLevel(logging.INFO)
 
 
 class _Notes(logging.Handler):
@@ -29,5 +29,6 @@ class _Notes(logging.Handler):
         self._output = output
 
     def emit(self, record: logging.LogRecord) -> None:
-        if not logger.handlers:
+        is_said = record.levelno >= logging.WARNING or hasattr(record, "is_retry")
+        if is_said and logger.handlers == [self]:
             self._output.note(record.getMessage())

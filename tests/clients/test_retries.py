@@ -532,10 +532,10 @@ def test_each_retry_is_logged(
     connect: Connect, server: FaultyServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A line for each: the first of a call at WARNING, for whoever waits; the others at INFO."""
-    caplog.set_level("INFO", "dcipher.retries")
+    caplog.set_level("INFO", "dcipher")
     server.on("*", status(503), RESET, status(500), GOOD_FLOW)
     connect(server, resilience=Resilience(max_retries=3, backoff_initial=0.002)).flows.get("f")
-    lines = [(r.levelname, r.getMessage()) for r in caplog.records if r.name == "dcipher.retries"]
+    lines = [(r.levelname, r.getMessage()) for r in caplog.records if r.name == "dcipher"]
     assert [level for level, _ in lines] == ["WARNING", "INFO", "INFO"]
     assert [line.partition("(")[2].partition(")")[0] for _, line in lines] == [
         "status 503",
