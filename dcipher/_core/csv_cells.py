@@ -56,10 +56,12 @@ class CellReaders:
         return self.placed[place] if place < len(self.placed) else self.others
 
 
-def readers_of(adapter: TypeAdapter[Any]) -> CellReaders:
-    """The readers of the cells of a row of a type."""
+def readers_of(adapter: TypeAdapter[Any], *, table: bool = False) -> CellReaders:
+    """The readers of the cells of a row of a type, or of the rows of a table of a type."""
     walk = _Walk()
-    walk.row(dict(adapter.core_schema), {})
+    schema: _Schema = dict(adapter.core_schema)
+    for row, config in walk.rows(schema, {}) if table else [(schema, cast("_Schema", {}))]:
+        walk.row(row, config)
     readers = CellReaders()
     for name, found in walk.fields.items():
         # Models of a union may differ in what a column is: then each of them sees the text.
@@ -82,6 +84,19 @@ class _Walk:
         self.rest: _Found | None = None
         self._definitions: dict[str, _Schema] = {}
         self._within: set[str] = set()
+
+    def rows(self, schema: _Schema, config: _Schema) -> Iterator[_Found]:
+        """The schemas of the rows of a table."""
+        config = schema.get("config") or config
+        if schema["type"] == "definitions":
+            self._definitions |= {one["ref"]: one for one in schema["definitions"]}
+        schema = self._resolved(schema)
+        if "items_schema" in schema:
+            items = schema["items_schema"]
+            yield from ((one, config) for one in ([items] if isinstance(items, dict) else items))
+            return
+        for one in _rows_within(schema):
+            yield from self.rows(one, config)
 
     def row(self, schema: _Schema, config: _Schema) -> None:
         """Collects the columns of a row."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -25,6 +26,7 @@ SAMPLE = 1 << 16
 _DELIMITERS = ",;\t|"
 _NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 _RECORDS = 20  # that are compared
+_QUOTED = re.compile(r'"[^"]*"')
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,8 @@ def dialect_of(sample: str, *, whole: bool) -> Dialect:
 
     Raises `ResultSyntaxError` for a header that can be read in two ways.
     """
-    line_end = "\r" if "\r" in sample.rstrip("\r\n") and "\n" not in sample else "\n"
+    outside = _QUOTED.sub("", sample).rstrip("\r\n")
+    line_end = "\r" if "\r" in outside and "\n" not in outside else "\n"
     first = sample.split(line_end, 1)[0]
     stated = first.rstrip("\r").strip('"')
     if stated.lower().startswith("sep=") and len(stated) == len("sep=") + 1:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import partial
+from itertools import pairwise
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast, get_args, get_origin
 
@@ -18,6 +19,7 @@ from pydantic import ValidationError
 
 from .adapters import adapter_for
 from .compression import SUFFIXES, beginning, is_compressed, opened
+from .csv_cells import readers_of
 from .csv_dialects import is_table
 from .file_kinds import advice_for, kind_of
 from .json_rows import json_lines
@@ -176,8 +178,9 @@ def _parse(body: Body, type_: object, format_: Format) -> object:
         return tuple(rows) if get_origin(type_) is tuple else list(rows)
     if format_ is Format.NDJSON:
         return _parse_json(b"[" + b",".join(json_lines(file)) + b"]", type_)
-    plain = dict[str, str] if format_ is Format.CSV else dict[str, Any]
-    return _parse_table(list(_valid(iter_rows(file, plain, format_))), type_)
+    if format_ is Format.CSV:
+        return _parse_cells(list(_valid(iter_rows(file, dict[str, Any], format_))), type_)
+    return _parse_table(list(_valid(iter_rows(file, dict[str, Any], format_))), type_)
 
 
 def _row_type(type_: object) -> type[object] | None:
@@ -209,6 +212,29 @@ def _parse_json(document: bytes, type_: object) -> object:
         if flaw := flaw_of(document, mark):
             raise ResultSyntaxError("document", flaw) from None
         raise type_error(cast("ValidationError", error)) from None
+
+
+def _parse_cells(rows: list[dict[str, Any]], type_: object) -> object:
+    """The table of a type that is no plain list of rows, with the cells that its rows want."""
+    adapter = adapter_for(cast("type[object]", type_))
+    names = list(rows[0]) if rows else []
+    readers = [(names[n], reader) for n, reader in readers_of(adapter, table=True).of(names)]
+    for row in rows:
+        row.update({name: reader(row[name]) for name, reader in readers})
+    try:
+        return adapter.validator.validate_python(rows, strict=False)
+    except ValidationError as error:
+        refusal = error
+    for detail in refusal.errors(
+        include_url=False
+    ):  # as `csv_rows` does, an empty cell may be None
+        for number, name in pairwise(detail["loc"]):
+            if isinstance(number, int) and number < len(rows) and rows[number].get(str(name)) == "":
+                rows[number][str(name)] = None
+    try:
+        return adapter.validator.validate_python(rows, strict=False)
+    except ValidationError:
+        raise type_error(refusal) from None
 
 
 def _parse_table(rows: Sequence[object], type_: object) -> object:

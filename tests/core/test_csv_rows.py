@@ -336,6 +336,33 @@ def test_a_cell_that_spells_nothing_is_refused(type_: Any, cell: str, kind: str)
     assert row.errors[0]["type"] == kind
 
 
+class Row(BaseModel):
+    pick: Literal[1, 2]
+    maybe: Annotated[int, AfterValidator(abs)] | None = None
+    tags: list[int] | None = None
+
+
+class Table(RootModel[list[Row]]):
+    pass
+
+
+@pytest.mark.parametrize(
+    "type_",
+    [
+        list[Row],
+        Table,
+        list[Row] | None,
+        Annotated[list[Row], Field(max_length=2)],
+        tuple[Row, Row],
+    ],
+)
+def test_a_table_of_any_type_has_the_same_cells(type_: Any) -> None:
+    """Whatever holds the rows, a cell is what its row's type makes of it."""
+    found = parse_document(b"pick,maybe,tags\n1,,\n2,-3,[4]\n", type_, Format.CSV)
+    rows = found.root if isinstance(found, Table) else list(found)
+    assert rows == [Row(pick=1), Row(pick=2, maybe=3, tags=[4])]
+
+
 class Leaf(BaseModel):
     kind: Literal["leaf"]
     size: Literal[1, 2]
@@ -390,6 +417,7 @@ def test_cells_are_found_under_every_alias() -> None:
         (b"sep=;", [], []),
         (b"a,b\r1,2\r3,4\r", ["a", "b"], [["1", "2"], ["3", "4"]]),
         (b'a;b\r"x\ry";2\r', ["a", "b"], [["x\ry", "2"]]),
+        (b'a;b\r"x\ny";2\r', ["a", "b"], [["x\ny", "2"]]),
         (b'a,b\r\n"x\ry\r\nz",2\r\n', ["a", "b"], [["x\ry\r\nz", "2"]]),
         (b"a,b,\n1,2,\n3,4,\n", ["a", "b"], [["1", "2"], ["3", "4"]]),
         (b",a,b\n0,1,2\n1,3,4\n", ["", "a", "b"], [["0", "1", "2"], ["1", "3", "4"]]),
