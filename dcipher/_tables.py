@@ -42,8 +42,8 @@ pa = library("pyarrow", "arrow")
 
 _LEARNED = 8192
 """Rows whose columns are learned at once."""
-_ROWS = 1024
-"""Rows that are values of Python at once."""
+_ROWS = 256
+"""Rows that are values of Python at once: the more there are, the longer Python looks for garbage."""
 _STEP = 256
 """Rows between two looks at how many bytes they were."""
 _TEXT = 4 * 1024 * 1024
@@ -51,8 +51,8 @@ _TEXT = 4 * 1024 * 1024
 _BYTES = 16 * 1024 * 1024
 """Bytes of a batch, about: long rows make batches of fewer."""
 
-_PARQUET = 65536
-"""Rows of Parquet that are read at once."""
+_BATCH = 65536
+"""Rows of a batch of a whole table."""
 
 _ANY = cast("type[object]", Any)
 
@@ -173,7 +173,7 @@ class _Rows:
         return _rebatched(self._portions(size), size)
 
     def table(self) -> Any:
-        return pa.Table.from_batches(self._portions(_ROWS), schema=self.schema)
+        return pa.Table.from_batches(self.batches(_BATCH), schema=self.schema)
 
     def _portions(self, size: int) -> Iterator[Any]:
         for part in self._parts:
@@ -185,17 +185,18 @@ class _Rows:
 
 def _rebatched(batches: Iterator[Any], size: int) -> Iterator[Any]:
     """The same rows in batches of `size`, or of fewer that are many bytes."""
-    held: list[Any] = []
+    held, rows, nbytes = list[Any](), 0, 0
     for batch in batches:
         if batch.num_rows:
             held.append(batch)
-        rows = sum(one.num_rows for one in held)
-        is_large = sum(one.nbytes for one in held) >= _BYTES
-        if rows >= size or is_large:
+            rows += batch.num_rows
+            nbytes += batch.nbytes
+        if rows >= size or nbytes >= _BYTES:
             whole = _joined(held)
-            end = rows if is_large else rows - rows % size
+            end = rows if nbytes >= _BYTES else rows - rows % size
             yield from (whole.slice(start, min(size, end - start)) for start in range(0, end, size))
             held = [whole.slice(end)] if end < rows else []
+            rows, nbytes = rows - end, sum(one.nbytes for one in held)
     if held:
         yield _joined(held)
 
@@ -353,7 +354,7 @@ class _Blocks:
 
     def table(self) -> Any:
         if self.schema is not None:
-            return pa.Table.from_batches(self.batches(_ROWS), schema=self.schema)
+            return pa.Table.from_batches(self.batches(_BATCH), schema=self.schema)
         blocks = list(self.learn())[::-1]
         batches: list[Any] = []
         while blocks:  # each goes as soon as it is a batch
@@ -404,7 +405,7 @@ class _Cells:
         return _rebatched((self._kinds.batch(some, self.schema) for some in columns), size)
 
     def table(self) -> Any:
-        return pa.Table.from_batches(self.batches(_ROWS), schema=self.schema)
+        return pa.Table.from_batches(self.batches(_BATCH), schema=self.schema)
 
 
 def _cell_rows(part: Source, reader: BinaryIO) -> Iterator[Any]:
@@ -459,4 +460,4 @@ class _Parquet:
                 first += batch.num_rows
 
     def table(self) -> Any:
-        return pa.Table.from_batches(self.batches(_PARQUET), schema=self.schema)
+        return pa.Table.from_batches(self.batches(_BATCH), schema=self.schema)

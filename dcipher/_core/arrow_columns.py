@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import accumulate, chain, count
 from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import BaseModel
@@ -50,10 +51,35 @@ class Shape:
     nullable: bool = False
     mark: Mapping[bytes, bytes] | None = None
     """The metadata of its field."""
+    build: Callable[[Sequence[Any]], Any] | None = None
+    """Makes an array of values, none of which is None, faster than one by one."""
+
+    def array(self, values: Sequence[Any]) -> Any:
+        """Values, and None for nulls, as a `pyarrow.Array`."""
+        if self.build is None:
+            return pa.array(each(self.convert, values), type=self.type, from_pandas=False)
+        present = [value for value in values if value is not None]
+        if len(present) == len(values):
+            return self.build(present)
+        if not present:
+            return pa.array(values, type=self.type)
+        return _with_nulls(self.build(present), [value is None for value in values])
 
     def field(self, name: str) -> Any:
         """As a `pyarrow.Field`."""
         return pa.field(name, self.type, nullable=self.nullable, metadata=self.mark)
+
+
+def _with_nulls(array: Any, missing: Sequence[bool]) -> Any:
+    """An array with nulls between its values."""
+    places = count()
+    if not pa.types.is_struct(array.type):
+        return array.take(pa.array([None if gap else next(places) for gap in missing], pa.int64()))
+    # Where a struct is null, its fields are not looked at; but they may have to be no nulls.
+    filled = array.take(pa.array([0 if gap else next(places) for gap in missing], pa.int64()))
+    fields = [array.type.field(n) for n in range(array.type.num_fields)]
+    parts = [filled.field(n) for n in range(len(fields))]
+    return pa.StructArray.from_arrays(parts, fields=fields, mask=pa.array(missing))
 
 
 def json_text(value: object) -> str:
@@ -72,10 +98,36 @@ def each(convert: Callable[[Any], Any] | None, values: Sequence[Any]) -> Sequenc
     return [None if value is None else convert(value) for value in values]
 
 
+_SIZED = (list, tuple, set, frozenset)
+
+
 def list_shape(item: Shape) -> Shape:
     """A list of values of a shape."""
     convert = None if item.convert is None else partial(each, item.convert)
-    return Shape(pa.list_(item.field("item")), convert)
+    arrow = pa.list_(item.field("item"))
+
+    def build(values: Sequence[Any]) -> Any:
+        # Columns of all items at once: one by one, each would become a dict first.
+        lists = [value if isinstance(value, _SIZED) else list(value) for value in values]
+        offsets = pa.array(accumulate(map(len, lists), initial=0), pa.int32())
+        items = item.array(list(chain.from_iterable(lists)))
+        return pa.ListArray.from_arrays(offsets, items, type=arrow)
+
+    return Shape(arrow, convert, build=None if item.build is None else build)
+
+
+def struct_shape(parts: Sequence[Column]) -> Shape:
+    """A struct with a field for each part of a value."""
+    fields = [part.field() for part in parts]
+
+    def convert(value: object) -> dict[str, object]:
+        return {part.name: each(part.shape.convert, [part.get(value)])[0] for part in parts}
+
+    def build(values: Sequence[Any]) -> Any:
+        arrays = [part.shape.array(list(map(part.get, values))) for part in parts]
+        return pa.StructArray.from_arrays(arrays, fields=fields)
+
+    return Shape(pa.struct(fields), convert, build=build)
 
 
 def map_shape(keys: Shape, values: Shape, *, nullable: bool = False) -> Shape:
@@ -120,8 +172,7 @@ class Column:
             raise
 
     def _array(self, rows: Sequence[Any]) -> Any:
-        values = each(self.shape.convert, [self.get(row) for row in rows])
-        array = pa.array(values, type=self.shape.type, from_pandas=False)
+        array = self.shape.array(list(map(self.get, rows)))
         if _has_forbidden_null(array, self.shape.nullable):
             raise _NullError
         return array

@@ -50,9 +50,9 @@ from .arrow_columns import (
     Column,
     Columns,
     Shape,
-    each,
     list_shape,
     map_shape,
+    struct_shape,
     value_column,
 )
 from .arrow_nulls import may_return_none, never_null
@@ -185,7 +185,7 @@ def _through(shape: Shape, get: Callable[[Any], Any]) -> Shape:
         inner: object = get(value)
         return inner if inner is None or convert is None else convert(inner)
 
-    return dataclasses.replace(shape, convert=converted)
+    return dataclasses.replace(shape, convert=converted, build=None)
 
 
 def _values(values: Iterable[object]) -> Shape:
@@ -230,7 +230,7 @@ def _union(
 
 def _list(item: Shape, *, is_list: bool = False) -> Shape:
     shape = list_shape(item)
-    if is_list or shape.convert is not None:
+    if is_list or shape.convert is not None or shape.build is not None:
         return shape
     return dataclasses.replace(shape, convert=list)  # of a set, of any collection
 
@@ -257,12 +257,7 @@ def _map(key: object, value: object, *, within: tuple[object, ...]) -> Shape:
 def _struct(parts: Sequence[Column]) -> Shape:
     if not parts:  # DuckDB and Parquet know no struct without fields
         return JSON_TEXT
-    arrow = pa.struct([part.field() for part in parts])
-
-    def convert(value: object) -> dict[str, object]:
-        return {part.name: each(part.shape.convert, [part.get(value)])[0] for part in parts}
-
-    return Shape(arrow, convert)
+    return struct_shape(parts)
 
 
 def _other(type_: type[object]) -> Shape:
