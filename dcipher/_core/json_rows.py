@@ -151,14 +151,16 @@ def ndjson_rows(source: ByteReader, reader_for: ReaderFor[T]) -> Iterator[T | In
     row, before = 0, 1
     for start, block in source.blocks():
         validate, lines = reader_for(block), block.split(b"\n")
+        place, counted = start, before  # where that line begins in the file
         for number, line in enumerate(lines, before):
             if not line or (line.isspace() and not line.strip(BLANKS)):
                 continue
             try:
                 value = validate(line)
             except ValueError as error:
-                at = start + len(b"\n".join(lines[: number - before])) + (number > before)
-                yield _invalid_line(row, line, error, at, number)
+                passed = lines[counted - before : number - before]
+                place, counted = place + sum(map(len, passed)) + len(passed), number
+                yield _invalid_line(row, line, error, place, number)
             else:
                 yield value
             row += 1
