@@ -16,6 +16,7 @@ from dcipher import AsyncDcipher, Dcipher
 from tests.clients.downloads.plan_oracle import Outcome, WrongError, judge
 from tests.clients.downloads.stores import run_at
 from tests.conftest import KEY
+from tests.waiting import HANG
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["check", "download"]
 
-WATCHDOG = 20.0
+WATCHDOG = HANG
 """Seconds that no download may take."""
 SHORT, LONG = 0.3, 3.0
 """Seconds of silence after which a client gives up where the plan has a stall."""
