@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from dcipher import Resilience, ResultError, ResultExpiredError
+from dcipher._core.downloads import CLOCK_ERROR
 from dcipher.http import HTTPAuthenticatedClient
 from tests.clients.downloads.stores import result_of, run_at
 from tests.faulty import Reply, json_reply
@@ -41,8 +42,9 @@ def _forms(moment: datetime) -> dict[str, str]:
 
 @pytest.mark.parametrize("form", _forms(LATER))
 def test_when_a_url_expires(connect: Connect, server: FaultyServer, form: str) -> None:
-    """Each store's way of saying it is read from the answer to the start; an expired URL is not asked for."""
-    past = datetime.now(timezone.utc).replace(microsecond=0) - timedelta(seconds=1)
+    """Each store's way of saying it is read from the answer to the start; one of long ago is not asked for."""
+    now = datetime.now(timezone.utc).replace(microsecond=0)
+    past = now - timedelta(seconds=CLOCK_ERROR + 1)
     client = connect(server, resilience=TWICE)
     for moment in (LATER, past):
         url = f"{server.url}/result?{_forms(moment)[form]}"
