@@ -128,13 +128,15 @@ WAYS = (
 
 
 def measure(way: str, path: Path) -> None:
+    import pyarrow as pa
     import pyarrow.csv
     import pyarrow.json
-    import pyarrow.parquet  # noqa: F401 - what all of them import is not measured
+    import pyarrow.parquet
 
     import dcipher._local
     import dcipher._tables  # noqa: F401
 
+    pa.array([1])  # imports pandas, where that is installed
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     begun = time.process_time()
     rows = read(way, path)

@@ -48,7 +48,7 @@ _STEP = 256
 """Rows between two looks at how many bytes they were."""
 _TEXT = 4 * 1024 * 1024
 """Bytes of a result, about, of which the rows are values of Python at once."""
-_BYTES = 16 * 1024 * 1024
+_BYTES = 8 * 1024 * 1024
 """Bytes of a batch, about: long rows make batches of fewer."""
 
 _BATCH = 65536

@@ -184,6 +184,7 @@ class Column:
             raise ResultTypeError(
                 f"row {number}, column {shown_name(self.name)}",
                 self._refusal(self.get(row), error),
+                row=number,
             ) from None
 
     def _refusal(self, value: object, error: Exception) -> str:
@@ -286,5 +287,6 @@ def check_batch(batch: Any, first: int) -> None:
                     column.take(pa.array([number])).validate(full=True)
                 except pa.ArrowInvalid:
                     where = f"row {first + number}, column {shown_name(name)}"
-                    raise ResultTypeError(where, f"is no value of {column.type}") from None
+                    why = f"is no value of {column.type}"
+                    raise ResultTypeError(where, why, row=first + number) from None
         raise ResultSyntaxError("document", "is damaged") from None

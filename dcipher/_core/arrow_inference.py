@@ -256,7 +256,8 @@ def _located(error: _MixedError, rows: Sequence[object], first: int) -> ResultTy
     number = next(n for n, row in enumerate(rows, first) if _has(row, error.path, error.culprit))
     path = "".join(p if p == _ITEMS else path_of((shown_name(p),)) for p in error.path)
     where = f"row {number}" + (f", column {path.removeprefix('.')}" if path else "")
-    return ResultTypeError(where, f"{error.why}; pass a model that says what the column holds")
+    why = f"{error.why}; pass a model that says what the column holds"
+    return ResultTypeError(where, why, row=number)
 
 
 def _has(value: Any, path: tuple[str, ...], culprit: Callable[[object], bool]) -> bool:
