@@ -181,8 +181,15 @@ def interrupted(program: str, folder: Path, ready: Callable[[], bool]) -> tuple[
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs SIGINT")
-@pytest.mark.parametrize("side", SIDES)
-@pytest.mark.parametrize("moment", ["connect", *LAST_SEEN])
+@pytest.mark.parametrize(
+    ("moment", "side"),
+    [
+        # On the event loops they take turns: each case is a process.
+        pytest.param(moment, side, marks=[pytest.mark.thorough] if side == other else [])
+        for moment, other in zip(["connect", *LAST_SEEN], ["asyncio", "trio"] * 3, strict=True)
+        for side in SIDES
+    ],
+)
 def test_ctrl_c(troubled: FaultyServer, full: str, side: str, moment: str, tmp_path: Path) -> None:
     """Ctrl-C ends a program soon, by KeyboardInterrupt, without noise or debris; a run can be found again."""
     (tmp_path / "result").write_bytes(b"old")
