@@ -25,15 +25,19 @@ demo: $(DEMO)/.stamp ## Run a flow against the local emulator: no account, no de
 # ---- The gates, in the order in which `make test` runs them: the quick ones first.
 
 .PHONY: test
-test: lint check-sync check-openapi check-what-happens check-settings check-wire check-cli types check-docs coverage ## Run every gate on one Python
+test: lint imports check-sync check-openapi check-what-happens check-settings check-wire check-cli types check-docs coverage ## Run every gate on one Python
 
 .PHONY: lint
 lint: $(VENV)/.stamp ## Check format and style (ruff)
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 
+.PHONY: imports
+imports: $(VENV)/.stamp ## Check that imports run downward (import-linter)
+	$(BIN)/lint-imports
+
 .PHONY: check-sync
-check-sync: $(VENV)/.stamp ## Check that dcipher/_sync is what dcipher/_async prints
+check-sync: $(VENV)/.stamp ## Check that each x.py is what the x_async.py beside it prints
 	$(BIN)/python scripts/unasync.py --check
 
 .PHONY: check-openapi
@@ -105,7 +109,7 @@ format: $(VENV)/.stamp ## Format the code, sort imports, fix what ruff can fix
 	$(BIN)/ruff format
 
 .PHONY: unasync
-unasync: $(VENV)/.stamp ## Print dcipher/_sync from dcipher/_async
+unasync: $(VENV)/.stamp ## Print each x.py from the x_async.py beside it
 	$(BIN)/python scripts/unasync.py
 
 .PHONY: openapi

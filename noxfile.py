@@ -67,7 +67,7 @@ def floors() -> list[str]:
 
 def main_tests(*more: str) -> list[str]:
     """The files that touch each part once: whether it is there, and works."""
-    names = ("test_*.py", "clients/test_[frt]*.py", *more)
+    names = ("test_*.py", "client/test_[fr]*.py", "results/**/test_[rt]*.py", *more)
     return [str(path) for name in names for path in sorted((ROOT / "tests").glob(name))]
 
 
@@ -125,5 +125,5 @@ def wheel(session: nox.Session) -> None:
     pytest(session, *where, *main_tests("emulator/test_api.py"))
 
     session.install("httpx2")
-    files = main_tests("clients/test_[ch]*.py", "conformance/test_conformance.py")
+    files = main_tests("client/test_[ch]*.py", "conformance/test_conformance.py")
     pytest(session, *where, "-p", "tests.httpx2_alias", *files)

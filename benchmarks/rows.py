@@ -65,7 +65,7 @@ def read(way: str, path: Path) -> int:
             validate = TypeAdapter(Mention).validator.validate_python
             rows = yajl2_c.items(file, "item", use_float=True)
             return sum(1 for row in rows if validate(row))
-        from dcipher._core.rows import Format, iter_rows
+        from dcipher._results.rows.reading import Format, iter_rows
 
         return sum(1 for _ in iter_rows(file, Mention, Format.JSON))
 

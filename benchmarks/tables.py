@@ -87,8 +87,8 @@ def read(way: str, path: Path) -> int:
     """The rows that a way finds in a file."""
     if way == "pyarrow":
         return theirs(path)
-    from dcipher._local import LocalResult
-    from dcipher._tables import reading_of
+    from dcipher._results.local_files import LocalResult
+    from dcipher._results.tables.reading import reading_of
 
     type_: Any = Review if way.endswith("Review") else None
     with path.open("rb") as file:
@@ -133,8 +133,8 @@ def measure(way: str, path: Path) -> None:
     import pyarrow.json
     import pyarrow.parquet
 
-    import dcipher._local
-    import dcipher._tables  # noqa: F401
+    import dcipher._results.local_files
+    import dcipher._results.tables.reading  # noqa: F401
 
     pa.array([1])  # imports pandas, where that is installed
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

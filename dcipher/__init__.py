@@ -25,10 +25,11 @@ from ._version import __version__
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
-    from ._async.client import AsyncDcipher
-    from ._async.records import AsyncRecords
-    from ._sync.client import Dcipher
-    from ._sync.records import Records
+    from dcipher._client.client import Dcipher
+    from dcipher._client.client_async import AsyncDcipher
+    from dcipher._results.records import Records
+    from dcipher._results.records_async import AsyncRecords
+
     from .errors import (
         APIConnectionError,
         APIError,
@@ -125,12 +126,12 @@ __all__ = [
 ]
 
 _MODULES = {
-    "AsyncDcipher": "._async.client",
-    "AsyncRecords": "._async.records",
-    "Dcipher": "._sync.client",
+    "AsyncDcipher": "._client.client_async",
+    "AsyncRecords": "._results.records_async",
+    "Dcipher": "._client.client",
     "HTTPAuthenticatedClient": ".http",
     "HTTPClient": ".http",
-    "Records": "._sync.records",
+    "Records": "._results.records",
     "Reject": ".rejects",
     "Rejects": ".rejects",
     "Resilience": ".resilience",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import secrets
-import tempfile
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -26,41 +25,10 @@ if TYPE_CHECKING:
 
     from .models import Run
 
-__all__ = [
-    "check_target",
-    "check_targets",
-    "replacing",
-    "storage_error",
-    "storage_errors",
-    "targets",
-]
+__all__ = ["check_target", "replacing", "storage_error", "storage_errors"]
 
 
-def targets(path: str | os.PathLike[str], count: int) -> tuple[Path, ...]:
-    """Where `count` results go: one to `path` itself, several to `<stem>_<i><suffix>` from 0."""
-    target = _path(path)
-    if count == 1:
-        return (target,)
-    return tuple(target.with_name(f"{target.stem}_{i}{target.suffix}") for i in range(count))
-
-
-def check_targets(path: str | os.PathLike[str], *, overwrite: bool) -> None:
-    """Raises `LocalStorageError` for a path that results cannot be saved to.
-
-    As far as that can be known before they are there.
-    """
-    target = _path(path)
-    with storage_errors(target):
-        file = check_target(target, overwrite=overwrite)
-        if not overwrite:
-            check_target(targets(target, 2)[0], overwrite=False)
-        # Whether the folder can be written to is known by writing to it: access() says yes to root,
-        # on a read-only disk too.
-        with tempfile.TemporaryFile(dir=file.parent):
-            pass
-
-
-def _path(path: object) -> Path:
+def path_of(path: object) -> Path:
     text: object = os.fspath(path) if isinstance(path, os.PathLike) else path
     if not isinstance(text, str):
         raise InvalidParamsError(

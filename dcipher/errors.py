@@ -36,7 +36,7 @@ from typing import TYPE_CHECKING, Any
 
 import dcipher
 
-from ._core.libraries import Lazy
+from ._libraries import Lazy
 
 if TYPE_CHECKING:
     import httpx

@@ -13,8 +13,8 @@ import threading
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
-from ._core.signed_urls import looks_signed
-from ._core.text import REDACTED, redact_query, without
+from dcipher._masking.text import REDACTED, redact_query, without
+from dcipher._urls.signed_urls import looks_signed
 
 __all__ = ["concealing", "configure", "downloading", "filter_server", "logger"]
 

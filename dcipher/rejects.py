@@ -119,9 +119,9 @@ class Rejects(Sequence[Reject]):
         A file that is there is replaced at once and whole. Raises `LocalStorageError` for a folder,
         or a place that cannot be written to.
         """
-        from ._files import check_target, replacing, storage_errors, targets
+        from ._files import check_target, path_of, replacing, storage_errors
 
-        (target,) = targets(path, 1)
+        target = path_of(path)
         with storage_errors(target):
             check_target(target, overwrite=True)
             with replacing(target) as file:

@@ -1,6 +1,6 @@
 """What is sent again, when, and until when: values only.
 
-The rules that read them stand in `_core/retries.py`.
+The rules that read them stand in `_wire/errors/retries.py`.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from pydantic import PrivateAttr, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 from typing_extensions import Self, override
 
-from ._core.configuration import (
+from dcipher._settings.checks import (
     ARGUMENT,
     CHECKS,
     DEFAULT,
@@ -26,8 +26,9 @@ from ._core.configuration import (
     UNKNOWN,
     is_blank,
 )
-from ._core.secret_arguments import drops_frames
-from ._provenance import Reading, Recorded, names_of, records_sources
+from dcipher._settings.provenance import Reading, Recorded, names_of, records_sources
+from dcipher._settings.secret_arguments import drops_frames
+
 from .errors import ConfigurationError
 
 if TYPE_CHECKING:

@@ -19,11 +19,11 @@ os.environ["COLUMNS"] = "88"  # the width of --help on the page
 
 import typer  # noqa: E402 - found only from here on
 
-from dcipher.cli.completing import TABLE  # noqa: E402
-from dcipher.cli.exit_codes import ExitCode  # noqa: E402
-from dcipher.cli.invocation import Invocation  # noqa: E402
-from dcipher.cli.options import Options  # noqa: E402
+from dcipher.cli.app.invocation import Invocation  # noqa: E402
+from dcipher.cli.app.options import Options  # noqa: E402
+from dcipher.cli.completion.candidates import TABLE  # noqa: E402
 from dcipher.cli.root import app  # noqa: E402
+from dcipher.cli.terminal.exit_codes import ExitCode  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

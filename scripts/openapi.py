@@ -11,17 +11,17 @@ import sys
 
 from printed import ROOT, run
 
-TARGETS = (ROOT / "docs" / "openapi.json", ROOT / "dcipher" / "_core" / "openapi.json")
+TARGETS = (ROOT / "docs" / "openapi.json", ROOT / "dcipher" / "_wire" / "messages" / "openapi.json")
 
 
 def contract() -> str:
     """The document as text: sorted, indented, ending with a newline."""
     sys.path.insert(0, str(ROOT))
     from dcipher.emulator.app import build_app
-    from dcipher.emulator.pace import Pace
-    from dcipher.emulator.results import ResultURLs
-    from dcipher.emulator.runs import Runs
-    from dcipher.emulator.service import Service
+    from dcipher.emulator.runs.pace import Pace
+    from dcipher.emulator.runs.results import ResultURLs
+    from dcipher.emulator.runs.runs import Runs
+    from dcipher.emulator.runs.service import Service
 
     runs = Runs(Pace(), max_workers=1)
     app = build_app(Service(runs=runs, urls=ResultURLs(lifetime=0), pace=Pace()))

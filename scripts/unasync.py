@@ -1,8 +1,8 @@
-"""Print ``dcipher/_sync`` from ``dcipher/_async``, so that the two can never drift apart.
+"""Print each ``x.py`` from the ``x_async.py`` beside it, so that the two can never drift apart.
 
 ``python scripts/unasync.py`` writes every twin; with ``--check`` it writes nothing and compares
-whole files. Both list every pair, and exit with 1 at a rule that nothing used, or at a file in
-``_sync`` that nothing in ``_async`` prints. It needs ruff beside the Python that runs it.
+whole files. Both list every pair, and exit with 1 at a rule that nothing used, or at a printed file
+whose source is not there. It needs ruff beside the Python that runs it.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 DIFF_LINES = 20
+SUFFIX = "_async.py"
+GENERATED = "# Generated from "
 
 # Regular expressions of whole words, applied in this order, to code, docstrings and comments alike:
 # the particular before the general. Add a rule where a file needs it; one that nothing uses fails.
@@ -32,6 +34,7 @@ RULES: dict[str, str] = {
     r"Async(\w+)": r"\1",  # AsyncDcipher, httpx.AsyncClient, AsyncRetrying, AsyncIterator
     r"async_(\w+)": r"\1",  # async_sleep
     r"(\w+)_async_(\w+)": r"\1_\2",  # handle_async_request, set_async_httpx_client
+    r"(\w+)_async": r"\1",  # the modules: api_async
     r"aclose": r"close",
     r"aclosing": r"closing",
     r"aread": r"read",
@@ -51,7 +54,9 @@ class Printer:
 
     def print(self, source: Path, target: Path) -> str:
         """Return what `target` must hold, whole; exits where that would not be Python."""
-        code = f"# Generated from {self.name(source)} by scripts/unasync.py: edit that, not this.\n"
+        code = f"{GENERATED}{self.name(source)} by scripts/unasync.py: edit that, not this.\n"
+        # ``async for`` knows neither ``list`` nor ``yield from``.
+        code += "# ruff: noqa: C416, UP028\n"
         code += self._replace(source.read_text(encoding="utf-8"))
         try:
             # A parser takes an ``await`` outside a coroutine, a compiler does not.
@@ -104,30 +109,30 @@ def compare(name: str, old: str | None, new: str) -> Iterator[str]:
 
 
 def orphans(printer: Printer, folder: Path, known: Iterable[Path]) -> Iterator[str]:
-    """Yield a line for each file in `folder` that is not `known`, whatever its kind."""
-    for path in sorted(set(folder.rglob("*")).difference(known)):
-        if path.is_file() and "__pycache__" not in path.parts:
+    """Yield a line for each printed file in `folder` that is not `known`."""
+    for path in sorted(set(folder.rglob("*.py")).difference(known)):
+        if path.read_text(encoding="utf-8").startswith(GENERATED):
             name = printer.name(path)
             yield f"{name} is an orphan, nothing prints it: run `git rm -f {name}`"
 
 
 def unasync(root: Path, rules: Mapping[str, str], *, check: bool) -> list[str]:
     """Print every twin under `root`, or compare it with `check`; return all that is wrong."""
-    source, target = root / "dcipher" / "_async", root / "dcipher" / "_sync"
-    pairs = {path: target / path.relative_to(source) for path in sorted(source.rglob("*.py"))}
+    package = root / "dcipher"
+    sources = sorted(package.rglob(f"*{SUFFIX}"))
+    pairs = {path: path.with_name(path.name.removesuffix(SUFFIX) + ".py") for path in sources}
     printer = Printer(root, rules)
     wrong: list[str] = []
     for path, twin in pairs.items():
-        print(f"{printer.name(path)} -> {printer.name(twin)}")
+        print(f"{printer.name(path)} -> {twin.name}")
         new = printer.print(path, twin)
         if check:
             # Not read_text: universal newlines would hide other line ends.
             old = twin.read_bytes().decode() if twin.exists() else None
             wrong += compare(printer.name(twin), old, new)
         else:
-            twin.parent.mkdir(parents=True, exist_ok=True)
             twin.write_bytes(new.encode())
-    wrong += orphans(printer, target, pairs.values())
+    wrong += orphans(printer, package, pairs.values())
     for old, new in printer.unused.items():
         wrong.append(f"nothing used the rule {old!r}: {new!r}, take it out of scripts/unasync.py")
     return wrong
@@ -135,7 +140,7 @@ def unasync(root: Path, rules: Mapping[str, str], *, check: bool) -> list[str]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
-    parser = argparse.ArgumentParser(description="Print dcipher/_sync from dcipher/_async.")
+    parser = argparse.ArgumentParser(description="Print each x.py from x_async.py.")
     parser.add_argument("--check", action="store_true", help="write nothing, fail on a difference")
     wrong = unasync(ROOT, RULES, check=parser.parse_args(arguments).check)
     for line in wrong:

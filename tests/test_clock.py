@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-import dcipher._clock
+import dcipher._concurrency.clock
 from dcipher import Dcipher, WaitTimeoutError
-from dcipher._clock import monotonic
+from dcipher._concurrency.clock import monotonic
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -43,7 +43,7 @@ def test_it_goes_on(stopped: Callable[[], AbstractContextManager[Any]]) -> None:
     """Stopped before it is imported, or after: it goes on, forwards only."""
     with stopped():
         assert time.time() < 1_600_000_000
-        clocks = [monotonic, importlib.reload(dcipher._clock).monotonic]
+        clocks = [monotonic, importlib.reload(dcipher._concurrency.clock).monotonic]
         for clock in clocks:
             before = clock()
             time.sleep(0.002)

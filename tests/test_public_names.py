@@ -21,7 +21,7 @@ from pydantic import ValidationError, validate_call
 
 import dcipher
 from dcipher import AsyncDcipher, Dcipher, InvalidParamsError, Run
-from dcipher._core.libraries import Lazy
+from dcipher._libraries import Lazy
 
 CALLS = [
     ("flows.get", "(flow_id)"),
@@ -178,7 +178,7 @@ MODULES = (
     "dcipher.emulator",
     "dcipher.emulator.faults",
     *(f"dcipher.{name}" for name in dcipher._SUBMODULES),
-    *(f"dcipher._{kind}.{name}" for kind in ("sync", "async") for name in ("flows", "runs")),
+    *(f"dcipher._client.{name}" for name in ("flows", "runs", "flows_async", "runs_async")),
 )
 
 

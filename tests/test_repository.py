@@ -108,7 +108,7 @@ def test_version_is_in_the_changelog() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["py.typed", "_core/openapi.json", "_sync/__init__.py", "emulator/console/index.html"],
+    ["py.typed", "_wire/messages/openapi.json", "_client/client.py", "emulator/console/index.html"],
 )
 def test_package_is_whole(name: str) -> None:
     """What is not imported, or is printed, is installed with the rest."""

@@ -16,7 +16,7 @@ from pydantic import AliasChoices, Field, SecretStr
 from pydantic_settings import DotEnvSettingsSource, PydanticBaseSettingsSource
 
 from dcipher import ConfigurationError, Dcipher, Settings
-from dcipher._environment import configuration
+from dcipher._client.configuration import configuration
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo

@@ -31,7 +31,7 @@ def _main(given: list[str]) -> int:
     if "_DCIPHER_COMPLETE" in os.environ:
         return _completed(given)
     if (answer := _quick(given)) is not None:
-        from dcipher.cli.streams import say
+        from dcipher.cli.terminal.streams import say
 
         return say(answer)
     try:
@@ -39,7 +39,7 @@ def _main(given: list[str]) -> int:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in {"typer", "rich", "shellingham"}:
             raise
-        from dcipher._core.installation import install
+        from dcipher._installation import install
 
         print(f"error: This needs {error.name}: {install('cli')}", file=sys.stderr)  # noqa: T201
         return 2
@@ -51,15 +51,15 @@ def _quick(given: list[str]) -> str | None:
     if given == ["--version"]:
         return f"dcipher {__version__}"
     if given[:1] == ["completion"] and len(given) == 2:
-        from dcipher.cli.completion_scripts import SCRIPTS
+        from dcipher.cli.completion.scripts import SCRIPTS
 
         return SCRIPTS.get(given[1])
     return None
 
 
 def _completed(words: Sequence[str]) -> int:
-    from dcipher.cli.completing import complete
-    from dcipher.cli.streams import say
+    from dcipher.cli.completion.candidates import complete
+    from dcipher.cli.terminal.streams import say
 
     found = complete(words)
     return say("\n".join(found)) if found else 0

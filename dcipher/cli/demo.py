@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from dcipher.cli.app import App, invocation
+from dcipher.cli.app.declaring import App, invocation
 
 __all__ = ["app"]
 
@@ -33,6 +33,6 @@ def demo(
 
     It needs the extra emulator.
     """
-    from dcipher.cli.demonstration import demonstrate
+    from dcipher.cli.demo_tour import demonstrate
 
     demonstrate(invocation(ctx), file)

@@ -8,22 +8,22 @@ from typing import Annotated
 import typer
 
 from dcipher._version import __version__
-from dcipher.cli.app import App, Group
+from dcipher.cli.app.declaring import App, Group
 
 __all__ = ["app"]
 
 
 class _Root(Group):
     lazy: Mapping[str, str] = {
-        "flows": "dcipher.cli.flows",
-        "runs": "dcipher.cli.runs",
-        "results": "dcipher.cli.results",
-        "emulator": "dcipher.cli.emulator",
-        "doctor": "dcipher.cli.doctor",
-        "config": "dcipher.cli.config",
-        "whoami": "dcipher.cli.whoami",
+        "flows": "dcipher.cli.runs.flow_commands",
+        "runs": "dcipher.cli.runs.run_commands",
+        "results": "dcipher.cli.results.commands",
+        "emulator": "dcipher.cli.emulator.commands",
+        "doctor": "dcipher.cli.doctor.doctor",
+        "config": "dcipher.cli.doctor.config",
+        "whoami": "dcipher.cli.doctor.whoami",
         "demo": "dcipher.cli.demo",
-        "completion": "dcipher.cli.completion",
+        "completion": "dcipher.cli.completion.commands",
         "version": "dcipher.cli.version",
     }
 

@@ -11,21 +11,21 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from dcipher.cli.exit_codes import ExitCode
-from dcipher.cli.explanations import explain
-from dcipher.cli.failures import CommandError, HelpWanted
-from dcipher.cli.interrupts import heeded
-from dcipher.cli.invocation import Invocation
-from dcipher.cli.options import Options
-from dcipher.cli.streams import finish, prepare, silence
-from dcipher.cli.terminal import printable, printable_json
-from dcipher.cli.usage import usage
+from dcipher.cli.app.explanations import explain
+from dcipher.cli.app.interrupts import heeded
+from dcipher.cli.app.invocation import Invocation
+from dcipher.cli.app.options import Options
+from dcipher.cli.app.usage import usage
+from dcipher.cli.terminal.exit_codes import ExitCode
+from dcipher.cli.terminal.failures import CommandError, HelpWanted
+from dcipher.cli.terminal.streams import finish, prepare, silence
+from dcipher.cli.terminal.text import printable, printable_json
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
     from typing import TextIO
 
-    from dcipher.cli.explanations import Explanation
+    from dcipher.cli.app.explanations import Explanation
 
 __all__ = ["run"]
 

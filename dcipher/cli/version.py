@@ -7,7 +7,7 @@ import platform
 import typer
 
 from dcipher._version import __version__
-from dcipher.cli.app import App, invocation
+from dcipher.cli.app.declaring import App, invocation
 
 __all__ = ["app"]
 

@@ -25,10 +25,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from dcipher.emulator.faults.rules import FaultRule
-    from dcipher.emulator.flows import Flows
-    from dcipher.emulator.journal import RequestRecord
-    from dcipher.emulator.results import Result
-    from dcipher.emulator.runs import RunRecord
+    from dcipher.emulator.gate.journal import RequestRecord
+    from dcipher.emulator.runs.flows import Flows
+    from dcipher.emulator.runs.results import Result
+    from dcipher.emulator.runs.runs import RunRecord
     from dcipher.emulator.server import Emulator
 
 __all__ = ["Emulator", "FaultRule", "Flows", "RequestRecord", "Result", "RunRecord"]
@@ -36,10 +36,10 @@ __all__ = ["Emulator", "FaultRule", "Flows", "RequestRecord", "Result", "RunReco
 _HOMES = {
     "Emulator": "dcipher.emulator.server",
     "FaultRule": "dcipher.emulator.faults.rules",
-    "Flows": "dcipher.emulator.flows",
-    "RequestRecord": "dcipher.emulator.journal",
-    "Result": "dcipher.emulator.results",
-    "RunRecord": "dcipher.emulator.runs",
+    "Flows": "dcipher.emulator.runs.flows",
+    "RequestRecord": "dcipher.emulator.gate.journal",
+    "Result": "dcipher.emulator.runs.results",
+    "RunRecord": "dcipher.emulator.runs.runs",
 }
 
 

@@ -16,7 +16,7 @@ from starlette.routing import Route
 from typing_extensions import override
 
 from dcipher._version import __version__
-from dcipher.emulator.contract import (
+from dcipher.emulator.contract.contract import (
     ASSUMED,
     OBSERVED,
     SPECIFIED,
@@ -26,26 +26,26 @@ from dcipher.emulator.contract import (
     StartResponse,
     StatusResponse,
 )
-from dcipher.emulator.errors import Refusal
-from dcipher.emulator.gate import mark_unmatched, refusal_body, request_id, target
-from dcipher.emulator.openapi import (
+from dcipher.emulator.contract.openapi import (
     api_extra,
     api_responses,
     document,
     result_extra,
     result_responses,
 )
-from dcipher.emulator.results import error_document, select
-from dcipher.emulator.unmatched import no_route
+from dcipher.emulator.contract.unmatched import no_route
+from dcipher.emulator.gate.gate import mark_unmatched, refusal_body, request_id, target
+from dcipher.emulator.gate.refusals import Refusal
+from dcipher.emulator.runs.results import error_document, select
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from pydantic_core import ErrorDetails
 
-    from dcipher.emulator.gate import Receive, Scope, Send
-    from dcipher.emulator.results import Selection, StoredResult
-    from dcipher.emulator.service import Service
+    from dcipher.emulator.gate.gate import Receive, Scope, Send
+    from dcipher.emulator.runs.results import Selection, StoredResult
+    from dcipher.emulator.runs.service import Service
 
 __all__ = ["build_app"]
 

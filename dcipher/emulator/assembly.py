@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 from dcipher.emulator.app import build_app
 from dcipher.emulator.control import Control, Controlled
 from dcipher.emulator.faults.layer import FaultLayer
-from dcipher.emulator.gate import Gate
-from dcipher.emulator.listener import Listener
+from dcipher.emulator.gate.gate import Gate
+from dcipher.emulator.gate.listener import Listener
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from dcipher.emulator.console.routes import Console
     from dcipher.emulator.faults.rules import Faults
-    from dcipher.emulator.gate import Guard
-    from dcipher.emulator.journal import Journal
-    from dcipher.emulator.service import Service
+    from dcipher.emulator.gate.gate import Guard
+    from dcipher.emulator.gate.journal import Journal
+    from dcipher.emulator.runs.service import Service
 
 __all__ = ["assemble"]
 

@@ -14,21 +14,21 @@ from typing import TYPE_CHECKING, Final, TypeAlias, cast, final
 from pydantic import ValidationError
 from pydantic_core import to_json
 
-from dcipher.emulator.access import authenticate
 from dcipher.emulator.console.pages import PAGES
 from dcipher.emulator.console.routes import Asked
-from dcipher.emulator.contract import FieldError
-from dcipher.emulator.errors import Refusal
+from dcipher.emulator.contract.contract import FieldError
 from dcipher.emulator.faults.definition import Definition
-from dcipher.emulator.gate import MAX_BODY, Disconnected, read_body
-from dcipher.emulator.masking import masked_json
+from dcipher.emulator.gate.access import authenticate
+from dcipher.emulator.gate.gate import MAX_BODY, Disconnected, read_body
+from dcipher.emulator.gate.masking import masked_json
+from dcipher.emulator.gate.refusals import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from dcipher.emulator.console.routes import Console
     from dcipher.emulator.faults.rules import Faults
-    from dcipher.emulator.gate import ASGIApp, Receive, Scope, Send
+    from dcipher.emulator.gate.gate import ASGIApp, Receive, Scope, Send
 
 __all__ = ["Control", "Controlled"]
 

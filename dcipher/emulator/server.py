@@ -13,28 +13,28 @@ from typing import TYPE_CHECKING, TypeVar, final
 import anyio.to_thread
 from typing_extensions import Self, override
 
-from dcipher._core.installation import install
-from dcipher.emulator.access import RateLimit, SignatureCheck, new_key, own_key
-from dcipher.emulator.arguments import listening_host, number, secret, whole
+from dcipher._installation import install
 from dcipher.emulator.console.routes import Console
 from dcipher.emulator.console.watch import Sources
-from dcipher.emulator.errors import Refusal
-from dcipher.emulator.exchanges import Exchanges
+from dcipher.emulator.contract.arguments import listening_host, number, secret, whole
 from dcipher.emulator.faults.answers import Operation
 from dcipher.emulator.faults.definition import Definition
 from dcipher.emulator.faults.effect import Effect
 from dcipher.emulator.faults.rules import FaultRule, Faults
-from dcipher.emulator.flows import Flows
-from dcipher.emulator.gate import Guard
-from dcipher.emulator.journal import Journal, RequestRecord
-from dcipher.emulator.pace import Pace
-from dcipher.emulator.results import ResultURLs
-from dcipher.emulator.runs import RunRecord, Runs
-from dcipher.emulator.service import Service
+from dcipher.emulator.gate.access import RateLimit, SignatureCheck, new_key, own_key
+from dcipher.emulator.gate.exchanges import Exchanges
+from dcipher.emulator.gate.gate import Guard
+from dcipher.emulator.gate.journal import Journal, RequestRecord
+from dcipher.emulator.gate.refusals import Refusal
+from dcipher.emulator.runs.flows import Flows
+from dcipher.emulator.runs.pace import Pace
+from dcipher.emulator.runs.results import ResultURLs
+from dcipher.emulator.runs.runs import RunRecord, Runs
+from dcipher.emulator.runs.service import Service
 
 if TYPE_CHECKING:
-    from dcipher.emulator.listener import Listener
-    from dcipher.emulator.state import State
+    from dcipher.emulator.gate.listener import Listener
+    from dcipher.emulator.runs.state import State
 
 __all__ = ["Emulator"]
 
@@ -230,7 +230,7 @@ class Emulator:
 
     def add_samples(self) -> None:
         """Register the flows `keywords`, `topics` and `language-stats`: real text analytics."""
-        from dcipher.emulator.samples import SAMPLES
+        from dcipher.emulator.samples.samples import SAMPLES
 
         for flow_id, function in SAMPLES.items():
             _ = self.flow(flow_id)(function)
@@ -415,6 +415,6 @@ def _state(folder: str | os.PathLike[str]) -> State:
     if not path:
         raise ValueError("state_dir is empty: name a folder.")
     # Loaded here: an emulator that keeps nothing has no use for SQLite.
-    from dcipher.emulator.state import State
+    from dcipher.emulator.runs.state import State
 
     return State(Path(path))

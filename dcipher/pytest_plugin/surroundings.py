@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from anyio.from_thread import start_blocking_portal
 
-from dcipher import _environment
-from dcipher._core import polling
+from dcipher._client import configuration, polling
 from dcipher.emulator import Emulator
 from dcipher.pytest_plugin.marks import refuse
 from dcipher.settings import Settings
@@ -49,7 +48,7 @@ def surround(patch: pytest.MonkeyPatch, emulator: Emulator, *, api_secret: str |
     if api_secret is not None:
         patch.setenv("DCIPHER_API_SECRET", api_secret)
     # The developer's .env says what the real service wants: a secret, or a timeout.
-    patch.setattr(_environment, "DOTENV", os.devnull)
+    patch.setattr(configuration, "DOTENV", os.devnull)
     patch.setitem(Settings.model_config, "env_file", None)
     patch.setattr(polling, "FIRST_STEP", _FIRST_STEP)
 

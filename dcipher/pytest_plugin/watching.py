@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, final
 
 import pytest
 
-from dcipher._core.text import clean, without
+from dcipher._masking.text import clean, without
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dcipher.cli import main
-from dcipher.cli.completing import TABLE, candidates
-from dcipher.cli.ledger import Ledger
+from dcipher.cli.completion.candidates import TABLE, candidates
+from dcipher.cli.state.ledger import Ledger
 from dcipher.models import Run
 from tests.cli.conftest import ROOT, Call, environment
 

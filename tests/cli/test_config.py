@@ -12,7 +12,7 @@ import pytest
 
 pytest.importorskip("typer", reason="the extra `cli` is not installed")
 
-from dcipher._core.configuration import CHECKS
+from dcipher._settings.checks import CHECKS
 from dcipher.cli import main
 
 if TYPE_CHECKING:
@@ -235,7 +235,7 @@ def test_which_proxy(
     expected: tuple[str, str] | None,
 ) -> None:
     """The proxy that is shown is the one that a request to that URL goes by."""
-    from dcipher.cli.machine import proxy_for
+    from dcipher.cli.doctor.machine import proxy_for
 
     for name, value in variables.items():
         monkeypatch.setenv(name, value)

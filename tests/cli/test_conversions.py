@@ -21,11 +21,11 @@ pytest.importorskip("typer", reason="the extra `cli` is not installed")
 from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, SecretStr
 from typing_extensions import TypedDict
 
-from dcipher._core.result_errors import InvalidRow
-from dcipher._local import LocalResult
+from dcipher._results.local_files import LocalResult
+from dcipher._results.parsing.row_errors import InvalidRow
 from dcipher.cli import main
-from dcipher.cli.converting import Target, write_rows
-from dcipher.cli.failures import CommandError
+from dcipher.cli.results.converting import Target, write_rows
+from dcipher.cli.terminal.failures import CommandError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

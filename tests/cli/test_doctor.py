@@ -18,9 +18,10 @@ import trustme
 
 pytest.importorskip("typer", reason="the extra `cli` is not installed")
 
-from dcipher._core.installation import install
-from dcipher.cli import diagnosis, main
-from dcipher.cli.checks import (
+from dcipher._installation import install
+from dcipher.cli import main
+from dcipher.cli.doctor import diagnosis
+from dcipher.cli.doctor.checks import (
     Certificate,
     State,
     api_check,
@@ -29,10 +30,12 @@ from dcipher.cli.checks import (
     tls_check,
     tls_failure,
 )
-from dcipher.cli.probing import Place, connected, place_of, resolve
-from dcipher.cli.reporting import fingerprint
+from dcipher.cli.doctor.probing import Place, connected, place_of, resolve
+from dcipher.cli.doctor.reports import fingerprint
 from dcipher.errors import NotFoundError
-from tests.clients.test_connecting import (
+from tests.conftest import KEY
+from tests.faulty import NOTHING, FaultyServer, Reply, json_reply
+from tests.wire.transport.test_connecting import (
     Peer,
     black_hole,
     context_of,
@@ -40,8 +43,6 @@ from tests.clients.test_connecting import (
     tunnel_to,
     unused_port,
 )
-from tests.conftest import KEY
-from tests.faulty import NOTHING, FaultyServer, Reply, json_reply
 
 if TYPE_CHECKING:
     from pathlib import Path

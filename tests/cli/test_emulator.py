@@ -27,11 +27,11 @@ pytest.importorskip("fastapi", reason="the emulator is an extra")
 
 from dcipher import Dcipher
 from dcipher.cli import main
-from dcipher.cli.child import _Forwarding, run_child
-from dcipher.cli.fault_words import fault_document
-from dcipher.cli.running_emulators import RunningEmulator, registered, running_emulators
-from dcipher.cli.shell_variables import assignments
-from dcipher.cli.signals import until_ended
+from dcipher.cli.emulator.child import _Forwarding, run_child
+from dcipher.cli.emulator.fault_words import fault_document
+from dcipher.cli.emulator.shell_variables import assignments
+from dcipher.cli.emulator.signals import until_ended
+from dcipher.cli.state.running_emulators import RunningEmulator, registered, running_emulators
 from dcipher.emulator import Emulator
 from tests.cli.conftest import program
 from tests.cli.test_terminals import Terminal
@@ -393,7 +393,7 @@ _PROGRAM = """
 import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
 from dcipher.cli import main
-from dcipher.cli.child import _Forwarding, run_child
+from dcipher.cli.emulator.child import _Forwarding, run_child
 sys.exit(main())
 """
 
@@ -576,7 +576,7 @@ def test_the_terminal_is_known_whatever_stdin_is(*, redirected: bool) -> None:
     """`exec -- pytest </dev/null`: the second Ctrl-C, forwarded, would break off its cleaning up."""
     import pty
 
-    code = "from dcipher.cli.child import _in_the_foreground as f; print(f())"
+    code = "from dcipher.cli.emulator.child import _in_the_foreground as f; print(f())"
     pid, terminal = pty.fork()
     if pid == 0:  # pragma: no cover (the child)
         if redirected:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dcipher.cli.running_emulators import RunningEmulator, registered
+from dcipher.cli.state.running_emulators import RunningEmulator, registered
 from tests.cli.conftest import environment
 from tests.faulty import Reply
 

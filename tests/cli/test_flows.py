@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dcipher._core.installation import install
+from dcipher._installation import install
 from dcipher.cli import main
 from dcipher.models import Run
 from tests.faulty import json_reply

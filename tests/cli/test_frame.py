@@ -15,12 +15,13 @@ import pytest
 import typer
 
 from dcipher import errors
-from dcipher._core import outcomes
-from dcipher._core.installation import install
+from dcipher._client import outcomes
+from dcipher._installation import install
+from dcipher._results.outputs.missing_outputs import without_outputs
 from dcipher._version import __version__
-from dcipher.cli.explanations import explain
+from dcipher.cli.app.explanations import explain
+from dcipher.cli.app.usage import usage
 from dcipher.cli.root import _Root
-from dcipher.cli.usage import usage
 from dcipher.models import Run, RunStatus
 from tests.cli.conftest import Call, environment, service
 
@@ -410,7 +411,7 @@ IN_PYTHON = re.compile(r"client\.|error\.run|api_key=|base_url=|idempotency_key=
         (outcomes.timed_out(RUN, 5, None), "dcipher runs wait t-1 --flow f"),
         (outcomes.interrupted(RUN, 901), "dcipher runs wait t-1 --flow f"),
         (outcomes.not_ended(RUN), "dcipher runs wait t-1 --flow f"),
-        (outcomes.without_outputs(RUN.model_copy(update={"status": RunStatus.SUCCEEDED})), None),
+        (without_outputs(RUN.model_copy(update={"status": RunStatus.SUCCEEDED})), None),
         (outcomes.closed(errors.DcipherError("Closed."), RUN), "dcipher runs wait t-1 --flow f"),
         (errors.MissingAPIKeyError("Set DCIPHER_API_KEY"), "DCIPHER_API_KEY"),
         (errors.AuthenticationError("401"), "dcipher doctor"),

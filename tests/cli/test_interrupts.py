@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dcipher.cli import main, saving
-from dcipher.cli.explanations import explain
-from dcipher.cli.following import Following, each_at_once
-from dcipher.cli.interrupts import deferred
-from dcipher.cli.ledger import Ledger
-from dcipher.cli.output import Form, Output
+from dcipher.cli import main
+from dcipher.cli.app.explanations import explain
+from dcipher.cli.app.interrupts import deferred
+from dcipher.cli.runs import saving
+from dcipher.cli.state.followed import Following, each_at_once
+from dcipher.cli.state.ledger import Ledger
+from dcipher.cli.terminal.output import Form, Output
 from dcipher.errors import WaitTimeoutError
 from dcipher.models import Run
 
@@ -143,8 +144,8 @@ def test_interrupted_anywhere(
     dcipher: Call, emulator: Emulator, monkeypatch: pytest.MonkeyPatch, when: str
 ) -> None:
     """Wherever Ctrl-C comes, the code is 130 and the run is not lost."""
-    from dcipher._sync.flows import Flows
-    from dcipher._sync.runs import Runs
+    from dcipher._client.flows import Flows
+    from dcipher._client.runs import Runs
 
     def interrupted(*args: object, **kwargs: object) -> None:
         raise KeyboardInterrupt
@@ -156,7 +157,7 @@ def test_interrupted_anywhere(
         "save": (saving, "save_run"),
     }
     if when == "save":
-        monkeypatch.setattr("dcipher.cli.starting.save_run", interrupted)
+        monkeypatch.setattr("dcipher.cli.runs.starting.save_run", interrupted)
     else:
         monkeypatch.setattr(*places[when], interrupted)
     done = dcipher("flows", "run", "shout", "-o", "x", "--save-run", "run.json")
@@ -222,7 +223,7 @@ def test_a_run_that_cannot_be_saved_goes_on(dcipher: Call, monkeypatch: pytest.M
     def full(*args: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("dcipher.cli.starting.save_run", full)
+    monkeypatch.setattr("dcipher.cli.runs.starting.save_run", full)
     done = dcipher("flows", "run", "shout", "--save-run", "run.json")
     assert done.code == 0
     assert "warning: --save-run: run.json cannot be written: No space left" in done.err

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from dcipher.cli import ledger as module
-from dcipher.cli.ledger import Ledger
-from dcipher.cli.state import make_state_folder, state_folder
+from dcipher.cli.state import ledger as module
+from dcipher.cli.state.folder import make_state_folder, state_folder
+from dcipher.cli.state.ledger import Ledger
 from dcipher.models import Output, Run, RunStatus
 from tests.cli.conftest import Call, environment
 
@@ -105,7 +105,7 @@ def test_a_damaged_line_is_left_out(call: Call, line: bytes, state: Path) -> Non
 
 WRITER = """
 import sys
-from dcipher.cli.ledger import Ledger
+from dcipher.cli.state.ledger import Ledger
 from dcipher.models import Run
 for i in range(40):
     Ledger().record(Run(flow_id="f", task_id=f"{sys.argv[1]}-{i}"))

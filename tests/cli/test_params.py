@@ -14,14 +14,15 @@ from typing import Any
 
 import pytest
 
-from dcipher._core.operations import start_run
-from dcipher.cli import curl, invocation
-from dcipher.cli.curl import as_curl
-from dcipher.cli.durations import seconds, shown
-from dcipher.cli.failures import CommandError
-from dcipher.cli.flow_params import problems
-from dcipher.cli.invocation import read_text
-from dcipher.cli.params import params_of
+from dcipher._wire.messages.operations import start_run
+from dcipher.cli.app import invocation
+from dcipher.cli.app.invocation import read_text
+from dcipher.cli.app.params import params_of
+from dcipher.cli.runs import curl
+from dcipher.cli.runs.curl import as_curl
+from dcipher.cli.runs.flow_params import problems
+from dcipher.cli.terminal.durations import seconds, shown
+from dcipher.cli.terminal.failures import CommandError
 from dcipher.models import Flow
 
 

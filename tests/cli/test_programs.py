@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dcipher.cli.ledger import Ledger
+from dcipher.cli.state.ledger import Ledger
 from dcipher.models import Run
 from tests.cli.conftest import command, environment, program, service
 from tests.faulty import STALL, FaultyServer, json_reply

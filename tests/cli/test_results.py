@@ -24,11 +24,11 @@ import pytest
 
 pytest.importorskip("typer", reason="the extra `cli` is not installed")
 
-from dcipher._core.installation import install
-from dcipher._local import LocalResult
+from dcipher._installation import install
+from dcipher._results.local_files import LocalResult
 from dcipher.cli import main
-from dcipher.cli.imports import import_name
-from dcipher.cli.row_bytes import columns_of_type
+from dcipher.cli.app.imports import import_name
+from dcipher.cli.results.row_bytes import columns_of_type
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dcipher.cli.ledger import Ledger
+from dcipher.cli.state.ledger import Ledger
 from dcipher.models import Output, Run
 from tests.faulty import Reply, json_reply
 

@@ -17,9 +17,9 @@ import pytest
 
 from dcipher import Dcipher
 from dcipher.cli import main
-from dcipher.cli.ledger import Ledger
-from dcipher.cli.output import Form, Output
-from dcipher.cli.terminal import printable, printable_json
+from dcipher.cli.state.ledger import Ledger
+from dcipher.cli.terminal.output import Form, Output
+from dcipher.cli.terminal.text import printable, printable_json
 from dcipher.models import Run
 
 if TYPE_CHECKING:
@@ -387,7 +387,7 @@ def test_what_cannot_be_shown_is_escaped() -> None:
 
 def test_a_stream_that_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is no terminal, and no crash."""
-    from dcipher.cli.terminal import is_terminal, width
+    from dcipher.cli.terminal.text import is_terminal, width
 
     closed = io.StringIO()
     closed.close()

@@ -53,8 +53,8 @@ _CONNECTING = Section(
             "`APIConnectionError`, which names the host, where it was configured, and the cause",
             "Check the base URL and the network",
             tests=(
-                "tests/clients/test_retries.py::test_a_name_that_does_not_resolve",
-                "tests/clients/test_retries.py::test_a_refused_connection_is_tried_again",
+                "tests/wire/transport/test_retrying.py::test_a_name_that_does_not_resolve",
+                "tests/wire/transport/test_retrying.py::test_a_refused_connection_is_tried_again",
                 "tests/faults/test_connecting.py::test_what_is_not_connected",
             ),
         ),
@@ -63,29 +63,29 @@ _CONNECTING = Section(
             "Sent again, a start too, for nothing was sent; connections that are idle are closed. Then "
             "`APIConnectionError`, which says so",
             "Run fewer calls at once, or raise `ulimit -n`",
-            tests=("tests/clients/test_processes.py::test_too_many_open_files",),
+            tests=("tests/client/test_processes.py::test_too_many_open_files",),
         ),
         Case(
             "Nobody answers while connecting, as behind a firewall",
             "Given up after `timeout`, or 10 s where that is longer; sent again, a start too, then `APITimeoutError`",
             tests=(
-                "tests/clients/test_connecting.py::test_a_black_hole",
-                "tests/clients/test_connecting.py::test_a_short_timeout_and_a_black_hole",
+                "tests/wire/transport/test_connecting.py::test_a_black_hole",
+                "tests/wire/transport/test_connecting.py::test_a_short_timeout_and_a_black_hole",
                 "tests/faults/test_connecting.py::test_connecting_has_a_timeout_of_its_own",
             ),
         ),
         Case(
             "The TLS handshake is cut off, or gets no answer",
             "Sent again, then `APIConnectionError`, or `APITimeoutError`",
-            tests=("tests/clients/test_connecting.py::test_a_handshake_that_fails",),
+            tests=("tests/wire/transport/test_connecting.py::test_a_handshake_that_fails",),
         ),
         Case(
             "The certificate is expired, of another host, or of nobody known",
             "`TLSError` after one attempt; no request was sent",
             "Check the host; name your authority in `SSL_CERT_FILE`",
             tests=(
-                "tests/clients/test_connecting.py::test_a_certificate_that_does_not_fit",
-                "tests/clients/test_construction.py::test_an_untrusted_certificate",
+                "tests/wire/transport/test_connecting.py::test_a_certificate_that_does_not_fit",
+                "tests/client/test_construction.py::test_an_untrusted_certificate",
             ),
         ),
         Case(
@@ -93,8 +93,8 @@ _CONNECTING = Section(
             "`TLSError` after one attempt, which says so; nothing was read",
             "Load one into an SSL context, and pass it as `verify_ssl` of an `HTTPAuthenticatedClient`",
             tests=(
-                "tests/clients/test_connecting.py::test_a_server_that_wants_a_certificate",
-                "tests/clients/test_connecting.py::test_a_store_that_wants_a_certificate",
+                "tests/wire/transport/test_connecting.py::test_a_server_that_wants_a_certificate",
+                "tests/wire/transport/test_connecting.py::test_a_store_that_wants_a_certificate",
             ),
         ),
         Case(
@@ -103,8 +103,8 @@ _CONNECTING = Section(
             "`APIConnectionError`, after the retries",
             "Check both",
             tests=(
-                "tests/clients/test_connecting.py::test_a_handshake_that_fails",
-                "tests/clients/test_connecting.py::test_plain_http_to_a_tls_port",
+                "tests/wire/transport/test_connecting.py::test_a_handshake_that_fails",
+                "tests/wire/transport/test_connecting.py::test_plain_http_to_a_tls_port",
             ),
         ),
         Case(
@@ -113,9 +113,9 @@ _CONNECTING = Section(
             "proxy without its password, or `APITimeoutError`",
             "Check the proxy variables",
             tests=(
-                "tests/clients/test_connecting.py::test_a_proxy_that_refuses",
-                "tests/clients/test_connecting.py::test_a_proxy_that_does_not_connect",
-                "tests/clients/test_connecting.py::test_a_proxy_that_opens_no_tunnel",
+                "tests/wire/transport/test_connecting.py::test_a_proxy_that_refuses",
+                "tests/wire/transport/test_connecting.py::test_a_proxy_that_does_not_connect",
+                "tests/wire/transport/test_connecting.py::test_a_proxy_that_opens_no_tunnel",
             ),
         ),
         Case(
@@ -134,16 +134,16 @@ _CONNECTING = Section(
             "The environment names a proxy, and the API is on this machine",
             "The proxy is not used: `localhost` and all names below it, 127.0.0.0/8 and `::1` are asked directly",
             tests=(
-                "tests/clients/test_mended.py::test_no_proxy_for_this_machine",
-                "tests/clients/test_connecting.py::test_this_machine_by_any_name_has_no_proxy",
+                "tests/client/test_mended.py::test_no_proxy_for_this_machine",
+                "tests/wire/transport/test_connecting.py::test_this_machine_by_any_name_has_no_proxy",
             ),
         ),
         Case(
             "`SSL_CERT_FILE` or `SSL_CERT_DIR` leads to no certificates, or a client certificate cannot be loaded",
             "`ConfigurationError`, which names it; no request is sent",
             tests=(
-                "tests/clients/test_connecting.py::test_a_broken_certificate_variable",
-                "tests/clients/test_connecting.py::test_a_broken_client_certificate",
+                "tests/wire/transport/test_connecting.py::test_a_broken_certificate_variable",
+                "tests/wire/transport/test_connecting.py::test_a_broken_client_certificate",
             ),
         ),
         Case(
@@ -151,16 +151,16 @@ _CONNECTING = Section(
             "The call waits for one, up to `timeout`; then `APITimeoutError`, which says how many there are. "
             "Nothing was sent",
             tests=(
-                "tests/clients/test_concurrency.py::test_no_free_connection",
-                "tests/clients/test_concurrency.py::test_three_hundred_at_once",
-                "tests/clients/test_connecting.py::test_no_place_within_a_short_timeout",
+                "tests/client/test_concurrency.py::test_no_free_connection",
+                "tests/client/test_concurrency.py::test_three_hundred_at_once",
+                "tests/wire/transport/test_connecting.py::test_no_place_within_a_short_timeout",
             ),
         ),
         Case(
             "The server has closed a kept connection meanwhile",
             "It is not used; this costs no retry",
             tests=(
-                "tests/clients/test_retries.py::test_an_idle_connection_that_the_server_closed",
+                "tests/wire/transport/test_retrying.py::test_an_idle_connection_that_the_server_closed",
             ),
         ),
     ),
@@ -210,27 +210,29 @@ _LOST = Section(
             "A server sends a byte now and then, or takes the request in little by little",
             "`timeout` bounds the request as a whole: `APITimeoutError`, after the retries",
             tests=(
-                "tests/clients/test_retries.py::test_timeout_bounds_the_whole_request",
-                "tests/clients/test_retries.py::test_a_timeout_of_parts_bounds_the_whole_request",
-                "tests/clients/test_retries.py::test_a_server_that_reads_slowly",
+                "tests/wire/transport/test_retrying.py::test_timeout_bounds_the_whole_request",
+                "tests/wire/transport/test_retrying.py::test_a_timeout_of_parts_bounds_the_whole_request",
+                "tests/wire/transport/test_retrying.py::test_a_server_that_reads_slowly",
             ),
         ),
         Case(
             "All attempts fail",
             "The error of the last one, such as `InternalServerError`, with `.attempts`",
-            tests=("tests/clients/test_retries.py::test_the_table",),
+            tests=("tests/wire/transport/test_retrying.py::test_the_table",),
         ),
         Case(
             "`max_retries=0`",
             "One request; what goes wrong with it, such as `InternalServerError`, is raised at once",
-            tests=("tests/clients/test_retries.py::test_without_retries_everything_is_sent_once",),
+            tests=(
+                "tests/wire/transport/test_retrying.py::test_without_retries_everything_is_sent_once",
+            ),
         ),
         Case(
             "The call's `Resilience(deadline=…)` is over",
             "No further attempt, and one that hangs is ended: the last error, or `APITimeoutError`",
             tests=(
-                "tests/clients/test_retries.py::test_a_deadline_ends_the_retries",
-                "tests/clients/test_retries.py::test_a_deadline_bounds_an_attempt_that_hangs",
+                "tests/wire/transport/test_retrying.py::test_a_deadline_ends_the_retries",
+                "tests/wire/transport/test_retrying.py::test_a_deadline_bounds_an_attempt_that_hangs",
             ),
         ),
     ),
@@ -262,7 +264,7 @@ _STARTING = Section(
             "`SubmissionUnknownError`, with `.flow_id` and `.idempotency_key`; it was sent once",
             "Look at the service, or start again with that `idempotency_key`",
             tests=(
-                "tests/clients/test_retries.py::test_what_may_not_be_sent_again",
+                "tests/wire/transport/test_retrying.py::test_what_may_not_be_sent_again",
                 "tests/faults/test_sending.py::test_a_kept_connection_that_closes_under_a_start",
             ),
         ),
@@ -278,22 +280,22 @@ _STARTING = Section(
             "A start is sent again in vain",
             "The last `APIError`; it says with which `idempotency_key` to go on",
             tests=(
-                "tests/core/test_submissions.py::test_a_start_that_was_sent_again_in_vain",
-                "tests/core/test_submissions.py::test_a_lost_start_is_not_forgotten",
+                "tests/wire/errors/test_lost_starts.py::test_a_start_that_was_sent_again_in_vain",
+                "tests/wire/errors/test_lost_starts.py::test_a_lost_start_is_not_forgotten",
             ),
         ),
         Case(
             "A start meets itself: the first attempt is still in progress (409)",
             "Sent again; the same run in the end",
-            tests=("tests/clients/test_retries.py::test_a_conflict_is_waited_for",),
+            tests=("tests/wire/transport/test_retrying.py::test_a_conflict_is_waited_for",),
         ),
         Case(
             "The same start is made twice",
             "Two runs: each start has a key of its own. With one `idempotency_key` of yours it is one run, "
             "also from another client",
             tests=(
-                "tests/clients/test_flows.py::test_the_same_key_is_the_same_run",
-                "tests/clients/test_flows.py::test_every_start_has_a_key_of_its_own",
+                "tests/client/test_flows.py::test_the_same_key_is_the_same_run",
+                "tests/client/test_flows.py::test_every_start_has_a_key_of_its_own",
             ),
         ),
         Case(
@@ -301,36 +303,36 @@ _STARTING = Section(
             "The same run, with its URLs as they were issued and its end, each time; the errors say so",
             "Start with another key",
             tests=(
-                "tests/clients/test_recent.py::test_a_run_that_ended_badly_is_not_replayed_by_its_advice",
-                "tests/clients/downloads/test_urls.py::test_a_clock_that_is_wrong",
+                "tests/client/test_recent.py::test_a_run_that_ended_badly_is_not_replayed_by_its_advice",
+                "tests/results/downloads/test_urls.py::test_a_clock_that_is_wrong",
             ),
         ),
         Case(
             "The params do not fit the flow (422)",
             "`UnprocessableEntityError`, which names the fields; there is no run",
-            tests=("tests/clients/test_flows.py::test_parameters_that_do_not_fit",),
+            tests=("tests/client/test_flows.py::test_parameters_that_do_not_fit",),
         ),
         Case(
             "A start is cancelled, or Ctrl-C strikes, while its answer is awaited",
             "The cancellation comes out; a note on it (shown from Python 3.11 on) has the `idempotency_key`",
             "Start again with that key",
             tests=(
-                "tests/clients/test_recent.py::test_an_interrupted_start_goes_on_with_its_key",
-                "tests/clients/test_cancelling.py::test_a_cancelled_start_says_its_key",
-                "tests/clients/test_mended.py::test_an_interrupted_start_says_its_key",
+                "tests/client/test_recent.py::test_an_interrupted_start_goes_on_with_its_key",
+                "tests/client/test_cancelling.py::test_a_cancelled_start_says_its_key",
+                "tests/client/test_mended.py::test_an_interrupted_start_says_its_key",
             ),
         ),
         Case(
             "`flows.run` fails after the start",
             "The error, such as `AuthenticationError`, has the run in `.run`, with the URLs of its results",
             "`client.runs.wait(error.run)`",
-            tests=("tests/clients/test_mended.py::test_a_run_whose_first_look_is_refused",),
+            tests=("tests/client/test_mended.py::test_a_run_whose_first_look_is_refused",),
         ),
         Case(
             "A signed start is sent again",
             "Signed anew, with a nonce of its own, over the same bytes",
             tests=(
-                "tests/clients/test_construction.py::test_every_attempt_is_signed_anew",
+                "tests/client/test_construction.py::test_every_attempt_is_signed_anew",
                 "tests/faults/test_sending.py::test_one_digest_one_body",
             ),
         ),
@@ -378,9 +380,9 @@ _ANSWERS = Section(
             "Not followed: `APIStatusError`, which says where to. Neither key nor params go to the other host",
             "Set `base_url` to the right place",
             tests=(
-                "tests/clients/test_retries.py::test_redirects_are_not_followed",
-                "tests/clients/test_retries.py::test_a_redirect_to_nowhere_is_a_redirect",
-                "tests/core/test_status_errors.py::test_a_redirect_is_told_not_followed",
+                "tests/wire/transport/test_retrying.py::test_redirects_are_not_followed",
+                "tests/wire/transport/test_retrying.py::test_a_redirect_to_nowhere_is_a_redirect",
+                "tests/wire/errors/test_status_errors.py::test_a_redirect_is_told_not_followed",
             ),
         ),
         Case(
@@ -388,7 +390,7 @@ _ANSWERS = Section(
             "Neither stored nor sent back",
             tests=(
                 "tests/faults/test_answers.py::test_cookies",
-                "tests/clients/test_retries.py::test_cookies_are_not_stored",
+                "tests/wire/transport/test_retrying.py::test_cookies_are_not_stored",
             ),
         ),
         Case(
@@ -396,8 +398,8 @@ _ANSWERS = Section(
             "Still the error of its status, such as `NotFoundError`; `.error` is `None`, and at most 200 clean "
             "characters of the body are in its text",
             tests=(
-                "tests/clients/test_retries.py::test_an_error_page_is_still_a_status",
-                "tests/clients/test_retries.py::test_a_long_error_is_cut",
+                "tests/wire/transport/test_retrying.py::test_an_error_page_is_still_a_status",
+                "tests/wire/transport/test_retrying.py::test_a_long_error_is_cut",
             ),
         ),
         Case(
@@ -405,8 +407,8 @@ _ANSWERS = Section(
             "Read as far as that. A success is an `InvalidResponseError`, an error still that of its status, "
             "such as `AuthenticationError`",
             tests=(
-                "tests/clients/test_retries.py::test_a_huge_answer_is_refused",
-                "tests/clients/test_retries.py::test_a_huge_error_page_is_still_its_status",
+                "tests/wire/transport/test_retrying.py::test_a_huge_answer_is_refused",
+                "tests/wire/transport/test_retrying.py::test_a_huge_error_page_is_still_its_status",
                 "tests/faults/test_answers.py::test_an_endless_body",
             ),
         ),
@@ -416,7 +418,7 @@ _ANSWERS = Section(
             "Fine: the mark is left out, the number is text, `run.outputs` is a tuple, the fields are kept",
             tests=(
                 "tests/faults/test_answers.py::test_a_start_that_can_be_used",
-                "tests/clients/test_retries.py::test_what_is_usable_is_used",
+                "tests/wire/transport/test_retrying.py::test_what_is_usable_is_used",
             ),
         ),
         Case(
@@ -449,14 +451,14 @@ _RETRY_AFTER = Section(
             "The next attempt is not made earlier, and at most a quarter of that time later",
             tests=(
                 "tests/faults/test_retry_after.py::test_not_before_the_service_says",
-                "tests/clients/test_retries.py::test_not_before_the_service_says",
+                "tests/wire/transport/test_retrying.py::test_not_before_the_service_says",
             ),
         ),
         Case(
             "A date, and the clock of this machine is wrong",
             "The date is compared with the answer's own `Date`, where it has one",
             tests=(
-                "tests/core/test_retries.py::test_the_servers_own_clock_counts",
+                "tests/wire/errors/test_retries.py::test_the_servers_own_clock_counts",
                 "tests/fuzz/test_retry_after.py::test_dates_are_told_against_the_servers_own",
             ),
         ),
@@ -465,7 +467,7 @@ _RETRY_AFTER = Section(
             "The usual backoff, not a hot loop",
             tests=(
                 "tests/faults/test_retry_after.py::test_zero_is_the_normal_backoff",
-                "tests/clients/test_retries.py::test_zero_in_retry_after_is_no_hot_loop",
+                "tests/wire/transport/test_retrying.py::test_zero_in_retry_after_is_no_hot_loop",
             ),
         ),
         Case(
@@ -483,13 +485,13 @@ _RETRY_AFTER = Section(
             tests=(
                 "tests/faults/test_retry_after.py::test_longer_than_the_caller_waits",
                 "tests/faults/test_retry_after.py::test_past_the_deadline",
-                "tests/clients/test_retries.py::test_too_long_a_wait_is_an_error_at_once",
+                "tests/wire/transport/test_retrying.py::test_too_long_a_wait_is_an_error_at_once",
             ),
         ),
         Case(
             "More than `max_retry_after`, to a look of a wait",
             "The wait goes on, and looks again after `max_retry_after`",
-            tests=("tests/clients/test_runs.py::test_a_retry_after_of_a_day",),
+            tests=("tests/client/test_runs.py::test_a_retry_after_of_a_day",),
         ),
     ),
 )
@@ -502,8 +504,8 @@ _WAITING = Section(
             "`RunFailedError`, also where its cancellation was refused, or `RunCancelledError`: with the "
             "service's words and the run; nothing is saved",
             tests=(
-                "tests/clients/test_flows.py::test_a_run_that_fails_says_why",
-                "tests/clients/test_runs.py::test_ends_that_are_errors",
+                "tests/client/test_flows.py::test_a_run_that_fails_says_why",
+                "tests/client/test_runs.py::test_ends_that_are_errors",
             ),
         ),
         Case(
@@ -511,30 +513,30 @@ _WAITING = Section(
             "The wait goes on while time is left, with one warning in the log; a look takes its `timeout` at most",
             tests=(
                 "tests/faults/test_polling.py::test_errors_while_time_is_left",
-                "tests/clients/test_runs.py::test_failing_looks_do_not_end_a_wait",
-                "tests/clients/test_runs.py::test_a_stalled_look_does_not_end_a_wait",
+                "tests/client/test_runs.py::test_failing_looks_do_not_end_a_wait",
+                "tests/client/test_runs.py::test_a_stalled_look_does_not_end_a_wait",
             ),
         ),
         Case(
             "The key is refused during the wait",
             "`AuthenticationError` or `PermissionDeniedError`, at once",
-            tests=("tests/clients/test_runs.py::test_what_another_look_would_not_change",),
+            tests=("tests/client/test_runs.py::test_what_another_look_would_not_change",),
         ),
         Case(
             "The wait's `timeout` is over",
             "`WaitTimeoutError`; the run is left alone and goes on",
             "`client.runs.wait(error.run)`",
             tests=(
-                "tests/clients/test_flows.py::test_wait_timeout_leaves_the_run_alone",
-                "tests/clients/test_runs.py::test_a_timeout_says_how_to_go_on",
+                "tests/client/test_flows.py::test_wait_timeout_leaves_the_run_alone",
+                "tests/client/test_runs.py::test_a_timeout_says_how_to_go_on",
             ),
         ),
         Case(
             "That time is over while a look hangs, or none has succeeded",
             "`WaitTimeoutError` all the same, within a second or so, and with the last failure as its cause",
             tests=(
-                "tests/clients/test_runs.py::test_a_timeout_while_a_look_hangs",
-                "tests/clients/test_runs.py::test_a_timeout_while_the_api_is_away",
+                "tests/client/test_runs.py::test_a_timeout_while_a_look_hangs",
+                "tests/client/test_runs.py::test_a_timeout_while_the_api_is_away",
             ),
         ),
         Case(
@@ -542,8 +544,8 @@ _WAITING = Section(
             "`PollingInterruptedError`; the run may go on",
             "`client.runs.wait(error.run)`, when the API is back",
             tests=(
-                "tests/clients/test_runs.py::test_an_api_that_stays_away",
-                "tests/core/test_polling.py::test_a_wait_without_a_limit_outlives_minutes",
+                "tests/client/test_runs.py::test_an_api_that_stays_away",
+                "tests/client/test_polling.py::test_a_wait_without_a_limit_outlives_minutes",
             ),
         ),
         Case(
@@ -551,9 +553,9 @@ _WAITING = Section(
             "Looked at again for 10 s after its start; later, and for a run that is known by its ids alone, "
             "`NotFoundError` at once",
             tests=(
-                "tests/clients/test_runs.py::test_a_new_run_may_be_unknown_for_a_while",
+                "tests/client/test_runs.py::test_a_new_run_may_be_unknown_for_a_while",
                 "tests/faults/test_retry_after.py::test_a_run_that_was_just_started",
-                "tests/clients/test_mended.py::test_a_run_that_is_not_there",
+                "tests/client/test_mended.py::test_a_run_that_is_not_there",
             ),
         ),
         Case(
@@ -561,7 +563,7 @@ _WAITING = Section(
             "Not an end; `run.status` has the words. Case and blanks around do not matter",
             tests=(
                 "tests/faults/test_polling.py::test_words_of_the_service",
-                "tests/clients/test_runs.py::test_only_known_words_end_a_wait",
+                "tests/client/test_runs.py::test_only_known_words_end_a_wait",
             ),
         ),
         Case(
@@ -569,7 +571,7 @@ _WAITING = Section(
             "The first is told and waited for; the second is not believed: an end is final",
             tests=(
                 "tests/faults/test_polling.py::test_backwards_and_forwards",
-                "tests/core/test_responses.py::test_the_end_is_final",
+                "tests/wire/messages/test_parsing.py::test_the_end_is_final",
             ),
         ),
         Case(
@@ -585,7 +587,7 @@ _WAITING = Section(
             "Cut and cleaned in `RunFailedError` and in the log; whole in `run.message`",
             tests=(
                 "tests/faults/test_polling.py::test_a_monstrous_message",
-                "tests/core/test_outcomes.py::test_a_failure_in_too_many_words",
+                "tests/client/test_outcomes.py::test_a_failure_in_too_many_words",
             ),
         ),
         Case(
@@ -603,24 +605,24 @@ _WAITING = Section(
             "its URLs",
             "`client.runs.wait(client.runs.recent[0])`",
             tests=(
-                "tests/clients/test_recent.py::test_a_callback_that_raises_loses_no_run",
-                "tests/clients/test_recent.py::test_a_cancelled_crowd",
-                "tests/clients/test_recent.py::test_a_wait_that_is_over_names_the_run",
+                "tests/client/test_recent.py::test_a_callback_that_raises_loses_no_run",
+                "tests/client/test_recent.py::test_a_cancelled_crowd",
+                "tests/client/test_recent.py::test_a_wait_that_is_over_names_the_run",
             ),
         ),
         Case(
             "`on_status` raises",
             "What it raises comes through; the client goes on working",
-            tests=("tests/clients/test_runs.py::test_a_callback_that_raises",),
+            tests=("tests/client/test_runs.py::test_a_callback_that_raises",),
         ),
         Case(
             "The program ends, and another one is to go on",
             "Two ids are enough to wait; `run.to_json(reveal=True)` is needed to download. Without a URL, "
             "`ResultError`",
             tests=(
-                "tests/clients/test_runs.py::test_wait_for_a_run_of_another_process",
-                "tests/clients/test_runs.py::test_a_stored_run_is_waited_for_and_read",
-                "tests/clients/test_runs.py::test_no_result_without_urls",
+                "tests/client/test_runs.py::test_wait_for_a_run_of_another_process",
+                "tests/client/test_runs.py::test_a_stored_run_is_waited_for_and_read",
+                "tests/client/test_runs.py::test_no_result_without_urls",
             ),
         ),
         Case(
@@ -634,7 +636,7 @@ _WAITING = Section(
         Case(
             "A `RunError` goes to another process in a pickle",
             "It comes with its run, but for the URLs",
-            tests=("tests/core/test_outcomes.py::test_errors_hold_no_signed_url",),
+            tests=("tests/client/test_outcomes.py::test_errors_hold_no_signed_url",),
         ),
     ),
 )
@@ -650,22 +652,22 @@ _SIGNED_URLS = Section(
             "Run the flow again, with another idempotency key: the service gives a URL once",
             tests=(
                 "tests/faults/test_signed_urls.py::test_when_a_url_expires",
-                "tests/clients/downloads/test_urls.py::test_a_long_expired_url_is_not_even_asked",
-                "tests/clients/downloads/test_urls.py::test_a_clock_that_is_wrong",
+                "tests/results/downloads/test_urls.py::test_a_long_expired_url_is_not_even_asked",
+                "tests/results/downloads/test_urls.py::test_a_clock_that_is_wrong",
             ),
         ),
         Case(
             "The store says that it has expired",
             "`ResultExpiredError` after one request",
             "Run the flow again, with another idempotency key",
-            tests=("tests/clients/downloads/test_urls.py::test_a_store_that_says_expired",),
+            tests=("tests/results/downloads/test_urls.py::test_a_store_that_says_expired",),
         ),
         Case(
             "The URL expires in the middle of a download",
             "`ResultExpiredError`; the old file is intact",
             "Run the flow again, with another idempotency key",
             tests=(
-                "tests/clients/downloads/test_urls.py::test_an_expiry_in_the_middle_is_not_tried_again",
+                "tests/results/downloads/test_urls.py::test_an_expiry_in_the_middle_is_not_tried_again",
             ),
         ),
         Case(
@@ -673,7 +675,7 @@ _SIGNED_URLS = Section(
             "Fetched again, as often as `max_retries` allows: the result may not be there yet; then `ResultError`",
             tests=(
                 "tests/faults/test_signed_urls.py::test_a_store_that_refuses",
-                "tests/clients/downloads/test_urls.py::test_a_result_that_is_not_there_yet",
+                "tests/results/downloads/test_urls.py::test_a_result_that_is_not_there_yet",
             ),
         ),
         Case(
@@ -681,37 +683,37 @@ _SIGNED_URLS = Section(
             "`ResultError`, at once",
             tests=(
                 "tests/faults/test_signed_urls.py::test_seconds_after_the_end",
-                "tests/clients/downloads/test_urls.py::test_a_refusal_is_final",
+                "tests/results/downloads/test_urls.py::test_a_refusal_is_final",
             ),
         ),
         Case(
             "The URL has characters that are usually quoted, or is quoted twice",
             "Fetched byte for byte, as it was given",
-            tests=("tests/clients/downloads/test_urls.py::test_a_url_is_sent_byte_for_byte",),
+            tests=("tests/results/downloads/test_urls.py::test_a_url_is_sent_byte_for_byte",),
         ),
         Case(
             "The URL is plain `http` to another machine, has a user name or a host that cannot be, or is none",
             "`ResultError` without a request, and without the signature",
             tests=(
-                "tests/clients/downloads/test_urls.py::test_urls_that_are_not_fetched",
-                "tests/clients/test_mended.py::test_a_result_at_a_host_that_cannot_be",
+                "tests/results/downloads/test_urls.py::test_urls_that_are_not_fetched",
+                "tests/client/test_mended.py::test_a_result_at_a_host_that_cannot_be",
             ),
         ),
         Case(
             "The store redirects",
             "Followed five times; the sixth is a `ResultError`",
             tests=(
-                "tests/clients/downloads/test_urls.py::test_redirects_of_the_store_are_followed",
-                "tests/clients/downloads/test_urls.py::test_five_redirects_are_enough",
+                "tests/results/downloads/test_urls.py::test_redirects_of_the_store_are_followed",
+                "tests/results/downloads/test_urls.py::test_five_redirects_are_enough",
             ),
         ),
         Case(
             "The store redirects from `https` to `http`, to another scheme, or nowhere",
             "`ResultError`, at once",
             tests=(
-                "tests/clients/downloads/test_urls.py::test_https_leads_to_https_only",
-                "tests/clients/downloads/test_urls.py::test_redirects_that_are_not_followed",
-                "tests/clients/test_mended.py::test_a_result_that_is_redirected_to_nowhere",
+                "tests/results/downloads/test_urls.py::test_https_leads_to_https_only",
+                "tests/results/downloads/test_urls.py::test_redirects_that_are_not_followed",
+                "tests/client/test_mended.py::test_a_result_that_is_redirected_to_nowhere",
             ),
         ),
         Case(
@@ -719,7 +721,7 @@ _SIGNED_URLS = Section(
             "`ResultError`, at once; nothing is sent",
             "Where that is meant, `allow_insecure=True`",
             tests=(
-                "tests/clients/downloads/test_urls.py::test_a_run_of_elsewhere_does_not_lead_to_this_machine",
+                "tests/results/downloads/test_urls.py::test_a_run_of_elsewhere_does_not_lead_to_this_machine",
             ),
         ),
         Case(
@@ -740,7 +742,7 @@ _SIGNED_URLS = Section(
             "None of it goes to the store, and no API key",
             tests=(
                 "tests/faults/test_signed_urls.py::test_nothing_of_a_client_of_the_users",
-                "tests/clients/downloads/test_urls.py::test_nothing_of_the_user_goes_to_the_store",
+                "tests/results/downloads/test_urls.py::test_nothing_of_the_user_goes_to_the_store",
             ),
         ),
     ),
@@ -754,24 +756,24 @@ _DOWNLOADING = Section(
             "Where the store gives a strong `ETag`, the rest is asked for, of the same version (`If-Match`), "
             "and nothing is fetched twice. Otherwise everything is fetched again",
             tests=(
-                "tests/clients/downloads/test_resuming.py::test_a_lost_connection_is_resumed",
-                "tests/clients/downloads/test_resuming.py::test_without_a_strong_validator_it_starts_again",
+                "tests/results/downloads/test_resuming.py::test_a_lost_connection_is_resumed",
+                "tests/results/downloads/test_resuming.py::test_without_a_strong_validator_it_starts_again",
             ),
         ),
         Case(
             "The connection breaks again and again",
             "A megabyte or more earns new attempts, a byte does not; then `IntegrityError`",
             tests=(
-                "tests/clients/downloads/test_resuming.py::test_progress_earns_attempts",
-                "tests/clients/downloads/test_resuming.py::test_one_byte_does_not_earn_attempts",
+                "tests/results/downloads/test_resuming.py::test_progress_earns_attempts",
+                "tests/results/downloads/test_resuming.py::test_one_byte_does_not_earn_attempts",
             ),
         ),
         Case(
             "The head trickles in, or the body stops in the middle",
             "Given up after `timeout`, and asked again, or resumed",
             tests=(
-                "tests/clients/downloads/test_resuming.py::test_a_stalled_body_is_resumed",
-                "tests/clients/downloads/test_resuming.py::test_a_head_that_trickles_in",
+                "tests/results/downloads/test_resuming.py::test_a_stalled_body_is_resumed",
+                "tests/results/downloads/test_resuming.py::test_a_head_that_trickles_in",
             ),
         ),
         Case(
@@ -786,16 +788,16 @@ _DOWNLOADING = Section(
             "Asked for the rest, the store sends all of it, other bytes, 416, or several parts",
             "Noticed, never pasted together: fetched from the start",
             tests=(
-                "tests/clients/downloads/test_resuming.py::test_parts_that_do_not_fit_are_never_put_together",
-                "tests/core/test_downloads.py::test_a_range_that_does_not_fit",
+                "tests/results/downloads/test_resuming.py::test_parts_that_do_not_fit_are_never_put_together",
+                "tests/results/downloads/test_transfer.py::test_a_range_that_does_not_fit",
             ),
         ),
         Case(
             "The object changes between two parts",
             "The new one is fetched whole; where the attempts end before, `ResultChangedError`",
             tests=(
-                "tests/clients/downloads/test_resuming.py::test_a_result_that_keeps_changing",
-                "tests/clients/downloads/test_resuming.py::test_parts_that_do_not_fit_are_never_put_together",
+                "tests/results/downloads/test_resuming.py::test_a_result_that_keeps_changing",
+                "tests/results/downloads/test_resuming.py::test_parts_that_do_not_fit_are_never_put_together",
             ),
         ),
         Case(
@@ -811,7 +813,7 @@ _DOWNLOADING = Section(
             tests=(
                 "tests/faults/test_downloading.py::test_a_digest_that_is_not_the_bodys",
                 "tests/faults/test_downloading.py::test_a_digest_of_a_file_in_two_parts",
-                "tests/clients/downloads/test_integrity.py::test_what_is_broken_is_not_saved",
+                "tests/results/downloads/test_integrity.py::test_what_is_broken_is_not_saved",
             ),
         ),
         Case(
@@ -819,7 +821,7 @@ _DOWNLOADING = Section(
             "cannot be read",
             "None of them is taken for a digest",
             tests=(
-                "tests/clients/downloads/test_integrity.py::test_what_is_no_digest_of_the_file_is_not_taken_for_one",
+                "tests/results/downloads/test_integrity.py::test_what_is_no_digest_of_the_file_is_not_taken_for_one",
                 "tests/conformance/test_promises.py::test_checksums_that_are_not_looked_at",
             ),
         ),
@@ -828,24 +830,24 @@ _DOWNLOADING = Section(
             "Accepted, with a warning; `IntegrityError` with `require_integrity=True`",
             tests=(
                 "tests/faults/test_downloading.py::test_a_body_without_length_and_digest",
-                "tests/clients/downloads/test_resuming.py::test_integrity_can_be_required",
+                "tests/results/downloads/test_resuming.py::test_integrity_can_be_required",
             ),
         ),
         Case(
             "The body is in gzip or deflate, although that was not asked for",
             "Decoded to the end of its last member, and not resumed; a cut or damaged one is an `IntegrityError`",
             tests=(
-                "tests/clients/downloads/test_integrity.py::test_what_is_encoded_all_the_same_is_decoded",
-                "tests/clients/downloads/test_integrity.py::test_an_encoded_result_is_not_resumed",
-                "tests/clients/downloads/test_integrity.py::test_what_is_broken_is_not_saved",
+                "tests/results/downloads/test_integrity.py::test_what_is_encoded_all_the_same_is_decoded",
+                "tests/results/downloads/test_integrity.py::test_an_encoded_result_is_not_resumed",
+                "tests/results/downloads/test_integrity.py::test_what_is_broken_is_not_saved",
             ),
         ),
         Case(
             "The body is compressed, and a bomb",
             "`IntegrityError` as soon as it expands too far; the disk is not filled",
             tests=(
-                "tests/clients/downloads/test_integrity.py::test_what_is_broken_is_not_saved",
-                "tests/core/test_decoding.py::test_a_bomb_is_defused",
+                "tests/results/downloads/test_integrity.py::test_what_is_broken_is_not_saved",
+                "tests/wire/messages/test_encodings.py::test_a_bomb_is_defused",
             ),
         ),
         Case(
@@ -862,8 +864,8 @@ _DOWNLOADING = Section(
             "The store answers 203: a proxy has changed the answer",
             "Saved where it is whole; another 2xx or a 3xx is a `ResultError` that shows nothing of the body",
             tests=(
-                "tests/clients/downloads/test_integrity.py::test_a_success_that_a_proxy_has_changed_is_saved_where_it_is_whole",
-                "tests/clients/downloads/test_integrity.py::test_a_status_that_is_no_error_shows_nothing_of_its_body",
+                "tests/results/downloads/test_integrity.py::test_a_success_that_a_proxy_has_changed_is_saved_where_it_is_whole",
+                "tests/results/downloads/test_integrity.py::test_a_status_that_is_no_error_shows_nothing_of_its_body",
             ),
         ),
         Case(
@@ -871,21 +873,21 @@ _DOWNLOADING = Section(
             "`ResultError` at once; what has arrived is kept",
             tests=(
                 "tests/faults/test_signed_urls.py::test_a_store_that_refuses",
-                "tests/clients/downloads/test_taking_up.py::test_out_of_service",
+                "tests/results/downloads/test_taking_up.py::test_out_of_service",
             ),
         ),
         Case(
             "`deadline` is over, although bytes still come",
             "`ResultError`: progress does not put off the deadline",
             tests=(
-                "tests/clients/downloads/test_plans.py::test_progress_does_not_put_off_the_deadline",
+                "tests/results/downloads/test_plans.py::test_progress_does_not_put_off_the_deadline",
             ),
         ),
         Case(
             "Several of these, one after the other",
             "The exact bytes, or a typed error; the old file intact, no debris, no secret",
             tests=(
-                "tests/clients/downloads/test_plans.py::test_a_plan_of_faults",
+                "tests/results/downloads/test_plans.py::test_a_plan_of_faults",
                 "tests/conformance/test_promises.py::test_a_bad_day",
             ),
         ),
@@ -893,24 +895,24 @@ _DOWNLOADING = Section(
             "`on_progress` raises",
             "What it raises comes through; the old file is intact, and a megabyte or more is kept",
             tests=(
-                "tests/clients/downloads/test_progress.py::test_a_callback_that_raises",
-                "tests/clients/downloads/test_taking_up.py::test_a_callback_that_raises",
+                "tests/results/downloads/test_progress.py::test_a_callback_that_raises",
+                "tests/results/downloads/test_taking_up.py::test_a_callback_that_raises",
             ),
         ),
         Case(
             "The run has not ended, or its URLs are not known",
             "`ResultError`, which says what to do",
             tests=(
-                "tests/clients/downloads/test_progress.py::test_a_run_that_is_not_known_to_have_ended",
-                "tests/clients/downloads/test_progress.py::test_a_run_without_urls",
+                "tests/results/downloads/test_progress.py::test_a_run_that_is_not_known_to_have_ended",
+                "tests/results/downloads/test_progress.py::test_a_run_without_urls",
             ),
         ),
         Case(
             "The result is not of the format or the type that is asked for",
             "`ResultParseError`, with `.location`; no values of the result are in its text",
             tests=(
-                "tests/clients/test_runs.py::test_rows_that_do_not_fit",
-                "tests/clients/test_runs.py::test_a_result_that_is_no_json",
+                "tests/client/test_runs.py::test_rows_that_do_not_fit",
+                "tests/client/test_runs.py::test_a_result_that_is_no_json",
             ),
         ),
         Case(
@@ -918,8 +920,8 @@ _DOWNLOADING = Section(
             "`TooManyInvalidRowsError` after the rows before it, with how many and why in `.rejects`; no values, "
             "unless `keep_raw=True` asks for them",
             tests=(
-                "tests/clients/test_records.py::test_too_many_rows_that_do_not_fit",
-                "tests/clients/test_records.py::test_a_share_is_judged_at_the_hundredth_row",
+                "tests/results/test_records.py::test_too_many_rows_that_do_not_fit",
+                "tests/results/test_records.py::test_a_share_is_judged_at_the_hundredth_row",
             ),
         ),
         Case(
@@ -927,17 +929,17 @@ _DOWNLOADING = Section(
             "Saved as it is; read, it is a `ResultParseError`, a bomb as soon as it has expanded to 250 times its size "
             "beyond 16 MiB",
             tests=(
-                "tests/clients/test_records.py::test_a_compressed_result_that_is_cut_or_a_bomb",
-                "tests/core/test_compression.py::test_a_compressed_file_that_is_cut_or_broken",
-                "tests/core/test_compression.py::test_a_bomb_is_refused",
+                "tests/results/test_records.py::test_a_compressed_result_that_is_cut_or_a_bomb",
+                "tests/results/rows/test_compression.py::test_a_compressed_file_that_is_cut_or_broken",
+                "tests/results/rows/test_compression.py::test_a_bomb_is_refused",
             ),
         ),
         Case(
             "Rows are dropped half-way, and nobody closes them",
             "No temporary file is left, and nothing is warned of",
             tests=(
-                "tests/clients/test_records.py::test_dropped_half_way_it_leaves_nothing",
-                "tests/clients/test_records.py::test_dropped_half_way_on_an_event_loop",
+                "tests/results/test_records.py::test_dropped_half_way_it_leaves_nothing",
+                "tests/results/test_records.py::test_dropped_half_way_on_an_event_loop",
             ),
         ),
     ),
@@ -952,7 +954,7 @@ _FILES = Section(
             "and has the system's words",
             "Make the folder, or choose another path",
             tests=(
-                "tests/clients/test_flows.py::test_the_error_of_a_path_is_an_os_error",
+                "tests/client/test_flows.py::test_the_error_of_a_path_is_an_os_error",
                 "tests/faults/test_files.py::test_a_folder_that_takes_no_file",
                 "tests/faults/test_files.py::test_a_place_that_is_none",
             ),
@@ -962,17 +964,17 @@ _FILES = Section(
             "`LocalStorageError`; the old file is intact, and there is no debris",
             "Make room, and download again",
             tests=(
-                "tests/clients/test_files.py::test_a_full_disk",
-                "tests/clients/downloads/test_taking_up.py::test_a_full_disk_keeps_nothing",
+                "tests/results/test_files.py::test_a_full_disk",
+                "tests/results/downloads/test_taking_up.py::test_a_full_disk_keeps_nothing",
             ),
         ),
         Case(
             "There is a file already, or one appears during the download",
             "Replaced when the new one is whole; with `overwrite=False`, `LocalStorageError`, and it is left alone",
             tests=(
-                "tests/clients/test_files.py::test_overwrite_false",
-                "tests/clients/test_files.py::test_a_file_that_appears_meanwhile",
-                "tests/clients/test_flows.py::test_overwrite_false_is_said_before_the_start",
+                "tests/results/test_files.py::test_overwrite_false",
+                "tests/results/test_files.py::test_a_file_that_appears_meanwhile",
+                "tests/client/test_flows.py::test_overwrite_false_is_said_before_the_start",
             ),
         ),
         Case(
@@ -980,8 +982,8 @@ _FILES = Section(
             "What it points to is replaced, by a rename in that folder; the link stays. Another user's link in a "
             "folder like `/tmp` is a `LocalStorageError`",
             tests=(
-                "tests/clients/downloads/test_replacing.py::test_a_symbolic_link_is_followed",
-                "tests/clients/downloads/test_replacing.py::test_a_link_of_another_user_in_a_shared_folder_is_refused",
+                "tests/results/downloads/test_replacing.py::test_a_symbolic_link_is_followed",
+                "tests/results/downloads/test_replacing.py::test_a_link_of_another_user_in_a_shared_folder_is_refused",
             ),
         ),
         Case(
@@ -989,30 +991,30 @@ _FILES = Section(
             "Written in place when the result is whole, with a warning, for a reader may see a part; where that is "
             "refused, too, `LocalStorageError` before the run is started",
             tests=(
-                "tests/clients/downloads/test_replacing.py::test_a_mounted_file_is_written_in_place",
-                "tests/clients/downloads/test_replacing.py::test_a_mounted_file_that_cannot_be_written_is_noticed_before",
-                "tests/clients/downloads/test_replacing.py::test_a_file_of_another_user_in_a_sticky_folder",
+                "tests/results/downloads/test_replacing.py::test_a_mounted_file_is_written_in_place",
+                "tests/results/downloads/test_replacing.py::test_a_mounted_file_that_cannot_be_written_is_noticed_before",
+                "tests/results/downloads/test_replacing.py::test_a_file_of_another_user_in_a_sticky_folder",
             ),
         ),
         Case(
             "A whole result cannot be put at the path all the same",
             "`LocalStorageError`, which names the file beside it that has the whole result",
             "Move that file, or download again",
-            tests=("tests/clients/downloads/test_replacing.py::test_what_was_paid_for_stays",),
+            tests=("tests/results/downloads/test_replacing.py::test_what_was_paid_for_stays",),
         ),
         Case(
             "The file system has no hard links, permissions, locks or syncing (exFAT, FUSE, network mounts)",
             "The result is saved without, with a warning the first time; `overwrite=False` still replaces nothing",
             tests=(
-                "tests/clients/downloads/test_replacing.py::test_a_file_system_without_hard_links",
-                "tests/clients/downloads/test_replacing.py::test_a_file_system_that_lacks_nearly_everything",
+                "tests/results/downloads/test_replacing.py::test_a_file_system_without_hard_links",
+                "tests/results/downloads/test_replacing.py::test_a_file_system_that_lacks_nearly_everything",
             ),
         ),
         Case(
             "The file that is replaced belongs to another user or group",
             "Owner, group and permissions are kept, as far as the system permits",
             tests=(
-                "tests/clients/downloads/test_replacing.py::test_owner_group_and_mode_are_kept",
+                "tests/results/downloads/test_replacing.py::test_owner_group_and_mode_are_kept",
             ),
         ),
         Case(
@@ -1025,7 +1027,7 @@ _FILES = Section(
             "The old file or the new one, whole; the next download goes on, and clears up",
             tests=(
                 "tests/faults/test_files.py::test_a_process_that_is_killed",
-                "tests/clients/downloads/test_kills.py::test_killed_at",
+                "tests/results/downloads/test_kills.py::test_killed_at",
             ),
         ),
         Case(
@@ -1042,8 +1044,8 @@ _FILES = Section(
             "Two write the same path at the same time",
             "Each has a file of its own; the last one to end wins, with a whole file",
             tests=(
-                "tests/clients/test_files.py::test_two_writers",
-                "tests/clients/downloads/test_taking_up.py::test_many_at_a_time",
+                "tests/results/test_files.py::test_two_writers",
+                "tests/results/downloads/test_taking_up.py::test_many_at_a_time",
             ),
         ),
         Case(
@@ -1051,20 +1053,20 @@ _FILES = Section(
             "Nothing is written through it",
             tests=(
                 "tests/faults/test_files.py::test_a_symbolic_link_in_the_way",
-                "tests/clients/downloads/test_taking_up.py::test_what_stands_in_its_place",
+                "tests/results/downloads/test_taking_up.py::test_what_stands_in_its_place",
             ),
         ),
         Case(
             "The target is a device",
             "Not replaced: `LocalStorageError`",
-            tests=("tests/clients/test_files.py::test_a_device_is_no_file",),
+            tests=("tests/results/test_files.py::test_a_device_is_no_file",),
         ),
         Case(
             "The file is new, or replaces one",
             "It has the permissions of a plain `open()`, or those of the old file",
             tests=(
-                "tests/clients/test_files.py::test_permissions_follow_the_umask",
-                "tests/clients/test_files.py::test_permissions_of_an_existing_file_stay",
+                "tests/results/test_files.py::test_permissions_follow_the_umask",
+                "tests/results/test_files.py::test_permissions_of_an_existing_file_stay",
             ),
         ),
         Case(
@@ -1078,17 +1080,17 @@ _FILES = Section(
             "its `.output_index`",
             "Download to the same path again",
             tests=(
-                "tests/clients/test_files.py::test_several_results_and_one_that_fails",
-                "tests/clients/downloads/test_several_results.py::test_a_store_that_refuses_one",
+                "tests/results/test_files.py::test_several_results_and_one_that_fails",
+                "tests/results/downloads/test_several_results.py::test_a_store_that_refuses_one",
             ),
         ),
         Case(
             "What was kept of a download is damaged, too short, or of another result",
             "Fetched from the start; a wrong digest over the whole is noticed",
             tests=(
-                "tests/clients/downloads/test_taking_up.py::test_a_damaged_note",
-                "tests/clients/downloads/test_taking_up.py::test_another_run",
-                "tests/clients/downloads/test_taking_up.py::test_the_digest_covers_what_was_there",
+                "tests/results/downloads/test_taking_up.py::test_a_damaged_note",
+                "tests/results/downloads/test_taking_up.py::test_another_run",
+                "tests/results/downloads/test_taking_up.py::test_the_digest_covers_what_was_there",
             ),
         ),
     ),
@@ -1101,41 +1103,41 @@ _PROCESSES = Section(
             "The process forks, even while other threads connect",
             "Each side has connections of its own; no answer goes astray, and the child does not hang",
             tests=(
-                "tests/clients/test_concurrency.py::test_a_fork",
-                "tests/clients/test_processes.py::test_forked_in_the_middle_of_calls",
-                "tests/clients/test_processes.py::test_forked_while_a_lock_is_held",
+                "tests/client/test_concurrency.py::test_a_fork",
+                "tests/client/test_processes.py::test_forked_in_the_middle_of_calls",
+                "tests/client/test_processes.py::test_forked_while_a_lock_is_held",
             ),
         ),
         Case(
             "A second `asyncio.run` uses the same client, or trio does",
             "It works: connections belong to an event loop",
             tests=(
-                "tests/clients/test_concurrency.py::test_two_event_loops",
-                "tests/clients/test_processes.py::test_asyncio_then_trio_then_asyncio",
+                "tests/client/test_concurrency.py::test_two_event_loops",
+                "tests/client/test_processes.py::test_asyncio_then_trio_then_asyncio",
             ),
         ),
         Case(
             "Threads share a client",
             "Each gets its own answers",
             tests=(
-                "tests/clients/test_concurrency.py::test_threads_share_a_client",
-                "tests/clients/test_concurrency.py::test_answers_are_not_mixed_up",
+                "tests/client/test_concurrency.py::test_threads_share_a_client",
+                "tests/client/test_concurrency.py::test_answers_are_not_mixed_up",
             ),
         ),
         Case(
             "A call is cancelled",
             "The cancellation comes out, and the connection is given back",
             tests=(
-                "tests/clients/test_cancelling.py::test_cancelled_at_any_moment",
-                "tests/clients/test_concurrency.py::test_cancelled_calls_give_their_connection_back",
+                "tests/client/test_cancelling.py::test_cancelled_at_any_moment",
+                "tests/client/test_concurrency.py::test_cancelled_calls_give_their_connection_back",
             ),
         ),
         Case(
             "A wait is cancelled",
             "The run is left alone; a note on the cancellation says how to wait again (from Python 3.11 on)",
             tests=(
-                "tests/clients/test_concurrency.py::test_a_cancelled_wait_leaves_the_run_alone",
-                "tests/clients/test_cancelling.py::test_a_cancelled_run_is_not_lost",
+                "tests/client/test_concurrency.py::test_a_cancelled_wait_leaves_the_run_alone",
+                "tests/client/test_cancelling.py::test_a_cancelled_run_is_not_lost",
             ),
         ),
         Case(
@@ -1143,22 +1145,22 @@ _PROCESSES = Section(
             "It ends at once; the old file is intact. "
             "A megabyte or more, with a strong `ETag`, is kept for the next time",
             tests=(
-                "tests/clients/test_concurrency.py::test_a_cancelled_download_leaves_nothing",
-                "tests/clients/downloads/test_taking_up.py::test_cancelled",
-                "tests/clients/test_mended.py::test_a_cancelled_download_does_not_hold_the_process",
+                "tests/client/test_concurrency.py::test_a_cancelled_download_leaves_nothing",
+                "tests/results/downloads/test_taking_up.py::test_cancelled",
+                "tests/client/test_mended.py::test_a_cancelled_download_does_not_hold_the_process",
             ),
         ),
         Case(
             "Ctrl-C",
             "The program ends soon, without noise; a run that goes on can be found again",
-            tests=("tests/clients/test_processes.py::test_ctrl_c",),
+            tests=("tests/client/test_processes.py::test_ctrl_c",),
         ),
         Case(
             "A client is used after it was closed, or closed while others call",
             "`DcipherError`, which says so; a call under way ends so, or with its answer. Closing twice is nothing",
             tests=(
-                "tests/clients/test_construction.py::test_use_after_close",
-                "tests/clients/test_processes.py::test_closed_while_others_call",
+                "tests/client/test_construction.py::test_use_after_close",
+                "tests/client/test_processes.py::test_closed_while_others_call",
             ),
         ),
         Case(
@@ -1167,7 +1169,7 @@ _PROCESSES = Section(
             "Use `with`, or `close()`",
             tests=(
                 "tests/faults/test_process.py::test_a_client_that_is_forgotten",
-                "tests/clients/test_concurrency.py::test_a_client_that_was_never_closed_warns_once_at_most",
+                "tests/client/test_concurrency.py::test_a_client_that_was_never_closed_warns_once_at_most",
             ),
         ),
         Case(
@@ -1175,19 +1177,21 @@ _PROCESSES = Section(
             "`TypeError`, which says what to do instead",
             "`with_options`, or a new client",
             tests=(
-                "tests/clients/test_construction.py::test_a_client_is_not_copied",
-                "tests/clients/test_processes.py::test_what_holds_connections_is_not_copied",
+                "tests/client/test_construction.py::test_a_client_is_not_copied",
+                "tests/client/test_processes.py::test_what_holds_connections_is_not_copied",
             ),
         ),
         Case(
             "A derived client is closed, or the one that it came from",
             "The other one goes on, on the same connections",
-            tests=("tests/clients/test_sharing.py::test_closing_one_leaves_the_other_alone",),
+            tests=(
+                "tests/wire/transport/test_sharing.py::test_closing_one_leaves_the_other_alone",
+            ),
         ),
         Case(
             "A service calls for weeks",
             "No connection, thread, task, file or memory stays behind",
-            tests=("tests/clients/test_leaks.py::test_calls_leave_nothing",),
+            tests=("tests/client/test_leaks.py::test_calls_leave_nothing",),
         ),
     ),
 )
@@ -1200,7 +1204,7 @@ _SETTINGS = Section(
             "`MissingAPIKeyError` when the client is made",
             "Set `DCIPHER_API_KEY`",
             tests=(
-                "tests/clients/test_construction.py::test_without_a_key",
+                "tests/client/test_construction.py::test_without_a_key",
                 "tests/faults/test_configuration.py::test_blank_is_missing",
             ),
         ),
@@ -1209,7 +1213,7 @@ _SETTINGS = Section(
             "Left out; blanks with one warning, which does not show the key",
             tests=(
                 "tests/faults/test_configuration.py::test_blanks_around_a_key",
-                "tests/core/test_configuration.py::test_blanks_around_are_left_out_with_one_warning",
+                "tests/settings/test_checks.py::test_blanks_around_are_left_out_with_one_warning",
                 "tests/faults/test_configuration.py::test_a_pasted_prefix",
             ),
         ),
@@ -1225,7 +1229,7 @@ _SETTINGS = Section(
             tests=(
                 "tests/faults/test_configuration.py::test_what_cannot_be_used",
                 "tests/faults/test_configuration.py::test_a_timeout_of_httpx",
-                "tests/core/test_configuration.py::test_max_retries_that_are_none",
+                "tests/settings/test_checks.py::test_max_retries_that_are_none",
             ),
         ),
         Case(
@@ -1234,7 +1238,7 @@ _SETTINGS = Section(
             "does not matter",
             tests=(
                 "tests/faults/test_configuration.py::test_what_cannot_be_used",
-                "tests/core/test_configuration.py::test_a_base_url_shows_no_password",
+                "tests/settings/test_checks.py::test_a_base_url_shows_no_password",
                 "tests/faults/test_configuration.py::test_the_tail_of_a_base_url",
             ),
         ),
@@ -1242,9 +1246,9 @@ _SETTINGS = Section(
             "`base_url` is plain `http` to another machine",
             "`ConfigurationError`, unless `allow_insecure=True`; this machine is fine",
             tests=(
-                "tests/core/test_configuration.py::test_what_a_key_may_not_travel_over",
-                "tests/clients/test_construction.py::test_plain_http_may_be_allowed",
-                "tests/clients/test_construction.py::test_this_machine_may_be_reached_by_plain_http",
+                "tests/settings/test_checks.py::test_what_a_key_may_not_travel_over",
+                "tests/client/test_construction.py::test_plain_http_may_be_allowed",
+                "tests/client/test_construction.py::test_this_machine_may_be_reached_by_plain_http",
             ),
         ),
         Case(
@@ -1252,7 +1256,7 @@ _SETTINGS = Section(
             "`ConfigurationError`: the key is not sent there",
             "Put both into one place",
             tests=(
-                "tests/clients/test_construction.py::test_a_base_url_of_a_file_gets_no_foreign_key",
+                "tests/client/test_construction.py::test_a_base_url_of_a_file_gets_no_foreign_key",
             ),
         ),
         Case(
@@ -1279,7 +1283,7 @@ _IDENTIFIERS = Section(
             "`InvalidParamsError`; nothing is sent",
             tests=(
                 "tests/faults/test_identifiers.py::test_ids_that_lead_elsewhere",
-                "tests/core/test_operations.py::test_an_id_that_leads_elsewhere_is_refused",
+                "tests/wire/messages/test_operations.py::test_an_id_that_leads_elsewhere_is_refused",
             ),
         ),
         Case(
@@ -1287,7 +1291,7 @@ _IDENTIFIERS = Section(
             "Quoted: one segment of the path, or one query parameter",
             tests=(
                 "tests/faults/test_identifiers.py::test_ids_are_one_segment",
-                "tests/clients/test_flows.py::test_ids_are_quoted_whole",
+                "tests/client/test_flows.py::test_ids_are_quoted_whole",
             ),
         ),
         Case(
@@ -1295,7 +1299,7 @@ _IDENTIFIERS = Section(
             "`InvalidParamsError` with the path, such as `params.a[0]`; nothing is sent",
             tests=(
                 "tests/faults/test_sending.py::test_params_that_json_cannot_carry",
-                "tests/clients/test_flows.py::test_parameters_that_json_cannot_carry",
+                "tests/client/test_flows.py::test_parameters_that_json_cannot_carry",
             ),
         ),
         Case(
@@ -1303,7 +1307,7 @@ _IDENTIFIERS = Section(
             "`InvalidParamsError`; nothing is sent",
             tests=(
                 "tests/faults/test_identifiers.py::test_idempotency_keys",
-                "tests/clients/test_flows.py::test_keys_that_a_header_cannot_carry",
+                "tests/client/test_flows.py::test_keys_that_a_header_cannot_carry",
             ),
         ),
         Case(
@@ -1315,9 +1319,9 @@ _IDENTIFIERS = Section(
             "A time to wait is negative or no number, or a callback is no function",
             "`InvalidParamsError`; no run is started",
             tests=(
-                "tests/clients/test_runs.py::test_a_wait_timeout_that_is_none_costs_no_run",
-                "tests/clients/test_mended.py::test_a_callback_that_cannot_be_called",
-                "tests/clients/test_runs.py::test_times_that_are_none",
+                "tests/client/test_runs.py::test_a_wait_timeout_that_is_none_costs_no_run",
+                "tests/client/test_mended.py::test_a_callback_that_cannot_be_called",
+                "tests/client/test_runs.py::test_times_that_are_none",
             ),
         ),
     ),
@@ -1355,7 +1359,7 @@ _SECRETS = Section(
             "Everything is logged at the lowest level",
             "No key, secret or signed URL is in it",
             tests=(
-                "tests/clients/test_secrets.py::test_a_whole_run_shows_no_secret",
+                "tests/client/test_secrets.py::test_a_whole_run_shows_no_secret",
                 "tests/faults/test_logging.py::test_a_download_that_is_tried_again",
             ),
         ),
@@ -1363,19 +1367,19 @@ _SECRETS = Section(
             "The service repeats the key in an error, or the store the signature",
             "Masked in the text, body and headers of the error, and in its pickle",
             tests=(
-                "tests/clients/test_secrets.py::test_a_service_that_answers_with_the_request",
-                "tests/clients/test_secrets.py::test_a_store_that_answers_with_the_request",
-                "tests/core/test_status_errors.py::test_an_error_repeats_no_secret",
+                "tests/client/test_secrets.py::test_a_service_that_answers_with_the_request",
+                "tests/client/test_secrets.py::test_a_store_that_answers_with_the_request",
+                "tests/wire/errors/test_status_errors.py::test_an_error_repeats_no_secret",
             ),
         ),
         Case(
             "A reporter of errors keeps the variables of every frame",
             "No frame of the package or of httpx is there, after Ctrl-C and a cancellation neither",
             tests=(
-                "tests/clients/test_tracebacks.py::test_a_call_that_fails",
-                "tests/clients/test_tracebacks.py::test_a_download_that_fails",
-                "tests/clients/test_tracebacks.py::test_ctrl_c",
-                "tests/clients/test_tracebacks.py::test_a_cancellation",
+                "tests/client/test_tracebacks.py::test_a_call_that_fails",
+                "tests/client/test_tracebacks.py::test_a_download_that_fails",
+                "tests/client/test_tracebacks.py::test_ctrl_c",
+                "tests/client/test_tracebacks.py::test_a_cancellation",
             ),
         ),
         Case(
@@ -1397,14 +1401,14 @@ _SECRETS = Section(
             "`ConfigurationError` without its value, in its traceback too",
             tests=(
                 "tests/faults/test_configuration.py::test_a_traceback_without_the_value",
-                "tests/clients/test_construction.py::test_settings_that_cannot_be_used",
+                "tests/client/test_construction.py::test_settings_that_cannot_be_used",
             ),
         ),
         Case(
             "A proxy has a password",
             "It is in no log, repr or error",
             tests=(
-                "tests/clients/test_secrets.py::test_a_proxy_with_a_password",
+                "tests/client/test_secrets.py::test_a_proxy_with_a_password",
                 "tests/faults/test_connecting.py::test_a_proxy_password_is_not_shown",
             ),
         ),

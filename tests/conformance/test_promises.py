@@ -10,8 +10,8 @@ import pytest
 import trustme
 
 from dcipher import Resilience, ResultError, ResultParseError
-from tests.clients.downloads.stores import result_of, run_at
 from tests.faulty import NOTHING, FaultyServer, Reply, json_reply
+from tests.results.downloads.stores import result_of, run_at
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,17 +12,17 @@ import httpx
 import pytest
 
 from dcipher.emulator import Emulator
-from dcipher.emulator.access import RateLimit, SignatureCheck, authenticate
-from dcipher.emulator.errors import Refusal
-from dcipher.emulator.exchanges import Exchanges
-from dcipher.emulator.gate import Gate, Guard
-from dcipher.emulator.journal import Journal, masked_headers, masked_query
+from dcipher.emulator.gate.access import RateLimit, SignatureCheck, authenticate
+from dcipher.emulator.gate.exchanges import Exchanges
+from dcipher.emulator.gate.gate import Gate, Guard
+from dcipher.emulator.gate.journal import Journal, masked_headers, masked_query
+from dcipher.emulator.gate.refusals import Refusal
 from dcipher.signing import HMACSigner
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from dcipher.emulator.gate import Receive, Scope, Send
+    from dcipher.emulator.gate.gate import Receive, Scope, Send
 
 KEY = "emu_0123456789"
 SECRET = "a shared secret"
@@ -214,7 +214,7 @@ def test_a_signature_needs_a_nonce() -> None:
 
 def test_known_nonces_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """Those whose signatures have expired are forgotten when there are many."""
-    monkeypatch.setattr("dcipher.emulator.access._MANY_NONCES", 2)
+    monkeypatch.setattr("dcipher.emulator.gate.access._MANY_NONCES", 2)
     check = SignatureCheck(SECRET, required=True)
     for number in range(3):
         check._once(f"old{number}", 1000.0, 1001.0)

@@ -14,11 +14,11 @@ import pytest
 from pydantic import BaseModel, Field
 
 from dcipher.emulator import Emulator
-from dcipher.emulator.errors import Refusal
-from dcipher.emulator.pace import Pace
-from dcipher.emulator.results import ResultURLs
-from dcipher.emulator.runs import Runs
-from dcipher.emulator.service import Service
+from dcipher.emulator.gate.refusals import Refusal
+from dcipher.emulator.runs.pace import Pace
+from dcipher.emulator.runs.results import ResultURLs
+from dcipher.emulator.runs.runs import Runs
+from dcipher.emulator.runs.service import Service
 from tests.waiting import HANG, until
 
 if TYPE_CHECKING:
@@ -583,7 +583,7 @@ def test_a_body_that_is_too_large_is_413(
     client: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """There is a limit to what a start may send."""
-    monkeypatch.setattr("dcipher.emulator.gate.MAX_BODY", 1000)
+    monkeypatch.setattr("dcipher.emulator.gate.gate.MAX_BODY", 1000)
     assert client.post("/flows/shout/run", content=b"x" * 1001).status_code == 413
 
 

@@ -17,15 +17,15 @@ from dcipher.emulator.console.effects import EFFECTS
 from dcipher.emulator.console.pages import PAGES
 from dcipher.emulator.console.presets import PRESETS
 from dcipher.emulator.console.watch import MOST, Sources, Watch
-from dcipher.emulator.exchanges import Exchanges
 from dcipher.emulator.faults import Drop, ExpireURL, Respond
 from dcipher.emulator.faults.definition import Definition
 from dcipher.emulator.faults.rules import Faults
-from dcipher.emulator.journal import Journal
-from dcipher.emulator.pace import Pace
-from dcipher.emulator.results import ResultURLs
-from dcipher.emulator.runs import Runs
-from dcipher.emulator.service import Service
+from dcipher.emulator.gate.exchanges import Exchanges
+from dcipher.emulator.gate.journal import Journal
+from dcipher.emulator.runs.pace import Pace
+from dcipher.emulator.runs.results import ResultURLs
+from dcipher.emulator.runs.runs import Runs
+from dcipher.emulator.runs.service import Service
 from tests.waiting import until
 
 if TYPE_CHECKING:

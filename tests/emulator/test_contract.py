@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from dcipher.emulator.contract import FlowResponse, StartResponse, StatusResponse
-from dcipher.emulator.openapi import _reduced, _unwrapped
+from dcipher.emulator.contract.contract import FlowResponse, StartResponse, StatusResponse
+from dcipher.emulator.contract.openapi import _reduced, _unwrapped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,7 +38,10 @@ def operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]
 
 def test_the_written_documents_are_up_to_date(document: dict[str, Any]) -> None:
     """docs/openapi.json and the shipped copy are what the emulator says of itself."""
-    for written in (ROOT / "docs" / "openapi.json", ROOT / "dcipher" / "_core" / "openapi.json"):
+    for written in (
+        ROOT / "docs" / "openapi.json",
+        ROOT / "dcipher" / "_wire" / "messages" / "openapi.json",
+    ):
         assert json.loads(written.read_text(encoding="utf-8")) == document
 
 

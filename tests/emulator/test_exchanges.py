@@ -13,10 +13,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dcipher._clock import monotonic
-from dcipher.emulator.exchanges import KEPT, READ, Exchange, Exchanges
-from dcipher.emulator.journal import Journal, RequestRecord, masked_headers, masked_query, size_of
-from dcipher.emulator.masking import (
+from dcipher._concurrency.clock import monotonic
+from dcipher.emulator.gate.exchanges import KEPT, READ, Exchange, Exchanges
+from dcipher.emulator.gate.journal import (
+    Journal,
+    RequestRecord,
+    masked_headers,
+    masked_query,
+    size_of,
+)
+from dcipher.emulator.gate.masking import (
     is_secret_name,
     masked_body,
     masked_json,

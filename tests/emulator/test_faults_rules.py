@@ -11,14 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dcipher.emulator import Emulator
-from dcipher.emulator.faults import (
-    Cut,
-    Encode,
-    Headers,
-    IgnoreRange,
-    Respond,
-    Statuses,
-)
+from dcipher.emulator.faults import Cut, Encode, Headers, IgnoreRange, Respond, Statuses
 from dcipher.emulator.faults.definition import Definition
 from dcipher.emulator.faults.delivery import Span, Wait, schedule
 

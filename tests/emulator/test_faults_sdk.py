@@ -8,15 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dcipher import Dcipher, Resilience, ResultExpiredError, RunFailedError
-from dcipher.emulator.faults import (
-    Cut,
-    Drop,
-    Encode,
-    ExpireURL,
-    IgnoreRange,
-    Respond,
-    Statuses,
-)
+from dcipher.emulator.faults import Cut, Drop, Encode, ExpireURL, IgnoreRange, Respond, Statuses
 from tests.emulator.wire import FILE, Lab, Line
 
 if TYPE_CHECKING:

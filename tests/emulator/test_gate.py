@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from dcipher.emulator.access import SignatureCheck
-from dcipher.emulator.errors import Refusal
-from dcipher.emulator.exchanges import Exchanges
-from dcipher.emulator.gate import Gate, Guard, request_id
-from dcipher.emulator.journal import Journal
+from dcipher.emulator.gate.access import SignatureCheck
+from dcipher.emulator.gate.exchanges import Exchanges
+from dcipher.emulator.gate.gate import Gate, Guard, request_id
+from dcipher.emulator.gate.journal import Journal
+from dcipher.emulator.gate.refusals import Refusal
 
 if TYPE_CHECKING:
     import pytest
 
-    from dcipher.emulator.gate import ASGIApp, Receive, Scope, Send
+    from dcipher.emulator.gate.gate import ASGIApp, Receive, Scope, Send
 
 KEY = "emu_key"
 

@@ -26,8 +26,8 @@ def hasty(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
     from tests.emulator.conftest import PROTOCOLS
 
     pytest.importorskip(request.param)
-    monkeypatch.setattr("dcipher.emulator.listener.HEAD_TIME", 0.2)
-    monkeypatch.setattr("dcipher.emulator.gate.BODY_TIME", 0.2)
+    monkeypatch.setattr("dcipher.emulator.gate.listener.HEAD_TIME", 0.2)
+    monkeypatch.setattr("dcipher.emulator.gate.gate.BODY_TIME", 0.2)
     monkeypatch.setitem(
         sys.modules["uvicorn.config"].HTTP_PROTOCOLS, "auto", PROTOCOLS[request.param]
     )
@@ -83,7 +83,7 @@ PROGRAM = """
 import logging, resource, sys
 resource.setrlimit(resource.RLIMIT_NOFILE, (48, 48))
 logging.basicConfig(format="%(message)s")
-import dcipher.emulator.listener as listener
+import dcipher.emulator.gate.listener as listener
 from dcipher.emulator import Emulator
 listener.HEAD_TIME = 1.0
 with Emulator() as emulator:

@@ -12,11 +12,11 @@ import httpx
 import pytest
 from pydantic import BaseModel
 
-from dcipher._clock import monotonic
+from dcipher._concurrency.clock import monotonic
 from dcipher.emulator import Emulator, Result
 from dcipher.emulator.faults import WrongRange
 from dcipher.emulator.faults.answers import Call
-from dcipher.emulator.results import ResultURLs, Selection, StoredResult, select
+from dcipher.emulator.runs.results import ResultURLs, Selection, StoredResult, select
 
 if TYPE_CHECKING:
     from collections.abc import Callable

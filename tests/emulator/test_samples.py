@@ -9,9 +9,9 @@ import httpx
 import pytest
 
 from dcipher.emulator import Emulator
-from dcipher.emulator.clusters import cluster
-from dcipher.emulator.samples import keywords, language_stats, topics
-from dcipher.emulator.text import fold, guess_language, sentences, syllables, words
+from dcipher.emulator.samples.clusters import cluster
+from dcipher.emulator.samples.samples import keywords, language_stats, topics
+from dcipher.emulator.samples.text import fold, guess_language, sentences, syllables, words
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -397,7 +397,7 @@ def test_a_disk_that_cannot_be_written_costs_no_run(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Starts and resets are refused, results served, faults said on the log; later all is kept."""
-    monkeypatch.setattr("dcipher.emulator.runs._AGAIN", 0.05)
+    monkeypatch.setattr("dcipher.emulator.runs.runs._AGAIN", 0.05)
     with emulator_on(folder) as one:
         one.flow("slow", duration=1)(lambda: bytes(range(256)) * (BIG // 256))
         client = client_of(one)

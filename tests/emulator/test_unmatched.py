@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from dcipher.emulator.contract.unmatched import no_flow, no_route, no_run
 from dcipher.emulator.faults import Respond
-from dcipher.emulator.unmatched import no_flow, no_route, no_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable

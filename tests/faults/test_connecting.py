@@ -20,8 +20,8 @@ from dcipher import (
     Resilience,
 )
 from dcipher.http import HTTPClient
-from tests.clients.downloads.stores import run_at
 from tests.faulty import FaultyServer, json_reply
+from tests.results.downloads.stores import run_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

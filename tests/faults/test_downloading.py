@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dcipher import IntegrityError, Resilience
-from tests.clients.downloads.stores import assert_saved, assert_untouched, result_of, store
 from tests.faulty import Reply
+from tests.results.downloads.stores import assert_saved, assert_untouched, result_of, store
 from tests.waiting import HANG
 
 if TYPE_CHECKING:
@@ -40,7 +40,11 @@ def target(tmp_path: Path) -> Path:
 @pytest.fixture
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Half a second stands for the thirty that a transfer may trickle."""
-    for module in ("_core.downloads", "_async.downloads", "_sync.downloads"):
+    for module in (
+        "_wire.transport.stalling",
+        "_results.downloads.download_async",
+        "_results.downloads.download",
+    ):
         monkeypatch.setattr(f"dcipher.{module}.STALL", 0.5)
 
 

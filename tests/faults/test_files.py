@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dcipher import LocalStorageError
-from tests.clients.downloads.stores import assert_saved, result_of, run_at, store
 from tests.faulty import Reply
+from tests.results.downloads.stores import assert_saved, result_of, run_at, store
 from tests.waiting import HANG, until
 
 if TYPE_CHECKING:

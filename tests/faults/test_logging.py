@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dcipher import Resilience
-from tests.clients.downloads.stores import result_of
 from tests.faulty import Reply
+from tests.results.downloads.stores import result_of
 from tests.waiting import HANG
 
 if TYPE_CHECKING:

@@ -21,8 +21,8 @@ from dcipher import (
     WaitTimeoutError,
 )
 from dcipher.models import SecretURL
-from tests.clients.downloads.stores import result_of
 from tests.faulty import Reply, json_reply
+from tests.results.downloads.stores import result_of
 from tests.waiting import HANG, no_hang
 
 if TYPE_CHECKING:

@@ -135,7 +135,7 @@ def test_params_that_json_cannot_carry(
 
 def test_one_digest_one_body(connect: Connect, server: FaultyServer) -> None:
     """Signed or not, each attempt carries the bytes that its digest is of."""
-    from dcipher._core.digests import digest_matches
+    from dcipher.signing.digests import digest_matches
 
     server.on("/flows/f/run", json_reply("{}", 500))
     client = connect(server, resilience=TWICE, api_secret="canary-secret")

@@ -10,10 +10,10 @@ import httpx
 import pytest
 
 from dcipher import Resilience, ResultError, ResultExpiredError
-from dcipher._core.downloads import CLOCK_ERROR
+from dcipher._results.downloads.transfers.sources import CLOCK_ERROR
 from dcipher.http import HTTPAuthenticatedClient
-from tests.clients.downloads.stores import result_of, run_at
 from tests.faulty import Reply, json_reply
+from tests.results.downloads.stores import result_of, run_at
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,13 +10,14 @@ from typing import Any
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dcipher._core.digests import digest_matches, digests
-from dcipher._core.downloads import Source, Transfer, TransferError, begin, headers_for, refused
-from dcipher._core.signed_urls import expiry, joined, looks_signed, refusal, secrets_of
-from dcipher._core.structured_fields import StructuredFieldError, parse_dictionary
-from dcipher._core.text import clean, masked_urls, redact_query, unsigned, without
+from dcipher._masking.text import clean, masked_urls, redact_query, unsigned, without
+from dcipher._results.downloads.transfers.sources import Source, TransferError
+from dcipher._results.downloads.transfers.transfer import Transfer, begin, headers_for, refused
+from dcipher._urls.signed_urls import expiry, joined, looks_signed, refusal, secrets_of
 from dcipher.resilience import Resilience
 from dcipher.signing import HMACSigner, SignatureError, verify_request
+from dcipher.signing.digests import digest_matches, digests
+from dcipher.signing.structured_fields import StructuredFieldError, parse_dictionary
 from tests.fuzz.exploring import efforts, explore
 
 SECRET = "a-secret-of-this-test"

@@ -10,9 +10,9 @@ import httpx
 import pytest
 from pydantic import BaseModel
 
-import dcipher._core.text
+import dcipher._masking.text
 from dcipher import APIError, Run
-from dcipher._core.text import without
+from dcipher._masking.text import without
 from dcipher.errors import APIStatusError, RequestInfo
 from tests.fuzz.leaks import Search, forms
 
@@ -42,7 +42,7 @@ def behind(secret: str) -> BaseException:
 def with_locals(secret: str) -> BaseException:
     """An error whose frame of the package has the secret among its variables."""
     code = compile(
-        "def f(secret):\n    raise ValueError\nf(S)", dcipher._core.text.__file__, "exec"
+        "def f(secret):\n    raise ValueError\nf(S)", dcipher._masking.text.__file__, "exec"
     )
     try:
         exec(code, {"S": secret})  # noqa: S102 - a frame that counts as one of the package's

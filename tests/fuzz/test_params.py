@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from dcipher import InvalidParamsError
-from dcipher._core.operations import start_run
+from dcipher._wire.messages.operations import start_run
 from tests.faulty import NOTHING, RESET, Reply, json_reply
 from tests.fuzz.exploring import assert_told_well, efforts, explore
 

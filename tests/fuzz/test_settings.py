@@ -15,7 +15,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dcipher import AsyncDcipher, ConfigurationError, Dcipher, Settings
-from dcipher._environment import configuration
+from dcipher._client.configuration import configuration
 from tests.fuzz.exploring import assert_told_well, efforts, explore
 
 if TYPE_CHECKING:

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 pytest.importorskip("ruff", reason="the script formats with ruff, which only `dev` installs")
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "unasync.py"
-HEADER = "# Generated from dcipher/_async/{} by scripts/unasync.py: edit that, not this.\n"
+HEADER = (
+    "# Generated from dcipher/{} by scripts/unasync.py: edit that, not this.\n"
+    "# ruff: noqa: C416, UP028\n"
+)
 ASYNC = {r"async (def|with|for)": r"\1", r"await ": ""}
 
 
@@ -38,14 +41,13 @@ class Repository:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.source = root / "dcipher" / "_async"
-        self.target = root / "dcipher" / "_sync"
-        self.source.mkdir(parents=True)
+        self.package = root / "dcipher"
+        self.package.mkdir()
         (root / "pyproject.toml").write_text('[tool.ruff.lint]\nselect = ["F", "I"]\n')
-        self.write("job.py", "async def job() -> int:\n    return await other()\n")
+        self.write("job_async.py", "async def job() -> int:\n    return await other()\n")
 
     def write(self, name: str, code: str) -> None:
-        path = self.source / name
+        path = self.package / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(dedent(code), encoding="utf-8")
 
@@ -56,11 +58,11 @@ class Repository:
 
     def printed(self, code: str, rules: dict[str, str] | None = None) -> str:
         """Return what the rules of the project make of `code`, without the header."""
-        self.write("job.py", code)
+        self.write("job_async.py", code)
         self.run(script.RULES if rules is None else rules)
-        header, _, rest = (self.target / "job.py").read_text(encoding="utf-8").partition("\n")
-        assert header + "\n" == HEADER.format("job.py")
-        return rest
+        text = (self.package / "job.py").read_text(encoding="utf-8")
+        assert text.startswith(HEADER.format("job_async.py"))
+        return text.removeprefix(HEADER.format("job_async.py")).lstrip("\n")
 
 
 @pytest.fixture
@@ -72,18 +74,18 @@ def test_prints_and_then_agrees(repository: Repository) -> None:
     """What was just printed is current, header and all."""
     assert repository.run() == []
     assert repository.run(check=True) == []
-    code = (repository.target / "job.py").read_text()
-    assert code == HEADER.format("job.py") + "def job() -> int:\n    return other()\n"
+    code = (repository.package / "job.py").read_text()
+    assert code == HEADER.format("job_async.py") + "def job() -> int:\n    return other()\n"
 
 
 def test_lists_every_pair(repository: Repository, capsys: pytest.CaptureFixture[str]) -> None:
     """Each pair is named, those in folders too, whether printed or checked."""
-    repository.write("deep/part.py", "")
+    repository.write("deep/part_async.py", "")
     repository.run()
     repository.run(check=True)
     lines = capsys.readouterr().out.splitlines()
-    pair = "dcipher/_async/{0} -> dcipher/_sync/{0}"
-    assert lines == [pair.format("deep/part.py"), pair.format("job.py")] * 2
+    pairs = ["dcipher/deep/part_async.py -> part.py", "dcipher/job_async.py -> job.py"]
+    assert lines == pairs * 2
 
 
 @pytest.mark.parametrize(
@@ -113,7 +115,7 @@ def test_rules(repository: Repository, code: str, twin: str | None) -> None:
     if code.startswith(("async ", "await ")):
         source = "async def f():\n" + "".join(f"    {line}\n" for line in source.splitlines())
     if twin is None:
-        with pytest.raises(SystemExit, match=r"job\.py.*not Python.*await"):
+        with pytest.raises(SystemExit, match=r"job_async\.py.*not Python.*await"):
             repository.printed(source)
         return
     assert twin in repository.printed(source)
@@ -145,19 +147,19 @@ def test_formats_and_sorts(repository: Repository) -> None:
 def test_stale(repository: Repository, change: object) -> None:
     """One byte of difference is enough, and the check leaves the file as it is."""
     repository.run()
-    twin = repository.target / "job.py"
+    twin = repository.package / "job.py"
     assert callable(change)
     stale = change(twin.read_text()).encode()
     twin.write_bytes(stale)
     wrong = repository.run(check=True)
-    assert wrong[0] == "dcipher/_sync/job.py is stale: run `make unasync`"
+    assert wrong[0] == "dcipher/job.py is stale: run `make unasync`"
     assert twin.read_bytes() == stale
 
 
 def test_shows_the_difference(repository: Repository) -> None:
     """A stale file comes with a unified diff, and a long one is cut and says so."""
     repository.run()
-    twin = repository.target / "job.py"
+    twin = repository.package / "job.py"
     twin.write_text(twin.read_text().replace("other", "another"))
     wrong = repository.run(check=True)
     assert "-    return another()" in wrong
@@ -171,32 +173,28 @@ def test_shows_the_difference(repository: Repository) -> None:
 def test_missing(repository: Repository) -> None:
     """A twin that was never printed is reported, and not made by the check."""
     assert repository.run(check=True) == [
-        "dcipher/_sync/job.py is missing: run `make unasync`",
+        "dcipher/job.py is missing: run `make unasync`",
     ]
-    assert not repository.target.exists()
+    assert not (repository.package / "job.py").exists()
 
 
 @pytest.mark.parametrize("check", [False, True])
-@pytest.mark.parametrize("name", ["gone.py", "job.pyi", "deep/x.py"])
+@pytest.mark.parametrize("name", ["gone.py", "deep/x.py"])
 def test_orphan(repository: Repository, name: str, check: bool) -> None:
-    """A file that nothing prints is reported in both modes, and left alone."""
+    """A printed file whose source has gone is reported in both modes, and left alone."""
+    source = name.replace(".py", "_async.py")
+    repository.write(source, "")
     repository.run()
-    orphan = repository.target / name
-    orphan.parent.mkdir(exist_ok=True)
-    orphan.write_text("")
-    complaint = (
-        "dcipher/_sync/{0} is an orphan, nothing prints it: run `git rm -f dcipher/_sync/{0}`"
-    )
+    (repository.package / source).unlink()
+    complaint = "dcipher/{0} is an orphan, nothing prints it: run `git rm -f dcipher/{0}`"
     assert repository.run(check=check) == [complaint.format(name)]
-    assert orphan.exists()
+    assert (repository.package / name).exists()
 
 
-def test_bytecode_is_no_orphan(repository: Repository) -> None:
-    """What Python leaves behind when it imports the twin is nobody's mistake."""
+def test_what_is_written_by_hand_is_no_orphan(repository: Repository) -> None:
+    """A file beside the printed ones that is written by hand is nobody's mistake."""
+    repository.write("hand.py", "x = 1\n")
     repository.run()
-    cache = repository.target / "__pycache__"
-    cache.mkdir()
-    (cache / "job.cpython-310.pyc").write_bytes(b"")
     assert repository.run(check=True) == []
 
 
@@ -211,15 +209,15 @@ def test_unused_rule(repository: Repository, check: bool) -> None:
 
 def test_unusable_source(repository: Repository) -> None:
     """A file that is not Python stops the run and is named."""
-    repository.write("job.py", "async def (:\n")
-    with pytest.raises(SystemExit, match=r"_async/job\.py"):
+    repository.write("job_async.py", "async def (:\n")
+    with pytest.raises(SystemExit, match=r"job_async\.py"):
         repository.run()
 
 
 def test_ruff_refuses(repository: Repository) -> None:
     """What ruff complains of stops the run, with its own words."""
     (repository.root / "pyproject.toml").write_text("[tool.ruff]\nline-length = 'long'\n")
-    with pytest.raises(SystemExit, match=r"(?s)_sync/job\.py: ruff check failed.*line-length"):
+    with pytest.raises(SystemExit, match=r"(?s)dcipher/job\.py: ruff check failed.*line-length"):
         repository.run()
 
 
@@ -230,7 +228,7 @@ def test_exit_code(
     monkeypatch.setattr(script, "ROOT", repository.root)
     monkeypatch.setattr(script, "RULES", ASYNC)
     assert script.main(["--check"]) == 1
-    assert "_sync/job.py is missing" in capsys.readouterr().err
+    assert "dcipher/job.py is missing" in capsys.readouterr().err
     assert script.main([]) == 0
     assert script.main(["--check"]) == 0
     assert capsys.readouterr().err == ""
@@ -239,9 +237,9 @@ def test_exit_code(
 def test_same_on_every_run(repository: Repository) -> None:
     """Printing twice gives the same bytes."""
     repository.run()
-    first = (repository.target / "job.py").read_bytes()
+    first = (repository.package / "job.py").read_bytes()
     repository.run()
-    assert (repository.target / "job.py").read_bytes() == first
+    assert (repository.package / "job.py").read_bytes() == first
 
 
 def test_twins_are_current(tmp_path: Path) -> None:

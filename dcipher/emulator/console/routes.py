@@ -13,17 +13,17 @@ from dcipher.emulator.console.effects import EFFECTS
 from dcipher.emulator.console.presets import PRESETS
 from dcipher.emulator.console.snippets import Sent, as_curl, as_python
 from dcipher.emulator.console.watch import Sources, Watch, flow_summary, run_summary
-from dcipher.emulator.errors import Refusal
-from dcipher.emulator.exchanges import READ, Content
-from dcipher.emulator.masking import masked_body, masked_text, masked_value
+from dcipher.emulator.gate.exchanges import READ, Content
+from dcipher.emulator.gate.masking import masked_body, masked_text, masked_value
+from dcipher.emulator.gate.refusals import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from pydantic import JsonValue
 
-    from dcipher.emulator.exchanges import Exchange, Exchanges
-    from dcipher.emulator.results import StoredResult
+    from dcipher.emulator.gate.exchanges import Exchange, Exchanges
+    from dcipher.emulator.runs.results import StoredResult
 
 __all__ = ["Asked", "Console"]
 

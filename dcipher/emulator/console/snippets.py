@@ -15,7 +15,7 @@ from urllib.parse import quote as percent_quote
 
 from pydantic_core import from_json
 
-from dcipher.emulator.masking import MASK
+from dcipher.emulator.gate.masking import MASK
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

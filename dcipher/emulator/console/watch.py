@@ -13,17 +13,17 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple, final
 
 from dcipher._version import __version__
-from dcipher.emulator.masking import masked_text
+from dcipher.emulator.gate.masking import masked_text
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
 
-    from dcipher.emulator.exchanges import Exchanges
     from dcipher.emulator.faults.rules import FaultRule, Faults
-    from dcipher.emulator.flows import Flow
-    from dcipher.emulator.journal import Journal, RequestRecord
-    from dcipher.emulator.runs import Run
-    from dcipher.emulator.service import Service
+    from dcipher.emulator.gate.exchanges import Exchanges
+    from dcipher.emulator.gate.journal import Journal, RequestRecord
+    from dcipher.emulator.runs.flows import Flow
+    from dcipher.emulator.runs.runs import Run
+    from dcipher.emulator.runs.service import Service
 
 __all__ = ["Sources", "Watch", "flow_summary", "run_summary"]
 

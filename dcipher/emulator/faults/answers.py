@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 
 from typing_extensions import Self
 
-from dcipher.emulator.results import StoredResult
+from dcipher.emulator.runs.results import StoredResult
 
 __all__ = [
     "OPERATIONS",

@@ -13,8 +13,7 @@ from pydantic.dataclasses import dataclass
 from pydantic_core import from_json, to_json
 from typing_extensions import override
 
-from dcipher.emulator.contract import ErrorResponse
-from dcipher.emulator.errors import Refusal
+from dcipher.emulator.contract.contract import ErrorResponse
 from dcipher.emulator.faults.answers import Answer, Body, Call, Operation, phrase
 from dcipher.emulator.faults.effect import (
     Effect,
@@ -24,6 +23,7 @@ from dcipher.emulator.faults.effect import (
     as_bytes,
     media_type,
 )
+from dcipher.emulator.gate.refusals import Refusal
 
 __all__ = [
     "Garbage",

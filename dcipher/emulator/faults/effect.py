@@ -15,7 +15,7 @@ from pydantic_core import to_json
 from typing_extensions import override
 
 from dcipher.emulator.faults.answers import OPERATIONS, Answer, Call, Operation
-from dcipher.emulator.service import Service
+from dcipher.emulator.runs.service import Service
 
 __all__ = [
     "CONFIG",

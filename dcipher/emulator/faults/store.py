@@ -13,8 +13,8 @@ from typing_extensions import override
 
 from dcipher.emulator.faults.answers import Answer, Call, Operation
 from dcipher.emulator.faults.effect import Effect, HeaderValue
-from dcipher.emulator.results import error_document
-from dcipher.emulator.service import Service
+from dcipher.emulator.runs.results import error_document
+from dcipher.emulator.runs.service import Service
 
 __all__ = [
     "ChangeContent",

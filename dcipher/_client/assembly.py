@@ -1,0 +1,201 @@
+"""What both clients are made of: arguments and settings in, checked, connected parts out."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+import httpx
+
+from dcipher import logs
+from dcipher._settings.checks import (
+    ARGUMENT,
+    DEFAULT,
+    Configuration,
+    refuse_plain_http,
+    usable_key,
+)
+from dcipher._settings.headers import check_headers
+from dcipher._version import __version__
+from dcipher._wire.authenticated_client import HTTPAuthenticatedClient
+from dcipher._wire.transport.cookies import NoCookies
+from dcipher.errors import ConfigurationError
+from dcipher.resilience import Resilience
+
+from .configuration import configuration
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pydantic import SecretStr
+
+    from dcipher.settings import Settings
+from dcipher._wire.options import Options, request_limits
+
+__all__ = ["Parts", "assemble", "user_agent"]
+
+
+class Parts(NamedTuple):
+    """What an API object is made of."""
+
+    http: HTTPAuthenticatedClient
+    options: Options
+    configured_by: str
+    allow_insecure: bool
+
+
+def assemble(
+    *,
+    api_key: str | SecretStr | None,
+    api_secret: str | bytes | SecretStr | None,
+    base_url: str | None,
+    timeout: float | httpx.Timeout | None,
+    max_retries: int | None,
+    resilience: Resilience | None,
+    headers: Mapping[str, str] | None,
+    http_client: httpx.Client | httpx.AsyncClient | HTTPAuthenticatedClient | None,
+    transport: httpx.BaseTransport | httpx.AsyncBaseTransport | None,
+    settings: Settings | None,
+    allow_insecure: bool,
+    kinds: tuple[type, type],
+) -> Parts:
+    """The parts of a client.
+
+    `kinds`: the classes that its `http_client` and its `transport` must be of.
+    """
+    _check_kinds(http_client, transport, kinds)
+    if settings is not None and not hasattr(settings, "source"):
+        raise ConfigurationError(f"settings must be a Settings, not {type(settings).__name__}.")
+    identity = {"api_key": api_key, "api_secret": api_secret, "base_url": base_url}
+    if isinstance(http_client, HTTPAuthenticatedClient):
+        _check_brought(identity)
+    found = configuration(
+        {
+            **{
+                name: None if isinstance(value, bytes) else value
+                for name, value in identity.items()
+            },
+            "max_retries": max_retries,
+            "timeout": None if isinstance(timeout, httpx.Timeout) else timeout,
+        },
+        settings,
+    )
+    if isinstance(api_secret, bytes):
+        sources = {**found.sources, "api_secret": ARGUMENT}
+        found = replace(found, api_secret=api_secret, sources=sources)
+    logs.configure(found.log)
+    options = _options(found, timeout, resilience, headers, http_client)
+    if isinstance(http_client, HTTPAuthenticatedClient):
+        # The retries are ours: two layers of them would multiply.
+        http = http_client.with_resilience(None)
+    else:
+        http = _http(found, options, http_client, transport)
+    if not allow_insecure:
+        refuse_plain_http(http.base_url)
+    return Parts(http, options, _named(found, http_client), allow_insecure)
+
+
+def _check_brought(identity: Mapping[str, object]) -> None:
+    if any(given is not None for given in identity.values()):
+        raise ConfigurationError(
+            "An HTTPAuthenticatedClient brings its own key, secret and base URL: leave them out here."
+        )
+
+
+def _options(
+    found: Configuration,
+    timeout: float | httpx.Timeout | None,
+    resilience: Resilience | None,
+    headers: Mapping[str, str] | None,
+    http_client: object,
+) -> Options:
+    hard = resilience or Resilience()
+    if resilience is None or found.sources.get("max_retries") == ARGUMENT:
+        hard = replace(hard, max_retries=found.max_retries)
+    if timeout is None and "timeout" not in found.sources:  # then what the httpx client has counts
+        timeout = getattr(http_client, "timeout", None)
+    limits, total = request_limits(found.timeout if timeout is None else timeout)
+    return Options(hard, limits, total, {**_default_headers(http_client), **check_headers(headers)})
+
+
+def _check_kinds(http_client: object, transport: object, kinds: tuple[type, type]) -> None:
+    clients, transports = kinds
+    if http_client is not None and not isinstance(http_client, (clients, HTTPAuthenticatedClient)):
+        raise ConfigurationError(
+            f"http_client must be an httpx.{clients.__name__} or an HTTPAuthenticatedClient, "
+            f"not {type(http_client).__name__}."
+        )
+    if transport is not None and not isinstance(transport, transports):
+        raise ConfigurationError(
+            f"transport must be an httpx.{transports.__name__}, not {type(transport).__name__}."
+        )
+    if http_client is not None and transport is not None:
+        raise ConfigurationError(
+            "Pass http_client or transport, not both: the one has a transport of its own."
+        )
+
+
+def _http(
+    found: Configuration,
+    options: Options,
+    http_client: object,
+    transport: object,
+) -> HTTPAuthenticatedClient:
+    http = HTTPAuthenticatedClient(
+        found.base_url,
+        api_key=usable_key(found),
+        api_secret=found.api_secret,
+        auth_header_name="Authorization",
+        auth_scheme="Api-Key",
+        timeout=options.timeout,
+        # The httpx client of the user has proxies of its own.
+        httpx_args={
+            "cookies": NoCookies(),
+            "transport": transport,
+            "trust_env": http_client is None,
+        },
+    )
+    if isinstance(http_client, httpx.Client):
+        return http.set_httpx_client(http_client).with_headers({})
+    if isinstance(http_client, httpx.AsyncClient):
+        return http.set_async_httpx_client(http_client).with_headers({})
+    return http
+
+
+def _named(found: Configuration, http_client: object) -> str:
+    """Where the base URL was configured."""
+    if isinstance(http_client, HTTPAuthenticatedClient):
+        return "http_client=…"
+    source = found.sources.get("base_url", DEFAULT)
+    where = {ARGUMENT: "base_url=…", DEFAULT: "the default base URL"}
+    return where.get(source, f"DCIPHER_BASE_URL, {source}")
+
+
+def _default_headers(http_client: object) -> dict[str, str]:
+    # identity: an answer of this API is small, and what is not compressed cannot be a bomb.
+    ours = {
+        "User-Agent": user_agent(),
+        "Accept": "application/json",
+        "Accept-Encoding": "identity",
+    }
+    if not isinstance(http_client, httpx.Client | httpx.AsyncClient):
+        return ours
+    usual = {
+        "accept",
+        "accept-encoding",
+        "connection",
+        "user-agent",
+        "host",
+        "authorization",
+        "cookie",
+    }
+    return {
+        **ours,
+        **check_headers({k: v for k, v in http_client.headers.items() if k not in usual}),
+    }
+
+
+def user_agent() -> str:
+    """What the client calls itself."""
+    return f"dcipher/{__version__} httpx/{httpx.__version__} python/{platform.python_version()}"

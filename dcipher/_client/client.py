@@ -1,0 +1,172 @@
+# Generated from dcipher/_client/client_async.py by scripts/unasync.py: edit that, not this.
+"""`Dcipher`: the client, and what is derived from it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import dcipher
+from dcipher._former import FormerAttributes, former_arguments
+from dcipher._libraries import ClassOf, Lazy
+from dcipher._settings.secret_arguments import drops_frames
+
+# A program that imports the class and makes no client loads neither httpx nor Pydantic.
+if TYPE_CHECKING:
+    import httpx
+    import pydantic
+    import typing_extensions
+
+    from dcipher._wire.api import API
+
+    from .flows import Flows
+    from .recent import RecentRuns
+    from .runs import Runs
+else:
+    httpx, pydantic = Lazy("httpx"), Lazy("pydantic")
+    typing_extensions = Lazy("typing_extensions")
+    _flows = Lazy(f"{__package__}.flows")
+    _runs = Lazy(f"{__package__}.runs")
+
+__all__ = ["Dcipher"]
+
+
+class Dcipher(FormerAttributes):
+    """The client of the Dcipher Workflows API.
+
+    One is enough for a whole application; it is safe to share.
+
+    `api_key` (DCIPHER_API_KEY) is needed, everything else has a default. An argument beats the
+    environment, that beats `.env`. `api_secret` (DCIPHER_API_SECRET; text or bytes) signs every
+    request by RFC 9421. `timeout` (DCIPHER_TIMEOUT): seconds for one HTTP request, 60, of which
+    connecting 10, or an `httpx.Timeout`. `max_retries` (DCIPHER_MAX_RETRIES): attempts after the
+    first, 5; `resilience` says more of them. `headers` are sent with every request to the API.
+    `http_client`: an httpx client of your own, which stays yours to close, or an
+    `HTTPAuthenticatedClient`. `transport`: an httpx transport. `settings`: a `Settings` instead of
+    the environment. `allow_insecure=True` permits plain http to other machines.
+
+    Raises `MissingAPIKeyError` without a key, `ConfigurationError` for settings that cannot be
+    used.
+    """
+
+    if TYPE_CHECKING:
+        flows: Flows
+        """Look at flows, start them, run them."""
+        runs: Runs
+        """Look at runs, wait for them, get their results."""
+    else:
+        flows: _flows.Flows = ClassOf(_flows, "Flows")
+        runs: _runs.Runs = ClassOf(_runs, "Runs")
+
+    @drops_frames
+    def __init__(
+        self,
+        api_key: str | pydantic.SecretStr | None = None,
+        *,
+        api_secret: str | bytes | pydantic.SecretStr | None = None,
+        base_url: str | None = None,
+        timeout: float | httpx.Timeout | None = None,
+        max_retries: int | None = None,
+        resilience: dcipher.Resilience | None = None,
+        headers: Mapping[str, str] | None = None,
+        http_client: httpx.Client | dcipher.HTTPAuthenticatedClient | None = None,
+        transport: httpx.BaseTransport | None = None,
+        settings: dcipher.Settings | None = None,
+        allow_insecure: bool = False,
+    ) -> None:
+        from dcipher._wire.api import API
+
+        from .assembly import assemble
+        from .recent import RecentRuns
+
+        parts = assemble(
+            api_key=api_key,
+            api_secret=api_secret,
+            base_url=base_url,
+            timeout=timeout,
+            max_retries=max_retries,
+            resilience=resilience,
+            headers=headers,
+            http_client=http_client,
+            transport=transport,
+            settings=settings,
+            allow_insecure=allow_insecure,
+            kinds=(httpx.Client, httpx.BaseTransport),
+        )
+        api = API(parts.http, parts.options, parts.configured_by, parts.allow_insecure)
+        self._use(api, RecentRuns())
+
+    def _use(self, api: API, recent: RecentRuns) -> None:
+        from .flows import Flows
+        from .runs import Runs
+
+        self._api = api
+        self._recent = recent
+        self.runs = Runs(api, recent)
+        self.flows = Flows(api, self.runs, recent)
+
+    @former_arguments
+    def run_flow(
+        self,
+        flow_id: str,
+        params: Mapping[str, Any] | pydantic.BaseModel | None = None,
+        save_path: str | os.PathLike[str] | None = None,
+    ) -> dcipher.Run:
+        """Run a flow to its end, and save its results if `save_path` is given.
+
+        The short form of `flows.run`.
+        """
+        return self.flows.run(flow_id, params, save_path=save_path)
+
+    @drops_frames
+    def with_options(
+        self,
+        *,
+        timeout: float | httpx.Timeout | None = None,
+        max_retries: int | None = None,
+        headers: Mapping[str, str] | None = None,
+        resilience: dcipher.Resilience | None = None,
+    ) -> typing_extensions.Self:
+        """A client with other options, on the same connections. Closing it leaves this one alone.
+
+        `headers` are added to those that there are. Raises `ConfigurationError` for options that
+        cannot be used.
+        """
+        self._api.check_open()
+        derived = object.__new__(type(self))
+        options = self._api.options.changed(
+            timeout=timeout, max_retries=max_retries, headers=headers, resilience=resilience
+        )
+        derived._use(self._api.derived(options), self._recent)
+        return derived
+
+    def close(self) -> None:
+        """Close the connections, unless a derived client uses them still.
+
+        A closed client cannot be used again.
+        """
+        self._api.close()
+
+    def __enter__(self) -> typing_extensions.Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        # Reporters of errors show the variables of frames: of an __init__ that has failed, too.
+        shown = f"base_url={self._api.base_url!r}" if hasattr(self, "_api") else "not made"
+        return f"{type(self).__name__}({shown})"
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        raise TypeError(
+            f"{type(self).__name__} cannot be copied or pickled: it holds connections and a key. "
+            "Share it, or make another one where it is needed; with_options() derives one."
+        )

@@ -1,0 +1,113 @@
+"""The runs that a client started last, in memory only."""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from threading import RLock
+from typing import TYPE_CHECKING, Any, Final
+
+from dcipher.errors import DcipherError
+
+from . import outcomes
+
+if TYPE_CHECKING:
+    from dcipher.errors import PollingInterruptedError
+    from dcipher.models import Run
+
+__all__ = ["RecentRuns"]
+
+LIMIT: Final = 100
+"""Runs that are remembered."""
+
+
+class RecentRuns:
+    """The last runs that a client and those derived from it started, each as it was last reported.
+
+    A forked child process begins with none: those of its parent are its parent's.
+    """
+
+    def __init__(self) -> None:
+        self._processes: dict[int, _Runs] = {}
+
+    def _here(self) -> _Runs:
+        # One step for all threads: whoever is first makes those of this process.
+        return self._processes.setdefault(os.getpid(), _Runs())
+
+    def __call__(self) -> tuple[Run, ...]:
+        """Returns the runs, newest first."""
+        here = self._here()
+        with here.lock:
+            return tuple(reversed(here.runs.values()))
+
+    def add(self, run: Run) -> None:
+        """Remembers a run that was just started; of too many, the oldest is forgotten."""
+        here, ids = self._here(), (run.flow_id, run.task_id)
+        with here.lock:
+            # A start that was repeated with its key gives the same run.
+            known = here.runs.pop(ids, None)
+            here.runs[ids] = run if known is None else _merged(known, run)
+            while len(here.runs) > LIMIT:
+                here.runs.popitem(last=False)
+
+    def report(self, run: Run) -> None:
+        """Updates a run, if it is remembered."""
+        here, ids = self._here(), (run.flow_id, run.task_id)
+        with here.lock:
+            known = here.runs.get(ids)
+            if known is not None:
+                here.runs[ids] = _merged(known, run)
+
+    def latest(self, run: Run) -> Run:
+        """Returns the run as it was last reported, or `run` itself if it is not remembered."""
+        here = self._here()
+        with here.lock:
+            return here.runs.get((run.flow_id, run.task_id), run)
+
+    def index(self, run: Run) -> int | None:
+        """Returns the position of a run, counted from the newest."""
+        ids = (run.flow_id, run.task_id)
+        for index, known in enumerate(self()):
+            if (known.flow_id, known.task_id) == ids:
+                return index
+        return None
+
+    def note(self, error: BaseException, run: Run) -> None:
+        """Says on an error, or on an interruption, how to get at a run again."""
+        # The one error of no class of its own: the client is closed.
+        is_closed = type(error) is DcipherError
+        outcomes.note_run(error, run, self.index(run), is_closed=is_closed)
+
+    def closed(self, error: DcipherError, run: Run) -> PollingInterruptedError:
+        """Returns the error for a run whose client was closed before it ended."""
+        final = outcomes.closed(error, run)
+        outcomes.note_run(final, run, self.index(run), is_closed=True)
+        return final
+
+    def started_with(self, flow_id: str, key: str) -> Run | None:
+        """Returns the run that the start with this idempotency key gave."""
+        for known in self():
+            if (known.flow_id, known.idempotency_key) == (flow_id, key):
+                return known
+        return None
+
+
+class _Runs:
+    """The runs of one process, oldest first."""
+
+    def __init__(self) -> None:
+        # Reentrant: a handler of a signal runs in the middle of what its thread was doing.
+        self.lock = RLock()
+        self.runs: OrderedDict[tuple[str, str], Run] = OrderedDict()
+
+
+def _merged(known: Run, run: Run) -> Run:
+    """Returns `run` with what only `known` has: a run by its ids alone has no URLs."""
+    kept: dict[str, Any] = {
+        name: getattr(known, name)
+        for name in ("idempotency_key", "created_at", "files")
+        if not getattr(run, name)
+    }
+    if all(output.url is None for output in run.outputs):
+        kept["outputs"] = known.outputs
+    return run.model_copy(update=kept) if kept else run

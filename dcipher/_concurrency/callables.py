@@ -1,0 +1,69 @@
+"""Calls a function of the user: a plain one, or in the async client also an async one."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from inspect import isawaitable, iscoroutinefunction
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+
+from dcipher.errors import InvalidParamsError
+from dcipher.models import Run
+
+if TYPE_CHECKING:
+    from typing_extensions import ParamSpec
+
+    P = ParamSpec("P")
+
+__all__ = [
+    "AsyncAttempt",
+    "AsyncProgressCallback",
+    "AsyncStatusCallback",
+    "Attempt",
+    "ProgressCallback",
+    "StatusCallback",
+    "async_call_back",
+    "async_check_callback",
+    "call_back",
+    "check_callback",
+]
+
+
+T = TypeVar("T")
+
+AsyncAttempt: TypeAlias = Callable[[], Awaitable[T]]
+Attempt: TypeAlias = Callable[[], T]
+
+AsyncStatusCallback: TypeAlias = Callable[[Run], Awaitable[object]] | Callable[[Run], object]
+StatusCallback: TypeAlias = Callable[[Run], object]
+
+AsyncProgressCallback: TypeAlias = (
+    Callable[[int, int | None], Awaitable[object]] | Callable[[int, int | None], object]
+)
+ProgressCallback: TypeAlias = Callable[[int, int | None], object]
+
+
+def async_check_callback(name: str, function: object) -> None:
+    """Raises `InvalidParamsError` for what cannot be called, before anything is sent."""
+    if function is not None and not callable(function):
+        raise InvalidParamsError(f"{name} must be a function, not {type(function).__name__}.")
+
+
+def check_callback(name: str, function: object) -> None:
+    """Raises `InvalidParamsError` for what cannot be called here, before anything is sent."""
+    async_check_callback(name, function)
+    if iscoroutinefunction(function):
+        raise InvalidParamsError(f"{name} is an async function: this client calls plain ones.")
+
+
+async def async_call_back(function: Callable[..., Any] | None, *args: object) -> None:
+    """Call a callback of the user's, if there is one: a plain function or an async one."""
+    if function is not None:
+        result = function(*args)
+        if isawaitable(result):
+            await result
+
+
+def call_back(function: Callable[..., Any] | None, *args: object) -> None:
+    """Call a callback of the user's, if there is one."""
+    if function is not None:
+        function(*args)

@@ -1,0 +1,35 @@
+"""Takes an exception out of the group that it came in."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+
+    from typing_extensions import ParamSpec
+
+    P = ParamSpec("P")
+
+__all__ = ["ungrouped"]
+
+
+@contextmanager
+def ungrouped() -> Generator[None]:
+    """Takes an exception out of the group that it came in, where all that is in it is of one kind.
+
+    trio packs whatever comes out of a nursery, Ctrl-C and a cancellation, too.
+    """
+    try:
+        yield
+    except BaseException as error:
+        leaves = _leaves(error)
+        if leaves[0] is error or len({type(leaf) for leaf in leaves}) > 1:
+            raise
+        raise leaves[0] from None
+
+
+def _leaves(error: BaseException) -> list[BaseException]:
+    within: Sequence[BaseException] | None = getattr(error, "exceptions", None)
+    return [error] if within is None else [leaf for inner in within for leaf in _leaves(inner)]

@@ -1,0 +1,71 @@
+"""Libraries that are imported when they are used."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any, NoReturn, overload
+
+__all__ = ["ClassOf", "Lazy", "library"]
+
+
+def library(name: str, extra: str) -> Any:
+    """The module `name`, or an ImportError that says which extra brings it.
+
+    It is Any: pyarrow has no types of its own, and pandas has its types elsewhere.
+    """
+    try:
+        return import_module(name)
+    except ImportError as error:
+        from ._installation import install
+
+        raise ImportError(
+            f"This needs {error.name or name}: {install(extra)}", name=error.name
+        ) from error
+
+
+class Lazy:
+    """A module for annotations: it is imported when somebody resolves one that names it.
+
+    `typing.get_type_hints` and what is built on it look for names in the globals of the module where
+    a function stands, so that an import for type checkers alone is a NameError to them.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            module = import_module(self._name)
+        except ModuleNotFoundError as error:
+            if error.name != self._name:
+                raise
+            return Any  # of an extra that is not installed: then nothing is known of its types
+        return getattr(module, name)
+
+    def __repr__(self) -> str:
+        return f"<{self._name}, imported when it is used>"
+
+
+class ClassOf:
+    """An attribute that each instance sets; on the class it is the class of what they have there.
+
+    `dir`, `help`, `inspect.getmembers` and `unittest.mock.create_autospec` ask the class alone.
+    """
+
+    def __init__(self, module: Lazy, name: str) -> None:
+        self._module = module
+        self._name = name
+
+    def __set_name__(self, owner: type, attribute: str) -> None:
+        self._attribute = attribute
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> Any: ...
+
+    @overload
+    def __get__(self, instance: object, owner: type) -> NoReturn: ...
+
+    def __get__(self, instance: object, owner: type) -> Any:
+        if instance is None:
+            return getattr(self._module, self._name)
+        raise AttributeError(f"{owner.__name__!r} object has no attribute {self._attribute!r}")

@@ -1,0 +1,87 @@
+"""Text from elsewhere, made fit to be shown.
+
+No terminal escapes, no secrets, not ten megabytes of it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from dcipher._urls.signed_urls import SIGNATURE
+
+from .redaction import MANY, REDACTED, narrowed, without
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = [
+    "MANY",
+    "REDACTED",
+    "clean",
+    "masked_urls",
+    "narrowed",
+    "redact_query",
+    "unsigned",
+    "with_article",
+    "without",
+]
+
+# C0 and C1 controls, and the marks that turn the direction of a line around (CVE-2021-42574).
+_UNPRINTABLE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]+"
+)
+
+
+def clean(text: str, limit: int = 200) -> str:
+    """`text` on one line, without control characters, cut to `limit` characters."""
+    # What is far beyond the limit is not even looked at.
+    words = " ".join(_UNPRINTABLE.sub(" ", text[: limit * 4]).split())
+    return words if len(words) <= limit and len(text) <= limit * 4 else words[: limit - 1] + "…"
+
+
+def with_article(noun: str) -> str:
+    """`noun`, a type's or a file format's name, behind the article that it is spoken with."""
+    return f"{'an' if _VOWEL.match(noun) else 'a'} {noun}"
+
+
+# A u is spoken as in "a UUID", "a uint8", but "an unknown …"; letters one by one: "an ndarray", "an SSLContext".
+_VOWEL = re.compile("[aeioAEIO]|un(?!i)|nd|[FHLMNRSX](?=[A-Z])")
+
+
+# In JSON, a slash may be written as \/ (RFC 8259 section 7). To the end of the word, so that no text
+# takes more than one look at each character.
+_URL = re.compile(r"https?:\\?/[^\s\"<>]*", re.IGNORECASE)
+# What closes a quotation or a sentence, where an apostrophe does: it may be part of the URL, too.
+_CLOSING = "'.,;:!)]}"
+_PARAMETER = re.compile(rf"({SIGNATURE})(?!\[redacted\])[^\s&;\"<>]+", re.IGNORECASE)
+
+
+def masked_urls(text: str) -> str:
+    """`text` with the query of every URL in it masked: it may be a signature.
+
+    What has the name of a signature is masked wherever it stands: behind a path, in a URL of
+    another scheme or one that is percent-encoded.
+    """
+    return _PARAMETER.sub(rf"\1{REDACTED}", _URL.sub(_without_query, text))
+
+
+def _without_query(match: re.Match[str]) -> str:
+    base = re.split(r"[?#]", match[0], maxsplit=1)[0]
+    if base == match[0]:
+        return base
+    closing = match[0][len(match[0].rstrip(_CLOSING)) :]
+    return f"{base}?{REDACTED}" + "".join(closing.partition("'")[1:])
+
+
+def unsigned(text: str, secrets: Iterable[str], *, is_cut: bool = False) -> str:
+    """`text` without secrets and without signed URLs, for errors; `is_cut`: it went on."""
+    return masked_urls(without(text, secrets, is_cut=is_cut))
+
+
+def redact_query(url: str) -> str:
+    """`url` without user info and with its query and fragment masked, for logs and errors."""
+    base = re.split(r"[?#]", url, maxsplit=1)[0]
+    # RFC 3986 section 3.2: the authority stands between // and the next slash.
+    shown = re.sub(r"\A([^/]*//)[^/]*@", r"\1", base)
+    return shown if base == url else f"{shown}?{REDACTED}"

@@ -1,0 +1,95 @@
+"""What leaves the package with an exception: no frame of ours, or of what is below us, and no request.
+
+Their variables hold the key, the secret and signed URLs, and reporters of errors keep them.
+"""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+from typing import TYPE_CHECKING, TypeVar
+
+import httpx
+
+from dcipher._urls.signed_urls import looks_signed
+
+from .text import redact_query, without
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+__all__ = ["presentable"]
+
+E = TypeVar("E", bound=BaseException)
+
+_BELOW = {
+    *("dcipher", "tenacity", "anyio", "sniffio", "trio", "outcome", "socksio", "truststore"),
+    *("httpx", "httpcore", "httpx2", "httpcore2", "h11", "h2", "hpack", "hyperframe"),
+    *sys.stdlib_module_names,
+}
+
+
+def presentable(
+    error: E, outer: BaseException | None, secrets: Sequence[str] = (), *, keeps_query: bool = False
+) -> E:
+    """`error` with the frames of the program alone, as are the causes and contexts behind it.
+
+    A cause that repeats one of `secrets`, or a signed URL, is dropped. `outer`: what was being handled
+    when we were called; it belongs to the program. `keeps_query`: no URL of a request is secret.
+    """
+    for one in _chain(error, outer):
+        one.__traceback__ = _visible(one.__traceback__)
+        _forget_request(one, keeps_query=keeps_query)
+        for name in ("__cause__", "__context__"):
+            behind: BaseException | None = getattr(one, name)
+            if behind is not None and behind is not outer and _tells(behind, secrets):
+                is_hidden = one.__suppress_context__
+                setattr(one, name, None)
+                one.__suppress_context__ = is_hidden
+    return error
+
+
+def _chain(error: BaseException, outer: BaseException | None) -> Iterator[BaseException]:
+    """`error` and all that is behind it, each once, down to what is the program's own."""
+    seen = {id(outer)}
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        one = waiting.pop()
+        if one is None or id(one) in seen:
+            continue
+        seen.add(id(one))
+        yield one
+        waiting += [one.__cause__, one.__context__, *getattr(one, "exceptions", ())]
+
+
+def _visible(traceback: TracebackType | None) -> TracebackType | None:
+    """The entries of a traceback whose code is the program's: a callback, a transport of its own."""
+    kept: list[TracebackType] = []
+    while traceback is not None:
+        module = str(traceback.tb_frame.f_globals.get("__name__", ""))
+        if module.partition(".")[0] not in _BELOW:
+            kept.append(traceback)
+        traceback = traceback.tb_next
+    visible: TracebackType | None = None
+    for entry in reversed(kept):
+        visible = TracebackType(visible, entry.tb_frame, entry.tb_lasti, entry.tb_lineno)
+    return visible
+
+
+def _forget_request(error: BaseException, *, keeps_query: bool) -> None:
+    """Httpx's exceptions have the request that was sent, with its headers."""
+    if not isinstance(error, (httpx.RequestError, httpx.HTTPStatusError)):
+        return
+    try:
+        sent = error.request
+    except RuntimeError:  # it has none
+        return
+    url = str(sent.url)
+    error.request = httpx.Request(sent.method, url if keeps_query else redact_query(url))
+    if isinstance(error, httpx.HTTPStatusError):
+        error.response.request = error.request
+
+
+def _tells(error: BaseException, secrets: Sequence[str]) -> bool:
+    said = f"{error} {error!r} {getattr(error, '__notes__', '')}"
+    return looks_signed(said) or without(said, secrets) != said

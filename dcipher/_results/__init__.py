@@ -1,0 +1,1 @@
+"""What a run gives: its results, saved, read, as rows and as tables."""

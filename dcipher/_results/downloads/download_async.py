@@ -1,0 +1,466 @@
+"""Fetches results into files: resumed, checked, whole or not at all."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from contextlib import aclosing, suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from dcipher._concurrency.callables import async_call_back
+from dcipher._concurrency.clock import monotonic
+from dcipher._concurrency.sleeping import AsyncPause
+from dcipher._concurrency.threads import async_in_thread
+from dcipher._masking.text import redact_query, without
+from dcipher._results.downloads.ranges.plan import Pace, can_be_shared
+from dcipher._results.downloads.transfers.bodies import async_raw_body, async_watched
+from dcipher._results.downloads.transfers.sources import MAX_EXPANSION, Problem, TransferError
+from dcipher._results.downloads.transfers.store_async import AsyncStore
+from dcipher._results.downloads.transfers.transfer import (
+    KEPT,
+    Transfer,
+    begin,
+    check_whole,
+    headers_for,
+    is_due,
+    is_worth_keeping,
+    may_refuse_ranges,
+    refused,
+)
+from dcipher._wire.errors.retries import Failure, Outcome, next_delay
+from dcipher._wire.messages.encodings import Inflater
+from dcipher._wire.transport.bounded import async_following
+from dcipher._wire.transport.deadlines import BodyLimit
+from dcipher._wire.transport.retrying_async import async_send_again
+from dcipher._wire.transport.stalling import STALL
+from dcipher.errors import DcipherError
+from dcipher.logs import concealing, downloading, logger
+from dcipher.signing.digests import hasher
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dcipher._concurrency.callables import AsyncProgressCallback
+    from dcipher._results.downloads.ranges.parallel import Helpers
+    from dcipher._results.downloads.transfers.sources import Source
+    from dcipher._results.downloads.transfers.transfer import Sink
+    from dcipher._wire.http_client import HTTPClient
+    from dcipher.resilience import Resilience
+    from dcipher.signing.digests import Hasher
+
+__all__ = ["AsyncDownload"]
+
+BATCH = 1024 * 1024
+"""Bytes that are written at once."""
+PROGRESS = 1024 * 1024
+"""Bytes that make an attempt worth more of them: one byte does not."""
+HASHED_AT_ONCE = 16 * 1024 * 1024
+"""Bytes that are hashed between two looks at how far the others are."""
+BETWEEN_REPORTS = 0.1
+"""Seconds between two calls of `on_progress`."""
+
+
+class AsyncDownload:
+    """One result on its way into a sink."""
+
+    def __init__(
+        self,
+        http: HTTPClient,
+        source: Source,
+        open_sink: Callable[[], Sink],
+        *,
+        resilience: Resilience,
+        timeout: httpx.Timeout,
+        total_timeout: float | None,
+        on_progress: AsyncProgressCallback | None = None,
+        helpers: Helpers | None = None,
+    ) -> None:
+        self._source = source
+        self._store = AsyncStore(http, source, timeout, total_timeout)
+        self._open_sink = open_sink
+        self._resilience = resilience
+        self.on_progress: AsyncProgressCallback | None = on_progress
+        self._helpers = helpers
+        """Who brings a large result with it; `None`: nobody, as on an event loop."""
+        self._pace: Pace | None = None
+        self._transfer = Transfer()
+        self._hashes: dict[str, Hasher] = {}
+        self._hashed = 0
+        self._inflater: Inflater | None = None
+        self._reported = 0.0
+        self._kept, self._kept_at = 0, 0.0
+        self._pause = AsyncPause()
+        self._at_work = threading.Lock()
+        """Held while the sink is: a native cancellation leaves a thread to its work."""
+        self._sink: Sink
+        self._started = 0.0
+        self._was_taken_up = False
+
+    async def run(self) -> Transfer:
+        """Fetch it whole. Raises `TransferError`, or the errors of the sink and the callback.
+
+        Whoever runs it owns the sink, from its opening to its closing: the thread, where it is one.
+        """
+        self._sink = await async_in_thread(self._open_sink)
+        self._started = monotonic()
+        try:
+            await async_in_thread(self._take_up)
+            await self._whole()
+            await async_in_thread(self._commit)
+        except _CallbackError as failed:
+            self._leave(failed.error)
+            raise failed.error from None
+        except BaseException as error:
+            self._leave(error)
+            raise
+        finally:
+            with self._at_work:
+                self._sink.close()
+        return self._transfer
+
+    def _take_up(self) -> None:
+        """What an earlier download left."""
+        with self._at_work:
+            self._transfer = self._sink.take_up()
+            self._hashes, self._hashed = _hashes(self._transfer), 0
+        self._catch_up()
+        self._kept, self._kept_at = self._transfer.arrived, monotonic()
+        self._was_taken_up = self._transfer.received > 0
+        if self._was_taken_up:
+            logger.info(
+                "download from %s: going on after %d bytes",
+                redact_query(self._source.url), self._transfer.arrived,
+            )  # fmt: skip
+
+    def _catch_up(self, settled: int | None = None) -> None:
+        """Hash what is in the file and was not hashed when it came.
+
+        `settled`: a part of what is there up to this place, for others write behind it.
+        """
+        with self._at_work:
+            end = self._transfer.received
+            if settled is not None:
+                end = min(end, settled, self._hashed + HASHED_AT_ONCE)
+            for block in self._sink.written(self._hashed, end) if self._hashes else ():
+                self._check_aborted()
+                for running in self._hashes.values():
+                    running.update(block)
+                self._hashed += len(block)
+
+    def _commit(self) -> None:
+        with self._at_work:
+            self._sink.prepare()
+            # The disk may have taken its time: whoever was cancelled meanwhile wants it no more.
+            self._check_aborted()
+            self._sink.commit()
+
+    def _leave(self, error: BaseException) -> None:
+        """Keep what another download can go on with, and nothing else."""
+        with self._at_work:
+            if isinstance(error, TransferError):  # a store may repeat its URL in whatever it says
+                error.args = (without(str(error), self._store.secrets),)
+            if not is_worth_keeping(self._transfer, error):
+                self._sink.discard()
+                return
+            with suppress(OSError):  # then what was made durable before is what there is
+                kept = self._sink.keep(self._transfer)
+                if kept and isinstance(error, TransferError):
+                    error.kept = self._transfer.arrived
+
+    async def _whole(self) -> None:
+        while True:
+            before = self._transfer.arrived
+            try:
+                await async_send_again(
+                    self._attempt,
+                    lambda error: error.failure if isinstance(error, TransferError) else None,
+                    self._resilience,
+                    repeatable=True,
+                    what=f"download from {redact_query(self._source.url)}",
+                    pause=self._pause.wait,
+                    started=self._started,
+                )
+            except TransferError as error:
+                # Attempts that brought something earn as many more as a new transfer would have.
+                earned = self._transfer.can_resume and self._transfer.arrived - before >= PROGRESS
+                delay = self._delay_after(error.failure) if earned else None
+                if delay is None:
+                    raise
+                await self._pause.wait(delay)
+            else:
+                await self._report(last=True)
+                return
+
+    def _delay_after(self, failure: Failure) -> float | None:
+        """Seconds until the first attempt of another round."""
+        return next_delay(
+            failure,
+            self._resilience,
+            repeatable=True,
+            attempts=1,
+            elapsed=monotonic() - self._started,
+            jitter=random.random(),  # noqa: S311 - spreads retries, guards nothing
+        )
+
+    def abort(self) -> None:
+        """End it soon, from another thread; what waits for the network is woken up."""
+        self._pause.end()
+        self._store.wake_up()
+
+    async def _attempt(self) -> None:
+        token, hidden = downloading.set(True), concealing.set(tuple(self._store.secrets))
+        try:
+            await self._fetch_or_begin_anew()
+        except DcipherError:
+            raise
+        # anyio lets an ssl.SSLError through that comes after the handshake; a name that IDNA cannot
+        # write is a UnicodeError.
+        except (httpx.TransportError, httpx.InvalidURL, OSError, UnicodeError) as error:
+            raise self._store.lost(error) from None
+        finally:
+            downloading.reset(token)
+            concealing.reset(hidden)
+
+    async def _fetch_or_begin_anew(self) -> None:
+        asks_for_the_rest = self._transfer.can_resume
+        try:
+            await self._fetch(self._transfer)
+        except _LeftAloneError:
+            # What a store gives to several is not what it gives to one: that is no failure yet.
+            await self._fetch_or_begin_anew()
+        except TransferError as error:
+            if self._was_taken_up and error.problem in {Problem.CHANGED, Problem.BROKEN}:
+                # What an earlier download left is of another object, or damaged: not this one's fault.
+                await self._restart()
+            elif not (asks_for_the_rest and may_refuse_ranges(error)):
+                raise
+            self._was_taken_up = False
+            # A store that refuses a range may give the whole; what there is is kept until it does.
+            await self._fetch(Transfer())
+
+    async def _fetch(self, asked: Transfer) -> None:
+        """What `asked` has not: one request for each gap in it."""
+        await self._fetch_gap(asked)
+        while self._transfer.parts and self._transfer.received == self._transfer.gap_ends:
+            await async_in_thread(self._close_gap)
+            await self._fetch_gap(self._transfer)
+        await async_in_thread(self._catch_up)
+        self._check()
+
+    def _close_gap(self) -> None:
+        """A gap is filled: what is there goes on to where the next one begins."""
+        (_, end), *parts = self._transfer.parts
+        self._transfer = replace(self._transfer, received=end, parts=tuple(parts))
+        self._catch_up()
+
+    async def _fetch_gap(self, asked: Transfer) -> None:
+        """One request."""
+        self._check_aborted()
+        if self._source.is_hopeless(time.time()):
+            raise TransferError(Problem.EXPIRED, "its URL has expired", Failure(Outcome.PERMANENT))
+        response = await self._store.get(headers_for(asked))
+        try:
+            if response.status_code not in {200, 203, 206}:
+                raise await self._refused(response)
+            await self._continue_from(response)
+            await self._copy(response)
+        finally:
+            self._store.limit = None  # whatever comes by this connection now is another's
+            await response.aclose()
+
+    def _check_aborted(self) -> None:
+        if self._pause.ended:
+            raise TransferError(Problem.INTERRUPTED, "it was aborted", Failure(Outcome.PERMANENT))
+
+    async def _refused(self, response: httpx.Response) -> TransferError:
+        excerpt = await self._store.excerpt(response)
+        if response.status_code in {412, 416}:
+            await self._restart()
+        return refused(
+            response.status_code,
+            response.headers,
+            excerpt,
+            source=self._source,
+            secrets=self._store.secrets,
+            now=time.time(),
+            resilience=self._resilience,
+        )
+
+    async def _continue_from(self, response: httpx.Response) -> None:
+        try:
+            transfer = begin(
+                self._transfer,
+                response.status_code,
+                response.headers,
+                keeps_encoded=self._source.keeps_encoded,
+            )
+        except TransferError:
+            await self._restart()
+            raise
+        if transfer.received == 0:
+            await self._restart()
+            self._hashes = _hashes(transfer)
+            if transfer.encoding == KEPT:
+                logger.warning(
+                    "download from %s: its content encoding was not asked for and is not known: what is "
+                    "saved is still encoded", redact_query(self._source.url),
+                )  # fmt: skip
+            elif transfer.encoding is not None:
+                self._inflater = Inflater(transfer.encoding, lambda n: n * MAX_EXPANSION + BATCH)
+        else:
+            await async_in_thread(self._sink.go_to, transfer.received)
+        self._transfer = transfer
+        self._pace = None
+        wanted = self._helpers is not None and self._helpers.are_wanted
+        if wanted and can_be_shared(transfer, response.status_code, response.headers):
+            self._pace = Pace(monotonic())
+        if not transfer.self_delimiting and not transfer.digests:
+            self._accept_unverifiable()
+
+    def _accept_unverifiable(self) -> None:
+        words = "the store gave neither a length nor a digest: a lost connection would look like the end"
+        if self._source.require_integrity:
+            raise TransferError(Problem.BROKEN, words, Failure(Outcome.PERMANENT))
+        logger.warning("download from %s: %s", redact_query(self._source.url), words)
+
+    async def _restart(self) -> None:
+        await async_in_thread(self._forget)
+        self._transfer, self._inflater = Transfer(), None
+        self._hashes, self._hashed = {}, 0
+        self._kept, self._kept_at = 0, monotonic()
+
+    def _forget(self) -> None:
+        with self._at_work:
+            self._sink.restart()
+
+    async def _copy(self, response: httpx.Response) -> None:
+        """The body into the sink, a megabyte at a time; what arrived before a failure is kept."""
+        batch: list[bytes | memoryview] = []
+        size, limit = 0, BodyLimit(STALL)
+        try:
+            async with aclosing(async_raw_body(response)) as chunks:
+                with async_watched(response, limit):
+                    while (chunk := await async_following(chunks, limit)) is not None:
+                        batch.append(chunk)
+                        size += len(chunk)
+                        limit.arrived(len(chunk), response.request)
+                        if size >= BATCH or isinstance(chunk, memoryview):
+                            self._check_aborted()
+                            # Let go of before it is written: Ctrl-C in between must not write it twice.
+                            full, batch, length, size = batch, [], size, 0
+                            await self._write(full, length)
+                            await self._report()
+                            if self._is_slow(length) and await self._share(chunks):
+                                return
+        finally:
+            if batch:
+                await self._write(batch, size)
+
+    def _is_slow(self, size: int) -> bool:
+        return self._pace is not None and self._pace.is_slow(size, monotonic())
+
+    async def _share(self, chunks: Any) -> bool:
+        """The rest by several connections, of which this is one; false where that cannot be."""
+        helpers, total = self._helpers, self._transfer.total
+        self._pace = None
+        if helpers is None or total is None or not self._sink.reserve(total):
+            return False
+        store: Any = self._store
+        progress = helpers.fetch(self._transfer, self._sink, store, chunks, self._started)
+        try:
+            for self._transfer, settled in progress:
+                self._check_aborted()
+                self._catch_up(settled)
+                self._keep_if_due()
+                await self._report()
+        except TransferError as error:
+            if error.problem is Problem.CHANGED:
+                await self._restart()
+            if (error.problem, error.failure.outcome) != (Problem.REFUSED, Outcome.PERMANENT):
+                raise
+            raise _LeftAloneError from None
+        finally:
+            progress.close()
+        return True
+
+    async def _write(self, batch: list[bytes | memoryview], size: int) -> None:
+        await async_in_thread(self._write_here, batch, size)
+
+    def _write_here(self, batch: list[bytes | memoryview], size: int) -> None:
+        with self._at_work:
+            self._append(batch, size)
+
+    def _append(self, batch: list[bytes | memoryview], size: int) -> None:
+        if self._hashed == self._transfer.received:
+            for running in self._hashes.values():
+                for chunk in batch:
+                    running.update(chunk)
+            self._hashed += size
+        if self._inflater is None:
+            self._sink.writelines(batch)
+        else:
+            self._inflate(self._inflater, batch)
+        self._transfer = replace(self._transfer, received=self._transfer.received + size)
+        self._keep_if_due()
+
+    def _keep_if_due(self) -> None:
+        if is_due(self._transfer, self._kept, monotonic() - self._kept_at):
+            self._sink.keep(self._transfer)
+            self._kept, self._kept_at = self._transfer.arrived, monotonic()
+
+    def _inflate(self, inflater: Inflater, batch: list[bytes | memoryview]) -> None:
+        try:
+            for chunk in batch:
+                for piece in inflater.feed(bytes(chunk)):
+                    self._sink.writelines([piece])
+        except ValueError as error:
+            raise TransferError(Problem.BROKEN, str(error), Failure(Outcome.AMBIGUOUS)) from None
+
+    def _check(self) -> None:
+        try:
+            check_whole(
+                self._transfer, {name: running.digest() for name, running in self._hashes.items()}
+            )
+            if self._inflater is not None:
+                self._inflater.finish(may_be_empty=self._transfer.total == 0)
+        except TransferError as error:
+            if error.problem is Problem.BROKEN:
+                self._transfer = replace(
+                    self._transfer, etag=None
+                )  # nothing of it is worth keeping
+            raise
+        except ValueError as error:
+            raise TransferError(Problem.BROKEN, str(error), Failure(Outcome.AMBIGUOUS)) from None
+
+    async def _report(self, *, last: bool = False) -> None:
+        now = monotonic()
+        if self.on_progress is None or not (last or now - self._reported >= BETWEEN_REPORTS):
+            return
+        self._reported = now
+        token = downloading.set(False)  # what the user's function logs is its own
+        try:
+            await async_call_back(self.on_progress, self._transfer.arrived, self._transfer.total)
+        except Exception as error:
+            raise _CallbackError(error) from error
+        finally:
+            downloading.reset(token)
+
+
+def _hashes(transfer: Transfer) -> dict[str, Hasher]:
+    return {name: hasher(name) for name in transfer.digests}
+
+
+class _LeftAloneError(Exception):
+    """The others got nothing more: it goes on by one connection."""
+
+
+class _CallbackError(Exception):
+    """Carries what `on_progress` raised past the retries: it is not the store's failure."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error

@@ -1,0 +1,156 @@
+"""Runs a download: here, or for an async client in a thread.
+
+A file blocks whoever writes it, so an async download spends its life in one thread, from the first
+byte to the last, rather than hop into one for each write: that costs half as much, and the event
+loop is free meanwhile. Only what goes through an async transport of the user's stays on the loop.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dcipher._concurrency.callables import async_call_back
+from dcipher._concurrency.limiting import Place
+from dcipher._concurrency.threads import async_in_own_thread, calling_back
+from dcipher._concurrency.workers import aborted_with_the_others
+
+from .download import Download
+from .download_async import AsyncDownload
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import httpx
+    from anyio.from_thread import BlockingPortal
+
+    from dcipher._concurrency.callables import AsyncProgressCallback, ProgressCallback
+    from dcipher._results.downloads.ranges.parallel import Helpers
+    from dcipher._results.downloads.transfers.sources import Source
+    from dcipher._results.downloads.transfers.transfer import Sink, Transfer
+    from dcipher._wire.http_client import HTTPClient
+    from dcipher.resilience import Resilience
+
+__all__ = ["async_fetch", "async_room", "fetch", "room"]
+
+
+async def async_fetch(
+    http: HTTPClient,
+    source: Source,
+    open_sink: Callable[[], Sink],
+    *,
+    resilience: Resilience,
+    timeout: httpx.Timeout,
+    total_timeout: float | None,
+    on_progress: AsyncProgressCallback | None = None,
+    connections: int = 1,
+) -> Transfer:
+    """Fetch one result into a sink, which is opened, committed and closed on the way.
+
+    By up to `connections` at once, but by one where that is the user's. Raises `TransferError`, or
+    the sink's own errors.
+    """
+    if http.is_given_async_transport:
+        return await AsyncDownload(
+            http,
+            source,
+            open_sink,
+            resilience=resilience,
+            timeout=timeout,
+            total_timeout=total_timeout,
+            on_progress=on_progress,
+        ).run()
+    download = Download(
+        http,
+        source,
+        open_sink,
+        resilience=resilience,
+        timeout=timeout,
+        total_timeout=total_timeout,
+        helpers=_helpers(http, source, resilience, timeout, total_timeout, connections),
+    )
+
+    def run(portal: BlockingPortal) -> Transfer:
+        if on_progress is not None:
+            # A callback of the user's runs where the user's code runs.
+            async def call_back(done: int, total: int | None) -> None:
+                calling_back.set(True)  # in the context of this one call
+                await async_call_back(on_progress, done, total)
+
+            def report(done: int, total: int | None) -> None:
+                portal.call(call_back, done, total)
+
+            download.on_progress = report
+        return download.run()
+
+    return await async_in_own_thread(run, download.abort)
+
+
+def fetch(
+    http: HTTPClient,
+    source: Source,
+    open_sink: Callable[[], Sink],
+    *,
+    resilience: Resilience,
+    timeout: httpx.Timeout,
+    total_timeout: float | None,
+    on_progress: ProgressCallback | None = None,
+    connections: int = 1,
+) -> Transfer:
+    """Fetch one result into a sink, which is opened, committed and closed on the way.
+
+    By up to `connections` at once, but by one where that is the user's. Raises `TransferError`, or
+    the sink's own errors.
+    """
+    download = Download(
+        http,
+        source,
+        open_sink,
+        resilience=resilience,
+        timeout=timeout,
+        total_timeout=total_timeout,
+        on_progress=on_progress,
+        helpers=_helpers(http, source, resilience, timeout, total_timeout, connections),
+    )
+    with aborted_with_the_others(download.abort):
+        return download.run()
+
+
+def async_room(http: HTTPClient, count: int) -> list[Place]:
+    """Places for so many more results at once, or for as many as there are.
+
+    What goes through an async transport of the user's runs on the event loop, in no thread of ours;
+    how many connections it may open is the user's affair.
+    """
+    if http.is_given_async_transport:
+        return [Place(None) for _ in range(count)]
+    return http.places_to_help(count)
+
+
+def room(http: HTTPClient, count: int) -> list[Place]:
+    """Places for so many more results at once, or for as many as there are.
+
+    None through a transport of the user's: nobody knows whether several threads may use it.
+    """
+    return http.places_to_help(count)
+
+
+def _helpers(
+    http: HTTPClient,
+    source: Source,
+    resilience: Resilience,
+    timeout: httpx.Timeout,
+    total_timeout: float | None,
+    connections: int,
+) -> Helpers | None:
+    if connections == 1:
+        return None
+    from dcipher._results.downloads.ranges.parallel import Helpers  # a small result does without
+
+    return Helpers(
+        http,
+        source,
+        resilience=resilience,
+        timeout=timeout,
+        total_timeout=total_timeout,
+        connections=connections,
+    )

@@ -1,0 +1,1 @@
+"""The unfinished file of a download."""

@@ -1,0 +1,463 @@
+"""The unfinished file of a result: written beside its target, synced, renamed.
+
+A reader never sees half of one, and a failure leaves what was there. What arrived before an
+interruption is kept, with a note beside it, and the next download to the same path goes on there.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import secrets
+import stat
+from contextlib import suppress
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+
+from dcipher._files import check_target, storage_error, storage_errors
+from dcipher._replacement import (
+    install_in_place,
+    install_without_link,
+    keep_mode,
+    keep_owner,
+    synced,
+)
+from dcipher._results.downloads.transfers.transfer import Transfer
+
+from .sidecar import note_of, taken_up
+
+# Without it, on Windows, every download has a file of its own, and none is taken up later.
+HAS_LOCKS = find_spec("fcntl") is not None
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from io import FileIO
+
+    from dcipher.errors import LocalStorageError
+    from dcipher.models import Run
+
+    _Known: TypeAlias = "tuple[int, int, int]"
+
+__all__ = ["PartFile"]
+
+SLOTS: Final = 8
+"""Downloads to one target at the same time whose files have known names, and are found again."""
+_FLAGS = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+_READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+_sync_data = getattr(os, "fdatasync", os.fsync)
+_BLOCK = 1024 * 1024
+# What a file system says that reserves nothing.
+_CANNOT = {errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.ENODEV}
+MANY: Final = 32
+"""Pieces that are written as one: each write costs a call of the system."""
+
+
+class PartFile:
+    """The file that becomes `target` once it is whole.
+
+    In the same folder, never through a symbolic link, locked while it is written: a second download
+    to the same target has a file of its own, and the last rename wins. `identity` says which result
+    it is: what was kept of another one is not taken up. Raises `LocalStorageError`.
+    """
+
+    def __init__(
+        self,
+        target: Path,
+        identity: str,
+        *,
+        overwrite: bool = True,
+        run: Run | None = None,
+        index: int | None = None,
+    ) -> None:
+        # Absolute: the program may change its folder meanwhile.
+        self._target = Path(os.path.abspath(target))  # noqa: PTH100 - resolve() would follow links
+        self._identity = identity
+        self._overwrite = overwrite
+        self._errors = partial(storage_errors, target, run, index)
+        self._error = partial(storage_error, target=target, run=run, index=index)
+        self._process = os.getpid()
+        self._kept = False
+        self._ended = False
+        with self._errors():
+            # Beside what a symbolic link points to: a rename within one folder is one step.
+            self._target = check_target(self._target, overwrite=overwrite)
+            self._path, descriptor, lasting = _part_of(self._target)
+            note = self._path.with_name(f"{self._path.name}.json")
+            self._note = note if lasting and not note.is_dir() else None
+            self._noted: _Known | None = None
+            # Without a buffer: a child process would write what is in its copy of it.
+            self._file: FileIO = os.fdopen(descriptor, "wb", buffering=0)
+            try:
+                keep_mode(self._file.fileno(), self._target)
+            except BaseException:
+                self.close()
+                raise
+
+    def take_up(self) -> Transfer:
+        """What an earlier download left of the same result; a new transfer where there is none."""
+        with self._errors():
+            transfer = Transfer()
+            if self._note is not None:
+                size = os.fstat(self._file.fileno()).st_size
+                transfer = taken_up(_read(self._note), self._identity, size)
+            if transfer.received == 0:
+                self.restart()
+            else:
+                self._kept, self._noted = True, _known(self._note)
+                if self._note is not None:
+                    _removed(_new(self._note))
+                self._file.truncate(max(transfer.received, *map(max, transfer.parts), 0))
+                self.go_to(transfer.received)
+            return transfer
+
+    def written(self, start: int, end: int) -> Iterator[bytes]:
+        """What is there between two places."""
+        with self._errors():
+            while block := os.pread(self._file.fileno(), max(0, min(_BLOCK, end - start)), start):
+                start += len(block)
+                yield block
+
+    def go_to(self, place: int) -> None:
+        """Write there from now on."""
+        with self._errors():
+            self._file.seek(place)
+
+    def reserve(self, total: int) -> bool:
+        """See that there is room for so many bytes, so that a disk that is too small says so now.
+
+        It is given back at once: what does not arrive is to take no room, however this process ends.
+        Whether they can be written by several threads at once: on Windows they cannot.
+        """
+        if not hasattr(os, "pwrite"):
+            return False
+        with self._errors():
+            size = os.fstat(self._file.fileno()).st_size
+            try:
+                if hasattr(os, "posix_fallocate"):
+                    os.posix_fallocate(self._file.fileno(), 0, total)
+            except OSError as error:
+                if error.errno not in _CANNOT:
+                    raise
+            finally:
+                self._file.truncate(size)
+        return True
+
+    def write_at(self, place: int, chunk: bytes | memoryview) -> None:
+        """Write at a place, wherever others write."""
+        left = memoryview(chunk)
+        with self._errors():
+            while left:
+                written = os.pwrite(self._file.fileno(), left, place)
+                left, place = left[written:], place + written
+
+    def writelines(self, chunks: Iterable[bytes | memoryview]) -> None:
+        """Write, one behind the other."""
+        pieces = list(chunks)
+        if len(pieces) > MANY:
+            pieces = [b"".join(pieces)]
+        with self._errors():
+            for piece in pieces:
+                left = memoryview(piece)
+                while left:
+                    left = left[self._file.write(left) :]
+
+    def restart(self) -> None:
+        """Forget what was written."""
+        with self._errors():
+            self._forget()
+            self._file.seek(0)
+            self._file.truncate()
+
+    def keep(self, transfer: Transfer) -> bool:
+        """From now on, what was received so far outlives the process, and the machine's power.
+
+        False where it cannot: its name is not one that is found again, or it has its target's.
+        """
+        if self._note is None or not self._is_here():
+            return False
+        with self._errors():
+            synced(self._file.fileno(), _sync_data)
+            _write(self._note, note_of(transfer, self._identity))
+            self._kept, self._noted = True, _known(self._note)
+        return True
+
+    def _is_here(self) -> bool:
+        """Whether the file of this name is ours.
+
+        Ctrl-C may come between the renaming and what follows, somebody may clear up the folder, and
+        a child process has its parent's file.
+        """
+        if self._file.closed or self._process != os.getpid():
+            return False
+        with suppress(OSError):
+            return os.path.samestat(os.fstat(self._file.fileno()), os.lstat(self._path))
+        return False
+
+    def prepare(self) -> None:
+        """It is whole: make it durable, which may take a while."""
+        with self._errors():
+            keep_mode(self._file.fileno(), self._target)
+            synced(self._file.fileno(), os.fsync)
+
+    def commit(self) -> None:
+        """Rename, and sync the folder.
+
+        After that, a crash leaves the new file; before, the old one.
+        """
+        with self._errors():
+            if not self._is_here():
+                raise FileNotFoundError(
+                    errno.ENOENT, "somebody has removed the unfinished file", str(self._path)
+                )
+            if not HAS_LOCKS:
+                self._file.close()  # Windows renames no open file
+            # Renamed while it is locked: nobody else may take it up and empty it.
+            self._install()
+            self._ended = True
+            # Whoever took the free name meanwhile may have a note of its own there.
+            if (
+                self._note is not None
+                and _known(self._note) == self._noted
+                and _removed(self._note)
+            ):
+                _sync_folder(self._note)
+            self._close()
+            _sync_folder(self._target)
+
+    def _install(self) -> None:
+        if not self._overwrite:
+            try:
+                os.link(self._path, self._target)  # fails where the target exists by now
+            except OSError as error:
+                install_without_link(self._path, self._target, error)
+            else:
+                os.unlink(self._path)  # noqa: PTH108
+            return
+        if not self._file.closed:
+            # Not before: an unfinished file of another user's is not taken up.
+            keep_owner(self._file.fileno(), self._target)
+        try:
+            os.replace(self._path, self._target)  # noqa: PTH105 - all of this file's doing is os's
+        except OSError as error:
+            self._install_in_place(error)
+
+    def _install_in_place(self, error: OSError) -> None:
+        try:
+            install_in_place(self._path, self._target, error)
+        except OSError as final:
+            raise self._rescued(final) from final
+
+    def _rescued(self, error: OSError) -> LocalStorageError:
+        """Returns the error that says where the whole result is: it was paid for."""
+        name = f"{self._target.stem}.{secrets.token_hex(4)}{self._target.suffix}"
+        whole = self._target.with_name(name)
+        try:
+            os.replace(self._path, whole)  # noqa: PTH105
+        except OSError:
+            whole, self._kept = self._path, True
+        else:
+            _sync_folder(whole)
+        advice = f"The whole result is in {whole}: move it, or download it again to another path."
+        return self._error(error, advice=advice)
+
+    def discard(self) -> None:
+        """Keep nothing of it."""
+        with suppress(OSError):  # what cannot be forgotten now is not taken up later: it is refused
+            self._forget()
+
+    def close(self) -> None:
+        """Leave nothing behind but what was kept. After `commit`, it does nothing."""
+        if self._ended:
+            return
+        self._ended = True
+        # Removed while it is locked, where that can be: what is removed is our own file.
+        ours = self._kept or not self._is_here()
+        steps = [self._close] if ours else [self._remove, self._close]
+        for step in steps if HAS_LOCKS else reversed(steps):
+            with suppress(OSError):
+                step()
+
+    def _close(self) -> None:
+        """Close it, and let go of the lock, which a child process would hold on to."""
+        if HAS_LOCKS and not self._file.closed and self._process == os.getpid():
+            import fcntl
+
+            with suppress(OSError):
+                fcntl.flock(self._file.fileno(), fcntl.LOCK_UN)
+        self._file.close()
+
+    def _remove(self) -> None:
+        os.unlink(self._path)  # noqa: PTH108
+
+    def _forget(self) -> None:
+        """Remove the note, for good, before what it says is true no longer."""
+        self._kept = False
+        if self._note is not None and self._process == os.getpid():
+            removed = [_removed(path) for path in (_new(self._note), self._note)]
+            if any(removed):
+                _sync_folder(self._note)
+
+
+def _part_of(target: Path) -> tuple[Path, int, bool]:
+    """A file for the bytes, open and locked, and whether it can be found again."""
+    lasting = target.with_name(f".{_stem(target.name)}.dcipher.part")
+    slots = [lasting, *(lasting.with_name(f"{lasting.name}.{i}") for i in range(1, SLOTS))]
+    for path in slots:
+        descriptor = _taken(path)
+        if descriptor is not None:
+            if path == lasting:
+                _sweep(slots[1:])
+            return path, descriptor, path == lasting
+    path = lasting.with_name(f"{lasting.name}.{secrets.token_hex(6)}")
+    return path, _made(path), False
+
+
+def _stem(name: str) -> str:
+    """A name has 255 bytes at most on most file systems: a long one is cut, and stays its own."""
+    encoded = os.fsencode(name)
+    if len(encoded) <= 200:
+        return name
+    digest = hashlib.sha256(encoded).hexdigest()[:16]
+    return f"{encoded[:150].decode('utf-8', 'ignore')}.{digest}"
+
+
+def _made(path: Path) -> int:
+    # 0o666 less the umask: what a plain open() would give.
+    return os.open(path, _FLAGS | os.O_CREAT | os.O_EXCL, 0o666)
+
+
+def _taken(path: Path, *, make: bool = True) -> int | None:
+    """The file of this name, open and locked; `None` where it is not to be had.
+
+    It is another download's, or no such file at all. Why a folder cannot be written to is said by
+    who makes a new file in it.
+    """
+    if not HAS_LOCKS:
+        return None
+    import fcntl
+
+    for _ in range(SLOTS):
+        try:
+            descriptor, made = _opened(path, make=make)
+        except FileExistsError:  # another download has just made it
+            continue
+        except OSError:
+            return None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            whose = _whose(path, descriptor)
+        except OSError as error:
+            os.close(descriptor)
+            if made and error.errno != errno.EWOULDBLOCK:  # a file system without locks
+                os.unlink(path)  # noqa: PTH108
+            return None
+        if whose == "ours":
+            return descriptor
+        os.close(descriptor)
+        if whose == "another's":
+            return None
+    return None
+
+
+def _opened(path: Path, *, make: bool) -> tuple[int, bool]:
+    """The file, and whether it was made."""
+    try:
+        # A pipe that somebody put there must not hold up who opens it.
+        return os.open(path, _FLAGS | getattr(os, "O_NONBLOCK", 0)), False
+    except FileNotFoundError:
+        if not make:
+            raise
+        return _made(path), True
+
+
+def _whose(path: Path, descriptor: int) -> Literal["ours", "another's", "nobody's"]:
+    """Whose the file is that was opened as `path`, and locked."""
+    known = os.fstat(descriptor)
+    try:
+        here = os.path.samestat(known, os.lstat(path))
+    except FileNotFoundError:
+        here = False
+    if not here:  # renamed to its target, or removed, between open and lock
+        return "nobody's"
+    if not stat.S_ISREG(known.st_mode) or known.st_uid != os.geteuid():
+        return "another's"
+    if known.st_nlink > 1:  # a second name of what is somebody's result by now
+        os.unlink(path)  # noqa: PTH108
+        return "nobody's"
+    return "ours"
+
+
+def _sweep(paths: Iterable[Path]) -> None:
+    """Remove what downloads that were killed have left."""
+    for path in paths:
+        descriptor = _taken(path, make=False)
+        if descriptor is not None:
+            with suppress(OSError):
+                os.unlink(path)  # noqa: PTH108
+            os.close(descriptor)
+
+
+def _read(note: Path) -> bytes:
+    try:
+        descriptor = os.open(note, _READ)
+    except OSError:
+        return b""
+    with os.fdopen(descriptor, "rb") as file:
+        known = os.fstat(descriptor)
+        if not stat.S_ISREG(known.st_mode) or known.st_uid != os.geteuid():
+            return b""
+        return file.read(_BLOCK)
+
+
+def _write(note: Path, text: bytes) -> None:
+    """All of it or nothing, for its owner's eyes only."""
+    new = _new(note)
+    _removed(new)
+    descriptor = os.open(new, _FLAGS | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(text)
+        file.flush()
+        synced(descriptor, _sync_data)
+    os.replace(new, note)  # noqa: PTH105
+    _sync_folder(note)
+
+
+def _known(path: Path | None) -> _Known | None:
+    """By what a file is known; `None`: there is none. Numbers of inodes are given again."""
+    if path is None:
+        return None
+    try:
+        found = os.lstat(path)
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino, found.st_mtime_ns
+
+
+def _new(note: Path) -> Path:
+    """Where the next note is written. Locked with its part, it is a killed process's or nobody's."""
+    return note.with_name(f"{note.name}.new")
+
+
+def _removed(path: Path) -> bool:
+    """Remove a file; whether there was one."""
+    try:
+        os.unlink(path)  # noqa: PTH108
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _sync_folder(path: Path) -> None:
+    """What was renamed or removed in the folder of `path` stays so."""
+    if not hasattr(os, "O_DIRECTORY"):  # Windows cannot open a folder, and needs not
+        return
+    # Some file systems cannot, and a folder may be one that cannot be read: the rename is done.
+    with suppress(OSError):
+        descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

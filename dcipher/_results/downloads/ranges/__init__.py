@@ -1,0 +1,1 @@
+"""One large result by several connections."""

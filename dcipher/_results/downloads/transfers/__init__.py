@@ -1,0 +1,1 @@
+"""The bytes of one result on their way."""

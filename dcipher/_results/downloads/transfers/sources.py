@@ -1,0 +1,108 @@
+"""Where the bytes of a result come from, and why a transfer stops."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from dcipher._wire.errors.retries import Failure, Outcome
+
+__all__ = [
+    "CLOCK_ERROR",
+    "MAX_EXPANSION",
+    "Problem",
+    "Source",
+    "TransferError",
+    "broken",
+    "changed",
+    "interrupted",
+]
+
+CLOCK_ERROR = 30 * 86400.0
+"""Seconds by which this machine's clock may be wrong."""
+MAX_EXPANSION = 250
+"""How many times its encoded size a result may have.
+
+Gzip cannot do more than 1,032, text stays below 50.
+"""
+
+
+class Problem(Enum):
+    """Why a transfer stopped."""
+
+    INTERRUPTED = "interrupted"
+    REFUSED = "refused"
+    EXPIRED = "expired"
+    CHANGED = "changed"
+    BROKEN = "broken"
+
+
+class TransferError(Exception):
+    """A transfer stopped.
+
+    `failure` says whether it may be tried again; the text is fit to be shown.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        message: str,
+        failure: Failure,
+        *,
+        status_code: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status_code = status_code
+        """What the store answered, where that is the problem."""
+        self.problem = problem
+        self.failure = failure
+        self.kept: int = 0
+        """Bytes that another download can go on with."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """One signed URL, and what else decides how it is fetched.
+
+    Times are seconds since the epoch.
+    """
+
+    url: str = field(repr=False)
+    identity: str = ""
+    """Which result it is, whatever its URL's signature: what was kept of another is of no use."""
+    expires_at: float | None = None
+    """What the URL itself says."""
+    fresh_until: float = 0.0
+    """Until then a 403 or 404 means "not there yet"."""
+    allow_insecure: bool = False
+    may_lead_here: bool = True
+    """Whether plain http to this machine is permitted."""
+    require_integrity: bool = False
+    keeps_encoded: bool = False
+    """Whether a body in an encoding that cannot be undone is taken as it is: a file may hold it."""
+
+    def has_expired(self, now: float) -> bool:
+        """Whether the URL says that it is of no use any more."""
+        return self.expires_at is not None and self.expires_at <= now
+
+    def is_hopeless(self, now: float) -> bool:
+        """Whether it has expired by so much that no wrong clock can be to blame.
+
+        Until then the store is asked, whose clock counts. `now`: by this machine's clock.
+        """
+        return self.has_expired(now - CLOCK_ERROR)
+
+
+def interrupted(message: str) -> TransferError:
+    return TransferError(Problem.INTERRUPTED, message, Failure(Outcome.AMBIGUOUS))
+
+
+def changed() -> TransferError:
+    return TransferError(
+        Problem.CHANGED, "it changed between two parts of the transfer", Failure(Outcome.AMBIGUOUS)
+    )
+
+
+def broken(message: str) -> TransferError:
+    # A damaged copy may be whole the next time: it is fetched again, from the start.
+    return TransferError(Problem.BROKEN, message, Failure(Outcome.AMBIGUOUS))

@@ -1,0 +1,169 @@
+# Generated from dcipher/_results/downloads/transfers/store_async.py by scripts/unasync.py: edit that, not this.
+"""Asks a result's store: byte for byte by the signed URL, redirects followed, with no key of ours."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import closing, suppress
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from dcipher._concurrency.clock import monotonic
+from dcipher._masking.text import clean, masked_urls, redact_query, without
+from dcipher._urls.signed_urls import MAX_REDIRECTS, joined, refusal, secrets_of
+from dcipher._wire.errors.causes import client_certificate_cause, tls_cause
+from dcipher._wire.errors.error_bodies import is_about_an_error
+from dcipher._wire.errors.retries import Failure, Outcome, transport_failure
+from dcipher._wire.transport.bounded import bounded
+from dcipher._wire.transport.deadlines import Limit, limit_of
+from dcipher.errors import DcipherError
+from dcipher.logs import concealing
+
+from .bodies import raw_body, watched
+from .sources import Problem, TransferError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from dcipher._wire.http_client import HTTPClient
+
+    from .sources import Source
+
+__all__ = ["Store"]
+
+EXCERPT = 2048
+"""Bytes that are read of a refusal."""
+EXCERPT_TIME = 5.0
+"""Seconds that they may take."""
+HTTP_VERSIONS = frozenset({"HTTP/1.0", "HTTP/1.1", "HTTP/2"})
+
+
+class Store:
+    """The store of one result."""
+
+    def __init__(
+        self,
+        http: HTTPClient,
+        source: Source,
+        timeout: httpx.Timeout,
+        total_timeout: float | None,
+    ) -> None:
+        self._http = http
+        self._source = source
+        self._timeout = timeout
+        self._total_timeout = total_timeout
+        self.secrets: set[str] = {*secrets_of(source.url), *http.secrets()}
+        """Of every URL that it led to, and of proxies."""
+        self.limit: Limit | None = None
+        self._host = ""
+
+    def wake_up(self) -> None:
+        """End what waits for it, from another thread."""
+        limit = self.limit
+        if limit is not None and limit.stream is not None:
+            with suppress(OSError):  # it may have been closed meanwhile
+                limit.stream.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
+
+    def get(self, headers: Mapping[str, str]) -> httpx.Response:
+        """Its answer, after at most five redirects; the caller closes it. Raises `TransferError`."""
+        url, came_from = self._source.url, None
+        for _ in range(MAX_REDIRECTS + 1):
+            self._check(url, came_from)
+            response = self._send(url, headers)
+            location = response.headers.get("location")
+            if response.status_code not in {301, 302, 303, 307, 308} or location is None:
+                return response
+            response.close()
+            url, came_from = joined(url, location), url
+            self.secrets.update(secrets_of(url))
+            concealing.set(tuple(self.secrets))
+        raise _refused(f"it was redirected more than {MAX_REDIRECTS} times")
+
+    def excerpt(self, response: httpx.Response) -> str:
+        """The beginning of what it says, where that is about an error, as far as it comes soon."""
+        is_plain = response.headers.get("content-encoding", "identity").lower() == "identity"
+        if not is_plain or not is_about_an_error(response.status_code, response.headers):
+            return ""
+        said, limit = bytearray(), Limit(EXCERPT_TIME, ours=False)
+        with suppress(httpx.TransportError, OSError), watched(response, limit):
+            bounded(limit, self._read, response, said)
+        return said.decode("utf-8", "replace")
+
+    def _read(self, response: httpx.Response, said: bytearray) -> None:
+        ends = monotonic() + EXCERPT_TIME
+        with closing(raw_body(response)) as chunks:
+            for chunk in chunks:
+                said += chunk
+                if len(said) > EXCERPT or monotonic() > ends:
+                    return
+
+    def lost(self, error: Exception) -> TransferError:
+        """What an error of the connection means."""
+        words = clean(masked_urls(without(f"{type(error).__name__}: {error}", self.secrets)))
+        if client_certificate_cause(error) is not None:
+            return _refused(f"the store wants a client certificate that it accepts ({words})")
+        if tls_cause(error) is not None:
+            return _refused(
+                f"the connection to the store is not secure ({words}): check the clock, the "
+                "certificate, and SSL_CERT_FILE where a proxy of yours signs certificates"
+            )
+        failure = transport_failure(error, self._host)
+        said = f"the connection to the store failed ({words})"
+        return TransferError(Problem.INTERRUPTED, said, failure)
+
+    def _check(self, url: str, came_from: str | None) -> None:
+        why_not = refusal(
+            url,
+            allow_insecure=self._source.allow_insecure,
+            may_lead_here=self._source.may_lead_here,
+            came_from=came_from,
+        )
+        if why_not is not None:
+            raise _refused(f"its URL is not fetched: {why_not} ({clean(redact_query(url))})")
+
+    def _send(self, url: str, headers: Mapping[str, str]) -> httpx.Response:
+        client = self._http.get_or_create_httpx_client()
+        self._host = httpx.URL(url).host
+        # The body may take as long as it comes; its head may not.
+        self.limit = limit_of(
+            self._timeout.as_dict(),
+            self._total_timeout,
+            ours=not self._http.is_given_transport,
+        )
+        try:
+            response = bounded(
+                self.limit,
+                client.send,
+                self._request(url, headers),
+                stream=True,
+                follow_redirects=False,
+            )
+        except RuntimeError:  # what a client says that somebody has closed
+            if client.is_closed:
+                raise DcipherError("This client was closed during a download.") from None
+            raise
+        if response.http_version not in HTTP_VERSIONS:  # h11 takes any: RFC 9112 section 2.3
+            response.close()
+            raise _interrupted("the store did not answer in HTTP")
+        return response
+
+    def _request(self, url: str, headers: Mapping[str, str]) -> httpx.Request:
+        # httpx quotes what it thinks is not quoted, and a signature covers the URL as it was given:
+        # the target is sent as it is.
+        after_host = url.split("://", 1)[1].partition("#")[0]
+        slash = min((i for i in (after_host.find("/"), after_host.find("?")) if i >= 0), default=-1)
+        target = after_host[slash:] if slash >= 0 else "/"
+        target = target if target.startswith("/") else f"/{target}"
+        extensions: dict[str, Any] = {"timeout": self._timeout.as_dict()}
+        if target.isascii():
+            extensions["target"] = target.encode()
+        return httpx.Request("GET", url, headers=headers, extensions=extensions)
+
+
+def _refused(message: str) -> TransferError:
+    return TransferError(Problem.REFUSED, message, Failure(Outcome.PERMANENT))
+
+
+def _interrupted(message: str) -> TransferError:
+    return TransferError(Problem.INTERRUPTED, message, Failure(Outcome.AMBIGUOUS))

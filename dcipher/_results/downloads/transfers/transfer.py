@@ -1,0 +1,324 @@
+"""A result on its way to the disk.
+
+What to ask for, what an answer means, what is left, and whether it is whole.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Protocol
+
+from dcipher._masking.text import clean, unsigned
+from dcipher._urls.signed_urls import secrets_of
+from dcipher._wire.errors.retries import Failure, Outcome, http_date, retry_after, status_failure
+from dcipher._wire.messages.encodings import encoding_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from dcipher.resilience import Resilience
+from dcipher._results.downloads.transfers.promised_digests import promised_digests
+from dcipher._results.downloads.transfers.sources import (
+    Problem,
+    Source,
+    TransferError,
+    broken,
+    changed,
+    interrupted,
+)
+
+__all__ = [
+    "FRESH",
+    "KEPT",
+    "Sink",
+    "Transfer",
+    "begin",
+    "check_part",
+    "check_whole",
+    "headers_for",
+    "is_due",
+    "is_strong",
+    "is_worth_keeping",
+    "may_refuse_ranges",
+    "refused",
+]
+
+
+FRESH = 10.0
+"""Seconds after the end of a run in which a 403 or 404 of the store means "not there yet"."""
+KEPT = "kept"
+"""The encoding of a body that is taken as it is."""
+WORTH_KEEPING = 1024 * 1024
+"""Bytes: what is less is sooner fetched again."""
+KEPT_EVERY = 256 * 1024 * 1024
+"""Bytes after which what has arrived is made durable, however quick they were."""
+KEPT_AFTER = 3.0
+"""Seconds after which it is: what is lost with the power is fetched in as many."""
+
+
+class Sink(Protocol):
+    """Where the bytes go: taken up, filled, kept or forgotten, committed, closed."""
+
+    def take_up(self) -> Transfer:
+        """What an earlier download left there; a new transfer where it left nothing."""
+        ...
+
+    def written(self, start: int, end: int, /) -> Iterable[bytes]:
+        """What is there between two places."""
+        ...
+
+    def go_to(self, place: int, /) -> None:
+        """Write there from now on."""
+
+    def writelines(self, chunks: Iterable[bytes | memoryview], /) -> object:
+        """Write, one behind the other."""
+
+    def reserve(self, total: int, /) -> bool:
+        """Make room for so many bytes, now; whether `write_at` can be used then, by any thread."""
+        ...
+
+    def write_at(self, place: int, chunk: bytes | memoryview, /) -> None:
+        """Write at a place, wherever others write."""
+
+    def restart(self) -> None:
+        """Forget what was written."""
+
+    def keep(self, transfer: Transfer, /) -> bool:
+        """From now on, what was received so far outlives the process; whether that can be."""
+        ...
+
+    def discard(self) -> None:
+        """Keep nothing of it."""
+
+    def prepare(self) -> None:
+        """It is whole: make it durable, which may take a while."""
+
+    def commit(self) -> None:
+        """From now on, it is there."""
+
+    def close(self) -> None:
+        """Leave nothing behind but what was kept or committed."""
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """What is known of one result while it is fetched."""
+
+    received: int = 0
+    """Raw bytes that are in the file, from its beginning."""
+    parts: tuple[tuple[int, int], ...] = ()
+    """What is there beyond them: from a place up to another, in their order, with gaps between."""
+    total: int | None = None
+    etag: str | None = None
+    """A strong validator; without one, nothing is resumed."""
+    encoding: str | None = None
+    digests: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
+    """hashlib's name → what the raw bytes must hash to."""
+    content_type: str | None = None
+    self_delimiting: bool = True
+    """Whether the end of the body can be told from a lost connection."""
+
+    @property
+    def arrived(self) -> int:
+        """Raw bytes that are in the file, wherever."""
+        return self.received + sum(end - start for start, end in self.parts)
+
+    @property
+    def gap_ends(self) -> int | None:
+        """Where the next bytes end that are not there; `None`: at the end of all."""
+        return self.parts[0][0] if self.parts else self.total
+
+    @property
+    def can_resume(self) -> bool:
+        """Whether what is there may be continued.
+
+        Encoded bodies are not: what is in the file is decoded.
+        """
+        return self.received > 0 and self.etag is not None and self.encoding is None
+
+
+def headers_for(transfer: Transfer) -> dict[str, str]:
+    """The headers of the next GET."""
+    headers = {"Accept-Encoding": "identity", "Accept": "*/*"}
+    if transfer.can_resume:
+        last = transfer.parts[0][0] - 1 if transfer.parts else ""
+        headers["Range"] = f"bytes={transfer.received}-{last}"
+        # RFC 9110 section 13.1.1. Some servers ignore If-Range (observed); the ETag of the answer
+        # is compared as well.
+        headers["If-Match"] = str(transfer.etag)
+    return headers
+
+
+def begin(
+    transfer: Transfer,
+    status_code: int,
+    headers: Mapping[str, str],
+    *,
+    keeps_encoded: bool = False,
+) -> Transfer:
+    """The transfer as an answer continues it.
+
+    `received` is where the next byte goes: 0 means from the start. `keeps_encoded`: a body in an
+    encoding that cannot be undone is taken as it is.
+
+    Raises `TransferError` for an answer that does not fit.
+    """
+    if status_code == 206 and transfer.can_resume:
+        return _continued(transfer, headers)
+    if status_code not in {200, 203}:
+        raise broken(f"the store answered {status_code} to a plain request")
+    # A weak one is of the same object (RFC 9110 section 8.8.3.2). With none at all it may be a page of
+    # something in between: what a plain request is answered with is the result.
+    if transfer.can_resume and headers.get("etag", "").strip().removeprefix("W/") != transfer.etag:
+        raise changed()
+    length = headers.get("content-length", "")
+    return Transfer(
+        total=int(length) if _DIGITS.match(length) else None,
+        # RFC 9110 section 15.3.4: 203 is a 200 that a proxy has changed, and no part of another answer.
+        etag=_etag(headers) if status_code == 200 else None,
+        encoding=_encoding(headers, keeps_encoded=keeps_encoded),
+        digests=promised_digests(headers),
+        content_type=headers.get("content-type"),
+        self_delimiting=bool(_DIGITS.match(length)) or "transfer-encoding" in headers,
+    )
+
+
+_DIGITS = re.compile(r"[0-9]{1,18}\Z", re.ASCII)
+_CONTENT_RANGE = re.compile(
+    r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18})\Z", re.ASCII | re.IGNORECASE
+)
+
+
+def _continued(transfer: Transfer, headers: Mapping[str, str]) -> Transfer:
+    return replace(
+        transfer, total=check_part(transfer, headers, (transfer.received, transfer.gap_ends))
+    )
+
+
+def check_part(
+    transfer: Transfer, headers: Mapping[str, str], wanted: tuple[int, int | None]
+) -> int:
+    """The size of the whole, by an answer that is this part of it.
+
+    `wanted`: from where, up to where (`None`: to the end). RFC 9110 section 15.3.7: parts are put
+    together only where validator, place and size agree. Raises `TransferError`.
+    """
+    if _etag(headers) != transfer.etag:
+        raise changed()
+    match = _CONTENT_RANGE.match(headers.get("content-range", "").strip())
+    if match is None or _encoding(headers) is not None:
+        raise interrupted(
+            "the store answered with something else than the range that was asked for"
+        )
+    start, end, total = (int(number) for number in match.groups())
+    if transfer.total is not None and total != transfer.total:
+        raise changed()
+    if (start, end + 1) != (wanted[0], total if wanted[1] is None else wanted[1]):
+        raise interrupted("the store answered with another range than the one that was asked for")
+    return total
+
+
+def refused(
+    status_code: int,
+    headers: Mapping[str, str],
+    excerpt: str,
+    *,
+    source: Source,
+    now: float,
+    resilience: Resilience,
+    secrets: Iterable[str] = (),
+) -> TransferError:
+    """The error for a status that brings no bytes.
+
+    `secrets`: of URLs that it was redirected to.
+    """
+    # Some stores repeat the request in their errors.
+    words = clean(unsigned(excerpt, [*secrets_of(source.url), *secrets], is_cut=True))
+    said = f"the store answered {status_code}" + (f": {words}" if words else "")
+    if status_code in {412, 416}:
+        return changed()
+    if status_code in {400, 401, 403, 404, 410}:
+        # RFC 9110 section 6.6.1: the store's own time, for it is the one that refuses.
+        store_now = http_date(headers.get("date", ""))
+        expired = source.has_expired(now if store_now is None else store_now)
+        if expired or "expired" in words.lower():
+            return TransferError(Problem.EXPIRED, said, Failure(Outcome.PERMANENT))
+        again = (
+            Outcome.AMBIGUOUS
+            if now < source.fresh_until and status_code in {403, 404}
+            else Outcome.PERMANENT
+        )
+        failure = Failure(again)
+    else:
+        failure = status_failure(status_code, retry_after(headers, now), resilience)
+    return TransferError(Problem.REFUSED, said, failure, status_code=status_code)
+
+
+def check_whole(transfer: Transfer, hashes: Mapping[str, bytes]) -> None:
+    """Raises `TransferError` where what arrived is not what was promised.
+
+    `hashes`: of the raw bytes, by hashlib's name.
+    """
+    if transfer.total is not None and transfer.received < transfer.total:
+        raise interrupted(f"only {transfer.received} of {transfer.total} bytes arrived")
+    if transfer.total is not None and transfer.received > transfer.total:
+        raise broken(f"{transfer.received} bytes arrived where {transfer.total} were promised")
+    for name, promised in transfer.digests.items():
+        if hashes[name] != promised:
+            raise broken(f"its {name} digest is not the one that was promised")
+
+
+def may_refuse_ranges(error: TransferError) -> bool:
+    """Whether a store that was asked for a part may mean that it gives none, and give the whole."""
+    final = error.failure.outcome is Outcome.PERMANENT
+    return error.status_code is not None and (final or error.status_code == 501)
+
+
+def is_due(transfer: Transfer, kept: int, seconds: float) -> bool:
+    """Whether it is time to make durable what was received since `kept` bytes, `seconds` ago.
+
+    Seldom, for it waits for the disk.
+    """
+    new = transfer.arrived - kept
+    return transfer.can_resume and (
+        new >= KEPT_EVERY or (new >= WORTH_KEEPING and seconds >= KEPT_AFTER)
+    )
+
+
+def is_worth_keeping(transfer: Transfer, error: BaseException) -> bool:
+    """Whether what was received before this error is left for another download to go on with."""
+    if not transfer.can_resume or transfer.arrived < WORTH_KEEPING:
+        return False
+    if isinstance(error, TransferError):
+        return error.problem is not Problem.EXPIRED
+    # Ctrl-C, a cancellation, a callback's error: later. A disk that is full is not filled further.
+    return not isinstance(error, OSError)
+
+
+def _etag(headers: Mapping[str, str]) -> str | None:
+    """A strong ETag (RFC 9110 section 8.8.1).
+
+    A weak one does not say that the bytes are the same.
+    """
+    etag = headers.get("etag", "").strip()
+    return etag if is_strong(etag) else None
+
+
+def is_strong(etag: str) -> bool:
+    """Whether it is one ETag, and not a weak one, of characters that a header of ours can carry."""
+    return _STRONG.match(etag) is not None
+
+
+# RFC 9110 section 8.8.3, but for obs-text.
+_STRONG = re.compile(r'"[\x21\x23-\x7e]+"\Z', re.ASCII)
+
+
+def _encoding(headers: Mapping[str, str], *, keeps_encoded: bool = False) -> str | None:
+    try:
+        return encoding_of(headers.get("content-encoding", ""))
+    except ValueError as error:
+        if keeps_encoded:
+            return KEPT
+        words = f"{error}, and is not known: runs.download saves the result as it is"
+        raise TransferError(Problem.BROKEN, words, Failure(Outcome.PERMANENT)) from None

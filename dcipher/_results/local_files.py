@@ -1,0 +1,179 @@
+"""A result in a file of this machine: its rows, read as those of a run's results are."""
+
+from __future__ import annotations
+
+import io
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, TypeVar, cast
+
+from typing_extensions import override
+
+from dcipher._files import storage_errors
+from dcipher._masking.text import clean
+from dcipher._results.outputs.failures import check_type, type_errors
+from dcipher._results.outputs.temporary_files import StoredFile
+from dcipher._results.parsing.compression import is_compressed, opened
+from dcipher._results.parsing.csv.rows import csv_header
+from dcipher._results.parsing.row_errors import ResultReadError, ResultSyntaxError
+from dcipher._results.parsing.text_reader import TextReader
+from dcipher._results.rows.documents import detect_format
+from dcipher._results.rows.reading import Format, iter_rows, iter_texts
+from dcipher.errors import LocalStorageError, ResultParseError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
+    from typing_extensions import Buffer
+
+    from dcipher._results.parsing.compression import Readable
+    from dcipher._results.parsing.row_errors import InvalidRow, JSONText
+
+__all__ = ["LocalResult"]
+
+T = TypeVar("T")
+
+HEAD = 64 * 1024
+"""Bytes that tell the format."""
+_PIECE = 1024 * 1024
+
+
+class LocalResult:
+    """A result file that is open: `rows(type_)` reads it from its beginning.
+
+    The format is that of its name, else that of its first bytes. What can be read only once, such
+    as a pipe, is copied to a temporary file where it has to be read twice, and so is a compressed
+    file.
+
+    Args:
+        file: Open for reading bytes, at its beginning. It stays open.
+        name: What errors call it; its suffix says the format.
+        format_: The format, whatever the name and the bytes say.
+
+    Raises:
+        ResultParseError: the file is empty, and nothing says which format it would have.
+    """
+
+    def __init__(self, file: BinaryIO, name: str, format_: Format | None = None) -> None:
+        self.name: str = name
+        once = not file.seekable()
+        self._file: BinaryIO = cast("BinaryIO", cast("object", _Once(file))) if once else file
+        self._stored: StoredFile | None = None
+        with self.errors():
+            head = self._file.read(HEAD)
+            self._needs_copy: bool = once or is_compressed(head)
+            self.format: Format = format_ or detect_format(None, name, head, self._whole)
+            if not head and self.format is Format.BINARY:
+                raise ResultSyntaxError("document", "is empty")
+
+    def rows(self, type_: type[T]) -> Iterator[T | InvalidRow]:
+        """Every row, validated as `type_`, or why it does not fit; as `iter_rows` gives them.
+
+        Raises:
+            InvalidParamsError: Pydantic knows no way to validate as that type.
+            ResultParseError: also while iterating, where the file breaks its format.
+        """
+        check_type(type_)
+        return self._rows(type_)
+
+    def _rows(self, type_: type[T]) -> Iterator[T | InvalidRow]:
+        with self.errors():
+            source = self.reader() if self.format is Format.PARQUET else self._from_start()
+            yield from iter_rows(source, type_, self.format)
+
+    def texts(self) -> Iterator[JSONText | InvalidRow]:
+        """Every row of JSON or NDJSON as it stands there, so that nothing of it changes.
+
+        Raises `ResultParseError` while iterating, where it is not JSON.
+        """
+        with self.errors():
+            yield from iter_texts(self._from_start(), self.format)
+
+    def header(self) -> list[str]:
+        """The names of the columns of a CSV file. Raises `ResultParseError`."""
+        with self.errors():
+            return csv_header(TextReader(opened(self._from_start())))
+
+    def reader(self) -> BinaryIO:
+        """The file decompressed, at its beginning, where one can go to any place; for one reader at a time."""
+        if self._needs_copy and self._stored is None:
+            with self.errors():
+                self._stored = _copied(opened(self._from_start()))
+        return self._from_start()
+
+    def close(self) -> None:
+        """Remove the temporary copy, if there is one."""
+        if self._stored is not None:
+            self._stored.close()
+
+    @contextmanager
+    def errors(self) -> Generator[None]:
+        """Turns what is wrong with the file, or its disk, into a `ResultParseError` without a value of it."""
+        try:
+            with type_errors():
+                yield
+        except ResultReadError as error:
+            raise ResultParseError(
+                f"{clean(self.name)} cannot be read: {error}.",
+                location=error.location,
+                errors=tuple(dict(detail) for detail in error.errors),
+                row=error.row,
+                line=error.line,
+            ) from None
+        except LocalStorageError:  # the temporary copy
+            raise
+        except OSError as error:
+            raise ResultParseError(
+                f"{clean(self.name)} cannot be read: {error.strerror or error}."
+            ) from error
+
+    def _whole(self) -> Readable:
+        return self.reader() if self._needs_copy else self._from_start()
+
+    def _from_start(self) -> BinaryIO:
+        if self._stored is not None:
+            return cast("BinaryIO", cast("object", self._stored.reader()))
+        self._file.seek(0)
+        return self._file
+
+
+def _copied(source: Readable) -> StoredFile:
+    stored = StoredFile()
+    while piece := source.read(_PIECE):
+        with storage_errors(Path("the temporary folder")):
+            stored.file.write(piece)
+    return stored
+
+
+class _Once(io.RawIOBase):
+    """What comes once, with its beginning kept: one can go back until more than that was read."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        super().__init__()
+        self._file = file
+        self._head = file.read(HEAD)
+        self._place = 0
+
+    @override
+    def readable(self) -> bool:
+        return True
+
+    @override
+    def readinto(self, buffer: Buffer, /) -> int:
+        view = memoryview(buffer).cast("B")
+        data = self._head[self._place : self._place + len(view)] or self._file.read(len(view))
+        view[: len(data)] = data
+        self._place += len(data)
+        return len(data)
+
+    @override
+    def tell(self) -> int:
+        return self._place
+
+    @override
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        place = offset + (self._place if whence == io.SEEK_CUR else 0)
+        if whence == io.SEEK_END or max(place, self._place) > len(self._head):
+            raise io.UnsupportedOperation("it comes once")
+        self._place = place
+        return place

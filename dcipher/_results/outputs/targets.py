@@ -1,0 +1,38 @@
+"""Where results are saved to."""
+
+from __future__ import annotations
+
+import tempfile
+from typing import TYPE_CHECKING
+
+from dcipher._files import check_target, path_of, storage_errors
+
+if TYPE_CHECKING:
+    import os
+    from pathlib import Path
+
+__all__ = ["check_targets", "targets"]
+
+
+def targets(path: str | os.PathLike[str], count: int) -> tuple[Path, ...]:
+    """Where `count` results go: one to `path` itself, several to `<stem>_<i><suffix>` from 0."""
+    target = path_of(path)
+    if count == 1:
+        return (target,)
+    return tuple(target.with_name(f"{target.stem}_{i}{target.suffix}") for i in range(count))
+
+
+def check_targets(path: str | os.PathLike[str], *, overwrite: bool) -> None:
+    """Raises `LocalStorageError` for a path that results cannot be saved to.
+
+    As far as that can be known before they are there.
+    """
+    target = path_of(path)
+    with storage_errors(target):
+        file = check_target(target, overwrite=overwrite)
+        if not overwrite:
+            check_target(targets(target, 2)[0], overwrite=False)
+        # Whether the folder can be written to is known by writing to it: access() says yes to root,
+        # on a read-only disk too.
+        with tempfile.TemporaryFile(dir=file.parent):
+            pass

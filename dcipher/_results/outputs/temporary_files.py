@@ -1,0 +1,112 @@
+"""A fetched result in a temporary file that many may read at once, each from its own place."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+import weakref
+from threading import Lock
+from typing import TYPE_CHECKING, BinaryIO, cast
+
+from typing_extensions import override
+
+from dcipher._results.parsing.compression import opened
+from dcipher.errors import DcipherError
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+__all__ = ["StoredFile"]
+
+_PIECE = 1024 * 1024
+SPOOLED = 8 * 1024 * 1024
+"""Bytes that are kept in memory; what is larger goes to the disk."""
+
+
+class StoredFile:
+    """Bytes that go when they are closed, or when nobody knows them any more."""
+
+    def __init__(self) -> None:
+        # Without a name in the folder, where the system knows such files: not even kill -9 leaves it.
+        spool = tempfile.SpooledTemporaryFile(SPOOLED)  # noqa: SIM115 - closed by `close`
+        self.file: BinaryIO = cast("BinaryIO", cast("object", spool))
+        self._lock = Lock()
+        self._closer = weakref.finalize(self, spool.close)
+
+    @property
+    def closed(self) -> bool:
+        """Whether they are gone."""
+        return not self._closer.alive
+
+    def close(self) -> None:
+        """Remove them. Closing again does nothing."""
+        with self._lock:
+            self._closer()
+
+    @classmethod
+    def expanded(cls, file: BinaryIO) -> StoredFile:
+        """What a compressed file holds, in a file of its own."""
+        found = cls()
+        file.seek(0)
+        source = opened(file)
+        while piece := source.read(_PIECE):
+            found.file.write(piece)
+        return found
+
+    def decompressed(self) -> StoredFile:
+        """What the file holds that was compressed, in a file of its own; this one is closed."""
+        found = self.expanded(self.file)
+        self.close()
+        return found
+
+    def read_at(self, place: int, size: int) -> bytes:
+        """Up to `size` bytes from a place; none at the end."""
+        with self._lock:
+            if self.closed:
+                raise DcipherError("This table is closed: get another one with runs.table(…).")
+            self.file.seek(place)
+            return self.file.read(size)
+
+    def size(self) -> int:
+        """How many there are."""
+        with self._lock:
+            return self.file.seek(0, io.SEEK_END)
+
+    def reader(self) -> Reader:
+        """A file of its own, at its beginning."""
+        return Reader(self)
+
+
+class Reader(io.RawIOBase):
+    """One of those who read a stored file, which stays while a reader does."""
+
+    def __init__(self, stored: StoredFile) -> None:
+        super().__init__()
+        self._stored = stored
+        self._place = 0
+
+    @override
+    def readable(self) -> bool:
+        return True
+
+    @override
+    def seekable(self) -> bool:
+        return True
+
+    @override
+    def tell(self) -> int:
+        return self._place
+
+    @override
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._place}.get(whence)
+        self._place = (self._stored.size() if base is None else base) + offset
+        return self._place
+
+    @override
+    def readinto(self, buffer: Buffer, /) -> int:
+        view = memoryview(buffer).cast("B")
+        data = self._stored.read_at(self._place, len(view))
+        view[: len(data)] = data
+        self._place += len(data)
+        return len(data)

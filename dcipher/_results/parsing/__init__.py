@@ -1,0 +1,1 @@
+"""The parsers of each format, and the errors that they raise."""

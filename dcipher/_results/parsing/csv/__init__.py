@@ -1,0 +1,1 @@
+"""Rows of CSV (RFC 4180)."""

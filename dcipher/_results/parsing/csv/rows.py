@@ -1,0 +1,306 @@
+"""The records of a CSV document, each validated as a type (RFC 4180)."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections import Counter
+from functools import lru_cache
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from pydantic import ValidationError
+
+from dcipher._masking.text import clean
+from dcipher._results.parsing.adapters import adapter_for, is_sequence
+from dcipher._results.parsing.row_errors import (
+    ErrorDetail,
+    InvalidRow,
+    Location,
+    ResultSyntaxError,
+    details_of,
+    path_of,
+    shown_name,
+)
+
+from .cells import readers_of
+from .dialects import SAMPLE, Dialect, dialect_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from dcipher._results.parsing.text_reader import TextReader
+
+__all__ = ["NotFittingError", "cells_reader", "csv_dialect", "csv_header", "csv_rows"]
+
+T = TypeVar("T")
+
+_TEXT = (Any, object, dict[str, str], list[str])
+"""Types that cells fit as they are."""
+
+
+def csv_header(text: TextReader) -> list[str]:
+    """The names of the columns, in the dialect of the document."""
+    return _Records(text).header
+
+
+def csv_dialect(text: TextReader) -> Dialect:
+    """How the document is written, as its first lines show."""
+    return _Records(text).dialect
+
+
+def csv_rows(text: TextReader, type_: type[T]) -> Iterator[T | InvalidRow]:
+    """The records after the header, each with as many cells as it has names."""
+    records = _Records(text)
+    header = records.header
+    width = len(header)
+    validate = cells_reader(type_, header)
+    for number, cells in enumerate(records):
+        if len(cells) != width:
+            yield _ragged(number, cells, width, records.line)
+            continue
+        try:
+            value = validate(cells)
+        except NotFittingError as error:
+            yield InvalidRow(
+                number,
+                _cell(number, error.details[0]["loc"], header),
+                error.details,
+                dict(zip(header, cells, strict=True)) if len(set(header)) == width else cells,
+                records.line,
+            )
+        else:
+            yield value
+
+
+class NotFittingError(Exception):
+    """Cells that do not fit, and why."""
+
+    def __init__(self, details: tuple[ErrorDetail, ...]) -> None:
+        super().__init__()
+        self.details = details
+
+
+def cells_reader(type_: type[T], header: list[str]) -> Callable[[list[str]], T]:
+    """What makes a value of the type out of the cells of a record.
+
+    It raises `NotFittingError`. Raises `ResultSyntaxError` for names that repeat.
+    """
+    adapter = adapter_for(type_)
+    by_place = is_sequence(type_)
+    repeated = [name for name, times in Counter(header).items() if times > 1]
+    if repeated and not by_place:
+        names = clean(", ".join(map(repr, repeated)))
+        raise ResultSyntaxError("header", f"columns repeat, read rows as list[str]: {names}")
+    if type_ in _TEXT:
+        plain: Any = list if by_place else lambda cells: dict(zip(header, cells, strict=True))
+        return cast("Callable[[list[str]], T]", plain)
+    readers = readers_of(adapter).of([""] * len(header) if by_place else header)
+    check = cast("Callable[..., T]", adapter.validator.validate_python)
+
+    def validate(cells: list[str]) -> T:
+        values = cast("list[Any]", cells)
+        if readers:
+            values = [*cells]
+            for place, reader in readers:
+                values[place] = reader(cells[place])
+        # Text is all that CSV has: no type is strict about it.
+        try:
+            return check(
+                values if by_place else dict(zip(header, values, strict=True)), strict=False
+            )
+        except ValidationError as error:
+            return _without_empty(check, values, [] if by_place else header, error)
+
+    return validate
+
+
+def _without_empty(
+    check: Callable[..., T], values: list[Any], header: list[str], error: ValidationError
+) -> T:
+    """The row once more, with None for the empty cells that were refused.
+
+    Where that does not help, what is wrong is what was wrong with the other cells, and with those that
+    None does not fit, either.
+    """
+    names: Sequence[int | str] = header or range(len(values))
+    blamed = _blamed(error)
+    empty = {
+        name for name, value in zip(names, values, strict=True) if value == "" and name in blamed
+    }
+    if not empty:
+        raise NotFittingError(details_of(error)) from None
+    tried = [None if name in empty else value for name, value in zip(names, values, strict=True)]
+    try:
+        return check(dict(zip(header, tried, strict=True)) if header else tried, strict=False)
+    except ValidationError as again:
+        filled = empty - _blamed(again)
+        if filled == empty and blamed <= empty:  # the cells fit, and something else does not
+            raise NotFittingError(details_of(again)) from None
+        details = tuple(d for d in details_of(error) if filled.isdisjoint(d["loc"]))
+        raise NotFittingError(details or details_of(again)) from None
+
+
+def _blamed(error: ValidationError) -> set[int | str]:
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    return {part for detail in found for part in detail["loc"]}
+
+
+def _ragged(number: int, cells: list[str], names: int, line: int) -> InvalidRow:
+    kind = "too_many_cells" if len(cells) > names else "too_few_cells"
+    message = f"Row should have {names} cells as the header, not {len(cells)}"
+    details = (ErrorDetail(loc=(), type=kind, msg=message),)
+    return InvalidRow(number, f"row {number}", details, cells, line)
+
+
+def _cell(number: int, loc: Location, header: list[str]) -> str:
+    if not loc:
+        return f"row {number}"
+    column, *rest = loc
+    name = header[column] if isinstance(column, int) and column < len(header) else column
+    return f"row {number}, column {shown_name(name)}{path_of(rest)}"
+
+
+class _Records:
+    """The records of a document, blank lines left out; the first of them is the header."""
+
+    def __init__(self, text: TextReader) -> None:
+        sample, whole = _sample(text)
+        self.dialect: Dialect = dialect_of(sample, whole=whole)
+        self.line: int = 0
+        """The line of the file that the last record began in, from 1."""
+        self._number: int = -1  # of the last row; the header is none
+        self._skipped: int = 1 if self.dialect.skipped else 0
+        self._aside: int = 0  # lines that were not read by the reader
+        self._start: int = 0  # lines before this record
+        self._held: list[tuple[int, str]] = []  # blocks that this record may begin in
+        self._seen: int = 0  # lines of all blocks
+        pieces = chain([sample[self.dialect.skipped :]], iter(text.read, ""))
+        blocks = _blocks(pieces, self.dialect.line_end)
+        self._feed: Iterator[str] = chain.from_iterable(map(self._lines, blocks))
+        self._reader: Any = csv.reader(self._feed, delimiter=self.dialect.delimiter, strict=True)
+        header = next(self._read(), list[str]())
+        self.header: list[str] = header[:-1] if self.dialect.closed else header
+
+    def __iter__(self) -> Iterator[list[str]]:
+        if not self.dialect.closed:
+            return self._read()
+        # A last cell that holds something has no column.
+        return (cells if cells[-1] else cells[:-1] for cells in self._read())
+
+    def _read(self) -> Iterator[list[str]]:
+        reader = self._reader
+        while True:
+            try:
+                cells: list[str] | None = next(reader, None)
+            except csv.Error as error:
+                self.line = self._skipped + self._start + 1
+                cells = self._long_record(error)
+            if cells is None:
+                return
+            if cells:  # not a blank line
+                self.line = self._skipped + self._start + 1
+                self._number += 1
+            self._start = reader.line_num + self._aside
+            if cells:
+                yield cells
+
+    def _lines(self, block: str) -> Iterable[str]:
+        while len(self._held) > 1 and self._held[1][0] <= self._start:
+            del self._held[0]
+        self._held.append((self._seen, block))
+        end = self.dialect.line_end
+        self._seen += block.count(end) + (not block.endswith(end))
+        if len(block) < _LARGE:
+            return io.StringIO(block, newline="" if end == "\r" else "\n")
+        return _long_lines(block, end)
+
+    def _long_record(self, refusal: csv.Error) -> list[str]:
+        # A cell beyond csv.field_size_limit(), which is global: setting it would change the caller's.
+        held = self._record_so_far()
+        if sum(map(len, held)) <= csv.field_size_limit():
+            raise self._wrong(_flaw(str(refusal)))
+        quotes = sum(line.count('"') for line in held)
+        while quotes % 2 and (line := next(self._feed, "")):
+            quotes += line.count('"')
+            held.append(line)
+            self._aside += 1
+        record, cells, start = "".join(held), list[str](), 0
+        cell = _cell_pattern(self.dialect.delimiter)
+        while found := cell.match(record, start):
+            quoted, bare = found.group(1, 2)
+            cells.append(bare if quoted is None else quoted.replace('""', '"'))
+            if found[3] is None:
+                return cells
+            start = found.end()
+        raise self._wrong("a quoted cell does not end, or not at a delimiter")
+
+    def _record_so_far(self) -> list[str]:
+        lines: list[str] = []
+        for first, block in self._held:
+            known = _long_lines(block, self.dialect.line_end)
+            begin = max(self._start - first, 0)
+            lines += islice(known, begin, max(self._reader.line_num + self._aside - first, begin))
+        return lines
+
+    def _wrong(self, message: str) -> ResultSyntaxError:
+        number = self._number + 1 - _HEADER
+        if number < 0:
+            return ResultSyntaxError("header", message, line=self.line)
+        return ResultSyntaxError(f"row {number}", message, row=number, line=self.line)
+
+
+_HEADER = 1  # records before row 0
+_LARGE = 1 << 22  # characters; a StringIO takes four bytes for each
+
+
+def _sample(text: TextReader) -> tuple[str, bool]:
+    """The beginning of the text, and whether it is all."""
+    pieces, size = list[str](), 0
+    try:
+        while size < SAMPLE and (piece := text.read()):
+            pieces.append(piece)
+            size += len(piece)
+    except ResultSyntaxError:  # it is raised again after the text before it
+        return "".join(pieces), False
+    return "".join(pieces), size < SAMPLE
+
+
+def _blocks(pieces: Iterable[str], end: str) -> Iterator[str]:
+    """The text in blocks of whole lines; only the last line may lack its end."""
+    held: list[str] = []
+    for piece in pieces:
+        cut = piece.rfind(end) + 1
+        held.append(piece[:cut] if cut else piece)
+        if cut:
+            yield "".join(held)
+            held = [piece[cut:]]
+    if last := "".join(held):
+        yield last
+
+
+def _long_lines(block: str, line_end: str) -> Iterator[str]:
+    start = 0
+    while end := block.find(line_end, start) + 1:
+        yield block[start:end]
+        start = end
+    if start < len(block):
+        yield block[start:]
+
+
+@lru_cache(maxsize=8)
+def _cell_pattern(delimiter: str) -> re.Pattern[str]:
+    d = re.escape(delimiter)
+    return re.compile(rf'(?:"([^"]*(?:""[^"]*)*)"|([^"{d}\r\n]*))(?:({d})|[\r\n]*\Z)')
+
+
+def _flaw(message: str) -> str:
+    if message.startswith("new-line character"):
+        return (
+            "a carriage return stands alone in a cell without quotes: quote the cell, or end all lines "
+            "alike"
+        )
+    if message == "unexpected end of data":
+        return "the text ends inside a quoted cell"
+    return clean(message)

@@ -1,0 +1,133 @@
+"""Where the elements of a JSON array begin and end, found without holding the array."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING
+
+from dcipher._masking.text import clean
+from dcipher._results.parsing.row_errors import ResultSyntaxError
+
+from .strict import BLANKS
+
+if TYPE_CHECKING:
+    from dcipher._results.parsing.text_reader import ByteReader
+
+__all__ = ["ArrayReader", "is_bounded"]
+
+# Finds where a value ends. What numbers are does not matter here, and len is the fastest to ask. What
+# is wrong inside a value, NaN or a control character, is wrong with that value alone.
+_find_end = json.JSONDecoder(
+    strict=False, parse_float=len, parse_int=len, parse_constant=len
+).raw_decode
+_BLANKS = BLANKS.decode()
+_GAP = re.compile(rf"[{_BLANKS}]*([,\]])[{_BLANKS}]*")
+_TOKEN = 12  # characters that the longest cut token reaches back: "-Infinity", "\\ud83d\\ude0"
+
+
+def is_bounded(text: bytes) -> bool:
+    """Whether one value begins and ends with `text`, whatever is wrong inside it."""
+    shown = text.strip(BLANKS).decode("latin-1")
+    try:
+        return _find_end(shown)[1] == len(shown)
+    except json.JSONDecodeError:
+        return False
+    except RecursionError:  # as many brackets open as close
+        outside = _STRING.sub("", shown)
+        return sum(map(outside.count, "[{")) == sum(map(outside.count, "]}"))
+
+
+_STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+
+
+class ArrayReader:
+    """The elements of a JSON array, found one after another in a window of its text.
+
+    The window's characters are its bytes (as Latin-1 reads them): what is not ASCII stands within
+    strings only, where nothing is looked for, and the bytes of an element are what is validated.
+    """
+
+    def __init__(self, source: ByteReader, data: bytes) -> None:
+        """`data` is what follows the opening bracket."""
+        self._source: ByteReader = source
+        self._closed: bool = False
+        self.number: int = 0
+        self._open_window(data)
+
+    def _open_window(self, data: bytes) -> None:
+        self.window: bytes = data.lstrip(BLANKS)
+        self._text: str = self.window.decode("latin-1")
+        self.start: int = 0  # of the next element
+        self.seam: bytes = (
+            b""  # from the bracket that ends an element to the one that starts the next
+        )
+        self._may_guess: bool = True
+
+    def offset(self) -> int:
+        """Where the next element begins in the file."""
+        return self._source.offset - len(self.window) + self.start
+
+    def stop_guessing(self) -> None:
+        """Guess no more in this window: there a wrong guess costs more than it saves."""
+        self._may_guess, self.seam = False, b""
+
+    def take(self) -> bytes | None:
+        """The next element, or None after the last."""
+        while not self._closed:
+            found = self._find()
+            if isinstance(found, tuple):
+                return self._pass(*found)
+            if self.number == 0 and self._text.startswith("]", self.start):
+                self.start += 1
+                self._closed = True
+            else:
+                self._read_on(found)
+        self._finish()
+        return None
+
+    def _find(self) -> tuple[int, re.Match[str]] | json.JSONDecodeError:
+        try:
+            end = _find_end(self._text, self.start)[1]
+        except json.JSONDecodeError as error:
+            return error
+        except RecursionError:
+            raise self._wrong("is nested too deeply") from None
+        gap = _GAP.match(self._text, end)  # without one, a number may go on, too
+        return (end, gap) if gap else json.JSONDecodeError("Expecting ',' or ']'", self._text, end)
+
+    def _pass(self, end: int, gap: re.Match[str]) -> bytes:
+        element = self.window[self.start : end]
+        self.number += 1
+        self.start = gap.end()
+        self._closed = gap[1] == "]"
+        seam = self.window[end - 1 : self.start + 1]
+        brackets = seam[:1] in (b"}", b"]") and seam[-1:] in (b"{", b"[")
+        self.seam = seam if brackets and self._may_guess and not self._closed else b""
+        return element
+
+    def _read_on(self, error: json.JSONDecodeError) -> None:
+        unterminated = error.msg.startswith("Unterminated string")
+        piece = b""
+        if unterminated or error.pos >= len(self._text) - _TOKEN:
+            # Twice as much each time, so that a huge element is not parsed all too often.
+            piece = self._source.read(len(self.window) - self.start)
+        if piece:
+            self._open_window(self.window[self.start :] + piece)
+        elif unterminated or error.pos >= len(self._text.rstrip(_BLANKS)):
+            raise self._wrong("the text ends too early")
+        else:
+            raise self._wrong(error.msg)
+
+    def _finish(self) -> None:
+        rest = self.window[self.start :]
+        while not rest.strip(BLANKS):
+            rest = self._source.read()
+            if not rest:
+                return
+        raise ResultSyntaxError("document", "more text follows the end of the array")
+
+    def _wrong(self, message: str) -> ResultSyntaxError:
+        # "Invalid control character at", "Invalid \\escape: " go on with a place that is not shown.
+        message = clean(message).removesuffix(" at").removesuffix(":")
+        return ResultSyntaxError(f"[{self.number}]", message, row=self.number)

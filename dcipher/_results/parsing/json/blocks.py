@@ -1,0 +1,143 @@
+"""The text of many rows of JSON at once, cut between two of them without parsing them; pure.
+
+What a block holds is whole elements or lines if it is JSON at all: who parses it finds out. Where
+that is not sure, `DoubtError` is raised, and rows are to be read one by one.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from .strict import BLANKS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from dcipher._results.parsing.text_reader import ByteReader
+
+__all__ = ["BLOCK", "DoubtError", "array_blocks", "line_blocks"]
+
+BLOCK = 1 << 20
+"""Bytes of text that are read at once: with fewer, pyarrow's reader takes longer."""
+
+_MAX_DEPTH = (
+    150  # Pydantic's parser goes to 200 or so; pyarrow's breaks the process at some thousand
+)
+_FIRST = 1 << 15  # characters of the first block: it tells early which rows are not for blocks
+_MAX_HELD = 1 << 26  # characters without a place to cut
+_TRIES = 16  # places to cut that are looked at
+
+_NOT_OPENERS = bytes(set(range(256)) - set(b"[{\n"))
+_NOT_BRACKETS = bytes(set(range(256)) - set(b'"[]{}'))
+_BRACKETS = b"]}" + BLANKS
+_CLOSERS = re.compile(rb"[\]} \t\n\r]{1,16}\Z")
+_NEXT = re.compile(rb'[ \t\n\r]*,[ \t\n\r]*{(?:[ \t\n\r]*"[^"\\]{0,64}"[ \t\n\r]*:)?')
+
+
+class DoubtError(Exception):
+    """Another parser may read this otherwise than ours."""
+
+
+def line_blocks(source: ByteReader) -> Iterator[bytes]:
+    """The lines of NDJSON in blocks, each line an object."""
+    is_first = True
+    for _, block in source.blocks(BLOCK):
+        lines = block.strip(BLANKS)
+        if not lines:
+            continue
+        if not _is_object_each(lines):
+            kept = (line.strip(BLANKS) for line in lines.split(b"\n"))
+            lines = b"\n".join(filter(None, kept))
+            if not _is_object_each(lines):
+                raise DoubtError
+        _check_depth(lines)
+        cut = lines.find(b"\n", _FIRST) if is_first else -1
+        is_first = False
+        yield from [lines] if cut < 0 else [lines[:cut], lines[cut + 1 :]]
+
+
+def _is_object_each(lines: bytes) -> bool:
+    # A value cannot go on in a line that begins with a brace after one that ends with one: there
+    # would have to be a comma. So each line is whole, and as many values as lines are one in each.
+    ends = lines.count(b"}\n{")
+    return lines[:1] == b"{" and lines[-1:] == b"}" and ends == lines.count(b"\n")
+
+
+def array_blocks(source: ByteReader) -> Iterator[bytes]:
+    """The elements of a JSON array, objects, in blocks: what stands between the brackets, cut at commas."""
+    held = b""
+    while not held and (piece := source.read()):
+        held = piece.lstrip(BLANKS)
+    if not held.startswith(b"["):
+        raise DoubtError
+    held, seam = held[1:], b""
+    while piece := source.read(max(BLOCK, len(held))):
+        held = (held + piece).lstrip(BLANKS)
+        limits = [len(held)]
+        if not seam:
+            seam, limits = _first_seam(held), [_FIRST, len(held)]
+        for limit in limits:
+            if seam and (cut := _last_cut(held[:limit], seam)):
+                yield held[:cut]
+                held = held[cut:].lstrip(BLANKS)[1:]  # without the comma
+        if len(held) > _MAX_HELD:
+            raise DoubtError
+    held = held.strip(BLANKS)
+    if not held.endswith(b"]"):
+        raise DoubtError
+    if last := held[:-1].strip(BLANKS):
+        if not _is_balanced(last):
+            raise DoubtError
+        yield last
+
+
+def _first_seam(text: bytes) -> bytes:
+    """What stands from the last brackets of the first element to the first key of the second one."""
+    with suppress(ValueError, RecursionError):
+        # One byte is one character, which is all that brackets and quotes need.
+        end = json.JSONDecoder().raw_decode(text.lstrip(BLANKS).decode("latin-1"))[1]
+        end += len(text) - len(text.lstrip(BLANKS))
+        closers, following = _CLOSERS.search(text[:end]), _NEXT.match(text, end)
+        if closers and following:
+            return closers[0] + following[0]
+    return b""
+
+
+def _last_cut(text: bytes, seam: bytes) -> int:
+    """Where the last element ends that is whole, and followed by another one; 0 where none is found."""
+    brackets = len(seam) - len(seam.lstrip(_BRACKETS))
+    end = len(text)
+    for _ in range(_TRIES):
+        end = text.rfind(seam, 0, end)
+        if end < 0:
+            return 0
+        # The same may stand inside of an element, or of text.
+        if _is_balanced(text[: end + brackets]):
+            return end + brackets
+    return 0
+
+
+def _check_depth(lines: bytes) -> None:
+    # As many as open at all, wherever they stand, are more than lie in each other.
+    deepest = max(map(len, lines.translate(None, _NOT_OPENERS).split(b"\n")))
+    if deepest > _MAX_DEPTH and not _is_balanced(lines):
+        raise DoubtError
+
+
+def _is_balanced(text: bytes) -> bool:
+    """Whether each bracket of a JSON text is closed, in text none counts, and none lies all too deep."""
+    if b"\\" in text:
+        text = text.replace(b"\\\\", b"").replace(b'\\"', b"")
+    # Two quotes side by side enclose no bracket, or lie between two strings: to leave them out
+    # changes for none of the others whether it is inside of a string.
+    marks = text.translate(None, _NOT_BRACKETS).replace(b'""', b"")
+    if b'"' in marks:
+        marks = b"".join(marks.split(b'"')[::2])
+    for _ in range(_MAX_DEPTH):
+        if not marks:
+            return True
+        marks = marks.replace(b"{}", b"").replace(b"[]", b"")
+    return not marks

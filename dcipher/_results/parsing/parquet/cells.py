@@ -1,0 +1,199 @@
+"""The cells of a column of Parquet as values of Python, each exactly what the file holds.
+
+Python's times count microseconds of the years 1 to 9999, its text is Unicode and the keys of a
+dict differ: a cell that Python cannot hold is reported beside the good ones. Importing this imports
+pyarrow.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from pydantic_core import from_json
+
+from dcipher._libraries import library
+from dcipher._masking.text import clean
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+__all__ = [
+    "JSON_MARK",
+    "KEY_MARK",
+    "OPTIONAL_MARK",
+    "VALUE_MARK",
+    "cells",
+    "is_marked",
+    "key_of",
+    "plain_cells",
+]
+
+pa = library("pyarrow", "arrow")
+
+JSON_MARK = {b"dcipher.json": b"1"}
+"""The metadata of a field whose text is JSON, because Arrow has no type for its values."""
+VALUE_MARK = {b"dcipher.value": b"1"}
+"""The metadata of the one column of rows that have no names in them."""
+KEY_MARK = b"dcipher.key"
+"""The key of a field's metadata that says what the model calls it when it reads: its alias."""
+OPTIONAL_MARK = {b"dcipher.optional": b"1"}
+"""The metadata of a field that may be missing, and is never None where it is not."""
+
+_TYPE = 64  # characters of a type that are shown
+
+
+def cells(column: Any, field: Any) -> tuple[list[Any], dict[int, str]]:
+    """The values of an array, and by place why Python cannot hold those that are None instead.
+
+    A map is a dict. What the field's metadata says is undone: text that was written as JSON is
+    parsed, and what is in a struct has the name that its model reads it by.
+    """
+    return _cells(column, _converter(field, marked=True))
+
+
+def plain_cells(column: Any, field: Any) -> tuple[list[Any], dict[int, str]]:
+    """The same without regard to the field's metadata."""
+    return _cells(column, _converter(field, marked=False))
+
+
+def is_marked(field: Any, mark: Mapping[bytes, bytes]) -> bool:
+    """Whether a field's metadata holds a mark."""
+    return mark.items() <= (field.metadata or {}).items()
+
+
+def key_of(field: Any) -> str:
+    """The name that its model reads a field by."""
+    alias: bytes | None = (field.metadata or {}).get(KEY_MARK)
+    return field.name if alias is None else alias.decode()
+
+
+def _cells(column: Any, convert: Callable[[Any], Any] | None) -> tuple[list[Any], dict[int, str]]:
+    exact = _exact(column.type)
+    try:
+        return _values(column, exact, convert), {}
+    except Exception:  # noqa: BLE001 - pyarrow raises what it likes, zoneinfo and codecs, too
+        return _one_by_one(column, exact, convert)
+
+
+def _one_by_one(
+    column: Any, exact: Any, convert: Callable[[Any], Any] | None
+) -> tuple[list[Any], dict[int, str]]:
+    values: list[Any] = []
+    misfits: dict[int, str] = {}
+    for place in range(len(column)):
+        try:
+            # A slice would be validated with all the items of the others.
+            values += _values(column.take(pa.array([place])), exact, convert)
+        except Exception:  # noqa: BLE001
+            values.append(None)
+            misfits[place] = f"Value of {clean(str(column.type), _TYPE)} {_why(column.type)}"
+    return values, misfits
+
+
+def _values(column: Any, exact: Any, convert: Callable[[Any], Any] | None) -> list[Any]:
+    if column.type != exact:
+        column = column.cast(exact)  # refuses to lose nanoseconds
+    column.validate(full=True)  # text that is not UTF-8, times beyond a day
+    values: list[Any] = column.to_pylist()
+    return values if convert is None else _each(convert, values)
+
+
+def _why(type_: Any) -> str:
+    types = pa.types
+    if types.is_temporal(type_):
+        return "has nanoseconds, or lies where Python has no such time (years 1 to 9999)"
+    if types.is_string(type_) or types.is_large_string(type_):
+        return "is not UTF-8 text"
+    if types.is_map(type_):
+        return "has a key twice, or holds what Python cannot"
+    return "holds what Python cannot"
+
+
+def _each(convert: Callable[[Any], Any], values: Sequence[Any]) -> list[Any]:
+    return [None if value is None else convert(value) for value in values]
+
+
+def _exact(type_: Any) -> Any:
+    """The type that pyarrow makes Python's own values of, where it would make others, or lose digits.
+
+    Of nanoseconds it makes pandas' values where pandas is installed, which Pydantic rounds.
+    """
+    types = pa.types
+    if types.is_timestamp(type_) and type_.unit == "ns":
+        return pa.timestamp("us", type_.tz)
+    if types.is_time64(type_) and type_.unit == "ns":
+        return pa.time64("us")
+    if types.is_duration(type_) and type_.unit == "ns":
+        return pa.duration("us")
+    if types.is_dictionary(type_):
+        return _exact(type_.value_type)
+    if types.is_map(type_):
+        item = type_.item_field
+        return pa.map_(_exact(type_.key_type), item.with_type(_exact(item.type)))
+    if types.is_struct(type_):
+        return pa.struct([_with_exact(type_.field(n)) for n in range(type_.num_fields)])
+    for is_list, make in (
+        (types.is_list, pa.list_),
+        (types.is_large_list, pa.large_list),
+        (types.is_fixed_size_list, lambda field: pa.list_(field, type_.list_size)),
+    ):
+        if is_list(type_):
+            return make(_with_exact(type_.value_field))
+    return type_
+
+
+def _with_exact(field: Any) -> Any:
+    return field.with_type(_exact(field.type))
+
+
+def _converter(field: Any, *, marked: bool) -> Callable[[Any], Any] | None:
+    """What makes of pyarrow's value of a field the one that was meant; None for nothing."""
+    if marked and is_marked(field, JSON_MARK):
+        return from_json
+    type_, types = field.type, pa.types
+    if types.is_map(type_):
+        return partial(_dict, _converter(type_.item_field, marked=marked))
+    if types.is_struct(type_):
+        members = [_Member.of(type_.field(n), marked=marked) for n in range(type_.num_fields)]
+        return partial(_struct, members) if any(m.changes for m in members) else None
+    if types.is_list(type_) or types.is_large_list(type_) or types.is_fixed_size_list(type_):
+        item = _converter(type_.value_field, marked=marked)
+        return None if item is None else partial(_each, item)
+    return None
+
+
+def _dict(convert: Callable[[Any], Any] | None, pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        raise ValueError("a key twice")
+    if convert is None:
+        return made
+    return dict(zip(made, _each(convert, list(made.values())), strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class _Member:
+    """A field of a struct, and what becomes of it in a dict."""
+
+    key: str
+    convert: Callable[[Any], Any] | None
+    optional: bool
+    changes: bool
+
+    @classmethod
+    def of(cls, field: Any, *, marked: bool) -> _Member:
+        convert = _converter(field, marked=marked)
+        if not marked:
+            return cls(field.name, convert, optional=False, changes=convert is not None)
+        key, optional = key_of(field), is_marked(field, OPTIONAL_MARK)
+        return cls(key, convert, optional, optional or convert is not None or key != field.name)
+
+
+def _struct(members: Sequence[_Member], value: dict[str, Any]) -> dict[str, Any]:
+    return {
+        member.key: inner if inner is None or member.convert is None else member.convert(inner)
+        for member, inner in zip(members, value.values(), strict=True)
+        if inner is not None or not member.optional
+    }

@@ -1,0 +1,91 @@
+"""Parquet files, opened and read in batches: one reader for rows and for tables."""
+
+from __future__ import annotations
+
+import tempfile
+import weakref
+from contextlib import contextmanager
+from importlib import import_module
+from shutil import copyfileobj
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
+
+from dcipher._installation import install
+from dcipher._results.parsing.row_errors import ResultSyntaxError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
+    from dcipher._results.parsing.compression import Readable
+
+__all__ = ["MAGIC", "ParquetFile"]
+
+MAGIC = b"PAR1"
+
+_BUFFER = 1 << 20  # bytes of each column; without one, pyarrow reads all of a row group
+_SPOOLED = 8 << 20  # bytes of a decompressed file that stay in memory
+
+
+class ParquetFile:
+    """A Parquet file that is open, with pyarrow.
+
+    Parquet is read from its end, so what cannot seek, such as a compressed file, is copied to a
+    temporary file first.
+
+    Raises `ResultSyntaxError` where pyarrow is missing, or cannot read the file.
+    """
+
+    def __init__(self, file: Readable) -> None:
+        try:
+            # By name: its types are incomplete.
+            pyarrow: Any = import_module("pyarrow")
+            parquet: Any = import_module("pyarrow.parquet")
+        except ImportError:
+            raise ResultSyntaxError(
+                "document", f"is Parquet: {install('arrow')}, or read it as bytes"
+            ) from None
+        if not hasattr(file, "seek"):
+            file = copy = _copied(file)
+            _ = weakref.finalize(self, copy.close)
+        with _errors("it is no Parquet file, or its end is missing"):
+            source = pyarrow.PythonFile(file, mode="r")
+            self._file: Any = parquet.ParquetFile(source, buffer_size=_BUFFER, pre_buffer=False)
+            self.schema: Any = self._file.schema_arrow
+            self.num_rows: int = self._file.metadata.num_rows
+
+    def batches(self, size: int) -> Iterator[Any]:
+        """The rows as `pyarrow.RecordBatch`es of at most `size`."""
+        if not self._file.num_row_groups:
+            return  # pyarrow 18 would look for the last of them
+        with _errors():
+            batches: Iterator[Any] = self._file.iter_batches(batch_size=size, use_threads=False)
+        while True:
+            with _errors():
+                batch = next(batches, None)
+            if batch is None:
+                return
+            yield batch
+
+
+def _copied(file: Readable) -> BinaryIO:
+    spool = tempfile.SpooledTemporaryFile(_SPOOLED)  # noqa: SIM115 - its reader closes it
+    copyfileobj(cast("BinaryIO", cast("object", file)), spool)
+    spool.seek(0)
+    return cast("BinaryIO", cast("object", spool))
+
+
+@contextmanager
+def _errors(otherwise: str = "it is damaged") -> Generator[None]:
+    # pyarrow raises its ArrowInvalid (a ValueError), ArrowNotImplementedError, OSError and more;
+    # its texts may quote what the file holds.
+    try:
+        yield
+    except (ResultSyntaxError, MemoryError):
+        raise
+    except Exception as error:  # noqa: BLE001
+        why = otherwise
+        if "crypt" in str(error):
+            why = "it is encrypted, and there is no key to read it with"
+        elif isinstance(error, NotImplementedError):
+            why = "it has a type that pyarrow does not know"
+        message = f"is no Parquet that can be read: {why}"
+        raise ResultSyntaxError("document", message) from None

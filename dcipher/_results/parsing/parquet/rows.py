@@ -1,0 +1,146 @@
+"""The rows of a Parquet file, each validated as a type, in batches that do not grow with the file."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import suppress
+from functools import partial
+from itertools import repeat
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import PydanticSerializationError, from_json, to_json
+
+from dcipher._masking.text import clean
+from dcipher._results.parsing.adapters import is_sequence
+from dcipher._results.parsing.row_errors import (
+    ErrorDetail,
+    InvalidRow,
+    ResultSyntaxError,
+    details_of,
+    path_of,
+    shown_name,
+)
+
+from .files import ParquetFile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from dcipher._results.parsing.compression import Readable
+
+__all__ = ["parquet_rows"]
+
+T = TypeVar("T")
+
+_BATCH = 1024  # rows that are decoded at once
+
+
+def parquet_rows(
+    file: Readable, type_: type[T], adapter: TypeAdapter[T]
+) -> Iterator[T | InvalidRow]:
+    """The rows, each a mapping by column to Python's values; for a list or tuple type its cells.
+
+    A value that Python cannot hold makes its row an `InvalidRow`.
+    """
+    document = ParquetFile(file)
+    names: list[str] = document.schema.names
+    as_cells = is_sequence(type_)
+    repeated = [name for name, times in Counter(names).items() if times > 1]
+    if repeated and not as_cells:
+        shown = clean(", ".join(map(repr, repeated)))
+        raise ResultSyntaxError("header", f"columns repeat, read rows as list[Any]: {shown}")
+    validator, first = _Validator(adapter), 0
+    for batch in document.batches(_BATCH):
+        rows, misfits = _rows(batch, document.schema, as_cells=as_cells)
+        for number, row in enumerate(rows):
+            if details := misfits.get(number):
+                yield _invalid_row(first + number, tuple(details), row)
+            else:
+                yield validator.row(first + number, row)
+        first += batch.num_rows
+
+
+def _rows(
+    batch: Any, schema: Any, *, as_cells: bool
+) -> tuple[Iterator[Any], dict[int, list[ErrorDetail]]]:
+    from .cells import OPTIONAL_MARK, VALUE_MARK, cells, is_marked, key_of  # it imports pyarrow
+
+    names = list(map(key_of, schema))
+    if len(set(names)) < len(names):
+        names = schema.names
+    misfits: dict[int, list[ErrorDetail]] = {}
+    columns: list[list[Any]] = []
+    for name, column, field in zip(names, batch.columns, schema, strict=True):
+        values, wrong = cells(column, field)
+        columns.append(values)
+        for place, message in wrong.items():
+            detail = ErrorDetail(loc=(shown_name(name),), type="parquet_cell", msg=message)
+            misfits.setdefault(place, []).append(detail)
+    if len(names) == 1 and is_marked(schema.field(0), VALUE_MARK):
+        return iter(columns[0]), misfits
+    # zip of no columns has no rows.
+    records = zip(*columns, strict=True) if columns else repeat((), batch.num_rows)
+    if as_cells:
+        return map(list, records), misfits
+    optional = {
+        n for n, field in zip(names, schema, strict=True) if is_marked(field, OPTIONAL_MARK)
+    }
+    rows = (dict(zip(names, record, strict=True)) for record in records)
+    return map(partial(_without, optional), rows) if optional else rows, misfits
+
+
+def _without(optional: set[str], row: dict[str, Any]) -> dict[str, Any]:
+    return {k: value for k, value in row.items() if value is not None or k not in optional}
+
+
+def _invalid_row(number: int, details: tuple[ErrorDetail, ...], row: object) -> InvalidRow:
+    return InvalidRow(number, f"[{number}]{path_of(details[0]['loc'])}", details, row)
+
+
+class _Validator(Generic[T]):
+    """Validates rows of Parquet as those of JSON are."""
+
+    def __init__(self, adapter: TypeAdapter[T]) -> None:
+        self._python = adapter.validator.validate_python
+        self._json = adapter.validator.validate_json
+
+    def row(self, number: int, row: Any) -> T | InvalidRow:
+        """The row as its type, or why it does not fit."""
+        try:
+            return cast("T", self._python(row))
+        except ValidationError as error:
+            refusal = error
+        changed = _with_parsed_text(row, refusal)
+        try:
+            if changed is not None:
+                return cast("T", self._python(changed))
+        except ValidationError as error:
+            row, refusal = changed, error
+        try:
+            # A strict type takes from JSON, which has few types, what it refuses of Python.
+            if all(type(e["input"]) in _OF_JSON for e in refusal.errors(include_url=False)):
+                return cast("T", self._json(to_json(row, inf_nan_mode="constants")))
+        except ValidationError as error:
+            refusal = error
+        except PydanticSerializationError:  # bytes that are not UTF-8
+            pass
+        return _invalid_row(number, details_of(refusal), row)
+
+
+_OF_JSON = (bool, int, float, str, list, dict)
+
+
+def _with_parsed_text(row: Any, error: ValidationError) -> Any:
+    """The row with the text that was refused as the array or object that is written in it, if it is."""
+    found: dict[Any, Any] = {}
+    for place in {e["loc"][0] for e in error.errors(include_url=False) if e["loc"]}:
+        with suppress(ValueError, LookupError, TypeError):
+            value = from_json(row[place]) if isinstance(row[place], str) else None
+            if isinstance(value, (list, dict)):
+                found[place] = value
+    if not found:
+        return None
+    if isinstance(row, dict):
+        return {**row, **found}
+    return [found.get(place, cell) for place, cell in enumerate(row)]

@@ -1,0 +1,148 @@
+"""What is wrong with a result: its errors, and the rows that do not fit.
+
+No text here holds a value of the document, only the names of its fields, cleaned and cut.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypedDict
+
+from typing_extensions import override
+
+from dcipher._masking.text import clean
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pydantic import ValidationError
+from dcipher._masking.validation import message_of
+
+__all__ = [
+    "ErrorDetail",
+    "InvalidRow",
+    "JSONText",
+    "Location",
+    "ResultReadError",
+    "ResultSyntaxError",
+    "ResultTypeError",
+    "details_of",
+    "path_of",
+    "shown_name",
+    "type_error",
+]
+
+
+Location = tuple[int | str, ...]
+
+_NAME = 64  # characters of a field's name that are shown
+_DETAILS = 100  # errors of one row, or one document, that are kept
+
+
+class ErrorDetail(TypedDict):
+    """One thing that does not fit: where inside the row or document, which kind, in words."""
+
+    loc: Location
+    type: str
+    msg: str
+
+
+class ResultReadError(ValueError):
+    """A result cannot be read as asked; ``location`` says where, ``message`` why.
+
+    ``row`` is the row's number in the data, from 0, and ``line`` the line of the file that it begins
+    in, from 1; None where there is none. Neither text holds a value of the document, only the names
+    of its fields.
+    """
+
+    def __init__(
+        self,
+        location: str,
+        message: str,
+        errors: Sequence[ErrorDetail] = (),
+        *,
+        row: int | None = None,
+        line: int | None = None,
+    ) -> None:
+        self.location: str = location
+        self.message: str = message
+        self.errors: tuple[ErrorDetail, ...] = tuple(errors)
+        self.row: int | None = row
+        self.line: int | None = line
+        super().__init__(location, message, self.errors)  # what pickling calls it with again
+
+    @override
+    def __str__(self) -> str:
+        # Both are named, unless the location itself does: `[3].name`, `row 3, column name`.
+        named = self.row is None or self.location.startswith("row ")
+        counted = [] if named else [f"row {self.row}"]
+        counted += [] if self.line is None else [f"line {self.line}"]
+        where = f" ({', '.join(counted)})" if counted else ""
+        return f"{self.location}{where}: {self.message}"
+
+
+class ResultSyntaxError(ResultReadError):
+    """The document is not what its format asks for: cut off, damaged, or another format."""
+
+
+class ResultTypeError(ResultReadError):
+    """The document is well-formed, and does not fit the type; ``errors`` has up to 100 reasons."""
+
+
+class JSONText(str):
+    """A row as it stands in the document, not parsed yet: few ever ask for it."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class InvalidRow:
+    """A row that does not fit: its ``number`` from 0, the place of its first error, every error."""
+
+    number: int
+    location: str
+    errors: tuple[ErrorDetail, ...]
+    raw: object = field(default=None, compare=False, repr=False)
+    """The row as it was read: a `JSONText`, or what the cells say."""
+    line: int | None = None
+    """The line of the file that the row begins in, from 1, where there are lines."""
+
+    def error(self) -> ResultTypeError:
+        """The same as an exception."""
+        return _refusal(self.location, self.errors, row=self.number, line=self.line)
+
+
+def type_error(error: ValidationError) -> ResultTypeError:
+    """What to raise for a document that its type refuses."""
+    details = details_of(error)
+    return _refusal(path_of(details[0]["loc"]).removeprefix(".") or "document", details)
+
+
+def _refusal(
+    location: str,
+    details: Sequence[ErrorDetail],
+    *,
+    row: int | None = None,
+    line: int | None = None,
+) -> ResultTypeError:
+    more = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
+    return ResultTypeError(location, details[0]["msg"] + more, details, row=row, line=line)
+
+
+def details_of(error: ValidationError) -> tuple[ErrorDetail, ...]:
+    """The first hundred of what Pydantic found, without a value."""
+    found = error.errors(include_url=False)[:_DETAILS]
+    return tuple(
+        ErrorDetail(loc=tuple(map(shown_name, e["loc"])), type=e["type"], msg=message_of(e))
+        for e in found
+    )
+
+
+def shown_name(part: int | str) -> int | str:
+    """A part of a location, fit to be shown: a name is the document's own, of any length."""
+    return part if isinstance(part, int) else clean(part, _NAME)
+
+
+def path_of(loc: Sequence[int | str]) -> str:
+    """A location as one writes it, `.topics[3].name`."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc)

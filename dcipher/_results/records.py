@@ -1,0 +1,188 @@
+# Generated from dcipher/_results/records_async.py by scripts/unasync.py: edit that, not this.
+"""The rows of a run's results, one by one."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from threading import Lock
+from types import TracebackType
+from typing import Any, BinaryIO, Generic, TypeVar, cast
+from weakref import finalize
+
+from typing_extensions import Self, override
+
+from dcipher._concurrency.callables import Attempt
+from dcipher._concurrency.threads import in_thread
+from dcipher._results.outputs.failures import Rewindable, parse_errors, take
+from dcipher._results.outputs.row_policy import Judge
+from dcipher._results.parsing.row_errors import InvalidRow, ResultReadError
+from dcipher.logs import logger
+from dcipher.models import Run
+from dcipher.rejects import Rejects
+
+from .results import Results
+
+__all__ = ["Records"]
+
+T = TypeVar("T")
+
+SPOOLED = 8 * 1024 * 1024
+"""Bytes of a result that are kept in memory while its rows are read.
+
+What is larger goes to a temporary file.
+"""
+
+
+class Records(Iterator[T], Generic[T]):
+    """The rows of a run's results, each validated: what `client.runs.records` gives.
+
+    It is iterated once, by one reader at a time. Closing it (`close`, leaving its context, or just
+    dropping it) before its end lets go of what was fetched. After an error there are no more rows.
+    """
+
+    # No generator is held here: one that is dropped half-way is warned of by trio.
+
+    def __init__(
+        self,
+        results: Results,
+        begin: Attempt[tuple[Run, Sequence[int]]],
+        run: Run,
+        type_: Any,
+        judge: Judge,
+    ) -> None:
+        self._results = results
+        self._begin = begin
+        self._run = run
+        self._type = type_
+        self._judge = judge
+        self._indexes: Iterator[int] | None = None
+        self._index: int | None = None
+        self._dropped = 0
+        self._rows: Iterator[Any] | None = None
+        self._batch: Iterator[T | InvalidRow | ResultReadError] = iter(())
+        self._taken = 0
+        self._closed = False
+        self._spool: finalize[[], Records[T]] | None = None
+        self._turn = Lock()
+
+    @property
+    def rejects(self) -> Rejects:
+        """The rows so far that did not fit: all of them with `on_invalid="collect"`, else counts."""
+        return self._judge.rejects
+
+    def close(self) -> None:
+        """Let go of the result; there are no more rows. Twice is once."""
+        if not self._turn.acquire(blocking=False):
+            raise RuntimeError("These rows are being read: close them when that is over.")
+        try:
+            self._close()
+        finally:
+            self._turn.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None:
+        self.close()
+
+    @override
+    def __iter__(self) -> Self:
+        return self
+
+    @override
+    def __next__(self) -> T:
+        while True:
+            for row in self._batch:
+                if not isinstance(row, (InvalidRow, ResultReadError)):
+                    return row
+                self._refuse(row)
+            if not self._read_on():
+                raise StopIteration
+
+    @override
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of run {self._run.task_id}: {self.rejects.read} rows read>"
+
+    def _refuse(self, row: InvalidRow | ResultReadError) -> None:
+        index = cast("int", self._index)
+        try:
+            with parse_errors(self._run, index):
+                self._judge.spare(row)
+            if isinstance(row, InvalidRow):
+                self._dropped += 1
+                self._judge.reject(row, index)
+                self._judge.check(self._run, index)
+        except BaseException:
+            self._close()
+            raise
+
+    def _read_on(self) -> bool:
+        """Read some more rows; whether there are any."""
+        if not self._turn.acquire(blocking=False):
+            raise RuntimeError("These rows are being read by another task or thread.")
+        try:
+            while not self._closed:
+                if self._rows is None and not self._open_next():
+                    self._close()
+                    self._judge.check(self._run, None, at_end=True)
+                elif self._take():
+                    return True
+        except BaseException:
+            self._close()
+            raise
+        finally:
+            self._turn.release()
+        return False
+
+    def _take(self) -> bool:
+        # Judged when all before have been given, whatever follows.
+        self._judge.passed(self._taken)
+        self._judge.check(self._run, self._index)
+        batch = in_thread(take, cast("Iterator[Any]", self._rows), self._judge.step())
+        self._taken += len(batch)
+        self._batch = iter(batch)
+        if not batch:
+            self._end_result()
+        return bool(batch)
+
+    def _open_next(self) -> bool:
+        if self._indexes is None:
+            self._run, indexes = self._begin()
+            self._indexes = iter(indexes)
+        self._index = next(self._indexes, None)
+        if self._index is None:
+            return False
+        spool = tempfile.SpooledTemporaryFile(SPOOLED)  # noqa: SIM115 - it outlives this call
+        # Also where nobody closes these rows, and without a warning then.
+        self._spool = finalize(self, spool.close)
+        file = cast("BinaryIO", cast("object", spool))
+        sink = Rewindable(file, self._run, self._index)
+        self._rows = self._results.rows(self._run, self._index, self._type, file, sink)
+        self._judge.next_result()
+        return True
+
+    def _end_result(self) -> None:
+        if self._dropped and self._judge.on_invalid == "drop":
+            logger.warning(
+                "run %s: %d rows of result %d did not fit and were left out",
+                self._run.task_id, self._dropped, self._index,
+            )  # fmt: skip
+        self._dropped = 0
+        self._let_go()
+
+    def _let_go(self) -> None:
+        self._rows = None
+        if self._spool is not None:
+            self._spool()
+
+    def _close(self) -> None:
+        self._closed = True
+        self._batch = iter(())
+        self._let_go()

@@ -1,0 +1,187 @@
+"""The rows of a run's results, one by one."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import AsyncIterator, Iterator, Sequence
+from threading import Lock
+from types import TracebackType
+from typing import Any, BinaryIO, Generic, TypeVar, cast
+from weakref import finalize
+
+from typing_extensions import Self, override
+
+from dcipher._concurrency.callables import AsyncAttempt
+from dcipher._concurrency.threads import async_in_thread
+from dcipher._results.outputs.failures import Rewindable, parse_errors, take
+from dcipher._results.outputs.row_policy import Judge
+from dcipher._results.parsing.row_errors import InvalidRow, ResultReadError
+from dcipher.logs import logger
+from dcipher.models import Run
+from dcipher.rejects import Rejects
+
+from .results_async import AsyncResults
+
+__all__ = ["AsyncRecords"]
+
+T = TypeVar("T")
+
+SPOOLED = 8 * 1024 * 1024
+"""Bytes of a result that are kept in memory while its rows are read.
+
+What is larger goes to a temporary file.
+"""
+
+
+class AsyncRecords(AsyncIterator[T], Generic[T]):
+    """The rows of a run's results, each validated: what `client.runs.records` gives.
+
+    It is iterated once, by one reader at a time. Closing it (`aclose`, leaving its context, or just
+    dropping it) before its end lets go of what was fetched. After an error there are no more rows.
+    """
+
+    # No generator is held here: one that is dropped half-way is warned of by trio.
+
+    def __init__(
+        self,
+        results: AsyncResults,
+        begin: AsyncAttempt[tuple[Run, Sequence[int]]],
+        run: Run,
+        type_: Any,
+        judge: Judge,
+    ) -> None:
+        self._results = results
+        self._begin = begin
+        self._run = run
+        self._type = type_
+        self._judge = judge
+        self._indexes: Iterator[int] | None = None
+        self._index: int | None = None
+        self._dropped = 0
+        self._rows: Iterator[Any] | None = None
+        self._batch: Iterator[T | InvalidRow | ResultReadError] = iter(())
+        self._taken = 0
+        self._closed = False
+        self._spool: finalize[[], AsyncRecords[T]] | None = None
+        self._turn = Lock()
+
+    @property
+    def rejects(self) -> Rejects:
+        """The rows so far that did not fit: all of them with `on_invalid="collect"`, else counts."""
+        return self._judge.rejects
+
+    async def aclose(self) -> None:
+        """Let go of the result; there are no more rows. Twice is once."""
+        if not self._turn.acquire(blocking=False):
+            raise RuntimeError("These rows are being read: close them when that is over.")
+        try:
+            self._close()
+        finally:
+            self._turn.release()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None:
+        await self.aclose()
+
+    @override
+    def __aiter__(self) -> Self:
+        return self
+
+    @override
+    async def __anext__(self) -> T:
+        while True:
+            for row in self._batch:
+                if not isinstance(row, (InvalidRow, ResultReadError)):
+                    return row
+                self._refuse(row)
+            if not await self._read_on():
+                raise StopAsyncIteration
+
+    @override
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of run {self._run.task_id}: {self.rejects.read} rows read>"
+
+    def _refuse(self, row: InvalidRow | ResultReadError) -> None:
+        index = cast("int", self._index)
+        try:
+            with parse_errors(self._run, index):
+                self._judge.spare(row)
+            if isinstance(row, InvalidRow):
+                self._dropped += 1
+                self._judge.reject(row, index)
+                self._judge.check(self._run, index)
+        except BaseException:
+            self._close()
+            raise
+
+    async def _read_on(self) -> bool:
+        """Read some more rows; whether there are any."""
+        if not self._turn.acquire(blocking=False):
+            raise RuntimeError("These rows are being read by another task or thread.")
+        try:
+            while not self._closed:
+                if self._rows is None and not await self._open_next():
+                    self._close()
+                    self._judge.check(self._run, None, at_end=True)
+                elif await self._take():
+                    return True
+        except BaseException:
+            self._close()
+            raise
+        finally:
+            self._turn.release()
+        return False
+
+    async def _take(self) -> bool:
+        # Judged when all before have been given, whatever follows.
+        self._judge.passed(self._taken)
+        self._judge.check(self._run, self._index)
+        batch = await async_in_thread(take, cast("Iterator[Any]", self._rows), self._judge.step())
+        self._taken += len(batch)
+        self._batch = iter(batch)
+        if not batch:
+            self._end_result()
+        return bool(batch)
+
+    async def _open_next(self) -> bool:
+        if self._indexes is None:
+            self._run, indexes = await self._begin()
+            self._indexes = iter(indexes)
+        self._index = next(self._indexes, None)
+        if self._index is None:
+            return False
+        spool = tempfile.SpooledTemporaryFile(SPOOLED)  # noqa: SIM115 - it outlives this call
+        # Also where nobody closes these rows, and without a warning then.
+        self._spool = finalize(self, spool.close)
+        file = cast("BinaryIO", cast("object", spool))
+        sink = Rewindable(file, self._run, self._index)
+        self._rows = await self._results.rows(self._run, self._index, self._type, file, sink)
+        self._judge.next_result()
+        return True
+
+    def _end_result(self) -> None:
+        if self._dropped and self._judge.on_invalid == "drop":
+            logger.warning(
+                "run %s: %d rows of result %d did not fit and were left out",
+                self._run.task_id, self._dropped, self._index,
+            )  # fmt: skip
+        self._dropped = 0
+        self._let_go()
+
+    def _let_go(self) -> None:
+        self._rows = None
+        if self._spool is not None:
+            self._spool()
+
+    def _close(self) -> None:
+        self._closed = True
+        self._batch = iter(())
+        self._let_go()

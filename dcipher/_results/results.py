@@ -1,0 +1,227 @@
+# Generated from dcipher/_results/results_async.py by scripts/unasync.py: edit that, not this.
+"""The results of one run: saved to a file, read as a value, read row by row."""
+
+from __future__ import annotations
+
+import io
+import sys
+from contextlib import ExitStack
+from functools import partial
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
+
+from dcipher._concurrency.threads import in_thread
+from dcipher._concurrency.workers import each
+from dcipher._masking.tracebacks import presentable
+from dcipher._results.downloads.fetching import fetch, room
+from dcipher._results.downloads.files.part_file import PartFile
+from dcipher._results.outputs.failures import (
+    Rewindable,
+    format_of,
+    parse_errors,
+    result_errors,
+    source_of,
+)
+from dcipher._results.outputs.temporary_files import StoredFile
+from dcipher._results.parsing.compression import is_compressed
+from dcipher._results.rows.documents import parse_document
+from dcipher._results.rows.reading import Format, iter_rows
+from dcipher._urls.hosts import leads_here
+from dcipher._wire.messages.parsing import output_secrets
+from dcipher.logs import logger
+
+from .progress import Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from dcipher._concurrency.callables import ProgressCallback
+    from dcipher._results.downloads.transfers.sources import Source
+    from dcipher._results.downloads.transfers.transfer import Sink, Transfer
+    from dcipher._results.tables.table import Table
+    from dcipher._wire.api import API
+    from dcipher.models import Run
+
+__all__ = ["Results"]
+
+
+class Results:
+    """Fetches the results of runs."""
+
+    def __init__(self, api: API) -> None:
+        self._api = api
+
+    def save_all(
+        self,
+        run: Run,
+        targets: Sequence[Path],
+        *,
+        overwrite: bool,
+        on_progress: ProgressCallback | None,
+        require_integrity: bool,
+        max_connections: int,
+    ) -> None:
+        """Each result to its target, as many at once as there are connections for."""
+        self._api.check_open()
+        save = partial(self.save, run, overwrite=overwrite, require_integrity=require_integrity)
+        if len(targets) == 1:
+            save(0, targets[0], on_progress=on_progress, max_connections=max_connections)
+            return
+        progress = Progress(on_progress, len(targets))
+        places = room(self._api.plain_http, min(len(targets), max_connections) - 1)
+        at_once = 1 + len(places)
+        heard = progress.noted if places else progress.told
+        jobs = [
+            partial(
+                save,
+                index,
+                target,
+                on_progress=heard(index),
+                max_connections=max_connections // at_once,
+            )
+            for index, target in enumerate(targets)
+        ]
+        try:
+            if places:
+                each(jobs, at_once, progress.tell)
+            else:
+                for job in jobs:
+                    job()
+        finally:
+            for place in places:
+                place.release()
+        progress.tell(last=True)
+
+    def save(
+        self,
+        run: Run,
+        index: int,
+        target: Path,
+        *,
+        overwrite: bool,
+        on_progress: ProgressCallback | None,
+        require_integrity: bool,
+        max_connections: int,
+    ) -> None:
+        """One result to `target`, whole or not at all."""
+        self._fetch(
+            run,
+            index,
+            lambda source: PartFile(
+                target, source.identity, overwrite=overwrite, run=run, index=index
+            ),
+            on_progress=on_progress,
+            require_integrity=require_integrity,
+            keeps_encoded=True,
+            max_connections=max_connections,
+        )
+        logger.info("run %s: result %d saved to %s", run.task_id, index, target)
+
+    def read(self, run: Run, index: int, type_: Any) -> Any:
+        """One result as a value."""
+        memory = io.BytesIO()
+        sink = Rewindable(memory, run, index)
+        transfer = self._fetch(run, index, lambda _: sink)
+        with parse_errors(run, index):
+            format_ = in_thread(format_of, run, index, transfer, sink)
+            return in_thread(parse_document, memory.getvalue(), type_, format_)
+
+    def rows(
+        self, run: Run, index: int, type_: Any, file: BinaryIO, sink: Rewindable
+    ) -> Iterator[Any]:
+        """The rows of one result, which is fetched whole to `file` first: `sink` writes there."""
+        transfer = self._fetch(run, index, lambda _: sink)
+        with parse_errors(run, index):
+            format_ = in_thread(format_of, run, index, transfer, sink)
+            if format_ is Format.PARQUET and is_compressed(sink.rewound(4)):
+                with sink.storage_errors():  # Parquet is read from its end
+                    stored = in_thread(StoredFile.expanded, file)
+                file = cast("BinaryIO", cast("object", stored.reader()))
+            return in_thread(iter_rows, file, type_, format_)
+
+    def table(self, run: Run, indexes: Sequence[int], type_: Any) -> Table:
+        """Results as a table, each in a temporary file."""
+        from dcipher._results.tables.reading import Part
+        from dcipher._results.tables.table import Table
+
+        parts: list[Part] = []
+        with ExitStack() as held:
+            for index in indexes:
+                stored, format_ = self._store(run, index, held)
+                parts.append(Part(run, index, stored, format_))
+            _ = held.pop_all()  # the table closes them from here on
+        return Table(tuple(parts), type_)
+
+    def _store(self, run: Run, index: int, held: ExitStack) -> tuple[StoredFile, Format]:
+        """Fetch one result into a file that `held` closes, decompressed: it is read more than once."""
+        stored = StoredFile()
+        held.callback(stored.close)
+        sink = Rewindable(stored.file, run, index)
+        transfer = self._fetch(run, index, lambda _: sink)
+        format_ = in_thread(format_of, run, index, transfer, sink)
+        if is_compressed(sink.rewound(4)):
+            with parse_errors(run, index), sink.storage_errors():
+                stored = in_thread(stored.decompressed)
+            held.callback(stored.close)
+        return stored, format_
+
+    def _fetch(
+        self,
+        run: Run,
+        index: int,
+        sink_for: Callable[[Source], Sink],
+        *,
+        on_progress: ProgressCallback | None = None,
+        require_integrity: bool = False,
+        keeps_encoded: bool = False,
+        max_connections: int = 1,
+    ) -> Transfer:
+        outer = sys.exc_info()[1]
+        try:
+            with result_errors(run, index):
+                return self._transfer(
+                    run,
+                    index,
+                    sink_for,
+                    on_progress=on_progress,
+                    require_integrity=require_integrity,
+                    keeps_encoded=keeps_encoded,
+                    max_connections=max_connections,
+                )
+        except BaseException as error:
+            urls = run.outputs[index : index + 1]
+            presentable(error, outer, (*self._api.plain_http.secrets(), *output_secrets(urls)))
+            raise error  # noqa: TRY201 - before Python 3.11, a plain one brings the frames back
+        finally:
+            del outer
+
+    def _transfer(
+        self,
+        run: Run,
+        index: int,
+        sink_for: Callable[[Source], Sink],
+        *,
+        on_progress: ProgressCallback | None,
+        require_integrity: bool,
+        keeps_encoded: bool,
+        max_connections: int,
+    ) -> Transfer:
+        self._api.check_open()
+        source = source_of(
+            run,
+            index,
+            allow_insecure=self._api.allow_insecure,
+            may_lead_here=leads_here(self._api.base_url),
+            require_integrity=require_integrity,
+            keeps_encoded=keeps_encoded,
+        )
+        return fetch(
+            self._api.plain_http,
+            source,
+            lambda: sink_for(source),
+            resilience=self._api.options.resilience,
+            timeout=self._api.options.timeout,
+            total_timeout=self._api.options.total_timeout,
+            on_progress=on_progress,
+            connections=max_connections,
+        )

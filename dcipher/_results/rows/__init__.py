@@ -1,0 +1,1 @@
+"""Results as values and as rows, whatever their format."""

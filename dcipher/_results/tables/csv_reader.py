@@ -1,0 +1,133 @@
+"""Blocks of CSV as columns of text by pyarrow's own reader, where it finds the cells that ours does.
+
+Both read what RFC 4180 describes. They differ where a quote or a bare carriage return stands where
+it should not: a block with such a one raises `DoubtError`, and records are to be read one by one
+then. Importing this imports pyarrow.
+"""
+
+from __future__ import annotations
+
+import codecs
+import io
+import re
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from dcipher._libraries import library
+from dcipher._results.parsing.csv.dialects import Dialect
+from dcipher._results.parsing.csv.rows import csv_dialect
+from dcipher._results.parsing.json.blocks import BLOCK, DoubtError
+from dcipher._results.parsing.text_reader import TextReader
+
+from .inference import CellKinds
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+__all__ = ["CellBlocks"]
+
+pa = library("pyarrow", "arrow")
+pc = library("pyarrow.compute", "arrow")
+pa_csv = library("pyarrow.csv", "arrow")
+
+_BARE_RETURN = re.compile(rb"\r(?!\n)")
+_MAX_HELD = 1 << 26  # bytes of one record, or of one that does not end
+
+
+class CellBlocks:
+    """Reads blocks of records, and learns the columns that hold all of them."""
+
+    def __init__(self, header: Sequence[str]) -> None:
+        self._width = len(header)
+        if not header:
+            raise DoubtError
+        self._kinds = CellKinds(header)
+        self._is_learned = False
+
+    def read(self, file: BinaryIO, _: object) -> Iterator[list[Any]]:
+        """All records after the header, each block as one `pyarrow.StringArray` for a column.
+
+        An empty cell is null.
+        """
+        dialect = csv_dialect(TextReader(file))
+        if dialect != Dialect(dialect.delimiter):
+            raise DoubtError
+        _ = file.seek(0)
+        is_first = True
+        for block in _record_blocks(file):
+            columns = _columns(block, self._width, dialect.delimiter)
+            if is_first and len(columns[0]):
+                columns = [column[1:] for column in columns]  # without the header
+                is_first = False
+            if not self._is_learned:
+                self._kinds.add(columns)
+            yield columns
+
+    def num_rows(self, columns: list[Any]) -> int:
+        """How many rows a block has."""
+        return len(columns[0])
+
+    def schema(self) -> Any:
+        """The columns that hold all blocks, as a `pyarrow.Schema`; no more is learned."""
+        self._is_learned = True
+        return self._kinds.schema
+
+    def batch(self, columns: list[Any], schema: Any) -> Any:
+        """A block as a `pyarrow.RecordBatch` with these columns."""
+        return self._kinds.batch(columns, schema)
+
+
+def _record_blocks(file: BinaryIO) -> Iterator[bytes]:
+    held = file.read(len(codecs.BOM_UTF8)).removeprefix(codecs.BOM_UTF8)
+    quotes = held.count(b'"')
+    while piece := file.read(BLOCK):
+        quotes += piece.count(b'"')
+        held += piece
+        cut = held.rfind(b"\n") + 1
+        # A line break between an odd number of quotes and the next one is in a cell.
+        if cut and (quotes - held.count(b'"', cut)) % 2 == 0:
+            yield held[:cut]
+            held = held[cut:]
+            quotes = held.count(b'"')
+        elif len(held) > _MAX_HELD:
+            raise DoubtError
+    if held.count(b'"') % 2:
+        raise DoubtError
+    if held:
+        yield held
+
+
+def _has_odd_quote(block: bytes, delimiter: str) -> bool:
+    """Whether a quote stands inside of a cell that is not quoted, or behind a quoted one."""
+    # What is left outside of quotes, each quoted cell a run of quotes: of one, and one more for each
+    # quote in it.
+    outside = pa.scalar(b'"'.join(block.split(b'"')[::2]), pa.large_binary())
+    odd = rf'[^"{delimiter}\n]"|"[^"{delimiter}\r\n]'
+    return bool(pc.match_substring_regex(outside, odd).as_py())
+
+
+def _columns(block: bytes, width: int, delimiter: str) -> list[Any]:
+    if b"\0" in block or _BARE_RETURN.search(block):
+        raise DoubtError
+    if b'"' in block and _has_odd_quote(block, delimiter):
+        raise DoubtError
+    if not block.strip(b"\r\n"):
+        return [pa.array([], pa.string())] * width
+    names = [str(place) for place in range(width)]
+    try:
+        table = pa_csv.read_csv(
+            io.BytesIO(block),
+            read_options=pa_csv.ReadOptions(
+                use_threads=False, column_names=names, block_size=len(block) + 1
+            ),
+            parse_options=pa_csv.ParseOptions(
+                delimiter=delimiter, newlines_in_values=b'"' in block
+            ),
+            convert_options=pa_csv.ConvertOptions(
+                column_types=dict.fromkeys(names, pa.string()),
+                null_values=[""],
+                strings_can_be_null=True,
+            ),
+        )
+    except pa.ArrowInvalid:  # such as rows of another length
+        raise DoubtError from None
+    return [column.combine_chunks() for column in table.columns]

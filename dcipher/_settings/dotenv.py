@@ -1,0 +1,90 @@
+"""Reads a `.env` file, for `Settings` and for the clients alike."""
+
+from __future__ import annotations
+
+import os
+import stat
+from io import StringIO
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dcipher.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["dotenv_text", "dotenv_variables"]
+
+LARGEST = 1_048_576
+"""Bytes; a file of settings has some hundred."""
+
+
+def dotenv_variables(
+    path: str | os.PathLike[str], encoding: str | None = None
+) -> Mapping[str, str | None]:
+    """The variables of a `.env` file as they are written; none where there is no such file.
+
+    Its text is that of `dotenv_text`. What stands there as `${NAME}` is not filled in: whoever places
+    the file gets nothing of the environment.
+    """
+    text = dotenv_text(path, encoding)
+    if not text:
+        return {}
+    # The parser that pydantic-settings uses, too.
+    from dotenv import dotenv_values
+
+    return dotenv_values(stream=StringIO(text), interpolate=False)
+
+
+def dotenv_text(path: str | os.PathLike[str], encoding: str | None = None) -> str:
+    """What stands in a `.env` file; nothing where there is none, or a folder of that name.
+
+    Raises `ConfigurationError` for what is no file and cannot be read like one, such as a pipe,
+    which might never end or never begin, and for a file in another encoding.
+    """
+    try:
+        content = _content(Path(path).expanduser())
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be read: {error.strerror}.") from None
+    except ValueError as error:  # the path holds NUL, or there are more bytes than that
+        raise ConfigurationError(f"{path!s} cannot be read: {error}.") from None
+    return _decoded(content, str(path), encoding)
+
+
+def _content(path: Path) -> bytes:
+    found = path.stat()
+    # A virtual environment may have that name, and /dev/null is a usual one for no file.
+    if stat.S_ISDIR(found.st_mode) or os.path.samestat(found, Path(os.devnull).stat()):
+        return b""
+    if not stat.S_ISREG(found.st_mode):
+        raise ValueError("it is no regular file")
+    with open(path, "rb", opener=_without_waiting) as file:
+        content = file.read(LARGEST + 1)
+    if len(content) > LARGEST:
+        raise ValueError(f"it has more than {LARGEST:,} bytes")
+    return content
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    # Should it have become a pipe meanwhile: nobody waits for who writes to it.
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def _decoded(content: bytes, path: str, encoding: str | None) -> str:
+    named = "UTF-8" if (encoding or "utf-8").lower() in {"utf-8", "utf8"} else str(encoding)
+    try:
+        # What Windows' editors put before UTF-8 is no part of the first name.
+        text = content.decode(named).removeprefix("\ufeff")
+        position = content.find(b"\0") if "\0" in text else None
+    except UnicodeDecodeError as error:
+        text, position = "", error.start
+    except LookupError:
+        raise ConfigurationError(f"There is no encoding {named!r} to read {path} in.") from None
+    if position is None:
+        return text
+    line = content.count(b"\n", 0, position) + 1
+    raise ConfigurationError(
+        f"{path} is not {named} text (byte {position}) in line {line}: save it as {named}."
+    )

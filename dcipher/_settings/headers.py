@@ -1,0 +1,49 @@
+"""Which headers a user may set."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dcipher._masking.text import clean
+from dcipher.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["check_headers", "header_text"]
+
+
+def check_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
+    """Headers of the user's, which replace nothing of ours and carry no line breaks."""
+    checked: dict[str, str] = {}
+    for name, value in (headers or {}).items():
+        if not all(isinstance(part, str) for part in (name, value)):
+            raise ConfigurationError(f"headers must be text: {clean(repr(name), 40)} is not.")
+        if not name or any(not "!" <= c <= "~" or c in '()<>@,;:\\"/[]?={}' for c in name):
+            raise ConfigurationError(f"{clean(repr(name), 40)} is not a header's name.")
+        text = header_text(name, value)
+        if name.lower() in _OURS:
+            raise ConfigurationError(
+                f"The header {name} is set by the client: {_OURS[name.lower()]}."
+            )
+        checked[name] = text
+    return checked
+
+
+def header_text(name: str, value: str) -> str:
+    """What a header can carry: a line break would begin another one (RFC 9110 section 5.5)."""
+    if not f"{name}{value}".isascii() or not f"{name}{value}".isprintable():
+        raise ConfigurationError(f"The header {name!r} holds a line break or is not ASCII.")
+    return value.strip()
+
+
+_OURS = {
+    "authorization": "pass api_key=… instead",
+    "signature": "pass api_secret=… instead",
+    "signature-input": "pass api_secret=… instead",
+    "content-digest": "pass api_secret=… instead",
+    "host": "pass base_url=… instead",
+    "content-length": "it follows from the body",
+    "transfer-encoding": "it follows from the body",
+    "idempotency-key": "pass idempotency_key=… to the call instead",
+}

@@ -1,0 +1,41 @@
+"""Functions that are given secrets, and whose errors do not keep them."""
+
+from __future__ import annotations
+
+import sys
+from functools import wraps
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+from dcipher.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["drops_frames"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def drops_frames(function: Callable[P, T]) -> Callable[P, T]:
+    """Makes `function` raise a `ConfigurationError` without the frames below it, and what is behind it.
+
+    Reporters of errors keep the variables of frames: key, secret, and passwords of proxies.
+    """
+
+    @wraps(function)
+    def outermost(*args: P.args, **kwargs: P.kwargs) -> T:
+        outer = sys.exc_info()[1]  # what the program was handling when it called
+        try:
+            return function(*args, **kwargs)
+        except ConfigurationError as error:
+            del args, kwargs
+            is_hidden = error.__suppress_context__
+            error.__cause__, error.__context__ = None, outer
+            error.__suppress_context__ = is_hidden
+            raise error.with_traceback(None)  # noqa: B904 - it has no cause
+        except BaseException:  # such as a TypeError for an argument that there is not
+            del args, kwargs
+            raise
+
+    return outermost

@@ -1,0 +1,321 @@
+# Generated from dcipher/_wire/api_async.py by scripts/unasync.py: edit that, not this.
+"""Sends one operation of the API and gives its answer.
+
+What was sent, what came back and what is done again meet here.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import replace
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, TypeVar
+
+import httpx
+
+from dcipher._concurrency.clock import monotonic
+from dcipher._concurrency.threads import in_thread
+from dcipher._masking.secret_names import secret_values
+from dcipher._masking.text import MANY, narrowed
+from dcipher._masking.tracebacks import presentable
+from dcipher._wire.errors.connection_errors import connection_error, not_sent
+from dcipher._wire.errors.lost_starts import unknown_submission
+from dcipher._wire.errors.retries import Failure, Outcome, failure_of, is_repeatable
+from dcipher._wire.errors.status_errors import status_error
+from dcipher._wire.messages.answers import MAX_BODY, Answer, decoded
+from dcipher._wire.messages.parsing import prepare
+from dcipher._wire.transport.bounded import bounded
+from dcipher._wire.transport.deadlines import limit_of
+from dcipher._wire.transport.retrying import send_again
+from dcipher.errors import APIError, DcipherError, InvalidParamsError, RequestInfo
+from dcipher.logs import concealing, logger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dcipher._wire.messages.operations import Operation
+    from dcipher._wire.transport.deadlines import Limit
+    from dcipher.resilience import Resilience
+
+    from .authenticated_client import HTTPAuthenticatedClient
+    from .http_client import HTTPClient
+    from .options import Options
+
+__all__ = ["API"]
+
+T = TypeVar("T")
+
+LARGE = 65_536
+"""Bytes of an answer above which it is read in a thread: others have three orders of magnitude less."""
+LEAST = 0.25
+"""Seconds that an attempt gets at least, close to the deadline.
+
+With less, it could only time out.
+"""
+
+
+class API:
+    """What all the resources of a client share: how to reach the API, and how hard to try."""
+
+    def __init__(
+        self,
+        http: HTTPAuthenticatedClient,
+        options: Options,
+        configured_by: str,
+        allow_insecure: bool,
+    ) -> None:
+        self.http = http
+        self.options = options
+        self.configured_by = configured_by
+        """Where the base URL came from, for errors."""
+        self.allow_insecure = allow_insecure
+        self.base_url: str = http.base_url
+        self._closed: bool = False
+        headers = httpx.Headers()
+        for name, value in (*options.headers.items(), *http.request_headers().items()):
+            headers[name] = value  # in any case: a later one replaces an earlier one
+        # In a closure: a repr of headers would show a key that is not in Authorization.
+        self._headers: Callable[[], httpx.Headers] = lambda: headers
+        secrets = (*http.secrets(), *secret_values(options.headers))
+        self._secrets: Callable[[], tuple[str, ...]] = lambda: secrets
+        self.plain_http: HTTPClient = http.anonymous()
+        """For the results' stores: no key, no cookies, no headers of the user's."""
+
+    def derived(self, options: Options) -> API:
+        """With other options, on the same connections."""
+        return API(
+            self.http.with_headers({}),
+            options,
+            self.configured_by,
+            self.allow_insecure,
+        )
+
+    def close(self) -> None:
+        """Close what is its own."""
+        self._closed = True
+        self.http.close()
+        self.plain_http.close()
+        self.plain_http.end()  # async downloads go through its sync side, in threads
+
+    def check_open(self) -> None:
+        """Raises `DcipherError` once it is closed."""
+        if self._closed:
+            raise DcipherError("This client is closed. Make a new one, or call before closing it.")
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.base_url!r})"
+
+    def call(
+        self,
+        operation: Operation,
+        parse: Callable[[Answer], T],
+        *,
+        resilience: Resilience | None = None,
+        within: float | None = None,
+    ) -> T:
+        """What `parse` makes of the answer.
+
+        Raises an `APIError`, after the retries that `resilience` allows.
+
+        `within`: seconds that one request may take, where that is less than the timeout.
+        """
+        outer = sys.exc_info()[1]
+        secrets = operation.secrets
+        prepare(operation.name)
+        try:
+            return self._call(operation, parse, resilience or self.options.resilience, within)
+        except BaseException as error:
+            del operation, parse  # reporters of errors keep the variables of this frame
+            presentable(error, outer, (*self._secrets(), *secrets), keeps_query=True)
+            raise error  # noqa: TRY201 - before Python 3.11, a plain one brings the frames back
+        finally:
+            del secrets, outer
+
+    def _call(
+        self,
+        operation: Operation,
+        parse: Callable[[Answer], T],
+        resilience: Resilience,
+        within: float | None,
+    ) -> T:
+        attempts, started, doubt = 0, monotonic(), False
+        failed: APIError | None = None
+
+        def attempt() -> T:
+            nonlocal attempts
+            if self._closed and failed is not None:  # while it waited to send again
+                raise failed
+            attempts += 1
+            left = _left(within, resilience.deadline, monotonic() - started)
+            answer = self._send(operation, attempts, left)
+            read = partial(_outcome, answer, parse)
+            # What takes long does not hold up the event loop.
+            return in_thread(read) if len(answer.body) > LARGE else read()
+
+        def judged(error: Exception) -> Failure | None:
+            nonlocal doubt, failed
+            if not isinstance(error, APIError):
+                return None
+            failed, failure = error, failure_of(error, resilience)
+            doubt = doubt or failure.outcome is Outcome.AMBIGUOUS
+            return None if self._closed else failure
+
+        key = operation.idempotency_key
+        headers = {} if key is None else {"idempotency-key": key}
+        try:
+            return send_again(
+                attempt,
+                judged,
+                resilience,
+                repeatable=is_repeatable(operation.method, headers, resilience),
+                what=f"{operation.method} {operation.target.partition('?')[0]}",
+            )
+        except APIError as error:
+            final = unknown_submission(error, operation, resilience, in_doubt=doubt)
+            raise final from (error.__cause__ if final is error else error)
+
+    def _send(self, operation: Operation, attempts: int, within: float | None) -> Answer:
+        self.check_open()
+        url = self.base_url + operation.target
+        client = self.http.get_or_create_httpx_client()
+        request = self._request(operation, url, within)
+        info = RequestInfo(operation.method, url)
+        started = monotonic()
+        limit = self._limit(request, within)
+        token = concealing.set((*self._secrets(), *operation.secrets[:MANY]))
+        try:
+            response, body = bounded(limit, self._exchange, client, request, limit)
+        except DcipherError:
+            raise
+        except RuntimeError:  # what a client says that somebody has closed meanwhile
+            self.check_open()
+            raise
+        # anyio lets an ssl.SSLError through that comes after the handshake; a name that IDNA cannot
+        # write is a UnicodeError.
+        except (httpx.TransportError, httpx.InvalidURL, OSError, UnicodeError) as error:
+            if isinstance(error, OSError) and not limit.may_have_begun:
+                error = not_sent(error)
+            raise connection_error(
+                error,
+                info,
+                attempts=attempts,
+                host=request.url.host,
+                configured_by=self.configured_by,
+                secrets=(*self._secrets(), *narrowed(operation.secrets, str(error))),
+            ) from error
+        finally:
+            concealing.reset(token)
+        logger.debug(
+            "%s %s: %d in %.0f ms", operation.method, operation.target.partition("?")[0],
+            response.status_code, (monotonic() - started) * 1000,
+        )  # fmt: skip
+        answer = Answer(
+            response.status_code,
+            response.headers,
+            body,
+            info,
+            attempts,
+            (*self._secrets(), *operation.secrets[:MANY]),
+        )
+        return _knowing(_readable(answer), operation.secrets[MANY:])
+
+    def _request(self, operation: Operation, url: str, within: float | None) -> httpx.Request:
+        # Built whole, not by client.build_request: that would merge headers, cookies and parameters
+        # anew for every call.
+        headers = self._headers()
+        if operation.content is not None:
+            headers = httpx.Headers(headers)
+            headers["Content-Type"] = "application/json"
+            headers["Idempotency-Key"] = operation.idempotency_key or ""
+        return httpx.Request(
+            operation.method,
+            _parsed(url),
+            headers=headers,
+            content=operation.content,
+            extensions={"timeout": _at_most(self.options.timeout, within)},
+        )
+
+    def _limit(self, request: httpx.Request, within: float | None) -> Limit:
+        return limit_of(
+            request.extensions["timeout"],
+            self.options.total_timeout,
+            within=within,
+            ours=not self.http.is_given_transport,
+        )
+
+    def _exchange(
+        self, client: httpx.Client, request: httpx.Request, limit: Limit
+    ) -> tuple[httpx.Response, bytes]:
+        response = client.send(request, stream=True, follow_redirects=False)
+        try:
+            return response, self._body(response, limit)
+        finally:
+            response.close()
+
+    def _body(self, response: httpx.Response, limit: Limit) -> bytes:
+        """The raw body, as far as it may go: an answer of this API is small."""
+        if response.is_stream_consumed:  # it came whole, as from httpx.MockTransport
+            return response.content
+        body = bytearray()
+        for chunk in response.iter_raw():
+            body += chunk
+            if len(body) > MAX_BODY:
+                break
+            if limit.is_over:
+                raise httpx.ReadTimeout(
+                    "the body took longer than the timeout", request=response.request
+                )
+        return bytes(body)
+
+
+def _outcome(answer: Answer, parse: Callable[[Answer], T]) -> T:
+    """What `parse` makes of a success. Raises the error of any other status."""
+    if not 200 <= answer.status_code < 300:
+        raise status_error(answer, time.time())
+    return parse(answer)
+
+
+def _readable(answer: Answer) -> Answer:
+    """The answer with its body decoded."""
+    if len(answer.body) > MAX_BODY and answer.status_code < 300:
+        raise answer.invalid(f"with more than {MAX_BODY} bytes")
+    try:
+        body = decoded(answer.body, answer.headers.get("content-encoding", ""))
+    except ValueError as error:
+        if answer.status_code >= 300:  # the status says more than a body that cannot be read
+            return replace(answer, body=b"")
+        raise answer.invalid(str(error)) from None
+    return answer if body is answer.body else replace(answer, body=body)
+
+
+def _knowing(answer: Answer, secrets: tuple[str, ...]) -> Answer:
+    """The answer with the rest of very many secrets, as far as it may repeat them."""
+    if not secrets:
+        return answer
+    said = f"{answer.headers.raw}{answer.body.decode('utf-8', 'replace')}"
+    return replace(answer, secrets=(*answer.secrets, *narrowed(secrets, said)))
+
+
+# Parsing costs as much as building the rest of a request, and a run is asked for many times.
+@lru_cache(maxsize=1024)
+def _parsed(url: str) -> httpx.URL:
+    try:
+        return httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise InvalidParamsError(f"The ids make a URL that cannot be sent: {error}.") from None
+
+
+def _left(within: float | None, deadline: float | None, elapsed: float) -> float | None:
+    """Seconds that an attempt may take; `None`: no less than its timeout."""
+    if deadline is None:
+        return within
+    left = max(deadline - elapsed, LEAST)
+    return left if within is None else min(left, within)
+
+
+def _at_most(timeout: httpx.Timeout, within: float | None) -> dict[str, float | None]:
+    limits = timeout.as_dict()
+    if within is None:
+        return limits
+    return {name: within if limit is None else min(limit, within) for name, limit in limits.items()}

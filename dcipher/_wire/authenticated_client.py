@@ -1,0 +1,118 @@
+"""An HTTP client with an API key."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+from pydantic import SecretStr
+
+import dcipher
+from dcipher._settings.checks import (
+    check_api_key,
+    check_api_secret,
+    is_blank,
+)
+from dcipher._settings.secret_arguments import drops_frames
+from dcipher._wire.http_client import HTTPClient, checked_header
+from dcipher.errors import ConfigurationError, MissingAPIKeyError
+from dcipher.resilience import Resilience
+
+__all__ = ["HTTPAuthenticatedClient"]
+
+
+class HTTPAuthenticatedClient(HTTPClient):
+    """An `HTTPClient` that authenticates with an API key.
+
+    The key travels in the header `auth_header_name`, after `auth_scheme` where there is one:
+    `auth_scheme="Api-Key"` with `auth_header_name="Authorization"` sends `Authorization: Api-Key
+    <key>`. With an `api_secret` (text or bytes) every attempt is signed by RFC 9421; a `signer` of
+    your own takes its place. Neither key nor secret is ever shown. Key and signature, too, go to
+    the base URL's origin only.
+    """
+
+    __slots__ = ("_api_key", "_auth_header_name", "_auth_scheme", "_own_signer")
+
+    @drops_frames
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        api_key: str | SecretStr | None,
+        api_secret: str | bytes | SecretStr | None = None,
+        auth_header_name: str = "API-Key",
+        auth_scheme: str | None = None,
+        signer: dcipher.signing.Signer | None = None,
+        cookies: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float | httpx.Timeout | None = None,
+        verify_ssl: ssl.SSLContext | str | bool = True,
+        follow_redirects: bool = False,
+        httpx_args: Mapping[str, Any] | None = None,
+        raise_on_unexpected_status: bool = False,
+        resilience: Resilience | None = None,
+    ) -> None:
+        super().__init__(
+            base_url,
+            cookies=cookies,
+            headers=headers,
+            timeout=timeout,
+            verify_ssl=verify_ssl,
+            follow_redirects=follow_redirects,
+            httpx_args=httpx_args,
+            raise_on_unexpected_status=raise_on_unexpected_status,
+            resilience=resilience,
+        )
+        if is_blank(api_key):
+            raise MissingAPIKeyError("api_key is missing.")
+        key = check_api_key(api_key, "api_key")
+        checked_header({auth_header_name: auth_scheme or ""})
+        self._api_key = SecretStr(key)
+        self._auth_header_name = auth_header_name
+        self._auth_scheme = auth_scheme
+        self._own_signer = signer
+        if signer is None and api_secret is not None:
+            secret = (
+                api_secret
+                if isinstance(api_secret, bytes)
+                else check_api_secret(api_secret, "api_secret")
+            )
+            if not secret:
+                raise ConfigurationError("api_secret is empty.")
+            from dcipher.signing import HMACSigner, key_id
+
+            self._own_signer = HMACSigner(
+                secret, key_id=key_id(key), key_header=auth_header_name.lower()
+            )
+
+    @property
+    def auth_header_name(self) -> str:
+        """The header that carries the key."""
+        return self._auth_header_name
+
+    @property
+    def auth_scheme(self) -> str | None:
+        """What stands before the key in its header."""
+        return self._auth_scheme
+
+    def request_headers(self) -> dict[str, str]:
+        """What every request carries, the key in the clear."""
+        key, name = self._api_key.get_secret_value(), self._auth_header_name
+        others = {
+            header: value
+            for header, value in self._headers.items()
+            if header.lower() != name.lower()
+        }
+        return {**others, name: f"{self._auth_scheme} {key}" if self._auth_scheme else key}
+
+    def secrets(self) -> tuple[str, ...]:
+        """What must not be shown."""
+        return (self._api_key.get_secret_value(), *super().secrets())
+
+    def _signer(self) -> dcipher.signing.Signer | None:
+        return self._own_signer
+
+    def _key_header(self) -> str | None:
+        return self._auth_header_name

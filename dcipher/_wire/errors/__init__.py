@@ -1,0 +1,1 @@
+"""What a failure means: whether to retry, and the error that the user gets; pure."""

@@ -1,0 +1,45 @@
+"""A start whose answer was lost.
+
+What is to be said of it, so that no run is lost and none is paid for twice.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dcipher.errors import APIError, SubmissionUnknownError
+
+if TYPE_CHECKING:
+    from dcipher._wire.messages.operations import Operation
+    from dcipher.resilience import Resilience
+
+__all__ = ["unknown_submission"]
+
+
+def unknown_submission(
+    error: APIError, operation: Operation, resilience: Resilience, *, in_doubt: bool
+) -> APIError:
+    """The error to raise for a call that failed for good with `error`.
+
+    `in_doubt`: after one of its attempts, it was not known whether it had been accepted. Such a
+    start is a `SubmissionUnknownError` where it may not be sent again; where it was, in vain, the
+    error stays what it is and says how to go on.
+    """
+    if operation.name != "start" or not in_doubt:
+        return error
+    how = (
+        f"The run may have been started. To send the same start again without starting a second run, "
+        f"pass idempotency_key={operation.idempotency_key!r}."
+    )
+    if resilience.resend_ambiguous:
+        error.message = f"{error.message} {how}"
+        error.args = (error.message,)
+        return error
+    return SubmissionUnknownError(
+        f"The answer to the start of flow {operation.flow_id} was lost ({error.message}) {how}",
+        flow_id=operation.flow_id,
+        idempotency_key=operation.idempotency_key or "",
+        request=error.request,
+        attempts=error.attempts,
+        request_id=error.request_id,
+    )

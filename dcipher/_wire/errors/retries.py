@@ -1,0 +1,244 @@
+"""Again? When? What may be sent again is decided by what may have happened.
+
+`Retry-After` says when.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import timezone
+from email.utils import parsedate_to_datetime
+from enum import Enum
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from dcipher._urls.hosts import is_this_machine
+from dcipher.errors import (
+    APIConnectionError,
+    APIError,
+    APIStatusError,
+    InvalidResponseError,
+    TLSError,
+)
+
+from .causes import chain, client_certificate_cause, tls_cause
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from dcipher.resilience import Resilience
+
+__all__ = [
+    "Failure",
+    "Outcome",
+    "failure_of",
+    "http_date",
+    "is_repeatable",
+    "next_delay",
+    "retry_after",
+    "status_failure",
+    "transport_failure",
+    "transport_outcome",
+]
+
+
+class Outcome(Enum):
+    """What may have happened on the other side."""
+
+    NOT_SENT = "not sent"
+    """No connection, or no place in the pool: nothing was sent. Again, any method."""
+    REJECTED = "rejected"
+    """429, 425, 503 with Retry-After: it was sent back unread.
+
+    Again, any method, not before it says.
+    """
+    AMBIGUOUS = "ambiguous"
+    """It may have been done: a reset, a read timeout, a 500, an unusable 2xx.
+
+    Again only what is safe to repeat.
+    """
+    PERMANENT = "permanent"
+    """It would go the same way again."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """All that the rules want to know of an attempt that failed."""
+
+    outcome: Outcome
+    retry_after: float | None = None
+    max_retries: int | None = None
+    """Attempts after the first, where fewer than usual make sense."""
+
+
+# By the names of httpx's exceptions: what is raised while a connection is made cannot have reached
+# the server.
+_NOT_SENT = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError"})
+_AMBIGUOUS = frozenset(
+    {
+        "ReadError",
+        "WriteError",
+        "CloseError",
+        "ReadTimeout",
+        "WriteTimeout",
+        "RemoteProtocolError",
+        "OSError",  # TimeoutError: the whole exchange took too long; ssl.SSLError, after the handshake
+    }
+)
+
+
+def transport_outcome(error: BaseException) -> Outcome:
+    """What an exception of httpx says of the request."""
+    # httpx looks at Location even where it does not follow it: an answer, and the same the next time.
+    if str(error).startswith("Invalid URL in location header"):
+        return Outcome.PERMANENT
+    names = {cls.__name__ for cls in type(error).__mro__}
+    if "ConnectError" in names and tls_cause(error) is not None:
+        return Outcome.PERMANENT  # the next handshake would fail, too
+    if client_certificate_cause(error) is not None:
+        return Outcome.PERMANENT
+    if names & _NOT_SENT:
+        return Outcome.NOT_SENT
+    return Outcome.AMBIGUOUS if names & _AMBIGUOUS else Outcome.PERMANENT
+
+
+def transport_failure(error: BaseException, host: str) -> Failure:
+    """What an exception of httpx says of the request to `host`.
+
+    On this machine, a connection that is refused means that nobody listens: that is tried once more,
+    for a service that is just being restarted, and then said.
+    """
+    is_refused = any(isinstance(behind, ConnectionRefusedError) for behind in chain(error))
+    most = 1 if is_refused and is_this_machine(host) else None
+    return Failure(transport_outcome(error), max_retries=most)
+
+
+def status_failure(
+    status_code: int, retry_after_seconds: float | None, resilience: Resilience
+) -> Failure:
+    """What a status that is no success says of the request."""
+    if status_code not in resilience.retry_statuses:
+        return Failure(Outcome.PERMANENT, retry_after_seconds)
+    unread = status_code in {425, 429} or (status_code == 503 and retry_after_seconds is not None)
+    return Failure(Outcome.REJECTED if unread else Outcome.AMBIGUOUS, retry_after_seconds)
+
+
+def failure_of(error: APIError, resilience: Resilience) -> Failure:
+    """What one of our own errors says of the request."""
+    if isinstance(error, APIStatusError):
+        return status_failure(error.status_code, error.retry_after, resilience)
+    if isinstance(error, InvalidResponseError):
+        return Failure(Outcome.AMBIGUOUS)
+    if isinstance(error, APIConnectionError) and not isinstance(error, TLSError):
+        cause = error.__cause__
+        if cause is None:
+            return Failure(Outcome.AMBIGUOUS)
+        url = "" if error.request is None else error.request.url
+        return transport_failure(cause, urlsplit(url).hostname or "")
+    return Failure(Outcome.PERMANENT)
+
+
+# RFC 9110 section 9.2.2: sending these twice does no more than once.
+_IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE", "QUERY"})
+
+
+def is_repeatable(method: str, headers: Mapping[str, str], resilience: Resilience) -> bool:
+    """Whether sending a request twice does no more than once.
+
+    By its method, or by its `Idempotency-Key`.
+    """
+    if method.upper() in _IDEMPOTENT:
+        return True
+    return resilience.resend_ambiguous and "idempotency-key" in headers
+
+
+def may_resend(outcome: Outcome, *, repeatable: bool) -> bool:
+    """Whether a request may be sent again after `outcome`.
+
+    `repeatable`: sending it twice does no more than once.
+    """
+    if outcome is Outcome.AMBIGUOUS:
+        return repeatable
+    return outcome is not Outcome.PERMANENT
+
+
+def next_delay(
+    failure: Failure,
+    resilience: Resilience,
+    *,
+    repeatable: bool,
+    attempts: int,
+    elapsed: float,
+    jitter: float,
+) -> float | None:
+    """Seconds until the next attempt, or `None`: there is none.
+
+    `attempts` were made in `elapsed` seconds; `jitter` is a random number from [0, 1).
+    """
+    most = resilience.max_retries
+    if failure.max_retries is not None:
+        most = min(most, failure.max_retries)
+    if attempts > most or not may_resend(failure.outcome, repeatable=repeatable):
+        return None
+    asked = failure.retry_after or 0.0
+    if asked > resilience.max_retry_after:
+        return None
+    delay = max(asked, backoff(attempts, resilience)) * (1 + 0.25 * jitter)
+    out_of_time = resilience.deadline is not None and elapsed + delay > resilience.deadline
+    return None if out_of_time else delay
+
+
+def backoff(attempts: int, resilience: Resilience) -> float:
+    """Seconds to wait after so many attempts, before jitter: twice as long each time."""
+    # 2.0 ** 1024 overflows; the cap is reached long before.
+    doubled = resilience.backoff_initial * 2.0 ** min(attempts - 1, 64)
+    return min(doubled, resilience.backoff_max)
+
+
+# RFC 9110 section 10.2.3: delay-seconds is 1*DIGIT; decimals are seen in the wild. ASCII digits
+# alone: `str.isdigit` and `float` take other scripts' digits, signs, exponents, inf, nan and
+# underscores.
+_SECONDS = re.compile(r"[0-9]{1,300}(?:\.[0-9]{1,300})?\Z", re.ASCII)
+
+# RFC 9110 section 5.6.3; `str.strip` takes other scripts' blanks, too.
+_BLANKS = " \t"
+
+
+def retry_after(headers: Mapping[str, str], now: float) -> float | None:
+    """Seconds that an answer asks to wait, or `None`. It never raises.
+
+    Seconds, decimals, the three forms of an HTTP date (RFC 9110 section 5.6.7), against the
+    server's own `Date` where it gives one, else against `now` (seconds since the epoch); and
+    `retry-after-ms`, which beats both.
+    """
+    milliseconds = headers.get("retry-after-ms", "").strip(_BLANKS)
+    if _SECONDS.match(milliseconds):
+        return float(milliseconds) / 1000
+    value = headers.get("retry-after", "").strip(_BLANKS)
+    if _SECONDS.match(value):
+        return float(value)
+    until = http_date(value)
+    if until is None:
+        return None
+    server_now = http_date(headers.get("date", ""))
+    return max(0.0, until - (now if server_now is None else server_now))
+
+
+# parsedate_to_datetime takes nearly anything with a number in it; a date begins with the name of a
+# day.
+_DAY = re.compile(r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*,? ", re.ASCII)
+
+
+def http_date(value: str) -> float | None:
+    """Seconds since the epoch of an HTTP date in any of its three forms, or `None`."""
+    value = value.strip(_BLANKS)
+    if not _DAY.match(value) or len(value) > 64 or not value.isascii():
+        return None
+    try:
+        moment = parsedate_to_datetime(value)
+        # RFC 850 and asctime dates come without a zone: RFC 9110 section 5.6.7 says that they are
+        # UTC, too.
+        return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None

@@ -1,0 +1,398 @@
+"""An HTTP client as a value, which builds httpx clients."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+from typing_extensions import Self
+
+import dcipher
+from dcipher._concurrency.limiting import Place
+from dcipher._concurrency.scopes import ForkLock
+from dcipher._masking.secret_names import secret_values
+from dcipher._settings.checks import (
+    DEFAULT_CONNECT_TIMEOUT,
+    DEFAULT_TIMEOUT,
+    check_base_url,
+    check_timeout,
+)
+from dcipher._settings.headers import header_text
+from dcipher._settings.secret_arguments import drops_frames
+from dcipher._wire.transport.layers import (
+    CheckedTransport,
+    HomeTransport,
+    RetryTransport,
+    SigningTransport,
+)
+from dcipher._wire.transport.layers_async import (
+    AsyncCheckedTransport,
+    AsyncHomeTransport,
+    AsyncRetryTransport,
+    AsyncSigningTransport,
+)
+from dcipher._wire.transport.routes import Network, Share
+from dcipher.errors import ConfigurationError, DcipherError
+from dcipher.resilience import Resilience
+
+__all__ = ["HTTPClient", "checked_header", "request_timeout"]
+
+
+def request_timeout(timeout: float | httpx.Timeout | None) -> httpx.Timeout:
+    """`timeout` for httpx.
+
+    Seconds for one request, of which connecting takes 10 at most; `None`: 60 seconds.
+
+    `httpx.Timeout(None)` waits for ever.
+    """
+    if isinstance(timeout, httpx.Timeout):
+        for phase, seconds in timeout.as_dict().items():
+            if seconds is not None:
+                check_timeout(seconds, f"timeout ({phase})")
+        return timeout
+    seconds = DEFAULT_TIMEOUT if timeout is None else check_timeout(timeout, "timeout")
+    return httpx.Timeout(seconds, connect=min(seconds, DEFAULT_CONNECT_TIMEOUT))
+
+
+class HTTPClient:
+    """How to reach an API.
+
+    Immutable, derived by `with_*`, builds one httpx client of each kind when it is first asked.
+
+    `timeout`: seconds for one request, or an `httpx.Timeout`; `None`: 60, of which connecting 10.
+    `verify_ssl`: `False`, a path to certificates, or a context. `httpx_args` goes to `httpx.Client`
+    and `httpx.AsyncClient`. With a `resilience`, the httpx clients themselves send again what may
+    be sent again. With `raise_on_unexpected_status`, they raise `UnexpectedStatus` for a status
+    that the shipped OpenAPI document does not list.
+
+    Cookies and headers whose names sound like a secret go to the base URL's origin only: a redirect
+    to another one, or a request by an absolute URL, goes without them.
+
+    Raises `ConfigurationError` for a URL, a timeout or a header that cannot be used.
+    """
+
+    __slots__ = (
+        "_async_client",
+        "_base_url",
+        "_client",
+        "_cookies",
+        "_follow_redirects",
+        "_headers",
+        "_httpx_args",
+        "_is_ended",
+        "_lock",
+        "_network",
+        "_raise_on_unexpected_status",
+        "_resilience",
+        "_share",
+        "_timeout",
+        "_verify_ssl",
+    )
+
+    @drops_frames
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        cookies: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float | httpx.Timeout | None = None,
+        verify_ssl: ssl.SSLContext | str | bool = True,
+        follow_redirects: bool = False,
+        httpx_args: Mapping[str, Any] | None = None,
+        raise_on_unexpected_status: bool = False,
+        resilience: Resilience | None = None,
+    ) -> None:
+        request_timeout(timeout)  # says now what is wrong with it
+        self._base_url = _usable(check_base_url(base_url, "base_url"))
+        self._cookies = dict(cookies or {})
+        self._headers = checked_header(headers or {})
+        self._timeout = timeout
+        self._verify_ssl = verify_ssl
+        self._follow_redirects = follow_redirects
+        self._httpx_args = dict(httpx_args or {})
+        self._raise_on_unexpected_status = raise_on_unexpected_status
+        self._resilience = resilience
+        # Alive as long as this client is, of whose connections it is a share.
+        self._share: Share | None = Share()
+        self._network = Network(verify_ssl, self._httpx_args, share=self._share)
+        self._network.check(self._base_url)
+        self._start_afresh()
+
+    def _start_afresh(self) -> None:
+        self._lock = ForkLock()
+        self._client: httpx.Client | None = None
+        self._async_client: httpx.AsyncClient | None = None
+        self._is_ended = False
+
+    @property
+    def base_url(self) -> str:
+        """Without its trailing slash."""
+        return self._base_url
+
+    @property
+    def cookies(self) -> dict[str, str]:
+        """A copy."""
+        return dict(self._cookies)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """A copy, without the key's header."""
+        return dict(self._headers)
+
+    @property
+    def timeout(self) -> float | httpx.Timeout | None:
+        """As it was given."""
+        return self._timeout
+
+    @property
+    def resilience(self) -> Resilience | None:
+        """What the httpx clients send again."""
+        return self._resilience
+
+    @property
+    def raise_on_unexpected_status(self) -> bool:
+        """Whether a status that the OpenAPI document does not list is raised as `UnexpectedStatus`."""
+        return self._raise_on_unexpected_status
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._base_url!r})"
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        raise TypeError(
+            f"{type(self).__name__} cannot be copied or pickled: it holds connections. "
+            "Derive another one with with_headers({})."
+        )
+
+    # Deriving.
+
+    def _derived(self, **changes: Any) -> Self:
+        derived = object.__new__(type(self))
+        for name in _slots(type(self)):
+            object.__setattr__(derived, name, changes.get(name, getattr(self, name)))
+        derived._share = None
+        derived._start_afresh()
+        return derived
+
+    @drops_frames
+    def with_headers(self, headers: Mapping[str, str]) -> Self:
+        """A new client with more headers."""
+        return self._derived(_headers={**self._headers, **checked_header(headers)})
+
+    @drops_frames
+    def with_cookies(self, cookies: Mapping[str, str]) -> Self:
+        """A new client with more cookies."""
+        return self._derived(_cookies={**self._cookies, **cookies})
+
+    @drops_frames
+    def with_timeout(self, timeout: float | httpx.Timeout) -> Self:
+        """A new client with another timeout: seconds, or an `httpx.Timeout`."""
+        request_timeout(timeout)
+        return self._derived(_timeout=timeout)
+
+    @drops_frames
+    def with_resilience(self, resilience: Resilience | None) -> Self:
+        """A new client that sends again by other rules; `None`: never."""
+        return self._derived(_resilience=resilience)
+
+    def anonymous(self) -> HTTPClient:
+        """A new client for other hosts, by the same ways.
+
+        Without key, signature, headers, cookies and retries.
+        """
+        client = HTTPClient(
+            self._base_url,
+            timeout=self._timeout,
+            verify_ssl=self._verify_ssl,
+            httpx_args={"trust_env": False},  # by the ways of this one, and no others
+        )
+        client._network, client._share = self._network.alone(), self._share
+        return client
+
+    @property
+    def was_used(self) -> bool:
+        """Whether the sync httpx client was made, or one of those that share its connections."""
+        return self._client is not None or self._network.was_used
+
+    @property
+    def is_given_transport(self) -> bool:
+        """Whether requests go through a transport or an httpx client of the user's."""
+        return self._network.is_given
+
+    @property
+    def is_given_async_transport(self) -> bool:
+        """Whether async requests go through a transport or an httpx client of the user's."""
+        return self._network.is_given_async
+
+    def places_to_help(self, count: int) -> list[Place]:
+        """More sync connections for a download that has one, as many as can be spared."""
+        return self._network.places_to_help(count)
+
+    # The httpx clients.
+
+    def set_httpx_client(self, client: httpx.Client) -> Self:
+        """Use this httpx client instead of building one.
+
+        Headers, cookies, timeout and key are then its own affair.
+        """
+        self._client, self._network = client, self._network.through(client)
+        return self
+
+    def set_async_httpx_client(self, async_client: httpx.AsyncClient) -> Self:
+        """Use this httpx client instead of building one.
+
+        Headers, cookies, timeout and key are then its own affair.
+        """
+        self._async_client = async_client
+        self._network = self._network.async_through(async_client)
+        return self
+
+    def get_or_create_httpx_client(self) -> httpx.Client:
+        """The httpx client, built when it is first asked for."""
+        with self._lock():
+            if self._client is None and self._is_ended:
+                raise DcipherError("This client is closed.")
+            if self._client is None:
+                self._client = httpx.Client(
+                    **self._client_args(),
+                    **self._network.roads(self._layered, self._share),
+                )
+            return self._client
+
+    def get_or_create_async_httpx_client(self) -> httpx.AsyncClient:
+        """The asynchronous httpx client, built when it is first asked for."""
+        with self._lock():
+            if self._async_client is None:
+                self._async_client = httpx.AsyncClient(
+                    **self._client_args(),
+                    **self._network.async_roads(self._async_layered, self._share),
+                )
+            return self._async_client
+
+    def _client_args(self) -> dict[str, Any]:
+        given = self._network.client_args
+        headers = httpx.Headers(given.get("headers"))
+        headers.update(self.request_headers())  # the key's header replaces any other of its name
+        return {
+            "base_url": self._base_url,
+            "cookies": self._cookies,
+            "timeout": request_timeout(self._timeout),
+            "follow_redirects": self._follow_redirects,
+            **given,
+            "headers": headers,
+        }
+
+    def request_headers(self) -> dict[str, str]:
+        """What every request carries, the key in the clear."""
+        return self._headers
+
+    def secrets(self) -> tuple[str, ...]:
+        """What must not be shown."""
+        cookies = "; ".join(f"{name}={value}" for name, value in self._cookies.items())
+        own = secret_values({**self._headers, "Cookie": cookies})
+        return (*own, *self._network.secrets())
+
+    def _signer(self) -> dcipher.signing.Signer | None:
+        return None
+
+    def _key_header(self) -> str | None:
+        return None
+
+    @property
+    def _retries(self) -> Resilience | None:
+        resilience = self._resilience
+        if resilience is None or (resilience.max_retries == 0 and resilience.deadline is None):
+            return None
+        return resilience
+
+    def _layered(self, transport: httpx.BaseTransport) -> httpx.BaseTransport:
+        """From the inside out.
+
+        Each attempt is signed, unless it goes to another origin, which gets no credentials at all;
+        attempts are repeated, the last answer is checked.
+        """
+        away, signer = transport, self._signer()
+        if signer is not None:
+            transport = SigningTransport(transport, signer)
+        transport = HomeTransport(transport, away, self._base_url, self._key_header())
+        if self._retries is not None:
+            transport = RetryTransport(transport, self._retries)
+        if self._raise_on_unexpected_status:
+            transport = CheckedTransport(transport, urlsplit(self._base_url).path, self.secrets())
+        return transport
+
+    def _async_layered(self, transport: httpx.AsyncBaseTransport) -> httpx.AsyncBaseTransport:
+        away, signer = transport, self._signer()
+        if signer is not None:
+            transport = AsyncSigningTransport(transport, signer)
+        transport = AsyncHomeTransport(transport, away, self._base_url, self._key_header())
+        if self._retries is not None:
+            transport = AsyncRetryTransport(transport, self._retries)
+        if self._raise_on_unexpected_status:
+            transport = AsyncCheckedTransport(
+                transport, urlsplit(self._base_url).path, self.secrets()
+            )
+        return transport
+
+    def close(self) -> None:
+        """Close the httpx client; the clients that share its connections go on."""
+        self.get_or_create_httpx_client().close()
+
+    def end(self) -> None:
+        """Close the httpx client where there is one; where there is none, none is built any more."""
+        with self._lock():
+            self._is_ended = True
+            client = self._client
+        if client is None:
+            self._network.give_up(self._share)
+        else:
+            client.close()
+
+    async def aclose(self) -> None:
+        """Close the asynchronous httpx client; the clients that share its connections go on."""
+        await self.get_or_create_async_httpx_client().aclose()
+
+    def __enter__(self) -> Self:
+        self.get_or_create_httpx_client().__enter__()
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc_value: BaseException | None = None,
+        traceback: TracebackType | None = None,
+    ) -> None:
+        self.get_or_create_httpx_client().__exit__(exc_type, exc_value, traceback)
+
+    async def __aenter__(self) -> Self:
+        await self.get_or_create_async_httpx_client().__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc_value: BaseException | None = None,
+        traceback: TracebackType | None = None,
+    ) -> None:
+        await self.get_or_create_async_httpx_client().__aexit__(exc_type, exc_value, traceback)
+
+
+def _usable(base_url: str) -> str:
+    """Httpx knows more of what cannot be a URL: names that IDNA cannot write, addresses of the future."""
+    try:
+        httpx.URL(base_url)
+    except (httpx.InvalidURL, ValueError):
+        raise ConfigurationError("base_url is not a URL that can be reached.") from None
+    return base_url
+
+
+def _slots(cls: type) -> list[str]:
+    return [name for base in cls.__mro__ for name in getattr(base, "__slots__", ())]
+
+
+def checked_header(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name: header_text(name, value) for name, value in headers.items()}

@@ -1,0 +1,62 @@
+"""What `with_options` changes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+import httpx
+
+from dcipher._settings.checks import (
+    check_max_retries,
+    check_timeout,
+)
+from dcipher._settings.headers import check_headers
+from dcipher._wire.transport.deadlines import whole
+
+from .http_client import request_timeout
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from dcipher.resilience import Resilience
+
+
+__all__ = ["Options", "request_limits"]
+
+
+class Options(NamedTuple):
+    """What `with_options` changes."""
+
+    resilience: Resilience
+    timeout: httpx.Timeout
+    total_timeout: float | None
+    """Seconds that one request may take from its first byte to its last.
+
+    Httpx bounds only each read.
+    """
+    headers: dict[str, str]
+
+    def changed(
+        self,
+        *,
+        timeout: float | httpx.Timeout | None,
+        max_retries: int | None,
+        headers: Mapping[str, str] | None,
+        resilience: Resilience | None,
+    ) -> Options:
+        """These, but for what is not `None`."""
+        hard = self.resilience if resilience is None else resilience
+        if max_retries is not None:
+            hard = replace(hard, max_retries=check_max_retries(max_retries, "max_retries"))
+        limits, total = (
+            (self.timeout, self.total_timeout) if timeout is None else request_limits(timeout)
+        )
+        return Options(hard, limits, total, {**self.headers, **check_headers(headers)})
+
+
+def request_limits(timeout: float | httpx.Timeout) -> tuple[httpx.Timeout, float | None]:
+    limits = request_timeout(timeout)
+    if isinstance(timeout, httpx.Timeout):
+        return limits, whole(limits)
+    return limits, check_timeout(timeout, "timeout")

@@ -1,0 +1,1 @@
+"""Which requests go by a proxy."""

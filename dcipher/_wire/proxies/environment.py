@@ -1,0 +1,124 @@
+"""Reads the proxies of the environment, and says which of them httpx can use."""
+
+from __future__ import annotations
+
+import base64
+import os
+from contextlib import suppress
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+from urllib.request import getproxies
+
+import httpx
+
+from dcipher._masking.secret_names import secret_values
+from dcipher._masking.text import redact_query
+from dcipher.errors import ConfigurationError
+
+from .choice import Named, Origin, Proxies
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+__all__ = ["environment_proxies", "origin_of", "proxy_secrets", "usable_proxy"]
+
+MAX_PORT = 65535
+
+
+def environment_proxies() -> Proxies:
+    """HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY, as they are now; lower case takes precedence.
+
+    httpx reads them itself only where it builds its own transports, and knows no blocks of addresses.
+    """
+    found = getproxies()
+    by_scheme = {
+        scheme: Named(_url(value), _variable(f"{scheme}_proxy"))
+        for scheme in ("http", "https", "all")
+        if (value := found.get(scheme, "").strip())
+    }
+    return Proxies(by_scheme, found.get("no", ""))
+
+
+def usable_proxy(proxies: Proxies, origin: Origin) -> Named | None:
+    """The proxy of a request to `origin`; `None`: it goes directly.
+
+    Raises `ConfigurationError` for one that cannot be used.
+    """
+    named = proxies.of(origin)
+    if named is None or (problem := _problem(named.value)) is None:
+        return named
+    raise ConfigurationError(
+        f"{named.source} is not a proxy that can be used: {redact_query(named.value)} ({problem})."
+    )
+
+
+def origin_of(url: httpx.URL) -> Origin:
+    """Where a request to `url` goes."""
+    return Origin(url.scheme, url.host, url.port)
+
+
+def _url(value: str) -> str:
+    scheme, separator, rest = value.partition("://")
+    if not separator:
+        return f"http://{value}"
+    # What desktops and VPN clients write as socks:// is SOCKS 5; and by httpx, names are resolved by
+    # the proxy in either case.
+    return f"socks5://{rest}" if scheme.lower() in {"socks", "socks5h"} else value
+
+
+def _variable(name: str) -> str:
+    # Lower case takes precedence, as in urllib.
+    for written in (name, *sorted(os.environ)):
+        if written.lower() == name and os.environ.get(written):
+            return written
+    return "the system's settings"
+
+
+def _problem(url: str) -> str | None:
+    """Why httpx cannot use a proxy; `None`: it can."""
+    try:
+        parsed = httpx.Proxy(url).url
+    except (ValueError, httpx.InvalidURL) as error:
+        return str(error).replace(url, redact_query(url))
+    if not parsed.host:
+        return "it names no host"
+    if (parsed.port or 0) > MAX_PORT:
+        return f"a port is {MAX_PORT} at most"
+    if parsed.scheme.startswith("socks") and find_spec("socksio") is None:
+        return "SOCKS needs another library: pip install 'httpx[socks]'"
+    return None
+
+
+def proxy_secrets(proxies: Iterable[Any], transports: Iterable[Any]) -> tuple[str, ...]:
+    """What must not be shown of proxies: their passwords, and what is sent to them.
+
+    `proxies`: URLs, or what httpx makes of them. `transports`: those that were given.
+    """
+    found = [secret for proxy in proxies if proxy is not None for secret in _secrets_of(proxy)]
+    for transport in transports:
+        # As far as it can be known: these are httpx's and httpcore's own affairs.
+        headers = getattr(getattr(transport, "_pool", None), "_proxy_headers", ())
+        found += [part for _, value in headers for part in _credentials(value)]
+    return tuple(secret for secret in found if secret)
+
+
+def _credentials(header: bytes) -> Iterator[str]:
+    """What stands in a `Proxy-Authorization`, encoded (RFC 7617 section 2) and not."""
+    encoded = header.partition(b" ")[2]
+    yield encoded.decode("latin-1")
+    with suppress(ValueError):
+        yield base64.b64decode(encoded, validate=True).decode().partition(":")[2]
+
+
+def _secrets_of(proxy: Any) -> Iterator[str]:
+    try:
+        known = proxy if isinstance(proxy, httpx.Proxy) else httpx.Proxy(proxy)
+    except (TypeError, ValueError, httpx.InvalidURL):
+        return  # said where it is used
+    yield from secret_values(known.headers)
+    # As it was written; httpx quotes it anew.
+    written = str(proxy).partition("//")[2].partition("/")[0].rpartition("@")[0]
+    user, password = known.auth or ("", "")
+    # RFC 7617 section 2: what a proxy is sent, and may repeat.
+    yield from (password, written.partition(":")[2])
+    yield base64.b64encode(f"{user}:{password}".encode()).decode() if password else ""

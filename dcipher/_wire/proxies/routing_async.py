@@ -1,0 +1,42 @@
+"""Sends each request directly or by its proxy, where one httpx transport carries many requests."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import httpx
+
+from .environment import origin_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .choice import Origin
+
+__all__ = ["AsyncRoutedTransport"]
+
+
+class AsyncRoutedTransport(httpx.AsyncBaseTransport):
+    """One transport for what goes directly, and one for each proxy, made when it is first needed."""
+
+    def __init__(
+        self,
+        proxy_of: Callable[[Origin], str | None],
+        make: Callable[[str | None], httpx.AsyncBaseTransport],
+    ) -> None:
+        self._proxy_of = proxy_of
+        self._make = make
+        self._transports: dict[str | None, httpx.AsyncBaseTransport] = {}
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        proxy = self._proxy_of(origin_of(request.url))
+        transport = self._transports.get(proxy)
+        if transport is None:
+            # Where another thread was faster, its own is used.
+            transport = self._transports.setdefault(proxy, self._make(proxy))
+        return await transport.handle_async_request(request)
+
+    async def aclose(self) -> None:
+        transports, self._transports = self._transports, {}
+        for transport in transports.values():
+            await transport.aclose()

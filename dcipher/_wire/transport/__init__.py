@@ -1,0 +1,1 @@
+"""How requests travel: connections, proxies, deadlines, retries."""

@@ -1,0 +1,131 @@
+"""The one place where anything is sent again.
+
+tenacity drives it; `_wire/errors/retries.py` says whether and when.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, TypeVar
+
+# At the top: after a failure, an import may fail, too, where there are too many open files.
+from tenacity import AsyncRetrying, stop_never
+
+from dcipher._concurrency.clock import monotonic
+from dcipher._concurrency.sleeping import async_sleep
+from dcipher._wire.errors.causes import chain
+from dcipher._wire.errors.retries import Failure, next_delay
+from dcipher.logs import logger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tenacity import RetryCallState
+
+    from dcipher._concurrency.callables import AsyncAttempt
+    from dcipher._concurrency.sleeping import AsyncSleep
+    from dcipher.resilience import Resilience
+
+__all__ = ["async_send_again"]
+
+T = TypeVar("T")
+
+
+async def async_send_again(
+    attempt: AsyncAttempt[T],
+    failure_of: Callable[[Exception], Failure | None],
+    resilience: Resilience,
+    *,
+    repeatable: bool,
+    what: str,
+    pause: AsyncSleep = async_sleep,
+    started: float | None = None,
+) -> T:
+    """The result of the first attempt that succeeds; else what the last one raised.
+
+    `failure_of` says what an exception means, or `None`: it is none of ours and goes through.
+    `pause` waits between two attempts. `started`: since when the deadline counts, by the monotonic
+    clock; `None`: since now.
+    """
+    started = monotonic() if started is None else started
+    try:
+        return await attempt()
+    except Exception as error:  # judged by failure_of, and raised again unless it is sent again
+        rules = _Rules(failure_of, resilience, repeatable, what, started)
+        if rules.delay_after(error, attempts=1) is None:
+            raise
+        first = error
+    return await _again(attempt, first, rules, pause)
+
+
+async def _again(attempt: AsyncAttempt[T], first: Exception, rules: _Rules, pause: AsyncSleep) -> T:
+    # tenacity is built only after a failure: a call that succeeds pays nothing for it.
+    failed: list[Exception] = [first]
+
+    async def attempt_or_replay() -> T:
+        if failed:
+            raise failed.pop()  # the attempt that was made before tenacity was there counts as its first
+        return await attempt()
+
+    return await AsyncRetrying(
+        sleep=pause, stop=stop_never, retry=rules.retry, wait=rules.wait, reraise=True
+    )(attempt_or_replay)
+
+
+class _Rules:
+    """The rules of `_wire/errors/retries.py`, as tenacity asks for them."""
+
+    def __init__(
+        self,
+        failure_of: Callable[[Exception], Failure | None],
+        resilience: Resilience,
+        repeatable: bool,
+        what: str,
+        started: float,
+    ) -> None:
+        self._failure_of = failure_of
+        self._resilience = resilience
+        self._repeatable = repeatable
+        self._what = what
+        self._started = started
+        self._delay: float | None = None
+
+    def delay_after(self, error: BaseException, attempts: int) -> float | None:
+        failure = self._failure_of(error) if isinstance(error, Exception) else None
+        if failure is None:
+            return None
+        return next_delay(
+            failure,
+            self._resilience,
+            repeatable=self._repeatable,
+            attempts=attempts,
+            elapsed=monotonic() - self._started,
+            jitter=random.random(),  # noqa: S311 - spreads retries, guards nothing
+        )
+
+    def retry(self, state: RetryCallState) -> bool:
+        error = state.outcome.exception() if state.outcome is not None else None
+        if error is None:
+            return False
+        self._delay = self.delay_after(error, state.attempt_number)
+        if self._delay is None:
+            return False
+        log = logger.warning if state.attempt_number == 1 else logger.info
+        log(
+            "%s: attempt %d failed (%s); the next one in %.2f s",
+            self._what, state.attempt_number, _why(error), self._delay,
+            extra={"is_retry": True},
+        )  # fmt: skip
+        return True
+
+    def wait(self, _: RetryCallState) -> float:
+        return self._delay or 0.0
+
+
+def _why(error: BaseException) -> str:
+    """Why an attempt failed, in a few words of ours: no text of a server or a library."""
+    number = getattr(error, "status_code", None)
+    if isinstance(number, int) and number:
+        return f"status {number}"
+    refused = any(isinstance(behind, ConnectionRefusedError) for behind in chain(error))
+    return "connection refused" if refused else type(error).__name__

@@ -1,0 +1,1 @@
+"""How commands are declared, and what they have in common."""

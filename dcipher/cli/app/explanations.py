@@ -1,0 +1,202 @@
+"""What the command line says of an error: what happened, which run, and what can be pasted next."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from dcipher import errors
+from dcipher.cli.app.params import texts_like_json
+from dcipher.cli.state.emulator_keys import missing_key, refused_key
+from dcipher.cli.terminal.exit_codes import ExitCode, exit_code
+from dcipher.cli.terminal.failures import CommandError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dcipher.cli.state.followed import Following
+    from dcipher.models import Run
+
+__all__ = ["Explanation", "explain", "wait_again"]
+
+
+class Explanation(NamedTuple):
+    """An error in words, and what a program wants to know of it."""
+
+    code: ExitCode
+    message: str
+    next_step: str | None = None
+    details: Mapping[str, Any] = MappingProxyType({})
+
+    def __str__(self) -> str:
+        next_step = f" Next: {self.next_step}" if self.next_step else ""
+        return f"{self.message}{next_step}"
+
+
+def explain(error: BaseException, following: Following | None = None) -> Explanation:
+    """The words for an error, while these runs were followed."""
+    if isinstance(error, CommandError):
+        return Explanation(error.code, error.message, error.next_step, error.details)
+    if isinstance(error, KeyboardInterrupt):
+        return _interruption(following, exit_code(error))
+    code = exit_code(error)
+    message = _in_the_shell(str(error)) or type(error).__name__
+    run = _run_of(error)
+    details = {"type": type(error).__name__, **_details(error, run)}
+    if isinstance(error, OSError) and not isinstance(error, errors.DcipherError):
+        message = _of_the_system(error)
+    return Explanation(code, message, _next_step(error, run, following), details)
+
+
+def wait_again(runs: Sequence[Run]) -> str:
+    """The line that waits for these runs, from anywhere."""
+    flows = {run.flow_id for run in runs}
+    lines: list[str] = []
+    for flow in sorted(flows):
+        tasks = [run.task_id for run in runs if run.flow_id == flow]
+        words = [*tasks, "--flow", flow]
+        if any(task.startswith("-") for task in tasks):  # a service chooses its ids
+            words = ["--flow", flow, "--", *tasks]
+        lines.append(shlex.join(["dcipher", "runs", "wait", *words]))
+    return "; ".join(lines)
+
+
+def _interruption(following: Following | None, code: ExitCode) -> Explanation:
+    if following is None or not (following.runs or following.start):
+        return Explanation(code, "Interrupted.", details={"type": "Interrupted"})
+    details: dict[str, Any] = {"type": "Interrupted"}
+    if following.start is not None:
+        flow, key = following.start
+        details |= {"flow_id": flow, "idempotency_key": key}
+        return Explanation(
+            code,
+            f"Interrupted before the start of flow {flow} was answered: the run may have been "
+            "started, or not.",
+            f"the same command again, with --idempotency-key {shlex.quote(key)} (it starts no second run)",
+            details,
+        )
+    runs = following.open()
+    if not runs:
+        last = list(following.runs.values())[-1]
+        return Explanation(
+            code,
+            f"Interrupted: run {last.task_id} of flow {last.flow_id} has ended ({last.status}).",
+            _same_start(last),
+            details | _ids(last),
+        )
+    names = ", ".join(f"{run.task_id} of flow {run.flow_id}" for run in runs)
+    verb = "goes on" if len(runs) == 1 else "go on"
+    return Explanation(
+        code,
+        f"Interrupted: run {names} {verb}.",
+        _go_on(runs, following),
+        details | _ids(runs[0]),
+    )
+
+
+def _go_on(runs: Sequence[Run], following: Following | None) -> str:
+    """What goes on with the command that was followed: a wait alone gives no URL of a result."""
+    saving = following is not None and following.saving
+    return (_same_command(runs[0]) if saving else None) or wait_again(runs)
+
+
+def _same_start(run: Run) -> str | None:
+    """How to have the URLs of its results again: the answer to the same start repeats them."""
+    same = _same_command(run) if run.succeeded else None
+    return same and f"for its results, {same}"
+
+
+def _same_command(run: Run) -> str | None:
+    if run.idempotency_key is None:
+        return None
+    key = shlex.quote(run.idempotency_key)
+    return f"the same command again, with --idempotency-key {key} (it starts no second run)"
+
+
+def _run_of(error: BaseException) -> Run | None:
+    run: Run | None = getattr(error, "run", None)
+    return run
+
+
+def _ids(run: Run) -> dict[str, Any]:
+    return {"flow_id": run.flow_id, "task_id": run.task_id, "status": str(run.status)}
+
+
+def _details(error: BaseException, run: Run | None) -> dict[str, Any]:
+    details: dict[str, Any] = {} if run is None else _ids(run)
+    for name in ("flow_id", "idempotency_key", "status_code", "request_id"):
+        value: object = getattr(error, name, None)
+        if value:
+            details[name] = value
+    return details
+
+
+def _of_the_system(error: OSError) -> str:
+    name = f"{error.filename}: " if isinstance(error.filename, str) else ""
+    return f"{name}{error.strerror or str(error) or type(error).__name__}"
+
+
+def _next_step(error: BaseException, run: Run | None, following: Following | None) -> str | None:
+    if isinstance(error, errors.MissingAPIKeyError):
+        return missing_key()
+    if isinstance(error, errors.AuthenticationError | errors.PermissionDeniedError):
+        return refused_key(error) or "dcipher doctor"
+    if following is not None and following.start is not None and _of_params(error):
+        return _look_at_params(error, following.start[0], following.params)
+    if run is None:
+        return "dcipher doctor" if isinstance(error, errors.APIConnectionError) else None
+    if isinstance(error, errors.WaitTimeoutError | errors.PollingInterruptedError):
+        return _go_on([run], following)
+    if isinstance(error, errors.APIError | errors.ResultError) and not run.is_terminal:
+        return _go_on([run], following)
+    if isinstance(error, errors.APIError):
+        return _same_start(run)
+    if isinstance(error, errors.LocalStorageError):
+        return _same_start(run)
+    return None
+
+
+def _of_params(error: BaseException) -> bool:
+    """Whether the service refused the params of a start, and not its idempotency key."""
+    refused = isinstance(error, errors.BadRequestError | errors.UnprocessableEntityError)
+    return refused and "idempotency" not in str(error).lower()
+
+
+def _look_at_params(error: BaseException, flow: str, params: Mapping[str, Any]) -> str:
+    said = str(error)
+    meant = [name for name in texts_like_json(params) if re.search(rf"\b{re.escape(name)}\b", said)]
+    hint = "".join(f"; {name}=… is text, for JSON write -p {name}:=…" for name in meant)
+    return f"{shlex.join(['dcipher', 'flows', 'get', flow])}{hint}"
+
+
+# The errors of the library say what to do next in Python. What here begins with a blank ends a
+# sentence; the rest stands within one.
+_IN_THE_SHELL = (
+    (r" Set DCIPHER_API_KEY in the environment or in a \.env file, or pass api_key=….*", ""),
+    (r" It may go on; to wait again: .*", " It may go on."),
+    (r" The run may go on; to wait again: .*", " The run may go on."),
+    (r" Wait for it: client\.runs\.wait\(run\)\.", ""),
+    (r" Keep the run with run\.to_json\(reveal=True\), and read it with Run\.from_json\.", ""),
+    (r" If it never was JSON or a pickle, the service gave none: tell its support\.", ""),
+    (r", and JSON and pickles leave them out", ""),
+    (r" To have its results: client\.runs\.download\(error\.run, path\)\.", ""),
+    (r"\bor api_key=…", "or the file that holds it"),
+    (r"\(base_url=…\)", "(--base-url)"),
+    (r"against client\.flows\.get\(…\)\.params", "with `dcipher flows get`"),
+    (r"pass idempotency_key='([^']*)'", r"give --idempotency-key \1"),
+    (r"not with idempotency_key='([^']*)'", r"not with --idempotency-key \1"),
+    (r"pass overwrite=True", "give --overwrite"),
+    (r", and overwrite=False", ""),
+    (r"pass base_url=…", "give --base-url"),
+    (r"Use https, or pass allow_insecure=True\.", "Use https."),
+    (r"\bidempotency_key must", "--idempotency-key must"),
+)
+
+
+def _in_the_shell(text: str) -> str:
+    for pattern, replacement in _IN_THE_SHELL:
+        text = re.sub(pattern, replacement, text, flags=re.DOTALL)
+    return text

@@ -1,0 +1,144 @@
+"""One call of the command line: what was given, the client that follows from it, and the output."""
+
+from __future__ import annotations
+
+import sys
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dcipher.cli.terminal.exit_codes import ExitCode
+from dcipher.cli.terminal.failures import CommandError
+from dcipher.cli.terminal.output import Form, Output
+
+if TYPE_CHECKING:
+    from dcipher import Dcipher
+    from dcipher._settings.checks import Configuration
+    from dcipher.cli.app.options import Options
+    from dcipher.cli.state.followed import Following
+
+__all__ = ["Invocation", "read_text"]
+
+LARGEST = 64 * 1024 * 1024
+"""Bytes of a file, or of standard input, that are read as a text."""
+
+
+class Invocation:
+    """What a command is given."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self._stdin_for: str | None = None
+
+    @cached_property
+    def output(self) -> Output:
+        """Where the command writes."""
+        asked = {
+            Form.JSON: self.options.json,
+            Form.JSONL: self.options.jsonl,
+            Form.IDS: self.options.quiet,
+        }
+        forms = [form for form, given in asked.items() if given]
+        if len(forms) > 1:
+            raise CommandError("Give one of --json, --jsonl and --quiet.", ExitCode.USAGE)
+        return Output(*forms, verbose=self.options.verbose)
+
+    @cached_property
+    def layers(self) -> tuple[tuple[str, dict[str, Any]], ...]:
+        """Source → name of a setting → value, the strongest first.
+
+        `argument`, `environment`, and `.env` where `--env-file` names one.
+        """
+        from dcipher.cli.app.layers import layers
+
+        return layers(self.options, self.read)
+
+    @cached_property
+    def following(self) -> Following:
+        """The runs that the command follows."""
+        from dcipher.cli.state.followed import Following
+
+        return Following(self.output)
+
+    @property
+    def current_following(self) -> Following | None:
+        """The runs that the command follows, if it has got so far."""
+        following: Following | None = vars(self).get("following")
+        return following
+
+    def remember(self, *, off: bool, urls: bool = False) -> None:
+        """Whether the ledger keeps the runs, and their signed URLs."""
+        if off:
+            self.following.remembering = False
+        self.following.urls = urls
+
+    def read(self, path: Path, what: str) -> str:
+        """As `read_text`; standard input is there once."""
+        if str(path) == "-":
+            if self._stdin_for is not None:
+                raise CommandError(
+                    f"{self._stdin_for} and {what} cannot both read standard input.", ExitCode.USAGE
+                )
+            self._stdin_for = what
+        return read_text(path, what)
+
+    @property
+    def base_url(self) -> str:
+        """Where the client sends its requests."""
+        return self._configuration.base_url
+
+    @property
+    def signs(self) -> bool:
+        """Whether the client signs its requests."""
+        return self._configuration.api_secret is not None
+
+    @cached_property
+    def _configuration(self) -> Configuration:
+        from dcipher._settings.checks import resolve
+
+        return resolve(self.layers)
+
+    def client(self) -> Dcipher:
+        """The client that the options, the environment and `--env-file` describe."""
+        from dcipher import Dcipher
+        from dcipher.cli.app.layers import Layered
+        from dcipher.cli.terminal.retry_notes import note_retries
+
+        note_retries(self.output)
+        settings: Any = Layered(self.layers)
+        return Dcipher(settings=settings)
+
+
+def read_text(path: Path, what: str) -> str:
+    """The text of a file, or of standard input where `path` is `-`; a clear error else."""
+    try:
+        if str(path) == "-":
+            return _standard_input(what)
+        with path.open("rb") as file:
+            return _limited(file.read(LARGEST + 1), what, path)
+    except UnicodeDecodeError as error:
+        raise CommandError(
+            f"{what}: {path} is not UTF-8 text (byte {error.start}).", ExitCode.USAGE
+        ) from None
+    except OSError as error:
+        raise CommandError(
+            f"{what}: {path} cannot be read: {error.strerror}.", ExitCode.USAGE
+        ) from None
+
+
+def _standard_input(what: str) -> str:
+    if sys.stdin is None or sys.stdin.closed:
+        raise CommandError(f"{what}: there is no standard input.", ExitCode.USAGE)
+    buffer = getattr(sys.stdin, "buffer", None)
+    if buffer is None:
+        return sys.stdin.read()
+    return _limited(buffer.read(LARGEST + 1), what, "standard input")
+
+
+def _limited(content: bytes, what: str, where: object) -> str:
+    if len(content) > LARGEST:  # /dev/zero, or `yes` in a pipe, would fill the memory
+        raise CommandError(
+            f"{what}: {where} is longer than {LARGEST // 2**20} MiB, the most that is read.",
+            ExitCode.USAGE,
+        )
+    return content.decode("utf-8-sig")

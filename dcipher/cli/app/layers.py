@@ -1,0 +1,70 @@
+"""The places that the command line takes settings from.
+
+Not the `.env` of the working directory: only one that `--env-file` names.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from dcipher._settings.checks import CHECKS, DOTENV, is_blank
+from dcipher._settings.environment import dotenv, ours
+from dcipher.cli.terminal.exit_codes import ExitCode
+from dcipher.cli.terminal.failures import CommandError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from dcipher.cli.app.options import Options
+
+__all__ = ["Layered", "layers"]
+
+
+def layers(
+    options: Options, read: Callable[[Path, str], str]
+) -> tuple[tuple[str, dict[str, Any]], ...]:
+    """Source → name of a setting → value, the strongest first; `read` reads a file, or stdin."""
+    arguments: dict[str, Any] = {"base_url": options.base_url}
+    if options.verbose:
+        arguments["log"] = "debug"
+    if options.api_key_file is not None:
+        text = read(options.api_key_file, "--api-key-file").strip()
+        if not text:
+            raise CommandError(
+                f"--api-key-file: {options.api_key_file} is empty.", ExitCode.AUTHENTICATION
+            )
+        arguments["api_key"] = text
+    found: list[tuple[str, dict[str, Any]]] = [
+        ("argument", arguments),
+        ("environment", ours(os.environ)),
+    ]
+    if options.env_file is not None:
+        if not options.env_file.is_file():
+            raise CommandError(f"--env-file: there is no file {options.env_file}.", ExitCode.USAGE)
+        found.append((DOTENV, dotenv(options.env_file)))
+    return tuple(found)
+
+
+class Layered:
+    """The layers as the client wants settings: a value by name, and `source` of each.
+
+    `Settings` itself takes longer to import than a whole command.
+    """
+
+    def __init__(self, found: tuple[tuple[str, dict[str, Any]], ...]) -> None:
+        self._layers = found
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in CHECKS:
+            raise AttributeError(name)
+        return self._found(name)[1]
+
+    def source(self, name: str) -> str:
+        """`argument`, `environment`, `.env` or `default`."""
+        return self._found(name)[0]
+
+    def _found(self, name: str) -> tuple[str, Any]:
+        values = ((source, layer.get(name)) for source, layer in self._layers)
+        return next(((s, v) for s, v in values if not is_blank(v)), ("default", None))

@@ -1,0 +1,1 @@
+"""`dcipher doctor`, `whoami` and `config`."""

@@ -1,0 +1,125 @@
+"""What `dcipher doctor` and `dcipher whoami` print."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import typer
+
+from dcipher._settings.checks import DEFAULT_BASE_URL
+from dcipher._urls.hosts import is_this_machine
+from dcipher.cli.doctor.checks import Check, State, api_check, key_check
+from dcipher.cli.doctor.diagnosis import ask, diagnosed
+from dcipher.cli.doctor.probing import place_of
+from dcipher.cli.doctor.setting_sources import explained
+from dcipher.cli.state.emulator_keys import refused_key
+from dcipher.cli.terminal.exit_codes import ExitCode
+from dcipher.cli.terminal.failures import CommandError
+from dcipher.cli.terminal.output import Form
+from dcipher.errors import ConfigurationError, MissingAPIKeyError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from dcipher.cli.app.invocation import Invocation
+    from dcipher.cli.doctor.setting_sources import Explained
+
+__all__ = ["fingerprint", "report", "who"]
+
+LONG_ENOUGH = 16
+"""Characters of a key that cannot be found again by trying all that have its fingerprint."""
+
+
+def report(call: Invocation) -> None:
+    """Print each check as soon as it is made."""
+    made: list[Check] = []
+
+    def records() -> Iterator[Mapping[str, Any]]:
+        for check in diagnosed(call):
+            made.append(check)
+            yield check.record()
+
+    call.output.data(records(), text=_line, key="check")
+    failed = [check for check in made if check.state is State.FAILED]
+    if call.output.form is Form.TEXT:
+        said = f"{len(failed)} failed." if failed else "Nothing failed."
+        call.output.note(f"{said} Nothing of this is secret: it may go into a ticket as it is.")
+    if failed:
+        of_key = all(check.of_key for check in failed)
+        raise typer.Exit(ExitCode.AUTHENTICATION if of_key else ExitCode.FAILURE)
+
+
+def _line(record: Mapping[str, Any]) -> str:
+    line = f"{record['state']:<8} {record['check']:<12} {record['detail']}"
+    return f"{line}\n{'':<8} {'next':<12} {record['next']}" if record["next"] else line
+
+
+def who(call: Invocation) -> None:
+    """Print which key goes where, and whether it is taken there."""
+    found = explained(call)
+    if found.all_problems:
+        raise ConfigurationError(" ".join(found.all_problems))
+    if found.values.api_key is None:
+        raise MissingAPIKeyError("There is no API key.")
+    answer = ask(found)
+    api = api_check(answer.outcome, answer.milliseconds)
+    key = key_check(answer.outcome, refused_key(answer.outcome) or "dcipher config show")
+    place = {setting.name: setting.source for setting in found.settings}
+    record = {
+        "key": f"set, {len(found.values.api_key)} characters",
+        "key_source": place["api_key"],
+        "fingerprint": fingerprint(found.values.api_key),
+        "base_url": found.values.base_url,
+        "base_url_source": place["base_url"],
+        "service": _service(found),
+        "accepted": _ACCEPTED[key.state],
+    }
+    call.output.data(record, key="fingerprint")
+    if api.state is State.FAILED:
+        raise CommandError(api.detail, next_step="dcipher doctor")
+    if key.state is State.FAILED:
+        raise CommandError(key.detail, ExitCode.AUTHENTICATION, next_step=key.next)
+    call.output.note(key.detail)
+
+
+_ACCEPTED = {State.OK: True, State.FAILED: False, State.SKIPPED: None}
+
+
+def fingerprint(key: str) -> str | None:
+    """The same for the same key, and of no help to find it: 48 bits of its SHA-256."""
+    if len(key) < LONG_ENOUGH:
+        return None
+    return f"sha256:{hashlib.sha256(key.encode()).hexdigest()[:12]}"
+
+
+def _service(found: Explained) -> str:
+    """What is at the base URL, as far as that can be known."""
+    base_url = found.values.base_url
+    if base_url == DEFAULT_BASE_URL:
+        return "the hosted service"
+    if is_this_machine(place_of(base_url).host) and _is_emulator(base_url):
+        return "an emulator"
+    return "unknown"
+
+
+def _is_emulator(base_url: str) -> bool:
+    # Its control API, which wants no key from this machine, and is sent none.
+    try:
+        answer = httpx.get(
+            f"{base_url}/_emulator/faults",
+            headers={"X-Dcipher-Emulator": "1"},
+            timeout=2.0,
+            trust_env=False,
+        )
+    except httpx.HTTPError:
+        return False
+    return answer.status_code in {200, 401} and isinstance(_json(answer), list | dict)
+
+
+def _json(answer: httpx.Response) -> object:
+    try:
+        return answer.json()
+    except ValueError:
+        return None

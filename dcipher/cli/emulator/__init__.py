@@ -1,0 +1,1 @@
+"""`dcipher emulator`."""

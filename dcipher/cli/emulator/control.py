@@ -1,0 +1,102 @@
+"""Asking a running emulator by its control API, and which one is meant."""
+
+from __future__ import annotations
+
+import json
+import os
+from http.client import HTTPException
+from typing import TYPE_CHECKING, Any
+from urllib.error import HTTPError
+from urllib.request import ProxyHandler, Request, build_opener
+
+from dcipher.cli.state.running_emulators import running_emulators
+from dcipher.cli.terminal.exit_codes import ExitCode
+from dcipher.cli.terminal.failures import CommandError
+
+if TYPE_CHECKING:
+    from dcipher.cli.app.invocation import Invocation
+    from dcipher.cli.state.running_emulators import RunningEmulator
+
+__all__ = ["START", "Control", "only_emulator"]
+
+START = "dcipher emulator start"
+_PREFIX = "emu_"
+_PATIENCE = 10.0  # seconds for an answer
+
+
+class Control:
+    """The control API of an emulator."""
+
+    def __init__(self, url: str, api_key: str | None) -> None:
+        self.url = url
+        self._headers = {"X-Dcipher-Emulator": "1"}
+        # No other key leaves this process: the address may be anybody's.
+        if api_key and api_key.startswith(_PREFIX):
+            self._headers["Authorization"] = f"Api-Key {api_key}"
+
+    @classmethod
+    def meant(cls, call: Invocation) -> Control:
+        """That of `--base-url`, else of the environment, else of the one that runs."""
+        if call.options.base_url:
+            return cls(call.options.base_url.rstrip("/"), _key_for(call, call.options.base_url))
+        url, key = os.environ.get("DCIPHER_BASE_URL"), os.environ.get("DCIPHER_API_KEY", "")
+        if url and key.startswith(_PREFIX):
+            return cls(url.rstrip("/"), key)
+        emulator = only_emulator(None)
+        return cls(emulator.url, emulator.api_key)
+
+    def ask(self, method: str, name: str, body: bytes | None = None) -> Any:
+        """The JSON value of the answer. Raises `CommandError`."""
+        request = Request(  # noqa: S310 (an address that its user gave, or our own)
+            f"{self.url}/_emulator/{name}", data=body, headers=self._headers, method=method
+        )
+        # Without proxies: an emulator is on this machine.
+        opener = build_opener(ProxyHandler({}))
+        try:
+            with opener.open(request, timeout=_PATIENCE) as answer:
+                return json.loads(answer.read())
+        except HTTPError as error:
+            raise _refused(error, self.url) from None
+        except (OSError, HTTPException) as error:
+            raise CommandError(
+                f"No emulator answers at {self.url}: {getattr(error, 'reason', error)}.",
+                next_step=START,
+            ) from error
+        except ValueError:
+            raise CommandError(f"What answers at {self.url} is no emulator.") from None
+
+
+def only_emulator(url: str | None) -> RunningEmulator:
+    """The emulator that runs, or the one with this address. Raises `CommandError`."""
+    running = running_emulators()
+    found = [one for one in running if url is None or one.url == url.rstrip("/")]
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        where = f" at {url}" if url else ""
+        raise CommandError(f"No emulator of yours runs{where}.", next_step=START)
+    raise CommandError(
+        f"{len(found)} emulators run: {', '.join(one.url for one in found)}.",
+        ExitCode.USAGE,
+        next_step=f"the same command with --base-url {found[0].url}",
+    )
+
+
+def _key_for(call: Invocation, url: str) -> str | None:
+    """The key for an address: that of a file, of the environment, or of our emulator there."""
+    if call.options.api_key_file is not None:
+        key: str | None = dict(call.layers)["argument"].get("api_key")
+        return key
+    for one in running_emulators():
+        if one.url == url.rstrip("/"):
+            return one.api_key
+    return os.environ.get("DCIPHER_API_KEY")
+
+
+def _refused(error: HTTPError, url: str) -> CommandError:
+    try:
+        message = json.loads(error.read())["message"]
+    except (OSError, ValueError, TypeError, LookupError):
+        return CommandError(f"What answers at {url} is no emulator (status {error.code}).")
+    code = {401: ExitCode.AUTHENTICATION, 422: ExitCode.USAGE, 400: ExitCode.USAGE}
+    return CommandError(str(message), code.get(error.code, ExitCode.FAILURE))

@@ -1,0 +1,292 @@
+"""An emulator for as long as a command takes: its options, its flows, its files."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import os
+import re
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, fields
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+
+import typer
+
+from dcipher._installation import install
+from dcipher.cli.state.private_files import write_private
+from dcipher.cli.state.running_emulators import RunningEmulator, registered, running_emulators
+from dcipher.cli.terminal.exit_codes import ExitCode
+from dcipher.cli.terminal.failures import CommandError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from dcipher.cli.app.invocation import Invocation
+    from dcipher.emulator import Emulator
+
+__all__ = ["Emulation", "emulating", "missing_extra", "with_emulation"]
+
+_TIME = "Seconds on the emulator's clock"
+
+
+@dataclass(frozen=True)
+class Emulation:
+    """The options of `emulator start` and `emulator exec`."""
+
+    host: Annotated[str, typer.Option(metavar="HOST", help="Where to listen.")] = "127.0.0.1"
+    port: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="8787 by default, for exec a free one; 0: a free one."),
+    ] = None
+    allow_remote: Annotated[
+        bool,
+        typer.Option("--allow-remote", help="Let --host be more than this machine's loopback."),
+    ] = False
+    flows: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="MODULE[:NAME]",
+            help="Flows of your own: a dcipher.emulator.Flows (called flows by default), or a "
+            "function that is given the emulator. The working directory is importable. Several "
+            "times.",
+        ),
+    ] = None
+    samples: Annotated[
+        bool,
+        typer.Option(
+            "--samples/--no-samples", help="Have the flows keywords, topics and language-stats."
+        ),
+    ] = True
+    state_dir: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Keep runs, results, the API key and URLs there, over restarts and kill -9.",
+        ),
+    ] = None
+    seed: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Repeat what is random: equal starts get equal task ids."),
+    ] = None
+    time_scale: Annotated[
+        float,
+        typer.Option(metavar="X", help="How fast its clock goes: 60 makes a minute a second."),
+    ] = 1.0
+    queue_time: Annotated[
+        float,
+        typer.Option(metavar="SECONDS", help=f"{_TIME} in each of PENDING and QUEUED."),
+    ] = 0.02
+    run_time: Annotated[
+        float, typer.Option(metavar="SECONDS", help=f"{_TIME} in RUNNING at least.")
+    ] = 0.0
+    rate: Annotated[
+        float | None,
+        typer.Option(metavar="X", help="Requests a second; more are answered with 429."),
+    ] = None
+    require_signature: Annotated[
+        bool, typer.Option("--require-signature", help="Refuse requests that are not signed.")
+    ] = False
+    api_secret_file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The secret of signatures, which are verified then."),
+    ] = None
+    no_idempotency: Annotated[
+        bool, typer.Option("--no-idempotency", help="Ignore Idempotency-Key.")
+    ] = False
+    ready_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write url, api_key, console and pid there (JSON, 0600) when it is ready; it is "
+            "removed at the end.",
+        ),
+    ] = None
+
+
+def with_emulation(command: Callable[..., None]) -> Callable[..., None]:
+    """A command with the options of `Emulation`, which it gets as `emulation`."""
+    hints = get_type_hints(Emulation, include_extras=True)
+    options = [
+        inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=field.default,
+            annotation=hints[field.name],
+        )
+        for field in fields(Emulation)
+    ]
+    own = inspect.signature(command, eval_str=True).parameters
+    kept = [parameter for name, parameter in own.items() if name != "emulation"]
+
+    @wraps(command)
+    def called(*args: Any, **given: Any) -> None:
+        chosen = {option.name: given.pop(option.name) for option in options}
+        command(*args, emulation=Emulation(**chosen), **given)
+
+    # typer looks at both.
+    called.__dict__["__signature__"] = inspect.Signature([*kept, *options])
+    called.__annotations__ = {p.name: p.annotation for p in (*kept, *options)}
+    del called.__wrapped__
+    return called
+
+
+@contextmanager
+def emulating(
+    call: Invocation, emulation: Emulation, *, port: int, registers: bool
+) -> Generator[tuple[RunningEmulator, str | None]]:
+    """A running emulator, and its signing secret. Raises `CommandError`."""
+    secret = _text_of(emulation.api_secret_file, "--api-secret-file")
+    emulator = _made(call, emulation, port, secret)
+    for place in emulation.flows or ():
+        from dcipher.cli.emulator.flow_modules import add_flows
+
+        add_flows(emulator, place)
+    with ExitStack() as stack:
+        stack.enter_context(_log_on_stderr())
+        _started(emulator)
+        stack.callback(emulator.stop)
+        where = RunningEmulator(
+            url=emulator.url,
+            api_key=emulator.api_key,
+            console=emulator.console,
+            pid=os.getpid(),
+            api_secret_file=_absolute(emulation.api_secret_file),
+        )
+        if registers:
+            stack.enter_context(_known(call, where))
+        if emulation.ready_file is not None:
+            stack.enter_context(_ready_file(emulation.ready_file, where))
+        yield where, secret
+
+
+def _made(call: Invocation, emulation: Emulation, port: int, secret: str | None) -> Emulator:
+    try:
+        from dcipher.emulator import Emulator
+
+        return Emulator(
+            host=emulation.host,
+            port=port if emulation.port is None else emulation.port,
+            api_key=_text_of(call.options.api_key_file, "--api-key-file"),
+            api_secret=secret,
+            require_signature=emulation.require_signature,
+            idempotency=not emulation.no_idempotency,
+            rate=emulation.rate,
+            queue_time=emulation.queue_time,
+            min_run_time=emulation.run_time,
+            sample_flows=emulation.samples,
+            allow_remote=emulation.allow_remote,
+            state_dir=emulation.state_dir,
+            seed=emulation.seed,
+            time_scale=emulation.time_scale,
+        )
+    except ImportError as error:
+        raise missing_extra(error) from error
+    except ValueError as error:
+        raise CommandError(_in_the_shell(str(error)), ExitCode.USAGE) from error
+
+
+def missing_extra(error: ImportError) -> CommandError:
+    """What is said where the libraries of an emulator are not installed."""
+    return CommandError(
+        f"{str(error).partition(':')[0]}.",
+        ExitCode.USAGE,
+        next_step=install("cli", "emulator"),
+    )
+
+
+def _started(emulator: Emulator) -> None:
+    try:
+        emulator.start()
+    except OSError as error:
+        raise _why_not(error) from error
+
+
+def _why_not(error: OSError) -> CommandError:
+    text = error.strerror or str(error)
+    found = re.search(r" port (\d+) \(", text)
+    if found is None:
+        return CommandError(text)
+    mine = [one for one in running_emulators() if one.url.endswith(f":{found[1]}")]
+    who = f" An emulator of yours runs there (process {mine[0].pid})." if mine else ""
+    end = f"kill {mine[0].pid}" if mine else "end what listens there"
+    return CommandError(
+        f"{text.partition('; try')[0]}.{who}",
+        next_step=f"{end}, or the same command with --port 0 for a free one",
+    )
+
+
+def _text_of(path: Path | None, option: str) -> str | None:
+    if path is None:
+        return None
+    from dcipher.cli.app.invocation import read_text
+
+    text = read_text(path, option).strip()
+    if not text:
+        raise CommandError(f"{option}: {path} is empty.", ExitCode.USAGE)
+    return text
+
+
+def _absolute(path: Path | None) -> str | None:
+    return None if path is None or str(path) == "-" else str(path.absolute())
+
+
+@contextmanager
+def _known(call: Invocation, where: RunningEmulator) -> Generator[None]:
+    """Other commands find it; where that cannot be, it serves all the same."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(registered(where))
+        except OSError as error:
+            call.output.warn(
+                f"warning: `dcipher emulator env` will not find this emulator: {error.strerror}."
+            )
+        yield
+
+
+@contextmanager
+def _ready_file(path: Path, where: RunningEmulator) -> Generator[None]:
+    try:
+        write_private(path, where.to_json())
+    except OSError as error:
+        raise CommandError(f"--ready-file: {path} cannot be written: {error.strerror}.") from error
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            if path.read_text("utf-8") == where.to_json():  # nobody has written another since
+                path.unlink()
+
+
+@contextmanager
+def _log_on_stderr() -> Generator[None]:
+    """What the emulator has to say (a full disk) on stderr."""
+    logger = logging.getLogger("dcipher.emulator")
+    handler = logging.StreamHandler()
+    handler.setLevel(logging.WARNING)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+
+
+# The emulator's own errors speak of its arguments.
+_OPTIONS = {
+    "min_run_time": "--run-time",
+    "queue_time": "--queue-time",
+    "time_scale": "--time-scale",
+    "require_signature": "--require-signature",
+    "an api_secret": "--api-secret-file",
+    "allow_remote=True": "--allow-remote",
+    "state_dir": "--state-dir",
+    "The emulator's api_key": "--api-key-file: the emulator's key",
+}
+
+
+def _in_the_shell(text: str) -> str:
+    for argument, option in _OPTIONS.items():
+        text = text.replace(argument, option)
+    return re.sub(r"^(rate|port|seed) is", r"--\1 is", text)

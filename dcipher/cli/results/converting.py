@@ -1,0 +1,229 @@
+"""What `dcipher results convert` does."""
+
+from __future__ import annotations
+
+import gzip
+import shutil
+import sys
+import tempfile
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from shlex import quote
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
+
+from dcipher._files import check_target, replacing, storage_errors
+from dcipher._installation import install
+from dcipher._libraries import library
+from dcipher._results.parsing.row_errors import InvalidRow, ResultReadError
+from dcipher._results.rows.reading import Format
+from dcipher.cli.results.checking import ANY, opened, type_named
+from dcipher.cli.results.round_trips import RoundTrip
+from dcipher.cli.results.row_bytes import (
+    columns_of_type,
+    csv_bytes,
+    json_bytes,
+    ndjson_bytes,
+    plain_value,
+)
+from dcipher.cli.terminal.exit_codes import ExitCode
+from dcipher.cli.terminal.failures import CommandError
+from dcipher.cli.terminal.text import is_terminal
+from dcipher.errors import ResultParseError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable, Iterator
+
+    from dcipher._results.local_files import LocalResult
+    from dcipher.cli.app.invocation import Invocation
+
+__all__ = ["Target", "convert", "parquet_library", "write_rows"]
+
+T = TypeVar("T")
+
+_ROWS = 65536  # of a group of rows in Parquet
+
+
+def _usage(message: str) -> CommandError:
+    return CommandError(message, ExitCode.USAGE)
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where converted rows go, and how they are written there."""
+
+    path: Path | None
+    """None: standard output."""
+    format: Format
+    compressed: bool
+
+    @classmethod
+    def of(cls, out: str, to: str | None, *, overwrite: bool) -> Target:
+        """By its name. Raises `CommandError` where the format is not known, or cannot be written so."""
+        suffixes = [suffix.lower() for suffix in Path(out).suffixes]
+        packing = (
+            suffixes.pop() if suffixes and suffixes[-1] in {".gz", ".gzip", ".zst", ".zstd"} else ""
+        )
+        known = to or _BY_SUFFIX.get(suffixes[-1] if suffixes else "")
+        if known is None:
+            raise _usage(f"{out} says no format: add --to json, ndjson, csv or parquet.")
+        if packing.startswith(".z") or (packing and known == "parquet"):
+            raise _usage(
+                f"{known} is not written as {packing}: leave that away, or use .gz for text."
+            )
+        if out == "-":
+            return cls(None, Format(known), compressed=False)
+        path = Path(out)
+        with storage_errors(path):
+            check_target(path, overwrite=overwrite)
+        return cls(path, Format(known), bool(packing))
+
+    @contextmanager
+    def opened(self) -> Generator[BinaryIO]:
+        """To be written to: beside its place, which it takes when all is there."""
+        if self.path is None:
+            yield sys.stdout.buffer
+            return
+        with storage_errors(self.path), replacing(self.path) as file:
+            if not self.compressed:
+                yield file
+                return
+            # Without a name and a time, so that the same rows are the same bytes.
+            with gzip.GzipFile("", "wb", fileobj=file, mtime=0) as packed:
+                yield cast("BinaryIO", cast("object", packed))
+
+
+_BY_SUFFIX = {
+    ".json": "json",
+    ".ndjson": "ndjson",
+    ".jsonl": "ndjson",
+    ".csv": "csv",
+    ".parquet": "parquet",
+}
+
+
+def convert(
+    call: Invocation, file: str, target: Target, model: str | None, format_: str | None
+) -> None:
+    """Write the rows of a file in another format, and report it."""
+    count = write_rows(file, target, model, format_)
+    if target.path is not None:
+        record = {"file": str(target.path), "format": target.format.value, "rows": count}
+        call.output.data(record, key="file")
+
+
+def write_rows(file: str, target: Target, model: str | None, format_: str | None) -> int:
+    """Write the rows of a file in another format; how many there were."""
+    type_ = None if model is None else type_named(model)
+    rows = _Rows(file, model)
+    with opened(file, format_) as source:
+        if target.format is Format.PARQUET:
+            _write_parquet(source, target, type_, rows)
+        else:
+            # With a model, nothing comes before all rows are known to be read back as they are.
+            with target.opened() as sink, _seekable(sink, type_ is not None) as file_:
+                file_.writelines(_encoded(source, target.format, type_, rows))
+    return rows.count
+
+
+class _Rows:
+    """Counts rows on their way, and ends it at the first that does not fit."""
+
+    def __init__(self, file: str, model: str | None) -> None:
+        self.count = 0
+        self.file = file
+        self._model = model
+
+    def fitting(self, rows: Iterable[T | InvalidRow]) -> Iterator[T]:
+        for row in rows:
+            if isinstance(row, InvalidRow):
+                raise self.refusal(row.error())
+            self.count += 1
+            yield row
+
+    def refusal(self, error: ResultReadError | ResultParseError) -> CommandError:
+        what = str(error) if isinstance(error, ResultReadError) else error.message.rstrip(".")
+        model = None if self._model is None else quote(self._model)
+        return CommandError(
+            f"{self.file} was not converted: {what}.",
+            ExitCode.INVALID_ROWS,
+            next_step=model and f"dcipher results validate {quote(self.file)} --model {model}",
+        )
+
+
+def _encoded(source: LocalResult, format_: Format, type_: Any, rows: _Rows) -> Iterator[bytes]:
+    columns: list[str] | None = None
+    if type_ is not None:
+        values, columns = _checked(source, format_, type_, rows)
+    elif {source.format, format_} <= {Format.JSON, Format.NDJSON}:
+        values = rows.fitting(source.texts())
+    else:
+        columns = source.header() if source.format is Format.CSV else None
+        values = map(plain_value, rows.fitting(source.rows(ANY)))
+    if format_ is Format.CSV:
+        return csv_bytes(values, columns)
+    return (json_bytes if format_ is Format.JSON else ndjson_bytes)(values)
+
+
+def _checked(
+    source: LocalResult, format_: Format, type_: Any, rows: _Rows
+) -> tuple[Iterator[object], list[str] | None]:
+    trip, columns = RoundTrip(type_, format_), None
+    if format_ is Format.CSV:
+        columns = columns_of_type(type_)
+        if columns is None or _may_have_more(type_):
+            _ = source.reader()  # what comes once is copied, as it is read twice
+            columns = trip.columns(_Rows(rows.file, None).fitting(source.rows(type_)), columns)
+        else:
+            columns = trip.columns((), columns)
+    return trip.checked(rows.fitting(source.rows(type_)), columns or ()), columns
+
+
+def _may_have_more(type_: Any) -> bool:
+    configuration = getattr(type_, "model_config", None) or getattr(
+        type_, "__pydantic_config__", {}
+    )
+    return configuration.get("extra") == "allow"
+
+
+def parquet_library() -> Any:
+    """What writes Parquet. Raises `CommandError` where it is not installed."""
+    try:
+        return library("pyarrow.parquet", "arrow")
+    except ImportError:
+        raise CommandError(
+            "Parquet needs pyarrow.", ExitCode.USAGE, next_step=install("arrow")
+        ) from None
+
+
+def _write_parquet(source: LocalResult, target: Target, type_: Any, rows: _Rows) -> None:
+    parquet = parquet_library()
+    if target.path is None and is_terminal(sys.stdout):
+        raise _usage("Parquet is not for a terminal: name a file.")
+    from dcipher._results.tables.reading import check_columns, reading_of
+
+    check_columns(type_)
+    try:
+        reading = reading_of((source,), type_)
+        with (
+            target.opened() as sink,
+            _seekable(sink, True) as file,
+            parquet.ParquetWriter(file, reading.schema) as writer,
+        ):
+            for batch in reading.batches(_ROWS):
+                writer.write_batch(batch)
+                rows.count += batch.num_rows
+    except ResultParseError as error:
+        raise (rows.refusal(error) if error.errors else error) from None
+
+
+@contextmanager
+def _seekable(sink: BinaryIO, whole: bool) -> Generator[BinaryIO]:
+    # pyarrow asks a file where it is, and what was said to a pipe is said.
+    if not whole or sink is not getattr(sys.stdout, "buffer", None):
+        yield sink
+        return
+    with tempfile.TemporaryFile() as file:
+        yield file
+        file.seek(0)
+        shutil.copyfileobj(file, sink)

@@ -1,0 +1,122 @@
+"""Rows of a type as JSON or CSV that the same type reads back as the same rows, or an error before."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from pydantic import AliasChoices, BaseModel, ValidationError
+from pydantic_core import PydanticSerializationError, to_json
+
+from dcipher._results.parsing.adapters import adapter_for
+from dcipher._results.parsing.csv.rows import NotFittingError, cells_reader
+from dcipher._results.parsing.row_errors import details_of, path_of, shown_name
+from dcipher._results.rows.reading import Format
+from dcipher.cli.results.row_bytes import as_cells, cell_text
+from dcipher.cli.terminal.exit_codes import ExitCode
+from dcipher.cli.terminal.failures import CommandError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+__all__ = ["RoundTrip"]
+
+
+class RoundTrip:
+    """Makes of the rows of a type what a file has of them, and reads each of them back."""
+
+    def __init__(self, type_: Any, format_: Format) -> None:
+        adapter = adapter_for(type_)
+        self._type = type_
+        self._format = format_
+        self._serializer = adapter.serializer
+        self._read_json = adapter.validator.validate_json
+        self._renamed = _renamed(type_)
+        self._fields: Sequence[str] | None = getattr(type_, "_fields", None)  # of a named tuple
+
+    def plain(self, row: object) -> object:
+        """A row as values that JSON has, under the names that the type reads."""
+        dumped = self._serializer.to_python(row, mode="json", by_alias=True, warnings=False)
+        if isinstance(dumped, dict):
+            found = cast("dict[str, object]", dumped)
+            return {self._renamed.get(name, name): value for name, value in found.items()}
+        if self._format is Format.CSV and isinstance(dumped, (list, tuple)):
+            values = cast("Sequence[object]", dumped)
+            names = self._fields or [str(place) for place in range(len(values))]
+            return dict(zip(names, values, strict=False))
+        return dumped
+
+    def columns(self, rows: Iterable[object], known: Sequence[str] | None) -> list[str]:
+        """The columns of CSV: those of the type, and those that rows have beyond."""
+        columns = dict.fromkeys([self._renamed.get(name, name) for name in known or ()])
+        for number, row in enumerate(rows):
+            columns.update(dict.fromkeys(as_cells(self._plain(number, row))))
+        return list(columns)
+
+    def checked(self, rows: Iterable[object], columns: Sequence[str]) -> Iterator[object]:
+        """The rows as `plain` makes them. Raises `CommandError` for one that is not read back as it is."""
+        read_cells = cells_reader(self._type, list(columns)) if columns else None
+        for number, row in enumerate(rows):
+            plain = self._plain(number, row)
+            try:
+                if self._format is Format.CSV:
+                    cells = as_cells(plain)
+                    again = read_cells and read_cells([cell_text(cells.get(n)) for n in columns])
+                else:
+                    again = self._read_json(to_json(plain, inf_nan_mode="null"))
+            except ValidationError as error:
+                raise self._refusal(number, path_of(details_of(error)[0]["loc"])) from None
+            except NotFittingError as error:
+                place = error.details[0]["loc"]
+                named = [columns[p] if isinstance(p, int) else p for p in place[:1]]
+                raise self._refusal(number, path_of([*named, *place[1:]])) from None
+            if (before := self._view(row)) != (after := self._view(again)):
+                raise self._refusal(number, _difference(before, after))
+            yield plain
+
+    def _plain(self, number: int, row: object) -> object:
+        try:
+            return self.plain(row)
+        except (
+            PydanticSerializationError,
+            UnicodeDecodeError,
+        ):  # bytes that are not UTF-8; its words quote them
+            raise self._refusal(
+                number, "", " Bytes need ser_json_bytes='base64' and val_json_bytes='base64'."
+            ) from None
+
+    def _view(self, row: Any) -> object:
+        # What is left out on purpose (exclude=True) need not come back.
+        return self._serializer.to_python(row, warnings=False)
+
+    def _refusal(self, number: int, place: str, more: str = "") -> CommandError:
+        name = {Format.JSON: "JSON", Format.NDJSON: "NDJSON"}.get(self._format, "CSV")
+        where = f", {place.removeprefix('.')}" if place else ""
+        return CommandError(
+            f"Nothing was converted: row {number}{where} would not be read back from {name} as it is.{more}",
+            ExitCode.INVALID_ROWS,
+            next_step="convert to Parquet or NDJSON, or leave --model away"
+            if self._format is Format.CSV
+            else "convert to Parquet, or leave --model away",
+        )
+
+
+def _difference(before: object, after: object) -> str:
+    if isinstance(before, dict) and isinstance(after, dict):
+        first = cast("Mapping[str, object]", before)
+        second = cast("Mapping[str, object]", after)
+        names = [n for n in {**first, **second} if first.get(n, ...) != second.get(n, ...)]
+        return path_of([shown_name(names[0])]) if names else ""
+    return ""
+
+
+def _renamed(type_: Any) -> dict[str, str]:
+    """Names under which fields are written, and those under which they are read."""
+    if not (isinstance(type_, type) and issubclass(type_, BaseModel)):
+        return {}
+    found: dict[str, str] = {}
+    for name, field in type_.model_fields.items():
+        alias = field.validation_alias
+        choices = alias.choices if isinstance(alias, AliasChoices) else [alias]
+        read = next((one for one in choices if isinstance(one, str)), name)
+        found[field.serialization_alias or name] = read
+    return found

@@ -1,0 +1,1 @@
+"""`dcipher flows` and `dcipher runs`."""

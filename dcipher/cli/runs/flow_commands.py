@@ -1,0 +1,143 @@
+"""`dcipher flows`: look at a flow, run it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dcipher.cli.app.arguments import (
+    FlowArgument,
+    KeepURLs,
+    NoLedger,
+    OutputOption,
+    Overwrite,
+    Reveal,
+    Timeout,
+    as_seconds,
+)
+from dcipher.cli.app.declaring import App, invocation
+from dcipher.cli.terminal.exit_codes import ExitCode
+from dcipher.cli.terminal.failures import CommandError
+
+__all__ = ["app"]
+
+app: App = App("Look at flows, and run them.")
+
+
+@app.command()
+def get(ctx: typer.Context, flow: FlowArgument) -> None:
+    """Show a flow: its name, its description, its params."""
+    call = invocation(ctx)
+    with call.client() as client:
+        found = client.flows.get(flow)
+    record = found.model_dump(mode="json")
+    if call.output.structured or call.output.quiet:
+        call.output.data(record)
+        return
+    call.output.data(record, columns=["id", "name", "description"])
+    if found.params:
+        call.output.data("")
+        call.output.data(
+            record["params"], columns=["name", "type", "required", "default", "description"]
+        )
+
+
+@app.command()
+def run(
+    ctx: typer.Context,
+    flow: FlowArgument,
+    param: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--param",
+            "-p",
+            metavar="NAME=TEXT",
+            help="A param; give it as often as needed. NAME=TEXT is text, NAME:=JSON is JSON; "
+            "NAME=@FILE and NAME:=@FILE read it from a file (- for standard input); NAME=@@TEXT is "
+            "text that begins with @.",
+        ),
+    ] = None,
+    text: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--text",
+            metavar="NAME=TEXT",
+            help="A param whose text is taken as it stands, whatever it begins with: for texts of "
+            "variables.",
+        ),
+    ] = None,
+    params: Annotated[
+        Path | None,
+        typer.Option(
+            "--params",
+            metavar="FILE|-",
+            help="Params as a JSON object, from a file or from standard input; -p goes over it.",
+        ),
+    ] = None,
+    wait: Annotated[
+        bool, typer.Option("--wait/--no-wait", help="Wait until the run has ended.")
+    ] = True,
+    timeout: Timeout = None,
+    output: OutputOption = None,
+    overwrite: Overwrite = True,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Check the params against the flow, and print the request as a curl line with "
+            "$DCIPHER_API_KEY. Nothing is started.",
+        ),
+    ] = False,
+    idempotency_key: Annotated[
+        str | None,
+        typer.Option(
+            "--idempotency-key",
+            metavar="KEY",
+            help="The same start again does not start a second run. A new key for each run "
+            "otherwise.",
+        ),
+    ] = None,
+    save_run: Annotated[
+        Path | None,
+        typer.Option(
+            "--save-run",
+            metavar="FILE",
+            help="Keep the run, with the signed URLs of its results, in this file (0600), for "
+            "`dcipher runs download --run FILE`.",
+        ),
+    ] = None,
+    keep_urls: KeepURLs = False,
+    reveal_urls: Reveal = False,
+    no_ledger: NoLedger = False,
+) -> None:
+    """Run a flow, wait for its end, and save its results.
+
+    The exit code is 3 where the run ended FAILED or CANCELLED, 124 where the wait's time was over.
+    Ctrl-C ends the wait, and not the run: what takes it up again is printed.
+
+        dcipher flows run 65cf2f3e -p text=@essay.txt -p top:=5 -o topics.json
+    """
+    from dcipher.cli.app.params import params_of
+    from dcipher.cli.runs.starting import Start, new_key, run_flow
+    from dcipher.cli.runs.starting import dry_run as show_request
+
+    call = invocation(ctx)
+    call.remember(off=no_ledger, urls=keep_urls)
+    for given, name in ((output, "-o"), (timeout, "--timeout")):
+        if given is not None and not wait:
+            raise CommandError(f"{name} needs the wait: leave out --no-wait.", ExitCode.USAGE)
+    start = Start(
+        flow,
+        params_of(param or [], text or [], params, call.read),
+        wait=wait,
+        timeout=as_seconds(timeout),
+        output=output,
+        # An empty one is refused: a variable that is not set must not start another run each time.
+        idempotency_key=new_key() if idempotency_key is None else idempotency_key,
+        overwrite=overwrite,
+        run_file=save_run,
+        reveal=reveal_urls,
+    )
+    (show_request if dry_run else run_flow)(call, start)

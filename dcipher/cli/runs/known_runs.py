@@ -1,0 +1,84 @@
+"""Which run a task id means: `--flow`, `--run`, and the ledger say what else has to be known of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from dcipher.cli.state.ledger import Ledger
+from dcipher.cli.terminal.exit_codes import ExitCode
+from dcipher.cli.terminal.failures import CommandError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from dcipher.cli.app.invocation import Invocation
+    from dcipher.models import Run
+
+__all__ = ["known_runs"]
+
+
+def known_runs(
+    call: Invocation, tasks: Sequence[str], flow: str | None, document: Path | None
+) -> list[Run]:
+    """The runs that are meant, as far as they are known here. Raises `CommandError`."""
+    if document is not None:
+        return [_from_document(call, document, tasks, flow)]
+    if not tasks:
+        raise CommandError("Name a TASK, or give --run FILE.", ExitCode.USAGE)
+    return [_from_ledger(call, task, flow) for task in dict.fromkeys(tasks)]
+
+
+def _from_document(call: Invocation, path: Path, tasks: Sequence[str], flow: str | None) -> Run:
+    from pydantic import ValidationError
+
+    from dcipher.models import Run
+
+    try:
+        run = Run.from_json(call.read(path, "--run"))
+    except ValidationError:
+        raise CommandError(
+            f"--run: {path} is not a run as --save-run, --json or run.to_json() write it.",
+            ExitCode.USAGE,
+        ) from None
+    if set(tasks) - {run.task_id} or flow not in {None, run.flow_id}:
+        raise CommandError(
+            f"--run: {path} is run {run.task_id} of flow {run.flow_id}, and another one is named.",
+            ExitCode.USAGE,
+        )
+    return run
+
+
+def _from_ledger(call: Invocation, task: str, flow: str | None) -> Run:
+    from dcipher.models import Run
+
+    try:
+        entry = Ledger().find(task, flow)
+    except OSError as error:
+        call.output.note(f"warning: the list of runs cannot be read: {error}.")
+        entry = None
+    if entry is not None:
+        return _run(entry)
+    if flow is None:
+        raise CommandError(
+            f"The flow of run {task} is not known: it is not in the list of runs that were started "
+            "from here.",
+            ExitCode.USAGE,
+            next_step="the same command with --flow FLOW, the id of its flow",
+        )
+    return Run(flow_id=flow, task_id=task)
+
+
+def _run(entry: dict[str, Any]) -> Run:
+    """The run of an entry; its status is what the service is asked for."""
+    from pydantic import ValidationError
+
+    from dcipher.models import Run
+
+    known = {name: entry.get(name) for name in ("flow_id", "task_id", "idempotency_key")}
+    try:
+        return Run.model_validate(
+            {**known, "created_at": entry.get("created_at"), "outputs": entry.get("outputs") or ()}
+        )
+    except ValidationError:  # somebody has edited the file
+        return Run.model_validate(known)

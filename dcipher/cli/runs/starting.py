@@ -1,0 +1,164 @@
+"""`dcipher flows run`, step by step: check, start, keep, wait, save."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from dcipher.cli.app.interrupts import deferred
+from dcipher.cli.runs.run_records import COLUMNS, run_record
+from dcipher.cli.runs.saving import STDOUT, check_output, check_run_file, save_results, save_run
+from dcipher.cli.runs.waiting import wait_for
+from dcipher.cli.terminal.exit_codes import ExitCode
+from dcipher.cli.terminal.failures import CommandError
+from dcipher.errors import RunError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from dcipher import Dcipher
+    from dcipher.cli.app.invocation import Invocation
+    from dcipher.models import Run
+
+__all__ = ["Start", "dry_run", "run_flow"]
+
+
+@dataclass(frozen=True)
+class Start:
+    """What `flows run` was asked for."""
+
+    flow: str
+    params: dict[str, Any]
+    wait: bool
+    timeout: int | None
+    output: Path | None
+    idempotency_key: str
+    overwrite: bool
+    run_file: Path | None
+    reveal: bool
+
+
+def new_key() -> str:
+    """An idempotency key: known here before anything is sent, whatever happens then."""
+    return str(uuid4())
+
+
+def run_flow(call: Invocation, start: Start) -> None:
+    """Start the flow, and do what else was asked."""
+    check_output(start.output, call.output, overwrite=start.overwrite)
+    check_run_file(start.run_file)
+    if start.run_file is not None and start.run_file == start.output:
+        raise CommandError("-o and --save-run name the same file.", ExitCode.USAGE)
+    call.following.saving = start.output is not None
+    with call.client() as client:
+        run = _started(call, client, start)
+        if start.wait:
+            run = _ended(call, client, run, start)
+        files: Sequence[Path] = ()
+        if start.output is not None:
+            files = save_results(client, run, start.output, call.output, overwrite=start.overwrite)
+    if start.output != STDOUT:
+        _show(call, run, start, files)
+    if _is_lost(call, run, start):
+        call.output.note(
+            "The result was not saved. The same command again, with -o FILE --idempotency-key "
+            f"{shlex.quote(start.idempotency_key)}, saves it, and starts no second run."
+        )
+
+
+def _is_lost(call: Invocation, run: Run, start: Start) -> bool:
+    """Whether nothing here has the result of a run that succeeded, nor its URLs."""
+    following = call.following
+    shown = start.reveal and call.output.structured
+    kept = start.output or start.run_file or (following.urls and following.remembering)
+    return run.succeeded and bool(run.outputs) and not (kept or shown)
+
+
+def _started(call: Invocation, client: Dcipher, start: Start) -> Run:
+    """Start it, and keep what was answered before anything else can happen."""
+    following = call.following
+    following.start = start.flow, start.idempotency_key
+    following.params = start.params
+    put_off = _PUT_OFF.format(start.idempotency_key)
+    with deferred(lambda: call.output.warn(put_off)) as interruption:
+        run = client.flows.start(start.flow, start.params, idempotency_key=start.idempotency_key)
+        following.start = None
+        began = "was started before" if following.knows(run) else "started"
+        following.note(run)
+        if start.run_file is not None:
+            _kept(call, run, start.run_file)
+    interruption.end()
+    call.output.note(f"Run {run.task_id} of flow {run.flow_id} {began}.")
+    if call.output.quiet:  # at once, for whoever wants to have it whatever happens
+        call.output.data(run_record(run), key="task_id")
+    return run
+
+
+# Its key, too: a program that does not stop in time is killed.
+_PUT_OFF = (
+    "Stopping as soon as the start (idempotency key {}) is answered; Ctrl-C again stops at once."
+)
+
+
+def _kept(call: Invocation, run: Run, path: Path) -> None:
+    # The run is started and paid for: it goes on, whatever becomes of the file.
+    try:
+        save_run(run, path)
+    except OSError as error:
+        call.output.warn(f"warning: --save-run: {path} cannot be written: {error.strerror}.")
+        if run.idempotency_key is not None:
+            key = shlex.quote(run.idempotency_key)
+            call.output.warn(
+                f"Next: the same command again, with --idempotency-key {key} (it starts no second run)"
+            )
+
+
+def _ended(call: Invocation, client: Dcipher, run: Run, start: Start) -> Run:
+    try:
+        return wait_for(call, client, run, start.timeout)
+    except RunError as error:
+        if start.output != STDOUT:
+            _show(call, error.run, start, reported=True)
+        raise
+
+
+def _show(
+    call: Invocation, run: Run, start: Start, files: Sequence[Path] = (), *, reported: bool = False
+) -> None:
+    if not call.output.quiet:
+        reported = reported and not call.output.structured
+        record = run_record(run, reveal=start.reveal, files=files, reported=reported)
+        call.output.data(record, columns=COLUMNS, key="task_id")
+
+
+def dry_run(call: Invocation, start: Start) -> None:
+    """Check the params against the flow, and show the request. Nothing is started."""
+    from dcipher._wire.messages.operations import start_run
+    from dcipher.cli.runs.curl import as_curl
+    from dcipher.cli.runs.flow_params import problems
+
+    check_output(start.output, call.output, overwrite=start.overwrite)
+    operation = start_run(start.flow, start.params, start.idempotency_key)
+    with call.client() as client:
+        flow = client.flows.get(start.flow)
+    found = problems(flow, start.params)
+    if found:
+        raise CommandError(
+            f"The params do not fit flow {flow.id}: {'; '.join(found)}.",
+            ExitCode.USAGE,
+            next_step=f"dcipher flows get {start.flow}",
+            details={"problems": found},
+        )
+    line, file = as_curl(operation, call.base_url)
+    if file is not None:
+        call.output.note(f"The body is in {file}.")
+    if call.signs:
+        call.output.note("curl cannot sign: DCIPHER_API_SECRET is set, and dcipher signs requests.")
+    if call.output.structured:
+        record = {"flow_id": flow.id, "params": start.params, "curl": line}
+        call.output.data(record, key="flow_id")
+    else:
+        call.output.data(line)

@@ -1,0 +1,1 @@
+"""What the command line remembers between two commands."""

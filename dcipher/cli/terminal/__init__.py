@@ -1,0 +1,1 @@
+"""What a command prints, and what a terminal is asked."""

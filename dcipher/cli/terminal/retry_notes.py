@@ -1,0 +1,34 @@
+"""Says on stderr that a request failed and is sent again, so that a command is not silent meanwhile."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from dcipher.logs import logger
+
+if TYPE_CHECKING:
+    from dcipher.cli.terminal.output import Output
+
+__all__ = ["note_retries"]
+
+
+def note_retries(output: Output) -> None:
+    """Write a line for each retry from now on, unless `DCIPHER_LOG` or the program does so already."""
+    for other in [*logger.handlers]:
+        if isinstance(other, _Notes):
+            logger.removeHandler(other)
+    logger.addHandler(_Notes(output))
+    if logger.level == logging.NOTSET:
+        logger.setLevel(logging.INFO)
+
+
+class _Notes(logging.Handler):
+    def __init__(self, output: Output) -> None:
+        super().__init__(logging.INFO)
+        self._output = output
+
+    def emit(self, record: logging.LogRecord) -> None:
+        is_said = record.levelno >= logging.WARNING or hasattr(record, "is_retry")
+        if is_said and logger.handlers == [self]:
+            self._output.note(record.getMessage())

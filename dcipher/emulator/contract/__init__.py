@@ -1,0 +1,1 @@
+"""What goes over the wire, as models and as the OpenAPI document."""

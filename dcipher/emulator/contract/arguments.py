@@ -1,0 +1,53 @@
+"""Arguments of an emulator: what cannot be meant is refused, with its name and without a secret."""
+
+from __future__ import annotations
+
+import math
+
+from dcipher._urls.hosts import is_this_machine
+
+__all__ = ["listening_host", "number", "secret", "whole"]
+
+
+def number(name: str, value: object, *, least: float = 0.0, above: bool = False) -> float:
+    """A finite number from `least` on, or `above` it; TypeError or ValueError."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{name} is a number, not {type(value).__name__}.")
+    if not math.isfinite(value) or value < least or (above and value == least):
+        bound = f"{'more than' if above else 'at least'} {least:g}"
+        allowed = "finite" if least == -math.inf else f"{bound}, and finite"
+        raise ValueError(f"{name} is {allowed}, not {value}.")
+    return float(value)
+
+
+def whole(name: str, value: object, *, least: int | None = None, most: int | None = None) -> int:
+    """An integer within its limits; TypeError or ValueError."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} is a whole number, not {type(value).__name__}.")
+    if least is not None and value < least:
+        raise ValueError(f"{name} is {least} or more, not {value}.")
+    if most is not None and value > most:
+        raise ValueError(f"{name} is {most} or less, not {value}.")
+    return value
+
+
+def secret(name: str, value: object, *, needed: bool) -> str | None:
+    """A text that is not empty, or None; TypeError or ValueError."""
+    if value is not None and not isinstance(value, str):
+        raise TypeError(f"{name} is a str, not {type(value).__name__}.")
+    if needed and not value:
+        raise ValueError(f"require_signature needs an {name} to verify with.")
+    if value == "":
+        raise ValueError(f"{name} is empty.")
+    return value
+
+
+def listening_host(host: object, *, allow_remote: bool) -> str:
+    """A host to listen on: loopback, unless others may reach it; TypeError or ValueError."""
+    if not isinstance(host, str):
+        raise TypeError(f"host is a str, not {type(host).__name__}.")
+    if not (allow_remote or is_this_machine(host)):
+        raise ValueError(
+            f"The host {host!r} is not loopback: say allow_remote=True if others may reach it."
+        )
+    return host

@@ -1,0 +1,167 @@
+"""What went over the wire with the last requests: their bodies, and what was answered.
+
+The journal has every request in a line; this has the whole of a few. Secrets are masked when it is
+recorded.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, cast, final
+
+from dcipher._concurrency.clock import monotonic
+from dcipher.emulator.gate.journal import masked_headers, size_of_headers
+from dcipher.emulator.gate.masking import masked_body
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, MutableMapping
+
+__all__ = ["Content", "Exchange", "Exchanges", "Recording"]
+
+KEPT: Final = 8 * 1024
+"""Characters of a body that are kept."""
+SIZE: Final = 32 * 1024 * 1024
+"""Bytes that the exchanges take at most, about."""
+_EXCHANGE: Final = 500
+READ: Final = 64 * 1024
+"""Bytes of a request's body beyond which nothing of it is kept: it would have to be read for secrets."""
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A body as it is shown."""
+
+    text: str | None = None
+    """None where it is not text, or too large to be kept."""
+    size: int = 0
+    """Bytes that went over the wire, as far as the emulator knows."""
+    whole: bool = True
+    """Whether `text` is all of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A request and its answer."""
+
+    request: Content
+    answer_headers: Mapping[str, str]
+    """Empty where a fault wrote the answer on the connection itself."""
+    answer: Content
+    seconds: float
+    """From the request's head to the end of the answer."""
+
+    @property
+    def size(self) -> int:
+        """About how many bytes it takes; a character takes at most four."""
+        texts = (self.request.text or "", self.answer.text or "")
+        return _EXCHANGE + 4 * sum(map(len, texts)) + size_of_headers(self.answer_headers)
+
+
+@final
+class Exchanges:
+    """The last ones by the request's id; safe for any thread."""
+
+    def __init__(self, *, secrets: Iterable[str] = (), limit: int = 1000, size: int = SIZE) -> None:
+        self.secrets: tuple[str, ...] = tuple(secrets)
+        self._limit = limit
+        self._most = size
+        self._size = 0
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[str, Exchange] = OrderedDict()
+
+    def record(self, request_id: str) -> Recording:
+        """A request has begun."""
+        return Recording(self, request_id)
+
+    def add(self, request_id: str, exchange: Exchange) -> None:
+        """Keep one, and let go of the oldest."""
+        with self._lock:
+            self._kept[request_id] = exchange
+            self._size += exchange.size
+            while len(self._kept) > self._limit or self._size > self._most:
+                self._size -= self._kept.popitem(last=False)[1].size
+
+    def get(self, request_id: str) -> Exchange | None:
+        """The exchange; None while the request is not over, or after it was let go."""
+        with self._lock:
+            return self._kept.get(request_id)
+
+    def forget(self) -> None:
+        """Empty it."""
+        with self._lock:
+            self._kept.clear()
+            self._size = 0
+
+
+@final
+class Recording:
+    """Hears one request to its end."""
+
+    def __init__(self, exchanges: Exchanges, request_id: str) -> None:
+        self._exchanges = exchanges
+        self._request_id = request_id
+        self._began = monotonic()
+        self._request = b""
+        self._asked = 0
+        self._headers: dict[str, str] = {}
+        self._answer = bytearray()
+        self._answered = 0
+        self._done = False
+
+    def asked(self, body: bytes, size: int | None = None) -> None:
+        """The request's body, or its beginning and the size of the whole."""
+        self._asked = len(body) if size is None else size
+        self._request = body if self._asked <= READ else b""
+
+    def hear(self, message: MutableMapping[str, object]) -> None:
+        """A message of the answer, before it is sent: who has all of it finds all of it here."""
+        if message["type"] == "http.response.start":
+            raw = cast("Iterable[tuple[bytes, bytes]]", message.get("headers", ()))
+            self._headers = {k.decode("latin-1").lower(): v.decode("latin-1") for k, v in raw}
+            return
+        body = cast("bytes", message.get("body", b""))
+        self._answered += len(body)
+        if len(self._answer) < KEPT:
+            self._answer += body[: KEPT - len(self._answer)]
+        if not message.get("more_body", False):
+            self.finish()
+
+    def finish(self) -> None:
+        """The request is over; only the first call counts."""
+        if self._done:
+            return
+        self._done = True
+        secrets = self._exchanges.secrets
+        exchange = Exchange(
+            request=_content(self._request, self._asked, secrets),
+            answer_headers=masked_headers(self._headers, secrets),
+            answer=_content(bytes(self._answer), self._answered, secrets),
+            seconds=monotonic() - self._began,
+        )
+        self._request = b""
+        self._answer.clear()
+        self._exchanges.add(self._request_id, exchange)
+
+
+def _content(kept: bytes, size: int, secrets: tuple[str, ...]) -> Content:
+    """What is shown of a body of that size, of which this is kept."""
+    if not size:
+        return Content("")
+    text = _decoded(kept, cut=len(kept) < size)
+    if not kept or text is None:
+        return Content(None, size, whole=False)
+    shown = masked_body(text, secrets)
+    return Content(shown[:KEPT], size, whole=len(kept) == size and len(shown) <= KEPT)
+
+
+def _decoded(data: bytes, *, cut: bool) -> str | None:
+    # A cut may go through a character, of at most four bytes.
+    for end in range(len(data), max(-1, len(data) - (4 if cut else 1)), -1):
+        try:
+            text = data[:end].decode()
+        except UnicodeDecodeError:
+            continue
+        return None if "\0" in text else text
+    return None

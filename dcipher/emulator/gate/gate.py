@@ -1,0 +1,359 @@
+"""The one place that every request passes: pure ASGI, so that bodies stream through.
+
+It gives the request an id, reads its body, asks for key, signature and rate in this order, writes
+the journal, and answers whatever is raised further in. Further layers are ASGI applications around
+it (the control API) or inside it (faults).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from email.utils import formatdate
+from typing import TYPE_CHECKING, Final, TypeAlias, cast, final
+from urllib.parse import quote
+
+from dcipher.emulator.gate.access import RateLimit, SignatureCheck, authenticate
+from dcipher.emulator.gate.exchanges import READ
+from dcipher.emulator.gate.journal import Journal, RequestRecord, masked_headers, masked_query
+from dcipher.emulator.gate.masking import masked_known
+from dcipher.emulator.gate.refusals import Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+
+    from dcipher.emulator.gate.exchanges import Exchanges, Recording
+
+__all__ = [
+    "TRANSPORT",
+    "ASGIApp",
+    "Disconnected",
+    "Gate",
+    "Guard",
+    "Message",
+    "Receive",
+    "Scope",
+    "Send",
+    "mark_fault",
+    "mark_sent",
+    "mark_unmatched",
+    "read_body",
+    "refusal_body",
+    "request_body",
+    "request_headers",
+    "request_id",
+    "target",
+]
+
+# The types of ASGI, with `object` where Starlette's say Any.
+Scope: TypeAlias = "MutableMapping[str, object]"
+Message: TypeAlias = "MutableMapping[str, object]"
+Receive: TypeAlias = "Callable[[], Awaitable[Message]]"
+Send: TypeAlias = "Callable[[Message], Awaitable[None]]"
+ASGIApp: TypeAlias = "Callable[[Scope, Receive, Send], Awaitable[None]]"
+
+MAX_BODY: Final = 64 * 1024 * 1024
+BODY_TIME: Final = 30.0
+"""Seconds in which something of a body must come: who waits for ever has no connection to spare."""
+_OPEN = ("/results/", "/openapi.json")  # a signed URL is its own authorization
+_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+TRANSPORT: Final = "dcipher.transport"
+"""Where the scope has the connection itself."""
+_ANSWER = "dcipher.answer"
+_BODY = "dcipher.body"
+_Headers: TypeAlias = "Iterable[tuple[bytes, bytes]]"
+_LOGGER = logging.getLogger("dcipher.emulator")
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """What a request to the API must pass."""
+
+    api_key: str
+    signatures: SignatureCheck
+    rate: RateLimit | None
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What nobody is shown."""
+        return (self.api_key, *filter(None, [self.signatures.secret]))
+
+    def admit(self, request: _Request) -> None:
+        """Raise a `Refusal` unless the request has the key: its body may then be kept."""
+        authenticate(request.headers.get("authorization"), self.api_key)
+
+    def check(self, request: _Request, body: bytes) -> None:
+        """Raise a `Refusal`: for the signature first, then for the rate."""
+        self.signatures.verify(request.method, request.url, request.headers, body)
+        if self.rate is not None:
+            self.rate.check()
+
+    def forget(self) -> None:
+        """Forget nonces, and fill the bucket of the rate."""
+        self.signatures.forget()
+        if self.rate is not None:
+            self.rate.forget()
+
+
+@final
+class Gate:
+    """An ASGI application around the emulator's own."""
+
+    def __init__(self, app: ASGIApp, guard: Guard, journal: Journal, exchanges: Exchanges) -> None:
+        self._app = app
+        self._guard = guard
+        self._journal = journal
+        self._exchanges = exchanges
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request; lifespan and websockets never get here."""
+        request = _Request.of(scope)
+        recording = self._exchanges.record(request.id)
+        answer = _Answer(request, send, self._note, recording, self._guard.secrets)
+        scope[_ANSWER] = answer
+        try:
+            body = await self._body(request, receive, recording)
+            scope[_BODY] = body
+            if request.method in _WITH_BODY:
+                receive = _replay(body, receive)
+            if not request.path.startswith(_OPEN):
+                self._guard.check(request, body)
+            await self._app(scope, receive, answer.send)
+        except Refusal as refusal:
+            await answer.refuse(refusal)
+        except Disconnected:
+            _LOGGER.debug("%s: the client went away", answer.target)
+        except Exception:
+            # An answer that has begun was somebody else's to log, or broke off with its client.
+            if not answer.begun:
+                _LOGGER.exception("%s failed in the emulator", answer.target)
+                await answer.refuse(Refusal(500, "The emulator failed; its log says why."))
+        finally:
+            answer.close()
+
+    async def _body(self, request: _Request, receive: Receive, recording: Recording) -> bytes:
+        """The body of who has the key. Of others its beginning is recorded, and nothing is kept."""
+        refused: Refusal | None = None
+        wanted = request.method in _WITH_BODY
+        if request.path.startswith(_OPEN):
+            keep = 0
+        else:
+            keep = MAX_BODY
+            try:
+                self._guard.admit(request)
+            except Refusal as refusal:
+                refused, keep = refusal, READ
+        body, size = await read_body(receive, keep=keep) if wanted else (b"", 0)
+        recording.asked(body, size)
+        if refused is not None:
+            raise refused
+        if keep == MAX_BODY and size > keep:
+            raise Refusal(413, f"The body is larger than {MAX_BODY} bytes.")
+        return body
+
+    def _note(self, answer: _Answer, status: int | None) -> None:
+        request, secrets = answer.request, self._guard.secrets
+        headers = masked_headers(request.headers, secrets)
+        self._journal.add(
+            RequestRecord(
+                method=masked_known(request.method, secrets),
+                path=masked_known(request.path, secrets),
+                query=masked_query(request.query, secrets),
+                status=status,
+                headers=headers,
+                idempotency_key=headers.get("idempotency-key"),
+                request_id=request.id,
+                at=request.at,
+                fault=answer.fault and masked_known(answer.fault, secrets),
+                unmatched=answer.unmatched and masked_known(answer.unmatched, secrets),
+            )
+        )
+
+
+def request_id(scope: Scope) -> str:
+    """The id that the gate gave the request."""
+    return cast("_Answer", scope[_ANSWER]).request.id
+
+
+def request_headers(scope: Scope) -> Mapping[str, str]:
+    """The headers by lower-case name; what is sent several times is joined with commas."""
+    return cast("_Answer", scope[_ANSWER]).request.headers
+
+
+def request_body(scope: Scope) -> bytes:
+    """The whole body."""
+    return cast("bytes", scope[_BODY])
+
+
+def refusal_body(scope: Scope, refusal: Refusal) -> bytes:
+    """What is sent of a refusal: without a secret that the request had in it."""
+    return refusal.to_json(cast("_Answer", scope[_ANSWER]).secrets)
+
+
+def target(scope: Scope) -> str:
+    """Method and path for the log, without a secret."""
+    return cast("_Answer", scope[_ANSWER]).target
+
+
+def mark_fault(scope: Scope, words: str) -> None:
+    """Say that the answer is a fault; its headers are then left alone."""
+    cast("_Answer", scope[_ANSWER]).fault = words
+
+
+def mark_unmatched(scope: Scope, words: str) -> None:
+    """Say that the request asks for what is not there."""
+    cast("_Answer", scope[_ANSWER]).unmatched = words
+
+
+def mark_sent(scope: Scope, status: int | None) -> None:
+    """Note the request as answered, by a layer that sends on the connection itself."""
+    cast("_Answer", scope[_ANSWER]).begin(status)
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """What the gate knows of a request; the headers' names are lower-case."""
+
+    method: str
+    url: str
+    path: str
+    query: str
+    headers: dict[str, str]
+    id: str
+    at: datetime
+
+    @classmethod
+    def of(cls, scope: Scope) -> _Request:
+        headers: dict[str, str] = {}
+        for raw_name, raw_value in cast("_Headers", scope["headers"]):
+            name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+            headers[name] = f"{headers[name]}, {value}" if name in headers else value
+        path = cast("str", scope["path"])
+        raw_path = cast("bytes | None", scope.get("raw_path")) or quote(path).encode()
+        query = cast("bytes", scope["query_string"]).decode("latin-1")
+        wire = raw_path.decode("latin-1") + (f"?{query}" if query else "")
+        return cls(
+            method=cast("str", scope["method"]),
+            url=f"{scope['scheme']}://{headers.get('host', '')}{wire}",
+            path=path,
+            query=query,
+            headers=headers,
+            id=uuid.uuid4().hex,
+            at=datetime.now(timezone.utc),
+        )
+
+
+@final
+class _Answer:
+    """The way back: adds date and id, and notes the status when the answer begins."""
+
+    def __init__(
+        self,
+        request: _Request,
+        send: Send,
+        note: Callable[[_Answer, int | None], None],
+        recording: Recording,
+        secrets: tuple[str, ...],
+    ) -> None:
+        self.request: _Request = request
+        self.secrets: tuple[str, ...] = secrets
+        self.begun: bool = False
+        self.fault: str | None = None
+        self.unmatched: str | None = None
+        self._send = send
+        self._note = note
+        self._recording = recording
+
+    @property
+    def target(self) -> str:
+        """Method and path for the log, without a secret."""
+        return masked_known(f"{self.request.method} {self.request.path}", self.secrets)
+
+    async def send(self, message: Message) -> None:
+        """An ASGI send."""
+        if message["type"] == "http.response.start" and not self.begun:
+            if self.fault is None:
+                headers = cast("_Headers", message.get("headers", ()))
+                message["headers"] = [
+                    *headers,
+                    (b"date", formatdate(usegmt=True).encode()),
+                    (b"x-request-id", self.request.id.encode()),
+                ]
+            # Noted before it is sent: who has the answer finds it in the journal.
+            self.begin(cast("int", message["status"]))
+        self._recording.hear(message)
+        await self._send(message)
+
+    def begin(self, status: int | None) -> None:
+        """Note the request, once."""
+        if not self.begun:
+            self.begun = True
+            self._note(self, status)
+
+    async def refuse(self, refusal: Refusal) -> None:
+        """Answer with an error, unless an answer is on its way already."""
+        if self.begun:
+            return
+        body = refusal.to_json(self.secrets)
+        headers = {
+            "content-type": "application/json",
+            "content-length": str(len(body)),
+            **refusal.headers,
+        }
+        await self.send(
+            {
+                "type": "http.response.start",
+                "status": refusal.status,
+                "headers": [(k.lower().encode(), v.encode()) for k, v in headers.items()],
+            }
+        )
+        await self.send({"type": "http.response.body", "body": body})
+
+    def close(self) -> None:
+        """The request is over, answered or not."""
+        self.begin(None)
+        self._recording.finish()
+
+
+class Disconnected(Exception):  # noqa: N818 (the client's doing, no error)
+    """The client went away before its request was whole."""
+
+
+async def read_body(receive: Receive, *, keep: int) -> tuple[bytes, int]:
+    """The body and its size; only its first chunks, where it is larger than `keep`.
+
+    Read before anything is refused, and though it is not wanted: a client that is cut off while it
+    still writes sees a broken connection instead of the answer. Beyond `MAX_BODY` nobody is heard.
+    """
+    chunks: list[bytes] = []
+    size = 0
+    while True:
+        message = await _next(receive)
+        if message["type"] == "http.disconnect":
+            raise Disconnected
+        chunk = cast("bytes", message.get("body", b""))
+        size += len(chunk)
+        if size <= keep:
+            chunks.append(chunk)
+        if size > MAX_BODY or not message.get("more_body", False):
+            return b"".join(chunks), size
+
+
+async def _next(receive: Receive) -> Message:
+    try:
+        return await asyncio.wait_for(receive(), BODY_TIME)
+    except asyncio.TimeoutError:
+        text = f"Nothing of the body came for {BODY_TIME:g} seconds."
+        raise Refusal(408, text, headers={"Connection": "close"}) from None
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replay() -> Message:
+        return messages.pop() if messages else await receive()
+
+    return replay

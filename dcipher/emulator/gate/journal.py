@@ -1,0 +1,145 @@
+"""The journal of requests, without a secret in it."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+from typing import Final, final
+from urllib.parse import parse_qsl, urlencode
+
+from dcipher.emulator.gate.masking import MASK, masked_known
+
+__all__ = [
+    "Journal",
+    "RequestRecord",
+    "masked_headers",
+    "masked_query",
+    "size_of",
+    "size_of_headers",
+]
+
+_SECRET_NAME = re.compile(r"auth|cookie|token|secret|credential|password|signature|key", re.I)
+_PLAIN = frozenset({"idempotency-key", "signature-input"})
+ENTRIES: Final = 100_000
+SIZE: Final = 64 * 1024 * 1024
+"""Bytes that the requests take at most, about: heads may be large, and there may be many of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRecord:
+    """A request and the status that it was answered with; secrets are masked."""
+
+    method: str
+    path: str
+    query: str
+    status: int | None
+    """What was really sent; None where no answer was."""
+    headers: Mapping[str, str]
+    """By lower-case name; what is sent several times is joined with commas."""
+    idempotency_key: str | None
+    request_id: str
+    at: datetime
+    """When the request came, in UTC."""
+    fault: str | None = None
+    """Which fault was applied, in words."""
+    unmatched: str | None = None
+    """What it asked for that is not there (a route, a flow, a run), in words."""
+
+
+@final
+class Journal:
+    """The last requests, bounded by their number and by their size; safe for any thread."""
+
+    def __init__(self, *, limit: int = ENTRIES, size: int = SIZE) -> None:
+        self._lock = threading.Lock()
+        self._records: deque[RequestRecord] = deque()
+        self._limit = limit
+        self._most = size
+        self._size = 0
+        self._count = 0
+
+    def add(self, record: RequestRecord) -> None:
+        """Note a request."""
+        with self._lock:
+            self._records.append(record)
+            self._count += 1
+            self._size += size_of(record)
+            while len(self._records) > self._limit or self._size > self._most:
+                self._size -= size_of(self._records.popleft())
+
+    def records(self) -> tuple[RequestRecord, ...]:
+        """The requests in the order of their answers."""
+        with self._lock:
+            return tuple(self._records)
+
+    @property
+    def count(self) -> int:
+        """How many requests there were, those that it no longer has included."""
+        return self._count
+
+    def since(self, number: int) -> tuple[tuple[int, RequestRecord], ...]:
+        """The requests after the `number`th, each with its own number, from 1."""
+        with self._lock:
+            many = max(0, min(self._count - number, len(self._records)))
+            newest = tuple(islice(reversed(self._records), many))
+            return tuple(enumerate(reversed(newest), self._count - many + 1))
+
+    def get(self, number: int) -> RequestRecord | None:
+        """The request with this number; None if it is not there, or not any more."""
+        with self._lock:
+            index = number - self._count - 1
+            return self._records[index] if -len(self._records) <= index < 0 else None
+
+    def forget(self) -> None:
+        """Empty it."""
+        with self._lock:
+            self._records.clear()
+            self._size = self._count = 0
+
+
+_RECORD: Final = 500
+_HEADER: Final = 100
+"""Bytes that a record, and a header, take beside their texts."""
+
+
+def size_of(record: RequestRecord) -> int:
+    """About how many bytes it takes."""
+    texts = (record.path, record.query, record.fault or "", record.unmatched or "")
+    return _RECORD + sum(map(len, texts)) + size_of_headers(record.headers)
+
+
+def size_of_headers(headers: Mapping[str, str]) -> int:
+    """About how many bytes they take."""
+    return sum(_HEADER + len(name) + len(value) for name, value in headers.items())
+
+
+def masked_headers(headers: Mapping[str, str], secrets: Iterable[str] = ()) -> dict[str, str]:
+    """The headers (lower-case names) with the values of those masked that carry a secret.
+
+    A header does so by its name, or because one of `secrets` is in it.
+    """
+    known = tuple(secrets)
+    return {
+        masked_known(name, known): MASK
+        if (name not in _PLAIN and _SECRET_NAME.search(name)) or masked_known(value, known) != value
+        else value
+        for name, value in headers.items()
+    }
+
+
+def masked_query(query: str, secrets: Iterable[str] = ()) -> str:
+    """The query with the values of secret parameters masked, and without those secrets."""
+    known = tuple(secrets)
+    pairs = [
+        (
+            masked_known(name, known),
+            MASK if _SECRET_NAME.search(name) else masked_known(value, known),
+        )
+        for name, value in parse_qsl(query, keep_blank_values=True)
+    ]
+    return urlencode(pairs, safe="*")

@@ -1,0 +1,1 @@
+"""Flows, runs, results, and what outlives the process."""

@@ -1,0 +1,337 @@
+"""The SQLite database of a state folder: its tables, and the rows of runs and starts in them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import sqlite3
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast, final
+
+from dcipher.emulator.runs import rows
+from dcipher.emulator.runs.idempotency import Started
+from dcipher.emulator.runs.results import StoredResult
+from dcipher.emulator.runs.runs import FINISHED, Run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator
+
+    from typing_extensions import Self
+
+__all__ = ["Database", "Kept", "Piece", "StateError", "pieces"]
+
+FILE: Final = "emulator.sqlite3"
+VERSION: Final = 1
+_PIECE: Final = 4 * 1024 * 1024
+"""Of a large result, what is written at once: starts wait for no more than this."""
+_APPLICATION: Final = 0x6463_6970  # "dcip", as SQLite's header has a place for whose file it is
+
+_LOGGER = logging.getLogger("dcipher.emulator")
+
+_SCHEMA: Final = (
+    "CREATE TABLE secrets (name TEXT PRIMARY KEY, value BLOB NOT NULL)",
+    """CREATE TABLE runs (
+        number INTEGER PRIMARY KEY, task_id TEXT NOT NULL UNIQUE, flow_id TEXT NOT NULL,
+        params TEXT NOT NULL, idempotency_key TEXT, identity TEXT NOT NULL,
+        outputs INTEGER NOT NULL, created_at REAL NOT NULL, status TEXT NOT NULL, message TEXT,
+        started_at REAL, finished_at REAL, urls_expired INTEGER NOT NULL)""",
+    """CREATE TABLE results (
+        task_id TEXT NOT NULL, place INTEGER NOT NULL, content_type TEXT NOT NULL,
+        sha256 BLOB NOT NULL, modified REAL NOT NULL, PRIMARY KEY (task_id, place))""",
+    """CREATE TABLE pieces (
+        task_id TEXT NOT NULL, place INTEGER NOT NULL, number INTEGER NOT NULL,
+        content BLOB NOT NULL, PRIMARY KEY (task_id, place, number))""",
+    """CREATE TABLE starts (
+        flow_id TEXT NOT NULL, key TEXT NOT NULL, digest BLOB NOT NULL, task_id TEXT NOT NULL,
+        paths TEXT NOT NULL, PRIMARY KEY (flow_id, key))""",
+)
+_TABLES: Final = ("runs", "results", "pieces", "starts")
+
+
+class StateError(OSError):
+    """The state folder cannot be used, or something could not be kept in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What was found: the runs in the order of their starts, and the starts that have a key."""
+
+    runs: tuple[Run, ...]
+    starts: tuple[tuple[str, str, bytes, Started], ...]
+    """Flow, key, digest of the body, and what was answered."""
+
+
+_COLUMNS: Final = (
+    "task_id, flow_id, params, idempotency_key, identity, outputs, created_at, status, message,"
+    " started_at, finished_at, urls_expired"
+)
+_PLACES: Final = ",".join("?" * 12)
+_ADD_RUN: Final = f"INSERT INTO runs ({_COLUMNS}) VALUES ({_PLACES})"  # noqa: S608 (our own names)
+_END_RUN: Final = (
+    "UPDATE runs SET status = ?, message = ?, started_at = ?, finished_at = ? WHERE task_id = ?"
+)
+
+
+@final
+class Database:
+    """The file, locked for this process; every method but `open` and `close` within `transaction`."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    @classmethod
+    def open(cls, folder: Path) -> Self:
+        """Open the file in a folder, both made where they are missing.
+
+        StateError, OSError, ValueError or one of SQLite's where it is not to be had, or not ours.
+        """
+        path = _file_in(folder)
+        if path.stat().st_size == 0:
+            raise ValueError(f"{FILE} is empty")
+        connection = sqlite3.connect(
+            path, timeout=0.2, isolation_level=None, check_same_thread=False
+        )
+        try:
+            # Before the first access: the file is then locked until it is closed, or its process
+            # is gone. https://www.sqlite.org/wal.html#use_of_wal_without_shared_memory
+            _ = connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+            _prepare(connection)
+            _close_to_others(path)
+        except BaseException:
+            connection.close()
+            raise
+        return cls(connection)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._connection.close()
+
+    @contextlib.contextmanager
+    def transaction(self) -> Generator[None]:
+        """All of it, or nothing."""
+        with _transaction(self._connection, "IMMEDIATE"):
+            yield
+
+    def secret(self, name: str, given: bytes, new: Callable[[], bytes]) -> bytes:
+        """What was given, what was kept, or a new one; it is kept."""
+        found = self._all("SELECT value FROM secrets WHERE name = ?", name)
+        value: object = given or (found[0][0] if found else new())
+        if not isinstance(value, bytes) or not value:
+            raise ValueError(f"the row {name} of its table secrets has a bad value")
+        self._do("INSERT OR REPLACE INTO secrets VALUES (?, ?)", name, value)
+        return value
+
+    def add_run(self, run: Run) -> None:
+        """A new run without its results; IntegrityError where its task id was given before."""
+        self._do(
+            _ADD_RUN,
+            run.task_id,
+            run.flow_id,
+            json.dumps(run.params),
+            run.idempotency_key,
+            run.identity,
+            run.outputs,
+            run.created_at,
+            run.status,
+            run.message,
+            run.started_at,
+            run.finished_at,
+            run.urls_expired,
+        )
+
+    def end_run(self, run: Run) -> None:
+        """What a run came to; what it was started with is not changed."""
+        values = (run.status, run.message, run.started_at, run.finished_at, run.task_id)
+        self._do(_END_RUN, *values)
+
+    def put_start(self, flow_id: str, key: str, digest: bytes, started: Started) -> None:
+        """What was answered to a start with an idempotency key."""
+        row = (flow_id, key, digest, started.task_id, json.dumps(started.paths))
+        self._do("INSERT OR REPLACE INTO starts VALUES (?,?,?,?,?)", *row)
+
+    def put_piece(self, piece: Piece) -> None:
+        """A piece of a result, which counts when `put_results` has followed."""
+        self._do("INSERT INTO pieces VALUES (?,?,?,?)", *piece)
+
+    def put_results(self, run: Run) -> None:
+        """What is known of the results of a run, whose pieces are there."""
+        for place, result in enumerate(run.results):
+            row = (run.task_id, place, result.content_type, result.sha256, result.modified)
+            self._do("INSERT INTO results VALUES (?,?,?,?,?)", *row)
+
+    def drop_results(self, task_id: str) -> None:
+        """Forget the results of a run, and pieces of them."""
+        self._do("DELETE FROM results WHERE task_id = ?", task_id)
+        self._do("DELETE FROM pieces WHERE task_id = ?", task_id)
+
+    def drop_unfinished(self) -> None:
+        """Forget what runs had written when their process died: they are executed again."""
+        self._do(
+            "DELETE FROM pieces WHERE NOT EXISTS (SELECT 1 FROM results"
+            " WHERE results.task_id = pieces.task_id AND results.place = pieces.place)"
+        )
+
+    def expire(self, task_id: str) -> None:
+        """The signed URLs of a run have expired."""
+        self._do("UPDATE runs SET urls_expired = 1 WHERE task_id = ?", task_id)
+
+    def forget(self) -> None:
+        """Empty every table but that of the secrets."""
+        for table in _TABLES:
+            self._do(f"DELETE FROM {table}")  # noqa: S608 (our own names)
+
+    def kept(self) -> Kept:
+        """All that is there."""
+        return Kept(tuple(self._runs()), tuple(self._starts()))
+
+    def _runs(self) -> Iterator[Run]:
+        found = self._all(f"SELECT {_COLUMNS} FROM runs ORDER BY number")  # noqa: S608 (our own names)
+        for row in rows.checked("runs", rows.RUN, found):
+            params = rows.parsed("runs", "params", rows.PARAMS, row.params)
+            run = Run(
+                flow_id=row.flow_id,
+                outputs=row.outputs,
+                params=params,
+                idempotency_key=row.idempotency_key,
+                task_id=row.task_id,
+                identity=row.identity,
+                created_at=row.created_at,
+                urls_expired=bool(row.urls_expired),
+            )
+            if row.status in FINISHED:
+                run.status, run.message = row.status, row.message
+                run.started_at, run.finished_at = row.started_at, row.finished_at
+                run.results = tuple(self._results(row.task_id))
+                if len(run.results) != (run.outputs if run.status == "SUCCEEDED" else 0):
+                    raise ValueError("its table results lacks a row of a run, or has one more")
+            yield run
+
+    def _results(self, task_id: str) -> Iterator[StoredResult]:
+        found = self._all(
+            "SELECT place, content_type, sha256, modified FROM results WHERE task_id = ?"
+            " ORDER BY place",
+            task_id,
+        )
+        pieces = (
+            "SELECT CAST(content AS BLOB) FROM pieces WHERE task_id = ? AND place = ?"
+            " ORDER BY number"
+        )
+        for row in rows.checked("results", rows.RESULT, found):
+            content = b"".join(piece for (piece,) in self._all(pieces, task_id, row.place))
+            content = rows.whole(content, row)
+            yield StoredResult(content, row.content_type, row.sha256, row.modified)
+
+    def _starts(self) -> Iterator[tuple[str, str, bytes, Started]]:
+        found = self._all("SELECT flow_id, key, digest, task_id, paths FROM starts")
+        for row in rows.checked("starts", rows.START, found):
+            paths = rows.parsed("starts", "paths", rows.PATHS, row.paths)
+            yield row.flow_id, row.key, row.digest, Started(row.task_id, paths)
+
+    def _do(self, statement: str, *values: object) -> None:
+        _ = self._connection.execute(statement, values)
+
+    def _all(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        return self._connection.execute(statement, values).fetchall()
+
+
+Piece: TypeAlias = "tuple[str, int, int, memoryview]"
+
+
+def pieces(run: Run) -> Iterator[Piece]:
+    """The results of a run in pieces: the run, which result, which piece, and its bytes."""
+    for place, result in enumerate(run.results):
+        content = memoryview(result.content)
+        for number, start in enumerate(range(0, len(content), _PIECE)):
+            yield run.task_id, place, number, content[start : start + _PIECE]
+
+
+def _file_in(folder: Path) -> Path:
+    """The database's path, for no other user: SQLite's own files get the modes of this one."""
+    if not folder.exists():
+        folder.mkdir(mode=0o700, parents=True)
+    path = folder / FILE
+    if not path.exists():
+        _make(path)
+    return path
+
+
+def _make(path: Path) -> None:
+    """Whole or not at all: an empty file is then one that was cut, and not to be taken for a new one."""
+    handle, name = tempfile.mkstemp(prefix=f"{FILE}.", dir=path.parent)
+    os.close(handle)
+    try:
+        with contextlib.closing(sqlite3.connect(name, isolation_level=None)) as connection:
+            for statement in _SCHEMA:
+                _ = connection.execute(statement)
+            _ = connection.execute(f"PRAGMA application_id = {_APPLICATION}")
+            _ = connection.execute(f"PRAGMA user_version = {VERSION}")
+        with contextlib.suppress(FileExistsError):  # another emulator was quicker: it has the lock
+            try:
+                os.link(name, path)
+            except FileExistsError:
+                raise
+            except OSError:  # a file system without hard links
+                _ = Path(name).rename(path)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def _close_to_others(path: Path) -> None:
+    """Let nobody else read what was made by other means: it has the API key."""
+    files = [file for file in path.parent.glob(f"{FILE}*") if file.stat().st_mode & 0o077]
+    if os.name != "posix" or not files:
+        return
+    try:
+        for file in files:
+            file.chmod(0o600)
+    except OSError:
+        _LOGGER.warning("Others may read %s, which has the API key: chmod 600.", path)
+    else:
+        _LOGGER.warning("Others could read %s, which has the API key; now only you can.", path)
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
+    """Take the lock; what is not ours is left as it is."""
+    with _transaction(connection, "EXCLUSIVE"):
+        _check_ours(connection)
+    found = cast("str", _value(connection, "PRAGMA quick_check(1)"))
+    if found != "ok":
+        raise ValueError(found)
+    _ = connection.execute("PRAGMA journal_mode = WAL")
+    _ = connection.execute("PRAGMA synchronous = NORMAL")
+    _ = connection.execute(f"PRAGMA journal_size_limit = {16 * _PIECE}")
+
+
+def _check_ours(connection: sqlite3.Connection) -> None:
+    """StateError or ValueError where the file is another version's, or another program's."""
+    application = cast("int", _value(connection, "PRAGMA application_id"))
+    version = cast("int", _value(connection, "PRAGMA user_version"))
+    if application != _APPLICATION:
+        raise ValueError(f"{FILE} is another program's database")
+    if version != VERSION:
+        raise StateError(
+            f"The state in {FILE} is of version {version}, and this emulator's is {VERSION}: use "
+            "the dcipher that made it, or give another folder. Nothing was changed."
+        )
+
+
+@contextlib.contextmanager
+def _transaction(connection: sqlite3.Connection, kind: str) -> Generator[None]:
+    _ = connection.execute(f"BEGIN {kind}")
+    try:
+        yield
+        _ = connection.execute("COMMIT")
+    except BaseException:
+        # SQLite has done so by itself after some errors, a full disk for one.
+        if connection.in_transaction:
+            _ = connection.execute("ROLLBACK")
+        raise
+
+
+def _value(connection: sqlite3.Connection, statement: str) -> object:
+    row = cast("tuple[object, ...]", connection.execute(statement).fetchone())
+    return row[0]

@@ -1,0 +1,319 @@
+"""Runs: started, queued, computed in a thread, done. Waiting happens on the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, cast, final
+
+from pydantic import JsonValue
+
+from dcipher._concurrency.clock import monotonic
+from dcipher.emulator.contract.unmatched import no_run
+from dcipher.emulator.gate.refusals import Refusal
+from dcipher.emulator.runs.flows import Flow, FlowRegistry
+from dcipher.emulator.runs.pace import Pace
+from dcipher.emulator.runs.results import Result, StoredResult
+from dcipher.emulator.runs.workers import Workers
+
+if TYPE_CHECKING:
+    from dcipher.emulator.runs.state import State
+
+__all__ = ["FINISHED", "Run", "RunRecord", "Runs", "Status", "run_identity"]
+
+Status: TypeAlias = Literal["PENDING", "QUEUED", "RUNNING", "SUCCEEDED", "FAILED"]
+FINISHED: Final = frozenset(("SUCCEEDED", "FAILED"))
+_FLOW_GRACE = 1.0
+"""Seconds that a flow may be registered after the start, for the runs that wait for it."""
+_LOOKS = 50
+_AGAIN = 1.0
+"""Seconds between two tries to keep a run, where its disk is full."""
+_LOGGER = logging.getLogger("dcipher.emulator")
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """A run as it was at one moment. Times are in UTC."""
+
+    flow_id: str
+    task_id: str
+    status: Status
+    message: str | None
+    params: Mapping[str, JsonValue]
+    idempotency_key: str | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+@dataclass(slots=True)
+class Run:
+    """A run, as it goes on. Only the event loop's thread changes it, and faults do."""
+
+    flow_id: str
+    outputs: int
+    params: Mapping[str, JsonValue]
+    idempotency_key: str | None
+    task_id: str
+    identity: str
+    """The same on every execution of a program, unlike the task id."""
+    created_at: float
+    status: Status = "PENDING"
+    message: str | None = None
+    started_at: float | None = None
+    finished_at: float | None = None
+    results: tuple[StoredResult, ...] = ()
+    urls_expired: bool = False
+
+    def record(self) -> RunRecord:
+        """A frozen copy."""
+        return RunRecord(
+            flow_id=self.flow_id,
+            task_id=self.task_id,
+            status=self.status,
+            message=self.message,
+            params=self.params,
+            idempotency_key=self.idempotency_key,
+            created_at=datetime.fromtimestamp(self.created_at, timezone.utc),
+            started_at=_moment(self.started_at),
+            finished_at=_moment(self.finished_at),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """What a flow came to: its results, or why there are none."""
+
+    results: tuple[StoredResult, ...] = ()
+    error: str | None = None
+
+
+@final
+class Runs:
+    """All the runs of an emulator."""
+
+    def __init__(
+        self, pace: Pace, *, max_workers: int, seed: int | None = None, state: State | None = None
+    ) -> None:
+        self._pace = pace
+        self._max_workers = max_workers
+        self._seed = seed
+        self._state = state
+        self._workers = Workers()
+        self._runs: dict[str, Run] = {}
+        self._numbers: Counter[str] = Counter()
+        """Of equal starts, the number of the last one."""
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._slots: asyncio.Semaphore | None = None
+
+    def make(
+        self,
+        flow: Flow,
+        params: Mapping[str, JsonValue],
+        idempotency_key: str | None,
+        body: bytes,
+    ) -> Run:
+        """A new run, which nobody knows yet."""
+        started = run_identity(flow.id, body)
+        task_id = ""
+        # A folder may have what another seed, or an older version, has numbered.
+        while not task_id or task_id in self._runs:
+            self._numbers[started] += 1
+            identity = f"{started}/{self._numbers[started]}"
+            task_id = self._task_id(identity)
+        return Run(
+            flow.id,
+            flow.outputs,
+            params,
+            idempotency_key,
+            task_id=task_id,
+            identity=identity,
+            created_at=time.time(),
+        )
+
+    def withdraw(self, run: Run) -> None:
+        """Forget a run that was made and could not be kept: it does not count as a start."""
+        started, number = _numbered(run)
+        if self._numbers[started] == number:
+            self._numbers[started] -= 1
+
+    def launch(self, run: Run, flow: Flow, work: Callable[[], object]) -> None:
+        """Let a run go on by itself; call it on the event loop."""
+        self._runs[run.task_id] = run
+        self._spawn(self._live(run, flow, work))
+
+    def restore(self, runs: Iterable[Run]) -> None:
+        """Know the runs from before a restart."""
+        for run in runs:
+            self._runs[run.task_id] = run
+            started, number = _numbered(run)
+            self._numbers[started] = max(self._numbers[started], number)
+
+    def resume(self, flows: FlowRegistry) -> None:
+        """Execute what had not finished again, from its params; call it on the event loop."""
+        for run in tuple(self._runs.values()):
+            if run.status not in FINISHED:
+                self._spawn(self._again(run, flows))
+
+    def find(self, task_id: str) -> Run | None:
+        """The run, if there is one."""
+        return self._runs.get(task_id)
+
+    def get(self, task_id: str, flow_id: str | None = None) -> Run:
+        """The run; a `Refusal` with 404 if there is none, or not of this flow."""
+        run = self.find(task_id)
+        if run is None or flow_id not in (None, run.flow_id):
+            really_of = None if run is None else run.flow_id
+            said = no_run(task_id, flow_id or "", really_of=really_of)
+            raise Refusal(404, f"There is no run {task_id!r} of this flow.", unmatched=said)
+        return run
+
+    def every(self) -> Collection[Run]:
+        """The runs themselves, in the order of the starts; on the event loop."""
+        return self._runs.values()
+
+    def records(self) -> tuple[RunRecord, ...]:
+        """Every run in the order of the starts; from any thread."""
+        return tuple(run.record() for run in tuple(self._runs.values()))
+
+    def forget(self) -> None:
+        """End and forget every run; call it on the event loop, or when there is none."""
+        for task in tuple(self._tasks):
+            _ = task.cancel()
+        self._runs.clear()
+        self._numbers.clear()
+
+    async def stop(self, *, grace: float) -> None:
+        """End every run, and give flows that still compute `grace` seconds."""
+        tasks = tuple(self._tasks)
+        for task in tasks:
+            _ = task.cancel()
+        _ = await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.to_thread(self._workers.stop, grace=grace)
+
+    def _spawn(self, living: Coroutine[object, object, None]) -> None:
+        task = asyncio.get_running_loop().create_task(living)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _task_id(self, identity: str) -> str:
+        """Random, or, with a seed, the same for equal starts however they interleave."""
+        if self._seed is None:
+            return uuid.uuid4().hex
+        text = f"{self._seed}\n{identity}"
+        return uuid.UUID(bytes=hashlib.sha256(text.encode()).digest()[:16], version=4).hex
+
+    async def _live(self, run: Run, flow: Flow, work: Callable[[], object]) -> None:
+        waits = self._pace.real(self._pace.queue_time)
+        await asyncio.sleep(waits)
+        run.status = "QUEUED"
+        await asyncio.sleep(waits)
+        async with self._free_slot():
+            run.status, run.started_at = "RUNNING", time.time()
+            began = monotonic()
+            outcome = await self._workers.call(lambda: self._compute(run, work))
+        seconds = self._pace.min_run_time if flow.duration is None else flow.duration
+        least = self._pace.real(seconds)
+        await asyncio.sleep(max(0.0, began + least - monotonic()))
+        await self._end(run, outcome)
+
+    async def _again(self, run: Run, flows: FlowRegistry) -> None:
+        for _ in range(_LOOKS):
+            if flows.find(run.flow_id) is not None:
+                break
+            await asyncio.sleep(_FLOW_GRACE / _LOOKS)
+        try:
+            flow, work = _rebound(run, flows)
+        except (Refusal, LookupError) as error:
+            text = f"The emulator ended during this run, which cannot be executed again: {error}"
+            await self._end(run, _Outcome(error=text))
+        else:
+            await self._live(run, flow, work)
+
+    async def _end(self, run: Run, outcome: _Outcome) -> None:
+        """Keep what it came to, then show it: what a client has seen holds over a restart."""
+        ended = replace(
+            run,
+            results=outcome.results,
+            message=outcome.error,
+            finished_at=time.time(),
+            status="SUCCEEDED" if outcome.error is None else "FAILED",
+        )
+        kept = await self._keep(ended)
+        if not kept:
+            _LOGGER.error("Run %s is not kept: it would be executed again.", run.task_id)
+        run.results, run.message, run.finished_at = ended.results, ended.message, ended.finished_at
+        run.status = ended.status
+        while not kept:
+            await asyncio.sleep(_AGAIN)
+            kept = await self._keep(replace(run))
+
+    async def _keep(self, run: Run) -> bool:
+        if self._state is None:
+            return True
+        try:
+            await self._state.finish(run)
+        except OSError as error:
+            _LOGGER.error("%s", error)  # noqa: TRY400 (its text says all)
+            return False
+        return True
+
+    def _free_slot(self) -> asyncio.Semaphore:
+        if self._slots is None:  # made late: on Python 3.10 it belongs to the running loop
+            self._slots = asyncio.Semaphore(self._max_workers)
+        return self._slots
+
+    def _compute(self, run: Run, work: Callable[[], object]) -> _Outcome:
+        """In a worker's thread."""
+        try:
+            value = self._workers.resolve(work())
+            files = _files(value, run.outputs)
+            now = time.time()
+            return _Outcome(tuple(StoredResult.of(file, modified=now) for file in files))
+        except BaseException as error:  # noqa: BLE001 (whatever a flow raises is its run's failure)
+            # A lone surrogate is no text that JSON, or a database, could hold.
+            text = str(error).encode(errors="backslashreplace").decode()
+            return _Outcome(error=text or type(error).__name__)
+
+
+def _rebound(run: Run, flows: FlowRegistry) -> tuple[Flow, Callable[[], object]]:
+    """The flow of a run from before a restart, and the call; LookupError or a `Refusal`."""
+    flow = flows.find(run.flow_id)
+    if flow is None:
+        raise LookupError(f"the flow {run.flow_id!r} is not registered any more.")
+    if flow.outputs != run.outputs:
+        raise LookupError(f"it has {run.outputs} outputs, and its flow now {flow.outputs}.")
+    return flow, flow.bind(run.params)
+
+
+def run_identity(flow_id: str, body: bytes) -> str:
+    """What is the same of equal starts; a run's identity adds how many-th of them it is."""
+    return f"{flow_id}/{hashlib.sha256(body).hexdigest()}"
+
+
+def _numbered(run: Run) -> tuple[str, int]:
+    """What is the same of equal starts, and how many-th of them a run is."""
+    started, _, number = run.identity.rpartition("/")
+    return started, int(number)
+
+
+def _files(value: object, outputs: int) -> Sequence[Result]:
+    if outputs == 1:
+        return [Result.of(value)]
+    if not isinstance(value, (list, tuple)):
+        raise TypeError(f"The flow has {outputs} outputs but did not return a list or a tuple.")
+    values = cast("Sequence[object]", value)
+    if len(values) != outputs:
+        raise ValueError(f"The flow has {outputs} outputs but returned {len(values)}.")
+    return [Result.of(item) for item in values]
+
+
+def _moment(unix: float | None) -> datetime | None:
+    return None if unix is None else datetime.fromtimestamp(unix, timezone.utc)

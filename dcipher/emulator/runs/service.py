@@ -1,0 +1,198 @@
+"""What the operations do, without HTTP: start a run once, look at it, find its result."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, final
+
+from pydantic import ValidationError
+from pydantic_core import from_json
+
+from dcipher.emulator.contract.contract import (
+    FieldError,
+    StartRequest,
+    StartResponse,
+    StatusResponse,
+)
+from dcipher.emulator.gate.refusals import Refusal
+from dcipher.emulator.runs.flows import FlowRegistry
+from dcipher.emulator.runs.idempotency import IdempotencyKeys, Started
+from dcipher.emulator.runs.results import Result, StoredResult
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from dcipher.emulator.runs.database import Kept
+    from dcipher.emulator.runs.flows import Flow
+    from dcipher.emulator.runs.pace import Pace
+    from dcipher.emulator.runs.results import ResultURLs
+    from dcipher.emulator.runs.runs import Runs
+    from dcipher.emulator.runs.state import State
+
+__all__ = ["Service"]
+
+
+@final
+class Service:
+    """The emulated service behind its routes."""
+
+    def __init__(
+        self,
+        *,
+        runs: Runs,
+        urls: ResultURLs,
+        pace: Pace,
+        idempotency: bool = True,
+        state: State | None = None,
+    ) -> None:
+        self.runs: Runs = runs
+        self.urls: ResultURLs = urls
+        self.flows: FlowRegistry = FlowRegistry()
+        self.base_url: str = ""
+        self._keys: IdempotencyKeys | None = IdempotencyKeys() if idempotency else None
+        self._accept_time = pace.real(pace.accept_time)
+        self._state = state
+        self._resets = 0
+        self._changing = threading.Lock()
+
+    def restore(self, kept: Kept) -> None:
+        """Know what was kept before a restart."""
+        self.runs.restore(kept.runs)
+        if self._keys is not None:
+            for start in kept.starts:
+                self._keys.restore(*start)
+
+    def describe(self, flow_id: str) -> bytes:
+        """The JSON of a flow."""
+        return self.flows.get(flow_id).description.to_json()
+
+    async def start(self, flow_id: str, body: bytes, key: str | None) -> bytes:
+        """The JSON that answers a start; the same again for the same Idempotency-Key."""
+        flow = self.flows.get(flow_id)
+        request = _start_request(body)
+        if self._keys is None or not key:
+            return self._answer(await self._new(flow, request, key, body))
+        with self._keys.claim(flow_id, key, body) as start:
+            if start.answer is None:
+                start.answer = await self._new(flow, request, key, body)
+            return self._answer(start.answer)
+
+    def status(self, flow_id: str, task_id: str) -> bytes:
+        """The JSON of a run's status."""
+        run = self.runs.find(task_id)
+        if run is None or run.flow_id != flow_id or self.flows.find(flow_id) is not None:
+            # Otherwise it is a run from before a restart, whose flow has not come back.
+            _ = self.flows.get(flow_id)
+        run = self.runs.get(task_id, flow_id)
+        return StatusResponse(status=run.status, message=run.message).to_json()
+
+    def result(self, task_id: str, index: str) -> StoredResult | None:
+        """A result file, None while there is none; the index comes from a URL that we signed."""
+        try:
+            return self.runs.get(task_id).results[int(index)]
+        except (Refusal, IndexError):
+            return None
+
+    def replace_result(self, task_id: str, index: int, change: Callable[[bytes], bytes]) -> None:
+        """Put other bytes in a result's place, if it is there; from any thread."""
+        run = self.runs.find(task_id)
+        if run is None:
+            return
+        # One after another: each changes what the one before has left, and all of it is kept.
+        with self._changing:
+            if index >= len(run.results):
+                return
+            old = run.results[index]
+            file = Result(change(old.content), old.content_type)
+            new = StoredResult.of(file, modified=time.time())
+            run.results = (*run.results[:index], new, *run.results[index + 1 :])
+            if self._state is not None:
+                self._state.change(replace(run))
+
+    def expire_urls(self, task_id: str) -> None:
+        """End the signed URLs of a run, before their time."""
+        run = self.runs.find(task_id)
+        if run is not None:
+            run.urls_expired = True
+            if self._state is not None:
+                self._state.expire(run)
+
+    def urls_expired(self, task_id: str) -> bool:
+        """Whether the signed URLs of a run were ended."""
+        run = self.runs.find(task_id)
+        return run is not None and run.urls_expired
+
+    def forget(self) -> None:
+        """Forget runs and keys; call it on the event loop, or when there is none.
+
+        StateError where they cannot be forgotten in the state folder: then nothing is.
+        """
+        if self._state is not None:
+            self._state.forget()
+        self._resets += 1
+        self.runs.forget()
+        if self._keys is not None:
+            self._keys.forget()
+
+    async def _new(
+        self, flow: Flow, request: StartRequest, key: str | None, body: bytes
+    ) -> Started:
+        work, resets = flow.bind(request.params), self._resets
+        if self._accept_time:
+            await asyncio.sleep(self._accept_time)
+            self._check_resets(resets)
+        run = self.runs.make(flow, request.params, key, body)
+        now = time.time()
+        paths = (self.urls.path(run.task_id, index, now=now) for index in range(run.outputs))
+        started = Started(run.task_id, tuple(paths))
+        if self._state is not None:
+            try:
+                await _kept(self._state.add(run, body, started))
+            except BaseException:
+                if resets == self._resets:
+                    self.runs.withdraw(run)
+                raise
+            self._check_resets(resets)  # it was kept before the reset, which has forgotten it
+        self.runs.launch(run, flow, work)
+        return started
+
+    def _check_resets(self, known: int) -> None:
+        if self._resets != known:
+            raise Refusal(503, "The emulator was reset during this start; nothing was started.")
+
+    def _answer(self, started: Started) -> bytes:
+        urls = [self.base_url + path for path in started.paths]
+        if len(urls) == 1:
+            response = StartResponse(taskId=started.task_id, signedResponseURL=urls[0])
+        else:
+            response = StartResponse(taskId=started.task_id, signedResponseURLs=urls)
+        return response.to_json()
+
+
+async def _kept(keeping: Awaitable[None]) -> None:
+    """A `Refusal` with 500 where a start cannot be kept: it did not happen."""
+    try:
+        await keeping
+    except OSError as error:
+        raise Refusal(500, f"The run was not started. {error}") from error
+
+
+def _start_request(body: bytes) -> StartRequest:
+    """A `Refusal` with 400 where the body is not JSON, with 422 where it is not what a start is."""
+    try:
+        values: object = from_json(body, allow_inf_nan=False)
+    except ValueError as error:
+        raise Refusal(400, f"The body is not JSON: {error}") from None
+    try:
+        return StartRequest.model_validate(values)
+    except ValidationError as error:
+        detail = [
+            FieldError(loc=["body", *item["loc"]], msg=item["msg"], type=item["type"])
+            for item in error.errors(include_url=False, include_context=False, include_input=False)
+        ]
+        raise Refusal(
+            422, 'The body is not of the form {"pipelineParams": {…}}.', detail=detail
+        ) from None

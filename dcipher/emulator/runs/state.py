@@ -1,0 +1,207 @@
+"""What outlives the process: runs, results, idempotency keys and secrets, in SQLite.
+
+One thread writes, one transaction after another, so that nothing waits on the event loop. A commit
+is in the hands of the system when it is over: kill -9 loses nothing of it, at any moment. A power
+cut may lose the last moments, and leaves the file whole.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import logging
+import queue
+import secrets
+import sqlite3
+import threading
+from concurrent.futures import Future
+from functools import partial
+from typing import TYPE_CHECKING, TypeAlias, cast, final
+
+from dcipher.emulator.gate.access import new_key, own_key
+from dcipher.emulator.runs.database import Database, Kept, StateError, pieces
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+    from pathlib import Path
+
+    from dcipher.emulator.runs.idempotency import Started
+    from dcipher.emulator.runs.runs import Run
+
+__all__ = ["State"]
+
+_LOGGER = logging.getLogger("dcipher.emulator")
+
+_Work: TypeAlias = "Callable[[Database], None]"
+_Job: TypeAlias = "tuple[_Work, Future[None]]"
+
+
+@final
+class State:
+    """A state folder, held by one emulator from `open` to `close`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.api_key: str = ""
+        self.url_secret: bytes = b""
+        self._folder = folder
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._database: Database | None = None
+        self._thread = threading.Thread(target=self._write, name="dcipher-emulator-state")
+        self._thread.daemon = True
+
+    def open(self, api_key: str) -> Kept:
+        """Take the folder, made where it is missing, and read what is there.
+
+        `api_key` is kept from now on; where it is empty, the one that was kept before is taken.
+
+        Raises:
+            StateError: Another emulator has it, it is not an emulator's or of another version,
+                damaged, or cannot be written to. Nothing is changed then.
+        """
+        with self._told("cannot be opened"):
+            self._database = Database.open(self._folder)
+            try:
+                kept = self._taken(self._database, api_key)
+            except BaseException:
+                self._database.close()
+                raise
+        self._thread.start()
+        return kept
+
+    async def add(self, run: Run, body: bytes, started: Started) -> None:
+        """Keep a start, before it is answered; StateError where that cannot be."""
+
+        def work(database: Database) -> None:
+            database.add_run(run)
+            if run.idempotency_key:
+                digest = hashlib.sha256(body).digest()
+                database.put_start(run.flow_id, run.idempotency_key, digest, started)
+
+        await self._done(work)
+
+    async def finish(self, run: Run) -> None:
+        """Keep what a run came to, its results first; StateError where that cannot be."""
+        some = list(pieces(run))
+        last = some[-1:]
+        del some[-1:]
+
+        def end(database: Database) -> None:
+            if not some:  # the most frequent: one result, not large, in one transaction
+                database.drop_results(run.task_id)
+            for piece in last:
+                database.put_piece(piece)
+            database.put_results(run)
+            database.end_run(run)
+
+        if some:
+            await self._done(lambda database: database.drop_results(run.task_id))
+        for piece in some:
+            await self._done(partial(Database.put_piece, piece=piece))
+        await self._done(end)
+
+    def expire(self, run: Run) -> None:
+        """Keep that the URLs of a run have expired; soon, and without being waited for."""
+        self._do(lambda database: database.expire(run.task_id)).add_done_callback(_say)
+
+    def change(self, run: Run) -> None:
+        """Keep the other results of a finished run; soon, and without being waited for."""
+
+        def work(database: Database) -> None:
+            database.drop_results(run.task_id)
+            for piece in pieces(run):
+                database.put_piece(piece)
+            database.put_results(run)
+
+        self._do(work).add_done_callback(_say)
+
+    def forget(self) -> None:
+        """Forget runs, results and keys, but no secret; StateError where that cannot be.
+
+        A folder that was let go of is left as it is.
+        """
+        if self._thread.is_alive():
+            self._do(Database.forget).result()
+
+    def close(self) -> None:
+        """Write what is left, and let go of the folder; a second time it is nothing."""
+        if self._thread.is_alive():
+            self._jobs.put(None)
+            self._thread.join()
+
+    async def _done(self, work: _Work) -> None:
+        await asyncio.wrap_future(self._do(work))
+
+    def _do(self, work: _Work) -> Future[None]:
+        future: Future[None] = Future()
+        self._jobs.put((work, future))
+        return future
+
+    def _write(self) -> None:
+        database = cast("Database", self._database)
+        while (job := self._jobs.get()) is not None:
+            work, future = job
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                with self._told("could not be written to"), database.transaction():
+                    work(database)
+            except BaseException as error:  # noqa: BLE001 (who waits for it gets it)
+                future.set_exception(error)
+            else:
+                future.set_result(None)
+        database.close()
+
+    def _taken(self, database: Database, api_key: str) -> Kept:
+        kept = database.kept()  # before anything is changed: it may be damaged
+        with database.transaction():
+            given = api_key.encode()
+            key = database.secret("api_key", given, lambda: new_key().encode())
+            self.api_key = own_key(key.decode())
+            self.url_secret = database.secret("url_secret", b"", lambda: secrets.token_bytes(32))
+            database.drop_unfinished()
+        return kept
+
+    @contextlib.contextmanager
+    def _told(self, what: str) -> Generator[None]:
+        """Every error of the system and of SQLite as one that names the folder and says why."""
+        try:
+            yield
+        except StateError:
+            raise
+        except OSError as error:
+            raise StateError(self._words(what, error.strerror or str(error))) from error
+        except sqlite3.OperationalError as error:
+            if str(error).startswith("Could not decode"):  # SQLite's words repeat the text
+                raise StateError(self._damaged("a text in it is not UTF-8")) from None
+            if str(error).startswith("no such"):
+                raise StateError(self._damaged(str(error))) from error
+            raise StateError(self._words(what, _reason(error))) from error
+        except (sqlite3.Error, ValueError) as error:
+            raise StateError(self._damaged(str(error))) from error
+
+    def _words(self, what: str, why: str) -> str:
+        return (
+            f"The state folder {str(self._folder)!r} {what}: {why}. Nothing that it holds was lost."
+        )
+
+    def _damaged(self, why: str) -> str:
+        return (
+            f"The state folder {str(self._folder)!r} is damaged, or not an emulator's: {why}."
+            " Nothing in it was changed. Put back a copy of it, or give another folder (or none, by"
+            " moving it away): the emulator then begins anew."
+        )
+
+
+def _say(future: Future[None]) -> None:
+    """Nobody waits for this one: its error goes to the log."""
+    error = future.exception()
+    if error is not None:
+        _LOGGER.error("%s", error)
+
+
+def _reason(error: sqlite3.OperationalError) -> str:
+    """SQLite's words, or clearer ones."""
+    if "locked" in str(error):
+        return "another emulator uses it; end that one, or give this one another folder"
+    return str(error)

@@ -1,0 +1,135 @@
+"""When to look again, and when to give up."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dcipher._client.polling import (
+    LONGEST_STEP,
+    NEW_RUN_GRACE,
+    UNREACHABLE_LIMIT,
+    ends_the_wait,
+    first_look_in,
+    next_look_in,
+)
+from dcipher.errors import (
+    APIConnectionError,
+    APIError,
+    APITimeoutError,
+    InvalidResponseError,
+    SubmissionUnknownError,
+    TLSError,
+    status_error_class,
+)
+
+jitters = st.floats(0, 1, exclude_max=True)
+
+
+def looks(duration: float, jitter: float, age: float | None = 0.0) -> list[float]:
+    """Return the ages of a run at which it is looked at, up to the look that sees its end."""
+    now = (age or 0.0) + first_look_in(age)
+    seen = [now]
+    while now < duration:
+        now += next_look_in(now, jitter)
+        seen.append(now)
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("age", "wait"), [(None, 0.0), (0.0, 0.5), (0.2, 0.3), (0.5, 0.0), (3600.0, 0.0)]
+)
+def test_first_look(age: float | None, wait: float) -> None:
+    """A new run is left alone for half a second; one of unknown age is looked at at once."""
+    assert first_look_in(age) == pytest.approx(wait)
+
+
+@pytest.mark.parametrize(
+    ("age", "step"),
+    [(0.0, 0.5), (0.5, 0.5), (1.0, 0.2), (2.0, 0.2), (10.0, 1.0), (150.0, 15.0), (1e9, 15.0)],
+)
+def test_the_step_is_a_tenth_of_the_age(age: float, step: float) -> None:
+    """A tenth, within its bounds; the jitter only shortens it, by a twentieth at most."""
+    assert next_look_in(age, 0.0) == pytest.approx(0.95 * step)
+    assert next_look_in(age, 1.0) == pytest.approx(step)
+
+
+@given(duration=st.floats(2, 3), jitter=st.floats(0.5, 1))
+@settings(max_examples=100, deadline=None)
+def test_short_runs_cost_few_looks(duration: float, jitter: float) -> None:
+    """With the average jitter, a run of two or three seconds costs twelve looks at most."""
+    assert len(looks(duration, jitter)) <= 12
+
+
+def test_short_runs_cost_few_looks_at_worst() -> None:
+    """Not even the shortest steps make more than twelve looks of three seconds."""
+    assert len(looks(3.0, 0.0)) <= 12
+
+
+@given(duration=st.floats(0, 7200), jitter=jitters, known=st.booleans())
+@settings(max_examples=100, deadline=None)
+def test_the_end_is_seen_soon(duration: float, jitter: float, known: bool) -> None:
+    """The end is known within a tenth of the run's time (or half a second), and in 15 s at most."""
+    lag = looks(duration, jitter, 0.0 if known else None)[-1] - duration
+    assert lag <= max(0.5, 0.1 * duration) + 1e-6
+    assert lag <= LONGEST_STEP
+    if duration >= 2:
+        assert lag <= max(0.2, 0.1 * duration) + 1e-6
+
+
+@pytest.mark.parametrize("jitter", [0.0, 0.5, 0.999])
+def test_an_hour_costs_a_few_hundred_looks(jitter: float) -> None:
+    """A run of an hour is looked at some hundred times, not a thousand."""
+    assert 200 < len(looks(3600, jitter)) < 350
+
+
+@given(age=st.floats(0, 1e12), jitter=jitters)
+@settings(max_examples=200, deadline=None)
+def test_any_step_is_in_its_bounds(age: float, jitter: float) -> None:
+    """No step is a hot loop, none is longer than 15 s."""
+    assert 0.18 <= next_look_in(age, jitter) <= LONGEST_STEP
+
+
+def status(code: int) -> APIError:
+    return status_error_class(code)("x", status_code=code)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        *map(status, (408, 409, 425, 429, 500, 502, 503, 599)),
+        APIConnectionError("x"),
+        APITimeoutError("x"),
+        InvalidResponseError("x"),
+    ],
+)
+def test_what_a_wait_outlives(error: APIError) -> None:
+    """A failure that may pass does not end a wait, however old the run is."""
+    assert not ends_the_wait(error, age=0.0)
+    assert not ends_the_wait(error, age=1e6)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        *map(status, (301, 400, 401, 403, 410, 422)),
+        TLSError("x"),
+        SubmissionUnknownError("x"),
+        APIError("x"),
+    ],
+)
+def test_what_ends_a_wait(error: APIError) -> None:
+    """What another look would not change ends it at once."""
+    assert ends_the_wait(error, age=0.0)
+
+
+def test_a_new_run_may_not_be_known_yet() -> None:
+    """A 404 means "not there yet" for some seconds after the start, and "not there" later."""
+    assert not ends_the_wait(status(404), age=NEW_RUN_GRACE)
+    assert ends_the_wait(status(404), age=NEW_RUN_GRACE + 0.1)
+
+
+def test_a_wait_without_a_limit_outlives_minutes() -> None:
+    """Minutes of failures do not end a wait; a quarter of an hour does."""
+    assert UNREACHABLE_LIMIT == 15 * 60

@@ -1,0 +1,306 @@
+"""One large result by several connections: the rules, without one."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dcipher._results.downloads.files.sidecar import note_of, taken_up
+from dcipher._results.downloads.ranges import plan as ranges
+from dcipher._results.downloads.ranges.plan import (
+    Claim,
+    Pace,
+    Shares,
+    can_be_shared,
+    divided,
+    fetched,
+    missing,
+    part_headers,
+    part_of,
+    united,
+    worst,
+)
+from dcipher._results.downloads.transfers.sources import Problem, TransferError
+from dcipher._results.downloads.transfers.transfer import Transfer, headers_for
+from dcipher._wire.errors.retries import Failure, Outcome
+
+if TYPE_CHECKING:
+    from dcipher._results.downloads.ranges.plan import Range
+
+MIB = 1024 * 1024
+WHOLE = Transfer(received=1 * MIB, total=100 * MIB, etag='"1"')
+RANGES = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60)), max_size=8)
+
+
+def bytes_of(found: Any) -> set[int]:
+    return {place for start, end in found for place in range(start, end)}
+
+
+@given(RANGES)
+def test_united(found: list[Range]) -> None:
+    """The same bytes, in order, with a gap between any two ranges."""
+    one = united(found)
+    assert bytes_of(one) == bytes_of(found)
+    assert all(a[1] < b[0] for a, b in pairwise(one))
+
+
+@given(RANGES, st.integers(60, 70))
+def test_missing(found: list[Range], total: int) -> None:
+    """What is there and what is missing are everything, and nothing is both."""
+    assert bytes_of(missing(found, total)) == set(range(total)) - bytes_of(found)
+
+
+@given(RANGES, st.integers(1, 9))
+def test_divided(found: list[Range], count: int) -> None:
+    """Dividing loses nothing, and gives each connection something where there is enough."""
+    gaps = united(found)
+    shares = divided([(a * MIB, b * MIB) for a, b in gaps], count)
+    assert united(shares) == tuple((a * MIB, b * MIB) for a, b in gaps)
+    size = sum(b - a for a, b in gaps)
+    assert len(shares) >= min(count, size * MIB // ranges.LEAST)
+    assert len(shares) <= count + len(gaps)
+
+
+def test_fetched() -> None:
+    """What is there from the beginning is received, what is beyond a gap is a part."""
+    transfer = fetched(replace(WHOLE, parts=((10, 20),), received=5), [(5, 8), (30, 40)])
+    assert (transfer.received, transfer.parts) == (8, ((10, 20), (30, 40)))
+    assert transfer.arrived == 28
+    assert fetched(transfer, [(8, 30)]).received == 40
+
+
+@pytest.mark.parametrize(
+    ("transfer", "status", "fields", "shared"),
+    [
+        (WHOLE, 200, {"accept-ranges": "bytes"}, True),
+        (WHOLE, 200, {"accept-ranges": "items, Bytes"}, True),
+        (WHOLE, 206, {}, True),
+        (WHOLE, 200, {}, False),
+        (WHOLE, 200, {"accept-ranges": "none"}, False),
+        (replace(WHOLE, total=64 * MIB), 206, {}, False),
+        (replace(WHOLE, total=64 * MIB + 1), 206, {}, True),
+        (replace(WHOLE, total=None), 206, {}, False),
+        (replace(WHOLE, etag=None), 206, {}, False),
+        (replace(WHOLE, encoding="gzip"), 206, {}, False),
+        (replace(WHOLE, received=93 * MIB), 206, {}, False),
+    ],
+)
+def test_what_can_be_shared(
+    transfer: Transfer, status: int, fields: dict[str, str], shared: bool
+) -> None:
+    """Above 64 MiB, with a strong validator, unencoded, of a store that says that it knows ranges."""
+    assert can_be_shared(transfer, status, fields) is shared
+
+
+def test_what_is_asked_for() -> None:
+    """A part is asked for by its places and its validator."""
+    headers = part_headers(WHOLE, (2 * MIB, 3 * MIB))
+    assert headers["Range"] == f"bytes={2 * MIB}-{3 * MIB - 1}"
+    assert headers["If-Match"] == '"1"'
+    assert headers["Accept-Encoding"] == "identity"
+
+
+def test_a_gap_is_asked_for() -> None:
+    """One connection that goes on with what several left asks for the bytes up to the next part."""
+    assert headers_for(replace(WHOLE, received=5, parts=((10, 20),)))["Range"] == "bytes=5-9"
+    assert headers_for(replace(WHOLE, received=5))["Range"] == "bytes=5-"
+
+
+GOOD = {"etag": '"1"', "content-range": f"bytes 10-19/{100 * MIB}", "content-length": "10"}
+
+
+def test_a_part() -> None:
+    """The part that was asked for, of the same object."""
+    part_of(WHOLE, (10, 20), 206, GOOD)
+    part_of(WHOLE, (10, 20), 206, {k: v for k, v in GOOD.items() if k != "content-length"})
+
+
+@pytest.mark.parametrize(
+    ("status", "fields", "problem"),
+    [
+        (200, {}, Problem.REFUSED),
+        (206, {"etag": '"2"'}, Problem.CHANGED),
+        (206, {"etag": 'W/"1"'}, Problem.CHANGED),
+        (206, {"content-range": "bytes 10-19/20"}, Problem.CHANGED),
+        (206, {"content-range": f"bytes 10-18/{100 * MIB}"}, Problem.REFUSED),
+        (206, {"content-range": f"bytes 10-20/{100 * MIB}"}, Problem.REFUSED),
+        (206, {"content-range": f"bytes 9-19/{100 * MIB}"}, Problem.REFUSED),
+        (206, {"content-range": "bytes 10-19/*"}, Problem.REFUSED),
+        (206, {"content-range": ""}, Problem.REFUSED),
+        (206, {"content-length": "11"}, Problem.REFUSED),
+        (206, {"content-encoding": "gzip"}, Problem.REFUSED),
+        (206, {"content-encoding": "no such"}, Problem.REFUSED),
+    ],
+)
+def test_no_part(status: int, fields: dict[str, str], problem: Problem) -> None:
+    """Another range, another object, another coding: never pasted together."""
+    with pytest.raises(TransferError) as caught:
+        part_of(WHOLE, (10, 20), status, {**GOOD, **fields})
+    assert caught.value.problem is problem
+
+
+def stopped(problem: Problem) -> TransferError:
+    return TransferError(problem, problem.value, Failure(Outcome.PERMANENT))
+
+
+def test_what_is_said_in_the_end() -> None:
+    """What makes all that is there useless comes before what another attempt may mend."""
+    order = [Problem.REFUSED, Problem.INTERRUPTED, Problem.EXPIRED, Problem.CHANGED]
+    for place in range(1, 5):
+        assert worst(map(stopped, order[:place])).problem is order[place - 1]
+
+
+def test_pace() -> None:
+    """A connection is slow when it brought too little of late; a quick beginning does not count for ever."""
+    pace = Pace(now=0.0)
+    assert not pace.is_slow(1, 0.09)
+    assert not pace.is_slow(ranges.FAST, 0.5)
+    assert not pace.is_slow(1, 0.55)
+    assert pace.is_slow(1, 0.7)
+
+
+def carried_out(shares: Shares, rng: random.Random) -> int:
+    """Connections of every sort, until all is there; the number of claims."""
+    active: dict[Claim, int] = {}
+    """Each with the end of its answer."""
+    claims = 0
+    for now in range(100_000):
+        if shares.is_complete:
+            return claims
+        if len(active) < 4 and (claim := shares.claim(float(now) / 10)) is not None:
+            active[claim] = claim.end
+            claims += 1
+        for claim, until in list(active.items()):
+            sort = rng.random()
+            if sort < 0.01:  # it fails
+                del active[claim]
+                shares.release(claim)
+            elif sort < 0.5:
+                claim.place = min(claim.place + rng.randrange(1, 3 * MIB), until)
+                claim.since = now / 10
+                alone = len(active) == 1
+                while claim.place >= claim.end:
+                    if not shares.extended(claim, until, now / 10, alone=alone):
+                        shares.release(claim)
+                        del active[claim]
+                        break
+    raise AssertionError("it never ends")
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_shares(seed: int) -> None:
+    """Whoever fails, stands still or is quick: all is fetched, and never is less there than before."""
+    rng = random.Random(seed)  # noqa: S311 - no secret
+    total = rng.randrange(20, 400) * MIB + rng.randrange(5)
+    parts = united(
+        (start, start + rng.randrange(MIB, 9 * MIB))
+        for start in rng.sample(range(2 * MIB, total - 10 * MIB), 3)
+    )
+    transfer = Transfer(received=rng.randrange(1, MIB), total=total, etag='"1"', parts=parts)
+    shares = Shares(transfer, rng.randrange(1, 5))
+    assert carried_out(shares, rng) < 200
+    whole = fetched(transfer, shares.done)
+    assert (whole.received, whole.parts, whole.arrived) == (total, (), total)
+
+
+def test_as_few_requests_as_can_be() -> None:
+    """Where all are as quick as each other, each has one share, and nobody asks again."""
+    shares = Shares(Transfer(received=1, total=400 * MIB + 1, etag='"1"'), 4)
+    claims = [shares.claim(0.0) for _ in range(4)]
+    sizes = {claim.left for claim in claims if claim is not None}
+    assert sizes == {100 * MIB}
+
+
+def test_the_slowest_is_helped() -> None:
+    """Who has nothing to do takes a half of what is left of the largest share."""
+    shares = Shares(Transfer(received=1, total=80 * MIB + 1, etag='"1"'), 2)
+    one, other = shares.claim(0.0), shares.claim(0.0)
+    assert one is not None
+    assert other is not None
+    other.place = other.end
+    shares.release(other)
+    third = shares.claim(0.0)
+    assert third is not None
+    assert (one.left, third.left, third.start) == (20 * MIB, 20 * MIB, one.end)
+
+
+def test_what_stands_still_is_fetched_by_another_too() -> None:
+    """What is too little to be divided is asked for once more where nothing comes, but not at once again."""
+    shares = Shares(Transfer(received=1, total=MIB, etag='"1"'), 1)
+    one = shares.claim(0.0)
+    assert one is not None
+    assert shares.claim(1.9) is None
+    again = shares.claim(2.1)
+    assert again is not None
+    assert (again.start, again.end) == (one.start, one.end)
+    assert shares.claim(4.0) is None
+    again.place = again.end
+    assert shares.is_complete
+
+
+def test_alone_over_what_is_there() -> None:
+    """The last connection goes on with its answer over what others brought, to what they did not."""
+    shares = Shares(Transfer(received=1, total=80 * MIB + 1, etag='"1"'), 2)
+    one, other = shares.claim(0.0), shares.claim(0.0)
+    assert one is not None
+    assert other is not None
+    other.place += MIB
+    shares.release(other)
+    one.place = one.end
+    assert not shares.extended(one, 80 * MIB + 1, 0.0, alone=False)
+    assert shares.extended(one, 80 * MIB + 1, 0.0, alone=True)
+    assert one.end == 80 * MIB + 1
+
+
+PARTS = Transfer(received=500, total=1000, etag='"1"', parts=((600, 700), (800, 1000)))
+
+
+def test_a_note_with_parts() -> None:
+    """What was noted of several connections is what is taken up."""
+    assert taken_up(note_of(PARTS, "me"), "me", 1000) == PARTS
+
+
+def test_the_form_of_a_note() -> None:
+    """A note without parts is one that the version before understands; one with parts is not."""
+    assert b"parts" not in note_of(replace(PARTS, parts=()), "me")
+    assert b'"version":1' in note_of(replace(PARTS, parts=()), "me")
+    assert b'"version":2' in note_of(PARTS, "me")
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        ((500, 600),),
+        ((400, 600),),
+        ((600, 600),),
+        ((700, 600),),
+        ((600, 700), (700, 800)),
+        ((600, 1001),),
+    ],
+)
+def test_a_note_of_parts_that_do_not_fit(parts: Any) -> None:
+    """Parts that overlap, touch, or lie outside of the file start a new transfer."""
+    assert taken_up(note_of(replace(PARTS, parts=parts), "me"), "me", 1000) == Transfer()
+
+
+def test_a_note_of_more_than_there_is() -> None:
+    """A part that the file is too short for was never synced."""
+    assert taken_up(note_of(PARTS, "me"), "me", 999) == Transfer()
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [(b"[600,700]", b"[600]"), (b"[600,700]", b"[600,700,800]"), (b"600", b'"600"'),
+     (b'"version":2', b'"version":1'), (b'"total":1000', b'"total":null')],
+)  # fmt: skip
+def test_a_damaged_note(old: bytes, new: bytes) -> None:
+    """Whatever else stands there starts a new transfer."""
+    note = note_of(PARTS, "me")
+    assert old in note
+    assert taken_up(note.replace(old, new), "me", 1000) == Transfer()

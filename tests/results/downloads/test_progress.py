@@ -1,0 +1,86 @@
+"""What a caller hears of a download, and which runs have none."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from dcipher import (
+    Output,
+    ResultError,
+    Run,
+)
+from tests.faulty import FaultyServer, Reply
+from tests.results.downloads.stores import BODY, assert_untouched, result_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.conftest import Connect
+
+
+def test_progress_is_told(connect: Connect, server: FaultyServer, target: Path) -> None:
+    """`on_progress` grows, comes at most ten times a second, and last with everything."""
+    body = BODY * 4
+    server.on("/result", Reply(body))
+    calls: list[tuple[int, int | None]] = []
+    began = time.monotonic()
+    connect(server).runs.download(
+        result_of(server), target, on_progress=lambda done, total: calls.append((done, total))
+    )
+    took = time.monotonic() - began
+    assert calls[-1] == (len(body), len(body))
+    assert [done for done, _ in calls] == sorted(done for done, _ in calls)
+    assert len(calls) <= 10 * took + 2
+
+
+@pytest.mark.parametrize("size", [0, 5])
+def test_progress_of_little(
+    connect: Connect, server: FaultyServer, target: Path, size: int
+) -> None:
+    """Also a result that arrives at once is told, once."""
+    server.on("/result", Reply(b"x" * size))
+    calls: list[tuple[int, int | None]] = []
+    connect(server).runs.download(
+        result_of(server), target, on_progress=lambda *numbers: calls.append(numbers)
+    )
+    assert calls == [(size, size)]
+
+
+def test_a_callback_that_raises(connect: Connect, server: FaultyServer, target: Path) -> None:
+    """What `on_progress` raises comes through, and leaves the old file."""
+    server.on("/result", Reply(BODY))
+
+    def stop(done: int, total: int | None) -> None:
+        raise KeyError("stop")
+
+    with pytest.raises(KeyError, match="stop"):
+        connect(server).runs.download(result_of(server), target, on_progress=stop)
+    assert_untouched(target)
+
+
+def test_a_run_that_is_not_known_to_have_ended(
+    connect: Connect, api: FaultyServer, target: Path
+) -> None:
+    """A run is looked at once before its download; one that goes on has no result."""
+    client = connect(api)
+    run = client.flows.start("f")
+    client.runs.download(run, target)
+    assert target.read_bytes() == b'{"text": 1}'
+    api.on("/flows/f/status", Reply(b'{"status": "RUNNING"}'))
+    with pytest.raises(ResultError, match="no result yet"):
+        client.runs.download(run, target)
+
+
+def test_a_run_without_urls(connect: Connect, api: FaultyServer, target: Path) -> None:
+    """Whoever lost the URLs is told how to keep them."""
+    client = connect(api)
+    for run in (
+        Run(flow_id="f", task_id="t", status="SUCCEEDED"),
+        Run(flow_id="f", task_id="t", status="SUCCEEDED", outputs=(Output(),)),
+    ):
+        with pytest.raises(ResultError, match="reveal=True"):
+            client.runs.download(run, target)
+    assert_untouched(target)

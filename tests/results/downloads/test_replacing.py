@@ -1,0 +1,343 @@
+"""A whole result takes the place of a file: renamed, or in another way where the file system wants that."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from dcipher import LocalStorageError
+from dcipher._files import replacing, storage_errors
+from dcipher._replacement import followed
+from dcipher._results.downloads.files.part_file import PartFile
+from dcipher._results.downloads.transfers.transfer import Transfer
+from dcipher._results.outputs.targets import check_targets
+from tests.faulty import Reply
+from tests.results.downloads.stores import SMALL, result_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.conftest import Connect
+    from tests.faulty import FaultyServer
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="files as POSIX has them")
+root = pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root mounts, and gives files away"
+)
+MIB = 1024 * 1024
+
+
+def saved(target: Path, *, overwrite: bool = True, data: bytes = b"new") -> None:
+    """Save a small result there, as a download does."""
+    part = PartFile(target, "identity", overwrite=overwrite)
+    try:
+        part.take_up()
+        part.writelines([data])
+        part.prepare()
+        part.commit()
+    finally:
+        part.close()
+
+
+def refuse(monkeypatch: pytest.MonkeyPatch, number: int, *names: str) -> None:
+    """Let functions of `os` fail, as they do on a file system that lacks them."""
+
+    def cannot(*_: Any, **__: Any) -> None:
+        raise OSError(number, os.strerror(number))
+
+    for name in names:
+        monkeypatch.setattr(os, name, cannot)
+
+
+@pytest.fixture
+def mounted(tmp_path: Path) -> Iterator[Path]:
+    """A file that another one is mounted at, as a container's is."""
+    outside, target = tmp_path / "outside", tmp_path / "out.json"
+    outside.write_bytes(b"old, and longer than what is new")
+    target.touch()
+    done = subprocess.run(["mount", "--bind", outside, target], check=False, capture_output=True)  # noqa: S603, S607
+    if done.returncode:
+        pytest.skip("nothing can be mounted here")
+    yield target
+    subprocess.run(["umount", target], check=False)  # noqa: S603, S607
+
+
+@pytest.fixture
+def shared() -> Iterator[Path]:
+    """A folder where everybody may make files, as /tmp is; pytest's own are for one user alone."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o1777)
+        yield Path(folder)
+
+
+@pytest.fixture(params=["part", "replacing"])
+def save(request: pytest.FixtureRequest) -> Callable[[Path], None]:
+    """The two ways in which a file is put in the place of another."""
+    if request.param == "part":
+        return saved
+
+    def replaced(target: Path) -> None:
+        with replacing(target) as file:
+            file.write(b"new")
+
+    return replaced
+
+
+@root
+def test_a_mounted_file_is_written_in_place(
+    mounted: Path, save: Callable[[Path], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    """A file that is mounted cannot be renamed over: it is written, whole, with a warning."""
+    check_targets(mounted, overwrite=True)
+    save(mounted)
+    assert (mounted.parent / "outside").read_bytes() == b"new"
+    assert "written in place" in caplog.text
+    assert {path.name for path in mounted.parent.iterdir()} == {"outside", "out.json"}
+
+
+@root
+def test_a_mounted_file_that_cannot_be_written_is_noticed_before(
+    mounted: Path, connect: Connect, server: FaultyServer
+) -> None:
+    """Nothing is asked for where the result could be put neither by a rename nor in place."""
+    subprocess.run(["mount", "-o", "remount,bind,ro", mounted], check=True)  # noqa: S603, S607
+    with pytest.raises(LocalStorageError, match=r"cannot be written|Read-only"):
+        check_targets(mounted, overwrite=True)
+    with pytest.raises(LocalStorageError):
+        connect(server).flows.run("f", save_path=mounted)
+    assert server.requests == []
+
+
+@root
+@pytest.mark.parametrize("mode", [0o644, 0o666])
+def test_a_file_of_another_user_in_a_sticky_folder(shared: Path, mode: int) -> None:
+    """It is written in place where that is allowed, and else refused before anything is asked for."""
+    target = shared / "out.json"
+    target.write_bytes(b"old")
+    target.chmod(mode)
+    pid = os.fork()
+    if pid == 0:  # as somebody else
+        code = 3
+        try:
+            os.setgid(4242)
+            os.setuid(4242)
+            try:
+                check_targets(target, overwrite=True)
+                saved(target)
+                code = 0
+            except LocalStorageError as error:
+                code = 1 if error.errno == errno.EPERM and "another user" in str(error) else 2
+        finally:
+            os._exit(code)
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    assert (code, target.read_bytes()) == ((1, b"old") if mode == 0o644 else (0, b"new"))
+    assert [path.name for path in shared.iterdir()] == ["out.json"]
+
+
+@pytest.mark.parametrize("number", [errno.EBUSY, errno.EXDEV, errno.EPERM, errno.EACCES])
+def test_a_rename_that_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, save: Callable[[Path], None]
+) -> None:
+    """Whatever the kernel's reason: what is there is written over, and no longer than what is new."""
+    target = tmp_path / "out.json"
+    target.write_bytes(b"old, and longer than what is new")
+    refuse(monkeypatch, number, "replace")
+    save(target)
+    assert target.read_bytes() == b"new"
+    assert [path.name for path in tmp_path.iterdir()] == ["out.json"]
+
+
+def test_what_was_paid_for_stays(
+    connect: Connect, server: FaultyServer, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where nothing can be put at the target, the whole result is where the error says; the next download works."""
+    server.on("/result", Reply(SMALL, headers={"ETag": '"1"'}))
+    client, replace = connect(server), os.replace
+
+    def refused(source: Any, file: Any) -> None:
+        if file == target:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        replace(source, file)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "replace", refused)
+        with pytest.raises(LocalStorageError, match="The whole result is in ") as caught:
+            client.runs.download(result_of(server), target)
+    (whole,) = set(target.parent.iterdir()) - {target}
+    assert str(whole) in str(caught.value)
+    assert whole.suffix == target.suffix
+    assert (whole.read_bytes(), target.read_bytes()) == (SMALL, b"old")
+    client.runs.download(result_of(server), target)
+    assert (whole.read_bytes(), target.read_bytes()) == (SMALL, SMALL)
+
+
+@pytest.mark.parametrize(
+    "number", [errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES]
+)
+def test_a_file_system_without_hard_links(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """`overwrite=False` works without them, and still replaces nothing that others have made meanwhile."""
+    refuse(monkeypatch, number, "link")
+    saved(tmp_path / "out.json", overwrite=False)
+    assert (tmp_path / "out.json").read_bytes() == b"new"
+    part = PartFile(tmp_path / "late", "identity", overwrite=False)
+    part.take_up()
+    part.writelines([b"new"])
+    part.prepare()
+    (tmp_path / "late").write_bytes(b"another's")
+    with pytest.raises(LocalStorageError) as caught:
+        part.commit()
+    part.close()
+    assert caught.value.errno == errno.EEXIST
+    assert (tmp_path / "late").read_bytes() == b"another's"
+    assert {path.name for path in tmp_path.iterdir()} == {"out.json", "late"}
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL])
+def test_a_file_system_that_lacks_nearly_everything(
+    connect: Connect,
+    server: FaultyServer,
+    target: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    number: int,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Without permissions, owners, locks and syncing, a result is saved all the same, with one warning of each."""
+    import fcntl
+
+    target.chmod(0o604)
+    refuse(monkeypatch, number, "fsync", "fdatasync", "fchmod", "fchown", "link")
+    monkeypatch.setattr("dcipher._results.downloads.files.part_file._sync_data", os.fdatasync)
+    monkeypatch.setattr("dcipher._replacement._warned", set())
+    monkeypatch.setattr(fcntl, "flock", os.fsync)
+    server.on("/result", Reply(SMALL, headers={"ETag": '"1"'}))
+    for _ in range(2):
+        connect(server).runs.download(result_of(server), target)
+    assert target.read_bytes() == SMALL
+    assert [path.name for path in target.parent.iterdir()] == [target.name]
+    assert caplog.text.count("knows no syncing") == 1
+    assert caplog.text.count("knows no permissions") == 1
+
+
+def test_a_disk_that_fails_to_sync_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is no lack of the file system is no success: EIO at the end means that bytes are lost."""
+    refuse(monkeypatch, errno.EIO, "fsync")
+    with pytest.raises(LocalStorageError):
+        saved(tmp_path / "out.json")
+
+
+@root
+@pytest.mark.parametrize("mode", [0o640, 0o4755])
+def test_owner_group_and_mode_are_kept(
+    tmp_path: Path, save: Callable[[Path], None], mode: int
+) -> None:
+    """A file that root replaces stays whose it was."""
+    target = tmp_path / "out.json"
+    target.write_bytes(b"old")
+    os.chown(target, 1001, 1002)
+    target.chmod(mode)
+    save(target)
+    known = target.stat()
+    assert (target.read_bytes(), known.st_uid, known.st_gid) == (b"new", 1001, 1002)
+    assert stat.S_IMODE(known.st_mode) == mode
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_a_symbolic_link_is_followed(
+    tmp_path: Path, save: Callable[[Path], None], exists: bool
+) -> None:
+    """The link stays, and what it points to is replaced: beside it, so that one rename does it."""
+    behind, link = tmp_path / "elsewhere" / "behind.json", tmp_path / "out.json"
+    behind.parent.mkdir()
+    if exists:
+        behind.write_bytes(b"old")
+    (tmp_path / "middle").symlink_to("elsewhere/behind.json")
+    link.symlink_to("middle")
+    check_targets(link, overwrite=True)
+    save(link)
+    assert link.is_symlink()
+    assert behind.read_bytes() == b"new"
+    assert [path.name for path in behind.parent.iterdir()] == ["behind.json"]
+
+
+def test_a_link_into_no_folder_is_noticed_before(tmp_path: Path) -> None:
+    """A link that leads into a folder that is not there is an error before a run is started."""
+    (tmp_path / "out.json").symlink_to(tmp_path / "nowhere" / "x")
+    with pytest.raises(LocalStorageError, match="the folder does not exist"):
+        check_targets(tmp_path / "out.json", overwrite=True)
+
+
+@root
+def test_a_link_of_another_user_in_a_shared_folder_is_refused(tmp_path: Path, shared: Path) -> None:
+    """Whoever guesses a name in /tmp does not have a result written over a file of their choice."""
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"precious")
+    (shared / "out.json").symlink_to(victim)
+    os.lchown(shared / "out.json", 1001, 1001)
+    with pytest.raises(PermissionError):
+        followed(shared / "out.json")
+    with pytest.raises(LocalStorageError, match=r"another user|Permission denied"):
+        check_targets(shared / "out.json", overwrite=True)
+    assert victim.read_bytes() == b"precious"
+
+
+def test_what_did_not_arrive_takes_no_room(tmp_path: Path) -> None:
+    """A store may claim two gigabytes: what is kept of an aborted download is what came, wherever it lies."""
+    part = PartFile(tmp_path / "out.bin", "identity")
+    part.take_up()
+    assert part.reserve(1024 * MIB)
+    part.writelines([b"x" * 2 * MIB])
+    part.write_at(512 * MIB, b"y" * MIB)
+    assert part.keep(
+        Transfer(received=2 * MIB, parts=((512 * MIB, 513 * MIB),), total=1024 * MIB, etag='"1"')
+    )
+    part.close()
+    (kept,) = [path for path in tmp_path.iterdir() if path.suffix == ".part"]
+    assert kept.stat().st_blocks * 512 <= 4 * MIB
+
+
+@root
+def test_a_disk_that_is_too_small_for_all_of_it_says_so_at_once(tmp_path: Path) -> None:
+    """That there is room is checked on the disk itself, which is as empty after as before."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    done = subprocess.run(  # noqa: S603
+        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", disk],  # noqa: S607
+        check=False,
+        capture_output=True,
+    )
+    if done.returncode:
+        pytest.skip("nothing can be mounted here")
+    try:
+        part = PartFile(disk / "out.bin", "identity")
+        part.take_up()
+        with pytest.raises(LocalStorageError, match="Make room") as caught:
+            part.reserve(3 * MIB)
+        assert "intact" not in str(caught.value)  # nothing was there
+        assert part.reserve(MIB)
+        assert os.statvfs(disk).f_bavail * os.statvfs(disk).f_bsize > MIB
+        part.close()
+    finally:
+        subprocess.run(["umount", disk], check=False)  # noqa: S603, S607
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_an_error_says_what_is_intact(tmp_path: Path, exists: bool) -> None:
+    """What was there before is said to be intact where there was something."""
+    target = tmp_path / "out.json"
+    if exists:
+        target.touch()
+    with pytest.raises(LocalStorageError) as caught, storage_errors(target):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert ("What was there before is intact" in str(caught.value)) is exists
+    assert "Make room" in str(caught.value)

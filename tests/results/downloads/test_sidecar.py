@@ -1,0 +1,149 @@
+"""The note beside an unfinished file: taken up only where it is whole and fits."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dcipher._results.downloads.files.sidecar import note_of, taken_up
+from dcipher._results.downloads.transfers.sources import Problem, TransferError
+from dcipher._results.downloads.transfers.transfer import Transfer, is_due, is_worth_keeping
+from dcipher._wire.errors.retries import Failure, Outcome
+
+MIB = 1024 * 1024
+SHA = hashlib.sha256(b"x").digest()
+HALF = Transfer(
+    received=500, total=1000, etag='"1"', digests={"sha256": SHA}, content_type="text/csv"
+)
+
+
+def altered(**more: Any) -> bytes:
+    return json.dumps({**json.loads(note_of(HALF, "me")), **more}).encode()
+
+
+def test_there_and_back() -> None:
+    """What was noted is what is taken up."""
+    assert taken_up(note_of(HALF, "me"), "me", 500) == HALF
+
+
+def test_what_was_not_synced() -> None:
+    """Bytes beyond the noted ones are not counted."""
+    assert taken_up(note_of(HALF, "me"), "me", 777).received == 500
+
+
+def test_a_complete_file_is_asked_for_once_more() -> None:
+    """Of a complete file the last byte is fetched again, so that the store says whether it is still the same."""
+    whole = Transfer(received=1000, total=1000, etag='"1"')
+    assert taken_up(note_of(whole, "me"), "me", 1000).received == 999
+
+
+def test_without_a_total() -> None:
+    """A transfer whose length is not known is taken up where it was."""
+    unknown = Transfer(received=1000, etag='"1"')
+    assert taken_up(note_of(unknown, "me"), "me", 1000) == unknown
+
+
+@pytest.mark.parametrize(
+    "note",
+    [
+        b"",
+        b"null",
+        b"[]",
+        b"{}",
+        b"{" * 100_000,
+        b"\xff\xfe",
+        note_of(HALF, "me")[:-1],
+        altered(version=3),
+        altered(identity="another"),
+        altered(received=0),
+        altered(received=-1),
+        altered(received=501),
+        altered(received=True),
+        altered(received="500"),
+        altered(received=1e400),
+        altered(total=499),
+        altered(total=-1),
+        altered(etag=None),
+        altered(etag='W/"1"'),
+        altered(etag='""'),
+        altered(digests=None),
+        altered(digests={"sha256": "00"}),
+        altered(digests={"sha256": "zz"}),
+        altered(digests={"no such": "00"}),
+        altered(digests={"sha256": None}),
+        altered(content_type=7),
+    ],
+)
+def test_what_does_not_fit(note: bytes) -> None:
+    """A note that is damaged, of another result, or of more bytes than there are, starts a new transfer."""
+    assert taken_up(note, "me", 500) == Transfer()
+
+
+def test_a_result_of_one_byte() -> None:
+    """Nothing is left to go on with where all but the last byte is nothing."""
+    one = Transfer(received=1, total=1, etag='"1"')
+    assert taken_up(note_of(one, "me"), "me", 1) == Transfer()
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes(note: bytes) -> None:
+    """Whatever stands there, it is a transfer that fits the file."""
+    assert taken_up(note, "me", 10).received <= 10
+
+
+def stopped(problem: Problem) -> TransferError:
+    return TransferError(problem, "…", Failure(Outcome.PERMANENT))
+
+
+@pytest.mark.parametrize(
+    ("error", "kept"),
+    [
+        (stopped(Problem.INTERRUPTED), True),
+        (stopped(Problem.REFUSED), True),
+        (stopped(Problem.EXPIRED), False),
+        (KeyboardInterrupt(), True),
+        (ValueError("of a callback"), True),
+        (OSError("full"), False),
+    ],
+)
+def test_what_is_left_for_another(error: BaseException, kept: bool) -> None:
+    """What can be gone on with is kept, unless its URL is of no use any more, or the disk has no room."""
+    assert is_worth_keeping(Transfer(received=2 * MIB, etag='"1"'), error) is kept
+
+
+@pytest.mark.parametrize(
+    "transfer",
+    [
+        Transfer(received=2 * MIB),
+        Transfer(received=2 * MIB, etag='"1"', encoding="gzip"),
+        Transfer(received=MIB - 1, etag='"1"'),
+    ],
+)
+def test_what_is_not_worth_it(transfer: Transfer) -> None:
+    """Without a validator, decoded, or soon fetched again: nothing is kept."""
+    assert not is_worth_keeping(transfer, KeyboardInterrupt())
+
+
+@pytest.mark.parametrize(
+    ("new", "seconds", "due"),
+    [
+        (256 * MIB, 0.0, True),
+        (256 * MIB - 1, 2.9, False),
+        (MIB, 3.0, True),
+        (MIB - 1, 1000.0, False),
+    ],
+)
+def test_when_it_is_noted(new: int, seconds: float, due: bool) -> None:
+    """Every 256 MiB, or every three seconds where at least a megabyte came."""
+    transfer = Transfer(received=5 * MIB + new, etag='"1"')
+    assert is_due(transfer, 5 * MIB, seconds) is due
+
+
+def test_what_cannot_be_resumed_is_never_noted() -> None:
+    """Without a validator there is nothing to note."""
+    assert not is_due(Transfer(received=1000 * MIB), 0, 1000.0)

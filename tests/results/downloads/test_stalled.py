@@ -1,0 +1,124 @@
+"""A download that brings nothing counts as stalled, whatever trickles in around it."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from dcipher import IntegrityError
+from tests.faulty import Reply
+from tests.results.downloads.stores import ONCE, SMALL, assert_saved, result_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.conftest import Connect
+    from tests.faulty import FaultyServer
+
+HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+HELLO = b"5\r\nhello\r\n"
+FRAMING = {
+    "an extension": HEAD + b"5;ext=" + b"x" * 3000,
+    "a size": HEAD + b"0" * 15 + b";" * 3000,
+    "an extension in the middle": HEAD + HELLO + b"5;ext=" + b"x" * 3000,
+    "a trailer": HEAD + HELLO + b"0\r\nX-Trailer: " + b"x" * 3000,
+    "many trailers": HEAD + HELLO + b"0\r\n" + b"x: y\r\n" * 500,
+}
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half a second stands for the thirty that a transfer may trickle."""
+    for module in (
+        "_wire.transport.stalling",
+        "_results.downloads.download_async",
+        "_results.downloads.download",
+        "_results.downloads.ranges.parallel",
+    ):
+        monkeypatch.setattr(f"dcipher.{module}.STALL", 0.5)
+
+
+@pytest.fixture(params=[False, True], ids=["", "by a client of the user's"])
+def options(request: pytest.FixtureRequest, kind: str) -> Iterator[dict[str, Any]]:
+    """The blocking client goes through an httpx client of the user's, too."""
+    if not request.param:
+        yield {}
+    elif kind == "sync":
+        with httpx.Client() as given:
+            yield {"http_client": given}
+    else:
+        pytest.skip("the fixture `kind` has that way")
+
+
+@pytest.mark.parametrize("what", FRAMING)
+def test_framing_that_trickles_is_no_progress(
+    connect: Connect, server: FaultyServer, target: Path, options: dict[str, Any], what: str
+) -> None:
+    """Extensions of chunks and trailers bring nothing of the result: it is asked for again."""
+    server.on("/result", Reply(raw=FRAMING[what], trickle=0.02), Reply(SMALL))
+    connect(server, **options).runs.download(result_of(server), target)
+    assert_saved(target, SMALL)
+    assert len(server.requests) == 2
+
+
+def test_a_stalled_body_is_not_whole(
+    connect: Connect, server: FaultyServer, target: Path, options: dict[str, Any]
+) -> None:
+    """Where the connection's end is the body's, one that is given up is not taken for whole."""
+    body = Reply(SMALL[:3000], framing="none", trickle=0.02, after="stall")
+    server.on("/result", body, Reply(SMALL))
+    connect(server, **options).runs.download(result_of(server), target)
+    assert_saved(target, SMALL)
+
+
+def test_a_refusal_that_trickles_is_read_no_further(
+    connect: Connect,
+    server: FaultyServer,
+    target: Path,
+    options: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What a store says of a refusal is waited for only for a while: the status says more."""
+    for module in ("store_async", "store"):
+        monkeypatch.setattr(f"dcipher._results.downloads.transfers.{module}.EXCERPT_TIME", 0.5)
+    refused = FRAMING["an extension"].replace(b"200 OK", b"405 No")
+    server.on("/result", Reply(raw=refused, trickle=0.02))
+    with pytest.raises(Exception, match="the store answered 405"):
+        connect(server, **options).runs.download(result_of(server), target)
+
+
+def test_a_pause_behind_enough_is_no_stall(
+    connect: Connect, server: FaultyServer, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A store that brought much may pause: it is the rate that counts."""
+    monkeypatch.setattr("dcipher._wire.transport.stalling.SLOWEST", 1000.0)
+    chunk = f"{len(SMALL):x}\r\n".encode() + SMALL + b"\r\n"
+
+    def pausing(_: Any) -> Reply:
+        return Reply(raw=HEAD + chunk, after="stall")
+
+    server.on("/result", pausing, Reply(SMALL))
+    client = connect(server, timeout=httpx.Timeout(5, read=1.0))
+    client.runs.download(result_of(server), target)
+    assert_saved(target, SMALL)
+    assert len(server.requests) == 2  # the read itself timed out
+
+
+def test_a_head_that_trickles_has_the_timeout_as_a_whole(
+    connect: Connect, server: FaultyServer, target: Path, kind: str
+) -> None:
+    """`timeout` bounds the head of a download as it bounds a request: not by the sum of its phases."""
+    if "user" in kind:
+        pytest.skip("waiting for a connection counts there, too")
+    server.on("/result", Reply(SMALL, headers={"X-Long": "x" * 2000}, trickle=0.05))
+    client = connect(server, timeout=1.0, resilience=ONCE)
+    began = time.monotonic()
+    with pytest.raises(IntegrityError):
+        client.runs.download(result_of(server), target)
+    sent, ended = server.requests[0].at, time.monotonic()
+    assert began <= sent
+    assert ended - sent < 10  # the sum of the phases is 13 s

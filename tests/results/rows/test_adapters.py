@@ -1,0 +1,19 @@
+"""The adapters that are kept, one for each type."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from dcipher._results.parsing.adapters import adapter_for
+from tests.results.rows.reading import Topic
+
+
+def test_adapters_are_kept_by_type() -> None:
+    """A type's adapter is built once; equal unions of another order do not share theirs."""
+    assert adapter_for(list[Topic]) is adapter_for(list[Topic])
+    assert adapter_for(int | str) is not adapter_for(str | int)
+
+
+def test_a_type_without_a_hash_is_a_type() -> None:
+    """Metadata that cannot be hashed does not matter."""
+    assert adapter_for(Annotated[int, ["unhashable"]]).validate_json("1") == 1
