@@ -781,8 +781,9 @@ def test_an_interruption(
             time.sleep(0.01)
         os.kill(os.getpid(), signal.SIGINT)
         with suppress(BrokenPipeError):
-            while not ended.wait(0.2):  # it came just before a read, which only more to read ends
-                os.write(writing, b'{"a": 1}\n')
+            # It may have come just before a read, which ends with all that it was asked for.
+            while not ended.wait(0.2):
+                os.write(writing, b'{"a": 1}\n' * 10_000)
 
     ended = threading.Event()
     thread = threading.Thread(target=interrupt, daemon=True)
