@@ -1,4 +1,4 @@
-"""A limit of so many at a time."""
+"""Limits how many callers do something at the same time."""
 
 from __future__ import annotations
 
@@ -12,34 +12,34 @@ if TYPE_CHECKING:
 
     P = ParamSpec("P")
 
-__all__ = ["MANY_PLACES", "AsyncLimiter", "AsyncPlace", "Limiter", "Place"]
+__all__ = ["MANY_PERMITS", "AsyncLimiter", "AsyncPermit", "Limiter", "Permit"]
 
 
-class AsyncPlace:
-    """A place that was taken."""
+class AsyncPermit:
+    """Permission for one caller at a time, until it is released."""
 
     def __init__(self, semaphore: Semaphore) -> None:
         self._semaphore: Semaphore | None = semaphore
 
     def release(self) -> None:
-        """Give it back, once."""
+        """Return the permit; any later call does nothing."""
         semaphore, self._semaphore = self._semaphore, None
         if semaphore is not None:
             semaphore.release()
 
 
 class AsyncLimiter:
-    """So many at a time.
+    """A limit of concurrent callers.
 
-    `acquire` raises TimeoutError when there is no place within `timeout` seconds.
+    `acquire` raises TimeoutError when no permit is available within `timeout` seconds.
     """
 
-    def __init__(self, places: int) -> None:
+    def __init__(self, permits: int) -> None:
         from anyio import Semaphore
 
-        self._semaphore: Semaphore = Semaphore(places, fast_acquire=True)
+        self._semaphore: Semaphore = Semaphore(permits, fast_acquire=True)
 
-    async def acquire(self, timeout: float | None) -> AsyncPlace:
+    async def acquire(self, timeout: float | None) -> AsyncPermit:
         from anyio import WouldBlock, fail_after
 
         try:
@@ -47,52 +47,52 @@ class AsyncLimiter:
         except WouldBlock:
             with fail_after(timeout):
                 await self._semaphore.acquire()
-        return AsyncPlace(self._semaphore)
+        return AsyncPermit(self._semaphore)
 
 
-MANY_PLACES = 10_000
-"""More than this are as good as no limit, and are not counted."""
+MANY_PERMITS = 10_000
+"""A higher limit counts as none: permits are not counted then."""
 
 
-class Place:
-    """A place that was taken, and that is given back at the latest when nobody knows of it any more.
+class Permit:
+    """Permission for one caller at a time, released at the latest when the object is collected.
 
     A signal may interrupt a thread between any two steps (Ctrl-C, a time limit of the program's):
-    what was taken must not be lost then.
+    a permit must not be lost then.
     """
 
     __slots__ = ("_free",)
 
-    def __init__(self, free: ref[SimpleQueue[Place]] | None) -> None:
-        self._free: ref[SimpleQueue[Place]] | None = free
+    def __init__(self, free: ref[SimpleQueue[Permit]] | None) -> None:
+        self._free: ref[SimpleQueue[Permit]] | None = free
 
     def release(self) -> None:
-        """Give it back, once."""
+        """Return the permit; any later call does nothing."""
         reference, self._free = self._free, None
         free = None if reference is None else reference()
         if free is not None:
-            free.put(Place(ref(free)))
+            free.put(Permit(ref(free)))
 
     __del__ = release
 
 
 class Limiter:
-    """So many at a time.
+    """A limit of concurrent callers.
 
-    `acquire` raises TimeoutError when there is no place within `timeout` seconds. A queue, since
-    each of its steps is one step for signals, too: a semaphore's are several, with a lock between
-    them that would stay locked.
+    `acquire` raises TimeoutError when no permit is available within `timeout` seconds. It is a queue,
+    because each operation of a queue is atomic for signals, too; those of a semaphore are not: its
+    lock could stay locked.
     """
 
-    def __init__(self, places: int) -> None:
-        self._free: SimpleQueue[Place] = SimpleQueue()
-        self._is_endless = places > MANY_PLACES
-        for _ in range(0 if self._is_endless else places):
-            self._free.put(Place(ref(self._free)))
+    def __init__(self, permits: int) -> None:
+        self._free: SimpleQueue[Permit] = SimpleQueue()
+        self._is_endless = permits > MANY_PERMITS
+        for _ in range(0 if self._is_endless else permits):
+            self._free.put(Permit(ref(self._free)))
 
-    def acquire(self, timeout: float | None) -> Place:
+    def acquire(self, timeout: float | None) -> Permit:
         if self._is_endless:
-            return Place(None)
+            return Permit(None)
         try:
             return self._free.get(timeout=timeout)
         except Empty:

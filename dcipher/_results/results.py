@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from dcipher._concurrency.threads import in_thread
 from dcipher._concurrency.workers import each
 from dcipher._masking.tracebacks import presentable
-from dcipher._results.downloads.fetching import fetch, room
+from dcipher._results.downloads.fetching import fetch, spare_permits
 from dcipher._results.downloads.files.part_file import PartFile
 from dcipher._results.outputs.failures import (
     Rewindable,
@@ -68,9 +68,9 @@ class Results:
             save(0, targets[0], on_progress=on_progress, max_connections=max_connections)
             return
         progress = Progress(on_progress, len(targets))
-        places = room(self._api.plain_http, min(len(targets), max_connections) - 1)
-        at_once = 1 + len(places)
-        heard = progress.noted if places else progress.told
+        permits = spare_permits(self._api.plain_http, min(len(targets), max_connections) - 1)
+        at_once = 1 + len(permits)
+        heard = progress.noted if permits else progress.told
         jobs = [
             partial(
                 save,
@@ -82,14 +82,14 @@ class Results:
             for index, target in enumerate(targets)
         ]
         try:
-            if places:
+            if permits:
                 each(jobs, at_once, progress.tell)
             else:
                 for job in jobs:
                     job()
         finally:
-            for place in places:
-                place.release()
+            for permit in permits:
+                permit.release()
         progress.tell(last=True)
 
     def save(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from dcipher._concurrency.threads import async_in_thread
 from dcipher._concurrency.workers import async_each
 from dcipher._masking.tracebacks import presentable
-from dcipher._results.downloads.fetching import async_fetch, async_room
+from dcipher._results.downloads.fetching import async_fetch, async_spare_permits
 from dcipher._results.downloads.files.part_file import PartFile
 from dcipher._results.outputs.failures import (
     Rewindable,
@@ -67,9 +67,9 @@ class AsyncResults:
             await save(0, targets[0], on_progress=on_progress, max_connections=max_connections)
             return
         progress = AsyncProgress(on_progress, len(targets))
-        places = async_room(self._api.plain_http, min(len(targets), max_connections) - 1)
-        at_once = 1 + len(places)
-        heard = progress.noted if places else progress.told
+        permits = async_spare_permits(self._api.plain_http, min(len(targets), max_connections) - 1)
+        at_once = 1 + len(permits)
+        heard = progress.noted if permits else progress.told
         jobs = [
             partial(
                 save,
@@ -81,14 +81,14 @@ class AsyncResults:
             for index, target in enumerate(targets)
         ]
         try:
-            if places:
+            if permits:
                 await async_each(jobs, at_once, progress.tell)
             else:
                 for job in jobs:
                     await job()
         finally:
-            for place in places:
-                place.release()
+            for permit in permits:
+                permit.release()
         await progress.tell(last=True)
 
     async def save(

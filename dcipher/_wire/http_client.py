@@ -12,7 +12,7 @@ import httpx
 from typing_extensions import Self
 
 import dcipher
-from dcipher._concurrency.limiting import Place
+from dcipher._concurrency.limiting import Permit
 from dcipher._concurrency.scopes import ForkLock
 from dcipher._masking.secret_names import secret_values
 from dcipher._settings.checks import (
@@ -228,9 +228,9 @@ class HTTPClient:
         """Whether async requests go through a transport or an httpx client of the user's."""
         return self._network.is_given_async
 
-    def places_to_help(self, count: int) -> list[Place]:
-        """More sync connections for a download that has one, as many as can be spared."""
-        return self._network.places_to_help(count)
+    def spare_permits(self, count: int) -> list[Permit]:
+        """Returns permits for `count` more sync connections of a download, or as many as are available."""
+        return self._network.spare_permits(count)
 
     # The httpx clients.
 

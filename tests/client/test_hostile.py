@@ -316,15 +316,15 @@ def test_a_lock_is_left_unlocked() -> None:
     assert not lock().locked()
 
 
-def test_a_place_comes_back(server: FaultyServer) -> None:
-    """A place whose holder was interrupted before it could give it back is free again once nobody knows of it."""
+def test_a_lost_permit_comes_back(server: FaultyServer) -> None:
+    """A permit whose holder was interrupted before the release is available again once it is collected."""
     from dcipher._concurrency.limiting import Limiter
 
     limiter = Limiter(1)
-    place = limiter.acquire(1.0)
+    permit = limiter.acquire(1.0)
     with pytest.raises(TimeoutError):
         limiter.acquire(0.01)
-    del place
+    del permit
     again = limiter.acquire(1.0)
     again.release()
     again.release()

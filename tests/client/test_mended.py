@@ -364,7 +364,7 @@ def test_no_proxy_for_this_machine(
     assert client.runs.read(finished(f"{api.url}/result")) == {"text": 1}
 
 
-def test_a_body_that_breaks_in_a_retry_gives_its_place_back(
+def test_a_body_that_breaks_in_a_retry_releases_its_permit(
     kind: Kind, server: FaultyServer, portal: BlockingPortal
 ) -> None:
     """A 500 that is cut off while the retrying transport reads it does not cost the pool its one connection."""

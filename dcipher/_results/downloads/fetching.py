@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dcipher._concurrency.callables import async_call_back
-from dcipher._concurrency.limiting import Place
+from dcipher._concurrency.limiting import Permit
 from dcipher._concurrency.threads import async_in_own_thread, calling_back
 from dcipher._concurrency.workers import aborted_with_the_others
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from dcipher._wire.http_client import HTTPClient
     from dcipher.resilience import Resilience
 
-__all__ = ["async_fetch", "async_room", "fetch", "room"]
+__all__ = ["async_fetch", "async_spare_permits", "fetch", "spare_permits"]
 
 
 async def async_fetch(
@@ -115,23 +115,23 @@ def fetch(
         return download.run()
 
 
-def async_room(http: HTTPClient, count: int) -> list[Place]:
-    """Places for so many more results at once, or for as many as there are.
+def async_spare_permits(http: HTTPClient, count: int) -> list[Permit]:
+    """Returns permits for `count` more concurrent results, or as many as are available.
 
-    What goes through an async transport of the user's runs on the event loop, in no thread of ours;
-    how many connections it may open is the user's affair.
+    An async transport of the user's runs on the event loop, in no thread of ours, and limits its
+    connections itself.
     """
     if http.is_given_async_transport:
-        return [Place(None) for _ in range(count)]
-    return http.places_to_help(count)
+        return [Permit(None) for _ in range(count)]
+    return http.spare_permits(count)
 
 
-def room(http: HTTPClient, count: int) -> list[Place]:
-    """Places for so many more results at once, or for as many as there are.
+def spare_permits(http: HTTPClient, count: int) -> list[Permit]:
+    """Returns permits for `count` more concurrent results, or as many as are available.
 
-    None through a transport of the user's: nobody knows whether several threads may use it.
+    There are none for a transport of the user's, which may not be thread-safe.
     """
-    return http.places_to_help(count)
+    return http.spare_permits(count)
 
 
 def _helpers(

@@ -22,7 +22,7 @@ import httpx
 
 from dcipher._concurrency.clock import monotonic
 from dcipher._concurrency.closing import abandon, close_transport
-from dcipher._concurrency.limiting import Limiter, Place
+from dcipher._concurrency.limiting import Limiter, Permit
 from dcipher._concurrency.scopes import Scoped
 from dcipher._wire.errors.causes import has_too_many_files
 from dcipher._wire.proxies.environment import origin_of
@@ -202,17 +202,17 @@ class Connections(Shared):
         state = self._state.get()
         origin = origin_of(request.url)
         transport: httpx.BaseTransport | None = None
-        place = self._place(state, request)
+        permit = self._permit(state, request)
         try:
             transport = state.take(origin) or self._make(origin)
             response = transport.handle_request(request)
             response.stream = _Stream(
                 cast("httpx.SyncByteStream", response.stream),
                 self,
-                _Taken(state, origin, transport, place),
+                _Taken(state, origin, transport, permit),
             )
         except BaseException as error:
-            place.release()
+            permit.release()
             if transport is not None:
                 close_transport(transport)
             if has_too_many_files(error):  # what is idle makes room for it, and for the program
@@ -221,7 +221,7 @@ class Connections(Shared):
             raise
         return response
 
-    def _place(self, state: _State, request: httpx.Request) -> Place:
+    def _permit(self, state: _State, request: httpx.Request) -> Permit:
         timeout = request.extensions.get("timeout", {}).get("pool")
         try:
             return state.limiter.acquire(timeout)
@@ -245,7 +245,7 @@ class _Taken(NamedTuple):
     state: _State
     origin: Origin
     transport: httpx.BaseTransport
-    place: Place
+    permit: Permit
 
 
 class _Stream(httpx.SyncByteStream):
@@ -274,8 +274,8 @@ class _Stream(httpx.SyncByteStream):
                 self._stream.close()
                 stale = self._connections.keep(taken)
         finally:
-            # After it was put back: whoever waits for a place finds it there.
-            taken.place.release()
+            # After it was put back: whoever waits for a permit finds it there.
+            taken.permit.release()
             for transport in stale:
                 close_transport(transport)
 

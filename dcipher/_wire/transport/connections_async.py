@@ -20,7 +20,7 @@ import httpx
 
 from dcipher._concurrency.clock import monotonic
 from dcipher._concurrency.closing import async_abandon, async_close_transport
-from dcipher._concurrency.limiting import AsyncLimiter, AsyncPlace
+from dcipher._concurrency.limiting import AsyncLimiter, AsyncPermit
 from dcipher._concurrency.scopes import AsyncScoped
 from dcipher._wire.errors.causes import has_too_many_files
 from dcipher._wire.proxies.environment import origin_of
@@ -200,17 +200,17 @@ class AsyncConnections(AsyncShared):
         state = self._state.get()
         origin = origin_of(request.url)
         transport: httpx.AsyncBaseTransport | None = None
-        place = await self._place(state, request)
+        permit = await self._permit(state, request)
         try:
             transport = state.take(origin) or self._make(origin)
             response = await transport.handle_async_request(request)
             response.stream = _Stream(
                 cast("httpx.AsyncByteStream", response.stream),
                 self,
-                _Taken(state, origin, transport, place),
+                _Taken(state, origin, transport, permit),
             )
         except BaseException as error:
-            place.release()
+            permit.release()
             if transport is not None:
                 await async_close_transport(transport)
             if has_too_many_files(error):  # what is idle makes room for it, and for the program
@@ -219,7 +219,7 @@ class AsyncConnections(AsyncShared):
             raise
         return response
 
-    async def _place(self, state: _State, request: httpx.Request) -> AsyncPlace:
+    async def _permit(self, state: _State, request: httpx.Request) -> AsyncPermit:
         timeout = request.extensions.get("timeout", {}).get("pool")
         try:
             return await state.limiter.acquire(timeout)
@@ -243,7 +243,7 @@ class _Taken(NamedTuple):
     state: _State
     origin: Origin
     transport: httpx.AsyncBaseTransport
-    place: AsyncPlace
+    permit: AsyncPermit
 
 
 class _Stream(httpx.AsyncByteStream):
@@ -272,8 +272,8 @@ class _Stream(httpx.AsyncByteStream):
                 await self._stream.aclose()
                 stale = self._connections.keep(taken)
         finally:
-            # After it was put back: whoever waits for a place finds it there.
-            taken.place.release()
+            # After it was put back: whoever waits for a permit finds it there.
+            taken.permit.release()
             for transport in stale:
                 await async_close_transport(transport)
 

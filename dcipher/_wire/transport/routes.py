@@ -37,7 +37,7 @@ from .deadlines import AsyncBoundedTransport, BoundedTransport
 if TYPE_CHECKING:
     import ssl
 
-    from dcipher._concurrency.limiting import Place
+    from dcipher._concurrency.limiting import Permit
 
 __all__ = ["Network", "Share"]
 
@@ -177,17 +177,18 @@ class Network:
         """The same for async requests."""
         return any(isinstance(way, AsyncGivenTransport) for way in self._async_ways().values())
 
-    def places_to_help(self, count: int) -> list[Place]:
-        """So many sync connections, or as many as are left, for a download that has one already.
+    def spare_permits(self, count: int) -> list[Permit]:
+        """Returns permits for `count` more sync connections of a download, or as many as are available.
 
-        Less than half of all, whoever asks for them: what has none yet finds one, too. None where
-        it is not known how many there may be, or whether they can be used by several threads.
+        All downloads together get less than half of the connections, so that other requests find
+        one. A transport of the user's has none to spare: its limit is unknown, and it may not be
+        thread-safe.
         """
-        places: list[Place] = []
+        permits: list[Permit] = []
         with suppress(TimeoutError):
-            while len(places) < count and not self.is_given:
-                places.append(self._helping.get().acquire(0.0))
-        return places
+            while len(permits) < count and not self.is_given:
+                permits.append(self._helping.get().acquire(0.0))
+        return permits
 
     @property
     def was_used(self) -> bool:

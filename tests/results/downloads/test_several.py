@@ -472,19 +472,19 @@ def test_few_connections(limit: int | None, spared: int) -> None:
     """Of all connections of a client, less than half help: what has none yet finds one, too."""
     limits = httpx.Limits(max_connections=limit)
     with HTTPClient("http://127.0.0.1:9", httpx_args={"limits": limits}) as http:
-        places = http.anonymous().places_to_help(9)
-        assert len(places) == spared
+        permits = http.anonymous().spare_permits(9)
+        assert len(permits) == spared
         # All that are derived from one client share them.
-        assert len(http.anonymous().places_to_help(9)) == (0 if limit else 9)
-        places.clear()
-        assert len(http.places_to_help(9)) == spared
+        assert len(http.anonymous().spare_permits(9)) == (0 if limit else 9)
+        permits.clear()
+        assert len(http.spare_permits(9)) == spared
 
 
-def test_no_place_to_help(
+def test_no_spare_permits(
     connect: Connect, server: FaultyServer, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where no connection can be spared, it comes by one."""
-    monkeypatch.setattr(HTTPClient, "places_to_help", lambda *_: [])
+    monkeypatch.setattr(HTTPClient, "spare_permits", lambda *_: [])
     server.on("/result", Shop())
     connect(server).runs.download(result_of(server), target)
     assert_saved(target, BODY)

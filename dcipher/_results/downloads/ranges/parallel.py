@@ -34,7 +34,7 @@ from .plan import Shares, fetched, part_headers, part_of, worst
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
-    from dcipher._concurrency.limiting import Place
+    from dcipher._concurrency.limiting import Permit
     from dcipher._results.downloads.transfers.sources import Source
     from dcipher._results.downloads.transfers.transfer import Sink, Transfer
     from dcipher._wire.http_client import HTTPClient
@@ -46,8 +46,8 @@ __all__ = ["Helpers"]
 
 TICK = 0.05
 """Seconds between two looks at how far it is."""
-NO_PLACE = 0.1
-"""Seconds that a helper waits for a connection: who is not let in at once goes without."""
+PERMIT_TIMEOUT = 0.1
+"""Seconds that a worker waits for a connection. It gives up after that."""
 MOMENT = 0.5
 """Seconds that what was woken up has to end."""
 
@@ -91,13 +91,13 @@ class Helpers:
         was, by the monotonic clock. Raises `TransferError` when no connection goes on, and the
         errors of the sink. Whoever closes it before its end finds nobody at work.
         """
-        places = self._http.places_to_help(self._connections - 1)
-        team = _Team(transfer, sink, self._source, self._resilience, started, 1 + len(places))
+        permits = self._http.spare_permits(self._connections - 1)
+        team = _Team(transfer, sink, self._source, self._resilience, started, 1 + len(permits))
         team.hire(_Worker(team, store, answer=_Answer(chunks, transfer.gap_ends or 0)))
-        for place in places:
+        for permit in permits:
             another = Store(self._http, self._source, self._patience(), self._total_timeout)
-            team.hire(_Worker(team, another, place=place))
-        logger.debug("%d bytes by %d connections", transfer.total, 1 + len(places))
+            team.hire(_Worker(team, another, permit=permit))
+        logger.debug("%d bytes by %d connections", transfer.total, 1 + len(permits))
         try:
             team.begin()
             while not team.has_ended(TICK):
@@ -111,7 +111,9 @@ class Helpers:
 
     def _patience(self) -> httpx.Timeout:
         limits = self._timeout.as_dict()
-        return httpx.Timeout(**{**limits, "pool": min(limits["pool"] or NO_PLACE, NO_PLACE)})
+        return httpx.Timeout(
+            **{**limits, "pool": min(limits["pool"] or PERMIT_TIMEOUT, PERMIT_TIMEOUT)}
+        )
 
 
 class _Answer(NamedTuple):
@@ -280,12 +282,12 @@ class _Worker:
         store: Store,
         *,
         answer: _Answer | None = None,
-        place: Place | None = None,
+        permit: Permit | None = None,
     ) -> None:
         self._team = team
         self._store = store
         self._answer = answer
-        self._place = place
+        self._permit = permit
         self._has_brought = answer is not None
         self._failures = 0
         self._writing = threading.Lock()
@@ -310,8 +312,8 @@ class _Worker:
         except BaseException as error:  # noqa: BLE001 - raised again, where the download is
             self._team.fail(error)
         finally:
-            if self._place is not None:
-                self._place.release()
+            if self._permit is not None:
+                self._permit.release()
             self._team.leave()
 
     def _carries_out(self, claim: Claim) -> bool:
