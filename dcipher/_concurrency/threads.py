@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     P = ParamSpec("P")
 from dcipher._concurrency.groups import ungrouped
-from dcipher._concurrency.workers import MOMENT
+from dcipher._concurrency.workers import STOP_TIMEOUT
 
 __all__ = ["OWN_THREADS", "async_in_own_thread", "async_in_thread", "calling_back", "in_thread"]
 
@@ -82,7 +82,7 @@ async def async_in_own_thread(
 async def _a_moment_for(thread: threading.Thread, abort: Callable[[], None]) -> None:
     from anyio import CancelScope, sleep
 
-    ends = monotonic() + MOMENT
+    ends = monotonic() + STOP_TIMEOUT
     with CancelScope(shield=True):
         # A thread has no event for its end that a loop could wait for. It is woken up more than
         # once: who connects has nothing yet that could be ended.

@@ -1,4 +1,4 @@
-"""Several jobs at once; the first error ends the others."""
+"""Runs several jobs at the same time; the first error cancels the others."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
     P = ParamSpec("P")
 from dcipher._concurrency.groups import ungrouped
 
-__all__ = ["MOMENT", "TICK", "aborted_with_the_others", "async_each", "each"]
+__all__ = ["STOP_TIMEOUT", "TICK", "abort_on_stop", "async_each", "each"]
 
 
 async def async_each(
-    jobs: Iterable[AsyncAttempt[object]], at_once: int, meanwhile: AsyncAttempt[object]
+    jobs: Iterable[AsyncAttempt[object]], at_once: int, on_tick: AsyncAttempt[object]
 ) -> None:
-    """Do all jobs, so many at once; `meanwhile` is called ten times a second by the task that waits.
+    """Runs all jobs, `at_once` of them at a time; the waiting task calls `on_tick` every `TICK`.
 
-    The first error, of a job or of `meanwhile`, cancels the others, and comes out by itself.
+    The first error, of a job or of `on_tick`, cancels the others and is raised, not in a group.
     """
     from anyio import Event, create_task_group, move_on_after
 
@@ -48,7 +48,7 @@ async def async_each(
         while not done.is_set():
             with move_on_after(TICK):
                 await done.wait()
-            await meanwhile()
+            await on_tick()
 
     with ungrouped():
         async with create_task_group() as group:
@@ -67,54 +67,57 @@ async def async_each(
         for error in failures:
             raise error
     finally:
-        failures.clear()  # an error knows this frame, which is not to know the error
+        failures.clear()  # an error refers to this frame: no reference cycle
 
 
-def each(jobs: Iterable[Attempt[object]], at_once: int, meanwhile: Attempt[object]) -> None:
-    """Do all jobs, so many at once; `meanwhile` is called ten times a second by the thread that waits.
+def each(jobs: Iterable[Attempt[object]], at_once: int, on_tick: Attempt[object]) -> None:
+    """Runs all jobs, `at_once` of them at a time; the waiting thread calls `on_tick` every `TICK`.
 
-    The first error, of a job or of `meanwhile`, or Ctrl-C, aborts the others, and comes out.
+    The first error, of a job or of `on_tick`, or Ctrl-C, aborts the others and is raised.
     """
-    crew = _Crew(jobs)
+    workers = _Workers(jobs)
     try:
-        crew.begin(at_once)
-        crew.wait(meanwhile)
+        workers.start(at_once)
+        workers.wait(on_tick)
     except BaseException:
-        crew.stop()
+        workers.stop()
         raise
 
 
 @contextmanager
-def aborted_with_the_others(abort: Callable[[], None]) -> Generator[None]:
-    """Where this is a job of `each`, `abort` ends it: from another thread, soon, and more than once."""
-    crew = _crew.get()
-    if crew is None:
+def abort_on_stop(abort: Callable[[], None]) -> Generator[None]:
+    """Registers what ends this job of `each` when its pool stops; outside of a job, does nothing.
+
+    `abort` may be called from another thread, at any moment, and more than once.
+    """
+    workers = _current.get()
+    if workers is None:
         yield
         return
-    crew.add(abort)
+    workers.add(abort)
     try:
         yield
     finally:
-        crew.remove(abort)
+        workers.remove(abort)
 
 
-class _Crew:
-    """Threads that do jobs while another one waits.
+class _Workers:
+    """A pool of threads that run jobs while another thread waits.
 
-    Daemons: one that waits for the network does not keep a program from ending.
+    They are daemons: a thread that waits for the network does not keep a program from ending.
     """
 
     def __init__(self, jobs: Iterable[Attempt[object]]) -> None:
         self._jobs: SimpleQueue[Attempt[object]] = SimpleQueue()
         for job in jobs:
             self._jobs.put(job)
-        self._ends: SimpleQueue[BaseException | None] = SimpleQueue()
+        self._outcomes: SimpleQueue[BaseException | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._aborts: set[Callable[[], None]] = set()
         self._stopped = False
 
-    def begin(self, at_once: int) -> None:
-        """Let so many begin."""
+    def start(self, at_once: int) -> None:
+        """Starts `at_once` threads."""
         for _ in range(at_once):
             thread = threading.Thread(
                 target=copy_context().run, args=(self._work,), name="dcipher download", daemon=True
@@ -123,57 +126,57 @@ class _Crew:
             thread.start()
 
     def _work(self) -> None:
-        _crew.set(self)
+        _current.set(self)
         try:
             while not self._stopped and (job := self._next()) is not None:
                 job()
         except BaseException as error:  # noqa: BLE001 - raised again, in the thread that waits
-            self._ends.put(error)
+            self._outcomes.put(error)
         else:
-            self._ends.put(None)
+            self._outcomes.put(None)
 
     def _next(self) -> Attempt[object] | None:
         with suppress(Empty):
             return self._jobs.get_nowait()
         return None
 
-    def wait(self, meanwhile: Attempt[object]) -> None:
-        """Until all have ended. Raises what the first one raised that failed."""
+    def wait(self, on_tick: Attempt[object]) -> None:
+        """Waits until all threads have ended. Raises the error of the first one that failed."""
         working = len(self._threads)
         while working > 0:
             try:
-                error = self._ends.get(timeout=TICK)
+                error = self._outcomes.get(timeout=TICK)
             except Empty:
-                meanwhile()
+                on_tick()
                 continue
             if error is not None:
                 raise error
             working -= 1
 
     def add(self, abort: Callable[[], None]) -> None:
-        """One more who can be stopped by this."""
+        """Registers what ends a job that is under way."""
         self._aborts.add(abort)
         if self._stopped:
             abort()
 
     def remove(self, abort: Callable[[], None]) -> None:
-        """It has ended."""
+        """Removes it: the job has ended."""
         self._aborts.discard(abort)
 
     def stop(self) -> None:
-        """Abort what is under way, and wait a moment for it."""
+        """Aborts the jobs under way, and waits at most `STOP_TIMEOUT` for their threads."""
         self._stopped = True
-        ends = monotonic() + MOMENT
+        ends = monotonic() + STOP_TIMEOUT
         for thread in self._threads:
             while thread.is_alive() and monotonic() < ends:
-                # More than once: who connects has nothing yet that could be ended.
+                # More than once: a job that still connects has nothing yet that could be aborted.
                 for abort in self._aborts.copy():
                     abort()
                 thread.join(0.01)
 
 
-_crew: ContextVar[_Crew | None] = ContextVar("dcipher_crew", default=None)
-MOMENT = 0.5
-"""Seconds that a cancelled call waits for its thread."""
+_current: ContextVar[_Workers | None] = ContextVar("dcipher_workers", default=None)
+STOP_TIMEOUT = 0.5
+"""Seconds that a cancelled call waits for its thread to end."""
 TICK = 0.1
-"""Seconds between two calls of what is called while jobs are done."""
+"""Seconds between two calls of `on_tick`."""

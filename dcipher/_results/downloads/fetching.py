@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from dcipher._concurrency.callables import async_call_back
 from dcipher._concurrency.limiting import Permit
 from dcipher._concurrency.threads import async_in_own_thread, calling_back
-from dcipher._concurrency.workers import aborted_with_the_others
+from dcipher._concurrency.workers import abort_on_stop
 
 from .download import Download
 from .download_async import AsyncDownload
@@ -111,7 +111,7 @@ def fetch(
         on_progress=on_progress,
         helpers=_helpers(http, source, resilience, timeout, total_timeout, connections),
     )
-    with aborted_with_the_others(download.abort):
+    with abort_on_stop(download.abort):
         return download.run()
 
 

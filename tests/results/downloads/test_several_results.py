@@ -497,11 +497,11 @@ def test_the_first_of_several_errors_of_tasks(backend: str) -> None:
     async def later() -> None:
         done.append(1)
 
-    async def meanwhile() -> None:
+    async def on_tick() -> None:
         await anyio.lowlevel.checkpoint()
 
     async def main() -> None:
-        await async_each([slow, failing, later], 2, meanwhile)
+        await async_each([slow, failing, later], 2, on_tick)
 
     with no_hang(), pytest.raises(KeyError, match="first"):
         anyio.run(main, backend=backend)

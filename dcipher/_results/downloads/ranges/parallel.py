@@ -48,7 +48,7 @@ TICK = 0.05
 """Seconds between two looks at how far it is."""
 PERMIT_TIMEOUT = 0.1
 """Seconds that a worker waits for a connection. It gives up after that."""
-MOMENT = 0.5
+STOP_TIMEOUT = 0.5
 """Seconds that what was woken up has to end."""
 
 
@@ -266,7 +266,7 @@ class _Team:
             self._changed.notify_all()
         for worker in self._workers:
             worker.stop()
-        ends = monotonic() + MOMENT
+        ends = monotonic() + STOP_TIMEOUT
         for thread in self._threads:
             with suppress(RuntimeError):  # Ctrl-C came before it was started
                 thread.join(max(0.0, ends - monotonic()))
