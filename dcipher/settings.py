@@ -11,7 +11,14 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import PrivateAttr, SecretStr, ValidationError, field_validator
+from pydantic import (
+    ModelWrapValidatorHandler,
+    PrivateAttr,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 from typing_extensions import Self, override
 
@@ -24,9 +31,17 @@ from dcipher._settings.checks import (
     DEFAULT_TIMEOUT,
     DOTENV,
     UNKNOWN,
+    VALIDATED,
     is_blank,
 )
-from dcipher._settings.provenance import Reading, Recorded, names_of, records_sources
+from dcipher._settings.provenance import (
+    Reading,
+    Recorded,
+    given_as,
+    names_of,
+    records_sources,
+    within_validation,
+)
 from dcipher._settings.secret_arguments import drops_frames
 
 from .errors import ConfigurationError
@@ -110,6 +125,33 @@ class Settings(BaseSettings):
             if source is not None
         }
 
+    @model_validator(mode="wrap")
+    @classmethod
+    def _made(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        with within_validation():
+            return handler(data)
+
+    @override
+    @classmethod
+    def model_validate(cls, obj: Any, **options: Any) -> Self:
+        """As pydantic's; the values count as `validated data`."""
+        with given_as(VALIDATED):
+            return super().model_validate(obj, **options)
+
+    @override
+    @classmethod
+    def model_validate_json(cls, json_data: str | bytes | bytearray, **options: Any) -> Self:
+        """As pydantic's; the values count as `validated data`."""
+        with given_as(VALIDATED):
+            return super().model_validate_json(json_data, **options)
+
+    @override
+    @classmethod
+    def model_validate_strings(cls, obj: Any, **options: Any) -> Self:
+        """As pydantic's; the values count as `validated data`."""
+        with given_as(VALIDATED):
+            return super().model_validate_strings(obj, **options)
+
     @override
     @classmethod
     def model_construct(cls, _fields_set: set[str] | None = None, **values: Any) -> Self:
@@ -138,7 +180,8 @@ class Settings(BaseSettings):
 
         `argument`, `environment`, `.env` of the working directory, the path of another such file,
         `secrets_dir`, `command line`, a name that begins with the class of another source,
-        `default`; or `unknown` for a value that none of them gave.
+        `validated data` (what `model_validate` was given), `default`; or `unknown` for a value that
+        none of them gave, and for one that came through the field of another model.
         """
         value = getattr(self, name)
         recorded = self._recorded.get(name)
@@ -167,7 +210,9 @@ def _configuration_errors() -> Generator[None]:
     except SettingsError as error:
         raise ConfigurationError(f"The settings cannot be read: {error}.") from None
     except OSError as error:
-        raise ConfigurationError(f"The settings cannot be read: {error.strerror}.") from None
+        raise ConfigurationError(
+            f"The settings cannot be read: {error.strerror or type(error).__name__}."
+        ) from None
 
 
 def _first_problem(error: ValidationError) -> ConfigurationError:

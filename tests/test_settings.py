@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import os
 import tempfile
 import warnings
@@ -12,8 +13,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pydantic import AliasChoices, Field, SecretStr
-from pydantic_settings import DotEnvSettingsSource, PydanticBaseSettingsSource
+from pydantic import AliasChoices, BaseModel, Field, SecretStr, TypeAdapter
+from pydantic_settings import (
+    BaseSettings,
+    DotEnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from dcipher import ConfigurationError, Dcipher, Settings
 from dcipher._client.configuration import configuration
@@ -417,6 +423,97 @@ def test_settings_that_the_program_makes(evil: Path) -> None:
     refuses(Settings.model_validate({"api_key": KEY}))
     client(Settings.model_validate({"api_key": KEY, "base_url": "https://h"})).close()
     refuses(Settings(), api_key=KEY)
+
+
+class App(BaseSettings):
+    """An application's settings, with ours in a field."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="APP_", env_nested_delimiter="__", env_file=".env", extra="ignore"
+    )
+    dcipher: Settings
+
+
+class Holder(BaseModel):
+    """A model with our settings in a list."""
+
+    services: list[Settings]
+
+
+class Outer(Settings):
+    """Settings in settings."""
+
+    inner: Settings
+
+
+@pytest.mark.parametrize(
+    ("variable", "text"),
+    [
+        ("DCIPHER_API_KEY", f"APP_DCIPHER__BASE_URL={EVIL}"),
+        ("DCIPHER_API_KEY", f'APP_DCIPHER={{"base_url": "{EVIL}"}}'),
+        ("APP_DCIPHER__API_KEY", f"APP_DCIPHER__BASE_URL={EVIL}"),
+        ("APP_DCIPHER__API_KEY", f'APP_DCIPHER={{"base_url": "{EVIL}"}}'),
+    ],
+)
+def test_settings_in_a_field_of_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, text: str
+) -> None:
+    """Of what was merged from several places, nothing says where the key may go; the program may."""
+    monkeypatch.setenv(variable, KEY)
+    (tmp_path / ".env").write_text(f"{text}\n")
+    found = App().dcipher  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    assert (found.base_url, found.source("base_url")) == (EVIL, "unknown")
+    refuses(found)
+    client(found, base_url="https://h").close()
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda data: Holder(services=[data]).services[0],
+        lambda data: TypeAdapter(Settings).validate_python(data),
+        lambda data: Outer(inner=data, base_url="https://h").inner,
+        lambda data: Outer.model_validate({"inner": data, "base_url": "https://h"}).inner,
+    ],
+)
+def test_settings_that_a_model_makes(made: Any) -> None:
+    """Data that reach us through another model are of an unknown place; settings keep their own."""
+    refuses(made({"api_key": KEY, "base_url": EVIL}))
+    client(made({"api_key": KEY})).close()
+    assert made(Settings(base_url="https://h")).source("base_url") == "argument"
+
+
+@pytest.mark.parametrize(
+    "validate",
+    [
+        Settings.model_validate,
+        Settings.model_validate_strings,
+        lambda data: Settings.model_validate_json(json.dumps(data)),
+    ],
+)
+def test_validated_data_are_one_place(validate: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A base URL in data gets the key in them, and none of elsewhere."""
+    client(validate({"api_key": KEY, "base_url": "https://h"})).close()
+    monkeypatch.setenv("DCIPHER_API_KEY", KEY)
+    found = validate({"base_url": EVIL})
+    assert found.source("base_url") == "validated data"
+    refuses(found)
+    client(Settings(base_url="https://h")).close()
+
+
+@pytest.mark.parametrize(
+    "error", [ConnectionError("vault down"), TimeoutError(), OSError(5, "I/O")]
+)
+def test_a_source_that_fails(error: OSError, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it raises is named, by its reason or its kind; its text may hold anything."""
+
+    def down(_: object) -> dict[str, Any]:
+        raise error
+
+    monkeypatch.setattr(Vault, "__call__", down)
+    shown = error.strerror or type(error).__name__
+    with pytest.raises(ConfigurationError, match=f"cannot be read: {shown}.$"):
+        FromVault()
 
 
 def test_a_value_that_no_source_gave(evil: Path) -> None:

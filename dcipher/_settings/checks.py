@@ -32,6 +32,7 @@ __all__ = [
     "ENVIRONMENT",
     "SECRETS_DIR",
     "UNKNOWN",
+    "VALIDATED",
     "Configuration",
     "is_blank",
     "resolve",
@@ -48,6 +49,8 @@ LONGEST = 100_000_000
 # Where values come from.
 ARGUMENT, COMMAND_LINE, ENVIRONMENT = "argument", "command line", "environment"
 SECRETS_DIR, DEFAULT, UNKNOWN = "secrets_dir", "default", "unknown"
+VALIDATED = "validated data"
+"""What `Settings.model_validate` is given: one place, of which nobody knows who wrote it."""
 DOTENV = ".env"
 """Of the working directory; another file goes by its path, another source by its class."""
 _TRUSTED = frozenset({ARGUMENT, COMMAND_LINE, ENVIRONMENT, SECRETS_DIR, DEFAULT})

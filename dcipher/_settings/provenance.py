@@ -18,17 +18,27 @@ from pydantic import AliasChoices
 from pydantic_settings import DotEnvSettingsSource, PydanticBaseSettingsSource
 from typing_extensions import override
 
-from .checks import ARGUMENT, COMMAND_LINE, DOTENV, ENVIRONMENT, SECRETS_DIR, UNKNOWN, is_blank
+from .checks import (
+    ARGUMENT,
+    COMMAND_LINE,
+    DOTENV,
+    ENVIRONMENT,
+    SECRETS_DIR,
+    UNKNOWN,
+    VALIDATED,
+    is_blank,
+)
 from .dotenv import dotenv_variables
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+    from contextlib import AbstractContextManager
 
     from pydantic.fields import FieldInfo
     from pydantic_settings import BaseSettings, EnvSettingsSource
 
-__all__ = ["Reading", "Recorded", "names_of", "records_sources"]
+__all__ = ["Reading", "Recorded", "given_as", "names_of", "records_sources", "within_validation"]
 
 
 class Recorded(NamedTuple):
@@ -48,6 +58,7 @@ class Reading:
         self._read: dict[Any, Mapping[str, str | None]] = {}
         self._found: dict[str, str] = {}
         self._labels: list[tuple[object, str]] = []
+        self._given = _given.get()
 
     def source_of(self, name: str, field: FieldInfo) -> str | None:
         """Where the value of a field came from; `None`: no source gave one."""
@@ -61,7 +72,8 @@ class Reading:
         # pydantic-settings passes nothing of the caller's on to settings_customise_sources.
         token = _current.set(self)
         try:
-            yield
+            with given_as(ARGUMENT):
+                yield
         finally:
             _current.reset(token)
 
@@ -83,7 +95,7 @@ class Reading:
             dotenv_settings.env_vars = {**one.env_vars, **dotenv_settings.env_vars}
         env_settings.env_vars = _without_blanks(env_settings.env_vars)
         self._labels += [
-            (init_settings, ARGUMENT),
+            (init_settings, self._given),
             (env_settings, ENVIRONMENT),
             (file_secret_settings, SECRETS_DIR),
         ]
@@ -127,6 +139,28 @@ class Reading:
 
 
 _current: ContextVar[Reading | None] = ContextVar("_current", default=None)
+
+_given: ContextVar[str] = ContextVar("_given", default=ARGUMENT)
+"""What the keyword arguments of `Settings.__init__` are. pydantic passes validated data in them, too."""
+
+
+@contextmanager
+def given_as(place: str) -> Generator[None]:
+    """Within, what `Settings` are made of comes from `place`."""
+    token = _given.set(place)
+    try:
+        yield
+    finally:
+        _given.reset(token)
+
+
+def within_validation() -> AbstractContextManager[None]:
+    """Within, pydantic makes `Settings` of data.
+
+    In the field of another model, the data may be of several places at once: pydantic-settings merges
+    the environment and `.env` into one dict.
+    """
+    return given_as(VALIDATED if _given.get() == VALIDATED else UNKNOWN)
 
 
 _recording: WeakSet[Callable[..., Any]] = WeakSet()
