@@ -25,7 +25,7 @@ from dcipher.models import RunStatus
 if TYPE_CHECKING:
     from dcipher._wire.messages.operations import Operation
     from dcipher.models import Run
-from dcipher._wire.errors.run_names import named, new_key
+from dcipher._wire.errors.run_names import named, new_key, same_start
 
 __all__ = [
     "closed",
@@ -103,21 +103,21 @@ def _finders(run: Run, index: int | None) -> tuple[str, ...]:
     """Returns what finds the run among the recent ones: now, and whatever is started later."""
     if index is None:
         return ()
-    by_id = f"next(run for run in client.runs.recent if run.task_id == {run.task_id!r})"
-    return f"client.runs.recent[{index}]", by_id
+    ids = f"run.flow_id == {run.flow_id!r} and run.task_id == {run.task_id!r}"
+    return f"client.runs.recent[{index}]", f"next(run for run in client.runs.recent if {ids})"
 
 
 def _how_it_is(run: Run, finders: tuple[str, ...], client: str) -> str:
     """Returns the run's state as it was last reported, and what to do next, by means of `client`."""
     if not run.is_terminal:
-        return f"goes on; to wait for it: {_waits(run, finders, client)}."
+        return f"goes on; to wait for it: {_waits(run, finders, client)}{same_start(run)}."
     if not run.succeeded:
         return f"has ended: it is {clean(str(run.status))}."
-    it, whose = (finders[0], "") if finders else ("run", ", with the run that on_status got")
+    # A result is saved by the run's ids alone: at the place of the run there may be another one now.
+    it, whose = (finders[-1], "") if finders else ("run", ", with the run that on_status got")
     return (
         f"has succeeded; to see it again: {_waits(run, finders, client)}. For its result: "
-        f"{client}.runs.download({it}, path){whose}, or the same start "
-        f"again, with idempotency_key={run.idempotency_key!r}."
+        f"{client}.runs.download({it}, path){whose}{same_start(run)}."
     )
 
 
@@ -128,7 +128,9 @@ def _waits(run: Run, finders: tuple[str, ...], client: str) -> str:
     lines = " or, when others have been started since, ".join(
         f"{client}.runs.wait({found})" for found in finders
     )
-    return f"{lines}; in another process, without the URLs of its results: {how_to_reattach(run)}"
+    # The `with` block around the call closes its client before anybody reads this.
+    other = ", by another client if this one is closed" if client == "client" else ""
+    return f"{lines}{other}; in another process, without the URLs of its results: {how_to_reattach(run)}"
 
 
 def note_start(error: BaseException, operation: Operation) -> None:
@@ -152,9 +154,9 @@ def _note(error: BaseException, text: str) -> None:
 def closed(error: DcipherError, run: Run) -> PollingInterruptedError:
     """The error for a run whose client was closed before it was brought to its end."""
     how = (
-        "To have its results: client.runs.download(error.run, path)."
+        f"To have its results: another_client.runs.download(error.run, path){same_start(run)}."
         if run.succeeded
-        else f"The run may go on; {_again(run)}."
+        else f"The run may go on; {_again(run, 'another_client')}."
     )
     return PollingInterruptedError(f"{error} It was with run {named(run)}. {how}", run=run)
 
@@ -169,10 +171,10 @@ def timed_out(run: Run, timeout: float, last_error: APIError | None) -> WaitTime
     return WaitTimeoutError(f"Run {named(run)} {seen}. It may go on; {_again(run)}.", run=run)
 
 
-def _again(run: Run) -> str:
+def _again(run: Run, client: str = "client") -> str:
     return (
-        "to wait again: client.runs.wait(error.run); or, without the URLs of its results, "
-        f"{how_to_reattach(run)}"
+        f"to wait again: {client}.runs.wait(error.run); or, without the URLs of its results, "
+        f"{how_to_reattach(run)}{same_start(run)}"
     )
 
 

@@ -9,6 +9,7 @@ from datetime import datetime, timezone
 import pytest
 
 from dcipher._client.outcomes import (
+    closed,
     failure,
     how_to_reattach,
     interrupted,
@@ -18,6 +19,7 @@ from dcipher._client.outcomes import (
 )
 from dcipher._results.outputs.missing_outputs import without_outputs
 from dcipher.errors import (
+    DcipherError,
     PollingInterruptedError,
     ResultError,
     RunCancelledError,
@@ -126,6 +128,32 @@ def test_a_result_whose_url_is_gone() -> None:
     assert (type(error), error.output_index) == (ResultError, 2)
     assert "to_json(reveal=True)" in str(error)
     assert without_outputs(run()).output_index is None
+    assert "idempotency_key" not in str(error)
+    keyed = run("SUCCEEDED").model_copy(update={"idempotency_key": "order-7"})
+    assert "the same start again, with idempotency_key='order-7'" in str(without_outputs(keyed))
+
+
+@pytest.mark.parametrize("status", ["RUNNING", "SUCCEEDED"])
+def test_a_closed_client_is_not_told_to_be_asked(status: str) -> None:
+    """The error of a client that was closed names another one, and the key that gives the run again."""
+    keyed = run(status).model_copy(update={"idempotency_key": "order-7"})
+    text = str(closed(DcipherError("This client is closed."), keyed))
+    assert "another_client.runs." in text
+    assert " client.runs.wait(error.run)" not in text
+    assert " client.runs.download(" not in text
+    assert "with idempotency_key='order-7'" in text
+
+
+@pytest.mark.parametrize("status", ["RUNNING", "SUCCEEDED", "odd"])
+@pytest.mark.parametrize("index", [None, 3])
+def test_a_note_names_the_key_of_a_run_that_can_be_had(status: str, index: int | None) -> None:
+    """Of a run that goes on, or went well, the note has the key of its start; `None` is no key."""
+    for key, words in (("order-7", "idempotency_key='order-7'"), (None, "")):
+        error = ValueError()
+        note_run(error, run(status).model_copy(update={"idempotency_key": key}), index)
+        (note,) = getattr(error, "__notes__", [])
+        assert words in note
+        assert "idempotency_key=None" not in note
 
 
 def test_a_result_without_a_url() -> None:

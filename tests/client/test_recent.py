@@ -201,9 +201,65 @@ def test_an_interrupted_download_is_named(
     with pytest.raises(LocalStorageError) as caught:
         client.flows.run("f", save_path=folder / "out", on_status=lambda _: folder.rmdir())
     (note,) = notes_of(caught.value)
-    assert "For its result: client.runs.download(client.runs.recent[0], path)" in note
     (run,) = {run.task_id: run for run in runs_named_in(note, client)}.values()
     client.runs.download(run, tmp_path / "out")
+
+
+@pytest.mark.parametrize("flow", ["f", "g"], ids=["same flow", "same task id"])
+def test_the_line_of_a_result_gives_no_other_run_s(
+    connect: Connect, api: FaultyServer, tmp_path: Path, flow: str
+) -> None:
+    """What the note says of the result finds that run, whatever was started since, in whichever flow."""
+    client = connect(api)
+    if flow == "f":
+        many_runs(api)
+    else:
+        api.on("/flows/g/run", json_reply('{"taskId": "t"}'))
+    api.on("/flows/f/status", json_reply('{"status": "SUCCEEDED"}'))
+    folder = tmp_path / "made too late"
+    folder.mkdir()
+    with pytest.raises(LocalStorageError) as caught:
+        client.flows.run("f", save_path=folder / "out", on_status=lambda _: folder.rmdir())
+    run = client.runs.recent[0]
+    client.flows.start(flow)
+    (note,) = notes_of(caught.value)
+    (line,) = re.findall(r"client\.runs\.download\((.*?), path\)", note)
+    found = eval(line, {"client": client})  # noqa: S307 - a line of our own message
+    assert (found.flow_id, found.task_id) == (run.flow_id, run.task_id)
+
+
+def test_a_note_leads_back_when_the_client_is_gone(
+    connect: Connect, emulator: Emulator, tmp_path: Path
+) -> None:
+    """After the `with` block of the call, the key in the note gives the run and its result."""
+
+    def refuse(_: Run) -> None:
+        raise LookupError("mine")
+
+    with pytest.raises(LookupError) as caught, connect(emulator) as client:
+        client.flows.run("shout", {"text": "a"}, on_status=refuse)
+    (note,) = notes_of(caught.value)
+    assert "by another client if this one is closed" in note
+    (key,) = re.findall(r"with idempotency_key='(.*?)'", note)
+    saved = tmp_path / "out.json"
+    again = connect(emulator).flows.run(
+        "shout", {"text": "a"}, save_path=saved, idempotency_key=key
+    )
+    assert again.task_id == client.runs.recent[0].task_id
+    assert "A" in saved.read_text()
+
+
+def test_a_run_of_no_known_start_has_no_key_to_name(connect: Connect, api: FaultyServer) -> None:
+    """Neither a note nor an error names a key that is not known; where it is, both do."""
+    many_runs(api)
+    client = connect(api)
+    started = client.flows.start("f", idempotency_key="order-7")
+    for run, names_key in ((Run(flow_id="f", task_id="u"), False), (started, True)):
+        with pytest.raises(WaitTimeoutError) as caught:
+            client.runs.wait(run, timeout=0)
+        said = "".join((str(caught.value), *notes_of(caught.value)))
+        assert ("idempotency_key" in said) is names_key
+        assert ("idempotency_key='order-7'" in said) is names_key
 
 
 def test_each_of_many_is_named(connect: Connect, api: FaultyServer) -> None:

@@ -10,7 +10,7 @@ from dcipher.errors import (
 
 if TYPE_CHECKING:
     from dcipher.models import Run
-from dcipher._wire.errors.run_names import named
+from dcipher._wire.errors.run_names import named, same_start
 
 __all__ = ["without_outputs"]
 
@@ -31,7 +31,7 @@ def _why_no_url(run: Run) -> str:
     text = (
         f"The URLs of the results of run {named(run)} are not known: the service says them only in "
         "the answer to the start, and JSON and pickles leave them out. Keep the run with "
-        "run.to_json(reveal=True), and read it with Run.from_json."
+        f"run.to_json(reveal=True), and read it with Run.from_json{same_start(run)}."
     )
     if any(output.url is None for output in run.outputs):
         text += " If it never was JSON or a pickle, the service gave none: tell its support."

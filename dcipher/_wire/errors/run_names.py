@@ -9,7 +9,7 @@ from dcipher._masking.text import clean
 if TYPE_CHECKING:
     from dcipher.models import Run
 
-__all__ = ["named", "new_key"]
+__all__ = ["named", "new_key", "same_start"]
 
 
 def new_key(run: Run) -> str:
@@ -18,6 +18,16 @@ def new_key(run: Run) -> str:
         return "with a new idempotency key"
     return (
         f"not with idempotency_key={clean(run.idempotency_key, 255)!r}, which gives this run again"
+    )
+
+
+def same_start(run: Run) -> str:
+    """Returns how the start of the run gives it once more, with its URLs; empty where that is not known."""
+    if run.idempotency_key is None:
+        return ""
+    return (
+        f"; or the same start again, with idempotency_key={clean(run.idempotency_key, 255)!r}, "
+        "which gives this run with its URLs"
     )
 
 
