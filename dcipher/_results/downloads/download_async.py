@@ -16,7 +16,7 @@ from dcipher._concurrency.clock import monotonic
 from dcipher._concurrency.sleeping import AsyncPause
 from dcipher._concurrency.threads import async_in_thread
 from dcipher._masking.text import redact_query, without
-from dcipher._results.downloads.ranges.plan import Pace, can_be_shared
+from dcipher._results.downloads.ranges.plan import Pace, can_be_split
 from dcipher._results.downloads.transfers.bodies import async_raw_body, async_watched
 from dcipher._results.downloads.transfers.sources import MAX_EXPANSION, Problem, TransferError
 from dcipher._results.downloads.transfers.store_async import AsyncStore
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from dcipher._concurrency.callables import AsyncProgressCallback
-    from dcipher._results.downloads.ranges.parallel import Helpers
+    from dcipher._results.downloads.ranges.parallel import ParallelDownload
     from dcipher._results.downloads.transfers.sources import Source
     from dcipher._results.downloads.transfers.transfer import Sink
     from dcipher._wire.http_client import HTTPClient
@@ -77,14 +77,14 @@ class AsyncDownload:
         timeout: httpx.Timeout,
         total_timeout: float | None,
         on_progress: AsyncProgressCallback | None = None,
-        helpers: Helpers | None = None,
+        parallel: ParallelDownload | None = None,
     ) -> None:
         self._source = source
         self._store = AsyncStore(http, source, timeout, total_timeout)
         self._open_sink = open_sink
         self._resilience = resilience
         self.on_progress: AsyncProgressCallback | None = on_progress
-        self._helpers = helpers
+        self._parallel = parallel
         """Who brings a large result with it; `None`: nobody, as on an event loop."""
         self._pace: Pace | None = None
         self._transfer = Transfer()
@@ -229,8 +229,8 @@ class AsyncDownload:
         asks_for_the_rest = self._transfer.can_resume
         try:
             await self._fetch(self._transfer)
-        except _LeftAloneError:
-            # What a store gives to several is not what it gives to one: that is no failure yet.
+        except _ParallelRefusedError:
+            # A store that refuses several connections may serve one: this is no failure yet.
             await self._fetch_or_begin_anew()
         except TransferError as error:
             if self._was_taken_up and error.problem in {Problem.CHANGED, Problem.BROKEN}:
@@ -315,8 +315,8 @@ class AsyncDownload:
             await async_in_thread(self._sink.go_to, transfer.received)
         self._transfer = transfer
         self._pace = None
-        wanted = self._helpers is not None and self._helpers.are_wanted
-        if wanted and can_be_shared(transfer, response.status_code, response.headers):
+        wanted = self._parallel is not None and self._parallel.is_enabled
+        if wanted and can_be_split(transfer, response.status_code, response.headers):
             self._pace = Pace(monotonic())
         if not transfer.self_delimiting and not transfer.digests:
             self._accept_unverifiable()
@@ -354,7 +354,7 @@ class AsyncDownload:
                             full, batch, length, size = batch, [], size, 0
                             await self._write(full, length)
                             await self._report()
-                            if self._is_slow(length) and await self._share(chunks):
+                            if self._is_slow(length) and await self._fetch_in_parallel(chunks):
                                 return
         finally:
             if batch:
@@ -363,14 +363,14 @@ class AsyncDownload:
     def _is_slow(self, size: int) -> bool:
         return self._pace is not None and self._pace.is_slow(size, monotonic())
 
-    async def _share(self, chunks: Any) -> bool:
-        """The rest by several connections, of which this is one; false where that cannot be."""
-        helpers, total = self._helpers, self._transfer.total
+    async def _fetch_in_parallel(self, chunks: Any) -> bool:
+        """Downloads the rest by several connections; returns False where that is impossible."""
+        parallel, total = self._parallel, self._transfer.total
         self._pace = None
-        if helpers is None or total is None or not self._sink.reserve(total):
+        if parallel is None or total is None or not self._sink.reserve(total):
             return False
         store: Any = self._store
-        progress = helpers.fetch(self._transfer, self._sink, store, chunks, self._started)
+        progress = parallel.fetch(self._transfer, self._sink, store, chunks, self._started)
         try:
             for self._transfer, settled in progress:
                 self._check_aborted()
@@ -382,7 +382,7 @@ class AsyncDownload:
                 await self._restart()
             if (error.problem, error.failure.outcome) != (Problem.REFUSED, Outcome.PERMANENT):
                 raise
-            raise _LeftAloneError from None
+            raise _ParallelRefusedError from None
         finally:
             progress.close()
         return True
@@ -454,8 +454,8 @@ def _hashes(transfer: Transfer) -> dict[str, Hasher]:
     return {name: hasher(name) for name in transfer.digests}
 
 
-class _LeftAloneError(Exception):
-    """The others got nothing more: it goes on by one connection."""
+class _ParallelRefusedError(Exception):
+    """The store refused the other connections: the download continues by one."""
 
 
 class _CallbackError(Exception):

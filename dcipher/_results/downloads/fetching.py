@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from anyio.from_thread import BlockingPortal
 
     from dcipher._concurrency.callables import AsyncProgressCallback, ProgressCallback
-    from dcipher._results.downloads.ranges.parallel import Helpers
+    from dcipher._results.downloads.ranges.parallel import ParallelDownload
     from dcipher._results.downloads.transfers.sources import Source
     from dcipher._results.downloads.transfers.transfer import Sink, Transfer
     from dcipher._wire.http_client import HTTPClient
@@ -66,7 +66,7 @@ async def async_fetch(
         resilience=resilience,
         timeout=timeout,
         total_timeout=total_timeout,
-        helpers=_helpers(http, source, resilience, timeout, total_timeout, connections),
+        parallel=_parallel(http, source, resilience, timeout, total_timeout, connections),
     )
 
     def run(portal: BlockingPortal) -> Transfer:
@@ -109,7 +109,7 @@ def fetch(
         timeout=timeout,
         total_timeout=total_timeout,
         on_progress=on_progress,
-        helpers=_helpers(http, source, resilience, timeout, total_timeout, connections),
+        parallel=_parallel(http, source, resilience, timeout, total_timeout, connections),
     )
     with abort_on_stop(download.abort):
         return download.run()
@@ -134,19 +134,21 @@ def spare_permits(http: HTTPClient, count: int) -> list[Permit]:
     return http.spare_permits(count)
 
 
-def _helpers(
+def _parallel(
     http: HTTPClient,
     source: Source,
     resilience: Resilience,
     timeout: httpx.Timeout,
     total_timeout: float | None,
     connections: int,
-) -> Helpers | None:
+) -> ParallelDownload | None:
     if connections == 1:
         return None
-    from dcipher._results.downloads.ranges.parallel import Helpers  # a small result does without
+    from dcipher._results.downloads.ranges.parallel import (
+        ParallelDownload,  # not needed for a small result
+    )
 
-    return Helpers(
+    return ParallelDownload(
         http,
         source,
         resilience=resilience,

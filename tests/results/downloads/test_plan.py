@@ -16,15 +16,15 @@ from dcipher._results.downloads.ranges import plan as ranges
 from dcipher._results.downloads.ranges.plan import (
     Claim,
     Pace,
-    Shares,
-    can_be_shared,
-    divided,
-    fetched,
-    missing,
-    part_headers,
-    part_of,
-    united,
-    worst,
+    Scheduler,
+    can_be_split,
+    check_range,
+    gaps_of,
+    merged,
+    most_severe,
+    range_headers,
+    split,
+    with_ranges,
 )
 from dcipher._results.downloads.transfers.sources import Problem, TransferError
 from dcipher._results.downloads.transfers.transfer import Transfer, headers_for
@@ -45,7 +45,7 @@ def bytes_of(found: Any) -> set[int]:
 @given(RANGES)
 def test_united(found: list[Range]) -> None:
     """The same bytes, in order, with a gap between any two ranges."""
-    one = united(found)
+    one = merged(found)
     assert bytes_of(one) == bytes_of(found)
     assert all(a[1] < b[0] for a, b in pairwise(one))
 
@@ -53,26 +53,26 @@ def test_united(found: list[Range]) -> None:
 @given(RANGES, st.integers(60, 70))
 def test_missing(found: list[Range], total: int) -> None:
     """What is there and what is missing are everything, and nothing is both."""
-    assert bytes_of(missing(found, total)) == set(range(total)) - bytes_of(found)
+    assert bytes_of(gaps_of(found, total)) == set(range(total)) - bytes_of(found)
 
 
 @given(RANGES, st.integers(1, 9))
-def test_divided(found: list[Range], count: int) -> None:
+def test_split(found: list[Range], count: int) -> None:
     """Dividing loses nothing, and gives each connection something where there is enough."""
-    gaps = united(found)
-    shares = divided([(a * MIB, b * MIB) for a, b in gaps], count)
-    assert united(shares) == tuple((a * MIB, b * MIB) for a, b in gaps)
+    gaps = merged(found)
+    shares = split([(a * MIB, b * MIB) for a, b in gaps], count)
+    assert merged(shares) == tuple((a * MIB, b * MIB) for a, b in gaps)
     size = sum(b - a for a, b in gaps)
     assert len(shares) >= min(count, size * MIB // ranges.LEAST)
     assert len(shares) <= count + len(gaps)
 
 
-def test_fetched() -> None:
+def test_with_ranges() -> None:
     """What is there from the beginning is received, what is beyond a gap is a part."""
-    transfer = fetched(replace(WHOLE, parts=((10, 20),), received=5), [(5, 8), (30, 40)])
+    transfer = with_ranges(replace(WHOLE, parts=((10, 20),), received=5), [(5, 8), (30, 40)])
     assert (transfer.received, transfer.parts) == (8, ((10, 20), (30, 40)))
     assert transfer.arrived == 28
-    assert fetched(transfer, [(8, 30)]).received == 40
+    assert with_ranges(transfer, [(8, 30)]).received == 40
 
 
 @pytest.mark.parametrize(
@@ -95,12 +95,12 @@ def test_what_can_be_shared(
     transfer: Transfer, status: int, fields: dict[str, str], shared: bool
 ) -> None:
     """Above 64 MiB, with a strong validator, unencoded, of a store that says that it knows ranges."""
-    assert can_be_shared(transfer, status, fields) is shared
+    assert can_be_split(transfer, status, fields) is shared
 
 
 def test_what_is_asked_for() -> None:
     """A part is asked for by its places and its validator."""
-    headers = part_headers(WHOLE, (2 * MIB, 3 * MIB))
+    headers = range_headers(WHOLE, (2 * MIB, 3 * MIB))
     assert headers["Range"] == f"bytes={2 * MIB}-{3 * MIB - 1}"
     assert headers["If-Match"] == '"1"'
     assert headers["Accept-Encoding"] == "identity"
@@ -117,8 +117,8 @@ GOOD = {"etag": '"1"', "content-range": f"bytes 10-19/{100 * MIB}", "content-len
 
 def test_a_part() -> None:
     """The part that was asked for, of the same object."""
-    part_of(WHOLE, (10, 20), 206, GOOD)
-    part_of(WHOLE, (10, 20), 206, {k: v for k, v in GOOD.items() if k != "content-length"})
+    check_range(WHOLE, (10, 20), 206, GOOD)
+    check_range(WHOLE, (10, 20), 206, {k: v for k, v in GOOD.items() if k != "content-length"})
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_a_part() -> None:
 def test_no_part(status: int, fields: dict[str, str], problem: Problem) -> None:
     """Another range, another object, another coding: never pasted together."""
     with pytest.raises(TransferError) as caught:
-        part_of(WHOLE, (10, 20), status, {**GOOD, **fields})
+        check_range(WHOLE, (10, 20), status, {**GOOD, **fields})
     assert caught.value.problem is problem
 
 
@@ -153,7 +153,7 @@ def test_what_is_said_in_the_end() -> None:
     """What makes all that is there useless comes before what another attempt may mend."""
     order = [Problem.REFUSED, Problem.INTERRUPTED, Problem.EXPIRED, Problem.CHANGED]
     for place in range(1, 5):
-        assert worst(map(stopped, order[:place])).problem is order[place - 1]
+        assert most_severe(map(stopped, order[:place])).problem is order[place - 1]
 
 
 def test_pace() -> None:
@@ -165,96 +165,96 @@ def test_pace() -> None:
     assert pace.is_slow(1, 0.7)
 
 
-def carried_out(shares: Shares, rng: random.Random) -> int:
+def carried_out(scheduler: Scheduler, rng: random.Random) -> int:
     """Connections of every sort, until all is there; the number of claims."""
     active: dict[Claim, int] = {}
     """Each with the end of its answer."""
     claims = 0
     for now in range(100_000):
-        if shares.is_complete:
+        if scheduler.is_complete:
             return claims
-        if len(active) < 4 and (claim := shares.claim(float(now) / 10)) is not None:
+        if len(active) < 4 and (claim := scheduler.claim(float(now) / 10)) is not None:
             active[claim] = claim.end
             claims += 1
         for claim, until in list(active.items()):
             sort = rng.random()
             if sort < 0.01:  # it fails
                 del active[claim]
-                shares.release(claim)
+                scheduler.release(claim)
             elif sort < 0.5:
-                claim.place = min(claim.place + rng.randrange(1, 3 * MIB), until)
+                claim.position = min(claim.position + rng.randrange(1, 3 * MIB), until)
                 claim.since = now / 10
-                alone = len(active) == 1
-                while claim.place >= claim.end:
-                    if not shares.extended(claim, until, now / 10, alone=alone):
-                        shares.release(claim)
+                is_last = len(active) == 1
+                while claim.position >= claim.end:
+                    if not scheduler.extend(claim, until, now / 10, is_last=is_last):
+                        scheduler.release(claim)
                         del active[claim]
                         break
     raise AssertionError("it never ends")
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_shares(seed: int) -> None:
+def test_scheduler(seed: int) -> None:
     """Whoever fails, stands still or is quick: all is fetched, and never is less there than before."""
     rng = random.Random(seed)  # noqa: S311 - no secret
     total = rng.randrange(20, 400) * MIB + rng.randrange(5)
-    parts = united(
+    parts = merged(
         (start, start + rng.randrange(MIB, 9 * MIB))
         for start in rng.sample(range(2 * MIB, total - 10 * MIB), 3)
     )
     transfer = Transfer(received=rng.randrange(1, MIB), total=total, etag='"1"', parts=parts)
-    shares = Shares(transfer, rng.randrange(1, 5))
-    assert carried_out(shares, rng) < 200
-    whole = fetched(transfer, shares.done)
+    scheduler = Scheduler(transfer, rng.randrange(1, 5))
+    assert carried_out(scheduler, rng) < 200
+    whole = with_ranges(transfer, scheduler.done)
     assert (whole.received, whole.parts, whole.arrived) == (total, (), total)
 
 
 def test_as_few_requests_as_can_be() -> None:
     """Where all are as quick as each other, each has one share, and nobody asks again."""
-    shares = Shares(Transfer(received=1, total=400 * MIB + 1, etag='"1"'), 4)
-    claims = [shares.claim(0.0) for _ in range(4)]
+    scheduler = Scheduler(Transfer(received=1, total=400 * MIB + 1, etag='"1"'), 4)
+    claims = [scheduler.claim(0.0) for _ in range(4)]
     sizes = {claim.left for claim in claims if claim is not None}
     assert sizes == {100 * MIB}
 
 
 def test_the_slowest_is_helped() -> None:
     """Who has nothing to do takes a half of what is left of the largest share."""
-    shares = Shares(Transfer(received=1, total=80 * MIB + 1, etag='"1"'), 2)
-    one, other = shares.claim(0.0), shares.claim(0.0)
+    scheduler = Scheduler(Transfer(received=1, total=80 * MIB + 1, etag='"1"'), 2)
+    one, other = scheduler.claim(0.0), scheduler.claim(0.0)
     assert one is not None
     assert other is not None
-    other.place = other.end
-    shares.release(other)
-    third = shares.claim(0.0)
+    other.position = other.end
+    scheduler.release(other)
+    third = scheduler.claim(0.0)
     assert third is not None
     assert (one.left, third.left, third.start) == (20 * MIB, 20 * MIB, one.end)
 
 
 def test_what_stands_still_is_fetched_by_another_too() -> None:
     """What is too little to be divided is asked for once more where nothing comes, but not at once again."""
-    shares = Shares(Transfer(received=1, total=MIB, etag='"1"'), 1)
-    one = shares.claim(0.0)
+    scheduler = Scheduler(Transfer(received=1, total=MIB, etag='"1"'), 1)
+    one = scheduler.claim(0.0)
     assert one is not None
-    assert shares.claim(1.9) is None
-    again = shares.claim(2.1)
+    assert scheduler.claim(1.9) is None
+    again = scheduler.claim(2.1)
     assert again is not None
     assert (again.start, again.end) == (one.start, one.end)
-    assert shares.claim(4.0) is None
-    again.place = again.end
-    assert shares.is_complete
+    assert scheduler.claim(4.0) is None
+    again.position = again.end
+    assert scheduler.is_complete
 
 
-def test_alone_over_what_is_there() -> None:
+def test_the_last_connection_skips_existing_bytes() -> None:
     """The last connection goes on with its answer over what others brought, to what they did not."""
-    shares = Shares(Transfer(received=1, total=80 * MIB + 1, etag='"1"'), 2)
-    one, other = shares.claim(0.0), shares.claim(0.0)
+    scheduler = Scheduler(Transfer(received=1, total=80 * MIB + 1, etag='"1"'), 2)
+    one, other = scheduler.claim(0.0), scheduler.claim(0.0)
     assert one is not None
     assert other is not None
-    other.place += MIB
-    shares.release(other)
-    one.place = one.end
-    assert not shares.extended(one, 80 * MIB + 1, 0.0, alone=False)
-    assert shares.extended(one, 80 * MIB + 1, 0.0, alone=True)
+    other.position += MIB
+    scheduler.release(other)
+    one.position = one.end
+    assert not scheduler.extend(one, 80 * MIB + 1, 0.0, is_last=False)
+    assert scheduler.extend(one, 80 * MIB + 1, 0.0, is_last=True)
     assert one.end == 80 * MIB + 1
 
 

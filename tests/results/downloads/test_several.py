@@ -67,7 +67,7 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ranges, "LEAST", MIB // 4)
     monkeypatch.setattr(ranges, "WINDOW", 0.0)
     monkeypatch.setattr(ranges, "FAST", 1 << 60)
-    monkeypatch.setattr(ranges, "PATIENCE", 0.3)
+    monkeypatch.setattr(ranges, "STALL_TIMEOUT", 0.3)
 
 
 class Shop:

@@ -48,7 +48,7 @@ def kind(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is large begins at a megabyte, and each connection is too slow."""
-    small = {"LARGE": MIB, "LEAST": 1 << 16, "WINDOW": 0.0, "FAST": 1 << 60, "PATIENCE": 0.2}
+    small = {"LARGE": MIB, "LEAST": 1 << 16, "WINDOW": 0.0, "FAST": 1 << 60, "STALL_TIMEOUT": 0.2}
     for name, value in small.items():
         monkeypatch.setattr(ranges, name, value)
 

@@ -1,8 +1,8 @@
-"""Fetches one large result by several connections at once, each in a thread of its own.
+"""Downloads one large result by several connections, each in a thread of its own.
 
-Blocking on purpose: an async download spends its life in a thread, too. The connection that a
-download began with goes on; others help. One that fails leaves its part to the rest, and none of
-that is an error as long as one goes on.
+This is blocking on purpose: an async download runs in a thread, too. The first connection of the
+download continues, and others join it. When one fails, the rest take over its range; the download
+fails only when the last one does.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from dcipher._wire.transport.stalling import STALL
 from dcipher.errors import DcipherError
 from dcipher.logs import logger
 
-from .plan import Shares, fetched, part_headers, part_of, worst
+from .plan import Scheduler, check_range, most_severe, range_headers, with_ranges
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -42,18 +42,18 @@ if TYPE_CHECKING:
 
     from .plan import Claim
 
-__all__ = ["Helpers"]
+__all__ = ["ParallelDownload"]
 
 TICK = 0.05
-"""Seconds between two looks at how far it is."""
+"""Seconds between two progress reports."""
 PERMIT_TIMEOUT = 0.1
 """Seconds that a worker waits for a connection. It gives up after that."""
 STOP_TIMEOUT = 0.5
-"""Seconds that what was woken up has to end."""
+"""Seconds that the threads have to end."""
 
 
-class Helpers:
-    """More connections for one result, as many as there are to be had."""
+class ParallelDownload:
+    """Downloads one result by up to `connections` connections, as many as are available."""
 
     def __init__(
         self,
@@ -73,8 +73,8 @@ class Helpers:
         self._connections = connections
 
     @property
-    def are_wanted(self) -> bool:
-        """Whether there may be any."""
+    def is_enabled(self) -> bool:
+        """Whether more than one connection may be used."""
         return self._connections > 1
 
     def fetch(
@@ -85,46 +85,50 @@ class Helpers:
         chunks: Iterator[bytes | memoryview],
         started: float,
     ) -> Generator[tuple[Transfer, int]]:
-        """The rest of it; from time to time, how far it is, and up to where nobody writes any more.
+        """Downloads the rest; yields progress, and the offset up to which nothing is being written.
 
-        `chunks`: the answer that there is, from where `transfer` is. `started`: when the transfer
-        was, by the monotonic clock. Raises `TransferError` when no connection goes on, and the
-        errors of the sink. Whoever closes it before its end finds nobody at work.
+        `chunks`: the body of the existing response, from where `transfer` is. `started`: when the
+        transfer was, by the monotonic clock. Raises `TransferError` when all connections have
+        failed, and the errors of the sink. Closing the generator early stops all workers.
         """
         permits = self._http.spare_permits(self._connections - 1)
-        team = _Team(transfer, sink, self._source, self._resilience, started, 1 + len(permits))
-        team.hire(_Worker(team, store, answer=_Answer(chunks, transfer.gap_ends or 0)))
+        coordinator = _Coordinator(
+            transfer, sink, self._source, self._resilience, started, 1 + len(permits)
+        )
+        coordinator.add(
+            _Worker(coordinator, store, response=_Response(chunks, transfer.gap_ends or 0))
+        )
         for permit in permits:
-            another = Store(self._http, self._source, self._patience(), self._total_timeout)
-            team.hire(_Worker(team, another, permit=permit))
+            another = Store(self._http, self._source, self._limited_timeout(), self._total_timeout)
+            coordinator.add(_Worker(coordinator, another, permit=permit))
         logger.debug("%d bytes by %d connections", transfer.total, 1 + len(permits))
         try:
-            team.begin()
-            while not team.has_ended(TICK):
-                yield team.progress()
-            yield team.progress()
-            team.check()
+            coordinator.start()
+            while not coordinator.has_ended(TICK):
+                yield coordinator.progress()
+            yield coordinator.progress()
+            coordinator.check()
         finally:
-            team.stop()
-            if team.was_refused:  # not again, then: the store does not like it
+            coordinator.stop()
+            if coordinator.was_refused:  # the store limits connections: do not try again
                 self._connections = 1
 
-    def _patience(self) -> httpx.Timeout:
+    def _limited_timeout(self) -> httpx.Timeout:
         limits = self._timeout.as_dict()
         return httpx.Timeout(
             **{**limits, "pool": min(limits["pool"] or PERMIT_TIMEOUT, PERMIT_TIMEOUT)}
         )
 
 
-class _Answer(NamedTuple):
-    """What comes by a connection, and where it ends."""
+class _Response(NamedTuple):
+    """The body of a response, and the offset where it ends."""
 
     chunks: Iterator[bytes | memoryview]
     until: int
 
 
-class _Team:
-    """Several connections at work on one file."""
+class _Coordinator:
+    """Coordinates the workers of one file."""
 
     def __init__(
         self,
@@ -135,13 +139,13 @@ class _Team:
         started: float,
         connections: int,
     ) -> None:
-        self.begun_as = transfer
+        self.initial = transfer
         self.sink = sink
         self.source = source
         self.resilience = resilience
         self.stopped = threading.Event()
         self._started = started
-        self._shares = Shares(transfer, connections)
+        self._scheduler = Scheduler(transfer, connections)
         self._workers: list[_Worker] = []
         self._threads: list[threading.Thread] = []
         self._at_work = 0
@@ -149,13 +153,13 @@ class _Team:
         self._retired: list[TransferError] = []
         self._fatal: BaseException | None = None
 
-    def hire(self, worker: _Worker) -> None:
-        """One more, who begins with the others."""
+    def add(self, worker: _Worker) -> None:
+        """Adds a worker; it starts with the others."""
         self._workers.append(worker)
 
-    def begin(self) -> None:
-        """Let them begin: the first one where its answer does."""
-        first = self.next()
+    def start(self) -> None:
+        """Starts all workers, the first one at the start of its response."""
+        first = self.next_claim()
         with self._changed:
             self._at_work = len(self._workers)
         for worker in self._workers:
@@ -168,39 +172,39 @@ class _Team:
             self._threads.append(thread)
             thread.start()
 
-    def next(self) -> Claim | None:
-        """What a worker fetches now; `None`: nothing, and nothing later."""
+    def next_claim(self) -> Claim | None:
+        """Returns the next claim of a worker, waiting for one; `None`: there will be none."""
         with self._changed:
-            while not self.stopped.is_set() and not self._shares.is_complete:
-                claim = self._shares.claim(monotonic())
+            while not self.stopped.is_set() and not self._scheduler.is_complete:
+                claim = self._scheduler.claim(monotonic())
                 if claim is not None:
                     return claim
                 self._changed.wait(TICK)
         return None
 
-    def extended(self, claim: Claim, until: int) -> bool:
-        """Whether who has fetched a claim goes on with the same answer, which ends at `until`.
+    def extend(self, claim: Claim, until: int) -> bool:
+        """Extends a fetched claim, for the same response ends at `until`; whether it could.
 
-        An answer that goes on is held until it is known that the others are answered, too.
+        A response that goes on waits until the other connections have data, too.
         """
         with self._changed:
-            while not self.stopped.is_set() and not self._shares.is_complete:
-                now, alone = monotonic(), self._at_work == 1 or bool(self._retired)
-                if self._shares.extended(claim, until, now, alone=alone):
+            while not self.stopped.is_set() and not self._scheduler.is_complete:
+                now, is_last = monotonic(), self._at_work == 1 or bool(self._retired)
+                if self._scheduler.extend(claim, until, now, is_last=is_last):
                     return True
-                if claim.end >= until or self._shares.are_answered(now):
+                if claim.end >= until or self._scheduler.all_have_data(now):
                     return False
                 self._changed.wait(TICK)
         return False
 
     def release(self, claim: Claim) -> None:
-        """A claim is fetched, or given up."""
+        """Ends a claim that is fetched or abandoned."""
         with self._changed:
-            self._shares.release(claim)
+            self._scheduler.release(claim)
             self._changed.notify_all()
 
     def delay_after(self, failure: Failure, attempts: int) -> float | None:
-        """Seconds until a worker asks again; `None`: it does not."""
+        """Returns the seconds until a worker retries; `None`: it does not."""
         return next_delay(
             failure,
             self.resilience,
@@ -211,25 +215,25 @@ class _Team:
         )
 
     def retire(self, error: TransferError) -> None:
-        """A worker goes; the others go on."""
+        """Records that a worker gave up; the others continue."""
         logger.info("one connection less for %s: %s", redact_query(self.source.url), error)
         with self._changed:
             self._retired.append(error)
             self._changed.notify_all()
 
     def fail(self, error: BaseException) -> None:
-        """Nobody can go on."""
+        """Records an error that ends all workers."""
         with self._changed:
             self._fatal = self._fatal or error
 
-    def leave(self) -> None:
-        """A worker is at work no longer."""
+    def ended(self) -> None:
+        """Records that a worker has ended."""
         with self._changed:
             self._at_work -= 1
             self._changed.notify_all()
 
     def has_ended(self, seconds: float) -> bool:
-        """Whether there is nothing to wait for any more, after so many seconds at most."""
+        """Waits at most so many seconds; returns whether the download is over."""
         with self._changed:
             if not self._is_over:
                 self._changed.wait(seconds)
@@ -237,30 +241,30 @@ class _Team:
 
     @property
     def _is_over(self) -> bool:
-        return self._fatal is not None or self._at_work == 0 or self._shares.is_complete
+        return self._fatal is not None or self._at_work == 0 or self._scheduler.is_complete
 
     def progress(self) -> tuple[Transfer, int]:
-        """How far it is, and up to where nobody writes: bytes that were written, not that are being."""
+        """Returns the progress in written bytes, and the offset up to which nothing is being written."""
         with self._changed:
-            transfer = fetched(self.begun_as, self._shares.done)
-            return transfer, min(transfer.received, self._shares.settled)
+            transfer = with_ranges(self.initial, self._scheduler.done)
+            return transfer, min(transfer.received, self._scheduler.settled)
 
     def check(self) -> None:
-        """Raises what the others could not go on after."""
+        """Raises the error that ended the download, if any."""
         with self._changed:
-            if self._shares.is_complete:
+            if self._scheduler.is_complete:
                 return
             if self._fatal is not None:
                 raise self._fatal
-            raise worst(self._retired)
+            raise most_severe(self._retired)
 
     @property
     def was_refused(self) -> bool:
-        """Whether the store did not answer somebody with a part."""
+        """Whether the store refused a range to one of the workers."""
         return any(error.problem is Problem.REFUSED for error in self._retired)
 
     def stop(self) -> None:
-        """Nobody writes any more when this returns; who waits for the network is woken up."""
+        """Stops all workers. Nothing is written after it returns; waiting threads are woken up."""
         self.stopped.set()
         with self._changed:
             self._changed.notify_all()
@@ -268,68 +272,68 @@ class _Team:
             worker.stop()
         ends = monotonic() + STOP_TIMEOUT
         for thread in self._threads:
-            with suppress(RuntimeError):  # Ctrl-C came before it was started
+            with suppress(RuntimeError):  # Ctrl-C came before the thread was started
                 thread.join(max(0.0, ends - monotonic()))
         self._workers[0].secrets.update(*(worker.secrets for worker in self._workers))
 
 
 class _Worker:
-    """One connection, or one after the other."""
+    """Fetches claims, by one connection at a time."""
 
     def __init__(
         self,
-        team: _Team,
+        coordinator: _Coordinator,
         store: Store,
         *,
-        answer: _Answer | None = None,
+        response: _Response | None = None,
         permit: Permit | None = None,
     ) -> None:
-        self._team = team
+        self._coordinator = coordinator
         self._store = store
-        self._answer = answer
+        self._response = response
         self._permit = permit
-        self._has_brought = answer is not None
+        self._has_received = response is not None
         self._failures = 0
         self._writing = threading.Lock()
 
     @property
     def secrets(self) -> set[str]:
-        """Of the URLs that the store led to."""
+        """The secrets of the URLs that the store redirected to."""
         return self._store.secrets
 
     def stop(self) -> None:
-        """It writes no more when this returns."""
+        """Stops the worker. It writes nothing after this returns."""
         with self._writing:
-            pass  # it looks whether it may, each time
+            pass  # each write checks `stopped` under this lock
         self._store.wake_up()
 
     def work(self, claim: Claim | None) -> None:
-        """Fetch this claim, or what there is, and others after it."""
+        """Fetches this claim, or the next one, and all that follow."""
         try:
-            claim = claim or self._team.next()
-            while claim is not None and self._carries_out(claim):
-                claim = self._team.next()
+            claim = claim or self._coordinator.next_claim()
+            while claim is not None and self._process(claim):
+                claim = self._coordinator.next_claim()
         except BaseException as error:  # noqa: BLE001 - raised again, where the download is
-            self._team.fail(error)
+            self._coordinator.fail(error)
         finally:
             if self._permit is not None:
                 self._permit.release()
-            self._team.leave()
+            self._coordinator.ended()
 
-    def _carries_out(self, claim: Claim) -> bool:
-        """Whether it goes on after this claim."""
+    def _process(self, claim: Claim) -> bool:
+        """Fetches a claim; returns whether the worker continues after it."""
         try:
-            error = self._fetched(claim)
+            error = self._try_fetch(claim)
             delay = 0.0 if error is None else self._delay_after(error)
             if error is not None and delay is None:
-                self._team.retire(error)
+                self._coordinator.retire(error)
         finally:
-            self._team.release(claim)
-        return delay is not None and not self._team.stopped.wait(delay)
+            self._coordinator.release(claim)
+        return delay is not None and not self._coordinator.stopped.wait(delay)
 
-    def _fetched(self, claim: Claim) -> TransferError | None:
-        """What went wrong with it."""
-        before = claim.place
+    def _try_fetch(self, claim: Claim) -> TransferError | None:
+        """Fetches a claim; returns the error, if any."""
+        before = claim.position
         try:
             self._fetch(claim)
         except TransferError as error:
@@ -339,36 +343,40 @@ class _Worker:
         except (httpx.TransportError, httpx.InvalidURL, OSError, UnicodeError) as error:
             return self._store.lost(error)
         finally:
-            if claim.place > before:
-                self._has_brought, self._failures = True, 0
+            if claim.position > before:
+                self._has_received, self._failures = True, 0
         return None
 
     def _delay_after(self, error: TransferError) -> float | None:
-        """Seconds until it asks again; `None`: it does not."""
+        """Returns the seconds until it retries; `None`: it does not."""
         if error.problem is Problem.BROKEN:
             raise error
         self._failures += 1
-        # A store that does not let in one more is not asked again.
-        return self._team.delay_after(error.failure, self._failures) if self._has_brought else None
+        # A store that refuses one more connection is not asked again.
+        return (
+            self._coordinator.delay_after(error.failure, self._failures)
+            if self._has_received
+            else None
+        )
 
     def _fetch(self, claim: Claim) -> None:
-        answer, self._answer = self._answer, None
-        if answer is not None:
-            self._pour(claim, answer)
+        begun, self._response = self._response, None
+        if begun is not None:
+            self._write_body(claim, begun)
             return
-        team = self._team
-        if team.source.is_hopeless(time.time()):
+        coordinator = self._coordinator
+        if coordinator.source.is_hopeless(time.time()):
             raise TransferError(Problem.EXPIRED, "its URL has expired", Failure(Outcome.PERMANENT))
-        wanted = (claim.place, claim.end)
-        response = self._store.get(part_headers(team.begun_as, wanted))
+        wanted = (claim.position, claim.end)
+        response = self._store.get(range_headers(coordinator.initial, wanted))
         try:
             if response.status_code not in {200, 206}:
                 raise self._refused(response)
-            part_of(team.begun_as, wanted, response.status_code, response.headers)
+            check_range(coordinator.initial, wanted, response.status_code, response.headers)
             with closing(raw_body(response)) as chunks:
-                self._pour(claim, _Answer(chunks, wanted[1]))
+                self._write_body(claim, _Response(chunks, wanted[1]))
         finally:
-            self._store.limit = None  # whatever comes by this connection now is another's
+            self._store.limit = None  # the connection now serves other requests
             response.close()
 
     def _refused(self, response: httpx.Response) -> TransferError:
@@ -376,40 +384,40 @@ class _Worker:
             response.status_code,
             response.headers,
             self._store.excerpt(response),
-            source=self._team.source,
+            source=self._coordinator.source,
             secrets=self._store.secrets,
             now=time.time(),
-            resilience=self._team.resilience,
+            resilience=self._coordinator.resilience,
         )
 
-    def _pour(self, claim: Claim, answer: _Answer) -> None:
+    def _write_body(self, claim: Claim, response: _Response) -> None:
         limit = BodyLimit(STALL)
-        while (chunk := following(answer.chunks, limit)) is not None:
-            if not self._write(claim, chunk, answer.until):
+        while (chunk := following(response.chunks, limit)) is not None:
+            if not self._write(claim, chunk, response.until):
                 return
             claim.since = monotonic()
             limit.arrived(len(chunk), None)
-            while claim.place >= claim.end:
-                if not self._team.extended(claim, answer.until):
+            while claim.position >= claim.end:
+                if not self._coordinator.extend(claim, response.until):
                     return
-                limit.restart()  # it has waited for the others
+                limit.restart()  # after waiting for the others
         raise _interrupted("the answer ended early")
 
     def _write(self, claim: Claim, chunk: bytes | memoryview, until: int) -> bool:
-        """Whether it was written, and not too late."""
-        if claim.place + len(chunk) > until:
+        """Writes a chunk; returns False where the worker was stopped before."""
+        if claim.position + len(chunk) > until:
             raise TransferError(
                 Problem.BROKEN,
                 "more bytes arrived than were promised",
                 Failure(Outcome.AMBIGUOUS),
             )
         with self._writing:
-            if self._team.stopped.is_set():
+            if self._coordinator.stopped.is_set():
                 return False
-            there = max(0, claim.there_until - claim.place)
-            if there < len(chunk):
-                self._team.sink.write_at(claim.place + there, chunk[there:])
-            claim.place += len(chunk)
+            existing = max(0, claim.existing_until - claim.position)
+            if existing < len(chunk):
+                self._coordinator.sink.write_at(claim.position + existing, chunk[existing:])
+            claim.position += len(chunk)
         return True
 
 

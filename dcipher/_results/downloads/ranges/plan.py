@@ -1,6 +1,6 @@
-"""One large result by several connections: who fetches which bytes, and what an answer must be.
+"""Plans the download of one large result by several connections, and checks their responses.
 
-A range is a pair of places, the second one beyond its last byte.
+A range is a pair of offsets, the second one beyond its last byte.
 """
 
 from __future__ import annotations
@@ -21,33 +21,33 @@ __all__ = [
     "Claim",
     "Pace",
     "Range",
-    "Shares",
-    "can_be_shared",
-    "divided",
-    "fetched",
-    "missing",
-    "part_headers",
-    "part_of",
-    "united",
-    "worst",
+    "Scheduler",
+    "can_be_split",
+    "check_range",
+    "gaps_of",
+    "merged",
+    "most_severe",
+    "range_headers",
+    "split",
+    "with_ranges",
 ]
 
 Range: TypeAlias = "tuple[int, int]"
 
 LARGE = 64 * 1024 * 1024
-"""Bytes: what is not larger comes by one connection."""
+"""Bytes up to which a result is downloaded by one connection."""
 LEAST = 4 * 1024 * 1024
-"""Bytes: what is not twice as much is not divided."""
+"""Bytes of the smallest range; what is not twice as large is not split."""
 FAST = 256 * 1024 * 1024
-"""Bytes a second: a connection that brings as many is not helped, for it is not what holds it up."""
+"""Bytes a second from which a connection is fast enough: it is not the bottleneck."""
 WINDOW = 0.1
-"""Seconds for which its pace is measured."""
-PATIENCE = 2.0
-"""Seconds without a byte after which what a connection has to bring is asked of another one, too."""
+"""Seconds for which the rate of a connection is measured."""
+STALL_TIMEOUT = 2.0
+"""Seconds without a byte after which a range is requested by another connection, too."""
 
 
-def united(ranges: Iterable[Range]) -> tuple[Range, ...]:
-    """The same bytes in as few ranges as can be, in their order."""
+def merged(ranges: Iterable[Range]) -> tuple[Range, ...]:
+    """Returns the same bytes as the fewest ranges, in ascending order."""
     found: list[Range] = []
     for start, end in sorted(r for r in ranges if r[0] < r[1]):
         if found and start <= found[-1][1]:
@@ -57,36 +57,36 @@ def united(ranges: Iterable[Range]) -> tuple[Range, ...]:
     return tuple(found)
 
 
-def missing(done: Iterable[Range], total: int) -> list[Range]:
-    """What is left of so many bytes."""
+def gaps_of(done: Iterable[Range], total: int) -> list[Range]:
+    """Returns the ranges of `total` bytes that are missing from `done`."""
     gaps: list[Range] = []
-    place = 0
-    for start, end in united(done):
-        if place < start:
-            gaps.append((place, start))
-        place = max(place, end)
-    return [*gaps, (place, total)] if place < total else gaps
+    position = 0
+    for start, end in merged(done):
+        if position < start:
+            gaps.append((position, start))
+        position = max(position, end)
+    return [*gaps, (position, total)] if position < total else gaps
 
 
-def divided(gaps: Iterable[Range], count: int) -> list[Range]:
-    """The same bytes in enough ranges for `count` connections, none much larger than their share."""
+def split(gaps: Iterable[Range], count: int) -> list[Range]:
+    """Returns the same bytes as enough ranges for `count` connections, of about equal size."""
     gaps = list(gaps)
     share = max(LEAST, -(-sum(end - start for start, end in gaps) // count))
     return [
-        (place, min(place + share, end))
+        (position, min(position + share, end))
         for start, end in gaps
-        for place in range(start, end, share)
+        for position in range(start, end, share)
     ]
 
 
-def fetched(transfer: Transfer, done: Iterable[Range]) -> Transfer:
-    """The transfer with all these ranges in its file."""
-    (_, received), *parts = united([(0, transfer.received), *transfer.parts, *done])
+def with_ranges(transfer: Transfer, done: Iterable[Range]) -> Transfer:
+    """Returns the transfer with these ranges in its file, too."""
+    (_, received), *parts = merged([(0, transfer.received), *transfer.parts, *done])
     return replace(transfer, received=received, parts=tuple(parts))
 
 
-def can_be_shared(transfer: Transfer, status_code: int, headers: Mapping[str, str]) -> bool:
-    """Whether others may help with what this answer is the beginning of."""
+def can_be_split(transfer: Transfer, status_code: int, headers: Mapping[str, str]) -> bool:
+    """Whether several connections may download what this response begins."""
     knows_ranges = status_code == 206 or "bytes" in [
         unit.strip().lower() for unit in headers.get("accept-ranges", "").split(",")
     ]
@@ -100,57 +100,57 @@ def can_be_shared(transfer: Transfer, status_code: int, headers: Mapping[str, st
     )
 
 
-def part_headers(transfer: Transfer, wanted: Range) -> dict[str, str]:
-    """The headers of a GET for one range of it, and of no other object."""
-    # As of a transfer that goes on there, up to what it has already.
+def range_headers(transfer: Transfer, wanted: Range) -> dict[str, str]:
+    """Returns the headers of a GET for one range of the same object."""
+    # Those of a transfer that resumes there, up to the next part that it has.
     return headers_for(replace(transfer, received=wanted[0], parts=((wanted[1], wanted[1] + 1),)))
 
 
-def part_of(
+def check_range(
     transfer: Transfer, wanted: Range, status_code: int, headers: Mapping[str, str]
 ) -> None:
-    """Raises `TransferError` where the answer to that is not this range of this object.
+    """Raises `TransferError` where the response is not this range of this object.
 
-    That is one connection's affair: a store that does not give this part may give the others.
+    This ends one connection only: a store that refuses this range may serve the others.
     """
     if status_code != 206:
-        raise _not_that(f"the store answered {status_code} to a request for a part")
+        raise _refused(f"the store answered {status_code} to a request for a part")
     length = headers.get("content-length")
     if length is not None and length != str(wanted[1] - wanted[0]):
-        raise _not_that("the store answered with a part of another length")
+        raise _refused("the store answered with a part of another length")
     try:
         check_part(transfer, headers, wanted)
     except TransferError as error:
         if error.problem is Problem.CHANGED:
             raise
-        raise _not_that(str(error)) from None
+        raise _refused(str(error)) from None
 
 
-def _not_that(message: str) -> TransferError:
+def _refused(message: str) -> TransferError:
     return TransferError(Problem.REFUSED, message, Failure(Outcome.PERMANENT))
 
 
 _BY_WEIGHT: Final = (Problem.CHANGED, Problem.EXPIRED, Problem.INTERRUPTED, Problem.BROKEN)
 
 
-def worst(errors: Iterable[TransferError]) -> TransferError:
-    """What is said of a transfer that none of its connections goes on with.
+def most_severe(errors: Iterable[TransferError]) -> TransferError:
+    """Returns the error to report after all connections have failed.
 
-    What makes all that is there useless, before what another attempt may mend.
+    One that makes the existing bytes useless comes before one that a retry may fix.
     """
-    order = {problem: place for place, problem in enumerate(_BY_WEIGHT)}
+    order = {problem: rank for rank, problem in enumerate(_BY_WEIGHT)}
     return min(errors, key=lambda error: order.get(error.problem, len(order)))
 
 
 class Pace:
-    """Whether a connection is what a transfer waits for."""
+    """Measures whether a connection is the bottleneck of a transfer."""
 
     def __init__(self, now: float) -> None:
         self._since = now
         self._size = 0
 
     def is_slow(self, size: int, now: float) -> bool:
-        """Whether, with `size` bytes more, it was slow of late."""
+        """Whether the connection, with `size` more bytes, was slow in the last window."""
         self._size += size
         seconds = now - self._since
         if seconds < WINDOW:
@@ -162,57 +162,57 @@ class Pace:
 
 @dataclass(eq=False)
 class Claim:
-    """What one connection fetches: from `place`, which moves, to `end`, which others may move."""
+    """The range of one connection: from `position`, which moves, to `end`, which others may move."""
 
     start: int
     end: int
     since: float
-    """When its last byte came, by the monotonic clock."""
-    place: int = 0
-    there_until: int = 0
-    """Before that, all was there when it was claimed: it is read over, not written twice."""
-    is_doubled: bool = False
-    """Whether another connection fetches the same, for this one has come to a standstill."""
+    """When its last byte was received, by the monotonic clock."""
+    position: int = 0
+    existing_until: int = 0
+    """Offset up to which the bytes existed already: they are skipped, not written twice."""
+    is_duplicated: bool = False
+    """Whether another connection fetches the same range, because this one is stalled."""
 
     def __post_init__(self) -> None:
-        self.place = self.start
+        self.position = self.start
 
     @property
     def left(self) -> int:
-        """Bytes that are still to come."""
-        return max(0, self.end - self.place)
+        """Bytes still to be received."""
+        return max(0, self.end - self.position)
 
 
-class Shares:
-    """Who fetches what: each its share, and then a half of what the slowest has left.
+class Scheduler:
+    """Assigns ranges to connections: an equal part each, later half of the largest one left.
 
-    As few requests as can be, and early: a signed URL may expire meanwhile, which a connection that
-    was answered does not mind.
+    Requests are few and early: a signed URL may expire, which does not affect a connection that
+    has its response.
     """
 
     def __init__(self, transfer: Transfer, connections: int) -> None:
         self._total = transfer.total or 0
-        self._done = united([(0, transfer.received), *transfer.parts])
-        self._free = divided(missing(self._done, self._total), connections)
+        self._done = merged([(0, transfer.received), *transfer.parts])
+        self._free = split(gaps_of(self._done, self._total), connections)
         self._active: list[Claim] = []
 
     @property
     def done(self) -> tuple[Range, ...]:
-        """What is in the file."""
-        return united([*self._done, *((claim.start, claim.place) for claim in self._active)])
+        """The ranges that are in the file."""
+        return merged([*self._done, *((claim.start, claim.position) for claim in self._active)])
 
     @property
     def settled(self) -> int:
-        """Up to there, nobody writes any more."""
-        return min([claim.place for claim in self._active], default=self._total)
+        """The offset up to which nothing is being written."""
+        return min([claim.position for claim in self._active], default=self._total)
 
     @property
     def is_complete(self) -> bool:
-        """Whether that is everything."""
-        return not missing(self.done, self._total)
+        """Whether all bytes are in the file."""
+        return not gaps_of(self.done, self._total)
 
     def claim(self, now: float) -> Claim | None:
-        """What a connection that is idle fetches next; `None`: nothing for the moment."""
+        """Returns the next range for an idle connection; `None`: nothing for now."""
         wanted = self._wanted(now)
         if wanted is None:
             return None
@@ -228,21 +228,21 @@ class Shares:
             end, slowest.end = slowest.end, slowest.end - slowest.left // 2
             return slowest.end, end
         for claim in self._active:
-            if self._stands_still(claim, now):
-                claim.is_doubled = True
-                return claim.place, claim.end
+            if self._is_stalled(claim, now):
+                claim.is_duplicated = True
+                return claim.position, claim.end
         return None
 
-    def extended(self, claim: Claim, until: int, now: float, *, alone: bool) -> bool:
-        """Whether a connection whose claim is fetched goes on with the same answer, up to `until`.
+    def extend(self, claim: Claim, until: int, now: float, *, is_last: bool) -> bool:
+        """Extends a fetched claim, for the same response goes on up to `until`; whether it could.
 
-        That is where nobody has claimed what follows, or nothing of it has come for long; or where
-        `alone`, over what is there already: nobody else brings what is behind it.
+        It can where the following range is unclaimed or stalled. `is_last`: this is the last
+        connection, so it may also skip existing bytes to reach the next gap.
         """
         for gap in self._free:
-            if gap[0] == claim.end < until or (alone and claim.end < gap[0] < until):
+            if gap[0] == claim.end < until or (is_last and claim.end < gap[0] < until):
                 self._free.remove(gap)
-                claim.there_until = next(
+                claim.existing_until = next(
                     end for start, end in self.done if start <= claim.start < end
                 )
                 claim.end = min(gap[1], until)
@@ -251,24 +251,25 @@ class Shares:
                     self._free.sort()
                 return True
         for other in self._active:
-            if other.place == claim.end < until and self._stands_still(other, now):
-                other.is_doubled = True
+            if other.position == claim.end < until and self._is_stalled(other, now):
+                other.is_duplicated = True
                 claim.end = min(other.end, until)
                 return True
         return False
 
-    def are_answered(self, now: float) -> bool:
-        """Whether each connection has got something, or nothing for so long that it is not waited for."""
+    def all_have_data(self, now: float) -> bool:
+        """Whether each connection has received data, or is stalled."""
         return not any(
-            claim.place == claim.start and now - claim.since < PATIENCE for claim in self._active
+            claim.position == claim.start and now - claim.since < STALL_TIMEOUT
+            for claim in self._active
         )
 
-    def _stands_still(self, claim: Claim, now: float) -> bool:
-        return bool(claim.left) and not claim.is_doubled and now - claim.since >= PATIENCE
+    def _is_stalled(self, claim: Claim, now: float) -> bool:
+        return bool(claim.left) and not claim.is_duplicated and now - claim.since >= STALL_TIMEOUT
 
     def release(self, claim: Claim) -> None:
-        """What is left of a claim is free again."""
+        """Ends a claim; what is left of it can be claimed again."""
         self._active.remove(claim)
-        self._done = united([*self._done, (claim.start, claim.place)])
+        self._done = merged([*self._done, (claim.start, claim.position)])
         if claim.left:
-            self._free = sorted([*self._free, (claim.place, claim.end)])
+            self._free = sorted([*self._free, (claim.position, claim.end)])
