@@ -8,8 +8,6 @@ then. Importing this imports pyarrow.
 from __future__ import annotations
 
 import codecs
-import io
-import re
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from dcipher._libraries import library
@@ -29,7 +27,6 @@ pa = library("pyarrow", "arrow")
 pc = library("pyarrow.compute", "arrow")
 pa_csv = library("pyarrow.csv", "arrow")
 
-_BARE_RETURN = re.compile(rb"\r(?!\n)")
 _MAX_HELD = 1 << 26  # bytes of one record, or of one that does not end
 
 
@@ -96,26 +93,22 @@ def _record_blocks(file: BinaryIO) -> Iterator[bytes]:
         yield held
 
 
-def _has_odd_quote(block: bytes, delimiter: str) -> bool:
-    """Whether a quote stands inside of a cell that is not quoted, or behind a quoted one."""
-    # What is left outside of quotes, each quoted cell a run of quotes: of one, and one more for each
-    # quote in it.
-    outside = pa.scalar(b'"'.join(block.split(b'"')[::2]), pa.large_binary())
-    odd = rf'[^"{delimiter}\n]"|"[^"{delimiter}\r\n]'
-    return bool(pc.match_substring_regex(outside, odd).as_py())
+def _is_plain(block: bytes, delimiter: str) -> bool:
+    """Whether quotes enclose whole cells only, carriage returns stand before line feeds, and no NUL is there."""
+    cell = rf'(?:[^"{delimiter}\r\n\x00]*|"(?:[^"\r\x00]|""|\r\n)*")'
+    table = rf"\A(?:{cell}(?:[{delimiter}]|\r?\n))*{cell}\z"
+    return bool(pc.match_substring_regex(pa.scalar(block, pa.large_binary()), table).as_py())
 
 
 def _columns(block: bytes, width: int, delimiter: str) -> list[Any]:
-    if b"\0" in block or _BARE_RETURN.search(block):
-        raise DoubtError
-    if b'"' in block and _has_odd_quote(block, delimiter):
+    if not _is_plain(block, delimiter):
         raise DoubtError
     if not block.strip(b"\r\n"):
         return [pa.array([], pa.string())] * width
     names = [str(place) for place in range(width)]
     try:
         table = pa_csv.read_csv(
-            io.BytesIO(block),
+            pa.BufferReader(block),
             read_options=pa_csv.ReadOptions(
                 use_threads=False, column_names=names, block_size=len(block) + 1
             ),

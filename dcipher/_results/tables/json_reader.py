@@ -7,7 +7,6 @@ raised: rows are to be read one by one then. Importing this imports pyarrow.
 
 from __future__ import annotations
 
-import io
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -97,8 +96,10 @@ class StructBlocks:
 
     def _learned(self, array: Any, block: bytes) -> Any:
         self._type = _common(self._type, array.type)
-        far = _any(array.type, types.is_floating) and may_be_far(block)
-        if any(_is_doubtful(array.field(n), far=far) for n in range(array.type.num_fields)):
+        fields = [array.field(n) for n in range(array.type.num_fields)]
+        if any(map(_is_doubtful, fields)):
+            raise DoubtError
+        if any(map(_has_zero, fields)) and may_be_far(block):  # 1e-400 is none
             raise DoubtError
         return array
 
@@ -128,25 +129,35 @@ def _is_short_array(array: Any) -> bool:
     type_ = array.type
     if types.is_list(type_) and not types.is_null(type_.value_type):
         return array.offsets[-1].as_py() > len(array.values) or _is_short_array(array.values)
-    if types.is_struct(type_):
-        return any(_is_short_array(array.field(n)) for n in range(type_.num_fields))
-    return False
+    return types.is_struct(type_) and any(map(_is_short_array, _parts(array)))
 
 
-def _is_doubtful(array: Any, *, far: bool) -> bool:
+def _is_doubtful(array: Any) -> bool:
     """Whether there may be a number that was rounded, NaN, or an object that is rather a map."""
     type_ = array.type
     if types.is_floating(type_):
         ends = pc.min_max(array).as_py()
         small = ends["min"] is None or (ends["min"] > -_EXACT and ends["max"] < _EXACT)
-        zero = far and pc.any(pc.equal(array, 0.0)).as_py()  # 1e-400 is none
-        return not small or zero or pc.any(pc.is_nan(array)).as_py() is True
-    if types.is_list(type_):
-        return _is_doubtful(array.values, far=far)
-    if types.is_struct(type_):
-        fields = [array.field(n) for n in range(type_.num_fields)]
-        return len(fields) > MAX_KEYS or any(_is_doubtful(field, far=far) for field in fields)
-    return False
+        return not small or pc.any(pc.is_nan(array)).as_py() is True
+    if types.is_struct(type_) and type_.num_fields > MAX_KEYS:
+        return True
+    return any(map(_is_doubtful, _parts(array)))
+
+
+def _has_zero(array: Any) -> bool:
+    """Whether a number that is no integer is zero."""
+    if types.is_floating(array.type):
+        return pc.any(pc.equal(array, 0.0)).as_py() is True
+    return any(map(_has_zero, _parts(array)))
+
+
+def _parts(array: Any) -> list[Any]:
+    """The arrays that the values of one consist of."""
+    if types.is_list(array.type):
+        return [array.values]
+    if types.is_struct(array.type):
+        return [array.field(n) for n in range(array.type.num_fields)]
+    return []
 
 
 def _read(data: bytes, hint: Any, column: str) -> Any:
@@ -154,7 +165,7 @@ def _read(data: bytes, hint: Any, column: str) -> Any:
     if column:
         fields = [pa.field(column, pa.list_(hint))] if fields else []
     return pa_json.read_json(
-        io.BytesIO(data),
+        pa.BufferReader(data),
         read_options=pa_json.ReadOptions(use_threads=False, block_size=len(data) + 1),
         parse_options=pa_json.ParseOptions(
             explicit_schema=pa.schema(fields) if fields else None,

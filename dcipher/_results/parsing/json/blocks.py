@@ -32,6 +32,7 @@ _TRIES = 16  # places to cut that are looked at
 
 _NOT_OPENERS = bytes(set(range(256)) - set(b"[{\n"))
 _NOT_BRACKETS = bytes(set(range(256)) - set(b'"[]{}'))
+_NOT_BRACKETS_OR_ESCAPES = bytes(set(range(256)) - set(b'"[]{}\\/bfnrtu'))
 _BRACKETS = b"]}" + BLANKS
 _CLOSERS = re.compile(rb"[\]} \t\n\r]{1,16}\Z")
 _NEXT = re.compile(rb'[ \t\n\r]*,[ \t\n\r]*{(?:[ \t\n\r]*"[^"\\]{0,64}"[ \t\n\r]*:)?')
@@ -130,6 +131,8 @@ def _check_depth(lines: bytes) -> None:
 def _is_balanced(text: bytes) -> bool:
     """Whether each bracket of a JSON text is closed, in text none counts, and none lies all too deep."""
     if b"\\" in text:
+        # With all that may follow a backslash (RFC 8259, section 7), so that none meets another one.
+        text = text.translate(None, _NOT_BRACKETS_OR_ESCAPES)
         text = text.replace(b"\\\\", b"").replace(b'\\"', b"")
     # Two quotes side by side enclose no bracket, or lie between two strings: to leave them out
     # changes for none of the others whether it is inside of a string.

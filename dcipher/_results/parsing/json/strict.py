@@ -106,10 +106,10 @@ _NO_SCHEMAS = frozenset({"serialization", "metadata", "config", "default", "expe
 
 # One literal character to begin with is what `re` looks for fastest.
 _NO_NUMBERS = (re.compile(rb"N(?=aN)"), re.compile(rb"I(?=nfinity)"))
-_EXPONENTS = (re.compile(rb"e[+-]?[0-9]{3}"), re.compile(rb"E[+-]?[0-9]{3}"))
-_DIGITS = 309  # of the smallest number that is above every float
-_STEP = _DIGITS // 20
-_RUN = re.compile(rb"[0-9]{20}")
+_SIMPLER = bytes.maketrans(b"123456789E", b"000000000e")
+_EXPONENT = re.compile(rb"0e[+-]?000")
+_RUN = b"0" * 210
+"""Digits of the shortest number without such an exponent that no float holds: 309, less 99."""
 _STRING_OR_NUMBER = re.compile(
     rb'"[^"\\]*(?:\\.[^"\\]*)*"|-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?', re.DOTALL
 )
@@ -117,8 +117,9 @@ _STRING_OR_NUMBER = re.compile(
 
 def may_be_far(block: bytes) -> bool:
     """Whether there may be a number that no float holds, such as 1e400 and 1e-400."""
-    # Of so many digits, twenty in a row are left where only every 15th byte is looked at.
-    return any(one.search(block) for one in _EXPONENTS) or bool(_RUN.search(block[::_STEP]))
+    # One character for all digits: two searches are faster than a pattern of sets of them.
+    text = block.translate(_SIMPLER)
+    return _RUN in text or bool(_EXPONENT.search(text))
 
 
 def _quoted(text: bytes) -> bytes:
