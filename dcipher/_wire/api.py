@@ -241,7 +241,7 @@ class API:
             request.extensions["timeout"],
             self.options.total_timeout,
             within=within,
-            ours=not self.http.is_given_transport,
+            ours=not self.http.is_custom_transport,
         )
 
     def _exchange(

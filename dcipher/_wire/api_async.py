@@ -240,7 +240,7 @@ class AsyncAPI:
             request.extensions["timeout"],
             self.options.total_timeout,
             within=within,
-            ours=not self.http.is_given_async_transport,
+            ours=not self.http.is_custom_async_transport,
         )
 
     async def _exchange(

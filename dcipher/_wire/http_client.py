@@ -35,7 +35,7 @@ from dcipher._wire.transport.layers_async import (
     AsyncRetryTransport,
     AsyncSigningTransport,
 )
-from dcipher._wire.transport.routes import Network, Share
+from dcipher._wire.transport.routes import Reference, Routes
 from dcipher.errors import ConfigurationError, DcipherError
 from dcipher.resilience import Resilience
 
@@ -85,10 +85,10 @@ class HTTPClient:
         "_httpx_args",
         "_is_ended",
         "_lock",
-        "_network",
         "_raise_on_unexpected_status",
+        "_reference",
         "_resilience",
-        "_share",
+        "_routes",
         "_timeout",
         "_verify_ssl",
     )
@@ -117,10 +117,10 @@ class HTTPClient:
         self._httpx_args = dict(httpx_args or {})
         self._raise_on_unexpected_status = raise_on_unexpected_status
         self._resilience = resilience
-        # Alive as long as this client is, of whose connections it is a share.
-        self._share: Share | None = Share()
-        self._network = Network(verify_ssl, self._httpx_args, share=self._share)
-        self._network.check(self._base_url)
+        # As long as this object lives, the connections stay open.
+        self._reference: Reference | None = Reference()
+        self._routes = Routes(verify_ssl, self._httpx_args, reference=self._reference)
+        self._routes.check(self._base_url)
         self._start_afresh()
 
     def _start_afresh(self) -> None:
@@ -174,7 +174,7 @@ class HTTPClient:
         derived = object.__new__(type(self))
         for name in _slots(type(self)):
             object.__setattr__(derived, name, changes.get(name, getattr(self, name)))
-        derived._share = None
+        derived._reference = None
         derived._start_afresh()
         return derived
 
@@ -200,7 +200,7 @@ class HTTPClient:
         return self._derived(_resilience=resilience)
 
     def anonymous(self) -> HTTPClient:
-        """A new client for other hosts, by the same ways.
+        """Returns a new client for other hosts, by the same routes.
 
         Without key, signature, headers, cookies and retries.
         """
@@ -208,29 +208,29 @@ class HTTPClient:
             self._base_url,
             timeout=self._timeout,
             verify_ssl=self._verify_ssl,
-            httpx_args={"trust_env": False},  # by the ways of this one, and no others
+            httpx_args={"trust_env": False},  # the routes of this one only
         )
-        client._network, client._share = self._network.alone(), self._share
+        client._routes, client._reference = self._routes.transports_only(), self._reference
         return client
 
     @property
     def was_used(self) -> bool:
         """Whether the sync httpx client was made, or one of those that share its connections."""
-        return self._client is not None or self._network.was_used
+        return self._client is not None or self._routes.was_used
 
     @property
-    def is_given_transport(self) -> bool:
+    def is_custom_transport(self) -> bool:
         """Whether requests go through a transport or an httpx client of the user's."""
-        return self._network.is_given
+        return self._routes.is_custom
 
     @property
-    def is_given_async_transport(self) -> bool:
+    def is_custom_async_transport(self) -> bool:
         """Whether async requests go through a transport or an httpx client of the user's."""
-        return self._network.is_given_async
+        return self._routes.is_custom_async
 
     def spare_permits(self, count: int) -> list[Permit]:
         """Returns permits for `count` more sync connections of a download, or as many as are available."""
-        return self._network.spare_permits(count)
+        return self._routes.spare_permits(count)
 
     # The httpx clients.
 
@@ -239,7 +239,7 @@ class HTTPClient:
 
         Headers, cookies, timeout and key are then its own affair.
         """
-        self._client, self._network = client, self._network.through(client)
+        self._client, self._routes = client, self._routes.via(client)
         return self
 
     def set_async_httpx_client(self, async_client: httpx.AsyncClient) -> Self:
@@ -248,7 +248,7 @@ class HTTPClient:
         Headers, cookies, timeout and key are then its own affair.
         """
         self._async_client = async_client
-        self._network = self._network.async_through(async_client)
+        self._routes = self._routes.async_via(async_client)
         return self
 
     def get_or_create_httpx_client(self) -> httpx.Client:
@@ -259,7 +259,7 @@ class HTTPClient:
             if self._client is None:
                 self._client = httpx.Client(
                     **self._client_args(),
-                    **self._network.roads(self._layered, self._share),
+                    **self._routes.transport_args(self._layered, self._reference),
                 )
             return self._client
 
@@ -269,12 +269,12 @@ class HTTPClient:
             if self._async_client is None:
                 self._async_client = httpx.AsyncClient(
                     **self._client_args(),
-                    **self._network.async_roads(self._async_layered, self._share),
+                    **self._routes.async_transport_args(self._async_layered, self._reference),
                 )
             return self._async_client
 
     def _client_args(self) -> dict[str, Any]:
-        given = self._network.client_args
+        given = self._routes.client_args
         headers = httpx.Headers(given.get("headers"))
         headers.update(self.request_headers())  # the key's header replaces any other of its name
         return {
@@ -294,7 +294,7 @@ class HTTPClient:
         """What must not be shown."""
         cookies = "; ".join(f"{name}={value}" for name, value in self._cookies.items())
         own = secret_values({**self._headers, "Cookie": cookies})
-        return (*own, *self._network.secrets())
+        return (*own, *self._routes.secrets())
 
     def _signer(self) -> dcipher.signing.Signer | None:
         return None
@@ -348,7 +348,7 @@ class HTTPClient:
             self._is_ended = True
             client = self._client
         if client is None:
-            self._network.give_up(self._share)
+            self._routes.release(self._reference)
         else:
             client.close()
 

@@ -248,8 +248,8 @@ def test_an_idle_connection_to_another_store_expires(server: FaultyServer) -> No
         for url in (server.url, other.url, server.url):
             client.get(url)
             time.sleep(0.1)
-        shared = next(way for way in http._network._ways().values() if way is not None)
-        assert len(shared._state.peek()._idle) == 1
+        pool = next(pool for pool in http._routes._pools().values() if pool is not None)
+        assert len(pool._state.peek()._idle) == 1
 
 
 def limits(expiry: float) -> Any:

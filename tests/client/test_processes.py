@@ -400,21 +400,21 @@ class Held:
 
 
 def locks_of(client: Dcipher) -> dict[str, Any]:
-    from dcipher._wire.transport import certificates as _network
+    from dcipher._wire.transport import certificates
 
     http = client._api.http
-    (shared,) = [way for way in http._network._ways().values() if way is not None]
+    (pool,) = [pool for pool in http._routes._pools().values() if pool is not None]
     return {
-        "connections": shared._state._lock,
-        "ways": http._network._lock,
-        "certificates": _network._lock,
+        "connections": pool._state._lock,
+        "routes": http._routes._lock,
+        "certificates": certificates._lock,
         "httpx": http._lock,
     }
 
 
 @FORKS
 @THREADS_AND_FORKS
-@pytest.mark.parametrize("which", ["connections", "ways", "certificates", "httpx"])
+@pytest.mark.parametrize("which", ["connections", "routes", "certificates", "httpx"])
 def test_forked_while_a_lock_is_held(echoing: FaultyServer, which: str) -> None:
     """A child that is forked while another thread makes the first connection, or loads certificates, does not hang."""
     from dcipher._wire.transport.certificates import ssl_context

@@ -101,7 +101,7 @@ MUTATIONS = [
     Mutation("connecting", "a proxy without its library: ConfigurationError", "_wire/proxies/environment.py",
         'parsed.scheme.startswith("socks") and', 'False and', CONSTRUCTION),
     Mutation("connecting", "a broken proxy is said at construction", "_wire/http_client.py",
-        "self._network.check(self._base_url)", "", ("test_http.py", *CONSTRUCTION)),
+        "self._routes.check(self._base_url)", "", ("test_http.py", *CONSTRUCTION)),
     Mutation("connecting", "broken certificates: ConfigurationError", "_wire/transport/certificates.py",
         "except (OSError, ValueError) as error:", "except ValueError as error:", CONSTRUCTION),
     Mutation("connecting", "a certificate variable is named", "_wire/transport/certificates.py",
@@ -237,7 +237,7 @@ MUTATIONS = [
     # Signed URLs.
     Mutation("signed_urls", "byte for byte", "_results/downloads/transfers/store_async.py", "if target.isascii():", "if False:", URLS),
     Mutation("signed_urls", "a client of their own", "_wire/api_async.py", "self.plain_http: HTTPClient = http.anonymous()", "self.plain_http: HTTPClient = http", URLS),
-    Mutation("signed_urls", "nothing of the user's client goes along", "_wire/http_client.py", "client._network, client._share = self._network.alone(), self._share", "client._network, client._share = self._network, self._share", ("results/downloads", "test__wire/http_client.py", "client/test_construction.py")),
+    Mutation("signed_urls", "nothing of the user's client goes along", "_wire/http_client.py", "client._routes, client._reference = self._routes.transports_only(), self._reference", "client._routes, client._reference = self._routes, self._reference", ("results/downloads", "test_http.py", "client/test_construction.py")),
     Mutation("signed_urls", "expiry: Amazon", "_urls/signed_urls.py", '("x-amz", "x-goog")', '("x-goog",)', URLS),
     Mutation("signed_urls", "expiry: Google", "_urls/signed_urls.py", '("x-amz", "x-goog")', '("x-amz",)', URLS),
     Mutation("signed_urls", "expiry: Expires", "_urls/signed_urls.py", 'if "expires" in query and', 'if "expire" in query and', URLS),

@@ -49,7 +49,7 @@ async def async_fetch(
     By up to `connections` at once, but by one where that is the user's. Raises `TransferError`, or
     the sink's own errors.
     """
-    if http.is_given_async_transport:
+    if http.is_custom_async_transport:
         return await AsyncDownload(
             http,
             source,
@@ -121,7 +121,7 @@ def async_spare_permits(http: HTTPClient, count: int) -> list[Permit]:
     An async transport of the user's runs on the event loop, in no thread of ours, and limits its
     connections itself.
     """
-    if http.is_given_async_transport:
+    if http.is_custom_async_transport:
         return [Permit(None) for _ in range(count)]
     return http.spare_permits(count)
 

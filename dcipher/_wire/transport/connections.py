@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from dcipher._wire.proxies.choice import Origin
 
-__all__ = ["BorrowedTransport", "Connections", "GivenTransport", "Shared"]
+__all__ = ["ClientTransport", "ConnectionPool", "Pool", "SingleTransportPool"]
 
 MAX_ORIGINS = 10
 """Origins of which connections are kept: results may come from a store with a name of its own each."""
@@ -50,29 +50,29 @@ class _Idle(NamedTuple):
 
 
 class _State:
-    """What one process and one event loop have open."""
+    """The idle connections and the limit of one process and one event loop."""
 
     def __init__(self, max_connections: int) -> None:
         self.limiter = Limiter(max_connections)
         self._lock = threading.Lock()
         self._idle: dict[Origin, deque[_Idle]] = {}
-        """The origin that was used last is the last."""
-        self._none_until = -math.inf
+        """The most recently used origin is the last."""
+        self._no_idle_until = -math.inf
         self._is_closed = False
 
-    def take(self, origin: Origin) -> httpx.BaseTransport | None:
-        """The warmest connection that is free."""
+    def pop_idle(self, origin: Origin) -> httpx.BaseTransport | None:
+        """Returns the idle connection that was used last, if any."""
         with self._lock:
             connections = self._idle.get(origin)
             return connections.pop().transport if connections else None
 
-    def put(
+    def push_idle(
         self, origin: Origin, transport: httpx.BaseTransport, expiry: float
     ) -> list[httpx.BaseTransport]:
-        """One more that is free. Gives those that are not to be kept any longer."""
+        """Adds an idle connection. Returns those to be closed."""
         with self._lock:
             now = monotonic()
-            if self._is_closed or now < self._none_until:  # while the call was under way
+            if self._is_closed or now < self._no_idle_until:  # while the call was under way
                 return [transport]
             connections = self._idle.pop(origin, None) or deque()
             connections.append(_Idle(transport, now))
@@ -87,68 +87,68 @@ class _State:
             del self._idle[unused]
             return [one.transport for one in others]
 
-    def keep_none(self) -> list[httpx.BaseTransport]:
-        """Keep none for a while. Gives those that were free."""
+    def drop_idle(self) -> list[httpx.BaseTransport]:
+        """Keeps no idle connection for `SCARCE` seconds. Returns those to be closed."""
         with self._lock:
-            self._none_until = monotonic() + SCARCE
+            self._no_idle_until = monotonic() + SCARCE
             idle, self._idle = self._idle, {}
         return [one.transport for connections in idle.values() for one in connections]
 
     def close(self) -> list[httpx.BaseTransport]:
-        """Keep none, now and later. Gives those that were free."""
+        """Keeps no idle connection from now on. Returns those to be closed."""
         with self._lock:
             self._is_closed = True
             idle, self._idle = self._idle, {}
         return [one.transport for connections in idle.values() for one in connections]
 
 
-class Shared(ABC):
-    """A way to the network that several httpx clients share.
+class Pool(ABC):
+    """A transport that several httpx clients reference, with a count of references.
 
-    Closed with the last of them, and with the client that it was made for: what was derived from
-    that one in between finds the connections open.
+    It is closed when the last reference is released. The client that it was made for has one of
+    its own, so that clients derived from it later find the connections open.
     """
 
     def __init__(self) -> None:
         # Weak: a client that was dropped without being closed keeps nothing open.
-        self._users: WeakSet[object] = WeakSet()
-        self._was_left = False
+        self._references: WeakSet[object] = WeakSet()
+        self._was_released = False
 
-    def hold(self, share: object) -> None:
-        """Stay open as long as there is this share."""
-        self._users.add(share)
+    def acquire(self, reference: object) -> None:
+        """Adds a reference: the pool stays open until it is released or collected."""
+        self._references.add(reference)
 
-    def transport(self, share: object) -> SharedTransport:
-        """A transport for one more httpx client, with whose end the share is given up."""
-        user = SharedTransport(self, share)
-        self._users.add(user)
-        return user
+    def transport(self, reference: object) -> PooledTransport:
+        """Returns a transport for an httpx client; closing it releases the reference, too."""
+        handle = PooledTransport(self, reference)
+        self._references.add(handle)
+        return handle
 
     @property
     def was_used(self) -> bool:
-        """Whether there may be connections of ours."""
+        """Whether it may have opened connections."""
         return False
 
-    def leave(self, user: SharedTransport) -> None:
-        """One httpx client less."""
-        self._was_left = True
-        self._users.discard(user)
-        if user.share is not None:
-            self._users.discard(user.share)
-        if not self._users:
+    def release(self, handle: PooledTransport) -> None:
+        """Releases the references of an httpx client; closes the pool after the last one."""
+        self._was_released = True
+        self._references.discard(handle)
+        if handle.reference is not None:
+            self._references.discard(handle.reference)
+        if not self._references:
             self.close_all()
 
     @abstractmethod
     def send(self, request: httpx.Request) -> httpx.Response:
-        """Send one request."""
+        """Sends one request."""
 
     @abstractmethod
     def close_all(self) -> None:
-        """Close what is open. It may be used again after."""
+        """Closes all connections. The pool can be used again."""
 
 
-class GivenTransport(Shared):
-    """A single transport, such as one of the user's, shared."""
+class SingleTransportPool(Pool):
+    """A pool of a single transport, such as one of the user's."""
 
     def __init__(self, transport: httpx.BaseTransport) -> None:
         super().__init__()
@@ -161,8 +161,8 @@ class GivenTransport(Shared):
         self._transport.close()
 
 
-class Connections(Shared):
-    """Connections that are opened as they are needed, and kept open for the next call."""
+class ConnectionPool(Pool):
+    """A pool of connections, opened on demand and kept for the next request."""
 
     def __init__(
         self,
@@ -170,28 +170,28 @@ class Connections(Shared):
         *,
         max_connections: int,
         keepalive_expiry: float,
-        on_leave: Callable[[], None],
+        on_release: Callable[[], None],
     ) -> None:
         super().__init__()
         self._make = make
-        """A transport that holds one connection to this origin, by its proxy if it has one."""
+        """Makes a transport of one connection to an origin, by its proxy if it has one."""
         self._keepalive_expiry = keepalive_expiry
         self._max_connections = max_connections
-        self._on_leave = on_leave
+        self._on_release = on_release
         self._state = Scoped(lambda: _State(max_connections))
 
     def __del__(self) -> None:
         state = self._state.peek() if hasattr(self, "_state") else None
         if state is not None:
-            abandon(state.close(), silently=self._was_left)
+            abandon(state.close(), silently=self._was_released)
 
     @property
     def was_used(self) -> bool:
         return self._state.peek() is not None
 
-    def leave(self, user: SharedTransport) -> None:
-        self._on_leave()
-        super().leave(user)
+    def release(self, handle: PooledTransport) -> None:
+        self._on_release()
+        super().release(handle)
 
     def close_all(self) -> None:
         state = self._state.forget()
@@ -204,19 +204,19 @@ class Connections(Shared):
         transport: httpx.BaseTransport | None = None
         permit = self._permit(state, request)
         try:
-            transport = state.take(origin) or self._make(origin)
+            transport = state.pop_idle(origin) or self._make(origin)
             response = transport.handle_request(request)
             response.stream = _Stream(
                 cast("httpx.SyncByteStream", response.stream),
                 self,
-                _Taken(state, origin, transport, permit),
+                _Lease(state, origin, transport, permit),
             )
         except BaseException as error:
             permit.release()
             if transport is not None:
                 close_transport(transport)
-            if has_too_many_files(error):  # what is idle makes room for it, and for the program
-                for idle in state.keep_none():
+            if has_too_many_files(error):  # closing idle connections frees some
+                for idle in state.drop_idle():
                     close_transport(idle)
             raise
         return response
@@ -231,16 +231,16 @@ class Connections(Shared):
                 request=request,
             ) from None
 
-    def keep(self, taken: _Taken) -> list[httpx.BaseTransport]:
-        """A connection is free again. Gives those that are to be closed, such as were idle for long."""
-        # The call began when the last client had been closed, or the server says what nobody asked for.
-        if not self._users or getattr(taken.transport, "has_leftovers", False):
-            return [taken.transport]
-        return taken.state.put(taken.origin, taken.transport, self._keepalive_expiry)
+    def give_back(self, lease: _Lease) -> list[httpx.BaseTransport]:
+        """Returns a connection to the pool. Returns those to be closed, such as expired ones."""
+        # The last client was closed before the call, or the server sent unsolicited bytes.
+        if not self._references or getattr(lease.transport, "has_leftovers", False):
+            return [lease.transport]
+        return lease.state.push_idle(lease.origin, lease.transport, self._keepalive_expiry)
 
 
-class _Taken(NamedTuple):
-    """A connection in use, and where it belongs."""
+class _Lease(NamedTuple):
+    """A connection in use."""
 
     state: _State
     origin: Origin
@@ -249,14 +249,14 @@ class _Taken(NamedTuple):
 
 
 class _Stream(httpx.SyncByteStream):
-    """A body; its connection is given back when it was read to its end, and closed otherwise."""
+    """A body; its connection returns to the pool when it was read to its end, and is closed otherwise."""
 
     def __init__(
-        self, stream: httpx.SyncByteStream, connections: Connections, taken: _Taken
+        self, stream: httpx.SyncByteStream, connections: ConnectionPool, lease: _Lease
     ) -> None:
         self._stream = stream
         self._connections = connections
-        self._taken: _Taken | None = taken
+        self._lease: _Lease | None = lease
         self._whole = False
 
     def __iter__(self) -> Iterator[bytes]:
@@ -265,48 +265,48 @@ class _Stream(httpx.SyncByteStream):
         self._whole = True
 
     def close(self) -> None:
-        taken, self._taken = self._taken, None
-        if taken is None:
+        lease, self._lease = self._lease, None
+        if lease is None:
             return
-        stale = [taken.transport]
+        stale = [lease.transport]
         try:
             if self._whole:
                 self._stream.close()
-                stale = self._connections.keep(taken)
+                stale = self._connections.give_back(lease)
         finally:
-            # After it was put back: whoever waits for a permit finds it there.
-            taken.permit.release()
+            # After the connection: whoever waits for the permit finds it idle.
+            lease.permit.release()
             for transport in stale:
                 close_transport(transport)
 
 
-class SharedTransport(httpx.BaseTransport):
-    """One httpx client's share: closing it leaves the others alone."""
+class PooledTransport(httpx.BaseTransport):
+    """The transport of one httpx client: closing it does not affect the other clients."""
 
-    def __init__(self, shared: Shared, share: object) -> None:
-        self._shared: Shared | None = shared
-        self.share = share
+    def __init__(self, pool: Pool, reference: object) -> None:
+        self._pool: Pool | None = pool
+        self.reference = reference
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        if self._shared is None:
+        if self._pool is None:
             raise RuntimeError("The client has been closed.")
-        response = self._shared.send(request)
+        response = self._pool.send(request)
         if 300 <= response.status_code < 400:
             _forget_bad_location(request, response)
         return response
 
     def close(self) -> None:
-        shared, self._shared = self._shared, None
-        if shared is not None:
-            shared.leave(self)
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.release(self)
 
 
 def _forget_bad_location(request: httpx.Request, response: httpx.Response) -> None:
-    """What httpx cannot parse in a Location would hide the status, even where it is not followed."""
+    """Removes a Location that httpx cannot parse: its error would hide the status, followed or not."""
     try:
         url = httpx.URL(response.headers.get("location", ""))
         usable = bool(url.host) or not url.scheme
-        if url.is_relative_url:  # it may be too long only with what stands before it
+        if url.is_relative_url:  # it may be too long only when joined to the base
             request.url.join(url)
     except (httpx.InvalidURL, ValueError):
         usable = False
@@ -314,10 +314,10 @@ def _forget_bad_location(request: httpx.Request, response: httpx.Response) -> No
         del response.headers["location"]
 
 
-class BorrowedTransport(httpx.BaseTransport):
-    """Sends by an httpx client of the user's, which stays theirs.
+class ClientTransport(httpx.BaseTransport):
+    """Sends by an httpx client of the user's, which the user still owns.
 
-    It is not closed, its `auth` is not used, and its jar stores no cookie of an answer.
+    It is not closed, its `auth` is not used, and its jar stores no cookie of a response.
 
     Redirects are not followed here: httpx forwards every header but Authorization and Cookie to the
     other host (observed).
@@ -329,7 +329,7 @@ class BorrowedTransport(httpx.BaseTransport):
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         if self._client.is_closed:
             raise DcipherError("The httpx client that was passed as http_client is closed.")
-        # httpx stores the cookies of each answer. The copy shares everything else with their client
+        # httpx stores the cookies of each response. The copy shares everything else with the original
         # as it is now: transports, hooks, what a class of theirs has.
         client = copy(self._client)
         client.cookies = httpx.Cookies(NoCookies())

@@ -1,6 +1,6 @@
-"""The ways to the network of an HTTP client and of all that are derived from it.
+"""The routes of an HTTP client and of all that are derived from it.
 
-Direct, by proxy, or through what it was given.
+Direct, by proxy, or by the transports that the user passed.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from dcipher._wire.proxies.routing import RoutedTransport
 from dcipher._wire.proxies.routing_async import AsyncRoutedTransport
 
 from .certificates import ssl_context
-from .connections import BorrowedTransport, Connections, GivenTransport
-from .connections_async import AsyncBorrowedTransport, AsyncConnections, AsyncGivenTransport
+from .connections import ClientTransport, ConnectionPool, SingleTransportPool
+from .connections_async import AsyncClientTransport, AsyncConnectionPool, AsyncSingleTransportPool
 from .cookies import NoCookies
 from .deadlines import AsyncBoundedTransport, BoundedTransport
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from dcipher._concurrency.limiting import Permit
 
-__all__ = ["Network", "Share"]
+__all__ = ["Reference", "Routes"]
 
 MAX_CONNECTIONS = 100
 NO_LIMIT = 1_000_000
@@ -47,30 +47,30 @@ NO_LIMIT = 1_000_000
 KEEPALIVE_EXPIRY = 30.0
 """Seconds that an idle connection is kept.
 
-Longer than the longest step between two looks at a run.
+Longer than the longest interval between two polls of a run.
 """
 
-# These decide the ways, and are not for httpx.Client then.
-_OURS = ("transport", "mounts", "proxy", "proxies", "app")
+# These decide the routes, and are not passed to httpx.Client.
+_ROUTE_ARGS = ("transport", "mounts", "proxy", "proxies", "app")
 
-# These make the ways; everything else belongs to one httpx client alone.
-_OF_THE_WAY = ("verify", "cert", "trust_env", "http1", "http2", "limits", *_OURS)
+# These make the transports; all others belong to a single httpx client.
+_TRANSPORT_ARGS = ("verify", "cert", "trust_env", "http1", "http2", "limits", *_ROUTE_ARGS)
 
-Ways: TypeAlias = "dict[str | None, Any]"
-"""URL pattern of httpx (`None`: every other URL) → what is shared, or `None`: no proxy."""
+Pools: TypeAlias = "dict[str | None, Any]"
+"""URL pattern of httpx (`None`: every other URL) → a pool, or `None`: no proxy."""
 
 
 @dataclass(frozen=True)
 class _Side:
     """The classes of one side: sync or async."""
 
-    given: Callable[[Any], Any]
+    single: Callable[[Any], Any]
     routed: Callable[..., Any]
     connections: Callable[..., Any]
     transport: Callable[..., Any]
     owner: Callable[[], tuple[Callable[[Any], Any], Callable[[], None]]]
-    """What makes each connection's transport one of those that end with their event loop; and what
-    is called when the first of their clients is closed."""
+    """Returns what wraps each connection's transport, so that it ends with its event loop; and what
+    is called when the first client is closed."""
 
 
 class _AsyncOwned(httpx.AsyncBaseTransport):
@@ -91,7 +91,7 @@ class _AsyncOwned(httpx.AsyncBaseTransport):
 
     @property
     def has_leftovers(self) -> bool:
-        """Whether something came behind the answer, and was read with it."""
+        """Whether bytes behind the response were received."""
         return self._transport.has_leftovers
 
     async def aclose(self) -> None:
@@ -114,68 +114,74 @@ def _owner() -> tuple[Callable[[httpx.BaseTransport], httpx.BaseTransport], Call
     return lambda transport: transport, lambda: None
 
 
-_SYNC = _Side(GivenTransport, RoutedTransport, Connections, BoundedTransport, _owner)
+_SYNC = _Side(SingleTransportPool, RoutedTransport, ConnectionPool, BoundedTransport, _owner)
 _ASYNC = _Side(
-    AsyncGivenTransport, AsyncRoutedTransport, AsyncConnections, AsyncBoundedTransport, _async_owner
+    AsyncSingleTransportPool,
+    AsyncRoutedTransport,
+    AsyncConnectionPool,
+    AsyncBoundedTransport,
+    _async_owner,
 )
 
 
-class Share:
-    """A client's share of the connections that were made for it, given up when it is closed, or is no more."""
+class Reference:
+    """A client's reference to its connections, released when the client is closed or collected."""
 
 
-class Network:
-    """Shared by a client and all that are derived from it. Nothing is opened before it is used."""
+class Routes:
+    """The routes of a client and of all that are derived from it. Nothing is opened before first use."""
 
     def __init__(
         self,
         verify: ssl.SSLContext | str | bool,
         httpx_args: Mapping[str, Any],
         *,
-        share: Share | None = None,
-        ways: Ways | None = None,
-        async_ways: Ways | None = None,
+        reference: Reference | None = None,
+        pools: Pools | None = None,
+        async_pools: Pools | None = None,
         secrets: tuple[str, ...] = (),
-        helping: Scoped[Limiter] | None = None,
+        spare_limiter: Scoped[Limiter] | None = None,
     ) -> None:
-        self._share = None if share is None else ref(share)
+        self._reference = None if reference is None else ref(reference)
         self._verify = httpx_args.get("verify", verify)
         self._args = dict(httpx_args)
-        self._sync = ways
-        self._async = async_ways
+        self._sync = pools
+        self._async = async_pools
         self._lock = ForkLock()
-        """Held while ways are made: the clients that share them may be used by several threads."""
+        """Held while pools are made: the clients that share them may be used by several threads."""
         self._given_proxies = self._read_given_proxies()
-        self._proxies = self._read_proxies() if ways is None else Proxies()
-        # In a closure: nothing that shows an object's fields shows them.
+        self._proxies = self._read_proxies() if pools is None else Proxies()
+        # In a closure: no repr or traceback that shows an object's fields shows them.
         mounts: Mapping[str, Any] = httpx_args.get("mounts") or {}
         given = [httpx_args.get("transport"), *mounts.values()]
         proxies = [named.value for named in self._proxies.by_scheme.values()]
         known = secrets or proxy_secrets([*self._given_proxies.values(), *proxies], given)
         self.secrets: Callable[[], tuple[str, ...]] = lambda: known
-        """What must not be shown of its proxies."""
+        """Returns the secrets of its proxies, to be redacted."""
         most = (self._max_connections - 1) // 2
-        self._helping = helping or Scoped(lambda: Limiter(most))
+        self._spare_limiter = spare_limiter or Scoped(lambda: Limiter(most))
 
     def check(self, base_url: str) -> None:
         """Raises `ConfigurationError` where requests to `base_url` have a proxy that cannot be used."""
-        if not self._args.get("mounts"):  # which may be for just these requests
+        if not self._args.get("mounts"):  # which may be for these requests
             self._proxy_of(origin_of(httpx.URL(base_url)))
 
     @property
     def client_args(self) -> dict[str, Any]:
-        """What of `httpx_args` is for the httpx client itself."""
-        return {name: value for name, value in self._args.items() if name not in _OURS}
+        """The `httpx_args` for the httpx client itself."""
+        return {name: value for name, value in self._args.items() if name not in _ROUTE_ARGS}
 
     @property
-    def is_given(self) -> bool:
-        """Whether requests go through what the user gave, and not through our connections."""
-        return any(isinstance(way, GivenTransport) for way in self._ways().values())
+    def is_custom(self) -> bool:
+        """Whether requests use a transport of the user's, not connections of ours."""
+        return any(isinstance(pool, SingleTransportPool) for pool in self._pools().values())
 
     @property
-    def is_given_async(self) -> bool:
+    def is_custom_async(self) -> bool:
         """The same for async requests."""
-        return any(isinstance(way, AsyncGivenTransport) for way in self._async_ways().values())
+        return any(
+            isinstance(pool, AsyncSingleTransportPool) for pool in self._async_pools().values()
+        )
 
     def spare_permits(self, count: int) -> list[Permit]:
         """Returns permits for `count` more sync connections of a download, or as many as are available.
@@ -186,98 +192,98 @@ class Network:
         """
         permits: list[Permit] = []
         with suppress(TimeoutError):
-            while len(permits) < count and not self.is_given:
-                permits.append(self._helping.get().acquire(0.0))
+            while len(permits) < count and not self.is_custom:
+                permits.append(self._spare_limiter.get().acquire(0.0))
         return permits
 
     @property
     def was_used(self) -> bool:
-        """Whether a sync request went through connections of ours."""
-        return any(way is not None and way.was_used for way in (self._sync or {}).values())
+        """Whether a sync request used connections of ours."""
+        return any(pool is not None and pool.was_used for pool in (self._sync or {}).values())
 
-    def alone(self) -> Network:
-        """The same ways for a client that takes nothing else over: no auth, hooks, headers."""
-        args = {name: value for name, value in self._args.items() if name in _OF_THE_WAY}
+    def transports_only(self) -> Routes:
+        """Returns the same routes for a client without the auth, hooks and headers of this one."""
+        args = {name: value for name, value in self._args.items() if name in _TRANSPORT_ARGS}
         args["cookies"] = NoCookies()
-        return self._with(args, self._ways(), self._async_ways())
+        return self._with(args, self._pools(), self._async_pools())
 
-    def through(self, client: httpx.Client) -> Network:
-        """Everything through a sync httpx client of the user's."""
-        ways: Ways = {None: GivenTransport(BorrowedTransport(client))}
-        return self._with(self._args, ways, self._async_ways(), _secrets_in(client))
+    def via(self, client: httpx.Client) -> Routes:
+        """Returns routes that send everything by a sync httpx client of the user's."""
+        pools: Pools = {None: SingleTransportPool(ClientTransport(client))}
+        return self._with(self._args, pools, self._async_pools(), _secrets_in(client))
 
-    def async_through(self, client: httpx.AsyncClient) -> Network:
-        """Everything through an async httpx client of the user's."""
-        ways: Ways = {None: AsyncGivenTransport(AsyncBorrowedTransport(client))}
-        return self._with(self._args, self._ways(), ways, _secrets_in(client))
+    def async_via(self, client: httpx.AsyncClient) -> Routes:
+        """Returns routes that send everything by an async httpx client of the user's."""
+        pools: Pools = {None: AsyncSingleTransportPool(AsyncClientTransport(client))}
+        return self._with(self._args, self._pools(), pools, _secrets_in(client))
 
     def _with(
         self,
         args: Mapping[str, Any],
-        ways: Ways,
-        async_ways: Ways,
+        pools: Pools,
+        async_pools: Pools,
         secrets: tuple[str, ...] = (),
-    ) -> Network:
-        return Network(
+    ) -> Routes:
+        return Routes(
             self._verify,
             args,
-            ways=ways,
-            async_ways=async_ways,
+            pools=pools,
+            async_pools=async_pools,
             secrets=(*self.secrets(), *secrets),
-            helping=self._helping,
+            spare_limiter=self._spare_limiter,
         )
 
-    def roads(
+    def transport_args(
         self,
         layered: Callable[[httpx.BaseTransport], httpx.BaseTransport],
-        share: Share | None,
+        reference: Reference | None,
     ) -> dict[str, Any]:
-        """`transport` and `mounts` for one more httpx.Client, which gives up the share when it is closed."""
-        return _roads(self._ways(), layered, share)
+        """Returns `transport` and `mounts` for an httpx.Client, which releases the reference when closed."""
+        return _transport_args(self._pools(), layered, reference)
 
-    def async_roads(
+    def async_transport_args(
         self,
         layered: Callable[[httpx.AsyncBaseTransport], httpx.AsyncBaseTransport],
-        share: Share | None,
+        reference: Reference | None,
     ) -> dict[str, Any]:
-        """The same for one more httpx.AsyncClient."""
-        return _roads(self._async_ways(), layered, share)
+        """Returns the same for an httpx.AsyncClient."""
+        return _transport_args(self._async_pools(), layered, reference)
 
-    def give_up(self, share: Share | None) -> None:
-        """A share of the sync connections that no httpx client was made for."""
-        for way in self._ways().values():
-            if isinstance(way, Connections):
-                way.transport(share).close()
+    def release(self, reference: Reference | None) -> None:
+        """Releases a reference to the sync connections that no httpx client was made for."""
+        for pool in self._pools().values():
+            if isinstance(pool, ConnectionPool):
+                pool.transport(reference).close()
 
-    def _ways(self) -> Ways:
+    def _pools(self) -> Pools:
         with self._lock():
             if self._sync is None:
                 self._sync = self._make(_SYNC)
             return self._sync
 
-    def _async_ways(self) -> Ways:
+    def _async_pools(self) -> Pools:
         with self._lock():
             if self._async is None:
                 self._async = self._make(_ASYNC)
             return self._async
 
-    def _make(self, side: _Side) -> Ways:
+    def _make(self, side: _Side) -> Pools:
         args = self._args
-        ways: Ways = {}
+        pools: Pools = {}
         if args.get("transport") is not None:
-            ways[None] = side.given(args["transport"])
+            pools[None] = side.single(args["transport"])
         else:
-            ways[None] = self._connections(side, self._proxy_of)
+            pools[None] = self._connections(side, self._proxy_of)
             for pattern, proxy in self._given_proxies.items():
-                ways[pattern] = proxy and self._connections(side, partial(_always, proxy))
+                pools[pattern] = proxy and self._connections(side, partial(_always, proxy))
         mounts: Mapping[str, Any] = args.get("mounts") or {}
         for pattern, transport in mounts.items():
-            ways[pattern] = None if transport is None else side.given(transport)
-        share = None if self._share is None else self._share()
-        for way in ways.values():
-            if way is not None and share is not None:
-                way.hold(share)
-        return ways
+            pools[pattern] = None if transport is None else side.single(transport)
+        reference = None if self._reference is None else self._reference()
+        for pool in pools.values():
+            if pool is not None and reference is not None:
+                pool.acquire(reference)
+        return pools
 
     def _proxy_of(self, origin: Origin) -> str | None:
         named = usable_proxy(self._proxies, origin)
@@ -311,7 +317,7 @@ class Network:
         limits = self._limits
         if self._args.get("http2"):
             # One connection carries many requests: httpx's own pool does that.
-            return side.given(
+            return side.single(
                 side.routed(proxy_of, lambda proxy: self._transport(side, "https", proxy, limits))
             )
         kept = 0 if limits.max_keepalive_connections == 0 else 1
@@ -322,7 +328,7 @@ class Network:
             keepalive_expiry=limits.keepalive_expiry,
         )
 
-        own, on_leave = side.owner()
+        own, on_release = side.owner()
 
         def make(origin: Origin) -> Any:
             return own(self._transport(side, origin.scheme, proxy_of(origin), one))
@@ -331,7 +337,7 @@ class Network:
             make,
             max_connections=self._max_connections,
             keepalive_expiry=expiry,
-            on_leave=on_leave,
+            on_release=on_release,
         )
 
     def _transport(self, side: _Side, scheme: str, proxy: Any, limits: httpx.Limits) -> Any:
@@ -349,14 +355,16 @@ def _always(proxy: Any, _: Origin) -> Any:
 
 
 def _secrets_in(client: httpx.Client | httpx.AsyncClient) -> tuple[str, ...]:
-    """What must not be shown of the proxies of a client of the user's, as far as it can be known."""
+    """Returns the secrets of the proxies of a client of the user's, as far as they can be known."""
     mounts: Mapping[Any, Any] = getattr(client, "_mounts", {})
     return proxy_secrets((), (getattr(client, "_transport", None), *mounts.values()))
 
 
-def _roads(ways: Ways, layered: Callable[[Any], Any], share: Share | None) -> dict[str, Any]:
-    roads = {
-        pattern: None if shared is None else layered(shared.transport(share))
-        for pattern, shared in ways.items()
+def _transport_args(
+    pools: Pools, layered: Callable[[Any], Any], reference: Reference | None
+) -> dict[str, Any]:
+    mounts = {
+        pattern: None if pool is None else layered(pool.transport(reference))
+        for pattern, pool in pools.items()
     }
-    return {"transport": roads.pop(None), "mounts": roads}
+    return {"transport": mounts.pop(None), "mounts": mounts}

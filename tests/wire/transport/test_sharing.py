@@ -17,7 +17,7 @@ from dcipher import (
     InternalServerError,
     Resilience,
 )
-from dcipher._wire.transport.connections import Connections
+from dcipher._wire.transport.connections import ConnectionPool
 from tests.conftest import KEY
 from tests.faulty import STALL, Reply, json_reply
 from tests.waiting import HANG, no_hang
@@ -222,8 +222,8 @@ def test_closed_while_a_connection_is_in_use(place: str, sharing: int) -> None:
         transport.hold("connecting")
         return transport
 
-    shared = Connections(make, max_connections=9, keepalive_expiry=HANG, on_leave=lambda: None)
-    clients = [httpx.Client(transport=shared.transport(None)) for _ in range(sharing)]
+    pool = ConnectionPool(make, max_connections=9, keepalive_expiry=HANG, on_release=lambda: None)
+    clients = [httpx.Client(transport=pool.transport(None)) for _ in range(sharing)]
     calling = threading.Thread(target=clients[0].get, args=("http://127.0.0.1/",))
     calling.start()
     assert transport.reached.wait(HANG)

@@ -129,7 +129,7 @@ class Store:
         self.limit = limit_of(
             self._timeout.as_dict(),
             self._total_timeout,
-            ours=not self._http.is_given_transport,
+            ours=not self._http.is_custom_transport,
         )
         try:
             response = bounded(

@@ -128,7 +128,7 @@ class AsyncStore:
         self.limit = limit_of(
             self._timeout.as_dict(),
             self._total_timeout,
-            ours=not self._http.is_given_async_transport,
+            ours=not self._http.is_custom_async_transport,
         )
         try:
             response = await async_bounded(
