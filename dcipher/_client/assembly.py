@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import httpx
 
+import dcipher
 from dcipher import logs
 from dcipher._settings.checks import (
     ARGUMENT,
@@ -17,6 +18,7 @@ from dcipher._settings.checks import (
     usable_key,
 )
 from dcipher._settings.headers import check_headers
+from dcipher._settings.kinds import check_kind
 from dcipher._version import __version__
 from dcipher._wire.authenticated_client import HTTPAuthenticatedClient
 from dcipher._wire.transport.cookies import NoCookies
@@ -65,17 +67,16 @@ def assemble(
     `kinds`: the classes that its `http_client` and its `transport` must be of.
     """
     _check_kinds(http_client, transport, kinds)
-    if settings is not None and not hasattr(settings, "source"):
-        raise ConfigurationError(f"settings must be a Settings, not {type(settings).__name__}.")
+    if settings is not None:
+        check_kind("settings", settings, dcipher.Settings, "a Settings")
+    check_kind("resilience", resilience, Resilience, "a Resilience")
     identity = {"api_key": api_key, "api_secret": api_secret, "base_url": base_url}
     if isinstance(http_client, HTTPAuthenticatedClient):
         _check_brought(identity)
     found = configuration(
         {
-            **{
-                name: None if isinstance(value, bytes) else value
-                for name, value in identity.items()
-            },
+            **identity,
+            "api_secret": None if isinstance(api_secret, bytes) else api_secret,
             "max_retries": max_retries,
             "timeout": None if isinstance(timeout, httpx.Timeout) else timeout,
         },

@@ -9,8 +9,6 @@ import sys
 from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
 
-import httpx
-
 from dcipher._urls.signed_urls import looks_signed
 
 from .text import redact_query, without
@@ -24,6 +22,7 @@ E = TypeVar("E", bound=BaseException)
 
 _BELOW = {
     *("dcipher", "tenacity", "anyio", "sniffio", "trio", "outcome", "socksio", "truststore"),
+    *("pydantic", "pydantic_settings"),
     *("httpx", "httpcore", "httpx2", "httpcore2", "h11", "h2", "hpack", "hyperframe"),
     *sys.stdlib_module_names,
 }
@@ -78,6 +77,10 @@ def _visible(traceback: TracebackType | None) -> TracebackType | None:
 
 def _forget_request(error: BaseException, *, keeps_query: bool) -> None:
     """Httpx's exceptions have the request that was sent, with its headers."""
+    if not any(base.__module__.startswith("httpx") for base in type(error).__mro__):
+        return
+    import httpx  # where its error is, it is loaded; Ctrl-C may come before that
+
     if not isinstance(error, (httpx.RequestError, httpx.HTTPStatusError)):
         return
     try:

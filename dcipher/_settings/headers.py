@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 from dcipher._masking.text import clean
 from dcipher.errors import ConfigurationError
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from .kinds import check_kind
 
-__all__ = ["check_headers", "header_text"]
+__all__ = ["check_header", "check_headers", "plain_headers"]
 
 
 def check_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
     """Headers of the user's, which replace nothing of ours and carry no line breaks."""
     checked: dict[str, str] = {}
-    for name, value in (headers or {}).items():
-        if not all(isinstance(part, str) for part in (name, value)):
-            raise ConfigurationError(f"headers must be text: {clean(repr(name), 40)} is not.")
-        if not name or any(not "!" <= c <= "~" or c in '()<>@,;:\\"/[]?={}' for c in name):
-            raise ConfigurationError(f"{clean(repr(name), 40)} is not a header's name.")
-        text = header_text(name, value)
+    for name, text in plain_headers(headers).items():
         if name.lower() in _OURS:
             raise ConfigurationError(
                 f"The header {name} is set by the client: {_OURS[name.lower()]}."
@@ -30,8 +24,18 @@ def check_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
     return checked
 
 
-def header_text(name: str, value: str) -> str:
+def plain_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
+    """Headers as they can be sent."""
+    check_kind("headers", headers, Mapping, "a mapping of text to text")
+    return {name: check_header(name, value) for name, value in (headers or {}).items()}
+
+
+def check_header(name: str, value: str) -> str:
     """What a header can carry: a line break would begin another one (RFC 9110 section 5.5)."""
+    if not all(isinstance(part, str) for part in (name, value)):
+        raise ConfigurationError(f"headers must be text: {clean(repr(name), 40)} is not.")
+    if not name or any(not "!" <= c <= "~" or c in '()<>@,;:\\"/[]?={}' for c in name):
+        raise ConfigurationError(f"{clean(repr(name), 40)} is not a header's name.")
     if not f"{name}{value}".isascii() or not f"{name}{value}".isprintable():
         raise ConfigurationError(f"The header {name!r} holds a line break or is not ASCII.")
     return value.strip()

@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 def drops_frames(function: Callable[P, T]) -> Callable[P, T]:
-    """Makes `function` raise a `ConfigurationError` without the frames below it, and what is behind it.
+    """Makes `function` raise without our frames: a `ConfigurationError` without what is behind it, too.
 
     Reporters of errors keep the variables of frames: key, secret, and passwords of proxies.
     """
@@ -34,8 +34,11 @@ def drops_frames(function: Callable[P, T]) -> Callable[P, T]:
             error.__cause__, error.__context__ = None, outer
             error.__suppress_context__ = is_hidden
             raise error.with_traceback(None)  # noqa: B904 - it has no cause
-        except BaseException:  # such as a TypeError for an argument that there is not
+        except BaseException as error:  # a TypeError for an argument that there is not, Ctrl-C
             del args, kwargs
-            raise
+            from dcipher._masking.tracebacks import presentable
+
+            presentable(error, outer)
+            raise error  # noqa: TRY201 - a bare `raise` puts the frames back
 
     return outermost

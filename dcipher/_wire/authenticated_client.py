@@ -15,8 +15,9 @@ from dcipher._settings.checks import (
     check_api_secret,
     is_blank,
 )
+from dcipher._settings.headers import check_header
 from dcipher._settings.secret_arguments import drops_frames
-from dcipher._wire.http_client import HTTPClient, checked_header
+from dcipher._wire.http_client import HTTPClient
 from dcipher.errors import ConfigurationError, MissingAPIKeyError
 from dcipher.resilience import Resilience
 
@@ -68,7 +69,7 @@ class HTTPAuthenticatedClient(HTTPClient):
         if is_blank(api_key):
             raise MissingAPIKeyError("api_key is missing.")
         key = check_api_key(api_key, "api_key")
-        checked_header({auth_header_name: auth_scheme or ""})
+        check_header(auth_header_name, "" if auth_scheme is None else auth_scheme)
         self._api_key = SecretStr(key)
         self._auth_header_name = auth_header_name
         self._auth_scheme = auth_scheme

@@ -21,7 +21,8 @@ from dcipher._settings.checks import (
     check_base_url,
     check_timeout,
 )
-from dcipher._settings.headers import header_text
+from dcipher._settings.headers import plain_headers
+from dcipher._settings.kinds import check_kind
 from dcipher._settings.secret_arguments import drops_frames
 from dcipher._wire.transport.layers import (
     CheckedTransport,
@@ -39,7 +40,7 @@ from dcipher._wire.transport.routes import Reference, Routes
 from dcipher.errors import ConfigurationError, DcipherError
 from dcipher.resilience import Resilience
 
-__all__ = ["HTTPClient", "checked_header", "request_timeout"]
+__all__ = ["HTTPClient", "request_timeout"]
 
 
 def request_timeout(timeout: float | httpx.Timeout | None) -> httpx.Timeout:
@@ -108,9 +109,11 @@ class HTTPClient:
         resilience: Resilience | None = None,
     ) -> None:
         request_timeout(timeout)  # says now what is wrong with it
+        check_kind("httpx_args", httpx_args, Mapping, "a mapping")
+        check_kind("resilience", resilience, Resilience, "a Resilience")
         self._base_url = _usable(check_base_url(base_url, "base_url"))
-        self._cookies = dict(cookies or {})
-        self._headers = checked_header(headers or {})
+        self._cookies = _plain_cookies(cookies)
+        self._headers = plain_headers(headers)
         self._timeout = timeout
         self._verify_ssl = verify_ssl
         self._follow_redirects = follow_redirects
@@ -181,12 +184,12 @@ class HTTPClient:
     @drops_frames
     def with_headers(self, headers: Mapping[str, str]) -> Self:
         """A new client with more headers."""
-        return self._derived(_headers={**self._headers, **checked_header(headers)})
+        return self._derived(_headers={**self._headers, **plain_headers(headers)})
 
     @drops_frames
     def with_cookies(self, cookies: Mapping[str, str]) -> Self:
         """A new client with more cookies."""
-        return self._derived(_cookies={**self._cookies, **cookies})
+        return self._derived(_cookies={**self._cookies, **_plain_cookies(cookies)})
 
     @drops_frames
     def with_timeout(self, timeout: float | httpx.Timeout) -> Self:
@@ -197,6 +200,7 @@ class HTTPClient:
     @drops_frames
     def with_resilience(self, resilience: Resilience | None) -> Self:
         """A new client that sends again by other rules; `None`: never."""
+        check_kind("resilience", resilience, Resilience, "a Resilience")
         return self._derived(_resilience=resilience)
 
     def anonymous(self) -> HTTPClient:
@@ -394,5 +398,9 @@ def _slots(cls: type) -> list[str]:
     return [name for base in cls.__mro__ for name in getattr(base, "__slots__", ())]
 
 
-def checked_header(headers: Mapping[str, str]) -> dict[str, str]:
-    return {name: header_text(name, value) for name, value in headers.items()}
+def _plain_cookies(cookies: Mapping[str, str] | None) -> dict[str, str]:
+    check_kind("cookies", cookies, Mapping, "a mapping of text to text")
+    checked = dict(cookies or {})
+    if not all(isinstance(part, str) for part in (*checked, *checked.values())):
+        raise ConfigurationError("cookies must be text.")
+    return checked

@@ -12,15 +12,14 @@ from dcipher._settings.checks import (
     check_timeout,
 )
 from dcipher._settings.headers import check_headers
+from dcipher._settings.kinds import check_kind
 from dcipher._wire.transport.deadlines import whole
+from dcipher.resilience import Resilience
 
 from .http_client import request_timeout
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from dcipher.resilience import Resilience
-
 
 __all__ = ["Options", "request_limits"]
 
@@ -46,6 +45,7 @@ class Options(NamedTuple):
         resilience: Resilience | None,
     ) -> Options:
         """These, but for what is not `None`."""
+        check_kind("resilience", resilience, Resilience, "a Resilience")
         hard = self.resilience if resilience is None else resilience
         if max_retries is not None:
             hard = replace(hard, max_retries=check_max_retries(max_retries, "max_retries"))

@@ -15,11 +15,13 @@ from pydantic import BaseModel, SecretStr
 
 from dcipher import (
     AsyncDcipher,
+    ConfigurationError,
     Dcipher,
     DcipherError,
     HTTPAuthenticatedClient,
     Resilience,
     Run,
+    Settings,
 )
 from tests.faulty import NOTHING, RESET, STALL, FaultyServer, Reply, json_reply
 from tests.results.downloads.stores import run_at
@@ -314,3 +316,104 @@ def test_a_cancellation(server: FaultyServer, tmp_path: Path, where: str, backen
             await given["http_client"].aclose()
 
     anyio.run(main, backend=backend)
+
+
+# Making a client
+
+
+class Unreadable:
+    """What fails when it is made text."""
+
+    def __str__(self) -> str:
+        raise ValueError("mine")
+
+
+class Torn(dict[str, str]):
+    """Headers that fail when they are read."""
+
+    def items(self) -> Any:
+        raise RuntimeError("mine")
+
+
+@pytest.mark.parametrize("maker", [Dcipher, AsyncDcipher, HTTPAuthenticatedClient])
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"headers": [("a", "b")]},
+        {"headers": "X: y"},
+        {"headers": {b"a": "b"}},
+        {"headers": Torn(a="b")},
+        {"base_url": Unreadable()},
+        {"base_url": b"https://h"},
+        {"timeout": (3, 4)},
+        {"timeout": Unreadable()},
+        {"resilience": {"max_retries": 3}},
+        {"unknown": 1},
+    ],
+)
+def test_a_mistake_in_an_argument(maker: Any, given: dict[str, Any]) -> None:
+    """Whatever the mistake is and whoever raises, the key and the secret are in no frame of ours."""
+    arguments = {"api_key": KEY, "api_secret": SECRET, "base_url": "https://h", **given}
+    caught(lambda: maker(**arguments))
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"cookies": 5},
+        {"cookies": {"a": 5}},
+        {"httpx_args": 5},
+        {"auth_scheme": 5},
+        {"auth_header_name": "a b"},
+        {"auth_header_name": 5},
+        {"headers": {"a b": "c"}},
+        {"headers": {"a": 5}},
+    ],
+)
+def test_a_mistake_in_an_argument_of_an_http_client(given: dict[str, Any]) -> None:
+    """It is said when the client is made, by a `ConfigurationError`."""
+    made: Any = HTTPAuthenticatedClient
+    error = caught(lambda: made("https://h", api_key=KEY, api_secret=SECRET, **given))
+    assert isinstance(error, ConfigurationError)
+
+
+@pytest.mark.parametrize("maker", [Dcipher, AsyncDcipher])
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"settings": Settings},
+        {"settings": {"timeout": 3}},
+        {"resilience": {"max_retries": 3}},
+        {"resilience": Resilience},
+        {"headers": [("a", "b")]},
+    ],
+)
+def test_an_argument_of_another_kind(maker: Any, given: dict[str, Any]) -> None:
+    """It is said when the client is made or derived, and names the argument."""
+    (name,) = given
+    calls = [lambda: maker(KEY, api_secret=SECRET, **given)]
+    if name != "settings":
+        client = maker(KEY, api_secret=SECRET)
+        calls.append(lambda: client.with_options(**given))
+    for call in calls:
+        error = caught(call)
+        assert isinstance(error, ConfigurationError)
+        assert str(error).startswith(f"{name} must be a")
+
+
+@pytest.mark.parametrize("maker", [Dcipher, AsyncDcipher])
+def test_ctrl_c_while_a_client_is_made(maker: Any) -> None:
+    """An interrupt leaves without our frames, wherever it comes."""
+
+    class Interrupted(Mapping[str, str]):
+        def __getitem__(self, name: str) -> str:
+            raise KeyboardInterrupt
+
+        def __iter__(self) -> Any:
+            raise KeyboardInterrupt
+
+        def __len__(self) -> int:
+            return 1
+
+    error = caught(lambda: maker(KEY, api_secret=SECRET, headers=Interrupted()))
+    assert type(error) is KeyboardInterrupt

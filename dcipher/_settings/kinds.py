@@ -1,0 +1,14 @@
+"""Arguments that are of another kind than what they are for."""
+
+from __future__ import annotations
+
+from dcipher.errors import ConfigurationError
+
+__all__ = ["check_kind"]
+
+
+def check_kind(name: str, value: object, kind: type, called: str) -> None:
+    """Raises `ConfigurationError` for a value that is neither `None` nor of a kind, without showing it."""
+    if value is not None and not isinstance(value, kind):
+        other = f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
+        raise ConfigurationError(f"{name} must be {called}, not {other}.")
