@@ -112,10 +112,11 @@ class Flows:
 
         try:
             run = self.start(flow_id, params, idempotency_key=key)
-            run = self._runs.wait(run, timeout=wait_timeout, on_status=reported)
-            if save_path is None:
-                return run
-            files = self._runs.download(run, save_path, overwrite=overwrite)
+            with self._recent.held(run):
+                run = self._runs.wait(run, timeout=wait_timeout, on_status=reported)
+                if save_path is None:
+                    return run
+                files = self._runs.download(run, save_path, overwrite=overwrite)
         except BaseException as error:
             # Ctrl-C may come between the end of the start and what is noted of it here.
             run = run or self._recent.started_with(flow_id, key)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections import OrderedDict
+from collections import Counter, OrderedDict
+from contextlib import AbstractContextManager
+from functools import partial
+from itertools import islice
 from threading import RLock
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,17 +15,21 @@ from dcipher.errors import DcipherError
 from . import outcomes
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from dcipher.errors import PollingInterruptedError
     from dcipher.models import Run
 
 __all__ = ["RecentRuns"]
 
 LIMIT: Final = 100
-"""Runs that are remembered."""
+"""Runs that are remembered, besides those that are held."""
 
 
 class RecentRuns:
     """The last runs that a client and those derived from it started, each as it was last reported.
+
+    Older ones, too, while somebody waits for them or fetches their results: they are held.
 
     A forked child process begins with none: those of its parent are its parent's.
     """
@@ -41,14 +48,26 @@ class RecentRuns:
             return tuple(reversed(here.runs.values()))
 
     def add(self, run: Run) -> None:
-        """Remembers a run that was just started; of too many, the oldest is forgotten."""
+        """Remembers a run that was just started; of too many, the oldest that nobody holds go."""
         here, ids = self._here(), (run.flow_id, run.task_id)
         with here.lock:
             # A start that was repeated with its key gives the same run.
             known = here.runs.pop(ids, None)
             here.runs[ids] = run if known is None else _merged(known, run)
-            while len(here.runs) > LIMIT:
-                here.runs.popitem(last=False)
+            oldest = islice(here.runs, max(0, len(here.runs) - LIMIT))
+            for old in [old for old in oldest if not here.held[old]]:
+                del here.runs[old]
+
+    def held(self, run: Run) -> AbstractContextManager[None]:
+        """Holds a run, if it is remembered: it is not forgotten in the block."""
+        return _Held(partial(self._hold, run))
+
+    def _hold(self, run: Run, more: int) -> None:
+        here, ids = self._here(), (run.flow_id, run.task_id)
+        with here.lock:
+            here.held[ids] += more
+            if here.held[ids] <= 0:  # below: a forked child ends what its parent began
+                del here.held[ids]
 
     def report(self, run: Run) -> None:
         """Updates a run, if it is remembered."""
@@ -92,6 +111,19 @@ class RecentRuns:
         return None
 
 
+class _Held(AbstractContextManager[None]):
+    """A block in which a run is held. It leaves errors alone: a generator's block sets their traceback."""
+
+    def __init__(self, hold: Callable[[int], None]) -> None:
+        self._hold = hold
+
+    def __enter__(self) -> None:
+        self._hold(1)
+
+    def __exit__(self, *_: object) -> None:
+        self._hold(-1)
+
+
 class _Runs:
     """The runs of one process, oldest first."""
 
@@ -99,6 +131,7 @@ class _Runs:
         # Reentrant: a handler of a signal runs in the middle of what its thread was doing.
         self.lock = RLock()
         self.runs: OrderedDict[tuple[str, str], Run] = OrderedDict()
+        self.held: Counter[tuple[str, str]] = Counter()
 
 
 def _merged(known: Run, run: Run) -> Run:

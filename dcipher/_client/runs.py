@@ -74,7 +74,8 @@ class Runs:
     def recent(self) -> tuple[Run, ...]:
         """The last 100 runs that this client started, newest first, each as it was last reported.
 
-        With the URLs of their results, in memory only. A client and those that `with_options` derived
+        With the URLs of their results, in memory only; older ones, too, while they are waited for or
+        their results are fetched. A client and those that `with_options` derived
         from it have the same ones; a forked child process begins with none. Those of a closed client
         can still be read, and another client waits for them.
         """
@@ -125,14 +126,15 @@ class Runs:
         check_callback("on_status", on_status)
         wait = Wait(run, self._api.options.resilience, timeout, poll_interval)
         if not run.is_terminal:
-            try:
-                with closing(self._changes(run, wait)) as changes:
-                    for changed in changes:
-                        run = changed
-                        call_back(on_status, run)
-            except BaseException as interruption:
-                self._recent.note(interruption, run)
-                raise
+            with self._recent.held(run):
+                try:
+                    with closing(self._changes(run, wait)) as changes:
+                        for changed in changes:
+                            run = changed
+                            call_back(on_status, run)
+                except BaseException as interruption:
+                    self._recent.note(interruption, run)
+                    raise
         error = outcomes.failure(run)
         if error is not None:
             raise error
@@ -306,15 +308,16 @@ class Runs:
 
     @contextmanager
     def _noted(self, run: Run) -> Generator[None]:
-        """Notes the run on what ends the block early."""
+        """Notes the run on what ends the block early; it is remembered until then."""
         _check_run(run)
-        try:
-            yield
-        except GeneratorExit:  # whoever iterates wants no more
-            raise
-        except BaseException as error:
-            self._recent.note(error, self._recent.latest(run))
-            raise
+        with self._recent.held(run):
+            try:
+                yield
+            except GeneratorExit:  # whoever iterates wants no more
+                raise
+            except BaseException as error:
+                self._recent.note(error, self._recent.latest(run))
+                raise
 
     def _changes(self, run: Run, wait: Wait) -> Generator[Run]:
         """The run at the first look and at each change of its status, until it has ended."""

@@ -24,6 +24,7 @@ from dcipher import (
     RunFailedError,
     WaitTimeoutError,
 )
+from dcipher._client.recent import RecentRuns
 from tests.conftest import KEY
 from tests.faulty import STALL, Reply, json_reply
 
@@ -353,6 +354,136 @@ def test_a_cancelled_crowd(api: FaultyServer) -> None:
             assert {type(end) for end in ends} == {asyncio.CancelledError}
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("cls", [Dcipher, AsyncDcipher])
+def test_none_of_a_large_crowd_is_forgotten(
+    api: FaultyServer, cls: type[Dcipher | AsyncDcipher]
+) -> None:
+    """A hundred and ten at once, all interrupted: each note finds its own run by its ids."""
+    many_runs(api)
+    crowd, ready = 110, threading.Barrier(111)
+    seen: list[str] = []
+    ended: list[tuple[str, BaseException]] = []
+
+    def in_a_thread(client: Dcipher) -> None:
+        mine = ""
+
+        def hold(run: Run) -> None:
+            nonlocal mine
+            mine = run.task_id
+            ready.wait(60)
+            raise LookupError("mine")
+
+        with pytest.raises(LookupError) as caught:
+            client.flows.run("f", on_status=hold)
+        ended.append((mine, caught.value))
+
+    def blocking() -> Any:
+        with Dcipher(KEY, base_url=api.url) as client:
+            threads = [
+                threading.Thread(target=in_a_thread, args=(client,), daemon=True)
+                for _ in range(crowd)
+            ]
+            for thread in threads:
+                thread.start()
+            ready.wait(60)
+            for thread in threads:
+                thread.join(60)
+        return client
+
+    async def on_a_loop() -> Any:
+        all_wait = asyncio.Event()
+
+        async def one(client: AsyncDcipher) -> None:
+            mine = ""
+
+            async def hold(run: Run) -> None:
+                nonlocal mine
+                mine = run.task_id
+                seen.append(mine)
+                if len(seen) == crowd:
+                    all_wait.set()
+                await asyncio.Event().wait()
+
+            try:
+                await client.flows.run("f", on_status=hold)
+            except asyncio.CancelledError as error:
+                ended.append((mine, error))
+
+        async with AsyncDcipher(KEY, base_url=api.url) as client:
+            tasks = [asyncio.ensure_future(one(client)) for _ in range(crowd)]
+            await asyncio.wait_for(all_wait.wait(), 60)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks)
+        return client
+
+    client = blocking() if cls is Dcipher else asyncio.run(on_a_loop())
+    assert len(ended) == crowd
+    for task_id, error in ended:
+        (note,) = notes_of(error)
+        assert [run.task_id for run in runs_named_in(note, client)][-1] == task_id
+
+
+def test_what_is_held_is_not_forgotten() -> None:
+    """Whatever a run's state; and when nobody holds it any more, the next start lets it go."""
+    recent = RecentRuns()
+    first = Run(flow_id="f", task_id="first", status="SUCCEEDED")
+    second = Run(flow_id="f", task_id="second")
+    recent.add(first)
+    recent.add(second)
+
+    def others(name: str, count: int = 100) -> None:
+        for number in range(count):
+            recent.add(Run(flow_id="f", task_id=f"{name}{number}"))
+
+    with recent.held(first):
+        with recent.held(first), recent.held(second):
+            others("a")
+            assert recent()[-2:] == (second, first)
+        others("b", 1)
+        assert recent()[-1] == first
+        assert recent.index(second) is None
+        assert len(recent()) == 101
+    others("c", 1)
+    assert recent.index(first) is None
+    assert len(recent()) == 100
+
+
+@pytest.mark.parametrize("how", ["wait", "watch", "download", "read"])
+def test_a_run_in_use_is_remembered(
+    connect: Connect, api: FaultyServer, tmp_path: Path, how: str
+) -> None:
+    """A hundred starts during a wait or a download do not make its run forgotten."""
+    many_runs(api)
+    client = connect(api)
+    run = client.flows.start("f")
+    counts: list[int] = []
+
+    def among_many(_: Recorded) -> Reply:
+        if not counts:
+            with Dcipher(KEY, base_url=api.url) as other:
+                for number in range(100):
+                    client._recent.add(other.flows.start("f"))
+                    counts.append(number)
+        return (
+            json_reply('{"status": "SUCCEEDED"}') if how in {"wait", "watch"} else Reply(status=404)
+        )
+
+    if how in {"wait", "watch"}:
+        api.on("/flows/f/status", among_many)
+        last = client.runs.wait(run) if how == "wait" else list(client.runs.watch(run))[-1]
+        assert last.succeeded
+    else:
+        api.on("/flows/f/status", json_reply('{"status": "SUCCEEDED"}'))
+        api.on("/result", among_many)
+        with pytest.raises(DcipherError):
+            client.runs.download(run, tmp_path / "out") if how == "download" else client.runs.read(
+                run
+            )
+    assert len(counts) == 100
+    assert client.runs.recent[-1].task_id == run.task_id
 
 
 def test_an_interrupted_start_goes_on_with_its_key(api: FaultyServer, kind: Kind) -> None:
