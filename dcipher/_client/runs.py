@@ -278,11 +278,11 @@ class Runs:
         `TooManyInvalidRowsError`, and what `download` raises.
         """
         from dcipher._results.outputs.failures import check_type
-        from dcipher._results.outputs.row_policy import Judge
+        from dcipher._results.outputs.row_policy import RowPolicy
         from dcipher._results.records import Records
 
         _check_run(run)
-        judge = Judge(on_invalid, max_invalid, keep_raw=keep_raw)
+        policy = RowPolicy(on_invalid, max_invalid, keep_raw=keep_raw)
         check_type(type_)
         if output_index is not None and run.outputs:
             _which(run, output_index)
@@ -292,7 +292,7 @@ class Runs:
                 ended = self._ended(run)
                 return ended, _indexes(ended, output_index)
 
-        return Records(self._results, begin, run, type_, judge)
+        return Records(self._results, begin, run, type_, policy)
 
     def _look(
         self, run: Run, *, within: float | None = None, resilience: Resilience | None = None

@@ -277,11 +277,11 @@ class AsyncRuns:
         `TooManyInvalidRowsError`, and what `download` raises.
         """
         from dcipher._results.outputs.failures import check_type
-        from dcipher._results.outputs.row_policy import Judge
+        from dcipher._results.outputs.row_policy import RowPolicy
         from dcipher._results.records_async import AsyncRecords
 
         _check_run(run)
-        judge = Judge(on_invalid, max_invalid, keep_raw=keep_raw)
+        policy = RowPolicy(on_invalid, max_invalid, keep_raw=keep_raw)
         check_type(type_)
         if output_index is not None and run.outputs:
             _which(run, output_index)
@@ -291,7 +291,7 @@ class AsyncRuns:
                 ended = await self._ended(run)
                 return ended, _indexes(ended, output_index)
 
-        return AsyncRecords(self._results, begin, run, type_, judge)
+        return AsyncRecords(self._results, begin, run, type_, policy)
 
     async def _look(
         self, run: Run, *, within: float | None = None, resilience: Resilience | None = None

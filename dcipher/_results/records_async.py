@@ -14,7 +14,7 @@ from typing_extensions import Self, override
 from dcipher._concurrency.callables import AsyncAttempt
 from dcipher._concurrency.threads import async_in_thread
 from dcipher._results.outputs.failures import Rewindable, parse_errors, take
-from dcipher._results.outputs.row_policy import Judge
+from dcipher._results.outputs.row_policy import RowPolicy
 from dcipher._results.parsing.row_errors import InvalidRow, ResultReadError
 from dcipher.logs import logger
 from dcipher.models import Run
@@ -48,13 +48,13 @@ class AsyncRecords(AsyncIterator[T], Generic[T]):
         begin: AsyncAttempt[tuple[Run, Sequence[int]]],
         run: Run,
         type_: Any,
-        judge: Judge,
+        policy: RowPolicy,
     ) -> None:
         self._results = results
         self._begin = begin
         self._run = run
         self._type = type_
-        self._judge = judge
+        self._policy = policy
         self._indexes: Iterator[int] | None = None
         self._index: int | None = None
         self._dropped = 0
@@ -68,7 +68,7 @@ class AsyncRecords(AsyncIterator[T], Generic[T]):
     @property
     def rejects(self) -> Rejects:
         """The rows so far that did not fit: all of them with `on_invalid="collect"`, else counts."""
-        return self._judge.rejects
+        return self._policy.rejects
 
     async def aclose(self) -> None:
         """Let go of the result; there are no more rows. Twice is once."""
@@ -113,11 +113,11 @@ class AsyncRecords(AsyncIterator[T], Generic[T]):
         index = cast("int", self._index)
         try:
             with parse_errors(self._run, index):
-                self._judge.spare(row)
+                self._policy.raise_if_fatal(row)
             if isinstance(row, InvalidRow):
                 self._dropped += 1
-                self._judge.reject(row, index)
-                self._judge.check(self._run, index)
+                self._policy.reject(row, index)
+                self._policy.check(self._run, index)
         except BaseException:
             self._close()
             raise
@@ -130,7 +130,7 @@ class AsyncRecords(AsyncIterator[T], Generic[T]):
             while not self._closed:
                 if self._rows is None and not await self._open_next():
                     self._close()
-                    self._judge.check(self._run, None, at_end=True)
+                    self._policy.check(self._run, None, at_end=True)
                 elif await self._take():
                     return True
         except BaseException:
@@ -142,9 +142,11 @@ class AsyncRecords(AsyncIterator[T], Generic[T]):
 
     async def _take(self) -> bool:
         # Judged when all before have been given, whatever follows.
-        self._judge.passed(self._taken)
-        self._judge.check(self._run, self._index)
-        batch = await async_in_thread(take, cast("Iterator[Any]", self._rows), self._judge.step())
+        self._policy.count(self._taken)
+        self._policy.check(self._run, self._index)
+        batch = await async_in_thread(
+            take, cast("Iterator[Any]", self._rows), self._policy.batch_size()
+        )
         self._taken += len(batch)
         self._batch = iter(batch)
         if not batch:
@@ -164,11 +166,11 @@ class AsyncRecords(AsyncIterator[T], Generic[T]):
         file = cast("BinaryIO", cast("object", spool))
         sink = Rewindable(file, self._run, self._index)
         self._rows = await self._results.rows(self._run, self._index, self._type, file, sink)
-        self._judge.next_result()
+        self._policy.next_result()
         return True
 
     def _end_result(self) -> None:
-        if self._dropped and self._judge.on_invalid == "drop":
+        if self._dropped and self._policy.on_invalid == "drop":
             logger.warning(
                 "run %s: %d rows of result %d did not fit and were left out",
                 self._run.task_id, self._dropped, self._index,

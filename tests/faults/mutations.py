@@ -330,8 +330,8 @@ MUTATIONS = [
     Mutation("files", "no debris", '_results/downloads/files/part_file.py', 'steps = [self._close] if ours else [self._remove, self._close]', 'steps = [self._close]', FILES),
     Mutation("files", "Ctrl-C leaves a part that can be resumed", "_results/downloads/download_async.py", "        except BaseException as error:\n            self._leave(error)\n            raise\n", "        except Exception as error:\n            self._leave(error)\n            raise\n", FILES),
     Mutation("files", "a part is resumed by the next download", "_results/downloads/files/part_file.py", "            if transfer.received == 0:\n", "            if transfer.received >= 0:\n", FILES),
-    Mutation("files", "of the same result only", "_results/downloads/files/sidecar.py", "        note.identity != identity\n        or ", "        ", ("results/downloads/test_sidecar.py", *FILES)),
-    Mutation("files", "a note that is none begins anew", "_results/downloads/files/sidecar.py", "    except (ValidationError, ValueError):\n", "    except KeyError:\n", ("results/downloads/test_sidecar.py", *FILES)),
+    Mutation("files", "of the same result only", "_results/downloads/files/sidecar.py", "        sidecar.identity != identity\n        or ", "        ", ("results/downloads/test_sidecar.py", *FILES)),
+    Mutation("files", "a damaged sidecar starts again", "_results/downloads/files/sidecar.py", "    except (ValidationError, ValueError):\n", "    except KeyError:\n", ("results/downloads/test_sidecar.py", *FILES)),
     # Process.
     Mutation("process", "a child does not use its parent's connections", '_concurrency/scopes.py', "        held = self._held\n        if held is not None and held[0] == pid:\n            return held[1]\n        with", "        held = self._held\n        if held is not None:\n            return held[1]\n        with", PROCESS),
     Mutation("process", "nor does one with a loop", '_concurrency/scopes.py', "held is not None and held.pid == pid:", "held is not None:", PROCESS),

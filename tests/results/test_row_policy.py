@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from dcipher import InvalidParamsError, Run, TooManyInvalidRowsError
-from dcipher._results.outputs.row_policy import Judge
+from dcipher._results.outputs.row_policy import RowPolicy
 from dcipher._results.parsing.row_errors import InvalidRow, JSONText
 
 RUN = Run(flow_id="f", task_id="t")
@@ -22,7 +22,7 @@ def row(number: int, raw: object = None) -> InvalidRow:
 def test_limits_that_make_no_sense(limit: Any) -> None:
     """A limit is a number of rows or a share of them, and nothing else."""
     with pytest.raises(InvalidParamsError, match="max_invalid"):
-        Judge("drop", limit, keep_raw=False)
+        RowPolicy("drop", limit, keep_raw=False)
 
 
 @pytest.mark.parametrize(
@@ -31,74 +31,74 @@ def test_limits_that_make_no_sense(limit: Any) -> None:
 def test_arguments_that_would_do_nothing(arguments: tuple[Any, Any, bool]) -> None:
     """An argument that the others leave without effect is a mistake."""
     with pytest.raises(InvalidParamsError, match="on_invalid="):
-        Judge(arguments[0], arguments[1], keep_raw=arguments[2])
+        RowPolicy(arguments[0], arguments[1], keep_raw=arguments[2])
 
 
 def test_a_number_of_rows() -> None:
     """So many may fail, one more may not."""
-    judge = Judge("collect", 2, keep_raw=False)
+    policy = RowPolicy("collect", 2, keep_raw=False)
     for number in (3, 4):
-        judge.reject(row(number), 0)
-        judge.check(RUN, 0)
-    judge.reject(row(9), 0)
+        policy.reject(row(number), 0)
+        policy.check(RUN, 0)
+    policy.reject(row(9), 0)
     with pytest.raises(TooManyInvalidRowsError, match=r"Of 10 rows.* 3 do not fit") as caught:
-        judge.check(RUN, 0)
-    assert caught.value.rejects is judge.rejects
-    assert [reject.row for reject in judge.rejects] == [3, 4, 9]
-    assert judge.rejects[0].errors == (("a[3].b", "missing", "Field required"),)
+        policy.check(RUN, 0)
+    assert caught.value.rejects is policy.rejects
+    assert [reject.row for reject in policy.rejects] == [3, 4, 9]
+    assert policy.rejects[0].errors == (("a[3].b", "missing", "Field required"),)
 
 
 def test_a_share_is_judged_from_the_hundredth_row_on() -> None:
     """Before the hundredth row a share says nothing; then, and at the end, it does."""
-    judge = Judge("drop", 0.5, keep_raw=False)
-    assert judge.step() == 100
+    policy = RowPolicy("drop", 0.5, keep_raw=False)
+    assert policy.batch_size() == 100
     for number in range(60):
-        judge.reject(row(number), 0)
-        judge.check(RUN, 0)
-    assert judge.step() == 40
-    judge.passed(100)
+        policy.reject(row(number), 0)
+        policy.check(RUN, 0)
+    assert policy.batch_size() == 40
+    policy.count(100)
     with pytest.raises(TooManyInvalidRowsError):
-        judge.check(RUN, 0)
-    judge.passed(120)  # exactly the share is not beyond it
-    judge.check(RUN, 0)
-    assert judge.step() > 100
+        policy.check(RUN, 0)
+    policy.count(120)  # exactly the share is not beyond it
+    policy.check(RUN, 0)
+    assert policy.batch_size() > 100
 
 
 def test_a_share_of_few_rows_is_judged_at_the_end() -> None:
     """However few rows there are, at the end their share counts; of none nothing is wrong."""
-    judge = Judge("drop", 0.0, keep_raw=False)
-    judge.check(RUN, None, at_end=True)
-    judge.reject(row(0), 0)
-    judge.check(RUN, 0)
+    policy = RowPolicy("drop", 0.0, keep_raw=False)
+    policy.check(RUN, None, at_end=True)
+    policy.reject(row(0), 0)
+    policy.check(RUN, 0)
     with pytest.raises(TooManyInvalidRowsError):
-        judge.check(RUN, None, at_end=True)
+        policy.check(RUN, None, at_end=True)
 
 
 def test_dropped_rows_are_counted_and_not_kept() -> None:
     """Dropping takes no memory for a row, and counts what was wrong."""
-    judge = Judge("drop", None, keep_raw=False)
-    judge.reject(row(0, JSONText("[1]")), 0)
-    assert (len(judge.rejects), judge.rejects.total) == (0, 1)
-    assert judge.rejects.counts() == {"missing": 1}
+    policy = RowPolicy("drop", None, keep_raw=False)
+    policy.reject(row(0, JSONText("[1]")), 0)
+    assert (len(policy.rejects), policy.rejects.total) == (0, 1)
+    assert policy.rejects.counts() == {"missing": 1}
 
 
 def test_rows_are_numbered_within_their_result() -> None:
     """The second result begins at 0 again, and what was read is counted on."""
-    judge = Judge("collect", None, keep_raw=True)
-    judge.reject(row(4, JSONText('{"a": 12345678901234567890}')), 0)
-    judge.passed(10)
-    judge.next_result()
-    judge.reject(row(2, ["x"]), 1)
-    assert [(r.output_index, r.row, r.raw) for r in judge.rejects] == [
+    policy = RowPolicy("collect", None, keep_raw=True)
+    policy.reject(row(4, JSONText('{"a": 12345678901234567890}')), 0)
+    policy.count(10)
+    policy.next_result()
+    policy.reject(row(2, ["x"]), 1)
+    assert [(r.output_index, r.row, r.raw) for r in policy.rejects] == [
         (0, 4, {"a": 12345678901234567890}),
         (1, 2, ["x"]),
     ]
-    assert judge.rejects.read == 13
+    assert policy.rejects.read == 13
 
 
 def test_a_raw_row_beyond_the_parser_is_its_text() -> None:
     """What is nested too deeply to be parsed is kept as it stands."""
     deep = "[" * 500 + "]" * 500
-    judge = Judge("collect", None, keep_raw=True)
-    judge.reject(row(0, JSONText(deep)), 0)
-    assert judge.rejects[0].raw == deep
+    policy = RowPolicy("collect", None, keep_raw=True)
+    policy.reject(row(0, JSONText(deep)), 0)
+    assert policy.rejects[0].raw == deep

@@ -99,7 +99,7 @@ class Download:
         """Held while the sink is: a native cancellation leaves a thread to its work."""
         self._sink: Sink
         self._started = 0.0
-        self._was_taken_up = False
+        self._was_resumed = False
 
     def run(self) -> Transfer:
         """Fetch it whole. Raises `TransferError`, or the errors of the sink and the callback.
@@ -130,8 +130,8 @@ class Download:
             self._hashes, self._hashed = _hashes(self._transfer), 0
         self._catch_up()
         self._kept, self._kept_at = self._transfer.arrived, monotonic()
-        self._was_taken_up = self._transfer.received > 0
-        if self._was_taken_up:
+        self._was_resumed = self._transfer.received > 0
+        if self._was_resumed:
             logger.info(
                 "download from %s: going on after %d bytes",
                 redact_query(self._source.url), self._transfer.arrived,
@@ -234,12 +234,12 @@ class Download:
             # A store that refuses several connections may serve one: this is no failure yet.
             self._fetch_or_begin_anew()
         except TransferError as error:
-            if self._was_taken_up and error.problem in {Problem.CHANGED, Problem.BROKEN}:
+            if self._was_resumed and error.problem in {Problem.CHANGED, Problem.BROKEN}:
                 # What an earlier download left is of another object, or damaged: not this one's fault.
                 self._restart()
             elif not (asks_for_the_rest and may_refuse_ranges(error)):
                 raise
-            self._was_taken_up = False
+            self._was_resumed = False
             # A store that refuses a range may give the whole; what there is is kept until it does.
             self._fetch(Transfer())
 

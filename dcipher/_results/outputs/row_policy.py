@@ -1,4 +1,4 @@
-"""What becomes of rows that do not fit, and when there are too many of them."""
+"""The policy for invalid rows: raise, drop or collect, and how many are too many."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ if TYPE_CHECKING:
     from dcipher._results.parsing.row_errors import InvalidRow
     from dcipher.models import Run
 
-__all__ = ["Judge", "OnInvalid", "exceeds", "reject_of"]
+__all__ = ["OnInvalid", "RowPolicy", "exceeds", "reject_of"]
 
 OnInvalid: TypeAlias = Literal["raise", "drop", "collect"]
 
 ENOUGH = 100
-"""Rows after which a share of them says something."""
+"""Rows from which a share of them is meaningful."""
 
 ROWS = 256
 """Rows that are read at once: each hop to a thread costs as much as parsing some."""
 
 
-class Judge:
-    """Counts the rows of one reading, keeps those that do not fit, and says when to stop.
+class RowPolicy:
+    """Counts rows, records the invalid ones, and decides when to stop.
 
     Raises `InvalidParamsError` for arguments that make no sense.
     """
@@ -52,35 +52,35 @@ class Judge:
         self._keep_raw = keep_raw
         self._before = 0  # rows of the results before this one
 
-    def step(self) -> int:
-        """How many rows to read next, so that a share is judged when there are just enough."""
+    def batch_size(self) -> int:
+        """Returns how many rows to read next: a share is checked as soon as there are enough."""
         missing = ENOUGH - self.rejects.read
         return missing if isinstance(self._limit, float) and missing > 0 else ROWS
 
     def next_result(self) -> None:
-        """The rows of another result follow."""
+        """Starts counting the rows of another result."""
         self._before = self.rejects.read
 
-    def passed(self, rows: int) -> None:
-        """So many rows were read and given, or refused, in all."""
+    def count(self, rows: int) -> None:
+        """Sets how many rows were read in all, valid or not."""
         self.rejects.read = rows
 
-    def spare(self, row: InvalidRow | ResultReadError) -> None:
-        """Raises what ends the reading: a document that breaks, a row if that is what was asked for."""
+    def raise_if_fatal(self, row: InvalidRow | ResultReadError) -> None:
+        """Raises what ends the reading: a broken document, or an invalid row with on_invalid='raise'."""
         if isinstance(row, ResultReadError):
             raise row
         if self.on_invalid == "raise":
             raise row.error()
 
     def reject(self, row: InvalidRow, index: int) -> None:
-        """A row of result `index` does not fit; it counts as read."""
+        """Records an invalid row of result `index`; it counts as read."""
         self.rejects.read = self._before + row.number + 1
         self.rejects._add(  # noqa: SLF001 - nobody else adds to it
             reject_of(row, index, keep_raw=self._keep_raw), keep=self.on_invalid == "collect"
         )
 
     def check(self, run: Run, index: int | None, *, at_end: bool = False) -> None:
-        """Raises `TooManyInvalidRowsError` where more rows do not fit than permitted."""
+        """Raises `TooManyInvalidRowsError` where more rows are invalid than permitted."""
         found, limit = self.rejects, self._limit
         if limit is not None and exceeds(found.total, found.read, limit, at_end=at_end):
             raise TooManyInvalidRowsError(
@@ -94,7 +94,7 @@ class Judge:
 
 
 def reject_of(row: InvalidRow, index: int = 0, *, keep_raw: bool = False) -> Reject:
-    """What is kept of a row of result `index` that does not fit."""
+    """Returns the reject of an invalid row of result `index`."""
     reasons = tuple(
         Reason(path_of(e["loc"]).removeprefix("."), e["type"], e["msg"]) for e in row.errors
     )
@@ -102,9 +102,9 @@ def reject_of(row: InvalidRow, index: int = 0, *, keep_raw: bool = False) -> Rej
 
 
 def exceeds(invalid: int, read: int, limit: float, *, at_end: bool) -> bool:
-    """Whether more rows do not fit than permitted: a number of them, or a share, a float.
+    """Whether more rows are invalid than permitted: a number of them, or a share, a float.
 
-    A share says nothing of few rows: it is judged from a hundred on, and at the end.
+    A share of few rows is meaningless: it is checked from a hundred rows on, and at the end.
     """
     if isinstance(limit, float):
         return (at_end or read >= ENOUGH) and invalid > limit * read
@@ -128,5 +128,5 @@ def _plain(raw: object) -> object:
         return raw
     try:
         return cast("object", from_json(raw))
-    except ValueError:  # nested more deeply than that parser goes
+    except ValueError:  # nested more deeply than the parser supports
         return str(raw)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dcipher._results.downloads.files.sidecar import note_of, taken_up
+from dcipher._results.downloads.files.sidecar import dump_sidecar, load_sidecar
 from dcipher._results.downloads.ranges import plan as ranges
 from dcipher._results.downloads.ranges.plan import (
     Claim,
@@ -263,14 +263,14 @@ PARTS = Transfer(received=500, total=1000, etag='"1"', parts=((600, 700), (800, 
 
 def test_a_note_with_parts() -> None:
     """What was noted of several connections is what is taken up."""
-    assert taken_up(note_of(PARTS, "me"), "me", 1000) == PARTS
+    assert load_sidecar(dump_sidecar(PARTS, "me"), "me", 1000) == PARTS
 
 
 def test_the_form_of_a_note() -> None:
-    """A note without parts is one that the version before understands; one with parts is not."""
-    assert b"parts" not in note_of(replace(PARTS, parts=()), "me")
-    assert b'"version":1' in note_of(replace(PARTS, parts=()), "me")
-    assert b'"version":2' in note_of(PARTS, "me")
+    """A sidecar without parts is one that the version before understands; one with parts is not."""
+    assert b"parts" not in dump_sidecar(replace(PARTS, parts=()), "me")
+    assert b'"version":1' in dump_sidecar(replace(PARTS, parts=()), "me")
+    assert b'"version":2' in dump_sidecar(PARTS, "me")
 
 
 @pytest.mark.parametrize(
@@ -286,12 +286,12 @@ def test_the_form_of_a_note() -> None:
 )
 def test_a_note_of_parts_that_do_not_fit(parts: Any) -> None:
     """Parts that overlap, touch, or lie outside of the file start a new transfer."""
-    assert taken_up(note_of(replace(PARTS, parts=parts), "me"), "me", 1000) == Transfer()
+    assert load_sidecar(dump_sidecar(replace(PARTS, parts=parts), "me"), "me", 1000) == Transfer()
 
 
 def test_a_note_of_more_than_there_is() -> None:
     """A part that the file is too short for was never synced."""
-    assert taken_up(note_of(PARTS, "me"), "me", 999) == Transfer()
+    assert load_sidecar(dump_sidecar(PARTS, "me"), "me", 999) == Transfer()
 
 
 @pytest.mark.parametrize(
@@ -301,6 +301,6 @@ def test_a_note_of_more_than_there_is() -> None:
 )  # fmt: skip
 def test_a_damaged_note(old: bytes, new: bytes) -> None:
     """Whatever else stands there starts a new transfer."""
-    note = note_of(PARTS, "me")
-    assert old in note
-    assert taken_up(note.replace(old, new), "me", 1000) == Transfer()
+    sidecar = dump_sidecar(PARTS, "me")
+    assert old in sidecar
+    assert load_sidecar(sidecar.replace(old, new), "me", 1000) == Transfer()

@@ -1,4 +1,4 @@
-"""The note beside an unfinished file: taken up only where it is whole and fits."""
+"""The sidecar beside an unfinished file: taken up only where it is whole and fits."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dcipher._results.downloads.files.sidecar import note_of, taken_up
+from dcipher._results.downloads.files.sidecar import dump_sidecar, load_sidecar
 from dcipher._results.downloads.transfers.sources import Problem, TransferError
 from dcipher._results.downloads.transfers.transfer import Transfer, is_due, is_worth_keeping
 from dcipher._wire.errors.retries import Failure, Outcome
@@ -23,33 +23,33 @@ HALF = Transfer(
 
 
 def altered(**more: Any) -> bytes:
-    return json.dumps({**json.loads(note_of(HALF, "me")), **more}).encode()
+    return json.dumps({**json.loads(dump_sidecar(HALF, "me")), **more}).encode()
 
 
 def test_there_and_back() -> None:
     """What was noted is what is taken up."""
-    assert taken_up(note_of(HALF, "me"), "me", 500) == HALF
+    assert load_sidecar(dump_sidecar(HALF, "me"), "me", 500) == HALF
 
 
 def test_what_was_not_synced() -> None:
     """Bytes beyond the noted ones are not counted."""
-    assert taken_up(note_of(HALF, "me"), "me", 777).received == 500
+    assert load_sidecar(dump_sidecar(HALF, "me"), "me", 777).received == 500
 
 
 def test_a_complete_file_is_asked_for_once_more() -> None:
     """Of a complete file the last byte is fetched again, so that the store says whether it is still the same."""
     whole = Transfer(received=1000, total=1000, etag='"1"')
-    assert taken_up(note_of(whole, "me"), "me", 1000).received == 999
+    assert load_sidecar(dump_sidecar(whole, "me"), "me", 1000).received == 999
 
 
 def test_without_a_total() -> None:
     """A transfer whose length is not known is taken up where it was."""
     unknown = Transfer(received=1000, etag='"1"')
-    assert taken_up(note_of(unknown, "me"), "me", 1000) == unknown
+    assert load_sidecar(dump_sidecar(unknown, "me"), "me", 1000) == unknown
 
 
 @pytest.mark.parametrize(
-    "note",
+    "sidecar",
     [
         b"",
         b"null",
@@ -57,7 +57,7 @@ def test_without_a_total() -> None:
         b"{}",
         b"{" * 100_000,
         b"\xff\xfe",
-        note_of(HALF, "me")[:-1],
+        dump_sidecar(HALF, "me")[:-1],
         altered(version=3),
         altered(identity="another"),
         altered(received=0),
@@ -79,21 +79,21 @@ def test_without_a_total() -> None:
         altered(content_type=7),
     ],
 )
-def test_what_does_not_fit(note: bytes) -> None:
-    """A note that is damaged, of another result, or of more bytes than there are, starts a new transfer."""
-    assert taken_up(note, "me", 500) == Transfer()
+def test_what_does_not_fit(sidecar: bytes) -> None:
+    """A sidecar that is damaged, of another result, or of more bytes than there are, starts a new transfer."""
+    assert load_sidecar(sidecar, "me", 500) == Transfer()
 
 
 def test_a_result_of_one_byte() -> None:
     """Nothing is left to go on with where all but the last byte is nothing."""
     one = Transfer(received=1, total=1, etag='"1"')
-    assert taken_up(note_of(one, "me"), "me", 1) == Transfer()
+    assert load_sidecar(dump_sidecar(one, "me"), "me", 1) == Transfer()
 
 
 @given(st.binary(max_size=200))
-def test_any_bytes(note: bytes) -> None:
+def test_any_bytes(sidecar: bytes) -> None:
     """Whatever stands there, it is a transfer that fits the file."""
-    assert taken_up(note, "me", 10).received <= 10
+    assert load_sidecar(sidecar, "me", 10).received <= 10
 
 
 def stopped(problem: Problem) -> TransferError:

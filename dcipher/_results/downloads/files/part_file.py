@@ -1,7 +1,7 @@
 """The unfinished file of a result: written beside its target, synced, renamed.
 
 A reader never sees half of one, and a failure leaves what was there. What arrived before an
-interruption is kept, with a note beside it, and the next download to the same path goes on there.
+interruption is kept, with a sidecar beside it, and the next download to the same path goes on there.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from dcipher._replacement import (
 )
 from dcipher._results.downloads.transfers.transfer import Transfer
 
-from .sidecar import note_of, taken_up
+from .sidecar import dump_sidecar, load_sidecar
 
 # Without it, on Windows, every download has a file of its own, and none is taken up later.
 HAS_LOCKS = find_spec("fcntl") is not None
@@ -85,9 +85,9 @@ class PartFile:
             # Beside what a symbolic link points to: a rename within one folder is one step.
             self._target = check_target(self._target, overwrite=overwrite)
             self._path, descriptor, lasting = _part_of(self._target)
-            note = self._path.with_name(f"{self._path.name}.json")
-            self._note = note if lasting and not note.is_dir() else None
-            self._noted: _Known | None = None
+            sidecar = self._path.with_name(f"{self._path.name}.json")
+            self._sidecar = sidecar if lasting and not sidecar.is_dir() else None
+            self._known_sidecar: _Known | None = None
             # Without a buffer: a child process would write what is in its copy of it.
             self._file: FileIO = os.fdopen(descriptor, "wb", buffering=0)
             try:
@@ -100,15 +100,15 @@ class PartFile:
         """What an earlier download left of the same result; a new transfer where there is none."""
         with self._errors():
             transfer = Transfer()
-            if self._note is not None:
+            if self._sidecar is not None:
                 size = os.fstat(self._file.fileno()).st_size
-                transfer = taken_up(_read(self._note), self._identity, size)
+                transfer = load_sidecar(_read(self._sidecar), self._identity, size)
             if transfer.received == 0:
                 self.restart()
             else:
-                self._kept, self._noted = True, _known(self._note)
-                if self._note is not None:
-                    _removed(_new(self._note))
+                self._kept, self._known_sidecar = True, _known(self._sidecar)
+                if self._sidecar is not None:
+                    _removed(_new(self._sidecar))
                 self._file.truncate(max(transfer.received, *map(max, transfer.parts), 0))
                 self.go_to(transfer.received)
             return transfer
@@ -176,12 +176,12 @@ class PartFile:
 
         False where it cannot: its name is not one that is found again, or it has its target's.
         """
-        if self._note is None or not self._is_here():
+        if self._sidecar is None or not self._is_here():
             return False
         with self._errors():
             synced(self._file.fileno(), _sync_data)
-            _write(self._note, note_of(transfer, self._identity))
-            self._kept, self._noted = True, _known(self._note)
+            _write(self._sidecar, dump_sidecar(transfer, self._identity))
+            self._kept, self._known_sidecar = True, _known(self._sidecar)
         return True
 
     def _is_here(self) -> bool:
@@ -217,13 +217,13 @@ class PartFile:
             # Renamed while it is locked: nobody else may take it up and empty it.
             self._install()
             self._ended = True
-            # Whoever took the free name meanwhile may have a note of its own there.
+            # Whoever took the free name meanwhile may have a sidecar of its own there.
             if (
-                self._note is not None
-                and _known(self._note) == self._noted
-                and _removed(self._note)
+                self._sidecar is not None
+                and _known(self._sidecar) == self._known_sidecar
+                and _removed(self._sidecar)
             ):
-                _sync_folder(self._note)
+                _sync_folder(self._sidecar)
             self._close()
             _sync_folder(self._target)
 
@@ -293,12 +293,12 @@ class PartFile:
         os.unlink(self._path)  # noqa: PTH108
 
     def _forget(self) -> None:
-        """Remove the note, for good, before what it says is true no longer."""
+        """Remove the sidecar, for good, before what it says is true no longer."""
         self._kept = False
-        if self._note is not None and self._process == os.getpid():
-            removed = [_removed(path) for path in (_new(self._note), self._note)]
+        if self._sidecar is not None and self._process == os.getpid():
+            removed = [_removed(path) for path in (_new(self._sidecar), self._sidecar)]
             if any(removed):
-                _sync_folder(self._note)
+                _sync_folder(self._sidecar)
 
 
 def _part_of(target: Path) -> tuple[Path, int, bool]:
@@ -400,9 +400,9 @@ def _sweep(paths: Iterable[Path]) -> None:
             os.close(descriptor)
 
 
-def _read(note: Path) -> bytes:
+def _read(sidecar: Path) -> bytes:
     try:
-        descriptor = os.open(note, _READ)
+        descriptor = os.open(sidecar, _READ)
     except OSError:
         return b""
     with os.fdopen(descriptor, "rb") as file:
@@ -412,17 +412,17 @@ def _read(note: Path) -> bytes:
         return file.read(_BLOCK)
 
 
-def _write(note: Path, text: bytes) -> None:
+def _write(sidecar: Path, text: bytes) -> None:
     """All of it or nothing, for its owner's eyes only."""
-    new = _new(note)
+    new = _new(sidecar)
     _removed(new)
     descriptor = os.open(new, _FLAGS | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(text)
         file.flush()
         synced(descriptor, _sync_data)
-    os.replace(new, note)  # noqa: PTH105
-    _sync_folder(note)
+    os.replace(new, sidecar)  # noqa: PTH105
+    _sync_folder(sidecar)
 
 
 def _known(path: Path | None) -> _Known | None:
@@ -436,9 +436,9 @@ def _known(path: Path | None) -> _Known | None:
     return found.st_dev, found.st_ino, found.st_mtime_ns
 
 
-def _new(note: Path) -> Path:
-    """Where the next note is written. Locked with its part, it is a killed process's or nobody's."""
-    return note.with_name(f"{note.name}.new")
+def _new(sidecar: Path) -> Path:
+    """Where the next sidecar is written. Locked with its part, it is a killed process's or nobody's."""
+    return sidecar.with_name(f"{sidecar.name}.new")
 
 
 def _removed(path: Path) -> bool:

@@ -1,4 +1,4 @@
-"""The note beside an unfinished file: what another process must know to go on with it."""
+"""The sidecar of an unfinished file: what another process must know to resume it."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt, Validat
 from dcipher._results.downloads.transfers.transfer import Transfer, is_strong
 from dcipher.signing.digests import hasher
 
-__all__ = ["note_of", "taken_up"]
+__all__ = ["dump_sidecar", "load_sidecar"]
 
 
-class _Note(BaseModel):
-    """It holds no URL: whoever goes on has the run."""
+class _Sidecar(BaseModel):
+    """It holds no URL: who resumes has the run."""
 
     model_config: ClassVar[ConfigDict] = ConfigDict(strict=True, frozen=True)
 
     version: Literal[1, 2] = 1
-    """2: there are parts. Who knows only 1 starts anew then, and must."""
+    """2: with parts. A version of the package that knows only 1 must start again then."""
     identity: str
-    """Which result it is."""
+    """Identifies the result."""
     received: PositiveInt
     parts: list[list[NonNegativeInt]] = []
-    """What is there beyond `received`: from a place up to another, in their order."""
+    """Ranges that exist beyond `received`, in ascending order."""
     total: NonNegativeInt | None
     etag: str
     digests: dict[str, str]
@@ -32,9 +32,9 @@ class _Note(BaseModel):
     content_type: str | None
 
 
-def note_of(transfer: Transfer, identity: str) -> bytes:
-    """What is written down of a transfer that can be resumed."""
-    note = _Note(
+def dump_sidecar(transfer: Transfer, identity: str) -> bytes:
+    """Returns the sidecar of a transfer that can be resumed."""
+    sidecar = _Sidecar(
         version=2 if transfer.parts else 1,
         identity=identity,
         received=transfer.received,
@@ -44,52 +44,54 @@ def note_of(transfer: Transfer, identity: str) -> bytes:
         digests={name: digest.hex() for name, digest in transfer.digests.items()},
         content_type=transfer.content_type,
     )
-    return note.model_dump_json(exclude=None if transfer.parts else {"parts"}).encode()
+    return sidecar.model_dump_json(exclude=None if transfer.parts else {"parts"}).encode()
 
 
-def taken_up(text: bytes, identity: str, size: int) -> Transfer:
-    """The transfer that goes on where an earlier one ended; a new one where it cannot.
+def load_sidecar(text: bytes, identity: str, size: int) -> Transfer:
+    """Returns the transfer that resumes an earlier one, or a new one where that is impossible.
 
-    `text`: the note as it was found. `size`: bytes that are in the file; what is there beyond
-    `received` was not synced, and does not count. Of a complete file the last byte is fetched again:
-    the answer to that says whether the store still has the same object.
+    `text`: the existing sidecar. `size`: bytes in the file; those beyond `received` were not
+    synced, and do not count. Of a complete file the last byte is fetched again: the response tells
+    whether the store still has the same object.
     """
     try:
-        note = _Note.model_validate_json(text)
-        digests = {name: _digest(name, digits) for name, digits in note.digests.items()}
-        parts = _parts(note, size)
+        sidecar = _Sidecar.model_validate_json(text)
+        digests = {name: _digest(name, digits) for name, digits in sidecar.digests.items()}
+        parts = _parts(sidecar, size)
     except (ValidationError, ValueError):
         return Transfer()
-    total = note.received + 1 if note.total is None else note.total
+    total = sidecar.received + 1 if sidecar.total is None else sidecar.total
     if (
-        note.identity != identity
-        or not is_strong(note.etag)
-        or note.received > min(size, total)
+        sidecar.identity != identity
+        or not is_strong(sidecar.etag)
+        or sidecar.received > min(size, total)
         or total == 1
     ):
         return Transfer()
     return Transfer(
-        received=min(note.received, total - 1),
+        received=min(sidecar.received, total - 1),
         parts=parts,
-        total=note.total,
-        etag=note.etag,
+        total=sidecar.total,
+        etag=sidecar.etag,
         digests=digests,
-        content_type=note.content_type,
+        content_type=sidecar.content_type,
     )
 
 
-def _parts(note: _Note, size: int) -> tuple[tuple[int, int], ...]:
-    """Raises ValueError where they are not beyond each other, in the file, and of the whole."""
-    parts = [(start, end) for start, end in note.parts]
-    places = [note.received, *(place for part in parts for place in part)]
-    ascending = all(one < next_ for one, next_ in pairwise(places))
-    if parts and (not ascending or note.version == 1 or places[-1] > min(size, note.total or 0)):
+def _parts(sidecar: _Sidecar, size: int) -> tuple[tuple[int, int], ...]:
+    """Returns the parts. Raises ValueError where they overlap, or exceed the file or the total."""
+    parts = [(start, end) for start, end in sidecar.parts]
+    offsets = [sidecar.received, *(offset for part in parts for offset in part)]
+    ascending = all(one < next_ for one, next_ in pairwise(offsets))
+    if parts and (
+        not ascending or sidecar.version == 1 or offsets[-1] > min(size, sidecar.total or 0)
+    ):
         raise ValueError("parts")
     return tuple(parts)
 
 
 def _digest(name: str, digits: str) -> bytes:
-    """Raises ValueError where it is none: without it, damage would not be noticed."""
+    """Returns the digest. Raises ValueError where it is none: damage would go unnoticed."""
     digest = bytes.fromhex(digits)
     if len(digest) != hasher(name).digest_size:
         raise ValueError(name)
