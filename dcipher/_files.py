@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from .models import Run
 
-__all__ = ["check_target", "replacing", "storage_error", "storage_errors"]
+__all__ = ["check_target", "import_errors", "replacing", "storage_error", "storage_errors"]
 
 
 def path_of(path: object) -> Path:
@@ -98,6 +98,21 @@ def storage_error(
         errno=error.errno,
         filename=str(target),
     )
+
+
+@contextmanager
+def import_errors(run: Run) -> Generator[None]:
+    """Turns an OSError of an import into a `LocalStorageError`: too many open files, for one."""
+    try:
+        yield
+    except OSError as error:
+        raise LocalStorageError(
+            f"A module that is needed for the results cannot be imported: {error.strerror or error}. "
+            "The run is not touched by that. If too many files are open, close some, or raise the "
+            "limit (ulimit -n); then ask for the results again.",
+            run=run,
+            errno=error.errno,
+        ) from error
 
 
 @contextmanager

@@ -101,7 +101,7 @@ class Flows:
             # An import may fail, too, and no run is to be paid for that cannot be saved then.
             from dcipher._results.results import Results
 
-            _ = Results
+            Results(self._api)
         key = str(uuid4()) if idempotency_key is None else idempotency_key
         run: Run | None = None
 

@@ -100,7 +100,7 @@ class AsyncFlows:
             # An import may fail, too, and no run is to be paid for that cannot be saved then.
             from dcipher._results.results_async import AsyncResults
 
-            _ = AsyncResults
+            AsyncResults(self._api)
         key = str(uuid4()) if idempotency_key is None else idempotency_key
         run: Run | None = None
 

@@ -21,6 +21,7 @@ from dcipher._concurrency.callables import (
 )
 from dcipher._concurrency.sleeping import sleep
 from dcipher._concurrency.threads import in_thread
+from dcipher._files import import_errors
 from dcipher._libraries import Lazy, library
 from dcipher._results.outputs.missing_outputs import without_outputs
 from dcipher._results.outputs.row_policy import OnInvalid
@@ -63,12 +64,12 @@ class Runs:
         self._api = api
         self._recent = recent
 
-    @property
-    def _results(self) -> Results:
+    def _results(self, run: Run) -> Results:
         # Digests, parsers, temporary files: a program that only starts and waits does not load them.
-        from dcipher._results.results import Results
+        with import_errors(run):
+            from dcipher._results.results import Results
 
-        return Results(self._api)
+            return Results(self._api)
 
     @property
     def recent(self) -> tuple[Run, ...]:
@@ -193,7 +194,7 @@ class Runs:
         with self._noted(run):
             run = self._ended(run)
             paths = targets(path, len(run.outputs))
-            self._results.save_all(
+            self._results(run).save_all(
                 run,
                 paths,
                 overwrite=overwrite,
@@ -226,7 +227,7 @@ class Runs:
         """
         with self._noted(run):
             run = self._ended(run)
-            return self._results.read(run, _which(run, output_index), type_)
+            return self._results(run).read(run, _which(run, output_index), type_)
 
     @overload
     def records(
@@ -277,11 +278,12 @@ class Runs:
         Raises `InvalidParamsError` at once; and at the row `ResultParseError`, which says which,
         `TooManyInvalidRowsError`, and what `download` raises.
         """
-        from dcipher._results.outputs.failures import check_type
-        from dcipher._results.outputs.row_policy import RowPolicy
-        from dcipher._results.records import Records
-
         _check_run(run)
+        with import_errors(run):
+            from dcipher._results.outputs.failures import check_type
+            from dcipher._results.outputs.row_policy import RowPolicy
+            from dcipher._results.records import Records
+
         policy = RowPolicy(on_invalid, max_invalid, keep_raw=keep_raw)
         check_type(type_)
         if output_index is not None and run.outputs:
@@ -292,7 +294,7 @@ class Runs:
                 ended = self._ended(run)
                 return ended, _indexes(ended, output_index)
 
-        return Records(self._results, begin, run, type_, policy)
+        return Records(self._results(run), begin, run, type_, policy)
 
     def _look(
         self, run: Run, *, within: float | None = None, resilience: Resilience | None = None
@@ -371,10 +373,12 @@ class Runs:
         Raises ImportError without pyarrow (the extra `arrow`), `InvalidParamsError`
         for a type that cannot be a table, and what `download` raises.
         """
-        check_table(type_)
+        _check_run(run)
+        with import_errors(run):
+            check_table(type_)
         with self._noted(run):
             run = self._ended(run)
-            return self._results.table(run, _indexes(run, output_index), type_)
+            return self._results(run).table(run, _indexes(run, output_index), type_)
 
     def batches(
         self,
@@ -411,8 +415,10 @@ class Runs:
         Arguments as for `table`. Raises what `batches` raises; without pandas, an ImportError
         (the extra `pandas`).
         """
-        library("pandas", "pandas")
-        library("pyarrow", "pandas")
+        _check_run(run)
+        with import_errors(run):
+            library("pandas", "pandas")
+            library("pyarrow", "pandas")
         with self.table(run, type_, output_index=output_index) as table:
             return in_thread(table.to_pandas)
 
@@ -424,8 +430,10 @@ class Runs:
         Arguments as for `table`. Raises what `batches` raises; without polars, an ImportError
         (the extra `polars`).
         """
-        library("polars", "polars")
-        library("pyarrow", "polars")
+        _check_run(run)
+        with import_errors(run):
+            library("polars", "polars")
+            library("pyarrow", "polars")
         with self.table(run, type_, output_index=output_index) as table:
             return in_thread(table.to_polars)
 

@@ -19,6 +19,7 @@ from dcipher._concurrency.callables import (
 )
 from dcipher._concurrency.sleeping import async_sleep
 from dcipher._concurrency.threads import async_in_thread
+from dcipher._files import import_errors
 from dcipher._libraries import Lazy, library
 from dcipher._results.outputs.missing_outputs import without_outputs
 from dcipher._results.outputs.row_policy import OnInvalid
@@ -61,12 +62,12 @@ class AsyncRuns:
         self._api = api
         self._recent = recent
 
-    @property
-    def _results(self) -> AsyncResults:
+    def _results(self, run: Run) -> AsyncResults:
         # Digests, parsers, temporary files: a program that only starts and waits does not load them.
-        from dcipher._results.results_async import AsyncResults
+        with import_errors(run):
+            from dcipher._results.results_async import AsyncResults
 
-        return AsyncResults(self._api)
+            return AsyncResults(self._api)
 
     @property
     def recent(self) -> tuple[Run, ...]:
@@ -192,7 +193,7 @@ class AsyncRuns:
         with self._noted(run):
             run = await self._ended(run)
             paths = targets(path, len(run.outputs))
-            await self._results.save_all(
+            await self._results(run).save_all(
                 run,
                 paths,
                 overwrite=overwrite,
@@ -225,7 +226,7 @@ class AsyncRuns:
         """
         with self._noted(run):
             run = await self._ended(run)
-            return await self._results.read(run, _which(run, output_index), type_)
+            return await self._results(run).read(run, _which(run, output_index), type_)
 
     @overload
     def records(
@@ -276,11 +277,12 @@ class AsyncRuns:
         Raises `InvalidParamsError` at once; and at the row `ResultParseError`, which says which,
         `TooManyInvalidRowsError`, and what `download` raises.
         """
-        from dcipher._results.outputs.failures import check_type
-        from dcipher._results.outputs.row_policy import RowPolicy
-        from dcipher._results.records_async import AsyncRecords
-
         _check_run(run)
+        with import_errors(run):
+            from dcipher._results.outputs.failures import check_type
+            from dcipher._results.outputs.row_policy import RowPolicy
+            from dcipher._results.records_async import AsyncRecords
+
         policy = RowPolicy(on_invalid, max_invalid, keep_raw=keep_raw)
         check_type(type_)
         if output_index is not None and run.outputs:
@@ -291,7 +293,7 @@ class AsyncRuns:
                 ended = await self._ended(run)
                 return ended, _indexes(ended, output_index)
 
-        return AsyncRecords(self._results, begin, run, type_, policy)
+        return AsyncRecords(self._results(run), begin, run, type_, policy)
 
     async def _look(
         self, run: Run, *, within: float | None = None, resilience: Resilience | None = None
@@ -370,10 +372,12 @@ class AsyncRuns:
         Raises ImportError without pyarrow (the extra `arrow`), `InvalidParamsError`
         for a type that cannot be a table, and what `download` raises.
         """
-        check_table(type_)
+        _check_run(run)
+        with import_errors(run):
+            check_table(type_)
         with self._noted(run):
             run = await self._ended(run)
-            return await self._results.table(run, _indexes(run, output_index), type_)
+            return await self._results(run).table(run, _indexes(run, output_index), type_)
 
     async def batches(
         self,
@@ -412,8 +416,10 @@ class AsyncRuns:
         Arguments as for `table`. Raises what `batches` raises; without pandas, an ImportError
         (the extra `pandas`).
         """
-        library("pandas", "pandas")
-        library("pyarrow", "pandas")
+        _check_run(run)
+        with import_errors(run):
+            library("pandas", "pandas")
+            library("pyarrow", "pandas")
         with await self.table(run, type_, output_index=output_index) as table:
             return await async_in_thread(table.to_pandas)
 
@@ -425,8 +431,10 @@ class AsyncRuns:
         Arguments as for `table`. Raises what `batches` raises; without polars, an ImportError
         (the extra `polars`).
         """
-        library("polars", "polars")
-        library("pyarrow", "polars")
+        _check_run(run)
+        with import_errors(run):
+            library("polars", "polars")
+            library("pyarrow", "polars")
         with await self.table(run, type_, output_index=output_index) as table:
             return await async_in_thread(table.to_polars)
 

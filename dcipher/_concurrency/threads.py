@@ -7,6 +7,7 @@ from concurrent.futures import CancelledError
 from contextlib import nullcontext, suppress
 from contextvars import ContextVar, copy_context
 from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from dcipher._concurrency.clock import monotonic
@@ -23,7 +24,15 @@ if TYPE_CHECKING:
 from dcipher._concurrency.groups import ungrouped
 from dcipher._concurrency.workers import STOP_TIMEOUT
 
-__all__ = ["OWN_THREADS", "async_in_own_thread", "async_in_thread", "calling_back", "in_thread"]
+__all__ = [
+    "OWN_THREADS",
+    "async_import_for_threads",
+    "async_in_own_thread",
+    "async_in_thread",
+    "calling_back",
+    "import_for_threads",
+    "in_thread",
+]
 
 
 T = TypeVar("T")
@@ -31,6 +40,16 @@ T = TypeVar("T")
 
 calling_back: ContextVar[bool] = ContextVar("calling_back", default=False)
 """Whether a download waits for the callback that this code belongs to."""
+
+
+def async_import_for_threads() -> None:
+    """Imports what the functions below import: later there may be no file descriptor left for that."""
+    for name in ("anyio.to_thread", "anyio.from_thread"):
+        import_module(name)
+
+
+def import_for_threads() -> None:
+    """Imports nothing: this thread is all that is needed."""
 
 
 async def async_in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -9,8 +9,9 @@ from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from dcipher._concurrency.threads import in_thread
+from dcipher._concurrency.threads import import_for_threads, in_thread
 from dcipher._concurrency.workers import each
+from dcipher._files import import_errors
 from dcipher._masking.tracebacks import presentable
 from dcipher._results.downloads.fetching import fetch, spare_permits
 from dcipher._results.downloads.files.part_file import PartFile
@@ -50,6 +51,7 @@ class Results:
 
     def __init__(self, api: API) -> None:
         self._api = api
+        import_for_threads()
 
     def save_all(
         self,
@@ -141,8 +143,9 @@ class Results:
 
     def table(self, run: Run, indexes: Sequence[int], type_: Any) -> Table:
         """Results as a table, each in a temporary file."""
-        from dcipher._results.tables.reading import Part
-        from dcipher._results.tables.table import Table
+        with import_errors(run):
+            from dcipher._results.tables.reading import Part
+            from dcipher._results.tables.table import Table
 
         parts: list[Part] = []
         with ExitStack() as held:

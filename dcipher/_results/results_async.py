@@ -8,8 +8,9 @@ from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from dcipher._concurrency.threads import async_in_thread
+from dcipher._concurrency.threads import async_import_for_threads, async_in_thread
 from dcipher._concurrency.workers import async_each
+from dcipher._files import import_errors
 from dcipher._masking.tracebacks import presentable
 from dcipher._results.downloads.fetching import async_fetch, async_spare_permits
 from dcipher._results.downloads.files.part_file import PartFile
@@ -49,6 +50,7 @@ class AsyncResults:
 
     def __init__(self, api: AsyncAPI) -> None:
         self._api = api
+        async_import_for_threads()
 
     async def save_all(
         self,
@@ -140,8 +142,9 @@ class AsyncResults:
 
     async def table(self, run: Run, indexes: Sequence[int], type_: Any) -> Table:
         """Results as a table, each in a temporary file."""
-        from dcipher._results.tables.reading import Part
-        from dcipher._results.tables.table import Table
+        with import_errors(run):
+            from dcipher._results.tables.reading import Part
+            from dcipher._results.tables.table import Table
 
         parts: list[Part] = []
         with ExitStack() as held:

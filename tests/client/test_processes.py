@@ -744,3 +744,88 @@ def test_too_many_open_files(server: FaultyServer, tmp_path: Path, kind: str) ->
     assert done.returncode == 0, done.stderr[-3000:]
     assert set(started.values()) == {1}
     assert "attempt 1 failed" in done.stderr  # there were too many
+
+
+NO_IMPORTS = """
+import asyncio, errno, sys
+import dcipher
+from dcipher import AsyncDcipher, Dcipher, LocalStorageError
+kind, url, path = sys.argv[1:]
+how = dict(api_key="emu_canary-key-0123456789", base_url=url)
+
+class Full:
+    def find_spec(self, name, path=None, target=None):
+        raise OSError(errno.EMFILE, "Too many open files", name)
+
+def refuse(run):  # from the end of the run on, no module can be imported
+    if run.is_terminal and not any(isinstance(finder, Full) for finder in sys.meta_path):
+        sys.meta_path.insert(0, Full())
+
+def again():
+    sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, Full)]
+
+USES = ("read", "download", "records", "table", "to_arrow", "to_pandas", "to_polars")
+
+def refused(name, error, run):
+    assert isinstance(error, LocalStorageError), (name, error)
+    assert (error.errno, error.run.task_id) == (errno.EMFILE, run.task_id), name
+
+if kind == "sync":
+    with Dcipher(**how) as client:
+        run = client.flows.run("f", on_status=refuse)
+        for name in USES:
+            try:
+                getattr(client.runs, name)(run, *[path] * (name == "download"))
+            except Exception as error:
+                refused(name, error, run)
+            else:
+                raise AssertionError(name)
+        again()
+        assert client.runs.read(run) == [1]
+        assert client.flows.run("f", save_path=path, on_status=refuse).files
+        assert client.runs.read(run) == [1]
+else:
+    async def main():
+        async with AsyncDcipher(**how) as client:
+            run = await client.flows.run("f", on_status=refuse)
+            for name in USES:
+                try:
+                    coroutine = getattr(client.runs, name)(run, *[path] * (name == "download"))
+                    await coroutine
+                except Exception as error:
+                    refused(name, error, run)
+                else:
+                    raise AssertionError(name)
+            again()
+            assert await client.runs.read(run) == [1]
+            assert (await client.flows.run("f", save_path=path, on_status=refuse)).files
+            assert await client.runs.read(run) == [1]
+    asyncio.run(main())
+"""
+
+SAVED_WITHOUT_IMPORTS = NO_IMPORTS.replace(
+    '"f", on_status=refuse)', '"f", save_path=path, on_status=refuse)'
+).replace("in USES", "in ()")
+
+
+@pytest.mark.parametrize("script", [NO_IMPORTS, SAVED_WITHOUT_IMPORTS], ids=["asked", "saved"])
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_no_module_can_be_imported_after_the_run(
+    server: FaultyServer, tmp_path: Path, kind: str, script: str
+) -> None:
+    """`flows.run` saves what it was asked to save; what asks later is a LocalStorageError, and works again after."""
+    server.on(
+        "/flows/f/run", json_reply(f'{{"taskId": "t", "signedResponseURL": "{server.url}/result"}}')
+    )
+    server.on("/flows/f/status", json_reply('{"status": "SUCCEEDED"}'))
+    server.on("/result", json_reply("[1]"))
+    done = subprocess.run(  # noqa: S603 - our own interpreter
+        [sys.executable, "-c", script, kind, server.url, str(tmp_path / "out")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=tmp_path,
+        env=ENVIRONMENT,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]

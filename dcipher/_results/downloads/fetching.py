@@ -7,12 +7,14 @@ loop is free meanwhile. Only what goes through an async transport of the user's 
 
 from __future__ import annotations
 
+import codecs
 from typing import TYPE_CHECKING
 
 from dcipher._concurrency.callables import async_call_back
 from dcipher._concurrency.limiting import Permit
 from dcipher._concurrency.threads import async_in_own_thread, calling_back
 from dcipher._concurrency.workers import abort_on_stop
+from dcipher._results.downloads.ranges.parallel import ParallelDownload
 
 from .download import Download
 from .download_async import AsyncDownload
@@ -24,13 +26,15 @@ if TYPE_CHECKING:
     from anyio.from_thread import BlockingPortal
 
     from dcipher._concurrency.callables import AsyncProgressCallback, ProgressCallback
-    from dcipher._results.downloads.ranges.parallel import ParallelDownload
     from dcipher._results.downloads.transfers.sources import Source
     from dcipher._results.downloads.transfers.transfer import Sink, Transfer
     from dcipher._wire.http_client import HTTPClient
     from dcipher.resilience import Resilience
 
 __all__ = ["async_fetch", "async_spare_permits", "fetch", "spare_permits"]
+
+# socket.getaddrinfo imports this codec at its first call: by then there may be no file descriptor left.
+codecs.lookup("idna")
 
 
 async def async_fetch(
@@ -144,10 +148,6 @@ def _parallel(
 ) -> ParallelDownload | None:
     if connections == 1:
         return None
-    from dcipher._results.downloads.ranges.parallel import (
-        ParallelDownload,  # not needed for a small result
-    )
-
     return ParallelDownload(
         http,
         source,
