@@ -55,6 +55,7 @@ class ClassOf:
     def __init__(self, module: Lazy, name: str) -> None:
         self._module = module
         self._name = name
+        self._attribute: str = name
 
     def __set_name__(self, owner: type, attribute: str) -> None:
         self._attribute = attribute

@@ -107,7 +107,9 @@ class Settings(BaseSettings):
             super().__init__(**given, _env_file=None)
         self._record({name: reading.source_of(name, field) for name, field in fields.items()})
 
-    settings_customise_sources = classmethod(records_sources(_usual_sources.__func__))
+    settings_customise_sources = classmethod(  # pyright: ignore[reportAssignmentType] - as pydantic-settings calls it
+        records_sources(_usual_sources.__func__)
+    )
 
     @override
     @classmethod

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 from pydantic import SecretStr
@@ -20,6 +20,9 @@ from dcipher._settings.secret_arguments import drops_frames
 from dcipher._wire.http_client import HTTPClient
 from dcipher.errors import ConfigurationError, MissingAPIKeyError
 from dcipher.resilience import Resilience
+
+if TYPE_CHECKING:
+    import dcipher.signing
 
 __all__ = ["HTTPAuthenticatedClient"]
 

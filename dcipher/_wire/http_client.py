@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -39,6 +39,9 @@ from dcipher._wire.transport.layers_async import (
 from dcipher._wire.transport.routes import Reference, Routes
 from dcipher.errors import ConfigurationError, DcipherError
 from dcipher.resilience import Resilience
+
+if TYPE_CHECKING:
+    import dcipher.signing
 
 __all__ = ["HTTPClient", "request_timeout"]
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Annotated, TypeVar, cast, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast, get_args, get_origin
 
 from pydantic import TypeAdapter
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Hashable, Mapping
 
-__all__ = ["adapter_for", "is_sequence"]
+__all__ = ["adapter_for", "choices_of", "is_sequence"]
 
 T = TypeVar("T")
 
@@ -36,3 +36,10 @@ def is_sequence(type_: object) -> bool:
     while get_origin(type_) is Annotated:
         type_ = cast("object", get_args(type_)[0])
     return (get_origin(type_) or type_) in (list, tuple, Sequence)
+
+
+def choices_of(schema: Mapping[str, Any]) -> list[Any]:
+    """The choices of a union of Pydantic's core schemas, without their labels."""
+    choices: list[Any] = schema["choices"]
+    labelled = (tuple, list)
+    return [one[0] if type(one) in labelled else one for one in choices]

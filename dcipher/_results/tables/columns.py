@@ -108,7 +108,7 @@ def list_shape(item: Shape) -> Shape:
 
     def build(values: Sequence[Any]) -> Any:
         # Columns of all items at once: one by one, each would become a dict first.
-        lists = [value if isinstance(value, _SIZED) else list(value) for value in values]
+        lists: list[Any] = [value if isinstance(value, _SIZED) else list(value) for value in values]
         offsets = pa.array(accumulate(map(len, lists), initial=0), pa.int32())
         items = item.array(list(chain.from_iterable(lists)))
         return pa.ListArray.from_arrays(offsets, items, type=arrow)

@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import AfterValidator, PlainValidator, SkipValidation, WrapValidator
 
-from dcipher._results.parsing.adapters import adapter_for
+from dcipher._results.parsing.adapters import adapter_for, choices_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 __all__ = ["may_return_none", "never_null"]
 
-_VALIDATORS = (AfterValidator, PlainValidator, WrapValidator, SkipValidation)
+# For a type checker, SkipValidation is no class.
+_VALIDATORS: Any = (AfterValidator, PlainValidator, WrapValidator, SkipValidation)
 _UNKNOWN = frozenset({"any", "none", "nullable", "model-field", "generator"})
 _BRANCHES = ("schema", "lax_schema", "strict_schema", "json_schema", "python_schema")
 
@@ -82,8 +83,7 @@ class _Schema:
         if kind == "default" and not _is_sure_default(schema):
             return False
         if kind == "union":
-            choices = [c[0] if isinstance(c, tuple) else c for c in schema["choices"]]
-            return all(map(self._is_sure, choices))
+            return all(map(self._is_sure, choices_of(schema)))
         if kind in {"list", "set", "frozenset", "dict", "model", "dataclass", "json"}:
             return True
         return all(self._is_sure(schema[name]) for name in _BRANCHES if name in schema)

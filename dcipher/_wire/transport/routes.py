@@ -317,9 +317,11 @@ class Routes:
         limits = self._limits
         if self._args.get("http2"):
             # One connection carries many requests: httpx's own pool does that.
-            return side.single(
-                side.routed(proxy_of, lambda proxy: self._transport(side, "https", proxy, limits))
-            )
+
+            def direct_or_by(proxy: Any) -> Any:
+                return self._transport(side, "https", proxy, limits)
+
+            return side.single(side.routed(proxy_of, direct_or_by))
         kept = 0 if limits.max_keepalive_connections == 0 else 1
         expiry = math.inf if limits.keepalive_expiry is None else limits.keepalive_expiry
         one = httpx.Limits(

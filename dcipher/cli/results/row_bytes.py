@@ -42,7 +42,7 @@ def plain_value(value: object) -> object:
 def _with_text(value: object) -> object:
     # Pydantic writes the alphabet of URLs; RFC 4648, section 4, is what others read.
     if isinstance(value, (bytes, bytearray, memoryview)):
-        return base64.b64encode(value).decode()
+        return base64.b64encode(bytes(cast("Any", value))).decode()
     if isinstance(value, Mapping):
         found = cast("Mapping[object, object]", value)
         return {name: _with_text(one) for name, one in found.items()}

@@ -24,9 +24,10 @@ _TOO_LATE: Final = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\nconten
 class ServerProtocol(asyncio.Protocol):
     """What uvicorn's protocols, one a connection, have in common; a type only."""
 
-    access_log: bool
-    app: ASGIApp
-    logger: logging.Logger
+    # uvicorn sets them.
+    access_log: bool  # pyright: ignore[reportUninitializedInstanceVariable]
+    app: ASGIApp  # pyright: ignore[reportUninitializedInstanceVariable]
+    logger: logging.Logger  # pyright: ignore[reportUninitializedInstanceVariable]
 
 
 @final

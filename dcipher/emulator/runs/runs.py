@@ -122,7 +122,7 @@ class Runs:
     ) -> Run:
         """A new run, which nobody knows yet."""
         started = run_identity(flow.id, body)
-        task_id = ""
+        task_id = identity = ""
         # A folder may have what another seed, or an older version, has numbered.
         while not task_id or task_id in self._runs:
             self._numbers[started] += 1

@@ -11,21 +11,20 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
 from pydantic_core import SchemaError, SchemaValidator
 
+from dcipher._results.parsing.adapters import choices_of
 from dcipher._results.parsing.json.strict import parse_json
-
-if TYPE_CHECKING:
-    from pydantic_core import CoreConfig
 
 __all__ = ["CellReaders", "readers_of"]
 
 CellReader: TypeAlias = Callable[[str], object]
 _Schema: TypeAlias = Mapping[str, Any]
+_NONE: frozenset[str] = frozenset()
 
 _CONTAINERS = frozenset(
     {
@@ -92,8 +91,9 @@ class _Walk:
             self._definitions |= {one["ref"]: one for one in schema["definitions"]}
         schema = self._resolved(schema)
         if "items_schema" in schema:
-            items = schema["items_schema"]
-            yield from ((one, config) for one in ([items] if isinstance(items, dict) else items))
+            items: Any = schema["items_schema"]
+            found = cast("list[_Schema]", items if isinstance(items, list) else [items])
+            yield from ((one, config) for one in found)
             return
         for one in _rows_within(schema):
             yield from self.rows(one, config)
@@ -175,13 +175,11 @@ class _Walk:
             known = [*self._definitions.values()]
             schema = {"type": "definitions", "schema": schema, "definitions": known}
         try:
-            return SchemaValidator(schema, cast("CoreConfig", {**config}))
+            return SchemaValidator(cast("Any", schema), cast("Any", {**config}))
         except SchemaError:
             return None
 
-    def _holds(
-        self, schema: object, kinds: frozenset[str], seen: frozenset[str] = frozenset()
-    ) -> bool:
+    def _holds(self, schema: object, kinds: frozenset[str], seen: frozenset[str] = _NONE) -> bool:
         if isinstance(schema, (list, tuple)):
             return any(self._holds(one, kinds, seen) for one in cast("Sequence[object]", schema))
         if not isinstance(schema, dict):
@@ -220,7 +218,7 @@ class _Walk:
         return lambda cell: plain(cell) if cell[:1] in {"[", "{"} else cell
 
     def _union(self, schema: _Schema, config: _Schema) -> CellReader | None:
-        choices = [one[0] if isinstance(one, tuple) else one for one in schema["choices"]]
+        choices = choices_of(schema)
         readers = [reader for one in choices if (reader := self.reader(one, config))]
         validator = self._validator(schema, config)
         if not readers and validator is None:

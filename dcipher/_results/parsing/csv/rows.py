@@ -6,7 +6,7 @@ import csv
 import io
 import re
 from collections import Counter
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -94,15 +94,14 @@ def cells_reader(type_: type[T], header: list[str]) -> Callable[[list[str]], T]:
         names = clean(", ".join(map(repr, repeated)))
         raise ResultSyntaxError("header", f"columns repeat, read rows as list[str]: {names}")
     if type_ in _TEXT:
-        plain: Any = list if by_place else lambda cells: dict(zip(header, cells, strict=True))
+        plain: object = list if by_place else partial(_named, header)
         return cast("Callable[[list[str]], T]", plain)
     readers = readers_of(adapter).of([""] * len(header) if by_place else header)
     check = cast("Callable[..., T]", adapter.validator.validate_python)
 
     def validate(cells: list[str]) -> T:
-        values = cast("list[Any]", cells)
+        values: list[Any] = [*cells]
         if readers:
-            values = [*cells]
             for place, reader in readers:
                 values[place] = reader(cells[place])
         # Text is all that CSV has: no type is strict about it.
@@ -114,6 +113,10 @@ def cells_reader(type_: type[T], header: list[str]) -> Callable[[list[str]], T]:
             return _without_empty(check, values, [] if by_place else header, error)
 
     return validate
+
+
+def _named(header: Sequence[str], cells: Sequence[str]) -> dict[str, str]:
+    return dict(zip(header, cells, strict=True))
 
 
 def _without_empty(

@@ -65,7 +65,8 @@ def is_marked(field: Any, mark: Mapping[bytes, bytes]) -> bool:
 
 def key_of(field: Any) -> str:
     """The name that its model reads a field by."""
-    alias: bytes | None = (field.metadata or {}).get(KEY_MARK)
+    metadata: Mapping[bytes, bytes] = field.metadata or {}
+    alias = metadata.get(KEY_MARK)
     return field.name if alias is None else alias.decode()
 
 
@@ -134,13 +135,12 @@ def _exact(type_: Any) -> Any:
         return pa.map_(_exact(type_.key_type), item.with_type(_exact(item.type)))
     if types.is_struct(type_):
         return pa.struct([_with_exact(type_.field(n)) for n in range(type_.num_fields)])
-    for is_list, make in (
-        (types.is_list, pa.list_),
-        (types.is_large_list, pa.large_list),
-        (types.is_fixed_size_list, lambda field: pa.list_(field, type_.list_size)),
-    ):
-        if is_list(type_):
-            return make(_with_exact(type_.value_field))
+    if types.is_list(type_):
+        return pa.list_(_with_exact(type_.value_field))
+    if types.is_large_list(type_):
+        return pa.large_list(_with_exact(type_.value_field))
+    if types.is_fixed_size_list(type_):
+        return pa.list_(_with_exact(type_.value_field), type_.list_size)
     return type_
 
 

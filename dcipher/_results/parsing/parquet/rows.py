@@ -142,5 +142,5 @@ def _with_parsed_text(row: Any, error: ValidationError) -> Any:
     if not found:
         return None
     if isinstance(row, dict):
-        return {**row, **found}
+        return dict[Any, Any](cast("Any", row)) | found
     return [found.get(place, cell) for place, cell in enumerate(row)]
