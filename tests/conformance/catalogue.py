@@ -63,7 +63,10 @@ _CONNECTING = Section(
             "Sent again, a start too, for nothing was sent; connections that are idle are closed. Then "
             "`APIConnectionError`, which says so",
             "Run fewer calls at once, or raise `ulimit -n`",
-            tests=("tests/client/test_processes.py::test_too_many_open_files",),
+            tests=(
+                "tests/client/test_processes.py::test_too_many_open_files",
+                "tests/wire/errors/test_connection_errors.py::test_too_many_files_are_said",
+            ),
         ),
         Case(
             "Nobody answers while connecting, as behind a firewall",
@@ -1377,7 +1380,6 @@ _SECRETS = Section(
             "No frame of the package or of httpx is there, after Ctrl-C and a cancellation neither",
             tests=(
                 "tests/client/test_tracebacks.py::test_a_call_that_fails",
-                "tests/client/test_tracebacks.py::test_a_download_that_fails",
                 "tests/client/test_tracebacks.py::test_ctrl_c",
                 "tests/client/test_tracebacks.py::test_a_cancellation",
             ),

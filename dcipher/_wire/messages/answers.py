@@ -5,12 +5,12 @@ from __future__ import annotations
 import codecs
 import re
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import httpx
 from pydantic_core import from_json
 
+from dcipher._concurrency.once import once
 from dcipher._masking.text import clean, unsigned, without
 from dcipher._urls.signed_urls import looks_signed
 from dcipher.errors import InvalidResponseError, RequestInfo
@@ -68,7 +68,7 @@ class Answer:
         """Whether `text` is the beginning of the body alone."""
         return len(self.body) > LONGEST_TEXT
 
-    @cached_property
+    @once
     def may_repeat(self) -> bool:
         """Whether there is anything in the body that has to be masked.
 
@@ -78,7 +78,7 @@ class Answer:
         # JSON may write any character as an escape: then its texts are looked at.
         return "\\u" in raw or looks_signed(raw) or without(raw, self.secrets) != raw
 
-    @cached_property
+    @once
     def charset(self) -> str:
         """What the body is text in, as far as it can be read so: a secret is one in any charset."""
         response = httpx.Response(200, headers=self.headers)
@@ -90,7 +90,7 @@ class Answer:
         hides = without(text, self.secrets) == text and without(raw, self.secrets) != raw
         return "utf-8" if hides else named
 
-    @cached_property
+    @once
     def text(self) -> str:
         """The beginning of the body as text, as httpx would read it: what is longer is no error."""
         return self._decoded(self.charset) or ""

@@ -18,7 +18,7 @@ from pydantic import AfterValidator, AnyUrl, Base64Bytes, BaseModel, Field, Json
 from pydantic_core import PydanticKnownError
 from pydantic_core.core_schema import ErrorType
 
-from dcipher._results.parsing import row_errors as result_errors
+from dcipher._masking import validation
 from dcipher._results.parsing.row_errors import InvalidRow, ResultSyntaxError, ResultTypeError
 from dcipher._results.rows.reading import Format
 from tests.results.rows.reading import Topic, read
@@ -159,7 +159,7 @@ def test_no_kind_of_error_tells_what_is_not_of_the_type(kind: Any) -> None:
     """Of each kind that Pydantic has, the message holds what the type says, and nothing else."""
     context = context_of(kind) or {}
     own = {CANARY: "TYPE", 77777: 5}
-    for name in context.keys() & result_errors._OF_THE_TYPE:
+    for name in context.keys() & validation._OF_THE_TYPE:
         context[name] = own[context[name]]
     made = PydanticKnownError(kind, context or None)
 
