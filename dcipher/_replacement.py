@@ -153,7 +153,9 @@ def install_without_link(source: Path, target: Path, error: OSError) -> None:
 def keep_mode(descriptor: int, target: Path) -> bool:
     """Gives a new file the permissions of the one that it replaces; whether there is one."""
     try:
-        mode = stat.S_IMODE(target.stat().st_mode)
+        # Not setuid and setgid: others would run what came from elsewhere as the owner. write(2) clears
+        # them, too.
+        mode = target.stat().st_mode & 0o777
     except FileNotFoundError:
         return False
     set_mode(descriptor, mode)

@@ -49,8 +49,11 @@ def address_of(host: str) -> Address | None:
 
     An IPv4 address that is mapped into IPv6 (RFC 4291 section 2.5.5.2) is that IPv4 address.
     """
+    bare, percent, _ = _bare(host).partition("%")
+    if percent and ":" not in bare:  # only IPv6 has zones (RFC 4007 section 11)
+        return None
     try:
-        address = ip_address(_bare(host).partition("%")[0])
+        address = ip_address(bare)
     except ValueError:
         return None
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None

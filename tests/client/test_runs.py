@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, validate_call
 
 from dcipher import (
     AsyncDcipher,
@@ -473,3 +473,11 @@ def test_no_result_without_urls(connect: Connect, api: FaultyServer) -> None:
     client = connect(api)
     with pytest.raises(ResultError, match="reveal=True"):
         client.runs.read(client.runs.wait(attached()))
+
+
+@pytest.mark.parametrize("client", [Dcipher, AsyncDcipher])
+@pytest.mark.parametrize("name", ["read", "records"])
+def test_pydantic_checks_the_arguments(client: Any, name: str) -> None:
+    """`validate_call` takes the methods with a type, whose default is no annotation."""
+    made = client("a-key", base_url="http://127.0.0.1:9")
+    assert callable(validate_call(getattr(made.runs, name)))

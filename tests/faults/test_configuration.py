@@ -213,7 +213,7 @@ WRONG: list[tuple[dict[str, Any], dict[str, str]]] = [
     ({}, {"API_SECRET": "${X}"}),
     (USED, {"HTTPS_PROXY": f"garbage://u:{CANARIES['proxy']}@h"}),
     (USED, {"ALL_PROXY": f"http://u:{CANARIES['proxy']}@h:x"}),
-    (USED, {"ALL_PROXY": f"http://u:{CANARIES['proxy']}@h", "NO_PROXY": "::::"}),
+    (USED, {"ALL_PROXY": f"http://u:{CANARIES['proxy']}@h", "NO_PROXY": "u:p@h:9"}),
     (USED, {".env": "DCIPHER_BASE_URL=https://evil.example"}),
     ({}, {".env": f"DCIPHER_API_KEY={CANARIES['api_key']}\nDCIPHER_TIMEOUT=-1"}),
     ({}, {".env": f"DCIPHER_API_SECRET={CANARIES['api_secret']}\n\0"}),

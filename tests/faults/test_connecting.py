@@ -167,8 +167,8 @@ def test_the_certificate_of_an_api_of_httpx(untrusted: FaultyServer) -> None:
         ("ALL_PROXY", "http://[::1", "http"),
         ("ALL_PROXY", "socks4://proxy", "https"),
         ("HTTPS_PROXY", "http://proxy:port", "https"),
-        ("NO_PROXY", "::::", "http"),
-        ("no_proxy", "10.0.0.0/99", "http"),
+        ("NO_PROXY", "u:p@h:9", "http"),
+        ("no_proxy", "a.example,http://u:p@h:9", "http"),
     ],
 )
 def test_a_proxy_variable_that_is_broken(
@@ -198,7 +198,8 @@ def test_a_proxy_variable_that_is_broken(
         ({"ALL_PROXY": "garbage://h"}, "http://127.0.0.2:9"),
         ({"HTTP_PROXY": "", "http_proxy": " "}, "http://api.invalid"),
         ({"HTTP_PROXY": "garbage://h", "http_proxy": "http://h"}, "http://api.invalid"),
-        ({"NO_PROXY": "::::"}, "https://api.invalid"),
+        ({"NO_PROXY": "u:p@h:9"}, "https://api.invalid"),
+        ({"ALL_PROXY": "http://h", "NO_PROXY": "/var/run/docker.sock"}, "https://api.invalid"),
     ],
 )
 def test_a_proxy_variable_that_does_not_count(

@@ -44,6 +44,10 @@ ELSEWHERE = [
     "evil.example%2e.localhost",
     "é.localhost",
     "127.0.0.1.example.com",
+    "127.0.0.1%x.example.com",
+    "127.0.0.1%25x",
+    "[127.0.0.1%lo]",
+    "127.0.0.1%",
     # No destination.
     "0.0.0.0",  # noqa: S104 - a text
     "::",

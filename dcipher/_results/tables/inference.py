@@ -287,6 +287,9 @@ _CELLS: tuple[tuple[str, Any], ...] = (
 )
 
 
+_ENDS = r"^(-?0(\.0*)?([eE].*)?|-?[iI]nf|-?Infinity)$"
+"""Zero and infinity, as they are written."""
+
 _FEW = 32  # cells that Python looks at faster than pyarrow is called
 
 
@@ -333,10 +336,15 @@ def _fits(cells: Any, pattern: str, arrow: Any) -> bool:
     if not _match(cells, pattern):
         return False
     try:
-        pc.cast(cells, arrow)
+        found = pc.cast(cells, arrow)
     except pa.ArrowInvalid:
         return False
-    return True
+    return not pa.types.is_floating(arrow) or _match(_at_the_ends(cells, found), _ENDS)
+
+
+def _at_the_ends(cells: Any, numbers: Any) -> Any:
+    """The cells that became 0 or an infinity: some are numbers that no float64 holds."""
+    return cells.filter(pc.or_(pc.equal(numbers, 0.0), pc.is_inf(numbers)))
 
 
 def _match(cells: Any, pattern: str) -> bool:

@@ -26,11 +26,11 @@ _READABLE = re.compile(
 def is_about_an_error(status_code: int, headers: Mapping[str, str]) -> bool:
     """Whether an excerpt of the body may be shown: it describes an error, in words.
 
-    Below 400 the body may be what was asked for, the result itself (RFC 9110 section 15), and so may
-    a table or a file, whatever the status.
+    Outside of 400 to 599 the body may be what was asked for, the result itself (RFC 9110 section 15),
+    and so may a table or a file, whatever the status.
     """
     kind = headers.get("content-type", "").strip()
-    return status_code >= 400 and (not kind or _READABLE.match(kind) is not None)
+    return 400 <= status_code < 600 and (not kind or _READABLE.match(kind) is not None)
 
 
 def error_response(body: object) -> ErrorResponse | None:

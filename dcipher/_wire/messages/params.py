@@ -7,7 +7,7 @@ import json
 import math
 import re
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import is_dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -24,7 +24,7 @@ from dcipher.errors import InvalidParamsError
 from .secret_params import SECRETS, unmasked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
     from .secret_params import AnySecret
 
@@ -149,6 +149,12 @@ def _refuse_missing(value: object, where: str) -> None:
         )
 
 
+def _refuse_iterator(value: object, where: str) -> None:
+    """Raises for what can be read once: the serializer would, and write null for a NaN in it."""
+    if isinstance(value, Iterator):
+        raise InvalidParamsError(f"{_shown(where)} is an iterator: send a list.")
+
+
 def _missing(value: object) -> str:
     """The name of a NaN or an infinity of any kind of number, of NaT or NA; else nothing."""
     kind = _array_kind(value)
@@ -216,6 +222,7 @@ def _dumped(model: BaseModel, where: str) -> object:
     try:
         python: object = model.model_dump(by_alias=True)
         for path, value in _leaves(python, where):
+            _refuse_iterator(value, path)
             _refuse_missing(value, path)
         return unmasked(python, _as_json(model, python, where), where)
     except InvalidParamsError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_network
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from dcipher._urls.hosts import address_of, ascii_host, is_this_machine
 from dcipher.errors import ConfigurationError
@@ -13,7 +13,9 @@ from dcipher.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Named", "Origin", "Proxies", "is_exempt"]
+__all__ = ["Named", "Origin", "Proxies", "is_exempt", "unreadable"]
+
+Block: TypeAlias = "IPv4Network | IPv6Network"
 
 
 class Origin(NamedTuple):
@@ -43,7 +45,7 @@ class Proxies:
     def of(self, origin: Origin) -> Named | None:
         """The proxy of a request to `origin`; `None`: it goes directly.
 
-        Raises `ConfigurationError` for a NO_PROXY that cannot be understood, where it counts.
+        Raises `ConfigurationError` where NO_PROXY holds what belongs into another variable.
         """
         named = self.by_scheme.get(origin.scheme) or self.by_scheme.get("all")
         # A proxy elsewhere cannot reach this machine, and would see what is sent to it in the clear.
@@ -59,23 +61,42 @@ def is_exempt(origin: Origin, no_proxy: str) -> bool:
     a leading dot or `*.`; addresses; blocks of addresses (CIDR); or `*` for everything. A name or an
     address may have a port, as for curl and requests, and a scheme, as for httpx.
     """
-    entries = re.split(r"[,\s]+", no_proxy.strip(", \t\r\n"))
     # Each is read: whether one is understood does not depend on those before it.
-    covered = [_covers(number, entry, origin) for number, entry in enumerate(entries, 1) if entry]
+    covered = [_covers(number, entry, origin) for number, entry in _entries(no_proxy)]
     return any(covered)
 
 
-def _covers(number: int, entry: str, origin: Origin) -> bool:
-    scheme, with_scheme, rest = entry.rpartition("://")
+def unreadable(no_proxy: str) -> list[int]:
+    """The numbers of the entries, from 1, that no host can be: the path of a socket, say."""
+    return [number for number, entry in _entries(no_proxy) if _read(entry) is None]
+
+
+def _entries(no_proxy: str) -> list[tuple[int, str]]:
+    entries = re.split(r"[,\s]+", no_proxy.strip(", \t\r\n"))
+    return [(number, entry) for number, entry in enumerate(entries, 1) if entry]
+
+
+def _read(entry: str) -> Block | tuple[str, int | None] | None:
+    """A block of addresses, or a host and its port; `None`: neither."""
+    _, with_scheme, rest = entry.rpartition("://")
+    rest = rest.rstrip("/")
     try:
-        if not with_scheme and "/" in entry:
-            return _is_within(origin.host, _network(entry))
-        host, port = _split_port(rest.rstrip("/"))
+        return _split_port(rest) if with_scheme or "/" not in rest else _network(rest)
     except ValueError:
-        # Not shown: what stands in the wrong variable may be a proxy with its password.
+        return None
+
+
+def _covers(number: int, entry: str, origin: Origin) -> bool:
+    read = _read(entry)
+    if read is None and "@" in entry:
+        # A proxy with its password, in the wrong variable: not shown, and not ignored.
         raise ConfigurationError(
             f"NO_PROXY: its entry {number} is neither a host nor a block of addresses."
-        ) from None
+        )
+    if not isinstance(read, tuple):
+        return read is not None and _is_within(origin.host, read)
+    host, port = read
+    scheme, with_scheme, _ = entry.rpartition("://")
     if scheme.lower() not in {"", "all", origin.scheme} or port not in {None, _port_of(origin)}:
         return False
     return host == "*" or (with_scheme and not host) or _is_named(origin.host, host)
@@ -104,7 +125,7 @@ def _split_port(text: str) -> tuple[str, int | None]:
     return host, int(port)
 
 
-def _network(entry: str) -> IPv4Network | IPv6Network:
+def _network(entry: str) -> Block:
     block, _, length = entry.partition("/")
     block = block.strip("[]")
     if ":" not in block:  # 169.254/16, as macOS writes it
@@ -112,6 +133,6 @@ def _network(entry: str) -> IPv4Network | IPv6Network:
     return ip_network(f"{block}/{length}", strict=False)
 
 
-def _is_within(host: str, network: IPv4Network | IPv6Network) -> bool:
+def _is_within(host: str, network: Block) -> bool:
     address = address_of(host)
     return address is not None and address in network

@@ -14,8 +14,9 @@ import httpx
 from dcipher._masking.secret_names import secret_values
 from dcipher._masking.text import redact_query
 from dcipher.errors import ConfigurationError
+from dcipher.logs import logger
 
-from .choice import Named, Origin, Proxies
+from .choice import Named, Origin, Proxies, unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -36,7 +37,13 @@ def environment_proxies() -> Proxies:
         for scheme in ("http", "https", "all")
         if (value := found.get(scheme, "").strip())
     }
-    return Proxies(by_scheme, found.get("no", ""))
+    no_proxy = found.get("no", "")
+    if by_scheme and (numbers := unreadable(no_proxy)):
+        logger.warning(
+            "NO_PROXY: what is neither a host nor a block of addresses is left out: entry %s",
+            ", ".join(map(str, numbers)),
+        )
+    return Proxies(by_scheme, no_proxy)
 
 
 def usable_proxy(proxies: Proxies, origin: Origin) -> Named | None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dcipher._wire.errors.error_bodies import error_response
+from dcipher._wire.errors.error_bodies import error_response, is_about_an_error
 from dcipher.models import ErrorResponse, FieldError
 
 
@@ -151,3 +151,12 @@ def test_any_body_is_read(body: dict[str, Any]) -> None:
     if found is not None:
         assert any((found.message, found.field_errors, found.title, found.type, found.instance))
         assert all(isinstance(str(field), str) for field in found.field_errors)
+
+
+@pytest.mark.parametrize("kind", ["application/json", "text/plain", ""])
+@pytest.mark.parametrize(
+    ("status_code", "shown"), [(203, False), (399, False), (400, True), (599, True), (600, False)]
+)
+def test_what_is_about_an_error(status_code: int, kind: str, shown: bool) -> None:
+    """A status that is none of an error may come with the result, which is not quoted."""
+    assert is_about_an_error(status_code, {"content-type": kind}) is shown

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dcipher._wire.proxies.choice import Named, Origin, Proxies, is_exempt
+from dcipher._wire.proxies.choice import Named, Origin, Proxies, is_exempt, unreadable
 from dcipher.errors import ConfigurationError
 
 HTTP, HTTPS, ALL = (Named(f"http://{name}", f"{name}_PROXY") for name in ("HTTP", "HTTPS", "ALL"))
@@ -112,10 +112,30 @@ def test_exemptions_of_a_port_or_a_scheme(no_proxy: str, where: Origin, exempt: 
     assert is_exempt(where, no_proxy) is exempt
 
 
-@pytest.mark.parametrize(
-    "entry", ["::::", "10.0.0.0/99", "10.0.0.0/x", "a.example/24", "a.example:port", "a:b:80", "/8"]
-)
+UNREADABLE = [
+    *("::::", "10.0.0.0/99", "10.0.0.0/x", "a.example/24", "a.example:port", "a:b:80", "/8"),
+    *("/var/run/docker.sock", "unix:///var/run/docker.sock:x", "a.b.c:*", "C:\\pipe:x"),
+]
+
+
+@pytest.mark.parametrize("entry", UNREADABLE)
 def test_an_entry_that_is_none(entry: str) -> None:
+    """It exempts nothing, whatever else is listed does, and its number is known."""
+    listed = f"localhost,{entry} b.example"
+    assert not is_exempt(origin("a.example"), listed)
+    assert is_exempt(origin("b.example"), listed)
+    assert unreadable(listed) == [2]
+
+
+@pytest.mark.parametrize("entry", ["a.example/", "10.0.0.0/8/", "[::1]/", "a.example:80/"])
+def test_an_entry_with_a_slash_at_its_end(entry: str) -> None:
+    """It is the entry without it."""
+    assert unreadable(entry) == []
+    assert is_exempt(origin("a.example", "http"), entry) is ("a.example" in entry)
+
+
+@pytest.mark.parametrize("entry", ["u:p@h:9", "http://u:p@h:9", "u:p@h/8"])
+def test_a_proxy_among_the_exemptions(entry: str) -> None:
     """It is not ignored in silence, and not shown; but nobody asks for it where there is no proxy."""
     with pytest.raises(ConfigurationError, match="NO_PROXY: its entry 2") as caught:
         is_exempt(origin("a.example"), f"a.example,{entry}")
