@@ -9,13 +9,22 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["FormerAttributes", "former_arguments", "former_attribute", "former_item"]
+__all__ = [
+    "FormerAttributes",
+    "former_arguments",
+    "former_attribute",
+    "former_item",
+    "former_places",
+    "refuse_former",
+]
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
 ARGUMENTS = {
     "wait_until_completion": "run_flow waits now: leave wait_until_completion out. What starts a run and does not "
     "wait for it is client.flows.start(flow_id, params).",
+    "max_retries": "A client takes api_key alone without its name. What came second was max_retries: pass "
+    "max_retries=…, which counts the attempts after the first, and so is one less than it was.",
 }
 ATTRIBUTES = {
     "BASE_URL": "pass base_url=… to the client, or set DCIPHER_BASE_URL",
@@ -37,7 +46,7 @@ def former_arguments(function: F) -> F:
 
     def check(given: tuple[object, ...], named: dict[str, object]) -> None:
         # The fourth one, after self: a place that it may have been passed at.
-        if "wait_until_completion" in named or (len(given) == 5 and isinstance(given[4], bool)):
+        if "wait_until_completion" in named or len(given) == 5:
             raise TypeError(ARGUMENTS["wait_until_completion"])
 
     @functools.wraps(function)
@@ -52,6 +61,33 @@ def former_arguments(function: F) -> F:
 
     wrapper: Any = async_checked if is_async else checked
     return wrapper  # type: ignore[no-any-return]
+
+
+def former_places(init: F) -> F:
+    """Lets a client say what the second argument was, which has a name now."""
+
+    @functools.wraps(init)
+    def checked(*args: Any, **kwargs: Any) -> Any:
+        if len(args) == 3:  # with self
+            raise TypeError(ARGUMENTS["max_retries"])
+        return init(*args, **kwargs)
+
+    wrapper: Any = checked
+    return wrapper  # type: ignore[no-any-return]
+
+
+def refuse_former(cls: type) -> None:
+    """Raises AttributeError for a class that has what clients had, such as another `BASE_URL`.
+
+    It would have no effect: key and requests would go where nobody meant them to go. A property of
+    that name is the program's own.
+    """
+    for name, advice in ATTRIBUTES.items():
+        found = inspect.getattr_static(cls, name, None)
+        if found is not None and not hasattr(found, "__get__"):
+            raise AttributeError(
+                f"{name} of the class {cls.__name__!r} has no effect: {advice}", name=name, obj=cls
+            )
 
 
 def former_attribute(owner: object, name: str) -> AttributeError:
@@ -72,6 +108,10 @@ def former_item(key: object) -> TypeError:
 
 class FormerAttributes:
     """A client, as seen by code that reads or sets what it had."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        refuse_former(cls)
 
     if not TYPE_CHECKING:  # for a type checker, a name that is not there is not there
 

@@ -221,6 +221,14 @@ class Run(_Model):
         def __getitem__(self, key: object) -> Any:
             raise former_item(key)
 
+        def __contains__(self, key: object) -> bool:
+            # Python would look among the pairs that a model iterates over, and find no key.
+            raise former_item(key)
+
+        def get(self, key: object, default: object = None) -> Any:
+            """Raises TypeError, which says what to write instead: a run was a dictionary."""
+            raise former_item(key)
+
     @property
     def is_terminal(self) -> bool:
         """Whether the run has ended: SUCCEEDED, FAILED, CANCELLED or CANCELFAILED.

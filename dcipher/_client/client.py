@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import dcipher
-from dcipher._former import FormerAttributes, former_arguments
+from dcipher._former import FormerAttributes, former_arguments, former_places, refuse_former
 from dcipher._libraries import ClassOf, Lazy
 from dcipher._settings.secret_arguments import drops_frames
 
@@ -61,6 +61,7 @@ class Dcipher(FormerAttributes):
         runs: _runs.Runs = ClassOf(_runs, "Runs")
 
     @drops_frames
+    @former_places
     def __init__(
         self,
         api_key: str | pydantic.SecretStr | None = None,
@@ -81,6 +82,7 @@ class Dcipher(FormerAttributes):
         from .assembly import assemble
         from .recent import RecentRuns
 
+        refuse_former(type(self))
         parts = assemble(
             api_key=api_key,
             api_secret=api_secret,
@@ -134,6 +136,7 @@ class Dcipher(FormerAttributes):
         `headers` are added to those that there are. Raises `ConfigurationError` for options that
         cannot be used.
         """
+        refuse_former(type(self))
         self._api.check_open()
         derived = object.__new__(type(self))
         options = self._api.options.changed(

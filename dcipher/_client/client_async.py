@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import dcipher
-from dcipher._former import FormerAttributes, former_arguments
+from dcipher._former import FormerAttributes, former_arguments, former_places, refuse_former
 from dcipher._libraries import ClassOf, Lazy
 from dcipher._settings.secret_arguments import drops_frames
 
@@ -60,6 +60,7 @@ class AsyncDcipher(FormerAttributes):
         runs: _runs.AsyncRuns = ClassOf(_runs, "AsyncRuns")
 
     @drops_frames
+    @former_places
     def __init__(
         self,
         api_key: str | pydantic.SecretStr | None = None,
@@ -80,6 +81,7 @@ class AsyncDcipher(FormerAttributes):
         from .assembly import assemble
         from .recent import RecentRuns
 
+        refuse_former(type(self))
         parts = assemble(
             api_key=api_key,
             api_secret=api_secret,
@@ -133,6 +135,7 @@ class AsyncDcipher(FormerAttributes):
         `headers` are added to those that there are. Raises `ConfigurationError` for options that
         cannot be used.
         """
+        refuse_former(type(self))
         self._api.check_open()
         derived = object.__new__(type(self))
         options = self._api.options.changed(

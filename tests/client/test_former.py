@@ -21,6 +21,8 @@ if TYPE_CHECKING:
         (("f", {}), {"wait_until_completion": True}),
         (("f", {}), {"wait_until_completion": False}),
         (("f", {}, "out.json", True), {}),
+        (("f", {}, None, 1), {}),
+        (("f", {}, None, None), {}),
         ((), {"flow_id": "f", "params": {}, "save_path": None, "wait_until_completion": True}),
     ],
 )
@@ -67,6 +69,12 @@ def test_a_run_is_no_dictionary(key: Any, says: str) -> None:
     run: Any = Run(flow_id="f", task_id="t")
     with pytest.raises(TypeError, match=says):
         run[key]
+    with pytest.raises(TypeError, match=says):
+        run.get(key)
+    with pytest.raises(TypeError, match=says):
+        run.get(key, None)
+    with pytest.raises(TypeError, match=says):
+        key in run  # noqa: B015
     assert dict(run)["task_id"] == "t"
 
 
@@ -83,6 +91,50 @@ def test_attributes_that_are_gone(connect: Connect, api: FaultyServer, name: str
             with pytest.raises(AttributeError, match=r"no attribute 'nothing'$"):
                 client.nothing  # type: ignore[attr-defined]  # noqa: B018
     assert api.requests == []
+
+
+@pytest.mark.parametrize("cls", [Dcipher, AsyncDcipher])
+@pytest.mark.parametrize("name", ["BASE_URL", "api_key", "max_retries"])
+def test_attributes_of_the_class_that_are_gone(
+    api: FaultyServer, monkeypatch: pytest.MonkeyPatch, cls: Any, name: str
+) -> None:
+    """Set on a class, or inherited, one would have no effect: no such client is made or derived."""
+    says = f"{name} of the class .* has no effect: pass "
+    with pytest.raises(AttributeError, match=says):
+        type("Mine", (cls,), {name: "https://staging.example"})
+    mixin = type("Mixin", (), {name: "https://staging.example"})
+    with pytest.raises(AttributeError, match=says):
+        type("Mine", (mixin, cls), {})
+    later = type("Later", (cls,), {})
+    below = type("Below", (later,), {})
+    made = below("k", base_url=api.url)
+    monkeypatch.setattr(later, name, "https://staging.example", raising=False)
+    for one in (later, below):
+        with pytest.raises(AttributeError, match=says):
+            one("k", base_url=api.url)
+    with pytest.raises(AttributeError, match=says):
+        made.with_options(max_retries=1)
+    monkeypatch.setattr(cls, name, "https://staging.example", raising=False)
+    with pytest.raises(AttributeError, match=says):
+        cls("canary-key-0123456789", base_url=api.url)
+    assert api.requests == []
+
+
+@pytest.mark.parametrize("cls", [Dcipher, AsyncDcipher])
+def test_a_property_of_a_subclass_is_its_own(api: FaultyServer, cls: Any) -> None:
+    """A subclass may give one of the former names a meaning of its own."""
+    mine = type("Mine", (cls,), {"BASE_URL": property(lambda _: "mine")})
+    assert mine("k", base_url=api.url).BASE_URL == "mine"
+
+
+@pytest.mark.parametrize("cls", [Dcipher, AsyncDcipher])
+@pytest.mark.parametrize("second", [100, None, "https://staging.example"])
+def test_the_second_place_is_gone(cls: Any, second: object) -> None:
+    """What was passed second is told its name; no frame of the error has the key."""
+    with pytest.raises(TypeError, match="pass max_retries=…, which counts") as caught:
+        cls("canary-key-0123456789", second)
+    assert "canary-key" not in str(caught.value)
+    assert next(iter(inspect.signature(cls).parameters)) == "api_key"
 
 
 @pytest.mark.parametrize(
