@@ -111,13 +111,15 @@ def _options(
     headers: Mapping[str, str] | None,
     http_client: object,
 ) -> Options:
-    hard = resilience or Resilience()
+    policy = resilience or Resilience()
     if resilience is None or found.sources.get("max_retries") == ARGUMENT:
-        hard = replace(hard, max_retries=found.max_retries)
+        policy = replace(policy, max_retries=found.max_retries)
     if timeout is None and "timeout" not in found.sources:  # then what the httpx client has counts
         timeout = getattr(http_client, "timeout", None)
     limits, total = request_limits(found.timeout if timeout is None else timeout)
-    return Options(hard, limits, total, {**_default_headers(http_client), **check_headers(headers)})
+    return Options(
+        policy, limits, total, {**_default_headers(http_client), **check_headers(headers)}
+    )
 
 
 def _check_kinds(http_client: object, transport: object, kinds: tuple[type, type]) -> None:

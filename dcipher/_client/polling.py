@@ -1,7 +1,7 @@
-"""When to look again, and when to give up.
+"""Decides when to poll a run next, and when to give up.
 
-The step follows the age of the run: a tenth of it, so that the end is known within a tenth of the
-run's time, and a run of an hour costs a few hundred looks.
+The interval is a tenth of the run's age, so that the end is known within a tenth of the run's
+duration, and a run of an hour costs a few hundred polls.
 """
 
 from __future__ import annotations
@@ -18,44 +18,44 @@ __all__ = [
     "NEW_RUN_GRACE",
     "UNREACHABLE_LIMIT",
     "ends_the_wait",
-    "first_look_in",
-    "next_look_in",
+    "first_poll_in",
+    "next_poll_in",
 ]
 
-FIRST_STEP = 0.5
-SHORTEST_STEP = 0.2
-LONGEST_STEP = 15.0
+FIRST_INTERVAL = 0.5
+SHORTEST_INTERVAL = 0.2
+LONGEST_INTERVAL = 15.0
 SHARE_OF_AGE = 0.1
 
 NEW_RUN_GRACE = 10.0
-"""Seconds after the start in which a 404 on the status means "not there yet"."""
+"""Seconds after the start in which a 404 on the status means "not created yet"."""
 
 UNREACHABLE_LIMIT = 900.0
-"""Seconds of nothing but failures after which a wait without a limit is given up."""
+"""Seconds of consecutive failures after which a wait without a timeout ends."""
 
 
-def first_look_in(age: float | None) -> float:
-    """Seconds until the first look at a run of this age (`None`.
+def first_poll_in(age: float | None) -> float:
+    """Returns the seconds until the first poll of a run of this age (`None`: unknown).
 
-    Not known): it is worth none before half a second.
+    No run is polled before it is half a second old.
     """
-    return 0.0 if age is None else max(0.0, FIRST_STEP - age)
+    return 0.0 if age is None else max(0.0, FIRST_INTERVAL - age)
 
 
-def next_look_in(age: float, jitter: float) -> float:
-    """Seconds until the next look at a run of this age; `jitter` is a random number from [0, 1)."""
-    step = min(max(SHARE_OF_AGE * age, SHORTEST_STEP), LONGEST_STEP)
-    if age < FIRST_STEP + SHORTEST_STEP:
-        step = FIRST_STEP
-    # Ten thousand runs that were started together must not be asked for together; at most the step
-    # itself is waited.
-    return step * (0.95 + 0.05 * jitter)
+def next_poll_in(age: float, jitter: float) -> float:
+    """Returns the seconds until the next poll; `jitter` is a random number from [0, 1)."""
+    interval = min(max(SHARE_OF_AGE * age, SHORTEST_INTERVAL), LONGEST_INTERVAL)
+    if age < FIRST_INTERVAL + SHORTEST_INTERVAL:
+        interval = FIRST_INTERVAL
+    # Ten thousand runs that were started together must not be polled together; the jitter only
+    # shortens the interval.
+    return interval * (0.95 + 0.05 * jitter)
 
 
 def ends_the_wait(error: APIError, *, age: float) -> bool:
-    """Whether a failed look means that the next one fails, too.
+    """Whether an error of a poll is permanent.
 
-    Minutes of anything else do not end a wait.
+    All other errors are retried for minutes.
     """
     if isinstance(error, APIStatusError):
         if error.status_code == 404:

@@ -93,7 +93,7 @@ class Runs:
         operations.run_status(
             flow_id, task_id
         )  # says what is wrong with an id before Pydantic does
-        return self._look(Run(flow_id=flow_id, task_id=task_id))
+        return self._poll(Run(flow_id=flow_id, task_id=task_id))
 
     def refresh(self, run: Run) -> Run:
         """One look at the status of `run`; what it knows already, such as its outputs, stays.
@@ -101,7 +101,7 @@ class Runs:
         Raises as `get` does.
         """
         _check_run(run)
-        return self._look(run, resilience=for_a_new_run(self._api.options.resilience, run))
+        return self._poll(run, resilience=for_a_new_run(self._api.options.resilience, run))
 
     def wait(
         self,
@@ -156,7 +156,7 @@ class Runs:
         if run.is_terminal:
             yield run
             return
-        with self._noted(run), closing(self._changes(run, wait)) as changes:
+        with self._note_on_error(run), closing(self._changes(run, wait)) as changes:
             for changed in changes:
                 yield changed
 
@@ -191,7 +191,7 @@ class Runs:
         """
         check_callback("on_progress", on_progress)
         _check_max_connections(max_connections)
-        with self._noted(run):
+        with self._note_on_error(run):
             run = self._ended(run)
             paths = targets(path, len(run.outputs))
             self._results(run).save_all(
@@ -225,7 +225,7 @@ class Runs:
 
         Raises `ResultParseError`, which says where, and what `download` raises.
         """
-        with self._noted(run):
+        with self._note_on_error(run):
             run = self._ended(run)
             return self._results(run).read(run, _which(run, output_index), type_)
 
@@ -290,13 +290,13 @@ class Runs:
             _which(run, output_index)
 
         def begin() -> tuple[Run, Sequence[int]]:
-            with self._noted(run):
+            with self._note_on_error(run):
                 ended = self._ended(run)
                 return ended, _indexes(ended, output_index)
 
         return Records(self._results(run), begin, run, type_, policy)
 
-    def _look(
+    def _poll(
         self, run: Run, *, within: float | None = None, resilience: Resilience | None = None
     ) -> Run:
         run = self._api.call(
@@ -309,35 +309,35 @@ class Runs:
         return run
 
     @contextmanager
-    def _noted(self, run: Run) -> Generator[None]:
-        """Notes the run on what ends the block early; it is remembered until then."""
+    def _note_on_error(self, run: Run) -> Generator[None]:
+        """Adds a note on the run to an error of the block; the run is remembered until then."""
         _check_run(run)
         with self._recent.held(run):
             try:
                 yield
-            except GeneratorExit:  # whoever iterates wants no more
+            except GeneratorExit:  # the caller stopped the iteration
                 raise
             except BaseException as error:
                 self._recent.note(error, self._recent.latest(run))
                 raise
 
     def _changes(self, run: Run, wait: Wait) -> Generator[Run]:
-        """The run at the first look and at each change of its status, until it has ended."""
-        # The wait is what tries again, not each look: two layers of retries would multiply.
+        """Yields the run after the first poll and at each change of its status, until it has ended."""
+        # The wait retries, not each poll: two layers of retries would multiply.
         once = replace(self._api.options.resilience, max_retries=0)
-        delay, shown = wait.first(), None
+        delay, reported = wait.first(), None
         while True:
             left = wait.left()
             last = left is not None and delay >= left
             sleep(max(0.0, left or 0.0) if last else delay)
             try:
-                run = self._look(run, within=wait.time_for_a_look(), resilience=once)
-                delay = wait.after_look(run)
+                run = self._poll(run, within=wait.poll_timeout(), resilience=once)
+                delay = wait.after_poll(run)
             except APIError as error:
                 delay = wait.after_failure(error, run)
             else:
-                if run.status != shown:
-                    shown = run.status
+                if run.status != reported:
+                    reported = run.status
                     yield run
                 if run.is_terminal:
                     return
@@ -376,7 +376,7 @@ class Runs:
         _check_run(run)
         with import_errors(run):
             check_table(type_)
-        with self._noted(run):
+        with self._note_on_error(run):
             run = self._ended(run)
             return self._results(run).table(run, _indexes(run, output_index), type_)
 

@@ -91,7 +91,7 @@ class AsyncRuns:
         operations.run_status(
             flow_id, task_id
         )  # says what is wrong with an id before Pydantic does
-        return await self._look(Run(flow_id=flow_id, task_id=task_id))
+        return await self._poll(Run(flow_id=flow_id, task_id=task_id))
 
     async def refresh(self, run: Run) -> Run:
         """One look at the status of `run`; what it knows already, such as its outputs, stays.
@@ -99,7 +99,7 @@ class AsyncRuns:
         Raises as `get` does.
         """
         _check_run(run)
-        return await self._look(run, resilience=for_a_new_run(self._api.options.resilience, run))
+        return await self._poll(run, resilience=for_a_new_run(self._api.options.resilience, run))
 
     async def wait(
         self,
@@ -154,7 +154,7 @@ class AsyncRuns:
         if run.is_terminal:
             yield run
             return
-        with self._noted(run):
+        with self._note_on_error(run):
             async with aclosing(self._changes(run, wait)) as changes:
                 async for changed in changes:
                     yield changed
@@ -190,7 +190,7 @@ class AsyncRuns:
         """
         async_check_callback("on_progress", on_progress)
         _check_max_connections(max_connections)
-        with self._noted(run):
+        with self._note_on_error(run):
             run = await self._ended(run)
             paths = targets(path, len(run.outputs))
             await self._results(run).save_all(
@@ -224,7 +224,7 @@ class AsyncRuns:
 
         Raises `ResultParseError`, which says where, and what `download` raises.
         """
-        with self._noted(run):
+        with self._note_on_error(run):
             run = await self._ended(run)
             return await self._results(run).read(run, _which(run, output_index), type_)
 
@@ -289,13 +289,13 @@ class AsyncRuns:
             _which(run, output_index)
 
         async def begin() -> tuple[Run, Sequence[int]]:
-            with self._noted(run):
+            with self._note_on_error(run):
                 ended = await self._ended(run)
                 return ended, _indexes(ended, output_index)
 
         return AsyncRecords(self._results(run), begin, run, type_, policy)
 
-    async def _look(
+    async def _poll(
         self, run: Run, *, within: float | None = None, resilience: Resilience | None = None
     ) -> Run:
         run = await self._api.call(
@@ -308,35 +308,35 @@ class AsyncRuns:
         return run
 
     @contextmanager
-    def _noted(self, run: Run) -> Generator[None]:
-        """Notes the run on what ends the block early; it is remembered until then."""
+    def _note_on_error(self, run: Run) -> Generator[None]:
+        """Adds a note on the run to an error of the block; the run is remembered until then."""
         _check_run(run)
         with self._recent.held(run):
             try:
                 yield
-            except GeneratorExit:  # whoever iterates wants no more
+            except GeneratorExit:  # the caller stopped the iteration
                 raise
             except BaseException as error:
                 self._recent.note(error, self._recent.latest(run))
                 raise
 
     async def _changes(self, run: Run, wait: Wait) -> AsyncGenerator[Run]:
-        """The run at the first look and at each change of its status, until it has ended."""
-        # The wait is what tries again, not each look: two layers of retries would multiply.
+        """Yields the run after the first poll and at each change of its status, until it has ended."""
+        # The wait retries, not each poll: two layers of retries would multiply.
         once = replace(self._api.options.resilience, max_retries=0)
-        delay, shown = wait.first(), None
+        delay, reported = wait.first(), None
         while True:
             left = wait.left()
             last = left is not None and delay >= left
             await async_sleep(max(0.0, left or 0.0) if last else delay)
             try:
-                run = await self._look(run, within=wait.time_for_a_look(), resilience=once)
-                delay = wait.after_look(run)
+                run = await self._poll(run, within=wait.poll_timeout(), resilience=once)
+                delay = wait.after_poll(run)
             except APIError as error:
                 delay = wait.after_failure(error, run)
             else:
-                if run.status != shown:
-                    shown = run.status
+                if run.status != reported:
+                    reported = run.status
                     yield run
                 if run.is_terminal:
                     return
@@ -375,7 +375,7 @@ class AsyncRuns:
         _check_run(run)
         with import_errors(run):
             check_table(type_)
-        with self._noted(run):
+        with self._note_on_error(run):
             run = await self._ended(run)
             return await self._results(run).table(run, _indexes(run, output_index), type_)
 

@@ -1,4 +1,4 @@
-"""The time of one wait for one run: how old it is, how much is left, when the next look is due."""
+"""The clocks of one wait for one run: its age, the time left, when the next poll is due."""
 
 from __future__ import annotations
 
@@ -29,52 +29,52 @@ __all__ = ["Wait", "check_wait_timeout", "for_a_new_run"]
 class Wait:
     """Reads the clocks for `_client/polling.py`.
 
-    Durations are measured on the monotonic one: the other may be set.
+    Durations are measured by the monotonic clock: the wall clock may be set.
     """
 
     def __init__(
         self, run: Run, resilience: Resilience, timeout: float | None, poll_interval: float | None
     ) -> None:
         self.timeout = check_wait_timeout(timeout)
-        self._interval = _seconds("poll_interval", poll_interval)
+        self._poll_interval = _seconds("poll_interval", poll_interval)
         self._resilience = resilience
         self._started = monotonic()
         self._age_at_start = _age(run)
         self._failures = 0
-        self._unseen_since = self._started
+        self._unreachable_since = self._started
         self._warned = False
         self.last_error: APIError | None = None
 
     def age(self) -> float:
-        """Seconds since the run was started; where that is not known, since the wait began."""
+        """Returns the seconds since the run was started; if unknown, since the wait began."""
         return (self._age_at_start or 0.0) + monotonic() - self._started
 
     def left(self) -> float | None:
-        """Seconds until the wait's time is over; `None`: it has no end."""
+        """Returns the seconds until the timeout; `None`: there is none."""
         return None if self.timeout is None else self.timeout - (monotonic() - self._started)
 
-    def time_for_a_look(self) -> float | None:
-        """Seconds that a look may take.
+    def poll_timeout(self) -> float | None:
+        """Returns the timeout of a poll in seconds.
 
-        Not past the end of the wait, but the last one gets a second.
+        It ends with the wait, but the last poll gets a second.
         """
         left = self.left()
         return None if left is None else max(left, 1.0)
 
     def first(self) -> float:
-        """Seconds until the first look."""
-        return polling.first_look_in(self._age_at_start)
+        """Returns the seconds until the first poll."""
+        return polling.first_poll_in(self._age_at_start)
 
-    def after_look(self, run: Run) -> float:
-        """Seconds until the next look, after one that saw `run`."""
-        self._failures, self.last_error, self._unseen_since = 0, None, monotonic()
-        step = self._step()
-        self._warn_of_expiry(run, step)
-        return step
+    def after_poll(self, run: Run) -> float:
+        """Returns the seconds until the next poll, after one that returned `run`."""
+        self._failures, self.last_error, self._unreachable_since = 0, None, monotonic()
+        interval = self._next_interval()
+        self._warn_of_expiry(run, interval)
+        return interval
 
     def after_failure(self, error: APIError, run: Run) -> float:
-        """Seconds until the next look, after one that failed. Raises what ends the wait."""
-        # A run that is known by its ids alone may be of any age.
+        """Returns the seconds until the next poll, after one that failed. Raises a permanent error."""
+        # A run that is known only by its ids may be of any age.
         age = math.inf if self._age_at_start is None else self.age()
         if polling.ends_the_wait(error, age=age):
             raise error
@@ -88,26 +88,26 @@ class Wait:
             type(error).__name__,
         )
         asked = failure_of(error, self._resilience).retry_after or 0.0
-        # The run may end long before the time that the service asks for.
+        # The run may end long before the time in Retry-After.
         asked = min(asked, self._resilience.max_retry_after)
-        return max(asked, self._step(), backoff(self._failures, self._resilience))
+        return max(asked, self._next_interval(), backoff(self._failures, self._resilience))
 
-    def _step(self) -> float:
-        if self._interval is not None:
-            return self._interval
-        return polling.next_look_in(self.age(), random.random())  # noqa: S311 - spreads looks, guards nothing
+    def _next_interval(self) -> float:
+        if self._poll_interval is not None:
+            return self._poll_interval
+        return polling.next_poll_in(self.age(), random.random())  # noqa: S311 - spreads polls, guards nothing
 
     def _give_up_if_unreachable(self, error: APIError, run: Run) -> None:
         limit = self._resilience.deadline or polling.UNREACHABLE_LIMIT
-        unseen_for = monotonic() - self._unseen_since
-        if self.timeout is None and unseen_for > limit:
-            raise outcomes.interrupted(run, unseen_for) from error
+        unreachable_for = monotonic() - self._unreachable_since
+        if self.timeout is None and unreachable_for > limit:
+            raise outcomes.interrupted(run, unreachable_for) from error
 
-    def _warn_of_expiry(self, run: Run, step: float) -> None:
-        """Once, at the last look before the expiry: at the next one it may be too late."""
+    def _warn_of_expiry(self, run: Run, interval: float) -> None:
+        """Warns once, at the last poll before the URL expires: the next one may be too late."""
         ends = [output.expires_at.timestamp() for output in run.outputs if output.expires_at]
         left = min(ends, default=math.inf) - time.time()
-        if left > step or run.is_terminal or self._warned:
+        if left > interval or run.is_terminal or self._warned:
             return
         self._warned = True
         logger.warning(
@@ -119,7 +119,7 @@ class Wait:
 
 
 def for_a_new_run(resilience: Resilience, run: Run) -> Resilience:
-    """A 404 on the status of a run that was started seconds ago means "not there yet"."""
+    """Returns a policy that retries a 404 where the run was started seconds ago: it may not exist yet."""
     age = _age(run)
     if age is None or age > polling.NEW_RUN_GRACE:
         return resilience
@@ -127,7 +127,7 @@ def for_a_new_run(resilience: Resilience, run: Run) -> Resilience:
 
 
 def check_wait_timeout(timeout: float | None, name: str = "timeout") -> float | None:
-    """Seconds for a wait; no time at all is one look. Raises `InvalidParamsError`."""
+    """Returns the timeout of a wait; 0 means a single poll. Raises `InvalidParamsError`."""
     return 0.0 if timeout == 0 and timeout is not False else _seconds(name, timeout)
 
 
@@ -139,7 +139,7 @@ def _seconds(name: str, value: float | None) -> float | None:
 
 
 def _age(run: Run) -> float | None:
-    """A date in the future is another machine's clock: the run counts as new."""
+    """Returns the seconds since the run was created; 0 for a date in the future (clock skew)."""
     if run.created_at is None:
         return None
     created = (

@@ -46,13 +46,13 @@ class Options(NamedTuple):
     ) -> Options:
         """These, but for what is not `None`."""
         check_kind("resilience", resilience, Resilience, "a Resilience")
-        hard = self.resilience if resilience is None else resilience
+        policy = self.resilience if resilience is None else resilience
         if max_retries is not None:
-            hard = replace(hard, max_retries=check_max_retries(max_retries, "max_retries"))
+            policy = replace(policy, max_retries=check_max_retries(max_retries, "max_retries"))
         limits, total = (
             (self.timeout, self.total_timeout) if timeout is None else request_limits(timeout)
         )
-        return Options(hard, limits, total, {**self.headers, **check_headers(headers)})
+        return Options(policy, limits, total, {**self.headers, **check_headers(headers)})
 
 
 def request_limits(timeout: float | httpx.Timeout) -> tuple[httpx.Timeout, float | None]:

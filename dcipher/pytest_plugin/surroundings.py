@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["close", "running", "surround"]
 
-_FIRST_STEP = 0.05  # seconds; flows of a test end at once, and half a second each adds up
+_FIRST_INTERVAL = 0.05  # seconds; flows of a test end at once, and half a second each adds up
 _IDENTITY = ("API_KEY", "API_SECRET", "BASE_URL")
 
 
@@ -50,7 +50,7 @@ def surround(patch: pytest.MonkeyPatch, emulator: Emulator, *, api_secret: str |
     # The developer's .env says what the real service wants: a secret, or a timeout.
     patch.setattr(configuration, "DOTENV", os.devnull)
     patch.setitem(Settings.model_config, "env_file", None)
-    patch.setattr(polling, "FIRST_STEP", _FIRST_STEP)
+    patch.setattr(polling, "FIRST_INTERVAL", _FIRST_INTERVAL)
 
 
 def close(client: AsyncDcipher) -> None:

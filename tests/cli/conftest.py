@@ -65,8 +65,8 @@ def dcipher(
     call: Call, emulator: Emulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> Call:
     """Call the command line in this process, in an empty folder, against the emulator."""
-    monkeypatch.setattr(polling, "FIRST_STEP", 0.02)
-    monkeypatch.setattr(polling, "SHORTEST_STEP", 0.02)
+    monkeypatch.setattr(polling, "FIRST_INTERVAL", 0.02)
+    monkeypatch.setattr(polling, "SHORTEST_INTERVAL", 0.02)
     for name, value in service(emulator).items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)

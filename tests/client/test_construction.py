@@ -333,11 +333,11 @@ def test_an_authenticated_http_client(connect: Connect, api: FaultyServer) -> No
 
 def test_retries_do_not_multiply(connect: Connect, api: FaultyServer) -> None:
     """An `HTTPAuthenticatedClient` that retries by itself does not make the client's retries more."""
-    hard = Resilience(max_retries=2, backoff_initial=0.01)
-    http = HTTPAuthenticatedClient(api.url, api_key="own", resilience=hard)
+    policy = Resilience(max_retries=2, backoff_initial=0.01)
+    http = HTTPAuthenticatedClient(api.url, api_key="own", resilience=policy)
     api.on("/flows/f", json_reply("{}", 500))
     with pytest.raises(DcipherError):
-        connect(http_client=http, api_key=None, resilience=hard).flows.get("f")
+        connect(http_client=http, api_key=None, resilience=policy).flows.get("f")
     assert len(api.requests) == 3
 
 

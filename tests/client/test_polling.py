@@ -7,12 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dcipher._client.polling import (
-    LONGEST_STEP,
+    LONGEST_INTERVAL,
     NEW_RUN_GRACE,
     UNREACHABLE_LIMIT,
     ends_the_wait,
-    first_look_in,
-    next_look_in,
+    first_poll_in,
+    next_poll_in,
 )
 from dcipher.errors import (
     APIConnectionError,
@@ -29,10 +29,10 @@ jitters = st.floats(0, 1, exclude_max=True)
 
 def looks(duration: float, jitter: float, age: float | None = 0.0) -> list[float]:
     """Return the ages of a run at which it is looked at, up to the look that sees its end."""
-    now = (age or 0.0) + first_look_in(age)
+    now = (age or 0.0) + first_poll_in(age)
     seen = [now]
     while now < duration:
-        now += next_look_in(now, jitter)
+        now += next_poll_in(now, jitter)
         seen.append(now)
     return seen
 
@@ -40,9 +40,9 @@ def looks(duration: float, jitter: float, age: float | None = 0.0) -> list[float
 @pytest.mark.parametrize(
     ("age", "wait"), [(None, 0.0), (0.0, 0.5), (0.2, 0.3), (0.5, 0.0), (3600.0, 0.0)]
 )
-def test_first_look(age: float | None, wait: float) -> None:
+def test_first_poll(age: float | None, wait: float) -> None:
     """A new run is left alone for half a second; one of unknown age is looked at at once."""
-    assert first_look_in(age) == pytest.approx(wait)
+    assert first_poll_in(age) == pytest.approx(wait)
 
 
 @pytest.mark.parametrize(
@@ -51,8 +51,8 @@ def test_first_look(age: float | None, wait: float) -> None:
 )
 def test_the_step_is_a_tenth_of_the_age(age: float, step: float) -> None:
     """A tenth, within its bounds; the jitter only shortens it, by a twentieth at most."""
-    assert next_look_in(age, 0.0) == pytest.approx(0.95 * step)
-    assert next_look_in(age, 1.0) == pytest.approx(step)
+    assert next_poll_in(age, 0.0) == pytest.approx(0.95 * step)
+    assert next_poll_in(age, 1.0) == pytest.approx(step)
 
 
 @given(duration=st.floats(2, 3), jitter=st.floats(0.5, 1))
@@ -73,7 +73,7 @@ def test_the_end_is_seen_soon(duration: float, jitter: float, known: bool) -> No
     """The end is known within a tenth of the run's time (or half a second), and in 15 s at most."""
     lag = looks(duration, jitter, 0.0 if known else None)[-1] - duration
     assert lag <= max(0.5, 0.1 * duration) + 1e-6
-    assert lag <= LONGEST_STEP
+    assert lag <= LONGEST_INTERVAL
     if duration >= 2:
         assert lag <= max(0.2, 0.1 * duration) + 1e-6
 
@@ -88,7 +88,7 @@ def test_an_hour_costs_a_few_hundred_looks(jitter: float) -> None:
 @settings(max_examples=200, deadline=None)
 def test_any_step_is_in_its_bounds(age: float, jitter: float) -> None:
     """No step is a hot loop, none is longer than 15 s."""
-    assert 0.18 <= next_look_in(age, jitter) <= LONGEST_STEP
+    assert 0.18 <= next_poll_in(age, jitter) <= LONGEST_INTERVAL
 
 
 def status(code: int) -> APIError:

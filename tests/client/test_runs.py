@@ -221,8 +221,8 @@ def test_failing_looks_do_not_end_a_wait(
 ) -> None:
     """However many looks fail in whichever way, the wait goes on; that is warned of once."""
     api.on("/flows/f/status", *FAULTS, status("SUCCEEDED"))
-    hard = Resilience(max_retries=retries, backoff_initial=0.01, backoff_max=0.01)
-    run = connect(api, resilience=hard).runs.wait(attached(), poll_interval=0.01)
+    policy = Resilience(max_retries=retries, backoff_initial=0.01, backoff_max=0.01)
+    run = connect(api, resilience=policy).runs.wait(attached(), poll_interval=0.01)
     assert run.succeeded
     assert len(api.requests) == len(FAULTS) + 1
     assert [record.levelname for record in caplog.records].count("WARNING") == 1
@@ -304,10 +304,10 @@ def test_a_timeout_while_a_look_hangs(connect: Connect, api: FaultyServer) -> No
 def test_an_api_that_stays_away(connect: Connect, api: FaultyServer) -> None:
     """Without a timeout the wait is given up when nothing was seen for `deadline`; the run is in the error."""
     api.on("/flows/f/status", status("RUNNING"), json_reply("{}", 503))
-    hard = Resilience(backoff_initial=0.05, backoff_max=0.1, deadline=0.5)
+    policy = Resilience(backoff_initial=0.05, backoff_max=0.1, deadline=0.5)
     began = time.monotonic()
     with no_hang(), pytest.raises(PollingInterruptedError, match="may go on") as caught:
-        connect(api, resilience=hard).runs.wait(attached(), poll_interval=0.05)
+        connect(api, resilience=policy).runs.wait(attached(), poll_interval=0.05)
     assert time.monotonic() - began >= 0.5
     assert caught.value.run.status is RunStatus.RUNNING
 
@@ -316,15 +316,15 @@ def test_a_look_that_succeeds_renews_the_patience(connect: Connect, api: FaultyS
     """Failures that are interrupted by successes do not add up."""
     bad, good = json_reply("{}", 503), status("RUNNING")
     api.on("/flows/f/status", *[bad, bad, good] * 10, status("SUCCEEDED"))
-    hard = Resilience(backoff_initial=0.05, backoff_max=0.05, deadline=1.2)
-    assert connect(api, resilience=hard).runs.wait(attached(), poll_interval=0.05).succeeded
+    policy = Resilience(backoff_initial=0.05, backoff_max=0.05, deadline=1.2)
+    assert connect(api, resilience=policy).runs.wait(attached(), poll_interval=0.05).succeeded
 
 
 def test_a_retry_after_beyond_all_clocks(api: FaultyServer) -> None:
     """A look that is put off beyond what a clock can count does not end a wait by a bare OverflowError."""
     api.on("/flows/f/status", json_reply("{}", 503, Retry_After="9" * 300), status("SUCCEEDED"))
-    hard = Resilience(backoff_initial=0.01, max_retry_after=0.05)
-    with Dcipher(KEY, base_url=api.url, resilience=hard) as client:
+    policy = Resilience(backoff_initial=0.01, max_retry_after=0.05)
+    with Dcipher(KEY, base_url=api.url, resilience=policy) as client:
         assert client.runs.wait(attached(), poll_interval=FAST).succeeded
 
 
@@ -334,8 +334,8 @@ def test_a_retry_after_of_a_day(api: FaultyServer, asked: str) -> None:
     api.on("/flows/f/status", json_reply("{}", 503, Retry_After=asked), status("SUCCEEDED"))
 
     async def main() -> Run | None:
-        hard = Resilience(backoff_initial=0.01, max_retry_after=0.05)
-        async with AsyncDcipher(KEY, base_url=api.url, resilience=hard) as client:
+        policy = Resilience(backoff_initial=0.01, max_retry_after=0.05)
+        async with AsyncDcipher(KEY, base_url=api.url, resilience=policy) as client:
             with anyio.move_on_after(HANG):
                 return await client.runs.wait(attached(), poll_interval=FAST)
         return None

@@ -42,7 +42,7 @@ def hosted(
 ) -> Iterator[Emulator]:
     """What a reader's environment says, and an empty folder; loggers are left as they were."""
     # The runs of the documents end at once: there is no need to wait half a second for each.
-    monkeypatch.setattr(polling, "FIRST_STEP", 0.05)
+    monkeypatch.setattr(polling, "FIRST_INTERVAL", 0.05)
     monkeypatch.setenv("DCIPHER_BASE_URL", emulator.url)
     monkeypatch.setenv("DCIPHER_API_KEY", emulator.api_key)
     monkeypatch.chdir(tmp_path)

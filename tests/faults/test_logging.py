@@ -74,8 +74,8 @@ def test_a_download_that_is_tried_again(
     lost = Reply(b"1" * 10, 200, {"ETag": '"1"'}, cut=5, after="close")
     whole = Reply(b"1", 200, {"ETag": '"1"'}, framing="none", after="close")
     server.on("/result", Reply(status=500), lost, Reply(status=503), whole)
-    patient = Resilience(max_retries=3, backoff_initial=0.002, backoff_max=0.01)
-    connect(server, resilience=patient).runs.read(result_of(server), bytes)
+    policy = Resilience(max_retries=3, backoff_initial=0.002, backoff_max=0.01)
+    connect(server, resilience=policy).runs.read(result_of(server), bytes)
     said = [record.getMessage() for record in caplog.records if record.name.startswith("dcipher")]
     assert sum("attempt" in line for line in said) == 3
     assert all(server.url in line for line in said if "download" in line)

@@ -107,9 +107,9 @@ def test_what_is_no_time_is_ignored(
 def test_zero_is_the_normal_backoff(connect: Connect, server: FaultyServer, value: str) -> None:
     """No time, or a date of the past, is no reason for a hot loop."""
     server.on("*", json_reply("{}", 429, Retry_After=value, Date=NOW))
-    patient = Resilience(max_retries=2, backoff_initial=0.1, backoff_max=0.1)
+    policy = Resilience(max_retries=2, backoff_initial=0.1, backoff_max=0.1)
     with pytest.raises(RateLimitError) as caught:
-        connect(server, resilience=patient).flows.get("f")
+        connect(server, resilience=policy).flows.get("f")
     gaps = [b.at - a.at for a, b in zip(server.requests, server.requests[1:])]  # noqa: B905 - one less
     assert len(gaps) == 2
     assert min(gaps) >= 0.1

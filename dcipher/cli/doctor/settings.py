@@ -48,12 +48,12 @@ def show(call: Invocation) -> None:
 def _options(values: Configuration) -> Iterator[Setting]:
     """What the client is made with, and only Python can say otherwise."""
     yield Setting("connect_timeout", request_timeout(values.timeout).connect, "default")
-    hard = Resilience()
+    policy = Resilience()
     for field in fields(Resilience):
         if field.name == "retry_statuses":
-            yield Setting("resilience.retry_statuses", _ranges(hard.retry_statuses), "default")
+            yield Setting("resilience.retry_statuses", _ranges(policy.retry_statuses), "default")
         elif field.name != "max_retries":  # a setting
-            value: object = getattr(hard, field.name)
+            value: object = getattr(policy, field.name)
             yield Setting(f"resilience.{field.name}", value, "default")
     yield Setting("max_connections", MAX_CONNECTIONS, "default")
     yield Setting("keepalive_expiry", KEEPALIVE_EXPIRY, "default")

@@ -611,9 +611,9 @@ def test_an_outage(connect: Connect, server: FaultyServer, target: Path) -> None
             return replace(reply, cut=200_000, after="reset")
         return RESET if time.monotonic() < until else reply
 
-    patient = Resilience(max_retries=6, backoff_initial=0.05, backoff_max=0.3)
+    policy = Resilience(max_retries=6, backoff_initial=0.05, backoff_max=0.3)
     server.on("/result", Shop(spoil=away, first=slowly))
-    connect(server, resilience=patient, timeout=2.0).runs.download(result_of(server), target)
+    connect(server, resilience=policy, timeout=2.0).runs.download(result_of(server), target)
     assert_saved(target, BODY)
 
 

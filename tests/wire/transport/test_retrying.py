@@ -312,9 +312,9 @@ def test_zero_in_retry_after_is_no_hot_loop(connect: Connect, server: FaultyServ
 def test_a_deadline_ends_the_retries(connect: Connect, server: FaultyServer) -> None:
     """`deadline` bounds a call with all its retries."""
     server.on("*", status(500))
-    hard = Resilience(max_retries=1000, backoff_initial=0.1, backoff_max=0.1, deadline=0.35)
+    policy = Resilience(max_retries=1000, backoff_initial=0.1, backoff_max=0.1, deadline=0.35)
     with no_hang(), pytest.raises(InternalServerError):
-        connect(server, resilience=hard).flows.get("f")
+        connect(server, resilience=policy).flows.get("f")
     assert len(server.requests) <= 4
 
 
