@@ -19,7 +19,12 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 from typing_extensions import Self, override
 
 from dcipher._settings.checks import (
@@ -52,6 +57,7 @@ if TYPE_CHECKING:
 __all__ = ["Settings"]
 
 _usual_sources: Any = BaseSettings.settings_customise_sources
+_recorded_sources = records_sources(_usual_sources.__func__)
 
 
 class Settings(BaseSettings):
@@ -107,9 +113,25 @@ class Settings(BaseSettings):
             super().__init__(**given, _env_file=None)
         self._record({name: reading.source_of(name, field) for name, field in fields.items()})
 
-    settings_customise_sources = classmethod(  # pyright: ignore[reportAssignmentType] - as pydantic-settings calls it
-        records_sources(_usual_sources.__func__)
-    )
+    @override
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Returns the sources of pydantic-settings; what each of them gives is recorded."""
+        return _recorded_sources(
+            cls,
+            settings_cls,
+            init_settings=init_settings,
+            env_settings=env_settings,
+            dotenv_settings=dotenv_settings,
+            file_secret_settings=file_secret_settings,
+        )
 
     @override
     @classmethod
