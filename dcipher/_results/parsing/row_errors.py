@@ -6,7 +6,7 @@ No text here holds a value of the document, only the names of its fields, cleane
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from typing_extensions import override
 
@@ -15,8 +15,11 @@ from dcipher._masking.text import clean
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pydantic import ValidationError
+    from pydantic import TypeAdapter, ValidationError
+    from pydantic_core import ErrorDetails
 from dcipher._masking.validation import message_of
+
+from .locations import without_keys
 
 __all__ = [
     "ErrorDetail",
@@ -112,9 +115,9 @@ class InvalidRow:
         return _refusal(self.location, self.errors, row=self.number, line=self.line)
 
 
-def type_error(error: ValidationError) -> ResultTypeError:
+def type_error(error: ValidationError, adapter: TypeAdapter[Any]) -> ResultTypeError:
     """What to raise for a document that its type refuses."""
-    details = details_of(error)
+    details = details_of(error, adapter)
     return _refusal(path_of(details[0]["loc"]).removeprefix(".") or "document", details)
 
 
@@ -129,13 +132,25 @@ def _refusal(
     return ResultTypeError(location, details[0]["msg"] + more, details, row=row, line=line)
 
 
-def details_of(error: ValidationError) -> tuple[ErrorDetail, ...]:
-    """The first hundred of what Pydantic found, without a value."""
+def details_of(
+    error: ValidationError, adapter: TypeAdapter[Any], *, columns: int = 0
+) -> tuple[ErrorDetail, ...]:
+    """The first hundred of what Pydantic found, without a value.
+
+    `columns`: how many parts of a location are names of columns, and no keys of a mapping.
+    """
     found = error.errors(include_url=False)[:_DETAILS]
     return tuple(
-        ErrorDetail(loc=tuple(map(shown_name, e["loc"])), type=e["type"], msg=message_of(e))
+        ErrorDetail(loc=_shown(e, adapter, columns), type=e["type"], msg=message_of(e))
         for e in found
     )
+
+
+def _shown(error: ErrorDetails, adapter: TypeAdapter[Any], columns: int) -> Location:
+    loc = error["loc"]
+    last = loc[-1:] if error["type"] == "extra_forbidden" else ()  # the name is what is wrong
+    parts = without_keys(adapter, loc[: len(loc) - len(last)], columns)
+    return tuple(map(shown_name, (*parts, *last)))
 
 
 def shown_name(part: int | str) -> int | str:

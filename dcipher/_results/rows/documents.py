@@ -217,7 +217,9 @@ def _parse_json(document: bytes, type_: object) -> object:
     except ValueError as error:
         if flaw := flaw_of(document, mark):
             raise ResultSyntaxError("document", flaw) from None
-        raise type_error(cast("ValidationError", error)) from None
+        raise type_error(
+            cast("ValidationError", error), adapter_for(cast("type[object]", type_))
+        ) from None
 
 
 def _parse_cells(rows: list[dict[str, Any]], type_: object) -> object:
@@ -240,14 +242,15 @@ def _parse_cells(rows: list[dict[str, Any]], type_: object) -> object:
     try:
         return adapter.validator.validate_python(rows, strict=False)
     except ValidationError:
-        raise type_error(refusal) from None
+        raise type_error(refusal, adapter) from None
 
 
 def _parse_table(rows: Sequence[object], type_: object) -> object:
+    adapter = adapter_for(cast("type[object]", type_))
     try:
-        return adapter_for(cast("type[object]", type_)).validate_python(rows, strict=False)
+        return adapter.validate_python(rows, strict=False)
     except ValidationError as error:
-        raise type_error(error) from None
+        raise type_error(error, adapter) from None
 
 
 def _text(body: bytes, format_: Format) -> str:

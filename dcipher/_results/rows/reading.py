@@ -34,6 +34,8 @@ from .formats import advice_for, kind_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from pydantic import TypeAdapter
+
 __all__ = ["Format", "iter_rows", "iter_texts", "json_reader_for"]
 
 T = TypeVar("T")
@@ -71,7 +73,7 @@ def iter_rows(file: BinaryIO, type_: type[T], format_: Format) -> Iterator[T | I
         return parquet_rows(source, type_, adapter)
     if format_ is Format.CSV:
         return csv_rows(TextReader(source), type_)
-    return _json_reader(format_)(ByteReader(source), json_reader_for(type_).reader_for)
+    return _json_reader(format_)(ByteReader(source), json_reader_for(type_).reader_for, adapter)
 
 
 def iter_texts(file: BinaryIO, format_: Format) -> Iterator[JSONText | InvalidRow]:
@@ -86,7 +88,7 @@ def iter_texts(file: BinaryIO, format_: Format) -> Iterator[JSONText | InvalidRo
         return JSONText(text.decode())
 
     source = ByteReader(opened(file))
-    return _json_reader(format_)(source, lambda _: checked)
+    return _json_reader(format_)(source, lambda _: checked, cast("Any", adapter_for(str)))
 
 
 def json_reader_for(type_: type[T]) -> JSONReader[T]:
@@ -97,5 +99,5 @@ def json_reader_for(type_: type[T]) -> JSONReader[T]:
 
 def _json_reader(
     format_: Format,
-) -> Callable[[ByteReader, ReaderFor[T]], Iterator[T | InvalidRow]]:
+) -> Callable[[ByteReader, ReaderFor[T], TypeAdapter[T]], Iterator[T | InvalidRow]]:
     return json_rows if format_ is Format.JSON else ndjson_rows

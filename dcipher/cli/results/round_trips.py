@@ -27,6 +27,7 @@ class RoundTrip:
     def __init__(self, type_: Any, format_: Format) -> None:
         adapter = adapter_for(type_)
         self._type = type_
+        self._adapter = adapter
         self._format = format_
         self._serializer = adapter.serializer
         self._read_json = adapter.validator.validate_json
@@ -64,7 +65,9 @@ class RoundTrip:
                 else:
                     again = self._read_json(to_json(plain, inf_nan_mode="null"))
             except ValidationError as error:
-                raise self._refusal(number, path_of(details_of(error)[0]["loc"])) from None
+                raise self._refusal(
+                    number, path_of(details_of(error, self._adapter)[0]["loc"])
+                ) from None
             except NotFittingError as error:
                 place = error.details[0]["loc"]
                 named = [columns[p] if isinstance(p, int) else p for p in place[:1]]

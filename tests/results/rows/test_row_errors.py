@@ -20,6 +20,7 @@ from pydantic_core.core_schema import ErrorType
 
 from dcipher._masking import validation
 from dcipher._results.parsing.row_errors import InvalidRow, ResultSyntaxError, ResultTypeError
+from dcipher._results.rows.documents import parse_document
 from dcipher._results.rows.reading import Format
 from tests.results.rows.reading import Topic, read
 
@@ -220,3 +221,35 @@ def test_a_validator_that_quotes_a_part_is_masked(parse: Any) -> None:
     for part in ("canary", "ary99", "2077"):
         assert part not in row.errors[0]["msg"]
     assert len(row.errors[0]["msg"]) > 13
+
+
+class Keyed(BaseModel):
+    """A model with a mapping, whose keys are data."""
+
+    counts: dict[str, int] = {}
+    by_day: dict[date, list[Topic]] = {}
+    either: int | dict[str, int] = 0
+    nested: dict[str, dict[str, int]] = {}
+
+
+@pytest.mark.parametrize(
+    ("row", "where"),
+    [
+        ({"counts": {"alice@example.com": "x"}}, "[0].counts.…"),
+        ({"by_day": {"alice@example.com": []}}, "[0].by_day.….[key]"),
+        ({"by_day": {"2020-01-01": [{"name": 5}]}}, "[0].by_day.…[0].name"),
+        ({"either": {"alice@example.com": "x"}}, "[0].either.int"),
+        ({"nested": {"alice@example.com": {"bob@example.com": "x"}}}, "[0].nested.….…"),
+    ],
+)
+def test_the_keys_of_a_mapping_are_data(row: dict[str, Any], where: str) -> None:
+    """They are in no error, of a row or of a document; the names of fields are."""
+    body = json.dumps([row]).encode()
+    (invalid,) = read(body, Keyed)
+    assert isinstance(invalid, InvalidRow)
+    assert invalid.location == where
+    with pytest.raises(ResultTypeError) as caught:
+        parse_document(body, list[Keyed], Format.JSON)
+    assert caught.value.location == where
+    for text in (str(caught.value), repr(caught.value.errors), repr(invalid.errors)):
+        assert "example" not in text

@@ -30,6 +30,8 @@ from .dialects import SAMPLE, Dialect, dialect_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from pydantic import TypeAdapter
+
     from dcipher._results.parsing.text_reader import TextReader
 
 __all__ = ["NotFittingError", "cells_reader", "csv_dialect", "csv_header", "csv_rows"]
@@ -110,7 +112,7 @@ def cells_reader(type_: type[T], header: list[str]) -> Callable[[list[str]], T]:
                 values if by_place else dict(zip(header, values, strict=True)), strict=False
             )
         except ValidationError as error:
-            return _without_empty(check, values, [] if by_place else header, error)
+            return _without_empty(adapter, values, [] if by_place else header, error)
 
     return validate
 
@@ -120,29 +122,32 @@ def _named(header: Sequence[str], cells: Sequence[str]) -> dict[str, str]:
 
 
 def _without_empty(
-    check: Callable[..., T], values: list[Any], header: list[str], error: ValidationError
+    adapter: TypeAdapter[T], values: list[Any], header: list[str], error: ValidationError
 ) -> T:
     """The row once more, with None for the empty cells that were refused.
 
     Where that does not help, what is wrong is what was wrong with the other cells, and with those that
     None does not fit, either.
     """
+    check = cast("Callable[..., T]", adapter.validator.validate_python)
     names: Sequence[int | str] = header or range(len(values))
     blamed = _blamed(error)
     empty = {
         name for name, value in zip(names, values, strict=True) if value == "" and name in blamed
     }
     if not empty:
-        raise NotFittingError(details_of(error)) from None
+        raise NotFittingError(details_of(error, adapter, columns=1)) from None
     tried = [None if name in empty else value for name, value in zip(names, values, strict=True)]
     try:
         return check(dict(zip(header, tried, strict=True)) if header else tried, strict=False)
     except ValidationError as again:
         filled = empty - _blamed(again)
         if filled == empty and blamed <= empty:  # the cells fit, and something else does not
-            raise NotFittingError(details_of(again)) from None
-        details = tuple(d for d in details_of(error) if filled.isdisjoint(d["loc"]))
-        raise NotFittingError(details or details_of(again)) from None
+            raise NotFittingError(details_of(again, adapter, columns=1)) from None
+        details = tuple(
+            d for d in details_of(error, adapter, columns=1) if filled.isdisjoint(d["loc"])
+        )
+        raise NotFittingError(details or details_of(again, adapter, columns=1)) from None
 
 
 def _blamed(error: ValidationError) -> set[int | str]:

@@ -7,7 +7,7 @@ Where brackets and quotes do not close, nobody knows what the next row is: the d
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from pydantic import ValidationError
 
@@ -27,6 +27,8 @@ from .strict import BLANKS, flaw_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
 
+    from pydantic import TypeAdapter
+
     from dcipher._results.parsing.compression import Readable
 
 __all__ = ["ReaderFor", "json_lines", "json_rows", "ndjson_rows"]
@@ -37,7 +39,9 @@ ReaderFor: TypeAlias = "Callable[[bytes], Callable[[bytes], T]]"
 """What reads the values of a block of text: `JSONReader.reader_for`."""
 
 
-def json_rows(source: ByteReader, reader_for: ReaderFor[T]) -> Iterator[T | InvalidRow]:
+def json_rows(
+    source: ByteReader, reader_for: ReaderFor[T], adapter: TypeAdapter[T]
+) -> Iterator[T | InvalidRow]:
     """The elements of the array, or the one value that the document is."""
     head = b""
     while not head and (piece := source.read()):
@@ -45,7 +49,7 @@ def json_rows(source: ByteReader, reader_for: ReaderFor[T]) -> Iterator[T | Inva
     if not head:
         raise ResultSyntaxError("document", "is empty")
     if head[:1] == b"[":
-        yield from _array_rows(ArrayReader(source, head[1:]), reader_for)
+        yield from _array_rows(ArrayReader(source, head[1:]), reader_for, adapter)
         return
     start = source.offset - len(head)
     document = head + b"".join(iter(source.read, b""))
@@ -54,7 +58,7 @@ def json_rows(source: ByteReader, reader_for: ReaderFor[T]) -> Iterator[T | Inva
     except ValueError as error:
         if _is_broken(error) and not is_bounded(document):
             raise ResultSyntaxError("document", flaw_of(document, start)) from None
-        yield _invalid_row(0, document, error, start)
+        yield _invalid_row(0, document, error, adapter, start)
 
 
 def _is_broken(error: ValueError) -> bool:
@@ -66,19 +70,26 @@ def _is_broken(error: ValueError) -> bool:
 
 
 def _invalid_row(
-    number: int, data: bytes, error: ValueError, start: int, line: int | None = None
+    number: int,
+    data: bytes,
+    error: ValueError,
+    adapter: TypeAdapter[Any],
+    start: int,
+    line: int | None = None,
 ) -> InvalidRow:
     flaw = flaw_of(data, start) if _is_broken(error) else ""
     if flaw or not isinstance(error, ValidationError):  # a row of type Json is text that breaks
         message = f"Row {flaw}" if flaw.startswith("is ") else f"Invalid JSON: {flaw}"
         details = [ErrorDetail(loc=(), type="json_invalid", msg=message)]
     else:
-        details = [*details_of(error)]
+        details = [*details_of(error, adapter)]
     raw = JSONText(data.decode("utf-8", "backslashreplace"))
     return InvalidRow(number, f"[{number}]{path_of(details[0]['loc'])}", (*details,), raw, line)
 
 
-def _array_rows(array: ArrayReader, reader_for: ReaderFor[T]) -> Iterator[T | InvalidRow]:
+def _array_rows(
+    array: ArrayReader, reader_for: ReaderFor[T], adapter: TypeAdapter[T]
+) -> Iterator[T | InvalidRow]:
     window, validate = array.window, reader_for(array.window)
     while True:
         guess, refusal = yield from _guessed_rows(array, validate)
@@ -87,7 +98,7 @@ def _array_rows(array: ArrayReader, reader_for: ReaderFor[T]) -> Iterator[T | In
         if element is None:
             return
         if refusal is not None and element == guess:  # validated once is enough
-            yield _invalid_row(number, element, refusal, start)
+            yield _invalid_row(number, element, refusal, adapter, start)
             continue
         if refusal is not None:
             array.stop_guessing()
@@ -96,7 +107,7 @@ def _array_rows(array: ArrayReader, reader_for: ReaderFor[T]) -> Iterator[T | In
         try:
             value = validate(element)
         except ValueError as error:
-            yield _invalid_row(number, element, error, start)
+            yield _invalid_row(number, element, error, adapter, start)
         else:
             yield value
 
@@ -147,7 +158,9 @@ def _lines(source: ByteReader) -> Iterator[tuple[int, bytes, int]]:
         before += len(lines) - 1
 
 
-def ndjson_rows(source: ByteReader, reader_for: ReaderFor[T]) -> Iterator[T | InvalidRow]:
+def ndjson_rows(
+    source: ByteReader, reader_for: ReaderFor[T], adapter: TypeAdapter[T]
+) -> Iterator[T | InvalidRow]:
     """The values of the lines that are not blank."""
     row, before = 0, 1
     for start, block in source.blocks():
@@ -161,17 +174,19 @@ def ndjson_rows(source: ByteReader, reader_for: ReaderFor[T]) -> Iterator[T | In
             except ValueError as error:
                 passed = lines[counted - before : number - before]
                 place, counted = place + sum(map(len, passed)) + len(passed), number
-                yield _invalid_line(row, line, error, place, number)
+                yield _invalid_line(row, line, error, adapter, place, number)
             else:
                 yield value
             row += 1
         before += len(lines) - 1
 
 
-def _invalid_line(row: int, line: bytes, error: ValueError, start: int, number: int) -> InvalidRow:
+def _invalid_line(
+    row: int, line: bytes, error: ValueError, adapter: TypeAdapter[Any], start: int, number: int
+) -> InvalidRow:
     if _is_broken(error) and (flaw := flaw_of(line, start)) and not is_bounded(line):
         raise _broken_line(row, flaw, number) from None
-    return _invalid_row(row, line, error, start, number)
+    return _invalid_row(row, line, error, adapter, start, number)
 
 
 def _broken_line(row: int, flaw: str, number: int) -> ResultSyntaxError:

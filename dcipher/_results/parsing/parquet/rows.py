@@ -102,6 +102,7 @@ class _Validator(Generic[T]):
     """Validates rows of Parquet as those of JSON are."""
 
     def __init__(self, adapter: TypeAdapter[T]) -> None:
+        self._adapter = adapter
         self._python = adapter.validator.validate_python
         self._json = adapter.validator.validate_json
 
@@ -125,7 +126,7 @@ class _Validator(Generic[T]):
             refusal = error
         except PydanticSerializationError:  # bytes that are not UTF-8
             pass
-        return _invalid_row(number, details_of(refusal), row)
+        return _invalid_row(number, details_of(refusal, self._adapter, columns=1), row)
 
 
 _OF_JSON = (bool, int, float, str, list, dict)
