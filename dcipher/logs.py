@@ -13,10 +13,10 @@ import threading
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
-from dcipher._masking.text import REDACTED, redact_query, without
+from dcipher._masking.text import REDACTED, redact, redact_query
 from dcipher._urls.signed_urls import looks_signed
 
-__all__ = ["concealing", "configure", "downloading", "filter_server", "logger"]
+__all__ = ["configure", "downloading", "filter_server", "logger", "redacting"]
 
 logger: logging.Logger = logging.getLogger("dcipher")
 
@@ -26,7 +26,7 @@ downloading: ContextVar[bool] = ContextVar("dcipher_downloading", default=False)
 Then every query that httpx or httpcore logs is masked, whatever it looks like.
 """
 
-concealing: ContextVar[tuple[str, ...]] = ContextVar("dcipher_concealing", default=())
+redacting: ContextVar[tuple[str, ...]] = ContextVar("dcipher_redacting", default=())
 """Set while a request is under way: what httpx and httpcore must not log, though it be repeated to them."""
 
 # A filter of a logger does not see the records of its children: each that is known has its own.
@@ -119,10 +119,8 @@ class _SignedURLFilter(logging.Filter):
         except Exception:  # noqa: BLE001 - what cannot be formatted is for logging to report
             return True
         cleaned = _URL.sub(_masked, text)
-        if (
-            concealing.get() or downloading.get()
-        ):  # a request of ours: other clients' are left alone
-            cleaned = _without_repeated(without(cleaned, concealing.get()))
+        if redacting.get() or downloading.get():  # a request of ours: other clients' are left alone
+            cleaned = _redact_repeated(redact(cleaned, redacting.get()))
         if downloading.get() or looks_signed(cleaned):  # a path without its host, too
             cleaned = _QUERY.sub(f"?{REDACTED}", cleaned)
         cleaned = _QUERY_STRING.sub(_without_signature, cleaned)
@@ -165,7 +163,7 @@ def _without_signature(match: re.Match[str]) -> str:
     return f"{match[1]}b'{REDACTED}'" if looks_signed(f"?{query}") else match[0]
 
 
-def _without_repeated(text: str) -> str:
+def _redact_repeated(text: str) -> str:
     if ".failed exception=" in text:  # h11 quotes the line that it could not parse
         return _QUOTED.sub(rf"\1{REDACTED}", text)
     for reason in _REASONS:

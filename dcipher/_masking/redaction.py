@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
     _Span: TypeAlias = "tuple[int, int]"
 
-__all__ = ["MANY", "REDACTED", "narrowed", "without"]
+__all__ = ["MANY", "REDACTED", "redact", "relevant_secrets"]
 
 REDACTED = "[redacted]"
 
 MANY = 100
-"""Secrets that are looked for at once at most, and those of a run of very many results."""
+"""The most secrets searched for at once, such as those of a run of very many results."""
 LONG = 65_536
-"""Characters in which that many are looked for."""
+"""Characters of a text in which that many are searched for."""
 MOST_ESCAPES = 65_536
 """Escapes of a longer text that are undone."""
 SHORTEST = 3
@@ -35,11 +35,11 @@ LAYERS = 3
 """Times that a text may have been escaped, each in another way."""
 
 
-def without(text: str, secrets: Iterable[str], *, is_cut: bool = False) -> str:
-    """`text` with every one of `secrets` masked, in whichever way it is written there.
+def redact(text: str, secrets: Iterable[str], *, is_cut: bool = False) -> str:
+    """Returns `text` with all `secrets` masked, in whichever form they are written.
 
-    Services like to repeat a wrong key in their answer: as it is, percent-encoded, escaped for JSON
-    or HTML, in base64, or broken into lines. `is_cut`: the text went on, and the beginning of a
+    Services often repeat a wrong key in their response: as it is, percent-encoded, escaped for JSON
+    or HTML, in base64, or broken into lines. `is_cut`: the text was truncated, so the beginning of a
     secret at its end is masked, too. A long text that is made of escapes is masked as a whole: to
     undo them would take seconds.
     """
@@ -78,10 +78,10 @@ def _cut(text: str, forms: Sequence[str]) -> Iterator[_Span]:
             yield first + start, len(text)
 
 
-def narrowed(secrets: Sequence[str], text: str) -> Sequence[str]:
-    """Of very many secrets, those that `text` may repeat; of few, all.
+def relevant_secrets(secrets: Sequence[str], text: str) -> Sequence[str]:
+    """Returns, of very many secrets, those that `text` may contain; of few, all.
 
-    To bring each of thousands to its forms would take seconds.
+    Searching for all forms of thousands would take seconds.
     """
     if len(secrets) <= MANY:
         return secrets

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from dcipher._urls.signed_urls import SIGNATURE
 
-from .redaction import MANY, REDACTED, narrowed, without
+from .redaction import MANY, REDACTED, redact, relevant_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,11 +20,11 @@ __all__ = [
     "REDACTED",
     "clean",
     "masked_urls",
-    "narrowed",
+    "redact",
     "redact_query",
+    "relevant_secrets",
     "unsigned",
     "with_article",
-    "without",
 ]
 
 # C0 and C1 controls, and the marks that turn the direction of a line around (CVE-2021-42574).
@@ -34,14 +34,14 @@ _UNPRINTABLE = re.compile(
 
 
 def clean(text: str, limit: int = 200) -> str:
-    """`text` on one line, without control characters, cut to `limit` characters."""
-    # What is far beyond the limit is not even looked at.
+    """Returns `text` on one line, without control characters, cut to `limit` characters."""
+    # Text far beyond the limit is not processed.
     words = " ".join(_UNPRINTABLE.sub(" ", text[: limit * 4]).split())
     return words if len(words) <= limit and len(text) <= limit * 4 else words[: limit - 1] + "…"
 
 
 def with_article(noun: str) -> str:
-    """`noun`, a type's or a file format's name, behind the article that it is spoken with."""
+    """Returns `noun`, the name of a type or a file format, with its indefinite article."""
     return f"{'an' if _VOWEL.match(noun) else 'a'} {noun}"
 
 
@@ -58,7 +58,7 @@ _PARAMETER = re.compile(rf"({SIGNATURE})(?!\[redacted\])[^\s&;\"<>]+", re.IGNORE
 
 
 def masked_urls(text: str) -> str:
-    """`text` with the query of every URL in it masked: it may be a signature.
+    """Returns `text` with the query of every URL in it masked: it may be a signature.
 
     What has the name of a signature is masked wherever it stands: behind a path, in a URL of
     another scheme or one that is percent-encoded.
@@ -75,12 +75,12 @@ def _without_query(match: re.Match[str]) -> str:
 
 
 def unsigned(text: str, secrets: Iterable[str], *, is_cut: bool = False) -> str:
-    """`text` without secrets and without signed URLs, for errors; `is_cut`: it went on."""
-    return masked_urls(without(text, secrets, is_cut=is_cut))
+    """Returns `text` with secrets and signed URLs masked, for errors; `is_cut`: it was truncated."""
+    return masked_urls(redact(text, secrets, is_cut=is_cut))
 
 
 def redact_query(url: str) -> str:
-    """`url` without user info and with its query and fragment masked, for logs and errors."""
+    """Returns `url` without user info and with its query and fragment masked, for logs and errors."""
     base = re.split(r"[?#]", url, maxsplit=1)[0]
     # RFC 3986 section 3.2: the authority stands between // and the next slash.
     shown = re.sub(r"\A([^/]*//)[^/]*@", r"\1", base)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from dcipher._urls.signed_urls import looks_signed
 
-from .text import redact_query, without
+from .text import redact, redact_query
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -95,4 +95,4 @@ def _forget_request(error: BaseException, *, keeps_query: bool) -> None:
 
 def _tells(error: BaseException, secrets: Sequence[str]) -> bool:
     said = f"{error} {error!r} {getattr(error, '__notes__', '')}"
-    return looks_signed(said) or without(said, secrets) != said
+    return looks_signed(said) or redact(said, secrets) != said

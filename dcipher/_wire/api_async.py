@@ -16,7 +16,7 @@ import httpx
 from dcipher._concurrency.clock import monotonic
 from dcipher._concurrency.threads import async_in_thread
 from dcipher._masking.secret_names import secret_values
-from dcipher._masking.text import MANY, narrowed
+from dcipher._masking.text import MANY, relevant_secrets
 from dcipher._masking.tracebacks import presentable
 from dcipher._wire.errors.connection_errors import connection_error, not_sent
 from dcipher._wire.errors.lost_starts import unknown_submission
@@ -28,7 +28,7 @@ from dcipher._wire.transport.bounded import async_bounded
 from dcipher._wire.transport.deadlines import limit_of
 from dcipher._wire.transport.retrying_async import async_send_again
 from dcipher.errors import APIError, DcipherError, InvalidParamsError, RequestInfo
-from dcipher.logs import concealing, logger
+from dcipher.logs import logger, redacting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -182,7 +182,7 @@ class AsyncAPI:
         info = RequestInfo(operation.method, url)
         started = monotonic()
         limit = self._limit(request, within)
-        token = concealing.set((*self._secrets(), *operation.secrets[:MANY]))
+        token = redacting.set((*self._secrets(), *operation.secrets[:MANY]))
         try:
             response, body = await async_bounded(limit, self._exchange, client, request, limit)
         except DcipherError:
@@ -201,10 +201,10 @@ class AsyncAPI:
                 attempts=attempts,
                 host=request.url.host,
                 configured_by=self.configured_by,
-                secrets=(*self._secrets(), *narrowed(operation.secrets, str(error))),
+                secrets=(*self._secrets(), *relevant_secrets(operation.secrets, str(error))),
             ) from error
         finally:
-            concealing.reset(token)
+            redacting.reset(token)
         logger.debug(
             "%s %s: %d in %.0f ms", operation.method, operation.target.partition("?")[0],
             response.status_code, (monotonic() - started) * 1000,
@@ -293,7 +293,7 @@ def _knowing(answer: Answer, secrets: tuple[str, ...]) -> Answer:
     if not secrets:
         return answer
     said = f"{answer.headers.raw}{answer.body.decode('utf-8', 'replace')}"
-    return replace(answer, secrets=(*answer.secrets, *narrowed(secrets, said)))
+    return replace(answer, secrets=(*answer.secrets, *relevant_secrets(secrets, said)))
 
 
 # Parsing costs as much as building the rest of a request, and a run is asked for many times.

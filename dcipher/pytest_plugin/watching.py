@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, final
 
 import pytest
 
-from dcipher._masking.text import clean, without
+from dcipher._masking.text import clean, redact
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -98,7 +98,7 @@ class Watch:
 
     def _lines(self, lines: Sequence[str]) -> Iterator[str]:
         for line in lines[:_SHOWN]:
-            yield without(clean(line, _WIDE), self._secrets)
+            yield redact(clean(line, _WIDE), self._secrets)
         if len(lines) > _SHOWN:
             yield f"and {len(lines) - _SHOWN} more"
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 import dcipher._masking.text
 from dcipher import APIError, Run
-from dcipher._masking.text import without
+from dcipher._masking.text import redact
 from dcipher.errors import APIStatusError, RequestInfo
 from tests.fuzz.leaks import Search, forms
 
@@ -130,7 +130,7 @@ def test_every_form_is_found(form: str) -> None:
 def test_every_form_is_masked(form: str) -> None:
     """What the search finds, an error does not repeat, whichever way the service has written it."""
     search = Search(key=SECRET)
-    search.text("", without(f"x{form}y", [SECRET]))
+    search.text("", redact(f"x{form}y", [SECRET]))
     assert search.found() == []
 
 

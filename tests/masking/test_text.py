@@ -18,10 +18,10 @@ from dcipher._masking.text import (
     REDACTED,
     clean,
     masked_urls,
-    narrowed,
+    redact,
     redact_query,
+    relevant_secrets,
     with_article,
-    without,
 )
 from tests.fuzz.leaks import forms
 
@@ -90,7 +90,7 @@ def test_a_cut_behind_blanks_is_seen() -> None:
 )
 def test_secrets_are_masked(text: str, secrets: list[str], masked: str) -> None:
     """Each occurrence of each secret; one of one or two characters masks nothing."""
-    assert without(text, secrets) == masked
+    assert redact(text, secrets) == masked
 
 
 SECRET = "emu_k3y+/abcdef=0123"
@@ -115,7 +115,7 @@ SECRET = "emu_k3y+/abcdef=0123"
 )
 def test_a_secret_is_one_however_it_is_written(written: str) -> None:
     """As entities, encoded twice, broken into lines, in UTF-16 that was read as something else."""
-    shown = without(f"bad key {written}!", [SECRET])
+    shown = redact(f"bad key {written}!", [SECRET])
     assert shown.startswith(f"bad key {REDACTED}")
     assert "emu" not in shown
     assert "0123" not in shown
@@ -124,21 +124,21 @@ def test_a_secret_is_one_however_it_is_written(written: str) -> None:
 def test_a_long_secret_is_masked_and_soon_found() -> None:
     """A session token of a thousand characters: its pattern takes no second to make."""
     token, began = "Fwo+/" * 200, time.process_time()
-    assert without(f"a {token} b", [token]) == f"a {REDACTED} b"
+    assert redact(f"a {token} b", [token]) == f"a {REDACTED} b"
     assert time.process_time() - began < 1
 
 
 def test_very_many_secrets_are_narrowed_to_those_that_are_repeated() -> None:
     """Of thousands, those that the text may hold; of few, all."""
     many = [f"signature+{number:08}" for number in range(20_000)]
-    assert narrowed(many[:3], "") == many[:3]
-    assert narrowed(many, f"x {many[17_000]}") == (many[17_000],)
-    assert len(narrowed(many, " ".join(many))) <= 100
+    assert relevant_secrets(many[:3], "") == many[:3]
+    assert relevant_secrets(many, f"x {many[17_000]}") == (many[17_000],)
+    assert len(relevant_secrets(many, " ".join(many))) <= 100
 
 
 def test_one_secret_may_begin_another() -> None:
     """A secret that begins with another one is masked whole, whichever is given first."""
-    assert "tail" not in without("echo: sk-1.tail", ["sk-1", "sk-1.tail"])
+    assert "tail" not in redact("echo: sk-1.tail", ["sk-1", "sk-1.tail"])
 
 
 @pytest.mark.parametrize(
@@ -272,7 +272,7 @@ def test_every_form_is_masked(secret: str, before: str) -> None:
     """Each form that a library writes, and one form within another, wherever it stands."""
     for form in forms(secret):
         for text in {form, quote(form, safe=""), json.dumps(form)[1:-1], html.escape(form)}:
-            shown = without(f"{before}{text} after", [secret])
+            shown = redact(f"{before}{text} after", [secret])
             assert not any(other in shown for other in forms(secret)), (form, text, shown)
             assert shown.endswith(" after")
             assert shown.startswith(before)
@@ -284,7 +284,7 @@ def test_any_secret_is_masked_and_nothing_else_is_lost(
     before: str, secret: str, after: str
 ) -> None:
     """What stands around a secret stays, whatever characters it is made of."""
-    shown = without(f"{before}|{secret}|{after}", [secret])
+    shown = redact(f"{before}|{secret}|{after}", [secret])
     assert shown.count("|") >= 2 or "|" in secret
     if secret not in f"{before}|" and secret not in f"|{after}":
         assert secret not in shown or secret in REDACTED
@@ -294,19 +294,19 @@ def test_any_secret_is_masked_and_nothing_else_is_lost(
 @settings(max_examples=300, deadline=None)
 def test_a_text_without_the_secret_stays_as_it_is(text: str) -> None:
     """Whatever escapes are in it, whole ones and broken ones."""
-    assert without(text, ["no such secret", "zz/zz"]) == text
+    assert redact(text, ["no such secret", "zz/zz"]) == text
 
 
 @pytest.mark.parametrize("written", [SECRET, quote(SECRET, safe=""), "\r\n".join(SECRET)])
 def test_the_beginning_of_a_secret_at_a_cut_is_masked(written: str) -> None:
     """A text that went on may end within a secret: from three characters on, no part of it is shown."""
-    whole = without(written, [SECRET])
+    whole = redact(written, [SECRET])
     assert whole == REDACTED
     for end in range(len(written) // 4, len(written)):
-        shown = without(f"key: {written[:end]}", [SECRET], is_cut=True)
+        shown = redact(f"key: {written[:end]}", [SECRET], is_cut=True)
         assert "emu" not in shown
         assert "e\r\nm" not in shown
-    assert without("some emu", [SECRET]) == "some emu"
+    assert redact("some emu", [SECRET]) == "some emu"
 
 
 ENDLESS = [
@@ -331,7 +331,7 @@ def test_no_text_takes_long(piece: str) -> None:
     secrets = [f"{'a' * 60}{number}" for number in range(MANY)]
     began = time.process_time()
     for is_cut in (False, True):
-        masked_urls(without(text, secrets, is_cut=is_cut))
+        masked_urls(redact(text, secrets, is_cut=is_cut))
     assert time.process_time() - began < 10  # it was minutes
 
 
@@ -345,7 +345,7 @@ def test_the_time_is_linear(piece: str) -> None:
         taken = []
         for _ in range(3):
             began = time.process_time()
-            masked_urls(without(text, ["a" * 200, SECRET]))
+            masked_urls(redact(text, ["a" * 200, SECRET]))
             taken.append(time.process_time() - began)
         return min(taken)
 
@@ -354,6 +354,6 @@ def test_the_time_is_linear(piece: str) -> None:
 
 def test_a_long_text_of_escapes_is_masked_as_a_whole() -> None:
     """To undo millions of them would take seconds; a long text without them is looked through."""
-    assert without("a%61" * 100_000, [SECRET]) == REDACTED
+    assert redact("a%61" * 100_000, [SECRET]) == REDACTED
     lines = "a line\n" * 100_000
-    assert without(lines + SECRET, [SECRET]) == lines + REDACTED
+    assert redact(lines + SECRET, [SECRET]) == lines + REDACTED

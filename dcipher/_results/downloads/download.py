@@ -16,7 +16,7 @@ from dcipher._concurrency.callables import call_back
 from dcipher._concurrency.clock import monotonic
 from dcipher._concurrency.sleeping import Pause
 from dcipher._concurrency.threads import in_thread
-from dcipher._masking.text import redact_query, without
+from dcipher._masking.text import redact, redact_query
 from dcipher._results.downloads.ranges.plan import Pace, can_be_split
 from dcipher._results.downloads.transfers.bodies import raw_body, watched
 from dcipher._results.downloads.transfers.sources import MAX_EXPANSION, Problem, TransferError
@@ -39,7 +39,7 @@ from dcipher._wire.transport.deadlines import BodyLimit
 from dcipher._wire.transport.retrying import send_again
 from dcipher._wire.transport.stalling import STALL
 from dcipher.errors import DcipherError
-from dcipher.logs import concealing, downloading, logger
+from dcipher.logs import downloading, logger, redacting
 from dcipher.signing.digests import hasher
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ class Download:
         """Keep what another download can go on with, and nothing else."""
         with self._at_work:
             if isinstance(error, TransferError):  # a store may repeat its URL in whatever it says
-                error.args = (without(str(error), self._store.secrets),)
+                error.args = (redact(str(error), self._store.secrets),)
             if not is_worth_keeping(self._transfer, error):
                 self._sink.discard()
                 return
@@ -213,7 +213,7 @@ class Download:
         self._store.wake_up()
 
     def _attempt(self) -> None:
-        token, hidden = downloading.set(True), concealing.set(tuple(self._store.secrets))
+        token, hidden = downloading.set(True), redacting.set(tuple(self._store.secrets))
         try:
             self._fetch_or_begin_anew()
         except DcipherError:
@@ -224,7 +224,7 @@ class Download:
             raise self._store.lost(error) from None
         finally:
             downloading.reset(token)
-            concealing.reset(hidden)
+            redacting.reset(hidden)
 
     def _fetch_or_begin_anew(self) -> None:
         asks_for_the_rest = self._transfer.can_resume

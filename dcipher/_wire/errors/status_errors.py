@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 import httpx
 from pydantic_core import from_json
 
-from dcipher._masking.text import clean, redact_query, unsigned, without
+from dcipher._masking.text import clean, redact, redact_query, unsigned
 from dcipher._wire.messages.answers import LONGEST_TEXT, has_readable_charset
 from dcipher.errors import APIStatusError, UnexpectedStatus, status_error_class
 
@@ -170,7 +170,7 @@ def _header(name: bytes, value: bytes, secrets: Sequence[str]) -> bytes:
 
 
 def _location(value: str, secrets: Sequence[str]) -> str:
-    return without(redact_query(value), secrets)
+    return redact(redact_query(value), secrets)
 
 
 def _content(answer: Answer, body: object) -> tuple[bytes, str]:

@@ -11,7 +11,7 @@ import httpx
 from pydantic_core import from_json
 
 from dcipher._concurrency.once import once
-from dcipher._masking.text import clean, unsigned, without
+from dcipher._masking.text import clean, redact, unsigned
 from dcipher._urls.signed_urls import looks_signed
 from dcipher.errors import InvalidResponseError, RequestInfo
 
@@ -54,7 +54,7 @@ class Answer:
     def request_id(self) -> str | None:
         """The service's own name for the request."""
         value = self.headers.get("x-request-id")
-        return None if value is None else clean(without(value, self.secrets))
+        return None if value is None else clean(redact(value, self.secrets))
 
     @property
     def excerpt(self) -> str:
@@ -76,7 +76,7 @@ class Answer:
         """
         raw = self.body.decode("utf-8", "replace")
         # JSON may write any character as an escape: then its texts are looked at.
-        return "\\u" in raw or looks_signed(raw) or without(raw, self.secrets) != raw
+        return "\\u" in raw or looks_signed(raw) or redact(raw, self.secrets) != raw
 
     @once
     def charset(self) -> str:
@@ -87,7 +87,7 @@ class Answer:
         if named is None or text is None:
             return "utf-8"
         raw = self._decoded("utf-8") or ""
-        hides = without(text, self.secrets) == text and without(raw, self.secrets) != raw
+        hides = redact(text, self.secrets) == text and redact(raw, self.secrets) != raw
         return "utf-8" if hides else named
 
     @once

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 from pydantic import ValidationError
 
-from dcipher._masking.text import masked_urls, narrowed, without
+from dcipher._masking.text import masked_urls, redact, relevant_secrets
 from dcipher._masking.validation import message_of
 from dcipher._urls.signed_urls import expiry, looks_signed, secrets_of
 from dcipher.errors import InvalidParamsError
@@ -89,7 +89,7 @@ def _knowing(answer: Answer, outputs: Iterable[Output], said: JSONObject) -> Ans
     """The answer with the secrets of URLs that came with it, as far as the rest of it may repeat them."""
     if not said:
         return answer
-    repeated = narrowed(output_secrets(outputs), json.dumps(said, ensure_ascii=False))
+    repeated = relevant_secrets(output_secrets(outputs), json.dumps(said, ensure_ascii=False))
     return replace(answer, secrets=(*answer.secrets, *repeated))
 
 
@@ -125,7 +125,7 @@ def _text(value: str, answer: Answer) -> str:
     """A run is shown, logged and stored: what it says repeats no secret."""
     if not answer.may_repeat:
         return value
-    value = without(value, answer.secrets)
+    value = redact(value, answer.secrets)
     return masked_urls(value) if looks_signed(value) else value
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from dcipher._concurrency.clock import monotonic
-from dcipher._masking.text import clean, masked_urls, redact_query, without
+from dcipher._masking.text import clean, masked_urls, redact, redact_query
 from dcipher._urls.signed_urls import MAX_REDIRECTS, joined, refusal, secrets_of
 from dcipher._wire.errors.causes import client_certificate_cause, tls_cause
 from dcipher._wire.errors.error_bodies import is_about_an_error
@@ -18,7 +18,7 @@ from dcipher._wire.errors.retries import Failure, Outcome, transport_failure
 from dcipher._wire.transport.bounded import bounded
 from dcipher._wire.transport.deadlines import Limit, limit_of
 from dcipher.errors import DcipherError
-from dcipher.logs import concealing
+from dcipher.logs import redacting
 
 from .bodies import raw_body, watched
 from .sources import Problem, TransferError
@@ -77,7 +77,7 @@ class Store:
             response.close()
             url, came_from = joined(url, location), url
             self.secrets.update(secrets_of(url))
-            concealing.set(tuple(self.secrets))
+            redacting.set(tuple(self.secrets))
         raise _refused(f"it was redirected more than {MAX_REDIRECTS} times")
 
     def excerpt(self, response: httpx.Response) -> str:
@@ -100,7 +100,7 @@ class Store:
 
     def lost(self, error: Exception) -> TransferError:
         """What an error of the connection means."""
-        words = clean(masked_urls(without(f"{type(error).__name__}: {error}", self.secrets)))
+        words = clean(masked_urls(redact(f"{type(error).__name__}: {error}", self.secrets)))
         if client_certificate_cause(error) is not None:
             return _refused(f"the store wants a client certificate that it accepts ({words})")
         if tls_cause(error) is not None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from dcipher._concurrency.clock import monotonic
-from dcipher._masking.text import clean, masked_urls, redact_query, without
+from dcipher._masking.text import clean, masked_urls, redact, redact_query
 from dcipher._urls.signed_urls import MAX_REDIRECTS, joined, refusal, secrets_of
 from dcipher._wire.errors.causes import client_certificate_cause, tls_cause
 from dcipher._wire.errors.error_bodies import is_about_an_error
@@ -17,7 +17,7 @@ from dcipher._wire.errors.retries import Failure, Outcome, transport_failure
 from dcipher._wire.transport.bounded import async_bounded
 from dcipher._wire.transport.deadlines import Limit, limit_of
 from dcipher.errors import DcipherError
-from dcipher.logs import concealing
+from dcipher.logs import redacting
 
 from .bodies import async_raw_body, async_watched
 from .sources import Problem, TransferError
@@ -76,7 +76,7 @@ class AsyncStore:
             await response.aclose()
             url, came_from = joined(url, location), url
             self.secrets.update(secrets_of(url))
-            concealing.set(tuple(self.secrets))
+            redacting.set(tuple(self.secrets))
         raise _refused(f"it was redirected more than {MAX_REDIRECTS} times")
 
     async def excerpt(self, response: httpx.Response) -> str:
@@ -99,7 +99,7 @@ class AsyncStore:
 
     def lost(self, error: Exception) -> TransferError:
         """What an error of the connection means."""
-        words = clean(masked_urls(without(f"{type(error).__name__}: {error}", self.secrets)))
+        words = clean(masked_urls(redact(f"{type(error).__name__}: {error}", self.secrets)))
         if client_certificate_cause(error) is not None:
             return _refused(f"the store wants a client certificate that it accepts ({words})")
         if tls_cause(error) is not None:
