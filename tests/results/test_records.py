@@ -10,12 +10,12 @@ import tempfile
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, closing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import anyio
 import anyio.lowlevel
 import pytest
-from pydantic import BaseModel
+from pydantic import AfterValidator, BaseModel
 
 from dcipher import (
     AsyncDcipher,
@@ -330,3 +330,28 @@ def test_a_compressed_result_that_is_cut_or_a_bomb(
     assert client.runs.read(run, bytes) == body
     (path,) = client.runs.download(run, tmp_path / "output.json.gz")
     assert path.read_bytes() == body
+
+
+@pytest.mark.parametrize("on_invalid", ["raise", "drop", "collect"])
+@pytest.mark.parametrize(
+    "failing",
+    [lambda value: {}[value], lambda value: 1 // 0, lambda value: value.x, lambda value: value + 1],
+)
+def test_a_validator_that_fails(
+    connect: Connect, server: FaultyServer, failing: Any, on_invalid: Any
+) -> None:
+    """What is no refusal ends the reading, with the number of the row in its result and without a value."""
+
+    def check(value: str) -> str:
+        return failing(value) if value == "canary" else value
+
+    bodies = [json.dumps(row).encode() for row in (["a", "b"], ["c", "canary", "d"])]
+    run = finished(server, *bodies)
+    records = connect(server).runs.records(
+        run, Annotated[str, AfterValidator(check)], on_invalid=on_invalid
+    )
+    found = []
+    with pytest.raises(ResultParseError, match="row 1: a validator raised") as caught:
+        found.extend(records)
+    assert (caught.value.row, caught.value.output_index) == (1, 1)
+    assert "canary" not in f"{caught.value}{caught.value.__cause__!r}{caught.value.__context__!r}"
