@@ -1,4 +1,4 @@
-"""What `on_progress` hears of several results: the sums over all of them."""
+"""Reports the progress of several results to `on_progress`, as sums over all of them."""
 
 from __future__ import annotations
 
@@ -17,43 +17,43 @@ BETWEEN_REPORTS = 0.1
 
 
 class AsyncProgress:
-    """How far each result is, for one function that is told of all."""
+    """The progress of each result, reported to one callback."""
 
     def __init__(self, function: AsyncProgressCallback | None, count: int) -> None:
         self._function = function
         self._of_each: list[tuple[int, int | None] | None] = [None] * count
-        self._told: tuple[int, int | None] | None = None
-        self._told_at = 0.0
+        self._reported: tuple[int, int | None] | None = None
+        self._reported_at = 0.0
 
-    def noted(self, index: int) -> AsyncProgressCallback | None:
-        """What notes how far one of them is, from whichever thread; `None`: nobody wants to know."""
+    def recorder(self, index: int) -> AsyncProgressCallback | None:
+        """Returns a callback that records the progress of one result, thread-safe; `None`: not wanted."""
 
-        def note(done: int, total: int | None) -> None:
+        def record(done: int, total: int | None) -> None:
             self._of_each[index] = (done, total)
 
-        return None if self._function is None else note
+        return None if self._function is None else record
 
-    def told(self, index: int) -> AsyncProgressCallback | None:
-        """The same for one that comes after the others: it tells at once."""
+    def reporter(self, index: int) -> AsyncProgressCallback | None:
+        """Returns a callback that records the progress of one result and reports it."""
 
-        async def note_and_tell(done: int, total: int | None) -> None:
+        async def record_and_report(done: int, total: int | None) -> None:
             self._of_each[index] = (done, total)
-            await self.tell()
+            await self.report()
 
-        return None if self._function is None else note_and_tell
+        return None if self._function is None else record_and_report
 
-    async def tell(self, *, last: bool = False) -> None:
-        """Call the function where there is something new, and where it is time: `last`, in any case."""
+    async def report(self, *, last: bool = False) -> None:
+        """Calls the function after a change, at most every `BETWEEN_REPORTS`; with `last`, always."""
         sums, now = self._sums, monotonic()
-        is_time = last or now - self._told_at >= BETWEEN_REPORTS
-        if sums is None or sums == self._told or not is_time:
+        is_time = last or now - self._reported_at >= BETWEEN_REPORTS
+        if sums is None or sums == self._reported or not is_time:
             return
-        self._told, self._told_at = sums, now
+        self._reported, self._reported_at = sums, now
         await async_call_back(self._function, *sums)
 
     @property
     def _sums(self) -> tuple[int, int | None] | None:
-        """The bytes that arrived, and those in all, where each result has said so; `None`: none has."""
+        """The received bytes, and the total if known of every result; `None`: nothing was recorded."""
         known = [one for one in self._of_each if one is not None]
         totals = [total for _, total in known if total is not None]
         if not known:

@@ -72,27 +72,27 @@ class Results:
         progress = Progress(on_progress, len(targets))
         permits = spare_permits(self._api.plain_http, min(len(targets), max_connections) - 1)
         at_once = 1 + len(permits)
-        heard = progress.noted if permits else progress.told
+        callback_of = progress.recorder if permits else progress.reporter
         jobs = [
             partial(
                 save,
                 index,
                 target,
-                on_progress=heard(index),
+                on_progress=callback_of(index),
                 max_connections=max_connections // at_once,
             )
             for index, target in enumerate(targets)
         ]
         try:
             if permits:
-                each(jobs, at_once, progress.tell)
+                each(jobs, at_once, progress.report)
             else:
                 for job in jobs:
                     job()
         finally:
             for permit in permits:
                 permit.release()
-        progress.tell(last=True)
+        progress.report(last=True)
 
     def save(
         self,

@@ -71,27 +71,27 @@ class AsyncResults:
         progress = AsyncProgress(on_progress, len(targets))
         permits = async_spare_permits(self._api.plain_http, min(len(targets), max_connections) - 1)
         at_once = 1 + len(permits)
-        heard = progress.noted if permits else progress.told
+        callback_of = progress.recorder if permits else progress.reporter
         jobs = [
             partial(
                 save,
                 index,
                 target,
-                on_progress=heard(index),
+                on_progress=callback_of(index),
                 max_connections=max_connections // at_once,
             )
             for index, target in enumerate(targets)
         ]
         try:
             if permits:
-                await async_each(jobs, at_once, progress.tell)
+                await async_each(jobs, at_once, progress.report)
             else:
                 for job in jobs:
                     await job()
         finally:
             for permit in permits:
                 permit.release()
-        await progress.tell(last=True)
+        await progress.report(last=True)
 
     async def save(
         self,

@@ -358,11 +358,11 @@ def test_progress_of_several_is_told_at_once() -> None:
     progress = Progress(listener(heard), 2)
     for done, total in ((5, None), (5, 10)):
         for index in range(2):
-            note = progress.noted(index)
-            assert note is not None
-            note(done, total)
-        progress.tell(last=True)
-        progress.tell(last=True)
+            record = progress.recorder(index)
+            assert record is not None
+            record(done, total)
+        progress.report(last=True)
+        progress.report(last=True)
     assert heard == [(10, None), (10, 20)]
 
 
