@@ -247,7 +247,7 @@ def test_a_cell_is_what_its_type_makes_of_it_alone(rows: list[dict[str, str]]) -
             assert {list(COLUMNS)[e["loc"][0]] for e in placed.errors} == wrong
         else:
             assert named.model_dump() == alone
-            assert placed == tuple(alone.values())
+            assert placed == tuple(alone[name] for name in COLUMNS)
 
 
 REFUSED = object()
