@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sys
 from typing import Any
 
 import pytest
@@ -278,7 +279,9 @@ def test_counts_are_a_map() -> None:
     )
 
 
-PLAIN = ["", "1", "-2", "007", "1.5", "true", "2020-01-01", "x", " ", "NA", "é", "\0"]
+PLAIN = ["", "1", "-2", "007", "1.5", "true", "2020-01-01", "x", " ", "NA", "é"]
+if sys.version_info >= (3, 11):  # before, Python's csv neither writes nor reads a NUL
+    PLAIN.append("\0")
 cells = st.sampled_from([*PLAIN, '"', '""', '"x"', 'a"b', 'x,"y"', ",", "\n", "\r\n", "\r"])
 
 
