@@ -19,7 +19,7 @@ from pydantic import (
     model_validator,
 )
 
-# Pydantic itself names it from 2.10 on.
+# The lowest Pydantic that we take names it in this module alone.
 from pydantic.functional_validators import ModelWrapValidatorHandler
 from pydantic_settings import (
     BaseSettings,
