@@ -67,7 +67,8 @@ def assemble(
     `kinds`: the classes that its `http_client` and its `transport` must be of.
     """
     _check_kinds(http_client, transport, kinds)
-    if settings is not None:
+    # The command line has settings of its own kind, which say where they came from as `Settings` do.
+    if isinstance(settings, type) or not hasattr(settings, "source"):
         check_kind("settings", settings, dcipher.Settings, "a Settings")
     check_kind("resilience", resilience, Resilience, "a Resilience")
     identity = {"api_key": api_key, "api_secret": api_secret, "base_url": base_url}
