@@ -214,7 +214,7 @@ class Runs:
     @overload
     def read(self, run: Run, type_: Any, *, output_index: int | None = None) -> Any: ...
 
-    def read(self, run: Run, type_: Any = object, *, output_index: int | None = None) -> Any:
+    def read(self, run: Run, type_: object = Any, *, output_index: int | None = None) -> Any:
         """The result of a run that has succeeded, validated as `type_`.
 
         It is JSON, NDJSON, CSV or, with the extra `arrow`, Parquet; by its Content-Type, the name in
@@ -245,7 +245,7 @@ class Runs:
     def records(
         self,
         run: Run,
-        type_: Any = object,
+        type_: object = Any,
         *,
         on_invalid: OnInvalid = "raise",
         max_invalid: float | None = None,
@@ -256,7 +256,7 @@ class Runs:
     def records(
         self,
         run: Run,
-        type_: Any = object,
+        type_: object = Any,
         *,
         on_invalid: OnInvalid = "raise",
         max_invalid: float | None = None,

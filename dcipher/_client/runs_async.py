@@ -213,7 +213,7 @@ class AsyncRuns:
     @overload
     async def read(self, run: Run, type_: Any, *, output_index: int | None = None) -> Any: ...
 
-    async def read(self, run: Run, type_: Any = object, *, output_index: int | None = None) -> Any:
+    async def read(self, run: Run, type_: object = Any, *, output_index: int | None = None) -> Any:
         """The result of a run that has succeeded, validated as `type_`.
 
         It is JSON, NDJSON, CSV or, with the extra `arrow`, Parquet; by its Content-Type, the name in
@@ -244,7 +244,7 @@ class AsyncRuns:
     def records(
         self,
         run: Run,
-        type_: Any = object,
+        type_: object = Any,
         *,
         on_invalid: OnInvalid = "raise",
         max_invalid: float | None = None,
@@ -255,7 +255,7 @@ class AsyncRuns:
     def records(
         self,
         run: Run,
-        type_: Any = object,
+        type_: object = Any,
         *,
         on_invalid: OnInvalid = "raise",
         max_invalid: float | None = None,
