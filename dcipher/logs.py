@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from dcipher._masking.text import REDACTED, redact, redact_query
 from dcipher._urls.signed_urls import looks_signed
 
-__all__ = ["configure", "downloading", "filter_server", "logger", "redacting"]
+__all__ = ["concealing", "configure", "downloading", "filter_server", "logger", "redacting"]
 
 logger: logging.Logger = logging.getLogger("dcipher")
 
@@ -28,6 +28,9 @@ Then every query that httpx or httpcore logs is masked, whatever it looks like.
 
 redacting: ContextVar[tuple[str, ...]] = ContextVar("dcipher_redacting", default=())
 """Set while a request is under way: what httpx and httpcore must not log, though it be repeated to them."""
+
+concealing = redacting
+"""Its name until now."""
 
 # A filter of a logger does not see the records of its children: each that is known has its own.
 _LIBRARIES = (

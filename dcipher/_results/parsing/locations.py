@@ -51,7 +51,8 @@ def _names(adapter: TypeAdapter[Any]) -> _Names:
         has_mapping = has_mapping or kind == "dict" or "extras_schema" in node
         known.update(map(str, _keys(fields)), map(str, _keys(choices)))
         known.update(_texts([node.get("name"), node.get("alias"), node.get("validation_alias")]))
-        known.update(_texts([one[1] for one in _items(choices) if isinstance(one, tuple)]))
+        labelled: list[Any] = [one for one in _items(choices) if isinstance(one, tuple)]
+        known.update(_texts([one[1] for one in labelled]))
     return _Names(has_mapping, frozenset(known), frozenset(labels))
 
 
