@@ -42,11 +42,11 @@ CALLS = [
         "runs.download",
         "(run, path, *, overwrite=True, on_progress=None, require_integrity=False, max_connections=4)",
     ),
-    ("runs.read", "(run, type_=<class 'object'>, *, output_index=None)"),
+    ("runs.read", "(run, type_=typing.Any, *, output_index=None)"),
     (
         "runs.records",
         (
-            "(run, type_=<class 'object'>, *, on_invalid='raise', max_invalid=None, keep_raw=False, "
+            "(run, type_=typing.Any, *, on_invalid='raise', max_invalid=None, keep_raw=False, "
             "output_index=None)"
         ),
     ),
