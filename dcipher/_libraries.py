@@ -36,8 +36,8 @@ class Lazy:
     def __getattr__(self, name: str) -> Any:
         try:
             module = import_module(self._name)
-        except ModuleNotFoundError as error:
-            if error.name != self._name:
+        except ImportError as error:
+            if (error.name or "").partition(".")[0] == "dcipher":
                 raise
             return Any  # of an extra that is not installed: then nothing is known of its types
         return getattr(module, name)
