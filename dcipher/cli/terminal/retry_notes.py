@@ -30,5 +30,6 @@ class _Notes(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         is_said = record.levelno >= logging.WARNING or hasattr(record, "is_retry")
-        if is_said and logger.handlers == [self]:
+        # Not what an emulator in this process logs by a logger of its own.
+        if is_said and record.name == logger.name and logger.handlers == [self]:
             self._output.note(record.getMessage())
