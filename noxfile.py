@@ -133,7 +133,7 @@ def wheel(session: nox.Session) -> None:
     # What an earlier run left here would be there from the first step on.
     session.run("python", "-m", "pip", "uninstall", "--quiet", "--yes", "dcipher", *LATER)
     session.install("build", *TEST)
-    dist = Path(session.create_tmp()) / "dist"
+    dist = (Path(session.create_tmp()) / "dist").resolve()
     shutil.rmtree(dist, ignore_errors=True)
     session.run("python", "-m", "build", "--outdir", str(dist), silent=True)
     (built,) = dist.glob("*.whl")
