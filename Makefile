@@ -98,7 +98,7 @@ screenshot: $(VENV)/.stamp ## Take the picture of the console that the documenta
 	$(BIN)/python scripts/screenshot.py
 
 .PHONY: test-all
-test-all: $(VENV)/.stamp sample ## Run samples: what takes long, other Pythons, the oldest dependencies, a wheel …
+test-all: $(VENV)/.stamp ## Run samples: other Pythons, the oldest dependencies, a wheel …
 	$(BIN)/nox
 
 # ---- What writes files.

@@ -805,7 +805,8 @@ def test_an_interruption(
 
 MEMORY = """
 import resource, sys
-from dcipher.cli import converting, main
+from dcipher.cli import main
+from dcipher.cli.results import converting
 converting._ROWS = 4096  # a group of rows in Parquet is smaller than the small file
 code = main(sys.argv[1:])
 # Kilobytes on Linux.
