@@ -16,6 +16,7 @@ import pytest
 
 from dcipher._installation import install
 from dcipher.cli import main
+from dcipher.logs import logger
 from dcipher.models import Run
 from tests.faulty import json_reply
 
@@ -456,3 +457,14 @@ def test_a_retry_is_said(
     if not log:
         server.on("/flows/f", failing, json_reply('{"id": "f"}'))
         assert call("flows", "get", "f", "-q").err == ""
+
+
+def test_a_command_leaves_the_logger_as_it_was(
+    api: FaultyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program that runs a command in its own process has the logger that it had before."""
+    monkeypatch.setenv("DCIPHER_API_KEY", "emu_a-key-0123456789")
+    monkeypatch.setenv("DCIPHER_BASE_URL", api.url)
+    before = logger.level, [*logger.handlers]
+    assert main(["flows", "get", "f"]) == 0
+    assert (logger.level, [*logger.handlers]) == before
