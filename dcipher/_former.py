@@ -14,6 +14,7 @@ __all__ = [
     "former_arguments",
     "former_attribute",
     "former_item",
+    "former_name",
     "former_places",
     "refuse_former",
 ]
@@ -37,7 +38,14 @@ ITEMS = {
     "signed_response_url": "client.runs.download(run, path), client.runs.read(run) or run.outputs[0].url",
     "signed_response_urls": "client.runs.download(run, path), client.runs.read(run) or run.outputs",
 }
-EXCEPTIONS = {"WorkflowFailedException": "RunFailedError, or RunCancelledError,"}
+NAMES = {
+    "WorkflowFailedException": "import RunFailedError, or RunCancelledError, from dcipher",
+    "TaskStatus": "import RunStatus from dcipher",
+    "FAILED_TASK_STATUSES": "ask run.is_terminal and run.succeeded",
+    "RETRIABLE_EXCEPTIONS": "what is retried is decided by Resilience, which is imported from dcipher",
+    "setup_logger": "set DCIPHER_LOG, or the level of logging.getLogger('dcipher')",
+    "logger": "use logging.getLogger('dcipher')",
+}
 
 
 def former_arguments(function: F) -> F:
@@ -104,6 +112,15 @@ def former_item(key: object) -> TypeError:
     instead = ITEMS.get(key) if isinstance(key, str) else None
     words = f"write {instead}" if instead else "write run.task_id, run.status, …"
     return TypeError(f"A Run is no dictionary: {words}.")
+
+
+def former_name(module: str, name: str) -> Exception:
+    """Returns the error for a name that is imported from a module of 0.3.5."""
+    if name.startswith("__"):
+        return AttributeError(name)
+    # An ImportError, for `from dcipher.client import …` would hide the words of another one.
+    instead = NAMES.get(name, f"import {name} from dcipher")
+    return ImportError(f"{module} was a module of dcipher 0.3.5: {instead}.", name=module)
 
 
 class FormerAttributes:

@@ -138,13 +138,24 @@ def test_the_second_place_is_gone(cls: Any, second: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "instead"),
-    [("WorkflowFailedException", "RunFailedError"), ("RateLimitError", "RateLimitError")],
+    ("module", "name", "instead"),
+    [
+        ("exceptions", "WorkflowFailedException", "import RunFailedError.* from dcipher"),
+        ("exceptions", "RateLimitError", "import RateLimitError from dcipher"),
+        ("client", "Dcipher", "import Dcipher from dcipher"),
+        ("async_client", "AsyncDcipher", "import AsyncDcipher from dcipher"),
+        ("constants", "TaskStatus", "import RunStatus from dcipher"),
+        ("constants", "FAILED_TASK_STATUSES", "ask run.is_terminal"),
+        ("constants", "RETRIABLE_EXCEPTIONS", "Resilience"),
+        ("logger", "setup_logger", "set DCIPHER_LOG"),
+        ("logger", "logger", "getLogger"),
+    ],
 )
-def test_the_module_of_the_errors(name: str, instead: str) -> None:
-    """An import from `dcipher.exceptions` says what to import."""
-    module = importlib.import_module("dcipher.exceptions")
-    with pytest.raises(ImportError, match=f"import {instead}.* from there"):
-        getattr(module, name)
-    with pytest.raises(ImportError, match=f"import {instead}.* from there"):
-        exec(f"from dcipher.exceptions import {name}")  # noqa: S102 - a line of a program
+def test_the_modules_of_the_former_version(module: str, name: str, instead: str) -> None:
+    """An import from a module that 0.3.5 had says what to write instead."""
+    found = importlib.import_module(f"dcipher.{module}")
+    with pytest.raises(ImportError, match=instead):
+        getattr(found, name)
+    with pytest.raises(ImportError, match=instead):
+        exec(f"from dcipher.{module} import {name}")  # noqa: S102 - a line of a program
+    assert not hasattr(found, "__path__")
