@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from ._replacement import (
+    HalfWrittenError,
     check_replaceable,
     followed,
     install,
     keep_mode,
     keep_owner,
+    private,
     set_mode,
     synced,
 )
@@ -76,15 +78,20 @@ _ADVICE = {
 def storage_errors(
     target: Path, run: Run | None = None, index: int | None = None
 ) -> Generator[None]:
-    """Turns an OSError into a `LocalStorageError` that says which file, why, and that nothing was lost."""
+    """Turns an OSError into a `LocalStorageError` that says which file, why, and what is left there."""
     try:
         yield
     except LocalStorageError:
         raise
     except OSError as error:
-        intact = "What was there before is intact. " if os.path.isfile(target) else ""  # noqa: PTH113 - never raises
-        advice = intact + _ADVICE.get(error.errno or 0, "Choose another path.")
+        advice = _left(target, error) + _ADVICE.get(error.errno or 0, "Choose another path.")
         raise storage_error(error, target, advice, run, index) from error
+
+
+def _left(target: Path, error: OSError) -> str:
+    if isinstance(error, HalfWrittenError):
+        return "It was being written in place: what is there now is not whole. "
+    return "What was there before is intact. " if os.path.isfile(target) else ""  # noqa: PTH113 - never raises
 
 
 def storage_error(
@@ -123,7 +130,7 @@ def replacing(target: Path) -> Generator[BinaryIO]:
     target = followed(target)
     name = target.with_name(f".{secrets.token_hex(8)}.tmp")
     try:
-        with open(name, "xb", opener=_private) as file:
+        with open(name, "xb", opener=private) as file:
             yield file
             file.flush()
             synced(file.fileno(), os.fsync)
@@ -135,10 +142,6 @@ def replacing(target: Path) -> Generator[BinaryIO]:
         with suppress(OSError):
             os.unlink(name)  # noqa: PTH108
         raise
-
-
-def _private(name: str, flags: int) -> int:
-    return os.open(name, flags | getattr(os, "O_NOFOLLOW", 0), 0o600)
 
 
 def _umask() -> int:

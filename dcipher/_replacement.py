@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 import stat
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = [
+    "HalfWrittenError",
+    "check_folder",
     "check_replaceable",
     "followed",
     "install",
@@ -25,6 +28,7 @@ __all__ = [
     "install_without_link",
     "keep_mode",
     "keep_owner",
+    "private",
     "set_mode",
     "synced",
 ]
@@ -38,6 +42,7 @@ _NOT_PERMITTED: Final = frozenset({errno.EPERM, errno.EACCES})
 _NOT_RENAMED: Final = _NOT_PERMITTED | {errno.EBUSY, errno.EXDEV}
 _NOT_LINKED: Final = _LACKING | _NOT_PERMITTED | {errno.EMLINK, errno.EXDEV}
 _BLOCK: Final = 1024 * 1024
+_PAGE: Final = 4096
 _BINARY: Final = getattr(os, "O_BINARY", 0)
 _NOFOLLOW: Final = getattr(os, "O_NOFOLLOW", 0)
 
@@ -69,7 +74,12 @@ def _user() -> int:
 
 def check_replaceable(file: Path) -> None:
     """Raises an OSError for an existing file that can neither be renamed over nor written in place."""
-    if os.access(file, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
+    try:
+        # access() says yes to root, and to who may only append.
+        os.close(os.open(file, os.O_WRONLY | _BINARY | _NOFOLLOW))
+    except OSError as error:
+        refused = error
+    else:
         return  # in place, at least
     known, folder = file.stat(), file.parent.stat()
     owners = {0, known.st_uid, folder.st_uid}
@@ -78,12 +88,31 @@ def check_replaceable(file: Path) -> None:
         raise PermissionError(errno.EPERM, words, str(file))
     if _is_mounted(file):
         raise OSError(errno.EBUSY, "it is mounted there, and cannot be written", str(file))
+    # EACCES: a file that may not be written may be replaced. EPERM: an immutable one may not, nor one
+    # that may only be appended to.
+    if refused.errno in {errno.EPERM, errno.EROFS}:
+        raise refused
+
+
+def check_folder(folder: Path) -> None:
+    """Raises an OSError for a folder where no file can be made, written, renamed and removed.
+
+    By doing so: access() says yes to root, on a read-only disk, too.
+    """
+    names = [folder / f".{secrets.token_hex(8)}.tmp" for _ in range(2)]
     try:
-        os.close(os.open(file, os.O_WRONLY | _BINARY | _NOFOLLOW))
-    except OSError as error:
-        # EACCES: a file that may not be written may be replaced. EPERM: an immutable one may not.
-        if error.errno in {errno.EPERM, errno.EROFS}:
-            raise
+        with open(names[0], "xb", opener=private, buffering=0) as file:
+            file.write(bytes(_PAGE))
+        os.replace(*names)  # noqa: PTH105
+    finally:
+        for name in names:
+            with suppress(OSError):
+                os.unlink(name)  # noqa: PTH108
+
+
+def private(name: str, flags: int) -> int:
+    """Opens a file as one that nobody else reads; for `open(opener=…)`."""
+    return os.open(name, flags | _NOFOLLOW, 0o600)
 
 
 def _is_mounted(file: Path) -> bool:
@@ -97,6 +126,10 @@ def _is_mounted(file: Path) -> bool:
             if mounted == place:
                 return True
     return False
+
+
+class HalfWrittenError(OSError):
+    """A file was being written in place: neither what was there nor what is new is whole in it."""
 
 
 def install(source: Path, target: Path) -> None:
@@ -125,12 +158,15 @@ def _write_in_place(source: Path, target: Path) -> None:
     # Opened before anything of it is lost: where that is refused, what was there is intact.
     descriptor = os.open(target, os.O_WRONLY | _BINARY | _NOFOLLOW)
     with os.fdopen(descriptor, "wb", buffering=0) as file, source.open("rb", buffering=0) as whole:
-        while block := whole.read(_BLOCK):
-            left = memoryview(block)
-            while left:
-                left = left[file.write(left) :]
-        file.truncate()
-        synced(descriptor, os.fsync)
+        try:
+            while block := whole.read(_BLOCK):
+                left = memoryview(block)
+                while left:
+                    left = left[file.write(left) :]
+            file.truncate()
+            synced(descriptor, os.fsync)
+        except OSError as error:
+            raise HalfWrittenError(error.errno, error.strerror, str(target)) from error
 
 
 def install_without_link(source: Path, target: Path, error: OSError) -> None:

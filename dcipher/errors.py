@@ -325,13 +325,13 @@ class ResultExpiredError(ResultError):
 
 
 class ResultChangedError(ResultError):
-    """The result changed while it was downloaded. What was there before is intact."""
+    """The result changed while it was downloaded. An existing file is intact."""
 
 
 class IntegrityError(ResultError):
     """What arrived is not what was promised: too short, too long, another digest.
 
-    What was there before is intact.
+    An existing file is intact.
     """
 
 
@@ -383,7 +383,7 @@ class TooManyInvalidRowsError(ResultParseError):
 class LocalStorageError(ResultError, OSError):
     """A result cannot be saved where it should.
 
-    What was there before is intact. `errno` and `filename` as in OSError.
+    An existing file is intact, unless the text says otherwise. `errno` and `filename` as in OSError.
     """
 
     def __init__(

@@ -756,8 +756,8 @@ def test_an_ended_client_makes_no_connection(server: FaultyServer) -> None:
     unused, used = HTTPClient(server.url), HTTPClient(server.url)
     used.get_or_create_httpx_client().get("/")
     for client in (unused, used):
-        client.end()
-        client.end()
+        client._end()
+        client._end()
     with pytest.raises(DcipherError, match="closed"):
         unused.get_or_create_httpx_client()
     assert used.get_or_create_httpx_client().is_closed

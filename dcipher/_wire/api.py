@@ -96,7 +96,8 @@ class API:
         self._closed = True
         self.http.close()
         self.plain_http.close()
-        self.plain_http.end()  # async downloads go through its sync side, in threads
+        # Async downloads go through its sync side, in threads.
+        self.plain_http._end()  # noqa: SLF001 - no public name: users close what they open
 
     def check_open(self) -> None:
         """Raises `DcipherError` once it is closed."""

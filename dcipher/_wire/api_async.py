@@ -95,7 +95,8 @@ class AsyncAPI:
         self._closed = True
         await self.http.aclose()
         await self.plain_http.aclose()
-        self.plain_http.end()  # async downloads go through its sync side, in threads
+        # Async downloads go through its sync side, in threads.
+        self.plain_http._end()  # noqa: SLF001 - no public name: users close what they open
 
     def check_open(self) -> None:
         """Raises `DcipherError` once it is closed."""

@@ -349,7 +349,7 @@ class HTTPClient:
         """Close the httpx client; the clients that share its connections go on."""
         self.get_or_create_httpx_client().close()
 
-    def end(self) -> None:
+    def _end(self) -> None:
         """Close the httpx client where there is one; where there is none, none is built any more."""
         with self._lock():
             self._is_ended = True

@@ -50,9 +50,7 @@ def run(arguments: Sequence[str]) -> int:
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - whatever it is, it is said in one paragraph
         return _failed(error, call)
     finally:
-        # Imported by what made a client, if anything did: it is no part of a quick start.
-        if (notes := sys.modules.get("dcipher.cli.terminal.retry_notes")) is not None:
-            notes.stop_noting()
+        call.close()
     return ExitCode.OK
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import tempfile
 from typing import TYPE_CHECKING
 
 from dcipher._files import check_target, path_of, storage_errors
+from dcipher._replacement import check_folder
 
 if TYPE_CHECKING:
     import os
@@ -32,7 +32,4 @@ def check_targets(path: str | os.PathLike[str], *, overwrite: bool) -> None:
         file = check_target(target, overwrite=overwrite)
         if not overwrite:
             check_target(targets(target, 2)[0], overwrite=False)
-        # Whether the folder can be written to is known by writing to it: access() says yes to root,
-        # on a read-only disk too.
-        with tempfile.TemporaryFile(dir=file.parent):
-            pass
+        check_folder(file.parent)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,7 @@ class Invocation:
     def __init__(self, options: Options) -> None:
         self.options = options
         self._stdin_for: str | None = None
+        self._at_end = ExitStack()
 
     @cached_property
     def output(self) -> Output:
@@ -102,11 +104,15 @@ class Invocation:
         """The client that the options, the environment and `--env-file` describe."""
         from dcipher import Dcipher
         from dcipher.cli.app.layers import Layered
-        from dcipher.cli.terminal.retry_notes import note_retries
+        from dcipher.cli.terminal.retry_notes import retry_notes
 
-        note_retries(self.output)
+        self._at_end.enter_context(retry_notes(self.output))
         settings: Any = Layered(self.layers)
         return Dcipher(settings=settings)
+
+    def close(self) -> None:
+        """Undo what the command changed in its process, which may go on."""
+        self._at_end.close()
 
 
 def read_text(path: Path, what: str) -> str:

@@ -110,10 +110,10 @@ def check_run_file(path: Path | None) -> None:
         )
     if path is not None:
         from dcipher._files import check_target
+        from dcipher._replacement import check_folder
 
         try:
-            with tempfile.TemporaryFile(dir=path.parent):
-                pass
+            check_folder(path.parent)
             check_target(path, overwrite=True)
         except OSError as error:
             raise CommandError(

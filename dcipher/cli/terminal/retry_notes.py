@@ -3,37 +3,40 @@
 from __future__ import annotations
 
 import logging
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from dcipher.logs import logger
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from dcipher.cli.terminal.output import Output
 
-__all__ = ["note_retries", "stop_noting"]
+__all__ = ["retry_notes"]
 
 
-def note_retries(output: Output) -> None:
-    """Write a line for each retry from now on, unless `DCIPHER_LOG` or the program does so already."""
-    stop_noting()
-    logger.addHandler(_Notes(output, logger.level))
-    if logger.level == logging.NOTSET:
+@contextmanager
+def retry_notes(output: Output) -> Generator[None]:
+    """Writes a line for each retry in the block, unless `DCIPHER_LOG` or the program does so already.
+
+    The logger is left as it was: the program of the command may go on.
+    """
+    notes, level = _Notes(output), logger.level
+    logger.addHandler(notes)
+    if level == logging.NOTSET:
         logger.setLevel(logging.INFO)
-
-
-def stop_noting() -> None:
-    """Leave the logger as it was: the command has ended, and its program may go on."""
-    for handler in [*logger.handlers]:
-        if isinstance(handler, _Notes):
-            logger.removeHandler(handler)
-            logger.setLevel(handler.level_before)
+    try:
+        yield
+    finally:
+        logger.removeHandler(notes)
+        logger.setLevel(level)
 
 
 class _Notes(logging.Handler):
-    def __init__(self, output: Output, level_before: int) -> None:
+    def __init__(self, output: Output) -> None:
         super().__init__(logging.INFO)
         self._output = output
-        self.level_before: int = level_before
 
     def emit(self, record: logging.LogRecord) -> None:
         is_said = record.levelno >= logging.WARNING or hasattr(record, "is_retry")

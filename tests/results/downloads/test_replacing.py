@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import stat
 import subprocess
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,6 +72,18 @@ def mounted(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
+def small(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 64 kB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    words = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", disk]
+    if subprocess.run(words, check=False, capture_output=True).returncode:  # noqa: S603
+        pytest.skip("nothing can be mounted here")
+    yield disk
+    subprocess.run(["umount", disk], check=False)  # noqa: S603, S607
+
+
+@pytest.fixture
 def shared() -> Iterator[Path]:
     """A folder where everybody may make files, as /tmp is; pytest's own are for one user alone."""
     with tempfile.TemporaryDirectory() as folder:
@@ -113,6 +127,79 @@ def test_a_mounted_file_that_cannot_be_written_is_noticed_before(
     with pytest.raises(LocalStorageError):
         connect(server).flows.run("f", save_path=mounted)
     assert server.requests == []
+
+
+@pytest.fixture(params=["+a", "+i"])
+def fixed(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[Path], Path]]:
+    """Make that a file or a folder may only be appended to, or not be changed at all."""
+    made: list[Path] = []
+
+    def fix(path: Path) -> Path:
+        done = subprocess.run(["chattr", request.param, path], check=False, capture_output=True)  # noqa: S603, S607
+        if done.returncode:
+            pytest.skip("the file system knows no such attributes")
+        made.append(path)
+        return path
+
+    if shutil.which("chattr") is None:
+        pytest.skip("there is no chattr here")
+    yield fix
+    for path in made:
+        subprocess.run(["chattr", "-ai", path], check=True)  # noqa: S603, S607
+
+
+@root
+@pytest.mark.parametrize("which", ["file", "folder"])
+@pytest.mark.parametrize("exists", [True, False])
+def test_what_cannot_be_replaced_is_noticed_before(
+    tmp_path: Path,
+    fixed: Callable[[Path], Path],
+    which: str,
+    exists: bool,
+    connect: Connect,
+    server: FaultyServer,
+) -> None:
+    """No run is started for a file, or in a folder, that may only be appended to, or not be changed."""
+    target = tmp_path / "out.json"
+    if exists or which == "file":
+        target.write_bytes(b"old")
+    fixed(target if which == "file" else tmp_path)
+    with pytest.raises(LocalStorageError, match="not permitted") as caught:
+        connect(server).flows.run("f", save_path=target)
+    assert ("What was there before is intact" in str(caught.value)) is target.exists()
+    assert server.requests == []
+
+
+@root
+def test_a_full_disk_is_noticed_before(small: Path, connect: Connect, server: FaultyServer) -> None:
+    """No run is started for a result that not one byte could be written of."""
+    with suppress(OSError), (small / "full").open("wb", 0) as file:
+        while True:
+            file.write(bytes(4096))
+    with pytest.raises(LocalStorageError, match="Make room"):
+        connect(server).flows.run("f", save_path=small / "out.json")
+    assert server.requests == []
+    assert [path.name for path in small.iterdir()] == ["full"]
+
+
+@root
+def test_what_is_half_written_is_not_intact(tmp_path: Path, small: Path) -> None:
+    """Where a file that can only be written in place was not written to its end, nobody says it is intact."""
+    (small / "file").write_bytes(b"old")
+    target = tmp_path / "out.json"
+    target.touch()
+    subprocess.run(["mount", "--bind", small / "file", target], check=True)  # noqa: S603, S607
+    try:
+        with (
+            pytest.raises(LocalStorageError, match="is not whole") as caught,
+            storage_errors(target),
+            replacing(target) as file,
+        ):
+            file.write(bytes(MIB))
+    finally:
+        subprocess.run(["umount", target], check=True)  # noqa: S603, S607
+    assert "intact" not in str(caught.value)
+    assert caught.value.errno == errno.ENOSPC
 
 
 @root
