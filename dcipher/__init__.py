@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from dcipher._results.records import Records
     from dcipher._results.records_async import AsyncRecords
 
+    from .calls import FlowCall
     from .errors import (
         APIConnectionError,
         APIError,
@@ -87,6 +88,7 @@ __all__ = [
     "ErrorResponse",
     "FieldError",
     "Flow",
+    "FlowCall",
     "FlowParam",
     "HTTPAuthenticatedClient",
     "HTTPClient",
@@ -129,6 +131,7 @@ _MODULES = {
     "AsyncDcipher": "._client.client_async",
     "AsyncRecords": "._results.records_async",
     "Dcipher": "._client.client",
+    "FlowCall": ".calls",
     "HTTPAuthenticatedClient": ".http",
     "HTTPClient": ".http",
     "Records": "._results.records",
@@ -146,6 +149,7 @@ _MODULES = {
 
 
 _SUBMODULES = (
+    "calls",
     "emulator",
     "errors",
     "http",

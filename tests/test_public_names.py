@@ -34,6 +34,7 @@ CALLS = [
         ),
     ),
     ("run_flow", "(flow_id, params=None, save_path=None)"),
+    ("call", "(call, *, wait_timeout=None, on_status=None, idempotency_key=None)"),
     ("runs.get", "(flow_id, task_id)"),
     ("runs.refresh", "(run)"),
     ("runs.wait", "(run, *, timeout=None, poll_interval=None, on_status=None)"),

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import dcipher
 from dcipher._former import FormerAttributes, former_arguments, former_places, refuse_former
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pydantic
     import typing_extensions
 
+    from dcipher._concurrency import callables
     from dcipher._wire.api import API
 
     from .flows import Flows
@@ -27,10 +28,13 @@ if TYPE_CHECKING:
 else:
     httpx, pydantic = Lazy("httpx"), Lazy("pydantic")
     typing_extensions = Lazy("typing_extensions")
+    callables = Lazy("dcipher._concurrency.callables")
     _flows = Lazy(f"{__package__}.flows")
     _runs = Lazy(f"{__package__}.runs")
 
 __all__ = ["Dcipher"]
+
+R = TypeVar("R")
 
 
 class Dcipher(FormerAttributes):
@@ -121,6 +125,26 @@ class Dcipher(FormerAttributes):
         The short form of `flows.run`.
         """
         return self.flows.run(flow_id, params, save_path=save_path)
+
+    def call(
+        self,
+        call: dcipher.FlowCall[R],
+        *,
+        wait_timeout: float | None = None,
+        on_status: callables.StatusCallback | None = None,
+        idempotency_key: str | None = None,
+    ) -> R:
+        """Run a flow to its end; gives its result, validated as the type that `call` names.
+
+        Arguments as for `flows.run`. Raises what `flows.run` and `runs.read` raise.
+        """
+        run = self.flows.run(
+            call, wait_timeout=wait_timeout, on_status=on_status, idempotency_key=idempotency_key
+        )
+        from dcipher.calls import result_type_of
+
+        result: R = self.runs.read(run, result_type_of(type(call)))
+        return result
 
     @drops_frames
     def with_options(

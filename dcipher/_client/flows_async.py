@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from datetime import datetime, timezone
+from typing import Any
 from uuid import uuid4
 
 from dcipher._concurrency.callables import (
@@ -16,7 +17,8 @@ from dcipher._wire.api_async import AsyncAPI
 from dcipher._wire.messages import operations
 from dcipher._wire.messages.params import Params
 from dcipher._wire.messages.parsing import flow_of, started_run
-from dcipher.errors import DcipherError
+from dcipher.calls import FlowCall, flow_id_of
+from dcipher.errors import DcipherError, InvalidParamsError
 from dcipher.logs import logger
 from dcipher.models import Flow, Run
 
@@ -45,11 +47,16 @@ class AsyncFlows:
         return await self._api.call(operations.get_flow(flow_id), flow_of)
 
     async def start(
-        self, flow_id: str, params: Params | None = None, *, idempotency_key: str | None = None
+        self,
+        flow_id: str | FlowCall[Any],
+        params: Params | None = None,
+        *,
+        idempotency_key: str | None = None,
     ) -> Run:
         """Submit a run and return at once; `runs.wait(run)` waits for it.
 
-        `params`: a mapping, or a Pydantic model (dumped by alias, in JSON mode). `idempotency_key`:
+        `params`: a mapping, or a Pydantic model (dumped by alias, in JSON mode). A `FlowCall` takes
+        the place of both id and params. `idempotency_key`:
         1 to 255 visible ASCII characters; a new one for each call unless it is given. A start that
         is sent again carries the same key. A repeated key gives the run that it gave first, with
         the URLs as they were issued then, however it ended: another run needs another key.
@@ -59,6 +66,7 @@ class AsyncFlows:
         `Resilience(resend_ambiguous=False)` forbids to send it again, and the other `APIError`s.
         """
         key = str(uuid4()) if idempotency_key is None else idempotency_key
+        flow_id, params = _flow_and_params(flow_id, params)
         operation = operations.start_run(flow_id, params, key)
         try:
             run = await self._api.call(
@@ -74,7 +82,7 @@ class AsyncFlows:
 
     async def run(
         self,
-        flow_id: str,
+        flow_id: str | FlowCall[Any],
         params: Params | None = None,
         *,
         save_path: str | os.PathLike[str] | None = None,
@@ -85,10 +93,10 @@ class AsyncFlows:
     ) -> Run:
         """Start a run, wait for its end, and save its results if `save_path` is given.
 
-        `wait_timeout`: seconds for the run (`None`: until it ends). `on_status` is called with the
-        `Run` at each change of its status. One result is saved as `save_path` itself, several as
-        `<stem>_<i><suffix>` from 0, and up to four at once; `run.files` names them.
-        `overwrite=False` refuses to replace a file.
+        `flow_id` and `params` as for `start`. `wait_timeout`: seconds for the run (`None`: until it
+        ends). `on_status` is called with the `Run` at each change of its status. One result is saved
+        as `save_path` itself, several as `<stem>_<i><suffix>` from 0, and up to four at once;
+        `run.files` names them. `overwrite=False` refuses to replace a file.
 
         Raises what `start`, `runs.wait` and `runs.download` raise. A path that cannot be written to
         is a `LocalStorageError` before the run is started.
@@ -102,6 +110,7 @@ class AsyncFlows:
 
             AsyncResults(self._api)
         key = str(uuid4()) if idempotency_key is None else idempotency_key
+        flow_id, params = _flow_and_params(flow_id, params)
         run: Run | None = None
 
         async def reported(changed: Run) -> None:
@@ -126,3 +135,12 @@ class AsyncFlows:
             self._recent.note(error, run)
             raise
         return run.model_copy(update={"files": files})
+
+
+def _flow_and_params(flow: str | FlowCall[Any], params: Params | None) -> tuple[str, Params | None]:
+    """Returns the id of the flow and its params, which a `FlowCall` holds both."""
+    if not isinstance(flow, FlowCall):
+        return flow, params
+    if params is not None:
+        raise InvalidParamsError(f"{type(flow).__name__} holds the params: leave out params=….")
+    return flow_id_of(type(flow)), flow

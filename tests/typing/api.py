@@ -10,7 +10,7 @@ import httpx
 import pandas as pd
 import polars as pl
 import pyarrow as pa
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from typing_extensions import assert_type
 
 from dcipher import (
@@ -20,6 +20,7 @@ from dcipher import (
     Dcipher,
     ErrorResponse,
     Flow,
+    FlowCall,
     FlowParam,
     HTTPAuthenticatedClient,
     HTTPClient,
@@ -44,6 +45,24 @@ class Topic(BaseModel):
 
 class Query(BaseModel):
     text: str
+
+
+class Topics(FlowCall[list[Topic]], flow="65cf2f3e"):
+    text: str
+    top: int = Field(default=5, alias="topN")
+
+
+def typed_calls() -> None:
+    with Dcipher() as client:
+        assert_type(client.call(Topics(text="…", topN=3)), list[Topic])
+        assert_type(client.flows.start(Topics(text="…"), idempotency_key="k"), Run)
+        assert_type(client.flows.run(Topics(text="…"), save_path="a.json"), Run)
+
+
+async def typed_async_calls() -> None:
+    async with AsyncDcipher() as client:
+        assert_type(await client.call(Topics(text="…"), wait_timeout=3), list[Topic])
+        assert_type(await client.flows.start(Topics(text="…")), Run)
 
 
 def sync_client(run: Run, path: Path) -> None:

@@ -1,0 +1,75 @@
+"""A call of a flow with types: its params as a model, and the type of its result."""
+
+from __future__ import annotations
+
+import sys
+from types import SimpleNamespace
+from typing import Any, ClassVar, Generic, TypeVar, get_type_hints
+
+from pydantic import BaseModel, ConfigDict
+from typing_extensions import Unpack
+
+from .errors import InvalidParamsError
+
+__all__ = ["FlowCall", "flow_id_of", "result_type_of"]
+
+R = TypeVar("R")
+
+
+class FlowCall(BaseModel, Generic[R]):
+    """The params of one flow, and the type of its result.
+
+    Subclass it with the result's type, and the id of the flow:
+
+    ```python
+    class Topics(FlowCall[list[Topic]], flow="65cf2f3e"):
+        text: str
+        top: int = Field(default=5, alias="topN")
+    ```
+
+    `client.call(Topics(text="…"))` returns a `list[Topic]`. `flows.start`, `flows.run` and
+    `flows.map` take it in place of id and params. It is frozen, is sent by alias, refuses fields that
+    it does not have, and can be the body of a FastAPI endpoint.
+    """
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        frozen=True, extra="forbid", populate_by_name=True, protected_namespaces=()
+    )
+
+    __flow__: ClassVar[str] = ""
+    """The id of the flow."""
+
+    def __init_subclass__(cls, *, flow: str | None = None, **config: Unpack[ConfigDict]) -> None:
+        super().__init_subclass__(**config)
+        if flow is None:
+            return
+        text: object = flow
+        if not isinstance(text, str) or not text.strip():
+            raise TypeError(f'{cls.__name__}: flow="…" is the id that Dcipher shows for the flow.')
+        cls.__flow__ = flow
+
+
+def flow_id_of(call: type[FlowCall[Any]]) -> str:
+    """Returns the id of the flow. Raises `InvalidParamsError` for a class that has none."""
+    if not call.__flow__:
+        raise InvalidParamsError(
+            f"{call.__name__} has no flow. Name it where the class is defined: "
+            f'class {call.__name__}(FlowCall[…], flow="…").'
+        )
+    return call.__flow__
+
+
+def result_type_of(call: type[FlowCall[Any]]) -> Any:
+    """Returns the type of the result, `Any` where the class names none."""
+    for base in call.__mro__:
+        generic: dict[str, Any] = getattr(base, "__pydantic_generic_metadata__", {})
+        if generic.get("origin") is FlowCall:
+            return _resolved(generic["args"][0], call)
+    return Any
+
+
+def _resolved(type_: Any, call: type[FlowCall[Any]]) -> Any:
+    """Returns the type behind a name in quotes, as the module of the class knows it."""
+    module = vars(sys.modules.get(call.__module__, sys))
+    holder = SimpleNamespace(__annotations__={"result": type_})
+    return get_type_hints(holder, globalns=module, include_extras=True)["result"]
