@@ -1,6 +1,6 @@
 """Python SDK for the Dcipher Workflows API.
 
-Start a run, wait for it, hold its result, typed and validated.
+It starts a run of a flow, waits for it, and returns its result, typed and validated.
 
 ```python
 from dcipher import Dcipher
@@ -12,8 +12,8 @@ with Dcipher() as client:  # DCIPHER_API_KEY
 PYTEST_DONT_REWRITE
 """
 
-# The last line: pytest rewrites the asserts of every package that brings it a plugin, and warns where
-# one was imported before (docs.pytest.org, "Assertion rewriting"). There are none here.
+# The last line of the docstring: pytest rewrites the asserts of every package that has a plugin, and
+# warns if it was imported before (docs.pytest.org, "Assertion rewriting"). This file has no asserts.
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ _MODULES = {
         ".models",
     ),
 }
-"""Where a name comes from; what is not listed is an error."""
+"""The module of each name; the other names are errors."""
 
 
 _SUBMODULES = (
@@ -161,7 +161,7 @@ _SUBMODULES = (
     "signing",
     "tables",
 )
-"""Modules that are public, too: `import dcipher` is enough to reach them."""
+"""Public modules, which are imported at their first use as attributes."""
 
 
 def __getattr__(name: str) -> object:

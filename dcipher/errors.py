@@ -2,31 +2,41 @@
 
 ```
 DcipherError
-├── ConfigurationError (also ValueError)
+├── ConfigurationError (ValueError)        nothing was sent
 │   └── MissingAPIKeyError
-├── InvalidParamsError (also ValueError)      before anything is sent
-├── APIError                                  .request .attempts .request_id
-│   ├── APIConnectionError                    no answer; the cause is in the message
-│   │   ├── APITimeoutError (also TimeoutError)
-│   │   └── TLSError                          the certificate or the handshake: never sent again
-│   ├── APIStatusError                        .status_code .response .error .body .retry_after
-│   │   ├── BadRequestError 400 · AuthenticationError 401 · PermissionDeniedError 403 · NotFoundError 404
-│   │   ├── ConflictError 409 · UnprocessableEntityError 422 · RateLimitError 429 · InternalServerError ≥ 500
-│   │   └── UnexpectedStatus                  not in the OpenAPI document, when raise_on_unexpected_status is set
-│   ├── InvalidResponseError                  2xx that is not what the API promises
-│   └── SubmissionUnknownError                the answer to a start was lost: .flow_id .idempotency_key
-├── RunError                                  .run: ids, last status, message
-│   ├── RunFailedError · RunCancelledError
-│   ├── WaitTimeoutError (also TimeoutError)  the run goes on
-│   └── PollingInterruptedError               the API stayed unreachable; the run may go on
-└── ResultError                               .run .output_index
-    ├── ResultExpiredError · ResultChangedError · IntegrityError
-    ├── ResultParseError                      .location .errors
-    │   └── TooManyInvalidRowsError           .rejects
-    └── LocalStorageError (also OSError)
+├── InvalidParamsError (ValueError)        nothing was sent
+├── APIError                               .request .attempts .request_id
+│   ├── APIConnectionError                 no response
+│   │   ├── APITimeoutError (TimeoutError)
+│   │   └── TLSError                       certificate or handshake
+│   ├── APIStatusError                     .status_code .error .body
+│   │   ├── BadRequestError 400
+│   │   ├── AuthenticationError 401
+│   │   ├── PermissionDeniedError 403
+│   │   ├── NotFoundError 404
+│   │   ├── ConflictError 409
+│   │   ├── UnprocessableEntityError 422
+│   │   ├── RateLimitError 429             .retry_after
+│   │   ├── InternalServerError 500+
+│   │   └── UnexpectedStatus               not in the OpenAPI document
+│   ├── InvalidResponseError               2xx of another form
+│   └── SubmissionUnknownError             .flow_id .idempotency_key
+├── RunError                               .run
+│   ├── RunFailedError
+│   ├── RunCancelledError
+│   ├── WaitTimeoutError (TimeoutError)    the run continues
+│   └── PollingInterruptedError            the run may continue
+└── ResultError                            .run .output_index
+    ├── ResultExpiredError
+    ├── ResultChangedError
+    ├── IntegrityError
+    ├── ResultParseError                   .location .errors
+    │   └── TooManyInvalidRowsError        .rejects
+    └── LocalStorageError (OSError)
 ```
 
-All of them pickle. None of them holds an API key, a secret or a signed URL.
+In brackets: the built-in class that the error also inherits from. Every error can be pickled. None
+contains an API key, a secret or a signed URL.
 """
 
 from __future__ import annotations
@@ -82,12 +92,12 @@ __all__ = [
 
 
 class DcipherError(Exception):
-    """The base of every error of this package."""
+    """The base class of every error of this package."""
 
     def __init__(self, message: str = "") -> None:
         super().__init__(message)
         self.message = message
-        """What happened and what to do next."""
+        """What happened, and what to do."""
 
     def __str__(self) -> str:
         return self.message
@@ -110,15 +120,15 @@ def _restore(cls: type[DcipherError], args: tuple[Any, ...], state: dict[str, An
 
 
 class ConfigurationError(DcipherError, ValueError):
-    """A setting is missing, malformed or dangerous. Nothing was sent."""
+    """A setting is missing, invalid or unsafe. Nothing was sent."""
 
 
 class MissingAPIKeyError(ConfigurationError):
-    """There is no API key: not as an argument, not in the environment, not in `.env`."""
+    """There is no API key in the arguments, the environment or `.env`."""
 
 
 class InvalidParamsError(DcipherError, ValueError):
-    """The arguments of a call cannot be sent as they are. Nothing was sent."""
+    """An argument of a call is invalid. Nothing was sent."""
 
 
 @dataclass(frozen=True)
@@ -126,15 +136,16 @@ class RequestInfo:
     """The request that an error is about."""
 
     method: str
+    """The HTTP method."""
     url: str
-    """Without the query where that is a secret."""
+    """The URL, without its query if that is a secret."""
 
     def __str__(self) -> str:
         return f"{self.method} {self.url}"
 
 
 class APIError(DcipherError):
-    """A call of the API did not give what it should."""
+    """A request to the API failed."""
 
     def __init__(
         self,
@@ -146,32 +157,29 @@ class APIError(DcipherError):
     ) -> None:
         super().__init__(message)
         self.request = request
-        """The request, without anything secret."""
+        """The request, without secrets."""
         self.attempts = attempts
-        """How many times it was sent."""
+        """How many times the request was sent."""
         self.request_id = request_id
-        """The service's `X-Request-Id`, for its support."""
+        """The `X-Request-Id` of the response, for the support of the service."""
         self.run: dcipher.Run | None = None
-        """The run that was waited for, with its outputs, where the error ended `flows.run`."""
+        """The run that the call was about, with its outputs; `None` before there is one."""
 
 
 class APIConnectionError(APIError):
-    """There was no answer: no connection, or it broke."""
+    """There was no response: the connection failed or was lost."""
 
 
 class APITimeoutError(APIConnectionError, TimeoutError):
-    """There was no answer in time. `timeout` bounds one HTTP request."""
+    """There was no response in time. `timeout` is the limit for one HTTP request."""
 
 
 class TLSError(APIConnectionError):
-    """The connection is not secure: the certificate or the handshake failed.
-
-    It is not tried again.
-    """
+    """The certificate is invalid, or the TLS handshake failed. It is not retried."""
 
 
 class APIStatusError(APIError):
-    """The API answered with a status that is not a success."""
+    """The API responded with an error status."""
 
     def __init__(
         self,
@@ -188,20 +196,21 @@ class APIStatusError(APIError):
     ) -> None:
         super().__init__(message, request=request, attempts=attempts, request_id=request_id)
         self.status_code = status_code
+        """The HTTP status."""
         self.response = response
-        """The answer: status, headers and body.
+        """The response: status, headers and body.
 
-        Its `request` holds the method and the URL alone; no key, no cookies.
+        Its `request` has only the method and the URL, without key and cookies.
         """
         self.error = error
-        """The parsed body, where it is one of the known shapes; else `None`."""
+        """The parsed body, or `None` if its form is unknown."""
         self.body = body
-        """The body: parsed JSON, or text; `None` where it was empty."""
+        """The body as parsed JSON or as text, or `None` if it was empty."""
         self.retry_after = retry_after
-        """Seconds that the service asked to wait, if it did."""
+        """The seconds of `Retry-After`, or `None`."""
 
     def _state(self) -> dict[str, Any]:
-        # Once somebody has looked at them, httpx keeps the cookies in a jar that does not pickle.
+        # Once they have been read, httpx keeps the cookies in a jar that cannot be pickled.
         if self.response is not None:
             vars(self.response).pop("_cookies", None)
         return super()._state()
@@ -216,29 +225,23 @@ class AuthenticationError(APIStatusError):
 
 
 class PermissionDeniedError(APIStatusError):
-    """403: this API key may not do that."""
+    """403: the API key has no permission for this."""
 
 
 class NotFoundError(APIStatusError):
-    """404: no such flow or run."""
+    """404: there is no such flow or run."""
 
 
 class ConflictError(APIStatusError):
-    """409: it collides with something that is going on."""
+    """409: the request conflicts with one in progress."""
 
 
 class UnprocessableEntityError(APIStatusError):
-    """422: the parameters do not fit the flow.
-
-    `error.field_errors` says which, where the service says so.
-    """
+    """422: the parameters do not match the flow. See `error.field_errors`."""
 
 
 class RateLimitError(APIStatusError):
-    """429: too many requests.
-
-    `retry_after` holds the seconds to wait, where the service says so.
-    """
+    """429: there were too many requests. See `retry_after`."""
 
 
 class InternalServerError(APIStatusError):
@@ -246,25 +249,26 @@ class InternalServerError(APIStatusError):
 
 
 class UnexpectedStatus(APIStatusError):  # noqa: N818 - the name that generated clients have for it
-    """A status that the OpenAPI document does not list, when `raise_on_unexpected_status` is set."""
+    """A status that the OpenAPI document does not list.
+
+    Raised only by an `HTTPClient` with `raise_on_unexpected_status=True`.
+    """
 
     @property
     def content(self) -> bytes:
-        """The body's bytes."""
+        """The bytes of the body."""
         return b"" if self.response is None else self.response.content
 
 
 class InvalidResponseError(APIError):
-    """A success that is not what the API promises: a login page, an empty body, no task id."""
+    """A successful response without the documented form: a login page, an empty body, no task id."""
 
 
 class SubmissionUnknownError(APIError):
-    """The answer to a start was lost, and it may not be sent again.
+    """The response to a start was lost, and a retry is forbidden. The run may or may not exist.
 
-    Nobody knows whether the run exists.
-
-    To send the same start again without starting a second run, pass `idempotency_key` to
-    `flows.start` or `flows.run`.
+    To repeat the start without starting a second run, pass `idempotency_key` to `flows.start` or
+    `flows.run`.
     """
 
     def __init__(
@@ -279,64 +283,63 @@ class SubmissionUnknownError(APIError):
     ) -> None:
         super().__init__(message, request=request, attempts=attempts, request_id=request_id)
         self.flow_id = flow_id
+        """The id of the flow."""
         self.idempotency_key = idempotency_key
+        """The key of the start."""
 
 
 class RunError(DcipherError):
-    """Something is to be said of a run; `run` holds its ids and what was last seen of it."""
+    """A run failed, was cancelled, or could not be waited for."""
 
     def __init__(self, message: str = "", *, run: dcipher.Run) -> None:
         super().__init__(message)
         self.run = run
-        """The run as last seen: `client.runs.wait(error.run)` re-attaches to it."""
+        """The run as last reported. `client.runs.wait(error.run)` resumes waiting for it."""
 
 
 class RunFailedError(RunError):
-    """The run ended FAILED, or CANCELFAILED."""
+    """The run failed: its status is FAILED or CANCELFAILED."""
 
 
 class RunCancelledError(RunError):
-    """The run ended CANCELLED."""
+    """The run was cancelled: its status is CANCELLED."""
 
 
 class WaitTimeoutError(RunError, TimeoutError):
-    """The wait's time is over. The run goes on."""
+    """The timeout of the wait has passed. The run continues."""
 
 
 class PollingInterruptedError(RunError):
-    """The API stayed unreachable for too long. The run may go on."""
+    """The API was unreachable for too long. The run may continue."""
 
 
 class ResultError(DcipherError):
-    """A result could not be had, or used."""
+    """A result could not be fetched, read or saved."""
 
     def __init__(
         self, message: str = "", *, run: dcipher.Run | None = None, output_index: int | None = None
     ) -> None:
         super().__init__(message)
         self.run = run
-        """The run; `None` only where it is said before the run was started."""
+        """The run, or `None` if the error was raised before its start."""
         self.output_index = output_index
-        """Which of `run.outputs`, from 0; `None` where it is about all of them."""
+        """The index in `run.outputs`, or `None` if the error is about all results."""
 
 
 class ResultExpiredError(ResultError):
-    """The signed URL has expired. The service gives it only once: the flow has to be run again."""
+    """The signed URL has expired. The service issues it only once: run the flow again."""
 
 
 class ResultChangedError(ResultError):
-    """The result changed while it was downloaded. An existing file is intact."""
+    """The result changed during the download. An existing file is intact."""
 
 
 class IntegrityError(ResultError):
-    """What arrived is not what was promised: too short, too long, another digest.
-
-    An existing file is intact.
-    """
+    """The received bytes do not match the announced length or digest. An existing file is intact."""
 
 
 class ResultParseError(ResultError):
-    """The result is not in the format, or not of the type, that was asked for."""
+    """The result is malformed, or does not match the requested type."""
 
     def __init__(
         self,
@@ -351,17 +354,17 @@ class ResultParseError(ResultError):
     ) -> None:
         super().__init__(message, run=run, output_index=output_index)
         self.location = location
-        """Where in the result, such as `[17].score`."""
+        """The location in the result, such as `[17].score`."""
         self.errors = errors
-        """What does not fit: `loc`, `type` and `msg` of each, without the values."""
+        """The validation errors: `loc`, `type` and `msg` of each, without the values."""
         self.row = row
-        """The number of the row in its result, from 0; `None` where no row is to blame."""
+        """The number of the row in its result, from 0, or `None` if the error is not about a row."""
         self.line = line
-        """The line of the file that the row begins in, from 1, in NDJSON and CSV; `None` elsewhere."""
+        """The line in which the row begins, from 1, in NDJSON and CSV; otherwise `None`."""
 
 
 class TooManyInvalidRowsError(ResultParseError):
-    """More rows do not fit than `max_invalid` permits. The rows before it were given."""
+    """More rows are invalid than `max_invalid` allows. Earlier rows were returned."""
 
     def __init__(
         self,
@@ -377,13 +380,13 @@ class TooManyInvalidRowsError(ResultParseError):
             message, run=run, output_index=output_index, location=location, errors=errors
         )
         self.rejects = rejects
-        """How many did not fit, and why; with `on_invalid="collect"` also which."""
+        """The invalid rows: their number and the reasons; with `on_invalid="collect"`, each row."""
 
 
 class LocalStorageError(ResultError, OSError):
-    """A result cannot be saved where it should.
+    """A result cannot be saved. An existing file is intact, unless the message says otherwise.
 
-    An existing file is intact, unless the text says otherwise. `errno` and `filename` as in OSError.
+    `errno` and `filename` are those of `OSError`.
     """
 
     def __init__(
@@ -416,7 +419,7 @@ _BY_STATUS: dict[int, type[APIStatusError]] = {
 
 
 def status_error_class(status_code: int) -> type[APIStatusError]:
-    """The class for a status: 408 and every other 4xx (and 3xx) are `APIStatusError` itself."""
+    """Returns the class for a status: `APIStatusError` itself for 3xx and for 4xx without a class."""
     if status_code >= 500:
         return InternalServerError
     return _BY_STATUS.get(status_code, APIStatusError)

@@ -1,13 +1,13 @@
 """HTTP clients for any JSON API with an API key.
 
-Values that are derived from one another and build httpx clients.
+They are immutable, derive other clients, and build httpx clients.
 
 ```python
 client = HTTPAuthenticatedClient("https://api.example.com", api_key="…").with_timeout(10)
 client.get_or_create_httpx_client().get("/things")
 ```
 
-A derived client has its own httpx client and shares the connections of the one that it came from.
+A derived client builds its own httpx client, which shares the connections of the original.
 """
 
 from __future__ import annotations

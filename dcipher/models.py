@@ -1,9 +1,8 @@
-"""What the API says, as frozen Pydantic models.
+"""The objects of the API, as frozen Pydantic models.
 
-They keep fields that they do not know, know nothing of a client, and go through JSON whole: a `Run`
-that is stored today is waited for by another process tomorrow. A signed URL is a secret: it is
-masked wherever it is shown and left out wherever it is written, unless `Run.to_json(reveal=True)`
-is asked for.
+They keep unknown fields, have no reference to a client, and can be stored as JSON: another process
+can wait for a `Run` that was stored. A signed URL is a secret. It is redacted in a `repr`, and left
+out of JSON, except by `Run.to_json(reveal=True)`.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ __all__ = [
 
 
 class RunStatus(str, Enum):
-    """The words that the service uses for the state of a run (observed)."""
+    """The status of a run, in the words of the service (observed)."""
 
     PENDING = "PENDING"
     QUEUED = "QUEUED"
@@ -47,10 +46,7 @@ class RunStatus(str, Enum):
     CANCELLING = "CANCELLING"
     CANCELLED = "CANCELLED"
     CANCELFAILED = "CANCELFAILED"
-    """A cancellation was refused.
-
-    The published client treats it as a failure, and so does this one.
-    """
+    """A cancellation was refused. It counts as a failure, as in dcipher 0.3.5."""
     SUCCEEDED = "SUCCEEDED"
     FAILED = "FAILED"
 
@@ -59,7 +55,7 @@ class RunStatus(str, Enum):
 
     @property
     def is_terminal(self) -> bool:
-        """Whether a run in this state has ended."""
+        """Whether a run with this status has ended."""
         return self in _TERMINAL
 
 
@@ -69,9 +65,10 @@ _TERMINAL = frozenset(
 
 
 class SecretURL(SecretStr):
-    """A URL that lets whoever has it read a result: masked in `repr` and `str`.
+    """A signed URL. Whoever has it can read the result, so `repr` and `str` redact it.
 
-    `get_secret_value()` gives it in the clear. A pickle does not hold it: it comes back as `None`.
+    `get_secret_value()` returns it in plain text. A pickle does not contain it: it is restored as
+    `None`.
     """
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -87,11 +84,11 @@ class SecretURL(SecretStr):
 
 
 def _withheld() -> None:
-    """What a pickled `SecretURL` comes back as."""
+    """Returns `None`, as which a pickled `SecretURL` is restored."""
 
 
 class _Revealing:
-    """The context of a serialisation that writes signed URLs in the clear."""
+    """The context of a serialization that writes signed URLs in plain text."""
 
 
 class _Model(BaseModel):
@@ -107,31 +104,38 @@ class _Model(BaseModel):
 
 
 def _aware(moment: datetime | None) -> datetime | None:
-    """A time without a zone is taken for UTC: other ones could not be compared with it."""
+    """Returns a time with a zone, UTC by default: times with and without one cannot be compared."""
     if moment is None or moment.tzinfo is not None:
         return moment
     return moment.replace(tzinfo=timezone.utc)
 
 
 class FlowParam(_Model):
-    """One parameter of a flow, named by the flow's author."""
+    """A parameter of a flow. The author of the flow chooses its name."""
 
     name: str
     """The key in `params`."""
     type: str | None = None
-    """The service's own word for the kind of value."""
+    """The type of the value, in the words of the service."""
     required: bool | None = None
+    """Whether a start without it is rejected."""
     default: Any = None
+    """The value that the service uses if none is sent."""
     description: str | None = None
+    """A description for people."""
 
 
 class Flow(_Model):
-    """A flow: what can be run."""
+    """A flow: a pipeline of the service that can be run."""
 
     id: str
+    """The id, which calls take as `flow_id`."""
     name: str | None = None
+    """A short title."""
     description: str | None = None
+    """A description for people."""
     params: tuple[FlowParam, ...] = ()
+    """The parameters, in the order of the service."""
 
     @field_validator("id", mode="before")
     @classmethod
@@ -145,19 +149,15 @@ class Flow(_Model):
 
 
 class Output(_Model):
-    """One result file of a run."""
+    """A result of a run: one file."""
 
     url: SecretURL | None = None
-    """The signed URL.
+    """The signed URL. Only the response to the start contains it.
 
-    It comes only with the answer to the start; `None` after the run went through JSON, unless
-    revealed.
+    `None` in a run that came from `runs.get`, or from JSON without the URLs.
     """
     expires_at: datetime | None = None
-    """When the URL stops working, where the URL itself says so (S3, Google and Azure spell it out).
-
-    Else `None`.
-    """
+    """When the URL expires. `None` if the URL does not contain it; those of S3, Google and Azure do."""
 
     @field_validator("expires_at")
     @classmethod
@@ -171,35 +171,35 @@ class Output(_Model):
 
 
 class Run(_Model):
-    """One execution of a flow, as last seen.
+    """A run of a flow, as last reported by the service.
 
-    `Run(flow_id=…, task_id=…)` is enough to look at it, or to wait for it, from anywhere.
+    `Run(flow_id=…, task_id=…)` is enough to fetch its status or to wait for it, from any process.
     """
 
     flow_id: str
+    """The id of the flow."""
     task_id: str
+    """The id of the run."""
     status: RunStatus | str = RunStatus.PENDING
-    """A `RunStatus`, or the service's own words where it says something else (such as `setting up cluster`)."""
+    """A `RunStatus`, or free text of the service, such as `setting up cluster`."""
     message: str | None = None
-    """What the service says of the status: for a failed run, why."""
+    """The message of the service. For a failed run, the reason."""
     outputs: tuple[Output, ...] = ()
-    """Where the results are (or will be). In the order of the service."""
+    """The results, in the order of the service. Their URLs are known before the results exist."""
     idempotency_key: str | None = None
-    """What was sent as `Idempotency-Key`: starting again with it does not start a second run.
+    """The `Idempotency-Key` of the start. A start with the same key returns this run.
 
-    It gives this one again, with its URLs as they were issued and its end: after a failure, or where
-    the URLs have expired, another run needs another key.
+    That is so even if the run has failed or its URLs have expired. For a new run, use a new key.
     """
     created_at: datetime | None = None
-    """When the start was answered, by this machine's clock (UTC)."""
+    """When the response to the start was received, by the clock of this machine (UTC)."""
     finished_at: datetime | None = None
-    """When this machine learned of the end, by its own clock (UTC).
+    """When the end of the run was reported, by the clock of this machine (UTC).
 
-    The run ended earlier, sometime after the last look that saw it go on, if there was one: the
-    service gives no time of its own.
+    The run ended between the previous poll and this time. The service does not send a time.
     """
     files: tuple[Path, ...] = ()
-    """Where the results were saved, by `flows.run(save_path=…)`."""
+    """The files to which `flows.run(save_path=…)` saved the results."""
 
     @field_validator("created_at", "finished_at")
     @classmethod
@@ -208,7 +208,7 @@ class Run(_Model):
 
     @field_serializer("files", when_used="json")
     def _as_text(self, files: tuple[Path, ...]) -> list[str]:
-        # A name that is not UTF-8 cannot be written; what can be shown of it is.
+        # JSON cannot contain a name that is not UTF-8: its other bytes are escaped.
         return [str(file).encode("utf-8", "backslashreplace").decode() for file in files]
 
     @field_validator("status", mode="before")
@@ -226,40 +226,45 @@ class Run(_Model):
             raise former_item(key)
 
         def get(self, key: object, default: object = None) -> Any:
-            """Raises TypeError, which says what to write instead: a run was a dictionary."""
+            """Raises TypeError, which names the replacement: in 0.3.5, a run was a dictionary."""
             raise former_item(key)
 
     @property
     def is_terminal(self) -> bool:
         """Whether the run has ended: SUCCEEDED, FAILED, CANCELLED or CANCELFAILED.
 
-        Unknown words are not terminal.
+        A status that is not a `RunStatus` is not terminal.
         """
         return isinstance(self.status, RunStatus) and self.status.is_terminal
 
     @property
     def succeeded(self) -> bool:
-        """Whether the run has ended well."""
+        """Whether the status is SUCCEEDED."""
         return self.status is RunStatus.SUCCEEDED
 
     def to_json(self, *, reveal: bool = False) -> str:
-        """This run as JSON.
+        """Returns this run as JSON, for `from_json`.
 
-        With `reveal=True` the signed URLs stand in it in the clear: whoever reads the text can read
-        the results until the URLs expire. It is what one stores to download later.
+        Args:
+            reveal: Include the signed URLs in plain text, to download the results later. Whoever
+                reads the text can then read the results until the URLs expire.
         """
         return self.model_dump_json(context=_Revealing() if reveal else None)
 
     @classmethod
     def from_json(cls, text: str | bytes | bytearray) -> Self:
-        """The run that `to_json` wrote. Raises `pydantic.ValidationError` for anything else."""
+        """Returns the run that `to_json` wrote.
+
+        Raises:
+            pydantic.ValidationError: The text is not a run.
+        """
         return cls.model_validate_json(text)
 
 
 def normal_status(text: str) -> RunStatus | str:
-    """The `RunStatus` that `text` means, in any case and with blanks around it.
+    """Returns the `RunStatus` for `text`, ignoring case and surrounding blanks.
 
-    Else the text, without the blanks.
+    If there is none, returns the text without the blanks.
     """
     words = text.strip()
     try:
@@ -269,13 +274,14 @@ def normal_status(text: str) -> RunStatus | str:
 
 
 class FieldError(_Model):
-    """One thing that is wrong with one field of a request."""
+    """A problem with one field of a request."""
 
     loc: tuple[str | int, ...] = ()
-    """Where, from the outside in: `("body", "pipelineParams", "top")`."""
+    """The path to the field, such as `("body", "pipelineParams", "top")`."""
     message: str = ""
+    """What is wrong."""
     type: str | None = None
-    """The service's own word for the kind of mistake."""
+    """The kind of error, in the words of the service."""
 
     def __str__(self) -> str:
         where = ".".join(str(part) for part in self.loc)
@@ -283,16 +289,19 @@ class FieldError(_Model):
 
 
 class ErrorResponse(_Model):
-    """The body of an error answer, whichever of the usual shapes it has.
+    """The body of an error response.
 
-    Dcipher's own `message`, RFC 9457 (`title`, `detail`, `type`, `instance`) and FastAPI's
-    `detail`; other fields are kept.
+    It is parsed from Dcipher's own form (`message`), RFC 9457 (`title`, `detail`, `type`,
+    `instance`), or FastAPI's form (`detail`). Other fields are kept.
     """
 
     message: str | None = None
-    """What went wrong, in one text."""
+    """What went wrong."""
     title: str | None = None
+    """A short summary of the kind of problem (RFC 9457)."""
     type: str | None = None
+    """A URI that identifies the kind of problem (RFC 9457)."""
     instance: str | None = None
+    """A URI that identifies this occurrence of the problem (RFC 9457)."""
     field_errors: tuple[FieldError, ...] = Field(default=())
-    """What is wrong with which field, where the service says so."""
+    """The problems with single fields, if the service reports them."""

@@ -1,6 +1,6 @@
-"""The rows of a result that did not fit: what was wrong with each, without its values.
+"""The invalid rows of a result, and the reasons, without the values.
 
-`client.runs.records(run, Model, on_invalid="collect")` fills one of these while it is read.
+`client.runs.records(run, Model, on_invalid="collect")` collects them during iteration.
 """
 
 from __future__ import annotations
@@ -19,33 +19,33 @@ __all__ = ["Reason", "Reject", "Rejects"]
 
 
 class Reason(NamedTuple):
-    """One thing that does not fit in a row."""
+    """A reason why a row is invalid."""
 
     location: str
-    """Where inside the row, such as `score` or `topics[3].name`; empty for the row itself."""
+    """The location in the row, such as `score` or `topics[3].name`; empty for the row itself."""
     type: str
-    """Which kind, in Pydantic's words: `missing`, `float_parsing`, …"""
+    """The type of the error, as in Pydantic: `missing`, `float_parsing`, …"""
     message: str
     """What is wrong, without the value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """A row that did not fit."""
+    """An invalid row."""
 
     row: int
-    """Its number in its result, from 0."""
+    """The number of the row in its result, from 0."""
     errors: tuple[Reason, ...]
-    """What does not fit, at most a hundred."""
+    """The reasons, at most a hundred."""
     raw: Any = field(default=None, repr=False)
-    """The row as it was read, with `keep_raw=True`; `None` otherwise."""
+    """The row itself with `keep_raw=True`; otherwise `None`."""
     output_index: int = 0
-    """Which result of the run it is of, from 0."""
+    """The index of the result in `run.outputs`."""
     line: int | None = None
-    """The line of the file that it begins in, from 1, in NDJSON and CSV; `None` elsewhere."""
+    """The line in which the row begins, from 1, in NDJSON and CSV; otherwise `None`."""
 
     def to_dict(self) -> dict[str, Any]:
-        """The same as plain values; `line` only where there are lines, `raw` where it was kept."""
+        """Returns the same as plain values. `line` and `raw` are included if they are not `None`."""
         errors = [reason._asdict() for reason in self.errors]
         line = {} if self.line is None else {"line": self.line}
         raw = {} if self.raw is None else {"raw": self.raw}
@@ -53,27 +53,27 @@ class Reject:
         return {**place, "errors": errors, **raw}
 
     def _line(self) -> bytes:
-        """The same as a line of NDJSON."""
+        """Returns the same as a line of NDJSON."""
         text = json.dumps(self.to_dict(), ensure_ascii=False, default=str)
         return text.encode("utf-8", "backslashreplace") + b"\n"
 
 
 class Rejects(Sequence[Reject]):
-    """Rows that did not fit, in the order in which they were read.
+    """The invalid rows of a run's results, in the order of the file: a sequence of `Reject`.
 
-    It grows while the rows are read. Where they are dropped, and not collected, it holds none of
-    them, but their `total` and `counts()`.
+    It grows during iteration. With `on_invalid="drop"`, it is empty, and has only `total` and
+    `counts()`.
     """
 
     def __init__(self) -> None:
         self._kept: list[Reject] = []
         self._counts: Counter[str] = Counter()
         self.total: int = 0
-        """How many rows did not fit."""
+        """The number of invalid rows."""
         self.read: int = 0
-        """How many rows were looked at, those that fit included.
+        """The number of rows that were read, valid rows included.
 
-        Up to date at each row that does not fit, and at the end.
+        It is current at each invalid row and at the end.
         """
 
     @override
@@ -106,18 +106,24 @@ class Rejects(Sequence[Reject]):
         return f"<Rejects: {self.total} of {self.read} rows{kinds}>"
 
     def counts(self) -> dict[str, int]:
-        """How many errors of each type there are, the most frequent first."""
+        """Returns how many errors of each type there are, the most frequent first."""
         return dict(self._counts.most_common())
 
     def to_list(self) -> list[dict[str, Any]]:
-        """Each reject as plain values, for a data frame or a log."""
+        """Returns each invalid row as plain values, for a dataframe or a log."""
         return [reject.to_dict() for reject in self._kept]
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write one JSON object a line for each reject; gives the path.
+        """Saves the invalid rows as NDJSON: one JSON object a line.
 
-        A file that is there is replaced at once and whole. Raises `LocalStorageError` for a folder,
-        or a place that cannot be written to.
+        Args:
+            path: The file. An existing file is replaced atomically.
+
+        Returns:
+            The path.
+
+        Raises:
+            LocalStorageError: The path is a folder, or cannot be written to.
         """
         from ._files import check_target, path_of, replacing, storage_errors
 

@@ -1,6 +1,6 @@
-"""What is sent again, when, and until when: values only.
+"""The retry policy: which requests are retried, when, and for how long.
 
-The rules that read them stand in `_wire/errors/retries.py`.
+These are values only. `_wire/errors/retries.py` has the rules.
 """
 
 from __future__ import annotations
@@ -14,42 +14,44 @@ from .errors import ConfigurationError
 __all__ = ["RETRY_STATUSES", "Resilience"]
 
 LONGEST = 10**9
-"""Seconds: thirty years. What is longer is a mistake."""
+"""Seconds: thirty years. A longer time is a mistake."""
 
 RETRY_STATUSES = frozenset({408, 409, 425, 429, *range(500, 600)})
-"""The statuses that are tried again by default."""
+"""The statuses that are retried by default."""
 
 
 @dataclass(frozen=True)
 class Resilience:
-    """How hard to try.
+    """The retry policy of a client.
 
-    Immutable; `dataclasses.replace` derives another. Raises `ConfigurationError` for what makes no
-    sense.
+    It is immutable: `dataclasses.replace` derives another one.
+
+    Raises:
+        ConfigurationError: A value is invalid.
     """
 
     max_retries: int = 5
-    """Attempts after the first; 0 switches retries off."""
+    """Attempts after the first. 0 disables retries."""
     backoff_initial: float = 0.5
-    """Seconds before the first retry; each further one waits twice as long, with jitter."""
+    """Seconds before the first retry. The delay doubles with each retry, plus jitter."""
     backoff_max: float = 8.0
-    """Seconds that a backoff takes at most."""
+    """The longest delay of the backoff, in seconds."""
     max_retry_after: float = 120.0
-    """Seconds of `Retry-After` that are waited for.
+    """The longest `Retry-After` that is obeyed, in seconds.
 
-    When the service asks for more, the error comes at once.
+    If the service asks for more, the error is raised at once.
     """
     retry_statuses: frozenset[int] = RETRY_STATUSES
-    """Statuses that are tried again. Any collection of ints is taken."""
+    """The statuses that are retried, as any collection of integers."""
     resend_ambiguous: bool = True
-    """Whether a start whose answer was lost is sent again, with the same `Idempotency-Key`.
+    """Whether a start whose response was lost is retried, with the same `Idempotency-Key`.
 
-    With `False` it is a `SubmissionUnknownError` instead. A GET is always sent again.
+    If `False`, it raises `SubmissionUnknownError`. A GET is always retried.
     """
     deadline: float | None = None
-    """Seconds that a call may take with all its retries; `None`: no limit but `max_retries`.
+    """Seconds for a call with all its retries. `None`: only `max_retries` limits it.
 
-    While a run is waited for: how long the API may stay unreachable (`None`: 15 minutes).
+    During a wait for a run: how long the API may be unreachable (`None`: 15 minutes).
     """
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""`Table`: the results of a run as columns, for whatever reads Arrow."""
+"""`Table`: the results of a run in columns, for any library that reads Arrow."""
 
 from __future__ import annotations
 

@@ -40,26 +40,39 @@ R = TypeVar("R")
 class Dcipher(FormerAttributes):
     """The client of the Dcipher Workflows API.
 
-    One is enough for a whole application; it is safe to share.
+    One client is enough for a whole application: threads and tasks can share it. Close it, or use
+    it as a context manager.
 
-    `api_key` (DCIPHER_API_KEY) is needed, everything else has a default. An argument beats the
-    environment, that beats `.env`. `api_secret` (DCIPHER_API_SECRET; text or bytes) signs every
-    request by RFC 9421. `timeout` (DCIPHER_TIMEOUT): seconds for one HTTP request, 60, of which
-    connecting 10, or an `httpx.Timeout`. `max_retries` (DCIPHER_MAX_RETRIES): attempts after the
-    first, 5; `resilience` says more of them. `headers` are sent with every request to the API.
-    `http_client`: an httpx client of your own, which stays yours to close, or an
-    `HTTPAuthenticatedClient`. `transport`: an httpx transport. `settings`: a `Settings` instead of
-    the environment. `allow_insecure=True` permits plain http to other machines.
+    Only the API key is required. Precedence: argument, environment, `.env` file, default.
 
-    Raises `MissingAPIKeyError` without a key, `ConfigurationError` for settings that cannot be
-    used.
+    Args:
+        api_key: The API key. Default: `DCIPHER_API_KEY`.
+        api_secret: The secret that signs every request (RFC 9421), as text or bytes. Default:
+            `DCIPHER_API_SECRET`; without it, requests are not signed.
+        base_url: The URL of the API, which may have a path. Default: `DCIPHER_BASE_URL`, else
+            `https://api.dcipheranalytics.com`.
+        timeout: Seconds for one HTTP request, of which at most 10 to connect, or an
+            `httpx.Timeout`. Not a limit for the run. Default: `DCIPHER_TIMEOUT`, else 60.
+        max_retries: Attempts after the first. Default: `DCIPHER_MAX_RETRIES`, else 5.
+        resilience: The retry policy. The argument `max_retries` takes precedence over its field;
+            `DCIPHER_MAX_RETRIES` does not.
+        headers: Headers that are sent with every request to the API.
+        http_client: Your own httpx client, which you close yourself, or an
+            `HTTPAuthenticatedClient`.
+        transport: An httpx transport to send the requests with.
+        settings: Settings that replace the environment and the `.env` file.
+        allow_insecure: Permit plain `http` to other machines.
+
+    Raises:
+        MissingAPIKeyError: There is no API key.
+        ConfigurationError: A setting or an argument is invalid.
     """
 
     if TYPE_CHECKING:
         flows: Flows
-        """Look at flows, start them, run them."""
+        """Fetches flows, starts them, and runs them."""
         runs: Runs
-        """Look at runs, wait for them, get their results."""
+        """Fetches runs, waits for them, and reads their results."""
     else:
         flows: _flows.Flows = ClassOf(_flows, "Flows")
         runs: _runs.Runs = ClassOf(_runs, "Runs")
@@ -120,9 +133,20 @@ class Dcipher(FormerAttributes):
         params: Mapping[str, Any] | pydantic.BaseModel | None = None,
         save_path: str | os.PathLike[str] | None = None,
     ) -> dcipher.Run:
-        """Run a flow to its end, and save its results if `save_path` is given.
+        """Starts a run, waits for it, and saves its results if `save_path` is given.
 
-        The short form of `flows.run`.
+        Short for `flows.run`, which has more options.
+
+        Args:
+            flow_id: The id of the flow.
+            params: The parameters of the flow: a mapping, or a Pydantic model.
+            save_path: The file to save the result to. Its folder must exist.
+
+        Returns:
+            The finished run. `run.files` has the paths of the saved files.
+
+        Raises:
+            DcipherError: As `flows.run` does.
         """
         return self.flows.run(flow_id, params, save_path=save_path)
 
@@ -155,10 +179,22 @@ class Dcipher(FormerAttributes):
         headers: Mapping[str, str] | None = None,
         resilience: dcipher.Resilience | None = None,
     ) -> typing_extensions.Self:
-        """A client with other options, on the same connections. Closing it leaves this one alone.
+        """Derives a client with other options, which shares the connections of this one.
 
-        `headers` are added to those that there are. Raises `ConfigurationError` for options that
-        cannot be used.
+        The derived client does not need to be closed. Closing it does not close this client.
+
+        Args:
+            timeout: Seconds for one HTTP request, or an `httpx.Timeout`.
+            max_retries: Attempts after the first; 0 disables retries.
+            headers: Headers that are added to those of this client.
+            resilience: The retry policy.
+
+        Returns:
+            The derived client. An option that is `None` keeps the value of this client.
+
+        Raises:
+            ConfigurationError: An option is invalid.
+            DcipherError: This client is closed.
         """
         refuse_former(type(self))
         self._api.check_open()
@@ -170,9 +206,9 @@ class Dcipher(FormerAttributes):
         return derived
 
     def close(self) -> None:
-        """Close the connections, unless a derived client uses them still.
+        """Closes the connections, unless a derived client still uses them.
 
-        A closed client cannot be used again.
+        A closed client cannot be reopened. Closing it twice does nothing.
         """
         self._api.close()
 

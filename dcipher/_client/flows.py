@@ -1,5 +1,5 @@
 # Generated from dcipher/_client/flows_async.py by scripts/unasync.py: edit that, not this.
-"""`client.flows`: look at a flow, start it, run it."""
+"""`client.flows`: fetches a flow, starts it, runs it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ __all__ = ["Flows"]
 
 
 class Flows:
-    """The flows that the API key may use."""
+    """The flows that the API key can access."""
 
     def __init__(self, api: API, runs: Runs, recent: RecentRuns) -> None:
         self._api = api
@@ -40,10 +40,18 @@ class Flows:
         self._recent = recent
 
     def get(self, flow_id: str) -> Flow:
-        """The flow: its name, its description, its parameters.
+        """Fetches a flow.
 
-        Raises `NotFoundError` where there is none, `AuthenticationError`, and the other
-        `APIError`s; `InvalidParamsError` for an id that cannot be one, before anything is sent.
+        Args:
+            flow_id: The id of the flow.
+
+        Returns:
+            The flow, with its name, description and parameters.
+
+        Raises:
+            InvalidParamsError: The id is malformed. Nothing was sent.
+            NotFoundError: There is no such flow.
+            APIError: The request failed, for example with `AuthenticationError`.
         """
         return self._api.call(operations.get_flow(flow_id), flow_of)
 
@@ -54,17 +62,27 @@ class Flows:
         *,
         idempotency_key: str | None = None,
     ) -> Run:
-        """Submit a run and return at once; `runs.wait(run)` waits for it.
+        """Starts a run, and returns without waiting for it. To wait, call `runs.wait(run)`.
 
-        `params`: a mapping, or a Pydantic model (dumped by alias, in JSON mode). A `FlowCall` takes
-        the place of both id and params. `idempotency_key`:
-        1 to 255 visible ASCII characters; a new one for each call unless it is given. A start that
-        is sent again carries the same key. A repeated key gives the run that it gave first, with
-        the URLs as they were issued then, however it ended: another run needs another key.
+        Every attempt of a start has the same idempotency key. For a key that was used before, the
+        service returns the first run, with the URLs that it issued then, even if that run failed.
+        For a new run, use a new key.
 
-        Raises `InvalidParamsError` before anything is sent, `UnprocessableEntityError` where the
-        service refuses the parameters, `SubmissionUnknownError` where the answer was lost and
-        `Resilience(resend_ambiguous=False)` forbids to send it again, and the other `APIError`s.
+        Args:
+            flow_id: The id of the flow, or a `FlowCall`, which has the parameters, too.
+            params: The parameters of the flow: a mapping, or a Pydantic model, which is dumped by
+                alias and in JSON mode.
+            idempotency_key: 1 to 255 visible ASCII characters. Default: a new UUID for each call.
+
+        Returns:
+            The run, with the signed URLs of its results. No later response contains the URLs.
+
+        Raises:
+            InvalidParamsError: The arguments cannot be sent. Nothing was sent.
+            UnprocessableEntityError: The service rejected the parameters.
+            SubmissionUnknownError: The response was lost, and `Resilience(resend_ambiguous=False)`
+                forbids a retry.
+            APIError: The request failed for another reason.
         """
         key = str(uuid4()) if idempotency_key is None else idempotency_key
         flow_id, params = _flow_and_params(flow_id, params)
@@ -92,15 +110,24 @@ class Flows:
         idempotency_key: str | None = None,
         overwrite: bool = True,
     ) -> Run:
-        """Start a run, wait for its end, and save its results if `save_path` is given.
+        """Starts a run, waits until it has ended, and saves its results if `save_path` is given.
 
-        `flow_id` and `params` as for `start`. `wait_timeout`: seconds for the run (`None`: until it
-        ends). `on_status` is called with the `Run` at each change of its status. One result is saved
-        as `save_path` itself, several as `<stem>_<i><suffix>` from 0, and up to four at once;
-        `run.files` names them. `overwrite=False` refuses to replace a file.
+        Args:
+            flow_id: The id of the flow, or a `FlowCall`, which has the parameters, too.
+            params: The parameters of the flow: a mapping, or a Pydantic model.
+            save_path: The file to save the result to. Its folder must exist. Several results are
+                saved as `<stem>_<i><suffix>`, counted from 0.
+            wait_timeout: Seconds to wait for the run. `None`: no limit.
+            on_status: Called with the `Run` at the first poll and at each change of status.
+            idempotency_key: As for `start`.
+            overwrite: Whether a file at `save_path` may be replaced.
 
-        Raises what `start`, `runs.wait` and `runs.download` raise. A path that cannot be written to
-        is a `LocalStorageError` before the run is started.
+        Returns:
+            The finished run. `run.files` has the paths of the saved files.
+
+        Raises:
+            LocalStorageError: `save_path` cannot be written to. This is checked before the start.
+            DcipherError: As `start`, `runs.wait` and `runs.download` do.
         """
         check_wait_timeout(wait_timeout, "wait_timeout")
         check_callback("on_status", on_status)

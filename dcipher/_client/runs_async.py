@@ -1,4 +1,4 @@
-"""`client.runs`: look at a run, wait for it, get its results."""
+"""`client.runs`: fetches a run, waits for it, reads its results."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ T = TypeVar("T")
 
 
 class AsyncRuns:
-    """Runs, known by a `Run`, which may come from anywhere.
+    """The runs of the service, and their results.
 
-    From `flows.start`, a database, another process.
+    Every method accepts a `Run` from anywhere: from `flows.start`, a database, or another process.
     """
 
     def __init__(self, api: AsyncAPI, recent: RecentRuns) -> None:
@@ -71,32 +71,44 @@ class AsyncRuns:
 
     @property
     def recent(self) -> tuple[Run, ...]:
-        """The last 100 runs that this client started, newest first, each as it was last reported.
+        """The last 100 runs that this client started, newest first, each as last reported.
 
-        With the URLs of their results, in memory only; older ones, too, while they are waited for or
-        their results are fetched. A client and those that `with_options` derived
-        from it have the same ones; a forked child process begins with none. Those of a closed client
-        can still be read, and another client waits for them.
+        They have the URLs of their results, and are kept in memory only. An older run is kept while
+        a call waits for it or reads its results. Clients that `with_options` derived share this
+        list; a forked child process starts with an empty one. The list of a closed client remains
+        readable, and another client can wait for its runs.
         """
         return self._recent()
 
     async def get(self, flow_id: str, task_id: str) -> Run:
-        """One look at the status of a run.
+        """Fetches the status of a run once.
 
-        Its outputs are not known then: they come only with the answer to the start.
+        Args:
+            flow_id: The id of the flow.
+            task_id: The id of the run.
 
-        Raises `NotFoundError` where there is none, `InvalidParamsError` for ids that cannot be any,
-        and the other `APIError`s.
+        Returns:
+            The run, without its outputs: only the response to the start has their URLs.
+
+        Raises:
+            InvalidParamsError: An id is malformed. Nothing was sent.
+            NotFoundError: There is no such run.
+            APIError: The request failed for another reason.
         """
-        operations.run_status(
-            flow_id, task_id
-        )  # says what is wrong with an id before Pydantic does
+        operations.run_status(flow_id, task_id)  # refuses a malformed id before Pydantic does
         return await self._poll(Run(flow_id=flow_id, task_id=task_id))
 
     async def refresh(self, run: Run) -> Run:
-        """One look at the status of `run`; what it knows already, such as its outputs, stays.
+        """Fetches the status of `run` once, and keeps what `run` holds, such as its outputs.
 
-        Raises as `get` does.
+        Args:
+            run: The run, from anywhere.
+
+        Returns:
+            The updated run.
+
+        Raises:
+            APIError: As `get` does.
         """
         _check_run(run)
         return await self._poll(run, resilience=for_a_new_run(self._api.options.resilience, run))
@@ -109,17 +121,27 @@ class AsyncRuns:
         poll_interval: float | None = None,
         on_status: AsyncStatusCallback | None = None,
     ) -> Run:
-        """Wait until `run` has ended; gives it as it ended.
+        """Polls until `run` has ended.
 
-        `timeout`: seconds for the wait (`None`: until the run ends). `poll_interval`: seconds
-        between two looks; `None`: by the age of the run, a tenth of it, at most 15. `on_status` is
-        called with the `Run` at the first look and at each change. A look that fails does not end
-        the wait while time is left.
+        A poll that fails does not end the wait, as long as a retry may succeed.
 
-        Raises `RunFailedError`, `RunCancelledError`, `WaitTimeoutError` (the run goes on),
-        `PollingInterruptedError` (the API stayed unreachable for `Resilience.deadline`, 15 minutes
-        by default; not while a `timeout` runs), and the `APIError`s that another look would not
-        change, such as `AuthenticationError`.
+        Args:
+            run: The run, from anywhere.
+            timeout: Seconds to wait. `None`: no limit. 0: poll once.
+            poll_interval: Seconds between two polls. `None`: a tenth of the age of the run, at most
+                15 seconds.
+            on_status: Called with the `Run` at the first poll and at each change of status.
+
+        Returns:
+            The finished run. A run that has already ended is returned at once.
+
+        Raises:
+            RunFailedError: The run failed.
+            RunCancelledError: The run was cancelled.
+            WaitTimeoutError: The timeout has passed. The run continues.
+            PollingInterruptedError: The API was unreachable for `Resilience.deadline` seconds
+                (default: 15 minutes), and no `timeout` was given. The run may continue.
+            APIError: A poll failed for good, for example with `AuthenticationError`.
         """
         _check_run(run)
         async_check_callback("on_status", on_status)
@@ -142,12 +164,23 @@ class AsyncRuns:
     async def watch(
         self, run: Run, *, timeout: float | None = None, poll_interval: float | None = None
     ) -> AsyncGenerator[Run]:
-        """The run at the first look and at each change of its status.
+        """Polls until `run` has ended, and yields it at the first poll and at each change of status.
 
-        The last one has ended, well or not.
+        A run that fails or is cancelled is yielded; it raises no error.
 
-        Arguments as for `wait`. Raises what `wait` raises, but for `RunFailedError` and
-        `RunCancelledError`.
+        Args:
+            run: The run, from anywhere.
+            timeout: Seconds to wait. `None`: no limit. 0: poll once.
+            poll_interval: Seconds between two polls. `None`: a tenth of the age of the run, at most
+                15 seconds.
+
+        Yields:
+            The run. The last one has ended.
+
+        Raises:
+            WaitTimeoutError: The timeout has passed. The run continues.
+            PollingInterruptedError: The API was unreachable, as for `wait`.
+            APIError: A poll failed for good.
         """
         _check_run(run)
         wait = Wait(run, self._api.options.resilience, timeout, poll_interval)
@@ -169,24 +202,41 @@ class AsyncRuns:
         require_integrity: bool = False,
         max_connections: int = 4,
     ) -> tuple[Path, ...]:
-        """Save the results of a run that has succeeded; gives the paths.
+        """Saves the results of a run to files.
 
-        One result goes to `path` itself, several to `<stem>_<i><suffix>` from 0. Each is written
-        beside its target, checked, synced and renamed: a reader never sees half a file, and a
-        failure leaves what was there. `on_progress` is called with the bytes that arrived and the
-        bytes in all (`None` where a store does not say), at most ten times a second; of several
-        results with the sums, of which the second is `None` until all have begun.
-        `require_integrity=True` refuses a result that comes with neither a length nor a digest.
+        A result is written to a temporary file beside its target, checked, synced to disk, and
+        renamed. No reader sees half a file, and an error leaves an existing file intact. If
+        `run` is not known to have ended, its status is fetched once.
 
-        By up to `max_connections` at once: several results, and a result above 64 MiB where the
-        store supports it, and where one connection is slow. `1`: one after the other, as through a
-        blocking httpx client or transport of yours; an async one of yours brings several results at
-        once, each by one connection. The first result that fails ends the others, of which what
-        arrived is kept for the next download; those that were saved already stay.
+        Several results are downloaded at the same time. So are the parts of a result above 64 MiB,
+        if the store supports ranges and one connection is slow. With your own httpx client or
+        transport, each result uses one connection; the blocking client then downloads one result
+        after the other. If one result fails, the others are stopped. The next call resumes them.
+        Files that were already saved stay.
 
-        Raises `ResultExpiredError`, `ResultChangedError`, `IntegrityError`, `LocalStorageError`,
-        other `ResultError`s, and `RunFailedError` for a run that failed. A run that is not known to
-        have ended is looked at once.
+        Args:
+            run: The run, from anywhere, with the URLs of its results.
+            path: The file to save the result to. Its folder must exist. Several results are saved
+                as `<stem>_<i><suffix>`, counted from 0.
+            overwrite: Whether an existing file may be replaced.
+            on_progress: Called at most ten times a second, with the bytes so far and the total.
+                The total is `None` if the store does not send it. For several results, both are
+                sums, and the total is `None` until all downloads have begun.
+            require_integrity: Reject a result that the store sends with neither a length nor a
+                digest.
+            max_connections: Connections to use at the same time. 1: one result after the other.
+
+        Returns:
+            The paths of the saved files, in the order of `run.outputs`.
+
+        Raises:
+            RunFailedError: The run failed.
+            RunCancelledError: The run was cancelled.
+            ResultExpiredError: The signed URL has expired.
+            ResultChangedError: The result changed during the download.
+            IntegrityError: The received bytes do not match the announced length or digest.
+            LocalStorageError: A file cannot be written.
+            ResultError: The run has not ended, has no URLs, or its result cannot be fetched.
         """
         async_check_callback("on_progress", on_progress)
         _check_max_connections(max_connections)
@@ -214,15 +264,25 @@ class AsyncRuns:
     async def read(self, run: Run, type_: Any, *, output_index: int | None = None) -> Any: ...
 
     async def read(self, run: Run, type_: object = Any, *, output_index: int | None = None) -> Any:
-        """The result of a run that has succeeded, validated as `type_`.
+        """Parses a result, and validates it as `type_`.
 
-        It is JSON, NDJSON, CSV or, with the extra `arrow`, Parquet; by its Content-Type, the name in
-        its URL, or its first bytes. A gzip file, or a Zstandard file where Python can, is read as
-        what it holds, up to 250 times its size. `type_` is whatever a `pydantic.TypeAdapter` takes:
-        `list[Topic]`, `dict[str, int]`, `bytes` for the file as it is. `output_index` says which of
-        several results, from 0.
+        The format is JSON, NDJSON, CSV or Parquet (extra `arrow`). It is detected from the
+        Content-Type, the file name in the URL, or the first bytes. A gzip file is decompressed, and
+        so is a Zstandard file where Python supports it, up to 250 times its size.
 
-        Raises `ResultParseError`, which says where, and what `download` raises.
+        Args:
+            run: The run, from anywhere, with the URLs of its results.
+            type_: Any type that a `pydantic.TypeAdapter` accepts, such as `list[Topic]` or
+                `dict[str, int]`. `bytes` returns the file as it is.
+            output_index: Which result to read, counted from 0. Required if there are several.
+
+        Returns:
+            The result, as a `type_`.
+
+        Raises:
+            ResultParseError: The result is malformed or does not match `type_`. The message has the
+                location.
+            ResultError: The result cannot be fetched, as for `download`.
         """
         with self._note_on_error(run):
             run = await self._ended(run)
@@ -262,20 +322,34 @@ class AsyncRuns:
         keep_raw: bool = False,
         output_index: int | None = None,
     ) -> dcipher.AsyncRecords[Any]:
-        """The rows of the results one by one, each validated as `type_`, in constant memory.
+        """Reads the rows of the results one by one, each validated as `type_`, in constant memory.
 
-        A row is an item of a top-level JSON array, a line of NDJSON, a line of CSV, or a row of
-        Parquet; compressed or not, as for `read`. The result is fetched whole to a temporary file
-        first, so that no row of a damaged one is seen. Several results are read one after the other,
-        unless `output_index` names one. What this gives is an iterator and a context manager.
+        A row is an item of a top-level JSON array, a line of NDJSON, a record of CSV, or a row of
+        Parquet. The formats and compressions are those of `read`. The whole result is downloaded to
+        a temporary file first, so that no row of a damaged file is returned.
 
-        `on_invalid="drop"` leaves out rows that do not fit, and logs how many; `"collect"` leaves
-        them out, too, and keeps in `.rejects` which they were and why, with `keep_raw=True` also the
-        rows themselves. Then `max_invalid` says how many are too many: an int is a number of rows, a
-        float from 0.0 to 1.0 a share of them, judged from the hundredth row on and at the end.
+        Args:
+            run: The run, from anywhere, with the URLs of its results.
+            type_: The type of a row: a Pydantic model, or any type that a `pydantic.TypeAdapter`
+                accepts.
+            on_invalid: What to do with an invalid row. `"raise"`: raise an error. `"drop"`: drop
+                it, and log how many there were. `"collect"`: drop it, and keep its number and the
+                reasons in `.rejects`.
+            max_invalid: How many rows may be dropped: a number of rows (`int`), or a share of them
+                from 0.0 to 1.0 (`float`), which is checked from the hundredth row on and at the
+                end. `None`: any number.
+            keep_raw: With `"collect"`, keep the rows themselves, too.
+            output_index: Which result to read, counted from 0. `None`: all, one after the other.
 
-        Raises `InvalidParamsError` at once; and at the row `ResultParseError`, which says which,
-        `TooManyInvalidRowsError`, and what `download` raises.
+        Returns:
+            An iterator of rows, which is also a context manager.
+
+        Raises:
+            InvalidParamsError: An argument is invalid.
+            ResultParseError: During iteration: a row is invalid. The message has its number.
+            TooManyInvalidRowsError: During iteration: more rows are invalid than `max_invalid`
+                allows.
+            ResultError: During iteration: the result cannot be fetched, as for `download`.
         """
         _check_run(run)
         with import_errors(run):
@@ -346,9 +420,9 @@ class AsyncRuns:
                 ) from wait.last_error
 
     async def _ended(self, run: Run) -> Run:
-        """`run`, which must have succeeded.
+        """Returns `run`, which must have succeeded.
 
-        It is looked at once if it is not known to have ended.
+        Its status is fetched once if it is not known to have ended.
         """
         if not run.is_terminal:
             run = await self.refresh(run)
@@ -362,15 +436,24 @@ class AsyncRuns:
         return run
 
     async def table(self, run: Run, type_: Any = None, *, output_index: int | None = None) -> Table:
-        """The results as a `Table`: columns, for polars, pandas, DuckDB and whatever reads Arrow.
+        """Reads the results as a `Table`, for polars, pandas, DuckDB and any library that reads Arrow.
 
-        Each row is validated as `type_`: a Pydantic model, a dataclass, a TypedDict. The columns
-        come from it, not from the rows. Without one, they are those that hold all rows, or those of
-        a Parquet file. The results are fetched now, to a temporary file; several are one table,
-        unless `output_index` names one. Close the table, or use it in a `with` statement.
+        The results are downloaded to a temporary file at once. Close the table, or use it in a
+        `with` statement, to remove the file. Needs the extra `arrow`.
 
-        Raises ImportError without pyarrow (the extra `arrow`), `InvalidParamsError`
-        for a type that cannot be a table, and what `download` raises.
+        Args:
+            run: The run, from anywhere, with the URLs of its results.
+            type_: The type of a row, which determines the columns: a Pydantic model, a dataclass or
+                a TypedDict. `None`: columns that fit every row, or those of the Parquet file.
+            output_index: Which result to read, counted from 0. `None`: all, as one table.
+
+        Returns:
+            The table.
+
+        Raises:
+            ImportError: pyarrow is not installed.
+            InvalidParamsError: `type_` cannot be a table.
+            ResultError: The result cannot be fetched, as for `download`.
         """
         _check_run(run)
         with import_errors(run):
@@ -387,10 +470,20 @@ class AsyncRuns:
         size: int = 65536,
         output_index: int | None = None,
     ) -> AsyncGenerator[pa.RecordBatch]:
-        """The rows as `pyarrow.RecordBatch`es of at most `size`, in memory that does not grow.
+        """Reads the rows in batches, in constant memory. Needs the extra `arrow`.
 
-        Arguments as for `table`. Raises what `table` raises, and `ResultParseError`, which says
-        which row.
+        Args:
+            run: The run, from anywhere, with the URLs of its results.
+            type_: The type of a row, as for `table`.
+            size: Rows of a batch, at most.
+            output_index: Which result to read, counted from 0. `None`: all, one after the other.
+
+        Yields:
+            A `pyarrow.RecordBatch`.
+
+        Raises:
+            ResultParseError: A row is invalid. The message has its number.
+            DcipherError: As `table` does.
         """
         check_size(size)
         with await self.table(run, type_, output_index=output_index) as table:
@@ -401,9 +494,19 @@ class AsyncRuns:
     async def to_arrow(
         self, run: Run, type_: Any = None, *, output_index: int | None = None
     ) -> pa.Table:
-        """The results as a `pyarrow.Table`.
+        """Reads the results into a `pyarrow.Table`. Needs the extra `arrow`.
 
-        Arguments as for `table`. Raises what `batches` raises.
+        Args:
+            run: The run, from anywhere, with the URLs of its results.
+            type_: The type of a row, as for `table`.
+            output_index: Which result to read, counted from 0. `None`: all, as one table.
+
+        Returns:
+            A `pyarrow.Table`.
+
+        Raises:
+            ResultParseError: A row is invalid. The message has its number.
+            DcipherError: As `table` does.
         """
         with await self.table(run, type_, output_index=output_index) as table:
             return await async_in_thread(table.to_arrow)
@@ -411,10 +514,22 @@ class AsyncRuns:
     async def to_pandas(
         self, run: Run, type_: Any = None, *, output_index: int | None = None
     ) -> pd.DataFrame:
-        """The results as a `pandas.DataFrame`: `Table.to_pandas` says with which types.
+        """Reads the results into a pandas dataframe. Needs the extra `pandas`.
 
-        Arguments as for `table`. Raises what `batches` raises; without pandas, an ImportError
-        (the extra `pandas`).
+        `Table.to_pandas` describes the types of the columns.
+
+        Args:
+            run: The run, from anywhere, with the URLs of its results.
+            type_: The type of a row, as for `table`.
+            output_index: Which result to read, counted from 0. `None`: all, as one dataframe.
+
+        Returns:
+            A `pandas.DataFrame`.
+
+        Raises:
+            ImportError: pandas or pyarrow is not installed.
+            ResultParseError: A row is invalid. The message has its number.
+            DcipherError: As `table` does.
         """
         _check_run(run)
         with import_errors(run):
@@ -426,10 +541,20 @@ class AsyncRuns:
     async def to_polars(
         self, run: Run, type_: Any = None, *, output_index: int | None = None
     ) -> pl.DataFrame:
-        """The results as a `polars.DataFrame`.
+        """Reads the results into a polars dataframe. Needs the extra `polars`.
 
-        Arguments as for `table`. Raises what `batches` raises; without polars, an ImportError
-        (the extra `polars`).
+        Args:
+            run: The run, from anywhere, with the URLs of its results.
+            type_: The type of a row, as for `table`.
+            output_index: Which result to read, counted from 0. `None`: all, as one dataframe.
+
+        Returns:
+            A `polars.DataFrame`.
+
+        Raises:
+            ImportError: polars or pyarrow is not installed.
+            ResultParseError: A row is invalid. The message has its number.
+            DcipherError: As `table` does.
         """
         _check_run(run)
         with import_errors(run):
@@ -440,15 +565,15 @@ class AsyncRuns:
 
 
 def _indexes(run: Run, output_index: int | None) -> Sequence[int]:
-    """The places of the results that are meant: one, or all."""
+    """Returns the indexes of the results to read: one, or all."""
     return range(len(run.outputs)) if output_index is None else [_which(run, output_index)]
 
 
 def _check_run(run: object) -> None:
     if not isinstance(run, Run):
         raise InvalidParamsError(
-            f"This takes a Run, not {type(run).__name__}: "
-            "what flows.start gave, or Run(flow_id=…, task_id=…)."
+            f"run must be a Run, not {type(run).__name__}: "
+            "pass the Run that flows.start returned, or Run(flow_id=…, task_id=…)."
         )
 
 
@@ -458,7 +583,7 @@ def _check_max_connections(number: object) -> None:
 
 
 def _which(run: Run, output_index: int | None) -> int:
-    """The place of the one result that is meant."""
+    """Returns the index of the result to read."""
     count = len(run.outputs)
     if output_index is None and count == 1:
         return 0
@@ -469,5 +594,5 @@ def _which(run: Run, output_index: int | None) -> int:
     ):
         return output_index
     raise InvalidParamsError(
-        f"Run {run.task_id} has {count} result(s): say which with output_index=…, below {count}."
+        f"Run {run.task_id} has {count} result(s): choose one with output_index=…, from 0 to {count - 1}."
     )
