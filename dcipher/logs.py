@@ -1,6 +1,7 @@
-"""The `dcipher` logger, `DCIPHER_LOG`, and what other libraries say of signed URLs.
+"""The `dcipher` logger, `DCIPHER_LOG`, and the redaction of other libraries' log records.
 
-Importing configures nothing. The root logger, its handlers and its level belong to the application.
+Importing it configures nothing. The root logger, its handlers and its level belong to the
+application.
 """
 
 from __future__ import annotations
@@ -21,22 +22,22 @@ __all__ = ["concealing", "configure", "downloading", "filter_server", "logger", 
 logger: logging.Logger = logging.getLogger("dcipher")
 
 downloading: ContextVar[bool] = ContextVar("dcipher_downloading", default=False)
-"""Set while a signed URL is fetched.
-
-Then every query that httpx or httpcore logs is masked, whatever it looks like.
-"""
+"""True while a signed URL is fetched: every query in a record of httpx or httpcore is redacted."""
 
 redacting: ContextVar[tuple[str, ...]] = ContextVar("dcipher_redacting", default=())
-"""Set while a request is under way: what httpx and httpcore must not log, though it be repeated to them."""
+"""The secrets of the request in progress, which records of httpx and httpcore must not contain.
+
+A server may repeat a secret in its response, and they log it.
+"""
 
 concealing = redacting
-"""Its name until now."""
+"""The former name of `redacting`."""
 
-# A filter of a logger does not see the records of its children: each that is known has its own.
+# A filter of a logger does not filter the records of its children, so each known logger has one.
 _LIBRARIES = (
     *(
         f"{name}{version}{part}"
-        for version in ("", "2")  # httpx2 and httpcore2 may stand in for them
+        for version in ("", "2")  # httpx2 and httpcore2 may replace them
         for name, parts in (
             ("httpx", ("",)),
             ("httpcore", ("", ".connection", ".http11", ".http2", ".proxy", ".socks")),
@@ -52,12 +53,13 @@ _lock = threading.Lock()
 
 
 def configure(level: str | None) -> None:
-    """Set the level of the `dcipher` logger and give it one handler on stderr, once.
+    """Sets the level of the `dcipher` logger, and adds one handler on stderr, once.
 
-    `None`: leave it as it is.
+    In any case, it adds the filters that redact signatures in the records of httpx, httpcore and the
+    libraries below them.
 
-    The filters that keep signatures out of the records of httpx, httpcore and what is below them are
-    installed in either case.
+    Args:
+        level: The name of the level. `None`: leave level and handlers unchanged.
     """
     _filter(_LIBRARIES)
     with _lock:
@@ -68,14 +70,14 @@ def configure(level: str | None) -> None:
 
 
 def filter_server() -> None:
-    """Keep signatures out of what uvicorn says of requests: for the emulator, which serves them."""
+    """Adds filters that redact signatures in the records of uvicorn, which serves the emulator."""
     _filter(_SERVER)
 
 
 def _filter(names: tuple[str, ...]) -> None:
     roots = {name.partition(".")[0] for name in names}
     with _lock:
-        # Loggers of theirs that a newer version has, too, as far as they are there already.
+        # Loggers that only a newer version has, as far as they already exist.
         others = [n for n in [*logging.root.manager.loggerDict] if n.partition(".")[0] in roots]
         for name in {*names, *others}:
             _add_filter(logging.getLogger(name))
@@ -90,10 +92,10 @@ else:
 
 
 class _Handler(_StreamHandler):
-    """A handler that is recognised as ours, so that there is only one."""
+    """A handler that is recognized as ours, so that it is added only once."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        # The stream of the moment: notebooks and test runners replace sys.stderr.
+        # The current stream: notebooks and test runners replace sys.stderr.
         self.stream = sys.stderr
         super().emit(record)
 
@@ -110,21 +112,21 @@ def _add_filter(library: logging.Logger) -> None:
 
 
 class _SignedURLFilter(logging.Filter):
-    """Masks what httpx and httpcore log of secrets, and changes nothing else of theirs.
+    """Redacts secrets in the records of httpx and httpcore, and changes nothing else.
 
-    That is the query of signed URLs, and what a service may repeat of the request: in the reason
-    phrase of its status, in a Location, in a line that cannot be parsed.
+    These are the queries of signed URLs, and parts of the request that a service may repeat: in the
+    reason phrase of its status, in a Location, in a line that cannot be parsed.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
         try:
             text = record.getMessage()
-        except Exception:  # noqa: BLE001 - what cannot be formatted is for logging to report
+        except Exception:  # noqa: BLE001 - logging reports a record that cannot be formatted
             return True
         cleaned = _URL.sub(_masked, text)
-        if redacting.get() or downloading.get():  # a request of ours: other clients' are left alone
+        if redacting.get() or downloading.get():  # a request of ours, not of another client
             cleaned = _redact_repeated(redact(cleaned, redacting.get()))
-        if downloading.get() or looks_signed(cleaned):  # a path without its host, too
+        if downloading.get() or looks_signed(cleaned):  # also a path without its host
             cleaned = _QUERY.sub(f"?{REDACTED}", cleaned)
         cleaned = _QUERY_STRING.sub(_without_signature, cleaned)
         cleaned = _CREDENTIAL.sub(rf"\1b'{REDACTED}'", cleaned)
@@ -175,15 +177,15 @@ def _redact_repeated(text: str) -> str:
 
 
 def _registered(match: re.Match[str]) -> str:
-    """The registered phrase: a service may write anything there (RFC 9112 section 4)."""
-    before, status, said, after = match.groups()
+    """Returns the registered phrase: a service may send any text there (RFC 9112 section 4)."""
+    before, status, sent, after = match.groups()
     phrase = http.client.responses.get(int(status), "")
-    quote = said[0] if before.endswith("b") else ""
+    quote = sent[0] if before.endswith("b") else ""
     return f"{before}{quote}{phrase}{quote}{after}"
 
 
 def _bare(match: re.Match[str]) -> str:
-    """A Location without what follows ? or #, blanks and all; it may be relative."""
+    """Returns a Location without its query and fragment, blanks included; it may be relative."""
     before, value = match.groups()
-    shown = redact_query(value[2:-1])
-    return f"{before}b{value[1]}{shown}{value[1]}"
+    redacted = redact_query(value[2:-1])
+    return f"{before}b{value[1]}{redacted}{value[1]}"

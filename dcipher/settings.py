@@ -1,8 +1,8 @@
-"""`Settings`: what `DCIPHER_*` says, from arguments, the environment and `.env`.
+"""`Settings`: the settings of a client, from arguments, the environment and `.env`.
 
 It is a pydantic-settings model, for applications that keep their settings in such models. The
-clients read the same places by the same rules (`configuration` below), without importing
-pydantic-settings, which costs more than httpx to import.
+clients themselves read the same sources by the same rules (`_client/configuration.py`), but do not
+import pydantic-settings, whose import takes longer than that of httpx.
 """
 
 from __future__ import annotations
@@ -63,11 +63,14 @@ _recorded_sources = records_sources(_usual_sources.__func__)
 
 
 class Settings(BaseSettings):
-    """The settings of a client: argument > environment > `.env` > default.
+    """The settings of a client.
 
-    Blank values count as missing; unrelated lines in `.env` are ignored; secrets are masked.
-    `Settings(_env_file=None)` reads no file, `Settings(_env_file="prod.env")` reads another one.
-    Raises `ConfigurationError` for a value that cannot be used, without showing it.
+    Precedence: argument, environment, `.env` file, default. A blank value counts as missing. Other
+    lines of the `.env` file are ignored, and secrets are redacted. `Settings(_env_file=None)` reads
+    no file; `Settings(_env_file="prod.env")` reads another file.
+
+    Raises:
+        ConfigurationError: A value is invalid. The message does not contain it.
     """
 
     model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(
@@ -81,15 +84,15 @@ class Settings(BaseSettings):
     )
 
     api_key: SecretStr | None = None
-    """The key of the API. There is no client without one."""
+    """The API key. Required by the clients."""
     api_secret: SecretStr | None = None
-    """Where it is set, every request is signed (RFC 9421)."""
+    """The secret that signs every request (RFC 9421). Without it, requests are not signed."""
     base_url: str = DEFAULT_BASE_URL
-    """Where the API is; may have a path. Plain `http` only to this machine."""
+    """The URL of the API, which may have a path. Plain `http` is accepted only for this machine."""
     log: str | None = None
-    """`debug`, `info`, `warning`, `error` or `critical`: logs from that level on, to stderr."""
+    """Logs to stderr from this level on: `debug`, `info`, `warning`, `error` or `critical`."""
     timeout: float = DEFAULT_TIMEOUT
-    """What one HTTP request may take, of which connecting 10 at most; not the run."""
+    """The limit for one HTTP request, of which at most 10 seconds to connect. Not a limit for the run."""
     max_retries: int = DEFAULT_MAX_RETRIES
     """Attempts after the first."""
 
@@ -102,7 +105,7 @@ class Settings(BaseSettings):
         unknown = [name for name in values if name not in known and not name.startswith("_")]
         if unknown:
             raise ConfigurationError(
-                f"There is no setting {unknown[0]!r}. There are: {', '.join(fields)}."
+                f"Unknown setting {unknown[0]!r}. The settings are {', '.join(fields)}."
             )
         config = type(self).model_config
         reading = Reading(
@@ -125,7 +128,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Returns the sources of pydantic-settings; what each of them gives is recorded."""
+        """Returns the sources of pydantic-settings, which record the values that they return."""
         return _recorded_sources(
             cls,
             settings_cls,
@@ -160,35 +163,35 @@ class Settings(BaseSettings):
     @override
     @classmethod
     def model_validate(cls, obj: Any, **options: Any) -> Self:
-        """As pydantic's; the values count as `validated data`."""
+        """Validates as Pydantic does. The source of the values is `validated data`."""
         with given_as(VALIDATED):
             return super().model_validate(obj, **options)
 
     @override
     @classmethod
     def model_validate_json(cls, json_data: str | bytes | bytearray, **options: Any) -> Self:
-        """As pydantic's; the values count as `validated data`."""
+        """Validates as Pydantic does. The source of the values is `validated data`."""
         with given_as(VALIDATED):
             return super().model_validate_json(json_data, **options)
 
     @override
     @classmethod
     def model_validate_strings(cls, obj: Any, **options: Any) -> Self:
-        """As pydantic's; the values count as `validated data`."""
+        """Validates as Pydantic does. The source of the values is `validated data`."""
         with given_as(VALIDATED):
             return super().model_validate_strings(obj, **options)
 
     @override
     @classmethod
     def model_construct(cls, _fields_set: set[str] | None = None, **values: Any) -> Self:
-        """As pydantic's; the values count as arguments."""
+        """Constructs as Pydantic does. The source of the values is `argument`."""
         made = super().model_construct(_fields_set, **values)
         made._record(dict.fromkeys(values, ARGUMENT))  # noqa: SLF001 - of its own class
         return made
 
     @override
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """As pydantic's; what is updated counts as arguments."""
+        """Copies as Pydantic does. The source of the updated values is `argument`."""
         made = super().model_copy(update=update, deep=deep)
         made._record(dict.fromkeys(update or (), ARGUMENT))  # noqa: SLF001 - of its own class
         return made
@@ -202,12 +205,15 @@ class Settings(BaseSettings):
         return CHECKS[name](value, f"{name} (DCIPHER_{name.upper()})")
 
     def source(self, name: str) -> str:
-        """Where the value of a setting came from, as it was recorded when it was read.
+        """Returns the source of a setting's value, as recorded when it was read.
 
-        `argument`, `environment`, `.env` of the working directory, the path of another such file,
-        `secrets_dir`, `command line`, a name that begins with the class of another source,
-        `validated data` (what `model_validate` was given), `default`; or `unknown` for a value that
-        none of them gave, and for one that came through the field of another model.
+        The sources are:
+
+        - `argument`, `environment`, `secrets_dir`, `command line`, `default`;
+        - `.env` of the working directory, or the path of another such file;
+        - `validated data`: it was passed to `model_validate`;
+        - a name that begins with the class of another settings source;
+        - `unknown`: it has no recorded source, or it came through the field of another model.
         """
         value = getattr(self, name)
         recorded = self._recorded.get(name)
@@ -215,16 +221,16 @@ class Settings(BaseSettings):
             return recorded.source
         return DEFAULT if value == type(self).model_fields[name].default else UNKNOWN
 
-    # A pickle would hold the secrets in the clear.
+    # A pickle would contain the secrets in plain text.
     def __getstate__(self) -> dict[Any, Any]:
         raise TypeError(
-            "Settings cannot be pickled: they hold secrets. Make them again where they are needed."
+            "Settings cannot be pickled: they contain secrets. Create them where they are needed."
         )
 
 
 @contextmanager
 def _configuration_errors() -> Generator[None]:
-    """Raises what pydantic-settings raises as a `ConfigurationError`, without a value."""
+    """Converts errors of pydantic-settings to a `ConfigurationError` that contains no value."""
     try:
         yield
     except ValidationError as error:
@@ -247,4 +253,4 @@ def _first_problem(error: ValidationError) -> ConfigurationError:
     if isinstance(raised, ConfigurationError):
         return raised
     where = ".".join(str(part) for part in first["loc"])
-    return ConfigurationError(f"{where} does not fit: {first['msg']}.")
+    return ConfigurationError(f"{where} is invalid: {first['msg']}.")

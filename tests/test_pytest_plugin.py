@@ -135,7 +135,7 @@ def test_fault_that_did_not_happen(pytester: pytest.Pytester) -> None:
         [
             "*_ test_proves_nothing _*",
             "Unconsumed fault 1 on status: Respond(503): applied 0 of 1, 0 requests matched",
-            '(where they need not happen: @pytest.mark.dcipher(unconsumed="allow"))',
+            '(to permit this: @pytest.mark.dcipher(unconsumed="allow"))',
             "*- dcipher emulator -*",
             "requests:",
             "  200 GET /flows/keywords",
@@ -175,7 +175,7 @@ def test_request_that_matched_nothing(pytester: pytest.Pytester) -> None:
     result.assert_outcomes(passed=1, failed=2)
     said = "Unmatched request: GET /flows/keyword: no flow 'keyword'; did you mean 'keywords'?"
     result.stdout.fnmatch_lines(
-        [said, '(where such requests are meant: @pytest.mark.dcipher(unmatched="allow"))'],
+        [said, '(to permit this: @pytest.mark.dcipher(unmatched="allow"))'],
         consecutive=True,
     )
     assert result.outlines.count(said) == 1
@@ -314,10 +314,10 @@ def test_marks_merge(pytester: pytest.Pytester) -> None:
 @pytest.mark.parametrize(
     ("mark", "said"),
     [
-        ("idempotence=False", "there is no argument 'idempotence'; did you mean 'idempotency'[?]"),
-        ("x=1", "there is no argument 'x'; there are unmatched, unconsumed, host, *rate*."),
+        ("idempotence=False", "unknown option 'idempotence'. Did you mean 'idempotency'[?]"),
+        ("x=1", "unknown option 'x'. The options are unmatched, unconsumed, host, *rate*."),
         ("5", "it takes keyword arguments only, not 5."),
-        ("unmatched=True", "unmatched is 'fail' or 'allow', not True."),
+        ("unmatched=True", "unmatched must be 'fail' or 'allow', not True."),
     ],
 )
 def test_wrong_mark(pytester: pytest.Pytester, mark: str, said: str) -> None:

@@ -629,7 +629,7 @@ def test_a_header_cannot_pass_for_a_derived_component():
         ('("@method\\x")', "malformed"),
         ('("@method")x', "malformed"),
         ('("@method"),', "malformed"),
-        ('("@method"), sig1=()', "stands twice"),
+        ('("@method"), sig1=()', "is repeated"),
         ("(())", "malformed"),
         ("", "malformed"),
     ],

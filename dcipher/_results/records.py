@@ -35,13 +35,14 @@ What is larger goes to a temporary file.
 
 
 class Records(Iterator[T], Generic[T]):
-    """The rows of a run's results, each validated: what `client.runs.records` gives.
+    """The validated rows of a run's results: an iterator and a context manager.
 
-    It is iterated once, by one reader at a time. Closing it (`close`, leaving its context, or just
-    dropping it) before its end lets go of what was fetched. After an error there are no more rows.
+    `client.runs.records` returns it. It can be iterated once, by one task or thread at a time. To
+    stop early, call `close` or leave the context; this removes the temporary file. After an error,
+    there are no more rows.
     """
 
-    # No generator is held here: one that is dropped half-way is warned of by trio.
+    # No generator is kept here: trio warns of one that is not exhausted.
 
     def __init__(
         self,
@@ -69,13 +70,17 @@ class Records(Iterator[T], Generic[T]):
 
     @property
     def rejects(self) -> Rejects:
-        """The rows so far that did not fit: all of them with `on_invalid="collect"`, else counts."""
+        """The invalid rows so far: each row with `on_invalid="collect"`, otherwise their counts."""
         return self._policy.rejects
 
     def close(self) -> None:
-        """Let go of the result; there are no more rows. Twice is once."""
+        """Removes the temporary file and ends the iteration. Closing twice does nothing.
+
+        Raises:
+            RuntimeError: Another task or thread is reading the rows.
+        """
         if not self._turn.acquire(blocking=False):
-            raise RuntimeError("These rows are being read: close them when that is over.")
+            raise RuntimeError("These rows are being read. Close them after that.")
         try:
             self._close()
         finally:
@@ -125,7 +130,7 @@ class Records(Iterator[T], Generic[T]):
             raise
 
     def _read_on(self) -> bool:
-        """Read some more rows; whether there are any."""
+        """Reads the next batch of rows. Returns whether there are any."""
         if not self._turn.acquire(blocking=False):
             raise RuntimeError("These rows are being read by another task or thread.")
         try:
@@ -143,7 +148,7 @@ class Records(Iterator[T], Generic[T]):
         return False
 
     def _take(self) -> bool:
-        # Judged when all before have been given, whatever follows.
+        # Checked once all earlier rows have been returned.
         self._policy.count(self._taken)
         self._policy.check(self._run, self._index)
         batch = in_thread(
@@ -166,7 +171,7 @@ class Records(Iterator[T], Generic[T]):
         if self._index is None:
             return False
         spool = tempfile.SpooledTemporaryFile(SPOOLED)  # noqa: SIM115 - it outlives this call
-        # Also where nobody closes these rows, and without a warning then.
+        # Also closed, without a warning, if nobody closes these rows.
         self._spool = finalize(self, spool.close)
         file = cast("BinaryIO", cast("object", spool))
         sink = Rewindable(file, self._run, self._index)
@@ -178,7 +183,7 @@ class Records(Iterator[T], Generic[T]):
     def _end_result(self) -> None:
         if self._dropped and self._policy.on_invalid == "drop":
             logger.warning(
-                "run %s: %d rows of result %d did not fit and were left out",
+                "run %s: dropped %d invalid rows of result %d",
                 self._run.task_id, self._dropped, self._index,
             )  # fmt: skip
         self._dropped = 0

@@ -1,7 +1,6 @@
-"""A local Dcipher service: the API on a real socket, with Python functions for flows.
+"""A local Dcipher service: the API on a real socket, with Python functions as flows.
 
-It needs the extra `emulator`. Importing this package is cheap, and works
-without it.
+It needs the extra `emulator`. Importing this package is fast, and works without the extra.
 
 Example:
     ```python

@@ -186,7 +186,7 @@ def _invalid(error: ValidationError) -> Refusal:
         FieldError(loc=["body", *item["loc"]], msg=item["msg"], type=item["type"]) for item in found
     ]
     shown = "; ".join(f"{'.'.join(map(str, item.loc))}: {item.msg}" for item in detail[:3])
-    return Refusal(422, f"This is no fault: {shown}", detail=detail)
+    return Refusal(422, f"The fault is invalid: {shown}", detail=detail)
 
 
 async def _send(send: Send, status: int, body: bytes, headers: Mapping[str, str]) -> None:

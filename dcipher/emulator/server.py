@@ -43,47 +43,50 @@ F = TypeVar("F", bound="Callable[..., object]")
 
 @final
 class Emulator:
-    """A local Dcipher service: `with Emulator() as emulator:`, then `.url` and `.api_key`.
+    """A local Dcipher service, for tests and first steps.
 
-    Flows are Python functions, registered with `@emulator.flow("id")`. Runs really execute, in
-    threads. An emulator starts once. It forgets everything when it stops, unless it has a
-    `state_dir`: then runs, results, idempotency keys, the API key and the signed URLs outlive it,
-    and a `kill -9` of its process. A run that had not finished is executed again, from its params;
-    it fails where its flow is not registered within a second of the start.
+    Use it as a context manager: `with Emulator() as emulator:`. Then connect a client to
+    `emulator.url`, with `emulator.api_key`. Flows are Python functions, registered with
+    `@emulator.flow("id")`. Their runs really execute, in threads.
+
+    An emulator can be started once. Its state is lost when it stops, unless it has a `state_dir`.
+    Then runs, results, idempotency keys, the API key and the signed URLs persist, even after a
+    `kill -9` of its process. A run that had not finished is executed again with its params. It
+    fails if its flow is not registered within a second after the start.
 
     Args:
-        host: Where to listen: a loopback address, unless `allow_remote`.
-        port: 0 takes a free one.
-        api_key: The one key that it takes; begins with `emu_`. By default the one that the
-            `state_dir` has, else a random one.
-        api_secret: The secret of request signatures (RFC 9421), which are verified when present.
-        require_signature: Refuse requests that are not signed (401).
-        idempotency: Whether an `Idempotency-Key` is honoured.
-        rate: Requests per second that the key may send; more are answered with 429.
-        url_lifetime: Seconds that a signed URL is valid, rounded up to a whole one; with 0 or
-            less it has expired when it is made.
-        queue_time: Seconds that a run spends in each of PENDING and QUEUED.
-        min_run_time: Seconds that a run spends in RUNNING at least.
-        accept_time: Seconds between a start and its answer; another start with the same
-            `Idempotency-Key` meanwhile is answered with 409.
-        sample_flows: Whether to have the flows `keywords`, `topics` and `language-stats`.
-        max_workers: How many flows compute at the same time.
-        allow_remote: Allow a host that is not loopback.
-        state_dir: The folder that keeps what shall outlive the process, in SQLite; made where it
-            is missing, for no other user. One emulator at a time has it. By default nothing is
-            kept. With the same host and port, URLs from before a restart are valid after it.
-        seed: Makes what is random repeat: equal starts get equal task ids, however they
-            interleave, and faults by chance decide the same. Keys and signatures stay random.
-        time_scale: How many times as fast as the machine's the emulator's clock goes: 60 makes
-            a minute of `queue_time`, `min_run_time`, `accept_time` or a flow's `duration` last
-            a second. What the wire promises stays in real seconds: `rate` and Retry-After,
-            `url_lifetime`; and so do the delays of faults.
+        host: The address to listen on: a loopback address, unless `allow_remote=True`.
+        port: The port. 0 chooses a free one.
+        api_key: The only key that it accepts. It begins with `emu_`. Default: the key in
+            `state_dir`, else a random one.
+        api_secret: The secret of request signatures (RFC 9421). A signature is verified if the
+            request has one.
+        require_signature: Reject requests without a signature (401).
+        idempotency: Whether to support `Idempotency-Key`.
+        rate: The rate limit of the key, in requests per second. More requests get a 429.
+        url_lifetime: Seconds that a signed URL is valid, rounded up. 0 or less: it expires
+            immediately.
+        queue_time: Seconds that a run spends in PENDING, and again in QUEUED.
+        min_run_time: Seconds that a run spends in RUNNING, at least.
+        accept_time: Seconds between a start and its response. Until then, another start with the
+            same `Idempotency-Key` gets a 409.
+        sample_flows: Whether to register the flows `keywords`, `topics` and `language-stats`.
+        max_workers: How many flows are executed at the same time.
+        allow_remote: Permit a host that is not a loopback address.
+        state_dir: A folder that persists the state in SQLite. It is created if it is missing, with
+            access for no other user. Only one emulator at a time can use it. Signed URLs remain
+            valid after a restart with the same host and port. Default: nothing is persisted.
+        seed: Makes task ids and faults with a probability repeatable, independent of the order of
+            requests. Keys and signatures remain random.
+        time_scale: How much faster than real time the emulator's clock runs. With 60, a minute of
+            `queue_time`, `min_run_time`, `accept_time` or a flow's `duration` takes a second.
+            `rate`, `Retry-After`, `url_lifetime` and the delays of faults are in real seconds.
 
     Raises:
-        ImportError: FastAPI or uvicorn is not installed: the extra `emulator`.
-        TypeError: An argument is of another type.
-        ValueError: A number is out of its range or not finite, the host is not loopback, the key
-            does not begin with `emu_`, or `require_signature` has no `api_secret`.
+        ImportError: FastAPI or uvicorn is not installed: install the extra `emulator`.
+        TypeError: An argument has the wrong type.
+        ValueError: A number is out of range or not finite, the host is not a loopback address, the
+            key does not begin with `emu_`, or `require_signature` is set without an `api_secret`.
     """
 
     def __init__(
@@ -155,19 +158,31 @@ class Emulator:
 
     @property
     def url(self) -> str:
-        """The base URL, without a slash at its end; RuntimeError before the start."""
+        """The base URL, without a trailing slash.
+
+        Raises:
+            RuntimeError: The emulator is not started.
+        """
         if not self._service.base_url:
             raise RuntimeError("The emulator has no URL before it is started.")
         return self._service.base_url
 
     @property
     def console(self) -> str:
-        """The URL of the page that shows and changes what it does; RuntimeError before the start."""
+        """The URL of the console: a page that shows requests, runs and faults.
+
+        Raises:
+            RuntimeError: The emulator is not started.
+        """
         return f"{self.url}/_emulator/"
 
     @property
     def api_key(self) -> str:
-        """The key that it takes; RuntimeError before the start, where a state folder has it."""
+        """The API key that it accepts.
+
+        Raises:
+            RuntimeError: The emulator is not started, and its key is in the `state_dir`.
+        """
         if not self._api_key:
             raise RuntimeError("The emulator reads its key from its state_dir when it is started.")
         return self._api_key
@@ -179,9 +194,9 @@ class Emulator:
 
     @property
     def requests(self) -> tuple[RequestRecord, ...]:
-        """The last requests, in the order of their answers; secrets are masked.
+        """The last requests, in the order of their responses, with secrets redacted.
 
-        They are 100,000 at most, and fewer where these would take more than 64 MiB.
+        At most 100,000 requests or 64 MiB are kept.
         """
         return self._journal.records()
 
@@ -195,19 +210,21 @@ class Emulator:
         duration: float | None = None,
         outputs: int = 1,
     ) -> Callable[[F], F]:
-        """Register the decorated function, which stays as it is.
+        """Registers the decorated function as a flow. The function itself is unchanged.
 
-        Params are validated from its annotations by Pydantic; `Annotated[…, Field(description=…)]`
-        describes one. What it returns is the result file: text and bytes as they are, a `Result`
-        with a content type of its own, all else as JSON. What it raises fails the run.
+        Pydantic validates the params by the function's annotations. `Annotated[…,
+        Field(description=…)]` describes a param. The return value becomes the result file: text and
+        bytes as they are, a `Result` with its own content type, and any other value as JSON. An
+        exception fails the run.
 
         Args:
-            flow_id: The identifier in the path.
-            name: The title; by default from the function's name.
-            description: By default the function's docstring.
-            restricted: Answer 403, as for a flow that the key may not use.
-            duration: Seconds in RUNNING at least, instead of `min_run_time`.
-            outputs: How many result files; with more than one the function returns as many values.
+            flow_id: The id of the flow, as in the path.
+            name: The title. Default: derived from the name of the function.
+            description: The description. Default: the docstring of the function.
+            restricted: Respond with 403, as for a flow that the key has no permission for.
+            duration: Seconds that a run spends in RUNNING, at least. Default: `min_run_time`.
+            outputs: The number of result files. If it is above 1, the function returns as many
+                values.
         """
 
         def register(function: F) -> F:
@@ -225,11 +242,15 @@ class Emulator:
         return register
 
     def add_flows(self, flows: Flows) -> None:
-        """Register what was gathered in a `Flows`; ValueError where an id is taken."""
+        """Registers the flows of a `Flows` object.
+
+        Raises:
+            ValueError: An id is already registered.
+        """
         self._service.flows.include(flows.registry)
 
     def add_samples(self) -> None:
-        """Register the flows `keywords`, `topics` and `language-stats`: real text analytics."""
+        """Registers the flows `keywords`, `topics` and `language-stats`: real text analytics."""
         from dcipher.emulator.samples.samples import SAMPLES
 
         for flow_id, function in SAMPLES.items():
@@ -248,30 +269,33 @@ class Emulator:
         task_id: str | None = None,
         output_index: int | None = None,
     ) -> FaultRule:
-        """Break answers from now on: `emulator.fault("status", Respond(503), times=3)`.
+        """Registers a fault, for example `emulator.fault("status", Respond(503), times=3)`.
 
-        Of the faults that match a request, the first that has something left is applied, alone.
-        What counts is every request that matches, also where another fault was applied to it.
+        At most one fault is applied to a request: the first matching one that is not consumed. Each
+        matching fault counts the request, whichever is applied.
 
         Args:
-            operation: `flow`, `start`, `status`, `result`, or None for any that the effects are
-                for.
-            *effects: What to do to the answer, in order; see `dcipher.emulator.faults`.
-            times: To how many requests it is applied; None: to any number.
-            nth: The first matching request that it is applied to, from 1.
-            per_run: Count `nth` and `times` for each run by itself: a start by its flow and body,
-                a result by its run and index.
-            probability: How likely it is applied to a matching request. The decision is a hash of
-                `seed`, of the fault's number, and of the run and how many-th request of it this
-                is: the same however requests interleave.
-            seed: Another one gives other decisions.
-            flow_id: Only requests about this flow.
-            task_id: Only requests about this run.
-            output_index: Only the result with this index, from 0.
+            operation: `flow`, `start`, `status` or `result`. `None`: every operation that the
+                effects support.
+            *effects: The changes to the response, in order; see `dcipher.emulator.faults`.
+            times: How many requests it is applied to. `None`: any number.
+            nth: The first matching request that it is applied to, counted from 1.
+            per_run: Count `nth` and `times` separately for each run. A start is identified by its
+                flow and body, a result by its run and index.
+            probability: The probability that it is applied to a matching request, from 0 to 1. The
+                decision is a hash of `seed`, the number of the fault, the run, and the number of
+                the request for that run, so it does not depend on the order of requests.
+            seed: Changes the decisions of `probability`.
+            flow_id: Match only requests for this flow.
+            task_id: Match only requests for this run.
+            output_index: Match only the result with this index, counted from 0.
+
+        Returns:
+            The fault, which counts the requests it was applied to.
 
         Raises:
-            TypeError: Something is no effect.
-            ValueError: The arguments are not valid, or an effect is not for this operation.
+            TypeError: An argument is not an effect.
+            ValueError: An argument is invalid, or an effect does not support this operation.
         """
         definition = Definition.of(
             operation,
@@ -289,23 +313,27 @@ class Emulator:
 
     @property
     def faults(self) -> tuple[FaultRule, ...]:
-        """The faults that it was told of, in order."""
+        """The registered faults, in order."""
         return self._faults.rules
 
     def check_faults(self) -> None:
-        """Raise an AssertionError that names each fault which was not consumed."""
+        """Checks that every fault was consumed.
+
+        Raises:
+            AssertionError: A fault was not. The message names each of them.
+        """
         self._faults.check()
 
     def clear_faults(self) -> None:
-        """Forget all faults; those that follow are numbered from 1 again."""
+        """Removes all faults. The numbers of new ones start at 1."""
         self._faults.forget()
 
     def start(self) -> None:
-        """Serve, in a daemon thread; returns when connections are accepted.
+        """Starts serving in a daemon thread. Returns when it accepts connections.
 
         Raises:
-            OSError: The address is in use, or not this machine's; or the state folder is another
-                emulator's, of another version, damaged, or cannot be written to.
+            OSError: The address is in use, or does not belong to this machine. Or the `state_dir`
+                is in use, damaged, of another version, or cannot be written to.
             RuntimeError: It was started before.
         """
         with self._changing_phase:
@@ -313,8 +341,8 @@ class Emulator:
 
     def _start(self) -> None:
         if self._phase != "new":
-            raise RuntimeError("An emulator starts once: make a new one.")
-        self._phase = "stopped"  # unless it gets further: what has failed is not to be stopped
+            raise RuntimeError("An emulator can be started once. Create a new one.")
+        self._phase = "stopped"  # an emulator that failed to start does not need to be stopped
         try:
             self._restore()
             guard = Guard(self._api_key, self._signatures, self._rate)
@@ -337,7 +365,7 @@ class Emulator:
         listener.call(lambda: self._service.runs.resume(self._service.flows))
 
     def stop(self) -> None:
-        """Stop serving. A flow that still computes is left to its daemon thread after 0.3 s."""
+        """Stops serving. It waits 0.3 s for running flows; later ones continue in daemon threads."""
         with self._changing_phase:
             if self._phase == "started" and self._listener is not None:
                 self._phase = "stopped"
@@ -345,9 +373,12 @@ class Emulator:
                 self._let_go()
 
     def reset(self) -> None:
-        """Forget runs, requests, faults, idempotency keys, nonces and the rate; flows stay.
+        """Removes runs, requests, faults, idempotency keys and nonces. Flows remain registered.
 
-        What a state folder has of runs and keys is forgotten, too; OSError where it cannot be.
+        It also resets the rate limit, and removes runs and keys from the `state_dir`.
+
+        Raises:
+            OSError: The `state_dir` cannot be written to.
         """
         with self._changing_phase:
             if self._phase == "started" and self._listener is not None:
@@ -380,7 +411,7 @@ class Emulator:
         try:
             self._forget()
         except OSError as error:
-            raise Refusal(500, f"Nothing was forgotten. {error}") from error
+            raise Refusal(500, f"Nothing was removed. {error}") from error
 
     def __enter__(self) -> Self:
         self.start()
@@ -411,10 +442,10 @@ class Emulator:
 def _state(folder: str | os.PathLike[str]) -> State:
     path: object = os.fspath(folder) if isinstance(folder, os.PathLike) else folder
     if not isinstance(path, str):
-        raise TypeError(f"state_dir is a str or an os.PathLike of one, not {type(path).__name__}.")
+        raise TypeError(f"state_dir must be a str or an os.PathLike, not {type(path).__name__}.")
     if not path:
-        raise ValueError("state_dir is empty: name a folder.")
-    # Loaded here: an emulator that keeps nothing has no use for SQLite.
+        raise ValueError("state_dir is empty: pass the path of a folder.")
+    # Imported here: an emulator without a state_dir does not need SQLite.
     from dcipher.emulator.runs.state import State
 
     return State(Path(path))

@@ -1,8 +1,7 @@
-"""The pytest plugin: a local Dcipher service for a test, and clients of it.
+"""The pytest plugin: fixtures for a local Dcipher service, and for clients of it.
 
-pytest loads it by itself wherever dcipher is installed, so this module imports nothing but pytest;
-a fixture imports the rest when it is used. `pytest -p no:dcipher` leaves it out. The emulator
-needs the extra `emulator`.
+pytest loads it wherever dcipher is installed, so this module imports only pytest; the fixtures
+import the rest. `pytest -p no:dcipher` disables it. The fixtures need the extra `emulator`.
 
 Example:
     ```python
@@ -43,14 +42,15 @@ _WATCH: pytest.StashKey[Watch] = pytest.StashKey()
 def dcipher_emulator(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[dcipher.emulator.Emulator]:
-    """A started `Emulator`, of this test alone, which every `Dcipher()` in the test finds.
+    """A started `Emulator` for this test. Every `Dcipher()` in the test connects to it.
 
-    `@pytest.mark.dcipher(…)` on the test, its class or its module takes the arguments of
-    `Emulator`. `DCIPHER_BASE_URL` and `DCIPHER_API_KEY` are set, a `.env` file is not read, and the
-    end of a run is looked for after 0.05 s, not 0.5 s.
+    It sets `DCIPHER_BASE_URL` and `DCIPHER_API_KEY`. A `.env` file is not read, and the first poll
+    of a run comes after 0.05 s instead of 0.5 s. `@pytest.mark.dcipher(…)` on the test, its class
+    or its module passes arguments to `Emulator`.
 
-    The test fails where a fault was not consumed, and where a request asked for a route, a flow or
-    a run that is not there, unless the mark has `unconsumed="allow"` or `unmatched="allow"`.
+    The test fails if a fault is not consumed, unless the mark has `unconsumed="allow"`. It also
+    fails if a request is for a route, flow or run that does not exist, unless the mark has
+    `unmatched="allow"`.
     """
     from dcipher.pytest_plugin.marks import options
     from dcipher.pytest_plugin.surroundings import running, surround
@@ -66,7 +66,7 @@ def dcipher_emulator(
 
 @pytest.fixture
 def dcipher_client(dcipher_emulator: dcipher.emulator.Emulator) -> Iterator[dcipher.Dcipher]:
-    """`Dcipher()` on the emulator of this test, closed at its end."""
+    """A `Dcipher` client of this test's emulator, closed at the end of the test."""
     from dcipher import Dcipher
 
     _ = dcipher_emulator
@@ -78,10 +78,10 @@ def dcipher_client(dcipher_emulator: dcipher.emulator.Emulator) -> Iterator[dcip
 def dcipher_async_client(
     dcipher_emulator: dcipher.emulator.Emulator,
 ) -> Iterator[dcipher.AsyncDcipher]:
-    """`AsyncDcipher()` on the emulator of this test, closed at its end.
+    """An `AsyncDcipher` client of this test's emulator, closed at the end of the test.
 
-    It is a plain fixture, so that it serves a test under whichever plugin runs its event loop
-    (anyio's, pytest-asyncio, pytest-trio), and one that calls `asyncio.run` itself.
+    It is an ordinary fixture, so it works with any plugin that runs the event loop (anyio,
+    pytest-asyncio, pytest-trio), and in a test that calls `asyncio.run` itself.
     """
     from dcipher import AsyncDcipher
     from dcipher.pytest_plugin.surroundings import close
@@ -93,28 +93,28 @@ def dcipher_async_client(
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the mark, for `--strict-markers` and `pytest --markers`."""
+    """Registers the mark, for `--strict-markers` and `pytest --markers`."""
     config.addinivalue_line(
         "markers",
-        "dcipher(**options): the emulator of the test: any argument of dcipher.emulator.Emulator; "
-        "unmatched='allow': requests for what is not there are meant; unconsumed='allow': faults "
-        "need not happen",
+        "dcipher(**options): options of the test's emulator: any argument of "
+        "dcipher.emulator.Emulator; unmatched='allow': permit requests for a route, flow or run "
+        "that does not exist; unconsumed='allow': permit faults that are not consumed",
     )
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Refuse a wrong mark when the tests are collected, before any of them has run."""
+    """Rejects an invalid mark when the tests are collected, before any of them has run."""
     if metafunc.definition.get_closest_marker("dcipher") is not None:
         from dcipher.pytest_plugin.marks import options
 
         _ = options(metafunc.definition)
 
 
-# Wrappers of the older kind: a plugin that is loaded everywhere must load with an old pluggy, too,
-# which refuses `wrapper=True` (new in pluggy 1.2).
+# Old-style hook wrappers: the plugin is loaded everywhere, also with a pluggy before 1.2, which
+# rejects `wrapper=True`.
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, pluggy.Result[None], None]:
-    """Fail a test that has passed but for what its emulator saw."""
+    """Fails a test that passed, for unmatched requests and unconsumed faults of its emulator."""
     outcome = yield
     watch = item.stash.get(_WATCH, None)
     if watch is None or outcome.excinfo is not None:
@@ -128,7 +128,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, pluggy.Result[None
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pluggy.Result[pytest.TestReport], None]:
-    """Add what happened at the emulator to the report of a test that failed."""
+    """Adds the requests, runs and faults of the emulator to the report of a failed test."""
     outcome = yield
     watch = item.stash.get(_WATCH, None)
     if watch is not None:

@@ -1,4 +1,4 @@
-"""`@pytest.mark.dcipher(…)`: what a test, its class and its module say of the emulator."""
+"""`@pytest.mark.dcipher(…)`: options of the emulator on a test, its class and its module."""
 
 from __future__ import annotations
 
@@ -26,13 +26,16 @@ class Options:
     """The marks of a test, merged."""
 
     arguments: Mapping[str, Any]
-    """For the emulator."""
+    """The arguments of `Emulator`."""
     unmatched: str
     unconsumed: str
 
 
 def options(node: pytest.Item) -> Options:
-    """What the marks of a test say together, the nearest first; a wrong one fails it."""
+    """Returns the merged options of a test's marks; the nearest takes precedence.
+
+    An invalid mark fails the test.
+    """
     merged: dict[str, Any] = {}
     known = (*_CHECKS, *inspect.signature(Emulator).parameters)
     for mark in reversed(list(node.iter_markers(NAME))):
@@ -41,12 +44,12 @@ def options(node: pytest.Item) -> Options:
     checks = {name: merged.pop(name, _CHOICES[0]) for name in _CHECKS}
     for name, value in checks.items():
         if value not in _CHOICES:
-            refuse(f"{name} is 'fail' or 'allow', not {value!r}.")
+            refuse(f"{name} must be 'fail' or 'allow', not {value!r}.")
     return Options(merged, **checks)
 
 
 def refuse(message: str) -> NoReturn:
-    """Fail with what is wrong with a mark, without a traceback: it has no line of the test's."""
+    """Fails the test for an invalid mark, without a traceback: it would have no line of the test."""
     pytest.fail(f"@pytest.mark.{NAME}: {message}", pytrace=False)
 
 
@@ -56,5 +59,5 @@ def _check(mark: pytest.Mark, known: tuple[str, ...]) -> None:
     for name in mark.kwargs:
         if name not in known:
             near = get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}."
-            refuse(f"there is no argument {name!r}; {hint}")
+            hint = f"Did you mean {near[0]!r}?" if near else f"The options are {', '.join(known)}."
+            refuse(f"unknown option {name!r}. {hint}")

@@ -1,4 +1,4 @@
-"""The emulator of one test, and what the test finds around it."""
+"""The emulator of one test, and the environment of the test."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 __all__ = ["close", "running", "surround"]
 
-_FIRST_INTERVAL = 0.05  # seconds; flows of a test end at once, and half a second each adds up
+_FIRST_INTERVAL = 0.05  # seconds; flows in tests end at once, and half a second each adds up
 _IDENTITY = ("API_KEY", "API_SECRET", "BASE_URL")
 
 
 @contextmanager
 def running(arguments: Mapping[str, Any]) -> Generator[Emulator]:
-    """A started emulator; what is wrong with the arguments, or missing, fails the test."""
+    """Starts an emulator. Invalid arguments or missing libraries fail the test."""
     try:
         emulator = Emulator(**arguments)
     except ImportError as error:
@@ -39,26 +39,26 @@ def running(arguments: Mapping[str, Any]) -> Generator[Emulator]:
 
 
 def surround(patch: pytest.MonkeyPatch, emulator: Emulator, *, api_secret: str | None) -> None:
-    """Lead each `Dcipher()` of this process, and of those that it starts, to the emulator."""
-    # Settings are read in any case of their letters, and the one that stands last wins.
+    """Makes each `Dcipher()` of this process and of its child processes connect to the emulator."""
+    # The names of settings are read case-insensitively, and the last one takes precedence.
     for name in [name for name in os.environ if name.upper() in _VARIABLES]:
         patch.delenv(name)
     patch.setenv("DCIPHER_BASE_URL", emulator.url)
     patch.setenv("DCIPHER_API_KEY", emulator.api_key)
     if api_secret is not None:
         patch.setenv("DCIPHER_API_SECRET", api_secret)
-    # The developer's .env says what the real service wants: a secret, or a timeout.
+    # The developer's .env is for the real service: it may have a secret, or a timeout.
     patch.setattr(configuration, "DOTENV", os.devnull)
     patch.setitem(Settings.model_config, "env_file", None)
     patch.setattr(polling, "FIRST_INTERVAL", _FIRST_INTERVAL)
 
 
 def close(client: AsyncDcipher) -> None:
-    """Close a client whose event loop may have ended, or belongs to somebody else.
+    """Closes a client whose event loop may have ended, or belongs to another plugin.
 
-    The connections are their event loop's: it closes them when it ends, or when nothing refers to
-    them any more. What is left to do needs a loop, whichever, but in a thread of its own: in this
-    one another plugin may have set a current loop, or said that it runs trio.
+    Connections belong to their event loop, which closes them when it ends. Closing the client needs
+    any event loop, in a thread of its own: in this thread, another plugin may have set a current
+    loop, or may be running trio.
     """
     with start_blocking_portal() as portal:
         portal.call(client.aclose)

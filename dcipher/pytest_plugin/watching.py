@@ -1,4 +1,4 @@
-"""What happened at a test's emulator: what it fails for, and what its report tells."""
+"""Checks the emulator of a test, and adds its requests, runs and faults to the test report."""
 
 from __future__ import annotations
 
@@ -18,77 +18,77 @@ if TYPE_CHECKING:
 __all__ = ["Watch"]
 
 TITLE = "dcipher emulator"
-_SHOWN = 20  # requests, runs, faults, or what is wrong
-_WIDE = 400  # characters of a line
+_LIMIT = 20  # requests, runs, faults, or failures in the report
+_WIDTH = 400  # characters of a line
 
 
 @final
 class Watch:
-    """The emulator of one test, seen from the test's report."""
+    """Checks the emulator of one test."""
 
     def __init__(self, emulator: Emulator, options: Options) -> None:
         self._emulator = emulator
         self._options = options
         secret = options.arguments.get("api_secret")
         self._secrets = [emulator.api_key, *([secret] if secret else [])]
-        self._seen: RequestRecord | None = None
+        self._last: RequestRecord | None = None
         self._passed = False
         self._reported = False
-        self._account: str | None = None
+        self._recorded: str | None = None
 
     def failure(self) -> BaseException | None:
-        """What fails a test that has passed otherwise."""
+        """Returns the failure of a test that passed otherwise."""
         requests = self._emulator.requests
-        self._seen = requests[-1] if requests else None
+        self._last = requests[-1] if requests else None
         found = [*self._unmatched(requests), *self._unconsumed()]
         return pytest.fail.Exception("\n".join(found), pytrace=False) if found else None
 
     def end(self) -> None:
-        """Keep the account of an emulator that is about to stop.
+        """Records the state of an emulator that is about to stop.
 
-        Fails, in the teardown, for what other fixtures of a test that has passed asked for at their
-        own ends.
+        Fails the teardown of a test that passed, for unmatched requests of other fixtures' teardowns.
         """
-        self._account = self._tell()
-        later = [*takewhile(lambda one: one is not self._seen, reversed(self._emulator.requests))]
+        self._recorded = self._summary()
+        later = [*takewhile(lambda one: one is not self._last, reversed(self._emulator.requests))]
         found = self._unmatched(later[::-1]) if self._passed else []
         if found:
             pytest.fail("\n".join(found), pytrace=False)
 
     def report(self, report: pytest.TestReport) -> None:
-        """Add the account to the first report that says that the test failed."""
+        """Adds the state of the emulator to the first report of a failure."""
         if report.when == "call":
             self._passed = report.passed
         if report.failed and not self._reported:
             self._reported = True
-            report.sections.append((TITLE, self._account or self._tell()))
+            report.sections.append((TITLE, self._recorded or self._summary()))
 
     def _unmatched(self, requests: Sequence[RequestRecord]) -> list[str]:
         if self._options.unmatched == "allow":
             return []
         found = [f"{_target(one)}: {one.unmatched}" for one in requests if one.unmatched]
         lines = [f"Unmatched request: {line}" for line in dict.fromkeys(found)]
-        return self._with_hint(lines, 'such requests are meant: unmatched="allow"')
+        return self._with_hint(lines, 'unmatched="allow"')
 
     def _unconsumed(self) -> list[str]:
         if self._options.unconsumed == "allow":
             return []
         lines = [f"Unconsumed {one.reproach}" for one in self._emulator.faults if not one.consumed]
-        return self._with_hint(lines, 'they need not happen: unconsumed="allow"')
+        return self._with_hint(lines, 'unconsumed="allow"')
 
     def _with_hint(self, lines: Sequence[str], hint: str) -> list[str]:
-        where, _, mark = hint.partition(": ")
         return (
-            [*self._lines(lines), f"(where {where}: @pytest.mark.dcipher({mark}))"] if lines else []
+            [*self._lines(lines), f"(to permit this: @pytest.mark.dcipher({hint}))"]
+            if lines
+            else []
         )
 
-    def _tell(self) -> str:
+    def _summary(self) -> str:
         emulator = self._emulator
         requests, runs, faults = emulator.requests, emulator.runs, emulator.faults
         parts = (
-            ("requests", len(requests), map(_request, requests[-_SHOWN:])),
-            ("runs", len(runs), map(_run, runs[-_SHOWN:])),
-            ("faults", len(faults), (one.reproach for one in faults[-_SHOWN:])),
+            ("requests", len(requests), map(_request, requests[-_LIMIT:])),
+            ("runs", len(runs), map(_run, runs[-_LIMIT:])),
+            ("faults", len(faults), (one.reproach for one in faults[-_LIMIT:])),
         )
         return "\n".join(
             line
@@ -97,22 +97,22 @@ class Watch:
         )
 
     def _lines(self, lines: Sequence[str]) -> Iterator[str]:
-        for line in lines[:_SHOWN]:
-            yield redact(clean(line, _WIDE), self._secrets)
-        if len(lines) > _SHOWN:
-            yield f"and {len(lines) - _SHOWN} more"
+        for line in lines[:_LIMIT]:
+            yield redact(clean(line, _WIDTH), self._secrets)
+        if len(lines) > _LIMIT:
+            yield f"and {len(lines) - _LIMIT} more"
 
 
 def _heading(what: str, count: int) -> str:
     if not count:
         return f"{what}: none"
-    return f"{what}, the last {_SHOWN} of {count}:" if count > _SHOWN else f"{what}:"
+    return f"{what}, the last {_LIMIT} of {count}:" if count > _LIMIT else f"{what}:"
 
 
 def _request(request: RequestRecord) -> str:
     notes = [f"fault {request.fault}" if request.fault else None, request.unmatched]
-    said = "; ".join(note for note in notes if note)
-    return f"{request.status or '---'} {_target(request)}{f' ({said})' if said else ''}"
+    text = "; ".join(note for note in notes if note)
+    return f"{request.status or '---'} {_target(request)}{f' ({text})' if text else ''}"
 
 
 def _run(run: RunRecord) -> str:

@@ -1,8 +1,8 @@
 """HTTP message signatures (RFC 9421, `hmac-sha256`) and body digests (RFC 9530).
 
-Everything here is pure: text and bytes in, text or an error out, the standard library and nothing
-else. Whether the service checks signatures, and which, is unknown, so `Signer` is what the clients
-ask for, and `HMACSigner` is one that follows the standard.
+This package is pure: text and bytes in, text or an error out. It needs only the standard library.
+It is not known whether the service checks signatures. So the clients accept any `Signer`, and
+`HMACSigner` is one that follows the standard.
 """
 
 from __future__ import annotations
@@ -64,15 +64,18 @@ _FIELD_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+")
 
 
 class Signer(Protocol):
-    """Anything that can sign a request: pluggable, since the service's own scheme is unknown."""
+    """Any object that signs requests. The scheme of the service is unknown, so it is pluggable."""
 
     def sign(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes
     ) -> Mapping[str, str]:
-        """Return the headers to add to (or replace in) this attempt of the request.
+        """Returns the headers to add to this attempt of the request, or to replace in it.
 
-        `url` is absolute and spelled as it is sent; `headers` maps names (any case) to values;
-        `body` holds the exact bytes, `b""` where there are none.
+        Args:
+            method: The HTTP method.
+            url: The absolute URL, spelled as it is sent.
+            headers: The headers of the request, with names in any case.
+            body: The exact bytes of the body; `b""` if there is none.
         """
         ...
 
@@ -83,25 +86,25 @@ def _random_nonce() -> str:
 
 @dataclass(frozen=True, slots=True, init=False, eq=False)
 class HMACSigner:
-    """Signs requests by RFC 9421 with a shared secret; immutable, and safe to share.
+    """Signs requests with a shared secret (RFC 9421). Immutable, and safe to share.
 
-    A signature covers the method, authority, path, query and the header with the API key; for a
-    request with content also its type, its digest and the idempotency key; each header only where
-    the request has it. Every call makes a new nonce, so every attempt is signed by itself.
+    A signature covers the method, authority, path, query, and the header with the API key. For a
+    request with content, it also covers the content type, the digest and the idempotency key. A
+    header that the request does not have is not covered. Every attempt is signed with a new nonce.
 
     Args:
-        secret: shared with the service; text stands for its UTF-8 bytes.
-        key_id: tells the service which secret to take. It travels in the clear: never the key
-            itself; `dcipher.signing.key_id` makes one of it.
-        key_header: the header that carries the API key, any case.
-        lifetime: seconds from `created` to `expires`, rounded up.
-        tag: names the application, so that a signature is not taken for another one's.
-        clock: seconds since the epoch.
-        nonce: makes a text that never repeats; 16 random bytes unless given.
+        secret: The secret shared with the service. Text is encoded as UTF-8.
+        key_id: Tells the service which secret to use. It is sent in plain text, so it must not be
+            the API key; `dcipher.signing.key_id` derives one from the key.
+        key_header: The header that contains the API key, in any case.
+        lifetime: Seconds from `created` to `expires`, rounded up.
+        tag: The name of the application, so that its signatures are not valid for another one.
+        clock: Returns the seconds since the epoch.
+        nonce: Returns a text that never repeats. Default: 16 random bytes in Base64.
 
     Raises:
-        ValueError: the secret is empty, the lifetime is not positive and finite, or a text cannot
-            stand in a header.
+        ValueError: The secret is empty, the lifetime is not positive and finite, or a text cannot
+            be sent in a header.
     """
 
     key_id: str
@@ -144,10 +147,16 @@ class HMACSigner:
     def sign(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes
     ) -> Mapping[str, str]:
-        """Return `Signature-Input`, `Signature` and, where there is content, `Content-Digest`.
+        """Returns `Signature-Input`, `Signature` and, for a request with content, `Content-Digest`.
+
+        Args:
+            method: The HTTP method.
+            url: The absolute URL, spelled as it is sent.
+            headers: The headers of the request, with names in any case.
+            body: The exact bytes of the body; `b""` if there is none.
 
         Raises:
-            SignatureError: the URL is not absolute, or a covered value is not printable ASCII.
+            SignatureError: The URL is not absolute, or a covered value is not printable ASCII.
         """
         names = ["@method", "@authority", "@path", "@query", self.key_header]
         fields = header_components(headers)
@@ -179,28 +188,30 @@ class HMACSigner:
 
 
 def key_id(api_key: str) -> str:
-    """Return a name for an API key that does not give it away: 16 hex digits of its SHA-256.
+    """Returns an identifier that does not reveal the API key: 16 hex digits of its SHA-256.
 
     Raises:
-        ValueError: the key is empty, or not text that UTF-8 can carry.
+        ValueError: The key is empty, or cannot be encoded as UTF-8.
     """
     return hashlib.sha256(_key_bytes(api_key, "API key")).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
 class VerifiedSignature:
-    """What a signature that holds says of itself; None where it says nothing.
-
-    `created` and `expires` are seconds since the epoch; `components` are the names of what is
-    covered: anything else in the request is not vouched for.
-    """
+    """The parameters of a valid signature; `None` for each that it does not have."""
 
     key_id: str | None
+    """Which secret was used."""
     created: int | None
+    """When the signature was created, in seconds since the epoch."""
     expires: int | None
+    """When the signature expires, in seconds since the epoch."""
     nonce: str | None
+    """A text that the signer uses once."""
     tag: str | None
+    """The application of the signer."""
     components: tuple[str, ...]
+    """The names of the covered components. The rest of the request is not authenticated."""
 
 
 def verify_request(
@@ -214,27 +225,29 @@ def verify_request(
     now: float | None = None,
     max_skew: float = 60.0,
 ) -> VerifiedSignature:
-    """Return the first `hmac-sha256` signature of the request that holds.
+    """Returns the first valid `hmac-sha256` signature of a request (RFC 9421).
 
-    Who wrote it does not matter; a signature without `alg` is taken for `hmac-sha256`. A
-    `Content-Digest` is checked against the body wherever there is one. It is the caller's part to
-    look up the secret by `keyid`, to refuse a nonce that was seen before, and to limit the age of
-    a signature without `expires`.
+    A signature without `alg` counts as `hmac-sha256`. If the request has a `Content-Digest`, it is
+    checked against the body. The caller has to look up the secret by `keyid`, to reject a repeated
+    nonce, and to limit the age of a signature without `expires`.
 
     Args:
-        method: as sent.
-        url: absolute, as the signer sees it: behind a proxy, the outer one.
-        headers: names (any case) to values; pairs that repeat a name are joined.
-        body: the exact bytes, before any decoding.
-        secret: shared with the signer; text stands for its UTF-8 bytes.
-        required: names of components that the signature must cover. Without `content-digest` among
-            them the body may be anything.
-        now: seconds since the epoch; the present unless given.
-        max_skew: seconds that the two clocks may differ.
+        method: The HTTP method, as sent.
+        url: The absolute URL that the signer used. Behind a proxy, this is the outer URL.
+        headers: The headers of the request, with names in any case. Repeated names are joined.
+        body: The exact bytes of the body, before any decoding.
+        secret: The secret shared with the signer. Text is encoded as UTF-8.
+        required: The names of components that the signature must cover. Without `content-digest`,
+            the body is not authenticated.
+        now: The current time, in seconds since the epoch. Default: the clock of this machine.
+        max_skew: The largest difference between the two clocks, in seconds.
+
+    Returns:
+        The parameters of the signature.
 
     Raises:
-        SignatureError: there is no such signature; the text says why the first candidate failed.
-        ValueError: the secret is empty.
+        SignatureError: There is no valid signature. The message is about the first candidate.
+        ValueError: The secret is empty.
     """
     key = _key_bytes(secret, "secret")
     fields = header_components(headers)
@@ -254,14 +267,14 @@ def verify_request(
 
 
 class _Request(NamedTuple):
-    """What a signature may cover: values by component name, and the body."""
+    """The values that a signature may cover, by component name, and the body."""
 
     values: Mapping[str, str]
     body: bytes
 
 
 class _Policy(NamedTuple):
-    """What is asked of a signature besides being right."""
+    """The requirements that a correct signature must also meet."""
 
     required: frozenset[str]
     now: float
@@ -330,7 +343,7 @@ def _check_digest(signature: VerifiedSignature, request: _Request) -> None:
     if header is None:
         return
     matches = digest_matches(header, request.body)
-    # An unknown algorithm alone says nothing, but a signature over it would vouch for no body.
+    # An unknown algorithm alone is no failure, but a signature over it would authenticate no body.
     if matches is False or (matches is None and "content-digest" in signature.components):
         raise SignatureError("the content digest does not match the body")
 
@@ -350,7 +363,7 @@ def _seconds(params: Mapping[str, Bare], name: str) -> int | None:
 
 
 def _key_bytes(secret: str | bytes, what: str) -> bytes:
-    # Python's own UnicodeEncodeError would carry the secret.
+    # Python's own UnicodeEncodeError would contain the secret.
     if isinstance(secret, str) and any("\ud800" <= character <= "\udfff" for character in secret):
         raise ValueError(f"the {what} is not UTF-8 text")
     key = secret.encode() if isinstance(secret, str) else secret

@@ -1,4 +1,4 @@
-"""Digests of bodies, as `Content-Digest` and `Repr-Digest` carry them (RFC 9530)."""
+"""Digests of bodies: the headers `Content-Digest` and `Repr-Digest` (RFC 9530)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _DIGEST = re.compile(
 
 
 def content_digest(body: bytes, algorithm: str = "sha-256") -> str:
-    """Return the value of `Content-Digest` (RFC 9530) over exactly these bytes.
+    """Returns the value of `Content-Digest` for exactly these bytes (RFC 9530).
 
     Raises:
         ValueError: `algorithm` is neither `sha-256` nor `sha-512`.
@@ -34,9 +34,9 @@ def content_digest(body: bytes, algorithm: str = "sha-256") -> str:
 
 
 def digests(header: str) -> dict[str, bytes]:
-    """Return what a `Content-Digest` or `Repr-Digest` holds, by algorithm, known or not.
+    """Parses a `Content-Digest` or `Repr-Digest` header, and returns the digests by algorithm.
 
-    A member that is malformed is left out; nothing is raised.
+    Unknown algorithms are included. Malformed members are skipped; no error is raised.
     """
     found: dict[str, bytes] = {}
     for member in _MEMBERS.findall(header):
@@ -48,7 +48,7 @@ def digests(header: str) -> dict[str, bytes]:
 
 
 def digest_matches(header: str, body: bytes) -> bool | None:
-    """Return whether every digest of a known algorithm is the body's; None where there is none."""
+    """Returns whether every digest of a known algorithm matches the body; `None` without such one."""
     known = {name: digest for name, digest in digests(header).items() if name in _ALGORITHMS}
     if not known:
         return None
@@ -59,23 +59,27 @@ def digest_matches(header: str, body: bytes) -> bool | None:
 
 
 class Hasher(Protocol):
-    """What `hashlib` makes."""
+    """A hash object, as of `hashlib`."""
 
     @property
     def digest_size(self) -> int:
-        """Bytes of the digest."""
+        """The size of the digest in bytes."""
         ...
 
     def update(self, data: bytes | memoryview, /) -> None:
-        """More of what is hashed."""
+        """Adds data."""
 
     def digest(self) -> bytes:
-        """The digest of all so far."""
+        """Returns the digest of the data so far."""
         ...
 
 
 def hasher(name: str) -> Hasher:
-    """A new hash of hashlib's, or `crc32`. Raises ValueError for another name."""
+    """Returns a new hash object of `hashlib`, or one for `crc32`.
+
+    Raises:
+        ValueError: The name is unknown.
+    """
     if name == "crc32":
         return _CRC32()
     return hashlib.new(name, usedforsecurity=False)

@@ -1,4 +1,4 @@
-"""What a signature is computed over: the components of a request, and their lines (RFC 9421 2)."""
+"""The signature base: the components of a request, and their lines (RFC 9421 section 2)."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ _COMPONENT_VALUE = re.compile(r"[\t -~]*")
 
 
 class SignatureError(ValueError):
-    """A request that cannot be signed, or whose signature is missing, malformed or wrong."""
+    """A request cannot be signed, or its signature is missing, malformed or invalid."""
 
-    # Where users import it from, so that tracebacks and pickles say so.
+    # The module that users import it from, for tracebacks and pickles.
     __module__ = "dcipher.signing"
 
 
 def derived_components(method: str, url: str) -> dict[str, str]:
-    """Return what the request line says, by component name (RFC 9421 2.2).
+    """Returns the components of the request line, by name (RFC 9421 2.2).
 
     Raises:
         SignatureError: `url` is not absolute, or is not spelled as it is sent.
@@ -69,7 +69,7 @@ def _authority(scheme: str, host: str, port: str | None) -> str:
 
 
 def header_components(headers: Mapping[str, str]) -> dict[str, str]:
-    """Return the canonical value of each header, by its name in lower case (RFC 9421 2.1)."""
+    """Returns the canonical value of each header, by its name in lower case (RFC 9421 2.1)."""
     fields: dict[str, str] = {}
     for name, value in headers.items():
         lower, line = name.lower(), _unfolded(value)
@@ -85,10 +85,10 @@ def _unfolded(value: str) -> str:
 
 
 def component(values: Mapping[str, str], name: str) -> str:
-    """Return one of the components.
+    """Returns the value of a component.
 
     Raises:
-        SignatureError: the request has none of this name.
+        SignatureError: The request has no such component.
     """
     if name not in values:
         raise SignatureError(f"the request has no {name!r}")
@@ -96,13 +96,14 @@ def component(values: Mapping[str, str], name: str) -> str:
 
 
 def signature_base(components: Sequence[tuple[str, str]], params: str) -> bytes:
-    """Return the bytes that are signed (RFC 9421 2.5). They hold the API key: never log them.
+    """Returns the bytes to sign (RFC 9421 2.5). They contain the API key: never log them.
 
-    `components` are names and values in their order, `params` is the whole value of
-    `@signature-params`: the list of the names in brackets and the parameters after it.
+    Args:
+        components: Names and values, in order.
+        params: The value of `@signature-params`: the list of names in brackets, and the parameters.
 
     Raises:
-        SignatureError: a name is not one of a component, or a value is not one line of ASCII.
+        SignatureError: A name is not the name of a component, or a value is not one line of ASCII.
     """
     lines: list[str] = []
     for name, value in components:

@@ -1,7 +1,7 @@
-"""Structured fields (RFC 9651): the dictionaries, lists, strings and bytes of a header's value.
+"""Structured fields (RFC 9651): dictionaries, lists, strings and bytes in the value of a header.
 
-As much of them as the headers of signatures and digests need. Decimals, dates and display strings
-are not part of that; they are refused like malformed text.
+Only the part that the headers of signatures and digests need. Decimals, dates and display strings
+are rejected like malformed text.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ __all__ = [
 
 
 class StructuredFieldError(ValueError):
-    """A text that is not a structured field, or cannot stand in one; the message does not hold it."""
+    """A text is not a structured field, or cannot be in one. The message does not contain it."""
 
 
 @final
 class Token(str):
-    """A token, which is not a string to anyone who asks for one."""
+    """A token, which does not count as a string."""
 
     __slots__ = ()
 
@@ -79,13 +79,13 @@ _BETWEEN = re.compile(r" +|(?=\))")
 
 
 def parse_dictionary(text: str) -> dict[str, Member]:
-    """Return the members of a dictionary; it must have one, and each only once.
+    """Parses a dictionary, and returns its members.
 
-    RFC 9651 takes the last of several members with one key; whoever put in the others may have
-    meant another reader than this one, so here they are refused.
+    RFC 9651 uses the last of several members with the same key. Another parser may use another one,
+    which an attacker could exploit, so a repeated key is rejected here.
 
     Raises:
-        StructuredFieldError: the text is malformed, empty, or has a key twice.
+        StructuredFieldError: The text is malformed or empty, or it has a key twice.
     """
     return _Reader(text).dictionary()
 
@@ -106,7 +106,7 @@ class _Reader:
         while True:
             key = self._expect(_KEY)
             if key in members:
-                raise StructuredFieldError(f"the key {key} stands twice")
+                raise StructuredFieldError(f"the key {key} is repeated")
             members[key] = self._member()
             if self._take(_END) is not None:
                 return members
@@ -170,7 +170,7 @@ class _Reader:
 
 
 def serialize_inner_list(member: InnerList) -> str:
-    """Return the one canonical spelling of an inner list, whatever it was read from."""
+    """Returns the canonical spelling of an inner list."""
     items = " ".join(
         serialize(item.value) + _serialize_params(item.params) for item in member.items
     )
@@ -186,10 +186,10 @@ def _serialize_params(params: Mapping[str, Bare]) -> str:
 
 
 def serialize(value: Bare) -> str:
-    """Return a bare item as it is written: a string in quotes, bytes as Base64 between colons.
+    """Serializes a bare item: a string in quotes, bytes as Base64 between colons.
 
     Raises:
-        StructuredFieldError: a string is not printable ASCII.
+        StructuredFieldError: A string is not printable ASCII.
     """
     if isinstance(value, bytes):
         return f":{binascii.b2a_base64(value, newline=False).decode('ascii')}:"
@@ -208,7 +208,7 @@ def _quoted(text: str) -> str:
 
 
 def decode_base64(text: str) -> bytes | None:
-    """Return the bytes of Base64 text, or None where no bytes are written with so many digits."""
+    """Decodes Base64. Returns `None` if the number of digits is impossible."""
     # RFC 9651 4.2.7: padding may be missing.
     digits = text.rstrip("=")
     if len(digits) % 4 == 1:

@@ -141,7 +141,7 @@ def test_a_fault_is_injected_by_its_button_and_consumed(emulator: Emulator, visi
     assert [rule.effects for rule in emulator.faults] == [(Respond(503),)]
     with connect(emulator) as client:
         assert client.flows.get("topics").id == "topics"
-    expect(faults.locator(".badge")).to_have_text("used up")
+    expect(faults.locator(".badge")).to_have_text("consumed")
     emulator.check_faults()
     requests = section(page, "Requests")
     requests.get_by_label("Show").select_option("With a fault")

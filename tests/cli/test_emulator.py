@@ -766,9 +766,9 @@ def test_faults_are_added_listed_and_cleared(
         (["result", "expire_url:1"], "takes no value"),
         (["{"], "no JSON"),
         (['{"a": 1}', "respond"], "not both"),
-        (["{}"], "This is no fault"),
-        (["status", "respond:9999"], "This is no fault"),
-        (["flow", "expire_url"], "not for"),
+        (["{}"], "The fault is invalid"),
+        (["status", "respond:9999"], "The fault is invalid"),
+        (["flow", "expire_url"], "not supported"),
     ],
 )
 def test_what_is_no_fault_is_a_usage_error(

@@ -86,7 +86,7 @@ def test_refresh_keeps_what_is_known(connect: Connect, api: FaultyServer) -> Non
 def test_a_run_is_asked_for(connect: Connect, api: FaultyServer, call: str) -> None:
     """What is no `Run` is an `InvalidParamsError`, and nothing is sent."""
     arguments = ("t", "out") if call == "download" else ("t",)
-    with pytest.raises(InvalidParamsError, match="takes a Run"):
+    with pytest.raises(InvalidParamsError, match="must be a Run"):
         list(getattr(connect(api).runs, call)(*arguments))
     assert api.requests == []
 
@@ -435,7 +435,7 @@ def test_rows_that_do_not_fit(
     assert "canary" not in str(caught.value)
     assert (caught.value.output_index, caught.value.run.task_id) == (0, "t")
     assert [row.n for row in client.runs.records(run, Row, on_invalid="drop")] == [1, 3]
-    assert "1 rows" in caplog.text
+    assert "dropped 1 invalid rows" in caplog.text
     with pytest.raises(InvalidParamsError, match="on_invalid"):
         list(client.runs.records(run, Row, on_invalid="skip"))
 

@@ -431,7 +431,7 @@ def test_every_effect_is_offered() -> None:
     by_name: dict[str, Any] = {str(effect["name"]): effect for effect in EFFECTS}
     how = {value["name"]: value for value in by_name["Cut"]["values"]}["how"]
     assert (how["choices"], how["default"]) == (["close", "reset", "stall"], "close")
-    assert how["says"].startswith("By FIN (close)")
+    assert how["says"].startswith("close sends a FIN")
 
 
 # ---- Who may ask.

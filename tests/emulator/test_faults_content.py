@@ -164,7 +164,7 @@ def test_a_patch_of_what_is_no_json_says_so(lab: Lab) -> None:
     answer = lab.get(target)
     assert (answer.status_code, answer.json()["message"]) == (
         500,
-        "The fault is a Patch, but the answer is no JSON.",
+        "The fault is a Patch, but the response is not JSON.",
     )
 
 

@@ -147,14 +147,24 @@ def test_a_reset_forgets_the_faults() -> None:
     [
         ("begin", [Cut()], {}, "operation: Input should be 'flow', 'start'"),
         ("start", [], {}, "effects"),
-        ("start", [IgnoreRange()], {}, "IgnoreRange: not for start"),
-        (None, [IgnoreRange(), Statuses("A")], {}, "not for the same operation"),
+        ("start", [IgnoreRange()], {}, "IgnoreRange: not supported for the operation 'start'"),
+        (None, [IgnoreRange(), Statuses("A")], {}, "no operation supports all of them"),
         ("start", [Cut()], {"times": 0}, "times"),
         ("start", [Cut()], {"nth": 0}, "nth"),
         ("start", [Cut()], {"probability": 1.5}, "probability"),
         ("start", [Cut()], {"seed": "x"}, "seed"),
-        ("start", [Cut()], {"task_id": "t"}, "There is no task_id yet in a start"),
-        ("status", [Cut()], {"output_index": 0}, "There is no output_index in a status"),
+        (
+            "start",
+            [Cut()],
+            {"task_id": "t"},
+            "task_id matches only the operations 'status' and 'result'",
+        ),
+        (
+            "status",
+            [Cut()],
+            {"output_index": 0},
+            "output_index matches only the operation 'result'",
+        ),
         ("result", [Cut()], {"output_index": -1}, "output_index"),
     ],
 )
@@ -197,7 +207,7 @@ def test_an_effect_that_cannot_be_is_a_value_error(make: Callable[[], object]) -
 @pytest.mark.parametrize("words", [(), (1,)])
 def test_statuses_are_words(words: Any) -> None:
     """None at all, or a number, is a TypeError."""
-    with pytest.raises(TypeError, match="one word or more"):
+    with pytest.raises(TypeError, match="one or more statuses"):
         _ = Statuses(*words)
 
 

@@ -51,11 +51,11 @@ def test_it_starts_once() -> None:
     with pytest.raises(RuntimeError, match="before it is started"):
         _ = emulator.url
     emulator.start()
-    with pytest.raises(RuntimeError, match="starts once"):
+    with pytest.raises(RuntimeError, match="can be started once"):
         emulator.start()
     emulator.stop()
     emulator.stop()
-    with pytest.raises(RuntimeError, match="starts once"):
+    with pytest.raises(RuntimeError, match="can be started once"):
         emulator.start()
 
 

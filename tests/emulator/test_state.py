@@ -197,7 +197,10 @@ def test_a_flow_may_come_shortly_after_the_start(
 
 @pytest.mark.parametrize(
     ("outputs", "flow", "words"),
-    [(2, lambda text: ("a", "b"), "its flow now 2"), (1, lambda other: other, "not valid")],
+    [
+        (2, lambda text: ("a", "b"), "its flow now 2"),
+        (1, lambda other: other, "params are invalid"),
+    ],
     ids=["outputs", "params"],
 )
 def test_a_flow_that_became_another_is_said(
@@ -410,7 +413,7 @@ def test_a_disk_that_cannot_be_written_costs_no_run(
                 one.reset()
             control = {"X-Dcipher-Emulator": "1"}
             answer = httpx.post(f"{one.url}/_emulator/reset", headers=control)
-            assert (answer.status_code, "Nothing was forgotten" in answer.text) == (500, True)
+            assert (answer.status_code, "Nothing was removed" in answer.text) == (500, True)
             assert len(one.runs) == 2
             one.fault("result", ChangeContent())
             assert client.runs.read(first) == b"B"

@@ -65,7 +65,7 @@ def test_items_have_parameters_and_stand_in_lists():
         ("a=(1", "malformed at character 4"),
         ('a=("b""c")', "malformed at character 6"),
         ("a=1,", "malformed at character 4"),
-        ("a=1, a=2", "the key a stands twice"),
+        ("a=1, a=2", "the key a is repeated"),
     ],
 )
 def test_a_malformed_dictionary_is_refused_where_it_breaks(text, refusal):

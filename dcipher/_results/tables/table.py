@@ -1,4 +1,4 @@
-"""`Table`: the results of a run as columns, for whatever reads Arrow."""
+"""`Table`: the results of a run in columns, for any library that reads Arrow."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ ROWS = 65536
 
 @final
 class Table:
-    """The results of a run in columns: `client.runs.table(run, Model)` makes it.
+    """The results of a run in columns. `client.runs.table(run, Model)` returns it.
 
-    It exports the Arrow C stream (`__arrow_c_stream__`): `pl.DataFrame(table)`, `pa.table(table)`,
-    `pandas.DataFrame.from_arrow(table)` (pandas 3) and `duckdb.sql("from table")` take it as it is.
-    Each of them, and each call here, reads from the first row again, from a temporary copy of the
-    results that is removed when the table is closed or forgotten; several may read at once.
+    It exports the Arrow C stream (`__arrow_c_stream__`), so other libraries accept it:
+    `pl.DataFrame(table)`, `pa.table(table)`, `pandas.DataFrame.from_arrow(table)` (pandas 3) and
+    `duckdb.sql("from table")`. Such a library raises errors of its own classes for an invalid row.
+    The methods of the table raise `ResultParseError`, which has the number of the row.
 
-    What reads the stream tells errors in its own classes; the calls here raise
-    `ResultParseError`, which says which row.
+    Every read begins at the first row, and several reads can happen at the same time. They use a
+    temporary copy of the results, which is removed when the table is closed or garbage-collected.
     """
 
     def __init__(self, parts: tuple[_tables.Part, ...], type_: object = None) -> None:
@@ -62,41 +62,55 @@ class Table:
     def schema(self) -> pa.Schema:
         """The names and types of the columns.
 
-        Of a model, they are known at once; without one, all rows are read once to find out.
+        With a model, they are known at once. Without one, all rows are read once.
 
-        Raises `ResultParseError` where they cannot be found out.
+        Raises:
+            ResultParseError: The columns cannot be determined.
         """
         schema: pa.Schema = self._reading.schema
         return schema
 
     @property
     def num_rows(self) -> int | None:
-        """How many rows there are; None where that is known only after reading them.
-
-        It is known without a model.
-        """
+        """The number of rows. `None` with a model: only reading the rows tells it then."""
         return self._reading.num_rows
 
     def batches(self, size: int = ROWS) -> Iterator[pa.RecordBatch]:
-        """The rows in batches of at most `size`, in memory that does not grow with their number.
+        """Reads the rows in batches, in constant memory.
 
-        Batches of long rows have fewer. Raises `ResultParseError`, which says which row.
+        Args:
+            size: Rows of a batch, at most. Batches of long rows have fewer.
+
+        Returns:
+            An iterator of `pyarrow.RecordBatch`.
+
+        Raises:
+            InvalidParamsError: `size` is not a positive integer.
+            ResultParseError: During iteration: a row is invalid. The message has its number.
         """
         check_size(size)
         return self._reading.batches(size)
 
     def to_arrow(self) -> pa.Table:
-        """All of it as a `pyarrow.Table`. Raises `ResultParseError`."""
+        """Reads all rows into a `pyarrow.Table`.
+
+        Raises:
+            ResultParseError: A row is invalid. The message has its number.
+        """
         library("pyarrow", "arrow")
         table: pa.Table = self._reading.table()
         return table
 
     def to_pandas(self) -> pd.DataFrame:
-        """All of it as a `pandas.DataFrame`. Raises `ResultParseError`.
+        """Reads all rows into a `pandas.DataFrame`. Needs the extra `pandas`.
 
-        Nothing is rounded: integers and booleans with nulls among them are pandas' `Int64`, `UInt8`,
-        …, `boolean`; lists and structs with missing numbers, and times beyond Python's, `ArrowDtype`.
-        Timestamps have the unit of the column, so that none is out of bounds; a map is a dict.
+        No value is rounded. Integers and booleans with nulls have pandas' nullable types (`Int64`,
+        `UInt8`, …, `boolean`). Lists and structs with missing numbers, and times outside Python's
+        range, have an `ArrowDtype`. Timestamps keep the unit of the column. A map is a dict.
+
+        Raises:
+            ImportError: pandas or pyarrow is not installed.
+            ResultParseError: A row is invalid. The message has its number.
         """
         library("pandas", "pandas")
         from dcipher._results.tables.frames import to_pandas
@@ -104,7 +118,12 @@ class Table:
         return cast("pd.DataFrame", self._framed(to_pandas))
 
     def to_polars(self) -> pl.DataFrame:
-        """All of it as a `polars.DataFrame`. Raises `ResultParseError`."""
+        """Reads all rows into a `polars.DataFrame`. Needs the extra `polars`.
+
+        Raises:
+            ImportError: polars or pyarrow is not installed.
+            ResultParseError: A row is invalid. The message has its number.
+        """
         library("polars", "polars")
         from dcipher._results.tables.frames import to_polars
 
@@ -120,7 +139,7 @@ class Table:
         return reader.from_batches(self.schema, self.batches()).__arrow_c_stream__(requested_schema)
 
     def close(self) -> None:
-        """Remove the temporary copy. Closing again does nothing."""
+        """Removes the temporary copy of the results. Closing twice does nothing."""
         for part in self._parts:
             part.stored.close()
 

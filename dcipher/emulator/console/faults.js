@@ -30,7 +30,7 @@ class FaultRow {
   update(fault) {
     const over = fault.remaining === 0;
     this.badge.dataset.tone = over ? "done" : fault.hits ? "good" : "warn";
-    setText(this.badge, over ? "used up" : fault.hits ? "at work" : "waiting");
+    setText(this.badge, over ? "consumed" : fault.hits ? "at work" : "waiting");
     const left = fault.remaining === null ? "no end" : `${fault.remaining} left`;
     setText(this.progress, `applied ${fault.hits} × · ${left}`);
   }

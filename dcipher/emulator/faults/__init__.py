@@ -1,4 +1,4 @@
-"""Faults: what the emulator breaks on purpose, so that an application can be tested against it.
+"""Faults that the emulator injects into its responses, to test how an application handles them.
 
 Example:
     ```python

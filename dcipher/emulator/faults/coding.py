@@ -1,4 +1,4 @@
-"""Effects that compute over the bytes of a body: its digest, and its coding."""
+"""Effects on the digest and the content coding of a body."""
 
 from __future__ import annotations
 
@@ -24,11 +24,12 @@ _BLOCK: Final = 1024 * 1024
 
 @dataclass(frozen=True, repr=False)
 class Digest(Effect):
-    """Promise a digest of the body: the right one, or another.
+    """Adds a digest of the body, right or wrong.
 
     Attributes:
-        name: The header. `content-digest` is of what is sent, the others are of the whole file.
-        right: Whether it is true.
+        name: The header. `content-digest` is for the bytes that are sent, the others are for the
+            whole file.
+        right: Whether the digest is right.
     """
 
     is_heavy: ClassVar[bool] = True
@@ -59,19 +60,20 @@ class Digest(Effect):
 
 @dataclass(frozen=True, repr=False)
 class Encode(Effect):
-    """Encode the body although nobody asked for it, as some proxies do.
+    """Compresses the body although the client did not ask for it, as some proxies do.
 
-    The ETag becomes a weak one, and what belongs to the other bytes (Repr-Digest, Accept-Ranges)
-    is removed.
+    The ETag becomes weak. Repr-Digest and Accept-Ranges are removed, as they are about the original
+    bytes.
 
     Attributes:
         coding: `gzip`, or `deflate` (RFC 1950).
-        members: In how many gzip members, one after the other.
-        truncate: Send only so many of the encoded bytes (less than 0: but so many), as a whole.
-        bomb: Instead of the body, so many zero bytes.
+        members: The number of gzip members.
+        truncate: How many of the compressed bytes are sent, with a matching length. A negative
+            number: how many are left out at the end.
+        bomb: Replaces the body with this number of zero bytes.
 
     Raises:
-        ValueError: Only gzip has several members.
+        ValueError: `members` is above 1, and `coding` is not `gzip`.
     """
 
     is_heavy: ClassVar[bool] = True
@@ -84,7 +86,7 @@ class Encode(Effect):
 
     def __post_init__(self) -> None:
         if self.members > 1 and self.coding != "gzip":
-            raise ValueError("Only gzip has several members.")
+            raise ValueError("members must be 1, unless coding is gzip.")
 
     @override
     def apply(self, answer: Answer, call: Call) -> Answer:
@@ -105,7 +107,7 @@ class Encode(Effect):
 
     @property
     def _bits(self) -> int:
-        # zlib's way to say: with gzip's head and tail, or with those of RFC 1950.
+        # For zlib: with the header and trailer of gzip, or with those of RFC 1950.
         return zlib.MAX_WBITS + 16 if self.coding == "gzip" else zlib.MAX_WBITS
 
     def _blocks(self, answer: Answer, start: int, stop: int) -> Iterator[bytes | memoryview]:

@@ -1,4 +1,4 @@
-"""Effects on how an answer travels: when, how fast, how far, and what becomes of the connection."""
+"""Effects on the delivery of a response: its timing, speed and length, and the connection."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 @dataclass(frozen=True, repr=False)
 class Drop(Effect):
-    """Lose the answer: the connection ends without a byte of it.
+    """Closes the connection without a response.
 
     Attributes:
-        when: `before` the service hears of the request, or `after` it has done its part.
-        how: By FIN (`close`) or by RST (`reset`).
+        when: `before` the service receives the request, or `after` it has processed it.
+        how: `close` sends a FIN, `reset` an RST.
     """
 
     when: Literal["before", "after"] = "before"
@@ -52,13 +52,13 @@ class Drop(Effect):
 
 @dataclass(frozen=True, repr=False)
 class Cut(Effect):
-    """End the connection within an answer, which promises to go on.
+    """Closes the connection in the middle of a response.
 
     Attributes:
-        at: After how many bytes of the part; less than 0 counts from its end. None: after all of
-            it, although the connection was promised to be kept.
-        part: `head` (status line and headers), or `body` (as it was before it was chunked).
-        how: By FIN (`close`), by RST (`reset`), or not at all: silence (`stall`).
+        at: After how many bytes of the part. A negative number counts from the end of the part.
+            `None`: after the whole part, although keep-alive was announced.
+        part: `head` (status line and headers), or `body` (counted before chunking).
+        how: `close` sends a FIN, `reset` an RST, and `stall` sends nothing more.
     """
 
     at: int | None = None
@@ -73,12 +73,12 @@ class Cut(Effect):
 
 @dataclass(frozen=True, repr=False)
 class Stall(Effect):
-    """Be silent, then go on.
+    """Pauses in the middle of a response.
 
     Attributes:
-        seconds: For how long; None: for ever.
-        part: In the `head`, or in the `body`.
-        at: After how many bytes of the part; less than 0 counts from its end.
+        seconds: The length of the pause. `None`: for ever.
+        part: Pause in the `head`, or in the `body`.
+        at: After how many bytes of the part. A negative number counts from the end of the part.
     """
 
     seconds: Seconds | None = None
@@ -94,7 +94,11 @@ class Stall(Effect):
 
 @dataclass(frozen=True, repr=False)
 class Delay(Effect):
-    """Answer later, by so many seconds; what was asked for is done at once."""
+    """Delays the response. The service processes the request at once.
+
+    Attributes:
+        seconds: The length of the delay.
+    """
 
     seconds: Seconds
     kind: Literal["delay"] = field(default="delay", kw_only=True)
@@ -106,7 +110,12 @@ class Delay(Effect):
 
 @dataclass(frozen=True, repr=False)
 class Dribble(Effect):
-    """Send the head or the body slowly. After a slow head the connection is closed."""
+    """Sends the head or the body slowly. After a slow head, the connection is closed.
+
+    Attributes:
+        bytes_per_second: The speed.
+        part: `head` or `body`.
+    """
 
     bytes_per_second: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     part: Literal["head", "body"] = "body"
@@ -119,13 +128,13 @@ class Dribble(Effect):
 
 @dataclass(frozen=True, repr=False)
 class Truncate(Effect):
-    """Send fewer bytes than there are, and end there.
+    """Sends only the beginning of the body.
 
     Attributes:
-        at: How many; less than 0: all but so many.
-        content_length: The `right` one of what is sent; the `wrong` one of what there was; `none`,
-            so that the end of the connection is the end of the body; or `chunked`, without the
-            last chunk.
+        at: How many bytes are sent. A negative number: how many are left out at the end.
+        content_length: `right`: the length of what is sent. `wrong`: the length of the whole body.
+            `none`: no length, so that the body ends with the connection. `chunked`: chunked coding,
+            without the last chunk.
     """
 
     at: int
@@ -149,10 +158,10 @@ class Truncate(Effect):
 
 @dataclass(frozen=True, repr=False)
 class Extend(Effect):
-    """Send more bytes than Content-Length promises, then close.
+    """Sends more bytes than Content-Length announces, and closes the connection.
 
     Attributes:
-        extra: Text, or bytes (as JSON: `{"base64": "…"}`).
+        extra: The additional bytes: text, or bytes (as JSON: `{"base64": "…"}`).
     """
 
     extra: Data
@@ -167,10 +176,10 @@ class Extend(Effect):
 
 @dataclass(frozen=True, repr=False)
 class Frame(Effect):
-    """The right bytes without a Content-Length.
+    """Sends the body without a Content-Length.
 
     Attributes:
-        framing: `chunked`, or `close`: the end of the connection is the end of the body.
+        framing: `chunked`: chunked coding. `close`: the body ends with the connection.
     """
 
     framing: Literal["chunked", "close"] = "chunked"
@@ -183,11 +192,11 @@ class Frame(Effect):
 
 @dataclass(frozen=True, repr=False)
 class Raw(Effect):
-    """Exactly these bytes on the wire; then the connection ends. The service hears of nothing.
+    """Sends exactly these bytes, and closes the connection. The request does not reach the service.
 
     Attributes:
         data: Text, or bytes (as JSON: `{"base64": "…"}`).
-        how: By FIN (`close`), by RST (`reset`), or by silence (`stall`).
+        how: `close` sends a FIN, `reset` an RST, and `stall` sends nothing more.
     """
 
     data: Data

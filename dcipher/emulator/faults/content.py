@@ -1,4 +1,4 @@
-"""Effects on what is said: status, headers, body. HTTP stays whole."""
+"""Effects on the content of a response: status, headers, body. It remains valid HTTP."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ _OF_THE_FILE: Final = (
 
 @dataclass(frozen=True, repr=False)
 class Respond(Effect):
-    """Answer with this; the service never hears of the request.
+    """Responds with a status of its own. The request does not reach the service.
 
     Attributes:
-        status: 200 to 999. What is below is sent by `Raw`.
-        headers: Besides Date and X-Request-Id.
-        body: Text, bytes (as JSON: `{"base64": "…"}`), or any other JSON value. By default an
-            error has the body that the API gives it, and all else has none.
+        status: 200 to 999. Use `Raw` for a lower status.
+        headers: Headers in addition to Date and X-Request-Id.
+        body: Text, bytes (as JSON: `{"base64": "…"}`), or any other JSON value. Default: for an
+            error status, an error body of the API; otherwise, none.
     """
 
     status: Annotated[int, Field(ge=200, le=999)] = 500
@@ -73,8 +73,8 @@ class Respond(Effect):
         new = replace(answer, status=self.status, headers=kept, body=Body(), promised=None)
         body = self.body
         if body is None and self.status >= 400:
-            said = ErrorResponse(message=f"{phrase(self.status)} (a fault of the emulator).")
-            body = cast("JsonValue", from_json(said.to_json()))
+            error = ErrorResponse(message=f"{phrase(self.status)} (a fault of the emulator).")
+            body = cast("JsonValue", from_json(error.to_json()))
         if body is not None and new.has_body:
             new = new.with_body(as_bytes(body))
             if body != "":
@@ -84,14 +84,15 @@ class Respond(Effect):
 
 @dataclasses.dataclass(frozen=True, init=False, repr=False)
 class Statuses(Effect):
-    """Say these statuses, one a call, and then the truth: `Statuses("PENDING", "warming up")`.
+    """Returns these statuses of a run, one per request, and then the real one.
 
-    A rule with it is applied to as many calls as there are words, `times` as often. Runs share the
-    words unless the rule says `per_run=True`.
+    For example: `Statuses("PENDING", "warming up")`. A fault with it is applied to as many requests
+    as there are statuses, multiplied by `times`. All runs share the list, unless the fault has
+    `per_run=True`.
 
     Attributes:
-        words: One or more statuses, known or not.
-        message: The message that each comes with; by default there is none.
+        words: One or more statuses, known or unknown.
+        message: The message with each status. Default: none.
     """
 
     operations: ClassVar[frozenset[Operation]] = frozenset(("status",))
@@ -102,16 +103,16 @@ class Statuses(Effect):
 
     def __init__(self, *words: str, message: str | None = None) -> None:
         if not words or not all(isinstance(word, str) for word in words):
-            raise TypeError("Statuses takes one word or more, each a status.")
+            raise TypeError("Statuses takes one or more statuses, each as text.")
         for name, value in {"words": words, "message": message, "kind": "statuses"}.items():
             object.__setattr__(self, name, value)
 
     @override
     def __repr__(self) -> str:
-        shown = [repr(word) for word in self.words]
+        arguments = [repr(word) for word in self.words]
         if self.message is not None:
-            shown.append(f"message={self.message!r}")
-        return f"Statuses({', '.join(shown)})"
+            arguments.append(f"message={self.message!r}")
+        return f"Statuses({', '.join(arguments)})"
 
     @property
     @override
@@ -122,17 +123,17 @@ class Statuses(Effect):
     def apply(self, answer: Answer, call: Call) -> Answer:
         if answer.status != 200:
             return answer  # there is no such run
-        said = {"status": self.words[call.turn % len(self.words)], "message": self.message}
-        return answer.with_body(to_json(said, exclude_none=True))
+        body = {"status": self.words[call.turn % len(self.words)], "message": self.message}
+        return answer.with_body(to_json(body, exclude_none=True))
 
 
 @dataclass(frozen=True, repr=False)
 class Replace(Effect):
-    """Another body under the service's status and headers; by default an empty one.
+    """Replaces the body, and keeps status and headers.
 
     Attributes:
-        body: Text, bytes (as JSON: `{"base64": "…"}`), or any other JSON value.
-        content_type: By default the service's.
+        body: Text, bytes (as JSON: `{"base64": "…"}`), or any other JSON value. Default: empty.
+        content_type: The Content-Type. Default: unchanged.
     """
 
     body: Payload = ""
@@ -147,11 +148,11 @@ class Replace(Effect):
 
 @dataclass(frozen=True, repr=False)
 class Html(Effect):
-    """A page, as a proxy or a login shows it instead of the answer.
+    """Replaces the response with an HTML page, as a proxy or a login page does.
 
     Attributes:
-        status: By default the service's.
-        title: What it says.
+        status: The status. Default: unchanged.
+        title: The title of the page.
     """
 
     status: Annotated[int, Field(ge=200, le=999)] | None = None
@@ -169,11 +170,11 @@ class Html(Effect):
 
 @dataclass(frozen=True, repr=False)
 class Garbage(Effect):
-    """Random bytes under the service's status and headers.
+    """Replaces the body with random bytes, and keeps status and headers.
 
     Attributes:
-        seed: The same seed gives the same bytes.
-        size: How many; by default as many as the body had.
+        seed: Determines the bytes.
+        size: The number of bytes. Default: as many as the body had.
     """
 
     is_heavy: ClassVar[bool] = True
@@ -192,9 +193,12 @@ class Garbage(Effect):
 
 @dataclass(frozen=True, repr=False)
 class Patch(Effect):
-    """Change the JSON of the answer by a merge patch (RFC 7396); null removes a member.
+    """Changes the JSON body by a merge patch (RFC 7396).
 
-    An answer that is no JSON becomes a 500 that says so.
+    If the body is not JSON, the response is a 500 with a message.
+
+    Attributes:
+        patch: The merge patch. `null` removes a member.
     """
 
     patch: JsonValue
@@ -205,15 +209,19 @@ class Patch(Effect):
         try:
             value = cast("JsonValue", from_json(bytes(answer.body)))
         except ValueError:
-            raise Refusal(500, "The fault is a Patch, but the answer is no JSON.") from None
+            raise Refusal(500, "The fault is a Patch, but the response is not JSON.") from None
         return answer.with_body(to_json(_merged(value, self.patch)))
 
 
 @dataclass(frozen=True, repr=False)
 class Headers(Effect):
-    """Set headers of the answer, and remove others: Date and X-Request-Id, too.
+    """Sets headers of the response, and removes others, Date and X-Request-Id included.
 
-    A length or a transfer coding is none of these: see `Truncate`, `Extend` and `Frame`.
+    For Content-Length and Transfer-Encoding, use `Truncate`, `Extend` and `Frame`.
+
+    Attributes:
+        set: The headers to add or replace.
+        remove: The names of the headers to remove.
     """
 
     set: Mapping[HeaderName, HeaderValue] = field(default_factory=dict[str, str])
@@ -227,12 +235,11 @@ class Headers(Effect):
 
 @dataclass(frozen=True, repr=False)
 class Redirect(Effect):
-    """Send the client somewhere else.
+    """Redirects the client.
 
     Attributes:
-        location: Any text: another host, `file:///etc/hosts`, the same URL for a loop. By default
-            a second URL of what was asked for, which works; who asks for that one is not
-            redirected again.
+        location: Any text: another host, `file:///etc/hosts`, or the same URL for a loop. Default:
+            a second URL of the same resource, which is not redirected again.
         status: 300 to 399.
     """
 

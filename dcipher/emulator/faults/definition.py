@@ -1,4 +1,4 @@
-"""What a rule is, in Python and as JSON: for which requests, which effects, how often."""
+"""The definition of a rule, in Python and as JSON: its effects, and the requests that it matches."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ AnyEffect: TypeAlias = Annotated[
 
 @dataclass(frozen=True, kw_only=True)
 class Definition:
-    """A rule as it is written, in Python or as JSON."""
+    """A rule, as defined in Python or as JSON."""
 
     __pydantic_config__: ClassVar[ConfigDict] = CONFIG
 
@@ -63,26 +63,28 @@ class Definition:
 
     def __post_init__(self) -> None:
         if not self.operations:
-            shown = ", ".join(type(effect).__name__ for effect in self.effects)
-            raise ValueError(f"{shown}: not for {self.operation or 'the same operation'}.")
+            names = ", ".join(type(effect).__name__ for effect in self.effects)
+            if self.operation is None:
+                raise ValueError(f"{names}: no operation supports all of them.")
+            raise ValueError(f"{names}: not supported for the operation {self.operation!r}.")
         if self.task_id is not None and not self.operations & {"status", "result"}:
-            raise ValueError(f"There is no task_id yet in a {self.operation}.")
+            raise ValueError("task_id matches only the operations 'status' and 'result'.")
         if self.output_index is not None and "result" not in self.operations:
-            raise ValueError(f"There is no output_index in a {self.operation}.")
+            raise ValueError("output_index matches only the operation 'result'.")
 
     @property
     def operations(self) -> frozenset[Operation]:
-        """What it is for: what was said, or all that its effects can be applied to."""
+        """The operations that it matches: the given one, or all that its effects support."""
         named = OPERATIONS if self.operation is None else frozenset((self.operation,))
         return named.intersection(*(effect.operations for effect in self.effects))
 
     @property
     def calls(self) -> int | None:
-        """To how many calls it is applied; None: to all."""
+        """The number of requests that it is applied to; None: any number."""
         return None if self.times is None else self.times * max(e.calls for e in self.effects)
 
     def matches(self, call: Call) -> bool:
-        """Whether it is for this request."""
+        """Returns whether it matches the request."""
         return (
             call.operation in self.operations
             and self.flow_id in {None, call.flow_id}
@@ -93,11 +95,11 @@ class Definition:
 
     @classmethod
     def of(cls, operation: str | None, effects: tuple[object, ...], **values: object) -> Definition:
-        """From Python's arguments; ValueError or TypeError with a sentence."""
+        """Returns the rule for the arguments of `Emulator.fault`. Raises ValueError or TypeError."""
         for effect in effects:
             if not isinstance(effect, Effect):
                 raise TypeError(
-                    f"{effect!r} is no effect: give one of dcipher.emulator.faults, such as "
+                    f"{effect!r} is not an effect: pass one of dcipher.emulator.faults, such as "
                     "Respond(503)."
                 )
         try:
@@ -105,7 +107,7 @@ class Definition:
                 {"operation": operation, "effects": effects, **values}
             )
         except ValidationError as error:
-            said = "; ".join(
+            errors = "; ".join(
                 ": ".join(
                     filter(
                         None,
@@ -117,15 +119,15 @@ class Definition:
                 )
                 for item in error.errors(include_url=False, include_context=False)
             )
-            raise ValueError(f"This is no fault: {said}") from None
+            raise ValueError(f"The fault is invalid: {errors}") from None
 
     @classmethod
     def from_json(cls, text: bytes) -> Definition:
-        """From JSON; Pydantic's ValidationError."""
+        """Returns the rule for a JSON text. Raises Pydantic's ValidationError."""
         return _DEFINITION.validate_json(text)
 
     def to_python(self) -> dict[str, JsonValue]:
-        """The JSON value."""
+        """Returns the rule as a JSON value."""
         return cast("dict[str, JsonValue]", _DEFINITION.dump_python(self, mode="json"))
 
 

@@ -1,4 +1,4 @@
-"""What all effects have in common: what they are asked, and the values that they take."""
+"""The base class of all effects, and the types of their arguments."""
 
 from __future__ import annotations
 
@@ -33,36 +33,36 @@ CONFIG: Final = ConfigDict(extra="forbid")
 
 @dataclass(frozen=True, repr=False)
 class Effect:
-    """What a fault does to an answer. A small frozen value: the same in Python and as JSON."""
+    """A change of a response. It is a frozen value, and can be written as JSON."""
 
     __pydantic_config__: ClassVar[ConfigDict] = CONFIG
     operations: ClassVar[frozenset[Operation]] = OPERATIONS
-    """What it can be applied to."""
+    """The operations that it supports."""
     needs_range: ClassVar[bool] = False
-    """Whether it is about requests for a range only."""
+    """Whether it applies only to requests for a range."""
     is_heavy: ClassVar[bool] = False
-    """Whether it computes for long: then not on the event loop."""
+    """Whether it computes for long, and must not run on the event loop."""
 
     @property
     def calls(self) -> int:
-        """How many calls one application takes."""
+        """The number of requests for one application of it."""
         return 1
 
     @property
     def asks(self) -> bool:
-        """Whether the service hears of the request."""
+        """Whether the request reaches the service."""
         return True
 
     def request(self, call: Call) -> Mapping[str, str]:
-        """The headers with which the service is asked."""
+        """Returns the headers of the request that the service receives."""
         return call.headers
 
     def act(self, service: Service, call: Call) -> None:
-        """Change the service itself, before it is asked."""
+        """Changes the service itself, before it receives the request."""
         _ = service, call
 
     def apply(self, answer: Answer, call: Call) -> Answer:
-        """Another answer."""
+        """Returns the changed response."""
         _ = call
         return answer
 
@@ -75,8 +75,8 @@ class Effect:
             if item.name == "kind" or value == _default(item):
                 positional = False
                 continue
-            shown = _SHORT.repr(value)
-            named.append(shown if positional else f"{item.name}={shown}")
+            text = _SHORT.repr(value)
+            named.append(text if positional else f"{item.name}={text}")
             positional = False
         return f"{type(self).__name__}({', '.join(named)})"
 
@@ -91,7 +91,7 @@ _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 80
 _SHORT.maxdict = _SHORT.maxtuple = 20
 _JSON: TypeAdapter[JsonValue] = TypeAdapter(JsonValue)
-# RFC 9110 section 5.1 and 5.5: what is no header is sent by `Raw`, knowingly.
+# RFC 9110 section 5.1 and 5.5. `Raw` can send an invalid header on purpose.
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _TEXT = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 _FRAMING = frozenset({"content-length", "transfer-encoding"})
@@ -107,7 +107,7 @@ def _payload(value: object) -> bytes | JsonValue:
 
 def _decoded(text: object) -> bytes:
     if not isinstance(text, str):
-        raise ValueError("base64 is text")  # noqa: TRY004 (Pydantic wants a ValueError)
+        raise ValueError("base64 must be text")  # noqa: TRY004 (Pydantic wants a ValueError)
     try:
         return base64.b64decode(text, validate=True)
     except binascii.Error as error:
@@ -117,7 +117,7 @@ def _decoded(text: object) -> bytes:
 def _data(value: object) -> bytes | str:
     found = _payload(value)
     if not isinstance(found, (bytes, str)):
-        raise ValueError('should be text, bytes, or {"base64": …}')  # noqa: TRY004 (the same)
+        raise ValueError('must be text, bytes, or {"base64": …}')  # noqa: TRY004 (the same)
     return found
 
 
@@ -129,15 +129,15 @@ def _encoded(value: bytes | JsonValue) -> JsonValue:
 
 def _header_name(name: object) -> str:
     if not isinstance(name, str) or not _TOKEN.fullmatch(name):
-        raise ValueError("is no name of a header; Raw sends any bytes")
+        raise ValueError("is not a valid header name; Raw sends any bytes")
     if name.lower() in _FRAMING:
-        raise ValueError(f"{name} is changed by Truncate, Extend and Frame")
+        raise ValueError(f"{name} cannot be set here: use Truncate, Extend or Frame")
     return name.lower()
 
 
 def _header_value(value: object) -> str:
     if not isinstance(value, str) or not _TEXT.fullmatch(value):
-        raise ValueError("is no value of a header; Raw sends any bytes")
+        raise ValueError("is not a valid header value; Raw sends any bytes")
     return value
 
 
@@ -156,14 +156,14 @@ HeaderValue: TypeAlias = Annotated[str, PlainValidator(_header_value)]
 
 
 def as_bytes(value: bytes | JsonValue) -> bytes:
-    """What goes over the wire: bytes and text as they are, all else as JSON."""
+    """Returns the bytes to send: bytes and text as they are, any other value as JSON."""
     if isinstance(value, bytes):
         return value
     return value.encode() if isinstance(value, str) else to_json(value)
 
 
 def media_type(value: bytes | JsonValue) -> str:
-    """The content type of such a body."""
+    """Returns the content type for such a body."""
     if isinstance(value, bytes):
         return "application/octet-stream"
     return "text/plain; charset=utf-8" if isinstance(value, str) else "application/json"

@@ -1,4 +1,4 @@
-"""Rules at work: which of their requests they are applied to, and what is left of them."""
+"""Registered faults: which requests they are applied to, and how often."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["Applied", "FaultRule", "Faults"]
 
 @dataclass(slots=True)
 class _Count:
-    """Calls that matched, and calls that the rule was applied to."""
+    """How many requests matched a rule, and how many it was applied to."""
 
     matched: int = 0
     applied: int = 0
@@ -28,7 +28,7 @@ class _Count:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """A rule that is applied to a call."""
+    """A rule that is applied to a request."""
 
     rule: FaultRule
     call: Call
@@ -36,7 +36,7 @@ class Applied:
 
 @dataclass(slots=True)
 class _State:
-    """What changes of a rule."""
+    """The mutable state of a rule."""
 
     counts: dict[str, _Count] = field(default_factory=lambda: defaultdict(_Count))
     identities: dict[str, int] = field(default_factory=lambda: defaultdict(int))
@@ -44,7 +44,7 @@ class _State:
 
 @final
 class FaultRule:
-    """A fault that an emulator was told of: what it is, and what is left of it."""
+    """A fault that is registered with an emulator. `Emulator.fault` returns it."""
 
     def __init__(self, number: int, definition: Definition, faults: Faults) -> None:
         self._number = number
@@ -58,30 +58,30 @@ class FaultRule:
 
     @property
     def id(self) -> int:
-        """Its number, from 1, in the order of registration."""
+        """The number of the fault, counted from 1 in the order of registration."""
         return self._number
 
     @property
     def words(self) -> str:
-        """Which rule it is, as the journal says it."""
+        """A description of the fault, as in the journal of requests."""
         effects = ", ".join(map(repr, self._definition.effects))
         return f"{self._number} on {self._definition.operation or 'any operation'}: {effects}"
 
     @property
     def hits(self) -> int:
-        """To how many requests it was applied."""
+        """The number of requests that it was applied to."""
         return sum(count.applied for count in self._counts())
 
     @property
     def matched(self) -> int:
-        """How many requests it is for have come, whether it was applied or not."""
+        """The number of requests that matched, whether it was applied to them or not."""
         return sum(count.matched for count in self._counts())
 
     @property
     def remaining(self) -> int | None:
-        """To how many requests it will still be applied; None: to any number.
+        """The number of requests that it will still be applied to. `None`: any number.
 
-        With `per_run`, those of all runs that were seen so far.
+        With `per_run`, it is the sum for all runs so far.
         """
         calls = self._definition.calls
         if calls is None:
@@ -91,15 +91,15 @@ class FaultRule:
 
     @property
     def consumed(self) -> bool:
-        """Whether nothing remains; of one without an end, whether it was ever applied."""
+        """Whether it is consumed. With `times=None`: whether it was ever applied."""
         return self.hits > 0 if self.remaining is None else self.remaining == 0
 
     def remove(self) -> None:
-        """Forget it; nothing happens if it is forgotten already."""
+        """Removes the fault. Removing it twice does nothing."""
         self._faults.remove(self._number)
 
     def to_python(self) -> dict[str, JsonValue]:
-        """The JSON value: what it is, and what is left of it."""
+        """Returns the fault and its counters as a JSON value."""
         return {
             "id": self._number,
             **self._definition.to_python(),
@@ -110,7 +110,10 @@ class FaultRule:
         }
 
     def offer(self, call: Call, *, taken: bool) -> Applied | None:
-        """Count a request, and take it if it is due; `taken`: an earlier rule has it already."""
+        """Counts a request. Returns the application of the rule, if it is to be applied.
+
+        `taken`: an earlier rule is applied to the request.
+        """
         definition = self._definition
         if not definition.matches(call):
             return None
@@ -126,7 +129,7 @@ class FaultRule:
 
     @property
     def effects(self) -> tuple[Effect, ...]:
-        """What it does, in order."""
+        """The effects, in order."""
         return self._definition.effects
 
     @property
@@ -138,14 +141,14 @@ class FaultRule:
 
     @property
     def reproach(self) -> str:
-        """What to say where it should have been consumed."""
+        """The error message for a fault that is not consumed."""
         return f"fault {self.words}: {self._progress}"
 
     def _counts(self) -> tuple[_Count, ...]:
         return tuple(self._state.counts.values())
 
     def _decides(self, identity: str) -> bool:
-        """By a hash of what does not depend on how requests interleave."""
+        """Decides by a hash, which does not depend on the order of requests."""
         if self._definition.probability >= 1:
             return True
         self._state.identities[identity] += 1
@@ -159,11 +162,11 @@ class FaultRule:
 
 @final
 class Faults:
-    """The rules of an emulator, in order; safe for any thread."""
+    """The faults of an emulator, in order. Thread-safe."""
 
     def __init__(self, seed: int | None = None) -> None:
         self.seed: int | None = seed
-        """The emulator's, which every decision by chance depends on, too."""
+        """The seed of the emulator, on which decisions of `probability` depend, too."""
         self._lock = threading.Lock()
         self._rules: tuple[FaultRule, ...] = ()
         self._last = 0
@@ -174,7 +177,7 @@ class Faults:
         return self._rules
 
     def add(self, definition: Definition) -> FaultRule:
-        """Register a rule."""
+        """Registers a rule."""
         with self._lock:
             self._last += 1
             rule = FaultRule(self._last, definition, self)
@@ -182,28 +185,28 @@ class Faults:
             return rule
 
     def get(self, number: int) -> FaultRule | None:
-        """The rule with this number."""
+        """Returns the rule with this number."""
         return next((rule for rule in self._rules if rule.id == number), None)
 
     def remove(self, number: int) -> None:
-        """Forget a rule."""
+        """Removes a rule."""
         with self._lock:
             self._rules = tuple(rule for rule in self._rules if rule.id != number)
 
     def forget(self) -> None:
-        """Forget all, and number from 1 again: the same rules then decide the same."""
+        """Removes all rules and numbers new ones from 1, so that the same rules decide the same."""
         with self._lock:
             self._rules, self._last = (), 0
 
     def check(self) -> None:
-        """AssertionError that names each rule which was not consumed."""
+        """Raises an AssertionError that names each rule which is not consumed."""
         left = [rule.reproach for rule in self._rules if not rule.consumed]
         if left:
             count = "A fault was" if len(left) == 1 else f"{len(left)} faults were"
             raise AssertionError("\n  ".join([f"{count} not consumed:", *left]))
 
     def choose(self, call: Call) -> Applied | None:
-        """The first rule that has something left for a request; every rule counts it."""
+        """Returns the first matching rule that is not consumed. Every matching rule counts the request."""
         applied: Applied | None = None
         with self._lock:
             for rule in self._rules:

@@ -1,4 +1,4 @@
-"""Effects of the store behind signed URLs: ranges, validators, files that change, URLs that end."""
+"""Effects on the store behind signed URLs: ranges, validators, changed files, expired URLs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _RESULT: frozenset[Operation] = frozenset(("result",))
 
 @dataclass(frozen=True, repr=False)
 class IgnoreRange(Effect):
-    """Answer a request for a range with 200 and the whole file."""
+    """Responds to a request for a range with 200 and the whole file."""
 
     operations: ClassVar[frozenset[Operation]] = _RESULT
     needs_range: ClassVar[bool] = True
@@ -46,11 +46,12 @@ class IgnoreRange(Effect):
 
 @dataclass(frozen=True, repr=False)
 class WrongRange(Effect):
-    """Answer a request for a range with 206 and other bytes than were asked for.
+    """Responds to a request for a range with 206 and a different range.
 
     Attributes:
-        shift: By how many bytes the range is another; kept within the file.
-        lie: Whether Content-Range says what was asked for. By default it says what is sent.
+        shift: By how many bytes the range is shifted. It stays within the file.
+        lie: Whether Content-Range names the requested range. By default, it names the range that
+            is sent.
     """
 
     operations: ClassVar[frozenset[Operation]] = _RESULT
@@ -87,7 +88,7 @@ class WrongRange(Effect):
 
 @dataclass(frozen=True, repr=False)
 class RefuseRange(Effect):
-    """Answer a request for a range with 416."""
+    """Responds to a request for a range with 416."""
 
     operations: ClassVar[frozenset[Operation]] = _RESULT
     needs_range: ClassVar[bool] = True
@@ -111,7 +112,7 @@ class RefuseRange(Effect):
 
 @dataclass(frozen=True, repr=False)
 class Multipart(Effect):
-    """Answer a request for one range with multipart/byteranges, which holds it."""
+    """Responds to a request for a single range with multipart/byteranges."""
 
     operations: ClassVar[frozenset[Operation]] = _RESULT
     needs_range: ClassVar[bool] = True
@@ -137,10 +138,10 @@ class Multipart(Effect):
 
 @dataclass(frozen=True, repr=False)
 class ChangeETag(Effect):
-    """Give this answer another ETag, as if its bytes were another file's.
+    """Changes the ETag of the response, as if its bytes belonged to another file.
 
     Attributes:
-        etag: The header's value, with its quotes. By default a strong one, made of the true one.
+        etag: The value of the header, with quotes. Default: a strong one, derived from the real one.
     """
 
     operations: ClassVar[frozenset[Operation]] = _RESULT
@@ -158,9 +159,9 @@ class ChangeETag(Effect):
 
 @dataclass(frozen=True, repr=False)
 class ChangeContent(Effect):
-    """Replace the file: from now on other bytes of the same length, another ETag and digest.
+    """Replaces the file: from now on, it has other bytes of the same length, a new ETag and digest.
 
-    Conditions (If-Match, If-Range) are answered for the new file, as by any store.
+    Conditions (If-Match, If-Range) are evaluated for the new file, as in any store.
     """
 
     operations: ClassVar[frozenset[Operation]] = _RESULT
@@ -178,7 +179,7 @@ class ChangeContent(Effect):
 
 @dataclass(frozen=True, repr=False)
 class ExpireURL(Effect):
-    """From now on the signed URLs of this run have expired: 403, with the store's XML."""
+    """Expires the signed URLs of the run: from now on, they return 403 with the XML of the store."""
 
     operations: ClassVar[frozenset[Operation]] = frozenset(("status", "result"))
 

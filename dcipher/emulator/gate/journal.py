@@ -32,23 +32,28 @@ SIZE: Final = 64 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class RequestRecord:
-    """A request and the status that it was answered with; secrets are masked."""
+    """A request to the emulator, and the status of its response. Secrets are redacted."""
 
     method: str
+    """The HTTP method."""
     path: str
+    """The path of the URL."""
     query: str
+    """The query of the URL, with secrets redacted."""
     status: int | None
-    """What was really sent; None where no answer was."""
+    """The status that was sent; `None` if no response was sent."""
     headers: Mapping[str, str]
-    """By lower-case name; what is sent several times is joined with commas."""
+    """The request headers by lower-case name. Repeated headers are joined with commas."""
     idempotency_key: str | None
+    """The `Idempotency-Key` of the request."""
     request_id: str
+    """The `X-Request-Id` of the response."""
     at: datetime
-    """When the request came, in UTC."""
+    """When the request was received, in UTC."""
     fault: str | None = None
-    """Which fault was applied, in words."""
+    """A description of the fault that was applied."""
     unmatched: str | None = None
-    """What it asked for that is not there (a route, a flow, a run), in words."""
+    """A description of the route, flow or run that does not exist."""
 
 
 @final

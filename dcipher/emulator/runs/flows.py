@@ -29,7 +29,7 @@ _ID = re.compile(r"[^\s/\\?#%\x00-\x1f\x7f]+")
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """A function under an identifier, and what a start of it needs to know."""
+    """A function with its flow id and the options of its runs."""
 
     function: Callable[..., object]
     params: _Params
@@ -40,16 +40,16 @@ class Flow:
 
     @property
     def id(self) -> str:
-        """The identifier in the path."""
+        """The id, as in the path."""
         return self.description.id
 
     @property
     def schema(self) -> Mapping[str, JsonValue]:
-        """The JSON Schema of its params; empty where Pydantic has none for them."""
+        """The JSON Schema of its params; empty if Pydantic cannot create one."""
         return _schema(self.params.model)
 
     def bind(self, values: Mapping[str, JsonValue]) -> Callable[[], object]:
-        """The call that a run makes; a `Refusal` with 422 if the values are not valid."""
+        """Returns the call for a run. Raises a `Refusal` with 422 if the values are invalid."""
         try:
             model = self.params.model.model_validate(values)
         except ValidationError as error:
@@ -60,11 +60,11 @@ class Flow:
 
 @dataclass(frozen=True, slots=True)
 class _Params:
-    """The params of a function: the model that validates them, and the way back into a call."""
+    """The params of a function: the model that validates them, and the names to call it with."""
 
     model: type[BaseModel]
     names: tuple[str, ...] | None
-    """The function's own names by the model's field, or None where it takes the model itself."""
+    """The parameters of the function, in the order of the model's fields; None: it takes the model."""
 
     @classmethod
     def of(cls, function: Callable[..., object]) -> _Params:
@@ -190,11 +190,11 @@ class FlowRegistry:
         return self._flows.get(flow_id)
 
     def every(self) -> tuple[Flow, ...]:
-        """All of them, in the order of their registration."""
+        """Returns all flows, in the order of their registration."""
         return tuple(self._flows.values())
 
     def get(self, flow_id: str) -> Flow:
-        """The flow; a `Refusal` with 404 if there is none, with 403 if it is restricted."""
+        """Returns the flow. Raises a `Refusal`: 404 if there is none, 403 if it is restricted."""
         flow = self.find(flow_id)
         if flow is None:
             said = no_flow(flow_id, self._flows)
@@ -206,10 +206,10 @@ class FlowRegistry:
 
 @final
 class Flows:
-    """Flows without an emulator, for `dcipher emulator start --flows module:flows`.
+    """A collection of flows, for `dcipher emulator start --flows module:flows`.
 
-    `flows = Flows()`, then `@flows.flow("id")` as on an `Emulator`, which takes them by
-    `emulator.add_flows(flows)`.
+    Register functions with `@flows.flow("id")`, as with an `Emulator`. To add the collection to an
+    emulator, call `emulator.add_flows(flows)`.
     """
 
     def __init__(self) -> None:
@@ -229,7 +229,17 @@ class Flows:
         duration: float | None = None,
         outputs: int = 1,
     ) -> Callable[[F], F]:
-        """Register the decorated function; the arguments are those of `Emulator.flow`."""
+        """Registers the decorated function as a flow, as `Emulator.flow` does.
+
+        Args:
+            flow_id: The id of the flow, as in the path.
+            name: The title. Default: derived from the name of the function.
+            description: The description. Default: the docstring of the function.
+            restricted: Respond with 403, as for a flow that the key has no permission for.
+            duration: Seconds that a run spends in RUNNING, at least. Default: `min_run_time`.
+            outputs: The number of result files. If it is above 1, the function returns as many
+                values.
+        """
 
         def register(function: F) -> F:
             _ = self.registry.add(
@@ -254,7 +264,7 @@ def _signature(function: Callable[..., object]) -> inspect.Signature:
     try:
         return inspect.signature(function, eval_str=True)
     except NameError as error:
-        message = f"{error}: define the types that a flow's annotations name at the module's top."
+        message = f"{error}: define the types in a flow's annotations at the top of the module."
         raise TypeError(message) from error
 
 
@@ -263,12 +273,12 @@ def _invalid(error: ValidationError) -> Refusal:
         FieldError(loc=[*_BODY, *item["loc"]], msg=item["msg"], type=item["type"])
         for item in error.errors(include_url=False, include_context=False, include_input=False)
     ]
-    shown = "; ".join(
+    first = "; ".join(
         f"{'.'.join(str(part) for part in item.loc[len(_BODY) :]) or 'pipelineParams'}: {item.msg}"
         for item in detail[:3]
     )
     more = f"; and {len(detail) - 3} more" if len(detail) > 3 else ""
-    return Refusal(422, f"The params are not valid: {shown}{more}", detail=detail)
+    return Refusal(422, f"The params are invalid: {first}{more}", detail=detail)
 
 
 def _schema(model: type[BaseModel]) -> Mapping[str, JsonValue]:
@@ -283,7 +293,7 @@ def _object(value: JsonValue) -> Mapping[str, JsonValue]:
 
 
 def _type_word(schema: Mapping[str, JsonValue], field: Mapping[str, JsonValue]) -> str | None:
-    """The one JSON Schema type of a param, null aside; None where it has none or several."""
+    """Returns the JSON Schema type of a param, except null; None if it has none or several."""
     reference = field.get("$ref")
     if isinstance(reference, str):
         definitions = _object(schema.get("$defs"))

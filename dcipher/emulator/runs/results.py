@@ -1,4 +1,4 @@
-"""Results: a flow's return value as a file, its signed URL, and the part of it that a GET wants.
+"""Results: a flow's return value as a file, its signed URL, and the requested part of it.
 
 Pure: no clock, no socket. The rules are those of RFC 9110 (sections 13 and 14) and RFC 9530.
 """
@@ -31,14 +31,16 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A result file with a content type of its own; a flow returns it instead of plain bytes."""
+    """A result file with its own content type. A flow can return it instead of plain bytes."""
 
     content: bytes
+    """The bytes of the file."""
     content_type: str = "application/octet-stream"
+    """The `Content-Type` that the file is served with."""
 
     @classmethod
     def of(cls, value: object) -> Result:
-        """The file of what a flow returned: text and bytes as they are, all else as JSON."""
+        """Returns the file for a flow's return value: text and bytes as they are, the rest as JSON."""
         if isinstance(value, Result):
             return value
         if isinstance(value, str):

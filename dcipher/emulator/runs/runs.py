@@ -40,17 +40,26 @@ _LOGGER = logging.getLogger("dcipher.emulator")
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """A run as it was at one moment. Times are in UTC."""
+    """A snapshot of a run. Times are in UTC."""
 
     flow_id: str
+    """The id of the flow."""
     task_id: str
+    """The id of the run."""
     status: Status
+    """The status, such as `RUNNING`."""
     message: str | None
+    """The error message of a failed run."""
     params: Mapping[str, JsonValue]
+    """The params of the start."""
     idempotency_key: str | None
+    """The `Idempotency-Key` of the start."""
     created_at: datetime
+    """When the start was received."""
     started_at: datetime | None
+    """When the flow began to execute."""
     finished_at: datetime | None
+    """When the run ended."""
 
 
 @dataclass(slots=True)
