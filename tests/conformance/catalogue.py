@@ -142,6 +142,25 @@ _CONNECTING = Section(
             ),
         ),
         Case(
+            "`NO_PROXY` has addresses, blocks of them, or ports",
+            "Obeyed, for the API and for the stores. An entry that no host can be is left out, and a line of the log "
+            "has its number",
+            tests=(
+                "tests/wire/transport/test_connecting.py::test_no_proxy",
+                "tests/wire/transport/test_proxy_choice.py::test_exemptions",
+                "tests/wire/transport/test_proxy_choice.py::test_exemptions_of_a_port_or_a_scheme",
+            ),
+        ),
+        Case(
+            "The proxy speaks SOCKS: `socks5://`, `socks5h://` or `socks://`",
+            "API and stores are reached by it, and it looks up their names; it reads neither the key nor a signed URL",
+            tests=(
+                "tests/wire/transport/test_socks.py::test_a_run_by_socks",
+                "tests/wire/transport/test_socks.py::test_plain_http_by_socks",
+                "tests/wire/transport/test_socks.py::test_this_machine_is_not_asked_of_a_socks_proxy",
+            ),
+        ),
+        Case(
             "`SSL_CERT_FILE` or `SSL_CERT_DIR` leads to no certificates, or a client certificate cannot be loaded",
             "`ConfigurationError`, which names it; no request is sent",
             tests=(
@@ -586,6 +605,14 @@ _WAITING = Section(
             ),
         ),
         Case(
+            "A test stops or turns the clock (freezegun, time-machine)",
+            "Waits, retries and an emulator in the same process go on, by a clock that such tools do not reach",
+            tests=(
+                "tests/test_clock.py::test_it_goes_on",
+                "tests/test_clock.py::test_waits_and_an_emulator_go_on",
+            ),
+        ),
+        Case(
             "The message of a run is megabytes long, or has terminal escapes",
             "Cut and cleaned in `RunFailedError` and in the log; whole in `run.message`",
             tests=(
@@ -846,6 +873,14 @@ _DOWNLOADING = Section(
             ),
         ),
         Case(
+            "`Content-Encoding` has `aws-chunked`, `utf-8`, `none`, or a coding that nobody knows",
+            "What is no coding is left out; the bytes of an unknown one are saved as they came, with a warning",
+            tests=(
+                "tests/results/downloads/test_integrity.py::test_words_that_are_no_encoding",
+                "tests/results/downloads/test_integrity.py::test_an_encoding_that_is_unknown_is_saved_as_it_is",
+            ),
+        ),
+        Case(
             "The body is compressed, and a bomb",
             "`IntegrityError` as soon as it expands too far; the disk is not filled",
             tests=(
@@ -969,6 +1004,24 @@ _FILES = Section(
             tests=(
                 "tests/results/test_files.py::test_a_full_disk",
                 "tests/results/downloads/test_taking_up.py::test_a_full_disk_keeps_nothing",
+            ),
+        ),
+        Case(
+            "The disk is too small for the result, and the store says how long it is",
+            "`LocalStorageError` at once. A download that is ended takes no more room than what arrived of it",
+            "Make room",
+            tests=(
+                "tests/results/downloads/test_replacing.py::test_a_disk_that_is_too_small_for_all_of_it_says_so_at_once",
+                "tests/results/downloads/test_replacing.py::test_what_did_not_arrive_takes_no_room",
+            ),
+        ),
+        Case(
+            "The file or its folder may only be appended to, or not be changed (`chattr`); the disk has no room at all",
+            "`LocalStorageError` before the run is started: what is needed is tried, in that folder",
+            "Choose another path, or make room",
+            tests=(
+                "tests/results/downloads/test_replacing.py::test_what_cannot_be_replaced_is_noticed_before",
+                "tests/results/downloads/test_replacing.py::test_a_full_disk_is_noticed_before",
             ),
         ),
         Case(
@@ -1263,6 +1316,43 @@ _SETTINGS = Section(
             ),
         ),
         Case(
+            "The environment changes after `Settings()` was read, or a subclass has other sources, such as a vault",
+            "Each value has the source that it was read from: the same rule, `ConfigurationError`",
+            tests=(
+                "tests/test_settings.py::test_what_is_set_later_says_nothing_of_what_was_read",
+                "tests/test_settings.py::test_a_base_url_of_another_source",
+            ),
+        ),
+        Case(
+            "The `.env` has `${NAME}`",
+            "Nothing is filled in. In `base_url`, or as all of a key or secret: `ConfigurationError`",
+            tests=("tests/test_settings.py::test_a_reference_is_not_filled_in",),
+        ),
+        Case(
+            "The `.env` is a pipe, a device, or larger than 1 MiB",
+            "`ConfigurationError`; nobody waits for it. A folder of that name, and `/dev/null`, count as none",
+            tests=(
+                "tests/test_settings.py::test_what_is_no_file_is_not_read",
+                "tests/test_settings.py::test_a_file_that_is_far_too_large",
+                "tests/test_settings.py::test_no_file_by_any_name",
+            ),
+        ),
+        Case(
+            "The key is that of an example, as it stands there (`…`, `<key>`, `$KEY`)",
+            "`ConfigurationError`; it is not sent",
+            "Put your own in its place",
+            tests=("tests/settings/test_checks.py::test_a_placeholder_is_no_key",),
+        ),
+        Case(
+            "The program was written for 0.3.5",
+            "Arguments, attributes, items and imports that are gone are errors which say what to write instead",
+            tests=(
+                "tests/client/test_former.py::test_run_flow_waits_now",
+                "tests/client/test_former.py::test_a_run_is_no_dictionary",
+                "tests/client/test_former.py::test_the_modules_of_the_former_version",
+            ),
+        ),
+        Case(
             "The `.env` is not UTF-8, or has lines of other programs",
             "The first is a `ConfigurationError`, which names the file; the second does not matter",
             tests=(
@@ -1356,6 +1446,20 @@ _SECRETS = Section(
                 "tests/test_logs.py::test_signed_urls_are_masked",
                 "tests/test_logs.py::test_nothing_else_is_changed",
                 "tests/test_logs.py::test_other_loggers_are_left_alone",
+            ),
+        ),
+        Case(
+            "An httpx client of yours speaks HTTP/2, and its libraries log the headers",
+            "Key and signed URLs are masked in them",
+            tests=("tests/wire/transport/test_http2.py::test_nothing_secret_is_logged",),
+        ),
+        Case(
+            "An answer has hundreds of signed URLs, or megabytes in which secrets may be",
+            "Masked in a time that grows with the text alone",
+            tests=(
+                "tests/masking/test_text.py::test_the_time_is_linear",
+                "tests/masking/test_text.py::test_very_many_secrets_are_narrowed_to_those_that_are_repeated",
+                "tests/wire/messages/test_parsing.py::test_a_start_with_very_many_urls_takes_no_longer",
             ),
         ),
         Case(
