@@ -13,7 +13,7 @@ import types
 import typing
 from collections.abc import AsyncGenerator, Callable, Iterator
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from unittest.mock import AsyncMock, create_autospec
 
 import pytest
@@ -22,6 +22,9 @@ from pydantic import ValidationError, validate_call
 import dcipher
 from dcipher import AsyncDcipher, Dcipher, InvalidParamsError, Run
 from dcipher._libraries import Lazy
+
+if TYPE_CHECKING:
+    from tests.faulty import FaultyServer
 
 CALLS = [
     ("flows.get", "(flow_id)"),
@@ -118,6 +121,29 @@ def test_importing_is_cheap() -> None:
     )
     done = subprocess.run(  # noqa: S603 - our own interpreter
         [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", ["Dcipher", "AsyncDcipher"])
+def test_a_first_answer_is_cheap(api: FaultyServer, name: str) -> None:
+    """A client without `Settings`, and its first answer, import no more than they need."""
+    code = (
+        f"import sys, inspect, anyio; from dcipher import {name}\n"
+        "async def main():\n"
+        f"    flow = {name}('k', base_url={api.url!r}).flows.get('f')\n"
+        "    return await flow if inspect.isawaitable(flow) else flow\n"
+        "assert anyio.run(main).name == 'F'\n"
+        "heavy = {'pydantic_settings', 'dotenv', 'dcipher.settings', 'dcipher.calls', 'dcipher.signing', "
+        "'dcipher._results.downloads.download', 'fastapi', 'typer', 'pyarrow', 'pandas', 'polars'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run(  # noqa: S603 - our own interpreter
+        [sys.executable, "-W", "ignore::ResourceWarning", "-c", code],
         capture_output=True,
         text=True,
         check=True,

@@ -68,8 +68,9 @@ def assemble(
     """
     _check_kinds(http_client, transport, kinds)
     # The command line has settings of its own kind, which say where they came from as `Settings` do.
+    # To ask for `Settings` imports pydantic-settings, which takes longer than httpx.
     given: object = settings
-    if isinstance(given, type) or not hasattr(given, "source"):
+    if given is not None and (isinstance(given, type) or not hasattr(given, "source")):
         check_kind("settings", settings, dcipher.Settings, "a Settings")
     check_kind("resilience", resilience, Resilience, "a Resilience")
     identity = {"api_key": api_key, "api_secret": api_secret, "base_url": base_url}

@@ -8,6 +8,7 @@ from datetime import datetime, timezone
 from typing import Any
 from uuid import uuid4
 
+import dcipher
 from dcipher._concurrency.callables import (
     StatusCallback,
     call_back,
@@ -18,7 +19,6 @@ from dcipher._wire.api import API
 from dcipher._wire.messages import operations
 from dcipher._wire.messages.params import Params
 from dcipher._wire.messages.parsing import flow_of, started_run
-from dcipher.calls import FlowCall, flow_id_of
 from dcipher.errors import DcipherError, InvalidParamsError
 from dcipher.logs import logger
 from dcipher.models import Flow, Run
@@ -57,7 +57,7 @@ class Flows:
 
     def start(
         self,
-        flow_id: str | FlowCall[Any],
+        flow_id: str | dcipher.FlowCall[Any],
         params: Params | None = None,
         *,
         idempotency_key: str | None = None,
@@ -101,7 +101,7 @@ class Flows:
 
     def run(
         self,
-        flow_id: str | FlowCall[Any],
+        flow_id: str | dcipher.FlowCall[Any],
         params: Params | None = None,
         *,
         save_path: str | os.PathLike[str] | None = None,
@@ -165,8 +165,14 @@ class Flows:
         return run.model_copy(update={"files": files})
 
 
-def _flow_and_params(flow: str | FlowCall[Any], params: Params | None) -> tuple[str, Params | None]:
+def _flow_and_params(
+    flow: str | dcipher.FlowCall[Any], params: Params | None
+) -> tuple[str, Params | None]:
     """Returns the id of the flow and its params, which a `FlowCall` holds both."""
+    if isinstance(flow, str):  # most are: nothing is imported for them
+        return flow, params
+    from dcipher.calls import FlowCall, flow_id_of
+
     if not isinstance(flow, FlowCall):
         return flow, params
     if params is not None:

@@ -7,6 +7,7 @@ from datetime import datetime, timezone
 from typing import Any
 from uuid import uuid4
 
+import dcipher
 from dcipher._concurrency.callables import (
     AsyncStatusCallback,
     async_call_back,
@@ -17,7 +18,6 @@ from dcipher._wire.api_async import AsyncAPI
 from dcipher._wire.messages import operations
 from dcipher._wire.messages.params import Params
 from dcipher._wire.messages.parsing import flow_of, started_run
-from dcipher.calls import FlowCall, flow_id_of
 from dcipher.errors import DcipherError, InvalidParamsError
 from dcipher.logs import logger
 from dcipher.models import Flow, Run
@@ -56,7 +56,7 @@ class AsyncFlows:
 
     async def start(
         self,
-        flow_id: str | FlowCall[Any],
+        flow_id: str | dcipher.FlowCall[Any],
         params: Params | None = None,
         *,
         idempotency_key: str | None = None,
@@ -100,7 +100,7 @@ class AsyncFlows:
 
     async def run(
         self,
-        flow_id: str | FlowCall[Any],
+        flow_id: str | dcipher.FlowCall[Any],
         params: Params | None = None,
         *,
         save_path: str | os.PathLike[str] | None = None,
@@ -164,8 +164,14 @@ class AsyncFlows:
         return run.model_copy(update={"files": files})
 
 
-def _flow_and_params(flow: str | FlowCall[Any], params: Params | None) -> tuple[str, Params | None]:
+def _flow_and_params(
+    flow: str | dcipher.FlowCall[Any], params: Params | None
+) -> tuple[str, Params | None]:
     """Returns the id of the flow and its params, which a `FlowCall` holds both."""
+    if isinstance(flow, str):  # most are: nothing is imported for them
+        return flow, params
+    from dcipher.calls import FlowCall, flow_id_of
+
     if not isinstance(flow, FlowCall):
         return flow, params
     if params is not None:
