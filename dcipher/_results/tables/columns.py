@@ -6,16 +6,21 @@ Importing this imports pyarrow.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import partial
-from itertools import accumulate, chain, count
 from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import BaseModel
-from pydantic_core import PydanticSerializationError, to_json
+from pydantic_core import to_json
 
 from dcipher._libraries import library
 from dcipher._results.parsing.parquet.cells import JSON_MARK, KEY_MARK, VALUE_MARK
-from dcipher._results.parsing.row_errors import ResultSyntaxError, ResultTypeError, shown_name
+from dcipher._results.parsing.row_errors import (
+    ResultReadError,
+    ResultSyntaxError,
+    ResultTypeError,
+    shown_name,
+)
+
+from .builders import REFUSALS, Builder, Leaves, Lists, Maps, NullError, Parts, Structs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -23,11 +28,15 @@ if TYPE_CHECKING:
 __all__ = [
     "JSON_TEXT",
     "VALUE",
+    "Block",
     "Column",
     "Columns",
     "Shape",
+    "UnfitError",
     "check_batch",
-    "each",
+    "list_shape",
+    "map_shape",
+    "struct_shape",
     "value_column",
 ]
 
@@ -47,39 +56,24 @@ class Shape:
     type: Any
     """A `pyarrow.DataType`."""
     convert: Callable[[Any], Any] | None = None
-    """Makes of a value, which is not None, what pyarrow takes for the type; None where it is that."""
+    """Makes of a value, which is not None, what its builder takes; None where it is that."""
     nullable: bool = False
     mark: Mapping[bytes, bytes] | None = None
     """The metadata of its field."""
-    build: Callable[[Sequence[Any]], Any] | None = None
-    """Makes an array of values, none of which is None, faster than one by one."""
+    builds: type[Builder] = Leaves
+    parts: tuple[Shape, ...] = ()
+    """The shape of a list's items, or those of a map's keys and values."""
+    columns: tuple[Column, ...] = ()
+    """The fields of a struct."""
 
-    def array(self, values: Sequence[Any]) -> Any:
-        """Values, and None for nulls, as a `pyarrow.Array`."""
-        if self.build is None:
-            return pa.array(each(self.convert, values), type=self.type, from_pandas=False)
-        present = [value for value in values if value is not None]
-        if len(present) == len(values):
-            return self.build(present)
-        if not present:
-            return pa.array(values, type=self.type)
-        return _with_nulls(self.build(present), [value is None for value in values])
+    def builder(self) -> Builder:
+        """What builds its arrays."""
+        builder: Builder = self.builds(self)
+        return builder
 
     def field(self, name: str) -> Any:
         """As a `pyarrow.Field`."""
         return pa.field(name, self.type, nullable=self.nullable, metadata=self.mark)
-
-
-def _with_nulls(array: Any, missing: Sequence[bool]) -> Any:
-    """An array with nulls between its values."""
-    places = count()
-    if not pa.types.is_struct(array.type):
-        return array.take(pa.array([None if gap else next(places) for gap in missing], pa.int64()))
-    # Where a struct is null, its fields are not looked at; but they may have to be no nulls.
-    filled = array.take(pa.array([0 if gap else next(places) for gap in missing], pa.int64()))
-    fields = [array.type.field(n) for n in range(array.type.num_fields)]
-    parts = [filled.field(n) for n in range(len(fields))]
-    return pa.StructArray.from_arrays(parts, fields=fields, mask=pa.array(missing))
 
 
 def json_text(value: object) -> str:
@@ -91,55 +85,20 @@ JSON_TEXT = Shape(pa.string(), json_text, mark=JSON_MARK)
 """A string of JSON: what has no single type that Arrow knows."""
 
 
-def each(convert: Callable[[Any], Any] | None, values: Sequence[Any]) -> Sequence[Any]:
-    """Every value converted but for None."""
-    if convert is None:
-        return values
-    return [None if value is None else convert(value) for value in values]
-
-
-_SIZED = (list, tuple, set, frozenset)
-
-
 def list_shape(item: Shape) -> Shape:
     """A list of values of a shape."""
-    convert = None if item.convert is None else partial(each, item.convert)
-    arrow = pa.list_(item.field("item"))
-
-    def build(values: Sequence[Any]) -> Any:
-        # Columns of all items at once: one by one, each would become a dict first.
-        lists: list[Any] = [value if isinstance(value, _SIZED) else list(value) for value in values]
-        offsets = pa.array(accumulate(map(len, lists), initial=0), pa.int32())
-        items = item.array(list(chain.from_iterable(lists)))
-        return pa.ListArray.from_arrays(offsets, items, type=arrow)
-
-    return Shape(arrow, convert, build=None if item.build is None else build)
+    return Shape(pa.list_(item.field("item")), builds=Lists, parts=(item,))
 
 
-def struct_shape(parts: Sequence[Column]) -> Shape:
+def struct_shape(columns: Sequence[Column]) -> Shape:
     """A struct with a field for each part of a value."""
-    fields = [part.field() for part in parts]
-
-    def convert(value: object) -> dict[str, object]:
-        return {part.name: each(part.shape.convert, [part.get(value)])[0] for part in parts}
-
-    def build(values: Sequence[Any]) -> Any:
-        arrays = [part.shape.array(list(map(part.get, values))) for part in parts]
-        return pa.StructArray.from_arrays(arrays, fields=fields)
-
-    return Shape(pa.struct(fields), convert, build=build)
+    arrow = pa.struct([column.field() for column in columns])
+    return Shape(arrow, builds=Structs, columns=tuple(columns))
 
 
-def map_shape(keys: Shape, values: Shape, *, nullable: bool = False) -> Shape:
+def map_shape(keys: Shape, values: Shape) -> Shape:
     """A map from values of one shape to those of another one."""
-
-    def pairs(mapping: Mapping[Any, Any]) -> list[tuple[Any, Any]]:
-        if keys.convert is values.convert is None:
-            return list(mapping.items())
-        converted = each(values.convert, list(mapping.values()))
-        return list(zip(each(keys.convert, list(mapping)), converted, strict=True))
-
-    return Shape(pa.map_(keys.type, values.field("value")), pairs, nullable)
+    return Shape(pa.map_(keys.type, values.field("value")), builds=Maps, parts=(keys, values))
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,76 +118,26 @@ class Column:
             return field
         return field.with_metadata({**(field.metadata or {}), KEY_MARK: self.key})
 
-    def array(self, rows: Sequence[Any], first: int) -> Any:
-        """As a `pyarrow.Array`; `first` is the number of the first row.
-
-        Raises `ResultTypeError` for the first value that Arrow cannot hold.
-        """
+    def check(self, row: object, number: int) -> None:
+        """Raises `ResultTypeError` where Arrow cannot hold its value in a row of that number."""
+        parts = Parts([self])
         try:
-            return self._array(rows)
-        except _REFUSALS:
-            for number, row in enumerate(rows, first):
-                self._check(row, number)
-            raise
+            parts.add([row])
+            _ = parts.arrays()
+        except REFUSALS as error:
+            where = f"row {number}, column {shown_name(self.name)}"
+            raise ResultTypeError(where, self._refusal(row, error), row=number) from None
 
-    def _array(self, rows: Sequence[Any]) -> Any:
-        array = self.shape.array(list(map(self.get, rows)))
-        if _has_forbidden_null(array, self.shape.nullable):
-            raise _NullError
-        return array
-
-    def _check(self, row: object, number: int) -> None:
-        try:
-            _ = self._array([row])
-        except _REFUSALS as error:
-            raise ResultTypeError(
-                f"row {number}, column {shown_name(self.name)}",
-                self._refusal(self.get(row), error),
-                row=number,
-            ) from None
-
-    def _refusal(self, value: object, error: Exception) -> str:
+    def _refusal(self, row: object, error: Exception) -> str:
         # pyarrow's own words quote the value.
-        if isinstance(error, _NullError):
+        value: object = self.get(row)
+        if value is None or isinstance(error, NullError):
             return "is null, or has a null in it, where its type has none"
         if _has_integer(value, _WIDE):
             return "is an integer beyond 64 bits: declare the column as Decimal, str or float"
         if _has_integer(value, _EXACT) and "double" in str(self.shape.type):
             return "is an integer that a float64 does not hold exactly: declare it as int or float"
         return f"does not fit a column of {self.shape.type}"
-
-
-class _NullError(ValueError):
-    """A null where the schema has none."""
-
-
-def _has_forbidden_null(array: Any, nullable: bool) -> bool:
-    """Whether there is a null that the type of the array, or of what is in it, does not allow."""
-    if array.null_count:
-        if not nullable:
-            return True
-        array = array.drop_null()
-    type_ = array.type
-    if pa.types.is_struct(type_):
-        fields = [(array.field(n), type_.field(n).nullable) for n in range(type_.num_fields)]
-    elif pa.types.is_list(type_):
-        fields = [(array.flatten(), type_.value_field.nullable)]
-    elif pa.types.is_map(type_):
-        fields = [(array.items, type_.item_field.nullable)]
-    else:
-        return False
-    return any(_has_forbidden_null(inner, allowed) for inner, allowed in fields)
-
-
-# UnicodeEncodeError, of a lone surrogate, is a ValueError; ArrowInvalid is one, too.
-_REFUSALS = (
-    ValueError,
-    TypeError,
-    OverflowError,
-    AttributeError,
-    pa.ArrowException,
-    PydanticSerializationError,
-)
 
 
 def _has_integer(value: object, bound: int) -> bool:
@@ -250,6 +159,13 @@ def value_column(shape: Shape) -> Column:
     return Column(VALUE, lambda row: row, replace(shape, mark=mark))
 
 
+class UnfitError(ResultReadError):
+    """Arrow cannot hold a value of the rows: `Columns.batch` says which."""
+
+    def __init__(self) -> None:
+        super().__init__("rows", "hold a value that Arrow cannot")
+
+
 @dataclass(frozen=True, slots=True)
 class Columns:
     """The columns of a table."""
@@ -266,10 +182,47 @@ class Columns:
 
         Raises `ResultTypeError` for the first value that Arrow cannot hold.
         """
-        if not self.columns:  # an array has a length, no column has none
-            return pa.RecordBatch.from_struct_array(pa.array([{}] * len(rows), pa.struct([])))
-        arrays = [column.array(rows, first) for column in self.columns]
-        return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
+        block = Block(self)
+        try:
+            block.add(rows)
+            return block.batch()
+        except UnfitError:
+            for number, row in enumerate(rows, first):
+                for column in self.columns:
+                    column.check(row, number)
+            raise
+
+
+class Block:
+    """Rows that become batches: only their values are held, by column.
+
+    Raises `UnfitError` for a value that Arrow cannot hold, when it is added or later.
+    """
+
+    def __init__(self, columns: Columns) -> None:
+        self._parts = Parts(columns.columns)
+        self._schema: Any = columns.schema
+        self.num_rows: int = 0
+        """How many were added."""
+
+    def add(self, rows: Sequence[Any]) -> None:
+        """Takes more rows."""
+        self.num_rows += len(rows)
+        try:
+            self._parts.add(rows)
+        except REFUSALS:
+            raise UnfitError from None
+
+    def batch(self) -> Any:
+        """What was added, as a `pyarrow.RecordBatch`; the next one begins empty."""
+        try:
+            arrays = self._parts.arrays()
+        except REFUSALS:
+            raise UnfitError from None
+        rows, self.num_rows = self.num_rows, 0
+        if not arrays:  # an array has a length, no column has none
+            return pa.RecordBatch.from_struct_array(pa.array([{}] * rows, pa.struct([])))
+        return pa.RecordBatch.from_arrays(arrays, schema=self._schema)
 
 
 def check_batch(batch: Any, first: int) -> None:

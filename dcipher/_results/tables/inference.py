@@ -22,7 +22,16 @@ from dcipher._results.parsing.row_errors import (
     shown_name,
 )
 
-from .columns import JSON_TEXT, Column, Columns, Shape, each, list_shape, map_shape, value_column
+from .columns import (
+    JSON_TEXT,
+    Column,
+    Columns,
+    Shape,
+    list_shape,
+    map_shape,
+    struct_shape,
+    value_column,
+)
 from .json_reader import MAX_KEYS
 
 if TYPE_CHECKING:
@@ -170,29 +179,19 @@ class _Kind:
     def shape(self) -> Shape:
         """What it becomes in Arrow."""
         if self._kind is dict and self._values is not None and not self._is_text:
-            return map_shape(Shape(pa.string()), self._values.shape(), nullable=True)
+            shape = map_shape(Shape(pa.string()), self._values.shape())
+            return replace(shape, nullable=True)
         if self._kind is dict and self.parts and not self._is_text:
-            return self._struct()
+            return replace(struct_shape(self.columns()), nullable=True)
         if self._kind is dict:  # DuckDB and Parquet know no struct without fields
             return replace(JSON_TEXT, nullable=True)
         if self._kind is list and self._item is not None:
             return replace(list_shape(self._item.shape()), nullable=True)
         return Shape(_TYPES[self._kind], nullable=True)
 
-    def _struct(self) -> Shape:
-        shapes = {name: part.shape() for name, part in self.parts.items()}
-        arrow = pa.struct([shape.field(name) for name, shape in shapes.items()])
-        converts = {name: s.convert for name, s in shapes.items() if s.convert is not None}
-        if not converts:  # pyarrow takes an object as it is
-            return Shape(arrow, nullable=True)
-
-        def convert(value: dict[str, Any]) -> dict[str, Any]:
-            changed = {
-                name: each(convert, [value.get(name)])[0] for name, convert in converts.items()
-            }
-            return {**value, **changed}
-
-        return Shape(arrow, convert, nullable=True)
+    def columns(self) -> list[Column]:
+        """Its names, where it is an object."""
+        return [Column(name, _member(name), part.shape()) for name, part in self.parts.items()]
 
 
 _TYPES: dict[type | None, Any] = {
@@ -234,12 +233,7 @@ class RowKinds:
     def columns(self) -> Columns:
         """Those that hold all rows so far."""
         if self._kind.holds_objects:
-            return Columns(
-                tuple(
-                    Column(name, _member(name), part.shape())
-                    for name, part in self._kind.parts.items()
-                )
-            )
+            return Columns(tuple(self._kind.columns()))
         if self._kind.holds_nothing:
             return Columns(())
         return Columns((value_column(self._kind.shape()),))

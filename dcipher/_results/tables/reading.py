@@ -23,7 +23,7 @@ from dcipher._results.parsing.text_reader import TextReader
 from dcipher._results.rows.reading import Format, iter_rows
 from dcipher.errors import InvalidParamsError
 
-from .columns import check_batch
+from .columns import Block, UnfitError, check_batch
 from .csv_reader import CellBlocks
 from .inference import CellKinds, RowKinds
 from .json_reader import StructBlocks
@@ -44,12 +44,12 @@ pa = library("pyarrow", "arrow")
 
 _LEARNED = 8192
 """Rows whose columns are learned at once."""
-_ROWS = 256
-"""Rows that are values of Python at once: the more there are, the longer Python looks for garbage."""
-_STEP = 256
-"""Rows between two looks at how many bytes they were."""
+_AT_ONCE = 32
+"""Rows that are objects at once: with more of them, Python begins to look for garbage among them."""
+_ROWS = 4096
+"""Rows of which the values are those of Python at once."""
 _TEXT = 4 * 1024 * 1024
-"""Bytes of a result, about, of which the rows are values of Python at once."""
+"""Bytes of a result, about, of which the same holds."""
 _BYTES = 8 * 1024 * 1024
 """Bytes of a batch, about: long rows make batches of fewer."""
 
@@ -175,14 +175,27 @@ class _Rows:
         return _rebatched(self._portions(size), size)
 
     def table(self) -> Any:
-        return pa.Table.from_batches(self.batches(_BATCH), schema=self.schema)
+        return pa.Table.from_batches(self._portions(_ROWS), schema=self.schema)
 
     def _portions(self, size: int) -> Iterator[Any]:
         for part in self._parts:
-            for rows, first in _portions(part, self._rows_of, min(size, _ROWS)):
-                with part.errors():
-                    batch = self._columns.batch(rows, first)
-                yield batch
+            with part.errors():
+                yield from self._portions_of(part, size)
+
+    def _portions_of(self, part: Source, size: int) -> Iterator[Any]:
+        block, first, start = Block(self._columns), 0, 0
+        try:
+            for rows, place in _portions(part, self._rows_of, min(size, _AT_ONCE)):
+                block.add(rows)
+                if block.num_rows >= min(size, _ROWS) or place - start >= _TEXT:
+                    yield (batch := block.batch())
+                    first, start = first + batch.num_rows, place
+            if block.num_rows:
+                yield block.batch()
+        except UnfitError:  # the rows are gone: they are read again, to see which it was
+            again = chain.from_iterable(r for r, _ in _portions(part, self._rows_of, _AT_ONCE))
+            _ = self._columns.batch([*islice(again, first, first + block.num_rows)], first)
+            raise
 
 
 def _rebatched(batches: Iterator[Any], size: int) -> Iterator[Any]:
@@ -230,24 +243,18 @@ def _validated_rows(type_: object) -> Callable[[Source, BinaryIO], Iterator[Any]
 def _portions(
     part: Source, rows_of: Callable[[Source, BinaryIO], Iterator[Any]], size: int
 ) -> Iterator[tuple[list[Any], int]]:
-    """Rows with the number of the first of them; they end at so many rows, or bytes."""
+    """Rows, and the place in the result after them; they end at so many rows, or bytes."""
     reader = part.reader()
     with part.errors():
         rows = rows_of(part, reader)
-    first = 0
-    while True:
-        with part.errors():
-            portion = _portion(rows, reader, size)
-        if not portion:
-            return
-        yield portion, first
-        first += len(portion)
+        while portion := _portion(rows, reader, size):
+            yield portion, reader.tell()
 
 
 def _portion(rows: Iterator[Any], reader: BinaryIO, size: int) -> list[Any]:
     start, portion = reader.tell(), list[Any]()
     while len(portion) < size and reader.tell() - start < _TEXT:
-        some = list(islice(rows, min(_STEP, size - len(portion))))
+        some = list(islice(rows, min(_AT_ONCE, size - len(portion))))
         portion += some
         if not some:
             break
@@ -370,9 +377,10 @@ def _inferred_rows(parts: tuple[Source, ...]) -> _Rows | _Cells:
         return _Cells(parts)
     kinds, count = RowKinds(), 0
     for part in parts:
-        for rows, first in _portions(part, _plain_rows, _LEARNED):
+        first = count
+        for rows, _ in _portions(part, _plain_rows, _LEARNED):
             with part.errors():
-                kinds.add(rows, first)
+                kinds.add(rows, count - first)
             count += len(rows)
     return _Rows(parts, kinds.columns(), _plain_rows, count)
 

@@ -48,6 +48,7 @@ from dcipher._libraries import library
 from dcipher._results.parsing.adapters import adapter_for
 from dcipher._results.parsing.parquet.cells import OPTIONAL_MARK
 
+from .builders import Leaves, Lists
 from .columns import (
     JSON_TEXT,
     Column,
@@ -186,7 +187,7 @@ def _through(shape: Shape, get: Callable[[Any], Any]) -> Shape:
         inner: object = get(value)
         return inner if inner is None or convert is None else convert(inner)
 
-    return dataclasses.replace(shape, convert=converted, build=None)
+    return dataclasses.replace(shape, convert=converted)
 
 
 def _values(values: Iterable[object]) -> Shape:
@@ -219,21 +220,29 @@ def _union(
     shapes = [_shape(m, metadata, within) for m in members if m is not _NONE]
     nullable = _NONE in members or any(shape.nullable for shape in shapes)
     kinds = {shape.type for shape in shapes}
-    simple = all(shape.convert in (None, plain) for shape in shapes)
+    simple = all(_is_simple(shape) and shape.convert in (None, plain) for shape in shapes)
     if len(shapes) == 1:
         return dataclasses.replace(shapes[0], nullable=nullable)
     if kinds == {pa.int64(), pa.float64()}:
         return Shape(pa.float64(), plain, nullable)
     if len(kinds) == 1 and simple:
-        return Shape(shapes[0].type, plain, nullable)
+        return dataclasses.replace(shapes[0], convert=plain, nullable=nullable)
     return dataclasses.replace(JSON_TEXT, nullable=nullable)
 
 
 def _list(item: Shape, *, is_list: bool = False) -> Shape:
     shape = list_shape(item)
-    if is_list or shape.convert is not None or shape.build is not None:
+    if is_list or not _is_simple(shape):
         return shape
     return dataclasses.replace(shape, convert=list)  # of a set, of any collection
+
+
+def _is_simple(shape: Shape) -> bool:
+    """Whether it has neither fields nor keys, nor items that are to be converted."""
+    if shape.builds is Lists:
+        (item,) = shape.parts
+        return item.convert is None and _is_simple(item)
+    return shape.builds is Leaves
 
 
 def _tuple(items: Sequence[object], within: tuple[object, ...]) -> Shape:
@@ -242,7 +251,7 @@ def _tuple(items: Sequence[object], within: tuple[object, ...]) -> Shape:
     if len(items) == 2 and items[1] is ...:
         return _list(_shape(items[0], (), within))
     shapes = [_shape(item, (), within) for item in items]
-    if len({(shape.type, shape.convert) for shape in shapes}) == 1:
+    if len({(s.type, s.convert) for s in shapes}) == 1 and all(map(_is_simple, shapes)):
         nullable = any(shape.nullable for shape in shapes)
         return _list(dataclasses.replace(shapes[0], nullable=nullable))
     return JSON_TEXT

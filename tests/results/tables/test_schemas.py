@@ -422,6 +422,27 @@ def test_nulls_stand_in_their_columns() -> None:
     assert columns_of(Late).batch([{"a": 1}], 0).to_pylist() == [{"a": 1, "b": None}]
 
 
+class Full(BaseModel):
+    number: int
+    amount: Annotated[Decimal, Field(max_digits=6, decimal_places=2)]
+    words: list[str]
+    counts: dict[str, int]
+    point: Point
+    flag: bool
+
+
+@pytest.mark.parametrize("values", [[None, None], [None, {"x": 1}, None]], ids=["all", "some"])
+def test_objects_that_are_null(values: list[Any]) -> None:
+    """A null object can be written as Parquet, though its fields are never null where it is not."""
+
+    class Row(BaseModel):
+        full: Full | None
+        point: Point | None
+
+    rows = [Row(full=None, point=value) for value in values]
+    assert read(parquet(columns_of(Row), rows), Row, Format.PARQUET) == rows
+
+
 def test_what_may_be_missing_is_missing() -> None:
     """A null of a field that is never None itself is a key less, so that its default stands in."""
 
