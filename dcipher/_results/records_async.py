@@ -62,7 +62,6 @@ class AsyncRecords(AsyncIterator[T], Generic[T]):
         self._rows: Iterator[Any] | None = None
         self._batch: Iterator[T | InvalidRow | ResultReadError] = iter(())
         self._taken = 0
-        self._before = 0  # rows of the results before this one
         self._closed = False
         self._spool: finalize[[], AsyncRecords[T]] | None = None
         self._turn = Lock()
@@ -150,12 +149,8 @@ class AsyncRecords(AsyncIterator[T], Generic[T]):
         # Checked once all earlier rows have been returned.
         self._policy.count(self._taken)
         self._policy.check(self._run, self._index)
-        batch = await async_in_thread(
-            take,
-            cast("Iterator[Any]", self._rows),
-            self._policy.batch_size(),
-            self._taken - self._before,
-        )
+        rows = cast("Iterator[Any]", self._rows)
+        batch = await async_in_thread(take, rows, self._policy.batch_size())
         self._taken += len(batch)
         self._batch = iter(batch)
         if not batch:
@@ -176,7 +171,6 @@ class AsyncRecords(AsyncIterator[T], Generic[T]):
         sink = Rewindable(file, self._run, self._index)
         self._rows = await self._results.rows(self._run, self._index, self._type, file, sink)
         self._policy.next_result()
-        self._before = self._taken
         return True
 
     def _end_result(self) -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import gc
 import gzip
+import importlib.util
+import io
 import json
 import pickle
 import tempfile
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, closing
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import anyio
 import anyio.lowlevel
@@ -34,7 +37,7 @@ from tests.faulty import Held, Reply
 from tests.waiting import HANG
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable
 
     from tests.conftest import Connect
     from tests.faulty import FaultyServer
@@ -332,11 +335,22 @@ def test_a_compressed_result_that_is_cut_or_a_bomb(
     assert path.read_bytes() == body
 
 
+KINDS = {
+    "json": "application/json",
+    "ndjson": "application/x-ndjson",
+    "csv": "text/csv",
+    "parquet": "application/vnd.apache.parquet",
+}
+FAILING: list[Any] = [
+    lambda value: {}[value],
+    lambda value: 1 // 0,
+    lambda value: value.x,
+    lambda value: value + 1,
+]
+
+
 @pytest.mark.parametrize("on_invalid", ["raise", "drop", "collect"])
-@pytest.mark.parametrize(
-    "failing",
-    [lambda value: {}[value], lambda value: 1 // 0, lambda value: value.x, lambda value: value + 1],
-)
+@pytest.mark.parametrize("failing", FAILING)
 def test_a_validator_that_fails(
     connect: Connect, server: FaultyServer, failing: Any, on_invalid: Any
 ) -> None:
@@ -355,3 +369,61 @@ def test_a_validator_that_fails(
         found.extend(records)
     assert (caught.value.row, caught.value.output_index) == (1, 1)
     assert "canary" not in f"{caught.value}{caught.value.__cause__!r}{caught.value.__context__!r}"
+
+
+@pytest.mark.parametrize("failing", FAILING)
+@pytest.mark.parametrize("format_", ["json", "ndjson", "csv", "parquet"])
+def test_a_validator_that_fails_in_any_reader(
+    connect: Connect, server: FaultyServer, failing: Any, format_: str
+) -> None:
+    """It is the same error of all readers and formats: row, class and place, and no value."""
+
+    def check(value: str) -> str:
+        return failing(value) if value == "canary" else value
+
+    class Row(BaseModel):
+        name: Annotated[str, AfterValidator(check)]
+
+    bodies = {
+        "json": b'[{"name": "a"}, {"name": "canary"}]',
+        "ndjson": b'{"name": "a"}\n{"name": "canary"}\n',
+        "csv": b"name\na\ncanary\n",
+    }
+    if format_ == "parquet":
+        file = io.BytesIO()
+        pa = pytest.importorskip("pyarrow", reason="the extra `arrow` is not installed")
+        pytest.importorskip("pyarrow.parquet").write_table(
+            pa.table({"name": ["a", "canary"]}), file
+        )
+        bodies["parquet"] = file.getvalue()
+    run = finished(server, bodies[format_], kind=KINDS[format_])
+    runs, rows_of = connect(server).runs, cast("Any", list)
+    readers: list[Callable[[], object]] = [
+        lambda: runs.read(run, rows_of[Row]),
+        lambda: list(runs.records(run, Row)),
+    ]
+    if importlib.util.find_spec("pyarrow"):
+        readers += [lambda: runs.to_arrow(run, Row), lambda: list(runs.batches(run, Row))]
+    for read in readers:
+        with pytest.raises(ResultParseError, match=r"row 1.*: a validator raised") as caught:
+            read()
+        assert caught.value.row == 1
+        assert f"Error ({Path(__file__).name}, line " in str(caught.value)
+        assert "canary" not in str(caught.value)
+
+
+def test_what_a_validator_raises_on_purpose(connect: Connect, server: FaultyServer) -> None:
+    """An exception of another kind is the user's own, and comes out of all readers as it is."""
+
+    class StopError(Exception):
+        pass
+
+    def check(value: str) -> str:
+        raise StopError
+
+    run = finished(server, b'["a"]')
+    client, type_ = connect(server), Annotated[str, AfterValidator(check)]
+    with pytest.raises(StopError):
+        client.runs.read(run, cast("Any", list)[type_])
+    with pytest.raises(StopError):
+        list(client.runs.records(run, type_))

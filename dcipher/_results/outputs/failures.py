@@ -23,7 +23,7 @@ from dcipher._results.downloads.transfers.sources import Problem, Source, Transf
 from dcipher._results.downloads.transfers.transfer import FRESH, Transfer
 from dcipher._results.parsing.adapters import adapter_for
 from dcipher._results.parsing.compression import opened
-from dcipher._results.parsing.row_errors import ResultReadError, ResultTypeError
+from dcipher._results.parsing.row_errors import ResultReadError
 from dcipher._results.rows.documents import detect_format
 from dcipher._wire.errors.run_names import new_key
 from dcipher.errors import (
@@ -177,8 +177,8 @@ def format_of(run: Run, index: int, transfer: Transfer, sink: Rewindable) -> For
     return found
 
 
-def take(rows: Iterator[Any], count: int, first: int) -> list[Any]:
-    """The next `count` rows, from number `first` on; none at the end.
+def take(rows: Iterator[Any], count: int) -> list[Any]:
+    """The next `count` rows; none at the end.
 
     An error stands in its place, after the rows before it.
     """
@@ -187,12 +187,6 @@ def take(rows: Iterator[Any], count: int, first: int) -> list[Any]:
         taken.extend(islice(rows, count))
     except ResultReadError as error:
         taken.append(error)
-    except (LookupError, ArithmeticError, AttributeError, TypeError) as error:
-        # Of a validator of the user's: Pydantic takes ValueError and AssertionError for a refusal, and
-        # lets others pass. Their text may be a value (`{}[value]`).
-        number = first + len(taken)
-        why = f"a validator raised {type(error).__name__}, which is no ValueError"
-        taken.append(ResultTypeError(f"row {number}", why, row=number))
     return taken
 
 

@@ -6,8 +6,11 @@ No text here holds a value of the document, only the names of its fields, cleane
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import PurePath
+from traceback import walk_tb
 from typing import TYPE_CHECKING, Any, TypedDict
 
+from pydantic.errors import PydanticUserError
 from typing_extensions import override
 
 from dcipher._masking.text import clean
@@ -22,6 +25,7 @@ from dcipher._masking.validation import message_of
 from .locations import without_keys
 
 __all__ = [
+    "VALIDATOR_BUGS",
     "ErrorDetail",
     "InvalidRow",
     "JSONText",
@@ -30,6 +34,7 @@ __all__ = [
     "ResultSyntaxError",
     "ResultTypeError",
     "details_of",
+    "failed_validator",
     "path_of",
     "shown_name",
     "type_error",
@@ -130,6 +135,34 @@ def _refusal(
 ) -> ResultTypeError:
     more = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
     return ResultTypeError(location, details[0]["msg"] + more, details, row=row, line=line)
+
+
+VALIDATOR_BUGS = (LookupError, ArithmeticError, AttributeError, TypeError)
+"""What a validator of the user's raises where it is wrong itself.
+
+Pydantic takes ValueError and AssertionError for a refusal, and passes on all others.
+"""
+
+
+_OURS = frozenset({"dcipher", "pydantic"})  # between the reader and the user's function
+
+
+def failed_validator(
+    error: Exception, row: int | None = None, line: int | None = None
+) -> ResultTypeError:
+    """What to raise for one of `VALIDATOR_BUGS`: where it was raised, not its text.
+
+    That text may be a value of the document (`{}[value]`). What is wrong with the type, it raises.
+    """
+    if isinstance(error, PydanticUserError):
+        raise error
+    place = ""
+    for frame, number in walk_tb(error.__traceback__):
+        if frame.f_globals.get("__name__", "").partition(".")[0] not in _OURS:
+            place = f" ({PurePath(frame.f_code.co_filename).name}, line {number})"
+            break
+    why = f"a validator raised {type(error).__name__}{place}, which is no ValueError"
+    return ResultTypeError("document" if row is None else f"row {row}", why, row=row, line=line)
 
 
 def details_of(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import codecs
 import io
 import re
+from collections import deque
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -25,9 +26,11 @@ from dcipher._results.parsing.json.rows import json_lines
 from dcipher._results.parsing.json.strict import BLANKS, flaw_of, parse_json
 from dcipher._results.parsing.parquet.files import MAGIC
 from dcipher._results.parsing.row_errors import (
+    VALIDATOR_BUGS,
     InvalidRow,
     ResultSyntaxError,
     ResultTypeError,
+    failed_validator,
     type_error,
 )
 from dcipher._results.parsing.text_reader import require_utf8
@@ -37,6 +40,8 @@ from .reading import Format, iter_rows, json_reader_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from pydantic import TypeAdapter
 
     from dcipher._results.parsing.compression import Readable
 
@@ -212,8 +217,14 @@ def _parse_json(document: bytes, type_: object) -> object:
     document = document[mark:]
     if not document or document.isspace():
         raise ResultSyntaxError("document", "is empty")
+    validate = json_reader_for(cast("type[object]", type_)).reader_for(document)
     try:
-        return json_reader_for(cast("type[object]", type_)).reader_for(document)(document)
+        return validate(document)
+    except VALIDATOR_BUGS as error:
+        refusal = failed_validator(error)
+        if (row_type := _row_type(type_)) is not None:  # which row it was, the rows say
+            deque(iter_rows(io.BytesIO(document), row_type, Format.JSON), maxlen=0)
+        raise refusal from None
     except ValueError as error:
         if flaw := flaw_of(document, mark):
             raise ResultSyntaxError("document", flaw) from None
@@ -230,7 +241,7 @@ def _parse_cells(rows: list[dict[str, Any]], type_: object) -> object:
     for row in rows:
         row.update({name: reader(row[name]) for name, reader in readers})
     try:
-        return adapter.validator.validate_python(rows, strict=False)
+        return _validated(rows, adapter)
     except ValidationError as error:
         refusal = error
     for detail in refusal.errors(
@@ -240,15 +251,22 @@ def _parse_cells(rows: list[dict[str, Any]], type_: object) -> object:
             if isinstance(number, int) and number < len(rows) and rows[number].get(str(name)) == "":
                 rows[number][str(name)] = None
     try:
-        return adapter.validator.validate_python(rows, strict=False)
+        return _validated(rows, adapter)
     except ValidationError:
         raise type_error(refusal, adapter) from None
+
+
+def _validated(rows: Sequence[object], adapter: TypeAdapter[Any]) -> object:
+    try:
+        return adapter.validator.validate_python(rows, strict=False)
+    except VALIDATOR_BUGS as error:
+        raise failed_validator(error) from None
 
 
 def _parse_table(rows: Sequence[object], type_: object) -> object:
     adapter = adapter_for(cast("type[object]", type_))
     try:
-        return adapter.validate_python(rows, strict=False)
+        return _validated(rows, adapter)
     except ValidationError as error:
         raise type_error(error, adapter) from None
 

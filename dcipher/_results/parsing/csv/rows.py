@@ -15,11 +15,13 @@ from pydantic import ValidationError
 from dcipher._masking.text import clean
 from dcipher._results.parsing.adapters import adapter_for, is_sequence
 from dcipher._results.parsing.row_errors import (
+    VALIDATOR_BUGS,
     ErrorDetail,
     InvalidRow,
     Location,
     ResultSyntaxError,
     details_of,
+    failed_validator,
     path_of,
     shown_name,
 )
@@ -64,6 +66,8 @@ def csv_rows(text: TextReader, type_: type[T]) -> Iterator[T | InvalidRow]:
             continue
         try:
             value = validate(cells)
+        except VALIDATOR_BUGS as error:
+            raise failed_validator(error, number, records.line) from None
         except NotFittingError as error:
             yield InvalidRow(
                 number,

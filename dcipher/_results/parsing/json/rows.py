@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from pydantic import ValidationError
 
 from dcipher._results.parsing.row_errors import (
+    VALIDATOR_BUGS,
     ErrorDetail,
     InvalidRow,
     JSONText,
     ResultSyntaxError,
     details_of,
+    failed_validator,
     path_of,
 )
 from dcipher._results.parsing.text_reader import ByteReader
@@ -55,6 +57,8 @@ def json_rows(
     document = head + b"".join(iter(source.read, b""))
     try:
         yield reader_for(document)(document)
+    except VALIDATOR_BUGS as error:
+        raise failed_validator(error, 0) from None
     except ValueError as error:
         if _is_broken(error) and not is_bounded(document):
             raise ResultSyntaxError("document", flaw_of(document, start)) from None
@@ -106,6 +110,8 @@ def _array_rows(
             window, validate = array.window, reader_for(array.window)
         try:
             value = validate(element)
+        except VALIDATOR_BUGS as error:
+            raise failed_validator(error, number) from None
         except ValueError as error:
             yield _invalid_row(number, element, error, adapter, start)
         else:
@@ -128,6 +134,8 @@ def _guessed_rows(
         guess = window[start : last + 1]
         try:
             value = validate(guess)
+        except VALIDATOR_BUGS as error:
+            raise failed_validator(error, number) from None
         except ValueError as error:
             refusal = error.with_traceback(None)  # which would keep this frame, and its text
             break
@@ -171,6 +179,8 @@ def ndjson_rows(
                 continue
             try:
                 value = validate(line)
+            except VALIDATOR_BUGS as error:
+                raise failed_validator(error, row, number) from None
             except ValueError as error:
                 passed = lines[counted - before : number - before]
                 place, counted = place + sum(map(len, passed)) + len(passed), number

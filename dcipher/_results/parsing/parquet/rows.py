@@ -14,10 +14,12 @@ from pydantic_core import PydanticSerializationError, from_json, to_json
 from dcipher._masking.text import clean
 from dcipher._results.parsing.adapters import is_sequence
 from dcipher._results.parsing.row_errors import (
+    VALIDATOR_BUGS,
     ErrorDetail,
     InvalidRow,
     ResultSyntaxError,
     details_of,
+    failed_validator,
     path_of,
     shown_name,
 )
@@ -108,6 +110,12 @@ class _Validator(Generic[T]):
 
     def row(self, number: int, row: Any) -> T | InvalidRow:
         """The row as its type, or why it does not fit."""
+        try:
+            return self._row(number, row)
+        except VALIDATOR_BUGS as error:
+            raise failed_validator(error, number) from None
+
+    def _row(self, number: int, row: Any) -> T | InvalidRow:
         try:
             return cast("T", self._python(row))
         except ValidationError as error:
