@@ -125,6 +125,9 @@ def test_run_replaces_no_file_where_it_may_not(
     done = dcipher("flows", "run", "shout", "-o", "out.json", "--no-overwrite")
     assert done.code == 1
     assert "give --overwrite" in done.err
+    done = dcipher("flows", "run", "shout", "--save-run", "out.json", "--no-overwrite")
+    assert done.code == 2
+    assert "out.json cannot be written: it exists already, and --no-overwrite" in done.err
     assert (tmp_path / "out.json").read_text() == "mine"
     assert emulator.runs == ()
 

@@ -453,9 +453,24 @@ def test_values_are_shown_when_asked_for(
     assert [place["row"] for place in found["first"]] == sorted(p["row"] for p in found["first"])
     assert "line" not in lines[0]  # of JSON: its rows are no lines
     assert "canary" not in (folder / "no").read_text()
-    assert main([*command, "--keep-raw"]) == 5
+    assert main([*command, "--keep-raw", "--overwrite"]) == 5
     assert json.loads(out(capsysbinary)[0])["first"][0]["raw"] == BAD[1]
     assert json.loads((folder / "no").read_text().splitlines()[0])["raw"] == BAD[1]
+
+
+def test_a_file_of_rejects_that_is_there(
+    bad: str, folder: Path, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """A file is replaced by that of the rejects only with `--overwrite`; nothing is read before."""
+    (folder / "no").write_text("mine")
+    command = ["results", "validate", bad, "--model", "shapes:Topic", "--rejects", "no"]
+    assert main(command) == 1
+    said, noted = out(capsysbinary)
+    assert (folder / "no").read_text() == "mine"
+    assert said == ""
+    assert "give --overwrite" in noted
+    assert main([*command, "--overwrite"]) == 5
+    assert len((folder / "no").read_text().splitlines()) == 3
 
 
 @pytest.mark.parametrize(
@@ -841,5 +856,5 @@ def test_a_large_file(folder: Path, target: str) -> None:
     convert = ["convert", "r.json", target, "--overwrite"]
     assert peak(40, *convert, code=0) < peak(8, *convert, code=0) + 20_000
     if target == "o.csv":
-        check = ["validate", "r.json", "--model", "shapes:Number", "--rejects", "no"]
+        check = ["validate", "r.json", "--model", "shapes:Number", "--rejects", "no", "--overwrite"]
         assert peak(40, *check, code=5) < peak(8, *check, code=5) + 20_000

@@ -104,6 +104,7 @@ class Checks:
     max_invalid: str | None
     rejects: Path | None
     keep_raw: bool
+    overwrite: bool
 
     def __post_init__(self) -> None:
         """Refuse what makes no sense together, as `runs.records` does."""
@@ -127,7 +128,7 @@ def validate(
     found = Validation(parse_limit(checks.max_invalid), keep_raw=checks.keep_raw)
     type_ = type_named(model)
     broken: ResultParseError | None = None
-    with opened(file, format_) as source, _rejects(checks.rejects) as keep:
+    with opened(file, format_) as source, _rejects(checks) as keep:
         try:
             _check(source.rows(type_), found, checks, keep)
         except ResultParseError as error:  # what was found before it is said and kept
@@ -151,12 +152,13 @@ def _check(
 
 
 @contextmanager
-def _rejects(path: Path | None) -> Generator[Callable[[bytes], object]]:
+def _rejects(checks: Checks) -> Generator[Callable[[bytes], object]]:
+    path = checks.rejects
     if path is None:
         yield len  # nothing is kept
         return
     with storage_errors(path):
-        check_target(path, overwrite=True)
+        check_target(path, overwrite=checks.overwrite)
         with replacing(path) as file:
             yield file.write
 

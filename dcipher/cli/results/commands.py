@@ -55,6 +55,10 @@ From = Annotated[
         help="The format of FILE. By default: what its name says, else its first bytes.",
     ),
 ]
+Overwrite = Annotated[
+    bool,
+    typer.Option("--overwrite/--no-overwrite", help="Whether a file that is there is replaced."),
+]
 _MODEL = typer.Option(
     "--model",
     metavar="MODULE:NAME",
@@ -121,6 +125,7 @@ def validate(
             "--keep-raw", help="Show values, too: the rows that do not fit, as they stand there."
         ),
     ] = False,
+    overwrite: Overwrite = False,
     from_: From = None,
 ) -> None:
     """Check each row against a model; exit with 5 where rows do not fit, with 0 where all do.
@@ -132,7 +137,7 @@ def validate(
     from dcipher.cli.results.checking import Checks
     from dcipher.cli.results.checking import validate as check
 
-    checks = Checks(on_invalid.value, max_invalid, rejects, keep_raw)
+    checks = Checks(on_invalid.value, max_invalid, rejects, keep_raw, overwrite)
     raise typer.Exit(check(invocation(ctx), file, model, checks, from_ and from_.value))
 
 
@@ -155,12 +160,7 @@ def convert(
         ),
     ] = None,
     model: Annotated[str | None, _MODEL] = None,
-    overwrite: Annotated[
-        bool,
-        typer.Option(
-            "--overwrite/--no-overwrite", help="Whether a file that is there is replaced."
-        ),
-    ] = False,
+    overwrite: Overwrite = False,
     from_: From = None,
 ) -> None:
     """Write the rows of a file in another format.

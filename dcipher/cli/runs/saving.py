@@ -102,7 +102,7 @@ def _ends_a_line(file: BinaryIO) -> bool:
     return file.read(1) == b"\n"
 
 
-def check_run_file(path: Path | None) -> None:
+def check_run_file(path: Path | None, *, overwrite: bool) -> None:
     """Raises for a place that a run cannot be saved to, before it is started."""
     if path == STDOUT:
         raise CommandError(
@@ -114,10 +114,11 @@ def check_run_file(path: Path | None) -> None:
 
         try:
             check_folder(path.parent)
-            check_target(path, overwrite=True)
+            check_target(path, overwrite=overwrite)
         except OSError as error:
+            why = (error.strerror or str(error)).replace("overwrite=False", "--no-overwrite")
             raise CommandError(
-                f"--save-run: {path} cannot be written: {error.strerror}.", ExitCode.USAGE
+                f"--save-run: {path} cannot be written: {why}.", ExitCode.USAGE
             ) from None
 
 

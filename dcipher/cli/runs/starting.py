@@ -49,7 +49,7 @@ def new_key() -> str:
 def run_flow(call: Invocation, start: Start) -> None:
     """Start the flow, and do what else was asked."""
     check_output(start.output, call.output, overwrite=start.overwrite)
-    check_run_file(start.run_file)
+    check_run_file(start.run_file, overwrite=start.overwrite)
     if start.run_file is not None and start.run_file == start.output:
         raise CommandError("-o and --save-run name the same file.", ExitCode.USAGE)
     call.following.saving = start.output is not None
