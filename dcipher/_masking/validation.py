@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from itertools import islice
+from itertools import groupby, islice
+from operator import itemgetter
 from typing import TYPE_CHECKING, cast, get_args
 
 from pydantic_core import PydanticKnownError
@@ -14,7 +15,7 @@ from pydantic_core.core_schema import ErrorType
 from dcipher._masking.text import clean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from pydantic_core import ErrorDetails
 
@@ -66,20 +67,52 @@ _QUOTED = (re.compile(r"(['\"`])(.+?)\1", re.DOTALL), re.compile(r"(: )([^:]*\S)
 def _masked(text: str, value: object) -> str:
     text = text[:_LONG]
     leaves = [*islice(_leaves(value), _LEAVES)]
-    shown = {way for leaf in leaves for way in _ways(leaf) if way}
-    for way in sorted(shown, key=len, reverse=True):  # one may begin with another
-        # A short one would hit the message's own words, unless it stands alone.
-        pattern = re.escape(way) if len(way) > 2 else rf"(?<!\w){re.escape(way)}(?!\w)"
-        text = re.sub(pattern, "…", text, flags=re.IGNORECASE)
+    text = _without(text, {way for leaf in leaves for way in _ways(leaf)})
+    everything = "\n".join(leaves)
 
     def unquoted(found: re.Match[str]) -> str:
         """A part of the input, too: strptime says which characters remain."""
         part = found[2]
-        return found[0].replace(part, "…") if any(part in leaf for leaf in leaves) else found[0]
+        return found[0].replace(part, "…") if part in everything else found[0]
 
     for quoted in _QUOTED:
         text = quoted.sub(unquoted, text)
     return text
+
+
+def _without(text: str, parts: Iterable[str]) -> str:
+    """A text with `…` in place of each part, in whichever case it stands there.
+
+    By no regular expressions: compiling one for each cell of a wide row takes longer than the row.
+    """
+    folded = [*map(_folded, text)]
+    owners = [place for place, fold in enumerate(folded) for _ in fold]
+    whole, hidden = "".join(folded), bytearray(len(text))
+
+    def is_word(place: int) -> bool:
+        if not 0 <= place < len(text) or hidden[place]:
+            return False
+        return text[place].isalnum() or text[place] == "_"
+
+    for part in sorted({*map(_folded, parts)} - {""}, key=len, reverse=True):
+        at = whole.find(part)
+        while at >= 0:
+            end = at + len(part)
+            first, last = owners[at], owners[end - 1]
+            # A short one would hit the message's own words, unless it stands alone.
+            if len(part) > 2 or not (is_word(first - 1) or is_word(last + 1)):
+                hidden[first : last + 1] = b"\1" * (last + 1 - first)
+            at = whole.find(part, end)
+    shown = (
+        ("…" if gone else "".join(one for one, _ in some))
+        for gone, some in groupby(zip(text, hidden, strict=True), itemgetter(1))
+    )
+    return "".join(shown)
+
+
+def _folded(text: str) -> str:
+    # One text for all that differs in case alone: the Kelvin sign, dotted and dotless i, ß as SS.
+    return text.upper().casefold().replace("\u0307", "")
 
 
 def _leaves(value: object) -> Iterator[str]:

@@ -100,6 +100,7 @@ def echo(value: Any) -> Any:
         31337,
         -0.31337,
         [[["x9"]], "hunter2"],
+        "hunter2ß",
     ],
     ids=str,
 )
@@ -110,6 +111,22 @@ def test_a_validator_that_quotes_is_masked(value: Any) -> None:
     assert detail["msg"].startswith("Value error, ")
     for leaf in ("hunter2", "31337", "q7", "x9", "nter2", "er2", "HUNTER"):
         assert leaf not in detail["msg"]
+
+
+def wide(row: Any) -> Any:
+    raise ValueError("none of 12 words: " + " ".join(row.values()).title())
+
+
+def test_a_validator_that_quotes_a_wide_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All cells of a row are masked, the message's own words are not, and no pattern is compiled for it."""
+    row = {f"c{n}": f"hunter{n}" for n in range(150)} | {"short": "o", "number": "12"}
+    type_ = Annotated[Any, AfterValidator(wide)]
+    _ = read(b"[{}]", type_)
+    monkeypatch.setattr("re._compile" if hasattr(re, "_compile") else "re.compile", None)
+    (found,) = read(json.dumps([row]).encode(), type_)
+    (detail,) = found.errors
+    assert "hunter" not in detail["msg"].lower()
+    assert detail["msg"].startswith("Value error, none of … words: … …")
 
 
 WORDS = ["canary77", "7777.25", "77-77-77", "2077-77-77T77", "canary://7777", "{7777}"]
