@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from tests.waiting import HANG, until
+from tests.waiting import HANG, has_become, until
 
 if TYPE_CHECKING:
     import ssl
@@ -177,7 +177,7 @@ class FaultyServer:
 
     def open_connections(self) -> int:
         """How many are open, after they had time to end."""
-        until(lambda: not self._open)
+        has_become(lambda: not self._open)
         return len(self._open)
 
     def __enter__(self) -> Self:

@@ -10,15 +10,21 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-__all__ = ["HANG", "at_work", "fastest", "no_hang", "until"]
+__all__ = ["HANG", "at_work", "fastest", "has_become", "no_hang", "until"]
 
 HANG = 60.0
 """Seconds that only what hangs takes."""
 
 
-def until(reached: Callable[[], object], seconds: float = HANG) -> bool:
-    """Wait until something is true; whether it has become so within these seconds."""
-    ends = time.monotonic() + seconds
+def until(reached: Callable[[], object]) -> bool:
+    """Wait until something is true. What never becomes so fails the test, which would else only take long."""
+    assert has_become(reached), "it did not come within a minute"
+    return True
+
+
+def has_become(reached: Callable[[], object]) -> bool:
+    """Wait until something is true; whether it has become so within a minute."""
+    ends = time.monotonic() + HANG
     while not (found := reached()) and time.monotonic() < ends:
         time.sleep(0.005)
     return bool(found)
@@ -53,5 +59,5 @@ def at_work() -> list[str]:
         threads = [thread.name for thread in threading.enumerate()]
         return [name for name in threads if name in {"dcipher download", "dcipher range"}]
 
-    until(lambda: not names())
+    has_become(lambda: not names())
     return names()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import _thread
 import asyncio
 import multiprocessing
 import pickle
 import re
+import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -500,14 +500,20 @@ def test_an_interrupted_start_goes_on_with_its_key(api: FaultyServer, kind: Kind
             return "".join(notes_of(caught.value))
 
     def interrupted() -> str:
-        with Dcipher(KEY, base_url=api.url) as client, pytest.raises(KeyboardInterrupt) as caught:
-            client.flows.run("f")
+        interruption = pytest.raises(KeyboardInterrupt)
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            with Dcipher(KEY, base_url=api.url) as client, interruption as caught:
+                client.flows.run("f")
+        finally:
+            signal.signal(signal.SIGINT, before)
         return "".join(notes_of(caught.value))
 
     def stall(_: Recorded) -> Reply:
         asked.set()
         if kind == "sync":
-            _thread.interrupt_main()
+            # To the thread: what it waits in ends, too, which `interrupt_main` does not see to.
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
         return STALL
 
     api.on("/flows/f/run", stall)

@@ -370,14 +370,16 @@ def test_a_server_that_reads_slowly(connect: Connect, server: FaultyServer) -> N
     def read_slowly() -> None:
         connection, _ = listening.accept()
         with connection, contextlib.suppress(OSError):
-            while connection.recv(2000):
-                time.sleep(0.02)
+            while connection.recv(2000) and not ended.wait(0.02):
+                pass
 
+    ended = threading.Event()
     thread = threading.Thread(target=read_slowly, daemon=True)
     thread.start()
     server.port = listening.getsockname()[1]
     with no_hang(), pytest.raises(APITimeoutError):
         connect(server, timeout=0.5, max_retries=0).flows.start("f", {"text": "x" * 20_000_000})
+    ended.set()
     listening.close()
     thread.join(HANG)
 
