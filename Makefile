@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 DEMO := .venv-demo
 BIN := $(VENV)/bin
+WORKERS := -n 4 --dist worksteal
 
 # The tests start hundreds of processes. Where this is set, as in many images of containers, each of
 # them compiles the package anew: a third of all the time.
@@ -25,7 +26,7 @@ demo: $(DEMO)/.stamp ## Run a flow against the local emulator: no account, no de
 # ---- The gates, in the order in which `make test` runs them: the quick ones first.
 
 .PHONY: test
-test: lint imports check-sync check-openapi check-what-happens check-settings check-wire check-cli types check-docs coverage ## Run every gate on one Python
+test: lint imports check-sync check-openapi check-what-happens check-settings check-wire check-cli types check-docs coverage tests ## Run every gate on one Python
 
 .PHONY: lint
 lint: $(VENV)/.stamp ## Check format and style (ruff)
@@ -72,17 +73,21 @@ check-docs: $(VENV)/.stamp ## Build the documentation; a warning fails
 	$(if $(wildcard mkdocs.yml),$(BIN)/mkdocs build --strict --site-dir $(VENV)/site)
 
 .PHONY: coverage
-coverage: $(VENV)/.stamp ## Run the tests and measure their branch coverage
-	$(BIN)/pytest -n 4 --dist worksteal -m "not thorough" --cov --cov-report=
+coverage: $(VENV)/.stamp ## Run a sample of each test's cases and measure their branch coverage
+	$(BIN)/pytest $(WORKERS) -m "not thorough" --sample 10 --cov --cov-report=
 	$(BIN)/coverage report
+
+.PHONY: tests
+tests: $(VENV)/.stamp ## Run the cases that are not in that sample, at twice the speed
+	$(BIN)/pytest $(WORKERS) -m "not thorough" --sample 10 --rest
 
 .PHONY: thorough
 thorough: $(VENV)/.stamp ## Run the tests that take long, before a release: thousands of cases, large files, memory
-	$(BIN)/pytest -n 4 --dist worksteal -m thorough
+	$(BIN)/pytest $(WORKERS) -m thorough
 
 .PHONY: sample
 sample: $(VENV)/.stamp ## Run one case of each test of `make thorough`, and the quick tests of `make test-browser`
-	$(BIN)/pytest -n 4 --dist worksteal -m thorough --sample 100000
+	$(BIN)/pytest $(WORKERS) -m thorough --sample 100000
 	@if command -v $${CHROMIUM:-chromium} >/dev/null || command -v google-chrome >/dev/null; then \
 		$(MAKE) test-browser QUICK='-m "not thorough"'; \
 	else echo 'Left out: make test-browser, for want of Chromium (apt install chromium)'; fi

@@ -134,6 +134,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="N",
         help="of each test, run one of its first two cases and every Nth",
     )
+    parser.addoption("--rest", action="store_true", help="run what `--sample` leaves out instead")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -146,7 +147,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         # Of one test the blocking client's case, of another the async one's.
         one = crc32(test.encode()) % min(2, counts[test])
         chosen = seen[test] == one or seen[test] % every == every - 1
-        (kept if chosen else left).append(item)
+        (kept if chosen is not config.getoption("rest") else left).append(item)
         seen[test] += 1
     if left:
         items[:] = kept
