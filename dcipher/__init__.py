@@ -25,6 +25,11 @@ from ._version import __version__
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
+    from dcipher._batch.batch import Batch
+    from dcipher._batch.batch_async import AsyncBatch
+    from dcipher._batch.outcomes import Outcome
+    from dcipher._batch.reports.progress import BatchProgress
+    from dcipher._batch.reports.report import BatchReport
     from dcipher._client.client import Dcipher
     from dcipher._client.client_async import AsyncDcipher
     from dcipher._results.records import Records
@@ -38,6 +43,7 @@ if TYPE_CHECKING:
         APITimeoutError,
         AuthenticationError,
         BadRequestError,
+        BatchError,
         ConfigurationError,
         ConflictError,
         DcipherError,
@@ -45,6 +51,9 @@ if TYPE_CHECKING:
         InternalServerError,
         InvalidParamsError,
         InvalidResponseError,
+        JournalBusyError,
+        JournalConflictError,
+        JournalError,
         LocalStorageError,
         MissingAPIKeyError,
         NotFoundError,
@@ -60,6 +69,7 @@ if TYPE_CHECKING:
         RunFailedError,
         SubmissionUnknownError,
         TLSError,
+        TooManyFailuresError,
         TooManyInvalidRowsError,
         UnexpectedStatus,
         UnprocessableEntityError,
@@ -77,10 +87,15 @@ __all__ = [
     "APIError",
     "APIStatusError",
     "APITimeoutError",
+    "AsyncBatch",
     "AsyncDcipher",
     "AsyncRecords",
     "AuthenticationError",
     "BadRequestError",
+    "Batch",
+    "BatchError",
+    "BatchProgress",
+    "BatchReport",
     "ConfigurationError",
     "ConflictError",
     "Dcipher",
@@ -96,9 +111,13 @@ __all__ = [
     "InternalServerError",
     "InvalidParamsError",
     "InvalidResponseError",
+    "JournalBusyError",
+    "JournalConflictError",
+    "JournalError",
     "LocalStorageError",
     "MissingAPIKeyError",
     "NotFoundError",
+    "Outcome",
     "Output",
     "PermissionDeniedError",
     "PollingInterruptedError",
@@ -120,6 +139,7 @@ __all__ = [
     "SubmissionUnknownError",
     "TLSError",
     "Table",
+    "TooManyFailuresError",
     "TooManyInvalidRowsError",
     "UnexpectedStatus",
     "UnprocessableEntityError",
@@ -128,12 +148,17 @@ __all__ = [
 ]
 
 _MODULES = {
+    "AsyncBatch": "._batch.batch_async",
     "AsyncDcipher": "._client.client_async",
     "AsyncRecords": "._results.records_async",
+    "Batch": "._batch.batch",
+    "BatchProgress": "._batch.reports.progress",
+    "BatchReport": "._batch.reports.report",
     "Dcipher": "._client.client",
     "FlowCall": ".calls",
     "HTTPAuthenticatedClient": ".http",
     "HTTPClient": ".http",
+    "Outcome": "._batch.outcomes",
     "Records": "._results.records",
     "Reject": ".rejects",
     "Rejects": ".rejects",

@@ -26,13 +26,18 @@ DcipherError
 │   ├── RunCancelledError
 │   ├── WaitTimeoutError (TimeoutError)    the run continues
 │   └── PollingInterruptedError            the run may continue
-└── ResultError                            .run .output_index
-    ├── ResultExpiredError
-    ├── ResultChangedError
-    ├── IntegrityError
-    ├── ResultParseError                   .location .errors
-    │   └── TooManyInvalidRowsError        .rejects
-    └── LocalStorageError (OSError)
+├── ResultError                            .run .output_index
+│   ├── ResultExpiredError
+│   ├── ResultChangedError
+│   ├── IntegrityError
+│   ├── ResultParseError                   .location .errors
+│   │   └── TooManyInvalidRowsError        .rejects
+│   └── LocalStorageError (OSError)
+└── BatchError                             .report
+    ├── TooManyFailuresError               more than max_failures
+    └── JournalError                       the journal is unusable
+        ├── JournalConflictError
+        └── JournalBusyError
 ```
 
 In brackets: the built-in class that the error also inherits from. Every error can be pickled. None
@@ -60,6 +65,7 @@ __all__ = [
     "APITimeoutError",
     "AuthenticationError",
     "BadRequestError",
+    "BatchError",
     "ConfigurationError",
     "ConflictError",
     "DcipherError",
@@ -67,6 +73,9 @@ __all__ = [
     "InternalServerError",
     "InvalidParamsError",
     "InvalidResponseError",
+    "JournalBusyError",
+    "JournalConflictError",
+    "JournalError",
     "LocalStorageError",
     "MissingAPIKeyError",
     "NotFoundError",
@@ -83,6 +92,7 @@ __all__ = [
     "RunFailedError",
     "SubmissionUnknownError",
     "TLSError",
+    "TooManyFailuresError",
     "TooManyInvalidRowsError",
     "UnexpectedStatus",
     "UnprocessableEntityError",
@@ -405,6 +415,31 @@ class LocalStorageError(ResultError, OSError):
     # OSError keeps these two outside __dict__.
     def _state(self) -> dict[str, Any]:
         return {**vars(self), "errno": self.errno, "filename": self.filename}
+
+
+class BatchError(DcipherError):
+    """A batch of `flows.map` cannot go on. Its runs that were started go on."""
+
+    def __init__(self, message: str = "", *, report: dcipher.BatchReport | None = None) -> None:
+        super().__init__(message)
+        self.report = report
+        """What became of the rows until then; `None` where none was begun."""
+
+
+class TooManyFailuresError(BatchError):
+    """More rows failed than `max_failures` permits."""
+
+
+class JournalError(BatchError):
+    """The journal cannot be opened, read or written."""
+
+
+class JournalConflictError(JournalError):
+    """The journal knows the row, or the service, as another one than this call has."""
+
+
+class JournalBusyError(JournalError):
+    """Another process runs with this journal."""
 
 
 _BY_STATUS: dict[int, type[APIStatusError]] = {

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, settings
 # Appended, so that an installed dcipher still comes before the source.
 sys.path.append(str(Path(__file__).parents[1]))
 
-from dcipher import AsyncDcipher, AsyncRecords, Dcipher, Resilience
+from dcipher import AsyncBatch, AsyncDcipher, AsyncRecords, Dcipher, Resilience
 from tests.faulty import FaultyServer, json_reply
 
 # What needs the extra `emulator` is left out where it is not installed.
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from anyio.from_thread import BlockingPortal
     from typing_extensions import Self
 
+    from dcipher import BatchReport
     from dcipher.emulator import Emulator
 
     Connect: TypeAlias = Callable[..., Any]
@@ -62,6 +63,8 @@ class Blocking:
                 return await result if inspect.isawaitable(result) else result
 
             result = self._portal.call(on_loop)
+            if isinstance(result, AsyncBatch):
+                return BlockingBatch(result, self._portal)
             if isinstance(result, AsyncRecords):
                 return BlockingRecords(result, self._portal)
             if inspect.isasyncgen(result):
@@ -92,6 +95,27 @@ def _items(source: Any, portal: BlockingPortal) -> Iterator[Any]:
             yield found[0]
     finally:
         portal.call(source.aclose)
+
+
+class BlockingBatch:
+    """An `AsyncBatch` as a `Batch` is."""
+
+    def __init__(self, batch: AsyncBatch[Any], portal: BlockingPortal) -> None:
+        self._batch = batch
+        self._portal = portal
+
+    def __iter__(self) -> Iterator[Any]:
+        return _items(aiter(self._batch), self._portal)
+
+    def run(self) -> BatchReport:
+        return self._portal.call(self._batch.run)
+
+    def stop(self) -> None:
+        self._portal.call(self._batch.stop)
+
+    @property
+    def report(self) -> BatchReport:
+        return self._batch.report
 
 
 class BlockingRecords:

@@ -14,6 +14,8 @@ import pytest
 
 import dcipher
 from dcipher import errors
+from dcipher._batch.reports.report import report_of
+from dcipher._batch.reports.tally import Tally
 from dcipher.errors import (
     APIConnectionError,
     APIError,
@@ -21,6 +23,7 @@ from dcipher.errors import (
     APITimeoutError,
     AuthenticationError,
     BadRequestError,
+    BatchError,
     ConfigurationError,
     ConflictError,
     DcipherError,
@@ -28,6 +31,9 @@ from dcipher.errors import (
     InternalServerError,
     InvalidParamsError,
     InvalidResponseError,
+    JournalBusyError,
+    JournalConflictError,
+    JournalError,
     LocalStorageError,
     MissingAPIKeyError,
     NotFoundError,
@@ -44,6 +50,7 @@ from dcipher.errors import (
     RunFailedError,
     SubmissionUnknownError,
     TLSError,
+    TooManyFailuresError,
     TooManyInvalidRowsError,
     UnexpectedStatus,
     UnprocessableEntityError,
@@ -86,6 +93,11 @@ BASES: dict[type[DcipherError], tuple[type[BaseException], ...]] = {
     ResultParseError: (ResultError,),
     TooManyInvalidRowsError: (ResultParseError,),
     LocalStorageError: (ResultError, OSError),
+    BatchError: (DcipherError,),
+    TooManyFailuresError: (BatchError,),
+    JournalError: (BatchError,),
+    JournalConflictError: (JournalError,),
+    JournalBusyError: (JournalError,),
 }
 
 INFO = RequestInfo("GET", "https://h/flows/f")
@@ -101,6 +113,16 @@ RESPONSE = httpx.Response(
 )
 REJECTS = Rejects()
 REJECTS._add(Reject(17, (Reason("score", "float_type", "m"),)), keep=True)
+REPORT = report_of(
+    Tally(),
+    left_running=1,
+    total=2.0,
+    throttled=0.5,
+    starts=3,
+    polls=4,
+    stopped=True,
+    journal="j.db",
+)
 VALUES: dict[str, Any] = {
     "message": "what happened",
     "request": INFO,
@@ -122,6 +144,7 @@ VALUES: dict[str, Any] = {
     "errno": errno.ENOSPC,
     "filename": "out.json",
     "rejects": REJECTS,
+    "report": REPORT,
 }
 ATTRIBUTES = {
     APIError: {"request", "attempts", "request_id"},
@@ -132,6 +155,7 @@ ATTRIBUTES = {
     ResultParseError: {"location", "errors"},
     TooManyInvalidRowsError: {"location", "errors", "rejects"},
     LocalStorageError: {"errno", "filename"},
+    BatchError: {"report"},
 }
 
 

@@ -36,6 +36,14 @@ CALLS = [
             "idempotency_key=None, overwrite=True)"
         ),
     ),
+    (
+        "flows.map",
+        (
+            "(flow_id, rows=None, *, key=None, params=None, journal=None, read=None, save=None, "
+            "in_flight=None, starts_per_second=None, max_failures=None, retry_failed=False, "
+            "on_unknown='resend', ordered=False, progress='auto')"
+        ),
+    ),
     ("run_flow", "(flow_id, params=None, save_path=None)"),
     ("call", "(call, *, wait_timeout=None, on_status=None, idempotency_key=None)"),
     ("runs.get", "(flow_id, task_id)"),
@@ -183,7 +191,8 @@ def test_what_is_awaited(name: str) -> None:
     function = attribute(AsyncDcipher("k"), name)
     talks = inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
     # `records` gives an async iterator, and checks its arguments at the call.
-    assert talks is (name not in {"with_options", "runs.records"})
+    # `map` gives an async iterator, too.
+    assert talks is (name not in {"with_options", "runs.records", "flows.map"})
     plain = attribute(Dcipher("k"), name)
     assert not inspect.iscoroutinefunction(plain)
     assert inspect.isgeneratorfunction(plain) is inspect.isasyncgenfunction(function)

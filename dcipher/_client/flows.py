@@ -4,11 +4,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, Literal, TypeVar, overload
 from uuid import uuid4
 
+from typing_extensions import Unpack
+
 import dcipher
+from dcipher._batch.options import MapOptions, Progress
 from dcipher._concurrency.callables import (
     StatusCallback,
     call_back,
@@ -23,12 +27,15 @@ from dcipher.errors import DcipherError, InvalidParamsError
 from dcipher.logs import logger
 from dcipher.models import Flow, Run
 
-from .outcomes import note_start
+from .outcomes import failure, note_start
 from .recent import RecentRuns
 from .runs import Runs
 from .wait import check_wait_timeout
 
 __all__ = ["Flows"]
+
+R = TypeVar("R")
+T = TypeVar("T")
 
 
 class Flows:
@@ -163,6 +170,95 @@ class Flows:
             self._recent.note(error, run)
             raise
         return run.model_copy(update={"files": files})
+
+    @overload
+    def map(
+        self,
+        flow_id: Iterable[dcipher.FlowCall[R]],
+        rows: None = None,
+        *,
+        read: None = None,
+        **options: Unpack[MapOptions],
+    ) -> dcipher.Batch[R]: ...
+
+    @overload
+    def map(
+        self, flow_id: str, rows: Any, *, read: type[T], **options: Unpack[MapOptions]
+    ) -> dcipher.Batch[T]: ...
+
+    @overload
+    def map(
+        self, flow_id: Any, rows: Any = None, *, read: Any = None, **options: Unpack[MapOptions]
+    ) -> dcipher.Batch[Any]: ...
+
+    def map(
+        self,
+        flow_id: Any,
+        rows: Any = None,
+        *,
+        key: str | Callable[[Any], object] | None = None,
+        params: Sequence[str] | Callable[[Any], object] | None = None,
+        journal: str | os.PathLike[str] | None = None,
+        read: Any = None,
+        save: str | os.PathLike[str] | None = None,
+        in_flight: int | None = None,
+        starts_per_second: float | None = None,
+        max_failures: float | None = None,
+        retry_failed: bool = False,
+        on_unknown: Literal["resend", "hold"] = "resend",
+        ordered: bool = False,
+        progress: Progress = "auto",
+    ) -> dcipher.Batch[Any]:
+        """Run a flow once for each row; iterate over what this returns, or call its `run()`.
+
+        Args:
+            flow_id: The flow; or the rows, where they are `FlowCall`s, which name it.
+            rows: Mappings, Pydantic models or dataclasses, from any iterable; or a table of pandas,
+                polars or pyarrow. An iterator is never held as a whole.
+            key: The column, or a function of the row, that names a row: a text or a whole number.
+                By default the SHA-256 of its params.
+            params: The columns, or a function of the row, that make its params. By default the
+                whole row, without the column of the key.
+            journal: A file that records what becomes of each row. The same call with it resumes,
+                whatever happened meanwhile. It holds the params, and the results that were read.
+            read: The type that each result is validated as. A `FlowCall` names it itself.
+            save: The folder that each result is saved to, as `<key><suffix>`.
+            in_flight: Runs at once. By default found out, from 20 to 200.
+            starts_per_second: By default found out.
+            max_failures: Rows that may fail: a count, or a share from 0.0 to 1.0, judged from the
+                hundredth row on. By default any number.
+            retry_failed: Whether rows that the journal knows as failed or expired get another run.
+            on_unknown: Whether a start whose answer was lost is sent again under the same
+                idempotency key, or held for a person: `dcipher journal resolve`.
+            ordered: Whether the outcomes come in the order of the rows.
+            progress: `"auto"`, `False`, or a function of a `BatchProgress`. DCIPHER_PROGRESS=0 takes
+                precedence.
+
+        Raises:
+            InvalidParamsError: The arguments do not fit; rows are read when the batch runs.
+        """
+        from dcipher._batch.batch import Batch
+        from dcipher._batch.engine import Service
+        from dcipher._batch.plan import planned
+
+        plan = planned(
+            flow_id=flow_id,
+            rows=rows,
+            key=key,
+            params=params,
+            journal=journal,
+            read=read,
+            save=save,
+            in_flight=in_flight,
+            starts_per_second=starts_per_second,
+            max_failures=max_failures,
+            retry_failed=retry_failed,
+            on_unknown=on_unknown,
+            ordered=ordered,
+            progress=progress,
+            nonce=uuid4().hex,
+        )
+        return Batch(Service(self._api, failure, self._recent.add), plan)
 
 
 def _flow_and_params(

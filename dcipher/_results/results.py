@@ -121,12 +121,18 @@ class Results:
 
     def read(self, run: Run, index: int, type_: Any) -> Any:
         """One result as a value."""
+        body, format_ = self.document(run, index)
+        with parse_errors(run, index):
+            return in_thread(parse_document, body, type_, format_)
+
+    def document(self, run: Run, index: int) -> tuple[bytes, Format]:
+        """One result as it is, and its format."""
         memory = io.BytesIO()
         sink = Rewindable(memory, run, index)
         transfer = self._fetch(run, index, lambda _: sink)
         with parse_errors(run, index):
             format_ = in_thread(format_of, run, index, transfer, sink)
-            return in_thread(parse_document, memory.getvalue(), type_, format_)
+        return memory.getvalue(), format_
 
     def rows(
         self, run: Run, index: int, type_: Any, file: BinaryIO, sink: Rewindable

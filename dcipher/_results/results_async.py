@@ -120,12 +120,18 @@ class AsyncResults:
 
     async def read(self, run: Run, index: int, type_: Any) -> Any:
         """One result as a value."""
+        body, format_ = await self.document(run, index)
+        with parse_errors(run, index):
+            return await async_in_thread(parse_document, body, type_, format_)
+
+    async def document(self, run: Run, index: int) -> tuple[bytes, Format]:
+        """One result as it is, and its format."""
         memory = io.BytesIO()
         sink = Rewindable(memory, run, index)
         transfer = await self._fetch(run, index, lambda _: sink)
         with parse_errors(run, index):
             format_ = await async_in_thread(format_of, run, index, transfer, sink)
-            return await async_in_thread(parse_document, memory.getvalue(), type_, format_)
+        return memory.getvalue(), format_
 
     async def rows(
         self, run: Run, index: int, type_: Any, file: BinaryIO, sink: Rewindable

@@ -15,8 +15,12 @@ from typing_extensions import assert_type
 
 from dcipher import (
     APIStatusError,
+    AsyncBatch,
     AsyncDcipher,
     AsyncRecords,
+    Batch,
+    BatchProgress,
+    BatchReport,
     Dcipher,
     ErrorResponse,
     Flow,
@@ -24,6 +28,7 @@ from dcipher import (
     FlowParam,
     HTTPAuthenticatedClient,
     HTTPClient,
+    Outcome,
     Output,
     Records,
     Rejects,
@@ -52,17 +57,35 @@ class Topics(FlowCall[list[Topic]], flow="65cf2f3e"):
     top: int = Field(default=5, alias="topN")
 
 
+def told(progress: BatchProgress) -> None:
+    print(progress.ended, progress.rows)
+
+
 def typed_calls() -> None:
     with Dcipher() as client:
         assert_type(client.call(Topics(text="…", topN=3)), list[Topic])
         assert_type(client.flows.start(Topics(text="…"), idempotency_key="k"), Run)
         assert_type(client.flows.run(Topics(text="…"), save_path="a.json"), Run)
+        assert_type(client.flows.map([Topics(text="…")], journal="a.db"), Batch[list[Topic]])
+        batch = client.flows.map("f", [{"id": 1}], key="id", read=Topic, max_failures=0.1)
+        assert_type(batch, Batch[Topic])
+        for outcome in batch:
+            assert_type(outcome, Outcome[Topic])
+            assert_type(outcome.unwrap(), Topic)
+            assert_type(outcome.run, Run | None)
+        assert_type(batch.run(), BatchReport)
+        assert_type(client.flows.map("f", [{}], save="folder", progress=told), Batch[Any])
 
 
 async def typed_async_calls() -> None:
     async with AsyncDcipher() as client:
         assert_type(await client.call(Topics(text="…"), wait_timeout=3), list[Topic])
         assert_type(await client.flows.start(Topics(text="…")), Run)
+        batch = client.flows.map(Topics(text=text) for text in ("a", "b"))
+        assert_type(batch, AsyncBatch[list[Topic]])
+        async for outcome in batch:
+            assert_type(outcome.unwrap(), list[Topic])
+        assert_type(await batch.run(), BatchReport)
 
 
 def sync_client(run: Run, path: Path) -> None:

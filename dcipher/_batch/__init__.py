@@ -1,0 +1,1 @@
+"""Many runs of one flow, a row each: `client.flows.map`."""

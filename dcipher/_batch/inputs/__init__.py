@@ -1,0 +1,1 @@
+"""Rows as they are given: what is sent for each, and by which key it is known."""

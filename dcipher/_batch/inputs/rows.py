@@ -1,0 +1,44 @@
+"""The rows of the input, some at a time: whatever its length, it is never in memory as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, Iterable, Iterator, Mapping, Sized
+from itertools import chain
+from typing import Any, Final
+
+from dcipher._libraries import library
+from dcipher._masking.text import with_article
+from dcipher.errors import InvalidParamsError
+
+__all__ = ["check_rows", "is_known_whole", "rows_of"]
+
+CHUNK: Final = 500
+"""Rows of an Arrow batch that are made into Python's at once."""
+
+
+def check_rows(rows: object) -> Any:
+    """Returns the rows as they are. Raises `InvalidParamsError` for what cannot be iterated over."""
+    kind = with_article(type(rows).__name__)
+    if hasattr(rows, "__arrow_c_stream__"):
+        library("pyarrow", "arrow")
+        return rows
+    is_iterable = isinstance(rows, (Iterable, AsyncIterable))
+    if is_iterable and not isinstance(rows, (str, bytes, Mapping)):
+        return rows
+    raise InvalidParamsError(
+        f"rows is {kind}: pass a list of rows, an iterator, or a table of pandas, polars or pyarrow."
+    )
+
+
+def is_known_whole(rows: object) -> bool:
+    """Whether all rows are there already, so that all can be checked before the first run."""
+    return isinstance(rows, Sized) and not isinstance(rows, Iterator)
+
+
+def rows_of(rows: Any) -> Iterator[object]:
+    """Iterates over the rows; those of an Arrow stream come batch by batch."""
+    if not hasattr(rows, "__arrow_c_stream__"):
+        return iter(rows)
+    reader = library("pyarrow", "arrow").RecordBatchReader.from_stream(rows)
+    slices = (batch.slice(at, CHUNK) for batch in reader for at in range(0, batch.num_rows, CHUNK))
+    return chain.from_iterable(piece.to_pylist() for piece in slices)

@@ -1,0 +1,191 @@
+"""The tables of a journal, and the file that they are in."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+from dcipher.errors import JournalError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from pathlib import Path
+
+__all__ = ["connected", "journal_errors", "now", "transaction"]
+
+APPLICATION_ID: Final = 0x64634A31
+"""`dcJ1` in ASCII: what `file` and SQLite know the file by."""
+VERSION: Final = 1
+
+_TABLES: Final = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE rows (
+    id INTEGER PRIMARY KEY,
+    flow TEXT NOT NULL,
+    key TEXT NOT NULL,
+    digest BLOB NOT NULL,
+    params TEXT NOT NULL,
+    secrets TEXT,
+    idempotency_key TEXT NOT NULL,
+    generation INTEGER NOT NULL DEFAULT 0,
+    state TEXT NOT NULL DEFAULT 'planned',
+    attempts INTEGER NOT NULL DEFAULT 0,
+    resent INTEGER NOT NULL DEFAULT 0,
+    session INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    sent_at REAL,
+    started_at REAL,
+    ended_at REAL,
+    task_id TEXT,
+    run TEXT,
+    target TEXT UNIQUE,
+    files TEXT,
+    result BLOB,
+    format TEXT,
+    error TEXT,
+    UNIQUE (flow, key)
+);
+CREATE INDEX rows_position ON rows (session, position);
+CREATE TABLE transitions (
+    id INTEGER PRIMARY KEY, row INTEGER NOT NULL, at REAL NOT NULL, old TEXT, new TEXT NOT NULL
+);
+"""
+
+_CACHE_KIB: Final = 8192
+"""Memory that SQLite uses for pages, whatever the number of rows."""
+
+
+def connected(path: Path | None, *, read_only: bool = False) -> sqlite3.Connection:
+    """Opens a journal, and makes its tables where there are none.
+
+    `None`: a temporary database, which SQLite keeps in memory as long as it is small. Raises
+    `JournalError` for a file that is something else, or is damaged.
+    """
+    with journal_errors(path):
+        if path is not None and not read_only:
+            _make_private(path)
+        name = (
+            "" if path is None else f"{path.absolute().as_uri()}{'?mode=ro' if read_only else ''}"
+        )
+        connection = sqlite3.connect(
+            name, uri=path is not None, check_same_thread=False, isolation_level=None, timeout=10.0
+        )
+        try:
+            is_new = _recognised(connection, path) and not read_only
+            _configure(connection, is_temporary=path is None, read_only=read_only)
+            if is_new:
+                _make_tables(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+def _make_private(path: Path) -> None:
+    """Makes the file for no other user. SQLite's own files beside it get the same mode."""
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600))
+
+
+def _configure(connection: sqlite3.Connection, *, is_temporary: bool, read_only: bool) -> None:
+    connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+    if read_only:
+        return
+    if is_temporary:
+        connection.execute("PRAGMA synchronous = OFF")
+        connection.execute("PRAGMA journal_mode = MEMORY")
+        return
+    # WAL needs shared memory, which some file systems do not have: then a rollback journal serves.
+    connection.execute("PRAGMA journal_mode = WAL")
+    # With NORMAL, a loss of power takes the last commits: a run would be started twice.
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA fullfsync = ON")  # macOS: fsync alone does not reach the disk there
+    # A URL that is removed leaves no trace in the file.
+    connection.execute("PRAGMA secure_delete = ON")
+
+
+def _recognised(connection: sqlite3.Connection, path: Path | None) -> bool:
+    """Whether the file is empty. Raises `JournalError` for what is no journal of this version.
+
+    Nothing is written: a file of somebody else's stays as it was.
+    """
+    known = connection.execute("PRAGMA application_id").fetchone()[0]
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if known == 0 and connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
+        return True
+    if known != APPLICATION_ID:
+        raise JournalError(
+            f"{path} is not a journal of dcipher. Choose another path for journal=…."
+        )
+    if version > VERSION:
+        raise JournalError(
+            f"The journal {path} was written by a newer version of dcipher (its format is "
+            f"{version}, this version knows {VERSION}). Upgrade dcipher."
+        )
+    problem = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if problem != "ok":
+        raise JournalError(_damaged(path, problem))
+    return False
+
+
+def _make_tables(connection: sqlite3.Connection) -> None:
+    with transaction(connection):
+        for statement in _TABLES.split(";")[:-1]:
+            connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {VERSION}")
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Generator[None]:
+    """All that the block writes, or nothing of it."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        if connection.in_transaction:  # SQLite ends it itself where the disk is full
+            connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+
+
+@contextmanager
+def journal_errors(path: Path | None) -> Generator[None]:
+    """Turns an error of SQLite, or of the file, into a `JournalError` that says what to do."""
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        raise JournalError(_said(path, error)) from error
+
+
+def _said(path: Path | None, error: Exception) -> str:
+    where = "the temporary folder" if path is None else str(path)
+    text = str(error)
+    if isinstance(error, OSError) and error.strerror:
+        text = error.strerror
+    if "full" in text or getattr(error, "errno", None) in {
+        errno.ENOSPC,
+        getattr(errno, "EDQUOT", -1),
+    }:
+        return (
+            f"The journal {where} cannot be written: the disk is full. Nothing more was started. "
+            "Make room, then run the same line again: it resumes."
+        )
+    if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError):
+        return _damaged(path, text)
+    return f"The journal {where} cannot be used: {text}. Check the path, or choose another one."
+
+
+def _damaged(path: Path | None, problem: str) -> str:
+    return (
+        f"The journal {path} is damaged, or is no journal ({problem}). Restore it from a copy, together "
+        "with its -wal file; or begin a new one: starts that the service still knows are not repeated."
+    )
+
+
+def now() -> float:
+    """Seconds since the epoch: what is stored is compared by other processes."""
+    return time.time()

@@ -1,0 +1,1 @@
+"""When the next request is sent, and which one; pure: the time is an argument."""

@@ -1,0 +1,94 @@
+"""Reports and progress as HTML: one piece, no scripts, light and dark, fit to be printed; pure."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING, Final
+
+from .progress import sentence
+
+if TYPE_CHECKING:
+    from .progress import BatchProgress
+    from .report import BatchReport
+
+__all__ = ["page", "progress_card", "report_card"]
+
+_STYLE: Final = """
+.dcipher { font: 14px/1.5 system-ui, sans-serif; color: CanvasText; max-width: 60em; }
+.dcipher table { border-collapse: collapse; margin: .8em 0; }
+.dcipher caption { text-align: left; font-weight: 600; padding: .3em 0; }
+.dcipher th, .dcipher td { text-align: left; vertical-align: top; padding: .25em .8em .25em 0;
+  border-bottom: 1px solid color-mix(in srgb, CanvasText 25%, transparent); overflow-wrap: anywhere; }
+.dcipher td.n { text-align: right; font-variant-numeric: tabular-nums; }
+.dcipher progress { width: 20em; max-width: 100%; vertical-align: middle; }
+"""
+_PAGE_STYLE: Final = """
+:root { color-scheme: light dark; }
+body { background: Canvas; margin: 2em; }
+@media print { :root { color-scheme: light; } body { margin: 0; } tr { break-inside: avoid; } }
+"""
+
+
+def progress_card(progress: BatchProgress) -> str:
+    """Returns the progress as a bar with a line of text."""
+    of = "" if progress.rows is None else f' max="{max(progress.rows, 1)}" value="{progress.ended}"'
+    text = escape(sentence(progress))
+    return f'<style>{_STYLE}</style><div class="dcipher"><progress{of}></progress> {text}</div>'
+
+
+def report_card(report: BatchReport) -> str:
+    """Returns the report as tables, for a notebook."""
+    seconds = report.seconds
+    facts = [(status, f"{count:,}") for status, count in report.counts.items()]
+    facts += [
+        ("from the journal", f"{report.reused:,}"),
+        ("runs that go on", f"{report.left_running:,}"),
+        ("starts sent again", f"{report.resent_count:,}"),
+        ("requests: starts, polls", f"{report.starts:,}, {report.polls:,}"),
+        ("a run took (half, nine of ten, longest)", _times(seconds.p50, seconds.p90, seconds.max)),
+        ("the batch took", f"{seconds.total:,.1f} s"),
+        ("of which throttled", f"{seconds.throttled:,.1f} s"),
+    ]
+    rows = "".join(
+        f'<tr><th scope="row">{escape(name)}</th><td class="n">{escape(value)}</td></tr>'
+        for name, value in facts
+    )
+    table = f"<table><caption>{escape(str(report))}</caption><tbody>{rows}</tbody></table>"
+    again = ""
+    if report.resent:
+        keys = escape(", ".join(report.resent))
+        again = f"<p>Starts that were sent again, and may have run twice: {keys}</p>"
+    return f'<style>{_STYLE}</style><div class="dcipher">{table}{_failures(report)}{again}</div>'
+
+
+def _failures(report: BatchReport) -> str:
+    if not report.failures:
+        return ""
+    rows = "".join(
+        f'<tr><td>{escape(group.status)}</td><td>{escape(group.type)}</td><td class="n">{group.count:,}'
+        f"</td><td>{escape(', '.join(group.keys))}</td><td>{escape(group.message)}</td></tr>"
+        for group in report.failures
+    )
+    head = "".join(
+        f'<th scope="col">{name}</th>'
+        for name in ("status", "error", "rows", "the first of them", "the first one's reason")
+    )
+    return (
+        f"<table><caption>Rows that are not done</caption><thead><tr>{head}</tr></thead>"
+        f"<tbody>{rows}</tbody></table>"
+    )
+
+
+def _times(*seconds: float | None) -> str:
+    return ", ".join("-" if value is None else f"{value:,.1f} s" for value in seconds)
+
+
+def page(report: BatchReport) -> str:
+    """Returns the report as a page of its own."""
+    title = "Dcipher: report of a batch"
+    return (
+        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{title}</title>\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<style>{_PAGE_STYLE}</style>\n</head>\n<body>\n<main>\n<h1>{title}</h1>\n"
+        f"{report_card(report)}\n</main>\n</body>\n</html>\n"
+    )

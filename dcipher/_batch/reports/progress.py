@@ -1,0 +1,65 @@
+"""How far a batch is, for whoever watches it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+__all__ = ["BatchProgress", "sentence"]
+
+
+@dataclass(frozen=True)
+class BatchProgress:
+    """How far a batch is, at one moment."""
+
+    rows: int | None
+    """Rows of the input; `None` while it is not known how many will come."""
+    counts: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    """Rows that have their outcome, by its status."""
+    reused: int = 0
+    """Those of them that the journal had already."""
+    in_flight: int = 0
+    """Runs that go on now."""
+    elapsed: float = 0.0
+    """Seconds since the batch began."""
+    remaining: float | None = None
+    """Seconds that it may still take; `None`: that cannot be told yet."""
+    paused: str | None = None
+    """Why nothing is sent at the moment, where that is so."""
+    is_last: bool = False
+    """Whether the batch has ended."""
+
+    @property
+    def ended(self) -> int:
+        """Rows that have their outcome."""
+        return sum(self.counts.values())
+
+    @property
+    def failed(self) -> int:
+        """Rows that have one, and are not `done`."""
+        return self.ended - self.counts.get("done", 0)
+
+
+def sentence(progress: BatchProgress) -> str:
+    """Returns the progress as one line of text."""
+    of = "" if progress.rows is None else f" of {progress.rows:,}"
+    parts = [f"{progress.ended:,}{of} rows"]
+    if progress.reused:
+        parts.append(f"{progress.reused:,} from the journal")
+    parts += [
+        f"{count:,} {status}" for status, count in progress.counts.items() if status != "done"
+    ]
+    if progress.in_flight:
+        parts.append(f"{progress.in_flight} in flight")
+    if progress.paused:
+        parts.append(f"paused: {progress.paused}")
+    elif progress.remaining is not None and not progress.is_last:
+        parts.append(f"about {_duration(progress.remaining)} left")
+    return ", ".join(parts)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

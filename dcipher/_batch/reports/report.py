@@ -1,0 +1,150 @@
+"""What became of a batch, at its end."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dcipher._files import path_of, replacing, storage_errors
+
+from .html import page, report_card
+from .tally import FailureGroup
+
+if TYPE_CHECKING:
+    from .tally import Tally
+
+__all__ = ["BatchReport", "Seconds", "report_of"]
+
+
+@dataclass(frozen=True)
+class Seconds:
+    """Durations, in seconds."""
+
+    total: float
+    """How long the batch took."""
+    throttled: float
+    """How long nothing was sent, because the service asked for it or was not there."""
+    p50: float | None
+    """How long half of the runs took at most, as far as that was seen; `None`: none has ended."""
+    p90: float | None
+    max: float | None
+
+
+@dataclass(frozen=True)
+class BatchReport:
+    """What became of the rows of a batch."""
+
+    counts: Mapping[str, int]
+    """Rows by the status of their outcomes."""
+    reused: int
+    """Rows that the journal had already: nothing was sent for them."""
+    left_running: int
+    """Runs that were started, and go on: the batch was stopped. The same line again waits for them."""
+    seconds: Seconds
+    failures: tuple[FailureGroup, ...]
+    """The rows that are not `done`, by kind, the most frequent first."""
+    resent: tuple[str, ...]
+    """The keys of the first 100 rows whose start was sent again after an answer was lost.
+
+    They may have run twice where the service does not honour idempotency keys.
+    """
+    resent_count: int
+    starts: int
+    """Requests that started a run, with those that the service refused."""
+    polls: int
+    """Requests for the status of a run."""
+    stopped: bool
+    """Whether it was stopped before all rows had their outcome."""
+    journal: str | None = field(default=None)
+    """The path of the journal."""
+
+    @property
+    def rows(self) -> int:
+        """Rows that have their outcome."""
+        return sum(self.counts.values())
+
+    @property
+    def done(self) -> int:
+        """Rows whose result is there, as it was asked for."""
+        return self.counts.get("done", 0)
+
+    @property
+    def failed(self) -> int:
+        """Rows whose run failed, or whose params the service refused."""
+        return self.counts.get("failed", 0)
+
+    @property
+    def cancelled(self) -> int:
+        """Rows whose run was cancelled."""
+        return self.counts.get("cancelled", 0)
+
+    @property
+    def unknown(self) -> int:
+        """Rows of which nobody knows whether their run was started."""
+        return self.counts.get("unknown", 0)
+
+    @property
+    def expired(self) -> int:
+        """Rows whose result can no longer be fetched."""
+        return self.counts.get("expired", 0)
+
+    @property
+    def rejected(self) -> int:
+        """Rows whose result does not fit the type."""
+        return self.counts.get("rejected", 0)
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Writes the report as one HTML file, without scripts; returns its path.
+
+        Raises `LocalStorageError`.
+        """
+        target = path_of(path)
+        with storage_errors(target), replacing(target) as file:
+            file.write(page(self).encode())
+        return target
+
+    def _repr_html_(self) -> str:
+        return report_card(self)
+
+    def __str__(self) -> str:
+        parts = [f"{count:,} {status}" for status, count in self.counts.items() if count]
+        text = f"{self.rows:,} rows in {self.seconds.total:,.1f} s: {', '.join(parts) or 'none'}"
+        if self.reused:
+            text += f" ({self.reused:,} from the journal)"
+        if self.left_running:
+            text += f"; {self.left_running:,} runs go on"
+        if self.resent_count:
+            text += f"; {self.resent_count:,} starts were sent again"
+        return f"{text}."
+
+
+def report_of(
+    tally: Tally,
+    *,
+    left_running: int,
+    total: float,
+    throttled: float,
+    starts: int,
+    polls: int,
+    stopped: bool,
+    journal: str | None,
+) -> BatchReport:
+    """Returns the report of what was counted."""
+    return BatchReport(
+        counts=dict(sorted(tally.counts.items())),
+        reused=tally.reused,
+        left_running=left_running,
+        seconds=Seconds(
+            total, throttled, tally.percentile(0.5), tally.percentile(0.9), tally.percentile(1.0)
+        ),
+        failures=tally.groups(),
+        resent=tuple(tally.resent),
+        resent_count=tally.resent_count,
+        starts=starts,
+        polls=polls,
+        stopped=stopped,
+        journal=journal,
+    )

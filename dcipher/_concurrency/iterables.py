@@ -1,0 +1,23 @@
+"""Which iterables a client takes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, Iterable
+
+from typing_extensions import TypeIs
+
+from dcipher.errors import InvalidParamsError
+
+__all__ = ["async_is_streamed", "is_streamed"]
+
+
+def async_is_streamed(rows: object) -> TypeIs[AsyncIterable[object]]:
+    """Whether these are iterated over on the event loop."""
+    return isinstance(rows, AsyncIterable)
+
+
+def is_streamed(rows: object) -> TypeIs[Iterable[object]]:
+    """No: this client has no event loop. Raises `InvalidParamsError` for what needs one."""
+    if isinstance(rows, AsyncIterable):
+        raise InvalidParamsError("rows is an async iterator: this client takes a plain one.")
+    return False
