@@ -50,7 +50,7 @@ class CellBlocks:
             raise DoubtError
         _ = file.seek(0)
         is_first = True
-        for block in _record_blocks(file):
+        for block in _record_blocks(file, dialect.delimiter):
             columns = _columns(block, self._width, dialect.delimiter)
             if is_first and len(columns[0]):
                 columns = [column[1:] for column in columns]  # without the header
@@ -73,21 +73,21 @@ class CellBlocks:
         return self._kinds.batch(columns, schema)
 
 
-def _record_blocks(file: BinaryIO) -> Iterator[bytes]:
+def _record_blocks(file: BinaryIO, delimiter: str) -> Iterator[bytes]:
+    """Blocks of whole records in which quotes enclose whole cells. Raises `DoubtError`."""
     held = file.read(len(codecs.BOM_UTF8)).removeprefix(codecs.BOM_UTF8)
-    quotes = held.count(b'"')
     while piece := file.read(BLOCK):
-        quotes += piece.count(b'"')
-        held += piece
-        cut = held.rfind(b"\n") + 1
+        cut = piece.rfind(b"\n") + 1
+        block, rest = b"".join((held, memoryview(piece)[:cut])), piece[cut:]
+        if cut and _is_plain(block, delimiter):
+            yield block
+            held = rest
+            continue
         # A line break between an odd number of quotes and the next one is in a cell.
-        if cut and (quotes - held.count(b'"', cut)) % 2 == 0:
-            yield held[:cut]
-            held = held[cut:]
-            quotes = held.count(b'"')
-        elif len(held) > _MAX_HELD:
+        held = block + rest
+        if (cut and block.count(b'"') % 2 == 0) or len(held) > _MAX_HELD:
             raise DoubtError
-    if held.count(b'"') % 2:
+    if not _is_plain(held, delimiter):
         raise DoubtError
     if held:
         yield held
@@ -99,12 +99,12 @@ def _is_plain(block: bytes, delimiter: str) -> bool:
         return True
     cell = rf'(?:[^"{delimiter}\r\n\x00]*|"(?:[^"\r\x00]|""|\r\n)*")'
     table = rf"\A(?:{cell}(?:[{delimiter}]|\r?\n))*{cell}\z"
-    return bool(pc.match_substring_regex(pa.scalar(block, pa.large_binary()), table).as_py())
+    ends = pa.array([0, len(block)], pa.int64()).buffers()[1]
+    text = pa.Array.from_buffers(pa.large_binary(), 1, [None, ends, pa.py_buffer(block)])
+    return bool(pc.match_substring_regex(text, table)[0].as_py())
 
 
 def _columns(block: bytes, width: int, delimiter: str) -> list[Any]:
-    if not _is_plain(block, delimiter):
-        raise DoubtError
     if not block.strip(b"\r\n"):
         return [pa.array([], pa.string())] * width
     names = [str(place) for place in range(width)]
@@ -125,4 +125,5 @@ def _columns(block: bytes, width: int, delimiter: str) -> list[Any]:
         )
     except pa.ArrowInvalid:  # such as rows of another length
         raise DoubtError from None
-    return [column.combine_chunks() for column in table.columns]
+    (batch,) = table.to_batches()  # it was one block
+    return list(batch.columns)

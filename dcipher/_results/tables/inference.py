@@ -12,7 +12,7 @@ import re
 from collections import Counter
 from dataclasses import replace
 from itertools import chain
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from dcipher._libraries import library
 from dcipher._results.parsing.row_errors import (
@@ -268,7 +268,9 @@ def _has(value: Any, path: tuple[str, ...], culprit: Callable[[object], bool]) -
 _DIGITS = r"-?(0|[1-9][0-9]{0,14})"
 _DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _TIME = r"[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?"
-_CELLS: tuple[tuple[str, Any], ...] = (
+_CellKind: TypeAlias = tuple[str, Any]
+_SHORT = 10**15  # the first integer that `_DIGITS` has no room for
+_CELLS: tuple[_CellKind, ...] = (
     (r"^(true|false|True|False|TRUE|FALSE)$", pa.bool_()),
     (r"^(0|-?[1-9][0-9]{0,18})$", pa.int64()),
     (
@@ -304,7 +306,7 @@ class CellKinds:
             if possible or not self._filled[place]:
                 cells = columns[place].drop_null()
                 self._filled[place] = self._filled[place] or len(cells) > 0
-                possible[:] = [kind for kind in possible if _fits(cells, *kind)]
+                possible[:] = _fitting(cells, possible)
 
     @property
     def schema(self) -> Any:
@@ -326,14 +328,35 @@ class CellKinds:
         return possible[0][1] if possible else pa.string()
 
 
-def _fits(cells: Any, pattern: str, arrow: Any) -> bool:
+def _fitting(cells: Any, kinds: Sequence[_CellKind]) -> list[_CellKind]:
+    """Those of the kinds that all cells are of."""
+    found: dict[Any, Any] = {}
+    for pattern, arrow in kinds:
+        numbers = found.get(pa.int64())
+        if arrow == pa.float64() and numbers is not None and _is_short(numbers):
+            found[arrow] = numbers  # a float64 holds them
+        elif (values := _read(cells, pattern, arrow)) is not None:
+            found[arrow] = values
+    return [kind for kind in kinds if kind[1] in found]
+
+
+def _is_short(numbers: Any) -> bool:
+    """Whether they have no more digits than a float64 holds."""
+    ends = pc.min_max(numbers).as_py()
+    return ends["min"] is None or (ends["min"] > -_SHORT and ends["max"] < _SHORT)
+
+
+def _read(cells: Any, pattern: str, arrow: Any) -> Any:
+    """The cells as values of a type; None where one of them is not written like it."""
     if not _match(cells, pattern):
-        return False
+        return None
     try:
         found = pc.cast(cells, arrow)
     except pa.ArrowInvalid:
-        return False
-    return not pa.types.is_floating(arrow) or _match(_at_the_ends(cells, found), _ENDS)
+        return None
+    if pa.types.is_floating(arrow) and not _match(_at_the_ends(cells, found), _ENDS):
+        return None
+    return found
 
 
 def _at_the_ends(cells: Any, numbers: Any) -> Any:

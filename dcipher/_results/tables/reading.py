@@ -6,7 +6,7 @@ Importing this imports pyarrow.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import chain
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, cast
 
 from pydantic.errors import PydanticUserError
@@ -15,22 +15,20 @@ from dcipher._libraries import library
 from dcipher._masking.text import clean
 from dcipher._results.outputs.failures import parse_errors
 from dcipher._results.parsing.adapters import adapter_for
-from dcipher._results.parsing.csv.rows import csv_header
 from dcipher._results.parsing.json.blocks import DoubtError
 from dcipher._results.parsing.parquet.files import ParquetFile
-from dcipher._results.parsing.row_errors import InvalidRow, ResultReadError, ResultSyntaxError
-from dcipher._results.parsing.text_reader import TextReader
-from dcipher._results.rows.reading import Format, iter_rows
+from dcipher._results.parsing.row_errors import ResultReadError, ResultSyntaxError
+from dcipher._results.rows.reading import Format
 from dcipher.errors import InvalidParamsError
 
-from .columns import Block, UnfitError, check_batch
+from .columns import check_batch
 from .csv_reader import CellBlocks
-from .inference import CellKinds, RowKinds
 from .json_reader import StructBlocks
+from .row_reader import BATCH, Rows, Source, common_header, inferred_rows, rebatched, validated_rows
 from .schemas import columns_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
     from dcipher._results.outputs.temporary_files import StoredFile
@@ -41,39 +39,6 @@ if TYPE_CHECKING:
 __all__ = ["Part", "Reading", "Source", "check_columns", "reading_of"]
 
 pa = library("pyarrow", "arrow")
-
-_LEARNED = 8192
-"""Rows whose columns are learned at once."""
-_AT_ONCE = 32
-"""Rows that are objects at once: with more of them, Python begins to look for garbage among them."""
-_ROWS = 4096
-"""Rows of which the values are those of Python at once."""
-_TEXT = 4 * 1024 * 1024
-"""Bytes of a result, about, of which the same holds."""
-_BYTES = 8 * 1024 * 1024
-"""Bytes of a batch, about: long rows make batches of fewer."""
-
-_BATCH = 65536
-"""Rows of a batch of a whole table."""
-
-_ANY = cast("type[object]", Any)
-
-
-class Source(Protocol):
-    """A result that can be read more than once."""
-
-    @property
-    def format(self) -> Format:
-        """How it is written."""
-        ...
-
-    def reader(self) -> BinaryIO:
-        """What it holds, decompressed, from its beginning."""
-        ...
-
-    def errors(self) -> AbstractContextManager[None]:
-        """Turns what is wrong with it into a `ResultParseError`."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -143,7 +108,7 @@ def reading_of(parts: tuple[Source, ...], type_: object) -> Reading:
     Raises `ResultParseError` where that cannot be found out.
     """
     if type_ is not None:
-        return _Validated(parts, type_)
+        return Rows(parts, _columns_for(type_), validated_rows(type_))
     parquet = [part for part in parts if part.format is Format.PARQUET]
     if not parquet:
         return _Inferred(parts)
@@ -153,115 +118,6 @@ def reading_of(parts: tuple[Source, ...], type_: object) -> Reading:
             "or pass a model."
         )
     return _Parquet(parts)
-
-
-class _Rows:
-    """Reads rows, and puts them into columns."""
-
-    def __init__(
-        self,
-        parts: tuple[Source, ...],
-        columns: Columns,
-        rows_of: Callable[[Source, BinaryIO], Iterator[Any]],
-        num_rows: int | None = None,
-    ) -> None:
-        self.num_rows: int | None = num_rows
-        self.schema: Any = columns.schema
-        self._columns = columns
-        self._parts = parts
-        self._rows_of = rows_of
-
-    def batches(self, size: int) -> Iterator[Any]:
-        return _rebatched(self._portions(size), size)
-
-    def table(self) -> Any:
-        return pa.Table.from_batches(self._portions(_ROWS), schema=self.schema)
-
-    def _portions(self, size: int) -> Iterator[Any]:
-        for part in self._parts:
-            with part.errors():
-                yield from self._portions_of(part, size)
-
-    def _portions_of(self, part: Source, size: int) -> Iterator[Any]:
-        block, first, start = Block(self._columns), 0, 0
-        try:
-            for rows, place in _portions(part, self._rows_of, min(size, _AT_ONCE)):
-                block.add(rows)
-                if block.num_rows >= min(size, _ROWS) or place - start >= _TEXT:
-                    yield (batch := block.batch())
-                    first, start = first + batch.num_rows, place
-            if block.num_rows:
-                yield block.batch()
-        except UnfitError:  # the rows are gone: they are read again, to see which it was
-            again = chain.from_iterable(r for r, _ in _portions(part, self._rows_of, _AT_ONCE))
-            _ = self._columns.batch([*islice(again, first, first + block.num_rows)], first)
-            raise
-
-
-def _rebatched(batches: Iterator[Any], size: int) -> Iterator[Any]:
-    """The same rows in batches of `size`, or of fewer that are many bytes."""
-    held, rows, nbytes = list[Any](), 0, 0
-    for batch in batches:
-        if batch.num_rows:
-            held.append(batch)
-            rows += batch.num_rows
-            nbytes += batch.nbytes
-        if rows >= size or nbytes >= _BYTES:
-            whole = _joined(held)
-            end = rows if nbytes >= _BYTES else rows - rows % size
-            yield from (whole.slice(start, min(size, end - start)) for start in range(0, end, size))
-            held = [whole.slice(end)] if end < rows else []
-            rows, nbytes = rows - end, sum(one.nbytes for one in held)
-    if held:
-        yield _joined(held)
-
-
-def _joined(batches: list[Any]) -> Any:
-    if len(batches) == 1:
-        return batches[0]
-    if not batches[0].num_columns:
-        rows = sum(batch.num_rows for batch in batches)
-        return pa.RecordBatch.from_struct_array(pa.array([{}] * rows, pa.struct([])))
-    (joined,) = pa.Table.from_batches(batches).combine_chunks().to_batches()
-    return joined
-
-
-class _Validated(_Rows):
-    def __init__(self, parts: tuple[Source, ...], type_: object) -> None:
-        super().__init__(parts, _columns_for(type_), _validated_rows(type_))
-
-
-def _validated_rows(type_: object) -> Callable[[Source, BinaryIO], Iterator[Any]]:
-    known = cast("type[object]", type_)
-
-    def rows_of(part: Source, reader: BinaryIO) -> Iterator[Any]:
-        return iter_rows(reader, known, part.format)
-
-    return rows_of
-
-
-def _portions(
-    part: Source, rows_of: Callable[[Source, BinaryIO], Iterator[Any]], size: int
-) -> Iterator[tuple[list[Any], int]]:
-    """Rows, and the place in the result after them; they end at so many rows, or bytes."""
-    reader = part.reader()
-    with part.errors():
-        rows = rows_of(part, reader)
-        while portion := _portion(rows, reader, size):
-            yield portion, reader.tell()
-
-
-def _portion(rows: Iterator[Any], reader: BinaryIO, size: int) -> list[Any]:
-    start, portion = reader.tell(), list[Any]()
-    while len(portion) < size and reader.tell() - start < _TEXT:
-        some = list(islice(rows, min(_AT_ONCE, size - len(portion))))
-        portion += some
-        if not some:
-            break
-    for row in portion:
-        if isinstance(row, InvalidRow):
-            raise row.error()
-    return portion
 
 
 class _Inferred:
@@ -289,7 +145,7 @@ class _Inferred:
                 yield batch
                 done += batch.num_rows
         except DoubtError:  # an integer of the first rows and a fraction of the last, say
-            for batch in _inferred_rows(self._parts).batches(size):
+            for batch in inferred_rows(self._parts).batches(size):
                 yield from _after(batch, done)
                 done = max(0, done - batch.num_rows)
 
@@ -300,7 +156,7 @@ class _Inferred:
             reading: Reading = _Blocks(self._parts)
             table = reading.table()
         except DoubtError:
-            reading = _inferred_rows(self._parts)
+            reading = inferred_rows(self._parts)
             table = reading.table()
         self._known = reading
         return table
@@ -316,7 +172,7 @@ class _Inferred:
             for _ in reading.learn():
                 pass
         except DoubtError:
-            return _inferred_rows(self._parts)
+            return inferred_rows(self._parts)
         return reading
 
 
@@ -334,7 +190,7 @@ class _Blocks:
         if formats <= {Format.JSON, Format.NDJSON}:
             self._blocks: StructBlocks | CellBlocks = StructBlocks()
         elif formats == {Format.CSV}:
-            header = _common_header(parts)
+            header = common_header(parts)
             with parts[0].errors():
                 self._blocks = CellBlocks(header)
         else:
@@ -359,82 +215,16 @@ class _Blocks:
 
     def batches(self, size: int) -> Iterator[Any]:
         blocks = chain.from_iterable(map(self._read, self._parts))
-        return _rebatched((self._blocks.batch(block, self.schema) for block in blocks), size)
+        return rebatched((self._blocks.batch(block, self.schema) for block in blocks), size)
 
     def table(self) -> Any:
         if self.schema is not None:
-            return pa.Table.from_batches(self.batches(_BATCH), schema=self.schema)
+            return pa.Table.from_batches(self.batches(BATCH), schema=self.schema)
         blocks = list(self.learn())[::-1]
         batches: list[Any] = []
         while blocks:  # each goes as soon as it is a batch
             batches.append(self._blocks.batch(blocks.pop(), self.schema))
         return pa.Table.from_batches(batches, schema=self.schema)
-
-
-def _inferred_rows(parts: tuple[Source, ...]) -> _Rows | _Cells:
-    """Reads all rows once, to learn what the columns hold."""
-    if all(part.format is Format.CSV for part in parts):
-        return _Cells(parts)
-    kinds, count = RowKinds(), 0
-    for part in parts:
-        first = count
-        for rows, _ in _portions(part, _plain_rows, _LEARNED):
-            with part.errors():
-                kinds.add(rows, count - first)
-            count += len(rows)
-    return _Rows(parts, kinds.columns(), _plain_rows, count)
-
-
-def _plain_rows(part: Source, reader: BinaryIO) -> Iterator[Any]:
-    return iter_rows(reader, _ANY, part.format)
-
-
-class _Cells:
-    """Reads records of CSV one by one, and puts their cells into columns."""
-
-    def __init__(self, parts: tuple[Source, ...]) -> None:
-        self._parts = parts
-        header = _common_header(parts)
-        self._width = len(header)
-        with parts[0].errors():
-            self._kinds = CellKinds(header)
-        self.num_rows: int | None = 0
-        for columns in self._columns(_LEARNED):
-            self._kinds.add(columns)
-            self.num_rows += len(columns[0]) if columns else 0
-        self.schema: Any = self._kinds.schema
-
-    def _columns(self, size: int) -> Iterator[list[Any]]:
-        for part in self._parts:
-            for rows, _ in _portions(part, _cell_rows, size):
-                cells = zip(*rows, strict=True)
-                yield [pa.array([cell or None for cell in column], pa.string()) for column in cells]
-
-    def batches(self, size: int) -> Iterator[Any]:
-        columns = self._columns(min(size, _LEARNED))
-        return _rebatched((self._kinds.batch(some, self.schema) for some in columns), size)
-
-    def table(self) -> Any:
-        return pa.Table.from_batches(self.batches(_BATCH), schema=self.schema)
-
-
-def _cell_rows(part: Source, reader: BinaryIO) -> Iterator[Any]:
-    return iter_rows(reader, cast("type[object]", list[str]), part.format)
-
-
-def _common_header(parts: tuple[Source, ...]) -> list[str]:
-    header = _header(parts[0])
-    for part in parts[1:]:
-        with part.errors():
-            if _header(part) != header:
-                raise ResultSyntaxError("header", "is not that of the result before")
-    return header
-
-
-def _header(part: Source) -> list[str]:
-    # Rows alone say no names where there are none of them.
-    with part.errors():
-        return csv_header(TextReader(part.reader()))
 
 
 class _Parquet:
@@ -470,4 +260,4 @@ class _Parquet:
                 first += batch.num_rows
 
     def table(self) -> Any:
-        return pa.Table.from_batches(self.batches(_BATCH), schema=self.schema)
+        return pa.Table.from_batches(self.batches(BATCH), schema=self.schema)

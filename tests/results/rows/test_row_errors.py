@@ -122,8 +122,9 @@ def test_a_validator_that_quotes_a_wide_row(monkeypatch: pytest.MonkeyPatch) -> 
     row = {f"c{n}": f"hunter{n}" for n in range(150)} | {"short": "o", "number": "12"}
     type_ = Annotated[Any, AfterValidator(wide)]
     _ = read(b"[{}]", type_)
-    monkeypatch.setattr("re._compile" if hasattr(re, "_compile") else "re.compile", None)
-    (found,) = read(json.dumps([row]).encode(), type_)
+    with monkeypatch.context() as patch:
+        patch.setattr("re._compile", None)
+        (found,) = read(json.dumps([row]).encode(), type_)
     (detail,) = found.errors
     assert "hunter" not in detail["msg"].lower()
     assert detail["msg"].startswith("Value error, none of … words: … …")

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 pa = pytest.importorskip("pyarrow", reason="the extra `arrow` is not installed")
 
 from dcipher._results.rows.reading import Format  # noqa: E402
-from dcipher._results.tables import reading as _tables  # noqa: E402 - after the skip
+from dcipher._results.tables import row_reader  # noqa: E402 - after the skip
 from tests.results.tables.results import table  # noqa: E402
 
 
@@ -49,7 +49,7 @@ def test_a_million_rows(rows: int, type_: type[Row] | None) -> None:
 
 def test_long_rows_make_smaller_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     """A batch ends where its rows were many bytes, before it has the rows that it might have."""
-    monkeypatch.setattr(_tables, "_BYTES", 1_000_000)
+    monkeypatch.setattr(row_reader, "_BYTES", 1_000_000)
     body = b'{"text": "' + b"x" * 10_000 + b'"}\n'
     with table(body * 600, format_=Format.NDJSON) as made:
         counts = [batch.num_rows for batch in made.batches()]

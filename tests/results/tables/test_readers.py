@@ -25,7 +25,7 @@ def by_rows(body: bytes, format_: Format) -> Any:
     """The table that is read row by row, or why there is none."""
     with table(body, format_=format_) as made:
         try:
-            return _tables._inferred_rows(made._parts).table()
+            return _tables.inferred_rows(made._parts).table()
         except ResultParseError as error:
             return error.location, error.message
 
