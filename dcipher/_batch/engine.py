@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import threading
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar, cast
 
@@ -23,7 +24,7 @@ from dcipher._concurrency.threads import in_thread
 from dcipher._concurrency.workers import each
 from dcipher.errors import BatchError, DcipherError, TooManyFailuresError
 
-from .failures import add_note
+from .failures import add_note, how_to_go_on
 from .feed import Feed
 from .inputs.identity import fingerprint
 from .journal.states import Change
@@ -34,6 +35,7 @@ from .pacing.gate import Gate, shared_gate
 from .pacing.in_flight import InFlight
 from .pacing.schedule import Action, Job, Schedule
 from .plan import too_many
+from .reports.columns import JournalRows
 from .reports.progress import BatchProgress
 from .reports.report import BatchReport, report_of
 from .reports.tally import Tally
@@ -75,7 +77,9 @@ class Engine(Generic[T]):
 
     def __init__(self, service: Service, plan: Plan) -> None:
         self._service = service
-        self._plan = plan
+        # A client that never sends such a start again does not do it here, either.
+        holds = plan.holds_unknown or not service.api.options.resilience.resend_ambiguous
+        self._plan = replace(plan, holds_unknown=holds)
         self._turn = threading.RLock()
         self._actions: Mailbox[Action | None] = Mailbox()
         self._bell: Mailbox[bool] = Mailbox()
@@ -360,7 +364,8 @@ class Engine(Generic[T]):
 
     def _finish(self, journal: Journal) -> None:
         steps, schedule, gate = self._steps, self._scheduled, cast("Gate", self._gate)
-        if not schedule.is_stopped or (self._feed is not None and self._feed.has_ended):
+        is_whole = self._feed is not None and self._feed.total == self._tally.rows
+        if is_whole:
             self._judge(at_end=True)
         self.report = report_of(
             self._tally,
@@ -369,8 +374,9 @@ class Engine(Generic[T]):
             throttled=gate.throttled,
             starts=steps.starts if steps else 0,
             polls=steps.polls if steps else 0,
-            stopped=self._error is not None or schedule.in_flight > 0 or not schedule.is_exhausted,
+            stopped=self._error is not None or not is_whole,
             journal=None if journal.path is None else str(journal.path),
+            rows=JournalRows(journal),
         )
         self._watcher.close(self._progress(is_last=True))
         try:
@@ -379,20 +385,15 @@ class Engine(Generic[T]):
                 if self._durations.usual is not None:
                     journal.remember("seconds", repr(self._durations.usual))
         finally:
-            journal.close()
+            if journal.path is not None:  # the report reads a temporary one
+                journal.close()
 
     def _explain(self, error: BaseException) -> None:
         """Says how to go on, on an error or an interruption."""
         if isinstance(error, BatchError):
             error.report = self.report
-        ended, running = self._tally.rows, self._scheduled.in_flight if self._schedule else 0
-        if self._plan.journal is None:
-            how = "There is no journal: what went on is lost to the next call. Pass journal=… to resume."
-        else:
-            how = (
-                f"The same line again resumes from {self._plan.journal}: nothing is started twice."
-            )
-        add_note(error, f"{ended:,} rows have their outcome, {running:,} runs go on. {how}")
+        running = self._schedule.in_flight if self._schedule else 0
+        add_note(error, how_to_go_on(self._plan.journal, self._tally.rows, running))
 
 
 class _Over(Exception):  # noqa: N818 - it is no error

@@ -17,9 +17,11 @@ from dcipher.errors import (
 )
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from dcipher.resilience import Resilience
 
-__all__ = ["Verdict", "add_note", "delay_of", "patience", "verdict_of"]
+__all__ = ["Verdict", "add_note", "delay_of", "how_to_go_on", "patience", "verdict_of"]
 
 NEW_RUN: float = 10.0
 """Seconds after the start in which a 404 on the status means "not created yet"."""
@@ -82,6 +84,16 @@ def patience(failure: Failure, resilience: Resilience, *, ever_succeeded: bool) 
     if failure.max_retries is not None:
         most = min(most, failure.max_retries)
     return sum(backoff(attempt, resilience) for attempt in range(1, most + 1))
+
+
+def how_to_go_on(journal: Path | None, ended: int, running: int) -> str:
+    """Returns what became of the rows, and what to do next, in a sentence each."""
+    how = (
+        "There is no journal: what went on is lost to the next call. Pass journal=… to resume."
+        if journal is None
+        else f"The same line again resumes from {journal}: nothing is started twice."
+    )
+    return f"{ended:,} rows have their outcome, {running:,} runs go on. {how}"
 
 
 def add_note(error: BaseException, text: str) -> None:

@@ -17,10 +17,10 @@ from .states import RERUN, Change, Entry, Row, may_follow
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Generator, Iterable, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
     from pathlib import Path
 
-__all__ = ["Journal"]
+__all__ = ["Journal", "read_rows"]
 
 TRANSITIONS: Final = 100_000
 """Transitions that are kept: the last ones."""
@@ -212,6 +212,11 @@ class Journal:
                 (change.id, now(), change.old, change.new),
             )
 
+    def connection(self) -> sqlite3.Connection:
+        """The connection, for reading when nothing is written any more."""
+        with self._reading() as connection:
+            return connection
+
     def close(self) -> None:
         """Writes everything into the one file, and releases the lock. Closing twice does nothing."""
         with self._turn:
@@ -228,6 +233,30 @@ class Journal:
             connection.close()
         if self._lock is not None:
             self._lock.release()
+
+
+def read_rows(
+    path: Path | None, session: int, journal: Journal | None = None
+) -> Iterator[tuple[Any, ...]]:
+    """Yields what is shown of each row: of a journal that is open, or of the file, which stays as it is."""
+    connection = connected(path, read_only=True) if journal is None else journal.connection()
+    try:
+        with journal_errors(path):
+            for *row, seconds, files, error in connection.execute(
+                "SELECT key, position, state, task_id, attempts, started_at, "
+                "ended_at - started_at, files, error FROM rows WHERE session = ? ORDER BY position",
+                (session,),
+            ):
+                key, position, state, task_id, attempts, started_at = row
+                told = json.loads(error) if error else {}
+                yield (
+                    *(key, position, state, task_id, attempts, seconds, started_at),
+                    [path for path, *_ in json.loads(files or "[]")],
+                    *(told.get("type"), told.get("message")),
+                )
+    finally:
+        if journal is None:
+            connection.close()
 
 
 def _refuse_collision(

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dcipher._files import path_of, replacing, storage_errors
+from dcipher.errors import BatchError
 
+from .columns import JournalRows
 from .html import page, report_card
 from .tally import FailureGroup
 
@@ -61,6 +63,8 @@ class BatchReport:
     journal: str | None = field(default=None)
     """The path of the journal."""
 
+    _rows: JournalRows | None = field(default=None, repr=False, compare=False)
+
     @property
     def rows(self) -> int:
         """Rows that have their outcome."""
@@ -95,6 +99,16 @@ class BatchReport:
     def rejected(self) -> int:
         """Rows whose result does not fit the type."""
         return self.counts.get("rejected", 0)
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """The rows as a table, for polars, pandas, DuckDB and whatever reads Arrow.
+
+        Its columns: key, index, status, task_id, attempts, seconds, started_at, files, error_type and
+        error. They are read from the journal, as the last batch with it left them.
+        """
+        if self._rows is None:
+            raise BatchError("This report has no rows.")
+        return self._rows.__arrow_c_stream__(requested_schema)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Writes the report as one HTML file, without scripts; returns its path.
@@ -131,6 +145,7 @@ def report_of(
     polls: int,
     stopped: bool,
     journal: str | None,
+    rows: JournalRows | None = None,
 ) -> BatchReport:
     """Returns the report of what was counted."""
     return BatchReport(
@@ -147,4 +162,5 @@ def report_of(
         polls=polls,
         stopped=stopped,
         journal=journal,
+        _rows=rows,
     )
