@@ -18,6 +18,7 @@ class _Root(Group):
         "flows": "dcipher.cli.runs.flow_commands",
         "runs": "dcipher.cli.runs.run_commands",
         "results": "dcipher.cli.results.commands",
+        "journal": "dcipher.cli.batch.journal_commands",
         "emulator": "dcipher.cli.emulator.commands",
         "doctor": "dcipher.cli.doctor.doctor",
         "config": "dcipher.cli.doctor.config",

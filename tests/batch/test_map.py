@@ -318,8 +318,8 @@ def test_refusals_cost_no_row(connect: Connect, emulator: Emulator, rows: list[A
 
 def test_lost_answers(connect: Connect, emulator: Emulator, rows: list[Any]) -> None:
     """A start whose answer is lost is sent again under its key: one run, and the report names it."""
-    emulator.fault("start", Drop(), times=3)
-    emulator.fault("status", Drop(), times=3)
+    emulator.fault("start", Drop("after"), times=3)
+    emulator.fault("status", Drop("after"), times=3)
     with connect(emulator) as client:
         report = client.flows.map("shout", rows, key="id").run()
     assert (report.done, len(emulator.runs)) == (12, 12)
@@ -329,7 +329,7 @@ def test_lost_answers(connect: Connect, emulator: Emulator, rows: list[Any]) -> 
 
 def test_a_lost_answer_is_held(connect: Connect, emulator: Emulator, rows: list[Any]) -> None:
     """`on_unknown="hold"`: a start whose answer is lost is not sent again; its row is `unknown`."""
-    emulator.fault("start", Drop(), times=1)
+    emulator.fault("start", Drop("after"), times=1)
     with connect(emulator) as client:
         batch = client.flows.map("shout", rows, key="id", on_unknown="hold")
         statuses = [outcome.status for outcome in batch]

@@ -17,10 +17,10 @@ from .states import RERUN, Change, Entry, Row, may_follow
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterable, Sequence
     from pathlib import Path
 
-__all__ = ["Journal", "read_rows"]
+__all__ = ["Journal"]
 
 TRANSITIONS: Final = 100_000
 """Transitions that are kept: the last ones."""
@@ -57,6 +57,8 @@ class Journal:
     def _check_owner(self, connection: sqlite3.Connection, owner: dict[str, str]) -> None:
         known = dict(connection.execute("SELECT name, value FROM meta").fetchall())
         for name, value in owner.items():
+            if not value:
+                continue  # whoever resolves rows sends nothing
             if known.setdefault(name, value) != value:
                 theirs = f"the base URL {known[name]}" if name == "base_url" else "another API key"
                 raise JournalConflictError(
@@ -184,6 +186,14 @@ class Journal:
             ).fetchall()
         return [_row(columns) for columns in found]
 
+    def find(self, key: str, flow: str | None) -> list[tuple[int, str, str]]:
+        """Returns number, flow and state of the rows with this key, of any input."""
+        with self._reading() as connection:
+            return connection.execute(
+                "SELECT id, flow, state FROM rows WHERE key = ?1 AND (?2 IS NULL OR flow = ?2)",
+                (key, flow),
+            ).fetchall()
+
     def apply(self, changes: Iterable[Change]) -> None:
         """Records transitions, all or none; on disk when it returns.
 
@@ -233,30 +243,6 @@ class Journal:
             connection.close()
         if self._lock is not None:
             self._lock.release()
-
-
-def read_rows(
-    path: Path | None, session: int, journal: Journal | None = None
-) -> Iterator[tuple[Any, ...]]:
-    """Yields what is shown of each row: of a journal that is open, or of the file, which stays as it is."""
-    connection = connected(path, read_only=True) if journal is None else journal.connection()
-    try:
-        with journal_errors(path):
-            for *row, seconds, files, error in connection.execute(
-                "SELECT key, position, state, task_id, attempts, started_at, "
-                "ended_at - started_at, files, error FROM rows WHERE session = ? ORDER BY position",
-                (session,),
-            ):
-                key, position, state, task_id, attempts, started_at = row
-                told = json.loads(error) if error else {}
-                yield (
-                    *(key, position, state, task_id, attempts, seconds, started_at),
-                    [path for path, *_ in json.loads(files or "[]")],
-                    *(told.get("type"), told.get("message")),
-                )
-    finally:
-        if journal is None:
-            connection.close()
 
 
 def _refuse_collision(

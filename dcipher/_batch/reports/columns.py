@@ -5,13 +5,15 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from dcipher._batch.journal.store import Journal, read_rows
+from dcipher._batch.journal.reading import Known, read_rows
 from dcipher._libraries import library
 from dcipher.errors import DcipherError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from dcipher._batch.journal.store import Journal
 
 __all__ = ["COLUMNS", "JournalRows"]
 
@@ -33,7 +35,7 @@ class JournalRows:
         self._session: int = journal.session
         self._journal: Journal | None = journal if journal.path is None else None
 
-    def __iter__(self) -> Iterator[tuple[Any, ...]]:
+    def __iter__(self) -> Iterator[Known]:
         if self._path is None and self._journal is None:
             raise DcipherError(
                 "This copy of the report has no rows: it was pickled, and had no journal."
@@ -61,7 +63,7 @@ class JournalRows:
         def batches() -> Iterator[Any]:
             chunk: list[dict[str, Any]] = []
             for row in self:
-                chunk.append(dict(zip(COLUMNS, row, strict=True)))
+                chunk.append({name: getattr(row, name) for name in COLUMNS})
                 if len(chunk) == BATCH:
                     yield pa.RecordBatch.from_pylist(chunk, schema=schema)
                     chunk = []

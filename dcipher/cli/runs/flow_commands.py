@@ -18,6 +18,7 @@ from dcipher.cli.app.arguments import (
     as_seconds,
 )
 from dcipher.cli.app.declaring import App, invocation
+from dcipher.cli.batch.map_command import map_rows
 from dcipher.cli.terminal.exit_codes import ExitCode
 from dcipher.cli.terminal.failures import CommandError
 
@@ -141,3 +142,6 @@ def run(
         reveal=reveal_urls,
     )
     (show_request if dry_run else run_flow)(call, start)
+
+
+app.command("map")(map_rows)

@@ -1,0 +1,118 @@
+"""Reads a journal, also while a batch writes it."""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from dcipher.errors import JournalError
+
+from .schema import connected, journal_errors
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from .store import Journal
+
+__all__ = ["Known", "Summary", "read_rows", "summary_of"]
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a journal has of a row."""
+
+    key: str
+    index: int
+    status: str
+    task_id: str | None
+    attempts: int
+    seconds: float | None
+    started_at: float | None
+    files: list[str]
+    error_type: str | None
+    error: str | None
+    flow: str
+    idempotency_key: str
+
+
+class Summary(NamedTuple):
+    """What a journal is."""
+
+    base_url: str
+    rows: dict[str, dict[str, int]]
+    """The number of rows, by flow and status."""
+
+
+def read_rows(
+    path: Path | None, session: int | None = None, journal: Journal | None = None
+) -> Iterator[Known]:
+    """Yields the rows of one input, or of all (`None`), in their order.
+
+    Of a journal that is open, or of the file, which stays as it is.
+    """
+    connection = _opened(path) if journal is None else journal.connection()
+    try:
+        with journal_errors(path):
+            found = connection.execute(
+                "SELECT key, position, state, task_id, attempts, ended_at - started_at, started_at, "
+                "files, error, flow, idempotency_key FROM rows WHERE ?1 IS NULL OR session = ?1 "
+                "ORDER BY session, position",
+                (session,),
+            )
+            for columns in found:
+                yield _known(*columns)
+    finally:
+        if journal is None:
+            connection.close()
+
+
+def _known(
+    key: str,
+    index: int,
+    status: str,
+    task_id: str | None,
+    attempts: int,
+    seconds: float | None,
+    started_at: float | None,
+    files: str | None,
+    error: str | None,
+    flow: str,
+    idempotency_key: str,
+) -> Known:
+    told = json.loads(error) if error else {}
+    return Known(
+        key=key,
+        index=index,
+        status=status,
+        task_id=task_id,
+        attempts=attempts,
+        seconds=seconds,
+        started_at=started_at,
+        files=[path for path, *_ in json.loads(files or "[]")],
+        error_type=told.get("type"),
+        error=told.get("message"),
+        flow=flow,
+        idempotency_key=idempotency_key,
+    )
+
+
+def summary_of(path: Path) -> Summary:
+    """Returns what a journal is, and how many rows it has in which state."""
+    with closing(_opened(path)) as connection, journal_errors(path):
+        owner = dict(connection.execute("SELECT name, value FROM meta").fetchall())
+        counts: dict[str, dict[str, int]] = {}
+        for flow, state, count in connection.execute(
+            "SELECT flow, state, count(*) FROM rows GROUP BY flow, state ORDER BY flow, state"
+        ):
+            counts.setdefault(flow, {})[state] = count
+        return Summary(str(owner.get("base_url", "")), counts)
+
+
+def _opened(path: Path | None) -> sqlite3.Connection:
+    if path is None or not path.is_file():
+        raise JournalError(f"There is no journal {path}. Check the path.")
+    return connected(path, read_only=True)

@@ -1,0 +1,1 @@
+"""`dcipher flows map` and `dcipher journal`: many runs from the shell."""
