@@ -86,8 +86,9 @@ thorough: $(VENV)/.stamp ## Run the tests that take long, before a release: thou
 	$(BIN)/pytest $(WORKERS) -m thorough
 
 .PHONY: sample
-sample: $(VENV)/.stamp ## Run one case of each test of `make thorough`, and the quick tests of `make test-browser`
-	$(BIN)/pytest $(WORKERS) -m thorough --sample 100000
+sample: $(VENV)/.stamp ## Run one case of most tests of `make thorough`, and the quick tests of `make test-browser`
+	$(BIN)/pytest -n 2 --dist worksteal -m "thorough and not long" --sample 100000
+	@echo 'Left out: the tests that are marked `long`; make thorough runs them.'
 	@if command -v $${CHROMIUM:-chromium} >/dev/null || command -v google-chrome >/dev/null; then \
 		$(MAKE) test-browser QUICK='-m "not thorough"'; \
 	else echo 'Left out: make test-browser, for want of Chromium (apt install chromium)'; fi

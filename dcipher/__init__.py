@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from dcipher._batch.reports.report import BatchReport
     from dcipher._client.client import Dcipher
     from dcipher._client.client_async import AsyncDcipher
+    from dcipher._flow_types.drift import FlowDrift
     from dcipher._results.records import Records
     from dcipher._results.records_async import AsyncRecords
 
@@ -104,6 +105,7 @@ __all__ = [
     "FieldError",
     "Flow",
     "FlowCall",
+    "FlowDrift",
     "FlowParam",
     "HTTPAuthenticatedClient",
     "HTTPClient",
@@ -156,6 +158,7 @@ _MODULES = {
     "BatchReport": "._batch.reports.report",
     "Dcipher": "._client.client",
     "FlowCall": ".calls",
+    "FlowDrift": "._flow_types.drift",
     "HTTPAuthenticatedClient": ".http",
     "HTTPClient": ".http",
     "Outcome": "._batch.outcomes",

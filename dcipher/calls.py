@@ -11,7 +11,7 @@ from typing_extensions import Unpack
 
 from .errors import InvalidParamsError
 
-__all__ = ["FlowCall", "flow_id_of", "result_type_of"]
+__all__ = ["FlowCall", "flow_id_of", "result_type_of", "unset_params"]
 
 R = TypeVar("R")
 
@@ -29,7 +29,8 @@ class FlowCall(BaseModel, Generic[R]):
 
     `client.call(Topics(text="…"))` returns a `list[Topic]`. `flows.start`, `flows.run` and
     `flows.map` take it in place of id and params. It is frozen, is sent by alias, refuses fields that
-    it does not have, and can be the body of a FastAPI endpoint.
+    it does not have, and can be the body of a FastAPI endpoint. A field whose default is `None` is
+    sent only if it is set: the service then uses its own default.
     """
 
     model_config: ClassVar[ConfigDict] = ConfigDict(
@@ -57,6 +58,12 @@ def flow_id_of(call: type[FlowCall[Any]]) -> str:
             f'class {call.__name__}(FlowCall[…], flow="…").'
         )
     return call.__flow__
+
+
+def unset_params(call: FlowCall[Any]) -> set[str]:
+    """Returns the fields that are not sent: their default is None, and nobody set them."""
+    unset = type(call).model_fields.keys() - call.model_fields_set
+    return {name for name in unset if getattr(call, name) is None}
 
 
 def result_type_of(call: type[FlowCall[Any]]) -> Any:

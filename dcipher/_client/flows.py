@@ -62,6 +62,25 @@ class Flows:
         """
         return self._api.call(operations.get_flow(flow_id), flow_of)
 
+    def check(self, call: type[dcipher.FlowCall[Any]]) -> dcipher.FlowDrift:
+        """Compares a `FlowCall` with what its flow declares now, such as when a service starts up.
+
+        Args:
+            call: The class, not an instance.
+
+        Returns:
+            The differences. It is false if there are none.
+
+        Raises:
+            InvalidParamsError: The class names no flow. Nothing was sent.
+            NotFoundError: There is no such flow.
+            APIError: The request failed, for example with `AuthenticationError`.
+        """
+        from dcipher._flow_types.drift import drift_of
+        from dcipher.calls import flow_id_of
+
+        return drift_of(call, self.get(flow_id_of(call)))
+
     def start(
         self,
         flow_id: str | dcipher.FlowCall[Any],

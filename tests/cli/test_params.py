@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 
+from dcipher._flow_types.fitting import problems
 from dcipher._wire.messages.operations import start_run
 from dcipher.cli.app import invocation
 from dcipher.cli.app.invocation import read_text
 from dcipher.cli.app.params import params_of
 from dcipher.cli.runs import curl
 from dcipher.cli.runs.curl import as_curl
-from dcipher.cli.runs.flow_params import problems
 from dcipher.cli.terminal.durations import seconds, shown
 from dcipher.cli.terminal.failures import CommandError
 from dcipher.models import Flow

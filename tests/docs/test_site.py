@@ -89,6 +89,7 @@ def missing_from_llms(site: Path, pages: Mapping[str, Page]) -> Iterator[str]:
         yield f"llms.txt: {address}"
 
 
+@pytest.mark.long
 @pytest.mark.thorough
 def test_the_site_holds_together(tmp_path: Path) -> None:
     """No link is dead, no anchor means two places, nothing is loaded from elsewhere, llms.txt has every page."""

@@ -25,6 +25,7 @@ from dcipher import (
     ErrorResponse,
     Flow,
     FlowCall,
+    FlowDrift,
     FlowParam,
     HTTPAuthenticatedClient,
     HTTPClient,
@@ -64,6 +65,7 @@ def told(progress: BatchProgress) -> None:
 def typed_calls() -> None:
     with Dcipher() as client:
         assert_type(client.call(Topics(text="…", topN=3)), list[Topic])
+        assert_type(client.flows.check(Topics), FlowDrift)
         assert_type(client.flows.start(Topics(text="…"), idempotency_key="k"), Run)
         assert_type(client.flows.run(Topics(text="…"), save_path="a.json"), Run)
         assert_type(client.flows.map([Topics(text="…")], journal="a.db"), Batch[list[Topic]])

@@ -220,7 +220,7 @@ def _object(
 
 def _dumped(model: BaseModel, where: str) -> object:
     try:
-        python: object = model.model_dump(by_alias=True)
+        python: object = model.model_dump(by_alias=True, exclude=_left_out(model))
         for path, value in _leaves(python, where):
             _refuse_iterator(value, path)
             _refuse_missing(value, path)
@@ -229,6 +229,12 @@ def _dumped(model: BaseModel, where: str) -> object:
         raise
     except (PydanticSerializationError, TypeError, ValueError) as error:
         raise InvalidParamsError(f"{_shown(where)} cannot be dumped: {_why(error)}.") from None
+
+
+def _left_out(model: BaseModel) -> set[str] | None:
+    from dcipher.calls import FlowCall, unset_params  # not for params that are no model
+
+    return unset_params(model) if isinstance(model, FlowCall) else None
 
 
 # Anything else in the text of a serializer's error may be a value.
@@ -244,7 +250,7 @@ def _why(error: Exception) -> str:
 
 def _as_json(model: BaseModel, python: object, where: str) -> object:
     try:
-        return model.model_dump(mode="json", by_alias=True)
+        return model.model_dump(mode="json", by_alias=True, exclude=_left_out(model))
     except PydanticSerializationError:  # it names a type, but not where it stands
         for path, value in _leaves(python, where):
             if not _has_json(value):

@@ -28,11 +28,22 @@ app: App = App("Look at flows, and run them.")
 
 
 @app.command()
-def get(ctx: typer.Context, flow: FlowArgument) -> None:
+def get(
+    ctx: typer.Context,
+    flow: FlowArgument,
+    python: Annotated[
+        bool, typer.Option("--python", help="Print the call in Python that runs it instead.")
+    ] = False,
+) -> None:
     """Show a flow: its name, its description, its params."""
     call = invocation(ctx)
     with call.client() as client:
         found = client.flows.get(flow)
+    if python:
+        from dcipher._flow_types.generation import start_of
+
+        call.output.data(start_of(found))
+        return
     record = found.model_dump(mode="json")
     if call.output.structured or call.output.quiet:
         call.output.data(record)
@@ -145,3 +156,63 @@ def run(
 
 
 app.command("map")(map_rows)
+
+
+@app.command()
+def generate(
+    ctx: typer.Context,
+    flows: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="FLOW",
+            help="The ids of the flows. By default, those of which the file has a class.",
+        ),
+    ] = None,
+    output: Annotated[
+        str,
+        typer.Option(
+            "--output", "-o", metavar="FILE|-", help="The module to write. - is standard output."
+        ),
+    ] = "-",
+    check: Annotated[
+        bool,
+        typer.Option(
+            "--check",
+            help="Write nothing: print what has changed since the file was written. Exits with 2 "
+            "if anything has.",
+        ),
+    ] = False,
+    sample: Annotated[
+        str | None,
+        typer.Option(
+            "--sample",
+            metavar="FILE",
+            help="A result of the flow. A model of its rows is written, too (extra `arrow`).",
+        ),
+    ] = None,
+    overwrite: Annotated[
+        bool,
+        typer.Option(
+            "--overwrite/--no-overwrite",
+            help="Whether to replace a file that was not generated. A generated one is replaced.",
+        ),
+    ] = False,
+) -> None:
+    """Write a typed class for each flow: its params as fields, with their types.
+
+    The file is made of what the service says of the flows, and is the same as long as that is. With
+    --check, each difference is `breaking` (a param was removed, is required now, or has another
+    type) or `compatible`.
+
+        dcipher flows generate 65cf2f3e -o flows.py
+    """
+    from dcipher.cli.runs import generating
+
+    call = invocation(ctx)
+    if not check:
+        generating.generate(call, flows or [], output, sample, overwrite=overwrite)
+        return
+    if output == "-" or sample is not None:
+        raise CommandError("--check needs -o FILE, and no --sample.", ExitCode.USAGE)
+    if code := generating.check(call, flows or [], output):
+        raise typer.Exit(code)

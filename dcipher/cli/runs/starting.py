@@ -136,9 +136,9 @@ def _show(
 
 def dry_run(call: Invocation, start: Start) -> None:
     """Check the params against the flow, and show the request. Nothing is started."""
+    from dcipher._flow_types.fitting import problems
     from dcipher._wire.messages.operations import start_run
     from dcipher.cli.runs.curl import as_curl
-    from dcipher.cli.runs.flow_params import problems
 
     check_output(start.output, call.output, overwrite=start.overwrite)
     operation = start_run(start.flow, start.params, start.idempotency_key)

@@ -35,6 +35,7 @@ def peak(rows: int, type_: type[Row] | None) -> tuple[int, int]:
     return most, arrow
 
 
+@pytest.mark.long
 @pytest.mark.thorough
 @pytest.mark.parametrize(
     ("rows", "type_"), [(300_000, None), (1_000_000, Row)], ids=["inferred", "model"]

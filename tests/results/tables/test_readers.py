@@ -180,6 +180,7 @@ def test_rows_of_one_shape(rows: list[Any]) -> None:
     check_records(rows)
 
 
+@pytest.mark.long
 @pytest.mark.thorough
 @settings(max_examples=3000, deadline=None)
 @given(rows_of_anything, spacing, st.booleans())
@@ -188,6 +189,7 @@ def test_very_many_rows(rows: list[Any], separators: tuple[str, str], ascii_: bo
     check_json(rows, separators, ascii_)
 
 
+@pytest.mark.long
 @pytest.mark.thorough
 @settings(max_examples=3000, deadline=None)
 @given(rows_of_one_shape)
@@ -298,6 +300,7 @@ def test_any_cells(rows: list[list[str]], end: str, quoted: bool) -> None:
     check_cells(rows, end, quoted)
 
 
+@pytest.mark.long
 @pytest.mark.thorough
 @settings(max_examples=3000, deadline=None)
 @given(
@@ -329,6 +332,7 @@ def test_any_text_as_csv(pieces: list[str]) -> None:
     check(("a\n" + "".join(pieces)).encode(), Format.CSV)
 
 
+@pytest.mark.long
 @pytest.mark.thorough
 @settings(max_examples=5000, deadline=None)
 @given(st.lists(st.sampled_from(['"', '""', ",", "\n", "\r\n", "\r", "x", " "]), max_size=20))

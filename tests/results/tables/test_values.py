@@ -241,6 +241,7 @@ def test_a_table_holds_what_the_rows_hold(document: tuple[Any, list[Any]]) -> No
     check(*document)
 
 
+@pytest.mark.long
 @pytest.mark.thorough
 @settings(max_examples=3000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(documents())

@@ -1,26 +1,26 @@
-"""Whether params fit what a flow declares, as far as that can be said before it is run."""
+"""Whether params fit what a flow declares, as far as that can be said before it is run. Pure."""
 
 from __future__ import annotations
 
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
+from .words import json_type_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from dcipher.models import Flow, FlowParam
 
-__all__ = ["problems"]
+__all__ = ["fits", "problems"]
 
-# The words of JSON Schema, which the emulator uses, and those that services use beside them. A flow
-# may declare any word: what is not here is not checked.
 _KINDS: dict[str, tuple[type, ...]] = {
-    **dict.fromkeys(("string", "text", "str"), (str,)),
-    **dict.fromkeys(("integer", "int"), (int,)),
-    **dict.fromkeys(("number", "float", "double"), (int, float)),
-    **dict.fromkeys(("boolean", "bool"), (bool,)),
-    **dict.fromkeys(("array", "list"), (list,)),
-    **dict.fromkeys(("object", "dict"), (dict,)),
+    "string": (str,),
+    "integer": (int,),
+    "number": (int, float),
+    "boolean": (bool,),
+    "array": (list, tuple),
+    "object": (dict,),
 }
 
 
@@ -40,14 +40,17 @@ def _of_param(param: FlowParam, params: Mapping[str, Any]) -> Iterator[str]:
             yield f"{param.name}{kind} is missing"
         return
     value = params[param.name]
-    if not _fits(param.type, value, required=bool(param.required)):
+    if value is None and not param.required:
+        return
+    if not fits(param.type, value):
         hint = f" (for JSON, write {param.name}:=…)" if isinstance(value, str) else ""
         yield f"{param.name} must be {param.type}, and is {_kind(value)}{hint}"
 
 
-def _fits(word: str | None, value: object, *, required: bool) -> bool:
-    kinds = _KINDS.get((word or "").strip().lower())
-    if kinds is None or (value is None and not required):
+def fits(word: str | None, value: object) -> bool:
+    """Whether a JSON value has the type that this word of the service means; true for unknown words."""
+    kinds = _KINDS.get(json_type_of(word) or "")
+    if kinds is None:
         return True
     if isinstance(value, bool):  # which is an int to Python, and not to JSON
         return bool in kinds

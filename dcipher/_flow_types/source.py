@@ -1,0 +1,90 @@
+"""Python source, written from values: nothing of what a service says becomes code. Pure."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from math import isfinite
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+__all__ = ["WIDTH", "call_lines", "docstring_lines", "is_literal", "literal"]
+
+WIDTH = 88
+"""Columns of a line, as most formatters have them."""
+_INDENT = "    "
+
+
+def is_literal(value: object) -> bool:
+    """Whether a value is JSON, and can be written as source."""
+    if isinstance(value, (list, tuple)):
+        return all(map(is_literal, value))
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and is_literal(item) for key, item in value.items())
+    if isinstance(value, float):
+        return isfinite(value)
+    return value is None or isinstance(value, (bool, int, str))
+
+
+def literal(value: object) -> str:
+    """Returns a JSON value as source, with the quotes that formatters prefer."""
+    if isinstance(value, str):
+        return _text(value)
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{literal(key)}: {literal(item)}' for key, item in value.items())}}}"
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(literal, value))}]"
+    return repr(value)
+
+
+def _text(value: str) -> str:
+    quote = '"' if value.count('"') <= value.count("'") else "'"
+    text = "".join(c if c in "'\"" else repr(c)[1:-1] for c in value)
+    return f"{quote}{text.replace(quote, chr(92) + quote)}{quote}"
+
+
+def docstring_lines(text: str, depth: int = 1) -> Iterator[str]:
+    """Yields a docstring that says this text, whatever it holds."""
+    indent = _INDENT * depth
+    lines = [line for part in text.strip().splitlines() for line in _wrapped(part, indent)]
+    while lines and not lines[-1]:
+        lines.pop()
+    body = [_escaped(line) for line in lines] or [""]
+    body[0] = f" {body[0]}" if body[0].startswith('"') else body[0]
+    if len(body) == 1 and len(body[0]) + len(indent) + 6 <= WIDTH:
+        end = " " if body[0].endswith('"') else ""
+        yield f'{indent}"""{body[0]}{end}"""'
+        return
+    yield f'{indent}"""{body[0]}'
+    yield from (f"{indent}{line}" if line else "" for line in body[1:])
+    yield f'{indent}"""'
+
+
+def _wrapped(line: str, indent: str) -> list[str]:
+    room = WIDTH - len(indent) - 3
+    return textwrap.wrap(line, room, break_long_words=False, break_on_hyphens=False) or [""]
+
+
+def _escaped(line: str) -> str:
+    # Quotes that could end the docstring, backslashes, and what no terminal should see.
+    line = line.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
+    return re.sub(r"[^ -~]", _printable, line)
+
+
+def _printable(found: re.Match[str]) -> str:
+    character = found[0]
+    return character if character.isprintable() else character.encode("unicode_escape").decode()
+
+
+def call_lines(begin: str, arguments: Sequence[str], depth: int = 1) -> Iterable[str]:
+    """Returns `begin(arguments)`, one argument a line where it is too long for one."""
+    indent = _INDENT * depth
+    line = f"{indent}{begin}({', '.join(arguments)})"
+    if len(line) <= WIDTH:
+        return [line]
+    inner = f"{indent}{_INDENT}{', '.join(arguments)}"
+    if len(inner) <= WIDTH:
+        return [f"{indent}{begin}(", inner, f"{indent})"]
+    return [f"{indent}{begin}(", *(f"{indent}{_INDENT}{one}," for one in arguments), f"{indent})"]

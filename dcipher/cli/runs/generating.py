@@ -1,0 +1,151 @@
+"""What `dcipher flows generate` does: writes a class for each flow, or says what has changed since."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from dcipher._files import check_target, replacing, storage_errors
+from dcipher._flow_types.drift import FlowDrift, drift_of
+from dcipher._flow_types.generation import digest_of, digests_in, module_of
+from dcipher._flow_types.row_models import RowModels
+from dcipher.calls import FlowCall
+from dcipher.cli.terminal.exit_codes import ExitCode
+from dcipher.cli.terminal.failures import CommandError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from dcipher.cli.app.invocation import Invocation
+    from dcipher.models import Flow
+
+__all__ = ["check", "generate", "row_models"]
+
+DIFFERS = 2
+"""The exit code of `--check` where a flow has changed."""
+
+
+def generate(
+    call: Invocation, flows: Sequence[str], output: str, sample: str | None, *, overwrite: bool
+) -> None:
+    """Writes a module with a class for each flow to a file, or to standard output for `-`."""
+    path = None if output == "-" else Path(output)
+    known = {} if path is None or not path.is_file() else digests_in(_read(path))
+    ids = list(dict.fromkeys(flows)) or list(known)
+    if not ids:
+        raise CommandError("Which flow? Name its id.", ExitCode.USAGE)
+    if sample is not None and len(ids) != 1:
+        raise CommandError("--sample is of one flow: name only that.", ExitCode.USAGE)
+    if path is not None:
+        with storage_errors(path):
+            # A file of ours is made anew; whatever else is there is somebody's work.
+            check_target(path, overwrite=overwrite or bool(known))
+    found = _fetched(call, ids)
+    source = module_of(found, {} if sample is None else {ids[0]: row_models(sample)})
+    if path is None:
+        call.output.data(source.rstrip("\n"))
+        return
+    with storage_errors(path), replacing(path) as file:
+        file.write(source.encode())
+    call.output.note(f"Saved {path}.")
+
+
+def check(call: Invocation, flows: Sequence[str], output: str) -> int:
+    """Compares a generated file with the flows; returns the exit code, which is 0 where they agree."""
+    path = Path(output)
+    known = digests_in(_read(path))
+    ids = list(dict.fromkeys(flows)) or list(known)
+    if lost := [flow for flow in ids if flow not in known]:
+        raise CommandError(f"{path} has no class for flow {lost[0]}.", ExitCode.FAILURE)
+    if not ids:
+        raise CommandError(
+            f"{path} has no class that was generated.",
+            ExitCode.FAILURE,
+            next_step=f"dcipher flows generate FLOW -o {path}",
+        )
+    changed = [flow for flow in _fetched(call, ids) if digest_of(flow) != known[flow.id]]
+    drifts = list(_drifts(path, changed)) if changed else []
+    for name, drift in drifts:
+        _report(call, name, drift)
+    if not drifts:
+        call.output.note(f"{path} fits its flows.")
+    return DIFFERS if drifts else ExitCode.OK
+
+
+def _fetched(call: Invocation, ids: Sequence[str]) -> list[Flow]:
+    with call.client() as client:
+        # Their own ids, as asked for: what a service says of itself may be written in another way.
+        return [client.flows.get(flow).model_copy(update={"id": flow}) for flow in ids]
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        said = getattr(error, "strerror", None) or "it is no UTF-8"
+        raise CommandError(f"{path} cannot be read: {said}.", ExitCode.FAILURE) from None
+
+
+def row_models(sample: str) -> RowModels:
+    """Returns the models of the rows of a result file."""
+    from dcipher._results.rows.reading import Format
+    from dcipher._results.tables.reading import reading_of
+    from dcipher.cli.results.checking import ANY, opened
+
+    with opened(sample, None) as result:
+        first: object = next(iter(result.rows(ANY)), None)
+        head = b"" if result.format is not Format.JSON else result.reader().read(4096).lstrip()
+        columns = reading_of((result,), None).table()
+        return RowModels(
+            "Row", columns, is_list=not head.startswith(b"{"), of_objects=isinstance(first, dict)
+        )
+
+
+def _drifts(path: Path, flows: Sequence[Flow]) -> Iterator[tuple[str, FlowDrift]]:
+    classes = {call.__flow__: call for call in _classes(path)}
+    for flow in flows:
+        call = classes.get(flow.id)
+        if call is None:
+            raise CommandError(f"{path} has no class for flow {flow.id}.", ExitCode.FAILURE)
+        drift = drift_of(call, flow)
+        yield call.__name__, drift or FlowDrift(flow.id, compatible=("its description",))
+
+
+def _classes(path: Path) -> Iterator[type[FlowCall[Any]]]:
+    name = f"dcipher_generated_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise CommandError(f"{path} is no Python file.", ExitCode.FAILURE)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # where Pydantic looks names up
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # a file that was edited may raise anything
+        raise CommandError(
+            f"{path} cannot be imported: {type(error).__name__}.",
+            ExitCode.FAILURE,
+            next_step=f"dcipher flows generate -o {path}",
+        ) from error
+    finally:
+        del sys.modules[name]
+    for value in cast("dict[str, object]", vars(module)).values():
+        if isinstance(value, type) and issubclass(value, FlowCall) and value is not FlowCall:
+            yield value
+
+
+def _report(call: Invocation, name: str, drift: FlowDrift) -> None:
+    if call.output.structured:
+        call.output.data(
+            {
+                "flow_id": drift.flow_id,
+                "class": name,
+                "breaking": list(drift.breaking),
+                "compatible": list(drift.compatible),
+            }
+        )
+        return
+    for kind, texts in (("breaking", drift.breaking), ("compatible", drift.compatible)):
+        for text in texts:
+            call.output.data(f"{kind}: {name}: {text}")
