@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast, get_args, get_origin
 
 from pydantic import TypeAdapter
@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
 
-__all__ = ["adapter_for", "choices_of", "is_sequence"]
+__all__ = ["adapter_for", "choices_of", "is_pydantics", "is_sequence"]
 
 T = TypeVar("T")
 
@@ -43,3 +43,11 @@ def choices_of(schema: Mapping[str, Any]) -> list[Any]:
     choices: list[Any] = schema["choices"]
     labelled = (tuple, list)
     return [one[0] if type(one) in labelled else one for one in choices]
+
+
+def is_pydantics(function: object) -> bool:
+    """Whether a function in a core schema is Pydantic's own, and no validator of the user's."""
+    if isinstance(function, partial):
+        function = cast("object", function.func)
+    module: str = getattr(function, "__module__", None) or ""
+    return module.partition(".")[0] in {"pydantic", "pydantic_core", "ipaddress", "uuid"}

@@ -6,12 +6,11 @@ a key may be missing. What is not surely a value counts as nullable.
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import AfterValidator, PlainValidator, SkipValidation, WrapValidator
 
-from dcipher._results.parsing.adapters import adapter_for, choices_of
+from dcipher._results.parsing.adapters import adapter_for, choices_of, is_pydantics
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -28,7 +27,7 @@ def may_return_none(metadata: Iterable[object]) -> bool:
     """Whether what annotates a type may replace its values, by None, too."""
     return any(
         isinstance(item, _VALIDATORS)
-        or (hasattr(item, "__get_pydantic_core_schema__") and not _is_pydantics(type(item)))
+        or (hasattr(item, "__get_pydantic_core_schema__") and not is_pydantics(type(item)))
         for item in metadata
     )
 
@@ -100,13 +99,8 @@ def _may_change(schema: Mapping[str, Any]) -> bool:
         return bool(schema.get("post_init"))
     if kind in {"function-after", "function-wrap", "function-plain"}:
         function = schema["function"]["function"]
-        return not _is_pydantics(function.func if isinstance(function, partial) else function)
+        return not is_pydantics(function)
     return False
-
-
-def _is_pydantics(function: object) -> bool:
-    module: str = getattr(function, "__module__", None) or ""
-    return module.partition(".")[0] in {"pydantic", "pydantic_core", "ipaddress", "uuid"}
 
 
 def _is_sure_default(schema: Mapping[str, Any]) -> bool:

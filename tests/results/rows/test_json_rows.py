@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import AfterValidator, BaseModel, FiniteFloat, Json, TypeAdapter
+from pydantic import AfterValidator, BaseModel, Field, FiniteFloat, Json, TypeAdapter
 
 from dcipher._results.parsing import text_reader as result_text
 from dcipher._results.parsing.json import arrays as json_arrays
@@ -268,6 +268,39 @@ def test_numbers_that_a_float_or_an_integer_holds_are_that() -> None:
     assert read(f'{{"whole": {wide}, "exact": {wide}}}'.encode(), Numbers) == [
         Numbers(whole=int(wide), exact=Decimal(wide))
     ]
+
+
+class Price(BaseModel):
+    name: str
+    price: Decimal
+    share: float = 0.0
+    few: Decimal | None = Field(default=None, decimal_places=2)
+
+
+@pytest.mark.parametrize(
+    "number", ["600000000000000.2", "-0.12345678901234567890123", "3e-324", "1.5", "1" * 40]
+)
+def test_a_decimal_has_every_digit(number: str) -> None:
+    """A number as long as may be is a Decimal of the same digits, in every reader; as float, Python's."""
+    line = f'{{"name": "a", "price": {number}, "share": {number}}}'.encode()
+    for found in (
+        read(line, Price, Format.NDJSON),
+        read(b"[" + line + b"]", Price),
+        parse_document(b"[" + line + b"]", list[Price], Format.JSON),
+    ):
+        (row,) = found
+        assert (row.price, row.share) == (Decimal(number), float(number))
+    assert read(f"[{number}]".encode(), Decimal) == [Decimal(number)]
+
+
+def test_a_long_number_is_still_a_number() -> None:
+    """It fits where it fits as a number: as no text, and as a Decimal of few places by its float."""
+    long = "0.10000000000000001"
+    (row,) = read(f'[{{"name": {long}, "price": {long}}}]'.encode(), Price)
+    assert isinstance(row, InvalidRow)
+    assert [error["loc"] for error in row.errors] == [("name",)]
+    (row,) = read(f'[{{"name": "a", "price": 1, "few": {long}}}]'.encode(), Price)
+    assert row.few == Decimal("0.1")
 
 
 @pytest.mark.parametrize("nested", [False, True])

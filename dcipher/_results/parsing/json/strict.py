@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Generic, TypeVar, cast
 from pydantic_core import from_json
 
 from dcipher._masking.text import clean
+from dcipher._results.parsing.adapters import is_pydantics
 from dcipher._results.parsing.row_errors import ResultSyntaxError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from pydantic import TypeAdapter
 
@@ -64,6 +65,9 @@ class JSONReader(Generic[T]):
 
     A number that no float holds, 1e400 or 1e-400, is its text where the type takes anything, and exact
     where it is a Decimal. As a float it is what Pydantic, as Python's float(), makes of it.
+
+    Pydantic makes a Decimal of the float that is nearest to a number, and so loses its 17th digit: what it
+    takes is given to it once more with numbers as text, which it reads exactly.
     """
 
     def __init__(self, adapter: TypeAdapter[T], *, anything: bool) -> None:
@@ -72,7 +76,9 @@ class JSONReader(Generic[T]):
         parse = cast("Callable[[bytes], T]", parse_json)
         self._plain: Callable[[bytes], T] = parse if anything else adapter.validator.validate_json
         # To look for such numbers costs, and a type of neither has no use for it.
-        self._keeps_numbers: bool = anything or _holds_exact_types(adapter.core_schema)
+        kinds = frozenset(_kinds(adapter.core_schema))
+        self._keeps_numbers: bool = anything or not kinds.isdisjoint({"any", "decimal"})
+        self._is_exact: bool = "decimal" in kinds and kinds.isdisjoint(_TELL_TEXT)
 
     def reader_for(self, block: bytes) -> Callable[[bytes], T]:
         """What reads the values in `block`.
@@ -80,28 +86,45 @@ class JSONReader(Generic[T]):
         It raises ValidationError where one does not fit, and ValueError where it is not JSON.
         """
         nan = not self._anything and any(one.search(block) for one in _NO_NUMBERS)
-        careful = nan or (self._keeps_numbers and may_be_far(block))
+        careful = (
+            nan
+            or (self._keeps_numbers and may_be_far(block))
+            or (self._is_exact and _LONG.search(block))
+        )
         return self._careful if careful else self._plain
 
     def _careful(self, text: bytes) -> T:
         _ = parse_json(text)
-        return self._plain(_quoted(text) if self._keeps_numbers else text)
+        value = self._plain(_quoted(text, _is_far) if self._keeps_numbers else text)
+        if not self._is_exact:
+            return value
+        try:
+            return self._plain(_quoted(text, _is_no_integer))
+        except ValueError:  # a strict float, or a Decimal of few places
+            return value
 
 
-def _holds_exact_types(schema: object) -> bool:
-    """Whether a value somewhere may be anything, or a Decimal."""
+def _kinds(schema: object) -> Iterator[str]:
+    """The types of the core schemas in one; `any`, too, for the items of what has no type for them."""
     if isinstance(schema, (list, tuple)):
-        return any(map(_holds_exact_types, cast("Sequence[object]", schema)))
-    if not isinstance(schema, Mapping):
-        return False
-    found = cast("Mapping[str, object]", schema)
-    bare = found.get("type") in _UNTYPED and _UNTYPED[str(found["type"])] not in found
-    parts = (part for name, part in found.items() if name not in _NO_SCHEMAS)
-    return bare or found.get("type") in {"any", "decimal"} or any(map(_holds_exact_types, parts))
+        for part in cast("Sequence[object]", schema):
+            yield from _kinds(part)
+    elif isinstance(schema, Mapping):
+        found = cast("Mapping[str, object]", schema)
+        kind = found.get("type")
+        if isinstance(kind, str):
+            yield "any" if kind in _UNTYPED and _UNTYPED[kind] not in found else kind
+        if callable(function := found.get("function")) and not is_pydantics(function):
+            yield "validator"
+        if kind == "union" and not {"float", "decimal"}.isdisjoint(_kinds(found["choices"])):
+            yield "union of numbers"
+        yield from _kinds([part for name, part in found.items() if name not in _NO_SCHEMAS])
 
 
 _UNTYPED = {"dict": "values_schema", "list": "items_schema", "set": "items_schema"}
 _NO_SCHEMAS = frozenset({"serialization", "metadata", "config", "default", "expected", "members"})
+_TELL_TEXT = frozenset({"any", "union of numbers", "validator"})
+"""What makes of the text of a number something else than of the number, or must see each row once."""
 
 
 # One literal character to begin with is what `re` looks for fastest.
@@ -122,19 +145,27 @@ def may_be_far(block: bytes) -> bool:
     return _RUN in text or bool(_EXPONENT.search(text))
 
 
-def _quoted(text: bytes) -> bytes:
-    """JSON with the numbers that no float holds as strings; integers are exact as they are."""
-    return _STRING_OR_NUMBER.sub(_quoted_token, text)
+_LONG = re.compile(rb"[0-9.]{16}")  # a float holds every digit of 15
 
 
-def _quoted_token(token: re.Match[bytes]) -> bytes:
-    found = token[0]
-    return b'"' + found + b'"' if not found.startswith(b'"') and _is_far(found) else found
+def _quoted(text: bytes, is_such: Callable[[bytes], bool]) -> bytes:
+    """JSON with some of its numbers as strings."""
+
+    def token(match: re.Match[bytes]) -> bytes:
+        found = match[0]
+        return b'"' + found + b'"' if not found.startswith(b'"') and is_such(found) else found
+
+    return _STRING_OR_NUMBER.sub(token, text)
+
+
+def _is_no_integer(number: bytes) -> bool:
+    return not number.removeprefix(b"-").isdigit()
 
 
 def _is_far(number: bytes) -> bool:
-    if number.removeprefix(b"-").isdigit():
-        return False
+    """Whether no float holds it."""
+    if not _is_no_integer(number):
+        return False  # it is exact as it is
     value = float(number)
     mantissa = number.lower().partition(b"e")[0]
     return math.isinf(value) or (value == 0 and any(digit in b"123456789" for digit in mantissa))
