@@ -37,11 +37,15 @@ def leads_here(url: str) -> bool:
 
 
 def resolvable(host: str) -> str:
-    """The name to resolve for `host`: `localhost` for all below it, of which DNS may know others.
+    """The name to resolve for `host`, where that is this machine: of which DNS is not to be asked.
 
-    RFC 6761 section 6.3: such a name is not looked up in DNS. Not every resolver obeys.
+    RFC 6761 section 6.3: a name below `localhost` is not looked up in DNS. Not every resolver obeys. An
+    address with a dot at its end, or a zone that is none, is a name for most.
     """
-    return "localhost" if _LOCALHOST.fullmatch(_bare(host)) else host
+    if _LOCALHOST.fullmatch(_bare(host)):
+        return "localhost"
+    address = address_of(host)
+    return str(address) if address is not None and address.is_loopback else host
 
 
 def address_of(host: str) -> Address | None:

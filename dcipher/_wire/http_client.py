@@ -391,8 +391,8 @@ class HTTPClient:
 def _usable(base_url: str) -> str:
     """Httpx knows more of what cannot be a URL: names that IDNA cannot write, addresses of the future."""
     try:
-        httpx.URL(base_url)
-    except (httpx.InvalidURL, ValueError):
+        _ = httpx.URL(base_url).host
+    except (httpx.InvalidURL, ValueError):  # what is raised for IDNA is a UnicodeError
         raise ConfigurationError("base_url is not a URL that can be reached.") from None
     return base_url
 

@@ -313,7 +313,13 @@ def test_a_base_url_shows_no_password(value: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["https://[v1.x]", "https://a\u0301.example", "https://h/" + "a" * 70_000]
+    "value",
+    [
+        "https://[v1.x]",
+        "https://xn--localhost",
+        "https://a\u0301.example",
+        "https://h/" + "a" * 70_000,
+    ],
 )
 def test_a_base_url_that_httpx_refuses(value: str) -> None:
     """What httpx will not take is a configuration error when the client is made."""

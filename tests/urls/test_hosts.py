@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dcipher._urls.hosts import address_of, ascii_host, is_this_machine
+from dcipher._urls.hosts import address_of, ascii_host, is_this_machine, resolvable
 
 HERE = [
     "localhost",
@@ -97,6 +97,25 @@ def test_addresses(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> No
 def test_names_are_compared_as_dns_knows_them(host: str, name: str) -> None:
     """Case, a trailing dot and the alphabet make no difference."""
     assert ascii_host(host) == name
+
+
+@pytest.mark.parametrize(
+    ("host", "asked"),
+    [
+        ("localhost.", "localhost"),
+        ("api.LOCALHOST", "localhost"),
+        ("127.0.0.1.", "127.0.0.1"),
+        ("::1%25lo", "::1"),
+        ("::1%example.com", "::1"),
+        ("[::1]", "::1"),
+        ("::ffff:127.0.0.2", "127.0.0.2"),
+        ("api.example", "api.example"),
+        ("10.0.0.1.", "10.0.0.1."),
+    ],
+)
+def test_dns_is_not_asked_for_this_machine(host: str, asked: str) -> None:
+    """What counts as this machine is connected to as `localhost`, or by its address: no resolver can lead away."""
+    assert resolvable(host) == asked
 
 
 @given(st.text(max_size=20))
