@@ -323,7 +323,7 @@ def _advice(value: object) -> str:
         return "send str(value)."
     if _array_kind(value) in NUMPY_SCALARS:
         return "send value.item(), or float(value) where that is exact enough."
-    if is_dataclass(value):
+    if is_dataclass(value) and not isinstance(value, type):
         return "send dataclasses.asdict(value)."
     for method, call in CONVERSIONS.items():
         if hasattr(value, method):

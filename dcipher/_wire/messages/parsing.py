@@ -58,8 +58,13 @@ def prepare(name: str) -> None:
 
 def output_secrets(outputs: Iterable[Output]) -> tuple[str, ...]:
     """What of the signed URLs of a run must not be shown, should the service repeat it."""
-    urls = (output.url.get_secret_value() for output in outputs if output.url is not None)
-    return tuple(secret for url in urls for secret in secrets_of(url))
+    # In no variable: Ctrl-C may strike here, and reporters of errors keep those of each frame.
+    return tuple(
+        secret
+        for output in outputs
+        if output.url is not None
+        for secret in secrets_of(output.url.get_secret_value())
+    )
 
 
 def started_run(answer: Answer, operation: Operation, now: datetime) -> Run:

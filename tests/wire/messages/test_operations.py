@@ -289,6 +289,7 @@ CYCLE.append({"again": CYCLE})
         ({"a": memoryview(b"x")}, "send text"),
         ({"a": Matrix()}, "tolist"),
         ({"a": Point()}, "asdict"),
+        ({"a": Point}, "JSON cannot carry it"),
         ({"a": object()}, r"params\.a is an object: JSON cannot carry it"),
         ({"a": timedelta(1)}, r"params\.a is a timedelta: send value\.total_seconds"),
         ({"a": Decimal("1.5")}, r"params\.a is a Decimal: send str\(value\)"),
