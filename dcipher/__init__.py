@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from dcipher._batch.batch import Batch
     from dcipher._batch.batch_async import AsyncBatch
     from dcipher._batch.outcomes import Outcome
+    from dcipher._batch.partition import Partition
     from dcipher._batch.reports.progress import BatchProgress
     from dcipher._batch.reports.report import BatchReport
     from dcipher._client.client import Dcipher
@@ -121,6 +122,7 @@ __all__ = [
     "NotFoundError",
     "Outcome",
     "Output",
+    "Partition",
     "PermissionDeniedError",
     "PollingInterruptedError",
     "RateLimitError",
@@ -162,6 +164,7 @@ _MODULES = {
     "HTTPAuthenticatedClient": ".http",
     "HTTPClient": ".http",
     "Outcome": "._batch.outcomes",
+    "Partition": "._batch.partition",
     "Records": "._results.records",
     "Reject": ".rejects",
     "Rejects": ".rejects",

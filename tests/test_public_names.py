@@ -44,6 +44,13 @@ CALLS = [
             "on_unknown='resend', ordered=False, progress='auto')"
         ),
     ),
+    (
+        "flows.partition",
+        (
+            "(flow_id, *, key, params=None, journal, read=None, in_flight=None, "
+            "starts_per_second=None, max_failures=None, retry_failed=False, on_unknown='resend')"
+        ),
+    ),
     ("run_flow", "(flow_id, params=None, save_path=None)"),
     ("call", "(call, *, wait_timeout=None, on_status=None, idempotency_key=None)"),
     ("runs.get", "(flow_id, task_id)"),
@@ -192,7 +199,7 @@ def test_what_is_awaited(name: str) -> None:
     talks = inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
     # `records` gives an async iterator, and checks its arguments at the call.
     # `map` gives an async iterator, too.
-    assert talks is (name not in {"with_options", "runs.records", "flows.map"})
+    assert talks is (name not in {"with_options", "runs.records", "flows.map", "flows.partition"})
     plain = attribute(Dcipher("k"), name)
     assert not inspect.iscoroutinefunction(plain)
     assert inspect.isgeneratorfunction(plain) is inspect.isasyncgenfunction(function)

@@ -56,7 +56,7 @@ T = TypeVar("T")
 
 WORKERS: Final = 24
 """Requests that are sent at once, whatever the number of runs."""
-GROUP_DELAY: Final = 0.01
+GROUP_DELAY: Final = 0.02
 """Seconds in which transitions of other rows join a commit: each waits for the disk."""
 IDLE: Final = 0.5
 """Seconds after which is looked again, though nothing was reported: `stop` may come from a thread."""

@@ -279,6 +279,50 @@ class Flows:
         )
         return Batch(Service(self._api, failure, self._recent.add), plan)
 
+    def partition(
+        self,
+        flow_id: str,
+        *,
+        key: str | Callable[[Any], object],
+        params: Sequence[str] | Callable[[Any], object] | None = None,
+        journal: str | os.PathLike[str],
+        read: Any = None,
+        in_flight: int | None = None,
+        starts_per_second: float | None = None,
+        max_failures: float | None = None,
+        retry_failed: bool = False,
+        on_unknown: Literal["resend", "hold"] = "resend",
+    ) -> dcipher.Partition:
+        """What runs a flow for each row of a part, in the workers of Dask, Ray, Spark or an executor.
+
+        Arguments as for `map`, but for `journal`: a folder, which gets a journal for each part. It
+        pickles, and makes its own client where it is called, with the key of the environment there.
+        """
+        from dcipher._batch.partition import Partition
+        from dcipher._batch.plan import planned
+
+        options: dict[str, Any] = {
+            "in_flight": in_flight,
+            "starts_per_second": starts_per_second,
+            "max_failures": max_failures,
+            "retry_failed": retry_failed,
+            "on_unknown": on_unknown,
+        }
+        given: dict[str, Any] = {"key": key, "params": params, "read": read}
+        # A folder, as that of the results is.
+        folder: dict[str, Any] = {"journal": None, "save": journal}
+        unused: dict[str, Any] = {"ordered": True, "progress": False, "nonce": ""}
+        planned(flow_id=flow_id, rows=(), **folder, **given, **options, **unused)
+        return Partition(
+            flow_id=flow_id,
+            folder=os.fspath(journal),
+            base_url=self._api.base_url,
+            resilience=self._api.options.resilience,
+            allow_insecure=self._api.allow_insecure,
+            options=options,
+            **given,
+        )
+
 
 def _flow_and_params(
     flow: str | dcipher.FlowCall[Any], params: Params | None

@@ -235,6 +235,15 @@ def test_rows_of_a_table(connect: Connect, emulator: Emulator) -> None:
         assert [outcome.unwrap().text for outcome in batch] == ["A", "B", "C"]
 
 
+def test_rows_of_a_filtered_frame(connect: Connect, emulator: Emulator) -> None:
+    """Of a frame of pandas the columns are sent, and not an index without a name."""
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame({"id": [1, 2, 3], "text": ["a", "b", "c"]})
+    with connect(emulator) as client:
+        batch = client.flows.map("shout", frame[frame["id"] > 1], key="id", read=Text, ordered=True)
+        assert [outcome.unwrap().text for outcome in batch] == ["B", "C"]
+
+
 async def _async_rows() -> AsyncIterator[dict[str, str]]:
     for n in range(5):
         yield {"text": f"t{n}"}

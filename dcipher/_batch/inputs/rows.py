@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterable, Iterable, Iterator, Mapping, Sized
 from itertools import chain
 from typing import Any, Final
@@ -14,6 +15,8 @@ __all__ = ["check_rows", "is_known_whole", "rows_of"]
 
 CHUNK: Final = 500
 """Rows of an Arrow batch that are made into Python's at once."""
+
+_UNNAMED_INDEX = re.compile(r"__index_level_[0-9]+__\Z")
 
 
 def check_rows(rows: object) -> Any:
@@ -40,5 +43,8 @@ def rows_of(rows: Any) -> Iterator[object]:
     if not hasattr(rows, "__arrow_c_stream__"):
         return iter(rows)
     reader = library("pyarrow", "arrow").RecordBatchReader.from_stream(rows)
-    slices = (batch.slice(at, CHUNK) for batch in reader for at in range(0, batch.num_rows, CHUNK))
+    # An index of pandas that has no name is none of the columns.
+    names = [name for name in reader.schema.names if not _UNNAMED_INDEX.match(name)]
+    batches = (batch.select(names) for batch in reader)
+    slices = (batch.slice(at, CHUNK) for batch in batches for at in range(0, batch.num_rows, CHUNK))
     return chain.from_iterable(piece.to_pylist() for piece in slices)

@@ -1,0 +1,142 @@
+"""A batch of one part of many rows, for the workers of Dask, Ray, Spark or an executor."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import dcipher
+from dcipher._libraries import library
+from dcipher._results.parsing.adapters import adapter_for
+from dcipher.errors import InvalidParamsError
+
+from .inputs.identity import Identity
+from .inputs.rows import rows_of
+
+__all__ = ["Partition"]
+
+COLUMNS: Final = ("key", "status", "value", "task_id", "error")
+DUMMY: Final = frozenset({"foo", "1", "a"})
+"""Values by which Dask finds out what a function returns."""
+
+
+@dataclass(frozen=True)
+class Partition:
+    """Runs a flow for each row of a part, wherever it is called: what `flows.partition` returns.
+
+    It pickles, and holds no API key: the client is made in the worker, with the key of the worker's
+    environment (DCIPHER_API_KEY). A part that is executed again resumes from its journal where the
+    folder is shared, and sends the same starts under the same idempotency keys where it is not.
+    Limits of the rate are those of one worker: divide by their number. Give it hundreds of rows at a
+    time.
+    """
+
+    flow_id: str
+    key: Any
+    params: Any
+    folder: str
+    read: Any
+    base_url: str
+    resilience: dcipher.Resilience
+    allow_insecure: bool
+    options: dict[str, Any] = field(default_factory=dict[str, Any])
+
+    def rows(self, rows: Sequence[Any]) -> list[dcipher.Outcome[Any]]:
+        """Runs the flow for each of these rows; returns their outcomes, in the same order.
+
+        For `concurrent.futures` and what works like it: `executor.submit(partition.rows, part)`.
+        """
+        given = [*rows]
+        if not given:
+            return []
+        Path(self.folder).mkdir(parents=True, exist_ok=True)
+        journal = Path(self.folder, f"{self._name(given)}.db")
+        client = dcipher.Dcipher(
+            base_url=self.base_url, resilience=self.resilience, allow_insecure=self.allow_insecure
+        )
+        with client:
+            return [
+                *client.flows.map(
+                    self.flow_id,
+                    given,
+                    key=self.key,
+                    params=self.params,
+                    journal=journal,
+                    read=self.read,
+                    ordered=True,
+                    progress=False,
+                    **self.options,
+                )
+            ]
+
+    def _name(self, rows: Sequence[Any]) -> str:
+        """Returns the name of the journal: the same rows have the same one, in any worker."""
+        identity = Identity(self.key, self.params)
+        keys = [identity.entry(row, position).key for position, row in enumerate(rows)]
+        if len(keys) > 1 and len(set(keys)) == 1 and keys[0] in DUMMY:
+            raise InvalidParamsError(
+                "This looks like the made-up rows by which Dask finds out what a function returns. "
+                "Tell it: map_partitions(partition, meta=partition.meta)."
+            )
+        return hashlib.sha256(json.dumps([self.flow_id, *keys]).encode()).hexdigest()[:32]
+
+    def __call__(self, frame: Any) -> Any:
+        """Runs the flow for each row of a frame of pandas, polars or pyarrow; returns one of its kind.
+
+        For `map_partitions` of Dask and `map_batches` of Ray Data. Its columns are those of `schema`:
+        `value` is the result as JSON text. A frame of pandas keeps its index.
+        """
+        table = self._table([*rows_of(frame)])
+        kind = type(frame).__module__.partition(".")[0]
+        if kind == "pandas":
+            found = table.to_pandas()
+            found.index = frame.index
+            return found
+        return library("polars", "polars").from_arrow(table) if kind == "polars" else table
+
+    def batches(self, frames: Iterable[Any]) -> Iterator[Any]:
+        """Runs the flow for each row of each frame; for `mapInPandas` and `mapInArrow` of Spark."""
+        for frame in frames:
+            found = self(frame)
+            if type(frame).__name__ != "RecordBatch":
+                yield found
+            else:
+                yield from found.to_batches()
+
+    def _table(self, rows: list[Any]) -> Any:
+        outcomes = self.rows(rows)
+        columns = (
+            [outcome.key for outcome in outcomes],
+            [outcome.status for outcome in outcomes],
+            [self._json(outcome) for outcome in outcomes],
+            [None if outcome.run is None else outcome.run.task_id for outcome in outcomes],
+            [None if outcome.error is None else str(outcome.error) for outcome in outcomes],
+        )
+        return library("pyarrow", "arrow").table(
+            dict(zip(COLUMNS, columns, strict=True)), self.schema
+        )
+
+    def _json(self, outcome: dcipher.Outcome[Any]) -> str | None:
+        if self.read is None or outcome.status != "done":
+            return None
+        return adapter_for(self.read).dump_json(outcome.value).decode()
+
+    @property
+    def schema(self) -> Any:
+        """The columns of the frames that it returns, as a `pyarrow.Schema`."""
+        pa = library("pyarrow", "arrow")
+        return pa.schema([(name, pa.string()) for name in COLUMNS])
+
+    @property
+    def meta(self) -> Any:
+        """An empty `pandas.DataFrame` of these columns: Dask's `meta=`."""
+        return self.schema.empty_table().to_pandas()
+
+    @property
+    def ddl(self) -> str:
+        """The columns as Spark's `schema=`."""
+        return ", ".join(f"{name} string" for name in COLUMNS)

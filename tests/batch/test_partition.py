@@ -1,0 +1,139 @@
+"""A part of many rows, run by the workers of others."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from pydantic import BaseModel
+
+from dcipher import InvalidParamsError, MissingAPIKeyError, Partition
+from tests.conftest import KEY
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from dcipher.emulator import Emulator
+    from tests.conftest import Connect
+
+pytestmark = pytest.mark.usefixtures("_quick")
+
+
+class Text(BaseModel):
+    text: str
+
+
+ROWS = [{"id": n, "text": f"t{n}"} for n in range(12)]
+
+
+@pytest.fixture
+def partition(
+    connect: Connect, emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Partition:
+    monkeypatch.setenv("DCIPHER_API_KEY", KEY)
+    with connect(emulator) as client:
+        found: Partition = client.flows.partition(
+            "shout", key="id", journal=tmp_path / "journals", read=Text
+        )
+    return found
+
+
+def parts() -> list[list[dict[str, Any]]]:
+    return [ROWS[:4], ROWS[4:8], ROWS[8:]]
+
+
+def test_it_pickles_without_the_key(partition: Partition) -> None:
+    """It goes to a worker as a pickle, which has no key."""
+    text = pickle.dumps(partition)
+    assert KEY.encode() not in text
+    assert pickle.loads(text) == partition  # noqa: S301 - our own
+
+
+def test_in_threads(partition: Partition, emulator: Emulator) -> None:
+    """Each part is a batch of its own; the outcomes come in the order of its rows."""
+    with ThreadPoolExecutor(2) as pool:
+        found = [outcome for part in pool.map(partition.rows, parts()) for outcome in part]
+    assert [outcome.unwrap().text for outcome in found] == [f"T{n}" for n in range(12)]
+    assert len(emulator.runs) == 12
+
+
+def test_in_processes(partition: Partition, emulator: Emulator) -> None:
+    """So it is in other processes, which make their own client."""
+    from multiprocessing import get_context
+
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+        found = [outcome for part in pool.map(partition.rows, parts()[:2]) for outcome in part]
+    assert [outcome.status for outcome in found] == ["done"] * 8
+    assert len(emulator.runs) == 8
+
+
+def test_a_part_that_is_executed_again(
+    partition: Partition, emulator: Emulator, tmp_path: Path
+) -> None:
+    """A part that another worker executes again resumes from its journal, and without it starts nothing twice."""
+    partition.rows(ROWS[:4])
+    assert all(outcome.reused for outcome in pickle.loads(pickle.dumps(partition)).rows(ROWS[:4]))  # noqa: S301
+    for file in (tmp_path / "journals").iterdir():
+        file.unlink()
+    again = partition.rows(ROWS[:4])
+    assert [outcome.reused for outcome in again] == [False] * 4
+    assert len(emulator.runs) == 4
+
+
+def test_frames_of_pandas(partition: Partition) -> None:
+    """A frame gives a frame of its kind, with its index: key, status, and the result as JSON."""
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame(ROWS[:3], index=[10, 11, 12])
+    found = partition(frame)
+    assert list(found.index) == [10, 11, 12]
+    assert list(found["key"]) == ["0", "1", "2"]
+    assert [json.loads(value) for value in found["value"]] == [{"text": f"T{n}"} for n in range(3)]
+    assert list(found.columns) == list(partition.meta.columns) == partition.schema.names
+    assert list(found.dtypes) == list(partition.meta.dtypes)
+    [other] = partition.batches([frame])
+    assert other.equals(found)
+
+
+def test_frames_of_others(partition: Partition) -> None:
+    """So do tables of pyarrow, record batches and frames of polars."""
+    pa = pytest.importorskip("pyarrow")
+    pl = pytest.importorskip("polars")
+    table = pa.table({"id": [1, 2], "text": ["a", "b"]})
+    assert partition(table).schema == partition.schema
+    [batch] = partition.batches(table.to_batches())
+    assert (type(batch), batch.num_rows) == (pa.RecordBatch, 2)
+    assert partition(pl.from_arrow(table))["status"].to_list() == ["done", "done"]
+    assert partition.ddl == "key string, status string, value string, task_id string, error string"
+
+
+def test_no_rows(partition: Partition) -> None:
+    """A part without rows has no outcomes; a frame of none has the columns."""
+    pd = pytest.importorskip("pandas")
+    assert partition.rows([]) == []
+    assert list(partition(pd.DataFrame({"id": [], "text": []})).columns) == partition.schema.names
+
+
+def test_made_up_rows(partition: Partition, emulator: Emulator) -> None:
+    """The rows by which Dask finds out what a function returns are refused, and run nothing."""
+    pd = pytest.importorskip("pandas")
+    with pytest.raises(InvalidParamsError, match=r"meta=partition\.meta"):
+        partition(pd.DataFrame({"id": ["foo", "foo"], "text": ["foo", "foo"]}))
+    with pytest.raises(InvalidParamsError, match="no column 'id'"):
+        partition(pd.DataFrame({"text": ["a"]}))
+    assert len(emulator.runs) == 0
+
+
+def test_a_worker_without_a_key(partition: Partition, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker without a key says so."""
+    monkeypatch.delenv("DCIPHER_API_KEY")
+    with pytest.raises(MissingAPIKeyError):
+        partition.rows(ROWS[:1])
+
+
+def test_arguments(connect: Connect, emulator: Emulator) -> None:
+    """What cannot be meant is refused when it is made."""
+    with connect(emulator) as client, pytest.raises(InvalidParamsError, match="in_flight"):
+        client.flows.partition("f", key="id", journal="folder", in_flight=0)
