@@ -10,10 +10,10 @@ from datetime import date, datetime, timezone
 from decimal import Decimal
 from enum import Enum, IntEnum
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, cast
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 pytest.importorskip("typer", reason="the extra `cli` is not installed")
@@ -25,7 +25,9 @@ from dcipher._results.local_files import LocalResult
 from dcipher._results.parsing.row_errors import InvalidRow
 from dcipher.cli import main
 from dcipher.cli.results.converting import Target, write_rows
+from dcipher.cli.results.row_bytes import cell_text
 from dcipher.cli.terminal.failures import CommandError
+from tests.results.tables.documents import documents
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -197,6 +199,84 @@ def test_rows_come_back(tmp_path_factory: pytest.TempPathFactory, model: str, fo
             assert [type(row) for row in again] == [type(row) for row in rows]
 
     check()
+
+
+def check_conversions(folder: Path, type_: Any, values: list[Any]) -> None:
+    """Rows of a type are read back from each format as they were; CSV may refuse them."""
+    vars(sys.modules[__name__])["Document"] = type_
+    source = folder / "source.ndjson"
+    source.write_text("\n".join(map(json.dumps, values)))
+    expected = rows_of(source, "Document")
+    for format_ in FORMATS:
+        again = converted(folder, source, format_, "Document")
+        assert again == expected or (again is None and format_ == "csv")
+
+
+def check_plain_conversions(folder: Path, rows: list[Any]) -> None:
+    """Without a model, JSON is what it was, and CSV the text of every cell."""
+    source = folder / "source.json"
+    source.write_text(json.dumps(rows))
+    for format_ in ("json", "ndjson", "csv"):
+        target = folder / f"target.{format_}"
+        try:
+            write_rows(str(source), Target.of(str(target), None, overwrite=True), None, None)
+        except CommandError:
+            assert format_ == "csv"
+            continue
+        with target.open("rb") as file:
+            found: list[Any] = list(LocalResult(file, str(target)).rows(cast("Any", Any)))
+        if format_ != "csv":
+            assert found == rows
+            continue
+        assert len(found) == len(rows)
+        for row, cells in zip(rows, found, strict=True):
+            assert cells == {name: cell_text(row.get(name)) for name in rows[0]}
+
+
+cells_of_json = st.none() | st.booleans() | small | st.floats(-9, 9) | texts | st.lists(small)
+rows_of_json = st.lists(st.dictionaries(st.sampled_from("abc"), cells_of_json), max_size=3)
+
+
+@pytest.mark.parametrize("examples", [15, pytest.param(2000, marks=pytest.mark.thorough)])
+def test_rows_of_any_model_come_back(
+    tmp_path_factory: pytest.TempPathFactory, examples: int
+) -> None:
+    """Whatever the model, and whatever its rows."""
+    folder = tmp_path_factory.mktemp("converted")
+
+    @settings(max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @given(documents())
+    def check(document: tuple[Any, list[Any]]) -> None:
+        check_conversions(folder, *document)
+
+    check()
+
+
+@pytest.mark.parametrize("examples", [15, pytest.param(2000, marks=pytest.mark.thorough)])
+def test_rows_without_a_model_come_back(
+    tmp_path_factory: pytest.TempPathFactory, examples: int
+) -> None:
+    """No row is lost, no value changes; what CSV cannot have is refused."""
+    folder = tmp_path_factory.mktemp("converted")
+
+    @settings(max_examples=examples, deadline=None)
+    @given(rows_of_json)
+    @example([{}])
+    def check(rows: list[Any]) -> None:
+        check_plain_conversions(folder, rows)
+
+    check()
+
+
+@pytest.mark.parametrize("target", [name for name in FORMATS if name in {"csv", "parquet"}])
+def test_rows_without_columns(
+    folder: Path, target: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What a format cannot hold is refused, and nothing is written."""
+    (folder / "r.json").write_text("[{}, {}]")
+    assert main(["results", "convert", "r.json", f"o.{target}"]) == 1
+    assert "Row 0 has no columns" in capsys.readouterr().err
+    assert not (folder / f"o.{target}").exists()
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ from dcipher.cli.results.row_bytes import (
     csv_bytes,
     json_bytes,
     ndjson_bytes,
+    no_column,
     plain_value,
 )
 from dcipher.cli.terminal.exit_codes import ExitCode
@@ -211,6 +212,8 @@ def _write_parquet(source: LocalResult, target: Target, type_: Any, rows: _Rows)
             parquet.ParquetWriter(file, reading.schema) as writer,
         ):
             for batch in reading.batches(_ROWS):
+                if not batch.num_columns:
+                    raise no_column(0)
                 writer.write_batch(batch)
                 rows.count += batch.num_rows
     except ResultParseError as error:

@@ -27,6 +27,7 @@ __all__ = [
     "csv_bytes",
     "json_bytes",
     "ndjson_bytes",
+    "no_column",
     "plain_value",
 ]
 
@@ -88,6 +89,8 @@ def csv_bytes(rows: Iterable[object], columns: Sequence[str] | None) -> Iterator
         if columns is None:
             columns = list(cells)
             writer.writerow(columns)
+        if not columns:
+            raise no_column(number)
         if unknown := [name for name in cells if name not in columns]:
             raise _unknown_column(number, unknown[0])
         writer.writerow([cell_text(cells.get(name)) for name in columns])
@@ -112,6 +115,14 @@ def cell_text(value: object) -> str:
     if value is None or isinstance(value, str):
         return value or ""
     return json.dumps(value, ensure_ascii=False)
+
+
+def no_column(number: int) -> CommandError:
+    """What to raise for rows without columns, where the format cannot hold them."""
+    return CommandError(
+        f"Row {number} has no columns, and CSV and Parquet have no rows without them.",
+        next_step="convert to NDJSON: --to ndjson",
+    )
 
 
 def _unknown_column(number: int, name: str) -> CommandError:
