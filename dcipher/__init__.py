@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from dcipher._flow_types.drift import FlowDrift
     from dcipher._results.records import Records
     from dcipher._results.records_async import AsyncRecords
+    from dcipher._results.saved_files import FileRecords, read_file, records_file, table_file
 
     from .calls import FlowCall
     from .errors import (
@@ -104,6 +105,7 @@ __all__ = [
     "DcipherError",
     "ErrorResponse",
     "FieldError",
+    "FileRecords",
     "Flow",
     "FlowCall",
     "FlowDrift",
@@ -149,6 +151,9 @@ __all__ = [
     "UnprocessableEntityError",
     "WaitTimeoutError",
     "__version__",
+    "read_file",
+    "records_file",
+    "table_file",
 ]
 
 _MODULES = {
@@ -165,7 +170,11 @@ _MODULES = {
     "HTTPClient": ".http",
     "Outcome": "._batch.outcomes",
     "Partition": "._batch.partition",
+    "FileRecords": "._results.saved_files",
     "Records": "._results.records",
+    "read_file": "._results.saved_files",
+    "records_file": "._results.saved_files",
+    "table_file": "._results.saved_files",
     "Reject": ".rejects",
     "Rejects": ".rejects",
     "Resilience": ".resilience",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeVar, cast
 
@@ -23,13 +24,14 @@ from dcipher.errors import LocalStorageError, ResultParseError
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
+    from contextlib import AbstractContextManager
 
     from typing_extensions import Buffer
 
     from dcipher._results.parsing.compression import Readable
     from dcipher._results.parsing.row_errors import InvalidRow, JSONText
 
-__all__ = ["LocalResult"]
+__all__ = ["FilePart", "LocalResult"]
 
 T = TypeVar("T")
 
@@ -101,6 +103,14 @@ class LocalResult:
                 self._stored = _copied(opened(self._from_start()))
         return self._from_start()
 
+    def as_part(self) -> FilePart:
+        """The file as a part of a table, which closes it; several may read it at once."""
+        if not self._needs_copy:
+            return FilePart(self, StoredFile(self._file))
+        _ = self.reader()
+        self._file.close()
+        return FilePart(self, cast("StoredFile", self._stored))
+
     def close(self) -> None:
         """Remove the temporary copy, if there is one."""
         if self._stored is not None:
@@ -135,6 +145,36 @@ class LocalResult:
             return cast("BinaryIO", cast("object", self._stored.reader()))
         self._file.seek(0)
         return self._file
+
+
+@dataclass(frozen=True)
+class FilePart:
+    """A result file as a part of a table."""
+
+    result: LocalResult
+    stored: StoredFile
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        return self.result.name
+
+    @property
+    def format(self) -> Format:
+        """How it is written."""
+        return self.result.format
+
+    def reader(self) -> BinaryIO:
+        """A file of its own, at its beginning."""
+        return cast("BinaryIO", cast("object", self.stored.reader()))
+
+    def errors(self) -> AbstractContextManager[None]:
+        """Turns what is wrong with it into a `ResultParseError`."""
+        return self.result.errors()
+
+    def close(self) -> None:
+        """Closes the file."""
+        self.stored.close()
 
 
 def _copied(source: Readable) -> StoredFile:

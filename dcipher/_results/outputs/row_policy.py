@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 
 from pydantic_core import from_json
 
+from dcipher._masking.text import clean
 from dcipher._results.parsing.row_errors import JSONText, ResultReadError, path_of
 from dcipher.errors import InvalidParamsError, TooManyInvalidRowsError
 from dcipher.rejects import Reason, Reject, Rejects
@@ -79,12 +80,17 @@ class RowPolicy:
             reject_of(row, index, keep_raw=self._keep_raw), keep=self.on_invalid == "collect"
         )
 
-    def check(self, run: Run, index: int | None, *, at_end: bool = False) -> None:
-        """Raises `TooManyInvalidRowsError` where more rows are invalid than permitted."""
+    def check(self, source: Run | str, index: int | None = None, *, at_end: bool = False) -> None:
+        """Raises `TooManyInvalidRowsError` where more rows are invalid than permitted.
+
+        `source`: the run, or the name of the file.
+        """
         found, limit = self.rejects, self._limit
         if limit is not None and exceeds(found.total, found.read, limit, at_end=at_end):
+            run = None if isinstance(source, str) else source
+            name = clean(source) if isinstance(source, str) else f"run {source.task_id}"
             raise TooManyInvalidRowsError(
-                f"Of {found.read} rows of run {run.task_id} that were read, {found.total} do not fit, "
+                f"Of {found.read} rows of {name} that were read, {found.total} do not fit, "
                 f"more than max_invalid={limit} permits ({_most(found)}). Look at what error.rejects says, "
                 "then change the type or the limit.",
                 run=run,

@@ -26,12 +26,16 @@ SPOOLED = 8 * 1024 * 1024
 class StoredFile:
     """Bytes that go when they are closed, or when nobody knows them any more."""
 
-    def __init__(self) -> None:
-        # Without a name in the folder, where the system knows such files: not even kill -9 leaves it.
-        spool = tempfile.SpooledTemporaryFile(SPOOLED)  # noqa: SIM115 - closed by `close`
-        self.file: BinaryIO = cast("BinaryIO", cast("object", spool))
+    def __init__(self, file: BinaryIO | None = None) -> None:
+        """Takes a file that holds them, which is closed with this; by default, a temporary one."""
+        if file is None:
+            # Without a name in the folder, where the system knows such files: not even kill -9
+            # leaves it.
+            spool = tempfile.SpooledTemporaryFile(SPOOLED)  # noqa: SIM115 - closed by `close`
+            file = cast("BinaryIO", cast("object", spool))
+        self.file: BinaryIO = file
         self._lock = Lock()
-        self._closer = weakref.finalize(self, spool.close)
+        self._closer = weakref.finalize(self, file.close)
 
     @property
     def closed(self) -> bool:
@@ -63,7 +67,7 @@ class StoredFile:
         """Up to `size` bytes from a place; none at the end."""
         with self._lock:
             if self.closed:
-                raise DcipherError("This table is closed: get another one with runs.table(…).")
+                raise DcipherError("This table is closed: open another one.")
             self.file.seek(place)
             return self.file.read(size)
 

@@ -36,9 +36,22 @@ if TYPE_CHECKING:
 
     from .columns import Columns
 
-__all__ = ["Part", "Reading", "Source", "check_columns", "reading_of"]
+__all__ = ["Part", "Reading", "Source", "TablePart", "check_columns", "reading_of"]
 
 pa = library("pyarrow", "arrow")
+
+
+class TablePart(Source, Protocol):
+    """A result that a table holds."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        ...
+
+    def close(self) -> None:
+        """Closes it."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -49,6 +62,15 @@ class Part:
     index: int
     stored: StoredFile
     format: Format
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        return f"run {self.run.task_id}"
+
+    def close(self) -> None:
+        """Removes the temporary file."""
+        self.stored.close()
 
     def reader(self) -> BinaryIO:
         """A file of its own, at its beginning."""

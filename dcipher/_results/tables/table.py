@@ -33,18 +33,20 @@ ROWS = 65536
 
 @final
 class Table:
-    """The results of a run in columns. `client.runs.table(run, Model)` returns it.
+    """The results of a run in columns.
+
+    `client.runs.table(run, Model)` returns it, and `dcipher.table_file` for a file.
 
     It exports the Arrow C stream (`__arrow_c_stream__`), so other libraries accept it:
     `pl.DataFrame(table)`, `pa.table(table)`, `pandas.DataFrame.from_arrow(table)` (pandas 3) and
     `duckdb.sql("from table")`. Such a library raises errors of its own classes for an invalid row.
     The methods of the table raise `ResultParseError`, which has the number of the row.
 
-    Every read begins at the first row, and several reads can happen at the same time. They use a
-    temporary copy of the results, which is removed when the table is closed or garbage-collected.
+    Every read begins at the first row, and several reads can happen at the same time. They use the
+    file, or a temporary copy of the results, which is closed or removed when the table is closed or garbage-collected.
     """
 
-    def __init__(self, parts: tuple[_tables.Part, ...], type_: object = None) -> None:
+    def __init__(self, parts: tuple[_tables.TablePart, ...], type_: object = None) -> None:
         self._parts = parts
         self._type = type_
         self._known: Reading | None = None
@@ -141,7 +143,7 @@ class Table:
     def close(self) -> None:
         """Removes the temporary copy of the results. Closing twice does nothing."""
         for part in self._parts:
-            part.stored.close()
+            part.close()
 
     def __enter__(self) -> Self:
         return self
@@ -155,8 +157,7 @@ class Table:
         self.close()
 
     def __repr__(self) -> str:
-        run = self._parts[0].run
-        return f"<Table of run {run.task_id}: {len(self._parts)} result(s)>"
+        return f"<Table of {self._parts[0].name}: {len(self._parts)} result(s)>"
 
 
 def check_table(type_: object) -> None:
