@@ -1,4 +1,4 @@
-"""Where a result is saved to, and what is wrong with such a place."""
+"""Checks the path of a result, and writes files atomically."""
 
 from __future__ import annotations
 
@@ -34,23 +34,23 @@ def path_of(path: object) -> Path:
     text: object = os.fspath(path) if isinstance(path, os.PathLike) else path
     if not isinstance(text, str):
         raise InvalidParamsError(
-            f"A path must be a str or an os.PathLike of one, not {type(path).__name__}."
+            f"A path must be a str or an os.PathLike, not {type(path).__name__}."
         )
     if not text or "\0" in text or text.endswith("/"):
-        raise InvalidParamsError("The path is empty, names a folder, or holds a NUL.")
+        raise InvalidParamsError("The path is empty, names a folder, or contains a NUL.")
     try:
         os.fsencode(text)
     except UnicodeEncodeError:
         raise InvalidParamsError(
-            f"The path {text!r} has characters that no name of a file can have here."
+            f"The path {text!r} has characters that a file name cannot have on this system."
         ) from None
     return Path(text)
 
 
 def check_target(target: Path, *, overwrite: bool) -> Path:
-    """Returns the file that is written: what a symbolic link points to, else `target` itself.
+    """Returns the file to write: the target of a symbolic link, or `target` itself.
 
-    Raises an OSError for a place where no file can be, or none may be replaced.
+    Raises an OSError if no file can be written there, or an existing file must not be replaced.
     """
     file = followed(target)
     if not file.parent.is_dir():
@@ -60,17 +60,17 @@ def check_target(target: Path, *, overwrite: bool) -> Path:
     if file.exists() and not file.is_file():
         raise OSError(errno.EINVAL, "it is not a regular file", str(target))
     if not overwrite and os.path.lexists(target):
-        raise FileExistsError(errno.EEXIST, "it exists already, and overwrite=False", str(target))
+        raise FileExistsError(errno.EEXIST, "it already exists, and overwrite=False", str(target))
     if file.exists():
         check_replaceable(file)
     return file
 
 
 _ADVICE = {
-    errno.ENOENT: "Make the folder first, or choose another path.",
+    errno.ENOENT: "Create the folder first, or choose another path.",
     errno.EEXIST: "Choose another path, or pass overwrite=True.",
-    errno.ENOSPC: "Make room, or choose another path.",
-    getattr(errno, "EDQUOT", -1): "Make room, or choose another path.",
+    errno.ENOSPC: "Free disk space, or choose another path.",
+    getattr(errno, "EDQUOT", -1): "Free disk space, or choose another path.",
 }
 
 
@@ -78,7 +78,7 @@ _ADVICE = {
 def storage_errors(
     target: Path, run: Run | None = None, index: int | None = None
 ) -> Generator[None]:
-    """Turns an OSError into a `LocalStorageError` that says which file, why, and what is left there."""
+    """Converts an OSError to a `LocalStorageError` with the file, the reason, and what is left there."""
     try:
         yield
     except LocalStorageError:
@@ -90,8 +90,8 @@ def storage_errors(
 
 def _left(target: Path, error: OSError) -> str:
     if isinstance(error, HalfWrittenError):
-        return "It was being written in place: what is there now is not whole. "
-    return "What was there before is intact. " if os.path.isfile(target) else ""  # noqa: PTH113 - never raises
+        return "It was being written in place, and is incomplete now. "
+    return "The existing file is intact. " if os.path.isfile(target) else ""  # noqa: PTH113 - never raises
 
 
 def storage_error(
@@ -109,14 +109,14 @@ def storage_error(
 
 @contextmanager
 def import_errors(run: Run) -> Generator[None]:
-    """Turns an OSError of an import into a `LocalStorageError`: too many open files, for one."""
+    """Converts an OSError of an import to a `LocalStorageError`: too many open files, for example."""
     try:
         yield
     except OSError as error:
         raise LocalStorageError(
-            f"A module that is needed for the results cannot be imported: {error.strerror or error}. "
-            "The run is not touched by that. If too many files are open, close some, or raise the "
-            "limit (ulimit -n); then ask for the results again.",
+            f"A module that reads results cannot be imported: {error.strerror or error}. The run is "
+            "not affected. If too many files are open, close some, or raise the limit (ulimit -n). "
+            "Then try again.",
             run=run,
             errno=error.errno,
         ) from error
@@ -124,9 +124,12 @@ def import_errors(run: Run) -> Generator[None]:
 
 @contextmanager
 def replacing(target: Path) -> Generator[BinaryIO]:
-    """A file beside `target` that takes its place when all of it is written, and goes if that fails."""
-    # A temporary file's mode is 0600, whereas a plain open() follows the umask, or the old file.
-    # Its name is known before it is made: Ctrl-C may come between the two.
+    """Opens a temporary file beside `target`, which replaces it at the end of the block.
+
+    If the block raises, the temporary file is removed.
+    """
+    # The mode of a temporary file is 0600; a plain open() uses the umask, or the mode of the old file.
+    # The name is known before the file is created: Ctrl-C may come between the two.
     target = followed(target)
     name = target.with_name(f".{secrets.token_hex(8)}.tmp")
     try:

@@ -1,4 +1,4 @@
-"""What code that was written for 0.3.5 meets: a line that says what to write instead."""
+"""Errors for code that was written for 0.3.5. Each names the replacement."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ __all__ = [
 F = TypeVar("F", bound="Callable[..., Any]")
 
 ARGUMENTS = {
-    "wait_until_completion": "run_flow waits now: leave wait_until_completion out. What starts a run and does not "
-    "wait for it is client.flows.start(flow_id, params).",
-    "max_retries": "A client takes api_key alone without its name. What came second was max_retries: pass "
-    "max_retries=…, which counts the attempts after the first, and so is one less than it was.",
+    "wait_until_completion": "run_flow always waits: remove wait_until_completion. To start a run without waiting "
+    "for it, call client.flows.start(flow_id, params).",
+    "max_retries": "A client accepts only api_key as a positional argument. The second one was max_retries: pass "
+    "max_retries=…, which counts the attempts after the first, so it is one less than in 0.3.5.",
 }
 ATTRIBUTES = {
     "BASE_URL": "pass base_url=… to the client, or set DCIPHER_BASE_URL",
     "api_key": "pass api_key=… to the client, or set DCIPHER_API_KEY; it cannot be read back",
-    "max_retries": "pass max_retries=… to the client, or use client.with_options(max_retries=…); it counts the "
-    "attempts after the first",
+    "max_retries": "pass max_retries=… to the client, or to client.with_options; it counts the attempts after the "
+    "first",
 }
 ITEMS = {
     "task_id": "run.task_id",
@@ -41,19 +41,19 @@ ITEMS = {
 NAMES = {
     "WorkflowFailedException": "import RunFailedError, or RunCancelledError, from dcipher",
     "TaskStatus": "import RunStatus from dcipher",
-    "FAILED_TASK_STATUSES": "ask run.is_terminal and run.succeeded",
-    "RETRIABLE_EXCEPTIONS": "what is retried is decided by Resilience, which is imported from dcipher",
+    "FAILED_TASK_STATUSES": "use run.is_terminal and run.succeeded",
+    "RETRIABLE_EXCEPTIONS": "pass a retry policy: import Resilience from dcipher",
     "setup_logger": "set DCIPHER_LOG, or the level of logging.getLogger('dcipher')",
     "logger": "use logging.getLogger('dcipher')",
 }
 
 
 def former_arguments(function: F) -> F:
-    """Lets `run_flow` say what became of the arguments that it no longer takes."""
+    """Decorates `run_flow` to raise an error for its former arguments, with the replacement."""
     is_async = inspect.iscoroutinefunction(function)
 
     def check(given: tuple[object, ...], named: dict[str, object]) -> None:
-        # The fourth one, after self: a place that it may have been passed at.
+        # It may have been passed as the fourth positional argument after self.
         if "wait_until_completion" in named or len(given) == 5:
             raise TypeError(ARGUMENTS["wait_until_completion"])
 
@@ -72,7 +72,7 @@ def former_arguments(function: F) -> F:
 
 
 def former_places(init: F) -> F:
-    """Lets a client say what the second argument was, which has a name now."""
+    """Decorates a client's `__init__` to raise an error for the former second argument."""
 
     @functools.wraps(init)
     def checked(*args: Any, **kwargs: Any) -> Any:
@@ -85,10 +85,10 @@ def former_places(init: F) -> F:
 
 
 def refuse_former(cls: type) -> None:
-    """Raises AttributeError for a class that has what clients had, such as another `BASE_URL`.
+    """Raises AttributeError for a subclass that sets a former attribute, such as `BASE_URL`.
 
-    It would have no effect: key and requests would go where nobody meant them to go. A property of
-    that name is the program's own.
+    It would have no effect, and requests with the key would be sent elsewhere than intended. A
+    property of that name is permitted.
     """
     for name, advice in ATTRIBUTES.items():
         found = inspect.getattr_static(cls, name, None)
@@ -108,35 +108,35 @@ def former_attribute(owner: object, name: str) -> AttributeError:
 
 
 def former_item(key: object) -> TypeError:
-    """Returns the error for a run that is read as the dictionary which it was."""
+    """Returns the error for a run that is used as a dictionary, as in 0.3.5."""
     instead = ITEMS.get(key) if isinstance(key, str) else None
-    words = f"write {instead}" if instead else "write run.task_id, run.status, …"
-    return TypeError(f"A Run is no dictionary: {words}.")
+    words = f"use {instead}" if instead else "use run.task_id, run.status, …"
+    return TypeError(f"A Run is not a dictionary: {words}.")
 
 
 def former_name(module: str, name: str) -> Exception:
     """Returns the error for a name that is imported from a module of 0.3.5."""
     if name.startswith("__"):
         return AttributeError(name)
-    # An ImportError, for `from dcipher.client import …` would hide the words of another one.
+    # An ImportError: `from dcipher.client import …` would hide the message of another error.
     instead = NAMES.get(name, f"import {name} from dcipher")
     return ImportError(f"{module} was a module of dcipher 0.3.5: {instead}.", name=module)
 
 
 class FormerAttributes:
-    """A client, as seen by code that reads or sets what it had."""
+    """Raises errors for attributes that clients had in 0.3.5."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         refuse_former(cls)
 
-    if not TYPE_CHECKING:  # for a type checker, a name that is not there is not there
+    if not TYPE_CHECKING:  # a type checker must report an unknown name
 
         def __getattr__(self, name: str) -> Any:
             raise former_attribute(self, name)
 
         def __setattr__(self, name: str, value: object) -> None:
-            # It would have no effect: requests would go where nobody meant them to go.
+            # It would have no effect: requests would be sent elsewhere than intended.
             if name in ATTRIBUTES:
                 raise former_attribute(self, name)
             super().__setattr__(name, value)

@@ -17,9 +17,9 @@ R = TypeVar("R")
 
 
 class FlowCall(BaseModel, Generic[R]):
-    """The params of one flow, and the type of its result.
+    """The parameters of a flow as a Pydantic model, with the type of its result.
 
-    Subclass it with the result's type, and the id of the flow:
+    Subclass it with the type of the result and the id of the flow:
 
     ```python
     class Topics(FlowCall[list[Topic]], flow="65cf2f3e"):
@@ -28,9 +28,9 @@ class FlowCall(BaseModel, Generic[R]):
     ```
 
     `client.call(Topics(text="…"))` returns a `list[Topic]`. `flows.start`, `flows.run` and
-    `flows.map` take it in place of id and params. It is frozen, is sent by alias, refuses fields that
-    it does not have, and can be the body of a FastAPI endpoint. A field whose default is `None` is
-    sent only if it is set: the service then uses its own default.
+    `flows.map` accept it instead of an id and parameters. It is frozen, rejects unknown fields, is
+    sent by alias, and can be the body of a FastAPI endpoint. A field whose default is `None` is sent
+    only if it is set; otherwise, the service uses its own default.
     """
 
     model_config: ClassVar[ConfigDict] = ConfigDict(
@@ -46,7 +46,7 @@ class FlowCall(BaseModel, Generic[R]):
             return
         text: object = flow
         if not isinstance(text, str) or not text.strip():
-            raise TypeError(f'{cls.__name__}: flow="…" is the id that Dcipher shows for the flow.')
+            raise TypeError(f'{cls.__name__}: flow="…" must be the id of a flow.')
         cls.__flow__ = flow
 
 

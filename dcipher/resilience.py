@@ -56,9 +56,9 @@ class Resilience:
 
     def __post_init__(self) -> None:
         if isinstance(self.max_retries, bool) or not isinstance(self.max_retries, int):
-            raise ConfigurationError("max_retries must be a whole number: 0 switches retries off.")
+            raise ConfigurationError("max_retries must be an integer. 0 disables retries.")
         if self.max_retries < 0:
-            raise ConfigurationError("max_retries must not be negative: 0 switches retries off.")
+            raise ConfigurationError("max_retries must not be negative. 0 disables retries.")
         for name in ("backoff_initial", "backoff_max", "max_retry_after"):
             _check_seconds(name, getattr(self, name), smallest=0.0)
         if self.deadline is not None:
@@ -72,7 +72,7 @@ def _statuses(value: object) -> frozenset[int]:
     items: list[object] = [*value] if isinstance(value, Iterable) else [None]
     statuses = frozenset(item for item in items if type(item) is int and 100 <= item <= 599)
     if len(statuses) != len(set(items)):
-        raise ConfigurationError("retry_statuses must be statuses, such as {429, 503}.")
+        raise ConfigurationError("retry_statuses must be HTTP statuses, such as {429, 503}.")
     return statuses
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 _SNIPPET = re.compile(r'^--8<-- "(.+)"$', re.MULTILINE)
+_FRONT_MATTER = re.compile(r"\A---\n.*?^---\n", re.DOTALL | re.MULTILINE)
 _HIDDEN = re.compile(r"<!--(?:.|\n)*?-->\n?|^::: .*\n(?: {4}.*\n)*", re.MULTILINE)
 _BLOCKS = re.compile(r"^ *```.*?^ *```$", re.DOTALL | re.MULTILINE)
 _LINK = re.compile(r"\[([^\]]+)\](?:\([^)]*\)|\[[^\]]*\])")
@@ -45,7 +46,7 @@ class Page(NamedTuple):
         """What is written on it."""
         text = (ROOT / "docs" / self.path).read_text("utf-8")
         text = _SNIPPET.sub(lambda match: (ROOT / match[1]).read_text("utf-8"), text)
-        return _HIDDEN.sub("", text)
+        return _HIDDEN.sub("", _FRONT_MATTER.sub("", text))
 
     def first_sentence(self) -> str:
         """The first sentence below the title, without links; nothing where there is none."""

@@ -1,4 +1,4 @@
-"""Tables that are printed into a page, between two marks; the rest of the page is written by hand.
+"""Tables that are generated into a page, between two marks; the rest of the page is written by hand.
 
 <!-- printed: NAME, by scripts/…: edit that, not this -->
 …
@@ -21,13 +21,13 @@ __all__ = ["ROOT", "filled", "run", "table"]
 
 
 def table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    """The lines of a table; a bar within a cell does not end it."""
+    """Yields the lines of a table, with bars in cells escaped."""
     for cells in (titles, ["---"] * len(titles), *rows):
         yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 
 
 def filled(page: str, tables: Mapping[str, Iterable[str]]) -> str:
-    """The page with each table in its place; `ValueError` where there is not exactly one for it."""
+    """Returns the page with the tables. Raises `ValueError` unless each has exactly one place."""
     for name, lines in tables.items():
         mark = re.compile(
             rf"(<!-- printed: {re.escape(name)}, .*?-->\n).*?(<!-- end -->)", re.DOTALL
@@ -41,5 +41,5 @@ def filled(page: str, tables: Mapping[str, Iterable[str]]) -> str:
 
 
 def run(doc: str | None, target: Path, tables: Mapping[str, Iterable[str]]) -> int:
-    """Write or check; the exit code."""
+    """Writes or checks the tables. Returns the exit code."""
     return printed.run(doc, {target: filled(target.read_text("utf-8"), tables)})

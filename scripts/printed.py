@@ -1,4 +1,4 @@
-"""Files that a script prints, and `--check`, which says whether they are what it would print."""
+"""Files that a script generates, and `--check`, which compares them with what it would write."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def run(doc: str | None, texts: Mapping[Path, str]) -> int:
-    """Write each text to its file, or check that it is there; the exit code."""
+    """Writes each text to its file, or compares it with `--check`. Returns the exit code."""
     parser = argparse.ArgumentParser(description=(doc or "").partition("\n")[0])
     parser.add_argument("--check", action="store_true", help="write nothing, compare")
     check: bool = parser.parse_args().check

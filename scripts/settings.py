@@ -1,7 +1,7 @@
-"""Write the table of docs/reference/settings.md from `Settings`: its fields and their docstrings.
+"""Writes the table of docs/reference/settings.md from the fields of `Settings` and their docstrings.
 
 python scripts/settings.py           writes it
-python scripts/settings.py --check   exits with 1 where it is not up to date
+python scripts/settings.py --check   exits with 1 if it is not up to date
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ TYPES = {"SecretStr": "a secret", "str": "text", "float": "seconds", "int": "a n
 
 
 def meanings() -> Mapping[str, str]:
-    """What is written under each field."""
+    """Returns the docstring of each field."""
     (body,) = ast.parse(textwrap.dedent(inspect.getsource(Settings))).body
     lines = body.body if isinstance(body, ast.ClassDef) else []
     return {
@@ -41,7 +41,7 @@ def meanings() -> Mapping[str, str]:
 
 
 def rows() -> Iterator[tuple[str, ...]]:
-    """A row for each setting; `KeyError` where one has no docstring, or a type that has no word."""
+    """Yields a row for each setting. Raises `KeyError` for a missing docstring or an unknown type."""
     meaning = meanings()
     prefix = Settings.model_config.get("env_prefix", "")
     for name, field in Settings.model_fields.items():
@@ -56,7 +56,7 @@ def _annotation(name: str) -> str:
 
 
 def main() -> int:
-    """Write or check; the exit code."""
+    """Writes or checks the table. Returns the exit code."""
     titles = ("setting, variable", "type", "default", "meaning")
     return run(__doc__, TARGET, {"settings": table(titles, rows())})
 

@@ -1,7 +1,7 @@
-"""Write docs/concepts/what-happens.md from the catalogue and the table of the conformance tests.
+"""Writes docs/concepts/what-happens.md from the catalogue and the table of the conformance tests.
 
 python scripts/what_happens.py           writes it
-python scripts/what_happens.py --check   exits with 1 where it is not up to date
+python scripts/what_happens.py --check   exits with 1 if it is not up to date
 """
 
 from __future__ import annotations
@@ -28,38 +28,37 @@ HEAD = """\
 
 # What happens when…
 
-One row for each thing that can go wrong, in both clients. Each row is held by tests that fail when it is wrong. The
-rows with the columns *look*, *start* and *download* are printed from the table that the tests run through.
+This page lists what can go wrong, and what both clients do then. Each row is verified by tests. The rows with the
+columns *get*, *start* and *download* are generated from the table that the tests use.
 
-- *look* is `flows.get`, `runs.get` or `runs.refresh`; *start* is `flows.start`; *start once* is the same with
-  `Resilience(resend_ambiguous=False)`; *download* is `runs.download`, `runs.read` or `runs.records`.
-- *again*: the request is sent again, five times at most (`max_retries`); the error after *then* comes when the last
-  attempt fails, too. *at once*: it is not sent again.
-- In these rows, the run was started, or has ended, seconds ago: a 403 or 404 may mean "not yet". For
-  older ones see [waiting](#waiting) and [signed URLs](#signed-urls).
-- `ResultError` stands for itself and its subclasses. *-*: nobody could tell it from a result.
+- *get* is `flows.get`, `runs.get` or `runs.refresh`. *start* is `flows.start`, and *start once* is the same with
+  `Resilience(resend_ambiguous=False)`. *download* is `runs.download`, `runs.read` or `runs.records`.
+- *retried, then* an error: the request is retried, up to five times (`max_retries`). The error is raised if the last
+  attempt fails, too. *at once*: the request is not retried.
+- In these rows, the run was started or has ended seconds ago, so a 403 or 404 may mean "not yet". For older runs, see
+  [waiting](#waiting) and [signed URLs](#signed-urls).
+- `ResultError` includes its subclasses. *-*: the fault cannot be distinguished from a result.
 
-What is sent again, and why, has [a page of its own](retries.md). To see a fault happen, [play it](../guides/faults.md)
-to your own application.
+See also [why a request is retried](retries.md), and how to [test your application against faults](../guides/faults.md).
 """
 
 
 def outcome(instruction: Instruction, operation: Operation) -> str:
-    """What an instruction means for an operation, in words."""
+    """Returns the text of a cell: what an instruction means for an operation."""
     if operation in instruction.leaves_out:
         return "-"
     means, error = instruction.meaning(operation)
     if means is Means.FINE:
-        return "fine"
+        return "success"
     if means is Means.FINAL:
         return f"`{error.__name__}`, at once"
     if means is Means.AMBIGUOUS and operation == "start once":
         return "`SubmissionUnknownError`, at once"
-    return f"again, then `{error.__name__}`"
+    return f"retried, then `{error.__name__}`"
 
 
 def outcomes(fault: Fault) -> tuple[str, ...]:
-    """The cells of a fault on the wire; `ValueError` where what it covers does not mean the same."""
+    """Returns the cells of a fault. Raises `ValueError` if its instructions mean different things."""
     operations: tuple[Operation, ...] = ("flow", "status", "start", "start once", "result")
     found = {
         tuple(outcome(INSTRUCTIONS[name], operation) for operation in operations)
@@ -68,42 +67,42 @@ def outcomes(fault: Fault) -> tuple[str, ...]:
     if len(found) != 1:
         raise ValueError(f"{fault.happens!r} covers what does not mean the same: {sorted(found)}")
     flow, status, *others = found.pop()
-    look = flow if flow == status else f"flow: {flow}; run: {status}"
-    return (look, *others)
+    get = flow if flow == status else f"flow: {flow}; run: {status}"
+    return (get, *others)
 
 
 def table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    """The lines of a table."""
+    """Yields the lines of a table."""
     yield ""
     for cells in (titles, ["---"] * len(titles), *rows):
         yield f"| {' | '.join(cells)} |"
 
 
 def case_table(cases: Sequence[Case]) -> Iterator[str]:
-    """The table of what is said in words; what one does next only where that is said of any."""
+    """Returns the lines of a table of cases; the last column only if a case has advice."""
     if any(case.then for case in cases):
-        titles = ("what happens", "what dcipher does, and what you get", "what you do next")
+        titles = ("what happens", "what dcipher does", "what you can do")
         return table(titles, ((case.happens, case.does, case.then) for case in cases))
     return table(("what happens", "what dcipher does"), ((c.happens, c.does) for c in cases))
 
 
 def section(part: Section) -> Iterator[str]:
-    """The lines of a part of the page."""
+    """Yields the lines of a section of the page."""
     yield f"\n## {part.title}"
     if part.faults:
-        titles = ("what happens", "look", "start", "start once", "download")
+        titles = ("what happens", "get", "start", "start once", "download")
         yield from table(titles, ((fault.happens, *outcomes(fault)) for fault in part.faults))
     if part.cases:
         yield from case_table(part.cases)
 
 
 def page() -> str:
-    """The page as text, ending with a newline."""
+    """Returns the page as text, ending with a newline."""
     return HEAD + "".join(f"{line}\n" for part in SECTIONS for line in section(part))
 
 
 def main() -> int:
-    """Write or check; the exit code."""
+    """Writes or checks the page. Returns the exit code."""
     return run(__doc__, {TARGET: page()})
 
 

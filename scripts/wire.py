@@ -1,7 +1,7 @@
-"""Write the tables of docs/reference/wire.md from docs/openapi.json.
+"""Writes the tables of docs/reference/wire.md from docs/openapi.json.
 
 python scripts/wire.py           writes them
-python scripts/wire.py --check   exits with 1 where they are not up to date
+python scripts/wire.py --check   exits with 1 if they are not up to date
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ SOURCE = "x-dcipher-source"
 
 
 def operations(contract: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each operation, after its method and path."""
+    """Yields the method and path of each operation, and the operation."""
     for path, item in contract["paths"].items():
         for verb, operation in item.items():
             yield f"{verb.upper()} {path}", operation
 
 
 def operation_rows(contract: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
-    """One row an operation."""
+    """Yields a row for each operation."""
     for request, operation in operations(contract):
         name, summary = operation["operationId"], operation["summary"]
         yield f"`{name}`", f"`{request}`", summary, operation[SOURCE]
 
 
 def parameter_rows(contract: Mapping[str, Any]) -> Iterable[tuple[str, ...]]:
-    """One row for what means the same in several operations."""
+    """Returns a row for each parameter; operations in which it means the same share one."""
     return _grouped(
         (
             (f"`{p['name']}`", p["in"], p["description"], p[SOURCE]),
@@ -48,7 +48,7 @@ def parameter_rows(contract: Mapping[str, Any]) -> Iterable[tuple[str, ...]]:
 
 
 def status_rows(contract: Mapping[str, Any]) -> Iterable[tuple[str, ...]]:
-    """One row for what means the same in several operations, by status."""
+    """Returns a row for each status; operations in which it means the same share one."""
     found = _grouped(
         ((status, answer["description"], answer[SOURCE]), operation["operationId"])
         for _, operation in operations(contract)
@@ -58,7 +58,7 @@ def status_rows(contract: Mapping[str, Any]) -> Iterable[tuple[str, ...]]:
 
 
 def header_rows(contract: Mapping[str, Any]) -> Iterable[tuple[str, ...]]:
-    """One row for each header of an answer."""
+    """Returns a row for each header of a response."""
     found = _grouped(
         ((f"`{name}`", header["description"], header[SOURCE]), status)
         for _, operation in operations(contract)
@@ -69,7 +69,7 @@ def header_rows(contract: Mapping[str, Any]) -> Iterable[tuple[str, ...]]:
 
 
 def field_rows(contract: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
-    """One row for each field of a body."""
+    """Yields a row for each field of a body."""
     for name, schema in contract["components"]["schemas"].items():
         for field, described in schema.get("properties", {}).items():
             always = "always" if field in schema.get("required", ()) else "may be missing"
@@ -77,7 +77,7 @@ def field_rows(contract: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
 
 
 def _grouped(facts: Iterable[tuple[tuple[str, ...], str]]) -> Iterable[tuple[str, ...]]:
-    """Each fact once: its name, all that it holds for, and the rest of it."""
+    """Returns each fact once: its name, everything that it applies to, and the rest of it."""
     found: dict[tuple[str, ...], dict[str, None]] = {}
     for fact, of in facts:
         found.setdefault(fact, {})[of] = None
@@ -85,15 +85,15 @@ def _grouped(facts: Iterable[tuple[tuple[str, ...], str]]) -> Iterable[tuple[str
 
 
 def main() -> int:
-    """Write or check; the exit code."""
+    """Writes or checks the tables. Returns the exit code."""
     contract = json.loads(CONTRACT.read_bytes())
-    how = "how it is known"
+    how = "source"
     tables = {
         "operations": table(("operation", "request", "does", how), operation_rows(contract)),
         "parameters": table(("name", "operations", "in", "meaning", how), parameter_rows(contract)),
         "statuses": table(("status", "operations", "meaning", how), status_rows(contract)),
         "headers": table(("header", "statuses", "meaning", how), header_rows(contract)),
-        "fields": table(("body", "field", "meaning", "there", how), field_rows(contract)),
+        "fields": table(("body", "field", "meaning", "present", how), field_rows(contract)),
     }
     return run(__doc__, TARGET, tables)
 

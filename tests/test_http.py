@@ -694,7 +694,7 @@ def test_an_unexpected_status_that_drips(send: Send, server: FaultyServer) -> No
     """It is raised when the time to read is over, with what came until then."""
     server.on("*", Reply(raw=b"HTTP/1.1 418 X\r\n\r\n" + b"a" * 20_000, trickle=0.02))
     client = HTTPClient(server.url, timeout=0.7, raise_on_unexpected_status=True)
-    with no_hang(), pytest.raises(UnexpectedStatus, match="answered 418: a"):
+    with no_hang(), pytest.raises(UnexpectedStatus, match="returned 418: a"):
         send(client, "GET", "/flows/f")
 
 

@@ -157,7 +157,7 @@ def test_a_folder_called_env(tmp_path: Path) -> None:
 def test_what_is_no_file_is_not_read(tmp_path: Path, make: Any, read: Any) -> None:
     """A pipe or a device is refused before it is opened: it might never begin, or never end."""
     make(tmp_path / ".env")
-    with pytest.raises(ConfigurationError, match=r"\.env cannot be read: it is no regular file"):
+    with pytest.raises(ConfigurationError, match=r"\.env cannot be read: it is not a regular file"):
         read()
 
 

@@ -103,7 +103,7 @@ def assemble(
 def _check_brought(identity: Mapping[str, object]) -> None:
     if any(given is not None for given in identity.values()):
         raise ConfigurationError(
-            "An HTTPAuthenticatedClient brings its own key, secret and base URL: leave them out here."
+            "An HTTPAuthenticatedClient has its own key, secret and base URL: do not pass them here."
         )
 
 
@@ -138,7 +138,7 @@ def _check_kinds(http_client: object, transport: object, kinds: tuple[type, type
         )
     if http_client is not None and transport is not None:
         raise ConfigurationError(
-            "Pass http_client or transport, not both: the one has a transport of its own."
+            "Pass http_client or transport, not both: http_client has its own transport."
         )
 
 

@@ -158,9 +158,19 @@ class Dcipher(FormerAttributes):
         on_status: callables.StatusCallback | None = None,
         idempotency_key: str | None = None,
     ) -> R:
-        """Run a flow to its end; gives its result, validated as the type that `call` names.
+        """Starts a run, waits until it has ended, and reads its result, typed by the `FlowCall`.
 
-        Arguments as for `flows.run`. Raises what `flows.run` and `runs.read` raise.
+        Args:
+            call: The flow, its parameters and the type of its result.
+            wait_timeout: Seconds to wait for the run. `None`: no limit.
+            on_status: Called with the `Run` at the first poll and at each change of status.
+            idempotency_key: As for `flows.start`.
+
+        Returns:
+            The result, as the type that the `FlowCall` names.
+
+        Raises:
+            DcipherError: As `flows.run` and `runs.read` do.
         """
         run = self.flows.run(
             call, wait_timeout=wait_timeout, on_status=on_status, idempotency_key=idempotency_key
@@ -230,6 +240,6 @@ class Dcipher(FormerAttributes):
 
     def __reduce__(self) -> str | tuple[Any, ...]:
         raise TypeError(
-            f"{type(self).__name__} cannot be copied or pickled: it holds connections and a key. "
-            "Share it, or make another one where it is needed; with_options() derives one."
+            f"{type(self).__name__} cannot be copied or pickled: it has connections and a key. "
+            "Share it, create another one where it is needed, or derive one by with_options()."
         )

@@ -335,5 +335,5 @@ def _flow_and_params(
     if not isinstance(flow, FlowCall):
         return flow, params
     if params is not None:
-        raise InvalidParamsError(f"{type(flow).__name__} holds the params: leave out params=….")
+        raise InvalidParamsError(f"{type(flow).__name__} has the params: do not pass params=….")
     return flow_id_of(type(flow)), flow

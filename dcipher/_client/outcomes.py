@@ -1,7 +1,4 @@
-"""What a run's state means to whoever waits for it.
-
-The errors, with the words that say how to go on.
-"""
+"""The errors and notes about a run, with the calls that resume it."""
 
 from __future__ import annotations
 
@@ -40,55 +37,56 @@ __all__ = [
 
 
 def failure(run: Run) -> RunError | None:
-    """The error that a run which has ended stands for; `None` where it went well, or goes on."""
+    """Returns the error for a run that failed or was cancelled; otherwise `None`."""
     message = clean(masked_urls(run.message or "")).rstrip(".!")
-    said = f": {message}" if message else " without saying why"
+    reason = f": {message}" if message else " without a message"
     name = f"Run {named(run)}"
     if run.status is RunStatus.FAILED:
         return RunFailedError(
-            f"{name} failed{said}. Check its parameters, then start it anew, {new_key(run)}.",
+            f"{name} failed{reason}. Check its parameters, then start a new run, {new_key(run)}.",
             run=run,
         )
     if run.status is RunStatus.CANCELFAILED:
         return RunFailedError(
-            f"{name} was to be cancelled, and that was refused (CANCELFAILED){said}. "
-            f"Its result is not to be counted on: start it anew, {new_key(run)}.",
+            f"{name} counts as failed, because its cancellation was refused (CANCELFAILED){reason}. "
+            f"Do not rely on its result. Start a new run, {new_key(run)}.",
             run=run,
         )
     if run.status is RunStatus.CANCELLED:
         return RunCancelledError(
-            f"{name} was cancelled{said}. If it is still wanted, start it anew, {new_key(run)}.",
+            f"{name} was cancelled{reason}. If you still need its result, start a new run, "
+            f"{new_key(run)}.",
             run=run,
         )
     return None
 
 
 def not_ended(run: Run) -> ResultError:
-    """The error for a result of a run that goes on."""
+    """Returns the error for a result of a run that has not ended."""
     return ResultError(
-        f"Run {named(run)} is {clean(str(run.status))}: it has no result yet. "
+        f"Run {named(run)} has no result yet: it is {clean(str(run.status))}. "
         "Wait for it: client.runs.wait(run).",
         run=run,
     )
 
 
 def how_to_reattach(run: Run) -> str:
-    """The line that waits for a run again, from anywhere."""
+    """Returns the call that waits for a run, from any process."""
     return f"client.runs.wait(Run(flow_id={run.flow_id!r}, task_id={run.task_id!r}))"
 
 
 def note_run(
     error: BaseException, run: Run, index: int | None = None, *, is_closed: bool = False
 ) -> None:
-    """Says on an error, or on an interruption, of which run it is: Ctrl-C must not lose it.
+    """Adds a note to an error, or an interruption, that names the run: Ctrl-C must not lose it.
 
-    `index`: its position in `client.runs.recent`; `None`: it is not there. `is_closed`: of a client
-    that can be asked for no more than that.
+    `index`: its position in `client.runs.recent`, or `None`. `is_closed`: the client is closed, and
+    only that list can be read.
     """
     if isinstance(error, APIError):
         error.run = run
     if isinstance(error, DcipherError) and (index is None or isinstance(error, _FINAL)):
-        return  # it says itself what there is to be said
+        return  # its message names the run
     name = f"Run {named(run)}"
     if any(note.startswith(name) for note in getattr(error, "__notes__", ())):
         return
@@ -100,7 +98,7 @@ _FINAL = (RunFailedError, RunCancelledError, ResultExpiredError)
 
 
 def _finders(run: Run, index: int | None) -> tuple[str, ...]:
-    """Returns what finds the run among the recent ones: now, and whatever is started later."""
+    """Returns the expressions that find the run in the list: now, and after other starts."""
     if index is None:
         return ()
     ids = f"run.flow_id == {run.flow_id!r} and run.task_id == {run.task_id!r}"
@@ -108,80 +106,81 @@ def _finders(run: Run, index: int | None) -> tuple[str, ...]:
 
 
 def _how_it_is(run: Run, finders: tuple[str, ...], client: str) -> str:
-    """Returns the run's state as it was last reported, and what to do next, by means of `client`."""
+    """Returns the last reported state of the run, and the calls of `client` that resume it."""
     if not run.is_terminal:
-        return f"goes on; to wait for it: {_waits(run, finders, client)}{same_start(run)}."
+        return f"continues. To wait for it: {_waits(run, finders, client)}{same_start(run)}."
     if not run.succeeded:
-        return f"has ended: it is {clean(str(run.status))}."
-    # A result is saved by the run's ids alone: at the place of the run there may be another one now.
-    it, whose = (finders[-1], "") if finders else ("run", ", with the run that on_status got")
+        return f"has ended: its status is {clean(str(run.status))}."
+    # A result is found by the ids of the run: its index may be that of another run now.
+    it, whose = (finders[-1], "") if finders else ("run", ", with the run that on_status received")
     return (
-        f"has succeeded; to see it again: {_waits(run, finders, client)}. For its result: "
+        f"has succeeded. To get it: {_waits(run, finders, client)}. To download its result: "
         f"{client}.runs.download({it}, path){whose}{same_start(run)}."
     )
 
 
 def _waits(run: Run, finders: tuple[str, ...], client: str) -> str:
-    """Returns the lines that wait for it again."""
+    """Returns the calls that resume waiting for it."""
     if not finders:
         return how_to_reattach(run)
-    lines = " or, when others have been started since, ".join(
+    lines = " or, if others have been started since, ".join(
         f"{client}.runs.wait({found})" for found in finders
     )
     # The `with` block around the call closes its client before anybody reads this.
-    other = ", by another client if this one is closed" if client == "client" else ""
+    other = ", with another client if this one is closed" if client == "client" else ""
     return f"{lines}{other}; in another process, without the URLs of its results: {how_to_reattach(run)}"
 
 
 def note_start(error: BaseException, operation: Operation) -> None:
-    """Says how to send a start that was interrupted again without starting a second run."""
+    """Adds a note to an interrupted start: how to repeat it without starting a second run."""
     if isinstance(error, DcipherError):
         return
     _note(
         error,
-        f"Flow {clean(operation.flow_id)} may have been started; the same call with "
-        f"idempotency_key={operation.idempotency_key!r} goes on with that run, and starts no second one.",
+        f"Flow {clean(operation.flow_id)} may have been started. To resume that run instead of "
+        f"starting a second one, repeat the call with idempotency_key={operation.idempotency_key!r}.",
     )
 
 
 def _note(error: BaseException, text: str) -> None:
     """Adds a note (PEP 678), as Python does from 3.11 on."""
-    # An error of the user's may refuse to be changed, as a frozen dataclass does: it comes out as it is.
+    # A user's exception may be immutable, such as a frozen dataclass: it stays without a note.
     with suppress(Exception):
         vars(error)["__notes__"] = [*getattr(error, "__notes__", ()), text]
 
 
 def closed(error: DcipherError, run: Run) -> PollingInterruptedError:
-    """The error for a run whose client was closed before it was brought to its end."""
+    """Returns the error for a run whose client was closed before the run ended."""
     how = (
-        f"To have its results: another_client.runs.download(error.run, path){same_start(run)}."
+        f"To download its results: another_client.runs.download(error.run, path){same_start(run)}."
         if run.succeeded
-        else f"The run may go on; {_again(run, 'another_client')}."
+        else f"The run may continue. {_resume(run, 'another_client')}."
     )
-    return PollingInterruptedError(f"{error} It was with run {named(run)}. {how}", run=run)
+    return PollingInterruptedError(f"{error} The call was for run {named(run)}. {how}", run=run)
 
 
 def timed_out(run: Run, timeout: float, last_error: APIError | None) -> WaitTimeoutError:
-    """The error for a wait whose time is over."""
-    seen = (
-        f"was {clean(str(run.status))} after {timeout:g} s of waiting"
+    """Returns the error for a wait whose timeout has passed."""
+    text = (
+        f"Run {named(run)} was {clean(str(run.status))} after {timeout:g} s of waiting"
         if last_error is None
-        else f"could not be seen at the end of {timeout:g} s of waiting ({type(last_error).__name__})"
+        else f"The status of run {named(run)} could not be fetched at the end of {timeout:g} s of "
+        f"waiting ({type(last_error).__name__})"
     )
-    return WaitTimeoutError(f"Run {named(run)} {seen}. It may go on; {_again(run)}.", run=run)
+    return WaitTimeoutError(f"{text}. The run may continue. {_resume(run)}.", run=run)
 
 
-def _again(run: Run, client: str = "client") -> str:
+def _resume(run: Run, client: str = "client") -> str:
     return (
-        f"to wait again: {client}.runs.wait(error.run); or, without the URLs of its results, "
+        f"To resume waiting: {client}.runs.wait(error.run); or, without the URLs of its results, "
         f"{how_to_reattach(run)}{same_start(run)}"
     )
 
 
 def interrupted(run: Run, unreachable_for: float) -> PollingInterruptedError:
-    """The error for a wait during which the API was not reached for too long."""
+    """Returns the error for a wait during which the API was unreachable for too long."""
     return PollingInterruptedError(
-        f"The status of run {named(run)} could not be seen for {unreachable_for:.0f} s. "
-        f"The run may go on; {_again(run)}.",
+        f"The status of run {named(run)} could not be fetched for {unreachable_for:.0f} s. "
+        f"The run may continue. {_resume(run)}.",
         run=run,
     )

@@ -83,7 +83,7 @@ class Wait:
         self._give_up_if_unreachable(error, run)
         log = logger.warning if self._failures == 1 else logger.info
         log(
-            "run %s: a look at its status failed (%s); waiting goes on",
+            "run %s: a poll failed (%s); the wait continues",
             run.task_id,
             type(error).__name__,
         )
@@ -111,7 +111,7 @@ class Wait:
             return
         self._warned = True
         logger.warning(
-            "run %s: the signed URL of its result %s, and it is still %s: the result cannot be downloaded then",
+            "run %s: the signed URL of its result %s, while it is %s: after that, the result cannot be downloaded",
             clean(run.task_id),
             f"expires in {left:.0f} s" if left > 0 else "has expired by the clock of this machine",
             clean(str(run.status)),

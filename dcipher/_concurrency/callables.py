@@ -52,7 +52,9 @@ def check_callback(name: str, function: object) -> None:
     """Raises `InvalidParamsError` for what cannot be called here, before anything is sent."""
     async_check_callback(name, function)
     if iscoroutinefunction(function):
-        raise InvalidParamsError(f"{name} is an async function: this client calls plain ones.")
+        raise InvalidParamsError(
+            f"{name} must not be an async function: use AsyncDcipher for that."
+        )
 
 
 async def async_call_back(function: Callable[..., Any] | None, *args: object) -> None:

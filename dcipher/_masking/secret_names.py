@@ -1,4 +1,4 @@
-"""Names that sound like a secret: one list for everything that hides values by their name."""
+"""Names of secrets: one list for everything that redacts values by their name."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _SECRET_NAME = re.compile(
 
 
 def is_secret_name(header: str) -> bool:
-    """Whether what a header of that name carries sounds like a secret. An `Idempotency-Key` is none."""
+    """Returns whether a header of that name contains a secret. `Idempotency-Key` does not."""
     return _SECRET_NAME.search(header) is not None and header.lower() != "idempotency-key"
 
 
 def secret_values(headers: Mapping[str, str]) -> tuple[str, ...]:
-    """What of headers must not be shown, by their names; of cookies, each by itself."""
+    """Returns the secret values of headers, by their names; of each cookie separately."""
     found: set[str] = set()
     for name, value in headers.items():
         if _SECRET_NAME.search(name):

@@ -1,4 +1,4 @@
-"""Reads a `.env` file, for `Settings` and for the clients alike."""
+"""Reads a `.env` file, for `Settings` and for the clients."""
 
 from __future__ import annotations
 
@@ -16,31 +16,30 @@ if TYPE_CHECKING:
 __all__ = ["dotenv_text", "dotenv_variables"]
 
 LARGEST = 1_048_576
-"""Bytes; a file of settings has some hundred."""
+"""The largest size in bytes; a file of settings has some hundred."""
 
 
 def dotenv_variables(
     path: str | os.PathLike[str], encoding: str | None = None
 ) -> Mapping[str, str | None]:
-    """The variables of a `.env` file as they are written; none where there is no such file.
+    """Returns the variables of a `.env` file; none if it does not exist.
 
-    Its text is that of `dotenv_text`. What stands there as `${NAME}` is not filled in: whoever places
-    the file gets nothing of the environment.
+    `${NAME}` is not expanded: the author of the file must not get values of the environment.
     """
     text = dotenv_text(path, encoding)
     if not text:
         return {}
-    # The parser that pydantic-settings uses, too.
+    # pydantic-settings uses the same parser.
     from dotenv import dotenv_values
 
     return dotenv_values(stream=StringIO(text), interpolate=False)
 
 
 def dotenv_text(path: str | os.PathLike[str], encoding: str | None = None) -> str:
-    """What stands in a `.env` file; nothing where there is none, or a folder of that name.
+    """Returns the text of a `.env` file; nothing if it does not exist or is a folder.
 
-    Raises `ConfigurationError` for what is no file and cannot be read like one, such as a pipe,
-    which might never end or never begin, and for a file in another encoding.
+    Raises `ConfigurationError` for a file in another encoding, and for what is not a regular file,
+    such as a pipe, which might block.
     """
     try:
         content = _content(Path(path).expanduser())
@@ -48,18 +47,18 @@ def dotenv_text(path: str | os.PathLike[str], encoding: str | None = None) -> st
         return ""
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be read: {error.strerror}.") from None
-    except ValueError as error:  # the path holds NUL, or there are more bytes than that
+    except ValueError as error:  # the path contains NUL, or the file is too large
         raise ConfigurationError(f"{path!s} cannot be read: {error}.") from None
     return _decoded(content, str(path), encoding)
 
 
 def _content(path: Path) -> bytes:
     found = path.stat()
-    # A virtual environment may have that name, and /dev/null is a usual one for no file.
+    # A virtual environment may have that name, and /dev/null is often used for no file.
     if stat.S_ISDIR(found.st_mode) or os.path.samestat(found, Path(os.devnull).stat()):
         return b""
     if not stat.S_ISREG(found.st_mode):
-        raise ValueError("it is no regular file")
+        raise ValueError("it is not a regular file")
     with open(path, "rb", opener=_without_waiting) as file:
         content = file.read(LARGEST + 1)
     if len(content) > LARGEST:
@@ -68,20 +67,20 @@ def _content(path: Path) -> bytes:
 
 
 def _without_waiting(path: str, flags: int) -> int:
-    # Should it have become a pipe meanwhile: nobody waits for who writes to it.
+    # If it has become a pipe in the meantime: opening it must not wait for a writer.
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _decoded(content: bytes, path: str, encoding: str | None) -> str:
     named = "UTF-8" if (encoding or "utf-8").lower() in {"utf-8", "utf8"} else str(encoding)
     try:
-        # What Windows' editors put before UTF-8 is no part of the first name.
+        # Editors on Windows put a byte order mark before UTF-8.
         text = content.decode(named).removeprefix("\ufeff")
         position = content.find(b"\0") if "\0" in text else None
     except UnicodeDecodeError as error:
         text, position = "", error.start
     except LookupError:
-        raise ConfigurationError(f"There is no encoding {named!r} to read {path} in.") from None
+        raise ConfigurationError(f"{path} cannot be read: unknown encoding {named!r}.") from None
     if position is None:
         return text
     line = content.count(b"\n", 0, position) + 1

@@ -1,7 +1,4 @@
-"""Reads the places that settings come from: the environment and `.env`.
-
-What the values mean is decided in `checks.py`.
-"""
+"""Reads settings from the environment and `.env`. `checks.py` validates them."""
 
 from __future__ import annotations
 
@@ -22,11 +19,11 @@ _PREFIX = "dcipher_"
 
 
 def ours(variables: Mapping[str, str | None]) -> dict[str, object]:
-    """Name of a setting → value, for the variables that are ours, in any case, as pydantic-settings reads them."""
+    """Returns our settings by name. Names are case-insensitive, as in pydantic-settings."""
     lowered = {name.lower(): value for name, value in variables.items()}
     return {name: lowered.get(_PREFIX + name) for name in CHECKS}
 
 
 def dotenv(path: Path) -> dict[str, object]:
-    """What a `.env` file says of our settings; nothing where there is none."""
+    """Returns our settings in a `.env` file; nothing if it does not exist."""
     return ours(dotenv_variables(path))

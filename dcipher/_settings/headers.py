@@ -1,4 +1,4 @@
-"""Which headers a user may set."""
+"""Validates headers that a user sets."""
 
 from __future__ import annotations
 
@@ -13,31 +13,29 @@ __all__ = ["check_header", "check_headers", "plain_headers"]
 
 
 def check_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
-    """Headers of the user's, which replace nothing of ours and carry no line breaks."""
+    """Returns valid headers of the user. Raises for a header that the client sets itself."""
     checked: dict[str, str] = {}
     for name, text in plain_headers(headers).items():
         if name.lower() in _OURS:
-            raise ConfigurationError(
-                f"The header {name} is set by the client: {_OURS[name.lower()]}."
-            )
+            raise ConfigurationError(f"The client sets the header {name}: {_OURS[name.lower()]}.")
         checked[name] = text
     return checked
 
 
 def plain_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
-    """Headers as they can be sent."""
+    """Returns valid headers."""
     check_kind("headers", headers, Mapping, "a mapping of text to text")
     return {name: check_header(name, value) for name, value in (headers or {}).items()}
 
 
 def check_header(name: str, value: str) -> str:
-    """What a header can carry: a line break would begin another one (RFC 9110 section 5.5)."""
+    """Returns a valid value. A line break would begin another header (RFC 9110 section 5.5)."""
     if not all(isinstance(part, str) for part in (name, value)):
         raise ConfigurationError(f"headers must be text: {clean(repr(name), 40)} is not.")
     if not name or any(not "!" <= c <= "~" or c in '()<>@,;:\\"/[]?={}' for c in name):
-        raise ConfigurationError(f"{clean(repr(name), 40)} is not a header's name.")
+        raise ConfigurationError(f"{clean(repr(name), 40)} is not a valid header name.")
     if not f"{name}{value}".isascii() or not f"{name}{value}".isprintable():
-        raise ConfigurationError(f"The header {name!r} holds a line break or is not ASCII.")
+        raise ConfigurationError(f"The header {name!r} contains a line break or is not ASCII.")
     return value.strip()
 
 
@@ -47,7 +45,7 @@ _OURS = {
     "signature-input": "pass api_secret=… instead",
     "content-digest": "pass api_secret=… instead",
     "host": "pass base_url=… instead",
-    "content-length": "it follows from the body",
-    "transfer-encoding": "it follows from the body",
+    "content-length": "it depends on the body",
+    "transfer-encoding": "it depends on the body",
     "idempotency-key": "pass idempotency_key=… to the call instead",
 }

@@ -1,4 +1,4 @@
-"""Arguments that are of another kind than what they are for."""
+"""Checks the type of arguments."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["check_kind"]
 
 
 def check_kind(name: str, value: object, kind: type, called: str) -> None:
-    """Raises `ConfigurationError` for a value that is neither `None` nor of a kind, without showing it."""
+    """Raises `ConfigurationError`, without the value, unless it is `None` or of the type `kind`."""
     if value is not None and not isinstance(value, kind):
         other = f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
         raise ConfigurationError(f"{name} must be {called}, not {other}.")

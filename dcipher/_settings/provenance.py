@@ -1,7 +1,7 @@
-"""Where each value of `Settings` came from, recorded by the sources when they are read.
+"""Records the source of each value of `Settings`.
 
-pydantic-settings asks its sources one after the other, the strongest first, and tells each of them
-what those before it found (`current_state`). A probe behind each source records what is new.
+pydantic-settings calls its sources in order of precedence, and passes each of them the values of
+those before it (`current_state`). A probe after each source records the new values.
 """
 
 from __future__ import annotations
@@ -42,17 +42,17 @@ __all__ = ["Reading", "Recorded", "given_as", "names_of", "records_sources", "wi
 
 
 class Recorded(NamedTuple):
-    """Where a value came from. It says nothing of any other value."""
+    """A value and its source."""
 
     source: str
     value: object
 
 
 class Reading:
-    """One reading of all sources: the `.env` files in it, and what each source gave."""
+    """One reading of all sources: the `.env` files, and the values of each source."""
 
     def __init__(self, env_file: Any, encoding: str | None = None) -> None:
-        """`env_file`: a path, several of them, or `None`, as pydantic-settings takes it."""
+        """`env_file`: a path, several of them, or `None`, as in pydantic-settings."""
         self._files = env_file
         self._encoding = encoding
         self._read: dict[Any, Mapping[str, str | None]] = {}
@@ -61,15 +61,15 @@ class Reading:
         self._given = _given.get()
 
     def source_of(self, name: str, field: FieldInfo) -> str | None:
-        """Where the value of a field came from; `None`: no source gave one."""
+        """Returns the source of a field's value; `None`: no source has one."""
         keys = {key.lower() for key in names_of(name, field)}
         found = {self._found[key] for key in keys if key in self._found}
         return found.pop() if len(found) == 1 else UNKNOWN if found else None
 
     @contextmanager
     def current(self) -> Generator[None]:
-        """Within, sources that are read are recorded here."""
-        # pydantic-settings passes nothing of the caller's on to settings_customise_sources.
+        """In this context, this object records the sources that are read."""
+        # pydantic-settings passes no argument of the caller to settings_customise_sources.
         token = _current.set(self)
         try:
             with given_as(ARGUMENT):
@@ -85,13 +85,11 @@ class Reading:
         dotenv_settings: Any,
         file_secret_settings: Any,
     ) -> None:
-        """Fill in what the sources that pydantic-settings made are to give."""
+        """Sets the values of the sources that pydantic-settings created."""
         if self._labels:
             return  # a subclass that calls super()
         dotenv_settings.env_file = self._files
-        for one in self._each_file(
-            dotenv_settings
-        ):  # for a source of the user's that asks this one
+        for one in self._each_file(dotenv_settings):  # for a source of the user that reads this one
             dotenv_settings.env_vars = {**one.env_vars, **dotenv_settings.env_vars}
         env_settings.env_vars = _without_blanks(env_settings.env_vars)
         self._labels += [
@@ -101,8 +99,8 @@ class Reading:
         ]
 
     def probed(self, cls: type[BaseSettings], sources: Iterable[Any]) -> Iterator[Any]:
-        """The sources, each with a probe behind it, and in the place of `.env` each of its files."""
-        # What pydantic-settings itself puts before them is its parser of the command line.
+        """Yields the sources, each followed by a probe, with a source for each `.env` file."""
+        # pydantic-settings itself puts its parser of the command line before them.
         yield _Probe(cls, self._found, COMMAND_LINE)
         for source in sources:
             if isinstance(source, _Probe):
@@ -113,7 +111,7 @@ class Reading:
                 yield _Probe(cls, self._found, self._label_of(one))
 
     def _each_file(self, source: Any) -> Iterator[Any]:
-        """A source for each `.env` file of one, the strongest first, which is the last."""
+        """Yields a source for each `.env` file of `source`, in order of precedence: the last one first."""
         for path in reversed(_paths(source.env_file)):
             one = copy(source)
             one.env_vars = _named(self._variables(path), source)
@@ -141,12 +139,12 @@ class Reading:
 _current: ContextVar[Reading | None] = ContextVar("_current", default=None)
 
 _given: ContextVar[str] = ContextVar("_given", default=ARGUMENT)
-"""What the keyword arguments of `Settings.__init__` are. pydantic passes validated data in them, too."""
+"""The source of the keyword arguments of `Settings.__init__`, in which Pydantic passes data, too."""
 
 
 @contextmanager
 def given_as(place: str) -> Generator[None]:
-    """Within, what `Settings` are made of comes from `place`."""
+    """In this context, the arguments of `Settings` come from `place`."""
     token = _given.set(place)
     try:
         yield
@@ -155,10 +153,10 @@ def given_as(place: str) -> Generator[None]:
 
 
 def within_validation() -> AbstractContextManager[None]:
-    """Within, pydantic makes `Settings` of data.
+    """In this context, Pydantic creates `Settings` from data.
 
-    In the field of another model, the data may be of several places at once: pydantic-settings merges
-    the environment and `.env` into one dict.
+    In the field of another model, the data may have several sources: pydantic-settings merges the
+    environment and `.env` into one dict.
     """
     return given_as(VALIDATED if _given.get() == VALIDATED else UNKNOWN)
 
@@ -167,7 +165,7 @@ _recording: WeakSet[Callable[..., Any]] = WeakSet()
 
 
 def records_sources(customise: Callable[..., tuple[Any, ...]]) -> Callable[..., tuple[Any, ...]]:
-    """The `settings_customise_sources` of a class, so that what its sources give is recorded."""
+    """Wraps `settings_customise_sources` of a class, so that the values of its sources are recorded."""
     if customise in _recording:
         return customise
 
@@ -195,7 +193,7 @@ def records_sources(customise: Callable[..., tuple[Any, ...]]) -> Callable[..., 
 
 
 class _Probe(PydanticBaseSettingsSource):
-    """Gives nothing, and records what the source before it has added."""
+    """Returns no value, and records the values that the source before it has added."""
 
     def __init__(self, cls: type[BaseSettings], found: dict[str, str], label: str) -> None:
         super().__init__(cls)
@@ -215,14 +213,14 @@ class _Probe(PydanticBaseSettingsSource):
 
 
 def names_of(name: str, field: FieldInfo) -> set[str]:
-    """What arguments and sources may call a field."""
+    """Returns the names that arguments and sources can use for a field."""
     aliases = field.validation_alias
     choices = aliases.choices if isinstance(aliases, AliasChoices) else [aliases]
     return {one for one in (name, field.alias, *choices) if isinstance(one, str)}
 
 
 def _paths(env_file: Any) -> list[Any]:
-    """As pydantic-settings takes them: a path, several of them, or `None`."""
+    """Returns a list of paths, for a path, several of them, or `None`."""
     if env_file is None or isinstance(env_file, str) or hasattr(env_file, "__fspath__"):
         return [] if env_file is None else [env_file]
     return list(env_file)
@@ -233,11 +231,11 @@ def _label(path: str | os.PathLike[str]) -> str:
 
 
 def _named(variables: Any, source: EnvSettingsSource) -> dict[str, Any]:
-    """The variables by the names that the source looks for."""
+    """Returns the variables by the names that the source uses."""
     cased = {n if source.case_sensitive else n.lower(): v for n, v in variables.items()}
     return _without_blanks(cased)
 
 
 def _without_blanks(variables: Any) -> dict[str, Any]:
-    """A variable of nothing but blanks does not hide what stands in a weaker source."""
+    """Removes blank variables: they must not hide values of sources with lower precedence."""
     return {name: value for name, value in variables.items() if not is_blank(value)}

@@ -1,4 +1,4 @@
-"""Functions that are given secrets, and whose errors do not keep them."""
+"""A decorator for functions that receive secrets, so that tracebacks do not contain them."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ T = TypeVar("T")
 
 
 def drops_frames(function: Callable[P, T]) -> Callable[P, T]:
-    """Makes `function` raise without our frames: a `ConfigurationError` without what is behind it, too.
+    """Makes `function` raise without our frames, and a `ConfigurationError` without its cause, too.
 
-    Reporters of errors keep the variables of frames: key, secret, and passwords of proxies.
+    Error reporters record the variables of frames: key, secret, and passwords of proxies.
     """
 
     @wraps(function)
@@ -34,7 +34,7 @@ def drops_frames(function: Callable[P, T]) -> Callable[P, T]:
             error.__cause__, error.__context__ = None, outer
             error.__suppress_context__ = is_hidden
             raise error.with_traceback(None)  # noqa: B904 - it has no cause
-        except BaseException as error:  # a TypeError for an argument that there is not, Ctrl-C
+        except BaseException as error:  # a TypeError for an unknown argument, Ctrl-C
             del args, kwargs
             from dcipher._masking.tracebacks import presentable
 

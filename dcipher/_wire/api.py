@@ -56,7 +56,7 @@ With less, it could only time out.
 
 
 class API:
-    """What all the resources of a client share: how to reach the API, and how hard to try."""
+    """The connection of a client to the API: the HTTP client, and the options of requests."""
 
     def __init__(
         self,
@@ -68,22 +68,22 @@ class API:
         self.http = http
         self.options = options
         self.configured_by = configured_by
-        """Where the base URL came from, for errors."""
+        """The source of the base URL, for errors."""
         self.allow_insecure = allow_insecure
         self.base_url: str = http.base_url
         self._closed: bool = False
         headers = httpx.Headers()
         for name, value in (*options.headers.items(), *http.request_headers().items()):
-            headers[name] = value  # in any case: a later one replaces an earlier one
-        # In a closure: a repr of headers would show a key that is not in Authorization.
+            headers[name] = value  # case-insensitive: a later one replaces an earlier one
+        # In a closure: a repr of headers would contain a key that is not in Authorization.
         self._headers: Callable[[], httpx.Headers] = lambda: headers
         secrets = (*http.secrets(), *secret_values(options.headers))
         self._secrets: Callable[[], tuple[str, ...]] = lambda: secrets
         self.plain_http: HTTPClient = http.anonymous()
-        """For the results' stores: no key, no cookies, no headers of the user's."""
+        """For the stores of results: without key, cookies and headers of the user."""
 
     def derived(self, options: Options) -> API:
-        """With other options, on the same connections."""
+        """Returns an API with other options, which shares the connections."""
         return API(
             self.http.with_headers({}),
             options,
@@ -92,7 +92,7 @@ class API:
         )
 
     def close(self) -> None:
-        """Close what is its own."""
+        """Closes the HTTP clients."""
         self._closed = True
         self.http.close()
         self.plain_http.close()
@@ -100,9 +100,9 @@ class API:
         self.plain_http._end()  # noqa: SLF001 - no public name: users close what they open
 
     def check_open(self) -> None:
-        """Raises `DcipherError` once it is closed."""
+        """Raises `DcipherError` if it is closed."""
         if self._closed:
-            raise DcipherError("This client is closed. Make a new one, or call before closing it.")
+            raise DcipherError("This client is closed. Create a new one, or close it later.")
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.base_url!r})"
@@ -115,11 +115,11 @@ class API:
         resilience: Resilience | None = None,
         within: float | None = None,
     ) -> T:
-        """What `parse` makes of the answer.
+        """Sends a request, with retries, and returns the result of `parse` for its response.
 
-        Raises an `APIError`, after the retries that `resilience` allows.
+        Raises an `APIError` after the retries that `resilience` allows.
 
-        `within`: seconds that one request may take, where that is less than the timeout.
+        `within`: seconds for one request, if that is less than the timeout.
         """
         outer = sys.exc_info()[1]
         secrets = operation.secrets
@@ -127,7 +127,7 @@ class API:
         try:
             return self._call(operation, parse, resilience or self.options.resilience, within)
         except BaseException as error:
-            del operation, parse  # reporters of errors keep the variables of this frame
+            del operation, parse  # error reporters record the variables of this frame
             presentable(error, outer, (*self._secrets(), *secrets), keeps_query=True)
             raise error  # noqa: TRY201 - before Python 3.11, a plain one brings the frames back
         finally:
@@ -145,16 +145,16 @@ class API:
 
         def attempt() -> T:
             nonlocal attempts
-            if self._closed and failed is not None:  # while it waited to send again
+            if self._closed and failed is not None:  # closed during the backoff
                 raise failed
             attempts += 1
             left = _left(within, resilience.deadline, monotonic() - started)
             answer = self._send(operation, attempts, left)
             read = partial(_outcome, answer, parse)
-            # What takes long does not hold up the event loop.
+            # A large body is parsed in a thread: it must not block the event loop.
             return in_thread(read) if len(answer.body) > LARGE else read()
 
-        def judged(error: Exception) -> Failure | None:
+        def classified(error: Exception) -> Failure | None:
             nonlocal doubt, failed
             if not isinstance(error, APIError):
                 return None
@@ -167,7 +167,7 @@ class API:
         try:
             return send_again(
                 attempt,
-                judged,
+                classified,
                 resilience,
                 repeatable=is_repeatable(operation.method, headers, resilience),
                 what=f"{operation.method} {operation.target.partition('?')[0]}",
@@ -189,11 +189,11 @@ class API:
             response, body = bounded(limit, self._exchange, client, request, limit)
         except DcipherError:
             raise
-        except RuntimeError:  # what a client says that somebody has closed meanwhile
+        except RuntimeError:  # of an httpx client that was closed during the call
             self.check_open()
             raise
-        # anyio lets an ssl.SSLError through that comes after the handshake; a name that IDNA cannot
-        # write is a UnicodeError.
+        # anyio does not convert an ssl.SSLError after the handshake; a name that IDNA cannot encode
+        # is a UnicodeError.
         except (httpx.TransportError, httpx.InvalidURL, OSError, UnicodeError) as error:
             if isinstance(error, OSError) and not limit.may_have_begun:
                 error = not_sent(error)
@@ -222,8 +222,7 @@ class API:
         return _knowing(_readable(answer), operation.secrets[MANY:])
 
     def _request(self, operation: Operation, url: str, within: float | None) -> httpx.Request:
-        # Built whole, not by client.build_request: that would merge headers, cookies and parameters
-        # anew for every call.
+        # Not by client.build_request: it would merge headers, cookies and parameters for every call.
         headers = self._headers()
         if operation.content is not None:
             headers = httpx.Headers(headers)
@@ -255,8 +254,8 @@ class API:
             response.close()
 
     def _body(self, response: httpx.Response, limit: Limit) -> bytes:
-        """The raw body, as far as it may go: an answer of this API is small."""
-        if response.is_stream_consumed:  # it came whole, as from httpx.MockTransport
+        """Reads the raw body, up to the limit: a response of this API is small."""
+        if response.is_stream_consumed:  # it is complete, as from httpx.MockTransport
             return response.content
         body = bytearray()
         for chunk in response.iter_raw():
@@ -280,7 +279,7 @@ def _outcome(answer: Answer, parse: Callable[[Answer], T]) -> T:
 def _readable(answer: Answer) -> Answer:
     """The answer with its body decoded."""
     if len(answer.body) > MAX_BODY and answer.status_code < 300:
-        raise answer.invalid(f"with more than {MAX_BODY} bytes")
+        raise answer.invalid(f"the body has more than {MAX_BODY} bytes")
     try:
         body = decoded(answer.body, answer.headers.get("content-encoding", ""))
     except ValueError as error:

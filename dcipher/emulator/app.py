@@ -52,18 +52,16 @@ __all__ = ["build_app"]
 _CHUNK = 256 * 1024
 _LOGGER = logging.getLogger("dcipher.emulator")
 
-FlowID = Annotated[
-    str, fastapi.Path(description="The flow's identifier.", json_schema_extra=OBSERVED)
-]
+FlowID = Annotated[str, fastapi.Path(description="The id of the flow.", json_schema_extra=OBSERVED)]
 TaskID = Annotated[
     str,
-    fastapi.Query(alias="taskId", description="The run's identifier.", json_schema_extra=OBSERVED),
+    fastapi.Query(alias="taskId", description="The id of the run.", json_schema_extra=OBSERVED),
 ]
 ResultTaskID = Annotated[
-    str, fastapi.Path(description="The run's identifier.", json_schema_extra=ASSUMED)
+    str, fastapi.Path(description="The id of the run.", json_schema_extra=ASSUMED)
 ]
 ResultIndex = Annotated[
-    str, fastapi.Path(description="Which of its results, from 0.", json_schema_extra=ASSUMED)
+    str, fastapi.Path(description="The index of the result, from 0.", json_schema_extra=ASSUMED)
 ]
 IdempotencyKey = Annotated[
     str | None,
@@ -106,7 +104,7 @@ def _add_api(app: FastAPI, service: Service) -> None:
     @app.get(
         "/flows/{flow_id}",
         operation_id="getFlow",
-        summary="A flow and its params",
+        summary="Fetch a flow and its parameters",
         responses=api_responses("The flow.", FlowResponse, ASSUMED),
         openapi_extra=api_extra(SPECIFIED),
     )
@@ -128,7 +126,7 @@ def _add_api(app: FastAPI, service: Service) -> None:
     @app.get(
         "/flows/{flow_id}/status",
         operation_id="getRunStatus",
-        summary="The status of a run",
+        summary="Fetch the status of a run",
         responses=api_responses("The status.", StatusResponse, OBSERVED),
         openapi_extra=api_extra(OBSERVED),
     )
@@ -142,7 +140,7 @@ def _add_results(app: FastAPI, service: Service) -> None:
     @app.get(
         path,
         operation_id="getResult",
-        summary="A result file, from its signed URL",
+        summary="Fetch a result file by its signed URL",
         response_class=Response,
         responses=result_responses(),
         openapi_extra=result_extra(),

@@ -115,13 +115,13 @@ def test_a_key_from_standard_input(
     ("variable", "value", "words"),
     [
         ("DCIPHER_TIMEOUT", KEY, "positive, finite number"),
-        ("DCIPHER_MAX_RETRIES", "-1", "whole number, 0 or more"),
+        ("DCIPHER_MAX_RETRIES", "-1", "integer, 0 or more"),
         ("DCIPHER_BASE_URL", KEY, "must look like https://host"),
         ("DCIPHER_BASE_URL", f"https://u:{KEY}@h.example", "user name or password"),
         ("DCIPHER_BASE_URL", "http://h.example", "is not https"),
         ("DCIPHER_LOG", "loud", "must be one of"),
         ("DCIPHER_API_KEY", f"{KEY}\n{KEY}", "control character"),
-        ("HTTPS_PROXY", f"nonsense://u:{KEY}@h", "HTTPS_PROXY is not a proxy"),
+        ("HTTPS_PROXY", f"nonsense://u:{KEY}@h", "HTTPS_PROXY is not a valid proxy"),
     ],
 )
 def test_what_cannot_be_used(
@@ -179,7 +179,7 @@ def test_a_key_that_would_go_elsewhere(
     (folder / "x.env").write_text("DCIPHER_BASE_URL=https://h.example\n")
     shown(capsys, "--env-file", "x.env", code=2)
     assert main(["config", "show", "--env-file", "x.env", "-q"]) == 2
-    assert "the API key does not: it is not sent there" in capsys.readouterr().err
+    assert "the API key does not, so it is not sent there" in capsys.readouterr().err
 
 
 def test_variables_that_are_no_settings(

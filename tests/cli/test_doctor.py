@@ -334,7 +334,7 @@ def test_a_proxy_that_is_not_there(
     ("value", "words"),
     [
         (f"http://user:{CANARY}@nowhere.invalid:3128", "whose name leads nowhere"),
-        (f"nonsense://user:{CANARY}@h", "HTTPS_PROXY is not a proxy that can be used"),
+        (f"nonsense://user:{CANARY}@h", "HTTPS_PROXY is not a valid proxy"),
     ],
 )
 def test_a_proxy_that_cannot_be(

@@ -327,7 +327,7 @@ def test_an_authenticated_http_client(connect: Connect, api: FaultyServer) -> No
     with pytest.raises(UnexpectedStatus):
         client.flows.get("f")
     for arguments in ({"api_key": "k"}, {"base_url": api.url}, {"api_secret": "s"}):
-        with pytest.raises(ConfigurationError, match="brings its own"):
+        with pytest.raises(ConfigurationError, match="has its own"):
             connect(**{"http_client": http, "api_key": None, **arguments})
 
 

@@ -239,7 +239,7 @@ def test_keys_that_a_header_cannot_carry(connect: Connect, emulator: Emulator, k
 def test_a_callback_that_raises_at_the_end(connect: Connect, api: FaultyServer) -> None:
     """The note says that the run has succeeded, and how to get its result; before the end, that it goes on."""
     running, done = '{"status": "RUNNING"}', '{"status": "SUCCEEDED"}'
-    for wrong_at, says in (("RUNNING", "goes on"), ("SUCCEEDED", "has succeeded")):
+    for wrong_at, says in (("RUNNING", "continues"), ("SUCCEEDED", "has succeeded")):
         api.on("/flows/f/status", json_reply(running), json_reply(done))
 
         def refuse(run: Run, at: str = wrong_at) -> None:
@@ -257,7 +257,7 @@ def test_a_run_without_a_url(connect: Connect, api: FaultyServer, tmp_path: Path
     """A start that gave no URL is to blame, not JSON or a pickle."""
     api.on("/flows/f/run", json_reply('{"taskId": "t"}'))
     with pytest.raises(
-        ResultError, match="The service gave no URL for the results of run t"
+        ResultError, match="The service sent no URL for the results of run t"
     ) as caught:
         connect(api).flows.run("f", save_path=tmp_path / "result.json")
     assert "pickle" not in str(caught.value)

@@ -30,7 +30,7 @@ def test_run_flow_waits_now(
     connect: Connect, api: FaultyServer, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> None:
     """`wait_until_completion`, by name or in its place, is an error that says what to write; nothing is sent."""
-    with pytest.raises(TypeError, match=r"leave wait_until_completion out.*flows\.start"):
+    with pytest.raises(TypeError, match=r"remove wait_until_completion.*flows\.start"):
         connect(api).run_flow(*args, **kwargs)
     assert api.requests == []
 
@@ -57,11 +57,11 @@ def test_run_flow_is_what_it_was() -> None:
 @pytest.mark.parametrize(
     ("key", "says"),
     [
-        ("task_id", "write run.task_id"),
+        ("task_id", "use run.task_id"),
         ("signed_response_url", r"client\.runs\.download"),
         ("signed_response_urls", r"client\.runs\.download"),
-        ("status", r"write run\."),
-        (0, r"write run\."),
+        ("status", r"use run\."),
+        (0, r"use run\."),
     ],
 )
 def test_a_run_is_no_dictionary(key: Any, says: str) -> None:
@@ -145,7 +145,7 @@ def test_the_second_place_is_gone(cls: Any, second: object) -> None:
         ("client", "Dcipher", "import Dcipher from dcipher"),
         ("async_client", "AsyncDcipher", "import AsyncDcipher from dcipher"),
         ("constants", "TaskStatus", "import RunStatus from dcipher"),
-        ("constants", "FAILED_TASK_STATUSES", "ask run.is_terminal"),
+        ("constants", "FAILED_TASK_STATUSES", "use run.is_terminal"),
         ("constants", "RETRIABLE_EXCEPTIONS", "Resilience"),
         ("logger", "setup_logger", "set DCIPHER_LOG"),
         ("logger", "logger", "getLogger"),

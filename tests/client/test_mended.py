@@ -473,7 +473,7 @@ def test_a_run_that_is_not_there(connect: Connect, api: FaultyServer) -> None:
 def test_a_wait_that_saw_nothing(connect: Connect, api: FaultyServer) -> None:
     """A wait whose last looks failed does not claim to know how the run is."""
     api.on("/flows/f/status", json_reply("{}", 500))
-    with pytest.raises(WaitTimeoutError, match=r"could not be seen .* \(InternalServerError\)"):
+    with pytest.raises(WaitTimeoutError, match=r"could not be fetched .* \(InternalServerError\)"):
         connect(api).runs.wait(Run(flow_id="f", task_id="t"), timeout=0.1, poll_interval=0.02)
     assert len(api.requests) > 1
 

@@ -52,7 +52,7 @@ def test_failure(status: str, cls: type[RunError], says: str) -> None:
     with pytest.raises(cls, match=says):
         raise error
     assert error.run == run(status, "out of memory")
-    assert "tart it anew" in str(error)
+    assert "tart a new run" in str(error)
 
 
 @pytest.mark.parametrize(
@@ -65,8 +65,8 @@ def test_no_failure(status: str) -> None:
 
 def test_a_failure_without_words() -> None:
     """Where the service does not say why, that is said."""
-    assert "failed without saying why." in str(failure(run("FAILED")))
-    assert "failed without saying why." in str(failure(run("FAILED", "")))
+    assert "failed without a message." in str(failure(run("FAILED")))
+    assert "failed without a message." in str(failure(run("FAILED", "")))
 
 
 def test_a_failure_in_too_many_words() -> None:
@@ -80,7 +80,7 @@ def test_a_failure_in_too_many_words() -> None:
 
 
 @pytest.mark.parametrize(
-    ("message", "says"), [("Out of memory.", "memory. Check"), (" ", "why. Check")]
+    ("message", "says"), [("Out of memory.", "memory. Check"), (" ", "message. Check")]
 )
 def test_a_failure_is_told_in_sentences(message: str, says: str) -> None:
     """One full stop ends the service's words, and blanks are no words."""
@@ -109,7 +109,7 @@ def test_interrupted() -> None:
     """The error says for how long nothing was seen, and how to go on."""
     error = interrupted(run(), 900.4)
     assert type(error) is PollingInterruptedError
-    assert "could not be seen for 900 s" in str(error)
+    assert "could not be fetched for 900 s" in str(error)
     assert how_to_reattach(run()) in str(error)
 
 
@@ -117,7 +117,7 @@ def test_a_result_too_early() -> None:
     """The error says what the run does, and how to wait for it."""
     error = not_ended(run("setting up cluster"))
     assert type(error) is ResultError
-    assert "Run t of flow f is setting up cluster: it has no result yet" in str(error)
+    assert "Run t of flow f has no result yet: it is setting up cluster" in str(error)
     assert "client.runs.wait(run)" in str(error)
     assert error.run == run("setting up cluster")
 
@@ -130,7 +130,7 @@ def test_a_result_whose_url_is_gone() -> None:
     assert without_outputs(run()).output_index is None
     assert "idempotency_key" not in str(error)
     keyed = run("SUCCEEDED").model_copy(update={"idempotency_key": "order-7"})
-    assert "the same start again, with idempotency_key='order-7'" in str(without_outputs(keyed))
+    assert "repeat the start with idempotency_key='order-7'" in str(without_outputs(keyed))
 
 
 @pytest.mark.parametrize("status", ["RUNNING", "SUCCEEDED"])
@@ -162,11 +162,11 @@ def test_a_result_without_a_url() -> None:
         flow_id="f", task_id="t", status="SUCCEEDED", created_at=datetime.now(timezone.utc)
     )
     text = str(without_outputs(started))
-    assert "The service gave no URL for the results of run t of flow f" in text
+    assert "The service sent no URL for the results of run t of flow f" in text
     assert "JSON" not in text
     empty = str(without_outputs(started.model_copy(update={"outputs": (Output(),)}), 0))
     assert "JSON and pickles leave them out" in empty
-    assert "the service gave none" in empty
+    assert "the service sent no URL" in empty
     by_ids = str(without_outputs(Run(flow_id="f", task_id="t", status="SUCCEEDED")))
     assert "gave" not in by_ids
 
@@ -175,10 +175,10 @@ def test_a_result_without_a_url() -> None:
 @pytest.mark.parametrize(
     ("status", "says"),
     [
-        ("SUCCEEDED", "has succeeded; to see it again: client.runs.wait("),
-        ("CANCELLED", "has ended: it is CANCELLED."),
-        ("RUNNING", "goes on; to wait for it: client.runs.wait("),
-        ("odd", "goes on"),
+        ("SUCCEEDED", "has succeeded. To get it: client.runs.wait("),
+        ("CANCELLED", "has ended: its status is CANCELLED."),
+        ("RUNNING", "continues. To wait for it: client.runs.wait("),
+        ("odd", "continues"),
     ],
 )
 def test_a_note_says_what_the_run_does(status: str, says: str) -> None:

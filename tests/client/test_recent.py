@@ -184,7 +184,7 @@ def test_a_callback_that_raises_loses_no_run(
     with pytest.raises(type(error)) as caught:
         client.flows.run("f", on_status=refuse, save_path=tmp_path / "out")
     (note,) = notes_of(caught.value)
-    assert "goes on; to wait for it: client.runs.wait(client.runs.recent[0])" in note
+    assert "continues. To wait for it: client.runs.wait(client.runs.recent[0])" in note
     known = runs_named_in(note, client)
     assert known == [client.runs.recent[0]] * 2
     assert str(known[0].status) == "RUNNING"
@@ -240,7 +240,7 @@ def test_a_note_leads_back_when_the_client_is_gone(
     with pytest.raises(LookupError) as caught, connect(emulator) as client:
         client.flows.run("shout", {"text": "a"}, on_status=refuse)
     (note,) = notes_of(caught.value)
-    assert "by another client if this one is closed" in note
+    assert "with another client if this one is closed" in note
     (key,) = re.findall(r"with idempotency_key='(.*?)'", note)
     saved = tmp_path / "out.json"
     again = connect(emulator).flows.run(
@@ -520,7 +520,7 @@ def test_an_interrupted_start_goes_on_with_its_key(api: FaultyServer, kind: Kind
     note = interrupted() if kind == "sync" else asyncio.run(cancelled())
     (sent,) = api.requests
     key = sent.headers["idempotency-key"]
-    assert f"the same call with idempotency_key='{key}' goes on with that run" in note
+    assert f"repeat the call with idempotency_key='{key}'" in note
 
 
 @pytest.mark.parametrize("status", ["FAILED", "CANCELLED", "CANCELFAILED"])
@@ -529,7 +529,9 @@ def test_a_run_that_ended_badly_is_not_replayed_by_its_advice(
 ) -> None:
     """A deterministic key gives the failed run for ever: the error says that another run needs another key."""
     api.on("/flows/f/status", json_reply(f'{{"status": "{status}"}}'))
-    with pytest.raises(DcipherError, match="not with idempotency_key='order-1', which gives this"):
+    with pytest.raises(
+        DcipherError, match="not with idempotency_key='order-1', which returns this"
+    ):
         connect(api).flows.run("f", idempotency_key="order-1")
-    with pytest.raises(DcipherError, match="start it anew, with a new idempotency key"):
+    with pytest.raises(DcipherError, match="tart a new run, with a new idempotency key"):
         connect(api).runs.wait(Run(flow_id="f", task_id="t"))

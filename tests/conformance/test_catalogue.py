@@ -142,11 +142,14 @@ def test_the_words_are_what_is_tested(operation: Operation) -> None:
         if operation in instruction.leaves_out:
             assert words == "-"
         elif instruction.meaning(operation)[0] is Means.FINE:
-            assert words == "fine"
+            assert words == "success"
         else:
             assert named(words) == {error_of(instruction, operation).__name__}
             again = is_sent_again(instruction, operation)
-            assert (words.startswith("again, "), words.endswith(", at once")) == (again, not again)
+            assert (words.startswith("retried, "), words.endswith(", at once")) == (
+                again,
+                not again,
+            )
 
 
 def test_no_row_stands_twice() -> None:

@@ -183,7 +183,7 @@ def test_a_folder_that_takes_no_file(connect: Connect, api: FaultyServer, tmp_pa
 @pytest.mark.parametrize(
     ("place", "number", "says"),
     [
-        ("missing/result.json", errno.ENOENT, "the folder does not exist.*Make the folder first"),
+        ("missing/result.json", errno.ENOENT, "the folder does not exist.*Create the folder first"),
         ("folder", errno.EISDIR, "it is a folder"),
         ("file/result.json", errno.ENOENT, "the folder does not exist"),
         ("pipe", errno.EINVAL, "it is not a regular file"),

@@ -41,7 +41,7 @@ def test_a_number_of_rows() -> None:
         policy.reject(row(number), 0)
         policy.check(RUN, 0)
     policy.reject(row(9), 0)
-    with pytest.raises(TooManyInvalidRowsError, match=r"Of 10 rows.* 3 do not fit") as caught:
+    with pytest.raises(TooManyInvalidRowsError, match=r"3 of 10 rows.* are invalid") as caught:
         policy.check(RUN, 0)
     assert caught.value.rejects is policy.rejects
     assert [reject.row for reject in policy.rejects] == [3, 4, 9]

@@ -1,7 +1,4 @@
-"""What the results of a run need that is the same in async and sync code.
-
-Where from, which format, which error.
-"""
+"""The parts of reading results that async and sync code share: source, format, errors."""
 
 from __future__ import annotations
 
@@ -59,32 +56,32 @@ __all__ = [
 
 
 HEAD = 64 * 1024
-"""Bytes that are looked at where nothing else says which format a result has."""
+"""Bytes from which the format of a result is detected, if nothing else tells it."""
 
 
 class Rewindable:
-    """A temporary file, or memory, as a place where a download goes; nothing of it outlives us."""
+    """A temporary file, or memory, as the target of a download. Nothing of it is kept."""
 
     def __init__(self, file: BinaryIO, run: Run, index: int) -> None:
         self._file = file
-        # Where that is, Python finds out only when a file is made there; or finds no place at all.
+        # Python determines the folder only when it creates a file; there may be none.
         self.storage_errors: Callable[[], AbstractContextManager[None]] = partial(
             storage_errors, Path(tempfile.tempdir or "the temporary folder"), run, index
         )
 
     def writelines(self, chunks: Iterable[bytes | memoryview]) -> None:
-        """Append."""
+        """Appends."""
         with self.storage_errors():
             self._file.writelines(chunks)
 
     def restart(self) -> None:
-        """Forget what was written."""
+        """Removes the content."""
         with self.storage_errors():
             self._file.seek(0)
             self._file.truncate()
 
     def rewound(self, head: int) -> bytes:
-        """The first bytes of what was written, which is whole; the file is at its beginning."""
+        """Returns the first bytes of the complete content. The file is at its beginning."""
         with self.storage_errors():
             self._file.seek(0)
             beginning = self._file.read(head)
@@ -92,45 +89,45 @@ class Rewindable:
             return beginning
 
     def opened(self) -> Readable:
-        """What was written, decompressed, from its beginning."""
+        """Returns a reader of the decompressed content, from its beginning."""
         with self.storage_errors():
             self._file.seek(0)
             return opened(self._file)
 
     def take_up(self) -> Transfer:
-        """A new transfer."""
+        """Returns a new transfer: there is nothing to resume."""
         return Transfer()
 
     def written(self, _start: int, _end: int, /) -> Iterable[bytes]:
-        """Nothing was taken up."""
+        """Returns nothing: nothing was resumed."""
         return ()
 
     def go_to(self, _: int, /) -> None:
-        """It is there."""
+        """Does nothing: the file is at the position."""
 
     def reserve(self, _: int, /) -> bool:
-        """It is written from its beginning to its end."""
+        """Returns False: the file is written from its beginning to its end."""
         return False
 
     def write_at(self, _place: int, _chunk: bytes | memoryview, /) -> None:
-        """Never asked for: there was no room to reserve."""
+        """Is never called: nothing can be reserved."""
         raise NotImplementedError
 
     def keep(self, _: Transfer, /) -> bool:
-        """It cannot."""
+        """Returns False: nothing is kept."""
         return False
 
     def discard(self) -> None:
-        """Nothing."""
+        """Does nothing."""
 
     def prepare(self) -> None:
-        """Nothing."""
+        """Does nothing."""
 
     def commit(self) -> None:
-        """Nothing: its owner reads it now."""
+        """Does nothing: the owner of the file reads it now."""
 
     def close(self) -> None:
-        """Nothing: its owner does."""
+        """Does nothing: the owner of the file closes it."""
 
 
 def source_of(
@@ -142,7 +139,7 @@ def source_of(
     require_integrity: bool,
     keeps_encoded: bool = False,
 ) -> Source:
-    """Where a result is fetched from. Raises `ResultError` where its URL is not known."""
+    """Returns the source of a result. Raises `ResultError` if its URL is not known."""
     output = run.outputs[index]
     if output.url is None:
         raise without_outputs(run, index)
@@ -160,15 +157,15 @@ def source_of(
 
 
 def _identity(run: Run, index: int, url: str) -> str:
-    """The same for each download of one result; no secret, for it is written to the disk."""
+    """Returns an id of the result for all its downloads. It is stored on disk, so it has no secret."""
     parts = (run.flow_id, run.task_id, str(index), url.partition("?")[0])
     return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def format_of(run: Run, index: int, transfer: Transfer, sink: Rewindable) -> Format:
-    """JSON, NDJSON, CSV, Parquet or none of them; what was fetched is at its beginning.
+    """Detects the format: JSON, NDJSON, CSV, Parquet or none of them. Rewinds the file.
 
-    By Content-Type, then by the name in the URL, then by the first bytes.
+    It uses the Content-Type, then the file name in the URL, then the first bytes.
     """
     url = run.outputs[index].url
     name = None if url is None else urlsplit(url.get_secret_value()).path.rpartition("/")[2]
@@ -178,9 +175,9 @@ def format_of(run: Run, index: int, transfer: Transfer, sink: Rewindable) -> For
 
 
 def take(rows: Iterator[Any], count: int) -> list[Any]:
-    """The next `count` rows; none at the end.
+    """Returns the next `count` rows; none at the end.
 
-    An error stands in its place, after the rows before it.
+    An error is an item of the list, after the rows before it.
     """
     taken: list[Any] = []
     try:
@@ -191,31 +188,31 @@ def take(rows: Iterator[Any], count: int) -> list[Any]:
 
 
 def check_type(type_: Any) -> None:
-    """Raises `InvalidParamsError` for what Pydantic cannot validate as."""
+    """Raises `InvalidParamsError` for a type that Pydantic does not support."""
     with type_errors():
         adapter_for(type_)
 
 
 @contextmanager
 def type_errors() -> Generator[None]:
-    """Turns what Pydantic says of a type that it cannot validate as into an `InvalidParamsError`."""
+    """Converts errors of Pydantic for an unsupported type to an `InvalidParamsError`."""
     try:
         yield
     except (PydanticUserError, PydanticUndefinedAnnotation) as error:
         raise InvalidParamsError(
-            f"Pydantic knows no way to validate as that type: {clean(str(error))}"
+            f"Pydantic does not support this type: {clean(str(error))}"
         ) from None
 
 
 @contextmanager
 def parse_errors(run: Run, index: int) -> Generator[None]:
-    """Turns what the parser raises into a `ResultParseError`, which holds no values of the document."""
+    """Converts errors of the parser to a `ResultParseError`, which has no values of the document."""
     try:
         with type_errors():
             yield
     except ResultReadError as error:
         raise ResultParseError(
-            f"Result {index} of run {run.task_id} does not fit: {error}. Check the type, or read it as bytes.",
+            f"Result {index} of run {run.task_id} is invalid: {error}. Check the type, or read it as bytes.",
             run=run,
             output_index=index,
             location=error.location,
@@ -233,24 +230,24 @@ _CLASSES: dict[Problem, type[ResultError]] = {
     Problem.REFUSED: ResultError,
 }
 _ADVICE = {
-    Problem.EXPIRED: "The service gives it only once: run the flow again, {new_key}.",
-    Problem.CHANGED: "Nothing was put together from two versions. Download it again.",
-    Problem.BROKEN: "Nothing was saved. Download it again, and tell the service's support.",
-    Problem.INTERRUPTED: "Nothing was saved. Download it again; the run's result is still there.",
-    Problem.REFUSED: "Download it again later; if that does not help, run the flow again, {new_key}.",
+    Problem.EXPIRED: "The service issues it only once: run the flow again, {new_key}.",
+    Problem.CHANGED: "Nothing was saved of two versions. Download it again.",
+    Problem.BROKEN: "Nothing was saved. Download it again, and report this to the service's support.",
+    Problem.INTERRUPTED: "Nothing was saved. Download it again: the result still exists.",
+    Problem.REFUSED: "Download it again later. If that fails, too, run the flow again, {new_key}.",
 }
 
 
 @contextmanager
 def result_errors(run: Run, index: int) -> Generator[None]:
-    """Turns a transfer that stopped into the `ResultError` that says so."""
+    """Converts the error of a transfer to a `ResultError`."""
     try:
         yield
     except TransferError as error:
         error.__context__ = None  # httpx's, whose request has the signed URL
         advice = _ADVICE[error.problem].replace("{new_key}", new_key(run))
         if error.kept:
-            advice = f"{error.kept} bytes of it are kept: download to the same path, and it goes on there."
+            advice = f"{error.kept} bytes of it are kept: to resume, download to the same path."
         raise _CLASSES[error.problem](
             f"Result {index} of run {run.task_id} could not be fetched: {error}. {advice}",
             run=run,

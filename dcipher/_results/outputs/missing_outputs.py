@@ -1,4 +1,4 @@
-"""The error for a result whose URL is not known."""
+"""The error for a result without a URL."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ __all__ = ["without_outputs"]
 
 
 def without_outputs(run: Run, index: int | None = None) -> ResultError:
-    """The error for a result whose URL is not known."""
+    """Returns the error for a result without a URL."""
     return ResultError(_why_no_url(run), run=run, output_index=index)
 
 
 def _why_no_url(run: Run) -> str:
-    # Only a start says when a run was created; JSON and pickles keep that, and the place of each URL.
+    # Only a start sets created_at; JSON and pickles keep it, and an output for each URL.
     if run.created_at is not None and not run.outputs:
         return (
-            f"The service gave no URL for the results of run {named(run)}, neither in its answer to "
-            "the start nor with its status: there is nothing to be fetched. Check that the flow gives "
-            "a result; if it does, tell the service's support the ids of the run."
+            f"The service sent no URL for the results of run {named(run)}, neither in the response to "
+            "the start nor with its status, so there is nothing to download. Check that the flow has "
+            "a result. If it has, report the ids of the run to the support of the service."
         )
     text = (
-        f"The URLs of the results of run {named(run)} are not known: the service says them only in "
-        "the answer to the start, and JSON and pickles leave them out. Keep the run with "
-        f"run.to_json(reveal=True), and read it with Run.from_json{same_start(run)}."
+        f"The URLs of the results of run {named(run)} are not known. The service sends them only in "
+        "the response to the start, and JSON and pickles leave them out. Store the run with "
+        f"run.to_json(reveal=True), and restore it with Run.from_json{same_start(run)}."
     )
     if any(output.url is None for output in run.outputs):
-        text += " If it never was JSON or a pickle, the service gave none: tell its support."
+        text += " If the run never was JSON or a pickle, the service sent no URL: report that to its support."
     return text

@@ -30,7 +30,7 @@ ROWS = 256
 class RowPolicy:
     """Counts rows, records the invalid ones, and decides when to stop.
 
-    Raises `InvalidParamsError` for arguments that make no sense.
+    Raises `InvalidParamsError` for invalid arguments.
     """
 
     def __init__(self, on_invalid: OnInvalid, max_invalid: float | None, *, keep_raw: bool) -> None:
@@ -81,7 +81,7 @@ class RowPolicy:
         )
 
     def check(self, source: Run | str, index: int | None = None, *, at_end: bool = False) -> None:
-        """Raises `TooManyInvalidRowsError` where more rows are invalid than permitted.
+        """Raises `TooManyInvalidRowsError` if more rows are invalid than permitted.
 
         `source`: the run, or the name of the file.
         """
@@ -90,9 +90,9 @@ class RowPolicy:
             run = None if isinstance(source, str) else source
             name = clean(source) if isinstance(source, str) else f"run {source.task_id}"
             raise TooManyInvalidRowsError(
-                f"Of {found.read} rows of {name} that were read, {found.total} do not fit, "
-                f"more than max_invalid={limit} permits ({_most(found)}). Look at what error.rejects says, "
-                "then change the type or the limit.",
+                f"{found.total} of {found.read} rows of {name} are invalid, more than "
+                f"max_invalid={limit} allows ({_most(found)}). See error.rejects, then change the type "
+                "or the limit.",
                 run=run,
                 output_index=index,
                 rejects=found,

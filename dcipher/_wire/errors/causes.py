@@ -1,4 +1,4 @@
-"""What is behind an exception."""
+"""Finds the cause of an exception."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["chain", "client_certificate_cause", "has_too_many_files", "tls_cause
 
 
 def chain(error: BaseException | None) -> Iterator[BaseException]:
-    """An exception and all that are behind it, the outermost first; of a group, the first."""
+    """Yields an exception and its causes, the outermost first; of a group, the first exception."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
@@ -27,11 +27,11 @@ _TOO_MANY = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS}
 
 
 def has_too_many_files(error: BaseException) -> bool:
-    """Whether this process, or this machine, has no room for another file or socket."""
+    """Returns whether this process, or this machine, cannot open another file or socket."""
     return any(isinstance(one, OSError) and one.errno in _TOO_MANY for one in chain(error))
 
 
-# A connection that ended within a handshake; to wait for more of it is what anyio 4.9 says of one.
+# A connection that ended during a handshake; anyio 4.9 reports SSLWantRead for it.
 _CUT_OFF = (
     ssl.SSLEOFError,
     ssl.SSLZeroReturnError,
@@ -42,7 +42,7 @@ _CUT_OFF = (
 
 
 def tls_cause(error: BaseException) -> ssl.SSLError | None:
-    """The failed handshake behind an exception. httpx calls it a ConnectError like any other (observed)."""
+    """Returns the failed handshake that caused an exception. httpx raises a ConnectError (observed)."""
     for behind in chain(error):
         cut_off = isinstance(behind, _CUT_OFF)
         if isinstance(behind, ssl.SSLError) and not cut_off:
@@ -50,22 +50,21 @@ def tls_cause(error: BaseException) -> ssl.SSLError | None:
     return None
 
 
-# What a server says of a client's certificate, or of none (RFC 8446 section 6.2), as OpenSSL writes
-# it.
+# The alerts of a server about the client's certificate (RFC 8446 section 6.2), as OpenSSL names them.
 _OF_CERTIFICATES = re.compile(
     "ALERT_(CERTIFICATE_|BAD_CERTIFICATE|UNSUPPORTED_CERTIFICATE|NO_CERTIFICATE|UNKNOWN_CA)"
 )
 
 
 def client_certificate_cause(error: BaseException) -> ssl.SSLError | None:
-    """The alert of a server that refused the client's certificate, or wants one, behind an exception.
+    """Returns the alert of a server that rejected or requires a client certificate.
 
-    With TLS 1.3 it comes after the handshake, in place of the first answer. The request was not
-    read: a server reads nothing before it is content with the client's handshake (RFC 8446 section
+    With TLS 1.3, it comes after the handshake, instead of the first response. The request was not
+    read: a server reads nothing before it has accepted the client's handshake (RFC 8446 section
     4.4.2.4).
     """
     for behind in chain(error):
-        # Its `reason` is there only where OpenSSL made it; the words of it are the same.
+        # It has a `reason` only if OpenSSL created it; the text is the same.
         if isinstance(behind, ssl.SSLError) and _OF_CERTIFICATES.search(str(behind)):
             return behind
     return None

@@ -1,4 +1,4 @@
-"""What an exception of httpx means to a user: which host, where it was configured, and the cause."""
+"""Converts exceptions of httpx to errors that name the host, the source of its URL, and the cause."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["connection_error", "not_sent"]
 
 
 def not_sent(error: OSError) -> httpx.TransportError:
-    """An error of the operating system that came before there was a connection, as httpx names it."""
+    """Returns the httpx exception for an error of the operating system before the connection."""
     cls = httpx.ConnectTimeout if isinstance(error, TimeoutError) else httpx.ConnectError
     made = cls(str(error))
     made.__cause__ = error
@@ -37,10 +37,7 @@ def connection_error(
     configured_by: str,
     secrets: Sequence[str] = (),
 ) -> APIError:
-    """What an exception of httpx means to a user.
-
-    Which host, where it was configured, and the cause.
-    """
+    """Returns the error for an exception of httpx: the host, the source of its URL, and the cause."""
     if isinstance(error, httpx.RequestError):  # the one that was sent has the key in its headers
         error.request = httpx.Request(request.method, request.url)
     tls = tls_cause(error) if isinstance(error, httpx.ConnectError) else None
@@ -49,7 +46,7 @@ def connection_error(
     wanted = client_certificate_cause(error)
     if wanted is not None:
         return TLSError(
-            f"{host} ({configured_by}) wants a client certificate that it accepts: {clean(str(wanted))}. "
+            f"{host} ({configured_by}) requires another client certificate: {clean(str(wanted))}. "
             "Load one into an SSL context, and pass "
             "http_client=HTTPAuthenticatedClient(…, verify_ssl=context).",
             request=request,
@@ -58,32 +55,33 @@ def connection_error(
     if tls is not None:
         return TLSError(
             f"The connection to {host} ({configured_by}) is not secure: {clean(str(tls))}. "
-            "Check the clock, the certificate, and SSL_CERT_FILE where a proxy of yours signs certificates.",
+            "Check the clock and the certificate. If a proxy of yours signs certificates, set SSL_CERT_FILE.",
             request=request,
             attempts=attempts,
         )
     if isinstance(error, httpx.PoolTimeout):
         return APITimeoutError(
-            f"{request} found no free connection: {cause}. Run fewer calls at once, or raise the timeout.",
+            f"There was no free connection for {request}: {cause}. Run fewer calls at once, or increase the timeout.",
             request=request,
             attempts=attempts,
         )
     if isinstance(error, (httpx.TimeoutException, TimeoutError)):
         return APITimeoutError(
-            f"{request} got no answer in time from {host} ({configured_by}): {_phase(error)}. "
-            "Raise it with timeout=…, or check the network.",
+            f"There was no response in time to {request} from {host} ({configured_by}): {_phase(error)}. "
+            "Increase it with timeout=…, or check the network.",
             request=request,
             attempts=attempts,
         )
     if has_too_many_files(error):
         return APIConnectionError(
-            f"{request} found no way to {host}: {cause}. This process, or this machine, has too many "
-            "open files and sockets: run fewer calls at once, or raise the limit (ulimit -n).",
+            f"No connection to {host} could be opened for {request}: {cause}. This process, or this "
+            "machine, has too many open files and sockets. Run fewer calls at once, or raise the limit "
+            "(ulimit -n).",
             request=request,
             attempts=attempts,
         )
     return APIConnectionError(
-        f"No answer from {host} ({configured_by}) to {request}: {cause}. "
+        f"There was no response to {request} from {host} ({configured_by}): {cause}. "
         "Check the network, the proxy settings and the base URL.",
         request=request,
         attempts=attempts,
@@ -101,12 +99,12 @@ def _phase(error: Exception) -> str:
 
 
 def _root_cause(error: BaseException) -> str:
-    """What the operating system said: "connection refused", not "all connection attempts failed"."""
+    """Returns the error of the operating system: "connection refused", not "all attempts failed"."""
     words = type(error).__name__ if not str(error) else f"{type(error).__name__}: {error}"
     for behind in chain(error):
         if isinstance(behind, OSError) and behind.errno is not None:
-            # asyncio has words of its own; a name that does not resolve has its own numbers.
+            # asyncio has messages of its own; name resolution has its own numbers.
             known = isinstance(behind, (ssl.SSLError, socket.gaierror))
-            said = str(behind) if known else f"{os.strerror(behind.errno)} (errno {behind.errno})"
-            words = f"{type(error).__name__}: {said}"
+            text = str(behind) if known else f"{os.strerror(behind.errno)} (errno {behind.errno})"
+            words = f"{type(error).__name__}: {text}"
     return words

@@ -1,7 +1,4 @@
-"""A start whose answer was lost.
-
-What is to be said of it, so that no run is lost and none is paid for twice.
-"""
+"""The error for a start whose response was lost, so that no run is lost or paid for twice."""
 
 from __future__ import annotations
 
@@ -19,16 +16,16 @@ __all__ = ["unknown_submission"]
 def unknown_submission(
     error: APIError, operation: Operation, resilience: Resilience, *, in_doubt: bool
 ) -> APIError:
-    """The error to raise for a call that failed for good with `error`.
+    """Returns the error to raise for a call that failed for good with `error`.
 
-    `in_doubt`: after one of its attempts, it was not known whether it had been accepted. Such a
-    start is a `SubmissionUnknownError` where it may not be sent again; where it was, in vain, the
-    error stays what it is and says how to go on.
+    `in_doubt`: after one of its attempts, it was not known whether the service had accepted it. If
+    such a start must not be retried, this is a `SubmissionUnknownError`. If its retries failed, it is
+    `error` itself, with advice.
     """
     if operation.name != "start" or not in_doubt:
         return error
     how = (
-        f"The run may have been started. To send the same start again without starting a second run, "
+        f"The run may have been started. To repeat the start without starting a second run, "
         f"pass idempotency_key={operation.idempotency_key!r}."
     )
     if resilience.resend_ambiguous:
@@ -36,7 +33,7 @@ def unknown_submission(
         error.args = (error.message,)
         return error
     return SubmissionUnknownError(
-        f"The answer to the start of flow {operation.flow_id} was lost ({error.message}) {how}",
+        f"The response to the start of flow {operation.flow_id} was lost ({error.message}) {how}",
         flow_id=operation.flow_id,
         idempotency_key=operation.idempotency_key or "",
         request=error.request,

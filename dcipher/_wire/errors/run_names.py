@@ -1,4 +1,4 @@
-"""How errors name a run, and what they say of its idempotency key."""
+"""How errors name a run and its idempotency key."""
 
 from __future__ import annotations
 
@@ -13,24 +13,25 @@ __all__ = ["named", "new_key", "same_start"]
 
 
 def new_key(run: Run) -> str:
-    """Returns what a start must heed that is to give another run, and not this one again."""
+    """Returns the advice on the idempotency key of a start that must not return this run again."""
     if run.idempotency_key is None:
         return "with a new idempotency key"
-    return (
-        f"not with idempotency_key={clean(run.idempotency_key, 255)!r}, which gives this run again"
-    )
+    return f"not with idempotency_key={clean(run.idempotency_key, 255)!r}, which returns this run again"
 
 
 def same_start(run: Run) -> str:
-    """Returns how the start of the run gives it once more, with its URLs; empty where that is not known."""
+    """Returns the advice to repeat the start, which returns the run with its URLs.
+
+    Empty if its idempotency key is not known.
+    """
     if run.idempotency_key is None:
         return ""
     return (
-        f"; or the same start again, with idempotency_key={clean(run.idempotency_key, 255)!r}, "
-        "which gives this run with its URLs"
+        f"; or repeat the start with idempotency_key={clean(run.idempotency_key, 255)!r}, "
+        "which returns this run with its URLs"
     )
 
 
 def named(run: Run) -> str:
-    """The run's ids, fit to be shown."""
+    """Returns the ids of the run, cleaned for a message."""
     return f"{clean(run.task_id)} of flow {clean(run.flow_id)}"

@@ -1,4 +1,4 @@
-"""The error for a status that is no success, with all that the answer says, and without its secrets."""
+"""The error for an error status, with the content of the response, and without its secrets."""
 
 from __future__ import annotations
 
@@ -27,26 +27,26 @@ __all__ = ["status_error", "unexpected_status"]
 JSONArray: TypeAlias = "list[object]"
 
 LONGEST_JSON = 262_144
-"""Bytes of a body that are parsed: an error says less."""
+"""Bytes of a body that are parsed. The body of an error is smaller."""
 
 _NEXT_STEPS = {
-    401: "Check DCIPHER_API_KEY or api_key=…, and the secret where requests are signed.",
+    401: "Check DCIPHER_API_KEY or api_key=…, and the API secret if requests are signed.",
     402: "Check the account that the API key belongs to.",
-    403: "This API key may not do that: ask the flow's owner for access.",
-    404: "Check the ids, and the base URL: there is no such flow or run for this API key.",
-    405: "Check the base URL: it may lead to another service.",
-    408: "The service did not get the request in time: try again.",
-    409: "It collides with something that is going on: try again in a moment.",
+    403: "The API key has no permission for this: ask the owner of the flow for access.",
+    404: "There is no such flow or run for this API key: check the ids and the base URL.",
+    405: "Check the base URL: it may belong to another service.",
+    408: "The service did not receive the request in time: try again.",
+    409: "The request conflicts with one in progress: try again in a moment.",
     413: "The parameters are too large for the service: send less at once.",
-    415: "Check the base URL: it may lead to another service.",
+    415: "Check the base URL: it may belong to another service.",
     422: "Check the parameters against client.flows.get(…).params.",
-    425: "The service is not ready for it: try again in a moment.",
-    429: "Too many requests: send fewer at once, or wait.",
+    425: "The service is not ready for the request: try again in a moment.",
+    429: "There were too many requests: send fewer at once, or wait.",
 }
-# draft-ietf-httpapi-idempotency-key-header section 2.7: 422 where it was used for another request,
-# 409 where the first one is still under way. The parameters may be as right as they can be.
+# draft-ietf-httpapi-idempotency-key-header section 2.7: 422 if the key was used for another request,
+# 409 if the first request is in progress. The parameters may be valid.
 _KEY_NEXT_STEPS = {
-    409: "Try the same start again in a moment; for another start, use another idempotency key.",
+    409: "Repeat the same start in a moment. For another start, use another idempotency key.",
     422: "An idempotency key belongs to one start: repeat that one exactly, or use another key.",
 }
 _OF_KEY = re.compile(r"idempotency.?key", re.IGNORECASE)
@@ -56,14 +56,14 @@ _HIDDEN = frozenset(
 
 
 def status_error(answer: Answer, now: float) -> APIStatusError:
-    """The error of the class that belongs to the status."""
+    """Returns the error, of the class for the status."""
     return _error(answer, now, status_error_class(answer.status_code), _next_step(answer))
 
 
 def unexpected_status(answer: Answer, now: float) -> APIStatusError:
-    """The error for a status that the OpenAPI document does not list."""
+    """Returns the error for a status that the OpenAPI document does not list."""
     hint = (
-        "The OpenAPI document does not list that status: compare the versions of service and SDK."
+        "The OpenAPI document does not list this status: compare the versions of service and SDK."
     )
     return _error(answer, now, UnexpectedStatus, hint)
 
@@ -73,7 +73,7 @@ def _error(answer: Answer, now: float, cls: type[APIStatusError], next_step: str
     error = error_response(body)
     asked = retry_after(answer.headers, now)
     if asked is not None:
-        next_step += f" The service asks to wait {asked:g} s."
+        next_step += f" The service asks to wait for {asked:g} s."
     return cls(
         _message(answer, error, next_step),
         status_code=answer.status_code,
@@ -88,13 +88,13 @@ def _error(answer: Answer, now: float, cls: type[APIStatusError], next_step: str
 
 
 def _message(answer: Answer, error: ErrorResponse | None, next_step: str) -> str:
-    said = ""
+    text = ""
     if error is not None and error.message:
-        said = clean(unsigned(error.message, answer.secrets))
+        text = clean(unsigned(error.message, answer.secrets))
     elif is_about_an_error(answer.status_code, answer.headers):
-        said = answer.excerpt
-    parts = [f"{answer.request} answered {answer.status_code}" + (f": {said}" if said else "")]
-    if error is not None and error.field_errors and error.field_errors[0].message not in said:
+        text = answer.excerpt
+    parts = [f"{answer.request} returned {answer.status_code}" + (f": {text}" if text else "")]
+    if error is not None and error.field_errors and error.field_errors[0].message not in text:
         parts.append(clean("; ".join(clean(str(field)) for field in error.field_errors[:5]), 400))
     parts.append(next_step)
     if answer.request_id:
@@ -104,25 +104,25 @@ def _message(answer: Answer, error: ErrorResponse | None, next_step: str) -> str
 
 def _next_step(answer: Answer) -> str:
     if answer.status_code >= 500:
-        return "The service failed: try again later, and tell its support the request id."
+        return "The service failed: try again later, or report the request id to its support."
     if 300 <= answer.status_code < 400:
         where = clean(_location(answer.headers.get("location", "elsewhere"), answer.secrets), 120)
-        return f"It points to {where}; redirects are not followed with an API key: check base_url."
+        return f"It redirects to {where}, which is not followed with an API key. Check base_url."
     if answer.status_code in _KEY_NEXT_STEPS and _OF_KEY.search(answer.text):
         return _KEY_NEXT_STEPS[answer.status_code]
     return _NEXT_STEPS.get(answer.status_code, "Check the arguments of the call.")
 
 
 def _body(answer: Answer) -> object:
-    """The body as JSON, else as text, else `None`; secrets and signed URLs in it are masked.
+    """Returns the body as JSON, else as text, else `None`, with secrets and signed URLs redacted.
 
-    A body that is too long for an error is the beginning of its text.
+    Of a body that is too long, it returns the beginning of the text.
     """
     if not answer.body.strip():
         return None
     try:
         if len(answer.body) <= LONGEST_JSON:
-            # Masked after parsing: JSON may write any character of a secret as an escape.
+            # Redacted after parsing: JSON may escape any character of a secret.
             return _masked(from_json(answer.body), answer.secrets)
     except ValueError:
         pass
@@ -141,14 +141,14 @@ def _masked(value: object, secrets: Sequence[str]) -> object:
 
 
 def _showable(answer: Answer, body: object) -> httpx.Response:
-    """The answer for the user.
+    """Returns the response for the user.
 
-    Of the request, only the method and the URL, so that no key is in it; no cookies either.
+    Its request has only the method and the URL, without the key. It has no cookies.
     """
     content, charset = _content(answer, body)
     response = httpx.Response(
         answer.status_code,
-        # As bytes: a header that is not ASCII must not hide the status.
+        # As bytes: a non-ASCII header must not raise an error of its own.
         headers=[
             (name, _header(name, value, answer.secrets))
             for name, value in answer.headers.raw
@@ -165,8 +165,8 @@ def _showable(answer: Answer, body: object) -> httpx.Response:
 
 def _header(name: bytes, value: bytes, secrets: Sequence[str]) -> bytes:
     text = value.decode("latin-1")
-    shown = _location(text, secrets) if name.lower() == b"location" else unsigned(text, secrets)
-    return shown.encode("latin-1")
+    redacted = _location(text, secrets) if name.lower() == b"location" else unsigned(text, secrets)
+    return redacted.encode("latin-1")
 
 
 def _location(value: str, secrets: Sequence[str]) -> str:
@@ -174,10 +174,10 @@ def _location(value: str, secrets: Sequence[str]) -> str:
 
 
 def _content(answer: Answer, body: object) -> tuple[bytes, str]:
-    """The body's own bytes, unless something in them had to be masked; and their charset."""
+    """Returns the original bytes, unless something in them had to be redacted, and their charset."""
     if len(answer.body) > (LONGEST_TEXT if isinstance(body, str) else LONGEST_JSON):
         return str(body).encode("utf-8", "replace"), "utf-8"
-    # A name that is in an object twice, and text in another charset than is said: none is in `body`.
+    # A repeated name in an object, or text in an undeclared charset, is not in `body`.
     raw = answer.body.decode("utf-8", "replace")
     is_clean = unsigned(raw, answer.secrets) == raw
     try:

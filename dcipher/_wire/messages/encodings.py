@@ -31,9 +31,9 @@ _NONE = frozenset(
 
 
 def encoding_of(header: str) -> str | None:
-    """`gzip`, `deflate`, or `None` for a body that is not encoded.
+    """Returns `gzip`, `deflate`, or `None` for a body that is not encoded.
 
-    Raises ValueError for anything else: it was not asked for.
+    Raises ValueError for any other encoding, which the client did not ask for.
     """
     if not header:
         return None
@@ -43,17 +43,17 @@ def encoding_of(header: str) -> str | None:
     if not names:
         return None
     if len(names) > 1 or names[0] not in {"gzip", "x-gzip", "deflate"}:
-        # Only what is registered is shown: a service may write anything there, and repeat a secret.
+        # Only registered names are in the message: a service may repeat a secret there.
         known = _REGISTERED.issuperset(names)
-        shown = f"the content encoding {', '.join(names)!r}" if known else "its content encoding"
-        raise ValueError(f"{shown} was not asked for")
+        name = f"the content encoding {', '.join(names)!r}" if known else "its content encoding"
+        raise ValueError(f"{name} is not supported")
     return names[0].removeprefix("x-")
 
 
 class Inflater:
-    """Inflates chunk by chunk, at most `limit(encoded bytes so far)` bytes in all.
+    """Decompresses chunk by chunk, at most `limit(encoded bytes so far)` bytes in all.
 
-    Raises ValueError for what is broken.
+    Raises ValueError for broken data.
     """
 
     def __init__(self, encoding: str, limit: Callable[[int], int]) -> None:
@@ -64,8 +64,8 @@ class Inflater:
         self._decoded = 0
 
     def feed(self, chunk: bytes) -> Iterator[bytes]:
-        """What the chunk holds, in pieces of a megabyte at most."""
-        # In small slices: each new member copies what is left of one.
+        """Decompresses a chunk, and yields pieces of at most a megabyte."""
+        # In small slices: each new member copies the rest of its slice.
         for start in range(0, len(chunk), _SLICE):
             yield from self._feed(chunk[start : start + _SLICE])
 
@@ -91,6 +91,6 @@ class Inflater:
             raise ValueError(f"its compressed body is broken ({error})") from None
 
     def finish(self, *, may_be_empty: bool = True) -> None:
-        """Raises ValueError where the last member is cut short, or there must be one and is none."""
+        """Raises ValueError if the last member is truncated, or if there is none and must be one."""
         if not self._member.eof and (self._encoded or not may_be_empty):
-            raise ValueError("its compressed body is cut short")
+            raise ValueError("its compressed body is truncated")

@@ -1,6 +1,6 @@
-"""What to send: one function an operation.
+"""The requests of the API: one function an operation.
 
-Everything that is wrong with the arguments is said here, before anything is sent.
+Invalid arguments are rejected here, before anything is sent.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ LONGEST_ID = 1024
 
 @dataclass(frozen=True)
 class Operation:
-    """One request of the API, ready to be sent, and what an error has to know of it."""
+    """One request of the API, ready to be sent, and what an error needs to know of it."""
 
     name: str
     """`start`, `status` or `flow`."""
@@ -29,12 +29,12 @@ class Operation:
     target: str
     """Path and query, relative to the base URL, already quoted."""
     content: bytes | None = field(default=None, repr=False)
-    """The body: serialised once, the same bytes for the digest, the signature and every attempt."""
+    """The body: serialized once, the same bytes for the digest, the signature and every attempt."""
     flow_id: str = ""
     task_id: str | None = None
     idempotency_key: str | None = None
     secrets: tuple[str, ...] = field(default=(), repr=False)
-    """What the answer must not have repeated where it is shown: params that are secret, signatures of URLs."""
+    """The secrets to redact if the response repeats them: secret params, and signatures of URLs."""
 
 
 def get_flow(flow_id: str) -> Operation:
@@ -57,9 +57,9 @@ def start_run(flow_id: str, params: Params | None, idempotency_key: str) -> Oper
 
 
 def run_status(flow_id: str, task_id: str, secrets: tuple[str, ...] = ()) -> Operation:
-    """GET /flows/{flow_id}/status?taskId=…: the task id travels as a query parameter.
+    """GET /flows/{flow_id}/status?taskId=…: the task id is a query parameter.
 
-    `secrets`: of the URLs of the run, as far as they are known.
+    `secrets`: those of the run's URLs, as far as they are known.
     """
     path = f"/flows/{_segment('flow_id', flow_id)}/status"
     query = f"taskId={_segment('task_id', task_id)}"
@@ -68,27 +68,26 @@ def run_status(flow_id: str, task_id: str, secrets: tuple[str, ...] = ()) -> Ope
 
 
 def _segment(what: str, value: object) -> str:
-    """`value` as exactly one path segment (or query value).
+    """Returns `value` as exactly one path segment (or query value).
 
-    httpx would turn `../../admin` into another path and cut `a?x=1#`, so everything is quoted, and
-    what could still be read as a way out is refused: RFC 3986 section 3.3 gives dot segments their
-    meaning after decoding, too.
+    httpx would resolve `../../admin` to another path and cut `a?x=1#`, so everything is quoted. Dot
+    segments are rejected, because they have a meaning after decoding, too (RFC 3986 section 3.3).
     """
     if not isinstance(value, str):
         raise InvalidParamsError(f"{what} must be a str, not {type(value).__name__}.")
     return _quoted(what, value)
 
 
-@lru_cache(maxsize=1024)  # a run is asked for many times
+@lru_cache(maxsize=1024)  # a run is polled many times
 def _quoted(what: str, value: str) -> str:
     if not value.strip():
-        raise InvalidParamsError(f"{what} is empty. It is the id that Dcipher shows for it.")
+        raise InvalidParamsError(f"{what} is empty. Pass the id that Dcipher shows.")
     if len(value) > LONGEST_ID:
-        raise InvalidParamsError(f"{what} is longer than {LONGEST_ID} characters: it is no id.")
+        raise InvalidParamsError(f"{what} is not an id: it has more than {LONGEST_ID} characters.")
     decoded = _decoded(value)
     if not decoded.isprintable():
         raise InvalidParamsError(
-            f"{what} {clean(value)!r} holds characters that cannot be printed."
+            f"{what} {clean(value)!r} contains characters that cannot be printed."
         )
     if {".", ".."} & {*decoded.replace("\\", "/").split("/")}:
         raise InvalidParamsError(f"{what} {clean(value)!r} is a path, not an id.")
@@ -96,14 +95,14 @@ def _quoted(what: str, value: str) -> str:
 
 
 def _decoded(value: str) -> str:
-    """`value` with its percent escapes undone, however often they were done."""
+    """Returns `value` percent-decoded, repeatedly if it was encoded repeatedly."""
     while (once := unquote(value)) != value:
         value = once
     return value
 
 
 def _checked_key(key: object) -> str:
-    """An `Idempotency-Key` that a header can carry: visible ASCII, at most 255 characters."""
+    """Returns an `Idempotency-Key` that a header can contain: visible ASCII, up to 255 characters."""
     if not isinstance(key, str):
         raise InvalidParamsError(f"idempotency_key must be a str, not {type(key).__name__}.")
     if not 0 < len(key) <= 255 or not all("!" <= character <= "~" for character in key):

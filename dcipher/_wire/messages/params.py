@@ -1,4 +1,4 @@
-"""The params of a flow as JSON: carried whole, or refused with their path before anything is sent."""
+"""The params of a flow as JSON. What JSON cannot represent is rejected, with its path."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ MOST_BITS = 14_000
 """About 4,200 digits; `sys.set_int_max_str_digits` stops at 4,300."""
 
 NUMPY_SCALARS = frozenset("biufU")
-"""Kinds of numpy's single values that are sent as Python's: booleans, integers, floats, text."""
+"""The dtype kinds of numpy scalars that are sent as Python's: booleans, integers, floats, text."""
 MOMENTS = frozenset("Mm")
-"""Kinds of numpy's points and lengths of time."""
+"""The dtype kinds of numpy's datetimes and timedeltas."""
 
 CONVERSIONS = {
     "tolist": "tolist()",  # arrays of numpy, series of pandas, tensors of torch
@@ -46,19 +46,16 @@ CONVERSIONS = {
     "to_list": "to_list()",  # series of polars
     "to_dict": 'to_dict("records")',  # frames of pandas
 }
-"""What makes lists and mappings of the values of other libraries, the first that there is."""
+"""Methods that convert values of other libraries to lists and mappings; the first that exists."""
 
 Params: TypeAlias = Mapping[str, Any] | BaseModel
-"""What a flow is started with.
-
-Any mapping, or a Pydantic model, which is dumped by alias in JSON mode.
-"""
+"""The params of a flow: any mapping, or a Pydantic model, which is dumped by alias in JSON mode."""
 
 
 def params_body(params: object, secrets: list[str]) -> bytes:
-    """Returns the body of a start; what in it is secret joins `secrets`.
+    """Returns the body of a start, and adds the secrets in it to `secrets`.
 
-    Raises `InvalidParamsError` for params that JSON cannot carry whole, with their path.
+    Raises `InvalidParamsError` for a value that JSON cannot represent, with its path.
     """
     if params is not None and not isinstance(params, (Mapping, BaseModel)):
         raise InvalidParamsError(
@@ -69,7 +66,7 @@ def params_body(params: object, secrets: list[str]) -> bytes:
         plain: object = _plain(given, "params", (), secrets)
         if not isinstance(plain, dict):
             raise InvalidParamsError(
-                "params must become a JSON object: a RootModel of a mapping may."
+                "params must be a JSON object: use a RootModel of a mapping, for example."
             )
         return json.dumps(
             {"pipelineParams": plain}, allow_nan=False, ensure_ascii=False, separators=(",", ":")
@@ -79,9 +76,9 @@ def params_body(params: object, secrets: list[str]) -> bytes:
 
 
 def _plain(value: object, where: str, above: tuple[int, ...], secrets: list[str]) -> Any:
-    """`value` as what JSON can carry.
+    """Converts `value` to plain JSON values.
 
-    Raises `InvalidParamsError` with the path of what it cannot.
+    Raises `InvalidParamsError` with the path of a value that JSON cannot represent.
     """
     if value is None or isinstance(value, bool):
         return value
@@ -103,18 +100,18 @@ def _plain(value: object, where: str, above: tuple[int, ...], secrets: list[str]
     if _array_kind(value) in NUMPY_SCALARS:
         return _plain(_as_builtin(value, where), where, above, secrets)
     if id(value) in above:
-        raise InvalidParamsError(f"{_shown(where)} contains itself: JSON cannot carry a cycle.")
+        raise InvalidParamsError(f"{_shown(where)} contains itself: JSON has no cycles.")
     return _container(value, where, (*above, id(value)), secrets)
 
 
 def _revealed(value: AnySecret, where: str, above: tuple[int, ...], secrets: list[str]) -> Any:
-    """What a secret holds: it was put there for the flow. Its mask would be taken for the value."""
+    """Converts the value of a secret, which is meant for the flow. Its mask would be sent as a value."""
     held: object = value.get_secret_value()
     if isinstance(held, bytes):  # as Pydantic writes bytes
         try:
             held = held.decode()
         except UnicodeDecodeError:
-            raise InvalidParamsError(f"{_shown(where)} is no UTF-8: use base64.") from None
+            raise InvalidParamsError(f"{_shown(where)} is not UTF-8: use base64.") from None
     plain = _plain(held, where, above, secrets)
     secrets.extend(_texts(plain))
     return plain
@@ -135,28 +132,28 @@ def _text(value: str, where: str) -> str:
         value.encode()
     except UnicodeEncodeError as error:
         raise InvalidParamsError(
-            f"{_shown(where)} holds a lone surrogate at position {error.start}: "
-            "it is not text that UTF-8 can carry."
+            f"{_shown(where)} contains a lone surrogate at position {error.start}, which UTF-8 "
+            "cannot encode."
         ) from None
     return value
 
 
 def _refuse_missing(value: object, where: str) -> None:
-    """Raises for what stands for no value, and what serialisers write as a text or null of their own."""
+    """Raises for a missing value, which serializers write as null or as a text of their own."""
     if name := _missing(value):
         raise InvalidParamsError(
-            f"{_shown(where)} is {name}: JSON has no form for it. Send None, or leave it out."
+            f"{_shown(where)} is {name}, which JSON cannot represent. Send None, or leave it out."
         )
 
 
 def _refuse_iterator(value: object, where: str) -> None:
-    """Raises for what can be read once: the serializer would, and write null for a NaN in it."""
+    """Raises for an iterator: the serializer would consume it, and write null for a NaN in it."""
     if isinstance(value, Iterator):
         raise InvalidParamsError(f"{_shown(where)} is an iterator: send a list.")
 
 
 def _missing(value: object) -> str:
-    """The name of a NaN or an infinity of any kind of number, of NaT or NA; else nothing."""
+    """Returns the name of a NaN or an infinity of any number type, of NaT or NA; otherwise ''."""
     kind = _array_kind(value)
     if isinstance(value, float) or kind == "f":
         number = float(cast("float", value))
@@ -172,7 +169,7 @@ def _missing(value: object) -> str:
 
 
 def _array_kind(value: object) -> str:
-    """The letter that numpy has for the kind of a single value, a scalar or an array of no dimension."""
+    """Returns the dtype kind of a numpy scalar or zero-dimensional array; otherwise ''."""
     shape: object = getattr(value, "shape", None)
     if not isinstance(shape, tuple) or shape:
         return ""
@@ -184,12 +181,12 @@ def _as_builtin(value: Any, where: str) -> object:
     item: object = value.item()
     if isinstance(item, (bool, int, float, str)):
         return item
-    raise _not_json(value, where)  # a longdouble: Python has no number that holds it
+    raise _not_json(value, where)  # a longdouble: no number of Python can represent it
 
 
 def _whole(value: int, where: str) -> int:
     if value.bit_length() > MOST_BITS:  # Python refuses to write it
-        raise InvalidParamsError(f"{_shown(where)} is a number of thousands of digits: send text.")
+        raise InvalidParamsError(f"{_shown(where)} has thousands of digits: send text.")
     return value
 
 
@@ -212,7 +209,7 @@ def _object(
         name = _key(key, where)
         if name in found:  # an enum's member and its value are two keys in Python
             raise InvalidParamsError(
-                f"{_shown(f'{where}.{name}')} is there twice: one would be lost."
+                f"{_shown(f'{where}.{name}')} occurs twice: one value would be lost."
             )
         found[name] = _plain(item, f"{where}.{name}", above, secrets)
     return found
@@ -251,7 +248,7 @@ def _why(error: Exception) -> str:
 def _as_json(model: BaseModel, python: object, where: str) -> object:
     try:
         return model.model_dump(mode="json", by_alias=True, exclude=_left_out(model))
-    except PydanticSerializationError:  # it names a type, but not where it stands
+    except PydanticSerializationError:  # it names a type, but not the path
         for path, value in _leaves(python, where):
             if not _has_json(value):
                 raise _not_json(value, path) from None
@@ -267,7 +264,7 @@ def _has_json(value: object) -> bool:
 
 
 def _leaves(value: object, where: str) -> Iterator[tuple[str, object]]:
-    """Each value, and each key that is no text, of a dumped model, with its path."""
+    """Yields each value of a dumped model, and each key that is not text, with its path."""
     if isinstance(value, dict):
         for key, item in cast("dict[object, object]", value).items():
             if isinstance(key, str):
@@ -286,7 +283,7 @@ def _key(key: object, where: str) -> str:
     text = key.value if isinstance(key, Enum) else key
     if not isinstance(text, str):
         raise InvalidParamsError(
-            f"{_shown(where)} has the key {_named(key)}: the keys of a JSON object are text."
+            f"{_shown(where)} has the key {_named(key)}: keys of a JSON object must be text."
         )
     _text(text, f"a key in {where}")
     return str.__str__(text)
@@ -300,7 +297,7 @@ def _named(key: object) -> str:
 
 
 def _shown(where: str) -> str:
-    """A path inside params as an error shows it: its keys come from anywhere."""
+    """Returns a path inside the params, cleaned for a message."""
     return clean(where, 120)
 
 
@@ -310,22 +307,22 @@ def _not_json(value: object, where: str) -> InvalidParamsError:
 
 
 def _advice(value: object) -> str:
-    """What to send instead of a value that JSON has no form for."""
+    """Returns the advice for a value that JSON cannot represent."""
     if isinstance(value, (set, frozenset)):
         return "send a list, sorted if the order matters."
     if isinstance(value, (bytes, bytearray, memoryview)):
         return "send text: decode it, or use base64."
     if isinstance(value, Decimal):
-        return "send str(value), or float(value) where that is exact enough."
+        return "send str(value), or float(value) if that is exact enough."
     if isinstance(value, timedelta):
         return "send value.total_seconds(), or text."
     if _array_kind(value) in MOMENTS:
         return "send str(value)."
     if _array_kind(value) in NUMPY_SCALARS:
-        return "send value.item(), or float(value) where that is exact enough."
+        return "send value.item(), or float(value) if that is exact enough."
     if is_dataclass(value) and not isinstance(value, type):
         return "send dataclasses.asdict(value)."
     for method, call in CONVERSIONS.items():
         if hasattr(value, method):
             return f"send value.{call}."
-    return "JSON cannot carry it. Send text, numbers, booleans, None, lists or mappings of them."
+    return "send text, numbers, booleans, None, or lists or mappings of them."

@@ -1,4 +1,4 @@
-"""What came back: a model, or an error. An answer in; a value or an exception out."""
+"""Parses responses: a response in, a model or an exception out."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ _MODELS: dict[str, tuple[type[BaseModel], ...]] = {
 
 @lru_cache
 def prepare(name: str) -> None:
-    """Builds the models that an answer to the operation `name` becomes.
+    """Builds the models for the response to the operation `name`, before its request is sent.
 
-    Before it is sent: Pydantic imports modules for that, which fails where there are too many open
-    files, and a start would have been accepted and its run be lost.
+    Pydantic imports modules for that, which fails if there are too many open files. After a start was
+    accepted, its run would be lost.
     """
     models: tuple[type[BaseModel], ...] = (*_MODELS[name], ErrorResponse, FieldError)
     for model in models:
@@ -57,8 +57,8 @@ def prepare(name: str) -> None:
 
 
 def output_secrets(outputs: Iterable[Output]) -> tuple[str, ...]:
-    """What of the signed URLs of a run must not be shown, should the service repeat it."""
-    # In no variable: Ctrl-C may strike here, and reporters of errors keep those of each frame.
+    """Returns the secrets of a run's signed URLs, which the service may repeat."""
+    # In no variable: Ctrl-C may come here, and error reporters record the variables of each frame.
     return tuple(
         secret
         for output in outputs
@@ -68,20 +68,20 @@ def output_secrets(outputs: Iterable[Output]) -> tuple[str, ...]:
 
 
 def started_run(answer: Answer, operation: Operation, now: datetime) -> Run:
-    """The run that the answer to a start speaks of."""
+    """Returns the run of the response to a start."""
     known = answer.json_object()
     task_id = known.pop("taskId", None)
-    # A number is taken as text; True is an int in Python, but not an id.
+    # A number is converted to text; True is an int in Python, but not an id.
     task_id = (
         str(task_id) if isinstance(task_id, (str, int)) and not isinstance(task_id, bool) else ""
     )
     try:
-        run_status(operation.flow_id, task_id)  # what cannot be asked for is no id
+        run_status(operation.flow_id, task_id)  # an id that cannot be sent is invalid
     except InvalidParamsError:
-        raise answer.invalid("without a usable taskId") from None
+        raise answer.invalid("it has no valid taskId") from None
     outputs = tuple(_outputs(known))
     return Run(
-        **_unknown(known, _knowing(answer, outputs, known)),
+        **_unknown(known, _with_secrets(answer, outputs, known)),
         flow_id=operation.flow_id,
         task_id=task_id,
         outputs=outputs,
@@ -90,34 +90,34 @@ def started_run(answer: Answer, operation: Operation, now: datetime) -> Run:
     )
 
 
-def _knowing(answer: Answer, outputs: Iterable[Output], said: JSONObject) -> Answer:
-    """The answer with the secrets of URLs that came with it, as far as the rest of it may repeat them."""
-    if not said:
+def _with_secrets(answer: Answer, outputs: Iterable[Output], rest: JSONObject) -> Answer:
+    """Returns the response with the secrets of its URLs, as far as the rest of it may repeat them."""
+    if not rest:
         return answer
-    repeated = relevant_secrets(output_secrets(outputs), json.dumps(said, ensure_ascii=False))
+    repeated = relevant_secrets(output_secrets(outputs), json.dumps(rest, ensure_ascii=False))
     return replace(answer, secrets=(*answer.secrets, *repeated))
 
 
 def _unknown(known: JSONObject, answer: Answer) -> JSONObject:
-    """The fields that nothing is known of, without secrets and the signatures of URLs."""
+    """Returns the unknown fields, with secrets and the signatures of URLs redacted."""
     names = known.keys() - Run.model_fields.keys()
-    return _shown({name: known[name] for name in known if name in names}, answer)
+    return _redacted({name: known[name] for name in known if name in names}, answer)
 
 
-def _shown(known: JSONObject, answer: Answer) -> JSONObject:
+def _redacted(known: JSONObject, answer: Answer) -> JSONObject:
     if not answer.may_repeat:
         return known
-    return {name: _masked(value, answer) for name, value in known.items()}
+    return {name: _redacted_value(value, answer) for name, value in known.items()}
 
 
-def _masked(value: object, answer: Answer) -> object:
+def _redacted_value(value: object, answer: Answer) -> object:
     if isinstance(value, str):
         return _text(value, answer)
     if isinstance(value, list):
-        return [_masked(item, answer) for item in cast("list[object]", value)]
+        return [_redacted_value(item, answer) for item in cast("list[object]", value)]
     if isinstance(value, dict):
         fields = cast("JSONObject", value).items()
-        return {_text(name, answer): _masked(item, answer) for name, item in fields}
+        return {_text(name, answer): _redacted_value(item, answer) for name, item in fields}
     return value
 
 
@@ -127,7 +127,7 @@ def _status(value: str, answer: Answer) -> RunStatus | str:
 
 
 def _text(value: str, answer: Answer) -> str:
-    """A run is shown, logged and stored: what it says repeats no secret."""
+    """Returns `value` without secrets: a run is printed, logged and stored."""
     if not answer.may_repeat:
         return value
     value = redact(value, answer.secrets)
@@ -135,13 +135,13 @@ def _text(value: str, answer: Answer) -> str:
 
 
 def _outputs(known: JSONObject) -> Iterator[Output]:
-    """One URL or several become one tuple.
+    """Yields an output for each URL, of one or of several.
 
-    A place whose URL cannot be used stays, without one: the order tells them apart.
+    An output with an invalid URL has none: it keeps the indexes of the others.
     """
     single = _items(known.pop("signedResponseURL", None))
     several = _items(known.pop("signedResponseURLs", None))
-    # Both names, one result: it stands once. By their reprs: what is no URL may be no key of a set.
+    # A URL under both names is one result. Compared by repr: an invalid URL may not be hashable.
     named_twice = set(map(repr, several))
     for url in [*(url for url in single if repr(url) not in named_twice), *several]:
         if isinstance(url, str) and url.strip():
@@ -151,28 +151,28 @@ def _outputs(known: JSONObject) -> Iterator[Output]:
 
 
 def _items(value: object) -> list[object]:
-    """One or several, under whichever of the two names."""
+    """Returns a list of values, for a single value or several."""
     if isinstance(value, list):
         return cast("list[object]", value)
     return [] if value is None else [value]
 
 
 def status_of(answer: Answer, run: Run, now: datetime) -> Run:
-    """`run` as the answer to a look at its status has it.
+    """Returns `run`, updated by the response to a poll.
 
-    What is known of it already stays: its outputs, and its end, which is final.
+    Known outputs are kept, and so is the end of a run, which is final.
     """
     known = answer.json_object()
     outputs = tuple(_outputs(known))
-    answer = _knowing(answer, outputs, known)
+    answer = _with_secrets(answer, outputs, known)
     status, message = known.pop("status", None), known.pop("message", None)
     if not isinstance(status, str) or not status.strip():
-        raise answer.invalid("without a status")
+        raise answer.invalid("it has no status")
     if outputs and all(output.url is None for output in run.outputs):
         run = run.model_copy(update={"outputs": outputs})
     if run.is_terminal:
         return run
-    # A copy: the fields that are kept were validated when `run` was made.
+    # A copy: the other fields were validated when `run` was created.
     changed = run.model_copy(
         update={
             **_unknown(known, answer),
@@ -184,11 +184,11 @@ def status_of(answer: Answer, run: Run, now: datetime) -> Run:
 
 
 def flow_of(answer: Answer) -> Flow:
-    """The flow that the answer describes."""
+    """Returns the flow of the response."""
     known = answer.json_object()
     try:
-        return Flow.model_validate(_shown(known, answer))
+        return Flow.model_validate(_redacted(known, answer))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise answer.invalid(f"its field {where!r} does not fit ({message_of(first)})") from None
+        raise answer.invalid(f"its field {where!r} is invalid ({message_of(first)})") from None

@@ -1,4 +1,4 @@
-"""Secrets in a params model: Pydantic dumps their mask, which a flow would take for the value."""
+"""Secrets in a params model: Pydantic dumps their mask, which a flow would use as the value."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _MASK = str(SecretStr("any"))
 
 
 def unmasked(python: object, json: object, where: str) -> Any:
-    """`json`, a model as Pydantic dumps it in JSON mode, with its secrets instead of their masks.
+    """Returns `json`, a model dumped in JSON mode, with its secrets instead of their masks.
 
-    `python` is the same model in Python mode, where they stand as they are. What a serializer of
-    the model's own writes for JSON stays. Raises `InvalidParamsError` for a secret that cannot be
-    put in the place of its mask.
+    `python` is the same model dumped in Python mode, which has the secrets. The output of the
+    model's own serializers remains. Raises `InvalidParamsError` for a secret whose mask cannot be
+    replaced.
     """
     if isinstance(python, SECRETS):
         return python if json in {_MASK, str(python)} else json
@@ -59,12 +59,12 @@ def _array(python: Sequence[object], json: list[object], where: str) -> object:
 def _unless_masked(python: Iterable[object], json: object, where: str) -> object:
     if _has_masks(python, json):
         raise InvalidParamsError(
-            f"{clean(where, 120)} holds a secret that JSON has no place for, or that a serializer "
+            f"{clean(where, 120)} contains a secret that JSON cannot represent, or that a serializer "
             "masks: send its get_secret_value()."
         )
     return json
 
 
 def _has_masks(python: Iterable[object], json: object) -> bool:
-    """Whether there is a secret that stands masked in `json`."""
+    """Returns whether a secret is masked in `json`."""
     return _MASK in str(json) and any(isinstance(item, SECRETS) for item in python)

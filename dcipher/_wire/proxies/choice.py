@@ -1,4 +1,4 @@
-"""Which proxy of the environment a request goes by, if any. Pure."""
+"""Chooses the proxy of the environment for a request, if any. Pure."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ Block: TypeAlias = "IPv4Network | IPv6Network"
 
 
 class Origin(NamedTuple):
-    """Where a request goes."""
+    """The origin of a URL."""
 
     scheme: str
     host: str
     port: int | None
-    """`None`: the port that the scheme has anyway."""
+    """`None`: the default port of the scheme."""
 
 
 class Named(NamedTuple):
-    """A value, and the variable that it stands in."""
+    """A value, and the variable that it comes from."""
 
     value: str
     source: str
@@ -36,38 +36,38 @@ class Named(NamedTuple):
 
 @dataclass(frozen=True)
 class Proxies:
-    """The proxies that the environment names."""
+    """The proxies of the environment."""
 
     by_scheme: Mapping[str, Named] = field(default_factory=dict[str, Named], repr=False)
-    """`http`, `https` or `all` → the proxy."""
+    """The proxy for `http`, `https` and `all`."""
     no_proxy: str = ""
 
     def of(self, origin: Origin) -> Named | None:
-        """The proxy of a request to `origin`; `None`: it goes directly.
+        """Returns the proxy for a request to `origin`; `None`: the request is sent directly.
 
-        Raises `ConfigurationError` where NO_PROXY holds what belongs into another variable.
+        Raises `ConfigurationError` if NO_PROXY contains a proxy with a password.
         """
         named = self.by_scheme.get(origin.scheme) or self.by_scheme.get("all")
-        # A proxy elsewhere cannot reach this machine, and would see what is sent to it in the clear.
+        # A remote proxy cannot reach this machine, and would receive the plain text of the request.
         if named is None or is_this_machine(origin.host):
             return None
         return None if is_exempt(origin, self.no_proxy) else named
 
 
 def is_exempt(origin: Origin, no_proxy: str) -> bool:
-    """Whether NO_PROXY says that requests to `origin` go directly.
+    """Returns whether NO_PROXY exempts requests to `origin` from the proxy.
 
-    It lists, between commas or blanks: names, which stand for all below them, too, with or without
-    a leading dot or `*.`; addresses; blocks of addresses (CIDR); or `*` for everything. A name or an
-    address may have a port, as for curl and requests, and a scheme, as for httpx.
+    Its entries are separated by commas or blanks: names, which include their subdomains, with or
+    without a leading dot or `*.`; addresses; blocks of addresses (CIDR); or `*` for everything. A
+    name or an address may have a port, as for curl and requests, and a scheme, as for httpx.
     """
-    # Each is read: whether one is understood does not depend on those before it.
+    # Every entry is parsed: an error does not depend on the entries before it.
     covered = [_covers(number, entry, origin) for number, entry in _entries(no_proxy)]
     return any(covered)
 
 
 def unreadable(no_proxy: str) -> list[int]:
-    """The numbers of the entries, from 1, that no host can be: the path of a socket, say."""
+    """Returns the numbers of the entries, from 1, that are not hosts, such as the path of a socket."""
     return [number for number, entry in _entries(no_proxy) if _read(entry) is None]
 
 
@@ -77,7 +77,7 @@ def _entries(no_proxy: str) -> list[tuple[int, str]]:
 
 
 def _read(entry: str) -> Block | tuple[str, int | None] | None:
-    """A block of addresses, or a host and its port; `None`: neither."""
+    """Parses a block of addresses, or a host and its port. Returns `None` for anything else."""
     _, with_scheme, rest = entry.rpartition("://")
     rest = rest.rstrip("/")
     try:
@@ -89,9 +89,9 @@ def _read(entry: str) -> Block | tuple[str, int | None] | None:
 def _covers(number: int, entry: str, origin: Origin) -> bool:
     read = _read(entry)
     if read is None and "@" in entry:
-        # A proxy with its password, in the wrong variable: not shown, and not ignored.
+        # A proxy with its password, in the wrong variable: the message must not contain it.
         raise ConfigurationError(
-            f"NO_PROXY: its entry {number} is neither a host nor a block of addresses."
+            f"NO_PROXY: entry {number} is neither a host nor a block of addresses."
         )
     if not isinstance(read, tuple):
         return read is not None and _is_within(origin.host, read)

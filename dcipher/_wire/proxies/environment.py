@@ -1,4 +1,4 @@
-"""Reads the proxies of the environment, and says which of them httpx can use."""
+"""Reads the proxies of the environment, and checks whether httpx can use them."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ MAX_PORT = 65535
 
 
 def environment_proxies() -> Proxies:
-    """HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY, as they are now; lower case takes precedence.
+    """Reads HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY; lower case takes precedence.
 
-    httpx reads them itself only where it builds its own transports, and knows no blocks of addresses.
+    httpx reads them only for its own transports, and does not support blocks of addresses.
     """
     found = getproxies()
     by_scheme = {
@@ -40,27 +40,27 @@ def environment_proxies() -> Proxies:
     no_proxy = found.get("no", "")
     if by_scheme and (numbers := unreadable(no_proxy)):
         logger.warning(
-            "NO_PROXY: what is neither a host nor a block of addresses is left out: entry %s",
+            "NO_PROXY: ignored what is neither a host nor a block of addresses: entry %s",
             ", ".join(map(str, numbers)),
         )
     return Proxies(by_scheme, no_proxy)
 
 
 def usable_proxy(proxies: Proxies, origin: Origin) -> Named | None:
-    """The proxy of a request to `origin`; `None`: it goes directly.
+    """Returns the proxy for a request to `origin`; `None`: the request is sent directly.
 
-    Raises `ConfigurationError` for one that cannot be used.
+    Raises `ConfigurationError` for an invalid proxy.
     """
     named = proxies.of(origin)
     if named is None or (problem := _problem(named.value)) is None:
         return named
     raise ConfigurationError(
-        f"{named.source} is not a proxy that can be used: {redact_query(named.value)} ({problem})."
+        f"{named.source} is not a valid proxy: {redact_query(named.value)} ({problem})."
     )
 
 
 def origin_of(url: httpx.URL) -> Origin:
-    """Where a request to `url` goes."""
+    """Returns the origin of `url`."""
     return Origin(url.scheme, url.host, url.port)
 
 
@@ -68,8 +68,8 @@ def _url(value: str) -> str:
     scheme, separator, rest = value.partition("://")
     if not separator:
         return f"http://{value}"
-    # What desktops and VPN clients write as socks:// is SOCKS 5; and by httpx, names are resolved by
-    # the proxy in either case.
+    # Desktops and VPN clients write socks:// for SOCKS 5. With httpx, the proxy resolves names in
+    # either case.
     return f"socks5://{rest}" if scheme.lower() in {"socks", "socks5h"} else value
 
 
@@ -82,35 +82,35 @@ def _variable(name: str) -> str:
 
 
 def _problem(url: str) -> str | None:
-    """Why httpx cannot use a proxy; `None`: it can."""
+    """Returns why httpx cannot use a proxy; `None`: it can."""
     try:
         parsed = httpx.Proxy(url).url
     except (ValueError, httpx.InvalidURL) as error:
         return str(error).replace(url, redact_query(url))
     if not parsed.host:
-        return "it names no host"
+        return "it has no host"
     if (parsed.port or 0) > MAX_PORT:
-        return f"a port is {MAX_PORT} at most"
+        return f"the highest port is {MAX_PORT}"
     if parsed.scheme.startswith("socks") and find_spec("socksio") is None:
         return "SOCKS needs another library: pip install 'httpx[socks]'"
     return None
 
 
 def proxy_secrets(proxies: Iterable[Any], transports: Iterable[Any]) -> tuple[str, ...]:
-    """What must not be shown of proxies: their passwords, and what is sent to them.
+    """Returns the secrets of proxies: passwords, and the credentials that are sent to them.
 
-    `proxies`: URLs, or what httpx makes of them. `transports`: those that were given.
+    `proxies`: URLs, or httpx's objects for them. `transports`: those that the user passed.
     """
     found = [secret for proxy in proxies if proxy is not None for secret in _secrets_of(proxy)]
     for transport in transports:
-        # As far as it can be known: these are httpx's and httpcore's own affairs.
+        # As far as possible: these attributes of httpx and httpcore are private.
         headers = getattr(getattr(transport, "_pool", None), "_proxy_headers", ())
         found += [part for _, value in headers for part in _credentials(value)]
     return tuple(secret for secret in found if secret)
 
 
 def _credentials(header: bytes) -> Iterator[str]:
-    """What stands in a `Proxy-Authorization`, encoded (RFC 7617 section 2) and not."""
+    """Yields the credentials in a `Proxy-Authorization`, encoded (RFC 7617 section 2) and decoded."""
     encoded = header.partition(b" ")[2]
     yield encoded.decode("latin-1")
     with suppress(ValueError):
@@ -121,11 +121,11 @@ def _secrets_of(proxy: Any) -> Iterator[str]:
     try:
         known = proxy if isinstance(proxy, httpx.Proxy) else httpx.Proxy(proxy)
     except (TypeError, ValueError, httpx.InvalidURL):
-        return  # said where it is used
+        return  # an error is raised where it is used
     yield from secret_values(known.headers)
-    # As it was written; httpx quotes it anew.
+    # In its original spelling; httpx quotes it again.
     written = str(proxy).partition("//")[2].partition("/")[0].rpartition("@")[0]
     user, password = known.auth or ("", "")
-    # RFC 7617 section 2: what a proxy is sent, and may repeat.
+    # RFC 7617 section 2: the credentials that a proxy receives, and may repeat.
     yield from (password, written.partition(":")[2])
     yield base64.b64encode(f"{user}:{password}".encode()).decode() if password else ""

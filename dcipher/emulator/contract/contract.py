@@ -1,7 +1,7 @@
-"""What goes over the wire, as models: each field says how it is known (`x-dcipher-source`).
+"""The bodies of requests and responses, as models. Each field has its source (`x-dcipher-source`).
 
-`observed` is the behaviour of the published client, `specified` is what the SDK was asked to do,
-`assumed` is a choice where nothing is known.
+`observed` is the behavior of the published client, `specified` a requirement of the SDK, and
+`assumed` a choice where nothing is known.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ ASSUMED: Final[dict[str, JsonValue]] = {SOURCE: "assumed"}
 
 
 class _Body(BaseModel):
-    """A JSON body: written by alias, what is None is left out."""
+    """A JSON body: it is dumped by alias, and fields that are None are left out."""
 
     model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True)
 
     def to_json(self) -> bytes:
-        """The bytes that are sent."""
+        """Returns the bytes to send."""
         return self.model_dump_json(by_alias=True, exclude_none=True).encode()
 
 
@@ -46,97 +46,97 @@ class StartRequest(_Body):
 
     params: dict[str, JsonValue] = Field(
         alias="pipelineParams",
-        description="The values of the flow's params by name; the flow's author chose the names.",
+        description="The parameters of the flow, by name. The author of the flow chooses the names.",
         json_schema_extra=OBSERVED,
     )
 
 
 class StartResponse(_Body):
-    """A run that was started, with the signed URL of its result, or with several."""
+    """A started run, with the signed URL of its result, or of several."""
 
     task_id: str = Field(
         alias="taskId",
-        description="The run's identifier.",
+        description="The id of the run.",
         json_schema_extra=OBSERVED,
     )
     url: str | SkipJsonSchema[None] = Field(
         default=None,
         alias="signedResponseURL",
-        description="Where the result will be. A secret that expires; no later answer repeats it.",
+        description="The signed URL of the result: a secret that expires. No later response repeats it.",
         json_schema_extra={**OBSERVED, "format": "uri"},
     )
     urls: list[str] | SkipJsonSchema[None] = Field(
         default=None,
         alias="signedResponseURLs",
-        description="Instead of signedResponseURL where the flow has several results, in order.",
+        description="The signed URLs, in order, if the flow has several results. It replaces signedResponseURL.",
         json_schema_extra=OBSERVED,
     )
 
 
 class StatusResponse(_Body):
-    """How a run is doing."""
+    """The status of a run."""
 
     status: str = Field(
         description=(
             "PENDING, QUEUED, RUNNING, CANCELLING, CANCELLED, CANCELFAILED, SUCCEEDED, FAILED, or "
-            "free text for a run that is not a task yet. Free text and unknown words are not "
-            "terminal."
+            "free text before the run is a task. Free text and unknown words do not mean that the "
+            "run has ended."
         ),
         json_schema_extra={**OBSERVED, "examples": ["RUNNING", "SUCCEEDED", "setting up cluster"]},
     )
     message: str | SkipJsonSchema[None] = Field(
         default=None,
-        description="Why the run failed, or what it is doing.",
+        description="Why the run failed, or its progress.",
         json_schema_extra=OBSERVED,
     )
 
 
 class FlowParam(_Body):
-    """One param of a flow."""
+    """A parameter of a flow."""
 
     name: str = Field(description="The name in pipelineParams.", json_schema_extra=ASSUMED)
     type: str | SkipJsonSchema[None] = Field(
         default=None,
-        description="The JSON Schema word for its values, such as string, integer or array.",
+        description="The JSON Schema type of its values, such as string, integer or array.",
         json_schema_extra=ASSUMED,
     )
     required: bool | SkipJsonSchema[None] = Field(
         default=None,
-        description="Whether a start without it is refused.",
+        description="Whether a start without it is rejected.",
         json_schema_extra=ASSUMED,
     )
     default: JsonValue = Field(
         default=None,
-        description="The value that is used where none is sent.",
+        description="The value that is used if none is sent.",
         json_schema_extra=ASSUMED,
     )
     description: str | SkipJsonSchema[None] = Field(
         default=None,
-        description="What it does, for people.",
+        description="A description for people.",
         json_schema_extra=ASSUMED,
     )
 
 
 class FlowResponse(_Body):
-    """A flow: what it is called and what it takes."""
+    """A flow and its parameters."""
 
-    id: str = Field(description="The flow's identifier.", json_schema_extra=ASSUMED)
+    id: str = Field(description="The id of the flow.", json_schema_extra=ASSUMED)
     name: str | SkipJsonSchema[None] = Field(
         default=None, description="A short title.", json_schema_extra=ASSUMED
     )
     description: str | SkipJsonSchema[None] = Field(
-        default=None, description="What the flow does, for people.", json_schema_extra=ASSUMED
+        default=None, description="A description for people.", json_schema_extra=ASSUMED
     )
     params: list[FlowParam] | SkipJsonSchema[None] = Field(
-        default=None, description="What the flow takes, in order.", json_schema_extra=ASSUMED
+        default=None, description="The parameters, in order.", json_schema_extra=ASSUMED
     )
 
 
 class FieldError(_Body):
-    """What is wrong with one value of a request."""
+    """A problem with one value of a request."""
 
     loc: list[str | int] = Field(
-        description='The path to it, such as ["body", "pipelineParams", "top"].',
+        description='The path to the value, such as ["body", "pipelineParams", "top"].',
         json_schema_extra=ASSUMED,
     )
     msg: str = Field(description="What is wrong, for people.", json_schema_extra=ASSUMED)
@@ -144,11 +144,11 @@ class FieldError(_Body):
 
 
 class ErrorResponse(_Body):
-    """Why a request was refused."""
+    """The reason for an error status."""
 
     message: str = Field(description="What is wrong, for people.", json_schema_extra=OBSERVED)
     detail: list[FieldError] | SkipJsonSchema[None] = Field(
         default=None,
-        description="With 422: each value that is not valid.",
+        description="With 422: each invalid value.",
         json_schema_extra=ASSUMED,
     )

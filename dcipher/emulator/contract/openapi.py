@@ -1,6 +1,6 @@
-"""The contract as an OpenAPI document: FastAPI's own, reduced to what all its versions agree on.
+"""The contract as an OpenAPI document: FastAPI's own, reduced to what is the same in all versions.
 
-Every operation, parameter, status, header and field says how it is known (`x-dcipher-source`).
+Every operation, parameter, status, header and field has its source (`x-dcipher-source`).
 """
 
 from __future__ import annotations
@@ -31,32 +31,32 @@ Responses: TypeAlias = "dict[int | str, dict[str, object]]"
 
 _SCHEMAS: Final = "#/components/schemas/"
 _DESCRIPTION: Final = (
-    "Start runs of Dcipher flows, ask how they are doing, get their results. Every operation, "
-    "parameter, status, header and field says how it is known: `x-dcipher-source` is `observed` "
-    "(the behaviour of the published client), `specified` (what the SDK is asked to do) or "
-    "`assumed` (a choice where nothing is known)."
+    "Start runs of Dcipher flows, fetch their status and their results. Every operation, parameter, "
+    "status, header and field has a source: `x-dcipher-source` is `observed` (the behavior of the "
+    "published client), `specified` (a requirement of the SDK) or `assumed` (a choice where nothing "
+    "is known)."
 )
 _ERRORS: Final = {
     400: "The request cannot be read: its body is missing or is not JSON.",
-    401: "The API key or the signature is missing or not valid.",
-    403: "The API key may not do this.",
+    401: "The API key or the signature is missing or invalid.",
+    403: "The API key has no permission for this.",
     404: "There is no such flow, or no such run of it.",
-    409: "A start with the same Idempotency-Key is still in progress.",
-    422: "The request can be read but is not valid; `detail` says where.",
-    429: "Too many requests; Retry-After says when to come back.",
+    409: "A start with the same Idempotency-Key is in progress.",
+    422: "The request is invalid. `detail` has the locations.",
+    429: "Too many requests. Retry-After has the seconds to wait.",
     500: "The service failed.",
-    503: "The service cannot answer at the moment; Retry-After may say when to come back.",
+    503: "The service is unavailable. Retry-After may have the seconds to wait.",
 }
 _RESULTS: Final[dict[int, tuple[str, Mapping[str, JsonValue]]]] = {
-    206: ("The part of the result file that Range asked for.", ASSUMED),
-    304: ("The result file is the one that If-None-Match names.", ASSUMED),
-    400: ("There is an Authorization header besides the signature.", ASSUMED),
-    403: ("The signature is missing or not valid, or the URL has expired.", ASSUMED),
-    404: ("The result is not there yet.", ASSUMED),
-    412: ("The result file is not the one that If-Match names.", ASSUMED),
-    416: ("The range lies outside of the result file.", ASSUMED),
+    206: ("The requested range of the result file.", ASSUMED),
+    304: ("The result file matches If-None-Match.", ASSUMED),
+    400: ("The request has an Authorization header in addition to the signature.", ASSUMED),
+    403: ("The signature is missing or invalid, or the URL has expired.", ASSUMED),
+    404: ("The result does not exist yet.", ASSUMED),
+    412: ("The result file does not match If-Match.", ASSUMED),
+    416: ("The range is outside of the result file.", ASSUMED),
     500: ("The service failed.", SPECIFIED),
-    503: ("The service cannot answer at the moment.", SPECIFIED),
+    503: ("The service is unavailable.", SPECIFIED),
 }
 
 
@@ -64,25 +64,27 @@ def _header(description: str) -> Object:
     return {"description": description, "schema": {"type": "string"}, **ASSUMED}
 
 
-_REQUEST_ID: Final[Object] = {"X-Request-Id": _header("Names the request in the service's logs.")}
+_REQUEST_ID: Final[Object] = {
+    "X-Request-Id": _header("The id of the request in the service's logs.")
+}
 _RETRY_AFTER: Final[Object] = {"Retry-After": _header("Seconds to wait.")}
 _FILE: Final[Object] = {
     "Accept-Ranges": _header("bytes"),
     "ETag": _header("A strong validator of the whole file."),
-    "Last-Modified": _header("When the file was made."),
+    "Last-Modified": _header("When the file was created."),
     "Repr-Digest": _header("The digest of the whole file (RFC 9530)."),
     **_REQUEST_ID,
 }
-_CONTENT_RANGE: Final[Object] = {"Content-Range": _header("Which bytes these are, of how many.")}
+_CONTENT_RANGE: Final[Object] = {"Content-Range": _header("The range of the bytes, and the total.")}
 _BINARY: Final[Object] = {
-    # Whatever type the flow gives its file.
+    # The flow chooses the content type of its file.
     "*/*": {"schema": {"type": "string", "format": "binary"}}
 }
 _XML: Final[Object] = {"application/xml": {"schema": {"type": "string"}}}
 
 
 def api_responses(description: str, model: type[BaseModel], source: Object) -> Responses:
-    """The documented statuses of an operation that takes the API key."""
+    """Returns the documented statuses of an operation that requires the API key."""
     responses: Responses = {
         200: {"description": description, "model": model, "headers": _REQUEST_ID, **source}
     }
@@ -98,7 +100,7 @@ def api_responses(description: str, model: type[BaseModel], source: Object) -> R
 
 
 def api_extra(source: Object, *, body: bool = False) -> dict[str, object]:
-    """What FastAPI cannot know of an operation that takes the API key."""
+    """Returns what FastAPI does not know of an operation that requires the API key."""
     signed = ["Signature-Input", "Signature", *(["Content-Digest"] if body else [])]
     extra: dict[str, object] = {
         **source,
@@ -126,7 +128,7 @@ def api_extra(source: Object, *, body: bool = False) -> dict[str, object]:
 
 
 def result_responses() -> Responses:
-    """The documented statuses of a signed URL."""
+    """Returns the documented statuses of a signed URL."""
     responses: Responses = {
         200: {"description": "The result file.", "content": _BINARY, "headers": _FILE, **OBSERVED}
     }
@@ -141,8 +143,11 @@ def result_responses() -> Responses:
 
 
 def result_extra() -> dict[str, object]:
-    """What FastAPI cannot know of a signed URL."""
-    query = {"Expires": "When the URL expires, in Unix seconds.", "Signature": "Over the rest."}
+    """Returns what FastAPI does not know of a signed URL."""
+    query = {
+        "Expires": "When the URL expires, in seconds since the epoch.",
+        "Signature": "The signature of the rest.",
+    }
     headers = ("Range", "If-Match", "If-None-Match", "If-Range")
     return {
         **OBSERVED,
@@ -155,7 +160,7 @@ def result_extra() -> dict[str, object]:
 
 
 def document(app: FastAPI) -> Object:
-    """The OpenAPI document, the same with every supported version of FastAPI and Pydantic."""
+    """Returns the OpenAPI document, the same with every supported version of FastAPI and Pydantic."""
     made = cast(
         "Object",
         get_openapi(
@@ -198,9 +203,9 @@ def document(app: FastAPI) -> Object:
 
 _FASTAPI_SCHEMAS: Final = frozenset({"HTTPValidationError", "ValidationError"})
 _SIGNATURE_HEADERS: Final = {
-    "Signature-Input": "What is signed, and how (RFC 9421); required where the service says so.",
+    "Signature-Input": "What is signed, and how (RFC 9421). The service may require it.",
     "Signature": "The signature (RFC 9421, hmac-sha256).",
-    "Content-Digest": "The digest of the body (RFC 9530); part of what is signed.",
+    "Content-Digest": "The digest of the body (RFC 9530), which is signed.",
 }
 
 
@@ -224,10 +229,10 @@ def _object(value: JsonValue) -> Object:
 
 
 def _settle(operation: Object) -> None:
-    """Put right what FastAPI cannot be told.
+    """Corrects what FastAPI cannot express.
 
-    A parameter's label, which it takes only in the schema, belongs to the parameter; a status
-    without a label is one that it adds by itself.
+    FastAPI accepts the label of a parameter only in its schema; it belongs to the parameter. A
+    status without a label was added by FastAPI.
     """
     parameters = operation.get("parameters")
     for parameter in map(_object, parameters if isinstance(parameters, list) else []):
@@ -241,9 +246,9 @@ def _settle(operation: Object) -> None:
 
 
 def _reduced(value: JsonValue, *, names: bool = False) -> JsonValue:
-    """A part of the document without what differs between versions and says nothing.
+    """Returns a part of the document without redundant keys, which differ between versions.
 
-    With `names` the keys are names that somebody chose, as in `properties`, not keywords.
+    With `names`, the keys are chosen names, as in `properties`, not keywords.
     """
     if isinstance(value, list):
         return [_reduced(item) for item in value]
@@ -254,12 +259,12 @@ def _reduced(value: JsonValue, *, names: bool = False) -> JsonValue:
     kept: Object = {
         key: _reduced(item, names=key in {"properties", "headers"})
         for key, item in value.items()
-        if not _says_nothing(key, item)
+        if not _is_redundant(key, item)
     }
     return _unwrapped(kept)
 
 
-def _says_nothing(key: str, value: JsonValue) -> bool:
+def _is_redundant(key: str, value: JsonValue) -> bool:
     return (
         (key == "title" and isinstance(value, str))
         or (key == "default" and value is None)
@@ -268,7 +273,7 @@ def _says_nothing(key: str, value: JsonValue) -> bool:
 
 
 def _unwrapped(schema: Object) -> Object:
-    """A schema that only wraps another one, or one and null, is that other one."""
+    """Replaces a schema that only wraps another one, or one and null, by that one."""
     for word in ("allOf", "anyOf"):
         branches = schema.get(word)
         if isinstance(branches, list):

@@ -166,7 +166,7 @@ def test_what_cannot_be_replaced_is_noticed_before(
     fixed(target if which == "file" else tmp_path)
     with pytest.raises(LocalStorageError, match="not permitted") as caught:
         connect(server).flows.run("f", save_path=target)
-    assert ("What was there before is intact" in str(caught.value)) is target.exists()
+    assert ("The existing file is intact" in str(caught.value)) is target.exists()
     assert server.requests == []
 
 
@@ -176,7 +176,7 @@ def test_a_full_disk_is_noticed_before(small: Path, connect: Connect, server: Fa
     with suppress(OSError), (small / "full").open("wb", 0) as file:
         while True:
             file.write(bytes(4096))
-    with pytest.raises(LocalStorageError, match="Make room"):
+    with pytest.raises(LocalStorageError, match="Free disk space"):
         connect(server).flows.run("f", save_path=small / "out.json")
     assert server.requests == []
     assert [path.name for path in small.iterdir()] == ["full"]
@@ -191,7 +191,7 @@ def test_what_is_half_written_is_not_intact(tmp_path: Path, small: Path) -> None
     subprocess.run(["mount", "--bind", small / "file", target], check=True)  # noqa: S603, S607
     try:
         with (
-            pytest.raises(LocalStorageError, match="is not whole") as caught,
+            pytest.raises(LocalStorageError, match="is incomplete now") as caught,
             storage_errors(target),
             replacing(target) as file,
         ):
@@ -408,7 +408,7 @@ def test_a_disk_that_is_too_small_for_all_of_it_says_so_at_once(tmp_path: Path) 
     try:
         part = PartFile(disk / "out.bin", "identity")
         part.take_up()
-        with pytest.raises(LocalStorageError, match="Make room") as caught:
+        with pytest.raises(LocalStorageError, match="Free disk space") as caught:
             part.reserve(3 * MIB)
         assert "intact" not in str(caught.value)  # nothing was there
         assert part.reserve(MIB)
@@ -426,5 +426,5 @@ def test_an_error_says_what_is_intact(tmp_path: Path, exists: bool) -> None:
         target.touch()
     with pytest.raises(LocalStorageError) as caught, storage_errors(target):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    assert ("What was there before is intact" in str(caught.value)) is exists
-    assert "Make room" in str(caught.value)
+    assert ("The existing file is intact" in str(caught.value)) is exists
+    assert "Free disk space" in str(caught.value)

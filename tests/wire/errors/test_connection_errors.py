@@ -55,7 +55,7 @@ def failed(error: Exception) -> APIError:
         (
             httpx.ConnectTimeout("the proxy opened no tunnel in time"),
             APITimeoutError,
-            "(DCIPHER_BASE_URL): the proxy opened no tunnel in time. Raise",
+            "(DCIPHER_BASE_URL): the proxy opened no tunnel in time. Increase",
         ),
     ],
 )

@@ -69,7 +69,7 @@ def test_status_error(code: int) -> None:
     assert error.body == {"message": "that is why"}
     assert error.error is not None
     assert error.error.message == "that is why"
-    assert str(error).startswith(f"{INFO} answered {code}: that is why. ")
+    assert str(error).startswith(f"{INFO} returned {code}: that is why. ")
     assert str(error).endswith("Request id: r-1.")
     assert error.response is not None
     assert error.response.status_code == code
@@ -80,13 +80,13 @@ def test_status_error(code: int) -> None:
 @pytest.mark.parametrize(
     ("body", "parsed", "shown"),
     [
-        (b"", None, "answered 502. The service failed"),
+        (b"", None, "returned 502. The service failed"),
         (
             b"<html>\n<h1>Bad\x1b[31m gateway</h1>",
             "<html>\n<h1>Bad\x1b[31m gateway</h1>",
             "Bad [31m",
         ),
-        (b"[1]", [1], "answered 502: [1]."),
+        (b"[1]", [1], "returned 502: [1]."),
         (b'"down"', "down", '"down"'),
         (b"\xff\xfe", "\ufffd\ufffd", "\ufffd\ufffd"),
         (b"{broken", "{broken", "{broken"),
@@ -121,7 +121,7 @@ def test_what_is_wrong_with_which_field_is_said() -> None:
 def test_a_redirect_is_told_not_followed() -> None:
     """A redirect of the API says where to, without the query."""
     error = status_error(answer(b"", 307, {"location": "https://u:p@o/p?token=SECRET"}), 0.0)
-    assert "It points to https://o/p?[redacted]" in str(error)
+    assert "It redirects to https://o/p?[redacted]" in str(error)
     assert "SECRET" not in str(error)
     assert "elsewhere" in str(status_error(answer(b"", 302), 0.0))
 
@@ -195,8 +195,8 @@ def test_unexpected_status() -> None:
     assert error.error.message == "teapot"
     assert (error.retry_after, error.request_id) == (7.0, "r-1")
     assert error.content == b'{"message": "teapot"}'
-    assert str(error).startswith(f"{INFO} answered 418: teapot. ")
-    assert "The OpenAPI document does not list that status" in str(error)
+    assert str(error).startswith(f"{INFO} returned 418: teapot. ")
+    assert "The OpenAPI document does not list this status" in str(error)
     assert str(error).endswith("Request id: r-1.")
 
 

@@ -98,16 +98,16 @@ def test_invalid() -> None:
     """A success that is none says which request, which status, why, and what to check."""
     error = answer(status_code=201, headers={"x-request-id": "r-1"}).invalid("because")
     assert isinstance(error, InvalidResponseError)
-    assert str(error).startswith(f"{INFO} answered 201, but because. Check base_url")
+    assert str(error).startswith(f"{INFO} returned 201, but because. Check base_url")
     assert (error.request, error.attempts, error.request_id) == (INFO, 2, "r-1")
 
 
 @pytest.mark.parametrize(
     ("body", "why"),
     [
-        (b"no JSON: sk-SECRET", "not with JSON (text/plain): 'no JSON: [redacted]'"),
-        (b"", "with an empty body"),
-        (b"[]", "with a JSON list instead of an object"),
+        (b"no JSON: sk-SECRET", "the body is not JSON (text/plain): 'no JSON: [redacted]'"),
+        (b"", "the body is empty"),
+        (b"[]", "the body is a JSON list instead of an object"),
     ],
 )
 def test_what_is_no_json_object(body: bytes, why: str) -> None:

@@ -65,7 +65,7 @@ def test_encoding_of(header: str, encoding: str | None) -> None:
 )
 def test_encoding_that_was_not_asked_for(header: str) -> None:
     """What was not asked for is refused, in clean words."""
-    with pytest.raises(ValueError, match="was not asked for") as caught:
+    with pytest.raises(ValueError, match="is not supported") as caught:
         encoding_of(header)
     assert "\x1b" not in str(caught.value)
     assert "emu_key" not in str(caught.value).lower()  # it may repeat anything
@@ -78,7 +78,7 @@ def test_any_header_is_an_encoding_or_refused(header: str) -> None:
     try:
         assert encoding_of(header) in {None, "gzip", "deflate"}
     except ValueError as error:
-        assert "was not asked for" in str(error)  # noqa: PT017 - either is right
+        assert "is not supported" in str(error)  # noqa: PT017 - either is right
 
 
 @given(st.lists(st.binary(max_size=200), max_size=4), st.integers(1, 50), st.booleans())
@@ -97,7 +97,7 @@ def test_a_cut_is_noticed(content: bytes, data: st.DataObject) -> None:
     encoded = gzip.compress(b"first") + gzip.compress(content)
     first = len(gzip.compress(b"first"))
     cut = data.draw(st.integers(1, len(encoded) - 1).filter(lambda n: n != first))
-    with pytest.raises(ValueError, match="cut short"):
+    with pytest.raises(ValueError, match="truncated"):
         inflated([encoded[:cut]])
 
 

@@ -78,25 +78,25 @@ def test_started_run_keeps_what_it_does_not_know() -> None:
 @pytest.mark.parametrize(
     ("body", "why"),
     [
-        (b"", "with an empty body"),
-        (b" \n", "with an empty body"),
-        (b"<html><h1>Log in</h1></html>", "not with JSON"),
-        (b'{"taskId": "t"', "not with JSON"),
-        (b'{"taskId": NaN}', "not with JSON"),
-        (b'{"taskId": "t", "x": Infinity}', "not with JSON"),
-        (b'{"taskId": "\\ud800"}', "not with JSON"),
-        (b'{"taskId": "\xff"}', "not with JSON"),
-        (b"[" * 100_000, "not with JSON"),
+        (b"", "the body is empty"),
+        (b" \n", "the body is empty"),
+        (b"<html><h1>Log in</h1></html>", "the body is not JSON"),
+        (b'{"taskId": "t"', "the body is not JSON"),
+        (b'{"taskId": NaN}', "the body is not JSON"),
+        (b'{"taskId": "t", "x": Infinity}', "the body is not JSON"),
+        (b'{"taskId": "\\ud800"}', "the body is not JSON"),
+        (b'{"taskId": "\xff"}', "the body is not JSON"),
+        (b"[" * 100_000, "the body is not JSON"),
         (b"[]", "a JSON list instead of an object"),
         (b"null", "a JSON NoneType"),
         (b'"t"', "a JSON str"),
-        (b"{}", "without a usable taskId"),
-        (b'{"taskId": null}', "without a usable taskId"),
-        (b'{"taskId": true}', "without a usable taskId"),
-        (b'{"taskId": 1.5}', "without a usable taskId"),
-        (b'{"taskId": ""}', "without a usable taskId"),
-        (b'{"taskId": "  "}', "without a usable taskId"),
-        (b'{"taskId": ["t"]}', "without a usable taskId"),
+        (b"{}", "it has no valid taskId"),
+        (b'{"taskId": null}', "it has no valid taskId"),
+        (b'{"taskId": true}', "it has no valid taskId"),
+        (b'{"taskId": 1.5}', "it has no valid taskId"),
+        (b'{"taskId": ""}', "it has no valid taskId"),
+        (b'{"taskId": "  "}', "it has no valid taskId"),
+        (b'{"taskId": ["t"]}', "it has no valid taskId"),
     ],
 )
 def test_a_start_that_is_none(body: bytes, why: str) -> None:
@@ -119,7 +119,7 @@ def test_a_cut_answer_does_not_show_its_signed_url() -> None:
 @pytest.mark.parametrize("task_id", ["../t", "a\0b", "..", "%2e%2e", "a\u202eb", "t" * 1025])
 def test_an_id_that_cannot_be_asked_for_is_none(task_id: str) -> None:
     """A task id with which no status can be asked is not usable: that is said at once."""
-    with pytest.raises(InvalidResponseError, match="without a usable taskId"):
+    with pytest.raises(InvalidResponseError, match="it has no valid taskId"):
         started_run(answer({"taskId": task_id}), START, NOW)
 
 
@@ -256,7 +256,7 @@ def test_a_look_at_the_end_is_judged() -> None:
 @pytest.mark.parametrize("body", [b"{}", b'{"status": null}', b'{"status": " "}', b'{"status": 5}'])
 def test_a_look_without_a_status(body: bytes) -> None:
     """An answer without a state says nothing."""
-    with pytest.raises(InvalidResponseError, match="without a status"):
+    with pytest.raises(InvalidResponseError, match="it has no status"):
         status_of(answer(body), RUN, NOW)
 
 
@@ -275,7 +275,7 @@ def test_flow_of() -> None:
 @pytest.mark.parametrize(
     ("said", "why"),
     [
-        ({}, "its field 'id' does not fit"),
+        ({}, "its field 'id' is invalid"),
         ({"id": None}, "its field 'id'"),
         ({"id": "f", "params": [{"type": "string"}]}, r"its field 'params\.0\.name'"),
         ({"id": "f", "name": ["SECRET"]}, "its field 'name'"),

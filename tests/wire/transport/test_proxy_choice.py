@@ -137,7 +137,7 @@ def test_an_entry_with_a_slash_at_its_end(entry: str) -> None:
 @pytest.mark.parametrize("entry", ["u:p@h:9", "http://u:p@h:9", "u:p@h/8"])
 def test_a_proxy_among_the_exemptions(entry: str) -> None:
     """It is not ignored in silence, and not shown; but nobody asks for it where there is no proxy."""
-    with pytest.raises(ConfigurationError, match="NO_PROXY: its entry 2") as caught:
+    with pytest.raises(ConfigurationError, match="NO_PROXY: entry 2") as caught:
         is_exempt(origin("a.example"), f"a.example,{entry}")
     assert entry not in str(caught.value)
     assert Proxies({"http": HTTP}, entry).of(origin("a.example")) is None
