@@ -1,5 +1,5 @@
-# Needs make, git and a Python of 3.10 or newer with venv; everything else is installed into .venv.
-# `make` alone lists what there is. Each gate of `make test` can be run by itself.
+# Needs make, git and Python 3.10 or newer with venv. Everything else is installed into .venv.
+# `make` lists the targets. Each gate of `make test` can be run separately.
 
 PYTHON ?= python3
 VENV := .venv
@@ -7,8 +7,8 @@ DEMO := .venv-demo
 BIN := $(VENV)/bin
 WORKERS := -n 4 --dist worksteal
 
-# The tests start hundreds of processes. Where this is set, as in many images of containers, each of
-# them compiles the package anew: a third of all the time.
+# The tests start hundreds of processes. If this is set, as in many container images, each of them
+# compiles the package again, which takes a third of the time.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
@@ -22,7 +22,7 @@ help: ## List the targets
 demo: $(DEMO)/.stamp ## Run a flow against the local emulator: no account, no development tool
 	$(DEMO)/bin/python examples/demo.py
 
-# ---- The gates. Each can be run by itself.
+# ---- The gates. Each can be run separately.
 
 GATES := lint imports check-sync check-openapi check-what-happens check-settings check-wire check-cli types check-docs
 
@@ -42,34 +42,34 @@ imports: $(VENV)/.stamp ## Check that imports run downward (import-linter)
 	$(BIN)/lint-imports
 
 .PHONY: check-sync
-check-sync: $(VENV)/.stamp ## Check that each x.py is what the x_async.py beside it prints
+check-sync: $(VENV)/.stamp ## Check that each x.py matches the x_async.py beside it
 	$(BIN)/python scripts/unasync.py --check
 
 .PHONY: check-openapi
-check-openapi: $(VENV)/.stamp ## Check that the OpenAPI document is what the emulator serves
+check-openapi: $(VENV)/.stamp ## Check that the OpenAPI document matches the emulator
 	$(BIN)/python scripts/openapi.py --check
 
 .PHONY: check-what-happens
-check-what-happens: $(VENV)/.stamp ## Check that the page "What happens when…" is what its table prints
+check-what-happens: $(VENV)/.stamp ## Check that the page "What happens when…" matches its table
 	$(BIN)/python scripts/what_happens.py --check
 
 .PHONY: check-settings
-check-settings: $(VENV)/.stamp ## Check that the table of the settings is what `Settings` prints
+check-settings: $(VENV)/.stamp ## Check that the table of the settings matches `Settings`
 	$(BIN)/python scripts/settings.py --check
 
 .PHONY: check-wire
-check-wire: $(VENV)/.stamp ## Check that the page of the wire is what the OpenAPI document prints
+check-wire: $(VENV)/.stamp ## Check that the page of the wire matches the OpenAPI document
 	$(BIN)/python scripts/wire.py --check
 
 .PHONY: check-cli
-check-cli: $(VENV)/.stamp ## Check that the page of the command line is what `--help` prints
+check-cli: $(VENV)/.stamp ## Check that the page of the command line matches `--help`
 	$(BIN)/python scripts/cli.py --check
 
 .PHONY: types
-types: $(VENV)/.stamp ## Check types (mypy, basedpyright), and that every public name has one
+types: $(VENV)/.stamp ## Check types (mypy, basedpyright), and that every public name has a type
 	$(BIN)/mypy
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
-	@# It asks the `python` on the PATH where dcipher is installed, whatever --pythonpath says.
+	@# It uses the `python` on the PATH to find dcipher, and ignores --pythonpath.
 	PATH="$(CURDIR)/$(BIN):$$PATH" basedpyright --verifytypes dcipher --ignoreexternal
 
 .PHONY: check-docs
@@ -86,7 +86,7 @@ tests: $(VENV)/.stamp ## Run the cases that are not in that sample, at twice the
 	$(BIN)/pytest $(WORKERS) -m "not thorough" --sample 10 --rest
 
 .PHONY: thorough
-thorough: $(VENV)/.stamp ## Run the tests that take long, before a release: thousands of cases, large files, memory
+thorough: $(VENV)/.stamp ## Run the slow tests, before a release: thousands of cases, large files, memory
 	$(BIN)/pytest $(WORKERS) -m thorough
 
 .PHONY: sample
@@ -103,7 +103,7 @@ test-browser: $(VENV)/.stamp ## Run the tests of the emulator's console in Chrom
 	$(BIN)/pytest -n 2 tests/browser $(QUICK)
 
 .PHONY: screenshot
-screenshot: $(VENV)/.stamp ## Take the picture of the console that the documentation shows
+screenshot: $(VENV)/.stamp ## Take the picture of the console for the documentation
 	$(BIN)/python -m pip install --quiet --group browser
 	$(BIN)/python scripts/screenshot.py
 
@@ -111,7 +111,7 @@ screenshot: $(VENV)/.stamp ## Take the picture of the console that the documenta
 test-all: $(VENV)/.stamp ## Run samples: other Pythons, the oldest dependencies, a wheel …
 	$(BIN)/nox
 
-# ---- What writes files.
+# ---- Targets that write files.
 
 .PHONY: format
 format: $(VENV)/.stamp ## Format the code, sort imports, fix what ruff can fix
@@ -119,7 +119,7 @@ format: $(VENV)/.stamp ## Format the code, sort imports, fix what ruff can fix
 	$(BIN)/ruff format
 
 .PHONY: unasync
-unasync: $(VENV)/.stamp ## Print each x.py from the x_async.py beside it
+unasync: $(VENV)/.stamp ## Generate each x.py from the x_async.py beside it
 	$(BIN)/python scripts/unasync.py
 
 .PHONY: openapi
@@ -127,19 +127,19 @@ openapi: $(VENV)/.stamp ## Write the OpenAPI document from the emulator
 	$(BIN)/python scripts/openapi.py
 
 .PHONY: what-happens
-what-happens: $(VENV)/.stamp ## Print the page "What happens when…" from the table of the tests
+what-happens: $(VENV)/.stamp ## Generate the page "What happens when…" from the table of the tests
 	$(BIN)/python scripts/what_happens.py
 
 .PHONY: settings
-settings: $(VENV)/.stamp ## Print the table of the settings from `Settings`
+settings: $(VENV)/.stamp ## Generate the table of the settings from `Settings`
 	$(BIN)/python scripts/settings.py
 
 .PHONY: wire
-wire: $(VENV)/.stamp ## Print the page of the wire from the OpenAPI document
+wire: $(VENV)/.stamp ## Generate the page of the wire from the OpenAPI document
 	$(BIN)/python scripts/wire.py
 
 .PHONY: cli
-cli: $(VENV)/.stamp ## Print the page of the command line, and the table that shells complete with
+cli: $(VENV)/.stamp ## Generate the page of the command line, and the table for shell completion
 	$(BIN)/python scripts/cli.py
 
 .PHONY: docs
@@ -148,24 +148,24 @@ docs: $(VENV)/.stamp ## Build the documentation into site/
 	@echo 'To read it: $(BIN)/python -m http.server --directory site'
 
 .PHONY: zensical
-zensical: $(VENV)/.stamp ## Build the same with Zensical, which follows on Material for MkDocs
+zensical: $(VENV)/.stamp ## Build the documentation with Zensical, the successor of Material for MkDocs
 	$(BIN)/python -m pip install --quiet --group zensical
 	$(BIN)/zensical build --strict --clean
 	$(BIN)/python scripts/llms.py site
 
 .PHONY: benchmark
-benchmark: $(VENV)/.stamp ## Measure against plain httpx
+benchmark: $(VENV)/.stamp ## Compare with plain httpx
 	$(BIN)/python -m benchmarks
 
 .PHONY: clean
-clean: ## Remove all that make has made, the environments included
+clean: ## Remove everything that make has created, environments included
 	rm -rf $(VENV) $(DEMO) .nox dist site .coverage .coverage.* .*_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # ---- The environments.
 
-# The first that really runs: a shim on the PATH may stand for a Python that is not installed.
-# ensurepip is what a Debian without python3-venv lacks.
+# The first one that runs: a shim on the PATH may be for a Python that is not installed.
+# A Debian without python3-venv lacks ensurepip.
 WORKS := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))
 ifeq ($(origin PYTHON),file)
 OTHERS = python3.14 python3.13 python3.12 python3.11 python3.10 \
@@ -179,7 +179,7 @@ define environment
 		echo "$$python -m venv --clear $1"; exec "$$python" -m venv --clear $1; \
 	fi; \
 done; \
-echo '$(PYTHON) is no Python 3.10 or newer with venv: install one (Debian: apt install python3-venv)' \
+echo '$(PYTHON) is not a Python 3.10 or newer with venv: install one (Debian: apt install python3-venv)' \
 	'and name it: make PYTHON=/path/to/python3' >&2; \
 exit 1
 @echo '*' > $1/.gitignore

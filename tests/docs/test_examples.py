@@ -161,6 +161,13 @@ def test_readme_links_what_is_there() -> None:
     assert pages - links == set()
 
 
+@pytest.mark.parametrize("path", DOCUMENTS, ids=name_of)
+def test_no_line_of_code_is_cut_off(path: Path) -> None:
+    """No line of a block has more than the 100 characters that fit on a screen of 1280 pixels."""
+    lines = [line for example in examples(path) for line in example.parsed.splitlines()]
+    assert [line for line in lines if len(line) > 100] == []
+
+
 def test_readme_names_every_error() -> None:
     """The table of errors in README has each error that the package exports."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -43,6 +43,12 @@ class Page(HTMLParser):
             self.loads.append(given[LOADED[tag]])
 
 
+def test_the_logo_is_that_of_the_console() -> None:
+    """The site and the emulator's console have the same logo."""
+    logo = (ROOT / "docs" / "images" / "logo.svg").read_bytes()
+    assert logo == (ROOT / "dcipher" / "emulator" / "console" / "favicon.svg").read_bytes()
+
+
 def pages_of(site: Path) -> Mapping[str, Page]:
     """Each page by its address."""
     return {

@@ -313,7 +313,7 @@ MUTATIONS = [
     Mutation("files", "said before the run is started", "_client/flows_async.py", "            check_targets(save_path, overwrite=overwrite)\n", "            pass\n", FILES),
     Mutation("files", "a missing folder", "_files.py", "    if not file.parent.is_dir():\n", "    if False:\n", FILES),
     Mutation("files", "a folder instead of a file", "_files.py", "    if file.is_dir():\n", "    if False:\n", FILES),
-    Mutation("files", "a read-only disk, no permission", "_results/outputs/targets.py", "        with tempfile.TemporaryFile(dir=file.parent):\n            pass\n", "", FILES),
+    Mutation("files", "a read-only disk, no permission", "_results/outputs/targets.py", "        check_folder(file.parent)\n", "", FILES),
     Mutation("files", "a full disk is a LocalStorageError", '_results/downloads/files/part_file.py', '        with self._errors():\n            for piece in pieces:\n', '        if True:\n            for piece in pieces:\n', FILES),
     Mutation("files", "the temporary file is in the same folder", "_results/downloads/files/part_file.py", 'lasting = target.with_name(f".', 'lasting = type(target)("/tmp").joinpath(f".', FILES),
     Mutation("files", "it is made exclusively", "_results/downloads/files/part_file.py", "return os.open(path, _FLAGS | os.O_CREAT | os.O_EXCL, 0o666)", "return os.open(path, _FLAGS | os.O_CREAT, 0o666)", FILES),
