@@ -1,7 +1,7 @@
-"""Write what is printed of the command line: its page, and the table that shells complete with.
+"""Writes the page of the command line, and the table for shell completion.
 
 python scripts/cli.py           writes docs/reference/cli.md and dcipher/cli/completions.json
-python scripts/cli.py --check   exits with 1 where one is not up to date
+python scripts/cli.py --check   exits with 1 if one is not up to date
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ HEAD = """\
 
 # Command line
 
-The extra `cli` brings the command `dcipher`; `python -m dcipher` is the same. The
-[guide](../guides/cli.md) shows how it is used. Each section is what `--help` prints.
+The extra `cli` installs the command `dcipher`; `python -m dcipher` is the same. See the [guide](../guides/cli.md) for
+examples. Each section below is the output of `--help`.
 
-Data goes to stdout, everything else to stderr. On a terminal, data is a table; in a pipe, lines whose cells are
-separated by tabs. `--json` prints one document, `--jsonl` a document a line, `-q` the ids alone. An error is one
-paragraph on stderr: what happened, to which run, and what to do next; with `--json` or `--jsonl` it is the last line
-there, an object `{"error": {"exit_code": …, "message": …, "next": …}}` with the ids of the run.
+Data goes to stdout, and everything else to stderr. Data is a table on a terminal, and lines with tabs between cells in
+a pipe. `--json` prints one document, `--jsonl` a document on each line, and `-q` only the ids. An error is one
+paragraph on stderr: what happened, to which run, and what to do. With `--json` or `--jsonl`, it is the last line of
+stderr, an object `{"error": {"exit_code": …, "message": …, "next": …}}` with the ids of the run.
 
 ## Exit codes
 
@@ -49,7 +49,7 @@ there, an object `{"error": {"exit_code": …, "message": …, "next": …}}` wi
 
 
 def commands(command: Any, ctx: Any) -> Iterator[tuple[Any, Any]]:
-    """A command and all that are under it, each with its context."""
+    """Yields a command and its subcommands, each with its context."""
     yield command, ctx
     if hasattr(command, "list_commands"):
         for name in command.list_commands(ctx):
@@ -70,7 +70,7 @@ def _root() -> tuple[Any, Any]:
 
 
 def page() -> str:
-    """The page as text, ending with a newline."""
+    """Returns the page as text, ending with a newline."""
     codes = "".join(f"| {int(code)} | {code.meaning} |\n" for code in ExitCode)
     sections = (
         f"\n## {ctx.command_path}\n\n```text\n{command.get_help(ctx)}\n```\n"
@@ -80,7 +80,7 @@ def page() -> str:
 
 
 def table(command: Any, ctx: Any) -> dict[str, Any]:
-    """What a shell completes a command with: its commands, options, and first argument."""
+    """Returns the completions of a command: its subcommands, options, and first argument."""
     options: dict[str, Any] = {}
     argument: Any = None
     for param in command.get_params(ctx):
@@ -101,15 +101,15 @@ def table(command: Any, ctx: Any) -> dict[str, Any]:
 
 
 def choices(param: Any) -> list[str] | None:
-    """The words that a parameter may be, if it has some."""
-    # Releases of typer keep them in one place or the other.
+    """Returns the choices of a parameter, if it has some."""
+    # It depends on the release of typer where they are.
     described = getattr(param, "type_descriptor", None) or param.type
     found = getattr(described, "choices", None)
     return None if not found else [str(getattr(one, "value", one)) for one in found]
 
 
 def main() -> int:
-    """Write or check; the exit code."""
+    """Writes or checks the files. Returns the exit code."""
     return run(__doc__, {PAGE: page(), TABLE: json.dumps(table(*_root()), indent=1) + "\n"})
 
 

@@ -1,4 +1,4 @@
-"""Whether params fit what a flow declares, as far as that can be said before it is run. Pure."""
+"""Checks params against the declaration of a flow, before it is run. Pure."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _KINDS: dict[str, tuple[type, ...]] = {
 
 
 def problems(flow: Flow, params: Mapping[str, Any]) -> list[str]:
-    """What does not fit, in the order of the flow's params; unknown names last."""
+    """Returns the invalid params, in the order of the flow's params; unknown names last."""
     declared = {param.name: param for param in flow.params}
     found = [text for param in flow.params for text in _of_param(param, params)]
-    # A flow that declares nothing may take anything.
+    # A flow without declared params may accept any.
     unknown = [name for name in params if name not in declared] if declared else []
     return [*found, *(_unknown(name, list(declared)) for name in unknown)]
 
@@ -48,11 +48,11 @@ def _of_param(param: FlowParam, params: Mapping[str, Any]) -> Iterator[str]:
 
 
 def fits(word: str | None, value: object) -> bool:
-    """Whether a JSON value has the type that this word of the service means; true for unknown words."""
+    """Returns whether a JSON value has this type of the service; True for an unknown type."""
     kinds = _KINDS.get(json_type_of(word) or "")
     if kinds is None:
         return True
-    if isinstance(value, bool):  # which is an int to Python, and not to JSON
+    if isinstance(value, bool):  # an int in Python, but not in JSON
         return bool in kinds
     if isinstance(value, float) and value.is_integer() and int in kinds:  # JSON Schema: 1.0 is one
         return True
@@ -69,5 +69,5 @@ def _kind(value: object) -> str:
 def _unknown(name: str, declared: list[str]) -> str:
     near = get_close_matches(name, declared, 1, 0.5)
     if near:
-        return f"{name} is no param of this flow (nearest: {near[0]})"
-    return f"{name} is no param of this flow (which has {', '.join(declared)})"
+        return f"{name} is not a param of this flow (nearest: {near[0]})"
+    return f"{name} is not a param of this flow (which has {', '.join(declared)})"

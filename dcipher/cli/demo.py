@@ -1,4 +1,4 @@
-"""`dcipher demo`: a run from its start to its result, without an account."""
+"""`dcipher demo`: a complete run, without an account."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ def demo(
         Path | None,
         typer.Argument(
             metavar="FILE|-",
-            help="Your text, UTF-8, its paragraphs apart by blank lines; - is standard input.",
+            help="A text in UTF-8, with blank lines between paragraphs. - is standard input.",
         ),
     ] = None,
 ) -> None:
-    """Run a sample flow on this machine: no account, no network, nothing is kept.
+    """Run a sample flow on this machine, without account and network. Nothing is kept.
 
-    Starts an emulator of the service, has its flow "topics" group the paragraphs of a text by what
-    they are about, and prints the topics; on stderr it says what it does, and which lines of Python
-    and of the shell do the same. Without FILE, the text is a built-in one.
+    It starts an emulator, whose flow "topics" groups the paragraphs of a text by topic, and prints
+    the topics. On stderr, it prints its steps, and the same in Python and at the shell. Without
+    FILE, it uses a built-in text.
 
     It needs the extra emulator.
     """

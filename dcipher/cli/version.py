@@ -16,6 +16,6 @@ app: App = App(single=True)
 
 @app.command()
 def version(ctx: typer.Context) -> None:
-    """Print the version of dcipher, and of the Python that runs it."""
+    """Print the versions of dcipher and of Python."""
     record = {"dcipher": __version__, "python": platform.python_version()}
     invocation(ctx).output.data(record, key="dcipher")

@@ -363,7 +363,9 @@ def test_a_key_with_blanks_is_one_line_of_warning(
         warnings.simplefilter("always")
         done = dcipher("flows", "get", "shout", "-q")
     assert (done.code, done.out) == (0, "shout\n")
-    assert done.err.startswith("warning: api_key (DCIPHER_API_KEY, environment) had blanks")
+    assert done.err.startswith(
+        "warning: api_key (DCIPHER_API_KEY, environment) had surrounding blanks"
+    )
     assert done.err.count("\n") == 1
 
 

@@ -82,7 +82,7 @@ def test_what_is_said_while_a_start_hangs(following: Following) -> None:
     following.start = "f", "k-1"
     explanation = explain(KeyboardInterrupt(), following)
     assert explanation.code == 130
-    assert "may have been started" in str(explanation)
+    assert "may or may not have been started" in str(explanation)
     assert "--idempotency-key k-1 " in str(explanation)
     assert explanation.details["idempotency_key"] == "k-1"
 
@@ -96,7 +96,7 @@ def test_what_is_said_of_runs_that_go_on(following: Following) -> None:
     assert explanation.next_step == (
         "dcipher runs wait t --flow 'f x'; dcipher runs wait u --flow g"
     )
-    assert "go on" in explanation.message
+    assert "continue" in explanation.message
 
 
 @pytest.mark.parametrize("status", ["SUCCEEDED", "FAILED"])
@@ -129,7 +129,7 @@ def test_what_is_said_of_results_that_were_to_be_saved(
     following.note(RUN)
     explanation = explain(error, following)
     assert explanation.next_step == (
-        "the same command again, with --idempotency-key k-1 (it starts no second run)"
+        "repeat the command with --idempotency-key k-1 (it starts no second run)"
     )
     assert "--idempotency-key" not in explanation.message
 
@@ -179,7 +179,7 @@ def test_a_wait_that_is_over_loses_no_result(dcipher: Call, more: list[str]) -> 
     if not more:
         assert "--idempotency-key" not in first.err
         return
-    assert "Next: the same command again, with --idempotency-key " in first.err
+    assert "Next: repeat the command with --idempotency-key " in first.err
     key = first.err.partition("--idempotency-key ")[2].split()[0]
     again = dcipher("flows", "run", "slow", *more, "--idempotency-key", key)
     assert again.code == 0, again.err

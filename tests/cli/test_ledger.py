@@ -232,7 +232,7 @@ def test_listing(call: Call) -> None:
 def test_an_empty_list(call: Call) -> None:
     """Nothing known is no error; for programs it is an empty list."""
     done = call("runs", "list")
-    assert (done.code, done.out, done.err) == (0, "", "No runs are known here.\n")
+    assert (done.code, done.out, done.err) == (0, "", "The list of runs is empty.\n")
     assert json.loads(call("runs", "list", "--json").out) == []
 
 

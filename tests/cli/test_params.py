@@ -225,7 +225,7 @@ def test_params_that_fit(params: dict[str, Any]) -> None:
         ({"text": "", "deep": 1}, ["deep must be boolean, and is a number"]),
         ({"text": "", "tags": {}}, ["tags must be array, and is an object"]),
         ({"text": "", "more": [1]}, ["more must be object, and is an array"]),
-        ({"text": "", "tops": 1}, ["tops is no param of this flow (nearest: top)"]),
+        ({"text": "", "tops": 1}, ["tops is not a param of this flow (nearest: top)"]),
     ],
 )
 def test_params_that_do_not_fit(params: dict[str, Any], expected: list[str]) -> None:

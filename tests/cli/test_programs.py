@@ -385,7 +385,7 @@ def test_ctrl_c_between_the_start_and_its_answer(endless: FaultyServer) -> None:
         until(lambda: asked(endless, "/flows/late/run"), process)
         process.send_signal(signal.SIGINT)
         assert process.stderr is not None
-        assert "Stopping as soon as the start" in process.stderr.readline()
+        assert "Stopping after the response to the start" in process.stderr.readline()
         answer.set()
         _, err = process.communicate(timeout=BOUND)
     assert process.returncode == 130, err

@@ -667,7 +667,7 @@ def test_a_row_that_does_not_fit_ends_a_conversion(
         (["out.parquet.gz"], 2, "parquet is not written as .gz"),
         (["missing/out.json"], 1, "the folder does not exist"),
         (["there.json"], 1, "Choose another path, or give --overwrite"),
-        (["there.json", "--no-overwrite"], 1, "exists already"),
+        (["there.json", "--no-overwrite"], 1, "already exists"),
         ([".", "--to", "json"], 1, "it is a folder"),
         (["/dev/full", "--to", "json"], 1, "it is not a regular file"),
         (["o.json", "--to", "yaml"], 2, "yaml"),

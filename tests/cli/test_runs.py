@@ -61,9 +61,9 @@ def test_a_run_from_a_file(dcipher: Call, tmp_path: Path, monkeypatch: pytest.Mo
     [
         (["--run", "none.json"], "cannot be read"),
         (["--run", "bad.json"], "is not a run"),
-        (["other", "--run", "run.json"], "another one is named"),
-        (["--run", "run.json", "--flow", "other"], "another one is named"),
-        ([], "Name a TASK"),
+        (["other", "--run", "run.json"], "differs from TASK or --flow"),
+        (["--run", "run.json", "--flow", "other"], "differs from TASK or --flow"),
+        ([], "Pass a TASK"),
     ],
 )
 def test_files_that_are_no_runs(dcipher: Call, tmp_path: Path, more: list[str], said: str) -> None:
@@ -150,7 +150,7 @@ def test_download_needs_urls(dcipher: Call, emulator: Emulator) -> None:
     assert dcipher("flows", "run", "shout", "-o", "x", "--idempotency-key", key).code == 0
     assert len(emulator.runs) == 1
     done = dcipher("runs", "download", "elsewhere", "--flow", "f", "-o", "x")
-    assert "the key of the first time" in done.err
+    assert "the key of the first start" in done.err
 
 
 def test_download_with_urls_that_were_kept(dcipher: Call, tmp_path: Path) -> None:

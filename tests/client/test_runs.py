@@ -306,7 +306,7 @@ def test_an_api_that_stays_away(connect: Connect, api: FaultyServer) -> None:
     api.on("/flows/f/status", status("RUNNING"), json_reply("{}", 503))
     policy = Resilience(backoff_initial=0.05, backoff_max=0.1, deadline=0.5)
     began = time.monotonic()
-    with no_hang(), pytest.raises(PollingInterruptedError, match="may go on") as caught:
+    with no_hang(), pytest.raises(PollingInterruptedError, match="may continue") as caught:
         connect(api, resilience=policy).runs.wait(attached(), poll_interval=0.05)
     assert time.monotonic() - began >= 0.5
     assert caught.value.run.status is RunStatus.RUNNING

@@ -1,4 +1,4 @@
-"""Arguments and options that several commands have."""
+"""Arguments and options that several commands share."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ __all__ = [
 
 FlowArgument: TypeAlias = Annotated[str, typer.Argument(metavar="FLOW", help="The id of the flow.")]
 Tasks: TypeAlias = Annotated[
-    list[str] | None, typer.Argument(metavar="TASK", help="The id of a run; several may be given.")
+    list[str] | None, typer.Argument(metavar="TASK", help="The ids of one or more runs.")
 ]
 FlowOption: TypeAlias = Annotated[
     str | None,
     typer.Option(
         "--flow",
         metavar="FLOW",
-        help="The flow of the runs; not needed for runs that were started from here.",
+        help="The flow of the runs. Not needed for runs that were started on this machine.",
     ),
 ]
 RunFile: TypeAlias = Annotated[
@@ -41,7 +41,7 @@ RunFile: TypeAlias = Annotated[
     typer.Option(
         "--run",
         metavar="FILE|-",
-        help="The run as --save-run or run.to_json() wrote it, from a file or standard input.",
+        help="A run written by --save-run or run.to_json(), from a file or standard input.",
     ),
 ]
 Timeout: TypeAlias = Annotated[
@@ -49,16 +49,16 @@ Timeout: TypeAlias = Annotated[
     typer.Option(
         "--timeout",
         metavar="DURATION",
-        help="How long to wait for the end: 90, 90s, 30m, 2h, 1h30m. Without it, until it comes.",
+        help="How long to wait: 90, 90s, 30m, 2h, 1h30m. Default: until the run has ended.",
     ),
 ]
 _OUTPUT = typer.Option(
     "--output",
     "-o",
     metavar="FILE|-",
-    help="Save the result as FILE; several as FILE_0, FILE_1, … before the suffix. Rows are written "
-    "in the format that the suffix says: .json, .ndjson, .csv or .parquet. - writes the bytes of "
-    "the one result to stdout, and nothing else.",
+    help="Save the result to FILE. Several results are saved as FILE_0, FILE_1, … before the suffix. "
+    "The suffix determines the format of rows: .json, .ndjson, .csv or .parquet. With -, only the "
+    "bytes of a single result are written to stdout.",
 )
 OutputOption: TypeAlias = Annotated[Path | None, _OUTPUT]
 RequiredOutput: TypeAlias = Annotated[Path, _OUTPUT]
@@ -69,24 +69,22 @@ KeepURLs: TypeAlias = Annotated[
     bool,
     typer.Option(
         "--keep-urls",
-        help="Keep the signed URLs of the results in the list of runs (0600), for `dcipher runs "
-        "download TASK`. Whoever reads them can read the results.",
+        help="Store the signed URLs of the results in the list of runs (mode 0600), for `dcipher "
+        "runs download TASK`. Whoever reads them can read the results.",
     ),
 ]
 Reveal: TypeAlias = Annotated[
     bool,
-    typer.Option(
-        "--reveal-urls", help="Print signed URLs in --json and --jsonl; they are null otherwise."
-    ),
+    typer.Option("--reveal-urls", help="Print signed URLs in --json and --jsonl, instead of null."),
 ]
 NoLedger: TypeAlias = Annotated[
     bool,
     typer.Option(
-        "--no-ledger", help="Do not remember the run in `dcipher runs list` (DCIPHER_NO_LEDGER)."
+        "--no-ledger", help="Do not store the run in `dcipher runs list` (DCIPHER_NO_LEDGER)."
     ),
 ]
 
 
 def as_seconds(timeout: str | None) -> int | None:
-    """The seconds of `--timeout`."""
+    """Returns the seconds of `--timeout`."""
     return None if timeout is None else seconds(timeout, "--timeout")

@@ -1,4 +1,4 @@
-"""What the command line says of an error: what happened, which run, and what can be pasted next."""
+"""The messages of the command line for errors: what happened, to which run, and the next command."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["Explanation", "explain", "wait_again"]
 
 
 class Explanation(NamedTuple):
-    """An error in words, and what a program wants to know of it."""
+    """The message for an error, and its details for programs."""
 
     code: ExitCode
     message: str
@@ -37,7 +37,7 @@ class Explanation(NamedTuple):
 
 
 def explain(error: BaseException, following: Following | None = None) -> Explanation:
-    """The words for an error, while these runs were followed."""
+    """Returns the message for an error. `following` has the runs of the command."""
     if isinstance(error, CommandError):
         return Explanation(error.code, error.message, error.next_step, error.details)
     if isinstance(error, KeyboardInterrupt):
@@ -52,7 +52,7 @@ def explain(error: BaseException, following: Following | None = None) -> Explana
 
 
 def wait_again(runs: Sequence[Run]) -> str:
-    """The line that waits for these runs, from anywhere."""
+    """Returns the command that waits for these runs, in any directory."""
     flows = {run.flow_id for run in runs}
     lines: list[str] = []
     for flow in sorted(flows):
@@ -73,9 +73,9 @@ def _interruption(following: Following | None, code: ExitCode) -> Explanation:
         details |= {"flow_id": flow, "idempotency_key": key}
         return Explanation(
             code,
-            f"Interrupted before the start of flow {flow} was answered: the run may have been "
-            "started, or not.",
-            f"the same command again, with --idempotency-key {shlex.quote(key)} (it starts no second run)",
+            f"Interrupted before the response to the start of flow {flow}: the run may or may not "
+            "have been started.",
+            f"repeat the command with --idempotency-key {shlex.quote(key)} (it starts no second run)",
             details,
         )
     runs = following.open()
@@ -88,23 +88,23 @@ def _interruption(following: Following | None, code: ExitCode) -> Explanation:
             details | _ids(last),
         )
     names = ", ".join(f"{run.task_id} of flow {run.flow_id}" for run in runs)
-    verb = "goes on" if len(runs) == 1 else "go on"
+    verb = "continues" if len(runs) == 1 else "continue"
     return Explanation(
         code,
         f"Interrupted: run {names} {verb}.",
-        _go_on(runs, following),
+        _resume(runs, following),
         details | _ids(runs[0]),
     )
 
 
-def _go_on(runs: Sequence[Run], following: Following | None) -> str:
-    """What goes on with the command that was followed: a wait alone gives no URL of a result."""
+def _resume(runs: Sequence[Run], following: Following | None) -> str:
+    """Returns the command that resumes the interrupted one: a wait alone has no URLs of results."""
     saving = following is not None and following.saving
     return (_same_command(runs[0]) if saving else None) or wait_again(runs)
 
 
 def _same_start(run: Run) -> str | None:
-    """How to have the URLs of its results again: the answer to the same start repeats them."""
+    """Returns how to get the URLs of the results: the response to the same start repeats them."""
     same = _same_command(run) if run.succeeded else None
     return same and f"for its results, {same}"
 
@@ -113,7 +113,7 @@ def _same_command(run: Run) -> str | None:
     if run.idempotency_key is None:
         return None
     key = shlex.quote(run.idempotency_key)
-    return f"the same command again, with --idempotency-key {key} (it starts no second run)"
+    return f"repeat the command with --idempotency-key {key} (it starts no second run)"
 
 
 def _run_of(error: BaseException) -> Run | None:
@@ -149,9 +149,9 @@ def _next_step(error: BaseException, run: Run | None, following: Following | Non
     if run is None:
         return "dcipher doctor" if isinstance(error, errors.APIConnectionError) else None
     if isinstance(error, errors.WaitTimeoutError | errors.PollingInterruptedError):
-        return _go_on([run], following)
+        return _resume([run], following)
     if isinstance(error, errors.APIError | errors.ResultError) and not run.is_terminal:
-        return _go_on([run], following)
+        return _resume([run], following)
     if isinstance(error, errors.APIError):
         return _same_start(run)
     if isinstance(error, errors.LocalStorageError):
@@ -160,31 +160,30 @@ def _next_step(error: BaseException, run: Run | None, following: Following | Non
 
 
 def _of_params(error: BaseException) -> bool:
-    """Whether the service refused the params of a start, and not its idempotency key."""
+    """Returns whether the service rejected the params of a start, and not its idempotency key."""
     refused = isinstance(error, errors.BadRequestError | errors.UnprocessableEntityError)
     return refused and "idempotency" not in str(error).lower()
 
 
 def _look_at_params(error: BaseException, flow: str, params: Mapping[str, Any]) -> str:
-    said = str(error)
-    meant = [name for name in texts_like_json(params) if re.search(rf"\b{re.escape(name)}\b", said)]
-    hint = "".join(f"; {name}=… is text, for JSON write -p {name}:=…" for name in meant)
+    text = str(error)
+    named = [name for name in texts_like_json(params) if re.search(rf"\b{re.escape(name)}\b", text)]
+    hint = "".join(f"; {name}=… is text, for JSON write -p {name}:=…" for name in named)
     return f"{shlex.join(['dcipher', 'flows', 'get', flow])}{hint}"
 
 
-# The errors of the library say what to do next in Python. What here begins with a blank ends a
-# sentence; the rest stands within one.
+# The errors of the library have advice for Python. A pattern that begins with a blank removes a
+# sentence; the others are within one.
 _IN_THE_SHELL = (
     (r" Set DCIPHER_API_KEY in the environment or in a \.env file, or pass api_key=….*", ""),
-    (r" It may go on; to wait again: .*", " It may go on."),
-    (r" The run may go on; to wait again: .*", " The run may go on."),
+    (r" To resume waiting: .*", ""),
     (r" Wait for it: client\.runs\.wait\(run\)\.", ""),
-    (r"; or the same start again, with idempotency_key=.*, which gives this run with its URLs", ""),
-    (r" Keep the run with run\.to_json\(reveal=True\), and read it with Run\.from_json\.", ""),
-    (r" If it never was JSON or a pickle, the service gave none: tell its support\.", ""),
+    (r"; or repeat the start with idempotency_key=.*, which returns this run with its URLs", ""),
+    (r" Store the run with run\.to_json\(reveal=True\), and restore it with Run\.from_json\.", ""),
+    (r" If the run never was JSON or a pickle, the service sent no URL: .*", ""),
     (r", and JSON and pickles leave them out", ""),
-    (r" To have its results: .*", ""),
-    (r"\bor api_key=…", "or the file that holds it"),
+    (r" To download its results: .*", ""),
+    (r"\bor api_key=…", "or the file that contains it"),
     (r"\(base_url=…\)", "(--base-url)"),
     (r"against client\.flows\.get\(…\)\.params", "with `dcipher flows get`"),
     (r"pass idempotency_key='([^']*)'", r"give --idempotency-key \1"),

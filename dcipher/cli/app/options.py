@@ -1,4 +1,4 @@
-"""The global options: they stand before the command, or after it."""
+"""The global options, before or after the command."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Options", "declared"]
 
 @dataclass
 class Options:
-    """What was given of the global options."""
+    """The values of the global options."""
 
     json: bool = False
     jsonl: bool = False
@@ -24,10 +24,10 @@ class Options:
     verbose: bool = False
 
     def update(self, given: dict[str, Any]) -> None:
-        """Take what was given; the last of two wins."""
+        """Sets the given values; a later one takes precedence."""
         for name, value in given.items():
             if value is not None and value is not False:
-                # typer converts what a function is called with, and none is called with these.
+                # typer converts the arguments of functions; no function is called with these.
                 setattr(self, name, Path(value) if name.endswith("_file") else value)
 
 
@@ -37,19 +37,22 @@ NAMES = tuple(field.name for field in fields(Options))
 def _signature(
     json: Annotated[bool, typer.Option("--json", help="Print data as one JSON document.")] = False,
     jsonl: Annotated[
-        bool, typer.Option("--jsonl", help="Print data as JSON lines, each as soon as it is known.")
+        bool,
+        typer.Option("--jsonl", help="Print data as JSON lines, each as soon as it is available."),
     ] = False,
     quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Print ids alone, and no progress.")
+        bool, typer.Option("--quiet", "-q", help="Print only ids, and no progress.")
     ] = False,
     base_url: Annotated[
         str | None,
-        typer.Option("--base-url", metavar="URL", help="The API, instead of DCIPHER_BASE_URL."),
+        typer.Option(
+            "--base-url", metavar="URL", help="The URL of the API, instead of DCIPHER_BASE_URL."
+        ),
     ] = None,
     env_file: Annotated[
         str | None,
         typer.Option(
-            "--env-file", metavar="FILE", help="Read DCIPHER_* from this file, too (.env)."
+            "--env-file", metavar="FILE", help="Also read DCIPHER_* from this file (.env)."
         ),
     ] = None,
     api_key_file: Annotated[
@@ -64,16 +67,16 @@ def _signature(
     verbose: Annotated[
         bool,
         typer.Option(
-            "--verbose", "-v", help="Show the library's log, and tracebacks of errors, on stderr."
+            "--verbose", "-v", help="Print the log of the library and tracebacks on stderr."
         ),
     ] = False,
 ) -> None:
-    """Never called: typer makes the options of it."""
+    """Is never called: typer creates the options from its signature."""
     del json, jsonl, quiet, base_url, env_file, api_key_file, verbose
 
 
 def declared() -> list[Any]:
-    """The global options, as typer makes them."""
+    """Returns the global options, as created by typer."""
     app = typer.Typer(add_completion=False, rich_markup_mode=None)
     app.command()(_signature)
     return list(typer.main.get_command(app).params)

@@ -1,4 +1,4 @@
-"""`dcipher completion`: the script that makes a shell complete what is typed."""
+"""`dcipher completion`: the completion script of a shell."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ app: App = App(single=True)
 
 
 class Shell(str, Enum):
-    """The shells that there is a script for."""
+    """The supported shells."""
 
     BASH = "bash"
     ZSH = "zsh"
@@ -33,12 +33,12 @@ def completion(
     ctx: typer.Context,
     shell: Annotated[
         Shell | None,
-        typer.Argument(metavar="SHELL", help="bash, zsh, fish or powershell; yours by default."),
+        typer.Argument(metavar="SHELL", help="bash, zsh, fish or powershell. Default: yours."),
     ] = None,
 ) -> None:
-    """Print the script that completes commands and options. Nothing is installed.
+    """Print the completion script for commands and options. Nothing is installed.
 
-    bash and zsh: put this line into .bashrc or .zshrc.
+    bash and zsh: add this line to .bashrc or .zshrc.
 
         eval "$(dcipher completion bash)"
 
@@ -55,7 +55,7 @@ def _own_shell() -> Shell:
     except ValueError:
         known = ", ".join(shell.value for shell in Shell)
         raise CommandError(
-            f"Your shell is not known by SHELL ({name or 'not set'}).",
+            f"The variable SHELL names no supported shell ({name or 'not set'}).",
             ExitCode.USAGE,
-            next_step=f"name it: dcipher completion SHELL, of {known}",
+            next_step=f"dcipher completion SHELL, with one of {known}",
         ) from None

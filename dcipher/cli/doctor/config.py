@@ -1,4 +1,4 @@
-"""`dcipher config`: what the settings are, and where each was said."""
+"""`dcipher config`: the settings and their sources."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from dcipher.cli.app.declaring import App, invocation
 
 __all__ = ["app"]
 
-app: App = App("See the settings.")
+app: App = App("Show the settings.")
 
 
 @app.command()
 def show(ctx: typer.Context) -> None:
-    """Show every setting and option of the client: its value, and where that was said.
+    """Show the value and the source of every setting and option.
 
-    A source is an option of the command line, a variable of the environment, a line of a file that
-    --env-file names, or the default. Of secrets, only the length is shown. Variables that begin
-    with DCIPHER_ and are no settings are said, too. Exits with 2 where something cannot be used.
+    The source is an option, a variable of the environment, a line of the file of --env-file, or the
+    default. Only the length of a secret is shown. Unknown variables that begin with DCIPHER_ are
+    listed, too. The exit code is 2 if a value is invalid.
 
     Nothing is sent anywhere.
     """

@@ -1,4 +1,4 @@
-"""`dcipher doctor`: what stands between this machine and a run."""
+"""`dcipher doctor`: checks everything that a run needs on this machine."""
 
 from __future__ import annotations
 
@@ -13,16 +13,15 @@ app: App = App(single=True)
 
 @app.command()
 def doctor(ctx: typer.Context) -> None:
-    """Check settings, permissions, network, certificates, clock and key; say what to do next.
+    """Check settings, permissions, network, certificates, clock and key, with advice.
 
-    Each check is ok, warning, failed, or skipped because an earlier one failed; what failed has one
-    command that can be pasted. One question is sent, for a flow that does not exist: nothing is
-    started. It takes less than 15 seconds.
+    Each check is ok, warning, failed, or skipped because an earlier one failed. A failed check has a
+    command to paste. One request is sent, for a flow that does not exist; nothing is started. It
+    takes less than 15 seconds.
 
-    Nothing secret is printed: no key, no password of a proxy, no content of a file. What it says
-    may go into a ticket as it is.
+    No key, proxy password or file content is printed, so the output can be pasted into a ticket.
 
-    Exits with 0, with 1 where something failed, and with 4 where that is the key.
+    The exit code is 0, 4 if the key is missing or rejected, or 1 if another check failed.
     """
     from dcipher.cli.doctor.reports import report
 

@@ -1,4 +1,4 @@
-"""`dcipher whoami`: which key goes where."""
+"""`dcipher whoami`: which key is used, and where it is sent."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ app: App = App(single=True)
 
 @app.command()
 def whoami(ctx: typer.Context) -> None:
-    """Show which key is used, where it goes, and whether it is taken there.
+    """Show which API key is used, where it is sent, and whether the service accepts it.
 
-    Of the key, its length and where it was found are shown, and a fingerprint: the same key has the
-    same one, and nobody finds the key by it. The service has no operation that names the account:
-    whether it takes the key is known from its answer to a question for a flow that does not exist.
+    It shows the length of the key, its source, and a fingerprint, from which the key cannot be
+    found. The service has no operation for the account, so the command requests a flow that does
+    not exist: the response tells whether the key is valid.
 
-    Exits with 4 where it refuses the key, or there is none.
+    The exit code is 4 if there is no key, or the service rejects it.
     """
     from dcipher.cli.doctor.reports import who
 

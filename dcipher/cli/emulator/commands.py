@@ -1,4 +1,4 @@
-"""`dcipher emulator`: a local Dcipher service, and what can be asked of one that runs."""
+"""`dcipher emulator`: run a local Dcipher service, inspect and change it."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 __all__ = ["app"]
 
 PORT = 8787
-"""Where an emulator listens, if nothing else is said."""
+"""The default port of `emulator start`."""
 
-app: App = App("Run a local Dcipher service, and look into it. It needs the extra `emulator`.")
-faults: App = App("Break answers of a running emulator, to test what an application makes of it.")
+app: App = App("Run a local Dcipher service, and inspect it. Needs the extra `emulator`.")
+faults: App = App("Inject faults into a running emulator, to test how an application handles them.")
 app.add_typer(faults, name="faults")
 
 
@@ -44,9 +44,9 @@ class Shell(str, Enum):
 def start(ctx: typer.Context, emulation: Emulation) -> None:
     """Serve until Ctrl-C (exit code 0) or SIGTERM (143).
 
-    When it is ready, one line on stdout (on a terminal, a few) says where, with which key, and
-    where its console is. It takes the key of --api-key-file (which begins with emu_), else the one
-    in --state-dir, else a random one; never DCIPHER_API_KEY. In another shell: eval "$(dcipher emulator env)".
+    When it is ready, it prints its URL, its API key and the URL of its console to stdout. The key is
+    that of --api-key-file (which begins with emu_), else the one in --state-dir, else a random one;
+    never DCIPHER_API_KEY. In another shell, run: eval "$(dcipher emulator env)".
     """
     from dcipher.cli.emulator.signals import until_ended
 
@@ -58,14 +58,14 @@ def start(ctx: typer.Context, emulation: Emulation) -> None:
             key="url",
             text=lambda found: _ready(found, at),
         )
-        with redirect_stdout(sys.stderr):  # what flows print is no data
+        with redirect_stdout(sys.stderr):  # the output of flows is not data
             ending.wait()
     if ending.code:
         raise typer.Exit(ending.code)
 
 
 def _ready(record: Mapping[str, Any], emulator: RunningEmulator) -> str:
-    """One line that programs read; for people a line each, and what to do with it."""
+    """Returns one line for programs; for people, a line for each value, and the next command."""
     if not is_terminal(sys.stdout):
         return "Ready: {url} API key: {api_key} Console: {console}".format(**record)
     line = pointing_at(emulator, running_emulators())
@@ -84,11 +84,11 @@ def execute(
     ],
     emulation: Emulation,
 ) -> None:
-    """Run a command against an emulator of its own.
+    """Run a command with its own emulator.
 
     DCIPHER_BASE_URL, DCIPHER_API_KEY and, with --api-secret-file, DCIPHER_API_SECRET are set for
-    it. Signals are forwarded, and its exit code is this one's: 128+n where signal n ended it, 127
-    where there is no such command, 126 where it cannot be executed. Example:
+    the command. Signals are forwarded. The exit code is that of the command: 128+n if signal n ended
+    it, 127 if it does not exist, 126 if it cannot be executed. Example:
 
         dcipher emulator exec --flows shop -- pytest -q
     """
@@ -111,10 +111,10 @@ def env(
     ctx: typer.Context,
     shell: Annotated[
         Shell | None,
-        typer.Option(metavar="sh|fish|powershell", help="For which shell; by default sh."),
+        typer.Option(metavar="sh|fish|powershell", help="The shell. Default: sh."),
     ] = None,
 ) -> None:
-    """Print what points a shell at the emulator that runs: eval "$(dcipher emulator env)"."""
+    """Print the variables of the running emulator for a shell: eval "$(dcipher emulator env)"."""
     from dcipher.cli.emulator.shell_variables import assignments
 
     call = invocation(ctx)
@@ -135,14 +135,14 @@ def runs(ctx: typer.Context) -> None:
 
 @app.command()
 def requests(ctx: typer.Context) -> None:
-    """List the requests to a running emulator, in the order of their answers; secrets are masked."""
+    """List the requests to a running emulator, in the order of their responses."""
     columns = ["at", "method", "path", "query", "status", "fault"]
     _show(ctx, "requests", columns, "request_id", Layout(whole=("path", "query")))
 
 
 @app.command()
 def reset(ctx: typer.Context) -> None:
-    """Have a running emulator forget runs, requests, keys and faults; its flows stay."""
+    """Remove the runs, requests, keys and faults of a running emulator. Its flows remain."""
     call = invocation(ctx)
     answer = Control.meant(call).ask("POST", "reset")
     call.output.note(answer["message"])
@@ -153,7 +153,7 @@ _FAULTS = ("id", "operation", "effects", "remaining", "hits", "matched")
 
 @faults.command("list")
 def list_faults(ctx: typer.Context) -> None:
-    """List the faults of a running emulator, with what is left of each."""
+    """List the faults of a running emulator, and how often each is still applied."""
     _show(ctx, "faults", _FAULTS, "id")
 
 
@@ -162,34 +162,38 @@ def add(
     ctx: typer.Context,
     words: Annotated[
         list[str],
-        typer.Argument(metavar="OPERATION EFFECT", help="What to break, and how; or JSON."),
+        typer.Argument(metavar="OPERATION EFFECT", help="The operation and the effects; or JSON."),
     ],
     times: Annotated[
-        int | None, typer.Option(metavar="N", help="To how many requests; 1 by default.")
+        int | None,
+        typer.Option(metavar="N", help="How many requests it is applied to. Default: 1."),
     ] = None,
-    always: Annotated[bool, typer.Option("--always", help="To any number of requests.")] = False,
+    always: Annotated[
+        bool, typer.Option("--always", help="Apply it to any number of requests.")
+    ] = False,
     nth: Annotated[
-        int | None, typer.Option(metavar="N", help="The first matching request, from 1.")
+        int | None, typer.Option(metavar="N", help="The first matching request, counted from 1.")
     ] = None,
     per_run: Annotated[
-        bool, typer.Option("--per-run", help="Count for each run by itself.")
+        bool, typer.Option("--per-run", help="Count separately for each run.")
     ] = False,
     probability: Annotated[
-        float | None, typer.Option(metavar="P", help="How likely for each request, 0 to 1.")
+        float | None,
+        typer.Option(metavar="P", help="The probability for each request, from 0 to 1."),
     ] = None,
     flow: Annotated[
-        str | None, typer.Option(metavar="FLOW", help="Only requests about this flow.")
+        str | None, typer.Option(metavar="FLOW", help="Only requests for this flow.")
     ] = None,
     task: Annotated[
-        str | None, typer.Option(metavar="TASK", help="Only requests about this run.")
+        str | None, typer.Option(metavar="TASK", help="Only requests for this run.")
     ] = None,
 ) -> None:
-    """Break the next answer: `add status respond:503 --times 3`.
+    """Add a fault: `add status respond:503 --times 3`.
 
     OPERATION is flow, start, status, result or any. An EFFECT is its kind, kind:value, or
     kind:{"name": value, …}: drop:after, delay:2, expire_url,
-    respond:'{"status": 429, "headers": {"Retry-After": "2"}}'. Or give the JSON of a fault, as the
-    control API takes it.
+    respond:'{"status": 429, "headers": {"Retry-After": "2"}}'. Alternatively, pass the JSON of a
+    fault, as in the control API.
     """
     from dcipher.cli.emulator.fault_words import fault_document
 
@@ -213,10 +217,10 @@ def clear(
     ctx: typer.Context,
     numbers: Annotated[
         list[int] | None,
-        typer.Argument(metavar="ID", help="Which; by default all."),
+        typer.Argument(metavar="ID", help="The faults to remove. Default: all."),
     ] = None,
 ) -> None:
-    """Forget the faults of a running emulator, or some of them."""
+    """Remove the faults of a running emulator, or some of them."""
     call = invocation(ctx)
     control = Control.meant(call)
     if numbers:

@@ -1,4 +1,4 @@
-"""`dcipher results`: look into result files, validate and convert them; in constant memory, without the network."""
+"""`dcipher results`: show, validate and convert result files, in constant memory, without network."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from dcipher.cli.app.declaring import App, invocation
 
 __all__ = ["app"]
 
-app: App = App("Look into result files, validate and convert them. Nothing is sent anywhere.")
+app: App = App("Show, validate and convert result files. Nothing is sent anywhere.")
 
 
 class _Choice(str, Enum):
-    """A word of several."""
+    """One of several words."""
 
     def __str__(self) -> str:
-        """As it is written."""
+        """Returns the word."""
         return str(self.value)
 
 
@@ -33,7 +33,7 @@ class Kind(_Choice):
 
 
 class OnInvalid(_Choice):
-    """What becomes of rows that do not fit."""
+    """What to do with invalid rows."""
 
     COLLECT = "collect"
     DROP = "drop"
@@ -44,7 +44,7 @@ File = Annotated[
     str,
     typer.Argument(
         metavar="FILE",
-        help="JSON, NDJSON, CSV or Parquet, also gzip or Zstandard; - is standard input.",
+        help="JSON, NDJSON, CSV or Parquet, also compressed by gzip or Zstandard. - is standard input.",
     ),
 ]
 From = Annotated[
@@ -52,7 +52,7 @@ From = Annotated[
     typer.Option(
         "--from",
         metavar="json|ndjson|csv|parquet",
-        help="The format of FILE. By default: what its name says, else its first bytes.",
+        help="The format of FILE. Default: detected from its name, else from its first bytes.",
     ),
 ]
 Overwrite = Annotated[
@@ -62,8 +62,8 @@ Overwrite = Annotated[
 _MODEL = typer.Option(
     "--model",
     metavar="MODULE:NAME",
-    help="What each row is: a Pydantic model, a dataclass or another type. The module may lie in "
-    "the current folder; it is imported, so that its code runs.",
+    help="The type of a row: a Pydantic model, a dataclass or another type. The module can be in "
+    "the current folder. It is imported, so its code is executed.",
 )
 
 
@@ -72,15 +72,14 @@ def head(
     ctx: typer.Context,
     file: File,
     rows: Annotated[
-        int, typer.Option("-n", "--rows", metavar="N", min=0, help="How many rows.")
+        int, typer.Option("-n", "--rows", metavar="N", min=0, help="The number of rows.")
     ] = 10,
     from_: From = None,
 ) -> None:
     """Show the first rows: a table on a terminal, JSON lines in a pipe.
 
-    Only as much of the file is read as is shown. What its rows hold is escaped for the terminal.
-    Exits with 5 where a row among them cannot be read as the others (a CSV record with another
-    number of cells than the header, say).
+    Only these rows are read. Their content is escaped for the terminal. The exit code is 5 if one of
+    them is malformed, such as a CSV record with another number of cells than the header.
     """
     from dcipher.cli.results.checking import head as show
 
@@ -97,8 +96,8 @@ def validate(
         typer.Option(
             "--on-invalid",
             metavar="collect|drop|raise",
-            help="collect: read all, count, and show the first places. drop: count alone. raise: "
-            "stop at the first row that does not fit.",
+            help="collect: read all rows, count the invalid ones, and show the first locations. "
+            "drop: only count. raise: stop at the first invalid row.",
         ),
     ] = OnInvalid.COLLECT,
     max_invalid: Annotated[
@@ -106,8 +105,8 @@ def validate(
         typer.Option(
             "--max-invalid",
             metavar="N|N%",
-            help="Permit so many rows that do not fit, or such a share of them: exit with 0 then, "
-            "and stop as soon as there are more.",
+            help="The permitted number or share of invalid rows. The exit code is then 0. The "
+            "command stops as soon as there are more.",
         ),
     ] = None,
     rejects: Annotated[
@@ -115,24 +114,22 @@ def validate(
         typer.Option(
             "--rejects",
             metavar="FILE",
-            help="Write each row that does not fit to this file, one JSON object a line: its "
-            "number and the reasons, without values.",
+            help="Write a JSON line for each invalid row to this file: its number and the reasons, "
+            "without values.",
         ),
     ] = None,
     keep_raw: Annotated[
         bool,
-        typer.Option(
-            "--keep-raw", help="Show values, too: the rows that do not fit, as they stand there."
-        ),
+        typer.Option("--keep-raw", help="Include the invalid rows themselves, with their values."),
     ] = False,
     overwrite: Overwrite = False,
     from_: From = None,
 ) -> None:
-    """Check each row against a model; exit with 5 where rows do not fit, with 0 where all do.
+    """Validate each row with a model. The exit code is 5 if a row is invalid, else 0.
 
-    Prints how many rows there are, how many do not fit, the errors by type, and the first places,
-    such as [17].score: the row's number, from 0, and where inside the row. No value of the file is
-    shown, unless --keep-raw.
+    Prints the number of rows, the number of invalid rows, the errors by type, and the first
+    locations, such as [17].score: the number of the row, from 0, and the location in it. Without
+    --keep-raw, no value of the file is printed.
     """
     from dcipher.cli.results.checking import Checks
     from dcipher.cli.results.checking import validate as check
@@ -149,14 +146,16 @@ def convert(
         str,
         typer.Argument(
             metavar="OUT",
-            help="The new file; its name says the format, and .gz that it is compressed. - is "
-            "standard output.",
+            help="The new file. Its name determines the format; .gz compresses it. - is standard "
+            "output.",
         ),
     ],
     to: Annotated[
         Kind | None,
         typer.Option(
-            "--to", metavar="json|ndjson|csv|parquet", help="The format of OUT, whatever its name."
+            "--to",
+            metavar="json|ndjson|csv|parquet",
+            help="The format of OUT. Default: by its name.",
         ),
     ] = None,
     model: Annotated[str | None, _MODEL] = None,
@@ -165,13 +164,13 @@ def convert(
 ) -> None:
     """Write the rows of a file in another format.
 
-    OUT is written beside its place and renamed when it is whole. A file that is there is replaced
-    only with --overwrite. Without --model, JSON stays JSON to the last digit, the values of CSV are text, and CSV
-    has the columns of the first row (a later row with another one is an error). With --model, each
-    row is validated, and dumped by the model: one that does not fit ends it with exit code 5.
+    OUT is replaced atomically, and an existing file only with --overwrite. Without --model, JSON
+    values are copied exactly, CSV values are text, and a CSV file has the columns of the first row
+    (a later row with another column is an error). With --model, each row is validated and dumped by
+    the model; the first invalid row ends the command with exit code 5.
 
-    JSON has no NaN and no infinity, and no bytes: they become null, and base64. Parquet needs the
-    extra arrow; its columns are those of runs.table.
+    In JSON, NaN and infinity become null, and bytes become base64. Parquet needs the extra arrow;
+    its columns are those of runs.table.
     """
     from dcipher.cli.results.converting import Target
     from dcipher.cli.results.converting import convert as write

@@ -1,4 +1,4 @@
-"""`dcipher runs download`: the results of runs whose signed URLs were kept."""
+"""`dcipher runs download`: saves the results of runs whose signed URLs were stored."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["download_all"]
 
 
 def download_all(call: Invocation, runs: Sequence[Run], output: Path, *, overwrite: bool) -> None:
-    """Save the results of each; the first that fails ends the command."""
+    """Saves the results of each run. The first failure ends the command."""
     for run in runs:
         _require_urls(run)
     places = _places(runs, output)
@@ -48,14 +48,14 @@ def _places(runs: Sequence[Run], output: Path) -> list[Path]:
         return [output]
     if output == STDOUT or not output.is_dir():
         raise CommandError(
-            f"-o {output}: for the results of several runs, name a folder that is there.",
+            f"-o {output}: for the results of several runs, pass an existing folder.",
             ExitCode.USAGE,
         )
     return [output / _name(run.task_id) for run in runs]
 
 
 def _name(task_id: str) -> str:
-    """An id as the name of a file in the folder that was named: a service may answer `/etc/x`."""
+    """Returns an id as a file name in the folder: a service may send `/etc/x`."""
     quoted = quote(task_id, safe=" ")
     return f"%2E{quoted[1:]}" if quoted.startswith(".") else quoted
 
@@ -66,11 +66,11 @@ def _require_urls(run: Run) -> None:
     key = (
         f" --idempotency-key {shlex.quote(run.idempotency_key)}"
         if run.idempotency_key
-        else " --idempotency-key and the key of the first time"
+        else " --idempotency-key and the key of the first start"
     )
     raise CommandError(
-        f"The URLs of the results of run {run.task_id} are not known here: the service gives them "
-        "once, in the answer to the start, and they are kept only by `flows run --save-run FILE` or "
-        "`--keep-urls`.",
-        next_step=f"the same `dcipher flows run` again, with -o FILE{key} (it starts no second run)",
+        f"The URLs of the results of run {run.task_id} are not known here. The service sends them "
+        "once, in the response to the start, and only `flows run --save-run FILE` or `--keep-urls` "
+        "stores them.",
+        next_step=f"repeat `dcipher flows run` with -o FILE{key} (it starts no second run)",
     )

@@ -1,4 +1,4 @@
-"""`dcipher flows`: look at a flow, run it."""
+"""`dcipher flows`: show a flow, run it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from dcipher.cli.terminal.failures import CommandError
 
 __all__ = ["app"]
 
-app: App = App("Look at flows, and run them.")
+app: App = App("Show flows, and run them.")
 
 
 @app.command()
@@ -32,10 +32,10 @@ def get(
     ctx: typer.Context,
     flow: FlowArgument,
     python: Annotated[
-        bool, typer.Option("--python", help="Print the call in Python that runs it instead.")
+        bool, typer.Option("--python", help="Print the Python code of a call of the flow instead.")
     ] = False,
 ) -> None:
-    """Show a flow: its name, its description, its params."""
+    """Show the name, description and params of a flow."""
     call = invocation(ctx)
     with call.client() as client:
         found = client.flows.get(flow)
@@ -66,9 +66,9 @@ def run(
             "--param",
             "-p",
             metavar="NAME=TEXT",
-            help="A param; give it as often as needed. NAME=TEXT is text, NAME:=JSON is JSON; "
-            "NAME=@FILE and NAME:=@FILE read it from a file (- for standard input); NAME=@@TEXT is "
-            "text that begins with @.",
+            help="A param. Can be repeated. NAME=TEXT is text, NAME:=JSON is JSON. NAME=@FILE and "
+            "NAME:=@FILE read the value from a file (- for standard input). NAME=@@TEXT is text "
+            "that begins with @.",
         ),
     ] = None,
     text: Annotated[
@@ -76,8 +76,8 @@ def run(
         typer.Option(
             "--text",
             metavar="NAME=TEXT",
-            help="A param whose text is taken as it stands, whatever it begins with: for texts of "
-            "variables.",
+            help="A param whose text has no special characters at its beginning, such as the value "
+            "of a variable.",
         ),
     ] = None,
     params: Annotated[
@@ -85,7 +85,7 @@ def run(
         typer.Option(
             "--params",
             metavar="FILE|-",
-            help="Params as a JSON object, from a file or from standard input; -p goes over it.",
+            help="Params as a JSON object, from a file or standard input. -p takes precedence.",
         ),
     ] = None,
     wait: Annotated[
@@ -107,8 +107,7 @@ def run(
         typer.Option(
             "--idempotency-key",
             metavar="KEY",
-            help="The same start again does not start a second run. A new key for each run "
-            "otherwise.",
+            help="A start with the same key returns the same run. Default: a new key for each run.",
         ),
     ] = None,
     save_run: Annotated[
@@ -116,7 +115,7 @@ def run(
         typer.Option(
             "--save-run",
             metavar="FILE",
-            help="Keep the run, with the signed URLs of its results, in this file (0600), for "
+            help="Store the run with the signed URLs of its results in this file (mode 0600), for "
             "`dcipher runs download --run FILE`.",
         ),
     ] = None,
@@ -124,10 +123,10 @@ def run(
     reveal_urls: Reveal = False,
     no_ledger: NoLedger = False,
 ) -> None:
-    """Run a flow, wait for its end, and save its results.
+    """Run a flow, wait until it has ended, and save its results.
 
-    The exit code is 3 where the run ended FAILED or CANCELLED, 124 where the wait's time was over.
-    Ctrl-C ends the wait, and not the run: what takes it up again is printed.
+    The exit code is 3 if the run failed or was cancelled, and 124 if the timeout has passed. Ctrl-C
+    ends the wait, not the run, and prints the command that resumes the wait.
 
         dcipher flows run 65cf2f3e -p text=@essay.txt -p top:=5 -o topics.json
     """
@@ -139,14 +138,14 @@ def run(
     call.remember(off=no_ledger, urls=keep_urls)
     for given, name in ((output, "-o"), (timeout, "--timeout")):
         if given is not None and not wait:
-            raise CommandError(f"{name} needs the wait: leave out --no-wait.", ExitCode.USAGE)
+            raise CommandError(f"{name} cannot be used with --no-wait.", ExitCode.USAGE)
     start = Start(
         flow,
         params_of(param or [], text or [], params, call.read),
         wait=wait,
         timeout=as_seconds(timeout),
         output=output,
-        # An empty one is refused: a variable that is not set must not start another run each time.
+        # An empty key is rejected: with a variable that is not set, each call would start a run.
         idempotency_key=new_key() if idempotency_key is None else idempotency_key,
         overwrite=overwrite,
         run_file=save_run,

@@ -1,4 +1,4 @@
-"""Which run a task id means: `--flow`, `--run`, and the ledger say what else has to be known of it."""
+"""Finds the run of a task id, by `--flow`, `--run` or the ledger."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ __all__ = ["known_runs"]
 def known_runs(
     call: Invocation, tasks: Sequence[str], flow: str | None, document: Path | None
 ) -> list[Run]:
-    """The runs that are meant, as far as they are known here. Raises `CommandError`."""
+    """Returns the given runs, as far as they are known here. Raises `CommandError`."""
     if document is not None:
         return [_from_document(call, document, tasks, flow)]
     if not tasks:
-        raise CommandError("Name a TASK, or give --run FILE.", ExitCode.USAGE)
+        raise CommandError("Pass a TASK, or --run FILE.", ExitCode.USAGE)
     return [_from_ledger(call, task, flow) for task in dict.fromkeys(tasks)]
 
 
@@ -43,7 +43,7 @@ def _from_document(call: Invocation, path: Path, tasks: Sequence[str], flow: str
         ) from None
     if set(tasks) - {run.task_id} or flow not in {None, run.flow_id}:
         raise CommandError(
-            f"--run: {path} is run {run.task_id} of flow {run.flow_id}, and another one is named.",
+            f"--run: {path} is run {run.task_id} of flow {run.flow_id}, which differs from TASK or --flow.",
             ExitCode.USAGE,
         )
     return run
@@ -61,8 +61,7 @@ def _from_ledger(call: Invocation, task: str, flow: str | None) -> Run:
         return _run(entry)
     if flow is None:
         raise CommandError(
-            f"The flow of run {task} is not known: it is not in the list of runs that were started "
-            "from here.",
+            f"The flow of run {task} is not known: the run is not in the list of runs.",
             ExitCode.USAGE,
             next_step="the same command with --flow FLOW, the id of its flow",
         )
@@ -70,7 +69,7 @@ def _from_ledger(call: Invocation, task: str, flow: str | None) -> Run:
 
 
 def _run(entry: dict[str, Any]) -> Run:
-    """The run of an entry; its status is what the service is asked for."""
+    """Returns the run of an entry, without its status, which the service has."""
     from pydantic import ValidationError
 
     from dcipher.models import Run

@@ -1,4 +1,4 @@
-"""`dcipher runs`: look at runs, wait for them, download their results, list them."""
+"""`dcipher runs`: show runs, wait for them, download their results, list them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-app: App = App("Look at runs, wait for them, download their results.")
+app: App = App("Show runs, wait for them, and download their results.")
 
 
 @app.command()
@@ -39,9 +39,9 @@ def status(
     run_file: RunFile = None,
     no_ledger: NoLedger = False,
 ) -> None:
-    """Look at the status of runs, once.
+    """Fetch the status of runs once.
 
-    The exit code is 3 where one of them ended FAILED or CANCELLED.
+    The exit code is 3 if one of them failed or was cancelled.
     """
     from dcipher.cli.runs.known_runs import known_runs
     from dcipher.cli.runs.waiting import code_of
@@ -49,13 +49,13 @@ def status(
     call = invocation(ctx)
     call.remember(off=no_ledger)
     runs = known_runs(call, tasks or [], flow, run_file)
-    seen: list[Run] = []
+    updated: list[Run] = []
     with call.client() as client:
         for run in runs:
-            seen.append(client.runs.refresh(run))
-            call.following.note(seen[-1])
-    _show(call, seen)
-    _end(code_of(seen))
+            updated.append(client.runs.refresh(run))
+            call.following.note(updated[-1])
+    _show(call, updated)
+    _end(code_of(updated))
 
 
 @app.command()
@@ -68,9 +68,9 @@ def wait(
     reveal_urls: Reveal = False,
     no_ledger: NoLedger = False,
 ) -> None:
-    """Wait until runs have ended; of several, until all have.
+    """Wait until all given runs have ended.
 
-    The exit code is 3 where one of them ended FAILED or CANCELLED, 124 where the time was over.
+    The exit code is 3 if one of them failed or was cancelled, and 124 if the timeout has passed.
     """
     from dcipher.cli.runs.known_runs import known_runs
     from dcipher.cli.runs.waiting import code_of, wait_for, wait_for_all
@@ -89,9 +89,9 @@ def wait(
                 _show(call, [error.run], reveal=reveal_urls, reported=True)
                 raise
             return
-        seen, failed = wait_for_all(call, client, runs, limit)
-    _show(call, seen, reveal=reveal_urls, reported=True)
-    _end(code_of(seen, failed))
+        ended, failed = wait_for_all(call, client, runs, limit)
+    _show(call, ended, reveal=reveal_urls, reported=True)
+    _end(code_of(ended, failed))
 
 
 @app.command()
@@ -103,9 +103,9 @@ def watch(
     timeout: Timeout = None,
     no_ledger: NoLedger = False,
 ) -> None:
-    """Print each change of status of runs, a line each, until all have ended.
+    """Print a line for each change of status, until all given runs have ended.
 
-    The exit code is 3 where one of them ended FAILED or CANCELLED, 124 where the time was over.
+    The exit code is 3 if one of them failed or was cancelled, and 124 if the timeout has passed.
     """
     from dcipher.cli.runs.known_runs import known_runs
     from dcipher.cli.runs.waiting import changes_of, code_of
@@ -136,9 +136,9 @@ def download(
 ) -> None:
     """Save the results of runs that have succeeded.
 
-    Their signed URLs are needed: from --run, or from the list of runs where `flows run --keep-urls`
-    keeps them. The results of several runs are saved in the folder FILE, each named by its id
-    (percent-encoded where it is no name).
+    This needs their signed URLs, from --run or from the list of runs (`flows run --keep-urls`). The
+    results of several runs are saved in the folder FILE, each under the id of its run
+    (percent-encoded if necessary).
     """
     from dcipher.cli.runs.downloading import download_all
     from dcipher.cli.runs.known_runs import known_runs
@@ -153,17 +153,18 @@ def download(
 def list_runs(
     ctx: typer.Context,
     limit: Annotated[
-        int, typer.Option("--limit", metavar="N", min=1, help="How many, the newest first.")
+        int,
+        typer.Option("--limit", metavar="N", min=1, help="The number of runs, the newest first."),
     ] = 20,
     status: Annotated[
         str | None,
-        typer.Option("--status", metavar="STATUS", help="Only those that were last seen so."),
+        typer.Option("--status", metavar="STATUS", help="Only runs with this last known status."),
     ] = None,
 ) -> None:
-    """List the runs that were started or looked at from here, with their last known status.
+    """List the runs that this machine started or fetched, with their last known status.
 
-    The list is a file of this machine; the service has no such list. DCIPHER_STATE_DIR names its
-    folder, DCIPHER_NO_LEDGER=1 turns it off.
+    The list is a local file; the service has no such list. DCIPHER_STATE_DIR sets its folder, and
+    DCIPHER_NO_LEDGER=1 disables it.
     """
     from dcipher.cli.state.ledger import Ledger
     from dcipher.cli.terminal.tables import Layout
@@ -173,14 +174,14 @@ def list_runs(
     found = ledger.runs()
     if ledger.foreign:
         call.output.warn(
-            f"warning: {ledger.foreign} lines of {ledger.path} cannot be read; they are left out."
+            f"warning: {ledger.foreign} lines of {ledger.path} cannot be read, and are ignored."
         )
     if status is not None:
         found = [entry for entry in found if str(entry.get("status")).lower() == status.lower()]
     names = (*_LISTED, "finished_at", "seen_at", "idempotency_key")
     records = [{name: entry.get(name) for name in names} for entry in found[:limit]]
     if not records:
-        call.output.note("No runs are known here.")
+        call.output.note("The list of runs is empty.")
     layout = Layout(whole=_IDS, spare=["created_at", "status"])
     call.output.data(records, columns=_LISTED, key="task_id", layout=layout)
 

@@ -1,4 +1,4 @@
-"""A run as the command line shows it: without its signed URLs, unless they are asked for by name."""
+"""A run as the command line prints it: without its signed URLs, unless they are requested."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
 __all__ = ["COLUMNS", "run_record"]
 
 COLUMNS = ("task_id", "flow_id", "status", "message", "created_at", "finished_at", "files")
-"""What people see of a run."""
+"""The columns for people."""
 _KNOWN = (*COLUMNS[:-1], "idempotency_key", "outputs", "files")
 
 
 def run_record(
     run: Run, *, reveal: bool = False, files: Sequence[Path] = (), reported: bool = False
 ) -> dict[str, Any]:
-    """The run as JSON has it; what a service says of it holds no URL that is a secret.
+    """Returns the run as a JSON object. Signed URLs in the service's texts are redacted.
 
-    `reported`: the message of a run that has ended is left out, because an error on stderr says it.
+    `reported`: the message of a run that has ended is left out, because the error on stderr has it.
     """
     document: dict[str, Any] = json.loads(run.to_json(reveal=reveal))
-    # What else a service sends stays out: nobody knows what is in it.
+    # Unknown fields of the service are left out: they may contain secrets.
     record = {name: document.get(name) for name in _KNOWN}
     for name in ("status", "message"):
         text = record[name]

@@ -79,7 +79,7 @@ def _one_only(run: Run) -> None:
 def _with_a_file(run: Run) -> str:
     key = run.idempotency_key
     same = f" --idempotency-key {shlex.quote(key)} (it starts no second run)" if key else ""
-    return f"the same command again, with -o FILE{same}"
+    return f"repeat the command with -o FILE{same}"
 
 
 def _to_stdout(file: Path, run: Run) -> None:

@@ -1,4 +1,4 @@
-"""`dcipher flows run`, step by step: check, start, keep, wait, save."""
+"""`dcipher flows run`: checks the target, starts the run, stores it, waits, saves the results."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = ["Start", "dry_run", "run_flow"]
 
 @dataclass(frozen=True)
 class Start:
-    """What `flows run` was asked for."""
+    """The arguments of `flows run`."""
 
     flow: str
     params: dict[str, Any]
@@ -42,12 +42,12 @@ class Start:
 
 
 def new_key() -> str:
-    """An idempotency key: known here before anything is sent, whatever happens then."""
+    """Returns a new idempotency key, which is known before anything is sent."""
     return str(uuid4())
 
 
 def run_flow(call: Invocation, start: Start) -> None:
-    """Start the flow, and do what else was asked."""
+    """Runs the flow as requested."""
     check_output(start.output, call.output, overwrite=start.overwrite)
     check_run_file(start.run_file, overwrite=start.overwrite)
     if start.run_file is not None and start.run_file == start.output:
@@ -64,21 +64,21 @@ def run_flow(call: Invocation, start: Start) -> None:
         _show(call, run, start, files)
     if _is_lost(call, run, start):
         call.output.note(
-            "The result was not saved. The same command again, with -o FILE --idempotency-key "
-            f"{shlex.quote(start.idempotency_key)}, saves it, and starts no second run."
+            "The result was not saved. To save it, repeat the command with --idempotency-key "
+            f"{shlex.quote(start.idempotency_key)}, and with -o FILE. That starts no second run."
         )
 
 
 def _is_lost(call: Invocation, run: Run, start: Start) -> bool:
-    """Whether nothing here has the result of a run that succeeded, nor its URLs."""
+    """Returns whether neither the result of a succeeded run nor its URLs were saved or printed."""
     following = call.following
-    shown = start.reveal and call.output.structured
+    printed = start.reveal and call.output.structured
     kept = start.output or start.run_file or (following.urls and following.remembering)
-    return run.succeeded and bool(run.outputs) and not (kept or shown)
+    return run.succeeded and bool(run.outputs) and not (kept or printed)
 
 
 def _started(call: Invocation, client: Dcipher, start: Start) -> Run:
-    """Start it, and keep what was answered before anything else can happen."""
+    """Starts the run, and stores it before anything else can happen."""
     following = call.following
     following.start = start.flow, start.idempotency_key
     following.params = start.params
@@ -92,19 +92,17 @@ def _started(call: Invocation, client: Dcipher, start: Start) -> Run:
             _kept(call, run, start.run_file)
     interruption.end()
     call.output.note(f"Run {run.task_id} of flow {run.flow_id} {began}.")
-    if call.output.quiet:  # at once, for whoever wants to have it whatever happens
+    if call.output.quiet:  # at once, so that the id is printed whatever happens
         call.output.data(run_record(run), key="task_id")
     return run
 
 
-# Its key, too: a program that does not stop in time is killed.
-_PUT_OFF = (
-    "Stopping as soon as the start (idempotency key {}) is answered; Ctrl-C again stops at once."
-)
+# With the key: a program that does not stop in time is killed.
+_PUT_OFF = "Stopping after the response to the start (idempotency key {}). Press Ctrl-C again to stop at once."
 
 
 def _kept(call: Invocation, run: Run, path: Path) -> None:
-    # The run is started and paid for: it goes on, whatever becomes of the file.
+    # The run is started and paid for: it continues without the file.
     try:
         save_run(run, path)
     except OSError as error:
@@ -112,7 +110,7 @@ def _kept(call: Invocation, run: Run, path: Path) -> None:
         if run.idempotency_key is not None:
             key = shlex.quote(run.idempotency_key)
             call.output.warn(
-                f"Next: the same command again, with --idempotency-key {key} (it starts no second run)"
+                f"Next: repeat the command with --idempotency-key {key} (it starts no second run)"
             )
 
 
@@ -135,7 +133,7 @@ def _show(
 
 
 def dry_run(call: Invocation, start: Start) -> None:
-    """Check the params against the flow, and show the request. Nothing is started."""
+    """Checks the params against the flow, and prints the request. Nothing is started."""
     from dcipher._flow_types.fitting import problems
     from dcipher._wire.messages.operations import start_run
     from dcipher.cli.runs.curl import as_curl
@@ -147,7 +145,7 @@ def dry_run(call: Invocation, start: Start) -> None:
     found = problems(flow, start.params)
     if found:
         raise CommandError(
-            f"The params do not fit flow {flow.id}: {'; '.join(found)}.",
+            f"The params do not match flow {flow.id}: {'; '.join(found)}.",
             ExitCode.USAGE,
             next_step=f"dcipher flows get {start.flow}",
             details={"problems": found},
