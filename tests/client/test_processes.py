@@ -684,7 +684,7 @@ COPIED: dict[str, Callable[[], Any]] = {
 @pytest.mark.parametrize("how", [copy.deepcopy, pickle.dumps])
 def test_what_holds_connections_is_not_copied(what: str, how: Callable[[Any], Any]) -> None:
     """A deep copy or a pickle of a client, or of what belongs to one, is a TypeError that says what to do."""
-    with pytest.raises(TypeError, match="cannot be copied or pickled: it (has|holds) connections"):
+    with pytest.raises(TypeError, match=r"cannot be copied or pickled: it (has|holds) connections"):
         how(COPIED[what]())
 
 
