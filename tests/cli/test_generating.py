@@ -50,7 +50,7 @@ def test_work_of_others_is_not_replaced(dcipher: Call, folder: Path) -> None:
     (folder / "flows.py").write_text("mine")
     refused = dcipher("flows", "generate", "shout", "-o", "flows.py")
     assert refused.code == 1
-    assert "exists already" in refused.err
+    assert "already exists" in refused.err
     assert (folder / "flows.py").read_text() == "mine"
     assert dcipher("flows", "generate", "shout", "-o", "flows.py", "--overwrite").code == 0
 
