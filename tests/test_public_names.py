@@ -41,7 +41,7 @@ CALLS = [
         (
             "(flow_id, rows=None, *, key=None, params=None, journal=None, read=None, save=None, "
             "in_flight=None, starts_per_second=None, max_failures=None, retry_failed=False, "
-            "on_unknown='resend', ordered=False, progress='auto')"
+            "on_unknown='resend', ordered=False, progress='auto', executor=None, shard=500)"
         ),
     ),
     (

@@ -14,6 +14,7 @@ from dcipher.errors import BatchError
 
 from .engine import Engine, Service
 from .plan import Plan
+from .shards import Shards
 
 __all__ = ["Batch"]
 
@@ -27,10 +28,10 @@ class Batch(Generic[T]):
     again makes another batch, which resumes from the journal.
     """
 
-    def __init__(self, service: Service, plan: Plan) -> None:
+    def __init__(self, service: Service, plan: Plan, shards: Shards[T] | None = None) -> None:
         self._has_begun = True  # unless it gets further: what was refused is not to be run
         is_streamed(plan.rows)
-        self._engine: Engine[T] = Engine(service, plan)
+        self._engine: Engine[T] | Shards[T] = shards or Engine(service, plan)
         self._has_begun = False
 
     def __iter__(self) -> Generator[dcipher.Outcome[T]]:

@@ -13,6 +13,7 @@ from dcipher.errors import BatchError
 
 from .engine_async import AsyncEngine, AsyncService
 from .plan import Plan
+from .shards_async import AsyncShards
 
 __all__ = ["AsyncBatch"]
 
@@ -26,10 +27,12 @@ class AsyncBatch(Generic[T]):
     again makes another batch, which resumes from the journal.
     """
 
-    def __init__(self, service: AsyncService, plan: Plan) -> None:
+    def __init__(
+        self, service: AsyncService, plan: Plan, shards: AsyncShards[T] | None = None
+    ) -> None:
         self._has_begun = True  # unless it gets further: what was refused is not to be run
         async_is_streamed(plan.rows)
-        self._engine: AsyncEngine[T] = AsyncEngine(service, plan)
+        self._engine: AsyncEngine[T] | AsyncShards[T] = shards or AsyncEngine(service, plan)
         self._has_begun = False
 
     def __aiter__(self) -> AsyncGenerator[dcipher.Outcome[T]]:

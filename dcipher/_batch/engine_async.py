@@ -20,7 +20,7 @@ from dcipher._concurrency.signals import async_terminable
 from dcipher._concurrency.sleeping import async_sleep
 from dcipher._concurrency.threads import async_in_thread
 from dcipher._concurrency.workers import async_each
-from dcipher.errors import BatchError, DcipherError, TooManyFailuresError
+from dcipher.errors import BatchError, DcipherError
 
 from .failures import add_note, how_to_go_on
 from .feed_async import AsyncFeed
@@ -32,7 +32,7 @@ from .pacing.durations import Durations
 from .pacing.gate import Gate, shared_gate
 from .pacing.in_flight import InFlight
 from .pacing.schedule import Action, Job, Schedule
-from .plan import too_many
+from .plan import too_many_failures
 from .reports.columns import JournalRows
 from .reports.progress import BatchProgress
 from .reports.report import BatchReport, report_of
@@ -325,16 +325,9 @@ class AsyncEngine(Generic[T]):
         self._outbox.put(outcome)
 
     def _judge(self, *, at_end: bool) -> None:
-        limit, failures = self._plan.max_failures, self._tally.new_failures
-        rows = self._tally.rows - self._tally.reused
-        if self._error is None and too_many(failures, rows, limit, at_end=at_end):
-            groups = self._tally.groups()
-            self._fail(
-                TooManyFailuresError(
-                    f"{failures} of {rows} rows failed, and max_failures={limit} permits no more; the "
-                    f"most frequent reason: {groups[0].message or groups[0].status}"
-                )
-            )
+        error = too_many_failures(self._tally, self._plan.max_failures, at_end=at_end)
+        if error is not None:
+            self._fail(error)
 
     # The end
 

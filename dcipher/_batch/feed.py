@@ -11,6 +11,7 @@ from dcipher._concurrency.background import Background
 from dcipher._concurrency.iterables import is_streamed
 from dcipher._concurrency.sleeping import sleep
 from dcipher._concurrency.threads import in_thread
+from dcipher._files import storage_errors
 from dcipher.calls import FlowCall, flow_id_of, result_type_of
 from dcipher.errors import (
     DcipherError,
@@ -138,9 +139,10 @@ class Feed:
             call: FlowCall[Any] = first
             self._call = type(call)
             self._flow_id = flow_id_of(self._call)
-            read = result_type_of(self._call) if read is None and self._plan.save is None else read
+            read = result_type_of(self._call) if read is None else read
         if self._plan.save is not None:
-            self._plan.save.mkdir(parents=True, exist_ok=True)
+            with storage_errors(self._plan.save):
+                self._plan.save.mkdir(parents=True, exist_ok=True)
         if read is not None or self._plan.save is not None:
             self._results = RowResults(self._api, self._plan, read)
         self._host.steps(self._flow_id, self._results)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from typing import Any, Literal, TypeAlias
 
 from typing_extensions import TypedDict
@@ -29,3 +30,5 @@ class MapOptions(TypedDict, total=False):
     on_unknown: Literal["resend", "hold"]
     ordered: bool
     progress: Progress
+    executor: Executor | None
+    shard: int

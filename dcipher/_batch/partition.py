@@ -20,8 +20,8 @@ from .inputs.rows import rows_of
 __all__ = ["Partition"]
 
 COLUMNS: Final = ("key", "status", "value", "task_id", "error")
-DUMMY: Final = frozenset({"foo", "1", "a"})
-"""Values by which Dask finds out what a function returns."""
+DUMMIES: Final = ({"foo"}, {"1"}, {"a"})
+"""The keys of several rows by which Dask finds out what a function returns."""
 
 
 @dataclass(frozen=True)
@@ -75,14 +75,12 @@ class Partition:
 
     def _name(self, rows: Sequence[Any]) -> str:
         """Returns the name of the journal: the same rows have the same one, in any worker."""
+        text = json.dumps([self.flow_id, *self._keys(rows)])
+        return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+    def _keys(self, rows: Sequence[Any]) -> list[str]:
         identity = Identity(self.key, self.params)
-        keys = [identity.entry(row, position).key for position, row in enumerate(rows)]
-        if len(keys) > 1 and len(set(keys)) == 1 and keys[0] in DUMMY:
-            raise InvalidParamsError(
-                "This looks like the made-up rows by which Dask finds out what a function returns. "
-                "Tell it: map_partitions(partition, meta=partition.meta)."
-            )
-        return hashlib.sha256(json.dumps([self.flow_id, *keys]).encode()).hexdigest()[:32]
+        return [identity.entry(row, position).key for position, row in enumerate(rows)]
 
     def __call__(self, frame: Any) -> Any:
         """Runs the flow for each row of a frame of pandas, polars or pyarrow; returns one of its kind.
@@ -90,7 +88,13 @@ class Partition:
         For `map_partitions` of Dask and `map_batches` of Ray Data. Its columns are those of `schema`:
         `value` is the result as JSON text. A frame of pandas keeps its index.
         """
-        table = self._table([*rows_of(frame)])
+        rows = [*rows_of(frame)]
+        if len(rows) > 1 and {*self._keys(rows)} in DUMMIES:
+            raise InvalidParamsError(
+                "This looks like the made-up rows by which Dask finds out what a function returns. "
+                "Tell it: map_partitions(partition, meta=partition.meta)."
+            )
+        table = self._table(rows)
         kind = type(frame).__module__.partition(".")[0]
         if kind == "pandas":
             found = table.to_pandas()

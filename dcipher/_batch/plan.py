@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from dcipher._files import path_of
-from dcipher.errors import InvalidParamsError
+from dcipher.errors import InvalidParamsError, TooManyFailuresError
 
 from .inputs.identity import Identity
 from .inputs.rows import check_rows
@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .journal.states import Entry
+    from .reports.tally import Tally
 
-__all__ = ["Plan", "planned", "too_many"]
+__all__ = ["Plan", "planned", "too_many_failures"]
 
 JUDGED_FROM: Final = 100
 """Rows from which on a share of failures is judged."""
@@ -145,10 +146,21 @@ def _limit(value: object) -> float | None:
     )
 
 
-def too_many(failures: int, rows: int, limit: float | None, *, at_end: bool) -> bool:
-    """Whether so many failures of so many rows are more than the limit permits."""
-    if limit is None:
-        return False
+def too_many_failures(
+    tally: Tally, limit: float | None, *, at_end: bool
+) -> TooManyFailuresError | None:
+    """Returns the error for more failures than the limit permits; rows of the journal count for nothing."""
+    failures, rows = tally.new_failures, tally.rows - tally.reused
+    if limit is None or not failures:
+        return None
     if isinstance(limit, int):
-        return failures > limit
-    return (at_end or rows >= JUDGED_FROM) and rows > 0 and failures / rows > limit
+        is_too_many = failures > limit
+    else:
+        is_too_many = (at_end or rows >= JUDGED_FROM) and failures / rows > limit
+    if not is_too_many:
+        return None
+    first = tally.groups()[0]
+    return TooManyFailuresError(
+        f"{failures} of {rows} rows failed, and max_failures={limit} permits no more; the "
+        f"most frequent reason: {first.message or first.status}"
+    )

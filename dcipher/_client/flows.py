@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Executor
 from datetime import datetime, timezone
 from typing import Any, Literal, TypeVar, overload
 from uuid import uuid4
@@ -227,6 +228,8 @@ class Flows:
         on_unknown: Literal["resend", "hold"] = "resend",
         ordered: bool = False,
         progress: Progress = "auto",
+        executor: Executor | None = None,
+        shard: int = 500,
     ) -> dcipher.Batch[Any]:
         """Run a flow once for each row; iterate over what this returns, or call its `run()`.
 
@@ -252,6 +255,10 @@ class Flows:
             ordered: Whether the outcomes come in the order of the rows.
             progress: `"auto"`, `False`, or a function of a `BatchProgress`. DCIPHER_PROGRESS=0 takes
                 precedence.
+            executor: Runs the rows in the workers of a `concurrent.futures.Executor`, or of what works
+                like one: in shards, each with a journal of its own in the folder `journal`. Then the
+                key comes from the environment of the workers, and there is no progress.
+            shard: Rows that one worker runs at a time.
 
         Raises:
             InvalidParamsError: The arguments do not fit; rows are read when the batch runs.
@@ -259,25 +266,37 @@ class Flows:
         from dcipher._batch.batch import Batch
         from dcipher._batch.engine import Service
         from dcipher._batch.plan import planned
+        from dcipher._batch.shards import Shards
 
+        identity: dict[str, Any] = {"key": key, "params": params}
+        options: dict[str, Any] = {
+            "save": save,
+            "in_flight": in_flight,
+            "starts_per_second": starts_per_second,
+            "retry_failed": retry_failed,
+            "on_unknown": on_unknown,
+        }
         plan = planned(
             flow_id=flow_id,
             rows=rows,
-            key=key,
-            params=params,
+            **identity,
             journal=journal,
             read=read,
-            save=save,
-            in_flight=in_flight,
-            starts_per_second=starts_per_second,
+            **options,
             max_failures=max_failures,
-            retry_failed=retry_failed,
-            on_unknown=on_unknown,
             ordered=ordered,
             progress=progress,
             nonce=uuid4().hex,
         )
-        return Batch(Service(self._api, failure, self._recent.add), plan)
+        service = Service(self._api, failure, self._recent.add)
+        if executor is None:
+            return Batch(service, plan)
+        if journal is None:
+            raise InvalidParamsError(
+                "executor=… needs journal=…, a folder for those of its shards."
+            )
+        part = self._partition(plan.flow_id or "", journal, read, identity, options)
+        return Batch(service, plan, Shards(part, plan, executor, shard))
 
     def partition(
         self,
@@ -298,7 +317,6 @@ class Flows:
         Arguments as for `map`, but for `journal`: a folder, which gets a journal for each part. It
         pickles, and makes its own client where it is called, with the key of the environment there.
         """
-        from dcipher._batch.partition import Partition
         from dcipher._batch.plan import planned
 
         options: dict[str, Any] = {
@@ -308,19 +326,32 @@ class Flows:
             "retry_failed": retry_failed,
             "on_unknown": on_unknown,
         }
-        given: dict[str, Any] = {"key": key, "params": params, "read": read}
+        identity: dict[str, Any] = {"key": key, "params": params}
         # A folder, as that of the results is.
         folder: dict[str, Any] = {"journal": None, "save": journal}
         unused: dict[str, Any] = {"ordered": True, "progress": False, "nonce": ""}
-        planned(flow_id=flow_id, rows=(), **folder, **given, **options, **unused)
+        planned(flow_id=flow_id, rows=(), read=read, **folder, **identity, **options, **unused)
+        return self._partition(flow_id, journal, read, identity, options)
+
+    def _partition(
+        self,
+        flow_id: str,
+        folder: str | os.PathLike[str],
+        read: Any,
+        identity: dict[str, Any],
+        options: dict[str, Any],
+    ) -> dcipher.Partition:
+        from dcipher._batch.partition import Partition
+
         return Partition(
             flow_id=flow_id,
-            folder=os.fspath(journal),
+            folder=os.fspath(folder),
+            read=read,
             base_url=self._api.base_url,
             resilience=self._api.options.resilience,
             allow_insecure=self._api.allow_insecure,
             options=options,
-            **given,
+            **identity,
         )
 
 

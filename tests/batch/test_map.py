@@ -16,6 +16,7 @@ from dcipher import (
     FlowCall,
     InvalidParamsError,
     JournalConflictError,
+    LocalStorageError,
     NotFoundError,
     Outcome,
     Resilience,
@@ -439,3 +440,42 @@ def test_a_secret_in_the_params(connect: Connect, api: FaultyServer) -> None:
     assert outcome.status == "failed"
     assert "canary" not in str(outcome.error)
     assert b"canary-secret" in api.requests[0].body
+
+
+def test_a_service_with_a_limit(connect: Connect) -> None:
+    """A service that takes so many requests a second refuses some; that costs time, and no row."""
+    from dcipher.emulator import Emulator
+    from tests.conftest import KEY
+
+    with Emulator(queue_time=0.0, api_key=KEY, rate=40.0) as limited:
+
+        @limited.flow("shout")
+        def shout(text: str) -> dict[str, str]:
+            return {"text": text}
+
+        with connect(limited) as client:
+            rows = [{"text": str(n)} for n in range(80)]
+            report = client.flows.map("shout", rows, max_failures=0).run()
+    assert (report.done, len(limited.runs)) == (80, 80)
+    assert report.resent_count == 0
+    assert report.starts + report.polls < 400
+
+
+def test_values_that_are_not_asked_for(
+    connect: Connect, emulator: Emulator, tmp_path: Path
+) -> None:
+    """A call's result is validated, saved or not; a flow's is only where `read` says so."""
+    with connect(emulator) as client:
+        [saved] = client.flows.map([Shout(text="a")], save=tmp_path)
+        assert (saved.unwrap(), len(saved.files)) == (Text(text="A"), 1)
+        [plain] = client.flows.map("shout", [{"text": "a"}])
+        assert (plain.unwrap(), plain.files) == (None, ())
+        assert sum("/results/" in request.path for request in emulator.requests) == 1
+
+
+def test_a_folder_that_cannot_be_made(connect: Connect, emulator: Emulator, tmp_path: Path) -> None:
+    """A folder that cannot be made is a `LocalStorageError` before anything is sent."""
+    (tmp_path / "file").write_text("")
+    with connect(emulator) as client, pytest.raises(LocalStorageError):
+        client.flows.map("shout", [{"text": "a"}], save=tmp_path / "file" / "folder").run()
+    assert starts(emulator) == 0

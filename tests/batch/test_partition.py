@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pydantic import BaseModel
 
-from dcipher import InvalidParamsError, MissingAPIKeyError, Partition
+from dcipher import (
+    FlowCall,
+    InvalidParamsError,
+    JournalConflictError,
+    MissingAPIKeyError,
+    Partition,
+    TooManyFailuresError,
+)
 from tests.conftest import KEY
 
 if TYPE_CHECKING:
@@ -137,3 +144,76 @@ def test_arguments(connect: Connect, emulator: Emulator) -> None:
     """What cannot be meant is refused when it is made."""
     with connect(emulator) as client, pytest.raises(InvalidParamsError, match="in_flight"):
         client.flows.partition("f", key="id", journal="folder", in_flight=0)
+
+
+# flows.map with an executor
+
+
+def test_a_batch_in_an_executor(
+    partition: Partition, connect: Connect, emulator: Emulator, tmp_path: Path
+) -> None:
+    """Rows are run in shards by an executor's workers; the same call again resumes."""
+    with connect(emulator) as client, ThreadPoolExecutor(2) as pool:
+        for turn in range(2):
+            batch = client.flows.map(
+                "shout", iter(ROWS), key="id", read=Text, journal=tmp_path / "shards",
+                executor=pool, shard=5, ordered=True,
+            )  # fmt: skip
+            found = [*batch]
+            assert [outcome.index for outcome in found] == list(range(12))
+            assert [outcome.unwrap().text for outcome in found] == [f"T{n}" for n in range(12)]
+            assert (batch.report.done, batch.report.reused) == (12, 12 * turn)
+            assert not batch.report.stopped
+    assert len(emulator.runs) == 12
+    assert len([*(tmp_path / "shards").glob("*.db")]) == 3
+
+
+class Shout(FlowCall[Text], flow="shout"):
+    text: str
+
+
+def test_calls_in_an_executor(
+    partition: Partition, connect: Connect, emulator: Emulator, tmp_path: Path
+) -> None:
+    """Calls name the flow and the type there, too."""
+    calls = [Shout(text=f"t{n}") for n in range(6)]
+    with connect(emulator) as client, ThreadPoolExecutor(2) as pool:
+        batch = client.flows.map(calls, journal=tmp_path, executor=pool, shard=4)
+        assert sorted(outcome.unwrap().text for outcome in batch) == [f"T{n}" for n in range(6)]
+
+
+def test_failures_in_an_executor(
+    partition: Partition, connect: Connect, emulator: Emulator, tmp_path: Path
+) -> None:
+    """`max_failures` is judged over all shards; an error of a worker ends the batch with the next step."""
+    rows = [{"id": n} for n in range(6)]
+    with connect(emulator) as client, ThreadPoolExecutor(2) as pool:
+        batch = client.flows.map(
+            "fails", rows, key="id", journal=tmp_path, executor=pool, shard=2, max_failures=3
+        )
+        with pytest.raises(TooManyFailuresError, match="max_failures=3"):
+            batch.run()
+        assert batch.report.failed >= 4
+        assert batch.report.stopped
+        broken = client.flows.map(
+            "shout", [{"id": 1}, {"id": 1}], key="id", journal=tmp_path, executor=pool
+        )
+        with pytest.raises(JournalConflictError, match="same key"):
+            broken.run()
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"journal": None}, "needs journal"),
+        ({"shard": 0}, "shard must be"),
+        ({"shard": True}, "shard must be"),
+    ],
+)
+def test_arguments_of_an_executor(
+    connect: Connect, emulator: Emulator, tmp_path: Path, options: dict[str, Any], match: str
+) -> None:
+    """What cannot be meant is refused when the batch is made."""
+    given = {"journal": tmp_path, "executor": ThreadPoolExecutor(1), **options}
+    with connect(emulator) as client, pytest.raises(InvalidParamsError, match=match):
+        client.flows.map("shout", ROWS, key="id", **given)

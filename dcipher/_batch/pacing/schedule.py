@@ -23,9 +23,9 @@ Kind: TypeAlias = Literal["start", "poll", "finish"]
 
 LOOKAHEAD: Final = 200
 """Rows that are read before they can be started."""
-UNDELIVERED: Final = 200
+UNDELIVERED: Final = 50
 """Outcomes that wait for their reader; with more, no result is fetched and no run is started."""
-WINDOW: Final = 1000
+WINDOW: Final = 400
 """Rows after the first one without an outcome, where outcomes come in the order of the rows."""
 
 
