@@ -10,6 +10,7 @@ from itertools import islice
 from threading import RLock
 from typing import TYPE_CHECKING, Any, Final
 
+from dcipher._results.outputs.saved_results import SavedResults
 from dcipher.errors import DcipherError
 
 from . import outcomes
@@ -36,6 +37,7 @@ class RecentRuns:
 
     def __init__(self) -> None:
         self._processes: dict[int, _Runs] = {}
+        self.saved: SavedResults = SavedResults()
 
     def _here(self) -> _Runs:
         # One step for all threads: whoever is first makes those of this process.

@@ -69,7 +69,7 @@ class Runs:
         with import_errors(run):
             from dcipher._results.results import Results
 
-            return Results(self._api)
+            return Results(self._api, self._recent.saved)
 
     @property
     def recent(self) -> tuple[Run, ...]:

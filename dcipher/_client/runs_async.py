@@ -67,7 +67,7 @@ class AsyncRuns:
         with import_errors(run):
             from dcipher._results.results_async import AsyncResults
 
-            return AsyncResults(self._api)
+            return AsyncResults(self._api, self._recent.saved)
 
     @property
     def recent(self) -> tuple[Run, ...]:

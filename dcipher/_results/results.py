@@ -22,6 +22,7 @@ from dcipher._results.outputs.failures import (
     result_errors,
     source_of,
 )
+from dcipher._results.outputs.saved_results import SavedResults
 from dcipher._results.outputs.temporary_files import StoredFile
 from dcipher._results.parsing.compression import is_compressed
 from dcipher._results.rows.documents import parse_document
@@ -49,8 +50,9 @@ __all__ = ["Results"]
 class Results:
     """Fetches the results of runs."""
 
-    def __init__(self, api: API) -> None:
+    def __init__(self, api: API, saved: SavedResults | None = None) -> None:
         self._api = api
+        self._saved = SavedResults() if saved is None else saved
         import_for_threads()
 
     def save_all(
@@ -106,7 +108,7 @@ class Results:
         max_connections: int,
     ) -> None:
         """One result to `target`, whole or not at all."""
-        self._fetch(
+        transfer = self._fetch(
             run,
             index,
             lambda source: PartFile(
@@ -117,6 +119,7 @@ class Results:
             keeps_encoded=True,
             max_connections=max_connections,
         )
+        self._saved.add(run, index, target, transfer)
         logger.info("run %s: result %d saved to %s", run.task_id, index, target)
 
     def read(self, run: Run, index: int, type_: Any) -> Any:
@@ -129,7 +132,7 @@ class Results:
         """One result as it is, and its format."""
         memory = io.BytesIO()
         sink = Rewindable(memory, run, index)
-        transfer = self._fetch(run, index, lambda _: sink)
+        transfer = self._receive(run, index, sink)
         with parse_errors(run, index):
             format_ = in_thread(format_of, run, index, transfer, sink)
         return memory.getvalue(), format_
@@ -138,7 +141,7 @@ class Results:
         self, run: Run, index: int, type_: Any, file: BinaryIO, sink: Rewindable
     ) -> Iterator[Any]:
         """The rows of one result, which is fetched whole to `file` first: `sink` writes there."""
-        transfer = self._fetch(run, index, lambda _: sink)
+        transfer = self._receive(run, index, sink)
         with parse_errors(run, index):
             format_ = in_thread(format_of, run, index, transfer, sink)
             if format_ is Format.PARQUET and is_compressed(sink.rewound(4)):
@@ -166,13 +169,23 @@ class Results:
         stored = StoredFile()
         held.callback(stored.close)
         sink = Rewindable(stored.file, run, index)
-        transfer = self._fetch(run, index, lambda _: sink)
+        transfer = self._receive(run, index, sink)
         format_ = in_thread(format_of, run, index, transfer, sink)
         if is_compressed(sink.rewound(4)):
             with parse_errors(run, index), sink.storage_errors():
                 stored = in_thread(stored.decompressed)
             held.callback(stored.close)
         return stored, format_
+
+    def _receive(self, run: Run, index: int, sink: Rewindable) -> Transfer:
+        """One result in `sink`: from the file in which it was saved, else from its store."""
+        self._api.check_open()
+        if run.files:
+            with sink.storage_errors():
+                saved = in_thread(self._saved.copy, run, index, sink)
+            if saved is not None:
+                return saved
+        return self._fetch(run, index, lambda _: sink)
 
     def _fetch(
         self,

@@ -21,6 +21,7 @@ from dcipher._results.outputs.failures import (
     result_errors,
     source_of,
 )
+from dcipher._results.outputs.saved_results import SavedResults
 from dcipher._results.outputs.temporary_files import StoredFile
 from dcipher._results.parsing.compression import is_compressed
 from dcipher._results.rows.documents import parse_document
@@ -48,8 +49,9 @@ __all__ = ["AsyncResults"]
 class AsyncResults:
     """Fetches the results of runs."""
 
-    def __init__(self, api: AsyncAPI) -> None:
+    def __init__(self, api: AsyncAPI, saved: SavedResults | None = None) -> None:
         self._api = api
+        self._saved = SavedResults() if saved is None else saved
         async_import_for_threads()
 
     async def save_all(
@@ -105,7 +107,7 @@ class AsyncResults:
         max_connections: int,
     ) -> None:
         """One result to `target`, whole or not at all."""
-        await self._fetch(
+        transfer = await self._fetch(
             run,
             index,
             lambda source: PartFile(
@@ -116,6 +118,7 @@ class AsyncResults:
             keeps_encoded=True,
             max_connections=max_connections,
         )
+        self._saved.add(run, index, target, transfer)
         logger.info("run %s: result %d saved to %s", run.task_id, index, target)
 
     async def read(self, run: Run, index: int, type_: Any) -> Any:
@@ -128,7 +131,7 @@ class AsyncResults:
         """One result as it is, and its format."""
         memory = io.BytesIO()
         sink = Rewindable(memory, run, index)
-        transfer = await self._fetch(run, index, lambda _: sink)
+        transfer = await self._receive(run, index, sink)
         with parse_errors(run, index):
             format_ = await async_in_thread(format_of, run, index, transfer, sink)
         return memory.getvalue(), format_
@@ -137,7 +140,7 @@ class AsyncResults:
         self, run: Run, index: int, type_: Any, file: BinaryIO, sink: Rewindable
     ) -> Iterator[Any]:
         """The rows of one result, which is fetched whole to `file` first: `sink` writes there."""
-        transfer = await self._fetch(run, index, lambda _: sink)
+        transfer = await self._receive(run, index, sink)
         with parse_errors(run, index):
             format_ = await async_in_thread(format_of, run, index, transfer, sink)
             if format_ is Format.PARQUET and is_compressed(sink.rewound(4)):
@@ -165,13 +168,23 @@ class AsyncResults:
         stored = StoredFile()
         held.callback(stored.close)
         sink = Rewindable(stored.file, run, index)
-        transfer = await self._fetch(run, index, lambda _: sink)
+        transfer = await self._receive(run, index, sink)
         format_ = await async_in_thread(format_of, run, index, transfer, sink)
         if is_compressed(sink.rewound(4)):
             with parse_errors(run, index), sink.storage_errors():
                 stored = await async_in_thread(stored.decompressed)
             held.callback(stored.close)
         return stored, format_
+
+    async def _receive(self, run: Run, index: int, sink: Rewindable) -> Transfer:
+        """One result in `sink`: from the file in which it was saved, else from its store."""
+        self._api.check_open()
+        if run.files:
+            with sink.storage_errors():
+                saved = await async_in_thread(self._saved.copy, run, index, sink)
+            if saved is not None:
+                return saved
+        return await self._fetch(run, index, lambda _: sink)
 
     async def _fetch(
         self,
