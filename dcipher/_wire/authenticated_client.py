@@ -30,11 +30,32 @@ __all__ = ["HTTPAuthenticatedClient"]
 class HTTPAuthenticatedClient(HTTPClient):
     """An `HTTPClient` that authenticates with an API key.
 
-    The key travels in the header `auth_header_name`, after `auth_scheme` where there is one:
-    `auth_scheme="Api-Key"` with `auth_header_name="Authorization"` sends `Authorization: Api-Key
-    <key>`. With an `api_secret` (text or bytes) every attempt is signed by RFC 9421; a `signer` of
-    your own takes its place. Neither key nor secret is ever shown. Key and signature, too, go to
-    the base URL's origin only.
+    The key and the signature are sent only to the origin of the base URL. No `repr` and no error
+    contains the key or the secret.
+
+    Args:
+        base_url: The URL of the API, which may have a path.
+        api_key: The API key.
+        api_secret: The secret that signs every attempt (RFC 9421), as text or bytes.
+        auth_header_name: The header that contains the key.
+        auth_scheme: A word before the key: with `"Api-Key"` and the header `Authorization`, the
+            client sends `Authorization: Api-Key <key>`.
+        signer: Your own signer, which takes precedence over `api_secret`.
+        cookies: Cookies that are sent with every request.
+        headers: Headers that are sent with every request.
+        timeout: Seconds for one request, of which at most 10 to connect, or an `httpx.Timeout`.
+            Default: 60.
+        verify_ssl: `False` disables the verification of certificates. A path to certificates, or an
+            SSL context, replaces the default ones.
+        follow_redirects: Whether the httpx clients follow redirects.
+        httpx_args: Further arguments for `httpx.Client` and `httpx.AsyncClient`.
+        raise_on_unexpected_status: Raise `UnexpectedStatus` for a status that the shipped OpenAPI
+            document does not list.
+        resilience: The retry policy of the httpx clients. `None`: no retries.
+
+    Raises:
+        MissingAPIKeyError: The key is missing or blank.
+        ConfigurationError: An argument is invalid.
     """
 
     __slots__ = ("_api_key", "_auth_header_name", "_auth_scheme", "_own_signer")
@@ -98,11 +119,11 @@ class HTTPAuthenticatedClient(HTTPClient):
 
     @property
     def auth_scheme(self) -> str | None:
-        """What stands before the key in its header."""
+        """The word before the key in its header."""
         return self._auth_scheme
 
     def request_headers(self) -> dict[str, str]:
-        """What every request carries, the key in the clear."""
+        """Returns the headers of every request, with the key in plain text."""
         key, name = self._api_key.get_secret_value(), self._auth_header_name
         others = {
             header: value
@@ -112,7 +133,7 @@ class HTTPAuthenticatedClient(HTTPClient):
         return {**others, name: f"{self._auth_scheme} {key}" if self._auth_scheme else key}
 
     def secrets(self) -> tuple[str, ...]:
-        """What must not be shown."""
+        """Returns the secrets to redact."""
         return (self._api_key.get_secret_value(), *super().secrets())
 
     def _signer(self) -> dcipher.signing.Signer | None:

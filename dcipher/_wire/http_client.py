@@ -1,4 +1,4 @@
-"""An HTTP client as a value, which builds httpx clients."""
+"""An immutable HTTP client, which builds httpx clients."""
 
 from __future__ import annotations
 
@@ -47,11 +47,14 @@ __all__ = ["HTTPClient", "request_timeout"]
 
 
 def request_timeout(timeout: float | httpx.Timeout | None) -> httpx.Timeout:
-    """`timeout` for httpx.
+    """Returns the `httpx.Timeout` for a timeout.
 
-    Seconds for one request, of which connecting takes 10 at most; `None`: 60 seconds.
+    Args:
+        timeout: Seconds for one request, of which at most 10 to connect, or an `httpx.Timeout`.
+            `None`: 60 seconds. `httpx.Timeout(None)`: no limit.
 
-    `httpx.Timeout(None)` waits for ever.
+    Raises:
+        ConfigurationError: The timeout is not positive and finite.
     """
     if isinstance(timeout, httpx.Timeout):
         for phase, seconds in timeout.as_dict().items():
@@ -63,20 +66,30 @@ def request_timeout(timeout: float | httpx.Timeout | None) -> httpx.Timeout:
 
 
 class HTTPClient:
-    """How to reach an API.
+    """An HTTP client for any JSON API.
 
-    Immutable, derived by `with_*`, builds one httpx client of each kind when it is first asked.
+    It is immutable: `with_…` derives another client, which shares the connections. It builds one
+    blocking and one async httpx client at their first use.
 
-    `timeout`: seconds for one request, or an `httpx.Timeout`; `None`: 60, of which connecting 10.
-    `verify_ssl`: `False`, a path to certificates, or a context. `httpx_args` goes to `httpx.Client`
-    and `httpx.AsyncClient`. With a `resilience`, the httpx clients themselves send again what may
-    be sent again. With `raise_on_unexpected_status`, they raise `UnexpectedStatus` for a status
-    that the shipped OpenAPI document does not list.
+    Cookies, and headers with the name of a secret, are sent only to the origin of the base URL. A
+    redirect or an absolute URL to another origin is requested without them.
 
-    Cookies and headers whose names sound like a secret go to the base URL's origin only: a redirect
-    to another one, or a request by an absolute URL, goes without them.
+    Args:
+        base_url: The URL of the API, which may have a path.
+        cookies: Cookies that are sent with every request.
+        headers: Headers that are sent with every request.
+        timeout: Seconds for one request, of which at most 10 to connect, or an `httpx.Timeout`.
+            Default: 60.
+        verify_ssl: `False` disables the verification of certificates. A path to certificates, or an
+            SSL context, replaces the default ones.
+        follow_redirects: Whether the httpx clients follow redirects.
+        httpx_args: Further arguments for `httpx.Client` and `httpx.AsyncClient`.
+        raise_on_unexpected_status: Raise `UnexpectedStatus` for a status that the shipped OpenAPI
+            document does not list.
+        resilience: The retry policy of the httpx clients. `None`: no retries.
 
-    Raises `ConfigurationError` for a URL, a timeout or a header that cannot be used.
+    Raises:
+        ConfigurationError: The URL, the timeout, a header or another argument is invalid.
     """
 
     __slots__ = (
@@ -137,27 +150,27 @@ class HTTPClient:
 
     @property
     def base_url(self) -> str:
-        """Without its trailing slash."""
+        """The base URL, without its trailing slash."""
         return self._base_url
 
     @property
     def cookies(self) -> dict[str, str]:
-        """A copy."""
+        """A copy of the cookies."""
         return dict(self._cookies)
 
     @property
     def headers(self) -> dict[str, str]:
-        """A copy, without the key's header."""
+        """A copy of the headers, without that of the key."""
         return dict(self._headers)
 
     @property
     def timeout(self) -> float | httpx.Timeout | None:
-        """As it was given."""
+        """The timeout, as it was passed."""
         return self._timeout
 
     @property
     def resilience(self) -> Resilience | None:
-        """What the httpx clients send again."""
+        """The retry policy of the httpx clients."""
         return self._resilience
 
     @property
@@ -186,30 +199,30 @@ class HTTPClient:
 
     @drops_frames
     def with_headers(self, headers: Mapping[str, str]) -> Self:
-        """A new client with more headers."""
+        """Returns a client with additional headers."""
         return self._derived(_headers={**self._headers, **plain_headers(headers)})
 
     @drops_frames
     def with_cookies(self, cookies: Mapping[str, str]) -> Self:
-        """A new client with more cookies."""
+        """Returns a client with additional cookies."""
         return self._derived(_cookies={**self._cookies, **_plain_cookies(cookies)})
 
     @drops_frames
     def with_timeout(self, timeout: float | httpx.Timeout) -> Self:
-        """A new client with another timeout: seconds, or an `httpx.Timeout`."""
+        """Returns a client with another timeout: seconds, or an `httpx.Timeout`."""
         request_timeout(timeout)
         return self._derived(_timeout=timeout)
 
     @drops_frames
     def with_resilience(self, resilience: Resilience | None) -> Self:
-        """A new client that sends again by other rules; `None`: never."""
+        """Returns a client with another retry policy; `None`: no retries."""
         check_kind("resilience", resilience, Resilience, "a Resilience")
         return self._derived(_resilience=resilience)
 
     def anonymous(self) -> HTTPClient:
-        """Returns a new client for other hosts, by the same routes.
+        """Returns a client for other hosts with the same proxies and transports.
 
-        Without key, signature, headers, cookies and retries.
+        It has no key, signature, headers, cookies and retries.
         """
         client = HTTPClient(
             self._base_url,
@@ -222,17 +235,17 @@ class HTTPClient:
 
     @property
     def was_used(self) -> bool:
-        """Whether the sync httpx client was made, or one of those that share its connections."""
+        """Whether the blocking httpx client, or one that shares its connections, was built."""
         return self._client is not None or self._routes.was_used
 
     @property
     def is_custom_transport(self) -> bool:
-        """Whether requests go through a transport or an httpx client of the user's."""
+        """Whether blocking requests use a transport or an httpx client of the user."""
         return self._routes.is_custom
 
     @property
     def is_custom_async_transport(self) -> bool:
-        """Whether async requests go through a transport or an httpx client of the user's."""
+        """Whether async requests use a transport or an httpx client of the user."""
         return self._routes.is_custom_async
 
     def spare_permits(self, count: int) -> list[Permit]:
@@ -242,24 +255,24 @@ class HTTPClient:
     # The httpx clients.
 
     def set_httpx_client(self, client: httpx.Client) -> Self:
-        """Use this httpx client instead of building one.
+        """Uses this httpx client instead of building one. Returns `self`.
 
-        Headers, cookies, timeout and key are then its own affair.
+        Its own headers, cookies and timeout are used; this client does not add the key.
         """
         self._client, self._routes = client, self._routes.via(client)
         return self
 
     def set_async_httpx_client(self, async_client: httpx.AsyncClient) -> Self:
-        """Use this httpx client instead of building one.
+        """Uses this async httpx client instead of building one. Returns `self`.
 
-        Headers, cookies, timeout and key are then its own affair.
+        Its own headers, cookies and timeout are used; this client does not add the key.
         """
         self._async_client = async_client
         self._routes = self._routes.async_via(async_client)
         return self
 
     def get_or_create_httpx_client(self) -> httpx.Client:
-        """The httpx client, built when it is first asked for."""
+        """Returns the httpx client, which is built at the first call."""
         with self._lock():
             if self._client is None and self._is_ended:
                 raise DcipherError("This client is closed.")
@@ -271,7 +284,7 @@ class HTTPClient:
             return self._client
 
     def get_or_create_async_httpx_client(self) -> httpx.AsyncClient:
-        """The asynchronous httpx client, built when it is first asked for."""
+        """Returns the async httpx client, which is built at the first call."""
         with self._lock():
             if self._async_client is None:
                 self._async_client = httpx.AsyncClient(
@@ -294,11 +307,11 @@ class HTTPClient:
         }
 
     def request_headers(self) -> dict[str, str]:
-        """What every request carries, the key in the clear."""
+        """Returns the headers of every request."""
         return self._headers
 
     def secrets(self) -> tuple[str, ...]:
-        """What must not be shown."""
+        """Returns the secrets to redact."""
         cookies = "; ".join(f"{name}={value}" for name, value in self._cookies.items())
         own = secret_values({**self._headers, "Cookie": cookies})
         return (*own, *self._routes.secrets())
@@ -346,7 +359,7 @@ class HTTPClient:
         return transport
 
     def close(self) -> None:
-        """Close the httpx client; the clients that share its connections go on."""
+        """Closes the httpx client. Clients that share its connections remain open."""
         self.get_or_create_httpx_client().close()
 
     def _end(self) -> None:
@@ -360,7 +373,7 @@ class HTTPClient:
             client.close()
 
     async def aclose(self) -> None:
-        """Close the asynchronous httpx client; the clients that share its connections go on."""
+        """Closes the async httpx client. Clients that share its connections remain open."""
         await self.get_or_create_async_httpx_client().aclose()
 
     def __enter__(self) -> Self:

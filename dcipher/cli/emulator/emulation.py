@@ -35,62 +35,67 @@ _TIME = "Seconds on the emulator's clock"
 class Emulation:
     """The options of `emulator start` and `emulator exec`."""
 
-    host: Annotated[str, typer.Option(metavar="HOST", help="Where to listen.")] = "127.0.0.1"
+    host: Annotated[str, typer.Option(metavar="HOST", help="The address to listen on.")] = (
+        "127.0.0.1"
+    )
     port: Annotated[
         int | None,
-        typer.Option(metavar="N", help="8787 by default, for exec a free one; 0: a free one."),
+        typer.Option(
+            metavar="N", help="The port. 0: a free one. Default: 8787; for exec, a free one."
+        ),
     ] = None
     allow_remote: Annotated[
         bool,
-        typer.Option("--allow-remote", help="Let --host be more than this machine's loopback."),
+        typer.Option("--allow-remote", help="Permit a --host that is not a loopback address."),
     ] = False
     flows: Annotated[
         list[str] | None,
         typer.Option(
             metavar="MODULE[:NAME]",
-            help="Flows of your own: a dcipher.emulator.Flows (called flows by default), or a "
-            "function that is given the emulator. The working directory is importable. Several "
-            "times.",
+            help="Your own flows: a dcipher.emulator.Flows (default name: flows), or a function "
+            "that is called with the emulator. Modules in the working directory can be imported. "
+            "Can be repeated.",
         ),
     ] = None
     samples: Annotated[
         bool,
         typer.Option(
-            "--samples/--no-samples", help="Have the flows keywords, topics and language-stats."
+            "--samples/--no-samples",
+            help="Register the flows keywords, topics and language-stats.",
         ),
     ] = True
     state_dir: Annotated[
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Keep runs, results, the API key and URLs there, over restarts and kill -9.",
+            help="Store runs, results, the API key and URLs in this folder, for the next start.",
         ),
     ] = None
     seed: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Repeat what is random: equal starts get equal task ids."),
+        typer.Option(metavar="N", help="Make task ids and faults repeatable."),
     ] = None
     time_scale: Annotated[
         float,
-        typer.Option(metavar="X", help="How fast its clock goes: 60 makes a minute a second."),
+        typer.Option(metavar="X", help="The speed of its clock. With 60, a minute takes a second."),
     ] = 1.0
     queue_time: Annotated[
         float,
         typer.Option(metavar="SECONDS", help=f"{_TIME} in each of PENDING and QUEUED."),
     ] = 0.02
     run_time: Annotated[
-        float, typer.Option(metavar="SECONDS", help=f"{_TIME} in RUNNING at least.")
+        float, typer.Option(metavar="SECONDS", help=f"{_TIME} in RUNNING, at least.")
     ] = 0.0
     rate: Annotated[
         float | None,
-        typer.Option(metavar="X", help="Requests a second; more are answered with 429."),
+        typer.Option(metavar="X", help="The rate limit, in requests per second. More get a 429."),
     ] = None
     require_signature: Annotated[
-        bool, typer.Option("--require-signature", help="Refuse requests that are not signed.")
+        bool, typer.Option("--require-signature", help="Reject requests without a signature.")
     ] = False
     api_secret_file: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="The secret of signatures, which are verified then."),
+        typer.Option(metavar="FILE", help="The file with the secret that verifies signatures."),
     ] = None
     no_idempotency: Annotated[
         bool, typer.Option("--no-idempotency", help="Ignore Idempotency-Key.")
@@ -99,14 +104,14 @@ class Emulation:
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Write url, api_key, console and pid there (JSON, 0600) when it is ready; it is "
-            "removed at the end.",
+            help="Write url, api_key, console and pid to this file (JSON, mode 0600) when it is "
+            "ready. It is removed at the end.",
         ),
     ] = None
 
 
 def with_emulation(command: Callable[..., None]) -> Callable[..., None]:
-    """A command with the options of `Emulation`, which it gets as `emulation`."""
+    """Decorates a command with the options of `Emulation`, which it receives as `emulation`."""
     hints = get_type_hints(Emulation, include_extras=True)
     options = [
         inspect.Parameter(
