@@ -85,11 +85,14 @@ def _problem(url: str) -> str | None:
     """Returns why httpx cannot use a proxy; `None`: it can."""
     try:
         parsed = httpx.Proxy(url).url
+        host = parsed.host
+    except UnicodeError:  # IDNA
+        return "its host is not valid"
     except (ValueError, httpx.InvalidURL) as error:
         return str(error).replace(url, redact_query(url))
-    if not parsed.host:
+    if not host:
         return "it has no host"
-    if (parsed.port or 0) > MAX_PORT:
+    if not 0 <= (parsed.port or 0) <= MAX_PORT:
         return f"the highest port is {MAX_PORT}"
     if parsed.scheme.startswith("socks") and find_spec("socksio") is None:
         return "SOCKS needs another library: pip install 'httpx[socks]'"

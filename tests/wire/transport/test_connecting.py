@@ -493,6 +493,8 @@ def test_plain_http_through_a_proxy(
         "nonsense://x",
         "http://user:canary@[::1",
         "http://user:canary@h:99999",
+        "http://user:canary@h:-1",
+        "http://user:canary@xn--localhost",
         "http://h:x",
     ],
 )
