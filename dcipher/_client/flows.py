@@ -185,7 +185,7 @@ class Flows:
             run = run or self._recent.started_with(flow_id, key)
             if run is None:
                 raise
-            if type(error) is DcipherError:  # the client was closed meanwhile
+            if type(error) is DcipherError and self._api.is_closed:  # meanwhile
                 raise self._recent.closed(error, run) from None
             self._recent.note(error, run)
             raise

@@ -37,14 +37,15 @@ def presentable(
     when we were called; it belongs to the program. `keeps_query`: no URL of a request is secret.
     """
     for one in _chain(error, outer):
-        one.__traceback__ = _visible(one.__traceback__)
+        # Not by `=`: an error of the program's may refuse it, as a frozen dataclass does.
+        one.with_traceback(_visible(one.__traceback__))
         _forget_request(one, keeps_query=keeps_query)
         for name in ("__cause__", "__context__"):
             behind: BaseException | None = getattr(one, name)
             if behind is not None and behind is not outer and _tells(behind, secrets):
                 is_hidden = one.__suppress_context__
-                setattr(one, name, None)
-                one.__suppress_context__ = is_hidden
+                object.__setattr__(one, name, None)
+                object.__setattr__(one, "__suppress_context__", is_hidden)
     return error
 
 
@@ -94,5 +95,8 @@ def _forget_request(error: BaseException, *, keeps_query: bool) -> None:
 
 
 def _tells(error: BaseException, secrets: Sequence[str]) -> bool:
-    said = f"{error} {error!r} {getattr(error, '__notes__', '')}"
+    try:
+        said = f"{error} {error!r} {getattr(error, '__notes__', '')}"
+    except Exception:  # noqa: BLE001 - the program's own, and broken: nobody can read it
+        return False
     return looks_signed(said) or redact(said, secrets) != said

@@ -99,6 +99,11 @@ class API:
         # Async downloads go through its sync side, in threads.
         self.plain_http._end()  # noqa: SLF001 - no public name: users close what they open
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether it was closed."""
+        return self._closed
+
     def check_open(self) -> None:
         """Raises `DcipherError` if it is closed."""
         if self._closed:

@@ -26,6 +26,7 @@ from dcipher import (
     AuthenticationError,
     ConfigurationError,
     Dcipher,
+    DcipherError,
     HTTPAuthenticatedClient,
     InvalidParamsError,
     NotFoundError,
@@ -277,6 +278,34 @@ def test_an_error_of_httpx_from_a_callback(
     assert caught.value is mine
     assert len(requests) + len(api.seen("/result")) == 1
     assert not list(tmp_path.iterdir())
+
+
+class UnreadableError(Exception):
+    """An error whose text cannot be made."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("there is no text")
+
+
+@pytest.mark.parametrize(
+    "mine", [DcipherError("mine"), UnreadableError()], ids=["dcipher", "unreadable"]
+)
+def test_any_error_of_a_callback(
+    connect: Connect, api: FaultyServer, tmp_path: Path, mine: Exception
+) -> None:
+    """What a callback raises comes out, be it `DcipherError` itself, or an error that cannot be shown."""
+
+    def fail(*_: object) -> None:
+        raise mine
+
+    client = connect(api)
+    with pytest.raises(type(mine)) as caught:
+        client.flows.run("f", on_status=fail)
+    assert caught.value is mine
+    with pytest.raises(type(mine)) as caught:
+        client.runs.download(finished(f"{api.url}/result"), tmp_path / "r", on_progress=fail)
+    assert caught.value is mine
+    assert client.flows.get("f").name == "F"
 
 
 # The network.
