@@ -1,6 +1,7 @@
-"""Puts a file that is whole in the place of another, on whatever file system.
+"""Replaces a file by a complete one, on any file system.
 
-By a rename, so that a reader sees the old file or the new one; where that is refused, in place.
+It renames, so that a reader sees the old file or the new one. If that is impossible, it writes in
+place.
 """
 
 from __future__ import annotations
@@ -33,12 +34,12 @@ __all__ = [
     "synced",
 ]
 
-# What file systems say that lack an operation: exFAT, FUSE, network mounts.
+# The errors of file systems that do not support an operation: exFAT, FUSE, network mounts.
 _LACKING: Final = frozenset(
     {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOTTY}
 )
 _NOT_PERMITTED: Final = frozenset({errno.EPERM, errno.EACCES})
-# A mounted file is busy, and on another device; one of somebody else in a sticky folder is theirs.
+# A mounted file is busy, and on another device. In a sticky folder, only owners can rename files.
 _NOT_RENAMED: Final = _NOT_PERMITTED | {errno.EBUSY, errno.EXDEV}
 _NOT_LINKED: Final = _LACKING | _NOT_PERMITTED | {errno.EMLINK, errno.EXDEV}
 _BLOCK: Final = 1024 * 1024
@@ -48,10 +49,10 @@ _NOFOLLOW: Final = getattr(os, "O_NOFOLLOW", 0)
 
 
 def followed(target: Path) -> Path:
-    """Returns the file that a symbolic link points to, as `open()` follows it; else the path, absolute.
+    """Returns the target of a symbolic link, as `open()` follows it, or the absolute path.
 
-    Raises an OSError for a loop, and for what the kernel refuses as well (proc(5),
-    `protected_symlinks`): a link of somebody else in a folder where everybody may make one.
+    Raises an OSError for a loop, and, as the kernel does (proc(5), `protected_symlinks`), for a link
+    of another user in a folder where everybody can create one.
     """
     target = Path(os.path.abspath(target))  # noqa: PTH100 - resolve() would follow links
     if not target.is_symlink():
@@ -75,7 +76,7 @@ def _user() -> int:
 def check_replaceable(file: Path) -> None:
     """Raises an OSError for an existing file that can neither be renamed over nor written in place."""
     try:
-        # access() says yes to root, and to who may only append.
+        # access() is no check for root, and for append-only files.
         os.close(os.open(file, os.O_WRONLY | _BINARY | _NOFOLLOW))
     except OSError as error:
         refused = error
@@ -95,9 +96,9 @@ def check_replaceable(file: Path) -> None:
 
 
 def check_folder(folder: Path) -> None:
-    """Raises an OSError for a folder where no file can be made, written, renamed and removed.
+    """Raises an OSError for a folder where no file can be created, written, renamed and removed.
 
-    By doing so: access() says yes to root, on a read-only disk, too.
+    It tries these operations: access() is no check for root, and on a read-only disk.
     """
     names = [folder / f".{secrets.token_hex(8)}.tmp" for _ in range(2)]
     try:
@@ -111,12 +112,12 @@ def check_folder(folder: Path) -> None:
 
 
 def private(name: str, flags: int) -> int:
-    """Opens a file as one that nobody else reads; for `open(opener=…)`."""
+    """Opens a file with access only for its owner; for `open(opener=…)`."""
     return os.open(name, flags | _NOFOLLOW, 0o600)
 
 
 def _is_mounted(file: Path) -> bool:
-    """Whether something is mounted at this very file, as containers do; proc_pid_mountinfo(5)."""
+    """Returns whether this file is a mount point, as in containers; proc_pid_mountinfo(5)."""
     with suppress(OSError):
         place = os.path.realpath(file).encode("utf-8", "surrogateescape")
         for line in Path("/proc/self/mountinfo").read_bytes().splitlines():
@@ -129,11 +130,11 @@ def _is_mounted(file: Path) -> bool:
 
 
 class HalfWrittenError(OSError):
-    """A file was being written in place: neither what was there nor what is new is whole in it."""
+    """A file was being written in place: it contains neither the old nor the new content completely."""
 
 
 def install(source: Path, target: Path) -> None:
-    """Puts `source` in the place of `target`. Raises an OSError; then `source` is still there."""
+    """Replaces `target` by `source`. After an OSError, `source` still exists."""
     try:
         os.replace(source, target)  # noqa: PTH105
     except OSError as error:
@@ -141,7 +142,7 @@ def install(source: Path, target: Path) -> None:
 
 
 def install_in_place(source: Path, target: Path, error: OSError) -> None:
-    """Writes `source` over `target`, after a rename that raised `error`; raises it where that is none to help."""
+    """Writes `source` over `target`, after a rename that raised `error`. Raises it for other causes."""
     if error.errno not in _NOT_RENAMED or not target.is_file():
         raise error
     _write_in_place(source, target)
@@ -155,7 +156,7 @@ def install_in_place(source: Path, target: Path, error: OSError) -> None:
 
 
 def _write_in_place(source: Path, target: Path) -> None:
-    # Opened before anything of it is lost: where that is refused, what was there is intact.
+    # Opened before it is changed: if that is refused, the existing file is intact.
     descriptor = os.open(target, os.O_WRONLY | _BINARY | _NOFOLLOW)
     with os.fdopen(descriptor, "wb", buffering=0) as file, source.open("rb", buffering=0) as whole:
         try:
@@ -170,10 +171,10 @@ def _write_in_place(source: Path, target: Path) -> None:
 
 
 def install_without_link(source: Path, target: Path, error: OSError) -> None:
-    """Puts `source` at `target`, where nothing is, after a hard link that raised `error`.
+    """Moves `source` to `target`, which must not exist, after a hard link that raised `error`.
 
-    In two steps: the name is claimed by an empty file that nobody else can make. Raises
-    FileExistsError where something is there by now.
+    It first creates an empty file exclusively, to reserve the name. Raises FileExistsError if
+    `target` exists by now.
     """
     if error.errno not in _NOT_LINKED:
         raise error
@@ -187,9 +188,9 @@ def install_without_link(source: Path, target: Path, error: OSError) -> None:
 
 
 def keep_mode(descriptor: int, target: Path) -> bool:
-    """Gives a new file the permissions of the one that it replaces; whether there is one."""
+    """Copies the permissions of `target` to a new file. Returns whether `target` exists."""
     try:
-        # Not setuid and setgid: others would run what came from elsewhere as the owner. write(2) clears
+        # Without setuid and setgid: downloaded content must not be executed as the owner. write(2) clears
         # them, too.
         mode = target.stat().st_mode & 0o777
     except FileNotFoundError:
@@ -199,13 +200,13 @@ def keep_mode(descriptor: int, target: Path) -> bool:
 
 
 def set_mode(descriptor: int, mode: int) -> None:
-    """Sets permissions, where there are any."""
+    """Sets permissions, if the system has any."""
     if hasattr(os, "fchmod") and stat.S_IMODE(os.fstat(descriptor).st_mode) != mode:
         _tolerated("permissions", _LACKING | _NOT_PERMITTED, lambda: os.fchmod(descriptor, mode))
 
 
 def keep_owner(descriptor: int, target: Path) -> None:
-    """Gives a new file the owner and the group of the one that it replaces, as far as is permitted."""
+    """Copies the owner and the group of `target` to a new file, as far as permitted."""
     if not hasattr(os, "fchown"):
         return
     with suppress(OSError):
@@ -222,7 +223,7 @@ def keep_owner(descriptor: int, target: Path) -> None:
 
 
 def synced(descriptor: int, sync: Callable[[int], object]) -> None:
-    """Makes a file durable, where its file system can."""
+    """Makes a file durable, if its file system can."""
     _tolerated("syncing", _LACKING, lambda: sync(descriptor))
 
 
@@ -230,7 +231,7 @@ _warned: set[str] = set()
 
 
 def _tolerated(what: str, numbers: frozenset[int], action: Callable[[], object]) -> None:
-    """Does it, or warns once that a file system cannot."""
+    """Runs an operation, or warns once that the file system does not support it."""
     try:
         action()
     except OSError as error:
@@ -238,4 +239,4 @@ def _tolerated(what: str, numbers: frozenset[int], action: Callable[[], object])
             raise
         if what not in _warned:
             _warned.add(what)
-            logger.warning("the file system knows no %s of files: %s", what, error.strerror)
+            logger.warning("the file system does not support %s: %s", what, error.strerror)

@@ -1,4 +1,4 @@
-"""What both clients are made of: arguments and settings in, checked, connected parts out."""
+"""Assembles a client: validates its arguments and settings, and creates its parts."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ __all__ = ["Parts", "assemble", "user_agent"]
 
 
 class Parts(NamedTuple):
-    """What an API object is made of."""
+    """The arguments of an API object."""
 
     http: HTTPAuthenticatedClient
     options: Options
@@ -62,13 +62,13 @@ def assemble(
     allow_insecure: bool,
     kinds: tuple[type, type],
 ) -> Parts:
-    """The parts of a client.
+    """Returns the parts of a client.
 
-    `kinds`: the classes that its `http_client` and its `transport` must be of.
+    `kinds`: the classes that its `http_client` and its `transport` must be instances of.
     """
     _check_kinds(http_client, transport, kinds)
-    # The command line has settings of its own kind, which say where they came from as `Settings` do.
-    # To ask for `Settings` imports pydantic-settings, which takes longer than httpx.
+    # The command line has its own settings class, which has `source` as `Settings` does. Using
+    # `Settings` imports pydantic-settings, which takes longer than httpx.
     given: object = settings
     if given is not None and (isinstance(given, type) or not hasattr(given, "source")):
         check_kind("settings", settings, dcipher.Settings, "a Settings")
@@ -91,7 +91,7 @@ def assemble(
     logs.configure(found.log)
     options = _options(found, timeout, resilience, headers, http_client)
     if isinstance(http_client, HTTPAuthenticatedClient):
-        # The retries are ours: two layers of them would multiply.
+        # Retries happen here: two layers of retries would multiply.
         http = http_client.with_resilience(None)
     else:
         http = _http(found, options, http_client, transport)
@@ -117,7 +117,7 @@ def _options(
     policy = resilience or Resilience()
     if resilience is None or found.sources.get("max_retries") == ARGUMENT:
         policy = replace(policy, max_retries=found.max_retries)
-    if timeout is None and "timeout" not in found.sources:  # then what the httpx client has counts
+    if timeout is None and "timeout" not in found.sources:  # the httpx client's timeout is used
         timeout = getattr(http_client, "timeout", None)
     limits, total = request_limits(found.timeout if timeout is None else timeout)
     return Options(
@@ -155,7 +155,7 @@ def _http(
         auth_header_name="Authorization",
         auth_scheme="Api-Key",
         timeout=options.timeout,
-        # The httpx client of the user has proxies of its own.
+        # The httpx client of the user has its own proxies.
         httpx_args={
             "cookies": NoCookies(),
             "transport": transport,
@@ -170,7 +170,7 @@ def _http(
 
 
 def _named(found: Configuration, http_client: object) -> str:
-    """Where the base URL was configured."""
+    """Returns the source of the base URL."""
     if isinstance(http_client, HTTPAuthenticatedClient):
         return "http_client=…"
     source = found.sources.get("base_url", DEFAULT)
@@ -203,5 +203,5 @@ def _default_headers(http_client: object) -> dict[str, str]:
 
 
 def user_agent() -> str:
-    """What the client calls itself."""
+    """Returns the User-Agent."""
     return f"dcipher/{__version__} httpx/{httpx.__version__} python/{platform.python_version()}"

@@ -20,10 +20,7 @@ __all__ = ["configuration"]
 def configuration(
     arguments: Mapping[str, object], settings: Settings | None = None
 ) -> Configuration:
-    """The settings of one client.
-
-    `arguments`, then `settings`, or the environment and `.env` where there are none.
-    """
+    """Returns the settings of one client: `arguments`, then `settings`, else environment and `.env`."""
     if settings is not None:
         return resolve([(ARGUMENT, arguments), *_layers(settings)])
     environ = ours(os.environ)

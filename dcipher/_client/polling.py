@@ -53,10 +53,7 @@ def next_poll_in(age: float, jitter: float) -> float:
 
 
 def ends_the_wait(error: APIError, *, age: float) -> bool:
-    """Whether an error of a poll is permanent.
-
-    All other errors are retried for minutes.
-    """
+    """Returns whether an error of a poll is permanent. All other errors are retried for minutes."""
     if isinstance(error, APIStatusError):
         if error.status_code == 404:
             return age > NEW_RUN_GRACE

@@ -1,4 +1,4 @@
-"""The runs that a client started last, in memory only."""
+"""The last runs that a client started, in memory only."""
 
 from __future__ import annotations
 
@@ -24,15 +24,14 @@ if TYPE_CHECKING:
 __all__ = ["RecentRuns"]
 
 LIMIT: Final = 100
-"""Runs that are remembered, besides those that are held."""
+"""The number of runs in the list, not counting those that are held."""
 
 
 class RecentRuns:
-    """The last runs that a client and those derived from it started, each as it was last reported.
+    """The last runs that a client and its derived clients started, each as last reported.
 
-    Older ones, too, while somebody waits for them or fetches their results: they are held.
-
-    A forked child process begins with none: those of its parent are its parent's.
+    An older run is held in the list while a call waits for it or fetches its results. A forked child
+    process starts with an empty list.
     """
 
     def __init__(self) -> None:
@@ -40,7 +39,7 @@ class RecentRuns:
         self.saved: SavedResults = SavedResults()
 
     def _here(self) -> _Runs:
-        # One step for all threads: whoever is first makes those of this process.
+        # Atomic: the first thread creates the list of this process.
         return self._processes.setdefault(os.getpid(), _Runs())
 
     def __call__(self) -> tuple[Run, ...]:
@@ -50,10 +49,10 @@ class RecentRuns:
             return tuple(reversed(here.runs.values()))
 
     def add(self, run: Run) -> None:
-        """Remembers a run that was just started; of too many, the oldest that nobody holds go."""
+        """Adds a run that was just started. Above the limit, it removes the oldest that are not held."""
         here, ids = self._here(), (run.flow_id, run.task_id)
         with here.lock:
-            # A start that was repeated with its key gives the same run.
+            # A start that was repeated with its key returns the same run.
             known = here.runs.pop(ids, None)
             here.runs[ids] = run if known is None else _merged(known, run)
             oldest = islice(here.runs, max(0, len(here.runs) - LIMIT))
@@ -61,18 +60,18 @@ class RecentRuns:
                 del here.runs[old]
 
     def held(self, run: Run) -> AbstractContextManager[None]:
-        """Holds a run, if it is remembered: it is not forgotten in the block."""
+        """Returns a context in which a run of the list is not removed."""
         return _Held(partial(self._hold, run))
 
     def _hold(self, run: Run, more: int) -> None:
         here, ids = self._here(), (run.flow_id, run.task_id)
         with here.lock:
             here.held[ids] += more
-            if here.held[ids] <= 0:  # below: a forked child ends what its parent began
+            if here.held[ids] <= 0:  # below 0: a forked child ends a block of its parent
                 del here.held[ids]
 
     def report(self, run: Run) -> None:
-        """Updates a run, if it is remembered."""
+        """Updates a run, if it is in the list."""
         here, ids = self._here(), (run.flow_id, run.task_id)
         with here.lock:
             known = here.runs.get(ids)
@@ -80,7 +79,7 @@ class RecentRuns:
                 here.runs[ids] = _merged(known, run)
 
     def latest(self, run: Run) -> Run:
-        """Returns the run as it was last reported, or `run` itself if it is not remembered."""
+        """Returns the run as last reported, or `run` itself if it is not in the list."""
         here = self._here()
         with here.lock:
             return here.runs.get((run.flow_id, run.task_id), run)
@@ -94,8 +93,8 @@ class RecentRuns:
         return None
 
     def note(self, error: BaseException, run: Run) -> None:
-        """Says on an error, or on an interruption, how to get at a run again."""
-        # The one error of no class of its own: the client is closed.
+        """Adds a note to an error, or an interruption, with the calls that resume the run."""
+        # The only error without a class of its own: the client is closed.
         is_closed = type(error) is DcipherError
         outcomes.note_run(error, run, self.index(run), is_closed=is_closed)
 
@@ -106,7 +105,7 @@ class RecentRuns:
         return final
 
     def started_with(self, flow_id: str, key: str) -> Run | None:
-        """Returns the run that the start with this idempotency key gave."""
+        """Returns the run that was started with this idempotency key."""
         for known in self():
             if (known.flow_id, known.idempotency_key) == (flow_id, key):
                 return known
@@ -114,7 +113,7 @@ class RecentRuns:
 
 
 class _Held(AbstractContextManager[None]):
-    """A block in which a run is held. It leaves errors alone: a generator's block sets their traceback."""
+    """A context in which a run is held. It is a class: the block of a generator changes tracebacks."""
 
     def __init__(self, hold: Callable[[int], None]) -> None:
         self._hold = hold
@@ -130,14 +129,14 @@ class _Runs:
     """The runs of one process, oldest first."""
 
     def __init__(self) -> None:
-        # Reentrant: a handler of a signal runs in the middle of what its thread was doing.
+        # Reentrant: a signal handler interrupts its thread at any point.
         self.lock = RLock()
         self.runs: OrderedDict[tuple[str, str], Run] = OrderedDict()
         self.held: Counter[tuple[str, str]] = Counter()
 
 
 def _merged(known: Run, run: Run) -> Run:
-    """Returns `run` with what only `known` has: a run by its ids alone has no URLs."""
+    """Returns `run` with the values that only `known` has: a run made from its ids has no URLs."""
     kept: dict[str, Any] = {
         name: getattr(known, name)
         for name in ("idempotency_key", "created_at", "files")

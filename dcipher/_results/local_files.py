@@ -1,4 +1,4 @@
-"""A result in a file of this machine: its rows, read as those of a run's results are."""
+"""A local result file, whose rows are read as those of a run's results."""
 
 from __future__ import annotations
 
@@ -36,24 +36,23 @@ __all__ = ["FilePart", "LocalResult"]
 T = TypeVar("T")
 
 HEAD = 64 * 1024
-"""Bytes that tell the format."""
+"""Bytes from which the format is detected."""
 _PIECE = 1024 * 1024
 
 
 class LocalResult:
-    """A result file that is open: `rows(type_)` reads it from its beginning.
+    """An open result file. `rows(type_)` reads it from its beginning.
 
-    The format is that of its name, else that of its first bytes. What can be read only once, such
-    as a pipe, is copied to a temporary file where it has to be read twice, and so is a compressed
-    file.
+    The format is detected from its name, else from its first bytes. If a pipe or a compressed file
+    has to be read twice, it is copied to a temporary file.
 
     Args:
         file: Open for reading bytes, at its beginning. It stays open.
-        name: What errors call it; its suffix says the format.
-        format_: The format, whatever the name and the bytes say.
+        name: The name in errors. Its suffix determines the format.
+        format_: The format, which takes precedence over the name and the bytes.
 
     Raises:
-        ResultParseError: the file is empty, and nothing says which format it would have.
+        ResultParseError: The file is empty, and its format is not known.
     """
 
     def __init__(self, file: BinaryIO, name: str, format_: Format | None = None) -> None:
@@ -92,7 +91,7 @@ class LocalResult:
             yield from iter_texts(self._from_start(), self.format)
 
     def header(self) -> list[str]:
-        """The names of the columns of a CSV file. Raises `ResultParseError`."""
+        """Returns the names of the columns of a CSV file. Raises `ResultParseError`."""
         with self.errors():
             return csv_header(TextReader(opened(self._from_start())))
 
@@ -112,13 +111,13 @@ class LocalResult:
         return FilePart(self, cast("StoredFile", self._stored))
 
     def close(self) -> None:
-        """Remove the temporary copy, if there is one."""
+        """Removes the temporary copy, if there is one."""
         if self._stored is not None:
             self._stored.close()
 
     @contextmanager
     def errors(self) -> Generator[None]:
-        """Turns what is wrong with the file, or its disk, into a `ResultParseError` without a value of it."""
+        """Converts errors of the file or the disk to a `ResultParseError`, without values of the file."""
         try:
             with type_errors():
                 yield
@@ -186,7 +185,7 @@ def _copied(source: Readable) -> StoredFile:
 
 
 class _Once(io.RawIOBase):
-    """What comes once, with its beginning kept: one can go back until more than that was read."""
+    """A stream with a buffered beginning, to which one can seek until more has been read."""
 
     def __init__(self, file: BinaryIO) -> None:
         super().__init__()

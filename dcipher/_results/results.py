@@ -1,5 +1,5 @@
 # Generated from dcipher/_results/results_async.py by scripts/unasync.py: edit that, not this.
-"""The results of one run: saved to a file, read as a value, read row by row."""
+"""Saves the results of a run, or reads them as a value, as rows or as a table."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Results:
         require_integrity: bool,
         max_connections: int,
     ) -> None:
-        """Each result to its target, as many at once as there are connections for."""
+        """Saves each result to its target, concurrently as far as connections permit."""
         self._api.check_open()
         save = partial(self.save, run, overwrite=overwrite, require_integrity=require_integrity)
         if len(targets) == 1:
@@ -107,7 +107,7 @@ class Results:
         require_integrity: bool,
         max_connections: int,
     ) -> None:
-        """One result to `target`, whole or not at all."""
+        """Saves one result to `target`, atomically."""
         transfer = self._fetch(
             run,
             index,
@@ -123,7 +123,7 @@ class Results:
         logger.info("run %s: result %d saved to %s", run.task_id, index, target)
 
     def read(self, run: Run, index: int, type_: Any) -> Any:
-        """One result as a value."""
+        """Reads one result as a value."""
         body, format_ = self.document(run, index)
         with parse_errors(run, index):
             return in_thread(parse_document, body, type_, format_)
@@ -140,7 +140,7 @@ class Results:
     def rows(
         self, run: Run, index: int, type_: Any, file: BinaryIO, sink: Rewindable
     ) -> Iterator[Any]:
-        """The rows of one result, which is fetched whole to `file` first: `sink` writes there."""
+        """Returns the rows of one result, which is first downloaded to `file` by `sink`."""
         transfer = self._receive(run, index, sink)
         with parse_errors(run, index):
             format_ = in_thread(format_of, run, index, transfer, sink)
@@ -151,7 +151,7 @@ class Results:
             return in_thread(iter_rows, file, type_, format_)
 
     def table(self, run: Run, indexes: Sequence[int], type_: Any) -> Table:
-        """Results as a table, each in a temporary file."""
+        """Returns results as a table, each in a temporary file."""
         with import_errors(run):
             from dcipher._results.tables.reading import Part
             from dcipher._results.tables.table import Table
@@ -165,7 +165,7 @@ class Results:
         return Table(tuple(parts), type_)
 
     def _store(self, run: Run, index: int, held: ExitStack) -> tuple[StoredFile, Format]:
-        """Fetch one result into a file that `held` closes, decompressed: it is read more than once."""
+        """Downloads one result to a file that `held` closes, decompressed: it is read more than once."""
         stored = StoredFile()
         held.callback(stored.close)
         sink = Rewindable(stored.file, run, index)

@@ -1,4 +1,4 @@
-"""Fetches results into files: resumed, checked, whole or not at all."""
+"""Downloads a result: resumed, verified, atomic."""
 
 from __future__ import annotations
 
@@ -57,15 +57,15 @@ __all__ = ["AsyncDownload"]
 BATCH = 1024 * 1024
 """Bytes that are written at once."""
 PROGRESS = 1024 * 1024
-"""Bytes that make an attempt worth more of them: one byte does not."""
+"""Bytes of progress that reset the number of attempts."""
 HASHED_AT_ONCE = 16 * 1024 * 1024
-"""Bytes that are hashed between two looks at how far the others are."""
+"""Bytes that are hashed between two checks of the other connections."""
 BETWEEN_REPORTS = 0.1
 """Seconds between two calls of `on_progress`."""
 
 
 class AsyncDownload:
-    """One result on its way into a sink."""
+    """The download of one result to a sink."""
 
     def __init__(
         self,
@@ -85,7 +85,7 @@ class AsyncDownload:
         self._resilience = resilience
         self.on_progress: AsyncProgressCallback | None = on_progress
         self._parallel = parallel
-        """Who brings a large result with it; `None`: nobody, as on an event loop."""
+        """Downloads a large result by several connections; `None`: not possible, as on an event loop."""
         self._pace: Pace | None = None
         self._transfer = Transfer()
         self._hashes: dict[str, Hasher] = {}
@@ -95,15 +95,15 @@ class AsyncDownload:
         self._kept, self._kept_at = 0, 0.0
         self._pause = AsyncPause()
         self._at_work = threading.Lock()
-        """Held while the sink is: a native cancellation leaves a thread to its work."""
+        """Held while the sink is used: a native cancellation does not end the thread at work."""
         self._sink: Sink
         self._started = 0.0
         self._was_resumed = False
 
     async def run(self) -> Transfer:
-        """Fetch it whole. Raises `TransferError`, or the errors of the sink and the callback.
+        """Downloads the result. Raises `TransferError`, or errors of the sink and the callback.
 
-        Whoever runs it owns the sink, from its opening to its closing: the thread, where it is one.
+        The thread that runs it owns the sink, from its opening to its closing.
         """
         self._sink = await async_in_thread(self._open_sink)
         self._started = monotonic()
@@ -123,7 +123,7 @@ class AsyncDownload:
         return self._transfer
 
     def _take_up(self) -> None:
-        """What an earlier download left."""
+        """Resumes an earlier download."""
         with self._at_work:
             self._transfer = self._sink.take_up()
             self._hashes, self._hashed = _hashes(self._transfer), 0
@@ -132,14 +132,14 @@ class AsyncDownload:
         self._was_resumed = self._transfer.received > 0
         if self._was_resumed:
             logger.info(
-                "download from %s: going on after %d bytes",
+                "download from %s: resuming after %d bytes",
                 redact_query(self._source.url), self._transfer.arrived,
             )  # fmt: skip
 
     def _catch_up(self, settled: int | None = None) -> None:
-        """Hash what is in the file and was not hashed when it came.
+        """Hashes the bytes of the file that were not hashed when they were received.
 
-        `settled`: a part of what is there up to this place, for others write behind it.
+        `settled`: hash some of them, up to this offset; other connections write behind it.
         """
         with self._at_work:
             end = self._transfer.received
@@ -154,19 +154,19 @@ class AsyncDownload:
     def _commit(self) -> None:
         with self._at_work:
             self._sink.prepare()
-            # The disk may have taken its time: whoever was cancelled meanwhile wants it no more.
+            # The disk may have been slow: the download may have been cancelled in the meantime.
             self._check_aborted()
             self._sink.commit()
 
     def _leave(self, error: BaseException) -> None:
-        """Keep what another download can go on with, and nothing else."""
+        """Keeps what another download can resume, and removes the rest."""
         with self._at_work:
-            if isinstance(error, TransferError):  # a store may repeat its URL in whatever it says
+            if isinstance(error, TransferError):  # a store may repeat its URL in its error
                 error.args = (redact(str(error), self._store.secrets),)
             if not is_worth_keeping(self._transfer, error):
                 self._sink.discard()
                 return
-            with suppress(OSError):  # then what was made durable before is what there is
+            with suppress(OSError):  # what was synced before is kept
                 kept = self._sink.keep(self._transfer)
                 if kept and isinstance(error, TransferError):
                     error.kept = self._transfer.arrived
@@ -185,7 +185,7 @@ class AsyncDownload:
                     started=self._started,
                 )
             except TransferError as error:
-                # Attempts that brought something earn as many more as a new transfer would have.
+                # Attempts with progress earn as many more as a new transfer has.
                 earned = self._transfer.can_resume and self._transfer.arrived - before >= PROGRESS
                 delay = self._delay_after(error.failure) if earned else None
                 if delay is None:
@@ -196,7 +196,7 @@ class AsyncDownload:
                 return
 
     def _delay_after(self, failure: Failure) -> float | None:
-        """Seconds until the first attempt of another round."""
+        """Returns the seconds until the first attempt of another round."""
         return next_delay(
             failure,
             self._resilience,
@@ -207,7 +207,7 @@ class AsyncDownload:
         )
 
     def abort(self) -> None:
-        """End it soon, from another thread; what waits for the network is woken up."""
+        """Ends the download soon, from another thread. A wait for the network is interrupted."""
         self._pause.end()
         self._store.wake_up()
 
@@ -217,8 +217,8 @@ class AsyncDownload:
             await self._fetch_or_begin_anew()
         except DcipherError:
             raise
-        # anyio lets an ssl.SSLError through that comes after the handshake; a name that IDNA cannot
-        # write is a UnicodeError.
+        # anyio does not convert an ssl.SSLError after the handshake; a name that IDNA cannot encode
+        # is a UnicodeError.
         except (httpx.TransportError, httpx.InvalidURL, OSError, UnicodeError) as error:
             raise self._store.lost(error) from None
         finally:
@@ -230,20 +230,20 @@ class AsyncDownload:
         try:
             await self._fetch(self._transfer)
         except _ParallelRefusedError:
-            # A store that refuses several connections may serve one: this is no failure yet.
+            # A store that rejects several connections may accept one: this is not yet a failure.
             await self._fetch_or_begin_anew()
         except TransferError as error:
             if self._was_resumed and error.problem in {Problem.CHANGED, Problem.BROKEN}:
-                # What an earlier download left is of another object, or damaged: not this one's fault.
+                # The part of an earlier download is of another object, or damaged.
                 await self._restart()
             elif not (asks_for_the_rest and may_refuse_ranges(error)):
                 raise
             self._was_resumed = False
-            # A store that refuses a range may give the whole; what there is is kept until it does.
+            # A store that rejects a range may send the whole file; the part is kept until it does.
             await self._fetch(Transfer())
 
     async def _fetch(self, asked: Transfer) -> None:
-        """What `asked` has not: one request for each gap in it."""
+        """Requests what `asked` does not have: one request for each gap."""
         await self._fetch_gap(asked)
         while self._transfer.parts and self._transfer.received == self._transfer.gap_ends:
             await async_in_thread(self._close_gap)
@@ -252,13 +252,13 @@ class AsyncDownload:
         self._check()
 
     def _close_gap(self) -> None:
-        """A gap is filled: what is there goes on to where the next one begins."""
+        """Closes a gap that is filled: the received bytes extend to the next one."""
         (_, end), *parts = self._transfer.parts
         self._transfer = replace(self._transfer, received=end, parts=tuple(parts))
         self._catch_up()
 
     async def _fetch_gap(self, asked: Transfer) -> None:
-        """One request."""
+        """Sends one request, and writes its body."""
         self._check_aborted()
         if self._source.is_hopeless(time.time()):
             raise TransferError(Problem.EXPIRED, "its URL has expired", Failure(Outcome.PERMANENT))
@@ -269,7 +269,7 @@ class AsyncDownload:
             await self._continue_from(response)
             await self._copy(response)
         finally:
-            self._store.limit = None  # whatever comes by this connection now is another's
+            self._store.limit = None  # the connection may serve another request now
             await response.aclose()
 
     def _check_aborted(self) -> None:
@@ -306,8 +306,8 @@ class AsyncDownload:
             self._hashes = _hashes(transfer)
             if transfer.encoding == KEPT:
                 logger.warning(
-                    "download from %s: its content encoding was not asked for and is not known: what is "
-                    "saved is still encoded", redact_query(self._source.url),
+                    "download from %s: its content encoding is unknown: the file is saved encoded",
+                    redact_query(self._source.url),
                 )  # fmt: skip
             elif transfer.encoding is not None:
                 self._inflater = Inflater(transfer.encoding, lambda n: n * MAX_EXPANSION + BATCH)
@@ -322,7 +322,9 @@ class AsyncDownload:
             self._accept_unverifiable()
 
     def _accept_unverifiable(self) -> None:
-        words = "the store gave neither a length nor a digest: a lost connection would look like the end"
+        words = (
+            "the store sent neither a length nor a digest: a lost connection would not be detected"
+        )
         if self._source.require_integrity:
             raise TransferError(Problem.BROKEN, words, Failure(Outcome.PERMANENT))
         logger.warning("download from %s: %s", redact_query(self._source.url), words)
@@ -338,7 +340,7 @@ class AsyncDownload:
             self._sink.restart()
 
     async def _copy(self, response: httpx.Response) -> None:
-        """The body into the sink, a megabyte at a time; what arrived before a failure is kept."""
+        """Writes the body to the sink, a megabyte at a time. Bytes before a failure are written, too."""
         batch: list[bytes | memoryview] = []
         size, limit = 0, BodyLimit(STALL)
         try:
@@ -350,7 +352,7 @@ class AsyncDownload:
                         limit.arrived(len(chunk), response.request)
                         if size >= BATCH or isinstance(chunk, memoryview):
                             self._check_aborted()
-                            # Let go of before it is written: Ctrl-C in between must not write it twice.
+                            # Released before it is written: Ctrl-C in between must not write it twice.
                             full, batch, length, size = batch, [], size, 0
                             await self._write(full, length)
                             await self._report()
@@ -364,7 +366,7 @@ class AsyncDownload:
         return self._pace is not None and self._pace.is_slow(size, monotonic())
 
     async def _fetch_in_parallel(self, chunks: Any) -> bool:
-        """Downloads the rest by several connections; returns False where that is impossible."""
+        """Downloads the rest by several connections. Returns False if that is impossible."""
         parallel, total = self._parallel, self._transfer.total
         self._pace = None
         if parallel is None or total is None or not self._sink.reserve(total):
@@ -441,7 +443,7 @@ class AsyncDownload:
         if self.on_progress is None or not (last or now - self._reported >= BETWEEN_REPORTS):
             return
         self._reported = now
-        token = downloading.set(False)  # what the user's function logs is its own
+        token = downloading.set(False)  # records of the user's function are not redacted
         try:
             await async_call_back(self.on_progress, self._transfer.arrived, self._transfer.total)
         except Exception as error:
@@ -455,11 +457,11 @@ def _hashes(transfer: Transfer) -> dict[str, Hasher]:
 
 
 class _ParallelRefusedError(Exception):
-    """The store refused the other connections: the download continues by one."""
+    """The store rejected the other connections: the download continues by one."""
 
 
 class _CallbackError(Exception):
-    """Carries what `on_progress` raised past the retries: it is not the store's failure."""
+    """Carries an exception of `on_progress` past the retries, which must not handle it."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__()

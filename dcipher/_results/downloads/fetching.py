@@ -1,8 +1,8 @@
-"""Runs a download: here, or for an async client in a thread.
+"""Runs a download: in the calling thread, or for an async client in its own thread.
 
-A file blocks whoever writes it, so an async download spends its life in one thread, from the first
-byte to the last, rather than hop into one for each write: that costs half as much, and the event
-loop is free meanwhile. Only what goes through an async transport of the user's stays on the loop.
+Writing a file blocks. So an async download runs in one thread from the first byte to the last,
+instead of in a new one for each write. That costs half as much, and does not block the event loop.
+Only a download through an async transport of the user runs on the event loop.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["async_fetch", "async_spare_permits", "fetch", "spare_permits"]
 
-# socket.getaddrinfo imports this codec at its first call: by then there may be no file descriptor left.
+# socket.getaddrinfo imports this codec at its first call, when there may be no file descriptor left.
 codecs.lookup("idna")
 
 
@@ -75,7 +75,7 @@ async def async_fetch(
 
     def run(portal: BlockingPortal) -> Transfer:
         if on_progress is not None:
-            # A callback of the user's runs where the user's code runs.
+            # A callback of the user runs on the user's event loop.
             async def call_back(done: int, total: int | None) -> None:
                 calling_back.set(True)  # in the context of this one call
                 await async_call_back(on_progress, done, total)

@@ -1,4 +1,4 @@
-"""Where results are saved to."""
+"""The targets of results."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["check_targets", "targets"]
 
 
 def targets(path: str | os.PathLike[str], count: int) -> tuple[Path, ...]:
-    """Where `count` results go: one to `path` itself, several to `<stem>_<i><suffix>` from 0."""
+    """Returns the targets of `count` results: `path` itself, or `<stem>_<i><suffix>` from 0."""
     target = path_of(path)
     if count == 1:
         return (target,)
@@ -23,10 +23,7 @@ def targets(path: str | os.PathLike[str], count: int) -> tuple[Path, ...]:
 
 
 def check_targets(path: str | os.PathLike[str], *, overwrite: bool) -> None:
-    """Raises `LocalStorageError` for a path that results cannot be saved to.
-
-    As far as that can be known before they are there.
-    """
+    """Raises `LocalStorageError` for a path that results cannot be saved to, as far as is known."""
     target = path_of(path)
     with storage_errors(target):
         file = check_target(target, overwrite=overwrite)

@@ -1,4 +1,4 @@
-"""A fetched result in a temporary file that many may read at once, each from its own place."""
+"""A downloaded result in a temporary file with several concurrent readers."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ __all__ = ["StoredFile"]
 
 _PIECE = 1024 * 1024
 SPOOLED = 8 * 1024 * 1024
-"""Bytes that are kept in memory; what is larger goes to the disk."""
+"""Bytes that are kept in memory. A larger result is written to the disk."""
 
 
 class StoredFile:
-    """Bytes that go when they are closed, or when nobody knows them any more."""
+    """Bytes that are removed when they are closed or garbage-collected."""
 
     def __init__(self, file: BinaryIO | None = None) -> None:
         """Takes a file that holds them, which is closed with this; by default, a temporary one."""
@@ -39,17 +39,17 @@ class StoredFile:
 
     @property
     def closed(self) -> bool:
-        """Whether they are gone."""
+        """Whether they have been removed."""
         return not self._closer.alive
 
     def close(self) -> None:
-        """Remove them. Closing again does nothing."""
+        """Removes them. Closing twice does nothing."""
         with self._lock:
             self._closer()
 
     @classmethod
     def expanded(cls, file: BinaryIO) -> StoredFile:
-        """What a compressed file holds, in a file of its own."""
+        """Decompresses a file into a new one."""
         found = cls()
         file.seek(0)
         source = opened(file)
@@ -58,13 +58,13 @@ class StoredFile:
         return found
 
     def decompressed(self) -> StoredFile:
-        """What the file holds that was compressed, in a file of its own; this one is closed."""
+        """Decompresses this file into a new one, and closes this one."""
         found = self.expanded(self.file)
         self.close()
         return found
 
     def read_at(self, place: int, size: int) -> bytes:
-        """Up to `size` bytes from a place; none at the end."""
+        """Returns up to `size` bytes from an offset; none at the end."""
         with self._lock:
             if self.closed:
                 raise DcipherError("This table is closed: open another one.")
@@ -72,17 +72,17 @@ class StoredFile:
             return self.file.read(size)
 
     def size(self) -> int:
-        """How many there are."""
+        """Returns the number of bytes."""
         with self._lock:
             return self.file.seek(0, io.SEEK_END)
 
     def reader(self) -> Reader:
-        """A file of its own, at its beginning."""
+        """Returns a reader, at the beginning."""
         return Reader(self)
 
 
 class Reader(io.RawIOBase):
-    """One of those who read a stored file, which stays while a reader does."""
+    """A reader of a stored file, which is kept as long as a reader exists."""
 
     def __init__(self, stored: StoredFile) -> None:
         super().__init__()

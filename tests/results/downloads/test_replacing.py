@@ -310,8 +310,8 @@ def test_a_file_system_that_lacks_nearly_everything(
         connect(server).runs.download(result_of(server), target)
     assert target.read_bytes() == SMALL
     assert [path.name for path in target.parent.iterdir()] == [target.name]
-    assert caplog.text.count("knows no syncing") == 1
-    assert caplog.text.count("knows no permissions") == 1
+    assert caplog.text.count("does not support syncing") == 1
+    assert caplog.text.count("does not support permissions") == 1
 
 
 def test_a_disk_that_fails_to_sync_is_an_error(

@@ -1,7 +1,7 @@
 """The unfinished file of a result: written beside its target, synced, renamed.
 
-A reader never sees half of one, and a failure leaves what was there. What arrived before an
-interruption is kept, with a sidecar beside it, and the next download to the same path goes on there.
+No reader sees half a file, and a failure leaves an existing file intact. The part received before an
+interruption is kept, with a sidecar beside it, and the next download to the same path resumes it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from dcipher._results.downloads.transfers.transfer import Transfer
 
 from .sidecar import dump_sidecar, load_sidecar
 
-# Without it, on Windows, every download has a file of its own, and none is taken up later.
+# Without locks, on Windows, every download has its own file, and none is resumed.
 HAS_LOCKS = find_spec("fcntl") is not None
 
 if TYPE_CHECKING:
@@ -44,23 +44,23 @@ if TYPE_CHECKING:
 __all__ = ["PartFile"]
 
 SLOTS: Final = 8
-"""Downloads to one target at the same time whose files have known names, and are found again."""
+"""Concurrent downloads to one target whose files have fixed names, so that they can be resumed."""
 _FLAGS = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 _READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 _sync_data = getattr(os, "fdatasync", os.fsync)
 _BLOCK = 1024 * 1024
-# What a file system says that reserves nothing.
+# The errors of file systems that cannot reserve space.
 _CANNOT = {errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.ENODEV}
 MANY: Final = 32
-"""Pieces that are written as one: each write costs a call of the system."""
+"""Chunks that are written by one system call."""
 
 
 class PartFile:
-    """The file that becomes `target` once it is whole.
+    """The file that becomes `target` once it is complete.
 
-    In the same folder, never through a symbolic link, locked while it is written: a second download
-    to the same target has a file of its own, and the last rename wins. `identity` says which result
-    it is: what was kept of another one is not taken up. Raises `LocalStorageError`.
+    It is in the same folder, never behind a symbolic link, and locked while it is written. A second download
+    to the same target has its own file, and the last rename wins. `identity` identifies the result:
+    the part of another one is not resumed. Raises `LocalStorageError`.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class PartFile:
         run: Run | None = None,
         index: int | None = None,
     ) -> None:
-        # Absolute: the program may change its folder meanwhile.
+        # Absolute: the program may change its working directory.
         self._target = Path(os.path.abspath(target))  # noqa: PTH100 - resolve() would follow links
         self._identity = identity
         self._overwrite = overwrite
@@ -82,13 +82,13 @@ class PartFile:
         self._kept = False
         self._ended = False
         with self._errors():
-            # Beside what a symbolic link points to: a rename within one folder is one step.
+            # Beside the target of a symbolic link: a rename within one folder is atomic.
             self._target = check_target(self._target, overwrite=overwrite)
             self._path, descriptor, lasting = _part_of(self._target)
             sidecar = self._path.with_name(f"{self._path.name}.json")
             self._sidecar = sidecar if lasting and not sidecar.is_dir() else None
             self._known_sidecar: _Known | None = None
-            # Without a buffer: a child process would write what is in its copy of it.
+            # Without a buffer: a child process would write its copy of the buffer.
             self._file: FileIO = os.fdopen(descriptor, "wb", buffering=0)
             try:
                 keep_mode(self._file.fileno(), self._target)
@@ -97,7 +97,7 @@ class PartFile:
                 raise
 
     def take_up(self) -> Transfer:
-        """What an earlier download left of the same result; a new transfer where there is none."""
+        """Returns the transfer of an earlier download of the same result, or a new one."""
         with self._errors():
             transfer = Transfer()
             if self._sidecar is not None:
@@ -114,22 +114,22 @@ class PartFile:
             return transfer
 
     def written(self, start: int, end: int) -> Iterator[bytes]:
-        """What is there between two places."""
+        """Yields the bytes between two offsets."""
         with self._errors():
             while block := os.pread(self._file.fileno(), max(0, min(_BLOCK, end - start)), start):
                 start += len(block)
                 yield block
 
     def go_to(self, place: int) -> None:
-        """Write there from now on."""
+        """Seeks to an offset."""
         with self._errors():
             self._file.seek(place)
 
     def reserve(self, total: int) -> bool:
-        """See that there is room for so many bytes, so that a disk that is too small says so now.
+        """Checks that the disk has space for the result, and raises an error now if it has not.
 
-        It is given back at once: what does not arrive is to take no room, however this process ends.
-        Whether they can be written by several threads at once: on Windows they cannot.
+        The space is released at once: bytes that are never received must not occupy it. Returns
+        whether several threads can write the file, which is not possible on Windows.
         """
         if not hasattr(os, "pwrite"):
             return False
@@ -146,7 +146,7 @@ class PartFile:
         return True
 
     def write_at(self, place: int, chunk: bytes | memoryview) -> None:
-        """Write at a place, wherever others write."""
+        """Writes at an offset, independently of other threads."""
         left = memoryview(chunk)
         with self._errors():
             while left:
@@ -154,7 +154,7 @@ class PartFile:
                 left, place = left[written:], place + written
 
     def writelines(self, chunks: Iterable[bytes | memoryview]) -> None:
-        """Write, one behind the other."""
+        """Writes the chunks, one after the other."""
         pieces = list(chunks)
         if len(pieces) > MANY:
             pieces = [b"".join(pieces)]
@@ -165,16 +165,16 @@ class PartFile:
                     left = left[self._file.write(left) :]
 
     def restart(self) -> None:
-        """Forget what was written."""
+        """Truncates the file."""
         with self._errors():
             self._forget()
             self._file.seek(0)
             self._file.truncate()
 
     def keep(self, transfer: Transfer) -> bool:
-        """From now on, what was received so far outlives the process, and the machine's power.
+        """Makes the received part durable, for a later download.
 
-        False where it cannot: its name is not one that is found again, or it has its target's.
+        Returns False if that is impossible: the file has no fixed name, or is already renamed.
         """
         if self._sidecar is None or not self._is_here():
             return False
@@ -185,10 +185,10 @@ class PartFile:
         return True
 
     def _is_here(self) -> bool:
-        """Whether the file of this name is ours.
+        """Returns whether the file of this name is ours.
 
-        Ctrl-C may come between the renaming and what follows, somebody may clear up the folder, and
-        a child process has its parent's file.
+        Ctrl-C may come just after the rename, somebody may remove the file, and a child process has
+        the file of its parent.
         """
         if self._file.closed or self._process != os.getpid():
             return False
@@ -197,15 +197,15 @@ class PartFile:
         return False
 
     def prepare(self) -> None:
-        """It is whole: make it durable, which may take a while."""
+        """Syncs the complete file to disk, which may take a while."""
         with self._errors():
             keep_mode(self._file.fileno(), self._target)
             synced(self._file.fileno(), os.fsync)
 
     def commit(self) -> None:
-        """Rename, and sync the folder.
+        """Renames the file, and syncs its folder.
 
-        After that, a crash leaves the new file; before, the old one.
+        A crash before that leaves the old file; after that, the new one.
         """
         with self._errors():
             if not self._is_here():
@@ -214,10 +214,10 @@ class PartFile:
                 )
             if not HAS_LOCKS:
                 self._file.close()  # Windows renames no open file
-            # Renamed while it is locked: nobody else may take it up and empty it.
+            # Renamed while it is locked: no other download may resume it and truncate it.
             self._install()
             self._ended = True
-            # Whoever took the free name meanwhile may have a sidecar of its own there.
+            # Another download that took the free name may have its own sidecar there.
             if (
                 self._sidecar is not None
                 and _known(self._sidecar) == self._known_sidecar
@@ -237,7 +237,7 @@ class PartFile:
                 os.unlink(self._path)  # noqa: PTH108
             return
         if not self._file.closed:
-            # Not before: an unfinished file of another user's is not taken up.
+            # Not before: an unfinished file of another user is not resumed.
             keep_owner(self._file.fileno(), self._target)
         try:
             os.replace(self._path, self._target)  # noqa: PTH105 - all of this file's doing is os's
@@ -251,7 +251,7 @@ class PartFile:
             raise self._rescued(final) from final
 
     def _rescued(self, error: OSError) -> LocalStorageError:
-        """Returns the error that says where the whole result is: it was paid for."""
+        """Returns the error that names the file with the complete result: it was paid for."""
         name = f"{self._target.stem}.{secrets.token_hex(4)}{self._target.suffix}"
         whole = self._target.with_name(name)
         try:
@@ -264,16 +264,16 @@ class PartFile:
         return self._error(error, advice=advice)
 
     def discard(self) -> None:
-        """Keep nothing of it."""
-        with suppress(OSError):  # what cannot be forgotten now is not taken up later: it is refused
+        """Keeps nothing."""
+        with suppress(OSError):  # a sidecar that cannot be removed is rejected later
             self._forget()
 
     def close(self) -> None:
-        """Leave nothing behind but what was kept. After `commit`, it does nothing."""
+        """Removes everything that is not kept. After `commit`, it does nothing."""
         if self._ended:
             return
         self._ended = True
-        # Removed while it is locked, where that can be: what is removed is our own file.
+        # Removed while it is locked, if possible: so it is our own file.
         ours = self._kept or not self._is_here()
         steps = [self._close] if ours else [self._remove, self._close]
         for step in steps if HAS_LOCKS else reversed(steps):
@@ -281,7 +281,7 @@ class PartFile:
                 step()
 
     def _close(self) -> None:
-        """Close it, and let go of the lock, which a child process would hold on to."""
+        """Closes the file, and releases the lock, which a child process would keep."""
         if HAS_LOCKS and not self._file.closed and self._process == os.getpid():
             import fcntl
 
@@ -293,7 +293,7 @@ class PartFile:
         os.unlink(self._path)  # noqa: PTH108
 
     def _forget(self) -> None:
-        """Remove the sidecar, for good, before what it says is true no longer."""
+        """Removes the sidecar durably, before it becomes wrong."""
         self._kept = False
         if self._sidecar is not None and self._process == os.getpid():
             removed = [_removed(path) for path in (_new(self._sidecar), self._sidecar)]
@@ -302,7 +302,7 @@ class PartFile:
 
 
 def _part_of(target: Path) -> tuple[Path, int, bool]:
-    """A file for the bytes, open and locked, and whether it can be found again."""
+    """Returns a file, open and locked, and whether a later download can find it."""
     lasting = target.with_name(f".{_stem(target.name)}.dcipher.part")
     slots = [lasting, *(lasting.with_name(f"{lasting.name}.{i}") for i in range(1, SLOTS))]
     for path in slots:
@@ -316,7 +316,7 @@ def _part_of(target: Path) -> tuple[Path, int, bool]:
 
 
 def _stem(name: str) -> str:
-    """A name has 255 bytes at most on most file systems: a long one is cut, and stays its own."""
+    """Returns a unique stem of at most 200 bytes: most file systems permit names of 255 bytes."""
     encoded = os.fsencode(name)
     if len(encoded) <= 200:
         return name
@@ -325,15 +325,15 @@ def _stem(name: str) -> str:
 
 
 def _made(path: Path) -> int:
-    # 0o666 less the umask: what a plain open() would give.
+    # 0o666 minus the umask, as for a plain open().
     return os.open(path, _FLAGS | os.O_CREAT | os.O_EXCL, 0o666)
 
 
 def _taken(path: Path, *, make: bool = True) -> int | None:
-    """The file of this name, open and locked; `None` where it is not to be had.
+    """Returns the file of this name, open and locked, or `None` if it is not available.
 
-    It is another download's, or no such file at all. Why a folder cannot be written to is said by
-    who makes a new file in it.
+    Another download may use it, or it may not be a regular file. If the folder cannot be written to,
+    creating a new file there raises the error.
     """
     if not HAS_LOCKS:
         return None
@@ -342,7 +342,7 @@ def _taken(path: Path, *, make: bool = True) -> int | None:
     for _ in range(SLOTS):
         try:
             descriptor, made = _opened(path, make=make)
-        except FileExistsError:  # another download has just made it
+        except FileExistsError:  # another download has just created it
             continue
         except OSError:
             return None
@@ -363,9 +363,9 @@ def _taken(path: Path, *, make: bool = True) -> int | None:
 
 
 def _opened(path: Path, *, make: bool) -> tuple[int, bool]:
-    """The file, and whether it was made."""
+    """Returns the file, and whether it was created."""
     try:
-        # A pipe that somebody put there must not hold up who opens it.
+        # Opening a pipe of that name must not block.
         return os.open(path, _FLAGS | getattr(os, "O_NONBLOCK", 0)), False
     except FileNotFoundError:
         if not make:
@@ -374,7 +374,7 @@ def _opened(path: Path, *, make: bool) -> tuple[int, bool]:
 
 
 def _whose(path: Path, descriptor: int) -> Literal["ours", "another's", "nobody's"]:
-    """Whose the file is that was opened as `path`, and locked."""
+    """Returns the owner of the file that was opened as `path`, and locked."""
     known = os.fstat(descriptor)
     try:
         here = os.path.samestat(known, os.lstat(path))
@@ -384,14 +384,14 @@ def _whose(path: Path, descriptor: int) -> Literal["ours", "another's", "nobody'
         return "nobody's"
     if not stat.S_ISREG(known.st_mode) or known.st_uid != os.geteuid():
         return "another's"
-    if known.st_nlink > 1:  # a second name of what is somebody's result by now
+    if known.st_nlink > 1:  # a second name of a file that is a result by now
         os.unlink(path)  # noqa: PTH108
         return "nobody's"
     return "ours"
 
 
 def _sweep(paths: Iterable[Path]) -> None:
-    """Remove what downloads that were killed have left."""
+    """Removes the files of downloads that were killed."""
     for path in paths:
         descriptor = _taken(path, make=False)
         if descriptor is not None:
@@ -413,7 +413,7 @@ def _read(sidecar: Path) -> bytes:
 
 
 def _write(sidecar: Path, text: bytes) -> None:
-    """All of it or nothing, for its owner's eyes only."""
+    """Writes the sidecar atomically, readable only by its owner."""
     new = _new(sidecar)
     _removed(new)
     descriptor = os.open(new, _FLAGS | os.O_CREAT | os.O_EXCL, 0o600)
@@ -426,7 +426,7 @@ def _write(sidecar: Path, text: bytes) -> None:
 
 
 def _known(path: Path | None) -> _Known | None:
-    """By what a file is known; `None`: there is none. Numbers of inodes are given again."""
+    """Returns the identity of a file, or `None` if it does not exist. Inode numbers are reused."""
     if path is None:
         return None
     try:
@@ -437,12 +437,12 @@ def _known(path: Path | None) -> _Known | None:
 
 
 def _new(sidecar: Path) -> Path:
-    """Where the next sidecar is written. Locked with its part, it is a killed process's or nobody's."""
+    """Returns the path for writing the next sidecar. The lock of the part protects it, too."""
     return sidecar.with_name(f"{sidecar.name}.new")
 
 
 def _removed(path: Path) -> bool:
-    """Remove a file; whether there was one."""
+    """Removes a file. Returns whether it existed."""
     try:
         os.unlink(path)  # noqa: PTH108
     except FileNotFoundError:
@@ -451,10 +451,10 @@ def _removed(path: Path) -> bool:
 
 
 def _sync_folder(path: Path) -> None:
-    """What was renamed or removed in the folder of `path` stays so."""
-    if not hasattr(os, "O_DIRECTORY"):  # Windows cannot open a folder, and needs not
+    """Makes renames and removals in the folder of `path` durable."""
+    if not hasattr(os, "O_DIRECTORY"):  # Windows cannot open a folder, and does not need to
         return
-    # Some file systems cannot, and a folder may be one that cannot be read: the rename is done.
+    # Some file systems do not support it, and a folder may be unreadable: the rename is done.
     with suppress(OSError):
         descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
         try:

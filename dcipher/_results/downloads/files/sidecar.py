@@ -1,4 +1,4 @@
-"""The sidecar of an unfinished file: what another process must know to resume it."""
+"""The sidecar of an unfinished file: the state that another process needs to resume it."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ __all__ = ["dump_sidecar", "load_sidecar"]
 
 
 class _Sidecar(BaseModel):
-    """It holds no URL: who resumes has the run."""
+    """The content of a sidecar. It has no URL: the process that resumes has the run."""
 
     model_config: ClassVar[ConfigDict] = ConfigDict(strict=True, frozen=True)
 
     version: Literal[1, 2] = 1
-    """2: with parts. A version of the package that knows only 1 must start again then."""
+    """2: with parts. A version of the package that knows only 1 must start over."""
     identity: str
     """Identifies the result."""
     received: PositiveInt
@@ -28,7 +28,7 @@ class _Sidecar(BaseModel):
     total: NonNegativeInt | None
     etag: str
     digests: dict[str, str]
-    """hashlib's name → what the whole file hashes to, in hexadecimal digits."""
+    """The digest of the whole file by hashlib's name, in hexadecimal digits."""
     content_type: str | None
 
 
@@ -48,11 +48,11 @@ def dump_sidecar(transfer: Transfer, identity: str) -> bytes:
 
 
 def load_sidecar(text: bytes, identity: str, size: int) -> Transfer:
-    """Returns the transfer that resumes an earlier one, or a new one where that is impossible.
+    """Returns the transfer that resumes an earlier one, or a new one if that is impossible.
 
-    `text`: the existing sidecar. `size`: bytes in the file; those beyond `received` were not
-    synced, and do not count. Of a complete file the last byte is fetched again: the response tells
-    whether the store still has the same object.
+    `text`: the sidecar. `size`: the size of the file; bytes beyond `received` were not synced, and do
+    not count. The last byte of a complete file is fetched again: the response shows whether the
+    store still has the same object.
     """
     try:
         sidecar = _Sidecar.model_validate_json(text)
@@ -79,7 +79,7 @@ def load_sidecar(text: bytes, identity: str, size: int) -> Transfer:
 
 
 def _parts(sidecar: _Sidecar, size: int) -> tuple[tuple[int, int], ...]:
-    """Returns the parts. Raises ValueError where they overlap, or exceed the file or the total."""
+    """Returns the parts. Raises ValueError if they overlap, or exceed the file or the total."""
     parts = [(start, end) for start, end in sidecar.parts]
     offsets = [sidecar.received, *(offset for part in parts for offset in part)]
     ascending = all(one < next_ for one, next_ in pairwise(offsets))
@@ -91,7 +91,7 @@ def _parts(sidecar: _Sidecar, size: int) -> tuple[tuple[int, int], ...]:
 
 
 def _digest(name: str, digits: str) -> bytes:
-    """Returns the digest. Raises ValueError where it is none: damage would go unnoticed."""
+    """Returns the digest. Raises ValueError for an invalid one: damage would not be detected."""
     digest = bytes.fromhex(digits)
     if len(digest) != hasher(name).digest_size:
         raise ValueError(name)
