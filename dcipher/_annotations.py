@@ -1,4 +1,4 @@
-"""What annotations say: a type without what is written around it, and the fields of a type; pure."""
+"""Analyzes annotations: unwraps types, and lists the fields of a type; pure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _WRAPPERS = (
 
 
 def bare(type_: Any, metadata: Sequence[object] = ()) -> tuple[Any, tuple[object, ...]]:
-    """A type without what says more of it, and that."""
+    """Returns a type without its wrappers, and their metadata."""
     while True:
         origin = get_origin(type_)
         if origin is Annotated:
@@ -51,13 +51,13 @@ def _flat(metadata: Iterable[object]) -> Iterable[object]:
 
 
 def is_class(type_: object) -> TypeGuard[type[Any]]:
-    """Whether it is a class, and no generic alias."""
+    """Returns whether it is a class, and not a generic alias."""
     # Python 3.10 takes list[int] for one, and then issubclass does not.
     return isinstance(type_, type) and get_origin(type_) is None
 
 
 def known_fields(type_: Any) -> dict[str, FieldInfo] | None:
-    """The fields of a model, or of a dataclass of Pydantic; None for other types."""
+    """Returns the fields of a model or a Pydantic dataclass; None for other types."""
     # Those of a dataclass of Pydantic's: one of the library has no such attribute.
     own = cast("dict[str, Any]", getattr(type_, "__dict__", {}))
     if not is_class(type_) or not issubclass(type_, BaseModel):
@@ -83,7 +83,7 @@ def names_of(name: str, field: FieldInfo) -> tuple[str, str]:
 
 
 def attributes_of(type_: Any) -> list[str] | None:
-    """The names of the fields of a TypedDict, dataclass or named tuple; None for other types."""
+    """Returns the names of the fields of a TypedDict, dataclass or named tuple; None for other types."""
     origin = get_origin(type_) or type_
     if is_typeddict(origin):
         return list(hints_of(type_))
@@ -97,7 +97,7 @@ def attributes_of(type_: Any) -> list[str] | None:
 
 
 def hints_of(type_: Any) -> dict[str, Any]:
-    """The annotations of a type by name, with its type parameters filled in."""
+    """Returns the annotations of a type by name, with its type parameters substituted."""
     hints = get_type_hints(get_origin(type_) or type_, include_extras=True)
     parameters = getattr(get_origin(type_), "__parameters__", ())
     given: dict[object, Any] = dict(zip(parameters, get_args(type_), strict=False))

@@ -1,4 +1,4 @@
-"""How this package was installed, for the errors that say how to install more of it."""
+"""The `pip install` command for an extra, by how this package was installed."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ __all__ = ["install", "install_command"]
 
 
 def install(*extras: str) -> str:
-    """The command that installs these extras from where this package came: an index, a folder, a wheel."""
+    """Returns the command that installs extras from the same source: an index, a folder, a wheel."""
     try:
         origin = distribution("dcipher").read_text("direct_url.json")
-    except PackageNotFoundError:  # run from its folder, without having been installed
+    except PackageNotFoundError:  # run from its folder, not installed
         folder = Path(__file__).resolve().parents[2]
         origin = json.dumps({"url": folder.as_uri(), "dir_info": {"editable": True}})
     return install_command(",".join(extras), origin)
 
 
 def install_command(extras: str, origin: str | None) -> str:
-    """`pip install …`, by what pip wrote down of a package's origin (PEP 610); nothing of an index."""
+    """Returns `pip install …` for the origin that pip recorded (PEP 610); nothing for an index."""
     try:
         found: dict[str, Any] = json.loads(origin or "{}")
         url = str(found["url"])

@@ -1,4 +1,4 @@
-"""Libraries that are imported when they are used."""
+"""Libraries that are imported at their first use."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ __all__ = ["ClassOf", "Lazy", "library"]
 
 
 def library(name: str, extra: str) -> Any:
-    """The module `name`, or an ImportError that says which extra brings it.
+    """Returns the module `name`. Raises an ImportError with the extra that installs it.
 
-    It is Any: pyarrow has no types of its own, and pandas has its types elsewhere.
+    It is Any: pyarrow has no types, and those of pandas are in another package.
     """
     try:
         return import_module(name)
@@ -24,7 +24,7 @@ def library(name: str, extra: str) -> Any:
 
 
 class Lazy:
-    """A module for annotations: it is imported when somebody resolves one that names it.
+    """A module for annotations, which is imported when an annotation is resolved.
 
     `typing.get_type_hints` and what is built on it look for names in the globals of the module where
     a function stands, so that an import for type checkers alone is a NameError to them.
@@ -39,7 +39,7 @@ class Lazy:
         except ImportError as error:
             if (error.name or "").partition(".")[0] == "dcipher":
                 raise
-            return Any  # of an extra that is not installed: then nothing is known of its types
+            return Any  # the extra is not installed: its types are unknown
         return getattr(module, name)
 
     def __repr__(self) -> str:
@@ -47,9 +47,9 @@ class Lazy:
 
 
 class ClassOf:
-    """An attribute that each instance sets; on the class it is the class of what they have there.
+    """An attribute that each instance sets. On the class, it is the class of their values.
 
-    `dir`, `help`, `inspect.getmembers` and `unittest.mock.create_autospec` ask the class alone.
+    `dir`, `help`, `inspect.getmembers` and `unittest.mock.create_autospec` inspect only the class.
     """
 
     def __init__(self, module: Lazy, name: str) -> None:

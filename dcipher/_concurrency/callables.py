@@ -1,4 +1,4 @@
-"""Calls a function of the user: a plain one, or in the async client also an async one."""
+"""Calls a function of the user: in the async client, it may be async."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ ProgressCallback: TypeAlias = Callable[[int, int | None], object]
 
 
 def async_check_callback(name: str, function: object) -> None:
-    """Raises `InvalidParamsError` for what cannot be called, before anything is sent."""
+    """Raises `InvalidParamsError` for a value that is not callable."""
     if function is not None and not callable(function):
         raise InvalidParamsError(f"{name} must be a function, not {type(function).__name__}.")
 
 
 def check_callback(name: str, function: object) -> None:
-    """Raises `InvalidParamsError` for what cannot be called here, before anything is sent."""
+    """Raises `InvalidParamsError` for a value that is not callable, or an async function."""
     async_check_callback(name, function)
     if iscoroutinefunction(function):
         raise InvalidParamsError(
@@ -58,7 +58,7 @@ def check_callback(name: str, function: object) -> None:
 
 
 async def async_call_back(function: Callable[..., Any] | None, *args: object) -> None:
-    """Call a callback of the user's, if there is one: a plain function or an async one."""
+    """Calls a callback of the user, if there is one: a function or a coroutine function."""
     if function is not None:
         result = function(*args)
         if isawaitable(result):
@@ -66,6 +66,6 @@ async def async_call_back(function: Callable[..., Any] | None, *args: object) ->
 
 
 def call_back(function: Callable[..., Any] | None, *args: object) -> None:
-    """Call a callback of the user's, if there is one."""
+    """Calls a callback of the user, if there is one."""
     if function is not None:
         function(*args)

@@ -1,8 +1,8 @@
-"""The clock by which all waiting is measured: one that no test tool turns or stops.
+"""The clock for all waits, which test tools do not change or stop.
 
 freezegun replaces `time.monotonic`, wherever a module holds it. What waits for a thread, a socket or
-another machine goes on meanwhile, so that a limit on a stopped clock never comes. What a calendar
-says (`time.time`, `datetime.now`) is not read here: those are a test's to set.
+another machine continues, so that a limit on a stopped clock would never pass. Calendar time
+(`time.time`, `datetime.now`) is not read here: tests may set it.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ __all__ = ["monotonic"]
 
 
 def monotonic() -> float:
-    """Seconds since some moment in the past, as `time.monotonic` counts them."""
+    """Returns the seconds since a fixed moment, as `time.monotonic` does."""
     return _REAL[0]()
 
 
 def _real() -> Callable[[], float]:
-    """Not `time.monotonic` where there is another: it may be replaced when this is imported."""
+    """Returns a clock other than `time.monotonic`, if there is one: it may be replaced already."""
     if hasattr(time, "clock_gettime") and hasattr(time, "CLOCK_MONOTONIC"):
         read, clock = time.clock_gettime, time.CLOCK_MONOTONIC
         return lambda: read(clock)
     return time.monotonic
 
 
-# In a tuple: freezegun looks through the names of every module.
+# In a tuple: freezegun replaces the names in every module.
 _REAL: Final = (_real(),)

@@ -22,7 +22,7 @@ __all__ = [
 
 
 async def async_close_transport(transport: httpx.AsyncBaseTransport) -> None:
-    """Close it even where the call is being cancelled: the connection is given back, not lost."""
+    """Closes it even if the call is being cancelled: the connection is released, not lost."""
     from anyio import CancelScope
 
     with CancelScope(shield=True):
@@ -30,23 +30,23 @@ async def async_close_transport(transport: httpx.AsyncBaseTransport) -> None:
 
 
 async def async_close_all(transports: set[httpx.AsyncBaseTransport]) -> None:
-    """Close them, and empty the set."""
+    """Closes them, and empties the set."""
     while transports:
         await async_close_transport(transports.pop())
 
 
 def close_transport(transport: httpx.BaseTransport) -> None:
-    """Close it."""
+    """Closes it."""
     transport.close()
 
 
 def async_abandon(_transports: list[httpx.AsyncBaseTransport], *, silently: bool) -> None:
-    """Nothing, `silently` or not: the event loop closes what was left open, and warns of it itself."""
+    """Does nothing: the event loop closes what was left open, and warns itself."""
     _ = silently
 
 
 def abandon(transports: list[httpx.BaseTransport], *, silently: bool) -> None:
-    """Close what a client that was never closed left open, and say so once, unless `silently`."""
+    """Closes the connections of a client that was never closed, with one warning unless `silently`."""
     if not transports or sys.is_finalizing():
         return
     for transport in transports:

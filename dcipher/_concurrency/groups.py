@@ -1,4 +1,4 @@
-"""Takes an exception out of the group that it came in."""
+"""Unpacks exception groups."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ __all__ = ["ungrouped"]
 
 @contextmanager
 def ungrouped() -> Generator[None]:
-    """Takes an exception out of the group that it came in, where all that is in it is of one kind.
+    """Returns the exception of a group, if all exceptions in it are of one kind.
 
-    trio packs whatever comes out of a nursery, Ctrl-C and a cancellation, too.
+    trio raises a group for any exception of a nursery, also for Ctrl-C and a cancellation.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""Which iterables a client takes."""
+"""The iterables that a client accepts."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ __all__ = ["async_is_streamed", "is_streamed"]
 
 
 def async_is_streamed(rows: object) -> TypeIs[AsyncIterable[object]]:
-    """Whether these are iterated over on the event loop."""
+    """Returns whether these are iterated over on the event loop."""
     return isinstance(rows, AsyncIterable)
 
 
 def is_streamed(rows: object) -> TypeIs[Iterable[object]]:
-    """No: this client has no event loop. Raises `InvalidParamsError` for what needs one."""
+    """Returns False: this client has no event loop. Raises `InvalidParamsError` for an async iterable."""
     if isinstance(rows, AsyncIterable):
         raise InvalidParamsError("rows is an async iterator: this client takes a plain one.")
     return False

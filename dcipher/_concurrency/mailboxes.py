@@ -1,4 +1,4 @@
-"""Hands things from one task to another, or from one thread to another."""
+"""Queues between tasks, or between threads."""
 
 from __future__ import annotations
 

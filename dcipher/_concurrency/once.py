@@ -15,10 +15,10 @@ T = TypeVar("T")
 
 
 class once(Generic[T]):  # noqa: N801 - used as a decorator, as `property` is
-    """Computes a property when it is first read, and keeps it in the object.
+    """Computes a property at its first read, and stores it in the object.
 
     `functools.cached_property` holds one lock for all objects before Python 3.12: what one object
-    computes, all others wait for, and a child that is forked meanwhile waits for ever. Here, two
+    computes, all others wait for, and a child that is forked during that waits for ever. Here, two
     threads that read at once may both compute the value.
     """
 
@@ -36,6 +36,6 @@ class once(Generic[T]):  # noqa: N801 - used as a decorator, as `property` is
     def __get__(self, instance: object, owner: type) -> T | Self:
         if instance is None:
             return self
-        # No data descriptor: from now on, the value in the object's own dict is found first.
+        # Not a data descriptor: from now on, the value in the object's dict takes precedence.
         value = vars(instance)[self._name] = self._compute(instance)
         return value

@@ -1,4 +1,4 @@
-"""Values of their own for each process and event loop: sockets and locks of one are of no use in another."""
+"""Values for each process and event loop: the sockets and locks of one cannot be used in another."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ T = TypeVar("T")
 
 
 class ForkLock:
-    """A lock that is free in a child process, whichever thread of its parent held it at the fork."""
+    """A lock that is not locked in a forked child, even if a thread of its parent held it."""
 
     def __init__(self) -> None:
         self._locks: dict[int, threading.Lock] = {}
 
     def __call__(self) -> threading.Lock:
-        """This process's lock, for a `with`.
+        """Returns the lock of this process, for a `with`.
 
-        Itself, not something around it: a signal that interrupts a thread finds it either locked by
+        It is not wrapped: a signal that interrupts a thread finds it either locked by
         a block that will unlock it, or not locked.
         """
-        # One step for all threads: whoever is first makes the lock of this process.
+        # Atomic: the first thread creates the lock of this process.
         return self._locks.setdefault(os.getpid(), threading.Lock())
 
 
-# Sockets of the parent process that a fork left in this one: kept, never closed and never used.
-# Closing one would say goodbye on a connection that the parent goes on using.
+# Sockets of the parent process that a fork copied: referenced, but never closed and never used.
+# Closing one would end a connection that the parent is using.
 _inherited: list[object] = []
 
 
 class AsyncScoped(Generic[T]):
-    """A value for each process and event loop: sockets of one are of no use in another.
+    """A value for each process and event loop: the sockets of one cannot be used in another.
 
     `close` is awaited with a value when its event loop ends, or when nothing refers to it any more.
     """
@@ -53,7 +53,7 @@ class AsyncScoped(Generic[T]):
         self._warning = _Warning()
 
     def get(self) -> T:
-        """The value of this process and event loop, made when it is first asked for."""
+        """Returns the value of this process and event loop, which is created at the first call."""
         loop = _event_loop()
         held = self._held.get(loop)
         pid = os.getpid()
@@ -75,7 +75,7 @@ class AsyncScoped(Generic[T]):
         held.unreferenced.atexit = False
 
     def _forget_closed_loops(self) -> None:
-        """What is held for a loop may hold the loop: one that was closed without ending it stays."""
+        """Removes values of closed loops, which may refer to their loop."""
         for reference in self._held.keyrefs():
             loop = reference()
             is_closed: Callable[[], bool] | None = getattr(loop, "is_closed", None)  # asyncio's
@@ -85,7 +85,7 @@ class AsyncScoped(Generic[T]):
                     held.unreferenced.detach()
 
     def forget(self) -> T | None:
-        """Hold nothing for this event loop any more. Gives what was held."""
+        """Removes and returns the value of this event loop."""
         held = self._held.pop(_event_loop(), None)
         if held is not None and held.pid != os.getpid():
             _inherited.append(held)
@@ -93,7 +93,7 @@ class AsyncScoped(Generic[T]):
         return None if held is None else held.value
 
     async def end(self) -> None:
-        """Hold nothing for this event loop any more, and close what was held."""
+        """Removes and closes the value of this event loop."""
         held = self._held.pop(_event_loop(), None)
         if held is not None and held.ending is not None:
             await held.ending.aclose()
@@ -103,12 +103,12 @@ class AsyncScoped(Generic[T]):
         self._warning.is_due = False
 
     def peek(self) -> T | None:
-        """None: outside its event loop, which has closed what was open, nothing can be done."""
+        """Does nothing: the event loop, which has ended, has closed what was open."""
         return None
 
 
 class _Warning:
-    """Whether a client that is dropped is one that was never closed."""
+    """Returns whether a garbage-collected client was never closed."""
 
     is_due = True
 
@@ -122,7 +122,7 @@ class _Held(Generic[T]):
 
 
 def _event_loop() -> object:
-    """The event loop that runs here, as something to know it by."""
+    """Returns a key for the running event loop."""
     from anyio.lowlevel import current_token
 
     token: object = current_token()
@@ -132,29 +132,29 @@ def _event_loop() -> object:
 async def _until_the_end(
     held: _Held[T], close: Callable[[T], Awaitable[None]]
 ) -> AsyncGenerator[None]:
-    """An event loop ends the async generators that are open, with all that they wait for (PEP 525)."""
+    """Runs until the event loop ends, which closes its open async generators (PEP 525)."""
     try:
         yield
     finally:
         if held.unreferenced is not None:
             held.unreferenced.detach()
-        held.ending = None  # it knows its event loop, which is not to be kept
+        held.ending = None  # it refers to its event loop
         await close(held.value)
 
 
 def _started(generator: AsyncGenerator[None]) -> AsyncGenerator[None]:
-    """At its `yield`: until there, nothing is awaited."""
+    """Advances a generator to its `yield`; nothing is awaited before that."""
     with suppress(StopIteration):
         generator.__anext__().__await__().send(None)
     return generator
 
 
 def _let_go(held: _Held[T], loop: ref[object], warning: _Warning) -> None:
-    """Close what a client that was never closed left open, on its event loop, and say so once."""
+    """Closes the connections of a client that was never closed, on its event loop, with one warning."""
     if held.pid != os.getpid():
         _inherited.append(held)
         return
-    # asyncio ends a generator that nothing refers to; trio does so, too, with a warning of its own.
+    # asyncio and trio close a generator without references; trio warns of it.
     soon: Callable[..., None] | None = getattr(loop(), "run_sync_soon", None)
     if soon is not None and held.ending is not None:
         from trio.lowlevel import spawn_system_task
@@ -170,7 +170,7 @@ def _let_go(held: _Held[T], loop: ref[object], warning: _Warning) -> None:
 
 
 class Scoped(Generic[T]):
-    """A value for each process: a child never uses its parent's sockets."""
+    """A value for each process: a child never uses the sockets of its parent."""
 
     def __init__(self, make: Callable[[], T]) -> None:
         self._make = make
@@ -192,7 +192,7 @@ class Scoped(Generic[T]):
             return self._held[1]
 
     def forget(self) -> T | None:
-        """Hold nothing any more. Gives what was held."""
+        """Removes and returns the value."""
         with self._lock():
             held, self._held = self._held, None
         if held is not None and held[0] != os.getpid():
@@ -201,6 +201,6 @@ class Scoped(Generic[T]):
         return None if held is None else held[1]
 
     def peek(self) -> T | None:
-        """The value of this process, if there is one."""
+        """Returns the value of this process, if there is one."""
         held = self._held
         return held[1] if held is not None and held[0] == os.getpid() else None

@@ -1,4 +1,4 @@
-"""SIGTERM, where it would end the process without a word."""
+"""Handles SIGTERM, which would otherwise end the process at once."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ __all__ = ["async_terminable", "terminable"]
 
 @contextmanager
 def async_terminable() -> Generator[None]:
-    """Leaves SIGTERM alone: on an event loop, it is the business of who runs the loop."""
+    """Does nothing: the program that runs the event loop handles SIGTERM."""
     yield
 
 
 @contextmanager
 def terminable() -> Generator[None]:
-    """Lets SIGTERM raise SystemExit in the block, in the main thread, where nobody else handles it."""
+    """Makes SIGTERM raise SystemExit in the block, in the main thread, if there is no other handler."""
     if (
         threading.current_thread() is not threading.main_thread()
         or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL

@@ -20,14 +20,14 @@ Sleep: TypeAlias = Callable[[float], None]
 
 
 async def async_sleep(seconds: float) -> None:
-    """Let others run for so long."""
+    """Sleeps, without blocking the event loop."""
     from anyio import sleep as anyio_sleep
 
     await anyio_sleep(seconds)
 
 
 def sleep(seconds: float) -> None:
-    """Block this thread for so long."""
+    """Sleeps, and blocks this thread."""
     time.sleep(seconds)
 
 
@@ -38,7 +38,7 @@ class AsyncPause:
         self.ended: bool = False
 
     async def wait(self, seconds: float) -> None:
-        """Wait so long. What runs on an event loop is cancelled there, and needs no other end."""
+        """Waits. On an event loop, cancellation is the only way to end it."""
         await async_sleep(seconds)
 
     def end(self) -> None:
@@ -54,11 +54,11 @@ class Pause:
 
     @property
     def ended(self) -> bool:
-        """Whether `end` was called."""
+        """Returns whether `end` was called."""
         return self._event.is_set()
 
     def wait(self, seconds: float) -> None:
-        """Wait so long, or until the end."""
+        """Waits, or returns when `end` is called."""
         self._event.wait(seconds)
 
     def end(self) -> None:

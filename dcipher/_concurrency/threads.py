@@ -1,4 +1,4 @@
-"""Blocking work in a thread: for a moment, or in one of its own."""
+"""Runs blocking functions in threads."""
 
 from __future__ import annotations
 
@@ -39,21 +39,21 @@ T = TypeVar("T")
 
 
 calling_back: ContextVar[bool] = ContextVar("calling_back", default=False)
-"""Whether a download waits for the callback that this code belongs to."""
+"""True in a callback that a download waits for."""
 
 
 def async_import_for_threads() -> None:
-    """Imports what the functions below import: later there may be no file descriptor left for that."""
+    """Imports the modules of the functions below: later, there may be no file descriptor left."""
     for name in ("anyio.to_thread", "anyio.from_thread"):
         import_module(name)
 
 
 def import_for_threads() -> None:
-    """Imports nothing: this thread is all that is needed."""
+    """Imports nothing: no thread is started."""
 
 
 async def async_in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Call a function that blocks on a disk in a thread, so that the event loop goes on."""
+    """Calls a function that blocks in a thread, so that it does not block the event loop."""
     from anyio.to_thread import run_sync
 
     return await run_sync(partial(function, *args, **kwargs))
@@ -62,13 +62,13 @@ async def async_in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.k
 async def async_in_own_thread(
     function: Callable[[BlockingPortal], T], abort: Callable[[], None]
 ) -> T:
-    """Call a function that takes long in a thread of its own.
+    """Calls a function that takes long in its own thread.
 
-    `function` gets a portal, by which it calls what must run on the event loop. A cancellation calls
-    `abort`, and waits a moment for the thread to put its things away, but no longer. The thread is a
-    daemon: one that waits for the network does not keep a program from ending. They are counted
-    apart from anyio's own, since long downloads must not starve what else an application does in
-    threads (FastAPI's plain endpoints, for one). One that a download's own callback asks for is not
+    `function` receives a portal, for calls on the event loop. A cancellation calls
+    `abort`, and waits a moment for the thread to clean up, but no longer. The thread is a
+    daemon: one that waits for the network does not keep a program from ending. These threads are counted
+    separately from those of anyio: long downloads must not starve other work of an application in
+    threads (such as FastAPI's blocking endpoints). One that is started by the callback of a download is not
     counted: the download waits for it.
     """
     from anyio import Event
@@ -103,15 +103,15 @@ async def _a_moment_for(thread: threading.Thread, abort: Callable[[], None]) -> 
 
     ends = monotonic() + STOP_TIMEOUT
     with CancelScope(shield=True):
-        # A thread has no event for its end that a loop could wait for. It is woken up more than
-        # once: who connects has nothing yet that could be ended.
+        # An event loop cannot wait for the end of a thread. It is aborted more than
+        # once: a thread that is connecting has nothing yet that could be aborted.
         while thread.is_alive() and monotonic() < ends:
             abort()
             await sleep(0.002)
 
 
 def _outcome(function: Callable[[BlockingPortal], T], portal: BlockingPortal) -> Callable[[], T]:
-    """What gives the result of `function`, or raises what it raised."""
+    """Returns a function that returns the result of `function`, or raises its exception."""
     try:
         value = function(portal)
     except BaseException as error:  # noqa: BLE001 - raised again, on the event loop
@@ -130,7 +130,7 @@ def _new_limiter() -> CapacityLimiter:
 
 
 def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Call it here: this thread has nothing else to do."""
+    """Calls it in this thread."""
     return function(*args, **kwargs)
 
 

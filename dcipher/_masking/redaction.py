@@ -1,7 +1,7 @@
-"""Finds secrets in text from elsewhere, in whichever form they were written, and masks them.
+"""Finds secrets in untrusted text, in any encoding, and redacts them.
 
-The text is brought to one form, without escapes and line breaks, in which a secret is a plain
-substring: the time is linear in the length of the text, whatever is in it.
+The text is normalized, without escapes and line breaks, so that a secret is a plain
+substring. The time is linear in the length of the text, whatever its content.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ __all__ = ["MANY", "REDACTED", "redact", "relevant_secrets"]
 REDACTED = "[redacted]"
 
 MANY = 100
-"""The most secrets searched for at once, such as those of a run of very many results."""
+"""The largest number of secrets that are searched for at once, as of a run with many results."""
 LONG = 65_536
 """Characters of a text in which that many are searched for."""
 MOST_ESCAPES = 65_536
-"""Escapes of a longer text that are undone."""
+"""The number of escapes that are decoded in a longer text."""
 SHORTEST = 3
-"""Characters of a secret: one or two are in every text."""
+"""The least length of a secret: one or two characters are in every text."""
 LAYERS = 3
-"""Times that a text may have been escaped, each in another way."""
+"""How many layers of escapes are decoded."""
 
 
 def redact(text: str, secrets: Iterable[str], *, is_cut: bool = False) -> str:

@@ -1,6 +1,6 @@
-"""Text from elsewhere, made fit to be shown.
+"""Cleans untrusted text for messages and logs.
 
-No terminal escapes, no secrets, not ten megabytes of it.
+It removes terminal escapes and secrets, and limits the length.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ __all__ = [
     "with_article",
 ]
 
-# C0 and C1 controls, and the marks that turn the direction of a line around (CVE-2021-42574).
+# C0 and C1 controls, and the marks that reverse the direction of a line (CVE-2021-42574).
 _UNPRINTABLE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]+"
 )
@@ -60,7 +60,7 @@ _PARAMETER = re.compile(rf"({SIGNATURE})(?!\[redacted\])[^\s&;\"<>]+", re.IGNORE
 def masked_urls(text: str) -> str:
     """Returns `text` with the query of every URL in it masked: it may be a signature.
 
-    What has the name of a signature is masked wherever it stands: behind a path, in a URL of
+    A parameter with the name of a signature is masked anywhere: after a path, in a URL of
     another scheme or one that is percent-encoded.
     """
     return _PARAMETER.sub(rf"\1{REDACTED}", _URL.sub(_without_query, text))

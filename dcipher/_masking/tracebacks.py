@@ -1,6 +1,6 @@
-"""What leaves the package with an exception: no frame of ours, or of what is below us, and no request.
+"""Removes our frames, and those of libraries below, from exceptions, and their requests.
 
-Their variables hold the key, the secret and signed URLs, and reporters of errors keep them.
+Their variables contain the key, the secret and signed URLs, and error reporters record them.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _BELOW = {
 def presentable(
     error: E, outer: BaseException | None, secrets: Sequence[str] = (), *, keeps_query: bool = False
 ) -> E:
-    """`error` with the frames of the program alone, as are the causes and contexts behind it.
+    """Keeps only the frames of the program in `error`, its causes and its contexts.
 
     A cause that repeats one of `secrets`, or a signed URL, is dropped. `outer`: what was being handled
     when we were called; it belongs to the program. `keeps_query`: no URL of a request is secret.
@@ -50,7 +50,7 @@ def presentable(
 
 
 def _chain(error: BaseException, outer: BaseException | None) -> Iterator[BaseException]:
-    """`error` and all that is behind it, each once, down to what is the program's own."""
+    """Yields `error`, its causes and contexts, each once, up to those of the program."""
     seen = {id(outer)}
     waiting: list[BaseException | None] = [error]
     while waiting:
@@ -63,7 +63,7 @@ def _chain(error: BaseException, outer: BaseException | None) -> Iterator[BaseEx
 
 
 def _visible(traceback: TracebackType | None) -> TracebackType | None:
-    """The entries of a traceback whose code is the program's: a callback, a transport of its own."""
+    """Yields the entries of a traceback with code of the program: a callback, its own transport."""
     kept: list[TracebackType] = []
     while traceback is not None:
         module = str(traceback.tb_frame.f_globals.get("__name__", ""))
@@ -77,7 +77,7 @@ def _visible(traceback: TracebackType | None) -> TracebackType | None:
 
 
 def _forget_request(error: BaseException, *, keeps_query: bool) -> None:
-    """Httpx's exceptions have the request that was sent, with its headers."""
+    """Removes the request, with its headers, from an exception of httpx."""
     if not any(base.__module__.startswith("httpx") for base in type(error).__mro__):
         return
     import httpx  # where its error is, it is loaded; Ctrl-C may come before that

@@ -1,4 +1,4 @@
-"""What Pydantic says of an error, without what may be a part of the input."""
+"""Messages of Pydantic, without parts of the input."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a host is: this machine, an address, a name. Pure: nothing is resolved.
+"""Classifies hosts: this machine, an address, a name. Pure: nothing is resolved.
 
 The one definition of "this machine", for plain http, for proxies and for signed URLs.
 """
@@ -19,7 +19,7 @@ _LOCALHOST = re.compile(r"(?:[a-z0-9_-]{1,63}\.)*localhost", re.ASCII)
 
 
 def is_this_machine(host: str) -> bool:
-    """Whether `host` is this machine: `localhost`, `*.localhost`, 127.0.0.0/8, ::1.
+    """Returns whether `host` is this machine: `localhost`, `*.localhost`, 127.0.0.0/8, ::1.
 
     An unspecified address (0.0.0.0, ::) is no destination (RFC 1122 section 3.2.1.3), and a short or
     numeric spelling of an address (127.1, 2130706433) is none that every resolver reads alike: both
@@ -32,7 +32,7 @@ def is_this_machine(host: str) -> bool:
 
 
 def leads_here(url: str) -> bool:
-    """Whether `url` is one of this machine."""
+    """Returns whether the host of `url` is this machine."""
     return is_this_machine(urlsplit(url).hostname or "")
 
 
@@ -49,7 +49,7 @@ def resolvable(host: str) -> str:
 
 
 def address_of(host: str) -> Address | None:
-    """The address that `host` is, without brackets and zone; `None`: it is a name.
+    """Returns the address of `host`, without brackets and zone; `None`: it is a name.
 
     An IPv4 address that is mapped into IPv6 (RFC 4291 section 2.5.5.2) is that IPv4 address.
     """
@@ -65,7 +65,7 @@ def address_of(host: str) -> Address | None:
 
 
 def ascii_host(host: str) -> str:
-    """The name as DNS knows it, to be compared: lower case, no trailing dot, IDNA."""
+    """Returns the normalized name, as in DNS: lower case, no trailing dot, IDNA."""
     bare = _bare(host)
     try:
         return bare if bare.isascii() else bare.encode("idna").decode()

@@ -1,4 +1,4 @@
-"""What a signed URL says of itself: when it expires, and whether it may be fetched at all."""
+"""Signed URLs: their expiry, their secrets, and whether they may be fetched."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ __all__ = [
 
 MAX_REDIRECTS = 5
 LONGEST = 65_536
-"""Characters; httpx takes no more."""
+"""The largest number of characters that httpx accepts."""
 
 
 def expiry(url: str) -> datetime | None:
-    """When `url` stops working, where it says so; `None` where it does not. It never raises.
+    """Returns when `url` expires, or `None` if it does not contain that. It never raises.
 
     Amazon: `X-Amz-Date` and `X-Amz-Expires`, or `Expires` (epoch seconds, as CloudFront and S3's
     older scheme write it); Google: `X-Goog-Date` and `X-Goog-Expires`; Azure: `se`.
@@ -74,17 +74,17 @@ SIGNATURE = (
     r"(?:x-amz-(?:signature|credential|security-token)|x-goog-(?:signature|credential)"
     r"|signature|sig|awsaccesskeyid|token)(?:=|%(?:25)*3d|\\u003d)"
 )
-"""What stands before a signature in a URL, though it be percent-encoded or escaped; in any case."""
+"""Matches the text before a signature in a URL, also percent-encoded or escaped, in any case."""
 _SIGNED = re.compile(SIGNATURE, re.IGNORECASE)
 
 
 def looks_signed(text: str) -> bool:
-    """Whether a text is, or holds, a signed URL."""
-    # What each begins with is rare, and found much faster than the whole.
+    """Returns whether a text contains a signed URL."""
+    # The first characters are rare, and are found much faster than the whole pattern.
     return ("=" in text or "3d" in text or "3D" in text) and _SIGNED.search(text) is not None
 
 
-# What these say is no secret, and words of every day: application/json, AWS4-HMAC-SHA256.
+# The values of these are not secret, and are common words: application/json, AWS4-HMAC-SHA256.
 _PUBLIC = re.compile(
     r"(?:response-(?:content-\w+|cache-control|expires)|x-(?:amz|goog)-(?:algorithm|date|expires"
     r"|signedheaders)|x-amz-(?:content-sha256|checksum-mode)|x-id|alt)\Z",
@@ -92,9 +92,9 @@ _PUBLIC = re.compile(
 )
 
 
-@lru_cache(maxsize=1024)  # a run is asked for many times
+@lru_cache(maxsize=1024)  # a run is polled many times
 def secrets_of(url: str) -> tuple[str, ...]:
-    """The values in the query of `url`, as they stand there and decoded, for masking."""
+    """Returns the values in the query of `url`, encoded and decoded, for redaction."""
     parts = url.partition("#")[0].partition("?")[2].split("&")  # of what is no URL, too
     named = [(part, *part.partition("=")[::2]) for part in parts]
     # A query without names may end with the = of a base64.
@@ -107,7 +107,7 @@ def secrets_of(url: str) -> tuple[str, ...]:
 
 
 def joined(url: str, location: str) -> str:
-    """Where a redirect leads; what is no URL is left to `refusal`."""
+    """Returns the target of a redirect. `refusal` handles an invalid one."""
     try:
         return urljoin(url, location)
     except ValueError:
@@ -121,7 +121,7 @@ def refusal(
     may_lead_here: bool = True,
     came_from: str | None = None,
 ) -> str | None:
-    """Why `url` is not fetched, or `None`: it may be.
+    """Returns why `url` must not be fetched, or `None`.
 
     `may_lead_here`: by plain http to this machine, as an emulator's does. `came_from`: the URL that
     redirected to it.
@@ -143,7 +143,7 @@ def refusal(
     if parts.scheme == "http" and not allow_insecure:
         if not is_this_machine(host):
             return "it is not https"
-        # Whoever made up a run's JSON would have this machine asked, behind its firewall.
+        # The author of a forged run could otherwise send requests behind the firewall of this machine.
         if not may_lead_here:
             return "it leads to this machine by plain http, and the base URL is elsewhere"
     return None
