@@ -9,6 +9,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from dcipher._hints import with_hint
+
 from ._replacement import (
     HalfWrittenError,
     check_replaceable,
@@ -60,7 +62,7 @@ def check_target(target: Path, *, overwrite: bool) -> Path:
     if file.exists() and not file.is_file():
         raise OSError(errno.EINVAL, "it is not a regular file", str(target))
     if not overwrite and os.path.lexists(target):
-        raise FileExistsError(errno.EEXIST, "it already exists, and overwrite=False", str(target))
+        raise FileExistsError(errno.EEXIST, "it already exists", str(target))
     if file.exists():
         check_replaceable(file)
     return file
@@ -84,27 +86,34 @@ def storage_errors(
     except LocalStorageError:
         raise
     except OSError as error:
-        advice = _left(target, error) + _ADVICE.get(error.errno or 0, "Choose another path.")
-        raise storage_error(error, target, advice, run, index) from error
+        advice = _ADVICE.get(error.errno or 0, "Choose another path.")
+        raise storage_error(error, target, advice, run, index, left=_left(target, error)) from error
 
 
 def _left(target: Path, error: OSError) -> str:
     if isinstance(error, HalfWrittenError):
-        return "It was being written in place, and is incomplete now. "
-    return "The existing file is intact. " if os.path.isfile(target) else ""  # noqa: PTH113 - never raises
+        return " It was being written in place, and is incomplete now."
+    return " The existing file is intact." if os.path.isfile(target) else ""  # noqa: PTH113 - never raises
 
 
 def storage_error(
-    error: OSError, target: Path, advice: str, run: Run | None = None, index: int | None = None
+    error: OSError,
+    target: Path,
+    advice: str,
+    run: Run | None = None,
+    index: int | None = None,
+    *,
+    left: str = "",
 ) -> LocalStorageError:
-    """Returns the error for a file that cannot be written."""
-    return LocalStorageError(
-        f"The result cannot be saved to {target}: {error.strerror or error}. {advice}",
+    """Returns the error for a file that cannot be written. `left`: what is there now."""
+    failure = LocalStorageError(
+        f"The result cannot be saved to {target}: {error.strerror or error}.{left}",
         run=run,
         output_index=index,
         errno=error.errno,
         filename=str(target),
     )
+    return with_hint(failure, advice, advice.replace("pass overwrite=True", "give --overwrite"))
 
 
 @contextmanager

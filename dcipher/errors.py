@@ -51,6 +51,7 @@ from typing import TYPE_CHECKING, Any
 
 import dcipher
 
+from ._hints import Hint
 from ._libraries import Lazy
 
 if TYPE_CHECKING:
@@ -108,6 +109,11 @@ class DcipherError(Exception):
         super().__init__(message)
         self.message = message
         """What happened, and what to do."""
+        self.hint = Hint()
+        """What to do, which is a part of the message; empty if there is nothing to say.
+
+        `hint.cli` is the same for the command line.
+        """
 
     def __str__(self) -> str:
         return self.message

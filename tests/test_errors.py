@@ -7,7 +7,7 @@ import errno
 import inspect
 import pickle
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
@@ -16,6 +16,7 @@ import dcipher
 from dcipher import errors
 from dcipher._batch.reports.report import report_of
 from dcipher._batch.reports.tally import Tally
+from dcipher._hints import with_hint
 from dcipher.errors import (
     APIConnectionError,
     APIError,
@@ -59,6 +60,10 @@ from dcipher.errors import (
 )
 from dcipher.models import ErrorResponse, Output, Run, SecretURL
 from dcipher.rejects import Reason, Reject, Rejects
+from tests.faulty import RESET, FaultyServer, Reply
+
+if TYPE_CHECKING:
+    from tests.conftest import Connect
 
 BASES: dict[type[DcipherError], tuple[type[BaseException], ...]] = {
     DcipherError: (Exception,),
@@ -330,3 +335,37 @@ def test_a_run_error_has_a_run() -> None:
 def test_a_request_as_text() -> None:
     """Method and URL, as in the first line of a request."""
     assert str(INFO) == "GET https://h/flows/f"
+
+
+@pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
+def test_a_hint_is_data(protocol: int) -> None:
+    """What to do stands in the message, and in `hint`; it pickles, with what the shell says instead."""
+    plain = ConfigurationError("It is wrong.")
+    assert (plain.hint, plain.hint.cli) == ("", "")
+    made = with_hint(ConfigurationError("It is wrong."), "Pass x=….", "Give --x.")
+    for error in (made, pickle.loads(pickle.dumps(made, protocol)), copy.deepcopy(made)):  # noqa: S301
+        assert str(error) == error.message == error.args[0] == "It is wrong. Pass x=…."
+        assert (error.hint, error.hint.cli) == ("Pass x=….", "Give --x.")
+
+
+def test_common_errors_have_a_hint(connect: Connect, server: FaultyServer) -> None:
+    """An error of the API, of its connection, and of a run say what to do, apart from what happened."""
+    server.on("/flows/f", Reply(b"", 404))
+    with connect(server, max_retries=0) as client:
+        with pytest.raises(NotFoundError) as caught:
+            client.flows.get("f")
+        assert caught.value.hint.startswith("There is no such flow or run for this API key")
+        server.on("/flows/f", Reply(b"", 422))
+        with pytest.raises(UnprocessableEntityError) as refused:
+            client.flows.get("f")
+        assert "client.flows.get" in refused.value.hint
+        assert "dcipher flows get" in refused.value.hint.cli
+        server.on("/flows/f/status", Reply(b'{"status": "FAILED"}'))
+        with pytest.raises(RunFailedError) as failed:
+            client.runs.wait(Run(flow_id="f", task_id="t", idempotency_key="k"))
+        assert failed.value.hint in str(failed.value)
+        assert "--idempotency-key k" in failed.value.hint.cli
+        server.on("/flows/f", RESET)
+        with pytest.raises(APIConnectionError) as lost:
+            client.flows.get("f")
+        assert lost.value.hint == "Check the network, the proxy settings and the base URL."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from dcipher._hints import with_hint
 from dcipher._masking.text import clean, masked_urls
 from dcipher.errors import (
     APIError,
@@ -22,7 +23,7 @@ from dcipher.models import RunStatus
 if TYPE_CHECKING:
     from dcipher._wire.messages.operations import Operation
     from dcipher.models import Run
-from dcipher._wire.errors.run_names import named, new_key, same_start
+from dcipher._wire.errors.run_names import anew, named, same_start
 
 __all__ = [
     "closed",
@@ -42,32 +43,29 @@ def failure(run: Run) -> RunError | None:
     reason = f": {message}" if message else " without a message"
     name = f"Run {named(run)}"
     if run.status is RunStatus.FAILED:
-        return RunFailedError(
-            f"{name} failed{reason}. Check its parameters, then start a new run, {new_key(run)}.",
-            run=run,
-        )
+        error: RunError = RunFailedError(f"{name} failed{reason}.", run=run)
+        advice = "Check its parameters, then start a new run, {new_key}."
+        return with_hint(error, *anew(run, advice))
     if run.status is RunStatus.CANCELFAILED:
-        return RunFailedError(
-            f"{name} counts as failed, because its cancellation was refused (CANCELFAILED){reason}. "
-            f"Do not rely on its result. Start a new run, {new_key(run)}.",
+        error = RunFailedError(
+            f"{name} counts as failed, because its cancellation was refused (CANCELFAILED){reason}.",
             run=run,
         )
+        advice = "Do not rely on its result. Start a new run, {new_key}."
+        return with_hint(error, *anew(run, advice))
     if run.status is RunStatus.CANCELLED:
-        return RunCancelledError(
-            f"{name} was cancelled{reason}. If you still need its result, start a new run, "
-            f"{new_key(run)}.",
-            run=run,
-        )
+        error = RunCancelledError(f"{name} was cancelled{reason}.", run=run)
+        advice = "If you still need its result, start a new run, {new_key}."
+        return with_hint(error, *anew(run, advice))
     return None
 
 
 def not_ended(run: Run) -> ResultError:
     """Returns the error for a result of a run that has not ended."""
-    return ResultError(
-        f"Run {named(run)} has no result yet: it is {clean(str(run.status))}. "
-        "Wait for it: client.runs.wait(run).",
-        run=run,
+    error = ResultError(
+        f"Run {named(run)} has no result yet: it is {clean(str(run.status))}.", run=run
     )
+    return with_hint(error, "Wait for it: client.runs.wait(run).", cli="")
 
 
 def how_to_reattach(run: Run) -> str:
@@ -151,12 +149,15 @@ def _note(error: BaseException, text: str) -> None:
 
 def closed(error: DcipherError, run: Run) -> PollingInterruptedError:
     """Returns the error for a run whose client was closed before the run ended."""
+    text = f"{error} The call was for run {named(run)}."
+    if not run.succeeded:
+        text += " The run may continue."
     how = (
         f"To download its results: another_client.runs.download(error.run, path){same_start(run)}."
         if run.succeeded
-        else f"The run may continue. {_resume(run, 'another_client')}."
+        else f"{_resume(run, 'another_client')}."
     )
-    return PollingInterruptedError(f"{error} The call was for run {named(run)}. {how}", run=run)
+    return with_hint(PollingInterruptedError(text, run=run), how, cli="")
 
 
 def timed_out(run: Run, timeout: float, last_error: APIError | None) -> WaitTimeoutError:
@@ -167,7 +168,8 @@ def timed_out(run: Run, timeout: float, last_error: APIError | None) -> WaitTime
         else f"The status of run {named(run)} could not be fetched at the end of {timeout:g} s of "
         f"waiting ({type(last_error).__name__})"
     )
-    return WaitTimeoutError(f"{text}. The run may continue. {_resume(run)}.", run=run)
+    error = WaitTimeoutError(f"{text}. The run may continue.", run=run)
+    return with_hint(error, f"{_resume(run)}.", cli="")
 
 
 def _resume(run: Run, client: str = "client") -> str:
@@ -179,8 +181,9 @@ def _resume(run: Run, client: str = "client") -> str:
 
 def interrupted(run: Run, unreachable_for: float) -> PollingInterruptedError:
     """Returns the error for a wait during which the API was unreachable for too long."""
-    return PollingInterruptedError(
+    error = PollingInterruptedError(
         f"The status of run {named(run)} could not be fetched for {unreachable_for:.0f} s. "
-        f"The run may continue. {_resume(run)}.",
+        "The run may continue.",
         run=run,
     )
+    return with_hint(error, f"{_resume(run)}.", cli="")

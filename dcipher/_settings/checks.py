@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from dcipher._hints import with_hint
 from dcipher._urls.hosts import leads_here
 from dcipher.errors import ConfigurationError, MissingAPIKeyError
 
@@ -88,9 +89,11 @@ def _called(name: str, source: str) -> str:
 def usable_key(configuration: Configuration) -> str:
     """Returns the API key, if there is one and it may be sent to the base URL."""
     if configuration.api_key is None:
-        raise MissingAPIKeyError(
-            "There is no API key. Set DCIPHER_API_KEY in the environment or in a .env file, or pass api_key=…. "
-            "Without an account, use the local service in dcipher.emulator, or run `dcipher demo`."
+        raise with_hint(
+            MissingAPIKeyError("There is no API key."),
+            "Set DCIPHER_API_KEY in the environment or in a .env file, or pass api_key=…. "
+            "Without an account, use the local service in dcipher.emulator, or run `dcipher demo`.",
+            cli="",
         )
     # Whoever can put a file into the working directory must not be able to have the key sent to
     # themselves.
@@ -99,9 +102,13 @@ def usable_key(configuration: Configuration) -> str:
         source = configuration.sources.get(name, DEFAULT)
         if getattr(configuration, name) is not None and not _may_say(place, source):
             origin = {DOTENV: "a .env file", UNKNOWN: "an unknown source"}.get(place, place)
-            raise ConfigurationError(
-                f"The base URL {configuration.base_url} comes from {origin}, and the {called} does "
-                "not, so it is not sent there. Set both in the same place, or pass base_url=…."
+            raise with_hint(
+                ConfigurationError(
+                    f"The base URL {configuration.base_url} comes from {origin}, and the {called} "
+                    "does not, so it is not sent there."
+                ),
+                "Set both in the same place, or pass base_url=….",
+                cli="Set both in the same place, or give --base-url.",
             )
     return configuration.api_key
 
@@ -204,9 +211,12 @@ def check_base_url(value: object, where: str) -> str:
 def refuse_plain_http(base_url: str) -> None:
     """Raises `ConfigurationError` for plain http to another machine: the key could be read."""
     if urlsplit(base_url).scheme == "http" and not leads_here(base_url):
-        raise ConfigurationError(
-            f"{base_url} is not https: others on the network could read the API key. "
-            "Use https, or pass allow_insecure=True."
+        raise with_hint(
+            ConfigurationError(
+                f"{base_url} is not https: others on the network could read the API key."
+            ),
+            "Use https, or pass allow_insecure=True.",
+            cli="Use https.",
         )
 
 

@@ -127,7 +127,7 @@ def test_run_replaces_no_file_where_it_may_not(
     assert "give --overwrite" in done.err
     done = dcipher("flows", "run", "shout", "--save-run", "out.json", "--no-overwrite")
     assert done.code == 2
-    assert "out.json cannot be written: it already exists, and --no-overwrite" in done.err
+    assert "out.json cannot be written: it already exists." in done.err
     assert (tmp_path / "out.json").read_text() == "mine"
     assert emulator.runs == ()
 

@@ -16,6 +16,7 @@ import typer
 
 from dcipher import errors
 from dcipher._client import outcomes
+from dcipher._hints import with_hint
 from dcipher._installation import install
 from dcipher._results.outputs.missing_outputs import without_outputs
 from dcipher._version import __version__
@@ -420,7 +421,9 @@ IN_PYTHON = re.compile(r"client\.|error\.run|api_key=|base_url=|idempotency_key=
         (errors.APIConnectionError("No answer from h (base_url=…)."), "dcipher doctor"),
         (errors.NotFoundError("Check the ids."), None),
         (
-            errors.ConflictError("To send it again, pass idempotency_key='k-1'."),
+            with_hint(
+                errors.ConflictError("It conflicts."), "Pass idempotency_key='k-1'.", "Try again."
+            ),
             None,
         ),
     ],

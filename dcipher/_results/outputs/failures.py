@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
 
 from dcipher._files import storage_errors
+from dcipher._hints import with_hint
 from dcipher._masking.text import clean
 from dcipher._results.downloads.transfers.sources import Problem, Source, TransferError
 from dcipher._results.downloads.transfers.transfer import FRESH, Transfer
@@ -22,7 +23,7 @@ from dcipher._results.parsing.adapters import adapter_for
 from dcipher._results.parsing.compression import opened
 from dcipher._results.parsing.row_errors import ResultReadError
 from dcipher._results.rows.documents import detect_format
-from dcipher._wire.errors.run_names import new_key
+from dcipher._wire.errors.run_names import anew
 from dcipher.errors import (
     IntegrityError,
     InvalidParamsError,
@@ -245,11 +246,13 @@ def result_errors(run: Run, index: int) -> Generator[None]:
         yield
     except TransferError as error:
         error.__context__ = None  # httpx's, whose request has the signed URL
-        advice = _ADVICE[error.problem].replace("{new_key}", new_key(run))
+        advice = anew(run, _ADVICE[error.problem])
         if error.kept:
-            advice = f"{error.kept} bytes of it are kept: to resume, download to the same path."
-        raise _CLASSES[error.problem](
-            f"Result {index} of run {run.task_id} could not be fetched: {error}. {advice}",
+            kept = f"{error.kept} bytes of it are kept: to resume, download to the same path."
+            advice = kept, kept
+        failure = _CLASSES[error.problem](
+            f"Result {index} of run {run.task_id} could not be fetched: {error}.",
             run=run,
             output_index=index,
-        ) from None
+        )
+        raise with_hint(failure, *advice) from None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 
+from dcipher._hints import with_hint
 from dcipher._masking.text import clean, unsigned
 from dcipher.errors import APIConnectionError, APIError, APITimeoutError, RequestInfo, TLSError
 
@@ -45,47 +46,37 @@ def connection_error(
     cause = clean(unsigned(_root_cause(error), secrets))
     wanted = client_certificate_cause(error)
     if wanted is not None:
-        return TLSError(
-            f"{host} ({configured_by}) requires another client certificate: {clean(str(wanted))}. "
+        what = (
+            f"{host} ({configured_by}) requires another client certificate: {clean(str(wanted))}."
+        )
+        advice = (
             "Load one into an SSL context, and pass "
-            "http_client=HTTPAuthenticatedClient(…, verify_ssl=context).",
-            request=request,
-            attempts=attempts,
+            "http_client=HTTPAuthenticatedClient(…, verify_ssl=context)."
         )
+        return with_hint(TLSError(what, request=request, attempts=attempts), advice)
     if tls is not None:
-        return TLSError(
-            f"The connection to {host} ({configured_by}) is not secure: {clean(str(tls))}. "
-            "Check the clock and the certificate. If a proxy of yours signs certificates, set SSL_CERT_FILE.",
-            request=request,
-            attempts=attempts,
-        )
+        what = f"The connection to {host} ({configured_by}) is not secure: {clean(str(tls))}."
+        advice = "Check the clock and the certificate. If a proxy of yours signs certificates, set SSL_CERT_FILE."
+        return with_hint(TLSError(what, request=request, attempts=attempts), advice)
     if isinstance(error, httpx.PoolTimeout):
-        return APITimeoutError(
-            f"There was no free connection for {request}: {cause}. Run fewer calls at once, or increase the timeout.",
-            request=request,
-            attempts=attempts,
-        )
+        what = f"There was no free connection for {request}: {cause}."
+        advice = "Run fewer calls at once, or increase the timeout."
+        return with_hint(APITimeoutError(what, request=request, attempts=attempts), advice)
     if isinstance(error, (httpx.TimeoutException, TimeoutError)):
-        return APITimeoutError(
-            f"There was no response in time to {request} from {host} ({configured_by}): {_phase(error)}. "
-            "Increase it with timeout=…, or check the network.",
-            request=request,
-            attempts=attempts,
-        )
+        what = f"There was no response in time to {request} from {host} ({configured_by}): {_phase(error)}."
+        advice = "Increase it with timeout=…, or check the network."
+        shell = "Increase DCIPHER_TIMEOUT, or check the network."
+        return with_hint(APITimeoutError(what, request=request, attempts=attempts), advice, shell)
     if has_too_many_files(error):
-        return APIConnectionError(
+        what = (
             f"No connection to {host} could be opened for {request}: {cause}. This process, or this "
-            "machine, has too many open files and sockets. Run fewer calls at once, or raise the limit "
-            "(ulimit -n).",
-            request=request,
-            attempts=attempts,
+            "machine, has too many open files and sockets."
         )
-    return APIConnectionError(
-        f"There was no response to {request} from {host} ({configured_by}): {cause}. "
-        "Check the network, the proxy settings and the base URL.",
-        request=request,
-        attempts=attempts,
-    )
+        advice = "Run fewer calls at once, or raise the limit (ulimit -n)."
+    else:
+        what = f"There was no response to {request} from {host} ({configured_by}): {cause}."
+        advice = "Check the network, the proxy settings and the base URL."
+    return with_hint(APIConnectionError(what, request=request, attempts=attempts), advice)
 
 
 def _phase(error: Exception) -> str:

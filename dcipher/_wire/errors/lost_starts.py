@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from dcipher._hints import with_hint
 from dcipher.errors import APIError, SubmissionUnknownError
 
 if TYPE_CHECKING:
@@ -24,19 +25,17 @@ def unknown_submission(
     """
     if operation.name != "start" or not in_doubt:
         return error
-    how = (
-        f"The run may have been started. To repeat the start without starting a second run, "
-        f"pass idempotency_key={operation.idempotency_key!r}."
-    )
+    key = operation.idempotency_key
+    how = "The run may have been started. To repeat the start without starting a second run, "
+    advice = f"{how}pass idempotency_key={key!r}.", f"{how}give --idempotency-key {key}."
     if resilience.resend_ambiguous:
-        error.message = f"{error.message} {how}"
-        error.args = (error.message,)
-        return error
-    return SubmissionUnknownError(
-        f"The response to the start of flow {operation.flow_id} was lost ({error.message}) {how}",
+        return with_hint(error, *advice)
+    unknown = SubmissionUnknownError(
+        f"The response to the start of flow {operation.flow_id} was lost ({error.message})",
         flow_id=operation.flow_id,
-        idempotency_key=operation.idempotency_key or "",
+        idempotency_key=key or "",
         request=error.request,
         attempts=error.attempts,
         request_id=error.request_id,
     )
+    return with_hint(unknown, *advice)

@@ -9,14 +9,21 @@ from dcipher._masking.text import clean
 if TYPE_CHECKING:
     from dcipher.models import Run
 
-__all__ = ["named", "new_key", "same_start"]
+__all__ = ["anew", "named", "same_start"]
 
 
-def new_key(run: Run) -> str:
-    """Returns the advice on the idempotency key of a start that must not return this run again."""
+def anew(run: Run, text: str) -> tuple[str, str]:
+    """Returns the advice to start a run that is not this one again, for Python and for the shell.
+
+    `text`: the advice, with `{new_key}` for what it says of the idempotency key.
+    """
     if run.idempotency_key is None:
-        return "with a new idempotency key"
-    return f"not with idempotency_key={clean(run.idempotency_key, 255)!r}, which returns this run again"
+        key = shell = "with a new idempotency key"
+    else:
+        name = clean(run.idempotency_key, 255)
+        key = f"not with idempotency_key={name!r}, which returns this run again"
+        shell = f"not with --idempotency-key {name}, which returns this run again"
+    return text.replace("{new_key}", key), text.replace("{new_key}", shell)
 
 
 def same_start(run: Run) -> str:

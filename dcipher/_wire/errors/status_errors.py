@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 import httpx
 from pydantic_core import from_json
 
+from dcipher._hints import with_hint
 from dcipher._masking.text import clean, redact, redact_query, unsigned
 from dcipher._wire.messages.answers import LONGEST_TEXT, has_readable_charset
 from dcipher.errors import APIStatusError, UnexpectedStatus, status_error_class
@@ -43,6 +44,10 @@ _NEXT_STEPS = {
     425: "The service is not ready for the request: try again in a moment.",
     429: "There were too many requests: send fewer at once, or wait.",
 }
+_IN_THE_SHELL = {
+    401: "Check DCIPHER_API_KEY or the file that contains it, and the API secret if requests are signed.",
+    422: "Check the parameters with `dcipher flows get`.",
+}
 # draft-ietf-httpapi-idempotency-key-header section 2.7: 422 if the key was used for another request,
 # 409 if the first request is in progress. The parameters may be valid.
 _KEY_NEXT_STEPS = {
@@ -57,7 +62,7 @@ _HIDDEN = frozenset(
 
 def status_error(answer: Answer, now: float) -> APIStatusError:
     """Returns the error, of the class for the status."""
-    return _error(answer, now, status_error_class(answer.status_code), _next_step(answer))
+    return _error(answer, now, status_error_class(answer.status_code), *_next_step(answer))
 
 
 def unexpected_status(answer: Answer, now: float) -> APIStatusError:
@@ -68,14 +73,17 @@ def unexpected_status(answer: Answer, now: float) -> APIStatusError:
     return _error(answer, now, UnexpectedStatus, hint)
 
 
-def _error(answer: Answer, now: float, cls: type[APIStatusError], next_step: str) -> APIStatusError:
+def _error(
+    answer: Answer, now: float, cls: type[APIStatusError], hint: str, shell: str | None = None
+) -> APIStatusError:
     body = _body(answer)
     error = error_response(body)
     asked = retry_after(answer.headers, now)
-    if asked is not None:
-        next_step += f" The service asks to wait for {asked:g} s."
-    return cls(
-        _message(answer, error, next_step),
+    ends = "" if asked is None else f" The service asks to wait for {asked:g} s."
+    if answer.request_id:
+        ends += f" Request id: {answer.request_id}."
+    failure = cls(
+        _message(answer, error),
         status_code=answer.status_code,
         response=_showable(answer, body),
         error=error,
@@ -85,9 +93,10 @@ def _error(answer: Answer, now: float, cls: type[APIStatusError], next_step: str
         attempts=answer.attempts,
         request_id=answer.request_id,
     )
+    return with_hint(failure, f"{hint}{ends}", None if shell is None else f"{shell}{ends}")
 
 
-def _message(answer: Answer, error: ErrorResponse | None, next_step: str) -> str:
+def _message(answer: Answer, error: ErrorResponse | None) -> str:
     text = ""
     if error is not None and error.message:
         text = clean(unsigned(error.message, answer.secrets))
@@ -96,21 +105,23 @@ def _message(answer: Answer, error: ErrorResponse | None, next_step: str) -> str
     parts = [f"{answer.request} returned {answer.status_code}" + (f": {text}" if text else "")]
     if error is not None and error.field_errors and error.field_errors[0].message not in text:
         parts.append(clean("; ".join(clean(str(field)) for field in error.field_errors[:5]), 400))
-    parts.append(next_step)
-    if answer.request_id:
-        parts.append(f"Request id: {answer.request_id}.")
     return " ".join(part if part.endswith((".", "!", "?", "…")) else part + "." for part in parts)
 
 
-def _next_step(answer: Answer) -> str:
+def _next_step(answer: Answer) -> tuple[str, str | None]:
+    """Returns the advice for Python, and for the shell where that differs."""
     if answer.status_code >= 500:
-        return "The service failed: try again later, or report the request id to its support."
+        return "The service failed: try again later, or report the request id to its support.", None
     if 300 <= answer.status_code < 400:
         where = clean(_location(answer.headers.get("location", "elsewhere"), answer.secrets), 120)
-        return f"It redirects to {where}, which is not followed with an API key. Check base_url."
+        return (
+            f"It redirects to {where}, which is not followed with an API key. Check base_url.",
+            None,
+        )
     if answer.status_code in _KEY_NEXT_STEPS and _OF_KEY.search(answer.text):
-        return _KEY_NEXT_STEPS[answer.status_code]
-    return _NEXT_STEPS.get(answer.status_code, "Check the arguments of the call.")
+        return _KEY_NEXT_STEPS[answer.status_code], None
+    hint = _NEXT_STEPS.get(answer.status_code, "Check the arguments of the call.")
+    return hint, _IN_THE_SHELL.get(answer.status_code)
 
 
 def _body(answer: Answer) -> object:

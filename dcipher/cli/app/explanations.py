@@ -43,7 +43,7 @@ def explain(error: BaseException, following: Following | None = None) -> Explana
     if isinstance(error, KeyboardInterrupt):
         return _interruption(following, exit_code(error))
     code = exit_code(error)
-    message = _in_the_shell(str(error)) or type(error).__name__
+    message = _in_the_shell(error) or type(error).__name__
     run = _run_of(error)
     details = {"type": type(error).__name__, **_details(error, run)}
     if isinstance(error, OSError) and not isinstance(error, errors.DcipherError):
@@ -172,31 +172,18 @@ def _look_at_params(error: BaseException, flow: str, params: Mapping[str, Any]) 
     return f"{shlex.join(['dcipher', 'flows', 'get', flow])}{hint}"
 
 
-# The errors of the library have advice for Python. A pattern that begins with a blank removes a
-# sentence; the others are within one.
-_IN_THE_SHELL = (
-    (r" Set DCIPHER_API_KEY in the environment or in a \.env file, or pass api_key=….*", ""),
-    (r" To resume waiting: .*", ""),
-    (r" Wait for it: client\.runs\.wait\(run\)\.", ""),
-    (r"; or repeat the start with idempotency_key=.*, which returns this run with its URLs", ""),
-    (r" Store the run with run\.to_json\(reveal=True\), and restore it with Run\.from_json\.", ""),
-    (r" If the run never was JSON or a pickle, the service sent no URL: .*", ""),
-    (r", and JSON and pickles leave them out", ""),
-    (r" To download its results: .*", ""),
-    (r"\bor api_key=…", "or the file that contains it"),
-    (r"\(base_url=…\)", "(--base-url)"),
-    (r"against client\.flows\.get\(…\)\.params", "with `dcipher flows get`"),
-    (r"pass idempotency_key='([^']*)'", r"give --idempotency-key \1"),
-    (r"not with idempotency_key='([^']*)'", r"not with --idempotency-key \1"),
-    (r"pass overwrite=True", "give --overwrite"),
-    (r", and overwrite=False", ""),
-    (r"pass base_url=…", "give --base-url"),
-    (r"Use https, or pass allow_insecure=True\.", "Use https."),
-    (r"\bidempotency_key must", "--idempotency-key must"),
-)
-
-
-def _in_the_shell(text: str) -> str:
-    for pattern, replacement in _IN_THE_SHELL:
-        text = re.sub(pattern, replacement, text, flags=re.DOTALL)
+def _in_the_shell(error: BaseException) -> str:
+    """Returns the message of an error, with what a shell can do about it."""
+    text = str(error)
+    if isinstance(error, errors.DcipherError) and error.hint:
+        text = f"{text.removesuffix(error.hint)}{error.hint.cli}".strip()
+    # What was given to the command is called as it was there.
+    for in_python, option in _OPTIONS:
+        text = text.replace(in_python, option)
     return text
+
+
+_OPTIONS = (
+    ("(base_url=…)", "(--base-url)"),
+    ("idempotency_key must", "--idempotency-key must"),
+)

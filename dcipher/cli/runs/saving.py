@@ -116,7 +116,7 @@ def check_run_file(path: Path | None, *, overwrite: bool) -> None:
             check_folder(path.parent)
             check_target(path, overwrite=overwrite)
         except OSError as error:
-            why = (error.strerror or str(error)).replace("overwrite=False", "--no-overwrite")
+            why = error.strerror or str(error)
             raise CommandError(
                 f"--save-run: {path} cannot be written: {why}.", ExitCode.USAGE
             ) from None

@@ -48,6 +48,7 @@ _CODES: tuple[tuple[type[BaseException], ExitCode], ...] = (
     (errors.UnprocessableEntityError, ExitCode.USAGE),  # invalid params
     (errors.RunFailedError, ExitCode.RUN_FAILED),
     (errors.RunCancelledError, ExitCode.RUN_FAILED),
+    (errors.TooManyFailuresError, ExitCode.RUN_FAILED),
     (errors.WaitTimeoutError, ExitCode.WAIT_TIMEOUT),
     (errors.TooManyInvalidRowsError, ExitCode.INVALID_ROWS),
 )

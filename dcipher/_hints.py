@@ -1,0 +1,42 @@
+"""What to do about an error, as data: for Python, and for the command line."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, TypeVar
+
+__all__ = ["Hint", "with_hint"]
+
+
+class Hint(str):
+    """What to do about an error. It is a part of the message of the error."""
+
+    __slots__: tuple[str, ...] = ("cli",)
+
+    cli: str
+    """The same for the command line. Empty: it says something of its own."""
+
+    def __new__(cls, text: str = "", cli: str | None = None) -> Hint:  # noqa: PYI034 - no subclasses
+        """Takes the text, and another one for the command line where that differs."""
+        hint = super().__new__(cls, text)
+        hint.cli = text if cli is None else cli
+        return hint
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Hint, (str(self), self.cli))
+
+
+class _Hinted(Protocol):
+    message: str
+    hint: Hint
+    args: tuple[Any, ...]
+
+
+E = TypeVar("E", bound=_Hinted)
+
+
+def with_hint(error: E, hint: str, cli: str | None = None) -> E:
+    """Adds what to do about it to an error that says only what happened; returns it."""
+    error.hint = Hint(hint, cli)
+    error.message = f"{error.message} {hint}".strip()
+    error.args = (error.message, *error.args[1:])
+    return error
