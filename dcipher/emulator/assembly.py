@@ -1,4 +1,4 @@
-"""The emulator put together: its layers around the service, on a server. It needs the extra."""
+"""Assembles the emulator: its layers around the service, on a server. Needs the extra."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["assemble"]
 
-_GRACE = 0.3  # seconds that a flow which still computes may take when the emulator stops
+_GRACE = 0.3  # seconds that running flows have when the emulator stops
 
 
 def assemble(
@@ -34,7 +34,7 @@ def assemble(
     forget: Callable[[], None],
     control_key: str | None,
 ) -> Listener:
-    """Control outside, then the gate, then the faults; `control_key` is what control asks for."""
+    """Returns the listener: control outside, then the gate, then the faults. `control_key`: its API key."""
     layer = FaultLayer(build_app(service), faults, service)
     control = Control(
         Gate(layer, guard, journal, console.exchanges),

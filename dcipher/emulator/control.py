@@ -1,8 +1,8 @@
 """The control API, `/_emulator/…`: faults, runs and requests over HTTP, for tests in any language.
 
-It serves the console, too: a page, and what the page asks for.
+It also serves the console: its page, and the requests of the page.
 
-An ASGI application around the gate: its requests are in no journal, and no fault is for them.
+It is an ASGI application around the gate: its requests are not in the journal, and have no faults.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _Answer: TypeAlias = "tuple[int, bytes, Mapping[str, str]]"
 
 @dataclass(frozen=True, slots=True)
 class Controlled:
-    """What the control API shows and changes; everything is called on the event loop."""
+    """The objects that the control API reads and changes, on the event loop."""
 
     faults: Faults
     runs: Callable[[], object]
@@ -52,7 +52,7 @@ class Controlled:
 
 @final
 class Control:
-    """Answers `/_emulator/…`, and hands all else through."""
+    """Responds to `/_emulator/…`, and passes other requests on."""
 
     def __init__(self, app: ASGIApp, controlled: Controlled, *, api_key: str | None) -> None:
         self._app = app
@@ -68,7 +68,7 @@ class Control:
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request."""
+        """Serves a request."""
         path = cast("str", scope["path"])
         if path != PREFIX[:-1] and not path.startswith(PREFIX):
             await self._app(scope, receive, send)
@@ -108,13 +108,13 @@ class Control:
         return status, masked_json(to_json(value), console.exchanges.secrets), {}
 
     def _page(self, scope: Scope, headers: Mapping[str, str], path: str) -> _Answer | None:
-        """A file of the page, for whoever comes by the emulator's own address; None: something else."""
-        # A page on another host may have led its name to our address (DNS rebinding).
+        """Returns a file of the page, if requested by the emulator's own address; None: another request."""
+        # A page on another host may resolve its name to our address (DNS rebinding).
         if headers.get("host", "").lower() not in _hosts(scope):
             raise Refusal(403, "The control API is reached by the emulator's own address only.")
         if path == PREFIX[:-1]:
             return 308, b"", {"location": PREFIX}
-        # A browser that is led to a page sends no header of ours; the page itself has no secret.
+        # A browser that follows a link sends no header of ours; the page itself has no secret.
         page = PAGES.get(path[len(PREFIX) :])
         if page is None:
             return None
@@ -123,8 +123,8 @@ class Control:
         return 200, page.content, page.headers
 
     def _check(self, headers: Mapping[str, str]) -> None:
-        """Raise a `Refusal` unless a program on behalf of the emulator's owner asks."""
-        # A foreign page cannot send a header of ours without asking first, which is refused here.
+        """Raises a `Refusal` unless the request comes from a program of the emulator's owner."""
+        # A page of another origin cannot send our header without a preflight request, which is rejected.
         if headers.get(HEADER) != "1":
             raise Refusal(403, "The control API wants the header 'X-Dcipher-Emulator: 1'.")
         if self._api_key is not None:
@@ -172,7 +172,7 @@ class Control:
 
 
 def _hosts(scope: Scope) -> frozenset[str]:
-    # The address that this very connection came to: it is known where the emulator listens on all.
+    # The local address of the connection, which is known even if the emulator listens on all.
     name, port = cast("tuple[str, int]", scope["server"])
     bound = f"[{name}]" if ":" in name else name
     return frozenset(f"{host}:{port}" for host in (bound, "localhost", "127.0.0.1", "[::1]"))

@@ -1,1 +1,1 @@
-"""What goes over the wire, as models and as the OpenAPI document."""
+"""The bodies of requests and responses as models, and the OpenAPI document."""

@@ -1,4 +1,4 @@
-"""Arguments of an emulator: what cannot be meant is refused, with its name and without a secret."""
+"""Validates the arguments of an emulator. Errors have the name of an argument, and no secret."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["listening_host", "number", "secret", "whole"]
 
 
 def number(name: str, value: object, *, least: float = 0.0, above: bool = False) -> float:
-    """A finite number from `least` on, or `above` it; TypeError or ValueError."""
+    """Returns a finite number from `least` on, or `above` it. Raises TypeError or ValueError."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"{name} is a number, not {type(value).__name__}.")
     if not math.isfinite(value) or value < least or (above and value == least):
@@ -21,7 +21,7 @@ def number(name: str, value: object, *, least: float = 0.0, above: bool = False)
 
 
 def whole(name: str, value: object, *, least: int | None = None, most: int | None = None) -> int:
-    """An integer within its limits; TypeError or ValueError."""
+    """Returns an integer within its limits. Raises TypeError or ValueError."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"{name} is a whole number, not {type(value).__name__}.")
     if least is not None and value < least:
@@ -32,7 +32,7 @@ def whole(name: str, value: object, *, least: int | None = None, most: int | Non
 
 
 def secret(name: str, value: object, *, needed: bool) -> str | None:
-    """A text that is not empty, or None; TypeError or ValueError."""
+    """Returns a non-empty text, or None. Raises TypeError or ValueError."""
     if value is not None and not isinstance(value, str):
         raise TypeError(f"{name} is a str, not {type(value).__name__}.")
     if needed and not value:
@@ -43,7 +43,7 @@ def secret(name: str, value: object, *, needed: bool) -> str | None:
 
 
 def listening_host(host: object, *, allow_remote: bool) -> str:
-    """A host to listen on: loopback, unless others may reach it; TypeError or ValueError."""
+    """Returns a host to listen on: loopback, unless others may connect. Raises TypeError or ValueError."""
     if not isinstance(host, str):
         raise TypeError(f"host is a str, not {type(host).__name__}.")
     if not (allow_remote or is_this_machine(host)):

@@ -1,4 +1,4 @@
-"""Requests for what is not there, in words: no such route, flow or run, and what was meant."""
+"""Describes unmatched requests: an unknown route, flow or run, with a suggestion."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ if TYPE_CHECKING:
 
 __all__ = ["no_flow", "no_route", "no_run"]
 
-_LONG = 200  # characters that are compared: what takes the square of it must not take long
+_LONG = 200  # characters that are compared: the time is quadratic
 
 
 def no_flow(flow_id: str, known: Iterable[str]) -> str:
-    """That there is no flow of this id, and which one has nearly that id."""
+    """Describes an unknown flow, with the nearest id."""
     said = f"no flow {_quoted(flow_id)}"
     flows = tuple(known)
     near = get_close_matches(flow_id[:_LONG], flows, n=1)
@@ -24,13 +24,13 @@ def no_flow(flow_id: str, known: Iterable[str]) -> str:
 
 
 def no_run(task_id: str, flow_id: str, *, really_of: str | None) -> str:
-    """That the flow has no run of this id; `really_of`: the flow that has it."""
+    """Describes an unknown run of a flow; `really_of`: the flow that has it."""
     said = f"no run {_quoted(task_id)} of flow {_quoted(flow_id)}"
     return said if really_of is None else f"{said}; it is one of {really_of!r}"
 
 
 def no_route(method: str, path: str, routes: Iterable[tuple[str, str]]) -> str:
-    """That there is no such route, and the nearest one; `routes`: method and path each."""
+    """Describes an unknown route, with the nearest one; `routes`: method and path of each."""
     wanted = f"{method} {path[:_LONG]}"
     filled = {_filled(verb, template, path): f"{verb} {template}" for verb, template in routes}
     near = get_close_matches(wanted, filled, n=1)
@@ -38,7 +38,7 @@ def no_route(method: str, path: str, routes: Iterable[tuple[str, str]]) -> str:
 
 
 def _filled(method: str, template: str, path: str) -> str:
-    """A route with what the path has in the place of its identifiers."""
+    """Returns a route with the ids of the path."""
     given = path[:_LONG].split("/")
     parts = [
         given[place] if part.startswith("{") and place < len(given) else part

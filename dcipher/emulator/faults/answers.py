@@ -1,4 +1,4 @@
-"""A request and its answer as values: what a fault changes, before anything is on the wire."""
+"""Requests and responses as values, which faults change before anything is sent."""
 
 from __future__ import annotations
 
@@ -35,30 +35,30 @@ _STATUS_END = len("HTTP/1.1 200")
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request, as far as rules and effects look at it."""
+    """A request, as far as rules and effects use it."""
 
     operation: Operation
     path: str
     query: str
     origin: str
-    """Scheme and host by which the client knows the emulator."""
+    """Scheme and host of the emulator, as the client uses them."""
     headers: Mapping[str, str]
     """By lower-case name."""
     identity: str
-    """The run that it is about, in words that are the same on every execution of a test."""
+    """Identifies the run, by a text that is the same in every execution of a test."""
     flow_id: str | None = None
     task_id: str | None = None
     output_index: int | None = None
     request_id: str = ""
     stored: StoredResult | None = None
-    """The whole file that a `result` is about, where it is there."""
+    """The whole file of a `result`, if it exists."""
     turn: int = 0
-    """How often the rule was applied before: to this run if it counts by run, else to any."""
+    """How often the rule was applied before: to this run with `per_run`, else to any."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Silence: after `at` bytes of a part, for some seconds, or (None) for ever."""
+    """A pause after `at` bytes of a part, for some seconds, or (None) for ever."""
 
     part: Part
     at: int
@@ -76,13 +76,13 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """Bytes in pieces, so that a large body is cut and framed without another copy of it."""
+    """Bytes in pieces, so that a large body is truncated and framed without a copy."""
 
     parts: tuple[memoryview, ...] = ()
 
     @classmethod
     def of(cls, *parts: bytes | bytearray) -> Self:
-        """These bytes, one after the other."""
+        """Returns a body of these bytes, one after the other."""
         return cls(tuple(memoryview(part) for part in parts if part))
 
     def __len__(self) -> int:
@@ -92,7 +92,7 @@ class Body:
         return b"".join(self.parts)
 
     def between(self, start: int, stop: int) -> Body:
-        """The bytes from `start` to `stop`."""
+        """Returns the bytes from `start` to `stop`."""
         found: list[memoryview] = []
         for part in self.parts:
             found.append(part[max(0, start) : max(0, stop)])
@@ -100,13 +100,13 @@ class Body:
         return Body(tuple(part for part in found if part))
 
     def framed(self, before: bytes, after: bytes) -> Body:
-        """The same between other bytes."""
+        """Returns the body between other bytes."""
         return Body((memoryview(before), *self.parts, memoryview(after)))
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer, and how it goes over the wire.
+    """A response, and how it is sent.
 
     The headers have lower-case names, and neither a length nor a transfer coding: `framing` and
     `promised` stand for them.
@@ -117,7 +117,7 @@ class Answer:
     body: Body = field(default_factory=Body)
     framing: Framing = "length"
     promised: int | None = None
-    """The Content-Length, where it is not that of the body."""
+    """The Content-Length, if it differs from that of the body."""
     unfinished: bool = False
     """Chunked, without the last chunk."""
     pauses: tuple[Pause, ...] = ()
@@ -125,35 +125,35 @@ class Answer:
     """Bytes a second."""
     stop: Stop | None = None
     raw: bytes | None = None
-    """What goes over the wire instead of all that."""
+    """The bytes that are sent instead of all that."""
 
     def header(self, name: str) -> str | None:
-        """The first value of a header."""
+        """Returns the first value of a header."""
         return next((value for known, value in self.headers if known == name), None)
 
     def with_headers(self, values: Mapping[str, str], *, without: Iterable[str] = ()) -> Answer:
-        """The same with these headers, in place of those of their names."""
+        """Returns the response with these headers added or replaced."""
         named = {name.lower(): value for name, value in values.items()}
         gone = {*named, *(name.lower() for name in without)}
         kept = tuple(item for item in self.headers if item[0] not in gone)
         return replace(self, headers=(*kept, *named.items()))
 
     def with_body(self, *parts: bytes | bytearray) -> Answer:
-        """The same with another body."""
+        """Returns the response with another body."""
         return replace(self, body=Body.of(*parts), promised=None)
 
     def rate(self, part: Part) -> float | None:
-        """Bytes a second of a part."""
+        """Returns the bytes per second of a part."""
         return next((rate for known, rate in reversed(self.rates) if known == part), None)
 
     @property
     def has_body(self) -> bool:
-        """RFC 9110 section 6.4.1: these statuses have none, whatever is said of its length."""
+        """Whether the status permits a body (RFC 9110 section 6.4.1), whatever its length says."""
         return self.status not in {204, 304}
 
     @property
     def is_plain(self) -> bool:
-        """Whether it is HTTP: a server can send it, and the connection goes on."""
+        """Whether it is valid HTTP: a server can send it, and keep the connection."""
         return (
             self.raw is None
             and self.stop is None
@@ -167,7 +167,7 @@ class Answer:
 
     @property
     def framed_headers(self) -> tuple[tuple[str, str], ...]:
-        """The headers with those that say where the body ends (RFC 9112 section 6)."""
+        """The headers, with those for the end of the body (RFC 9112 section 6)."""
         if not self.has_body:
             return self.headers
         if self.framing == "length":
@@ -186,7 +186,7 @@ class Answer:
 
 
 def phrase(status: int) -> str:
-    """The standard words for a status, or some."""
+    """Returns the standard reason phrase of a status, or another one."""
     try:
         return HTTPStatus(status).phrase
     except ValueError:

@@ -1,4 +1,4 @@
-"""The one place where a changed answer goes out: as HTTP where it is, else on the bare connection."""
+"""Sends a changed response: as HTTP if it is valid, else on the bare connection."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 __all__ = ["Span", "Wait", "deliver", "schedule"]
 
 _CHUNK = 256 * 1024
-_TICK = 0.05  # seconds between two pieces of what is sent slowly
+_TICK = 0.05  # seconds between two pieces of a slow response
 _LOOK = 0.002  # seconds between two looks at what has not left yet
 _STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})")
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Send the bytes from `start` to `stop`."""
+    """Sends the bytes from `start` to `stop`."""
 
     start: int
     stop: int
@@ -37,7 +37,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Be silent: for some seconds, or (None) for ever."""
+    """Pauses for some seconds, or (None) for ever."""
 
     seconds: float | None
 
@@ -46,7 +46,7 @@ Step: TypeAlias = "Span | Wait"
 
 
 async def deliver(answer: Answer, scope: Scope, receive: Receive, send: Send) -> None:
-    """Send an answer; returns when it is sent, or raises `Disconnected`."""
+    """Sends a response. Returns when it is sent, or raises `Disconnected`."""
     peer = _Peer(receive)
     if answer.is_plain:
         await _as_http(answer, peer, scope, send)
@@ -63,9 +63,9 @@ def schedule(
     pauses: Iterable[tuple[int, float | None]] = (),
     rate: float | None = None,
 ) -> Iterator[Step]:
-    """What to do for a part of `size` bytes, of which those up to `end` are sent.
+    """Yields the steps for a part of `size` bytes, which is sent up to `end`.
 
-    Positions less than 0 count from the end of the part. Nothing follows a wait without an end.
+    Negative positions count from the end of the part. Nothing follows a pause without an end.
     """
     limit = size if end is None else _place(end, size)
     at = 0
@@ -95,18 +95,18 @@ def _spans(start: int, stop: int, rate: float | None) -> Iterator[Step]:
 
 @final
 class _Peer:
-    """The client, as far as one can wait for it to go."""
+    """The client, as far as its disconnection is concerned."""
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
 
     async def gone(self) -> None:
-        """Return when the client has gone."""
+        """Returns when the client has disconnected."""
         while (await self._receive())["type"] != "http.disconnect":
             pass
 
     async def wait(self, seconds: float | None) -> None:
-        """Wait; `Disconnected` as soon as the client has gone."""
+        """Waits. Raises `Disconnected` as soon as the client has disconnected."""
         try:
             await asyncio.wait_for(self.gone(), seconds)
         except asyncio.TimeoutError:
@@ -123,21 +123,21 @@ class _Wire:
         self._socket = cast("socket.socket", transport.get_extra_info("socket"))
 
     async def write(self, data: bytes) -> None:
-        """Send bytes; `Disconnected` where nobody is there."""
+        """Sends bytes. Raises `Disconnected` if the client has disconnected."""
         self._check()
         self._transport.write(data)
         while self._transport.get_write_buffer_size() > _CHUNK:
             await asyncio.sleep(_LOOK)
             self._check()
-        # A write that need not wait does not yield: one answer must not hold up the others.
+        # A write that does not block does not yield: one response must not block the others.
         await asyncio.sleep(0)
 
     def close(self) -> None:
-        """End by FIN, after what was written."""
+        """Closes the connection by FIN, after the written bytes."""
         self._transport.close()
 
     async def reset(self) -> None:
-        """End by RST, when everything that was written has arrived."""
+        """Closes the connection by RST, when all written bytes have arrived."""
         while self._transport.get_write_buffer_size() or _unacknowledged(self._socket):
             await asyncio.sleep(_LOOK)
             self._check()
@@ -152,13 +152,13 @@ class _Wire:
 
 
 def _unacknowledged(connection: socket.socket) -> int:
-    """How many bytes the kernel still has: a reset throws them away."""
+    """Returns how many bytes the kernel has not sent yet: a reset discards them."""
     if sys.platform != "linux":
         return 0
     import fcntl
     import termios
 
-    # TIOCOUTQ is SIOCOUTQ by another name (tcp(7)).
+    # TIOCOUTQ is another name of SIOCOUTQ (tcp(7)).
     found = fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, bytes(4))
     return int.from_bytes(found, sys.byteorder)
 
@@ -192,7 +192,7 @@ async def _on_wire(answer: Answer, peer: _Peer, scope: Scope, wire: _Wire) -> No
         schedule(len(head), end=end, pauses=_pauses(answer, "head"), rate=answer.rate("head"))
     )
     sent = max((step.stop for step in steps if isinstance(step, Span)), default=0)
-    # Who has the first byte finds the request in the journal, with the status that goes out.
+    # A client that has the first byte finds the request in the journal, with its status.
     status = _STATUS.match(head[:sent])
     if status is None:
         mark_sent(scope, None)
@@ -226,7 +226,7 @@ async def _end(wire: _Wire, peer: _Peer, how: How) -> None:
         wire.close()
     elif how == "reset":
         await wire.reset()
-    # Nothing is left to do but until the connection is over: a server would take it for free.
+    # The connection must not be reused: this waits for its end.
     await peer.gone()
 
 
@@ -242,6 +242,6 @@ def _pauses(answer: Answer, part: Part) -> list[tuple[int, float | None]]:
 
 
 def _silent(scope: Scope, wait: Wait) -> None:
-    """Note a request that will never be answered, while its client still waits."""
+    """Records a request that never gets a response, while its client still waits."""
     if wait.seconds is None:
         mark_sent(scope, None)

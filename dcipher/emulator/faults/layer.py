@@ -1,4 +1,4 @@
-"""The laboratory as an ASGI layer between the gate and the application."""
+"""The ASGI layer of faults, between the gate and the application."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ T = TypeVar("T")
 
 @final
 class FaultLayer:
-    """Hands a request through, unless a rule takes it."""
+    """Passes a request on, unless a fault is applied to it."""
 
     def __init__(self, app: ASGIApp, faults: Faults, service: Service) -> None:
         self._app = app
@@ -46,7 +46,7 @@ class FaultLayer:
         self._service = service
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request that has passed the gate."""
+        """Serves a request that has passed the gate."""
         call = _call(scope, self._service) if self._faults.rules else None
         applied = None if call is None else self._faults.choose(call)
         if applied is None:
@@ -66,7 +66,7 @@ class FaultLayer:
         if headers is not call.headers:
             raw = [(k.encode("latin-1"), v.encode("latin-1")) for k, v in headers.items()]
             scope = {**scope, "headers": raw}
-        # The gate leaves the headers of a fault alone, so that a fault can be about any of them.
+        # The gate does not change the headers of a fault, which may be about any of them.
         date, number = ("date", formatdate(usegmt=True)), ("x-request-id", call.request_id)
         answer = Answer(200, (date, number))
         if all(effect.asks for effect in effects):
@@ -74,7 +74,7 @@ class FaultLayer:
         return await _called(partial(_changed, answer, effects, call), elsewhere=heavy)
 
     def _acted(self, applied: Applied) -> Call:
-        """What the effects do to the service is done; the call, with the file as it is now."""
+        """Applies the effects on the service. Returns the call, with the current file."""
         call = applied.call
         for effect in applied.rule.effects:
             effect.act(self._service, call)
@@ -90,12 +90,12 @@ def _changed(answer: Answer, effects: Iterable[Effect], call: Call) -> Answer:
 
 
 async def _called(function: Callable[[], T], *, elsewhere: bool) -> T:
-    """What a function returns: in a thread, where it would hold up the event loop."""
+    """Returns the value of a function, called in a thread if it would block the event loop."""
     return await asyncio.to_thread(function) if elsewhere else function()
 
 
 def _call(scope: Scope, service: Service) -> Call | None:
-    """The request, if it is one that faults are for."""
+    """Returns the request, if faults can be applied to it."""
     method, path = cast("str", scope["method"]), cast("str", scope["path"])
     for verb, operation, pattern in _ROUTES:
         found = pattern.fullmatch(path)
@@ -140,7 +140,7 @@ def _described(
 
 
 async def _captured(app: ASGIApp, scope: Scope, receive: Receive, begun: Answer) -> Answer:
-    """What the application answers, in memory once."""
+    """The response of the application, in memory."""
     starts: list[Message] = []
     body = bytearray()
 
@@ -153,7 +153,7 @@ async def _captured(app: ASGIApp, scope: Scope, receive: Receive, begun: Answer)
     try:
         await app(scope, receive, collect)
     except Exception:
-        # What has failed is answered first, and raised then: it is in the log.
+        # An error is sent first, and raised then: it is in the log.
         if not starts:
             raise
     raw = cast("Iterable[tuple[bytes, bytes]]", starts[0]["headers"])

@@ -98,7 +98,7 @@ class RefuseRange(Effect):
     @override
     def apply(self, answer: Answer, call: Call) -> Answer:
         if call.stored is None or answer.status not in {200, 206}:
-            return answer  # it is refused for another reason
+            return answer  # it is rejected for another reason
         text = "The requested range is not satisfiable"
         new = replace(answer, status=416)
         return new.with_body(error_document("InvalidRange", text, call.request_id)).with_headers(
@@ -197,7 +197,7 @@ _RANGE = re.compile(r"bytes *= *(?:([0-9]{1,18}) *)?- *([0-9]{0,18})", re.I)
 
 
 def _asked(call: Call) -> tuple[str, str] | None:
-    """First and last byte of the range that was asked for, as they are written."""
+    """Returns the first and last byte of the requested range, as text."""
     found = _RANGE.search(call.headers.get("range", ""))
     first, last = ("", "") if found is None else (found[1] or "", found[2])
     return (first, last) if first or last else None

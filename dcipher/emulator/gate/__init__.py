@@ -1,1 +1,1 @@
-"""What every request passes: access, journal, exchanges."""
+"""Access, journal and exchanges of every request."""

@@ -1,4 +1,4 @@
-"""Who may ask, and how often: the API key, the signature, the rate."""
+"""Access control: the API key, the signature, the rate limit."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _CHALLENGE = {"WWW-Authenticate": "Api-Key"}  # RFC 9110 section 15.5.2: a 401 c
 
 
 def new_key() -> str:
-    """A random key."""
+    """Returns a random key."""
     return KEY_PREFIX + secrets.token_urlsafe(24)
 
 
 def own_key(key: object) -> str:
-    """A key that was given, empty where none was; TypeError, or a ValueError without the key."""
+    """Returns a given key, or '' without one. Raises TypeError, or a ValueError without the key."""
     if key is None:
         return ""
     if not isinstance(key, str):
@@ -45,7 +45,7 @@ def own_key(key: object) -> str:
 
 
 def authenticate(authorization: str | None, api_key: str) -> None:
-    """Raise a `Refusal` with 401 unless the header carries the key; no message repeats it."""
+    """Raises a `Refusal` with 401 unless the header has the key. No message contains it."""
     if authorization is None:
         raise _unauthorized("The API key is missing: send the header 'Authorization: Api-Key …'.")
     scheme, _, key = authorization.partition(" ")
@@ -72,7 +72,7 @@ class SignatureCheck:
         self._nonces: dict[str, float] = {}
 
     def verify(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> None:
-        """Raise a `Refusal` with 401 unless the request is signed as it must be."""
+        """Raises a `Refusal` with 401 if the signature is missing, but required, or invalid."""
         if "signature-input" not in headers and "signature" not in headers:
             if self._required:
                 raise _unauthorized("The request is not signed, and this emulator requires it.")
@@ -81,7 +81,7 @@ class SignatureCheck:
             raise _unauthorized(
                 "The request is signed, but the emulator knows no secret: give it an api_secret."
             )
-        # Loaded here: an emulator whose callers do not sign has no use for it.
+        # Imported here: an emulator without signed requests does not need it.
         from dcipher.signing import SignatureError, verify_request
 
         required = {"@method", "@authority", "@path", "@query", "authorization"}
@@ -97,7 +97,7 @@ class SignatureCheck:
         self._once(verified.nonce, now, verified.expires)
 
     def forget(self) -> None:
-        """Forget the nonces."""
+        """Removes the nonces."""
         self._nonces.clear()
 
     def _once(self, nonce: str | None, now: float, expires: float | None) -> None:
@@ -112,7 +112,7 @@ class SignatureCheck:
 
 @final
 class RateLimit:
-    """A bucket of tokens: `rate` requests a second, and as many at once."""
+    """A token bucket: `rate` requests per second, and as many at once."""
 
     def __init__(self, rate: float, *, clock: Callable[[], float] = monotonic) -> None:
         self._rate = rate
@@ -122,7 +122,7 @@ class RateLimit:
         self._at = clock()
 
     def check(self) -> None:
-        """Take a token; a `Refusal` with 429 and Retry-After if there is none."""
+        """Takes a token. Raises a `Refusal` with 429 and Retry-After if there is none."""
         now = self._clock()
         self._tokens = min(self._capacity, self._tokens + (now - self._at) * self._rate)
         self._at = now
@@ -136,12 +136,12 @@ class RateLimit:
         self._tokens -= 1.0
 
     def forget(self) -> None:
-        """Fill the bucket."""
+        """Fills the bucket."""
         self._tokens = self._capacity
 
 
 _MANY_NONCES = 100_000
-_SKEW = 120.0  # seconds that a verifier may still take an expired signature, with some to spare
+_SKEW = 120.0  # seconds that an expired signature may still be accepted, with a margin
 
 
 def _unauthorized(message: str) -> Refusal:

@@ -1,7 +1,7 @@
-"""What went over the wire with the last requests: their bodies, and what was answered.
+"""The last requests and responses with their bodies.
 
-The journal has every request in a line; this has the whole of a few. Secrets are masked when it is
-recorded.
+The journal has a line for every request; this has some of them completely. Secrets are redacted when
+they are recorded.
 """
 
 from __future__ import annotations
@@ -26,31 +26,31 @@ SIZE: Final = 32 * 1024 * 1024
 """Bytes that the exchanges take at most, about."""
 _EXCHANGE: Final = 500
 READ: Final = 64 * 1024
-"""Bytes of a request's body beyond which nothing of it is kept: it would have to be read for secrets."""
+"""The largest request body that is kept: a larger one would have to be searched for secrets."""
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """A body as it is shown."""
+    """A body, for display."""
 
     text: str | None = None
-    """None where it is not text, or too large to be kept."""
+    """None if it is not text, or too large to be kept."""
     size: int = 0
-    """Bytes that went over the wire, as far as the emulator knows."""
+    """The bytes that were sent, as far as is known."""
     whole: bool = True
-    """Whether `text` is all of it."""
+    """Whether `text` is complete."""
 
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """A request and its answer."""
+    """A request and its response."""
 
     request: Content
     answer_headers: Mapping[str, str]
-    """Empty where a fault wrote the answer on the connection itself."""
+    """Empty if a fault wrote the response to the connection itself."""
     answer: Content
     seconds: float
-    """From the request's head to the end of the answer."""
+    """From the head of the request to the end of the response."""
 
     @property
     def size(self) -> int:
@@ -61,7 +61,7 @@ class Exchange:
 
 @final
 class Exchanges:
-    """The last ones by the request's id; safe for any thread."""
+    """The last exchanges by the id of the request. Thread-safe."""
 
     def __init__(self, *, secrets: Iterable[str] = (), limit: int = 1000, size: int = SIZE) -> None:
         self.secrets: tuple[str, ...] = tuple(secrets)
@@ -72,11 +72,11 @@ class Exchanges:
         self._kept: OrderedDict[str, Exchange] = OrderedDict()
 
     def record(self, request_id: str) -> Recording:
-        """A request has begun."""
+        """Registers a new request."""
         return Recording(self, request_id)
 
     def add(self, request_id: str, exchange: Exchange) -> None:
-        """Keep one, and let go of the oldest."""
+        """Adds one, and removes the oldest."""
         with self._lock:
             self._kept[request_id] = exchange
             self._size += exchange.size
@@ -84,7 +84,7 @@ class Exchanges:
                 self._size -= self._kept.popitem(last=False)[1].size
 
     def get(self, request_id: str) -> Exchange | None:
-        """The exchange; None while the request is not over, or after it was let go."""
+        """Returns the exchange; None if the request has not ended, or was removed."""
         with self._lock:
             return self._kept.get(request_id)
 
@@ -97,7 +97,7 @@ class Exchanges:
 
 @final
 class Recording:
-    """Hears one request to its end."""
+    """Records one request."""
 
     def __init__(self, exchanges: Exchanges, request_id: str) -> None:
         self._exchanges = exchanges
@@ -111,12 +111,12 @@ class Recording:
         self._done = False
 
     def asked(self, body: bytes, size: int | None = None) -> None:
-        """The request's body, or its beginning and the size of the whole."""
+        """Records the request body, or its beginning and the total size."""
         self._asked = len(body) if size is None else size
         self._request = body if self._asked <= READ else b""
 
     def hear(self, message: MutableMapping[str, object]) -> None:
-        """A message of the answer, before it is sent: who has all of it finds all of it here."""
+        """Records a message of the response before it is sent, so that it is complete for its client."""
         if message["type"] == "http.response.start":
             raw = cast("Iterable[tuple[bytes, bytes]]", message.get("headers", ()))
             self._headers = {k.decode("latin-1").lower(): v.decode("latin-1") for k, v in raw}
@@ -129,7 +129,7 @@ class Recording:
             self.finish()
 
     def finish(self) -> None:
-        """The request is over; only the first call counts."""
+        """Records the end of the request. Only the first call counts."""
         if self._done:
             return
         self._done = True
@@ -146,7 +146,7 @@ class Recording:
 
 
 def _content(kept: bytes, size: int, secrets: tuple[str, ...]) -> Content:
-    """What is shown of a body of that size, of which this is kept."""
+    """Returns the displayed body, for its size and the kept bytes."""
     if not size:
         return Content("")
     text = _decoded(kept, cut=len(kept) < size)
@@ -157,7 +157,7 @@ def _content(kept: bytes, size: int, secrets: tuple[str, ...]) -> Content:
 
 
 def _decoded(data: bytes, *, cut: bool) -> str | None:
-    # A cut may go through a character, of at most four bytes.
+    # The last character, of at most four bytes, may be truncated.
     for end in range(len(data), max(-1, len(data) - (4 if cut else 1)), -1):
         try:
             text = data[:end].decode()

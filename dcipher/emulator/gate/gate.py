@@ -1,7 +1,7 @@
-"""The one place that every request passes: pure ASGI, so that bodies stream through.
+"""The layer that every request passes: pure ASGI, so that bodies are streamed.
 
 It gives the request an id, reads its body, asks for key, signature and rate in this order, writes
-the journal, and answers whatever is raised further in. Further layers are ASGI applications around
+the journal, and responds to errors of inner layers. Further layers are ASGI applications around
 it (the control API) or inside it (faults).
 """
 
@@ -48,7 +48,7 @@ __all__ = [
     "target",
 ]
 
-# The types of ASGI, with `object` where Starlette's say Any.
+# The types of ASGI, with `object` instead of Starlette's Any.
 Scope: TypeAlias = "MutableMapping[str, object]"
 Message: TypeAlias = "MutableMapping[str, object]"
 Receive: TypeAlias = "Callable[[], Awaitable[Message]]"
@@ -57,11 +57,11 @@ ASGIApp: TypeAlias = "Callable[[Scope, Receive, Send], Awaitable[None]]"
 
 MAX_BODY: Final = 64 * 1024 * 1024
 BODY_TIME: Final = 30.0
-"""Seconds in which something of a body must come: who waits for ever has no connection to spare."""
+"""Seconds in which a part of a body must arrive: a wait without a limit would exhaust connections."""
 _OPEN = ("/results/", "/openapi.json")  # a signed URL is its own authorization
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 TRANSPORT: Final = "dcipher.transport"
-"""Where the scope has the connection itself."""
+"""The key of the connection in the scope."""
 _ANSWER = "dcipher.answer"
 _BODY = "dcipher.body"
 _Headers: TypeAlias = "Iterable[tuple[bytes, bytes]]"
@@ -70,7 +70,7 @@ _LOGGER = logging.getLogger("dcipher.emulator")
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """What a request to the API must pass."""
+    """The access checks of a request to the API."""
 
     api_key: str
     signatures: SignatureCheck
@@ -78,21 +78,21 @@ class Guard:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What nobody is shown."""
+        """The secrets to redact."""
         return (self.api_key, *filter(None, [self.signatures.secret]))
 
     def admit(self, request: _Request) -> None:
-        """Raise a `Refusal` unless the request has the key: its body may then be kept."""
+        """Raises a `Refusal` unless the request has the key, so that its body may be kept."""
         authenticate(request.headers.get("authorization"), self.api_key)
 
     def check(self, request: _Request, body: bytes) -> None:
-        """Raise a `Refusal`: for the signature first, then for the rate."""
+        """Raises a `Refusal` for the signature, then for the rate limit."""
         self.signatures.verify(request.method, request.url, request.headers, body)
         if self.rate is not None:
             self.rate.check()
 
     def forget(self) -> None:
-        """Forget nonces, and fill the bucket of the rate."""
+        """Removes nonces, and resets the rate limit."""
         self.signatures.forget()
         if self.rate is not None:
             self.rate.forget()
@@ -109,7 +109,7 @@ class Gate:
         self._exchanges = exchanges
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request; lifespan and websockets never get here."""
+        """Serves a request. Lifespan and websockets are not passed to it."""
         request = _Request.of(scope)
         recording = self._exchanges.record(request.id)
         answer = _Answer(request, send, self._note, recording, self._guard.secrets)
@@ -127,7 +127,7 @@ class Gate:
         except Disconnected:
             _LOGGER.debug("%s: the client went away", answer.target)
         except Exception:
-            # An answer that has begun was somebody else's to log, or broke off with its client.
+            # If the response has begun, the error is logged elsewhere, or the client has disconnected.
             if not answer.begun:
                 _LOGGER.exception("%s failed in the emulator", answer.target)
                 await answer.refuse(Refusal(500, "The emulator failed; its log says why."))
@@ -135,7 +135,7 @@ class Gate:
             answer.close()
 
     async def _body(self, request: _Request, receive: Receive, recording: Recording) -> bytes:
-        """The body of who has the key. Of others its beginning is recorded, and nothing is kept."""
+        """Returns the body of a request with the key. Of others, only the beginning is recorded."""
         refused: Refusal | None = None
         wanted = request.method in _WITH_BODY
         if request.path.startswith(_OPEN):
@@ -174,22 +174,22 @@ class Gate:
 
 
 def request_id(scope: Scope) -> str:
-    """The id that the gate gave the request."""
+    """Returns the id of the request."""
     return cast("_Answer", scope[_ANSWER]).request.id
 
 
 def request_headers(scope: Scope) -> Mapping[str, str]:
-    """The headers by lower-case name; what is sent several times is joined with commas."""
+    """Returns the headers by lower-case name. Repeated headers are joined with commas."""
     return cast("_Answer", scope[_ANSWER]).request.headers
 
 
 def request_body(scope: Scope) -> bytes:
-    """The whole body."""
+    """Returns the whole body."""
     return cast("bytes", scope[_BODY])
 
 
 def refusal_body(scope: Scope, refusal: Refusal) -> bytes:
-    """What is sent of a refusal: without a secret that the request had in it."""
+    """Returns the body for a refusal, without secrets of the request."""
     return refusal.to_json(cast("_Answer", scope[_ANSWER]).secrets)
 
 
@@ -199,23 +199,23 @@ def target(scope: Scope) -> str:
 
 
 def mark_fault(scope: Scope, words: str) -> None:
-    """Say that the answer is a fault; its headers are then left alone."""
+    """Marks the response as a fault, whose headers must not be changed."""
     cast("_Answer", scope[_ANSWER]).fault = words
 
 
 def mark_unmatched(scope: Scope, words: str) -> None:
-    """Say that the request asks for what is not there."""
+    """Marks the request as unmatched."""
     cast("_Answer", scope[_ANSWER]).unmatched = words
 
 
 def mark_sent(scope: Scope, status: int | None) -> None:
-    """Note the request as answered, by a layer that sends on the connection itself."""
+    """Records the response of a layer that sends on the connection itself."""
     cast("_Answer", scope[_ANSWER]).begin(status)
 
 
 @dataclass(frozen=True, slots=True)
 class _Request:
-    """What the gate knows of a request; the headers' names are lower-case."""
+    """The gate's data of a request, with lower-case header names."""
 
     method: str
     url: str
@@ -248,7 +248,7 @@ class _Request:
 
 @final
 class _Answer:
-    """The way back: adds date and id, and notes the status when the answer begins."""
+    """Sends the response: adds date and id, and records the status when it begins."""
 
     def __init__(
         self,
@@ -282,19 +282,19 @@ class _Answer:
                     (b"date", formatdate(usegmt=True).encode()),
                     (b"x-request-id", self.request.id.encode()),
                 ]
-            # Noted before it is sent: who has the answer finds it in the journal.
+            # Recorded before it is sent: a client that has the response finds it in the journal.
             self.begin(cast("int", message["status"]))
         self._recording.hear(message)
         await self._send(message)
 
     def begin(self, status: int | None) -> None:
-        """Note the request, once."""
+        """Records the request, once."""
         if not self.begun:
             self.begun = True
             self._note(self, status)
 
     async def refuse(self, refusal: Refusal) -> None:
-        """Answer with an error, unless an answer is on its way already."""
+        """Responds with an error, unless a response has begun."""
         if self.begun:
             return
         body = refusal.to_json(self.secrets)
@@ -313,20 +313,20 @@ class _Answer:
         await self.send({"type": "http.response.body", "body": body})
 
     def close(self) -> None:
-        """The request is over, answered or not."""
+        """Records the end of the request, with or without a response."""
         self.begin(None)
         self._recording.finish()
 
 
 class Disconnected(Exception):  # noqa: N818 (the client's doing, no error)
-    """The client went away before its request was whole."""
+    """The client disconnected before its request was complete."""
 
 
 async def read_body(receive: Receive, *, keep: int) -> tuple[bytes, int]:
-    """The body and its size; only its first chunks, where it is larger than `keep`.
+    """Returns the body and its size; only the first chunks of a body larger than `keep`.
 
-    Read before anything is refused, and though it is not wanted: a client that is cut off while it
-    still writes sees a broken connection instead of the answer. Beyond `MAX_BODY` nobody is heard.
+    It is read before a request is rejected, even if it is not needed: a client that is disconnected while it
+    still writes gets a connection error instead of the response. It reads at most `MAX_BODY`.
     """
     chunks: list[bytes] = []
     size = 0

@@ -1,4 +1,4 @@
-"""A connection whose requests have a time for their heads: a server that waits for ever runs out."""
+"""A connection with a timeout for request heads, without which connections would be exhausted."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _TOO_LATE: Final = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\nconten
 
 
 class ServerProtocol(asyncio.Protocol):
-    """What uvicorn's protocols, one a connection, have in common; a type only."""
+    """The common interface of uvicorn's protocols, one per connection; a type only."""
 
     # uvicorn sets them.
     access_log: bool  # pyright: ignore[reportUninitializedInstanceVariable]
@@ -32,9 +32,9 @@ class ServerProtocol(asyncio.Protocol):
 
 @final
 class Connection(asyncio.Protocol):
-    """Hands everything to uvicorn's protocol, and ends what sends no whole head in its time.
+    """Passes everything to uvicorn's protocol, and closes connections without a complete head in time.
 
-    uvicorn itself has a limit only between an answer and the next request.
+    uvicorn itself has a limit only between a response and the next request.
     """
 
     def __init__(self, inner: ServerProtocol, *, head_time: float) -> None:
@@ -78,7 +78,7 @@ class Connection(asyncio.Protocol):
         self._inner.resume_writing()
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The application, called with a whole head; it finds the connection in the scope."""
+        """Calls the application with a complete head, and the connection in the scope."""
         self._stop_waiting()
         self._requests += 1
         scope[TRANSPORT] = self._transport

@@ -58,7 +58,7 @@ class RequestRecord:
 
 @final
 class Journal:
-    """The last requests, bounded by their number and by their size; safe for any thread."""
+    """The last requests, limited by number and size. Thread-safe."""
 
     def __init__(self, *, limit: int = ENTRIES, size: int = SIZE) -> None:
         self._lock = threading.Lock()
@@ -69,7 +69,7 @@ class Journal:
         self._count = 0
 
     def add(self, record: RequestRecord) -> None:
-        """Note a request."""
+        """Records a request."""
         with self._lock:
             self._records.append(record)
             self._count += 1
@@ -78,30 +78,30 @@ class Journal:
                 self._size -= size_of(self._records.popleft())
 
     def records(self) -> tuple[RequestRecord, ...]:
-        """The requests in the order of their answers."""
+        """Returns the requests in the order of their responses."""
         with self._lock:
             return tuple(self._records)
 
     @property
     def count(self) -> int:
-        """How many requests there were, those that it no longer has included."""
+        """The number of requests, including those that were removed."""
         return self._count
 
     def since(self, number: int) -> tuple[tuple[int, RequestRecord], ...]:
-        """The requests after the `number`th, each with its own number, from 1."""
+        """Returns the requests after the `number`th, each with its number, from 1."""
         with self._lock:
             many = max(0, min(self._count - number, len(self._records)))
             newest = tuple(islice(reversed(self._records), many))
             return tuple(enumerate(reversed(newest), self._count - many + 1))
 
     def get(self, number: int) -> RequestRecord | None:
-        """The request with this number; None if it is not there, or not any more."""
+        """Returns the request with this number; None if it does not exist, or was removed."""
         with self._lock:
             index = number - self._count - 1
             return self._records[index] if -len(self._records) <= index < 0 else None
 
     def forget(self) -> None:
-        """Empty it."""
+        """Removes all requests."""
         with self._lock:
             self._records.clear()
             self._size = self._count = 0
@@ -113,20 +113,20 @@ _HEADER: Final = 100
 
 
 def size_of(record: RequestRecord) -> int:
-    """About how many bytes it takes."""
+    """Returns the approximate size in bytes."""
     texts = (record.path, record.query, record.fault or "", record.unmatched or "")
     return _RECORD + sum(map(len, texts)) + size_of_headers(record.headers)
 
 
 def size_of_headers(headers: Mapping[str, str]) -> int:
-    """About how many bytes they take."""
+    """Returns their approximate size in bytes."""
     return sum(_HEADER + len(name) + len(value) for name, value in headers.items())
 
 
 def masked_headers(headers: Mapping[str, str], secrets: Iterable[str] = ()) -> dict[str, str]:
-    """The headers (lower-case names) with the values of those masked that carry a secret.
+    """Returns the headers (lower-case names), with secret values redacted.
 
-    A header does so by its name, or because one of `secrets` is in it.
+    A value is secret by the name of its header, or because it contains one of `secrets`.
     """
     known = tuple(secrets)
     return {
@@ -138,7 +138,7 @@ def masked_headers(headers: Mapping[str, str], secrets: Iterable[str] = ()) -> d
 
 
 def masked_query(query: str, secrets: Iterable[str] = ()) -> str:
-    """The query with the values of secret parameters masked, and without those secrets."""
+    """Returns the query, with the values of secret parameters and the given secrets redacted."""
     known = tuple(secrets)
     pairs = [
         (

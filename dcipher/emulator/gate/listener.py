@@ -35,7 +35,7 @@ _AT_ONCE = 16
 """Connections that are accepted in one turn of the loop: as often it tries where none can be."""
 _SAID_EVERY = 60.0  # seconds between two lines of the log about connections that cannot be accepted
 _EXHAUSTED = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
-_LAST_ANSWERS = 0.2  # seconds for answers that are on their way when the server stops
+_LAST_ANSWERS = 0.2  # seconds for responses in progress when the server stops
 _LAST_TURNS = 5  # of the event loop, in which what was accepted a moment ago becomes a connection
 _LOGGER = logging.getLogger("dcipher.emulator")
 _LOGGER.addHandler(logging.NullHandler())  # otherwise logging's last resort writes to stderr
@@ -53,18 +53,18 @@ class Listener:
         self._thread = threading.Thread(target=self._run, name="dcipher-emulator", daemon=True)
 
     def bind(self, host: str, port: int) -> str:
-        """Take the address and return its URL; OSError where it is in use."""
+        """Binds the address, and returns its URL. Raises OSError if it is in use."""
         self._socket = _bound(host, port)
         name, number, *_ = cast("tuple[str, int]", self._socket.getsockname())
         return f"http://[{name}]:{number}" if ":" in name else f"http://{name}:{number}"
 
     def start(self) -> None:
-        """Serve; returns when connections are accepted."""
+        """Starts serving. Returns when connections are accepted."""
         self._thread.start()
         _ = self._loop.result()
 
     def call(self, function: Callable[[], T]) -> T:
-        """Call a function on the event loop, from another thread."""
+        """Calls a function on the event loop, from another thread."""
         future: Future[T] = Future()
 
         def work() -> None:
@@ -77,7 +77,7 @@ class Listener:
         return future.result()
 
     def stop(self) -> None:
-        """Stop serving, and wait until it has."""
+        """Stops serving, and waits until it has stopped."""
         with contextlib.suppress(RuntimeError):  # the loop has ended already
             _ = self._loop.result().call_soon_threadsafe(self._server.leave)
         self._thread.join()
@@ -112,7 +112,7 @@ class Listener:
 
 @final
 class _Exhaustion:
-    """Says once a minute that no connection can be accepted; asyncio says so at each of its tries."""
+    """Logs once a minute that no connection can be accepted; asyncio logs every attempt."""
 
     def __init__(self) -> None:
         self._said = -math.inf
@@ -134,11 +134,11 @@ class _Exhaustion:
 
 @final
 class _Config(uvicorn.Config):
-    """A configuration that leaves the process's logging alone."""
+    """A configuration that does not change the logging of the process."""
 
     @override
     def configure_logging(self) -> None:
-        """Nothing: what uvicorn does here changes its loggers for everyone in the process."""
+        """Does nothing: uvicorn's own would change its loggers in the whole process."""
 
     @override
     def load(self) -> None:
@@ -147,7 +147,7 @@ class _Config(uvicorn.Config):
 
         def quiet(**arguments: object) -> asyncio.Protocol:
             inner = protocol(**arguments)
-            # The access log would hold signed URLs, and garbage on the wire is no news for stderr.
+            # The access log would contain signed URLs, and malformed requests need no warning.
             inner.access_log = False
             inner.logger = _LOGGER
             return Connection(inner, head_time=HEAD_TIME)
@@ -157,7 +157,7 @@ class _Config(uvicorn.Config):
 
 @final
 class _Server(uvicorn.Server):
-    """A server that says when it has started, and that is left without waiting for anybody."""
+    """A server that reports its start, and stops without waiting for connections."""
 
     def __init__(self, app: ASGIApp) -> None:
         filter_server()
@@ -179,7 +179,7 @@ class _Server(uvicorn.Server):
         self._left: asyncio.Event | None = None
 
     def leave(self) -> None:
-        """End `serve`; on the event loop."""
+        """Ends `serve`; on the event loop."""
         self.should_exit = True
         if self._left is not None:
             self._left.set()

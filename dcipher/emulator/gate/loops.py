@@ -1,4 +1,4 @@
-"""Event loops that go on where a test tool has stopped the clock of its process."""
+"""Event loops that continue when a test tool stops the clock of the process."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class _Loop(asyncio.SelectorEventLoop):
 
 
 def run(main: Coroutine[object, object, T]) -> T:
-    """Run a coroutine to its end, as `asyncio.run` does, on a loop of its own."""
+    """Runs a coroutine, as `asyncio.run` does, on its own loop."""
     # Not asyncio.Runner, which is new in Python 3.11, nor a policy, which is the process's.
     loop = _Loop()
     try:

@@ -1,4 +1,4 @@
-"""What is secret in a text: masked when it is recorded, so that no later reader has to think of it.
+"""Redacts the secrets of a text when it is recorded, so that no reader needs to.
 
 Pure. Every search is linear in the text, which comes from outside and is masked on the event loop.
 """
@@ -52,14 +52,14 @@ _SHORTEST: Final = 3
 """Characters: one or two stand in every text."""
 _FIELD = re.compile(r"(?!emu_)[a-z_]{1,16}")
 _LAYERS: Final = 4
-"""How often something is encoded at most: a URL in JSON in a form is three times."""
+"""The largest number of encodings: a URL in JSON in a form has three."""
 _WORDS: Final = tuple(map(re.compile, [r"[^\s\"'<>,;/=?]+", r"\S+", r"(?s:.+)"]))
 _ESCAPE = re.compile(r"\\(?:u([0-9a-f]{4})|x([0-9a-f]{2})|(.))", re.DOTALL | re.I)
 _URL_SAFE = str.maketrans("+/", "-_")
 
 
 def is_secret_name(name: str) -> bool:
-    """Whether a value of this name is a secret: `api_key`, `sessionToken`; not `max_tokens`."""
+    """Returns whether a value of this name is secret: `api_key`, `sessionToken`; not `max_tokens`."""
     words = [word.lower() for word in _WORD.findall(name)]
     return any(word in _SECRET_WORDS or word.endswith(_SECRET_ENDS) for word in words) or any(
         word in _KEYS and after == "key" for word, after in pairwise(words)

@@ -1,4 +1,4 @@
-"""The one exception of the emulator's request path: a request that is answered with an error."""
+"""The exception for a request that gets an error response."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Refusal"]
 
 
 class Refusal(Exception):  # noqa: N818 (not an error of the emulator: an answer to its caller)
-    """A request that is refused, with the status and the body of the answer."""
+    """A rejected request, with the status and the body of the response."""
 
     def __init__(
         self,

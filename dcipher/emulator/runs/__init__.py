@@ -1,1 +1,1 @@
-"""Flows, runs, results, and what outlives the process."""
+"""Flows, runs, results, and the persisted state."""

@@ -130,7 +130,7 @@ class _Params:
 
 @final
 class FlowRegistry:
-    """The flows of an emulator by their identifiers."""
+    """The flows of an emulator by their ids."""
 
     def __init__(self) -> None:
         self._flows: dict[str, Flow] = {}
@@ -146,7 +146,7 @@ class FlowRegistry:
         duration: float | None = None,
         outputs: int = 1,
     ) -> Flow:
-        """Register a function; ValueError or TypeError where it cannot be a flow."""
+        """Registers a function. Raises ValueError or TypeError if it cannot be a flow."""
         if not _ID.fullmatch(flow_id):
             raise ValueError(f"{flow_id!r} is no flow id: it has no blanks and none of /\\?#%.")
         self._check_free(flow_id)
@@ -172,13 +172,13 @@ class FlowRegistry:
         return flow
 
     def include(self, other: FlowRegistry) -> None:
-        """Register all flows of another one; ValueError, and none is, where an id is taken."""
+        """Registers all flows of another registry. If an id is taken, raises ValueError, and adds none."""
         for flow_id in other._flows:
             self._check_free(flow_id)
         self._flows.update(other._flows)
 
     def ids(self) -> tuple[str, ...]:
-        """The identifiers, in the order of their registration."""
+        """Returns the ids, in the order of their registration."""
         return tuple(self._flows)
 
     def _check_free(self, flow_id: str) -> None:
@@ -186,7 +186,7 @@ class FlowRegistry:
             raise ValueError(f"There is a flow {flow_id!r} already; give this one another id.")
 
     def find(self, flow_id: str) -> Flow | None:
-        """The flow, if there is one."""
+        """Returns the flow, if there is one."""
         return self._flows.get(flow_id)
 
     def every(self) -> tuple[Flow, ...]:

@@ -18,7 +18,7 @@ __all__ = ["IdempotencyKeys", "Start", "Started"]
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """The answer to a start, without the emulator's address: that may change over a restart."""
+    """The response to a start, without the address of the emulator, which a restart may change."""
 
     task_id: str
     paths: tuple[str, ...]
@@ -27,15 +27,15 @@ class Started:
 
 @final
 class IdempotencyKeys:
-    """The starts by flow and key, with the answers that they got."""
+    """The starts by flow and key, with their responses."""
 
     def __init__(self) -> None:
         self._starts: dict[tuple[str, str], Start] = {}
 
     def claim(self, flow_id: str, key: str, body: bytes) -> Start:
-        """The start under this key: a new one, or the one that was answered already.
+        """Returns the start with this key: a new one, or one with a response.
 
-        Raises `Refusal` with 409 while it is in progress, with 422 where its body was another.
+        Raises `Refusal` with 409 while it is in progress, and with 422 if its body was different.
         """
         digest = hashlib.sha256(body).digest()
         known = self._starts.get((flow_id, key))
@@ -52,12 +52,12 @@ class IdempotencyKeys:
         return known
 
     def restore(self, flow_id: str, key: str, digest: bytes, answer: Started) -> None:
-        """Know a start that was answered before a restart."""
+        """Restores a start from before a restart."""
         start = self._starts[flow_id, key] = Start(self, (flow_id, key), digest)
         start.answer = answer
 
     def forget(self, start: Start | None = None) -> None:
-        """Forget one start, or all."""
+        """Removes one start, or all."""
         if start is None:
             self._starts.clear()
         # After a reset, the key may be another start's already.
@@ -67,7 +67,7 @@ class IdempotencyKeys:
 
 @final
 class Start:
-    """One start; as a context manager it is forgotten where it ends without an answer."""
+    """A start. As a context manager, it is removed if the block ends without a response."""
 
     def __init__(self, keys: IdempotencyKeys, key: tuple[str, str], digest: bytes) -> None:
         self._keys = keys
@@ -84,6 +84,6 @@ class Start:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        # A refused start started nothing: the key is free for a corrected one.
+        # A rejected start started nothing: the key is free for a corrected one.
         if self.answer is None:
             self._keys.forget(self)

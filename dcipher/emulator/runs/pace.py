@@ -1,4 +1,4 @@
-"""How long the emulator's own steps take."""
+"""The durations of the emulator's statuses."""
 
 from __future__ import annotations
 

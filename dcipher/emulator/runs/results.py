@@ -103,7 +103,7 @@ class ResultURLs:
         )
 
     def genuine(self, task_id: str, index: str, expires: str, signature: str) -> bool:
-        """Whether we made this URL; it may have expired."""
+        """Returns whether this emulator signed the URL, which may have expired."""
         expected = self._signature(task_id, index, expires)
         return hmac.compare_digest(expected.encode(), signature.encode())
 
@@ -114,7 +114,7 @@ class ResultURLs:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The answer to a GET: 200 or 206 with the bytes from start to stop, 304, 412 or 416."""
+    """The response to a GET: 200 or 206 with the bytes from start to stop, 304, 412 or 416."""
 
     status: int
     start: int = 0
@@ -122,7 +122,7 @@ class Selection:
 
 
 def select(headers: Mapping[str, str], *, size: int, etag: str, modified: str) -> Selection:
-    """What a GET with these headers (lower-case names) gets of a file.
+    """Returns the response to a GET of a file with these headers (lower-case names).
 
     `modified` is the file's Last-Modified. The order is that of RFC 9110 section 13.2.2.
     """
@@ -189,7 +189,7 @@ def _suffix(length: int, size: int) -> Selection:
 
 
 def error_document(code: str, message: str, request_id: str) -> bytes:
-    """An error as object stores say it: XML, not JSON."""
+    """Returns an error as XML, as object stores send it."""
     return (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
         f"<Error><Code>{code}</Code><Message>{message}</Message>"

@@ -1,4 +1,4 @@
-"""Runs: started, queued, computed in a thread, done. Waiting happens on the event loop."""
+"""Runs: started, queued, executed in a thread, ended. They wait on the event loop."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ __all__ = ["FINISHED", "Run", "RunRecord", "Runs", "Status", "run_identity"]
 Status: TypeAlias = Literal["PENDING", "QUEUED", "RUNNING", "SUCCEEDED", "FAILED"]
 FINISHED: Final = frozenset(("SUCCEEDED", "FAILED"))
 _FLOW_GRACE = 1.0
-"""Seconds that a flow may be registered after the start, for the runs that wait for it."""
+"""Seconds after the start in which a flow can be registered for the runs that wait for it."""
 _LOOKS = 50
 _AGAIN = 1.0
 """Seconds between two tries to keep a run, where its disk is full."""
@@ -64,7 +64,7 @@ class RunRecord:
 
 @dataclass(slots=True)
 class Run:
-    """A run, as it goes on. Only the event loop's thread changes it, and faults do."""
+    """A run. Only the thread of the event loop, and faults, change it."""
 
     flow_id: str
     outputs: int
@@ -72,7 +72,7 @@ class Run:
     idempotency_key: str | None
     task_id: str
     identity: str
-    """The same on every execution of a program, unlike the task id."""
+    """The same in every execution of a program, unlike the task id."""
     created_at: float
     status: Status = "PENDING"
     message: str | None = None
@@ -82,7 +82,7 @@ class Run:
     urls_expired: bool = False
 
     def record(self) -> RunRecord:
-        """A frozen copy."""
+        """Returns a frozen copy."""
         return RunRecord(
             flow_id=self.flow_id,
             task_id=self.task_id,
@@ -98,7 +98,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class _Outcome:
-    """What a flow came to: its results, or why there are none."""
+    """The outcome of a flow: its results, or an error."""
 
     results: tuple[StoredResult, ...] = ()
     error: str | None = None
@@ -129,7 +129,7 @@ class Runs:
         idempotency_key: str | None,
         body: bytes,
     ) -> Run:
-        """A new run, which nobody knows yet."""
+        """Creates a run."""
         started = run_identity(flow.id, body)
         task_id = identity = ""
         # A folder may have what another seed, or an older version, has numbered.
@@ -148,35 +148,35 @@ class Runs:
         )
 
     def withdraw(self, run: Run) -> None:
-        """Forget a run that was made and could not be kept: it does not count as a start."""
+        """Removes a run that could not be persisted: it does not count as a start."""
         started, number = _numbered(run)
         if self._numbers[started] == number:
             self._numbers[started] -= 1
 
     def launch(self, run: Run, flow: Flow, work: Callable[[], object]) -> None:
-        """Let a run go on by itself; call it on the event loop."""
+        """Starts a run in the background. Call it on the event loop."""
         self._runs[run.task_id] = run
         self._spawn(self._live(run, flow, work))
 
     def restore(self, runs: Iterable[Run]) -> None:
-        """Know the runs from before a restart."""
+        """Restores the runs from before a restart."""
         for run in runs:
             self._runs[run.task_id] = run
             started, number = _numbered(run)
             self._numbers[started] = max(self._numbers[started], number)
 
     def resume(self, flows: FlowRegistry) -> None:
-        """Execute what had not finished again, from its params; call it on the event loop."""
+        """Executes unfinished runs again, from their params. Call it on the event loop."""
         for run in tuple(self._runs.values()):
             if run.status not in FINISHED:
                 self._spawn(self._again(run, flows))
 
     def find(self, task_id: str) -> Run | None:
-        """The run, if there is one."""
+        """Returns the run, if there is one."""
         return self._runs.get(task_id)
 
     def get(self, task_id: str, flow_id: str | None = None) -> Run:
-        """The run; a `Refusal` with 404 if there is none, or not of this flow."""
+        """Returns the run. Raises a `Refusal` with 404 if there is none, or not of this flow."""
         run = self.find(task_id)
         if run is None or flow_id not in (None, run.flow_id):
             really_of = None if run is None else run.flow_id
@@ -193,14 +193,14 @@ class Runs:
         return tuple(run.record() for run in tuple(self._runs.values()))
 
     def forget(self) -> None:
-        """End and forget every run; call it on the event loop, or when there is none."""
+        """Ends and removes every run. Call it on the event loop, or when there is none."""
         for task in tuple(self._tasks):
             _ = task.cancel()
         self._runs.clear()
         self._numbers.clear()
 
     async def stop(self, *, grace: float) -> None:
-        """End every run, and give flows that still compute `grace` seconds."""
+        """Ends every run. Running flows have `grace` seconds."""
         tasks = tuple(self._tasks)
         for task in tasks:
             _ = task.cancel()
@@ -213,7 +213,7 @@ class Runs:
         task.add_done_callback(self._tasks.discard)
 
     def _task_id(self, identity: str) -> str:
-        """Random, or, with a seed, the same for equal starts however they interleave."""
+        """Returns a random id, or, with a seed, the same one for equal starts in any order."""
         if self._seed is None:
             return uuid.uuid4().hex
         text = f"{self._seed}\n{identity}"
@@ -247,7 +247,7 @@ class Runs:
             await self._live(run, flow, work)
 
     async def _end(self, run: Run, outcome: _Outcome) -> None:
-        """Keep what it came to, then show it: what a client has seen holds over a restart."""
+        """Persists the outcome before it is published: a restart must not change what a client has received."""
         ended = replace(
             run,
             results=outcome.results,

@@ -1,4 +1,4 @@
-"""What the operations do, without HTTP: start a run once, look at it, find its result."""
+"""The operations without HTTP: start a run once, return its status, find its result."""
 
 from __future__ import annotations
 
@@ -59,18 +59,18 @@ class Service:
         self._changing = threading.Lock()
 
     def restore(self, kept: Kept) -> None:
-        """Know what was kept before a restart."""
+        """Restores the state from before a restart."""
         self.runs.restore(kept.runs)
         if self._keys is not None:
             for start in kept.starts:
                 self._keys.restore(*start)
 
     def describe(self, flow_id: str) -> bytes:
-        """The JSON of a flow."""
+        """Returns the JSON of a flow."""
         return self.flows.get(flow_id).description.to_json()
 
     async def start(self, flow_id: str, body: bytes, key: str | None) -> bytes:
-        """The JSON that answers a start; the same again for the same Idempotency-Key."""
+        """Returns the response to a start; the same one for the same Idempotency-Key."""
         flow = self.flows.get(flow_id)
         request = _start_request(body)
         if self._keys is None or not key:
@@ -81,7 +81,7 @@ class Service:
             return self._answer(start.answer)
 
     def status(self, flow_id: str, task_id: str) -> bytes:
-        """The JSON of a run's status."""
+        """Returns the JSON of a run's status."""
         run = self.runs.find(task_id)
         if run is None or run.flow_id != flow_id or self.flows.find(flow_id) is not None:
             # Otherwise it is a run from before a restart, whose flow has not come back.
@@ -90,14 +90,14 @@ class Service:
         return StatusResponse(status=run.status, message=run.message).to_json()
 
     def result(self, task_id: str, index: str) -> StoredResult | None:
-        """A result file, None while there is none; the index comes from a URL that we signed."""
+        """Returns a result file, or None while there is none. The index comes from a signed URL."""
         try:
             return self.runs.get(task_id).results[int(index)]
         except (Refusal, IndexError):
             return None
 
     def replace_result(self, task_id: str, index: int, change: Callable[[bytes], bytes]) -> None:
-        """Put other bytes in a result's place, if it is there; from any thread."""
+        """Replaces the bytes of a result, if it exists; from any thread."""
         run = self.runs.find(task_id)
         if run is None:
             return
@@ -113,7 +113,7 @@ class Service:
                 self._state.change(replace(run))
 
     def expire_urls(self, task_id: str) -> None:
-        """End the signed URLs of a run, before their time."""
+        """Expires the signed URLs of a run early."""
         run = self.runs.find(task_id)
         if run is not None:
             run.urls_expired = True
@@ -121,12 +121,12 @@ class Service:
                 self._state.expire(run)
 
     def urls_expired(self, task_id: str) -> bool:
-        """Whether the signed URLs of a run were ended."""
+        """Returns whether the signed URLs of a run were expired early."""
         run = self.runs.find(task_id)
         return run is not None and run.urls_expired
 
     def forget(self) -> None:
-        """Forget runs and keys; call it on the event loop, or when there is none.
+        """Removes runs and keys. Call it on the event loop, or when there is none.
 
         StateError where they cannot be forgotten in the state folder: then nothing is.
         """

@@ -1,4 +1,4 @@
-"""What outlives the process: runs, results, idempotency keys and secrets, in SQLite.
+"""The persisted state: runs, results, idempotency keys and secrets, in SQLite.
 
 One thread writes, one transaction after another, so that nothing waits on the event loop. A commit
 is in the hands of the system when it is over: kill -9 loses nothing of it, at any moment. A power
@@ -39,7 +39,7 @@ _Job: TypeAlias = "tuple[_Work, Future[None]]"
 
 @final
 class State:
-    """A state folder, held by one emulator from `open` to `close`."""
+    """A state folder, used by one emulator from `open` to `close`."""
 
     def __init__(self, folder: Path) -> None:
         self.api_key: str = ""
@@ -70,7 +70,7 @@ class State:
         return kept
 
     async def add(self, run: Run, body: bytes, started: Started) -> None:
-        """Keep a start, before it is answered; StateError where that cannot be."""
+        """Persists a start, before its response. Raises StateError if that fails."""
 
         def work(database: Database) -> None:
             database.add_run(run)
@@ -81,7 +81,7 @@ class State:
         await self._done(work)
 
     async def finish(self, run: Run) -> None:
-        """Keep what a run came to, its results first; StateError where that cannot be."""
+        """Persists the outcome of a run, its results first. Raises StateError if that fails."""
         some = list(pieces(run))
         last = some[-1:]
         del some[-1:]
@@ -101,11 +101,11 @@ class State:
         await self._done(end)
 
     def expire(self, run: Run) -> None:
-        """Keep that the URLs of a run have expired; soon, and without being waited for."""
+        """Persists the early expiry of a run's URLs, in the background."""
         self._do(lambda database: database.expire(run.task_id)).add_done_callback(_say)
 
     def change(self, run: Run) -> None:
-        """Keep the other results of a finished run; soon, and without being waited for."""
+        """Persists the replaced results of a finished run, in the background."""
 
         def work(database: Database) -> None:
             database.drop_results(run.task_id)
@@ -116,7 +116,7 @@ class State:
         self._do(work).add_done_callback(_say)
 
     def forget(self) -> None:
-        """Forget runs, results and keys, but no secret; StateError where that cannot be.
+        """Removes runs, results and keys, but no secret. Raises StateError if that fails.
 
         A folder that was let go of is left as it is.
         """
@@ -124,7 +124,7 @@ class State:
             self._do(Database.forget).result()
 
     def close(self) -> None:
-        """Write what is left, and let go of the folder; a second time it is nothing."""
+        """Writes what is pending, and releases the folder. A second call does nothing."""
         if self._thread.is_alive():
             self._jobs.put(None)
             self._thread.join()
@@ -194,7 +194,7 @@ class State:
 
 
 def _say(future: Future[None]) -> None:
-    """Nobody waits for this one: its error goes to the log."""
+    """Runs in the background: its error is logged."""
     error = future.exception()
     if error is not None:
         _LOGGER.error("%s", error)

@@ -1,4 +1,4 @@
-"""Threads that run flows: daemons, so that a flow that never returns cannot hold up the process."""
+"""Threads that run flows: daemons, so that a flow that never returns does not block the process."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ T = TypeVar("T")
 
 @final
 class Workers:
-    """Calls functions off the event loop, a thread each; how many at once, the caller says."""
+    """Calls functions outside of the event loop, each in a thread. The caller limits their number."""
 
     def __init__(self) -> None:
         self._threads: set[threading.Thread] = set()
         self._cancels: set[Callable[[], None]] = set()
 
     async def call(self, function: Callable[[], T]) -> T:
-        """What `function` returns; it must not raise."""
+        """Returns the value of `function`, which must not raise."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
 
@@ -66,7 +66,7 @@ class Workers:
             self._cancels.discard(cancel)
 
     def stop(self, *, grace: float) -> None:
-        """Cancel async flows and wait at most `grace` seconds for the rest, which are then left."""
+        """Cancels async flows, and waits at most `grace` seconds for the others."""
         for cancel in tuple(self._cancels):
             with contextlib.suppress(RuntimeError):  # it ended meanwhile, and its loop is closed
                 cancel()
