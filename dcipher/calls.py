@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any, ClassVar, Generic, TypeVar, get_type_hints
 
 from pydantic import BaseModel, ConfigDict
-from typing_extensions import Unpack
+from typing_extensions import TypeIs, Unpack
 
 from .errors import InvalidParamsError
 
@@ -48,6 +48,11 @@ class FlowCall(BaseModel, Generic[R]):
         if not isinstance(text, str) or not text.strip():
             raise TypeError(f'{cls.__name__}: flow="…" must be the id of a flow.')
         cls.__flow__ = flow
+
+
+def is_call(row: object) -> TypeIs[FlowCall[Any]]:
+    """Whether this is a call of a flow."""
+    return isinstance(row, FlowCall)
 
 
 def flow_id_of(call: type[FlowCall[Any]]) -> str:

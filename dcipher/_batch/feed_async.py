@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from dcipher._concurrency.background import Background
+from dcipher._concurrency.clock import monotonic
 from dcipher._concurrency.iterables import async_is_streamed
 from dcipher._concurrency.sleeping import async_sleep
 from dcipher._concurrency.threads import async_in_thread
 from dcipher._files import storage_errors
-from dcipher.calls import FlowCall, flow_id_of, result_type_of
+from dcipher.calls import FlowCall, flow_id_of, is_call, result_type_of
 from dcipher.errors import (
     DcipherError,
     InvalidParamsError,
@@ -131,12 +134,11 @@ class AsyncFeed:
     def _begin(self, first: object) -> None:
         read = self._plan.read
         if self._plan.flow_id is None:
-            if not isinstance(first, FlowCall):
+            if not is_call(first):
                 raise InvalidParamsError(
                     "Row 0 of the input is no FlowCall, and flow_id is missing: flows.map(flow_id, rows)."
                 )
-            call: FlowCall[Any] = first
-            self._call = type(call)
+            self._call = type(first)
             self._flow_id = flow_id_of(self._call)
             read = result_type_of(self._call) if read is None else read
         if self._plan.save is not None:
@@ -182,7 +184,9 @@ class AsyncFeed:
             await self._hold(row)
         if row.state in ENDS:
             return Job(row, run), await self._known(row, run)
-        return Job(row, run, is_resumed=run is not None), None
+        # By the wall clock, which may have been set back since: then it is taken for new.
+        age = max(0.0, time.time() - (row.started_at or math.inf))
+        return Job(row, run, began=monotonic() - age, is_resumed=run is not None), None
 
     async def _hold(self, row: Row) -> None:
         """A start of which nobody knows what became of it, and that is not to be sent again."""

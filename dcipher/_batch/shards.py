@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 from dcipher._concurrency.clock import monotonic
 from dcipher._concurrency.iterables import is_streamed
 from dcipher._concurrency.sleeping import sleep
-from dcipher.calls import FlowCall, flow_id_of, result_type_of
+from dcipher.calls import flow_id_of, is_call, result_type_of
 from dcipher.errors import InvalidParamsError
 
 from .failures import add_note
@@ -129,10 +129,9 @@ class Shards(Generic[T]):
 
 def _of_call(partition: Partition, first: object) -> Partition:
     """Returns the partition for calls, which name the flow and the type themselves."""
-    if not isinstance(first, FlowCall):
+    if not is_call(first):
         raise InvalidParamsError(
             "Row 0 of the input is no FlowCall, and flow_id is missing: flows.map(flow_id, rows)."
         )
-    call: FlowCall[Any] = first
-    read = result_type_of(type(call)) if partition.read is None else partition.read
-    return replace(partition, flow_id=flow_id_of(type(call)), read=read)
+    read = result_type_of(type(first)) if partition.read is None else partition.read
+    return replace(partition, flow_id=flow_id_of(type(first)), read=read)

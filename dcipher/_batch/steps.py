@@ -219,7 +219,7 @@ class Steps:
         if not run.is_terminal:
             self._schedule.polled(job, now)
             return
-        self._schedule.ended(job, now)
+        self._schedule.ended(job)
         if run.succeeded and self._results is not None:
             self._schedule.finish(job)
         elif run.succeeded:

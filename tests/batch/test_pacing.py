@@ -199,11 +199,12 @@ def test_in_flight_is_fixed() -> None:
 
 def polls_of(durations: Durations, seconds: float) -> tuple[int, float]:
     """How often a run of so many seconds is polled, and how late its end is noticed."""
-    age, polls = durations.first_poll(), 1
+    age, polls, running = durations.first_poll(), 1, 0.0
     while age < seconds:
+        running = age
         age += durations.next_poll(age)
         polls += 1
-    durations.ended(age)
+    durations.ended(age, seen_running=running)
     return polls, age - seconds
 
 
@@ -222,6 +223,22 @@ def test_polls_of_different_runs() -> None:
     durations, chance = Durations(), random.Random(3)  # noqa: S311 - a simulation
     seen = [polls_of(durations, chance.uniform(1, 120)) for _ in range(500)]
     assert sum(polls for polls, _ in seen) / len(seen) <= 12
+
+
+def test_late_polls() -> None:
+    """Polls that come late do not make the next ones come later still."""
+    plan = Schedule(Gate(1e4), InFlight(5), durations := Durations(10.0))
+    for position in range(50):
+        now = 1000.0 * position
+        plan.add(job(position), now)
+        [start] = taken(plan, now)
+        plan.started(start.job, now)
+        plan.done()
+        [poll] = taken(plan, now + 500)  # it was due after 8 s
+        plan.ended(poll.job)
+        plan.done()
+    assert durations.usual is not None
+    assert durations.usual < 2.0
 
 
 def job(position: int, *, run: Run | None = None) -> Job:
@@ -251,7 +268,7 @@ def test_no_more_runs_than_the_limit() -> None:
     plan.done()
     assert taken(plan, 1.2) == []
     assert [action.kind for action in taken(plan, 2.0)] == ["poll"]
-    plan.ended(started[0].job, 2.1)
+    plan.ended(started[0].job)
     assert [action.job.row.position for action in taken(plan, 2.2)] == [5]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dcipher.errors import JournalError
 
@@ -83,7 +83,7 @@ def _known(
     flow: str,
     idempotency_key: str,
 ) -> Known:
-    told = json.loads(error) if error else {}
+    told: dict[str, Any] = json.loads(error) if error else {}
     return Known(
         key=key,
         index=index,

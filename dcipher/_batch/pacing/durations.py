@@ -32,9 +32,13 @@ class Durations:
         """The median, in seconds; `None`: no run has ended."""
         self._since = 0
 
-    def ended(self, seconds: float) -> None:
-        """Learns from a run that has ended after so many seconds."""
-        self._known.append(seconds)
+    def ended(self, seconds: float, *, seen_running: float) -> None:
+        """Learns from a run that was seen ended at one age, and going on at another, both in seconds.
+
+        A run that had ended when it was first polled may have ended long before: it is taken to have
+        been shorter, so that the next ones are polled earlier.
+        """
+        self._known.append(max(seen_running, FIRST_POLL * seconds))
         self._since += 1
         # Sorting for each run would cost more than it tells.
         if len(self._known) < 10 or self._since >= 10:

@@ -37,6 +37,10 @@ class Job:
     run: Run | None = None
     began: float = 0.0
     """When its run was started, by the clock of the schedule."""
+    due: float = 0.0
+    """When its next poll is due, or its last one was."""
+    seen_running: float = 0.0
+    """Its age in seconds when it was last seen going on."""
     is_resumed: bool = False
     failures: int = 0
     """Failed attempts that are the row's own: since the one before, others succeeded."""
@@ -172,20 +176,23 @@ class Schedule:
 
     def polled(self, job: Job, now: float) -> None:
         """Polls a run again that goes on."""
-        self.poll_at(job, now + self._durations.next_poll(now - job.began))
+        job.seen_running = now - job.began
+        self.poll_at(job, now + self._durations.next_poll(job.seen_running))
 
     def poll_at(self, job: Job, at: float) -> None:
         """Polls a run at a time."""
+        job.due = at
         self._push(at, Action("poll", job))
 
     def _push(self, at: float, action: Action) -> None:
         heapq.heappush(self._due, (at, next(self._numbers), action))
 
-    def ended(self, job: Job, now: float) -> None:
+    def ended(self, job: Job) -> None:
         """Counts a run that has ended."""
         self._count(job, -1)
         if not job.is_resumed:
-            self._durations.ended(now - job.began)
+            # Not by `now`: polls that come late must not make the next ones come later still.
+            self._durations.ended(job.due - job.began, seen_running=job.seen_running)
 
     def finish(self, job: Job) -> None:
         """Fetches the result of a run, as soon as there is room for it."""

@@ -134,7 +134,7 @@ def _rows(file: str) -> Iterator[Any]:
     from dcipher.cli.results.checking import opened
 
     with opened(file, None) as source:
-        for number, row in enumerate(source.rows(dict)):
+        for number, row in enumerate(source.rows(dict[str, Any])):
             if isinstance(row, InvalidRow):
                 raise CommandError(
                     f"Row {number} of {file} is no object of columns: {row.error()}.",
