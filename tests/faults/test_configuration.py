@@ -84,8 +84,8 @@ def give(
         ("base_url", "https://api.example.com/#canary", "fragment"),
         ("base_url", "https://api.example.com:port", "not a URL"),
         ("base_url", "http://api.example.com", "not https"),
-        ("max_retries", "-1", "whole number"),
-        ("max_retries", "2.5", "whole number"),
+        ("max_retries", "-1", "integer"),
+        ("max_retries", "2.5", "integer"),
     ],
 )
 def test_what_cannot_be_used(give: Callable[..., Any], name: str, value: str, says: str) -> None:

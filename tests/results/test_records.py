@@ -139,7 +139,7 @@ def test_a_share_is_judged_at_the_hundredth_row(connect: Connect, server: Faulty
         finished(server, body), Row, on_invalid="drop", max_invalid=0.5
     )
     got: list[int] = []
-    with pytest.raises(TooManyInvalidRowsError, match="Of 100 rows"):
+    with pytest.raises(TooManyInvalidRowsError, match="60 of 100 rows"):
         got.extend(row.n for row in records)
     assert got == list(range(40))
 
@@ -328,7 +328,7 @@ def test_a_compressed_result_that_is_cut_or_a_bomb(
     run = finished(server, body)
     client = connect(server)
     for read in (client.runs.read, lambda *args: list(client.runs.records(*args))):
-        with pytest.raises(ResultParseError, match=r"cut short|expand to more than"):
+        with pytest.raises(ResultParseError, match=r"truncated|expand to more than"):
             read(run, list[Row])
     assert client.runs.read(run, bytes) == body
     (path,) = client.runs.download(run, tmp_path / "output.json.gz")

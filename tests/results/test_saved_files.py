@@ -122,7 +122,7 @@ def test_what_cannot_be_read_says_so(tmp_path: Path, read: Any) -> None:
     (tmp_path / "empty").write_bytes(b"")
     with pytest.raises(ResultParseError, match="empty"):
         list(read(tmp_path / "empty"))
-    with pytest.raises(InvalidParamsError, match="no way to validate"):
+    with pytest.raises(InvalidParamsError, match="does not support this type"):
         read(broken, threading.Lock)
     with pytest.raises(
         InvalidParamsError, match="format must be one of json, ndjson, csv, parquet"
