@@ -126,7 +126,7 @@ def _types_in(schema: dict[str, Any], definitions: dict[str, Any], depth: int) -
     if isinstance(branches, list):
         parts = cast("list[dict[str, Any]]", branches)
         found = [_types_in(part, definitions, depth + 1) for part in parts if part != _NULL]
-        return frozenset().union(*found) if all(found) else frozenset()
+        return frozenset[str]().union(*found) if all(found) else frozenset()
     word: object = schema.get("type")
     return frozenset({word}) - {"null"} if isinstance(word, str) else frozenset()
 

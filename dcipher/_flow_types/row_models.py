@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from dcipher._libraries import library
+
 from .names import class_name, field_names
 from .source import call_lines, docstring_lines, literal
 
@@ -65,10 +67,8 @@ class RowModels:
         return chosen
 
     def _annotation(self, field: Any, array: Any, name: str, taken: list[str]) -> str:
-        import pyarrow as pa
-        import pyarrow.types as kinds
-
-        type_ = field.type
+        pa, kinds = library("pyarrow", "arrow"), library("pyarrow.types", "arrow")
+        type_: Any = field.type
         if kinds.is_list(type_) or kinds.is_large_list(type_):
             inner = _flat(array)
             item = self._annotation(type_.value_field, inner, name, taken)
@@ -86,14 +86,11 @@ class RowModels:
 
 
 def _flat(array: Any) -> Any:
-    import pyarrow.compute as pc
-
-    return pc.list_flatten(array)
+    return library("pyarrow.compute", "arrow").list_flatten(array)
 
 
 def _kinds() -> Iterator[tuple[Any, str]]:
-    import pyarrow.types as kinds
-
+    kinds = library("pyarrow.types", "arrow")
     yield kinds.is_boolean, "bool"
     yield kinds.is_integer, "int"
     yield kinds.is_floating, "float"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import textwrap
 from math import isfinite
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -20,9 +20,10 @@ _INDENT = "    "
 def is_literal(value: object) -> bool:
     """Whether a value is JSON, and can be written as source."""
     if isinstance(value, (list, tuple)):
-        return all(map(is_literal, value))
+        return all(map(is_literal, cast("Sequence[object]", value)))
     if isinstance(value, dict):
-        return all(isinstance(key, str) and is_literal(item) for key, item in value.items())
+        items = cast("dict[object, object]", value).items()
+        return all(isinstance(key, str) and is_literal(item) for key, item in items)
     if isinstance(value, float):
         return isfinite(value)
     return value is None or isinstance(value, (bool, int, str))
@@ -33,9 +34,10 @@ def literal(value: object) -> str:
     if isinstance(value, str):
         return _text(value)
     if isinstance(value, dict):
-        return f"{{{', '.join(f'{literal(key)}: {literal(item)}' for key, item in value.items())}}}"
+        items = cast("dict[object, object]", value).items()
+        return f"{{{', '.join(f'{literal(key)}: {literal(item)}' for key, item in items)}}}"
     if isinstance(value, (list, tuple)):
-        return f"[{', '.join(map(literal, value))}]"
+        return f"[{', '.join(map(literal, cast('Sequence[object]', value)))}]"
     return repr(value)
 
 

@@ -231,7 +231,8 @@ def _dumped(model: BaseModel, where: str) -> object:
 def _left_out(model: BaseModel) -> set[str] | None:
     from dcipher.calls import FlowCall, unset_params  # not for params that are no model
 
-    return unset_params(model) if isinstance(model, FlowCall) else None
+    call: Any = model
+    return unset_params(call) if isinstance(model, FlowCall) else None
 
 
 # Anything else in the text of a serializer's error may be a value.
