@@ -51,7 +51,8 @@ class Resilience:
     deadline: float | None = None
     """Seconds for a call with all its retries. `None`: only `max_retries` limits it.
 
-    During a wait for a run: how long the API may be unreachable (`None`: 15 minutes).
+    During a wait for a run: how long the API may be unreachable (`None`: 15 minutes). A download
+    begins no attempt after it; a body that arrives is not cut off.
     """
 
     def __post_init__(self) -> None:
