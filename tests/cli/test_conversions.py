@@ -201,6 +201,9 @@ def test_rows_come_back(tmp_path_factory: pytest.TempPathFactory, model: str, fo
     check()
 
 
+MANY = pytest.param(2000, marks=[pytest.mark.long, pytest.mark.thorough])
+
+
 def check_conversions(folder: Path, type_: Any, values: list[Any]) -> None:
     """Rows of a type are read back from each format as they were; CSV may refuse them."""
     vars(sys.modules[__name__])["Document"] = type_
@@ -237,7 +240,7 @@ cells_of_json = st.none() | st.booleans() | small | st.floats(-9, 9) | texts | s
 rows_of_json = st.lists(st.dictionaries(st.sampled_from("abc"), cells_of_json), max_size=3)
 
 
-@pytest.mark.parametrize("examples", [15, pytest.param(2000, marks=pytest.mark.thorough)])
+@pytest.mark.parametrize("examples", [15, MANY])
 def test_rows_of_any_model_come_back(
     tmp_path_factory: pytest.TempPathFactory, examples: int
 ) -> None:
@@ -252,7 +255,7 @@ def test_rows_of_any_model_come_back(
     check()
 
 
-@pytest.mark.parametrize("examples", [15, pytest.param(2000, marks=pytest.mark.thorough)])
+@pytest.mark.parametrize("examples", [15, MANY])
 def test_rows_without_a_model_come_back(
     tmp_path_factory: pytest.TempPathFactory, examples: int
 ) -> None:

@@ -130,7 +130,10 @@ class Column:
 
     def _refusal(self, row: object, error: Exception) -> str:
         # pyarrow's own words quote the value.
-        value: object = self.get(row)
+        try:
+            value: object = self.get(row)
+        except AttributeError:  # as of a validator that constructs the model itself
+            return "is missing"
         if value is None or isinstance(error, NullError):
             return "is null, or has a null in it, where its type has none"
         if _has_integer(value, _WIDE):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 from pydantic import AliasChoices, BaseModel, ValidationError
 from pydantic_core import PydanticSerializationError, to_json
 
+from dcipher._annotations import is_class
 from dcipher._results.parsing.adapters import adapter_for
 from dcipher._results.parsing.csv.rows import NotFittingError, cells_reader
 from dcipher._results.parsing.row_errors import details_of, path_of, shown_name
@@ -114,7 +115,7 @@ def _difference(before: object, after: object) -> str:
 
 def _renamed(type_: Any) -> dict[str, str]:
     """Names under which fields are written, and those under which they are read."""
-    if not (isinstance(type_, type) and issubclass(type_, BaseModel)):
+    if not (is_class(type_) and issubclass(type_, BaseModel)):
         return {}
     found: dict[str, str] = {}
     for name, field in type_.model_fields.items():

@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 from typing_extensions import override
 
+from dcipher._annotations import is_class
 from dcipher.emulator.contract.arguments import number
 from dcipher.emulator.contract.contract import FieldError, FlowParam, FlowResponse
 from dcipher.emulator.contract.unmatched import no_flow
@@ -70,7 +71,7 @@ class _Params:
     def of(cls, function: Callable[..., object]) -> _Params:
         parameters = _signature(function).parameters
         whole = parameters["params"].annotation if list(parameters) == ["params"] else None
-        if isinstance(whole, type) and issubclass(whole, BaseModel):
+        if is_class(whole) and issubclass(whole, BaseModel):
             return cls(whole, None)
         # Fields are called p0, p1, …, the names are aliases: a param may then be called "json" or
         # "schema", which a Pydantic model has as attributes.

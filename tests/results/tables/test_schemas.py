@@ -202,6 +202,8 @@ CASES: list[tuple[Any, Any, Any, Any]] = [
     (Tree, None, Tree(name="a", children=[Tree(name="b")]), None),
     (int | float, pa.float64(), 1, 1.0),
     (int | str, TEXT, 1, "1"),
+    (dict[str, int | str], None, {"a": 0, "b": "0"}, None),
+    (dict[str, Entry], None, {"a": {"a": 1}, "b": {"a": 2, "b": "x"}}, None),
     (Union[UUID, str], TEXT, UUID(KEY), KEY),  # noqa: UP007 - another class than that of `|`, on older Pythons
     (Point | Plain, TEXT, Point(x=1), '{"x":1,"y":null}'),
     (AnyUrl, TEXT, AnyUrl("https://a.example/b"), "https://a.example/b"),
@@ -456,14 +458,21 @@ def test_what_may_be_missing_is_missing() -> None:
     assert read(parquet(columns_of(Total), [{"b": 1}]), Total, Format.PARQUET) == [{"b": 1}]
 
 
+def without(name: str) -> Defaults:
+    row = Defaults()
+    del vars(row)[name]
+    return row
+
+
 @pytest.mark.parametrize(
     ("row", "column"),
     [
         (Defaults.model_construct(sure=None), "sure"),
         (Defaults.model_construct(made=[1, None]), "made"),
         (Defaults.model_construct(sure="canary"), "sure"),
+        (without("sure"), "sure"),
     ],
-    ids=["null", "in a list", "another type"],
+    ids=["null", "in a list", "another type", "missing"],
 )
 def test_a_null_that_is_not_allowed(row: Defaults, column: str) -> None:
     """A value that no validation let in is an error with row and column."""

@@ -145,6 +145,7 @@ def test_a_frame_holds_what_the_table_holds(document: tuple[Any, list[Any]]) -> 
     check_frames(*document)
 
 
+@pytest.mark.long
 @pytest.mark.thorough
 @settings(max_examples=3000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(documents())
@@ -153,6 +154,7 @@ def test_very_many_tables(document: tuple[Any, list[Any]]) -> None:
     check(*document)
 
 
+@pytest.mark.long
 @pytest.mark.thorough
 @settings(max_examples=3000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(documents())

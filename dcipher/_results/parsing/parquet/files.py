@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import tempfile
 import weakref
-from contextlib import contextmanager
+from base64 import b64decode
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from shutil import copyfileobj
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
@@ -13,7 +14,7 @@ from dcipher._installation import install
 from dcipher._results.parsing.row_errors import ResultSyntaxError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Generator, Iterator, Mapping
 
     from dcipher._results.parsing.compression import Readable
 
@@ -50,6 +51,8 @@ class ParquetFile:
             source = pyarrow.PythonFile(file, mode="r")
             self._file: Any = parquet.ParquetFile(source, buffer_size=_BUFFER, pre_buffer=False)
             self.schema: Any = self._file.schema_arrow
+            self.written_schema: Any = _written(self._file.metadata.metadata, self.schema, pyarrow)
+            """The same with the metadata of every field."""
             self.num_rows: int = self._file.metadata.num_rows
 
     def batches(self, size: int) -> Iterator[Any]:
@@ -64,6 +67,17 @@ class ParquetFile:
             if batch is None:
                 return
             yield batch
+
+
+def _written(metadata: Mapping[bytes, bytes] | None, schema: Any, pyarrow: Any) -> Any:
+    # pyarrow 22 gives no metadata of the fields in a map, though it writes it (as other writers do not).
+    stored = (metadata or {}).get(b"ARROW:schema")
+    if stored is not None:
+        with suppress(ValueError, pyarrow.ArrowException, OSError):
+            found: Any = pyarrow.ipc.read_schema(pyarrow.py_buffer(b64decode(stored)))
+            if found.equals(schema):
+                return found
+    return schema
 
 
 def _copied(file: Readable) -> BinaryIO:

@@ -54,7 +54,7 @@ def parquet_rows(
         raise ResultSyntaxError("header", f"columns repeat, read rows as list[Any]: {shown}")
     validator, first = _Validator(adapter), 0
     for batch in document.batches(_BATCH):
-        rows, misfits = _rows(batch, document.schema, as_cells=as_cells)
+        rows, misfits = _rows(batch, document.written_schema, as_cells=as_cells)
         for number, row in enumerate(rows):
             if details := misfits.get(number):
                 yield _invalid_row(first + number, tuple(details), row)
