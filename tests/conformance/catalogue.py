@@ -1573,6 +1573,70 @@ _SECRETS = Section(
     ),
 )
 
+_BATCHES = Section(
+    "Many runs",
+    cases=(
+        Case(
+            "One row of `flows.map` fails",
+            "Its outcome says so, and has the error; the other rows go on. More failures than `max_failures` end the "
+            "batch: `TooManyFailuresError`, with the report in `.report`",
+            tests=(
+                "tests/batch/test_map.py::test_one_failure_ends_nothing",
+                "tests/batch/test_map.py::test_too_many_failures",
+            ),
+        ),
+        Case(
+            "The key is refused, or the flow does not exist",
+            "The batch ends at once: `AuthenticationError`, `NotFoundError`",
+            tests=(
+                "tests/batch/test_map.py::test_a_wrong_key",
+                "tests/batch/test_map.py::test_a_flow_that_is_not_there",
+            ),
+        ),
+        Case(
+            "The process of a batch with a journal is killed",
+            "The same call continues: no row is run twice, and no result that was paid for is lost",
+            tests=(
+                "tests/batch/test_resume.py::test_killed_and_resumed",
+                "tests/batch/test_resume.py::test_killed_again_and_again",
+            ),
+        ),
+        Case(
+            "The same batch is run again",
+            "`BatchError`",
+            "Call `flows.map` again",
+            tests=("tests/batch/test_map.py::test_a_batch_runs_once",),
+        ),
+        Case(
+            "Two rows have the same key, a key has other params than in the journal, or the journal is of another "
+            "service or API key",
+            "`JournalConflictError`, which names the rows; nothing is run twice",
+            tests=(
+                "tests/batch/test_journal.py::test_a_key_twice",
+                "tests/batch/test_journal.py::test_other_params",
+                "tests/batch/test_journal.py::test_it_belongs_to_a_service_and_a_key",
+            ),
+        ),
+        Case(
+            "Another process uses the journal",
+            "`JournalBusyError`, which names the process. The lock of one that was killed is released",
+            tests=(
+                "tests/batch/test_journal.py::test_two_runners",
+                "tests/batch/test_journal.py::test_a_runner_that_was_killed",
+            ),
+        ),
+        Case(
+            "The journal is another file, of a newer version, or cannot be opened",
+            "`JournalError`; the file is not changed",
+            tests=(
+                "tests/batch/test_journal.py::test_another_file",
+                "tests/batch/test_journal.py::test_a_newer_version",
+                "tests/batch/test_journal.py::test_a_folder_that_is_not_there",
+            ),
+        ),
+    ),
+)
+
 SECTIONS: Final = (
     _CONNECTING,
     _LOST,
@@ -1580,6 +1644,7 @@ SECTIONS: Final = (
     _ANSWERS,
     _RETRY_AFTER,
     _WAITING,
+    _BATCHES,
     _SIGNED_URLS,
     _DOWNLOADING,
     _FILES,
