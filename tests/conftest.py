@@ -20,8 +20,8 @@ sys.path.append(str(Path(__file__).parents[1]))
 from dcipher import AsyncBatch, AsyncDcipher, AsyncRecords, Dcipher, Resilience
 from tests.faulty import FaultyServer, json_reply
 
-# What needs the extra `emulator` is left out where it is not installed.
-collect_ignore_glob = [] if find_spec("fastapi") else ["emulator/*"]
+# What needs the extras `emulator` and `fastapi` is left out where they are not installed.
+collect_ignore_glob = [] if find_spec("fastapi") else ["emulator/*", "fastapi/*"]
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

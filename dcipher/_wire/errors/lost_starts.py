@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from dcipher._wire.messages.operations import Operation
     from dcipher.resilience import Resilience
 
-__all__ = ["unknown_submission"]
+__all__ = ["is_in_doubt", "unknown_submission"]
+
+_IN_DOUBT = "The run may have been started."
 
 
 def unknown_submission(
@@ -26,7 +28,7 @@ def unknown_submission(
     if operation.name != "start" or not in_doubt:
         return error
     key = operation.idempotency_key
-    how = "The run may have been started. To repeat the start without starting a second run, "
+    how = f"{_IN_DOUBT} To repeat the start without starting a second run, "
     advice = f"{how}pass idempotency_key={key!r}.", f"{how}give --idempotency-key {key}."
     if resilience.resend_ambiguous:
         return with_hint(error, *advice)
@@ -39,3 +41,8 @@ def unknown_submission(
         request_id=error.request_id,
     )
     return with_hint(unknown, *advice)
+
+
+def is_in_doubt(error: APIError) -> bool:
+    """Returns whether the error is of a start that may have been accepted."""
+    return _IN_DOUBT in str(error)

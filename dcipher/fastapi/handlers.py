@@ -1,0 +1,67 @@
+"""Error responses: the handler of an application, and their part of its OpenAPI document."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+
+from dcipher import DcipherError
+from dcipher.fastapi.problem_documents import MEDIA_TYPE, problem_of, rules_of, schema
+from dcipher.logs import logger
+
+__all__ = ["add_problem_handlers", "problems"]
+
+
+def add_problem_handlers(app: FastAPI, *, docs_url: str | None = None) -> None:
+    """Adds a handler that responds to every `DcipherError` with a problem document (RFC 9457).
+
+    The media type is `application/problem+json`. The members besides those of the RFC: `retryable`
+    (the same request may succeed later, and starts no second run), `flow_id` and `task_id` if
+    known, and `errors` (the fields of a 422). The document contains neither URLs nor texts of the
+    service. The error itself is logged (logger `dcipher`), from status 500 on.
+
+    Other handlers of the application stay, and those of a subclass of `DcipherError` come first.
+
+    Args:
+        app: The application.
+        docs_url: A page about the errors: `type` is this URL with the name of the error class as
+            the fragment. `None`: `about:blank`.
+    """
+
+    async def respond(request: Request, error: Exception) -> Response:
+        if not isinstance(error, DcipherError):
+            raise error
+        problem = problem_of(error, method=request.method, docs_url=docs_url)
+        if problem.status >= 500:
+            name = type(error).__name__
+            logger.error("%s %s: %s: %s", request.method, request.url.path, name, error)
+        return Response(problem.to_json(), problem.status, problem.headers, MEDIA_TYPE)
+
+    app.add_exception_handler(DcipherError, respond)
+
+
+def problems(*errors: type[DcipherError]) -> dict[int | str, dict[str, Any]]:
+    """Returns the `responses=` of a route, a router or an application that may raise these errors.
+
+    Args:
+        *errors: Classes of errors, which stand for their subclasses, too. Default: all errors.
+    """
+    found: dict[int, list[str]] = {}
+    for rule in {rule: 0 for kind in errors or (DcipherError,) for rule in rules_of(kind)}:
+        found.setdefault(rule.status, []).append(rule.detail)
+    return {status: _response(status, details) for status, details in sorted(found.items())}
+
+
+def _response(status: int, details: list[str]) -> dict[str, Any]:
+    content = {MEDIA_TYPE: {"schema": schema()}}
+    if status == 422:  # FastAPI's own, which it leaves out where there is another
+        content["application/json"] = {"schema": _VALIDATION_ERROR}
+    return {"description": " Or: ".join(details), "content": content}
+
+
+_VALIDATION_ERROR = {
+    "type": "object",
+    "title": "HTTPValidationError",
+    "properties": {"detail": {"type": "array", "items": {"type": "object"}}},
+}
