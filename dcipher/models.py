@@ -24,6 +24,7 @@ from pydantic import (
 from typing_extensions import Self
 
 from ._former import former_item
+from ._masking.text import clean
 
 __all__ = [
     "ErrorResponse",
@@ -137,6 +138,11 @@ class Flow(_Model):
     params: tuple[FlowParam, ...] = ()
     """The parameters, in the order of the service."""
 
+    def _repr_html_(self) -> str:
+        from ._cards import flow_card
+
+        return flow_card(self)
+
     @field_validator("id", mode="before")
     @classmethod
     def _number_as_text(cls, value: object) -> object:
@@ -228,6 +234,17 @@ class Run(_Model):
         def get(self, key: object, default: object = None) -> Any:
             """Raises TypeError, which names the replacement: in 0.3.5, a run was a dictionary."""
             raise former_item(key)
+
+    def __repr__(self) -> str:
+        # On one line. `str` has every field; what is secret is redacted there, too.
+        count = len(self.outputs)
+        results = f", {count} result{'s' if count > 1 else ''}" if count else ""
+        return f"<Run {clean(self.task_id)} of flow {clean(self.flow_id)}: {clean(str(self.status))}{results}>"
+
+    def _repr_html_(self) -> str:
+        from ._cards import run_card
+
+        return run_card(self)
 
     @property
     def is_terminal(self) -> bool:

@@ -105,6 +105,11 @@ class Rejects(Sequence[Reject]):
         kinds = "".join(f", {kind}: {number}" for kind, number in list(self.counts().items())[:5])
         return f"<Rejects: {self.total} of {self.read} rows{kinds}>"
 
+    def _repr_html_(self) -> str:
+        from ._cards import rejects_card
+
+        return rejects_card(self)
+
     def counts(self) -> dict[str, int]:
         """Returns how many errors of each type there are, the most frequent first."""
         return dict(self._counts.most_common())

@@ -5,6 +5,8 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING, Final
 
+from dcipher._cards import STYLE
+
 from .progress import sentence
 
 if TYPE_CHECKING:
@@ -13,15 +15,6 @@ if TYPE_CHECKING:
 
 __all__ = ["page", "progress_card", "report_card"]
 
-_STYLE: Final = """
-.dcipher { font: 14px/1.5 system-ui, sans-serif; color: CanvasText; max-width: 60em; }
-.dcipher table { border-collapse: collapse; margin: .8em 0; }
-.dcipher caption { text-align: left; font-weight: 600; padding: .3em 0; }
-.dcipher th, .dcipher td { text-align: left; vertical-align: top; padding: .25em .8em .25em 0;
-  border-bottom: 1px solid color-mix(in srgb, CanvasText 25%, transparent); overflow-wrap: anywhere; }
-.dcipher td.n { text-align: right; font-variant-numeric: tabular-nums; }
-.dcipher progress { width: 20em; max-width: 100%; vertical-align: middle; }
-"""
 _PAGE_STYLE: Final = """
 :root { color-scheme: light dark; }
 body { background: Canvas; margin: 2em; }
@@ -33,7 +26,7 @@ def progress_card(progress: BatchProgress) -> str:
     """Returns the progress as a bar with a line of text."""
     of = "" if progress.rows is None else f' max="{max(progress.rows, 1)}" value="{progress.ended}"'
     text = escape(sentence(progress))
-    return f'<style>{_STYLE}</style><div class="dcipher"><progress{of}></progress> {text}</div>'
+    return f'<style>{STYLE}</style><div class="dcipher"><progress{of}></progress> {text}</div>'
 
 
 def report_card(report: BatchReport) -> str:
@@ -58,7 +51,7 @@ def report_card(report: BatchReport) -> str:
     if report.resent:
         keys = escape(", ".join(report.resent))
         again = f"<p>Starts that were sent again, and may have run twice: {keys}</p>"
-    return f'<style>{_STYLE}</style><div class="dcipher">{table}{_failures(report)}{again}</div>'
+    return f'<style>{STYLE}</style><div class="dcipher">{table}{_failures(report)}{again}</div>'
 
 
 def _failures(report: BatchReport) -> str:
