@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -126,7 +127,8 @@ def test_cancelled_natively(emulator: Emulator, tmp_path: Path) -> None:
             task.cancel()
             with pytest.raises(asyncio.CancelledError) as caught:
                 await task
-            assert "The same line again resumes" in "".join(caught.value.__notes__)
+            if sys.version_info >= (3, 11):  # before, asyncio makes a new one
+                assert "The same line again resumes" in "".join(caught.value.__notes__)
             assert is_free(journal)
 
     asyncio.run(main())

@@ -69,7 +69,7 @@ def test_failures(dcipher: Call, emulator: Emulator, rows: Path, tmp_path: Path)
     assert json.loads(dcipher("journal", "show", journal, "--json").out)["base_url"] == emulator.url
     assert len(dcipher("journal", "export", journal, "--jsonl").out.splitlines()) == 3
     ended = dcipher("flows", "map", "shout", rows, "--key", "id", "--max-failures", "0")
-    assert ended.code == 1
+    assert ended.code == 3
     assert "max_failures=0 permits no more" in ended.err
 
 
