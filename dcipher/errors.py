@@ -110,7 +110,7 @@ class DcipherError(Exception):
         self.message = message
         """What happened, and what to do."""
         self.hint = Hint()
-        """What to do, which is a part of the message; empty if there is nothing to say.
+        """The part of the message that says what to do. Empty if there is none.
 
         `hint.cli` is the same for the command line.
         """
@@ -424,16 +424,16 @@ class LocalStorageError(ResultError, OSError):
 
 
 class BatchError(DcipherError):
-    """A batch of `flows.map` cannot go on. Its runs that were started go on."""
+    """A batch of `flows.map` cannot continue. Started runs continue."""
 
     def __init__(self, message: str = "", *, report: dcipher.BatchReport | None = None) -> None:
         super().__init__(message)
         self.report = report
-        """What became of the rows until then; `None` where none was begun."""
+        """The outcomes of the rows so far, or `None` if none was begun."""
 
 
 class TooManyFailuresError(BatchError):
-    """More rows failed than `max_failures` permits."""
+    """More rows failed than `max_failures` allows."""
 
 
 class JournalError(BatchError):
@@ -441,11 +441,11 @@ class JournalError(BatchError):
 
 
 class JournalConflictError(JournalError):
-    """The journal knows the row, or the service, as another one than this call has."""
+    """The journal contradicts this call: other params for a key, or another base URL or API key."""
 
 
 class JournalBusyError(JournalError):
-    """Another process runs with this journal."""
+    """Another process is using the journal."""
 
 
 _BY_STATUS: dict[int, type[APIStatusError]] = {

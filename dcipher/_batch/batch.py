@@ -1,5 +1,5 @@
 # Generated from dcipher/_batch/batch_async.py by scripts/unasync.py: edit that, not this.
-"""A batch, as its user holds it: the outcomes to iterate over, the report, and `stop`."""
+"""A batch: its outcomes to iterate over, its report, and `stop`."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ T = TypeVar("T")
 
 
 class Batch(Generic[T]):
-    """Many runs of one flow: what `flows.map` returns.
+    """A batch of runs of one flow. `flows.map` returns it.
 
-    Nothing is read or sent until it is iterated over, or `run` is called. Either once: the same line
-    again makes another batch, which resumes from the journal.
+    Nothing is read or sent until it is iterated over, or `run` is called, which is possible once. The same call
+    creates another batch, which resumes from the journal.
     """
 
     def __init__(self, service: Service, plan: Plan, shards: Shards[T] | None = None) -> None:
@@ -37,7 +37,7 @@ class Batch(Generic[T]):
     def __iter__(self) -> Generator[dcipher.Outcome[T]]:
         """Yields the outcome of each row, as soon as it is known.
 
-        One failure ends nothing: it is an outcome. Raises `TooManyFailuresError`, `JournalError`,
+        The failure of a row is an outcome, and does not end the batch. Raises `TooManyFailuresError`, `JournalError`,
         `InvalidParamsError` for a row that cannot be sent, and the `APIError`s that would be the same
         for every row.
         """
@@ -49,7 +49,7 @@ class Batch(Generic[T]):
         return self._engine.outcomes()
 
     def run(self) -> dcipher.BatchReport:
-        """Runs to the end, lets go of the outcomes, and returns the report.
+        """Runs the batch to its end, discards the outcomes, and returns the report.
 
         Raises what iterating raises.
         """
@@ -60,17 +60,17 @@ class Batch(Generic[T]):
 
     @property
     def report(self) -> dcipher.BatchReport:
-        """What became of the rows. Raises `BatchError` before the end."""
+        """The report. Raises `BatchError` before the end of the batch."""
         report = self._engine.report
         if report is None:
             raise BatchError("The batch has no report yet: it has not ended.")
         return report
 
     def stop(self) -> None:
-        """Starts nothing more, and ends the iteration.
+        """Stops starting runs, and ends the iteration.
 
-        What is being sent is brought to its end; runs that were started go on, and the same line
-        again waits for them.
+        Requests in progress are completed. Started runs continue, and the same call
+        waits for them later.
         """
         self._engine.stop()
 

@@ -1,4 +1,4 @@
-"""A batch, as its user holds it: the outcomes to iterate over, the report, and `stop`."""
+"""A batch: its outcomes to iterate over, its report, and `stop`."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ T = TypeVar("T")
 
 
 class AsyncBatch(Generic[T]):
-    """Many runs of one flow: what `flows.map` returns.
+    """A batch of runs of one flow. `flows.map` returns it.
 
-    Nothing is read or sent until it is iterated over, or `run` is called. Either once: the same line
-    again makes another batch, which resumes from the journal.
+    Nothing is read or sent until it is iterated over, or `run` is called, which is possible once. The same call
+    creates another batch, which resumes from the journal.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class AsyncBatch(Generic[T]):
     def __aiter__(self) -> AsyncGenerator[dcipher.Outcome[T]]:
         """Yields the outcome of each row, as soon as it is known.
 
-        One failure ends nothing: it is an outcome. Raises `TooManyFailuresError`, `JournalError`,
+        The failure of a row is an outcome, and does not end the batch. Raises `TooManyFailuresError`, `JournalError`,
         `InvalidParamsError` for a row that cannot be sent, and the `APIError`s that would be the same
         for every row.
         """
@@ -50,7 +50,7 @@ class AsyncBatch(Generic[T]):
         return self._engine.outcomes()
 
     async def run(self) -> dcipher.BatchReport:
-        """Runs to the end, lets go of the outcomes, and returns the report.
+        """Runs the batch to its end, discards the outcomes, and returns the report.
 
         Raises what iterating raises.
         """
@@ -61,17 +61,17 @@ class AsyncBatch(Generic[T]):
 
     @property
     def report(self) -> dcipher.BatchReport:
-        """What became of the rows. Raises `BatchError` before the end."""
+        """The report. Raises `BatchError` before the end of the batch."""
         report = self._engine.report
         if report is None:
             raise BatchError("The batch has no report yet: it has not ended.")
         return report
 
     def stop(self) -> None:
-        """Starts nothing more, and ends the iteration.
+        """Stops starting runs, and ends the iteration.
 
-        What is being sent is brought to its end; runs that were started go on, and the same line
-        again waits for them.
+        Requests in progress are completed. Started runs continue, and the same call
+        waits for them later.
         """
         self._engine.stop()
 

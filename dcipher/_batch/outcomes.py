@@ -1,4 +1,4 @@
-"""What became of a row: its run, its result, or its error."""
+"""The outcome of a row: its run, its result, or its error."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ OutcomeStatus: TypeAlias = Literal["done", "failed", "cancelled", "unknown", "ex
 
 @dataclass(frozen=True)
 class Outcome(Generic[T]):
-    """What became of one row."""
+    """The outcome of one row."""
 
     key: str
-    """By which the row is known: its column, or the SHA-256 of its params."""
+    """The key of the row: from its column, or the SHA-256 of its params."""
     index: int
-    """Its number in the input, from 0."""
+    """The number of the row in the input, from 0."""
     status: OutcomeStatus
-    """`done`: the result is validated, saved, or both, as it was asked for. `failed`: the run failed,
-    or the service refused its params. `cancelled`: the run was cancelled. `expired`: the run went
-    well, and its result can no longer be fetched. `rejected`: the result does not fit the type.
-    `unknown`: nobody knows whether the run was started."""
+    """`done`: the result is validated, saved, or both, as requested. `failed`: the run failed,
+    or the service rejected its params. `cancelled`: the run was cancelled. `expired`: the run
+    succeeded, but its result can no longer be fetched. `rejected`: the result does not match the type.
+    `unknown`: it is not known whether the run was started."""
     run: dcipher.Run | None = None
-    """The run as it was last seen; `None` where none is known."""
+    """The run as last reported, or `None`."""
     value: T | None = None
-    """The result, where `read` was asked for."""
+    """The result, with `read`."""
     files: tuple[Path, ...] = ()
-    """Where it was saved, where `save` was asked for."""
+    """The saved files, with `save`."""
     error: dcipher.DcipherError | None = None
-    """Why it is not `done`."""
+    """The error, if it is not `done`."""
     reused: bool = False
-    """Whether the journal had it already: nothing was sent for it."""
+    """Whether it comes from the journal: nothing was sent for it."""
 
     def unwrap(self) -> T:
         """Returns the value. Raises the error of a row that is not `done`."""

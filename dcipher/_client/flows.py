@@ -121,7 +121,7 @@ class Flows:
             self._recent.add(run)
         except BaseException as error:
             note_start(error, operation)
-            del operation  # its body may hold a secret of the params
+            del operation  # its body may contain a secret of the params
             raise
         logger.info("flow %s: run %s started", run.flow_id, run.task_id)
         return run
@@ -231,37 +231,37 @@ class Flows:
         executor: Executor | None = None,
         shard: int = 500,
     ) -> dcipher.Batch[Any]:
-        """Run a flow once for each row; iterate over what this returns, or call its `run()`.
+        """Runs a flow once for each row. Iterate over the batch, or call its `run()`.
 
         Args:
-            flow_id: The flow; or the rows, where they are `FlowCall`s, which name it.
+            flow_id: The id of the flow; or the rows, if they are `FlowCall`s, which have it.
             rows: Mappings, Pydantic models or dataclasses, from any iterable; or a table of pandas,
-                polars or pyarrow. An iterator is never held as a whole.
-            key: The column, or a function of the row, that names a row: a text or a whole number.
-                By default the SHA-256 of its params.
-            params: The columns, or a function of the row, that make its params. By default the
+                polars or pyarrow. An iterator is never read into memory as a whole.
+            key: The column, or a function of the row, that identifies a row: a text or an integer.
+                Default: the SHA-256 of its params.
+            params: The columns, or a function of the row, that make its params. Default: the
                 whole row, without the column of the key.
-            journal: A file that records what becomes of each row. The same call with it resumes,
-                whatever happened meanwhile. It holds the params, and the results that were read.
-            read: The type that each result is validated as. A `FlowCall` names it itself.
+            journal: A file that records the state of each row. The same call with it resumes,
+                also after a crash. It contains the params, and the results that were read.
+            read: The type that each result is validated as. A `FlowCall` has it.
             save: The folder that each result is saved to, as `<key><suffix>`.
-            in_flight: Runs at once. By default found out, from 20 to 200.
-            starts_per_second: By default found out.
-            max_failures: Rows that may fail: a count, or a share from 0.0 to 1.0, judged from the
-                hundredth row on. By default any number.
-            retry_failed: Whether rows that the journal knows as failed or expired get another run.
-            on_unknown: Whether a start whose answer was lost is sent again under the same
+            in_flight: The number of concurrent runs. Default: adapted, from 20 to 200.
+            starts_per_second: The rate of starts. Default: adapted.
+            max_failures: How many rows may fail: a number, or a share from 0.0 to 1.0, which is checked from the
+                hundredth row on. Default: any number.
+            retry_failed: Whether rows that are failed or expired in the journal get another run.
+            on_unknown: Whether a start whose response was lost is retried with the same
                 idempotency key, or held for a person: `dcipher journal resolve`.
             ordered: Whether the outcomes come in the order of the rows.
             progress: `"auto"`, `False`, or a function of a `BatchProgress`. DCIPHER_PROGRESS=0 takes
                 precedence.
-            executor: Runs the rows in the workers of a `concurrent.futures.Executor`, or of what works
-                like one: in shards, each with a journal of its own in the folder `journal`. Then the
+            executor: Runs the rows in the workers of a `concurrent.futures.Executor`, or of a similar
+                object: in shards, each with its own journal in the folder `journal`. Then the
                 key comes from the environment of the workers, and there is no progress.
             shard: Rows that one worker runs at a time.
 
         Raises:
-            InvalidParamsError: The arguments do not fit; rows are read when the batch runs.
+            InvalidParamsError: An argument is invalid. Rows are read when the batch runs.
         """
         from dcipher._batch.batch import Batch
         from dcipher._batch.engine import Service
@@ -312,10 +312,10 @@ class Flows:
         retry_failed: bool = False,
         on_unknown: Literal["resend", "hold"] = "resend",
     ) -> dcipher.Partition:
-        """What runs a flow for each row of a part, in the workers of Dask, Ray, Spark or an executor.
+        """Returns a function that runs a flow for each row of a part, in workers of Dask, Ray or Spark.
 
-        Arguments as for `map`, but for `journal`: a folder, which gets a journal for each part. It
-        pickles, and makes its own client where it is called, with the key of the environment there.
+        The arguments are those of `map`, except `journal`: a folder for the journals of the parts. The function can be
+        pickled. It creates its own client where it is called, with the API key of the environment there.
         """
         from dcipher._batch.plan import planned
 
@@ -358,7 +358,7 @@ class Flows:
 def _flow_and_params(
     flow: str | dcipher.FlowCall[Any], params: Params | None
 ) -> tuple[str, Params | None]:
-    """Returns the id of the flow and its params, which a `FlowCall` holds both."""
+    """Returns the id of the flow and its params. A `FlowCall` has both."""
     if isinstance(flow, str):  # most are: nothing is imported for them
         return flow, params
     from dcipher.calls import FlowCall, flow_id_of

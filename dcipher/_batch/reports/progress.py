@@ -1,4 +1,4 @@
-"""How far a batch is, for whoever watches it."""
+"""The progress of a batch."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ __all__ = ["BatchProgress", "sentence"]
 
 @dataclass(frozen=True)
 class BatchProgress:
-    """How far a batch is, at one moment."""
+    """A snapshot of the progress of a batch."""
 
     rows: int | None
-    """Rows of the input; `None` while it is not known how many will come."""
+    """The number of rows, or `None` while it is not known."""
     counts: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
-    """Rows that have their outcome, by its status."""
+    """The number of rows with an outcome, by status."""
     reused: int = 0
-    """Those of them that the journal had already."""
+    """How many of them come from the journal."""
     in_flight: int = 0
-    """Runs that go on now."""
+    """The number of current runs."""
     elapsed: float = 0.0
     """Seconds since the batch began."""
     remaining: float | None = None
-    """Seconds that it may still take; `None`: that cannot be told yet."""
+    """The estimated seconds until its end, or `None`."""
     paused: str | None = None
-    """Why nothing is sent at the moment, where that is so."""
+    """Why nothing is sent at the moment, or `None`."""
     is_last: bool = False
     """Whether the batch has ended."""
 
@@ -37,7 +37,7 @@ class BatchProgress:
 
     @property
     def failed(self) -> int:
-        """Rows that have one, and are not `done`."""
+        """The number of rows with an outcome other than `done`."""
         return self.ended - self.counts.get("done", 0)
 
 

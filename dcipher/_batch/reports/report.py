@@ -1,4 +1,4 @@
-"""What became of a batch, at its end."""
+"""The report of a batch."""
 
 from __future__ import annotations
 
@@ -28,36 +28,36 @@ class Seconds:
     total: float
     """How long the batch took."""
     throttled: float
-    """How long nothing was sent, because the service asked for it or was not there."""
+    """How long nothing was sent, because of `Retry-After` or an unreachable service."""
     p50: float | None
-    """How long half of the runs took at most, as far as that was seen; `None`: none has ended."""
+    """The median duration of the runs, or `None` if none has ended."""
     p90: float | None
     max: float | None
 
 
 @dataclass(frozen=True)
 class BatchReport:
-    """What became of the rows of a batch."""
+    """The outcomes of a batch, counted."""
 
     counts: Mapping[str, int]
-    """Rows by the status of their outcomes."""
+    """The number of rows by the status of their outcomes."""
     reused: int
-    """Rows that the journal had already: nothing was sent for them."""
+    """The number of rows from the journal: nothing was sent for them."""
     left_running: int
-    """Runs that were started, and go on: the batch was stopped. The same line again waits for them."""
+    """The number of runs that continue after the batch was stopped. The same call waits for them."""
     seconds: Seconds
     failures: tuple[FailureGroup, ...]
-    """The rows that are not `done`, by kind, the most frequent first."""
+    """The rows that are not `done`, grouped by reason, the most frequent first."""
     resent: tuple[str, ...]
-    """The keys of the first 100 rows whose start was sent again after an answer was lost.
+    """The keys of the first 100 rows whose start was retried after a lost response.
 
-    They may have run twice where the service does not honour idempotency keys.
+    They may have run twice if the service does not support idempotency keys.
     """
     resent_count: int
     starts: int
-    """Requests that started a run, with those that the service refused."""
+    """The number of requests to start a run, including rejected ones."""
     polls: int
-    """Requests for the status of a run."""
+    """The number of polls."""
     stopped: bool
     """Whether it was stopped before all rows had their outcome."""
     journal: str | None = field(default=None)
@@ -72,12 +72,12 @@ class BatchReport:
 
     @property
     def done(self) -> int:
-        """Rows whose result is there, as it was asked for."""
+        """The number of rows with the requested result."""
         return self.counts.get("done", 0)
 
     @property
     def failed(self) -> int:
-        """Rows whose run failed, or whose params the service refused."""
+        """The number of rows whose run failed, or whose params the service rejected."""
         return self.counts.get("failed", 0)
 
     @property
@@ -87,24 +87,24 @@ class BatchReport:
 
     @property
     def unknown(self) -> int:
-        """Rows of which nobody knows whether their run was started."""
+        """The number of rows for which it is not known whether their run was started."""
         return self.counts.get("unknown", 0)
 
     @property
     def expired(self) -> int:
-        """Rows whose result can no longer be fetched."""
+        """The number of rows whose result can no longer be fetched."""
         return self.counts.get("expired", 0)
 
     @property
     def rejected(self) -> int:
-        """Rows whose result does not fit the type."""
+        """The number of rows whose result does not match the type."""
         return self.counts.get("rejected", 0)
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
-        """The rows as a table, for polars, pandas, DuckDB and whatever reads Arrow.
+        """Returns the rows as a table, for polars, pandas, DuckDB and any library that reads Arrow.
 
         Its columns: key, index, status, task_id, attempts, seconds, started_at, files, error_type and
-        error. They are read from the journal, as the last batch with it left them.
+        error. They are read from the journal.
         """
         if self._rows is None:
             raise BatchError("This report has no rows.")
