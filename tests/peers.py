@@ -115,14 +115,16 @@ class Asked(NamedTuple):
 class SocksProxy(_Peer):
     """SOCKS 5 (RFC 1928), with a password where it is given one (RFC 1929); leads to one port of this machine.
 
-    `asked` is what it was asked for, `carried` what it could read of that.
+    `asked` is what it was asked for, `carried` what it could read of that. `says`: what it answers
+    instead, before it closes.
     """
 
     KINDS: ClassVar = {1: ("address", 4), 3: ("name", None), 4: ("address", 16)}
 
-    def __init__(self, target: int) -> None:
+    def __init__(self, target: int, says: bytes | None = None) -> None:
         super().__init__()
         self._target = target
+        self._says = says
         self.asked: list[Asked] = []
         self.carried = b""
 
@@ -131,6 +133,10 @@ class SocksProxy(_Peer):
             return connection.recv(size, socket.MSG_WAITALL)
 
         methods = read(read(2)[1])
+        if self._says is not None:
+            connection.sendall(self._says)
+            connection.shutdown(socket.SHUT_RDWR)
+            return
         user, password = "", ""
         if 2 in methods:
             connection.sendall(b"\x05\x02")

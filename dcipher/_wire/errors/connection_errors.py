@@ -43,7 +43,7 @@ def connection_error(
         error.request = httpx.Request(request.method, request.url)
     tls = tls_cause(error) if isinstance(error, httpx.ConnectError) else None
     # h11 quotes a line that it cannot parse, and a service may repeat the key in it.
-    cause = clean(unsigned(_root_cause(error), secrets))
+    cause = clean(unsigned(_root_cause(error), secrets)).rstrip(".")
     wanted = client_certificate_cause(error)
     if wanted is not None:
         what = (

@@ -26,6 +26,7 @@ from dcipher._concurrency.limiting import Limiter, Permit
 from dcipher._concurrency.scopes import Scoped
 from dcipher._wire.errors.causes import has_too_many_files
 from dcipher._wire.proxies.environment import origin_of
+from dcipher._wire.proxies.socks import SOCKS_ERRORS
 from dcipher.errors import DcipherError
 
 from .cookies import NoCookies
@@ -333,4 +334,5 @@ class ClientTransport(httpx.BaseTransport):
         # as it is now: transports, hooks, what a class of theirs has.
         client = copy(self._client)
         client.cookies = httpx.Cookies(NoCookies())
-        return client.send(request, stream=True, auth=None, follow_redirects=False)
+        with SOCKS_ERRORS:
+            return client.send(request, stream=True, auth=None, follow_redirects=False)

@@ -24,6 +24,7 @@ from dcipher._concurrency.limiting import AsyncLimiter, AsyncPermit
 from dcipher._concurrency.scopes import AsyncScoped
 from dcipher._wire.errors.causes import has_too_many_files
 from dcipher._wire.proxies.environment import origin_of
+from dcipher._wire.proxies.socks import SOCKS_ERRORS
 from dcipher.errors import DcipherError
 
 from .cookies import NoCookies
@@ -331,4 +332,5 @@ class AsyncClientTransport(httpx.AsyncBaseTransport):
         # as it is now: transports, hooks, what a class of theirs has.
         client = copy(self._client)
         client.cookies = httpx.Cookies(NoCookies())
-        return await client.send(request, stream=True, auth=None, follow_redirects=False)
+        with SOCKS_ERRORS:
+            return await client.send(request, stream=True, auth=None, follow_redirects=False)

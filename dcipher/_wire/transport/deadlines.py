@@ -19,6 +19,7 @@ import httpx
 from dcipher._concurrency.clock import monotonic
 from dcipher._concurrency.groups import ungrouped
 from dcipher._urls.hosts import resolvable
+from dcipher._wire.proxies.socks import SOCKS_ERRORS
 
 from .stalling import stalled, stalled_after
 
@@ -261,8 +262,9 @@ class BoundedTransport(httpx.HTTPTransport):
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         if not self._layers or request.url.scheme != "https":
-            return super().handle_request(request)
-        with _Tunnel(self._layers)():
+            with SOCKS_ERRORS:
+                return super().handle_request(request)
+        with _Tunnel(self._layers)(), SOCKS_ERRORS:
             return super().handle_request(request)
 
     @property
@@ -284,8 +286,9 @@ class AsyncBoundedTransport(httpx.AsyncHTTPTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         if not self._layers or request.url.scheme != "https":
-            return await super().handle_async_request(request)
-        with _Tunnel(self._layers)():
+            with SOCKS_ERRORS:
+                return await super().handle_async_request(request)
+        with _Tunnel(self._layers)(), SOCKS_ERRORS:
             return await super().handle_async_request(request)
 
     @property
