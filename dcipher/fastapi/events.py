@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import anyio
@@ -48,7 +49,7 @@ def status_events(
     Args:
         client: The client of the application.
         run: The run, from anywhere: `Run(flow_id=…, task_id=…)` is enough.
-        timeout: Seconds after which the stream ends with a problem. `None`: no limit.
+        timeout: Seconds after which the stream ends with a problem, at least 1. `None`: no limit.
 
     Raises:
         InvalidParamsError: `timeout` is invalid.
@@ -79,7 +80,8 @@ class _StatusStream(StreamingResponse):
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(_until_disconnected, receive, tasks.cancel_scope)
                 tasks.start_soon(watched.poll, self._client, self._run)
-                failure = await self._stream(watched, _last_event_id(scope), send)
+                with suppress(OSError):  # the browser is gone (ASGI 2.4)
+                    failure = await self._stream(watched, _last_event_id(scope), send)
                 tasks.cancel_scope.cancel()
         finally:
             hub.leave(watched)
@@ -90,7 +92,9 @@ class _StatusStream(StreamingResponse):
     async def _stream(self, watched: Watched, last: int, send: Send) -> DcipherError | None:
         """Sends events until the last one. Returns the error that came before the first one."""
         last = watched.resume(last)
-        ends = anyio.current_time() + (math.inf if self._timeout is None else self._timeout)
+        # The first poll gets a second, as in a wait.
+        timeout = math.inf if self._timeout is None else max(self._timeout, 1.0)
+        ends = anyio.current_time() + timeout
         while not watched.closing:
             for change in watched.after(last):
                 last = change.number

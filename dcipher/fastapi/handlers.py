@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 
 from dcipher import DcipherError
+from dcipher._masking.text import clean
 from dcipher.fastapi.problem_documents import MEDIA_TYPE, problem_of, rules_of, schema
 from dcipher.logs import logger
 
@@ -35,7 +36,7 @@ def add_problem_handlers(app: FastAPI, *, docs_url: str | None = None) -> None:
         problem = problem_of(error, method=request.method, docs_url=docs_url)
         if problem.status >= 500:
             name = type(error).__name__
-            logger.error("%s %s: %s: %s", request.method, request.url.path, name, error)
+            logger.error("%s %s: %s: %s", request.method, clean(request.url.path), name, error)
         return Response(problem.to_json(), problem.status, problem.headers, MEDIA_TYPE)
 
     app.add_exception_handler(DcipherError, respond)

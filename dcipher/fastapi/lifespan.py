@@ -57,13 +57,13 @@ def dcipher_lifespan(
             _for_requests(configured, client_options) as client,
         ):
             hub = hub_of(client)
-            app.state.dcipher = client
+            outer, app.state.dcipher = getattr(app.state, "dcipher", None), client
             try:
                 with _at_exit_signal(hub.close):
                     yield {"dcipher": client}
             finally:
                 hub.close()
-                del app.state.dcipher
+                app.state.dcipher = outer
 
     return lifespan
 

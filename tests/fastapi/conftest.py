@@ -123,9 +123,9 @@ def _sockets(client: httpx.Client) -> list[Any]:
 
 
 @contextmanager
-def served(app: Any) -> Generator[Site]:
+def served(app: Any, port: int = 0) -> Generator[Site]:
     config = uvicorn.Config(
-        app, host="127.0.0.1", port=0, log_level="warning", timeout_graceful_shutdown=1
+        app, host="127.0.0.1", port=port, log_level="critical", timeout_graceful_shutdown=1
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)

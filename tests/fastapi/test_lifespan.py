@@ -82,6 +82,20 @@ def test_it_is_composed_with_other_lifespans(emulator: Emulator, serve: Serve) -
         assert site.web.get("/mine").json() == (lifespan is with_state)
 
 
+def test_application_and_router_may_both_have_it(emulator: Emulator, serve: Serve) -> None:
+    """Where the lifespan is entered twice, the application starts, serves, and ends without an error."""
+    app, router = FastAPI(lifespan=dcipher_lifespan()), APIRouter(lifespan=dcipher_lifespan())
+    route(router)
+    app.include_router(router)
+
+    async def use() -> None:
+        async with app.router.lifespan_context(app):
+            assert (await asked(app)).json() == "words"
+        assert app.state.dcipher is None
+
+    asyncio.run(use())
+
+
 def test_asgi_transport_finds_it_in_the_application(emulator: Emulator) -> None:
     """A test with ASGITransport enters the lifespan itself; then the client is there, and gone after it."""
     app = FastAPI(lifespan=dcipher_lifespan())
@@ -93,7 +107,7 @@ def test_asgi_transport_finds_it_in_the_application(emulator: Emulator) -> None:
             client = app.state.dcipher
         with pytest.raises(DcipherError, match="closed"):
             await client.flows.get("words")
-        assert not hasattr(app.state, "dcipher")
+        assert app.state.dcipher is None
 
     asyncio.run(use())
 
