@@ -48,7 +48,7 @@ class Builder:
         self._convert = shape.convert
         self._nullable = shape.nullable
 
-    def add(self, values: Iterable[Any]) -> None:
+    def add(self, _: Iterable[Any], /) -> None:
         """Takes more values, and None for nulls."""
         raise NotImplementedError
 
@@ -65,7 +65,7 @@ class Leaves(Builder):
         self._values: list[Any] = []
 
     @override
-    def add(self, values: Iterable[Any]) -> None:
+    def add(self, values: Iterable[Any], /) -> None:
         self._values += _each(self._convert, values)
 
     @override
@@ -85,7 +85,7 @@ class _Nested(Builder):
         self._missing: list[bool] = []
 
     @override
-    def add(self, values: Iterable[Any]) -> None:
+    def add(self, values: Iterable[Any], /) -> None:
         given = [*_each(self._convert, values)]
         if not self._nullable:
             self._add(given)
@@ -101,7 +101,7 @@ class _Nested(Builder):
         self._missing = []
         return _with_nulls(array, missing) if any(missing) else array
 
-    def _add(self, values: Sequence[Any]) -> None:
+    def _add(self, _: Sequence[Any], /) -> None:
         raise NotImplementedError
 
     def _array(self) -> Any:
@@ -118,7 +118,7 @@ class Lists(_Nested):
         self._sizes: list[int] = []
 
     @override
-    def _add(self, values: Sequence[Any]) -> None:
+    def _add(self, values: Sequence[Any], /) -> None:
         if not _SIZED.issuperset(map(type, values)):
             values = [*map(_listed, values)]
         self._sizes += map(len, values)
@@ -140,7 +140,7 @@ class Maps(_Nested):
         self._sizes: list[int] = []
 
     @override
-    def _add(self, values: Sequence[Any]) -> None:
+    def _add(self, values: Sequence[Any], /) -> None:
         self._sizes += map(len, values)
         self._keys.add(chain.from_iterable(one.keys() for one in values))
         self._values.add(chain.from_iterable(one.values() for one in values))
@@ -161,7 +161,7 @@ class Structs(_Nested):
         self._fields: list[Any] = [column.field() for column in shape.columns]
 
     @override
-    def _add(self, values: Sequence[Any]) -> None:
+    def _add(self, values: Sequence[Any], /) -> None:
         self._parts.add(values)
 
     @override

@@ -9,11 +9,9 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, cast
 
-from pydantic.errors import PydanticUserError
-
 from dcipher._libraries import library
 from dcipher._masking.text import clean
-from dcipher._results.outputs.failures import parse_errors
+from dcipher._results.outputs.failures import parse_errors, type_errors
 from dcipher._results.parsing.adapters import adapter_for
 from dcipher._results.parsing.json.blocks import DoubtError
 from dcipher._results.parsing.parquet.files import ParquetFile
@@ -114,14 +112,13 @@ def _columns_for(type_: object) -> Columns:
 
     Raises `InvalidParamsError` where it cannot be validated, or not be a table.
     """
-    try:
+    with type_errors():
         adapter_for(cast("type[object]", type_))
-        return columns_of(type_)
-    except PydanticUserError as error:
-        message = f"Pydantic knows no way to validate as that type: {clean(str(error))}"
-        raise InvalidParamsError(message) from None
-    except (NameError, ValueError) as error:
-        raise InvalidParamsError(f"That type cannot be a table: {clean(str(error))}") from None
+        try:
+            return columns_of(type_)
+        except (NameError, ValueError) as error:
+            message = f"That type cannot be a table: {clean(str(error))}"
+            raise InvalidParamsError(message) from None
 
 
 def reading_of(parts: tuple[Source, ...], type_: object) -> Reading:

@@ -41,7 +41,7 @@ _AT_ONCE = 32
 """Rows that are objects at once: with more of them, Python begins to look for garbage among them."""
 _ROWS = 8192
 """Rows of which the values are those of Python at once."""
-_TEXT = 4 * 1024 * 1024
+_TEXT = 1024 * 1024
 """Bytes of a result, about, of which the same holds."""
 _BYTES = 8 * 1024 * 1024
 """Bytes of a batch, about: long rows make batches of fewer."""
