@@ -166,8 +166,7 @@ _HUBS: RunVar[WeakKeyDictionary[AsyncDcipher, Hub]] = RunVar("dcipher_hubs")
 
 def hub_of(client: AsyncDcipher) -> Hub:
     """Returns the watched runs of a client on this event loop."""
-    hubs = _HUBS.get(None)
-    if hubs is None:
-        hubs = WeakKeyDictionary()
-        _HUBS.set(hubs)
+    found = _HUBS.get(None)
+    hubs: WeakKeyDictionary[AsyncDcipher, Hub] = WeakKeyDictionary() if found is None else found
+    _HUBS.set(hubs)
     return hubs.setdefault(client, Hub())

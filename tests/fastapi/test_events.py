@@ -24,6 +24,8 @@ from tests.waiting import HANG, no_hang, until
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from fastapi import Request
+
     from dcipher.emulator import Emulator
     from tests.fastapi.conftest import Gate
 
@@ -298,3 +300,38 @@ def test_disconnects_leave_nothing_behind(
     stream = site.listen(path)
     until(lambda: stream.of("end"))
     assert caplog.records == []
+
+
+def test_stream_passes_middleware(emulator: Emulator, gate: Gate, serve: Serve) -> None:
+    """Behind a middleware of the application it is the same: errors, the end, and who goes away."""
+    app = make()
+
+    @app.middleware("http")
+    async def own(request: Request, call_next: Any) -> Any:
+        response = await call_next(request)
+        response.headers["X-Own"] = "1"
+        return response
+
+    site = serve(app)
+    assert site.web.get("/runs/words/no-such-run/events").status_code == 404
+    path = started(site, "gated")
+    first = site.listen(path)
+    until(lambda: "RUNNING" in first.statuses)
+    first.leave()
+    quiet(emulator)
+    gate.opened.set()
+    stream = site.listen(path, last=first.ids[-1])
+    until(lambda: stream.ended)
+    assert (stream.statuses, stream.headers["x-own"]) == (["SUCCEEDED"], "1")
+    assert stream.of("end")
+
+
+@pytest.mark.filterwarnings("ignore:Using `httpx` with `starlette.testclient`")
+def test_test_client_gets_the_stream(emulator: Emulator) -> None:
+    """Starlette's TestClient runs the lifespan in a thread of its own, and gets the whole stream."""
+    from fastapi.testclient import TestClient
+
+    with TestClient(make()) as web:
+        task_id = web.post("/runs/words", json={"text": "a"}).json()["task_id"]
+        text = web.get(f"/runs/words/{task_id}/events").text
+    assert text.rstrip().split("\n\n")[-1].startswith("event: end")
