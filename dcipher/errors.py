@@ -109,7 +109,7 @@ class DcipherError(Exception):
         super().__init__(message)
         self.message = message
         """What happened, and what to do."""
-        self.hint = Hint()
+        self.hint: Hint = Hint()
         """The part of the message that says what to do. Empty if there is none.
 
         `hint.cli` is the same for the command line.
