@@ -28,12 +28,12 @@ try:
     from dcipher.fastapi.handlers import add_problem_handlers, problems
     from dcipher.fastapi.lifespan import DcipherDep, dcipher_lifespan, get_dcipher
     from dcipher.fastapi.run_view import RunView
-except ImportError as error:
-    if (error.name or "").partition(".")[0] not in {"fastapi", "starlette"}:
+except ImportError as _error:
+    if (_error.name or "").partition(".")[0] not in {"fastapi", "starlette"}:
         raise
     raise ImportError(
-        f"dcipher.fastapi needs FastAPI: {install('fastapi')}", name=error.name
-    ) from error
+        f"dcipher.fastapi needs FastAPI: {install('fastapi')}", name=_error.name
+    ) from _error
 
 __all__ = [
     "DcipherDep",

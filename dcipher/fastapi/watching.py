@@ -131,7 +131,7 @@ class Hub:
     """The runs that are watched with one client, on one event loop."""
 
     def __init__(self) -> None:
-        self.closing = False
+        self.closing: bool = False
         self._watched: OrderedDict[tuple[str, str], Watched] = OrderedDict()
 
     def close(self) -> None:
