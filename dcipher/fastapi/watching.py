@@ -44,10 +44,10 @@ class Watched:
     """A run, and what was reported of it."""
 
     def __init__(self, hub: Hub, run: Run) -> None:
-        self.key = (run.flow_id, run.task_id)
+        self.key: tuple[str, str] = (run.flow_id, run.task_id)
         self.listeners = 0
         self.changes: deque[Change] = deque(maxlen=KEPT_CHANGES)
-        self.ended = False
+        self.ended: bool = False
         self.error: DcipherError | None = None
         self._hub = hub
         self._number = 0
