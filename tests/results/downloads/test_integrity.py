@@ -150,7 +150,7 @@ def test_an_encoding_that_is_unknown_is_saved_as_it_is(
     client = connect(server, resilience=ONCE)
     client.runs.download(result_of(server), target)
     assert_saved(target, SMALL)
-    assert "what is saved is still encoded" in caplog.text
+    assert "the file is saved encoded" in caplog.text
     with pytest.raises(IntegrityError, match=r"encoding.* is not supported.*runs\.download"):
         client.runs.read(result_of(server))
 
