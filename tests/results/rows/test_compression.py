@@ -60,8 +60,8 @@ def test_a_compressed_file_that_is_cut_or_broken(pack: Callable[[bytes], bytes])
     """A file that lacks its end, or whose bytes changed, is an error and no shorter result."""
     packed = pack(BODIES[Format.NDJSON])
     for body, why in [
-        (packed[:-3], "cut short"),
-        (packed[: len(packed) // 2], "cut short"),
+        (packed[:-3], "truncated"),
+        (packed[: len(packed) // 2], "truncated"),
         (packed[:4] + b"\xff" * 20 + packed[24:], "broken"),
         (packed + b"more", "broken"),
     ]:
