@@ -156,12 +156,13 @@ class Table:
     ) -> None:
         self.close()
 
-    def _repr_html_(self) -> str:
+    def _repr_html_(self) -> str:  # pyright: ignore[reportUnusedFunction] - notebooks call it
         from dcipher._cards import table_card
 
         # No row is read for it: without a type, only they say which columns there are.
         known = self._type is not None
-        columns = [(field.name, str(field.type)) for field in self.schema] if known else None
+        fields: list[Any] = list(self.schema) if known else []
+        columns = [(field.name, str(field.type)) for field in fields] if known else None
         return table_card(self._parts[0].name, columns)
 
     def __repr__(self) -> str:
