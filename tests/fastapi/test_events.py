@@ -269,7 +269,7 @@ def test_server_stops_though_streams_are_open(
         )
     site = Site(f"http://127.0.0.1:{port}")
     try:
-        until(lambda: "startup complete" in log.read_text() or server.poll() is not None)
+        until(lambda: "running on" in log.read_text() or server.poll() is not None)
         streams = [site.listen(started(site, "gated")) for _ in range(3)]
         until(lambda: all("RUNNING" in stream.statuses for stream in streams))
         with no_hang():
