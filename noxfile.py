@@ -116,6 +116,14 @@ def lowest(session: nox.Session) -> None:
     pytest(session, "--ignore", "tests/docs")
 
 
+@nox.session(default=False)
+def ecosystem(session: nox.Session) -> None:
+    """What respx, pytest-httpx, vcrpy and OpenTelemetry see of a client; `make test` has none of them."""
+    tools = nox.project.dependency_groups(PROJECT, "ecosystem")
+    session.install("--editable", ".", *TEST, *tools)
+    session.run("pytest", "-q", str(ROOT / "tests" / "ecosystem"), *session.posargs)
+
+
 @nox.session(python=THERE[-1:] or None)
 def wheel(session: nox.Session) -> None:
     """The wheel as a user installs it, away from the source: alone, with everything, and with httpx2.

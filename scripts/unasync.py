@@ -38,7 +38,6 @@ RULES: dict[str, str] = {
     r"aclose": r"close",
     r"aclosing": r"closing",
     r"aread": r"read",
-    r"aiter_(\w+)": r"iter_\1",
 }
 
 

@@ -642,6 +642,23 @@ def test_an_attempt_whose_head_drips(send: Send, server: FaultyServer) -> None:
     assert len(server.requests) == 3
 
 
+def test_a_head_that_drips_without_a_resilience(send: Send, server: FaultyServer) -> None:
+    """The parts of the timeout together bound the head of a response, also where nothing is sent again."""
+    server.on("*", Reply(bytes(5), 200, {"X": "x" * 20_000}, trickle=0.02))
+    with no_hang(), pytest.raises(httpx.ReadTimeout):
+        send(HTTPClient(server.url, timeout=0.2), "GET", "/")
+    assert len(server.requests) == 1
+
+
+def test_a_body_may_take_longer_than_its_head(send: Send, server: FaultyServer) -> None:
+    """What bounds the head does not bound the body: it may be a large one."""
+    server.on("*", Reply(bytes(300), 200, trickle=0.01))
+    timeout = httpx.Timeout(1.5, pool=0.1, connect=0.1, write=0.1)
+    for resilience in (None, QUICK):
+        client = HTTPClient(server.url, timeout=timeout, resilience=resilience)
+        assert send(client, "GET", "/").content == bytes(300)
+
+
 def test_places_come_back(kind: str, portal: BlockingPortal, server: FaultyServer) -> None:
     """Whatever becomes of a refused answer, its place among the connections is free again."""
     one = httpx.Limits(max_connections=1)

@@ -21,7 +21,7 @@ from dcipher._settings.headers import check_headers
 from dcipher._settings.kinds import check_kind
 from dcipher._version import __version__
 from dcipher._wire.authenticated_client import HTTPAuthenticatedClient
-from dcipher._wire.transport.cookies import NoCookies
+from dcipher._wire.pools.cookies import NoCookies
 from dcipher.errors import ConfigurationError
 from dcipher.resilience import Resilience
 

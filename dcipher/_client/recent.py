@@ -39,8 +39,9 @@ class RecentRuns:
         self.saved: SavedResults = SavedResults()
 
     def _here(self) -> _Runs:
+        pid = os.getpid()
         # Atomic: the first thread creates the list of this process.
-        return self._processes.setdefault(os.getpid(), _Runs())
+        return self._processes.get(pid) or self._processes.setdefault(pid, _Runs())
 
     def __call__(self) -> tuple[Run, ...]:
         """Returns the runs, newest first."""

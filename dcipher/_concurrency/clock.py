@@ -8,6 +8,7 @@ another machine continues, so that a limit on a stopped clock would never pass. 
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -24,8 +25,7 @@ def monotonic() -> float:
 def _real() -> Callable[[], float]:
     """Returns a clock other than `time.monotonic`, if there is one: it may be replaced already."""
     if hasattr(time, "clock_gettime") and hasattr(time, "CLOCK_MONOTONIC"):
-        read, clock = time.clock_gettime, time.CLOCK_MONOTONIC
-        return lambda: read(clock)
+        return partial(time.clock_gettime, time.CLOCK_MONOTONIC)
     return time.monotonic
 
 

@@ -29,8 +29,9 @@ class ForkLock:
         It is not wrapped: a signal that interrupts a thread finds it either locked by
         a block that will unlock it, or not locked.
         """
+        pid = os.getpid()
         # Atomic: the first thread creates the lock of this process.
-        return self._locks.setdefault(os.getpid(), threading.Lock())
+        return self._locks.get(pid) or self._locks.setdefault(pid, threading.Lock())
 
 
 # Sockets of the parent process that a fork copied: referenced, but never closed and never used.

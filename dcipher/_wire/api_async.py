@@ -5,11 +5,12 @@ What was sent, what came back and what is done again meet here.
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from dataclasses import replace
-from functools import lru_cache, partial
-from typing import TYPE_CHECKING, TypeVar
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
 
@@ -22,11 +23,11 @@ from dcipher._wire.errors.connection_errors import connection_error, not_sent
 from dcipher._wire.errors.lost_starts import unknown_submission
 from dcipher._wire.errors.retries import Failure, Outcome, failure_of, is_repeatable
 from dcipher._wire.errors.status_errors import status_error
-from dcipher._wire.messages.answers import MAX_BODY, Answer, decoded
+from dcipher._wire.layers.direct import NoBody, has_header
+from dcipher._wire.layers.retrying_async import async_send_again
+from dcipher._wire.messages.answers import BOM, MAX_BODY, Answer, decoded
 from dcipher._wire.messages.parsing import prepare
-from dcipher._wire.transport.bounded import async_bounded
-from dcipher._wire.transport.deadlines import limit_of
-from dcipher._wire.transport.retrying_async import async_send_again
+from dcipher._wire.transport.deadlines import DEADLINE, Deadline
 from dcipher.errors import APIError, DcipherError, InvalidParamsError, RequestInfo
 from dcipher.logs import logger, redacting
 
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from dcipher._wire.messages.operations import Operation
-    from dcipher._wire.transport.deadlines import Limit
     from dcipher.resilience import Resilience
 
     from .authenticated_client import HTTPAuthenticatedClient
@@ -71,7 +71,9 @@ class AsyncAPI:
         self.allow_insecure = allow_insecure
         self.base_url: str = http.base_url
         self._closed: bool = False
-        headers = httpx.Headers()
+        self._timeouts: dict[str, float | None] = options.timeout.as_dict()
+        # The first of the headers (RFC 9110 section 7.2).
+        headers = httpx.Headers({"Host": httpx.URL(self.base_url).netloc.decode("ascii")})
         for name, value in (*options.headers.items(), *http.request_headers().items()):
             headers[name] = value  # case-insensitive: a later one replaces an earlier one
         # In a closure: a repr of headers would contain a key that is not in Authorization.
@@ -144,7 +146,24 @@ class AsyncAPI:
         resilience: Resilience,
         within: float | None,
     ) -> T:
-        attempts, started, doubt = 0, monotonic(), False
+        started = monotonic()
+        try:
+            return await self._attempt(operation, parse, 1, _left(within, resilience.deadline, 0.0))
+        except APIError as error:
+            first = error
+        # Separate: a call that succeeds at once does not pay for the decision about retries.
+        return await self._again(operation, parse, resilience, within, first, started)
+
+    async def _again(
+        self,
+        operation: Operation,
+        parse: Callable[[Answer], T],
+        resilience: Resilience,
+        within: float | None,
+        first: APIError,
+        started: float,
+    ) -> T:
+        attempts, doubt = 0, False
         failed: APIError | None = None
 
         async def attempt() -> T:
@@ -152,11 +171,10 @@ class AsyncAPI:
             if self._closed and failed is not None:  # closed during the backoff
                 raise failed
             attempts += 1
+            if attempts == 1:
+                raise first
             left = _left(within, resilience.deadline, monotonic() - started)
-            answer = await self._send(operation, attempts, left)
-            read = partial(_outcome, answer, parse)
-            # A large body is parsed in a thread: it must not block the event loop.
-            return await async_in_thread(read) if len(answer.body) > LARGE else read()
+            return await self._attempt(operation, parse, attempts, left)
 
         def classified(error: Exception) -> Failure | None:
             nonlocal doubt, failed
@@ -175,22 +193,36 @@ class AsyncAPI:
                 resilience,
                 repeatable=is_repeatable(operation.method, headers, resilience),
                 what=f"{operation.method} {operation.target.partition('?')[0]}",
+                started=started,
             )
         except APIError as error:
             final = unknown_submission(error, operation, resilience, in_doubt=doubt)
             raise final from (error.__cause__ if final is error else error)
 
+    async def _attempt(
+        self,
+        operation: Operation,
+        parse: Callable[[Answer], T],
+        attempts: int,
+        within: float | None,
+    ) -> T:
+        answer = await self._send(operation, attempts, within)
+        if len(answer.body) > LARGE:  # parsed in a thread: it must not block the event loop
+            return await async_in_thread(_outcome, answer, parse)
+        return _outcome(answer, parse)
+
     async def _send(self, operation: Operation, attempts: int, within: float | None) -> Answer:
         self.check_open()
         url = self.base_url + operation.target
-        client = self.http.get_or_create_async_httpx_client()
-        request = self._request(operation, url, within)
+        deadline = Deadline(self.options.total_timeout, within=within)
+        request = self._request(operation, url, within, deadline)
         info = RequestInfo(operation.method, url)
-        started = monotonic()
-        limit = self._limit(request, within)
-        token = redacting.set((*self._secrets(), *operation.secrets[:MANY]))
+        secrets = (*self._secrets(), *operation.secrets[:MANY])
+        is_debugged = logger.isEnabledFor(logging.DEBUG)
+        started = monotonic() if is_debugged else 0.0
+        token = redacting.set(secrets)
         try:
-            response, body = await async_bounded(limit, self._exchange, client, request, limit)
+            response, body = await self._exchange(request)
         except DcipherError:
             raise
         except RuntimeError:  # of an httpx client that was closed during the call
@@ -199,7 +231,7 @@ class AsyncAPI:
         # anyio does not convert an ssl.SSLError after the handshake; a name that IDNA cannot encode
         # is a UnicodeError.
         except (httpx.TransportError, httpx.InvalidURL, OSError, UnicodeError) as error:
-            if isinstance(error, OSError) and not limit.may_have_begun:
+            if isinstance(error, OSError) and not deadline.was_sent:
                 error = not_sent(error)
             raise connection_error(
                 error,
@@ -211,65 +243,55 @@ class AsyncAPI:
             ) from error
         finally:
             redacting.reset(token)
-        logger.debug(
-            "%s %s: %d in %.0f ms", operation.method, operation.target.partition("?")[0],
-            response.status_code, (monotonic() - started) * 1000,
-        )  # fmt: skip
-        answer = Answer(
-            response.status_code,
-            response.headers,
-            body,
-            info,
-            attempts,
-            (*self._secrets(), *operation.secrets[:MANY]),
-        )
-        return _knowing(_readable(answer), operation.secrets[MANY:])
+        if is_debugged:
+            logger.debug(
+                "%s %s: %d in %.0f ms", operation.method, operation.target.partition("?")[0],
+                response.status_code, (monotonic() - started) * 1000,
+            )  # fmt: skip
+        answer = Answer(response.status_code, response.headers, body, info, attempts, secrets)
+        is_encoded = has_header(response, b"content-encoding")
+        return _knowing(_readable(answer, is_encoded=is_encoded), operation.secrets[MANY:])
 
-    def _request(self, operation: Operation, url: str, within: float | None) -> httpx.Request:
+    def _request(
+        self, operation: Operation, url: str, within: float | None, deadline: Deadline
+    ) -> httpx.Request:
         # Not by client.build_request: it would merge headers, cookies and parameters for every call.
-        headers = self._headers()
-        if operation.content is not None:
+        # To a request with a stream, httpx adds no headers.
+        headers, content = self._headers(), operation.content
+        if content is not None:
             headers = httpx.Headers(headers)
             headers["Content-Type"] = "application/json"
+            headers["Content-Length"] = str(len(content))
             headers["Idempotency-Key"] = operation.idempotency_key or ""
-        return httpx.Request(
+        timeouts = self._timeouts if within is None else _at_most(self._timeouts, within)
+        request = httpx.Request(
             operation.method,
             _parsed(url),
             headers=headers,
-            content=operation.content,
-            extensions={"timeout": _at_most(self.options.timeout, within)},
+            stream=NoBody() if content is None else httpx.ByteStream(content),
+            extensions={"timeout": timeouts, DEADLINE: deadline},
         )
+        request.read()
+        return request
 
-    def _limit(self, request: httpx.Request, within: float | None) -> Limit:
-        return limit_of(
-            request.extensions["timeout"],
-            self.options.total_timeout,
-            within=within,
-            ours=not self.http.is_custom_async_transport,
-        )
-
-    async def _exchange(
-        self, client: httpx.AsyncClient, request: httpx.Request, limit: Limit
-    ) -> tuple[httpx.Response, bytes]:
-        response = await client.send(request, stream=True, follow_redirects=False)
+    async def _exchange(self, request: httpx.Request) -> tuple[httpx.Response, bytes]:
+        response = await self.http.async_send(request)
         try:
-            return response, await self._body(response, limit)
+            return response, await self._body(response)
         finally:
-            await response.aclose()
+            stream: Any = response.stream
+            await stream.aclose()
 
-    async def _body(self, response: httpx.Response, limit: Limit) -> bytes:
+    async def _body(self, response: httpx.Response) -> bytes:
         """Reads the raw body, up to the limit: a response of this API is small."""
         if response.is_stream_consumed:  # it is complete, as from httpx.MockTransport
             return response.content
         body = bytearray()
-        async for chunk in response.aiter_raw():
+        stream: Any = response.stream
+        async for chunk in stream:
             body += chunk
             if len(body) > MAX_BODY:
                 break
-            if limit.is_over:
-                raise httpx.ReadTimeout(
-                    "the body took longer than the timeout", request=response.request
-                )
         return bytes(body)
 
 
@@ -280,17 +302,19 @@ def _outcome(answer: Answer, parse: Callable[[Answer], T]) -> T:
     return parse(answer)
 
 
-def _readable(answer: Answer) -> Answer:
+def _readable(answer: Answer, *, is_encoded: bool = True) -> Answer:
     """The answer with its body decoded."""
     if len(answer.body) > MAX_BODY and answer.status_code < 300:
         raise answer.invalid(f"the body has more than {MAX_BODY} bytes")
+    encoding = answer.headers.get("content-encoding", "") if is_encoded else ""
+    if not encoding and not answer.body.startswith(BOM):
+        return answer
     try:
-        body = decoded(answer.body, answer.headers.get("content-encoding", ""))
+        return replace(answer, body=decoded(answer.body, encoding))
     except ValueError as error:
         if answer.status_code >= 300:  # the status says more than a body that cannot be read
             return replace(answer, body=b"")
         raise answer.invalid(str(error)) from None
-    return answer if body is answer.body else replace(answer, body=body)
 
 
 def _knowing(answer: Answer, secrets: tuple[str, ...]) -> Answer:
@@ -318,8 +342,5 @@ def _left(within: float | None, deadline: float | None, elapsed: float) -> float
     return left if within is None else min(left, within)
 
 
-def _at_most(timeout: httpx.Timeout, within: float | None) -> dict[str, float | None]:
-    limits = timeout.as_dict()
-    if within is None:
-        return limits
+def _at_most(limits: dict[str, float | None], within: float) -> dict[str, float | None]:
     return {name: within if limit is None else min(limit, within) for name, limit in limits.items()}

@@ -24,19 +24,20 @@ from dcipher._settings.checks import (
 from dcipher._settings.headers import plain_headers
 from dcipher._settings.kinds import check_kind
 from dcipher._settings.secret_arguments import drops_frames
-from dcipher._wire.transport.layers import (
+from dcipher._wire.layers.direct import adds_something, note
+from dcipher._wire.layers.layers import (
     CheckedTransport,
     HomeTransport,
     RetryTransport,
     SigningTransport,
 )
-from dcipher._wire.transport.layers_async import (
+from dcipher._wire.layers.layers_async import (
     AsyncCheckedTransport,
     AsyncHomeTransport,
     AsyncRetryTransport,
     AsyncSigningTransport,
 )
-from dcipher._wire.transport.routes import Reference, Routes
+from dcipher._wire.pools.routes import Reference, Routes
 from dcipher.errors import ConfigurationError, DcipherError
 from dcipher.resilience import Resilience
 
@@ -94,6 +95,7 @@ class HTTPClient:
 
     __slots__ = (
         "_async_client",
+        "_async_transport",
         "_base_url",
         "_client",
         "_cookies",
@@ -107,6 +109,7 @@ class HTTPClient:
         "_resilience",
         "_routes",
         "_timeout",
+        "_transport",
         "_verify_ssl",
     )
 
@@ -144,6 +147,8 @@ class HTTPClient:
 
     def _start_afresh(self) -> None:
         self._lock = ForkLock()
+        self._transport: httpx.BaseTransport | None = None
+        self._async_transport: httpx.AsyncBaseTransport | None = None
         self._client: httpx.Client | None = None
         self._async_client: httpx.AsyncClient | None = None
         self._is_ended = False
@@ -248,6 +253,16 @@ class HTTPClient:
         """Whether async requests use a transport or an httpx client of the user."""
         return self._routes.is_custom_async
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether the sync httpx client was closed."""
+        return self._is_ended or (self._client is not None and self._client.is_closed)
+
+    @property
+    def is_closed_async(self) -> bool:
+        """Whether the async httpx client was closed."""
+        return self._async_client is not None and self._async_client.is_closed
+
     def spare_permits(self, count: int) -> list[Permit]:
         """Returns permits for `count` more sync connections of a download, or as many as are available."""
         return self._routes.spare_permits(count)
@@ -259,7 +274,8 @@ class HTTPClient:
 
         Its own headers, cookies and timeout are used; this client does not add the key.
         """
-        self._client, self._routes = client, self._routes.via(client)
+        self._client, self._transport = client, None
+        self._routes = self._routes.via(client)
         return self
 
     def set_async_httpx_client(self, async_client: httpx.AsyncClient) -> Self:
@@ -267,31 +283,60 @@ class HTTPClient:
 
         Its own headers, cookies and timeout are used; this client does not add the key.
         """
-        self._async_client = async_client
+        self._async_client, self._async_transport = async_client, None
         self._routes = self._routes.async_via(async_client)
         return self
 
     def get_or_create_httpx_client(self) -> httpx.Client:
         """Returns the httpx client, which is built at the first call."""
+        return self._client or self._build()
+
+    def get_or_create_async_httpx_client(self) -> httpx.AsyncClient:
+        """Returns the async httpx client, which is built at the first call."""
+        return self._async_client or self._build_async()
+
+    def _build(self) -> httpx.Client:
         with self._lock():
             if self._client is None and self._is_ended:
                 raise DcipherError("This client is closed.")
             if self._client is None:
-                self._client = httpx.Client(
-                    **self._client_args(),
-                    **self._routes.transport_args(self._layered, self._reference),
-                )
+                routes = self._routes.transport_args(self._layered, self._reference)
+                self._transport = None if routes["mounts"] else routes["transport"]
+                self._client = httpx.Client(**self._client_args(), **routes)
             return self._client
 
-    def get_or_create_async_httpx_client(self) -> httpx.AsyncClient:
-        """Returns the async httpx client, which is built at the first call."""
+    def _build_async(self) -> httpx.AsyncClient:
         with self._lock():
             if self._async_client is None:
-                self._async_client = httpx.AsyncClient(
-                    **self._client_args(),
-                    **self._routes.async_transport_args(self._async_layered, self._reference),
-                )
+                routes = self._routes.async_transport_args(self._async_layered, self._reference)
+                self._async_transport = None if routes["mounts"] else routes["transport"]
+                self._async_client = httpx.AsyncClient(**self._client_args(), **routes)
             return self._async_client
+
+    def send(self, request: httpx.Request) -> httpx.Response:
+        """Sends a request of ours, directly if the httpx client would add nothing to it.
+
+        The caller closes the response. Redirects are not followed.
+        """
+        client = self._client or self._build()
+        transport = self._transport
+        if transport is None or adds_something(client):
+            return client.send(request, stream=True, follow_redirects=False)
+        response = transport.handle_request(request)
+        response.request = request
+        note(client, response)
+        return response
+
+    async def async_send(self, request: httpx.Request) -> httpx.Response:
+        """Sends a request by the async httpx client in the same way."""
+        client = self._async_client or self._build_async()
+        transport = self._async_transport
+        if transport is None or adds_something(client):
+            return await client.send(request, stream=True, follow_redirects=False)
+        response = await transport.handle_async_request(request)
+        response.request = request
+        note(client, response)
+        return response
 
     def _client_args(self) -> dict[str, Any]:
         given = self._routes.client_args

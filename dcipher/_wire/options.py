@@ -58,5 +58,5 @@ class Options(NamedTuple):
 def request_limits(timeout: float | httpx.Timeout) -> tuple[httpx.Timeout, float | None]:
     limits = request_timeout(timeout)
     if isinstance(timeout, httpx.Timeout):
-        return limits, whole(limits)
+        return limits, whole(limits.as_dict())
     return limits, check_timeout(timeout, "timeout")

@@ -23,8 +23,7 @@ import trio
 import trustme
 
 from dcipher import AsyncDcipher, HTTPAuthenticatedClient, Output, Resilience, Run
-from dcipher._wire.transport.bounded import async_bounded
-from dcipher._wire.transport.deadlines import Limit
+from dcipher._concurrency.timing import async_within
 from tests.conftest import KEY
 from tests.faulty import STALL, FaultyServer, Reply, json_reply
 from tests.waiting import HANG, at_work, until
@@ -383,27 +382,23 @@ def test_a_cancelled_start_says_its_key(api: FaultyServer) -> None:
     assert any("idempotency_key='mine-1'" in note for note in asyncio.run(main()))
 
 
-# A time limit whose end is moved by the first byte.
+# A time limit for what cannot be told how long it may take: a transport of the user's.
 
 
-async def past(limit: Limit) -> None:
+async def past(seconds: float) -> None:
     """Block the loop until the limit is over, and let it notice without being told yet."""
-    time.sleep(max(limit.left, 0.0) + 0.01)  # noqa: ASYNC251 - that is what this is for
+    time.sleep(seconds + 0.01)  # noqa: ASYNC251 - that is what this is for
     for _ in range(3):
         await anyio.lowlevel.cancel_shielded_checkpoint()
 
 
 @BACKENDS
 @pytest.mark.parametrize("ending", ["waits on", "fails", "is done"])
-def test_a_limit_that_ends_as_the_first_byte_is_sent(backend: str, ending: str) -> None:
-    """A limit that ends in the turn of the loop in which the first byte moves its end is a TimeoutError.
+def test_a_limit_that_ends_in_the_turn_in_which_all_is_done(backend: str, ending: str) -> None:
+    """A limit that ends is a TimeoutError, unless all was done by then; never nothing."""
 
-    Unless all was done by then; never nothing.
-    """
-
-    async def send(limit: Limit) -> str:
-        await past(limit)
-        limit.begin(object())
+    async def send() -> str:
+        await past(0.01)
         if ending == "fails":
             raise OSError("lost")
         if ending == "waits on":
@@ -411,9 +406,8 @@ def test_a_limit_that_ends_as_the_first_byte_is_sent(backend: str, ending: str) 
         return "done"
 
     async def main() -> str:
-        limit = Limit(HANG, before=-HANG)
         try:
-            return await async_bounded(limit, send, limit)
+            return await async_within(0.01, send)
         except OSError as error:
             return type(error).__name__
 
@@ -425,15 +419,10 @@ def test_a_limit_that_ends_as_the_first_byte_is_sent(backend: str, ending: str) 
 def test_a_cancellation_within_a_limit_is_none_of_it(backend: str) -> None:
     """A call that is cancelled from outside while it has time left is cancelled, not out of time."""
 
-    async def send(limit: Limit) -> None:
-        limit.begin(object())
-        await anyio.sleep_forever()
-
     async def main() -> bool:
         with anyio.CancelScope() as scope:
             scope.cancel()
-            limit = Limit(HANG)
-            await async_bounded(limit, send, limit)
+            await async_within(HANG, anyio.sleep_forever)
         return scope.cancelled_caught
 
     assert anyio.run(main, backend=backend)

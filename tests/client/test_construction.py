@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from dcipher import (
+    APIStatusError,
     AsyncDcipher,
     ConfigurationError,
     Dcipher,
@@ -467,3 +468,52 @@ def test_an_untrusted_certificate(connect: Connect) -> None:
                 call("f")
         assert server.connections == 2
         assert server.requests == []
+
+
+def test_hooks_of_an_http_client_of_ours(connect: Connect, server: FaultyServer, kind: str) -> None:
+    """Hooks and auth in `httpx_args` see each call; a redirect is not followed, whatever the client says."""
+    server.on("*", Reply(status=307, headers={"Location": "/flows/g"}))
+    seen: list[str] = []
+
+    async def anote(request: httpx.Request) -> None:
+        seen.append(f"{request.method} {request.content!r}")
+
+    def note(request: httpx.Request) -> None:
+        seen.append(f"{request.method} {request.content!r}")
+
+    arguments = {"event_hooks": {"request": [note if kind == "sync" else anote]}}
+    http = HTTPAuthenticatedClient(
+        server.url, api_key="k", follow_redirects=True, httpx_args=arguments
+    )
+    client = connect(http_client=http, api_key=None, max_retries=0)
+    for call in (client.flows.get, client.flows.start):
+        with pytest.raises(APIStatusError):
+            call("f")
+    assert seen == ["GET b''", "POST b'{\"pipelineParams\":{}}'"]
+    assert {request.path for request in server.requests} == {"/flows/f", "/flows/f/run"}
+
+
+def test_an_httpx_client_that_was_given_hooks_later(
+    connect: Connect, server: FaultyServer, kind: str
+) -> None:
+    """Also hooks that the httpx client was given after it was built, between two calls."""
+    server.on("*", json_reply('{"id": "f"}'))
+    seen: list[str] = []
+
+    async def anote(request: httpx.Request) -> None:
+        seen.append(request.method)
+
+    def note(request: httpx.Request) -> None:
+        seen.append(request.method)
+
+    client = connect(server)
+    http = client._api.http
+    client.flows.get("f")
+    built = (
+        http.get_or_create_httpx_client()
+        if kind == "sync"
+        else http.get_or_create_async_httpx_client()
+    )
+    built.event_hooks = {"request": [note if kind == "sync" else anote]}
+    client.flows.get("f")
+    assert seen == ["GET"]

@@ -946,9 +946,8 @@ _DOWNLOADING = Section(
             ),
         ),
         Case(
-            "The `deadline` passes, although each attempt brings bytes",
-            "`ResultError`: progress does not extend the deadline. A body that arrives faster than 1 kB/s is "
-            "not cut off",
+            "The `deadline` passes while bytes still arrive",
+            "`ResultError`: progress does not extend the deadline, and a body that arrives is cut off",
             tests=(
                 "tests/results/downloads/test_plans.py::test_progress_does_not_put_off_the_deadline",
             ),

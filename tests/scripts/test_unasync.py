@@ -102,7 +102,6 @@ def test_lists_every_pair(repository: Repository, capsys: pytest.CaptureFixture[
         ("c.get_or_create_async_httpx_client()", "c.get_or_create_httpx_client()"),
         ("c.aclose()", "c.close()"),
         ("c.aread()", "c.read()"),
-        ("r.aiter_raw()", "r.iter_raw()"),
         ("with aclosing(rows):", "with closing(rows):"),
         ('"""Wraps `AsyncDcipher`."""', '"""Wraps `Dcipher`."""'),
         ("x = not_await_ing, myAsyncThing", "x = not_await_ing, myAsyncThing"),

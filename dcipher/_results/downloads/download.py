@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import threading
 import time
@@ -33,11 +34,8 @@ from dcipher._results.downloads.transfers.transfer import (
     refused,
 )
 from dcipher._wire.errors.retries import Failure, Outcome, next_delay
+from dcipher._wire.layers.retrying import send_again
 from dcipher._wire.messages.encodings import Inflater
-from dcipher._wire.transport.bounded import following
-from dcipher._wire.transport.deadlines import BodyLimit
-from dcipher._wire.transport.retrying import send_again
-from dcipher._wire.transport.stalling import STALL
 from dcipher.errors import DcipherError
 from dcipher.logs import downloading, logger, redacting
 from dcipher.signing.digests import hasher
@@ -81,7 +79,7 @@ class Download:
         parallel: ParallelDownload | None = None,
     ) -> None:
         self._source = source
-        self._store = Store(http, source, timeout, total_timeout)
+        self._store = Store(http, source, timeout, total_timeout, math.inf)
         self._open_sink = open_sink
         self._resilience = resilience
         self.on_progress: ProgressCallback | None = on_progress
@@ -108,6 +106,8 @@ class Download:
         """
         self._sink = in_thread(self._open_sink)
         self._started = monotonic()
+        if self._resilience.deadline is not None:
+            self._store.ends = self._started + self._resilience.deadline
         try:
             in_thread(self._take_up)
             self._whole()
@@ -270,7 +270,7 @@ class Download:
             self._continue_from(response)
             self._copy(response)
         finally:
-            self._store.limit = None  # the connection may serve another request now
+            self._store.deadline = None  # the connection may serve another request now
             response.close()
 
     def _check_aborted(self) -> None:
@@ -343,13 +343,13 @@ class Download:
     def _copy(self, response: httpx.Response) -> None:
         """Writes the body to the sink, a megabyte at a time. Bytes before a failure are written, too."""
         batch: list[bytes | memoryview] = []
-        size, limit = 0, BodyLimit(STALL)
+        size, deadline = 0, self._store.watch_body()
         try:
-            with closing(raw_body(response)) as chunks, watched(response, limit):
-                while (chunk := following(chunks, limit)) is not None:
+            with closing(raw_body(response)) as chunks, watched(response, deadline):
+                for chunk in chunks:
                     batch.append(chunk)
                     size += len(chunk)
-                    limit.arrived(len(chunk), response.request)
+                    deadline.arrived(len(chunk))
                     if size >= BATCH or isinstance(chunk, memoryview):
                         self._check_aborted()
                         # Released before it is written: Ctrl-C in between must not write it twice.

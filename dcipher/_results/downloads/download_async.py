@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import threading
 import time
@@ -32,11 +33,8 @@ from dcipher._results.downloads.transfers.transfer import (
     refused,
 )
 from dcipher._wire.errors.retries import Failure, Outcome, next_delay
+from dcipher._wire.layers.retrying_async import async_send_again
 from dcipher._wire.messages.encodings import Inflater
-from dcipher._wire.transport.bounded import async_following
-from dcipher._wire.transport.deadlines import BodyLimit
-from dcipher._wire.transport.retrying_async import async_send_again
-from dcipher._wire.transport.stalling import STALL
 from dcipher.errors import DcipherError
 from dcipher.logs import downloading, logger, redacting
 from dcipher.signing.digests import hasher
@@ -80,7 +78,7 @@ class AsyncDownload:
         parallel: ParallelDownload | None = None,
     ) -> None:
         self._source = source
-        self._store = AsyncStore(http, source, timeout, total_timeout)
+        self._store = AsyncStore(http, source, timeout, total_timeout, math.inf)
         self._open_sink = open_sink
         self._resilience = resilience
         self.on_progress: AsyncProgressCallback | None = on_progress
@@ -107,6 +105,8 @@ class AsyncDownload:
         """
         self._sink = await async_in_thread(self._open_sink)
         self._started = monotonic()
+        if self._resilience.deadline is not None:
+            self._store.ends = self._started + self._resilience.deadline
         try:
             await async_in_thread(self._take_up)
             await self._whole()
@@ -269,7 +269,7 @@ class AsyncDownload:
             await self._continue_from(response)
             await self._copy(response)
         finally:
-            self._store.limit = None  # the connection may serve another request now
+            self._store.deadline = None  # the connection may serve another request now
             await response.aclose()
 
     def _check_aborted(self) -> None:
@@ -342,14 +342,14 @@ class AsyncDownload:
     async def _copy(self, response: httpx.Response) -> None:
         """Writes the body to the sink, a megabyte at a time. Bytes before a failure are written, too."""
         batch: list[bytes | memoryview] = []
-        size, limit = 0, BodyLimit(STALL)
+        size, deadline = 0, self._store.watch_body()
         try:
             async with aclosing(async_raw_body(response)) as chunks:
-                with async_watched(response, limit):
-                    while (chunk := await async_following(chunks, limit)) is not None:
+                with async_watched(response, deadline):
+                    async for chunk in chunks:
                         batch.append(chunk)
                         size += len(chunk)
-                        limit.arrived(len(chunk), response.request)
+                        deadline.arrived(len(chunk))
                         if size >= BATCH or isinstance(chunk, memoryview):
                             self._check_aborted()
                             # Released before it is written: Ctrl-C in between must not write it twice.

@@ -20,8 +20,10 @@ from .encodings import Inflater, encoding_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["MAX_BODY", "Answer", "JSONObject", "decoded", "has_readable_charset"]
+__all__ = ["BOM", "MAX_BODY", "Answer", "JSONObject", "decoded", "has_readable_charset"]
 
+BOM = b"\xef\xbb\xbf"
+"""The byte order mark of UTF-8."""
 MAX_BODY = 8 * 1024 * 1024
 """Bytes of a response that are read at most. No response of this API is longer."""
 
@@ -159,4 +161,4 @@ def decoded(body: bytes, content_encoding: str) -> bytes:
         inflater = Inflater(encoding, lambda _: MAX_BODY)
         body = b"".join(inflater.feed(body))
         inflater.finish()
-    return body.removeprefix(b"\xef\xbb\xbf")
+    return body.removeprefix(BOM)

@@ -27,7 +27,7 @@ from dcipher.models import (
 from .operations import run_status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
 
     from pydantic import BaseModel
@@ -90,9 +90,9 @@ def started_run(answer: Answer, operation: Operation, now: datetime) -> Run:
     )
 
 
-def _with_secrets(answer: Answer, outputs: Iterable[Output], rest: JSONObject) -> Answer:
+def _with_secrets(answer: Answer, outputs: Sequence[Output], rest: JSONObject) -> Answer:
     """Returns the response with the secrets of its URLs, as far as the rest of it may repeat them."""
-    if not rest:
+    if not rest or not outputs:
         return answer
     repeated = relevant_secrets(output_secrets(outputs), json.dumps(rest, ensure_ascii=False))
     return replace(answer, secrets=(*answer.secrets, *repeated))
@@ -100,6 +100,8 @@ def _with_secrets(answer: Answer, outputs: Iterable[Output], rest: JSONObject) -
 
 def _unknown(known: JSONObject, answer: Answer) -> JSONObject:
     """Returns the unknown fields, with secrets and the signatures of URLs redacted."""
+    if not known:
+        return {}
     names = known.keys() - Run.model_fields.keys()
     return _redacted({name: known[name] for name in known if name in names}, answer)
 
@@ -139,6 +141,8 @@ def _outputs(known: JSONObject) -> Iterator[Output]:
 
     An output with an invalid URL has none: it keeps the indexes of the others.
     """
+    if not known.keys() & {"signedResponseURL", "signedResponseURLs"}:
+        return
     single = _items(known.pop("signedResponseURL", None))
     several = _items(known.pop("signedResponseURLs", None))
     # A URL under both names is one result. Compared by repr: an invalid URL may not be hashable.
@@ -172,15 +176,16 @@ def status_of(answer: Answer, run: Run, now: datetime) -> Run:
         run = run.model_copy(update={"outputs": outputs})
     if run.is_terminal:
         return run
+    now_is = _status(status, answer)
+    changes = {
+        **_unknown(known, answer),
+        "status": now_is,
+        "message": message if message is None else _text(str(message), answer),
+    }
+    if isinstance(now_is, RunStatus) and now_is.is_terminal:
+        changes["finished_at"] = now
     # A copy: the other fields were validated when `run` was created.
-    changed = run.model_copy(
-        update={
-            **_unknown(known, answer),
-            "status": _status(status, answer),
-            "message": message if message is None else _text(str(message), answer),
-        }
-    )
-    return changed.model_copy(update={"finished_at": now}) if changed.is_terminal else changed
+    return run.model_copy(update=changes)
 
 
 def flow_of(answer: Answer) -> Flow:

@@ -1,336 +1,123 @@
-"""The connections of a client and of all that were derived from it.
-
-One httpcore pool for each connection, the warmest first, behind a limiter of our own. One pool of
-httpcore walks all of its connections and all of its waiting requests twice for each call, and above
-20 open connections closes every idle one; a hundred small ones do neither. A connection that an
-error or a cancellation went through is closed, never given to the next.
-"""
+"""One connection: an httpx transport whose pool is one connection of httpcore's."""
 
 from __future__ import annotations
 
-import math
-import threading
-from abc import ABC, abstractmethod
-from collections import deque
-from copy import copy
-from typing import TYPE_CHECKING, NamedTuple, cast
-from weakref import WeakSet
+from typing import TYPE_CHECKING, Any
 
+import httpcore
 import httpx
 
-from dcipher._concurrency.clock import monotonic
-from dcipher._concurrency.closing import async_abandon, async_close_transport
-from dcipher._concurrency.limiting import AsyncLimiter, AsyncPermit
-from dcipher._concurrency.scopes import AsyncScoped
-from dcipher._wire.errors.causes import has_too_many_files
-from dcipher._wire.proxies.environment import origin_of
 from dcipher._wire.proxies.socks import SOCKS_ERRORS
-from dcipher.errors import DcipherError
 
-from .cookies import NoCookies
+from .deadlines import DEADLINE, Deadline, head_deadline
+from .streams_async import AsyncNetwork
+from .tunnels import layers, raise_not_sent
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    import ssl
+    from collections.abc import Sequence
+
+    from httpcore import AsyncConnectionPool
 
     from dcipher._wire.proxies.choice import Origin
 
-__all__ = ["AsyncClientTransport", "AsyncConnectionPool", "AsyncPool", "AsyncSingleTransportPool"]
-
-MAX_ORIGINS = 10
-"""Origins of which connections are kept: results may come from a store with a name of its own each."""
-
-SCARCE = 30.0
-"""Seconds in which no connection is kept, after there were too many open files for another one."""
+__all__ = ["AsyncConnection"]
 
 
-class _Idle(NamedTuple):
-    transport: httpx.AsyncBaseTransport
-    since: float
+class AsyncConnection(httpx.AsyncHTTPTransport):
+    """One connection to one origin, for one request at a time.
 
-
-class _State:
-    """The idle connections and the limit of one process and one event loop."""
-
-    def __init__(self, max_connections: int) -> None:
-        self.limiter = AsyncLimiter(max_connections)
-        self._lock = threading.Lock()
-        self._idle: dict[Origin, deque[_Idle]] = {}
-        """The most recently used origin is the last."""
-        self._no_idle_until = -math.inf
-        self._is_closed = False
-
-    def pop_idle(self, origin: Origin) -> httpx.AsyncBaseTransport | None:
-        """Returns the idle connection that was used last, if any."""
-        with self._lock:
-            connections = self._idle.get(origin)
-            return connections.pop().transport if connections else None
-
-    def push_idle(
-        self, origin: Origin, transport: httpx.AsyncBaseTransport, expiry: float
-    ) -> list[httpx.AsyncBaseTransport]:
-        """Adds an idle connection. Returns those to be closed."""
-        with self._lock:
-            now = monotonic()
-            if self._is_closed or now < self._no_idle_until:  # while the call was under way
-                return [transport]
-            connections = self._idle.pop(origin, None) or deque()
-            connections.append(_Idle(transport, now))
-            self._idle[origin] = connections
-            if now - connections[0].since > expiry:
-                return [connections.popleft().transport]
-            unused, others = next(iter(self._idle.items()))
-            if others is connections:
-                return []
-            if others and len(self._idle) <= MAX_ORIGINS and now - others[-1].since <= expiry:
-                return []
-            del self._idle[unused]
-            return [one.transport for one in others]
-
-    def drop_idle(self) -> list[httpx.AsyncBaseTransport]:
-        """Keeps no idle connection for `SCARCE` seconds. Returns those to be closed."""
-        with self._lock:
-            self._no_idle_until = monotonic() + SCARCE
-            idle, self._idle = self._idle, {}
-        return [one.transport for connections in idle.values() for one in connections]
-
-    def close(self) -> list[httpx.AsyncBaseTransport]:
-        """Keeps no idle connection from now on. Returns those to be closed."""
-        with self._lock:
-            self._is_closed = True
-            idle, self._idle = self._idle, {}
-        return [one.transport for connections in idle.values() for one in connections]
-
-
-class AsyncPool(ABC):
-    """A transport that several httpx clients reference, with a count of references.
-
-    It is closed when the last reference is released. The client that it was made for has one of
-    its own, so that clients derived from it later find the connections open.
+    `_pool` is the one private attribute of httpx that is used: what a transport of httpx sends by.
+    Whatever patches httpx's or httpcore's classes (respx, pytest-httpx, vcrpy, OpenTelemetry) sees
+    each request. tests/wire/transport/test_private.py guards it.
     """
 
-    def __init__(self) -> None:
-        # Weak: a client that was dropped without being closed keeps nothing open.
-        self._references: WeakSet[object] = WeakSet()
-        self._was_released = False
-
-    def acquire(self, reference: object) -> None:
-        """Adds a reference: the pool stays open until it is released or collected."""
-        self._references.add(reference)
-
-    def transport(self, reference: object) -> AsyncPooledTransport:
-        """Returns a transport for an httpx client; closing it releases the reference, too."""
-        handle = AsyncPooledTransport(self, reference)
-        self._references.add(handle)
-        return handle
-
-    @property
-    def was_used(self) -> bool:
-        """Whether it may have opened connections."""
-        return False
-
-    async def release(self, handle: AsyncPooledTransport) -> None:
-        """Releases the references of an httpx client; closes the pool after the last one."""
-        self._was_released = True
-        self._references.discard(handle)
-        if handle.reference is not None:
-            self._references.discard(handle.reference)
-        if not self._references:
-            await self.close_all()
-
-    @abstractmethod
-    async def send(self, request: httpx.Request) -> httpx.Response:
-        """Sends one request."""
-
-    @abstractmethod
-    async def close_all(self) -> None:
-        """Closes all connections. The pool can be used again."""
-
-
-class AsyncSingleTransportPool(AsyncPool):
-    """A pool of a single transport, such as one of the user's."""
-
-    def __init__(self, transport: httpx.AsyncBaseTransport) -> None:
-        super().__init__()
-        self._transport = transport
-
-    async def send(self, request: httpx.Request) -> httpx.Response:
-        return await self._transport.handle_async_request(request)
-
-    async def close_all(self) -> None:
-        await self._transport.aclose()
-
-
-class AsyncConnectionPool(AsyncPool):
-    """A pool of connections, opened on demand and kept for the next request."""
-
     def __init__(
-        self,
-        make: Callable[[Origin], httpx.AsyncBaseTransport],
-        *,
-        max_connections: int,
-        keepalive_expiry: float,
-        on_release: Callable[[], None],
+        self, origin: Origin, ssl_context: ssl.SSLContext | None, proxy: httpx.Proxy | None
     ) -> None:
-        super().__init__()
-        self._make = make
-        """Makes a transport of one connection to an origin, by its proxy if it has one."""
-        self._keepalive_expiry = keepalive_expiry
-        self._max_connections = max_connections
-        self._on_release = on_release
-        self._state = AsyncScoped(lambda: _State(max_connections))
-
-    def __del__(self) -> None:
-        state = self._state.peek() if hasattr(self, "_state") else None
-        if state is not None:
-            async_abandon(state.close(), silently=self._was_released)
-
-    @property
-    def was_used(self) -> bool:
-        return self._state.peek() is not None
-
-    async def release(self, handle: AsyncPooledTransport) -> None:
-        self._on_release()
-        await super().release(handle)
-
-    async def close_all(self) -> None:
-        state = self._state.forget()
-        for transport in [] if state is None else state.close():
-            await async_close_transport(transport)
-
-    async def send(self, request: httpx.Request) -> httpx.Response:
-        state = self._state.get()
-        origin = origin_of(request.url)
-        transport: httpx.AsyncBaseTransport | None = None
-        permit = await self._permit(state, request)
-        try:
-            transport = state.pop_idle(origin) or self._make(origin)
-            response = await transport.handle_async_request(request)
-            response.stream = _Stream(
-                cast("httpx.AsyncByteStream", response.stream),
-                self,
-                _Lease(state, origin, transport, permit),
+        self.siblings: set[Any] = set()
+        # Not httpx's own: it makes a pool and a context that nobody needs.
+        self._is_tunnel = proxy is not None and origin.scheme == "https"
+        self._network = AsyncNetwork(layers(origin, proxy))
+        self._one: httpcore.AsyncHTTPConnection | None = None
+        if proxy is None:
+            self._one = httpcore.AsyncHTTPConnection(
+                origin=_url(
+                    httpx.URL(scheme=origin.scheme, host=origin.host, port=origin.port)
+                ).origin,
+                ssl_context=ssl_context,
+                network_backend=self._network,
             )
+        self._pool: Any = (
+            self._one if proxy is None else _by_proxy(proxy, ssl_context, self._network)
+        )
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        deadline: Deadline | None = request.extensions.get(DEADLINE)
+        own = head_deadline(request.extensions.get("timeout") or {}) if deadline is None else None
+        used = deadline or own or Deadline(None)
+        self._network.begin(used)
+        try:
+            response = await super().handle_async_request(request)
         except BaseException as error:
-            permit.release()
-            if transport is not None:
-                await async_close_transport(transport)
-            if has_too_many_files(error):  # closing idle connections frees some
-                for idle in state.drop_idle():
-                    await async_close_transport(idle)
+            if self._one is None:
+                SOCKS_ERRORS.__exit__(type(error), error, None)
+            if self._is_tunnel and not used.was_sent:
+                raise_not_sent(error)
             raise
+        response.extensions[DEADLINE] = used
+        self._network.expect_body(request.method, response)
+        if own is not None:
+            own.restart(None)  # the body may take as long as it comes
         return response
 
-    async def _permit(self, state: _State, request: httpx.Request) -> AsyncPermit:
-        timeout = request.extensions.get("timeout", {}).get("pool")
-        try:
-            return await state.limiter.acquire(timeout)
-        except TimeoutError:
-            raise httpx.PoolTimeout(
-                f"all {self._max_connections} connections were in use for {timeout:g} s",
-                request=request,
-            ) from None
+    @property
+    def is_idle(self) -> bool:
+        """Whether it has served its request to the end, and stays open."""
+        if self._one is not None:
+            return self._one.is_idle()
+        return any(one.is_idle() for one in self._by_proxy())
 
-    def give_back(self, lease: _Lease) -> list[httpx.AsyncBaseTransport]:
-        """Returns a connection to the pool. Returns those to be closed, such as expired ones."""
-        # The last client was closed before the call, or the server sent unsolicited bytes.
-        if not self._references or getattr(lease.transport, "has_leftovers", False):
-            return [lease.transport]
-        return lease.state.push_idle(lease.origin, lease.transport, self._keepalive_expiry)
+    @property
+    def is_usable(self) -> bool:
+        """Whether it is open still, and nothing came by it since that nobody had asked for."""
+        if self._one is not None:
+            return self._one.is_idle() and not self._one.has_expired()
+        return any(one.is_idle() and not one.has_expired() for one in self._by_proxy())
 
-
-class _Lease(NamedTuple):
-    """A connection in use."""
-
-    state: _State
-    origin: Origin
-    transport: httpx.AsyncBaseTransport
-    permit: AsyncPermit
-
-
-class _Stream(httpx.AsyncByteStream):
-    """A body; its connection returns to the pool when it was read to its end, and is closed otherwise."""
-
-    def __init__(
-        self, stream: httpx.AsyncByteStream, connections: AsyncConnectionPool, lease: _Lease
-    ) -> None:
-        self._stream = stream
-        self._connections = connections
-        self._lease: _Lease | None = lease
-        self._whole = False
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        async for chunk in self._stream:
-            yield chunk
-        self._whole = True
+    def _by_proxy(self) -> Sequence[httpcore.AsyncConnectionInterface]:
+        connections: Sequence[httpcore.AsyncConnectionInterface] = ()
+        return connections if self._pool is None else self._pool.connections
 
     async def aclose(self) -> None:
-        lease, self._lease = self._lease, None
-        if lease is None:
+        pool, self._pool, self._one = self._pool, None, None  # they know their event loop
+        if pool is None:
             return
-        stale = [lease.transport]
         try:
-            if self._whole:
-                await self._stream.aclose()
-                stale = self._connections.give_back(lease)
+            await pool.aclose()
         finally:
-            # After the connection: whoever waits for the permit finds it idle.
-            lease.permit.release()
-            for transport in stale:
-                await async_close_transport(transport)
+            await self._network.aclose()
 
 
-class AsyncPooledTransport(httpx.AsyncBaseTransport):
-    """The transport of one httpx client: closing it does not affect the other clients."""
-
-    def __init__(self, pool: AsyncPool, reference: object) -> None:
-        self._pool: AsyncPool | None = pool
-        self.reference = reference
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        if self._pool is None:
-            raise RuntimeError("The client has been closed.")
-        response = await self._pool.send(request)
-        if 300 <= response.status_code < 400:
-            _forget_bad_location(request, response)
-        return response
-
-    async def aclose(self) -> None:
-        pool, self._pool = self._pool, None
-        if pool is not None:
-            await pool.release(self)
+def _by_proxy(
+    proxy: httpx.Proxy, ssl_context: ssl.SSLContext | None, network: AsyncNetwork
+) -> AsyncConnectionPool:
+    """A pool of one connection by a proxy, as httpx makes it."""
+    options: dict[str, Any] = {
+        "proxy_url": _url(proxy.url),
+        "proxy_auth": proxy.raw_auth,
+        "ssl_context": ssl_context,
+        "max_connections": 1,
+        "network_backend": network,
+    }
+    if proxy.url.scheme not in {"http", "https"}:
+        return httpcore.AsyncSOCKSProxy(**options)
+    return httpcore.AsyncHTTPProxy(
+        proxy_headers=proxy.headers.raw, proxy_ssl_context=proxy.ssl_context, **options
+    )
 
 
-def _forget_bad_location(request: httpx.Request, response: httpx.Response) -> None:
-    """Removes a Location that httpx cannot parse: its error would hide the status, followed or not."""
-    try:
-        url = httpx.URL(response.headers.get("location", ""))
-        usable = bool(url.host) or not url.scheme
-        if url.is_relative_url:  # it may be too long only when joined to the base
-            request.url.join(url)
-    except (httpx.InvalidURL, ValueError):
-        usable = False
-    if not usable:
-        del response.headers["location"]
-
-
-class AsyncClientTransport(httpx.AsyncBaseTransport):
-    """Sends by an httpx client of the user's, which the user still owns.
-
-    It is not closed, its `auth` is not used, and its jar stores no cookie of a response.
-
-    Redirects are not followed here: httpx forwards every header but Authorization and Cookie to the
-    other host (observed).
-    """
-
-    def __init__(self, client: httpx.AsyncClient) -> None:
-        self._client = client
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        if self._client.is_closed:
-            raise DcipherError("The httpx client that was passed as http_client is closed.")
-        # httpx stores the cookies of each response. The copy shares everything else with the original
-        # as it is now: transports, hooks, what a class of theirs has.
-        client = copy(self._client)
-        client.cookies = httpx.Cookies(NoCookies())
-        with SOCKS_ERRORS:
-            return await client.send(request, stream=True, auth=None, follow_redirects=False)
+def _url(url: httpx.URL) -> httpcore.URL:
+    return httpcore.URL(
+        scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path
+    )

@@ -10,7 +10,7 @@ import typer
 from dcipher._client.assembly import user_agent
 from dcipher._masking.text import redact_query
 from dcipher._wire.http_client import request_timeout
-from dcipher._wire.transport.routes import KEEPALIVE_EXPIRY, MAX_CONNECTIONS
+from dcipher._wire.pools.routes import KEEPALIVE_EXPIRY, MAX_CONNECTIONS
 from dcipher.cli.doctor.machine import certificates, proxy_for
 from dcipher.cli.doctor.setting_sources import Setting, explained
 from dcipher.cli.terminal.exit_codes import ExitCode

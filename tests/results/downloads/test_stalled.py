@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from dcipher import IntegrityError
+from dcipher import IntegrityError, Resilience, ResultError
 from tests.faulty import Reply
 from tests.results.downloads.stores import ONCE, SMALL, assert_saved, result_of
+from tests.waiting import HANG, no_hang
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,9 +36,8 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Half a second stands for the thirty that a transfer may trickle."""
     for module in (
         "_wire.transport.stalling",
-        "_results.downloads.download_async",
-        "_results.downloads.download",
-        "_results.downloads.ranges.parallel",
+        "_results.downloads.transfers.store_async",
+        "_results.downloads.transfers.store",
     ):
         monkeypatch.setattr(f"dcipher.{module}.STALL", 0.5)
 
@@ -122,3 +122,33 @@ def test_a_head_that_trickles_has_the_timeout_as_a_whole(
     sent, ended = server.requests[0].at, time.monotonic()
     assert began <= sent
     assert ended - sent < 10  # the sum of the phases is 13 s
+
+
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+def test_the_deadline_ends_a_download_that_goes_on(
+    connect: Connect,
+    server: FaultyServer,
+    target: Path,
+    framing: Any,
+    options: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """`Resilience.deadline` bounds a download with all its attempts, also while bytes still come."""
+    monkeypatch.setattr("dcipher._wire.transport.stalling.SLOWEST", 1.0)
+    server.on("/result", Reply(bytes(20_000), framing=framing, trickle=0.005))
+    patient = Resilience(max_retries=9, backoff_initial=0.01, deadline=0.8)
+    client = connect(server, timeout=2 * HANG, resilience=patient, **options)
+    with no_hang(), pytest.raises(ResultError):
+        client.runs.download(result_of(server), target)
+    assert len(server.requests) == 1
+
+
+def test_the_deadline_ends_a_download_that_stands_still(
+    connect: Connect, server: FaultyServer, target: Path
+) -> None:
+    """The same where nothing comes any more, though a read may take longer."""
+    server.on("/result", Reply(bytes(1_000_000), cut=300_000, after="stall"))
+    patient = Resilience(max_retries=9, backoff_initial=0.01, deadline=0.8)
+    client = connect(server, timeout=2 * HANG, resilience=patient)
+    with no_hang(), pytest.raises(ResultError):
+        client.runs.download(result_of(server), target)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import threading
 from collections import UserDict
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -15,15 +16,16 @@ from dcipher import (
     DcipherError,
     HTTPClient,
     InternalServerError,
+    NotFoundError,
     Resilience,
 )
-from dcipher._wire.transport.connections import ConnectionPool
+from dcipher._wire.pools.pools import ConnectionPool
 from tests.conftest import KEY
 from tests.faulty import STALL, Reply, json_reply
 from tests.waiting import HANG, no_hang
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from tests.conftest import Connect
     from tests.faulty import FaultyServer
@@ -187,11 +189,21 @@ def test_a_derived_client_downloads_after_the_first_was_closed(
     client.close()
 
 
+class Body(httpx.SyncByteStream):
+    """A body that is still to be read."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield b"x"
+
+
 class Held(httpx.BaseTransport):
     """A transport of one connection that lets go of a call at one place when it is told to."""
 
+    is_usable = True
+
     def __init__(self, place: str) -> None:
         self._place = place
+        self.siblings: set[Any] = set()
         self.reached, self.let_go, self.is_closed = threading.Event(), threading.Event(), False
 
     def hold(self, place: str) -> None:
@@ -201,12 +213,12 @@ class Held(httpx.BaseTransport):
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         self.hold("sending")
-        return httpx.Response(200, stream=httpx.ByteStream(b"x"))
+        return httpx.Response(200, stream=Body())
 
     @property
-    def has_leftovers(self) -> bool:
+    def is_idle(self) -> bool:
         self.hold("giving back")
-        return False
+        return True
 
     def close(self) -> None:
         self.is_closed = True
@@ -222,7 +234,7 @@ def test_closed_while_a_connection_is_in_use(place: str, sharing: int) -> None:
         transport.hold("connecting")
         return transport
 
-    pool = ConnectionPool(make, max_connections=9, keepalive_expiry=HANG, on_release=lambda: None)
+    pool = ConnectionPool(make, max_connections=9, keepalive_expiry=HANG)
     clients = [httpx.Client(transport=pool.transport(None)) for _ in range(sharing)]
     calling = threading.Thread(target=clients[0].get, args=("http://127.0.0.1/",))
     calling.start()
@@ -277,3 +289,56 @@ def test_what_nobody_asked_for_is_no_answer(connect: Connect, api: FaultyServer)
     assert client.flows.get("f").name is None
     assert client.flows.get("f").name == "second"
     assert api.connections == 2
+
+
+OK = b"HTTP/1.1 200 OK\r\n"
+GOOD = b'{"id": "f"}'
+STRAY = json_reply('{"id": "stray"}').data()
+FRAMINGS = {
+    "a length": OK + b"Content-Length: 11\r\n\r\n" + GOOD,
+    "a length, oddly written": OK + b"CONTENT-length:\t11 \r\nX: 1\r\n\r\n" + GOOD,
+    "chunks": OK + b"Transfer-Encoding: chunked\r\n\r\nb\r\n" + GOOD + b"\r\n0\r\n\r\n",
+    "a trailer": OK + b"Transfer-Encoding: chunked\r\n\r\nb\r\n" + GOOD + b"\r\n0\r\nX: 1\r\n\r\n",
+    "bare line ends": OK.replace(b"\r", b"") + b"Content-Length: 11\n\n" + GOOD,
+    "informational first": b"HTTP/1.1 103 Early Hints\r\nX: 1\r\n\r\n"
+    + OK
+    + b"Content-Length: 11\r\n\r\n"
+    + GOOD,
+    "no content": b"HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("framing", FRAMINGS)
+def test_nothing_behind_a_response_is_taken_for_the_next(
+    connect: Connect, api: FaultyServer, framing: str
+) -> None:
+    """However a response is framed, what stands behind it is dropped, and its connection is closed."""
+    api.on(
+        "/flows/f",
+        Reply(raw=FRAMINGS[framing] + STRAY),
+        json_reply('{"id": "f", "name": "second"}'),
+    )
+    client = connect(api)
+    with suppress(NotFoundError):
+        assert client.flows.get("f").name is None
+    assert client.flows.get("f").name == "second"
+    assert api.connections == 2
+
+
+@pytest.mark.parametrize("framing", ["a length", "chunks", "no content", "informational first"])
+def test_a_response_and_nothing_else_keeps_its_connection(
+    connect: Connect, api: FaultyServer, framing: str
+) -> None:
+    """Where nothing stands behind a response, the connection is used again."""
+    api.on(
+        "/flows/f",
+        Reply(raw=FRAMINGS[framing]),
+        Reply(raw=FRAMINGS[framing]),
+        json_reply('{"id": "f", "name": "third"}'),
+    )
+    client = connect(api)
+    for _ in range(2):
+        with suppress(NotFoundError):
+            client.flows.get("f")
+    assert client.flows.get("f").name == "third"
+    assert api.connections == 1

@@ -23,9 +23,6 @@ from dcipher._results.downloads.transfers.sources import Problem, TransferError
 from dcipher._results.downloads.transfers.store import Store
 from dcipher._results.downloads.transfers.transfer import refused
 from dcipher._wire.errors.retries import Failure, Outcome, next_delay
-from dcipher._wire.transport.bounded import following
-from dcipher._wire.transport.deadlines import BodyLimit
-from dcipher._wire.transport.stalling import STALL
 from dcipher.errors import DcipherError
 from dcipher.logs import logger
 
@@ -99,7 +96,13 @@ class ParallelDownload:
             _Worker(coordinator, store, response=_Response(chunks, transfer.gap_ends or 0))
         )
         for permit in permits:
-            another = Store(self._http, self._source, self._limited_timeout(), self._total_timeout)
+            another = Store(
+                self._http,
+                self._source,
+                self._limited_timeout(),
+                self._total_timeout,
+                store.ends,
+            )
             coordinator.add(_Worker(coordinator, another, permit=permit))
         logger.debug("%d bytes by %d connections", transfer.total, 1 + len(permits))
         try:
@@ -376,7 +379,7 @@ class _Worker:
             with closing(raw_body(response)) as chunks:
                 self._write_body(claim, _Response(chunks, wanted[1]))
         finally:
-            self._store.limit = None  # the connection now serves other requests
+            self._store.deadline = None  # the connection now serves other requests
             response.close()
 
     def _refused(self, response: httpx.Response) -> TransferError:
@@ -391,16 +394,16 @@ class _Worker:
         )
 
     def _write_body(self, claim: Claim, response: _Response) -> None:
-        limit = BodyLimit(STALL)
-        while (chunk := following(response.chunks, limit)) is not None:
+        deadline = self._store.watch_body()
+        for chunk in response.chunks:
             if not self._write(claim, chunk, response.until):
                 return
             claim.since = monotonic()
-            limit.arrived(len(chunk), None)
+            deadline.arrived(len(chunk))
             while claim.position >= claim.end:
                 if not self._coordinator.extend(claim, response.until):
                     return
-                limit.restart()  # after waiting for the others
+                deadline.count_anew()  # after waiting for the others
         raise _interrupted("the answer ended early")
 
     def _write(self, claim: Claim, chunk: bytes | memoryview, until: int) -> bool:

@@ -8,7 +8,6 @@ several times as much in a thread, where the C library gives the memory back aft
 from __future__ import annotations
 
 import socket
-import ssl
 import threading
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
@@ -16,12 +15,12 @@ from typing import TYPE_CHECKING
 import httpx
 
 from dcipher._concurrency.clock import monotonic
-from dcipher._wire.transport.deadlines import is_bounded
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator
 
-    from dcipher._wire.transport.deadlines import Limit
+    from dcipher._wire.transport.deadlines import Deadline
+    from dcipher._wire.transport.streams import Stream
 
 __all__ = ["async_raw_body", "async_watched", "raw_body", "watched"]
 
@@ -41,28 +40,29 @@ async def async_raw_body(response: httpx.Response) -> AsyncGenerator[bytes | mem
 
 
 @contextmanager
-def async_watched(_response: httpx.Response, _limit: Limit, /) -> Generator[None]:
+def async_watched(_response: httpx.Response, _deadline: Deadline, /) -> Generator[None]:
     """Nothing is to be watched in the block: what is awaited there can be cancelled."""
     yield
 
 
 @contextmanager
-def watched(response: httpx.Response, limit: Limit) -> Generator[None]:
-    """What is read in the block ends with the limit.
+def watched(response: httpx.Response, deadline: Deadline) -> Generator[None]:
+    """What is read in the block ends with the deadline.
 
     Our own streams ask for it. By those of an httpx client of the user's, a read goes on for as long
     as something arrives: then the connection is shut down, by a thread.
     """
     stream = response.extensions.get("network_stream")
-    own_socket = None if stream is None or is_bounded(stream) else stream.get_extra_info("socket")
+    is_foreign = stream is not None and _own_stream(response) is None
+    own_socket = stream.get_extra_info("socket") if stream is not None and is_foreign else None
     if not isinstance(own_socket, socket.socket):
         yield
         return
     ended = threading.Event()
 
     def watch() -> None:
-        while not ended.wait(max(limit.left, 0.01)):
-            if limit.is_over:
+        while not ended.wait(max(deadline.left, 0.01)):
+            if deadline.is_over:
                 with suppress(OSError):  # it may have been closed meanwhile
                     own_socket.shutdown(socket.SHUT_RDWR)
                 return
@@ -71,7 +71,7 @@ def watched(response: httpx.Response, limit: Limit) -> Generator[None]:
     try:
         yield
         # To a body without a length, the shutdown looks like its end.
-        limit.check(response.request)
+        deadline.check()
     finally:
         ended.set()
 
@@ -81,18 +81,25 @@ def raw_body(response: httpx.Response) -> Generator[bytes | memoryview]:
     if response.is_stream_consumed:  # it came whole, as from httpx.MockTransport
         yield response.content
         return
-    left, own_socket = _length(response), _own_socket(response)
-    chunks = response.iter_raw()  # held: its end is the connection's
-    for chunk in chunks:
-        yield chunk
-        left -= len(chunk)
-        # What h11 had read of the body is in the first piece: the rest is still in the socket.
-        if own_socket is not None and left >= BUFFER:
-            break
-    else:
+    left, stream = _length(response), _own_stream(response)
+    own_socket = None if stream is None else stream.own_socket
+    if stream is None or own_socket is None or left < BUFFER:
+        yield from response.iter_raw()
         return
-    own_socket.settimeout(response.request.extensions.get("timeout", {}).get("read"))
-    yield from _received(own_socket, left, response.request)
+    # httpcore knows of none of it: the connection is closed with the response.
+    rest = stream.framing.take_rest()[:left]
+    if rest:
+        yield rest
+    yield from _received(own_socket, left - len(rest), stream.deadline, response.request)
+
+
+def _own_stream(response: httpx.Response) -> Stream | None:
+    """The stream that a response comes by, where it is one of ours."""
+    # Late: there may be no module of httpcore's, where a transport of the user's brings everything.
+    from dcipher._wire.transport.streams import Stream
+
+    stream = response.extensions.get("network_stream")
+    return stream if isinstance(stream, Stream) else None
 
 
 def _length(response: httpx.Response) -> int:
@@ -102,26 +109,16 @@ def _length(response: httpx.Response) -> int:
     return int(length) if plain and length.isascii() and length.isdigit() else 0
 
 
-def _own_socket(response: httpx.Response) -> socket.socket | None:
-    """The socket whose bytes are the body's; `None` where another layer lies between."""
-    stream = response.extensions.get("network_stream")
-    if stream is None:
-        return None
-    own_socket = stream.get_extra_info("socket")
-    # TLS through a TLS proxy, in memory: the socket carries the outer one's bytes.
-    if isinstance(stream.get_extra_info("ssl_object"), ssl.SSLObject):
-        return None
-    return own_socket if isinstance(own_socket, socket.socket) else None
-
-
 def _received(
-    own_socket: socket.socket, left: int, request: httpx.Request
+    own_socket: socket.socket, left: int, deadline: Deadline, request: httpx.Request
 ) -> Generator[memoryview]:
+    timeout = request.extensions.get("timeout", {}).get("read")
     buffer = memoryview(bytearray(BUFFER))
     while left:
         filled, since = 0, monotonic()
         failure: httpx.TransportError | None = None
         wanted = min(left, BUFFER)
+        own_socket.settimeout(deadline.to_read(timeout))
         while filled < wanted and failure is None and monotonic() - since < PATIENCE:
             try:
                 count = own_socket.recv_into(buffer[filled:wanted])

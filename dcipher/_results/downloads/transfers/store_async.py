@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import socket
+import math
 from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +14,8 @@ from dcipher._urls.signed_urls import MAX_REDIRECTS, joined, refusal, secrets_of
 from dcipher._wire.errors.causes import client_certificate_cause, tls_cause
 from dcipher._wire.errors.error_bodies import is_about_an_error
 from dcipher._wire.errors.retries import Failure, Outcome, transport_failure
-from dcipher._wire.transport.bounded import async_bounded
-from dcipher._wire.transport.deadlines import Limit, limit_of
+from dcipher._wire.transport.deadlines import DEADLINE, Deadline
+from dcipher._wire.transport.stalling import STALL
 from dcipher.errors import DcipherError
 from dcipher.logs import redacting
 
@@ -47,22 +47,30 @@ class AsyncStore:
         source: Source,
         timeout: httpx.Timeout,
         total_timeout: float | None,
+        ends: float,
     ) -> None:
+        """`ends`: when the whole download has to be over, by the monotonic clock."""
         self._http = http
         self._source = source
         self._timeout = timeout
         self._total_timeout = total_timeout
+        self.ends = ends
         self.secrets: set[str] = {*secrets_of(source.url), *http.secrets()}
         """Of every URL that it led to, and of proxies."""
-        self.limit: Limit | None = None
+        self.deadline: Deadline | None = None
+        """Of the request in progress."""
         self._host = ""
 
     def wake_up(self) -> None:
-        """End what waits for it, from another thread."""
-        limit = self.limit
-        if limit is not None and limit.stream is not None:
-            with suppress(OSError):  # it may have been closed meanwhile
-                limit.stream.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
+        """Ends what waits for it, from another thread."""
+        if self.deadline is not None:
+            self.deadline.abort()
+
+    def watch_body(self) -> Deadline:
+        """Returns the deadline of the body that follows, which must keep a rate and end with the download."""
+        deadline = self.deadline or Deadline(None)
+        deadline.watch_body(STALL, self.ends)
+        return deadline
 
     async def get(self, headers: Mapping[str, str]) -> httpx.Response:
         """Its answer, after at most five redirects; the caller closes it. Raises `TransferError`."""
@@ -84,17 +92,17 @@ class AsyncStore:
         is_plain = response.headers.get("content-encoding", "identity").lower() == "identity"
         if not is_plain or not is_about_an_error(response.status_code, response.headers):
             return ""
-        said, limit = bytearray(), Limit(EXCERPT_TIME, ours=False)
-        with suppress(httpx.TransportError, OSError), async_watched(response, limit):
-            await async_bounded(limit, self._read, response, said)
+        said, deadline = bytearray(), self.deadline or Deadline(None)
+        deadline.restart(EXCERPT_TIME)
+        with suppress(httpx.TransportError, OSError), async_watched(response, deadline):
+            await self._read(response, said)
         return said.decode("utf-8", "replace")
 
     async def _read(self, response: httpx.Response, said: bytearray) -> None:
-        ends = monotonic() + EXCERPT_TIME
         async with aclosing(async_raw_body(response)) as chunks:
             async for chunk in chunks:
                 said += chunk
-                if len(said) > EXCERPT or monotonic() > ends:
+                if len(said) > EXCERPT:
                     return
 
     def lost(self, error: Exception) -> TransferError:
@@ -122,24 +130,14 @@ class AsyncStore:
             raise _refused(f"its URL is not fetched: {why_not} ({clean(redact_query(url))})")
 
     async def _send(self, url: str, headers: Mapping[str, str]) -> httpx.Response:
-        client = self._http.get_or_create_async_httpx_client()
         self._host = httpx.URL(url).host
+        within = None if self.ends == math.inf else self.ends - monotonic()
         # The body may take as long as it comes; its head may not.
-        self.limit = limit_of(
-            self._timeout.as_dict(),
-            self._total_timeout,
-            ours=not self._http.is_custom_async_transport,
-        )
+        self.deadline = Deadline(self._total_timeout, within=within)
         try:
-            response = await async_bounded(
-                self.limit,
-                client.send,
-                self._request(url, headers),
-                stream=True,
-                follow_redirects=False,
-            )
+            response = await self._http.async_send(self._request(url, headers, self.deadline))
         except RuntimeError:  # what a client says that somebody has closed
-            if client.is_closed:
+            if self._http.is_closed_async:
                 raise DcipherError("This client was closed during a download.") from None
             raise
         if response.http_version not in HTTP_VERSIONS:  # h11 takes any: RFC 9112 section 2.3
@@ -147,14 +145,14 @@ class AsyncStore:
             raise _interrupted("the store did not answer in HTTP")
         return response
 
-    def _request(self, url: str, headers: Mapping[str, str]) -> httpx.Request:
+    def _request(self, url: str, headers: Mapping[str, str], deadline: Deadline) -> httpx.Request:
         # httpx quotes what it thinks is not quoted, and a signature covers the URL as it was given:
         # the target is sent as it is.
         after_host = url.split("://", 1)[1].partition("#")[0]
         slash = min((i for i in (after_host.find("/"), after_host.find("?")) if i >= 0), default=-1)
         target = after_host[slash:] if slash >= 0 else "/"
         target = target if target.startswith("/") else f"/{target}"
-        extensions: dict[str, Any] = {"timeout": self._timeout.as_dict()}
+        extensions: dict[str, Any] = {"timeout": self._timeout.as_dict(), DEADLINE: deadline}
         if target.isascii():
             extensions["target"] = target.encode()
         return httpx.Request("GET", url, headers=headers, extensions=extensions)

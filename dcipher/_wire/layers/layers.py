@@ -1,3 +1,4 @@
+# Generated from dcipher/_wire/layers/layers_async.py by scripts/unasync.py: edit that, not this.
 """httpx transports that sign, that send again, and that refuse what the OpenAPI document does not list.
 
 An answer that nobody will use is not read without end, and never decoded.
@@ -5,7 +6,6 @@ An answer that nobody will use is not read without end, and never decoded.
 
 from __future__ import annotations
 
-import math
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 import httpx
 
 from dcipher._concurrency.clock import monotonic
-from dcipher._concurrency.sleeping import async_sleep
+from dcipher._concurrency.sleeping import sleep
 from dcipher._masking.text import clean, redact_query
 from dcipher._wire.errors.retries import (
     Failure,
@@ -25,26 +25,25 @@ from dcipher._wire.errors.retries import (
 from dcipher._wire.errors.status_errors import unexpected_status
 from dcipher._wire.messages.answers import MAX_BODY, Answer, decoded
 from dcipher._wire.messages.contract import is_documented
+from dcipher._wire.transport.deadlines import DEADLINE, Deadline, whole
 from dcipher.errors import RequestInfo
 from dcipher.logs import logger
 
-from .bounded import async_bounded
-from .deadlines import Limit, whole
 from .origins import is_at_home, origin_of, without_credentials
-from .retrying_async import async_send_again
+from .retrying import send_again
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from dcipher.errors import APIStatusError
     from dcipher.resilience import Resilience
     from dcipher.signing import Signer
 
 __all__ = [
-    "AsyncCheckedTransport",
-    "AsyncHomeTransport",
-    "AsyncRetryTransport",
-    "AsyncSigningTransport",
+    "CheckedTransport",
+    "HomeTransport",
+    "RetryTransport",
+    "SigningTransport",
 ]
 
 LEAST = 0.25
@@ -64,7 +63,7 @@ class _Refused(Exception):  # noqa: N818 - never leaves this module
         self.status_code: int = response.status_code
 
 
-class AsyncRetryTransport(httpx.AsyncBaseTransport):
+class RetryTransport(httpx.BaseTransport):
     """Sends again what may be sent again; gives the last answer, or raises the last error of httpx.
 
     A POST is repeated after an ambiguous outcome only when it carries an `Idempotency-Key`; a body
@@ -72,30 +71,31 @@ class AsyncRetryTransport(httpx.AsyncBaseTransport):
     its timeouts together, and than what is left of the deadline.
     """
 
-    def __init__(self, transport: httpx.AsyncBaseTransport, resilience: Resilience) -> None:
+    def __init__(self, transport: httpx.BaseTransport, resilience: Resilience) -> None:
         self._transport = transport
         self._resilience = resilience
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
         if not isinstance(request.stream, httpx.ByteStream):
-            return await self._transport.handle_async_request(request)
+            return self._transport.handle_request(request)
         started = monotonic()
         refused: list[httpx.Response] = []
 
-        async def attempt() -> httpx.Response:
-            response = await self._attempt(request, started)
+        def attempt() -> httpx.Response:
+            response = self._transport.handle_request(self._timed(request, started))
             if response.status_code in self._resilience.retry_statuses:
                 refused.append(response)
                 raise _Refused(response)
+            _deadline_of(response).restart(None)  # a body may take as long as it comes
             return response
 
-        async def pause(seconds: float) -> None:
+        def pause(seconds: float) -> None:
             while refused:
-                await _discard(refused.pop())
-            await async_sleep(seconds)
+                _discard(refused.pop())
+            sleep(seconds)
 
         try:
-            return await async_send_again(
+            return send_again(
                 attempt,
                 lambda error: self._failure_of(error, request.url.host),
                 self._resilience,
@@ -107,29 +107,21 @@ class AsyncRetryTransport(httpx.AsyncBaseTransport):
         except _Refused as last:
             # As it came, for whoever reads it; but not without end.
             seconds = request.extensions.get("timeout", {}).get("read")
-            last.response.stream = _TimedStream(last.response, self._left(seconds, started))
+            _deadline_of(last.response).restart(self._left(seconds, started))
             return last.response
         except BaseException:
             while refused:
-                await refused.pop().aclose()
+                refused.pop().close()
             raise
 
-    async def _attempt(self, request: httpx.Request, started: float) -> httpx.Response:
-        timeout = httpx.Timeout(None, **request.extensions.get("timeout", {}))
-        seconds = self._left(whole(timeout), started)
+    def _timed(self, request: httpx.Request, started: float) -> httpx.Request:
+        """The request for one attempt, with its deadline."""
+        timeouts = request.extensions.get("timeout", {})
+        deadline = Deadline(self._left(whole(timeouts), started))
         if self._resilience.deadline is not None:
-            phases = timeout.as_dict().items()
-            timed = {phase: self._left(limit, started) for phase, limit in phases}
-            request = _changed(request, extensions={**request.extensions, "timeout": timed})
-        try:
-            return await async_bounded(
-                Limit(seconds), self._transport.handle_async_request, request
-            )
-        except TimeoutError as error:
-            # Whether something was sent by a transport of the user's is not known.
-            raise httpx.ReadTimeout(
-                "the answer took longer than the timeout", request=request
-            ) from error
+            timeouts = {phase: self._left(limit, started) for phase, limit in timeouts.items()}
+        changed = {**request.extensions, "timeout": timeouts, DEADLINE: deadline}
+        return _changed(request, extensions=changed)
 
     def _left(self, seconds: float | None, started: float) -> float | None:
         """`seconds`, or what is left until the deadline where that is less; `None`: no end."""
@@ -144,8 +136,8 @@ class AsyncRetryTransport(httpx.AsyncBaseTransport):
             return status_failure(error.response.status_code, asked, self._resilience)
         return transport_failure(error, host) if isinstance(error, httpx.TransportError) else None
 
-    async def aclose(self) -> None:
-        await self._transport.aclose()
+    def close(self) -> None:
+        self._transport.close()
 
 
 def _changed(
@@ -163,55 +155,33 @@ def _changed(
     )
 
 
-class _TimedStream(httpx.AsyncByteStream):
-    """A body that has to come within so many seconds from its first byte to its last."""
-
-    def __init__(self, response: httpx.Response, seconds: float | None) -> None:
-        self._stream = cast("httpx.AsyncByteStream", response.stream)
-        self._seconds = math.inf if seconds is None else seconds
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        ends = monotonic() + self._seconds
-        chunks = self._stream.__aiter__()
-        while (left := ends - monotonic()) > 0:
-            try:
-                yield await async_bounded(Limit(left), chunks.__anext__)
-            except StopAsyncIteration:
-                return
-            except TimeoutError:
-                break
-        raise httpx.ReadTimeout("the body took longer than the timeout")
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
+def _deadline_of(response: httpx.Response) -> Deadline:
+    deadline: Deadline = response.extensions[DEADLINE]
+    return deadline
 
 
-async def _beginning(response: httpx.Response, most: int, seconds: float | None) -> bytes:
+def _beginning(response: httpx.Response, most: int, seconds: float | None) -> bytes:
     """The raw body, as far as it comes in so many seconds, and a little more than `most` bytes of it."""
     body = bytearray()
-
-    async def read(limit: Limit) -> None:
-        async for chunk in cast("httpx.AsyncByteStream", response.stream):
-            body.extend(chunk)
-            if len(body) > most or limit.is_over:
-                return
-
-    limit = Limit(seconds)
+    _deadline_of(response).restart(seconds)
     try:
         # What is said already tells more than that the rest of it does not come.
         with suppress(httpx.TransportError, OSError):
-            await async_bounded(limit, read, limit)
+            for chunk in cast("httpx.SyncByteStream", response.stream):
+                body.extend(chunk)
+                if len(body) > most:
+                    break
     finally:
-        await response.aclose()
+        response.close()
     return bytes(body)
 
 
-async def _discard(response: httpx.Response) -> None:
+def _discard(response: httpx.Response) -> None:
     """Keep its connection for the next attempt, unless that takes longer than to open another one."""
-    await _beginning(response, DRAINED, DRAIN_TIME)
+    _beginning(response, DRAINED, DRAIN_TIME)
 
 
-class AsyncHomeTransport(httpx.AsyncBaseTransport):
+class HomeTransport(httpx.BaseTransport):
     """Sends credentials to the base URL's origin only, however a request came to go elsewhere.
 
     RFC 9110 section 15.4: a redirected request leaves out what is meant for the first server alone.
@@ -220,8 +190,8 @@ class AsyncHomeTransport(httpx.AsyncBaseTransport):
 
     def __init__(
         self,
-        home: httpx.AsyncBaseTransport,
-        away: httpx.AsyncBaseTransport,
+        home: httpx.BaseTransport,
+        away: httpx.BaseTransport,
         base_url: str,
         key_header: str | None,
     ) -> None:
@@ -230,28 +200,28 @@ class AsyncHomeTransport(httpx.AsyncBaseTransport):
         self._origin = origin_of(httpx.URL(base_url))
         self._key_header = key_header
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
         if is_at_home(origin_of(request.url), self._origin):
-            return await self._home.handle_async_request(request)
+            return self._home.handle_request(request)
         headers = without_credentials(request.headers, self._key_header)
         if kept_back := sorted(request.headers.keys() - headers.keys()):
             where, what = clean(request.url.host), clean(", ".join(kept_back))
             logger.info("%s is not where the base URL leads: it is not sent %s", where, what)
-        return await self._away.handle_async_request(_changed(request, headers=headers))
+        return self._away.handle_request(_changed(request, headers=headers))
 
-    async def aclose(self) -> None:
-        await self._home.aclose()
+    def close(self) -> None:
+        self._home.close()
 
 
-class AsyncSigningTransport(httpx.AsyncBaseTransport):
+class SigningTransport(httpx.BaseTransport):
     """Signs every attempt: each has its own time and nonce."""
 
-    def __init__(self, transport: httpx.AsyncBaseTransport, signer: Signer) -> None:
+    def __init__(self, transport: httpx.BaseTransport, signer: Signer) -> None:
         self._transport = transport
         self._signer = signer
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        body = await request.aread()
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        body = request.read()
         headers = httpx.Headers(request.headers)
         headers.update(dict(self._signer.sign(request.method, str(request.url), headers, body)))
         signed = httpx.Request(
@@ -261,35 +231,35 @@ class AsyncSigningTransport(httpx.AsyncBaseTransport):
             stream=httpx.ByteStream(body),
             extensions=request.extensions,
         )
-        return await self._transport.handle_async_request(signed)
+        return self._transport.handle_request(signed)
 
-    async def aclose(self) -> None:
-        await self._transport.aclose()
+    def close(self) -> None:
+        self._transport.close()
 
 
-class AsyncCheckedTransport(httpx.AsyncBaseTransport):
+class CheckedTransport(httpx.BaseTransport):
     """Raises `UnexpectedStatus` for a status that the OpenAPI document does not list."""
 
     def __init__(
-        self, transport: httpx.AsyncBaseTransport, base_path: str, secrets: Sequence[str]
+        self, transport: httpx.BaseTransport, base_path: str, secrets: Sequence[str]
     ) -> None:
         self._transport = transport
         self._base_path = base_path
         # In a closure: nothing that shows an object's fields shows them.
         self._secrets: Callable[[], Sequence[str]] = lambda: secrets
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        response = await self._transport.handle_async_request(request)
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        response = self._transport.handle_request(request)
         path = request.url.path.removeprefix(self._base_path)
         if is_documented(request.method, path, response.status_code):
             return response
-        error = await self._unexpected(request, response)
+        error = self._unexpected(request, response)
         del request, response  # reporters of errors keep the variables of this frame
         raise error
 
-    async def _unexpected(self, request: httpx.Request, response: httpx.Response) -> APIStatusError:
+    def _unexpected(self, request: httpx.Request, response: httpx.Response) -> APIStatusError:
         seconds = request.extensions.get("timeout", {}).get("read")
-        body = await _beginning(response, MAX_BODY, seconds)
+        body = _beginning(response, MAX_BODY, seconds)
         try:
             body = decoded(body, response.headers.get("content-encoding", ""))
         except ValueError:  # the status says more than a body that cannot be read
@@ -298,5 +268,5 @@ class AsyncCheckedTransport(httpx.AsyncBaseTransport):
         answer = Answer(response.status_code, response.headers, body, info, secrets=self._secrets())
         return unexpected_status(answer, time.time())
 
-    async def aclose(self) -> None:
-        await self._transport.aclose()
+    def close(self) -> None:
+        self._transport.close()

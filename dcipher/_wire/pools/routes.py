@@ -8,16 +8,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 from weakref import ref
 
 import httpx
 
-from dcipher._concurrency.closing import async_close_all
 from dcipher._concurrency.limiting import Limiter
-from dcipher._concurrency.scopes import AsyncScoped, ForkLock, Scoped
+from dcipher._concurrency.scopes import ForkLock, Scoped
 from dcipher._wire.proxies.choice import Origin, Proxies
 from dcipher._wire.proxies.environment import (
     environment_proxies,
@@ -25,14 +23,9 @@ from dcipher._wire.proxies.environment import (
     proxy_secrets,
     usable_proxy,
 )
-from dcipher._wire.proxies.routing import RoutedTransport
-from dcipher._wire.proxies.routing_async import AsyncRoutedTransport
+from dcipher._wire.transport.certificates import ssl_context
 
-from .certificates import ssl_context
-from .connections import ClientTransport, ConnectionPool, SingleTransportPool
-from .connections_async import AsyncClientTransport, AsyncConnectionPool, AsyncSingleTransportPool
 from .cookies import NoCookies
-from .deadlines import AsyncBoundedTransport, BoundedTransport
 
 if TYPE_CHECKING:
     import ssl
@@ -60,68 +53,43 @@ Pools: TypeAlias = "dict[str | None, Any]"
 """URL pattern of httpx (`None`: every other URL) → a pool, or `None`: no proxy."""
 
 
-@dataclass(frozen=True)
-class _Side:
-    """The classes of one side: sync or async."""
+class _Side(NamedTuple):
+    """The classes of one side: sync or async, imported when it is first used."""
 
     single: Callable[[Any], Any]
     routed: Callable[..., Any]
-    connections: Callable[..., Any]
-    transport: Callable[..., Any]
-    owner: Callable[[], tuple[Callable[[Any], Any], Callable[[], None]]]
-    """Returns what wraps each connection's transport, so that it ends with its event loop; and what
-    is called when the first client is closed."""
+    pool: Callable[..., Any]
+    connection: Callable[..., Any]
+    shared: Callable[..., Any]
+    """Connections that carry many requests at a time."""
+    is_async: bool = False
 
 
-class _AsyncOwned(httpx.AsyncBaseTransport):
-    """A transport of one connection, which is closed with its event loop at the latest."""
+def _sync_side() -> _Side:
+    from dcipher._wire.proxies.routing import RoutedTransport
+    from dcipher._wire.transport.connections import Connection
 
-    def __init__(
-        self,
-        transport: AsyncBoundedTransport,
-        scope: AsyncScoped[set[httpx.AsyncBaseTransport]],
-    ) -> None:
-        self._transport = transport
-        self._scope = scope
-        self._opened = scope.get()
-        self._opened.add(transport)
+    from .pools import ConnectionPool, SingleTransportPool
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        return await self._transport.handle_async_request(request)
-
-    @property
-    def has_leftovers(self) -> bool:
-        """Whether bytes behind the response were received."""
-        return self._transport.has_leftovers
-
-    async def aclose(self) -> None:
-        try:
-            await self._transport.aclose()
-        finally:
-            self._opened.discard(self._transport)
-            if not self._opened:
-                await self._scope.end()
+    return _Side(
+        SingleTransportPool, RoutedTransport, ConnectionPool, Connection, httpx.HTTPTransport
+    )
 
 
-def _async_owner() -> tuple[
-    Callable[[AsyncBoundedTransport], httpx.AsyncBaseTransport], Callable[[], None]
-]:
-    scope: AsyncScoped[set[httpx.AsyncBaseTransport]] = AsyncScoped(set, async_close_all)
-    return lambda transport: _AsyncOwned(transport, scope), scope.end_silently
+def _async_side() -> _Side:
+    from dcipher._wire.proxies.routing_async import AsyncRoutedTransport
+    from dcipher._wire.transport.connections_async import AsyncConnection
 
+    from .pools_async import AsyncConnectionPool, AsyncSingleTransportPool
 
-def _owner() -> tuple[Callable[[httpx.BaseTransport], httpx.BaseTransport], Callable[[], None]]:
-    return lambda transport: transport, lambda: None
-
-
-_SYNC = _Side(SingleTransportPool, RoutedTransport, ConnectionPool, BoundedTransport, _owner)
-_ASYNC = _Side(
-    AsyncSingleTransportPool,
-    AsyncRoutedTransport,
-    AsyncConnectionPool,
-    AsyncBoundedTransport,
-    _async_owner,
-)
+    return _Side(
+        AsyncSingleTransportPool,
+        AsyncRoutedTransport,
+        AsyncConnectionPool,
+        AsyncConnection,
+        httpx.AsyncHTTPTransport,
+        is_async=True,
+    )
 
 
 class Reference:
@@ -164,7 +132,7 @@ class Routes:
     def check(self, base_url: str) -> None:
         """Raises `ConfigurationError` where requests to `base_url` have a proxy that cannot be used."""
         if not self._args.get("mounts"):  # which may be for these requests
-            self._proxy_of(origin_of(httpx.URL(base_url)))
+            _proxy_for(self._proxies, origin_of(httpx.URL(base_url)))
 
     @property
     def client_args(self) -> dict[str, Any]:
@@ -174,14 +142,12 @@ class Routes:
     @property
     def is_custom(self) -> bool:
         """Whether requests use a transport of the user's, not connections of ours."""
-        return any(isinstance(pool, SingleTransportPool) for pool in self._pools().values())
+        return any(pool is not None and pool.is_custom for pool in self._pools().values())
 
     @property
     def is_custom_async(self) -> bool:
         """The same for async requests."""
-        return any(
-            isinstance(pool, AsyncSingleTransportPool) for pool in self._async_pools().values()
-        )
+        return any(pool is not None and pool.is_custom for pool in self._async_pools().values())
 
     def spare_permits(self, count: int) -> list[Permit]:
         """Returns permits for `count` more sync connections of a download, or as many as are available.
@@ -209,11 +175,15 @@ class Routes:
 
     def via(self, client: httpx.Client) -> Routes:
         """Returns routes that send everything by a sync httpx client of the user's."""
+        from .pools import ClientTransport, SingleTransportPool
+
         pools: Pools = {None: SingleTransportPool(ClientTransport(client))}
         return self._with(self._args, pools, self._async_pools(), _secrets_in(client))
 
     def async_via(self, client: httpx.AsyncClient) -> Routes:
         """Returns routes that send everything by an async httpx client of the user's."""
+        from .pools_async import AsyncClientTransport, AsyncSingleTransportPool
+
         pools: Pools = {None: AsyncSingleTransportPool(AsyncClientTransport(client))}
         return self._with(self._args, self._pools(), pools, _secrets_in(client))
 
@@ -252,19 +222,19 @@ class Routes:
     def release(self, reference: Reference | None) -> None:
         """Releases a reference to the sync connections that no httpx client was made for."""
         for pool in self._pools().values():
-            if isinstance(pool, ConnectionPool):
+            if pool is not None and not pool.is_custom:
                 pool.transport(reference).close()
 
     def _pools(self) -> Pools:
         with self._lock():
             if self._sync is None:
-                self._sync = self._make(_SYNC)
+                self._sync = self._make(_sync_side())
             return self._sync
 
     def _async_pools(self) -> Pools:
         with self._lock():
             if self._async is None:
-                self._async = self._make(_ASYNC)
+                self._async = self._make(_async_side())
             return self._async
 
     def _make(self, side: _Side) -> Pools:
@@ -273,7 +243,7 @@ class Routes:
         if args.get("transport") is not None:
             pools[None] = side.single(args["transport"])
         else:
-            pools[None] = self._connections(side, self._proxy_of)
+            pools[None] = self._connections(side, partial(_proxy_for, self._proxies))
             for pattern, proxy in self._given_proxies.items():
                 pools[pattern] = proxy and self._connections(side, partial(_always, proxy))
         mounts: Mapping[str, Any] = args.get("mounts") or {}
@@ -284,10 +254,6 @@ class Routes:
             if pool is not None and reference is not None:
                 pool.acquire(reference)
         return pools
-
-    def _proxy_of(self, origin: Origin) -> str | None:
-        named = usable_proxy(self._proxies, origin)
-        return None if named is None else named.value
 
     def _read_proxies(self) -> Proxies:
         given = any(self._args.get(name) is not None for name in ("transport", "proxy", "proxies"))
@@ -315,41 +281,48 @@ class Routes:
 
     def _connections(self, side: _Side, proxy_of: Callable[[Origin], Any]) -> Any:
         limits = self._limits
-        if self._args.get("http2"):
+        # A sync pool does not reference this object: in a reference cycle, it would be collected late.
+        # An async one does, so that it is not collected in the last step of an event loop, when trio
+        # accepts no task any more (tests/client/test_concurrency.py).
+        routes = self if side.is_async else None
+        context = partial(_context, self._verify, self._args)
+        args = self._args
+        if args.get("http2"):
             # One connection carries many requests: httpx's own pool does that.
 
             def direct_or_by(proxy: Any) -> Any:
-                return self._transport(side, "https", proxy, limits)
+                http1 = bool(args.get("http1", True))
+                return side.shared(
+                    verify=context("https"), http1=http1, http2=True, limits=limits, proxy=proxy
+                )
 
             return side.single(side.routed(proxy_of, direct_or_by))
-        kept = 0 if limits.max_keepalive_connections == 0 else 1
-        expiry = math.inf if limits.keepalive_expiry is None else limits.keepalive_expiry
-        one = httpx.Limits(
-            max_connections=1,
-            max_keepalive_connections=kept,
-            keepalive_expiry=limits.keepalive_expiry,
-        )
-
-        own, on_release = side.owner()
 
         def make(origin: Origin) -> Any:
-            return own(self._transport(side, origin.scheme, proxy_of(origin), one))
+            _ = routes
+            return side.connection(origin, context(origin.scheme), _proxy(proxy_of(origin)))
 
-        return side.connections(
+        expiry = math.inf if limits.keepalive_expiry is None else limits.keepalive_expiry
+        return side.pool(
             make,
             max_connections=self._max_connections,
-            keepalive_expiry=expiry,
-            on_release=on_release,
+            keepalive_expiry=-1.0 if limits.max_keepalive_connections == 0 else expiry,
         )
 
-    def _transport(self, side: _Side, scheme: str, proxy: Any, limits: httpx.Limits) -> Any:
-        return side.transport(
-            verify=ssl_context(scheme, self._verify, self._args),
-            http1=self._args.get("http1", True),
-            http2=self._args.get("http2", False),
-            limits=limits,
-            proxy=proxy,
-        )
+
+def _context(
+    verify: ssl.SSLContext | str | bool, args: Mapping[str, Any], scheme: str
+) -> ssl.SSLContext | None:
+    return None if scheme == "http" else ssl_context(scheme, verify, args)
+
+
+def _proxy_for(proxies: Proxies, origin: Origin) -> str | None:
+    named = usable_proxy(proxies, origin)
+    return None if named is None else named.value
+
+
+def _proxy(proxy: Any) -> httpx.Proxy | None:
+    return httpx.Proxy(proxy) if isinstance(proxy, (str, httpx.URL)) else proxy
 
 
 def _always(proxy: Any, _: Origin) -> Any:

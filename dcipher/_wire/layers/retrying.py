@@ -1,4 +1,4 @@
-# Generated from dcipher/_wire/transport/retrying_async.py by scripts/unasync.py: edit that, not this.
+# Generated from dcipher/_wire/layers/retrying_async.py by scripts/unasync.py: edit that, not this.
 """The one place where anything is sent again.
 
 tenacity drives it; `_wire/errors/retries.py` says whether and when.

@@ -1,4 +1,3 @@
-# Generated from dcipher/_wire/transport/layers_async.py by scripts/unasync.py: edit that, not this.
 """httpx transports that sign, that send again, and that refuse what the OpenAPI document does not list.
 
 An answer that nobody will use is not read without end, and never decoded.
@@ -6,7 +5,6 @@ An answer that nobody will use is not read without end, and never decoded.
 
 from __future__ import annotations
 
-import math
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
@@ -14,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 import httpx
 
 from dcipher._concurrency.clock import monotonic
-from dcipher._concurrency.sleeping import sleep
+from dcipher._concurrency.sleeping import async_sleep
 from dcipher._masking.text import clean, redact_query
 from dcipher._wire.errors.retries import (
     Failure,
@@ -26,26 +24,25 @@ from dcipher._wire.errors.retries import (
 from dcipher._wire.errors.status_errors import unexpected_status
 from dcipher._wire.messages.answers import MAX_BODY, Answer, decoded
 from dcipher._wire.messages.contract import is_documented
+from dcipher._wire.transport.deadlines import DEADLINE, Deadline, whole
 from dcipher.errors import RequestInfo
 from dcipher.logs import logger
 
-from .bounded import bounded
-from .deadlines import Limit, whole
 from .origins import is_at_home, origin_of, without_credentials
-from .retrying import send_again
+from .retrying_async import async_send_again
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from dcipher.errors import APIStatusError
     from dcipher.resilience import Resilience
     from dcipher.signing import Signer
 
 __all__ = [
-    "CheckedTransport",
-    "HomeTransport",
-    "RetryTransport",
-    "SigningTransport",
+    "AsyncCheckedTransport",
+    "AsyncHomeTransport",
+    "AsyncRetryTransport",
+    "AsyncSigningTransport",
 ]
 
 LEAST = 0.25
@@ -65,7 +62,7 @@ class _Refused(Exception):  # noqa: N818 - never leaves this module
         self.status_code: int = response.status_code
 
 
-class RetryTransport(httpx.BaseTransport):
+class AsyncRetryTransport(httpx.AsyncBaseTransport):
     """Sends again what may be sent again; gives the last answer, or raises the last error of httpx.
 
     A POST is repeated after an ambiguous outcome only when it carries an `Idempotency-Key`; a body
@@ -73,30 +70,31 @@ class RetryTransport(httpx.BaseTransport):
     its timeouts together, and than what is left of the deadline.
     """
 
-    def __init__(self, transport: httpx.BaseTransport, resilience: Resilience) -> None:
+    def __init__(self, transport: httpx.AsyncBaseTransport, resilience: Resilience) -> None:
         self._transport = transport
         self._resilience = resilience
 
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         if not isinstance(request.stream, httpx.ByteStream):
-            return self._transport.handle_request(request)
+            return await self._transport.handle_async_request(request)
         started = monotonic()
         refused: list[httpx.Response] = []
 
-        def attempt() -> httpx.Response:
-            response = self._attempt(request, started)
+        async def attempt() -> httpx.Response:
+            response = await self._transport.handle_async_request(self._timed(request, started))
             if response.status_code in self._resilience.retry_statuses:
                 refused.append(response)
                 raise _Refused(response)
+            _deadline_of(response).restart(None)  # a body may take as long as it comes
             return response
 
-        def pause(seconds: float) -> None:
+        async def pause(seconds: float) -> None:
             while refused:
-                _discard(refused.pop())
-            sleep(seconds)
+                await _discard(refused.pop())
+            await async_sleep(seconds)
 
         try:
-            return send_again(
+            return await async_send_again(
                 attempt,
                 lambda error: self._failure_of(error, request.url.host),
                 self._resilience,
@@ -108,27 +106,21 @@ class RetryTransport(httpx.BaseTransport):
         except _Refused as last:
             # As it came, for whoever reads it; but not without end.
             seconds = request.extensions.get("timeout", {}).get("read")
-            last.response.stream = _TimedStream(last.response, self._left(seconds, started))
+            _deadline_of(last.response).restart(self._left(seconds, started))
             return last.response
         except BaseException:
             while refused:
-                refused.pop().close()
+                await refused.pop().aclose()
             raise
 
-    def _attempt(self, request: httpx.Request, started: float) -> httpx.Response:
-        timeout = httpx.Timeout(None, **request.extensions.get("timeout", {}))
-        seconds = self._left(whole(timeout), started)
+    def _timed(self, request: httpx.Request, started: float) -> httpx.Request:
+        """The request for one attempt, with its deadline."""
+        timeouts = request.extensions.get("timeout", {})
+        deadline = Deadline(self._left(whole(timeouts), started))
         if self._resilience.deadline is not None:
-            phases = timeout.as_dict().items()
-            timed = {phase: self._left(limit, started) for phase, limit in phases}
-            request = _changed(request, extensions={**request.extensions, "timeout": timed})
-        try:
-            return bounded(Limit(seconds), self._transport.handle_request, request)
-        except TimeoutError as error:
-            # Whether something was sent by a transport of the user's is not known.
-            raise httpx.ReadTimeout(
-                "the answer took longer than the timeout", request=request
-            ) from error
+            timeouts = {phase: self._left(limit, started) for phase, limit in timeouts.items()}
+        changed = {**request.extensions, "timeout": timeouts, DEADLINE: deadline}
+        return _changed(request, extensions=changed)
 
     def _left(self, seconds: float | None, started: float) -> float | None:
         """`seconds`, or what is left until the deadline where that is less; `None`: no end."""
@@ -143,8 +135,8 @@ class RetryTransport(httpx.BaseTransport):
             return status_failure(error.response.status_code, asked, self._resilience)
         return transport_failure(error, host) if isinstance(error, httpx.TransportError) else None
 
-    def close(self) -> None:
-        self._transport.close()
+    async def aclose(self) -> None:
+        await self._transport.aclose()
 
 
 def _changed(
@@ -162,55 +154,33 @@ def _changed(
     )
 
 
-class _TimedStream(httpx.SyncByteStream):
-    """A body that has to come within so many seconds from its first byte to its last."""
-
-    def __init__(self, response: httpx.Response, seconds: float | None) -> None:
-        self._stream = cast("httpx.SyncByteStream", response.stream)
-        self._seconds = math.inf if seconds is None else seconds
-
-    def __iter__(self) -> Iterator[bytes]:
-        ends = monotonic() + self._seconds
-        chunks = self._stream.__iter__()
-        while (left := ends - monotonic()) > 0:
-            try:
-                yield bounded(Limit(left), chunks.__next__)
-            except StopIteration:
-                return
-            except TimeoutError:
-                break
-        raise httpx.ReadTimeout("the body took longer than the timeout")
-
-    def close(self) -> None:
-        self._stream.close()
+def _deadline_of(response: httpx.Response) -> Deadline:
+    deadline: Deadline = response.extensions[DEADLINE]
+    return deadline
 
 
-def _beginning(response: httpx.Response, most: int, seconds: float | None) -> bytes:
+async def _beginning(response: httpx.Response, most: int, seconds: float | None) -> bytes:
     """The raw body, as far as it comes in so many seconds, and a little more than `most` bytes of it."""
     body = bytearray()
-
-    def read(limit: Limit) -> None:
-        for chunk in cast("httpx.SyncByteStream", response.stream):
-            body.extend(chunk)
-            if len(body) > most or limit.is_over:
-                return
-
-    limit = Limit(seconds)
+    _deadline_of(response).restart(seconds)
     try:
         # What is said already tells more than that the rest of it does not come.
         with suppress(httpx.TransportError, OSError):
-            bounded(limit, read, limit)
+            async for chunk in cast("httpx.AsyncByteStream", response.stream):
+                body.extend(chunk)
+                if len(body) > most:
+                    break
     finally:
-        response.close()
+        await response.aclose()
     return bytes(body)
 
 
-def _discard(response: httpx.Response) -> None:
+async def _discard(response: httpx.Response) -> None:
     """Keep its connection for the next attempt, unless that takes longer than to open another one."""
-    _beginning(response, DRAINED, DRAIN_TIME)
+    await _beginning(response, DRAINED, DRAIN_TIME)
 
 
-class HomeTransport(httpx.BaseTransport):
+class AsyncHomeTransport(httpx.AsyncBaseTransport):
     """Sends credentials to the base URL's origin only, however a request came to go elsewhere.
 
     RFC 9110 section 15.4: a redirected request leaves out what is meant for the first server alone.
@@ -219,8 +189,8 @@ class HomeTransport(httpx.BaseTransport):
 
     def __init__(
         self,
-        home: httpx.BaseTransport,
-        away: httpx.BaseTransport,
+        home: httpx.AsyncBaseTransport,
+        away: httpx.AsyncBaseTransport,
         base_url: str,
         key_header: str | None,
     ) -> None:
@@ -229,28 +199,28 @@ class HomeTransport(httpx.BaseTransport):
         self._origin = origin_of(httpx.URL(base_url))
         self._key_header = key_header
 
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         if is_at_home(origin_of(request.url), self._origin):
-            return self._home.handle_request(request)
+            return await self._home.handle_async_request(request)
         headers = without_credentials(request.headers, self._key_header)
         if kept_back := sorted(request.headers.keys() - headers.keys()):
             where, what = clean(request.url.host), clean(", ".join(kept_back))
             logger.info("%s is not where the base URL leads: it is not sent %s", where, what)
-        return self._away.handle_request(_changed(request, headers=headers))
+        return await self._away.handle_async_request(_changed(request, headers=headers))
 
-    def close(self) -> None:
-        self._home.close()
+    async def aclose(self) -> None:
+        await self._home.aclose()
 
 
-class SigningTransport(httpx.BaseTransport):
+class AsyncSigningTransport(httpx.AsyncBaseTransport):
     """Signs every attempt: each has its own time and nonce."""
 
-    def __init__(self, transport: httpx.BaseTransport, signer: Signer) -> None:
+    def __init__(self, transport: httpx.AsyncBaseTransport, signer: Signer) -> None:
         self._transport = transport
         self._signer = signer
 
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        body = request.read()
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        body = await request.aread()
         headers = httpx.Headers(request.headers)
         headers.update(dict(self._signer.sign(request.method, str(request.url), headers, body)))
         signed = httpx.Request(
@@ -260,35 +230,35 @@ class SigningTransport(httpx.BaseTransport):
             stream=httpx.ByteStream(body),
             extensions=request.extensions,
         )
-        return self._transport.handle_request(signed)
+        return await self._transport.handle_async_request(signed)
 
-    def close(self) -> None:
-        self._transport.close()
+    async def aclose(self) -> None:
+        await self._transport.aclose()
 
 
-class CheckedTransport(httpx.BaseTransport):
+class AsyncCheckedTransport(httpx.AsyncBaseTransport):
     """Raises `UnexpectedStatus` for a status that the OpenAPI document does not list."""
 
     def __init__(
-        self, transport: httpx.BaseTransport, base_path: str, secrets: Sequence[str]
+        self, transport: httpx.AsyncBaseTransport, base_path: str, secrets: Sequence[str]
     ) -> None:
         self._transport = transport
         self._base_path = base_path
         # In a closure: nothing that shows an object's fields shows them.
         self._secrets: Callable[[], Sequence[str]] = lambda: secrets
 
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        response = self._transport.handle_request(request)
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        response = await self._transport.handle_async_request(request)
         path = request.url.path.removeprefix(self._base_path)
         if is_documented(request.method, path, response.status_code):
             return response
-        error = self._unexpected(request, response)
+        error = await self._unexpected(request, response)
         del request, response  # reporters of errors keep the variables of this frame
         raise error
 
-    def _unexpected(self, request: httpx.Request, response: httpx.Response) -> APIStatusError:
+    async def _unexpected(self, request: httpx.Request, response: httpx.Response) -> APIStatusError:
         seconds = request.extensions.get("timeout", {}).get("read")
-        body = _beginning(response, MAX_BODY, seconds)
+        body = await _beginning(response, MAX_BODY, seconds)
         try:
             body = decoded(body, response.headers.get("content-encoding", ""))
         except ValueError:  # the status says more than a body that cannot be read
@@ -297,5 +267,5 @@ class CheckedTransport(httpx.BaseTransport):
         answer = Answer(response.status_code, response.headers, body, info, secrets=self._secrets())
         return unexpected_status(answer, time.time())
 
-    def close(self) -> None:
-        self._transport.close()
+    async def aclose(self) -> None:
+        await self._transport.aclose()

@@ -1,0 +1,87 @@
+"""What is used of httpx and httpcore that they do not promise, and the public parts that stand on it.
+
+It runs with the lowest and with the newest of both, and with httpx2 in their place (`nox`).
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+import httpcore
+import httpx
+import pytest
+
+from dcipher import HTTPClient
+from tests.faulty import FaultyServer, json_reply
+
+if TYPE_CHECKING:
+    from anyio.from_thread import BlockingPortal
+
+
+def test_a_transport_of_httpx_sends_by_its_pool(portal: BlockingPortal) -> None:
+    """`_pool`: a transport of httpx calls nothing of its own but that, and closes nothing else."""
+    calls: list[str] = []
+
+    class Pool:
+        def handle_request(self, _: Any) -> httpcore.Response:
+            calls.append("send")
+            return httpcore.Response(204)
+
+        async def handle_async_request(self, _: Any) -> httpcore.Response:
+            calls.append("send")
+            return httpcore.Response(204)
+
+        def close(self) -> None:
+            calls.append("close")
+
+        async def aclose(self) -> None:
+            calls.append("close")
+
+    class Plain(httpx.HTTPTransport):
+        def __init__(self) -> None:
+            self._pool: Any = Pool()
+
+    class Async(httpx.AsyncHTTPTransport):
+        def __init__(self) -> None:
+            self._pool: Any = Pool()
+
+    request = httpx.Request("GET", "http://x.invalid/")
+    plain, not_blocking = Plain(), Async()
+    assert plain.handle_request(request).status_code == 204
+    plain.close()
+
+    async def main() -> int:
+        response = await not_blocking.handle_async_request(request)
+        await not_blocking.aclose()
+        return response.status_code
+
+    assert portal.call(main) == 204
+    assert calls == ["send", "close"] * 2
+
+
+@pytest.mark.parametrize("cls", [httpcore.HTTPConnection, httpcore.AsyncHTTPConnection])
+def test_a_connection_of_httpcore_takes_a_backend(cls: type) -> None:
+    """One connection is public, takes our backend, and says whether it is idle or has expired."""
+    assert {"origin", "ssl_context", "network_backend"} <= {*inspect.signature(cls).parameters}
+    assert callable(cls.is_idle)  # type: ignore[attr-defined]
+    assert callable(cls.has_expired)  # type: ignore[attr-defined]
+
+
+def test_one_request_for_each_connection(kind: str, portal: BlockingPortal) -> None:
+    """What is sent goes by our own streams, whatever httpx and httpcore are installed."""
+    with FaultyServer() as server:
+        server.on("*", json_reply("{}"))
+        client = HTTPClient(server.url)
+
+        async def stream() -> Any:
+            response = await client.get_or_create_async_httpx_client().get("/")
+            await client.aclose()
+            return response.extensions["network_stream"]
+
+        if kind == "sync":
+            used = client.get_or_create_httpx_client().get("/").extensions["network_stream"]
+            client.close()
+        else:
+            used = portal.call(stream)
+    assert type(used).__module__.startswith("dcipher._wire.transport.streams")
