@@ -86,7 +86,7 @@ def shown_row(row: Any, schema: Any) -> dict[str, Any]:
 def plain(value: Any, type_: Any) -> Any:
     """A value of a table, or of a frame, as one of Python; an entry of a map is a pair."""
     for to_python in ("to_pydatetime", "to_pytimedelta", "tolist"):
-        if hasattr(value, to_python):
+        if hasattr(value, to_python) and str(value) != "NaT":  # which is what it makes of itself
             return plain(getattr(value, to_python)(), type_)
     if value is None or str(value) in {"<NA>", "NaT"} or _is_nan(value):
         return None
