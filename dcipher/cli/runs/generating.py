@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, cast
 
 from dcipher._files import check_target, replacing, storage_errors
@@ -114,14 +114,14 @@ def _drifts(path: Path, flows: Sequence[Flow]) -> Iterator[tuple[str, FlowDrift]
 
 
 def _classes(path: Path) -> Iterator[type[FlowCall[Any]]]:
-    name = f"dcipher_generated_{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise CommandError(f"{path} is no Python file.", ExitCode.FAILURE)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # where Pydantic looks names up
+    module = ModuleType(f"dcipher_generated_{path.stem}")
+    module.__file__ = str(path)
+    sys.modules[module.__name__] = module  # where Pydantic looks names up
     try:
-        spec.loader.exec_module(module)
+        # Not imported: that would leave bytecode beside it, and trust what is there from before.
+        exec(compile(_read(path), str(path), "exec"), vars(module))  # noqa: S102 - the user's file
+    except CommandError:
+        raise
     except Exception as error:  # a file that was edited may raise anything
         raise CommandError(
             f"{path} cannot be imported: {type(error).__name__}.",
@@ -129,7 +129,7 @@ def _classes(path: Path) -> Iterator[type[FlowCall[Any]]]:
             next_step=f"dcipher flows generate -o {path}",
         ) from error
     finally:
-        del sys.modules[name]
+        del sys.modules[module.__name__]
     for value in cast("dict[str, object]", vars(module)).values():
         if isinstance(value, type) and issubclass(value, FlowCall) and value is not FlowCall:
             yield value
