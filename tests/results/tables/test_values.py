@@ -7,6 +7,7 @@ import json
 import math
 from datetime import datetime, timezone
 from enum import Enum
+from importlib.metadata import version
 from importlib.util import find_spec
 from typing import Any
 
@@ -123,7 +124,8 @@ def check_frames(type_: Any, values: list[Any]) -> None:
         expected = rows(found.to_pylist())
         if find_spec("pandas"):
             assert rows(made.to_pandas().to_dict("records")) == expected
-        if find_spec("polars"):
+        # polars 1.32, the lowest, takes a map that is null for one without entries.
+        if find_spec("polars") and not version("polars").startswith("1.32."):
             assert rows(made.to_polars().to_dicts()) == expected
         if find_spec("duckdb"):
             import duckdb
