@@ -71,7 +71,7 @@ def run_card(run: dcipher.Run, now: datetime | None = None) -> str:
         "results": _results(run, now),
         "files": "<br>".join(_text(str(file), 400) for file in run.files),
     }
-    rows = [[f"{name}", value] for name, value in facts.items() if value]
+    rows = [[name, value] for name, value in facts.items() if value]
     return _card(_table("", (), rows) + _code(_next_line(run)))
 
 

@@ -55,7 +55,8 @@ def generate(
 def check(call: Invocation, flows: Sequence[str], output: str) -> int:
     """Compares a generated file with the flows; returns the exit code, which is 0 where they agree."""
     path = Path(output)
-    known = digests_in(_read(path))
+    source = _read(path)
+    known = digests_in(source)
     ids = list(dict.fromkeys(flows)) or list(known)
     if lost := [flow for flow in ids if flow not in known]:
         raise CommandError(f"{path} has no class for flow {lost[0]}.", ExitCode.FAILURE)
@@ -66,7 +67,7 @@ def check(call: Invocation, flows: Sequence[str], output: str) -> int:
             next_step=f"dcipher flows generate FLOW -o {path}",
         )
     changed = [flow for flow in _fetched(call, ids) if digest_of(flow) != known[flow.id]]
-    drifts = list(_drifts(path, changed)) if changed else []
+    drifts = list(_drifts(path, source, changed)) if changed else []
     for name, drift in drifts:
         _report(call, name, drift)
     if not drifts:
@@ -103,8 +104,8 @@ def row_models(sample: str) -> RowModels:
         )
 
 
-def _drifts(path: Path, flows: Sequence[Flow]) -> Iterator[tuple[str, FlowDrift]]:
-    classes = {call.__flow__: call for call in _classes(path)}
+def _drifts(path: Path, source: str, flows: Sequence[Flow]) -> Iterator[tuple[str, FlowDrift]]:
+    classes = {call.__flow__: call for call in _classes(path, source)}
     for flow in flows:
         call = classes.get(flow.id)
         if call is None:
@@ -113,15 +114,13 @@ def _drifts(path: Path, flows: Sequence[Flow]) -> Iterator[tuple[str, FlowDrift]
         yield call.__name__, drift or FlowDrift(flow.id, compatible=("its description",))
 
 
-def _classes(path: Path) -> Iterator[type[FlowCall[Any]]]:
+def _classes(path: Path, source: str) -> Iterator[type[FlowCall[Any]]]:
     module = ModuleType(f"dcipher_generated_{path.stem}")
     module.__file__ = str(path)
     sys.modules[module.__name__] = module  # where Pydantic looks names up
     try:
         # Not imported: that would leave bytecode beside it, and trust what is there from before.
-        exec(compile(_read(path), str(path), "exec"), vars(module))  # noqa: S102 - the user's file
-    except CommandError:
-        raise
+        exec(compile(source, str(path), "exec"), vars(module))  # noqa: S102 - the user's file
     except Exception as error:  # a file that was edited may raise anything
         raise CommandError(
             f"{path} cannot be imported: {type(error).__name__}.",
