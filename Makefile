@@ -87,7 +87,7 @@ tests: $(VENV)/.stamp ## Run the cases that are not in that sample, at twice the
 
 .PHONY: thorough
 thorough: $(VENV)/.stamp ## Run the slow tests, before a release: thousands of cases, large files, memory
-	$(BIN)/pytest $(WORKERS) -m thorough
+	$(BIN)/pytest $(WORKERS) --timeout 3600 -m thorough
 
 .PHONY: sample
 sample: $(VENV)/.stamp ## Run one case of most tests of `make thorough`, and the quick tests of `make test-browser`

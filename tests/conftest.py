@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import signal
 import sys
 from collections import Counter
 from importlib.util import find_spec
@@ -34,6 +35,16 @@ if TYPE_CHECKING:
 
     Connect: TypeAlias = Callable[..., Any]
     Kind: TypeAlias = Literal["sync", "async"]
+
+# A shell's background job, and what `nohup` starts, ignore signals, and so would the programs of the tests.
+for number in (
+    signal.SIGINT,
+    signal.SIGTERM,
+    *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []),
+):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        is_interrupt = number == signal.SIGINT
+        signal.signal(number, signal.default_int_handler if is_interrupt else signal.SIG_DFL)
 
 # How long a case takes says something of the machine, which has other work, too.
 settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])

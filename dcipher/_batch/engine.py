@@ -128,6 +128,7 @@ class Engine(Generic[T]):
     def _running(self, journal: Journal) -> Generator[Outcome[T]]:
         background = Background(partial(self._run, journal), "dcipher batch")
         try:
+            background.start()
             while (outcome := self._outbox.get()) is not None:
                 with self._turn:
                     self._scheduled.undelivered -= 1
@@ -252,6 +253,8 @@ class Engine(Generic[T]):
                 step(action.job)
             except Exception as error:  # noqa: BLE001 - raised again, to whoever reads the outcomes
                 self._fail(error)
+                if action.kind == "start":
+                    self._scheduled.drop(action.job)
             with self._turn:
                 self._scheduled.done()
                 self._idle += 1
@@ -362,7 +365,7 @@ class Engine(Generic[T]):
             self._judge(at_end=True)
         self.report = report_of(
             self._tally,
-            left_running=schedule.in_flight,
+            left_running=schedule.running,
             total=monotonic() - self._began,
             throttled=gate.throttled,
             starts=steps.starts if steps else 0,
@@ -385,7 +388,7 @@ class Engine(Generic[T]):
         """Says how to go on, on an error or an interruption."""
         if isinstance(error, BatchError):
             error.report = self.report
-        running = self._schedule.in_flight if self._schedule else 0
+        running = self._schedule.running if self._schedule else 0
         add_note(error, how_to_go_on(self._plan.journal, self._tally.rows, running))
 
 

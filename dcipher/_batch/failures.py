@@ -93,7 +93,9 @@ def how_to_go_on(journal: Path | None, ended: int, running: int) -> str:
         if journal is None
         else f"The same line again resumes from {journal}: nothing is started twice."
     )
-    return f"{ended:,} rows have their outcome, {running:,} runs go on. {how}"
+    rows = "1 row has its outcome" if ended == 1 else f"{ended:,} rows have their outcome"
+    runs = "1 run is still going" if running == 1 else f"{running:,} runs are still going"
+    return f"{rows}, {runs}. {how}"
 
 
 def add_note(error: BaseException, text: str) -> None:

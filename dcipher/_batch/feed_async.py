@@ -235,7 +235,7 @@ class _Reader:
         self._empty = 0
         self.is_slow: bool = False
         """Whether it had nothing to give for a while."""
-        self._thread = Background(self._work, "dcipher rows")
+        Background(self._work, "dcipher rows").start()
 
     def _work(self) -> None:
         try:

@@ -7,6 +7,8 @@ import threading
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
+from dcipher._concurrency.mailboxes import SIGNAL_CHECK
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -26,31 +28,46 @@ class AsyncBackground:
 
     def __init__(self, function: AsyncAttempt[object], name: str) -> None:
         from anyio import Event
-        from sniffio import current_async_library
 
         self._ended: Event = Event()
         self._function = function
+        self._name = name
+        self._has_begun = False
+        self._may_begin = True
+
+    def start(self) -> None:
+        """Starts it."""
+        from sniffio import current_async_library
+
         if current_async_library() == "trio":
             from trio.lowlevel import spawn_system_task
 
-            spawn_system_task(self._run, name=name, context=copy_context())
+            spawn_system_task(self._run, name=self._name, context=copy_context())
             return
         # anyio has no task without a group. It is ended by its own function, never cancelled.
         loop: Any = sys.modules["asyncio"]
-        self._task: object = loop.get_running_loop().create_task(self._run(), name=name)
+        self._task: object = loop.get_running_loop().create_task(self._run(), name=self._name)
 
     async def _run(self) -> None:
+        if not self._may_begin:
+            return
+        self._has_begun = True
         try:
             await self._function()
         finally:
             self._ended.set()
 
     async def wait(self) -> None:
-        """Waits for the end of the function, also while being cancelled."""
+        """Waits for the end of the function, also while being cancelled.
+
+        If the function has not begun, it never does.
+        """
         from anyio import CancelScope
 
-        with CancelScope(shield=True):
-            await self._ended.wait()
+        self._may_begin = False
+        if self._has_begun:
+            with CancelScope(shield=True):
+                await self._ended.wait()
 
 
 class Background:
@@ -61,10 +78,31 @@ class Background:
     """
 
     def __init__(self, function: Attempt[object], name: str) -> None:
+        self._lock = threading.Lock()
+        self._ended = threading.Event()
+        self._function = function
+        self._name = name
+        self._has_begun = False
+        self._may_begin = True
+
+    def start(self) -> None:
+        """Starts it. Interrupted by Ctrl-C, it may have started it, or not: `wait` knows."""
         run: Callable[..., object] = copy_context().run
-        self._thread = threading.Thread(target=run, args=(function,), name=name, daemon=True)
-        self._thread.start()
+        threading.Thread(target=run, args=(self._run,), name=self._name, daemon=True).start()
+
+    def _run(self) -> None:
+        with self._lock:
+            if not self._may_begin:
+                return
+            self._has_begun = True
+        try:
+            self._function()
+        finally:
+            self._ended.set()
 
     def wait(self) -> None:
-        """Waits for the end of the function."""
-        self._thread.join()
+        """Waits for the end of the function. If it has not begun, it never does."""
+        with self._lock:
+            self._may_begin = False
+        while self._has_begun and not self._ended.wait(SIGNAL_CHECK):
+            pass

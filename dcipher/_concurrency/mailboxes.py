@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 if TYPE_CHECKING:
     from anyio import Event
@@ -13,6 +13,13 @@ if TYPE_CHECKING:
 __all__ = ["AsyncMailbox", "AsyncReply", "Mailbox", "Reply"]
 
 T = TypeVar("T")
+
+SIGNAL_CHECK: Final = 0.5
+"""Seconds after which a wait without a limit begins anew.
+
+Python runs a signal's handler in the main thread, between two instructions: one that arrives just
+before a wait begins, or that the system hands to another thread, is handled when that wait ends.
+"""
 
 
 class AsyncMailbox(Generic[T]):
@@ -70,10 +77,12 @@ class Mailbox(Generic[T]):
 
     def get(self, seconds: float | None = None) -> T | None:
         """Returns the oldest item, or `None` after so many seconds without one."""
-        try:
-            return self._items.get(timeout=seconds)
-        except Empty:
-            return None
+        while True:
+            try:
+                return self._items.get(timeout=SIGNAL_CHECK if seconds is None else seconds)
+            except Empty:
+                if seconds is not None:
+                    return None
 
     def drain(self) -> list[T]:
         """Returns all items that are there."""

@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import sys
+import threading
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
@@ -132,8 +133,15 @@ def arm(point: str, kill: Callable[[], None]) -> None:
         assert point == "never", point
 
 
+def signal_elsewhere() -> None:
+    """At a byte on stdin, gets SIGTERM in a thread that is not the main one, as the system may do."""
+    if os.read(0, 1):
+        signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+
+
 def main() -> None:
     options = json.loads(sys.argv[1])
+    threading.Thread(target=signal_elsewhere, daemon=True).start()
     arm(options["point"], Countdown(options["nth"]))
     arguments: dict[str, Any] = {
         "key": "id", "journal": options["journal"], "save": options["save"],

@@ -76,7 +76,7 @@ class Program:
         arguments = json.dumps({**self.options, **options})
         return subprocess.Popen(  # noqa: S603 - our own interpreter
             [sys.executable, "-m", "tests.batch.runner", arguments],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
             env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])},
         )  # fmt: skip
 
@@ -183,7 +183,7 @@ def endless() -> Iterator[Emulator]:
         yield running
 
 
-@pytest.mark.parametrize("number", ["SIGTERM", "SIGINT"])
+@pytest.mark.parametrize("number", ["SIGTERM", "SIGINT", "SIGTERM, in another thread"])
 def test_asked_to_end(endless: Emulator, tmp_path: Path, number: str) -> None:
     """SIGTERM and Ctrl-C start nothing more, commit what is known, and say how to go on."""
     program = Program(endless, tmp_path, rows=1)
@@ -191,9 +191,13 @@ def test_asked_to_end(endless: Emulator, tmp_path: Path, number: str) -> None:
     with program.start() as process:
         assert until(lambda: emulator.runs)
         assert until(lambda: _states(program.journal) == ["started"])
-        process.send_signal(getattr(signal, number))
-        _, errors = process.communicate(timeout=HANG)
-    assert process.returncode in ({143} if number == "SIGTERM" else {1, 130, -signal.SIGINT})
+        if number in {"SIGTERM", "SIGINT"}:
+            process.send_signal(getattr(signal, number))
+        try:
+            _, errors = process.communicate("!" if "thread" in number else "", timeout=HANG)
+        finally:
+            process.kill()
+    assert process.returncode in ({1, 130, -signal.SIGINT} if number == "SIGINT" else {143})
     if number == "SIGINT" and sys.version_info >= (3, 11):
         assert "The same line again resumes" in errors
     assert _states(program.journal) == ["started"]

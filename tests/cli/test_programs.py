@@ -415,8 +415,6 @@ def test_a_full_disk_under_stderr_ends_no_run(emulator: Emulator) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_between_the_start_and_its_answer(endless: FaultyServer, number: int) -> None:
     """A job that is cancelled, or a terminal that is closed, loses no run that was being started."""
-    if signal.getsignal(number) is signal.SIG_IGN:
-        pytest.skip("the signal is ignored here, as nohup has it, and so it is in what is started")
     answer = held(endless)
     with running("flows", "run", "late", "--no-wait", **ours(endless)) as process:
         until(lambda: asked(endless, "/flows/late/run"), process)

@@ -669,6 +669,11 @@ def test_a_server_that_logs_everything_shows_no_signature(
     from dcipher.emulator import Emulator
 
     caplog.set_level(level)
+    for name in (
+        "uvicorn.asgi",
+        "uvicorn.error",
+    ):  # another server of this process may have set one
+        caplog.set_level(level, name)
     with Emulator(api_key=KEY, api_secret=SECRET, queue_time=0.0) as emulator:
         emulator.flow("f")(lambda: 1)
         with Dcipher(KEY, api_secret=SECRET, base_url=emulator.url) as client:

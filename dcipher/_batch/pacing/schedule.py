@@ -93,6 +93,11 @@ class Schedule:
         self.is_stopped: bool = False
 
     @property
+    def running(self) -> int:
+        """Runs that have not ended: what is in flight, without the starts that failed."""
+        return self.in_flight - sum(action.kind == "start" for _, _, action in self._due)
+
+    @property
     def wants_rows(self) -> bool:
         """Whether the next rows should be read."""
         return len(self._ready) < LOOKAHEAD and self.undelivered < UNDELIVERED
