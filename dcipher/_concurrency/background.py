@@ -34,6 +34,7 @@ class AsyncBackground:
         self._name = name
         self._has_begun = False
         self._may_begin = True
+        self._task: object = None
 
     def start(self) -> None:
         """Starts it."""
@@ -46,7 +47,7 @@ class AsyncBackground:
             return
         # anyio has no task without a group. It is ended by its own function, never cancelled.
         loop: Any = sys.modules["asyncio"]
-        self._task: object = loop.get_running_loop().create_task(self._run(), name=self._name)
+        self._task = loop.get_running_loop().create_task(self._run(), name=self._name)
 
     async def _run(self) -> None:
         if not self._may_begin:
