@@ -65,11 +65,15 @@ def address_of(host: str) -> Address | None:
 
 
 def ascii_host(host: str) -> str:
-    """Returns the normalized name, as in DNS: lower case, no trailing dot, IDNA."""
+    """Returns the normalized name, as in DNS: lower case, no trailing dot, IDNA 2008 as in httpx."""
     bare = _bare(host)
+    if bare.isascii():
+        return bare
+    import idna
+
     try:
-        return bare if bare.isascii() else bare.encode("idna").decode()
-    except UnicodeError:
+        return idna.encode(bare).decode()
+    except idna.IDNAError:
         return bare
 
 

@@ -17,6 +17,12 @@ __all__ = ["Named", "Origin", "Proxies", "is_exempt", "unreadable"]
 
 Block: TypeAlias = "IPv4Network | IPv6Network"
 
+_NAME = re.compile(r"(?!(?:.*\.)?[0-9]+\Z)[a-z0-9_.-]+", re.ASCII)
+"""A name whose last label is not a number, as that of no name is."""
+_PORT = re.compile(r"[0-9]{1,5}", re.ASCII)
+_MAPPED = 96
+"""Bits before an IPv4 address that is mapped into IPv6 (RFC 4291 section 2.5.5.2)."""
+
 
 class Origin(NamedTuple):
     """The origin of a URL."""
@@ -110,8 +116,8 @@ def _is_named(host: str, entry: str) -> bool:
     address = address_of(host)
     if address is not None:
         return address == address_of(entry)
-    name, known = ascii_host(entry.removeprefix("*").removeprefix(".")), ascii_host(host)
-    return known == name or (name != "" and known.endswith(f".{name}"))
+    name, known = _name(entry), ascii_host(host)
+    return name != "" and (known == name or known.endswith(f".{name}"))
 
 
 def _split_port(text: str) -> tuple[str, int | None]:
@@ -119,18 +125,28 @@ def _split_port(text: str) -> tuple[str, int | None]:
         return text, None
     host, colon, port = text.rpartition(":")
     if not colon:
-        return text, None
-    if ":" in host and address_of(host) is None:
+        host, port = text, ""
+    # A `*` or a `;` within a name would exempt nothing, in silence.
+    elif not _PORT.fullmatch(port) or (":" in host and address_of(host) is None):
         raise ValueError
-    return host, int(port)
+    if host not in {"", "*"} and address_of(host) is None and not _NAME.fullmatch(_name(host)):
+        raise ValueError
+    return host, int(port) if port else None
+
+
+def _name(entry: str) -> str:
+    return ascii_host(entry.removeprefix("*").lstrip("."))
 
 
 def _network(entry: str) -> Block:
-    block, _, length = entry.partition("/")
-    block = block.strip("[]")
+    block, _, length = entry.replace("[", "").replace("]", "").partition("/")
     if ":" not in block:  # 169.254/16, as macOS writes it
         block += ".0" * (3 - block.count("."))
-    return ip_network(f"{block}/{length}", strict=False)
+    network = ip_network(f"{block}/{length}", strict=False)
+    mapped = network.network_address.ipv4_mapped if isinstance(network, IPv6Network) else None
+    if mapped is None or network.prefixlen < _MAPPED:
+        return network
+    return IPv4Network((mapped, network.prefixlen - _MAPPED))  # as `address_of` reads an address
 
 
 def _is_within(host: str, network: Block) -> bool:

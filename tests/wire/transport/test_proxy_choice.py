@@ -77,6 +77,19 @@ def test_this_machine_has_no_proxy(host: str, scheme: str) -> None:
         ("2001:db8::/32", "2001:db9::5", False),
         ("2001:DB8::1", "[2001:db8:0::1]", True),
         ("[2001:db8::1]", "2001:db8::1", True),
+        ("[2001:db8::/32]", "2001:db8::1", True),
+        # Blocks of IPv4 addresses that are mapped into IPv6; `::/0` is IPv6 alone.
+        ("::ffff:10.0.0.0/104", "10.2.3.4", True),
+        ("::ffff:10.0.0.0/104", "::ffff:10.2.3.4", True),
+        ("[::FFFF:a00:0]/104", "10.2.3.4", True),
+        ("::ffff:10.0.0.0/104", "11.2.3.4", False),
+        ("::ffff:0:0/96", "10.2.3.4", True),
+        ("::/0", "10.2.3.4", False),
+        ("::/0", "2001:db8::1", True),
+        # IDNA 2008, as httpx sends it: two names, of which IDNA 2003 made one.
+        ("xn--strae-oqa.example", "straße.example", True),
+        ("strasse.example", "straße.example", False),
+        ("..a.example", "b.a.example", True),
     ],
 )
 def test_exemptions(no_proxy: str, host: str, exempt: bool) -> None:
@@ -115,6 +128,9 @@ def test_exemptions_of_a_port_or_a_scheme(no_proxy: str, where: Origin, exempt: 
 UNREADABLE = [
     *("::::", "10.0.0.0/99", "10.0.0.0/x", "a.example/24", "a.example:port", "a:b:80", "/8"),
     *("/var/run/docker.sock", "unix:///var/run/docker.sock:x", "a.b.c:*", "C:\\pipe:x"),
+    # Other programs' lists: they would exempt nothing, in silence.
+    *("10.*", "a.*.example", "x;a.example", "x|a.example", "<local>", "'a.example'", "10.1-10.9"),
+    *("192.168.", "a.example:+443", "a.example:٤٤٣", "a.example#", "*."),
 ]
 
 
