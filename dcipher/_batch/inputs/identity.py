@@ -47,7 +47,7 @@ class Identity:
             digest = hashlib.sha256(params.encode()).digest()
             key = digest.hex() if self._key is None else _text(self._key_of(row))
         except InvalidParamsError as error:
-            raise InvalidParamsError(f"Row {position} of the input: {error}") from None
+            raise InvalidParamsError(f"Row {position} of the input: {error}") from error.__cause__
         return Entry(key, params, digest, position, tuple(secrets))
 
     def _key_of(self, row: object) -> object:

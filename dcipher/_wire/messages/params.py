@@ -62,17 +62,26 @@ def params_body(params: object, secrets: list[str]) -> bytes:
             f"params must be a mapping or a Pydantic model, not {type(params).__name__}."
         )
     try:
-        given = cast("object", {} if params is None else params)
-        plain: object = _plain(given, "params", (), secrets)
-        if not isinstance(plain, dict):
-            raise InvalidParamsError(
-                "params must be a JSON object: use a RootModel of a mapping, for example."
-            )
-        return json.dumps(
-            {"pipelineParams": plain}, allow_nan=False, ensure_ascii=False, separators=(",", ":")
-        ).encode()
+        return _body({} if params is None else params, secrets)
+    except InvalidParamsError:
+        raise
     except RecursionError:
         raise InvalidParamsError("params are nested too deeply to be sent as JSON.") from None
+    except Exception as error:  # a mapping, a computed field or an attribute of the program's
+        raise InvalidParamsError(
+            f"params cannot be read: {type(error).__name__} was raised by a value in them."
+        ) from error
+
+
+def _body(params: object, secrets: list[str]) -> bytes:
+    plain: object = _plain(params, "params", (), secrets)
+    if not isinstance(plain, dict):
+        raise InvalidParamsError(
+            "params must be a JSON object: use a RootModel of a mapping, for example."
+        )
+    return json.dumps(
+        {"pipelineParams": plain}, allow_nan=False, ensure_ascii=False, separators=(",", ":")
+    ).encode()
 
 
 def _plain(value: object, where: str, above: tuple[int, ...], secrets: list[str]) -> Any:
@@ -129,7 +138,7 @@ def _texts(plain: object) -> Iterator[str]:
 
 def _text(value: str, where: str) -> str:
     try:
-        value.encode()
+        str.encode(value)  # a subclass may have an encode() of its own
     except UnicodeEncodeError as error:
         raise InvalidParamsError(
             f"{_shown(where)} contains a lone surrogate at position {error.start}, which UTF-8 "
@@ -154,9 +163,11 @@ def _refuse_iterator(value: object, where: str) -> None:
 
 def _missing(value: object) -> str:
     """Returns the name of a NaN or an infinity of any number type, of NaT or NA; otherwise ''."""
+    if type(value).__name__ == "MaskedConstant":  # numpy's; as a float, it warns
+        return "masked"
     kind = _array_kind(value)
     if isinstance(value, float) or kind == "f":
-        number = float(cast("float", value))
+        number = value if isinstance(value, float) else float(cast("float", value))
         return "" if math.isfinite(number) else float.__repr__(number)
     if isinstance(value, Decimal):  # a signalling NaN cannot even be compared
         return "" if value.is_finite() else "NaN" if value.is_nan() else "infinite"

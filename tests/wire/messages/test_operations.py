@@ -21,8 +21,9 @@ import httpx
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from pydantic import BaseModel, ConfigDict, Field, RootModel
+from pydantic import BaseModel, ConfigDict, Field, RootModel, computed_field
 
+from dcipher._batch.inputs.identity import Identity
 from dcipher._wire.messages.operations import Operation, get_flow, run_status, start_run
 from dcipher.errors import InvalidParamsError
 
@@ -360,6 +361,7 @@ FOREIGN = [
     ("numpy", "library.datetime64('NaT')", "is NaT"),
     ("numpy", "library.timedelta64('NaT', 's')", "is NaT"),
     ("numpy", "library.complex128('nan')", "is a complex NaN"),
+    ("numpy", "library.ma.masked", "is masked, .* Send None"),
     ("numpy", "library.datetime64('2024-01-02', 'ns')", r"is a datetime64: send str\(value\)"),
     ("numpy", "library.longdouble(1)", r"is a longdouble: send value\.item\(\), or float\(value\)"),
     ("numpy", "library.array([1])", r"is an ndarray: send value\.tolist\(\)"),
@@ -383,6 +385,52 @@ def test_what_only_looks_like_json_is_refused(
     params = [eval(value, {"library": library})]  # noqa: S307 - from the table above
     with pytest.raises(InvalidParamsError, match=rf"params\.extra\[0\] {'.*' + says}"):
         body(Options(extra=params) if in_a_model else {"extra": params})
+
+
+class Unreadable(UserDict[str, Any]):
+    def __getitem__(self, key: str) -> Any:
+        raise LookupError(key)
+
+
+class Computed(BaseModel):
+    @computed_field
+    def top(self) -> int:
+        raise LookupError("a value")
+
+
+class Opaque:
+    def __getattr__(self, name: str) -> object:
+        raise LookupError(name)
+
+
+@pytest.mark.parametrize(
+    "value", [Unreadable(a=1), Computed(), Opaque()], ids=lambda value: type(value).__name__
+)
+def test_a_value_that_cannot_be_read_is_refused(value: Any) -> None:
+    """What a value's own code raises is the cause of our error, which has none of its text."""
+    with pytest.raises(InvalidParamsError, match=r"cannot be read: LookupError was") as caught:
+        body({"a": [value]})
+    assert isinstance(caught.value.__cause__, LookupError)
+    with pytest.raises(InvalidParamsError, match=r"Row 3 .* cannot be read") as of_a_row:
+        Identity(None, None).entry({"a": [value]}, 3)
+    assert isinstance(of_a_row.value.__cause__, LookupError)
+
+
+class Percent(float):
+    def __float__(self) -> float:
+        return 1.0
+
+
+class Word(str):
+    def encode(self, *_: object) -> bytes:
+        raise LookupError(self)
+
+
+def test_a_subclass_counts_as_what_it_holds() -> None:
+    """JSON is written from the number and the text themselves, whatever their class makes of them."""
+    assert body({"a": [Percent(0.5), Word("b")]}) == {"a": [0.5, "b"]}
+    with pytest.raises(InvalidParamsError, match="is nan"):
+        body({"a": Percent("nan")})
 
 
 def test_params_too_deep() -> None:
