@@ -21,14 +21,17 @@ from importlib import import_module
 
 from ._version import __version__
 
+# The modules of 0.3.5, such as `dcipher.client`: their names raise errors with the replacements.
+__path__.append(f"{__path__[0]}/_legacy/modules")
+
 # Type checkers know it by its name; `typing` would be most of what this import costs.
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from dcipher._batch.batch import Batch
     from dcipher._batch.batch_async import AsyncBatch
-    from dcipher._batch.outcomes import Outcome
     from dcipher._batch.partition import Partition
+    from dcipher._batch.reports.outcomes import Outcome
     from dcipher._batch.reports.progress import BatchProgress
     from dcipher._batch.reports.report import BatchReport
     from dcipher._client.client import Dcipher

@@ -23,7 +23,8 @@ from pydantic import (
 )
 from typing_extensions import Self
 
-from ._former import former_item
+from dcipher._legacy.replacements import legacy_item
+
 from ._masking.text import clean
 
 __all__ = [
@@ -139,7 +140,7 @@ class Flow(_Model):
     """The parameters, in the order of the service."""
 
     def _repr_html_(self) -> str:
-        from ._cards import flow_card
+        from dcipher._html.cards import flow_card
 
         return flow_card(self)
 
@@ -225,15 +226,15 @@ class Run(_Model):
     if not TYPE_CHECKING:
 
         def __getitem__(self, key: object) -> Any:
-            raise former_item(key)
+            raise legacy_item(key)
 
         def __contains__(self, key: object) -> bool:
             # Python would look among the pairs that a model iterates over, and find no key.
-            raise former_item(key)
+            raise legacy_item(key)
 
         def get(self, key: object, default: object = None) -> Any:
             """Raises TypeError, which names the replacement: in 0.3.5, a run was a dictionary."""
-            raise former_item(key)
+            raise legacy_item(key)
 
     def __repr__(self) -> str:
         # On one line. `str` has every field; what is secret is redacted there, too.
@@ -242,7 +243,7 @@ class Run(_Model):
         return f"<Run {clean(self.task_id)} of flow {clean(self.flow_id)}: {clean(str(self.status))}{results}>"
 
     def _repr_html_(self) -> str:
-        from ._cards import run_card
+        from dcipher._html.cards import run_card
 
         return run_card(self)
 

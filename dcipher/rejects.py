@@ -106,7 +106,7 @@ class Rejects(Sequence[Reject]):
         return f"<Rejects: {self.total} of {self.read} rows{kinds}>"
 
     def _repr_html_(self) -> str:
-        from ._cards import rejects_card
+        from dcipher._html.cards import rejects_card
 
         return rejects_card(self)
 
@@ -130,7 +130,9 @@ class Rejects(Sequence[Reject]):
         Raises:
             LocalStorageError: The path is a folder, or cannot be written to.
         """
-        from ._files import check_target, path_of, replacing, storage_errors
+        from dcipher._files.paths import check_target, path_of
+        from dcipher._files.replacement import replacing
+        from dcipher._files.storage_errors import storage_errors
 
         target = path_of(path)
         with storage_errors(target):

@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel
 
 from dcipher import Flow, Run, RunStatus, records_file, table_file
-from dcipher._cards import run_card
+from dcipher._html.cards import run_card
 
 NOW = datetime(2026, 5, 4, 12, tzinfo=timezone.utc)
 URL = (

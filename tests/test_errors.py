@@ -16,7 +16,6 @@ import dcipher
 from dcipher import errors
 from dcipher._batch.reports.report import report_of
 from dcipher._batch.reports.tally import Tally
-from dcipher._hints import with_hint
 from dcipher.errors import (
     APIConnectionError,
     APIError,
@@ -58,6 +57,7 @@ from dcipher.errors import (
     WaitTimeoutError,
     status_error_class,
 )
+from dcipher.errors._hints import with_hint
 from dcipher.models import ErrorResponse, Output, Run, SecretURL
 from dcipher.rejects import Reason, Reject, Rejects
 from tests.faulty import RESET, FaultyServer, Reply

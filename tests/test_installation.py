@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dcipher._installation import install, install_command
+from dcipher._extras.installation import install, install_command
 
 
 def folder(url: str, **more: Any) -> str:

@@ -21,7 +21,7 @@ from pydantic import ValidationError, validate_call
 
 import dcipher
 from dcipher import AsyncDcipher, Dcipher, InvalidParamsError, Run
-from dcipher._libraries import Lazy
+from dcipher._typing.lazy import Lazy
 
 if TYPE_CHECKING:
     from tests.faulty import FaultyServer
@@ -116,7 +116,7 @@ def test_a_name_that_is_not_there() -> None:
 
 
 def test_every_error_is_public() -> None:
-    """Every subclass of `DcipherError` in `errors.py` is a name of the package."""
+    """Every subclass of `DcipherError` of `dcipher.errors` is a name of the package."""
     from dcipher import errors
 
     classes = {

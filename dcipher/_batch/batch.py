@@ -9,11 +9,11 @@ from contextlib import closing
 from typing import Generic, TypeVar
 
 import dcipher
+from dcipher._batch.engine.engine import Engine, Service
+from dcipher._batch.engine.plan import Plan
 from dcipher._concurrency.iterables import is_streamed
 from dcipher.errors import BatchError
 
-from .engine import Engine, Service
-from .plan import Plan
 from .shards import Shards
 
 __all__ = ["Batch"]

@@ -8,11 +8,11 @@ from contextlib import aclosing
 from typing import Generic, TypeVar
 
 import dcipher
+from dcipher._batch.engine.engine_async import AsyncEngine, AsyncService
+from dcipher._batch.engine.plan import Plan
 from dcipher._concurrency.iterables import async_is_streamed
 from dcipher.errors import BatchError
 
-from .engine_async import AsyncEngine, AsyncService
-from .plan import Plan
 from .shards_async import AsyncShards
 
 __all__ = ["AsyncBatch"]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import dcipher
-from dcipher._libraries import library
+from dcipher._extras.libraries import library
 from dcipher._results.parsing.adapters import adapter_for
 from dcipher.errors import InvalidParamsError
 

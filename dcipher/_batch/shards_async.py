@@ -7,15 +7,15 @@ from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
+from dcipher._batch.engine.failures import add_note
+from dcipher._batch.engine.plan import too_many_failures
 from dcipher._concurrency.clock import monotonic
 from dcipher._concurrency.iterables import async_is_streamed
 from dcipher._concurrency.sleeping import async_sleep
 from dcipher.calls import flow_id_of, is_call, result_type_of
 from dcipher.errors import InvalidParamsError
 
-from .failures import add_note
 from .inputs.rows import rows_of
-from .plan import too_many_failures
 from .reports.report import BatchReport, report_of
 from .reports.tally import Tally
 
@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator
     from concurrent.futures import Executor, Future
 
-    from .outcomes import Outcome
+    from dcipher._batch.engine.plan import Plan
+    from dcipher._batch.reports.outcomes import Outcome
+
     from .partition import Partition
-    from .plan import Plan
 
 __all__ = ["AsyncShards"]
 

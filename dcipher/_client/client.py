@@ -9,9 +9,14 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import dcipher
-from dcipher._former import FormerAttributes, former_arguments, former_places, refuse_former
-from dcipher._libraries import ClassOf, Lazy
+from dcipher._legacy.replacements import (
+    LegacyAttributes,
+    check_legacy_arguments,
+    check_legacy_positions,
+    reject_legacy,
+)
 from dcipher._settings.secret_arguments import drops_frames
+from dcipher._typing.lazy import ClassOf, Lazy
 
 # A program that imports the class and makes no client loads neither httpx nor Pydantic.
 if TYPE_CHECKING:
@@ -19,11 +24,11 @@ if TYPE_CHECKING:
     import pydantic
     import typing_extensions
 
+    from dcipher._client.waiting.recent import RecentRuns
     from dcipher._concurrency import callables
     from dcipher._wire.api import API
 
     from .flows import Flows
-    from .recent import RecentRuns
     from .runs import Runs
 else:
     httpx, pydantic = Lazy("httpx"), Lazy("pydantic")
@@ -37,7 +42,7 @@ __all__ = ["Dcipher"]
 R = TypeVar("R")
 
 
-class Dcipher(FormerAttributes):
+class Dcipher(LegacyAttributes):
     """The client of the Dcipher Workflows API.
 
     One client is enough for a whole application: threads and tasks can share it. Close it, or use
@@ -78,7 +83,7 @@ class Dcipher(FormerAttributes):
         runs: _runs.Runs = ClassOf(_runs, "Runs")
 
     @drops_frames
-    @former_places
+    @check_legacy_positions
     def __init__(
         self,
         api_key: str | pydantic.SecretStr | None = None,
@@ -94,12 +99,12 @@ class Dcipher(FormerAttributes):
         settings: dcipher.Settings | None = None,
         allow_insecure: bool = False,
     ) -> None:
+        from dcipher._client.waiting.recent import RecentRuns
         from dcipher._wire.api import API
 
         from .assembly import assemble
-        from .recent import RecentRuns
 
-        refuse_former(type(self))
+        reject_legacy(type(self))
         parts = assemble(
             api_key=api_key,
             api_secret=api_secret,
@@ -126,7 +131,7 @@ class Dcipher(FormerAttributes):
         self.runs = Runs(api, recent)
         self.flows = Flows(api, self.runs, recent)
 
-    @former_arguments
+    @check_legacy_arguments
     def run_flow(
         self,
         flow_id: str,
@@ -206,7 +211,7 @@ class Dcipher(FormerAttributes):
             ConfigurationError: An option is invalid.
             DcipherError: This client is closed.
         """
-        refuse_former(type(self))
+        reject_legacy(type(self))
         self._api.check_open()
         derived = object.__new__(type(self))
         options = self._api.options.changed(

@@ -8,9 +8,14 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import dcipher
-from dcipher._former import FormerAttributes, former_arguments, former_places, refuse_former
-from dcipher._libraries import ClassOf, Lazy
+from dcipher._legacy.replacements import (
+    LegacyAttributes,
+    check_legacy_arguments,
+    check_legacy_positions,
+    reject_legacy,
+)
 from dcipher._settings.secret_arguments import drops_frames
+from dcipher._typing.lazy import ClassOf, Lazy
 
 # A program that imports the class and makes no client loads neither httpx nor Pydantic.
 if TYPE_CHECKING:
@@ -18,11 +23,11 @@ if TYPE_CHECKING:
     import pydantic
     import typing_extensions
 
+    from dcipher._client.waiting.recent import RecentRuns
     from dcipher._concurrency import callables
     from dcipher._wire.api_async import AsyncAPI
 
     from .flows_async import AsyncFlows
-    from .recent import RecentRuns
     from .runs_async import AsyncRuns
 else:
     httpx, pydantic = Lazy("httpx"), Lazy("pydantic")
@@ -36,7 +41,7 @@ __all__ = ["AsyncDcipher"]
 R = TypeVar("R")
 
 
-class AsyncDcipher(FormerAttributes):
+class AsyncDcipher(LegacyAttributes):
     """The client of the Dcipher Workflows API.
 
     One client is enough for a whole application: threads and tasks can share it. Close it, or use
@@ -77,7 +82,7 @@ class AsyncDcipher(FormerAttributes):
         runs: _runs.AsyncRuns = ClassOf(_runs, "AsyncRuns")
 
     @drops_frames
-    @former_places
+    @check_legacy_positions
     def __init__(
         self,
         api_key: str | pydantic.SecretStr | None = None,
@@ -93,12 +98,12 @@ class AsyncDcipher(FormerAttributes):
         settings: dcipher.Settings | None = None,
         allow_insecure: bool = False,
     ) -> None:
+        from dcipher._client.waiting.recent import RecentRuns
         from dcipher._wire.api_async import AsyncAPI
 
         from .assembly import assemble
-        from .recent import RecentRuns
 
-        refuse_former(type(self))
+        reject_legacy(type(self))
         parts = assemble(
             api_key=api_key,
             api_secret=api_secret,
@@ -125,7 +130,7 @@ class AsyncDcipher(FormerAttributes):
         self.runs = AsyncRuns(api, recent)
         self.flows = AsyncFlows(api, self.runs, recent)
 
-    @former_arguments
+    @check_legacy_arguments
     async def run_flow(
         self,
         flow_id: str,
@@ -205,7 +210,7 @@ class AsyncDcipher(FormerAttributes):
             ConfigurationError: An option is invalid.
             DcipherError: This client is closed.
         """
-        refuse_former(type(self))
+        reject_legacy(type(self))
         self._api.check_open()
         derived = object.__new__(type(self))
         options = self._api.options.changed(

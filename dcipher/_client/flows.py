@@ -14,6 +14,9 @@ from typing_extensions import Unpack
 
 import dcipher
 from dcipher._batch.options import MapOptions, Progress
+from dcipher._client.waiting.outcomes import failure, note_start
+from dcipher._client.waiting.recent import RecentRuns
+from dcipher._client.waiting.wait import check_wait_timeout
 from dcipher._concurrency.callables import (
     StatusCallback,
     call_back,
@@ -28,10 +31,7 @@ from dcipher.errors import DcipherError, InvalidParamsError
 from dcipher.logs import logger
 from dcipher.models import Flow, Run
 
-from .outcomes import failure, note_start
-from .recent import RecentRuns
 from .runs import Runs
-from .wait import check_wait_timeout
 
 __all__ = ["Flows"]
 
@@ -264,8 +264,8 @@ class Flows:
             InvalidParamsError: An argument is invalid. Rows are read when the batch runs.
         """
         from dcipher._batch.batch import Batch
-        from dcipher._batch.engine import Service
-        from dcipher._batch.plan import planned
+        from dcipher._batch.engine.engine import Service
+        from dcipher._batch.engine.plan import planned
         from dcipher._batch.shards import Shards
 
         identity: dict[str, Any] = {"key": key, "params": params}
@@ -317,7 +317,7 @@ class Flows:
         The arguments are those of `map`, except `journal`: a folder for the journals of the parts. The function can be
         pickled. It creates its own client where it is called, with the API key of the environment there.
         """
-        from dcipher._batch.plan import planned
+        from dcipher._batch.engine.plan import planned
 
         options: dict[str, Any] = {
             "in_flight": in_flight,

@@ -13,6 +13,9 @@ from typing_extensions import Unpack
 
 import dcipher
 from dcipher._batch.options import MapOptions, Progress
+from dcipher._client.waiting.outcomes import failure, note_start
+from dcipher._client.waiting.recent import RecentRuns
+from dcipher._client.waiting.wait import check_wait_timeout
 from dcipher._concurrency.callables import (
     AsyncStatusCallback,
     async_call_back,
@@ -27,10 +30,7 @@ from dcipher.errors import DcipherError, InvalidParamsError
 from dcipher.logs import logger
 from dcipher.models import Flow, Run
 
-from .outcomes import failure, note_start
-from .recent import RecentRuns
 from .runs_async import AsyncRuns
-from .wait import check_wait_timeout
 
 __all__ = ["AsyncFlows"]
 
@@ -263,8 +263,8 @@ class AsyncFlows:
             InvalidParamsError: An argument is invalid. Rows are read when the batch runs.
         """
         from dcipher._batch.batch_async import AsyncBatch
-        from dcipher._batch.engine_async import AsyncService
-        from dcipher._batch.plan import planned
+        from dcipher._batch.engine.engine_async import AsyncService
+        from dcipher._batch.engine.plan import planned
         from dcipher._batch.shards_async import AsyncShards
 
         identity: dict[str, Any] = {"key": key, "params": params}
@@ -316,7 +316,7 @@ class AsyncFlows:
         The arguments are those of `map`, except `journal`: a folder for the journals of the parts. The function can be
         pickled. It creates its own client where it is called, with the API key of the environment there.
         """
-        from dcipher._batch.plan import planned
+        from dcipher._batch.engine.plan import planned
 
         options: dict[str, Any] = {
             "in_flight": in_flight,

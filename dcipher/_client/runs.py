@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import dcipher
+from dcipher._client.waiting.recent import RecentRuns
+from dcipher._client.waiting.wait import Wait, for_a_new_run
 from dcipher._concurrency.callables import (
     ProgressCallback,
     StatusCallback,
@@ -20,22 +22,21 @@ from dcipher._concurrency.callables import (
     check_callback,
 )
 from dcipher._concurrency.sleeping import sleep
-from dcipher._concurrency.threads import in_thread
-from dcipher._files import import_errors
-from dcipher._libraries import Lazy, library
+from dcipher._concurrency.tasks.threads import in_thread
+from dcipher._extras.libraries import library
+from dcipher._files.storage_errors import import_errors
 from dcipher._results.outputs.missing_outputs import without_outputs
 from dcipher._results.outputs.row_policy import OnInvalid
 from dcipher._results.outputs.targets import targets
 from dcipher._results.tables.table import Table, check_size, check_table
+from dcipher._typing.lazy import Lazy
 from dcipher._wire.api import API
 from dcipher._wire.messages import operations
 from dcipher._wire.messages.parsing import output_secrets, status_of
 from dcipher.errors import APIError, InvalidParamsError
 from dcipher.models import Run
 
-from . import outcomes
-from .recent import RecentRuns
-from .wait import Wait, for_a_new_run
+from .waiting import outcomes
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence

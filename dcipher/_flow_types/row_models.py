@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dcipher._libraries import library
+from dcipher._extras.libraries import library
 
 from .names import class_name, field_names
 from .source import call_lines, docstring_lines, literal

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO, TypeVar, cast
 
 from typing_extensions import override
 
-from dcipher._files import storage_errors
+from dcipher._files.storage_errors import storage_errors
 from dcipher._masking.text import clean
 from dcipher._results.outputs.failures import check_type, type_errors
 from dcipher._results.outputs.temporary_files import StoredFile

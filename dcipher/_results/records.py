@@ -13,7 +13,7 @@ from weakref import finalize
 from typing_extensions import Self, override
 
 from dcipher._concurrency.callables import Attempt
-from dcipher._concurrency.threads import in_thread
+from dcipher._concurrency.tasks.threads import in_thread
 from dcipher._results.outputs.failures import Rewindable, parse_errors, take
 from dcipher._results.outputs.row_policy import RowPolicy
 from dcipher._results.parsing.row_errors import InvalidRow, ResultReadError

@@ -9,9 +9,9 @@ from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from dcipher._concurrency.threads import import_for_threads, in_thread
-from dcipher._concurrency.workers import each
-from dcipher._files import import_errors
+from dcipher._concurrency.tasks.threads import import_for_threads, in_thread
+from dcipher._concurrency.tasks.workers import each
+from dcipher._files.storage_errors import import_errors
 from dcipher._masking.tracebacks import presentable
 from dcipher._results.downloads.fetching import fetch, spare_permits
 from dcipher._results.downloads.files.part_file import PartFile

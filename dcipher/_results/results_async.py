@@ -8,9 +8,9 @@ from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from dcipher._concurrency.threads import async_import_for_threads, async_in_thread
-from dcipher._concurrency.workers import async_each
-from dcipher._files import import_errors
+from dcipher._concurrency.tasks.threads import async_import_for_threads, async_in_thread
+from dcipher._concurrency.tasks.workers import async_each
+from dcipher._files.storage_errors import import_errors
 from dcipher._masking.tracebacks import presentable
 from dcipher._results.downloads.fetching import async_fetch, async_spare_permits
 from dcipher._results.downloads.files.part_file import PartFile

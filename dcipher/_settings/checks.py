@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from dcipher._hints import with_hint
 from dcipher._urls.hosts import leads_here
 from dcipher.errors import ConfigurationError, MissingAPIKeyError
+from dcipher.errors._hints import with_hint
 
 from .placeholders import is_placeholder
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import httpx
 
 from dcipher._concurrency.clock import monotonic
-from dcipher._concurrency.threads import in_thread
+from dcipher._concurrency.tasks.threads import in_thread
 from dcipher._masking.secret_names import secret_values
 from dcipher._masking.text import MANY, relevant_secrets
 from dcipher._masking.tracebacks import presentable

@@ -39,7 +39,7 @@ def _main(given: list[str]) -> int:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in {"typer", "rich", "shellingham"}:
             raise
-        from dcipher._installation import install
+        from dcipher._extras.installation import install
 
         print(f"error: This needs {error.name}: {install('cli')}", file=sys.stderr)  # noqa: T201
         return 2

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar, final
 import anyio.to_thread
 from typing_extensions import Self, override
 
-from dcipher._installation import install
+from dcipher._extras.installation import install
 from dcipher.emulator.console.routes import Console
 from dcipher.emulator.console.watch import Sources
 from dcipher.emulator.contract.arguments import listening_host, number, secret, whole

@@ -21,7 +21,7 @@ It needs the extra `fastapi`.
 
 from __future__ import annotations
 
-from dcipher._installation import install
+from dcipher._extras.installation import install
 
 try:
     from dcipher.fastapi.events import status_events

@@ -12,8 +12,8 @@ from starlette.datastructures import Headers
 from starlette.responses import StreamingResponse
 
 from dcipher import AsyncDcipher, DcipherError, Run
-from dcipher._client.outcomes import timed_out
-from dcipher._client.wait import check_wait_timeout
+from dcipher._client.waiting.outcomes import timed_out
+from dcipher._client.waiting.wait import check_wait_timeout
 from dcipher.fastapi.problem_documents import problem_of
 from dcipher.fastapi.watching import hub_of
 

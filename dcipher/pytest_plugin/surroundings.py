@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from anyio.from_thread import start_blocking_portal
 
-from dcipher._client import configuration, polling
+from dcipher._client import configuration
+from dcipher._client.waiting import polling
 from dcipher.emulator import Emulator
 from dcipher.pytest_plugin.marks import refuse
 from dcipher.settings import Settings

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dcipher._batch.failures import delay_of
+from dcipher._batch.engine.failures import delay_of
 from dcipher._batch.journal.states import Row
 from dcipher._batch.pacing.durations import Durations
 from dcipher._batch.pacing.gate import Gate, shared_gate

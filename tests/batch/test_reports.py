@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dcipher import BatchProgress, DcipherError
-from dcipher._batch.outcomes import Outcome
+from dcipher._batch.reports.outcomes import Outcome
 from dcipher._batch.reports.progress import sentence
 from dcipher._batch.reports.report import report_of
 from dcipher._batch.reports.tally import Tally

@@ -13,7 +13,7 @@ import pytest
 
 pytest.importorskip("typer", reason="the command line needs typer")
 
-from dcipher._client import polling
+from dcipher._client.waiting import polling
 from dcipher.cli import main
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip("typer", reason="the extra `cli` is not installed")
 
-from dcipher._installation import install
+from dcipher._extras.installation import install
 from dcipher.cli import main
 
 if TYPE_CHECKING:

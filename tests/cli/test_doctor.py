@@ -18,7 +18,7 @@ import trustme
 
 pytest.importorskip("typer", reason="the extra `cli` is not installed")
 
-from dcipher._installation import install
+from dcipher._extras.installation import install
 from dcipher.cli import main
 from dcipher.cli.doctor import diagnosis
 from dcipher.cli.doctor.checks import (

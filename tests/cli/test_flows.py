@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dcipher._installation import install
+from dcipher._extras.installation import install
 from dcipher.cli import main
 from dcipher.logs import logger
 from dcipher.models import Run

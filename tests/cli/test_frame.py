@@ -15,14 +15,14 @@ import pytest
 import typer
 
 from dcipher import errors
-from dcipher._client import outcomes
-from dcipher._hints import with_hint
-from dcipher._installation import install
+from dcipher._client.waiting import outcomes
+from dcipher._extras.installation import install
 from dcipher._results.outputs.missing_outputs import without_outputs
 from dcipher._version import __version__
 from dcipher.cli.app.explanations import explain
 from dcipher.cli.app.usage import usage
 from dcipher.cli.root import _Root
+from dcipher.errors._hints import with_hint
 from dcipher.models import Run, RunStatus
 from tests.cli.conftest import Call, environment, service
 

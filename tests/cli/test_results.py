@@ -24,7 +24,7 @@ import pytest
 
 pytest.importorskip("typer", reason="the extra `cli` is not installed")
 
-from dcipher._installation import install
+from dcipher._extras.installation import install
 from dcipher._results.local_files import LocalResult
 from dcipher.cli import main
 from dcipher.cli.app.imports import import_name

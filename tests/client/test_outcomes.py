@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 
 import pytest
 
-from dcipher._client.outcomes import (
+from dcipher._client.waiting.outcomes import (
     closed,
     failure,
     how_to_reattach,

@@ -24,7 +24,7 @@ from dcipher import (
     RunFailedError,
     WaitTimeoutError,
 )
-from dcipher._client.recent import RecentRuns
+from dcipher._client.waiting.recent import RecentRuns
 from tests.conftest import KEY
 from tests.faulty import STALL, Reply, json_reply
 

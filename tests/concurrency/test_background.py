@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from dcipher import Dcipher
-from dcipher._concurrency.background import AsyncBackground, Background
+from dcipher._concurrency.tasks.background import AsyncBackground, Background
 from dcipher.emulator import Emulator
 from tests.conftest import KEY
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dcipher._client import polling
+from dcipher._client.waiting import polling
 from dcipher.emulator import Emulator
 
 if TYPE_CHECKING:

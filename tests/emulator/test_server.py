@@ -15,7 +15,7 @@ import pytest
 import trio
 
 import dcipher.emulator
-from dcipher._installation import install
+from dcipher._extras.installation import install
 from dcipher.emulator import Emulator
 from tests.waiting import HANG, no_hang, until
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterable, Iterable, Iterator, Mapping, Sized
 from itertools import chain
 from typing import Any, Final
 
-from dcipher._libraries import library
+from dcipher._extras.libraries import library
 from dcipher._masking.text import with_article
 from dcipher.errors import InvalidParamsError
 

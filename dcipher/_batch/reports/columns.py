@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from dcipher._batch.journal.reading import Known, read_rows
-from dcipher._libraries import library
+from dcipher._extras.libraries import library
 from dcipher.errors import DcipherError
 
 if TYPE_CHECKING:

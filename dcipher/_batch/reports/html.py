@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING, Final
 
-from dcipher._cards import STYLE
+from dcipher._html.cards import STYLE
 
 from .progress import sentence
 

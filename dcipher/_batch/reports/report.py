@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dcipher._files import path_of, replacing, storage_errors
+from dcipher._files.paths import path_of
+from dcipher._files.replacement import replacing
+from dcipher._files.storage_errors import storage_errors
 from dcipher.errors import BatchError
 
 from .columns import JournalRows

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from dcipher._batch.outcomes import Outcome
+    from .outcomes import Outcome
 
 __all__ = ["FailureGroup", "Tally"]
 

@@ -15,7 +15,7 @@ import httpx
 from dcipher._concurrency.callables import async_call_back
 from dcipher._concurrency.clock import monotonic
 from dcipher._concurrency.sleeping import AsyncPause
-from dcipher._concurrency.threads import async_in_thread
+from dcipher._concurrency.tasks.threads import async_in_thread
 from dcipher._masking.text import redact, redact_query
 from dcipher._results.downloads.ranges.plan import Pace, can_be_split
 from dcipher._results.downloads.transfers.bodies import async_raw_body, async_watched

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from dcipher._concurrency.callables import async_call_back
 from dcipher._concurrency.limiting import Permit
-from dcipher._concurrency.threads import async_in_own_thread, calling_back
-from dcipher._concurrency.workers import abort_on_stop
+from dcipher._concurrency.tasks.threads import async_in_own_thread, calling_back
+from dcipher._concurrency.tasks.workers import abort_on_stop
 from dcipher._results.downloads.ranges.parallel import ParallelDownload
 
 from .download import Download

@@ -14,8 +14,7 @@ from urllib.parse import urlsplit
 
 from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
 
-from dcipher._files import storage_errors
-from dcipher._hints import with_hint
+from dcipher._files.storage_errors import storage_errors
 from dcipher._masking.text import clean
 from dcipher._results.downloads.transfers.sources import Problem, Source, TransferError
 from dcipher._results.downloads.transfers.transfer import FRESH, Transfer
@@ -32,6 +31,7 @@ from dcipher.errors import (
     ResultExpiredError,
     ResultParseError,
 )
+from dcipher.errors._hints import with_hint
 
 from .missing_outputs import without_outputs
 

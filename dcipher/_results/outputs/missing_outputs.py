@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dcipher._hints import with_hint
 from dcipher.errors import (
     ResultError,
 )
+from dcipher.errors._hints import with_hint
 
 if TYPE_CHECKING:
     from dcipher.models import Run

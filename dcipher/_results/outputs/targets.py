@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dcipher._files import check_target, path_of, storage_errors
-from dcipher._replacement import check_folder
+from dcipher._files.paths import check_target, path_of
+from dcipher._files.replacement import check_folder
+from dcipher._files.storage_errors import storage_errors
 
 if TYPE_CHECKING:
     import os

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic_core import PydanticSerializationError
 from typing_extensions import override
 
-from dcipher._libraries import library
+from dcipher._extras.libraries import library
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from pydantic import BaseModel
 from pydantic_core import to_json
 
-from dcipher._libraries import library
+from dcipher._extras.libraries import library
 from dcipher._results.parsing.parquet.cells import JSON_MARK, KEY_MARK, VALUE_MARK
 from dcipher._results.parsing.row_errors import (
     ResultReadError,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import codecs
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from dcipher._libraries import library
+from dcipher._extras.libraries import library
 from dcipher._results.parsing.csv.dialects import Dialect
 from dcipher._results.parsing.csv.rows import csv_dialect
 from dcipher._results.parsing.json.blocks import BLOCK, DoubtError

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from dcipher._libraries import library
+from dcipher._extras.libraries import library
 from dcipher._results.parsing.parquet.cells import plain_cells
 from dcipher._results.parsing.row_errors import ResultTypeError, shown_name
 

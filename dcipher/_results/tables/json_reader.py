@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from dcipher._libraries import library
+from dcipher._extras.libraries import library
 from dcipher._results.parsing.json.blocks import DoubtError, array_blocks, line_blocks
 from dcipher._results.parsing.json.strict import may_be_far
 from dcipher._results.parsing.text_reader import ByteReader

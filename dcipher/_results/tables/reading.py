@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, cast
 
-from dcipher._libraries import library
+from dcipher._extras.libraries import library
 from dcipher._masking.text import clean
 from dcipher._results.outputs.failures import parse_errors, type_errors
 from dcipher._results.parsing.adapters import adapter_for

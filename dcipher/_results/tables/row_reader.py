@@ -8,7 +8,7 @@ from __future__ import annotations
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, cast
 
-from dcipher._libraries import library
+from dcipher._extras.libraries import library
 from dcipher._results.parsing.csv.rows import csv_header
 from dcipher._results.parsing.row_errors import InvalidRow, ResultSyntaxError
 from dcipher._results.parsing.text_reader import TextReader

@@ -43,10 +43,17 @@ import pydantic
 from pydantic import AwareDatetime, BaseModel, NaiveDatetime, RootModel
 from typing_extensions import is_typeddict
 
-from dcipher._annotations import attributes_of, bare, hints_of, is_class, known_fields, names_of
-from dcipher._libraries import library
+from dcipher._extras.libraries import library
 from dcipher._results.parsing.adapters import adapter_for
 from dcipher._results.parsing.parquet.cells import OPTIONAL_MARK
+from dcipher._typing.annotations import (
+    attributes_of,
+    bare,
+    hints_of,
+    is_class,
+    known_fields,
+    names_of,
+)
 
 from .builders import Leaves, Lists
 from .columns import (

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, cast, final
 
 from typing_extensions import Self
 
-from dcipher._libraries import Lazy, library
+from dcipher._extras.libraries import library
+from dcipher._typing.lazy import Lazy
 from dcipher.errors import InvalidParamsError
 
 if TYPE_CHECKING:
@@ -157,7 +158,7 @@ class Table:
         self.close()
 
     def _repr_html_(self) -> str:  # pyright: ignore[reportUnusedFunction] - notebooks call it
-        from dcipher._cards import table_card
+        from dcipher._html.cards import table_card
 
         # No row is read for it: without a type, only they say which columns there are.
         known = self._type is not None

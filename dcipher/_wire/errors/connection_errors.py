@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from dcipher._hints import with_hint
 from dcipher._masking.text import clean, unsigned
 from dcipher.errors import APIConnectionError, APIError, APITimeoutError, RequestInfo, TLSError
+from dcipher.errors._hints import with_hint
 
 from .causes import chain, client_certificate_cause, has_too_many_files, tls_cause
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dcipher._hints import with_hint
 from dcipher.errors import APIError, SubmissionUnknownError
+from dcipher.errors._hints import with_hint
 
 if TYPE_CHECKING:
     from dcipher._wire.messages.operations import Operation

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 import httpx
 from pydantic_core import from_json
 
-from dcipher._hints import with_hint
 from dcipher._masking.text import clean, redact, redact_query, unsigned
 from dcipher._wire.messages.answers import LONGEST_TEXT, has_readable_charset
 from dcipher.errors import APIStatusError, UnexpectedStatus, status_error_class
+from dcipher.errors._hints import with_hint
 
 from .error_bodies import error_response, is_about_an_error
 from .retries import retry_after

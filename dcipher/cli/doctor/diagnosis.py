@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dcipher import Dcipher
 from dcipher._concurrency.clock import monotonic
-from dcipher._installation import install
+from dcipher._extras.installation import install
 from dcipher._masking.text import clean, redact_query
 from dcipher._urls.hosts import is_this_machine
 from dcipher._version import __version__

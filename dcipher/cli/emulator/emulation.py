@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-from dcipher._installation import install
+from dcipher._extras.installation import install
 from dcipher.cli.state.private_files import write_private
 from dcipher.cli.state.running_emulators import RunningEmulator, registered, running_emulators
 from dcipher.cli.terminal.exit_codes import ExitCode

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 import typer
 
-from dcipher._files import check_target, replacing, storage_errors
+from dcipher._files.paths import check_target
+from dcipher._files.replacement import replacing
+from dcipher._files.storage_errors import storage_errors
 from dcipher._results.local_files import LocalResult
 from dcipher._results.outputs.failures import check_type
 from dcipher._results.parsing.row_errors import InvalidRow

@@ -12,9 +12,11 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
 
-from dcipher._files import check_target, replacing, storage_errors
-from dcipher._installation import install
-from dcipher._libraries import library
+from dcipher._extras.installation import install
+from dcipher._extras.libraries import library
+from dcipher._files.paths import check_target
+from dcipher._files.replacement import replacing
+from dcipher._files.storage_errors import storage_errors
 from dcipher._results.parsing.row_errors import InvalidRow, ResultReadError
 from dcipher._results.rows.reading import Format
 from dcipher.cli.results.checking import ANY, opened, type_named

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, cast
 from pydantic import AliasChoices, BaseModel, ValidationError
 from pydantic_core import PydanticSerializationError, to_json
 
-from dcipher._annotations import is_class
 from dcipher._results.parsing.adapters import adapter_for
 from dcipher._results.parsing.csv.rows import NotFittingError, cells_reader
 from dcipher._results.parsing.row_errors import details_of, path_of, shown_name
 from dcipher._results.rows.reading import Format
+from dcipher._typing.annotations import is_class
 from dcipher.cli.results.row_bytes import as_cells, cell_text
 from dcipher.cli.terminal.exit_codes import ExitCode
 from dcipher.cli.terminal.failures import CommandError

@@ -7,7 +7,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, cast
 
-from dcipher._files import check_target, replacing, storage_errors
+from dcipher._files.paths import check_target
+from dcipher._files.replacement import replacing
+from dcipher._files.storage_errors import storage_errors
 from dcipher._flow_types.drift import FlowDrift, drift_of
 from dcipher._flow_types.generation import digest_of, digests_in, module_of
 from dcipher._flow_types.row_models import RowModels

@@ -109,8 +109,8 @@ def check_run_file(path: Path | None, *, overwrite: bool) -> None:
             "--save-run takes a file: what is in it reads the results.", ExitCode.USAGE
         )
     if path is not None:
-        from dcipher._files import check_target
-        from dcipher._replacement import check_folder
+        from dcipher._files.paths import check_target
+        from dcipher._files.replacement import check_folder
 
         try:
             check_folder(path.parent)

@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 from typing_extensions import override
 
-from dcipher._annotations import is_class
+from dcipher._typing.annotations import is_class
 from dcipher.emulator.contract.arguments import number
 from dcipher.emulator.contract.contract import FieldError, FlowParam, FlowResponse
 from dcipher.emulator.contract.unmatched import no_flow

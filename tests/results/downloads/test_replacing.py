@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dcipher import LocalStorageError
-from dcipher._files import replacing, storage_errors
-from dcipher._replacement import followed
+from dcipher._files.replacement import followed, replacing
+from dcipher._files.storage_errors import storage_errors
 from dcipher._results.downloads.files.part_file import PartFile
 from dcipher._results.downloads.transfers.transfer import Transfer
 from dcipher._results.outputs.targets import check_targets
@@ -303,7 +303,7 @@ def test_a_file_system_that_lacks_nearly_everything(
     target.chmod(0o604)
     refuse(monkeypatch, number, "fsync", "fdatasync", "fchmod", "fchown", "link")
     monkeypatch.setattr("dcipher._results.downloads.files.part_file._sync_data", os.fdatasync)
-    monkeypatch.setattr("dcipher._replacement._warned", set())
+    monkeypatch.setattr("dcipher._files.replacement._warned", set())
     monkeypatch.setattr(fcntl, "flock", os.fsync)
     server.on("/result", Reply(SMALL, headers={"ETag": '"1"'}))
     for _ in range(2):

@@ -25,7 +25,7 @@ from dcipher import (
     Run,
     RunStatus,
 )
-from dcipher._concurrency.workers import async_each, each
+from dcipher._concurrency.tasks.workers import async_each, each
 from dcipher._results.downloads.ranges import plan as ranges
 from dcipher._results.progress import Progress
 from tests.client.test_processes import NOISE, SIDES, interrupted

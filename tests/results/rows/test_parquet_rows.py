@@ -17,7 +17,7 @@ from uuid import UUID  # noqa: TC003 - a model names it
 import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
-from dcipher._installation import install
+from dcipher._extras.installation import install
 from dcipher._results.parsing.row_errors import InvalidRow, ResultSyntaxError, ResultTypeError
 from dcipher._results.rows.documents import detect_format, parse_document
 from dcipher._results.rows.reading import Format, iter_rows

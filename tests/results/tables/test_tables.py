@@ -19,7 +19,7 @@ import pytest
 from pydantic import BaseModel, Field
 
 from dcipher import DcipherError, InvalidParamsError, ResultParseError, Run
-from dcipher._installation import install
+from dcipher._extras.installation import install
 from tests.faulty import RESET, Reply
 from tests.results.downloads.stores import run_at
 

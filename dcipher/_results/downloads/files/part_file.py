@@ -17,14 +17,15 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
-from dcipher._files import check_target, storage_error, storage_errors
-from dcipher._replacement import (
+from dcipher._files.paths import check_target
+from dcipher._files.replacement import (
     install_in_place,
     install_without_link,
     keep_mode,
     keep_owner,
     synced,
 )
+from dcipher._files.storage_errors import storage_error, storage_errors
 from dcipher._results.downloads.transfers.transfer import Transfer
 
 from .sidecar import dump_sidecar, load_sidecar

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import from_json
 
-from dcipher._libraries import library
+from dcipher._extras.libraries import library
 from dcipher._masking.text import clean
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from importlib import import_module
 from shutil import copyfileobj
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from dcipher._installation import install
+from dcipher._extras.installation import install
 from dcipher._results.parsing.row_errors import ResultSyntaxError
 
 if TYPE_CHECKING:

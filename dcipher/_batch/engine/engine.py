@@ -1,0 +1,396 @@
+# Generated from dcipher/_batch/engine/engine_async.py by scripts/unasync.py: edit that, not this.
+# ruff: noqa: UP028
+"""Runs a batch: reads rows, lets workers take the steps that are due, hands out the outcomes.
+
+A few workers, not one a row: what is due next is decided in `pacing/schedule.py`.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from contextlib import closing
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar, cast
+
+from dcipher._batch.inputs.identity import fingerprint
+from dcipher._batch.journal.states import Change
+from dcipher._batch.journal.store import Journal
+from dcipher._batch.pacing.durations import Durations
+from dcipher._batch.pacing.gate import Gate, shared_gate
+from dcipher._batch.pacing.in_flight import InFlight
+from dcipher._batch.pacing.schedule import Action, Job, Schedule
+from dcipher._batch.reports.columns import JournalRows
+from dcipher._batch.reports.outcomes import Outcome
+from dcipher._batch.reports.progress import BatchProgress
+from dcipher._batch.reports.report import BatchReport, report_of
+from dcipher._batch.reports.tally import Tally
+from dcipher._batch.reports.watching import watcher
+from dcipher._concurrency.callables import Attempt, call_back
+from dcipher._concurrency.clock import monotonic
+from dcipher._concurrency.sleeping import sleep
+from dcipher._concurrency.tasks.background import Background
+from dcipher._concurrency.tasks.mailboxes import Mailbox, Reply
+from dcipher._concurrency.tasks.signals import terminable
+from dcipher._concurrency.tasks.threads import in_thread
+from dcipher._concurrency.tasks.workers import each
+from dcipher.errors import BatchError, DcipherError
+
+from .failures import add_note, how_to_go_on
+from .feed import Feed
+from .plan import too_many_failures
+from .steps import Steps
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+    from pathlib import Path
+
+    from dcipher._wire.api import API
+    from dcipher.errors import RunError
+    from dcipher.models import Run
+
+    from .plan import Plan
+
+__all__ = ["Engine", "Service"]
+
+T = TypeVar("T")
+
+WORKERS: Final = 24
+"""Requests that are sent at once, whatever the number of runs."""
+GROUP_DELAY: Final = 0.02
+"""Seconds in which transitions of other rows join a commit: each waits for the disk."""
+IDLE: Final = 0.5
+"""Seconds after which is looked again, though nothing was reported: `stop` may come from a thread."""
+
+
+class Service(NamedTuple):
+    """What a batch needs of the client."""
+
+    api: API
+    failure_of_run: Callable[[Run], RunError | None]
+    on_started: Callable[[Run], None]
+
+
+class Engine(Generic[T]):
+    """One batch, from its first row to its report."""
+
+    def __init__(self, service: Service, plan: Plan) -> None:
+        self._service = service
+        # A client that never sends such a start again does not do it here, either.
+        holds = plan.holds_unknown or not service.api.options.resilience.resend_ambiguous
+        self._plan = replace(plan, holds_unknown=holds)
+        self._turn = threading.RLock()
+        self._actions: Mailbox[Action | None] = Mailbox()
+        self._bell: Mailbox[bool] = Mailbox()
+        self._writes: Mailbox[tuple[Change, Reply] | None] = Mailbox()
+        self._outbox: Mailbox[Outcome[T] | None] = Mailbox()
+        self._held: dict[int, Outcome[T]] = {}
+        self._idle = WORKERS
+        self._error: BaseException | None = None
+        self._tally = Tally()
+        self._watcher = watcher(plan.progress)
+        self._began = monotonic()
+        self._is_stopped = False
+        self._steps: Steps | None = None
+        self._schedule: Schedule | None = None
+        self._gate: Gate | None = None
+        self._durations = Durations()
+        self._in_flight = InFlight(plan.in_flight)
+        self._feed: Feed | None = None
+        self.report: BatchReport | None = None
+
+    def stop(self) -> None:
+        """Starts nothing more; the iteration ends. Runs that were started go on."""
+        self._is_stopped = True
+        if self._schedule is not None:
+            self._schedule.is_stopped = True
+
+    def outcomes(self) -> Generator[Outcome[T]]:
+        """Yields the outcome of each row; the report is there at the end."""
+        self._began = monotonic()
+        journal = in_thread(self._opened)
+        try:
+            with terminable(), closing(self._running(journal)) as running:
+                for outcome in running:
+                    yield outcome
+        except GeneratorExit:
+            raise
+        except BaseException as error:
+            self._explain(error)
+            raise
+        finally:
+            self._finish(journal)
+        if self._error is not None:
+            self._explain(self._error)
+            raise self._error
+
+    def _running(self, journal: Journal) -> Generator[Outcome[T]]:
+        background = Background(partial(self._run, journal), "dcipher batch")
+        try:
+            background.start()
+            while (outcome := self._outbox.get()) is not None:
+                with self._turn:
+                    self._scheduled.undelivered -= 1
+                self._bell.put(True)
+                yield outcome
+        finally:
+            self.stop()
+            self._bell.put(True)
+            background.wait()
+
+    def _opened(self) -> Journal:
+        api = self._service.api
+        api.check_open()
+        mark = fingerprint(api.http.secrets()[0])
+        journal = Journal(self._plan.journal, base_url=api.base_url, fingerprint=mark)
+        rate, usual = journal.recall("rate"), journal.recall("seconds")
+        # A resume does not begin with a storm, and knows when to poll.
+        self._gate = shared_gate(api.base_url, mark, None if rate is None else float(rate))
+        self._durations = Durations(None if usual is None else float(usual))
+        self._schedule = Schedule(
+            self._gate,
+            self._in_flight,
+            self._durations,
+            starts_per_second=self._plan.starts_per_second,
+            ordered=self._plan.ordered,
+        )
+        self._schedule.is_stopped = self._is_stopped
+        return journal
+
+    @property
+    def _scheduled(self) -> Schedule:
+        assert self._schedule is not None  # noqa: S101 - since `_opened`
+        return self._schedule
+
+    def _run(self, journal: Journal) -> None:
+        self._feed = Feed(journal, self._plan, self._service.api, self._accept, self)
+        jobs: list[Attempt[object]] = [
+            self._fed,
+            partial(self._write, journal),
+            self._dispatch,
+            *([self._work] * WORKERS),
+        ]
+        try:
+            each(jobs, len(jobs), self._on_tick)
+        except _Over:
+            pass  # the input had not ended
+        except BaseException as error:  # noqa: BLE001 - raised again, to whoever reads the outcomes
+            self._error = self._error or error
+        finally:
+            self._outbox.put(None)
+
+    # Rows in
+
+    def _fed(self) -> None:
+        assert self._feed is not None  # noqa: S101 - since `_run`
+        try:
+            self._feed.run()
+        except Exception as error:  # noqa: BLE001 - raised again, to whoever reads the outcomes
+            self._fail(error)
+        with self._turn:
+            self._scheduled.is_exhausted = True
+        self._bell.put(True)
+
+    def room(self) -> bool:
+        """Waits until more rows are wanted; `False`: no more will be."""
+        while not self._scheduled.wants_rows and not self._scheduled.is_stopped:
+            sleep(0.02)
+        return not self._scheduled.is_stopped
+
+    def _accept(self, job: Job, known: Outcome[Any] | None) -> None:
+        """Takes a row of the journal: with its outcome, or with work to do."""
+        if known is not None:
+            self._give(known)
+            return
+        with self._turn:
+            self._scheduled.add(job, monotonic())
+        self._bell.put(True)
+
+    def steps(self, flow_id: str, results: Any) -> None:
+        """Makes the steps, once the flow is known."""
+        self._steps = Steps(
+            self._service.api,
+            flow_id,
+            self,
+            self._scheduled,
+            cast("Gate", self._gate),
+            self._in_flight,
+            results,
+            holds_unknown=self._plan.holds_unknown,
+            failure_of_run=self._service.failure_of_run,
+            on_started=self._service.on_started,
+        )
+
+    # Work
+
+    def _dispatch(self) -> None:
+        while True:
+            with self._turn:
+                now = monotonic()
+                due = self._scheduled.next(now) if self._idle > 0 else math.inf
+                if isinstance(due, Action):
+                    self._idle -= 1
+            if due is None:
+                break
+            if isinstance(due, Action):
+                self._actions.put(due)
+                continue
+            self._bell.get(min(max(due - now, 0.0), IDLE))
+            self._bell.drain()
+        for _ in range(WORKERS):
+            self._actions.put(None)
+        self._writes.put(None)
+        if not self._scheduled.is_exhausted:
+            raise _Over
+
+    def _work(self) -> None:
+        while (action := self._actions.get()) is not None:
+            steps = self._steps
+            assert steps is not None  # noqa: S101 - the first row made them
+            step = {"start": steps.start, "poll": steps.poll, "finish": steps.finish}[action.kind]
+            try:
+                step(action.job)
+            except Exception as error:  # noqa: BLE001 - raised again, to whoever reads the outcomes
+                self._fail(error)
+                if action.kind == "start":
+                    self._scheduled.drop(action.job)
+            with self._turn:
+                self._scheduled.done()
+                self._idle += 1
+            self._bell.put(True)
+
+    def _fail(self, error: BaseException) -> None:
+        self._error = self._error or error
+        self.stop()
+        self._bell.put(True)
+
+    # The book
+
+    def commit(self, job: Job, state: str, /, **values: Any) -> None:
+        """Records a transition; it is on disk when this returns."""
+        reply = Reply()
+        self._writes.put((Change(job.row.id, job.row.state, state, values), reply))
+        reply.wait()
+        job.row.state = state
+
+    def _write(self, journal: Journal) -> None:
+        delay = 0.0 if journal.path is None else GROUP_DELAY
+        while (first := self._writes.get()) is not None:
+            if delay and self._scheduled.in_flight > 1:
+                sleep(delay)
+            group = [first, *self._writes.drain()]
+            changes = [item[0] for item in group if item is not None]
+            error: BaseException | None = None
+            try:
+                in_thread(journal.apply, changes)
+            except DcipherError as failure:
+                error = failure
+            for item in group:
+                if item is not None:
+                    item[1].settle(error)
+            if group[-1] is None:
+                return
+
+    def sent_again(self, job: Job, /) -> None:
+        """Counts a start that may have been accepted before."""
+        self._tally.sent_again(job.row.key)
+
+    def deliver(
+        self,
+        job: Job,
+        status: Any,
+        /,
+        *,
+        value: Any = None,
+        files: tuple[Path, ...] = (),
+        error: DcipherError | None = None,
+    ) -> None:
+        """Gives the outcome of a row to its reader."""
+        if not job.is_resumed and job.run is not None:
+            self._tally.took(max(0.0, monotonic() - job.began))
+        row = job.row
+        self._give(Outcome(row.key, row.position, status, job.run, value, files, error))
+
+    def _give(self, outcome: Outcome[Any]) -> None:
+        with self._turn:
+            self._tally.add(outcome)
+            if self._plan.ordered:
+                self._held[outcome.index] = outcome
+                while (ready := self._held.pop(self._scheduled.head, None)) is not None:
+                    self._scheduled.head += 1
+                    self._hand_out(ready)
+            else:
+                self._hand_out(outcome)
+        self._judge(at_end=False)
+
+    def _hand_out(self, outcome: Outcome[Any]) -> None:
+        self._scheduled.undelivered += 1
+        self._outbox.put(outcome)
+
+    def _judge(self, *, at_end: bool) -> None:
+        error = too_many_failures(self._tally, self._plan.max_failures, at_end=at_end)
+        if error is not None:
+            self._fail(error)
+
+    # The end
+
+    def _on_tick(self) -> None:
+        now = monotonic()
+        if self._watcher.is_due(now):
+            call_back(self._watcher.report, self._progress())
+
+    def _progress(self, *, is_last: bool = False) -> BatchProgress:
+        feed, tally, schedule = self._feed, self._tally, self._scheduled
+        elapsed = monotonic() - self._began
+        rows = None if feed is None else feed.total
+        fresh = tally.rows - tally.reused
+        left = None if rows is None or fresh < 1 else (rows - tally.rows) * elapsed / fresh
+        gate = self._gate
+        return BatchProgress(
+            rows=rows,
+            counts=dict(tally.counts),
+            reused=tally.reused,
+            in_flight=schedule.in_flight,
+            elapsed=elapsed,
+            remaining=left,
+            paused=None if gate is None else gate.paused_by,
+            is_last=is_last,
+        )
+
+    def _finish(self, journal: Journal) -> None:
+        steps, schedule, gate = self._steps, self._scheduled, cast("Gate", self._gate)
+        is_whole = self._feed is not None and self._feed.total == self._tally.rows
+        if is_whole:
+            self._judge(at_end=True)
+        self.report = report_of(
+            self._tally,
+            left_running=schedule.running,
+            total=monotonic() - self._began,
+            throttled=gate.throttled,
+            starts=steps.starts if steps else 0,
+            polls=steps.polls if steps else 0,
+            stopped=self._error is not None or not is_whole,
+            journal=None if journal.path is None else str(journal.path),
+            rows=JournalRows(journal),
+        )
+        self._watcher.close(self._progress(is_last=True))
+        try:
+            if journal.path is not None and self._error is None:
+                journal.remember("rate", repr(gate.rate))
+                if self._durations.usual is not None:
+                    journal.remember("seconds", repr(self._durations.usual))
+        finally:
+            if journal.path is not None:  # the report reads a temporary one
+                journal.close()
+
+    def _explain(self, error: BaseException) -> None:
+        """Says how to go on, on an error or an interruption."""
+        if isinstance(error, BatchError):
+            error.report = self.report
+        running = self._schedule.running if self._schedule else 0
+        add_note(error, how_to_go_on(self._plan.journal, self._tally.rows, running))
+
+
+class _Over(Exception):  # noqa: N818 - it is no error
+    """The batch was stopped while its input had not ended."""

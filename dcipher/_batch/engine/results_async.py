@@ -1,0 +1,176 @@
+"""The result of a row: fetched, validated, saved."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from dcipher._batch.inputs.names import stem_of, suffix_of
+from dcipher._concurrency.tasks.threads import async_in_thread
+from dcipher._files.storage_errors import storage_errors
+from dcipher._results.outputs.failures import parse_errors
+from dcipher._results.outputs.missing_outputs import without_outputs
+from dcipher._results.results_async import AsyncResults
+from dcipher._results.rows.documents import detect_format, parse_document
+from dcipher._results.rows.reading import Format
+from dcipher.errors import ResultExpiredError, ResultParseError
+
+if TYPE_CHECKING:
+    from dcipher._batch.journal.states import Row
+    from dcipher._wire.api_async import AsyncAPI
+    from dcipher.models import Run
+
+    from .plan import Plan
+
+__all__ = ["AsyncRowResults", "Fetched"]
+
+SMALL: Final = 65_536
+"""Bytes up to which a result is validated at once: a thread would cost more."""
+_HEAD: Final = 65_536
+
+
+@dataclass
+class Fetched:
+    """The result of a row."""
+
+    value: Any = None
+    files: tuple[Path, ...] = ()
+    columns: dict[str, Any] | None = None
+    """What the journal keeps of it."""
+
+
+class AsyncRowResults:
+    """Fetches the results of the rows of one batch.
+
+    `read`: the type; `None` where they are only saved.
+    """
+
+    def __init__(self, api: AsyncAPI, plan: Plan, read: Any) -> None:
+        self._results = AsyncResults(api)
+        self._plan = plan
+        self._read = read
+        # For the next call; what is saved is in its file.
+        self._keeps = plan.journal is not None and plan.save is None
+
+    async def fetch(self, run: Run, key: str) -> Fetched:
+        """Fetches the result of a run that has succeeded. Raises a `ResultError`."""
+        if not run.outputs:
+            raise without_outputs(run)
+        if self._read is not None and len(run.outputs) > 1:
+            raise _several(run)
+        if self._plan.save is not None:
+            return await self._saved(run, key, self._plan.save)
+        body, format_ = await self._results.document(run, 0)
+        kept = {"result": body, "format": format_.value} if self._keeps else {}
+        try:
+            return Fetched(await self._parsed(run, body, format_), columns=kept)
+        except ResultParseError as error:
+            raise RejectedError(error, kept) from None
+
+    async def _saved(self, run: Run, key: str, folder: Path) -> Fetched:
+        count, stem = len(run.outputs), stem_of(key)
+        names = [
+            (stem if count == 1 else f"{stem}_{i}") + suffix_of(output)
+            for i, output in enumerate(run.outputs)
+        ]
+        paths = [folder / name for name in names]
+        await self._results.save_all(
+            run, paths, overwrite=True, on_progress=None, require_integrity=False, max_connections=1
+        )
+        paths, known = await async_in_thread(_named_and_digested, run, paths)
+        files, columns = tuple(paths), {"files": json.dumps(known)}
+        if self._read is None:
+            return Fetched(None, files, columns)
+        try:
+            return Fetched(await self._from_file(run, paths[0]), files, columns)
+        except ResultParseError as error:
+            raise RejectedError(error, columns, files) from None
+
+    async def _from_file(self, run: Run, path: Path) -> Any:
+        with storage_errors(path, run, 0):
+            body = await async_in_thread(path.read_bytes)
+        return await self._parsed(run, body, detect_format(None, path.name, body[:_HEAD]))
+
+    async def _parsed(self, run: Run, body: bytes, format_: Format) -> Any:
+        with parse_errors(run, 0):
+            if len(body) <= SMALL:
+                return parse_document(body, self._read, format_)
+            return await async_in_thread(parse_document, body, self._read, format_)
+
+    async def again(self, row: Row, run: Run) -> Fetched:
+        """Returns the result of a row that was done before, from the journal or its files.
+
+        Raises `ResultExpiredError` where it is not there any more, and `ResultParseError`.
+        """
+        if row.files:
+            files = await async_in_thread(_unchanged, row.files)
+            if files is not None and (self._read is None or len(files) == 1):
+                value = None if self._read is None else await self._from_file(run, files[0])
+                return Fetched(value, files)
+        if self._plan.save is None and self._read is None:
+            return Fetched()
+        if self._plan.save is None and row.result is not None:
+            return Fetched(await self._parsed(run, row.result, Format(row.format)))
+        raise ResultExpiredError(
+            f"The result of run {run.task_id} is neither in the journal nor in its file any more. "
+            "To run its flow again: retry_failed=True.",
+            run=run,
+        )
+
+
+class RejectedError(Exception):
+    """A result that does not fit, with what is kept of it."""
+
+    def __init__(
+        self, error: ResultParseError, columns: dict[str, Any], files: tuple[Path, ...] = ()
+    ) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.columns = columns
+        self.files = files
+
+
+def _several(run: Run) -> ResultParseError:
+    return ResultParseError(
+        f"Run {run.task_id} has {len(run.outputs)} results, and read=… takes one. Save them: save=….",
+        run=run,
+    )
+
+
+def _named_and_digested(run: Run, paths: list[Path]) -> tuple[list[Path], list[list[Any]]]:
+    """Gives a file without a suffix the one of its format; returns path, size and SHA-256 of each."""
+    named = [_with_suffix(run, index, path) for index, path in enumerate(paths)]
+    known: list[list[Any]] = []
+    for path in named:
+        with storage_errors(path, run), path.open("rb") as file:
+            digest = hashlib.sha256()
+            while piece := file.read(1 << 20):
+                digest.update(piece)
+            known.append([str(path), file.tell(), digest.hexdigest()])
+    return named, known
+
+
+def _with_suffix(run: Run, index: int, path: Path) -> Path:
+    if suffix_of(run.outputs[index]):
+        return path
+    with storage_errors(path, run, index):
+        with path.open("rb") as file:
+            format_ = detect_format(None, None, file.read(_HEAD))
+        if format_ is Format.BINARY:
+            return path
+        target = path.with_name(f"{path.name}.{format_.value}")
+        os.replace(path, target)  # noqa: PTH105 - as everywhere
+        return target
+
+
+def _unchanged(files: str) -> tuple[Path, ...] | None:
+    """Returns the files, or `None` where one of them is gone, or of another size."""
+    known = [(Path(path), size) for path, size, _ in json.loads(files)]
+    for path, size in known:
+        if not path.is_file() or path.stat().st_size != size:
+            return None
+    return tuple(path for path, _ in known)

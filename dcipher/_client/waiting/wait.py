@@ -1,0 +1,148 @@
+"""The clocks of one wait for one run: its age, the time left, when the next poll is due."""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from dataclasses import replace
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING
+
+from dcipher._concurrency.clock import monotonic
+from dcipher._masking.text import clean
+from dcipher._settings.checks import check_timeout
+from dcipher._wire.errors.retries import backoff, failure_of
+from dcipher.errors import ConfigurationError, InvalidParamsError
+from dcipher.logs import logger
+
+from . import outcomes, polling
+
+if TYPE_CHECKING:
+    from dcipher.errors import APIError
+    from dcipher.models import Run
+    from dcipher.resilience import Resilience
+
+__all__ = ["Wait", "check_wait_timeout", "for_a_new_run"]
+
+
+class Wait:
+    """Reads the clocks for `_client/waiting/polling.py`.
+
+    Durations are measured by the monotonic clock: the wall clock may be set.
+    """
+
+    def __init__(
+        self, run: Run, resilience: Resilience, timeout: float | None, poll_interval: float | None
+    ) -> None:
+        self.timeout = check_wait_timeout(timeout)
+        self._poll_interval = _seconds("poll_interval", poll_interval)
+        self._resilience = resilience
+        self._started = monotonic()
+        self._age_at_start = _age(run)
+        self._failures = 0
+        self._unreachable_since = self._started
+        self._warned = False
+        self.last_error: APIError | None = None
+
+    def age(self) -> float:
+        """Returns the seconds since the run was started; if unknown, since the wait began."""
+        return (self._age_at_start or 0.0) + monotonic() - self._started
+
+    def left(self) -> float | None:
+        """Returns the seconds until the timeout; `None`: there is none."""
+        return None if self.timeout is None else self.timeout - (monotonic() - self._started)
+
+    def poll_timeout(self) -> float | None:
+        """Returns the timeout of a poll in seconds.
+
+        It ends with the wait, but the last poll gets a second.
+        """
+        left = self.left()
+        return None if left is None else max(left, 1.0)
+
+    def first(self) -> float:
+        """Returns the seconds until the first poll."""
+        return polling.first_poll_in(self._age_at_start)
+
+    def after_poll(self, run: Run) -> float:
+        """Returns the seconds until the next poll, after one that returned `run`."""
+        self._failures, self.last_error, self._unreachable_since = 0, None, monotonic()
+        interval = self._next_interval()
+        self._warn_of_expiry(run, interval)
+        return interval
+
+    def after_failure(self, error: APIError, run: Run) -> float:
+        """Returns the seconds until the next poll, after one that failed. Raises a permanent error."""
+        # A run that is known only by its ids may be of any age.
+        age = math.inf if self._age_at_start is None else self.age()
+        if polling.ends_the_wait(error, age=age):
+            raise error
+        self._failures += 1
+        self.last_error = error
+        self._give_up_if_unreachable(error, run)
+        log = logger.warning if self._failures == 1 else logger.info
+        log(
+            "run %s: a poll failed (%s); the wait continues",
+            run.task_id,
+            type(error).__name__,
+        )
+        asked = failure_of(error, self._resilience).retry_after or 0.0
+        # The run may end long before the time in Retry-After.
+        asked = min(asked, self._resilience.max_retry_after)
+        return max(asked, self._next_interval(), backoff(self._failures, self._resilience))
+
+    def _next_interval(self) -> float:
+        if self._poll_interval is not None:
+            return self._poll_interval
+        return polling.next_poll_in(self.age(), random.random())  # noqa: S311 - spreads polls, guards nothing
+
+    def _give_up_if_unreachable(self, error: APIError, run: Run) -> None:
+        limit = self._resilience.deadline or polling.UNREACHABLE_LIMIT
+        unreachable_for = monotonic() - self._unreachable_since
+        if self.timeout is None and unreachable_for > limit:
+            raise outcomes.interrupted(run, unreachable_for) from error
+
+    def _warn_of_expiry(self, run: Run, interval: float) -> None:
+        """Warns once, at the last poll before the URL expires: the next one may be too late."""
+        ends = [output.expires_at.timestamp() for output in run.outputs if output.expires_at]
+        left = min(ends, default=math.inf) - time.time()
+        if left > interval or run.is_terminal or self._warned:
+            return
+        self._warned = True
+        logger.warning(
+            "run %s: the signed URL of its result %s, while it is %s: after that, the result cannot be downloaded",
+            clean(run.task_id),
+            f"expires in {left:.0f} s" if left > 0 else "has expired by the clock of this machine",
+            clean(str(run.status)),
+        )
+
+
+def for_a_new_run(resilience: Resilience, run: Run) -> Resilience:
+    """Returns a policy that retries a 404 where the run was started seconds ago: it may not exist yet."""
+    age = _age(run)
+    if age is None or age > polling.NEW_RUN_GRACE:
+        return resilience
+    return replace(resilience, retry_statuses=resilience.retry_statuses | {404})
+
+
+def check_wait_timeout(timeout: float | None, name: str = "timeout") -> float | None:
+    """Returns the timeout of a wait; 0 means a single poll. Raises `InvalidParamsError`."""
+    return 0.0 if timeout == 0 and timeout is not False else _seconds(name, timeout)
+
+
+def _seconds(name: str, value: float | None) -> float | None:
+    try:
+        return None if value is None else check_timeout(value, name)
+    except ConfigurationError as error:
+        raise InvalidParamsError(str(error)) from None
+
+
+def _age(run: Run) -> float | None:
+    """Returns the seconds since the run was created; 0 for a date in the future (clock skew)."""
+    if run.created_at is None:
+        return None
+    created = (
+        run.created_at if run.created_at.tzinfo else run.created_at.replace(tzinfo=timezone.utc)
+    )
+    return max(0.0, (datetime.now(timezone.utc) - created).total_seconds())

@@ -1,0 +1,1 @@
+"""Several functions at the same time, in tasks or in threads."""

@@ -1,0 +1,1 @@
+"""Optional dependencies: imported at their first use, and how to install them."""

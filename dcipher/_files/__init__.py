@@ -1,0 +1,1 @@
+"""Paths, and files that appear complete or not at all."""

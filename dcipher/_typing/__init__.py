@@ -1,0 +1,1 @@
+"""Annotations: analyzed, and resolved with modules that are imported at their first use."""
