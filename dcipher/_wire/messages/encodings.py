@@ -6,6 +6,7 @@ and puts no bound on what a small body expands to (observed).
 
 from __future__ import annotations
 
+import re
 import zlib
 from typing import TYPE_CHECKING
 
@@ -26,8 +27,9 @@ _REGISTERED = frozenset(
 # (aws-chunked: the store has undone it), charsets, the encodings of RFC 2045, and other words for none.
 _NONE = frozenset(
     {"", "7bit", "8bit", "ascii", "aws-chunked", "binary", "chunked", "identity", "none", "null"}
-    | {"plain", "raw", "text", "us-ascii", "utf-8", "utf8"}
+    | {"plain", "raw", "text", "us-ascii"}
 )
+_CHARSET = re.compile(r"(?:ansi|charset=|cp|iso|koi8|latin|utf|windows)[-_0-9a-z]*", re.ASCII)
 
 
 def encoding_of(header: str) -> str | None:
@@ -37,9 +39,7 @@ def encoding_of(header: str) -> str | None:
     """
     if not header:
         return None
-    names = [
-        name for part in header.lower().split(",") if (name := part.strip(" \t\"'")) not in _NONE
-    ]
+    names = [name for part in header.lower().split(",") if not _is_none(name := _name(part))]
     if not names:
         return None
     if len(names) > 1 or names[0] not in {"gzip", "x-gzip", "deflate"}:
@@ -48,6 +48,15 @@ def encoding_of(header: str) -> str | None:
         name = f"the content encoding {', '.join(names)!r}" if known else "its content encoding"
         raise ValueError(f"{name} is not supported")
     return names[0].removeprefix("x-")
+
+
+def _name(part: str) -> str:
+    return part.partition(";")[0].strip(" \t\"'")
+
+
+def _is_none(name: str) -> bool:
+    # A slash is in no name of an encoding: it is a media type, in the wrong header.
+    return name in _NONE or "/" in name or _CHARSET.fullmatch(name) is not None
 
 
 class Inflater:

@@ -43,6 +43,12 @@ def inflated(chunks: list[bytes], encoding: str = "gzip", limit: int = 64 * MIB)
         ("7bit", None),
         ("null", None),
         ('"gzip"', "gzip"),
+        ("gzip;q=1.0", "gzip"),
+        ("ISO-8859-1, gzip", "gzip"),
+        ("windows-1252", None),
+        ("utf-16le", None),
+        ("charset=utf-8", None),
+        ("application/json; charset=utf-8", None),
     ],
 )
 def test_encoding_of(header: str, encoding: str | None) -> None:
