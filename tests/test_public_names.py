@@ -319,6 +319,15 @@ def test_pydantic_validates_a_call(cls: type) -> None:
         call("..", {"a": 1})
 
 
+def test_pydantic_takes_every_public_callable() -> None:
+    """`validate_call` takes what a program calls; classes of httpx and the like by `isinstance`."""
+    arbitrary = validate_call(config={"arbitrary_types_allowed": True})
+    clients = (Dcipher, AsyncDcipher, dcipher.HTTPClient, dcipher.HTTPAuthenticatedClient)
+    calls: list[Any] = [vars(cls)["__init__"] for cls in clients]
+    calls += [call for name, call in _public_callables() if name[-2:] != "__"]
+    assert all(callable(arbitrary(call)) for call in calls if inspect.isfunction(call))
+
+
 def test_fastapi_injects_a_call() -> None:
     """A call of a client is a dependency of FastAPI's: its arguments become those of the request."""
     pytest.importorskip("fastapi")

@@ -15,7 +15,7 @@ import secrets
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, NoReturn, Protocol, TypeGuard
+from typing import NamedTuple, NoReturn, Protocol, TypeGuard, runtime_checkable
 
 from .digests import content_digest, digest_matches, digests
 from .signature_base import (
@@ -63,6 +63,7 @@ _CONTENT_FIELDS = ("content-type", "content-digest", "idempotency-key")
 _FIELD_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+")
 
 
+@runtime_checkable
 class Signer(Protocol):
     """Any object that signs requests. The scheme of the service is unknown, so it is pluggable."""
 
