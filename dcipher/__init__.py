@@ -171,7 +171,7 @@ _MODULES = {
     "FlowDrift": "._flow_types.drift",
     "HTTPAuthenticatedClient": ".http",
     "HTTPClient": ".http",
-    "Outcome": "._batch.outcomes",
+    "Outcome": "._batch.reports.outcomes",
     "Partition": "._batch.partition",
     "FileRecords": "._results.saved_files",
     "Records": "._results.records",
