@@ -72,7 +72,7 @@ class Resilience:
 def _statuses(value: object) -> frozenset[int]:
     items: list[object] = [*value] if isinstance(value, Iterable) else [None]
     statuses = frozenset(item for item in items if type(item) is int and 100 <= item <= 599)
-    if len(statuses) != len(set(items)):
+    if not all(type(item) is int and item in statuses for item in items):
         raise ConfigurationError("retry_statuses must be HTTP statuses, such as {429, 503}.")
     return statuses
 

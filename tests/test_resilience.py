@@ -85,6 +85,7 @@ def test_what_makes_no_sense(name: str, value: Any) -> None:
         ("retry_statuses", [True, 99]),
         ("retry_statuses", {503, 600}),
         ("retry_statuses", [429, 503.0]),
+        ("retry_statuses", [[503]]),
         ("resend_ambiguous", "no"),
         ("resend_ambiguous", 1),
         pytest.param("deadline", 10**400),

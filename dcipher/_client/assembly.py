@@ -18,7 +18,7 @@ from dcipher._settings.checks import (
     usable_key,
 )
 from dcipher._settings.headers import check_headers
-from dcipher._settings.kinds import check_kind
+from dcipher._settings.kinds import check_flag, check_kind
 from dcipher._version import __version__
 from dcipher._wire.authenticated_client import HTTPAuthenticatedClient
 from dcipher._wire.pools.cookies import NoCookies
@@ -73,6 +73,7 @@ def assemble(
     if given is not None and (isinstance(given, type) or not hasattr(given, "source")):
         check_kind("settings", settings, dcipher.Settings, "a Settings")
     check_kind("resilience", resilience, Resilience, "a Resilience")
+    check_flag("allow_insecure", allow_insecure)  # the text "false" permits nothing
     identity = {"api_key": api_key, "api_secret": api_secret, "base_url": base_url}
     if isinstance(http_client, HTTPAuthenticatedClient):
         _check_brought(identity)

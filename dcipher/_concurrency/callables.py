@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from inspect import isawaitable, iscoroutinefunction
+from inspect import isawaitable, iscoroutinefunction, signature
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from dcipher.errors import InvalidParamsError
@@ -42,16 +42,32 @@ AsyncProgressCallback: TypeAlias = (
 ProgressCallback: TypeAlias = Callable[[int, int | None], object]
 
 
+_ARGUMENTS = {"on_status": ("run",), "on_progress": ("received", "total")}
+
+
 def async_check_callback(name: str, function: object) -> None:
-    """Raises `InvalidParamsError` for a value that is not callable."""
-    if function is not None and not callable(function):
+    """Raises `InvalidParamsError` for a value that cannot be called with the callback's arguments."""
+    if function is None:
+        return
+    if not callable(function):
         raise InvalidParamsError(f"{name} must be a function, not {type(function).__name__}.")
+    arguments = _ARGUMENTS[name]
+    try:  # a wrapper may take other arguments than what it wraps
+        taken = signature(function, follow_wrapped=False)
+    except ValueError:  # some functions of C have none
+        return
+    try:
+        taken.bind(*arguments)
+    except TypeError:
+        raise InvalidParamsError(
+            f"{name} is called with ({', '.join(arguments)}), and takes {taken}."
+        ) from None
 
 
 def check_callback(name: str, function: object) -> None:
-    """Raises `InvalidParamsError` for a value that is not callable, or an async function."""
+    """Raises `InvalidParamsError` as the other does, and for an async function."""
     async_check_callback(name, function)
-    if iscoroutinefunction(function):
+    if iscoroutinefunction(function) or iscoroutinefunction(type(function).__call__):
         raise InvalidParamsError(
             f"{name} must not be an async function: use AsyncDcipher for that."
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import warnings
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -205,7 +206,15 @@ def check_base_url(value: object, where: str) -> str:
         raise ConfigurationError(f"{where} must have neither a query nor a fragment.")
     if any(not character.isprintable() or character.isspace() for character in text):
         raise ConfigurationError(f"{where} contains blanks or control characters.")
+    if "\\" in text:
+        raise ConfigurationError(f"{where} contains a backslash: write slashes.")
+    # RFC 1035 section 2.3.4. What has a colon is an IPv6 address.
+    if len(host) > 253 or not (":" in host or _HOST.fullmatch(host)):
+        raise ConfigurationError(f"{where} has a host that cannot be a name or an address.")
     return text.rstrip("/")
+
+
+_HOST = re.compile(r"(?:[\w-]{1,63}\.)*[\w-]{1,63}\.?")
 
 
 def refuse_plain_http(base_url: str) -> None:

@@ -157,6 +157,8 @@ def test_settings_take_the_place_of_the_environment(
         {"headers": {"X": 1}},
         {"http_client": object()},
         {"transport": object()},
+        {"allow_insecure": "false"},
+        {"allow_insecure": 1, "base_url": "http://192.0.2.1"},
     ],
     ids=lambda arguments: "-".join(arguments),
 )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+from functools import partial, wraps
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from pydantic import BaseModel, Field
 
 from dcipher import (
+    Dcipher,
     InvalidParamsError,
     LocalStorageError,
     NotFoundError,
@@ -19,6 +21,7 @@ from dcipher import (
     UnprocessableEntityError,
     WaitTimeoutError,
 )
+from dcipher._concurrency.callables import check_callback
 from tests.faulty import json_reply
 
 if TYPE_CHECKING:
@@ -36,6 +39,54 @@ class Shout(BaseModel):
 
 def starts(emulator: Emulator) -> int:
     return sum(request.method == "POST" for request in emulator.requests)
+
+
+class Asynchronous:
+    async def __call__(self, run: Run) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"on_status": 5}, "must be a function"),
+        ({"on_status": lambda: None}, r"is called with \(run\), and takes \(\)"),
+        ({"on_status": lambda run, more: None}, r"takes \(run, more\)"),
+        ({"on_status": lambda *, run: None}, r"takes \(\*, run\)"),
+        ({"overwrite": "no"}, "overwrite must be True or False"),
+    ],
+)
+def test_arguments_that_are_none(
+    connect: Connect, emulator: Emulator, tmp_path: Path, arguments: dict[str, Any], says: str
+) -> None:
+    """What would fail, or lose a file, once the run is paid for, is refused before it is started."""
+    with pytest.raises(InvalidParamsError, match=says):
+        connect(emulator).flows.run("shout", {"text": "a"}, save_path=tmp_path / "a", **arguments)
+    assert starts(emulator) == 0
+
+
+def test_an_async_callback_of_a_blocking_client(emulator: Emulator) -> None:
+    """Nobody would await it, be it a function or an object."""
+    with (
+        Dcipher(emulator.api_key, base_url=emulator.url) as client,
+        pytest.raises(InvalidParamsError, match="must not be an async function"),
+    ):
+        client.flows.run("shout", {"text": "a"}, on_status=Asynchronous())
+    assert starts(emulator) == 0
+
+
+@pytest.mark.parametrize(
+    "function", [print, partial(print, 1), int, lambda run, more=1: None, lambda *runs: None]
+)
+def test_callbacks_of_any_kind(function: Any) -> None:
+    """What can be called with a run is taken; so is a wrapper of what takes more."""
+
+    @wraps(lambda database, run: None)
+    def wrapper(run: Run) -> None:
+        pass
+
+    for taken in (function, wrapper):
+        check_callback("on_status", taken)
 
 
 def test_a_flow_is_described(connect: Connect, emulator: Emulator) -> None:

@@ -141,6 +141,47 @@ def test_a_device_is_no_file(connect: Connect, server: FaultyServer, run: Run) -
     assert stat.S_ISCHR(Path("/dev/full").stat().st_mode)
 
 
+@posix
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs the descriptors of Linux")
+def test_an_open_file_is_no_target(
+    connect: Connect, server: FaultyServer, run: Run, tmp_path: Path
+) -> None:
+    """The file behind /dev/stdout is open, and not replaced: what the program writes to it would be lost."""
+    log, link = tmp_path / "log", tmp_path / "link"
+    with log.open("w") as opened:
+        link.symlink_to(f"/dev/fd/{opened.fileno()}")
+        for path in (Path(f"/proc/self/fd/{opened.fileno()}"), link):
+            with pytest.raises(LocalStorageError, match="not a regular file"):
+                connect(server).runs.download(run, path)
+        opened.write("mine")
+    assert log.read_text() == "mine"
+
+
+class Unnamed(os.PathLike[str]):
+    def __fspath__(self) -> str:
+        raise LookupError("mine")
+
+
+def test_a_path_that_cannot_be_read(connect: Connect, server: FaultyServer, run: Run) -> None:
+    """What a path's own code raises is the cause of an error of ours, before a byte is fetched."""
+    with pytest.raises(InvalidParamsError, match="from a Unnamed") as caught:
+        connect(server).runs.download(run, Unnamed())
+    assert isinstance(caught.value.__cause__, LookupError)
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("value", ["no", 1, None])
+def test_overwrite_is_true_or_false(
+    connect: Connect, server: FaultyServer, run: Run, tmp_path: Path, value: Any
+) -> None:
+    """The text "no" replaces no file."""
+    target = tmp_path / "out"
+    target.write_bytes(b"mine")
+    with pytest.raises(InvalidParamsError, match="overwrite must be True or False"):
+        connect(server).runs.download(run, target, overwrite=value)
+    assert target.read_bytes() == b"mine"
+
+
 def test_a_long_name(connect: Connect, server: FaultyServer, run: Run, tmp_path: Path) -> None:
     """A name of 255 bytes, of letters that take three, is saved: the temporary name is no longer."""
     name = "文" * 85
