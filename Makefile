@@ -139,7 +139,7 @@ wire: $(VENV)/.stamp ## Generate the page of the wire from the OpenAPI document
 	$(BIN)/python scripts/wire.py
 
 .PHONY: cli
-cli: $(VENV)/.stamp ## Generate the page of the command line, and the table for shell completion
+cli: $(VENV)/.stamp ## Generate the page of the command line
 	$(BIN)/python scripts/cli.py
 
 .PHONY: docs

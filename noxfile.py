@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent
 PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 TEST = nox.project.dependency_groups(PROJECT, "test")
 FRAMES = nox.project.dependency_groups(PROJECT, "frames")
-LATER = ("typer", "fastapi", "uvicorn", "httpx2", "pyarrow", "pandas", "polars", "duckdb")
+LATER = ("click", "fastapi", "uvicorn", "httpx2", "pyarrow", "pandas", "polars", "duckdb")
 
 nox.needs_version = ">=2025.2.9"
 # venv and pip: uv would not read the index that pip is configured with. Who has the index in uv's

@@ -154,7 +154,7 @@ def test_a_first_answer_is_cheap(api: FaultyServer, name: str) -> None:
         "    return await flow if inspect.isawaitable(flow) else flow\n"
         "assert anyio.run(main).name == 'F'\n"
         "heavy = {'pydantic_settings', 'dotenv', 'dcipher.settings', 'dcipher.calls', 'dcipher.signing', "
-        "'dcipher._results.downloads.download', 'fastapi', 'typer', 'pyarrow', 'pandas', 'polars'}\n"
+        "'dcipher._results.downloads.download', 'fastapi', 'pyarrow', 'pandas', 'polars'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run(  # noqa: S603 - our own interpreter

@@ -1,7 +1,6 @@
 """The `dcipher` command (extra `cli`).
 
-A command imports what it needs when it runs: `dcipher --version` and completion import neither
-typer nor httpx.
+A command imports what it needs when it runs. `dcipher --version` does not even import click.
 """
 
 from __future__ import annotations
@@ -20,45 +19,46 @@ __all__ = ["main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line, and give its exit code; `arguments` are `sys.argv[1:]` by default."""
+    """Runs the command line, and returns its exit code. `arguments` are `sys.argv[1:]` by default."""
     try:
         return _main(sys.argv[1:] if arguments is None else list(arguments))
-    except KeyboardInterrupt:  # before there was anything to be said of it
+    except KeyboardInterrupt:  # during the imports
         return 130
 
 
 def _main(given: list[str]) -> int:
-    if "_DCIPHER_COMPLETE" in os.environ:
-        return _completed(given)
     if (answer := _quick(given)) is not None:
         from dcipher.cli.terminal.streams import say
 
         return say(answer)
     try:
+        if "_DCIPHER_COMPLETE" in os.environ:
+            return _print_completions(given)
         from dcipher.cli.running import run
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in {"typer", "rich", "shellingham"}:
+        missing = (error.name or "").partition(".")[0]
+        if missing not in {"click", "rich"}:
             raise
         from dcipher._extras.installation import install
 
-        print(f"error: This needs {error.name}: {install('cli')}", file=sys.stderr)  # noqa: T201
+        print(f"error: This needs {missing}: {install('cli')}", file=sys.stderr)  # noqa: T201
         return 2
     return run(given)
 
 
 def _quick(given: list[str]) -> str | None:
-    """What is answered before anything slow is imported: a shell may ask at every start."""
+    """Returns the answer to what a shell may ask at every start. It needs no slow import."""
     if given == ["--version"]:
         return f"dcipher {__version__}"
     if given[:1] == ["completion"] and len(given) == 2:
-        from dcipher.cli.completion.scripts import SCRIPTS
+        from dcipher.cli.completion import SCRIPTS
 
         return SCRIPTS.get(given[1])
     return None
 
 
-def _completed(words: Sequence[str]) -> int:
-    from dcipher.cli.completion.candidates import complete
+def _print_completions(words: Sequence[str]) -> int:
+    from dcipher.cli.completion import complete
     from dcipher.cli.terminal.streams import say
 
     found = complete(words)

@@ -1,4 +1,4 @@
-"""Runs a command, and makes of whatever it raises one paragraph on stderr and an exit code."""
+"""Runs a command. An error becomes a paragraph on stderr and an exit code."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-import typer
+from click.exceptions import Exit
 
 from dcipher.cli.app.explanations import explain
 from dcipher.cli.app.interrupts import heeded
 from dcipher.cli.app.invocation import Invocation
 from dcipher.cli.app.options import Options
-from dcipher.cli.app.usage import usage
+from dcipher.cli.root import app
 from dcipher.cli.terminal.exit_codes import ExitCode
 from dcipher.cli.terminal.failures import CommandError, HelpWanted
 from dcipher.cli.terminal.streams import finish, prepare, silence
@@ -29,37 +29,27 @@ if TYPE_CHECKING:
 
 __all__ = ["run"]
 
-# The base of what typer says of a command line that it cannot use, which it does not export.
-_UsageError: type = typer.BadParameter.__mro__[1]
-
 
 def run(arguments: Sequence[str]) -> int:
-    """Run the command line; the exit code."""
+    """Runs the command line. Returns the exit code."""
     prepare()
     call = Invocation(Options())
     try:
         with heeded(), _warnings_in_a_line():
             _refuse_keys(arguments)
-            _command(arguments, call)
+            with app.make_context("dcipher", list(arguments), obj=call) as ctx:
+                app.invoke(ctx)
             finish()
-    except typer.Exit as ending:
+    except Exit as ending:
         return int(ending.exit_code)
     except BrokenPipeError:
         silence(sys.stdout)
         return ExitCode.CLOSED_PIPE
-    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - whatever it is, it is said in one paragraph
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - it is reported, whatever it is
         return _failed(error, call)
     finally:
         call.close()
     return ExitCode.OK
-
-
-def _command(arguments: Sequence[str], call: Invocation) -> None:
-    from dcipher.cli.root import app
-
-    command: Any = typer.main.get_command(app)
-    with command.make_context("dcipher", list(arguments), obj=call) as ctx:
-        command.invoke(ctx)
 
 
 def _refuse_keys(arguments: Sequence[str]) -> None:
@@ -79,7 +69,7 @@ def _refuse_keys(arguments: Sequence[str]) -> None:
 
 @contextmanager
 def _warnings_in_a_line() -> Generator[None]:
-    """Warnings of the library, about a key with blanks around it, without a line of its source."""
+    """Prints warnings of the library in one line, without its source."""
     before = warnings.showwarning
 
     def show(
@@ -105,16 +95,14 @@ def _warnings_in_a_line() -> Generator[None]:
 def _failed(error: BaseException, call: Invocation) -> int:
     try:
         finish()
-    except OSError:  # what is left in it would fail again when the interpreter ends
+    except OSError:  # the interpreter would try to write the rest at its end
         silence(sys.stdout)
     if isinstance(error, HelpWanted):
         _say(error.message, lines=True)
         return error.code
     if call.options.verbose:
         _say("".join(traceback.format_exception(error)).rstrip(), lines=True)
-    explanation = usage(error) if isinstance(error, _UsageError) else None
-    if explanation is None:
-        explanation = explain(error, call.current_following)
+    explanation = explain(error, call.current_following)
     if call.options.json or call.options.jsonl:
         _say(_document(explanation))
     else:
@@ -137,5 +125,5 @@ def _say(text: str, *, lines: bool = False) -> None:
         return
     try:
         print(printable(text, lines=lines), file=sys.stderr, flush=True)  # noqa: T201
-    except OSError:  # nobody hears it; the exit code says it, too
+    except OSError:  # nobody reads it; the exit code remains
         silence(sys.stderr)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dcipher.cli import main
-from dcipher.cli.completion.candidates import TABLE, candidates
+from dcipher.cli.completion import complete as completions
 from dcipher.cli.state.ledger import Ledger
 from dcipher.models import Run
 from tests.cli.conftest import ROOT, Call, environment
@@ -24,7 +23,7 @@ SHELLS = ("bash", "zsh", "fish", "powershell")
 
 
 def complete(*words: str) -> list[str]:
-    return candidates(json.loads(TABLE.read_bytes()), words[:-1], words[-1])
+    return completions(words)
 
 
 @pytest.mark.parametrize(
@@ -39,7 +38,8 @@ def complete(*words: str) -> list[str]:
         (["completion", ""], list(SHELLS)),
         (["flows", "run", "f", "-o", ""], []),
         (["flows", "run", "f", "-p", "x"], []),
-        (["--", "fl"], []),
+        (["emulator", "exec", "--", "fl"], []),
+        (["emulator", "env", "--shell", "f"], ["fish"]),
         (["nothing", "x"], []),
         (["version", ""], []),
     ],
@@ -100,7 +100,7 @@ def test_the_own_shell(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
 def test_bash_completes(call: Call, tmp_path: Path) -> None:
-    """A real bash, with the script as it is printed, fills in what stands in the table."""
+    """A real bash, with the printed script, completes commands and options."""
     fake = tmp_path / "dcipher"
     fake.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m dcipher "$@"\n')
     fake.chmod(0o700)
@@ -126,7 +126,7 @@ def test_bash_completes(call: Call, tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not (ROOT / "scripts" / "cli.py").exists(), reason="needs the source")
 def test_what_is_printed_is_up_to_date() -> None:
-    """The page of the documentation and the table of completion are what the commands say."""
+    """The page of the documentation is the help of the commands."""
     done = subprocess.run(  # noqa: S603
         [sys.executable, str(ROOT / "scripts" / "cli.py"), "--check"],
         env=environment(),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-pytest.importorskip("typer", reason="the extra `cli` is not installed")
+pytest.importorskip("click", reason="the extra `cli` is not installed")
 
 from dcipher._settings.checks import CHECKS
 from dcipher.cli import main

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-pytest.importorskip("typer", reason="the extra `cli` is not installed")
+pytest.importorskip("click", reason="the extra `cli` is not installed")
 
 from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, SecretStr
 from typing_extensions import TypedDict

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-pytest.importorskip("typer", reason="the extra `cli` is not installed")
+pytest.importorskip("click", reason="the extra `cli` is not installed")
 
 from dcipher._extras.installation import install
 from dcipher.cli import main
@@ -81,8 +81,8 @@ def test_a_text_of_ones_own(folder: Path, capsys: pytest.CaptureFixture[str]) ->
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        (b"", "There are no words in that text"),
-        (b" \n\n--", "There are no words in that text"),
+        (b"", "The text has no words"),
+        (b" \n\n--", "The text has no words"),
         (b"\xff\xfe", "demo: t.txt is not UTF-8 text (byte 0)"),
         (None, "demo: t.txt cannot be read: No such file"),
     ],

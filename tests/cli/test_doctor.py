@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trustme
 
-pytest.importorskip("typer", reason="the extra `cli` is not installed")
+pytest.importorskip("click", reason="the extra `cli` is not installed")
 
 from dcipher._extras.installation import install
 from dcipher.cli import main

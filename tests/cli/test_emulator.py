@@ -22,7 +22,7 @@ import pytest
 
 if sys.platform == "win32":
     pytest.skip("signals and modes are POSIX", allow_module_level=True)
-pytest.importorskip("typer", reason="the command line is an extra")
+pytest.importorskip("click", reason="the command line is an extra")
 pytest.importorskip("fastapi", reason="the emulator is an extra")
 
 from dcipher import Dcipher

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-pytest.importorskip("typer", reason="the extra `cli` is not installed")
+pytest.importorskip("click", reason="the extra `cli` is not installed")
 
 from dcipher._extras.installation import install
 from dcipher._results.local_files import LocalResult

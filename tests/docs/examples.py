@@ -180,7 +180,7 @@ def _run_script(script: str) -> str | None:
 
 
 def _can_be_run(command: str) -> bool:
-    return not commands.is_ours(command) or all(map(find_spec, ("dcipher.cli", "typer")))
+    return not commands.is_ours(command) or all(map(find_spec, ("dcipher.cli", "click")))
 
 
 def _run_bash(script: str) -> str | None:

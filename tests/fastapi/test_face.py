@@ -67,4 +67,4 @@ def test_application_does_not_load_the_emulator() -> None:
     code = "import dcipher.fastapi\nprint(*sys.modules)"
     loaded = set(python(code).split())
     assert "dcipher.fastapi" in loaded
-    assert not {"dcipher.emulator", "uvicorn", "pytest", "typer"} & loaded
+    assert not {"dcipher.emulator", "uvicorn", "pytest"} & loaded

@@ -2,89 +2,91 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Any
 
-import typer
+import click
 
+from dcipher.cli.app.commands import argument
+from dcipher.cli.app.options import PATH
+from dcipher.cli.completion import from_ledger
 from dcipher.cli.terminal.durations import seconds
 
 __all__ = [
-    "FlowArgument",
-    "FlowOption",
-    "KeepURLs",
-    "NoLedger",
-    "OutputOption",
-    "Overwrite",
-    "RequiredOutput",
-    "Reveal",
-    "RunFile",
-    "Tasks",
-    "Timeout",
-    "as_seconds",
+    "FLOW",
+    "FLOW_OPTION",
+    "KEEP_URLS",
+    "NO_LEDGER",
+    "OUTPUT",
+    "OVERWRITE",
+    "REVEAL_URLS",
+    "RUN_FILE",
+    "TASKS",
+    "TIMEOUT",
 ]
 
-FlowArgument: TypeAlias = Annotated[str, typer.Argument(metavar="FLOW", help="The id of the flow.")]
-Tasks: TypeAlias = Annotated[
-    list[str] | None, typer.Argument(metavar="TASK", help="The ids of one or more runs.")
-]
-FlowOption: TypeAlias = Annotated[
-    str | None,
-    typer.Option(
-        "--flow",
-        metavar="FLOW",
-        help="The flow of the runs. Not needed for runs that were started on this machine.",
-    ),
-]
-RunFile: TypeAlias = Annotated[
-    Path | None,
-    typer.Option(
-        "--run",
-        metavar="FILE|-",
-        help="A run written by --save-run or run.to_json(), from a file or standard input.",
-    ),
-]
-Timeout: TypeAlias = Annotated[
-    str | None,
-    typer.Option(
-        "--timeout",
-        metavar="DURATION",
-        help="How long to wait: 90, 90s, 30m, 2h, 1h30m. Default: until the run has ended.",
-    ),
-]
-_OUTPUT = typer.Option(
-    "--output",
-    "-o",
-    metavar="FILE|-",
-    help="Save the result to FILE. Several results are saved as FILE_0, FILE_1, … before the suffix. "
-    "The suffix determines the format of rows: .json, .ndjson, .csv or .parquet. With -, only the "
-    "bytes of a single result are written to stdout.",
+FLOW = argument(
+    "flow",
+    metavar="FLOW",
+    help="The id of the flow.",
+    shell_complete=from_ledger("flow_id"),
 )
-OutputOption: TypeAlias = Annotated[Path | None, _OUTPUT]
-RequiredOutput: TypeAlias = Annotated[Path, _OUTPUT]
-Overwrite: TypeAlias = Annotated[
-    bool, typer.Option("--overwrite/--no-overwrite", help="Whether a file may be replaced.")
-]
-KeepURLs: TypeAlias = Annotated[
-    bool,
-    typer.Option(
-        "--keep-urls",
-        help="Store the signed URLs of the results in the list of runs (mode 0600), for `dcipher "
-        "runs download TASK`. Whoever reads them can read the results.",
-    ),
-]
-Reveal: TypeAlias = Annotated[
-    bool,
-    typer.Option("--reveal-urls", help="Print signed URLs in --json and --jsonl, instead of null."),
-]
-NoLedger: TypeAlias = Annotated[
-    bool,
-    typer.Option(
-        "--no-ledger", help="Do not store the run in `dcipher runs list` (DCIPHER_NO_LEDGER)."
-    ),
-]
+TASKS = argument(
+    "tasks",
+    metavar="TASK",
+    nargs=-1,
+    help="The ids of one or more runs.",
+    shell_complete=from_ledger("task_id"),
+)
+FLOW_OPTION = click.option(
+    "--flow",
+    metavar="FLOW",
+    help="The flow of the runs. Not needed for runs that were started on this machine.",
+    shell_complete=from_ledger("flow_id"),
+)
+RUN_FILE = click.option(
+    "--run",
+    "run_file",
+    metavar="FILE|-",
+    type=PATH,
+    help="A run written by --save-run or run.to_json(), from a file or standard input.",
+)
 
 
-def as_seconds(timeout: str | None) -> int | None:
-    """Returns the seconds of `--timeout`."""
-    return None if timeout is None else seconds(timeout, "--timeout")
+def _as_seconds(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
+    del ctx, param
+    return None if value is None else seconds(value, "--timeout")
+
+
+TIMEOUT = click.option(
+    "--timeout",
+    metavar="DURATION",
+    callback=_as_seconds,
+    help="How long to wait: 90, 90s, 30m, 2h, 1h30m. Default: until the run has ended.",
+)
+OUTPUT: dict[str, Any] = {
+    "metavar": "FILE|-",
+    "type": PATH,
+    "help": "Save the result to FILE. Several results are saved as FILE_0, FILE_1, … before the "
+    "suffix. The suffix determines the format of rows: .json, .ndjson, .csv or .parquet. With -, "
+    "only the bytes of a single result are written to stdout.",
+}
+"""The settings of -o, which some commands require."""
+OVERWRITE = click.option(
+    "--overwrite/--no-overwrite", default=True, help="Whether a file may be replaced."
+)
+KEEP_URLS = click.option(
+    "--keep-urls",
+    is_flag=True,
+    help="Store the signed URLs of the results in the list of runs (mode 0600), for `dcipher "
+    "runs download TASK`. Whoever reads them can read the results.",
+)
+REVEAL_URLS = click.option(
+    "--reveal-urls",
+    is_flag=True,
+    help="Print signed URLs in --json and --jsonl, instead of null.",
+)
+NO_LEDGER = click.option(
+    "--no-ledger",
+    is_flag=True,
+    help="Do not store the run in `dcipher runs list` (DCIPHER_NO_LEDGER).",
+)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
 
 from dcipher import errors
 from dcipher.cli.app.params import texts_like_json
@@ -15,7 +16,7 @@ from dcipher.cli.terminal.exit_codes import ExitCode, exit_code
 from dcipher.cli.terminal.failures import CommandError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from dcipher.cli.state.followed import Following
     from dcipher.models import Run
@@ -40,6 +41,8 @@ def explain(error: BaseException, following: Following | None = None) -> Explana
     """Returns the message for an error. `following` has the runs of the command."""
     if isinstance(error, CommandError):
         return Explanation(error.code, error.message, error.next_step, error.details)
+    if isinstance(error, click.UsageError):
+        return _usage_error(error)
     if isinstance(error, KeyboardInterrupt):
         return _interruption(following, exit_code(error))
     code = exit_code(error)
@@ -62,6 +65,29 @@ def wait_again(runs: Sequence[Run]) -> str:
             words = ["--flow", flow, "--", *tasks]
         lines.append(shlex.join(["dcipher", "runs", "wait", *words]))
     return "; ".join(lines)
+
+
+def _usage_error(error: click.UsageError) -> Explanation:
+    """Returns the message for a command line that click rejects."""
+    path = error.ctx.command_path if error.ctx is not None else "dcipher"
+    message = error.format_message()
+    if not message.endswith((".", "?", "!")):
+        message += "."
+    if path.endswith("flows run"):
+        message += _as_param(message)
+    return Explanation(ExitCode.USAGE, message, f"{path} --help")
+
+
+def _as_param(message: str) -> str:
+    """Returns advice for `flows run FLOW name=text`, without -p."""
+    found = re.search(r"unexpected extra arguments?(?:\(s\))? \((.*)\)\.$", message)
+    words = found[1] if found else ""
+    name, equals, _ = words.partition("=")
+    if not equals or " " in name:
+        return ""
+    # The message does not tell where each of several words ends.
+    param = f"{name}=…" if " " in words else shlex.quote(words)
+    return f" A param is given with -p: -p {param}."
 
 
 def _interruption(following: Following | None, code: ExitCode) -> Explanation:

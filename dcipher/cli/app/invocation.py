@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from contextlib import ExitStack
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dcipher.cli.terminal.exit_codes import ExitCode
@@ -13,6 +12,8 @@ from dcipher.cli.terminal.failures import CommandError
 from dcipher.cli.terminal.output import Form, Output
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from dcipher import Dcipher
     from dcipher._settings.checks import Configuration
     from dcipher.cli.app.options import Options

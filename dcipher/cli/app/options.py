@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
+import click
 
-__all__ = ["Options", "declared"]
+__all__ = ["PATH", "Options", "global_options"]
+
+PATH = click.Path(path_type=Path)
 
 
 @dataclass
@@ -23,60 +25,47 @@ class Options:
     api_key_file: Path | None = None
     verbose: bool = False
 
-    def update(self, given: dict[str, Any]) -> None:
-        """Sets the given values; a later one takes precedence."""
-        for name, value in given.items():
-            if value is not None and value is not False:
-                # typer converts the arguments of functions; no function is called with these.
-                setattr(self, name, Path(value) if name.endswith("_file") else value)
+
+def _store(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+    """Sets an option. The one after the command takes precedence, because it is parsed later."""
+    if value and not ctx.resilient_parsing:
+        setattr(ctx.obj.options, str(param.name), value)
 
 
-NAMES = tuple(field.name for field in fields(Options))
-
-
-def _signature(
-    json: Annotated[bool, typer.Option("--json", help="Print data as one JSON document.")] = False,
-    jsonl: Annotated[
-        bool,
-        typer.Option("--jsonl", help="Print data as JSON lines, each as soon as it is available."),
-    ] = False,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Print only ids, and no progress.")
-    ] = False,
-    base_url: Annotated[
-        str | None,
-        typer.Option(
+def global_options() -> list[click.Parameter]:
+    """Returns the global options of a command."""
+    return [
+        _option("--json", is_flag=True, help="Print data as one JSON document."),
+        _option(
+            "--jsonl",
+            is_flag=True,
+            help="Print data as JSON lines, each as soon as it is available.",
+        ),
+        _option("--quiet", "-q", is_flag=True, help="Print only ids, and no progress."),
+        _option(
             "--base-url", metavar="URL", help="The URL of the API, instead of DCIPHER_BASE_URL."
         ),
-    ] = None,
-    env_file: Annotated[
-        str | None,
-        typer.Option(
-            "--env-file", metavar="FILE", help="Also read DCIPHER_* from this file (.env)."
+        _option(
+            "--env-file",
+            metavar="FILE",
+            type=PATH,
+            help="Also read DCIPHER_* from this file (.env).",
         ),
-    ] = None,
-    api_key_file: Annotated[
-        str | None,
-        typer.Option(
+        _option(
             "--api-key-file",
             metavar="FILE|-",
+            type=PATH,
             help="Read the API key from this file, or from standard input, instead of "
             "DCIPHER_API_KEY.",
         ),
-    ] = None,
-    verbose: Annotated[
-        bool,
-        typer.Option(
-            "--verbose", "-v", help="Print the log of the library and tracebacks on stderr."
+        _option(
+            "--verbose",
+            "-v",
+            is_flag=True,
+            help="Print the log of the library and tracebacks on stderr.",
         ),
-    ] = False,
-) -> None:
-    """Is never called: typer creates the options from its signature."""
-    del json, jsonl, quiet, base_url, env_file, api_key_file, verbose
+    ]
 
 
-def declared() -> list[Any]:
-    """Returns the global options, as created by typer."""
-    app = typer.Typer(add_completion=False, rich_markup_mode=None)
-    app.command()(_signature)
-    return list(typer.main.get_command(app).params)
+def _option(*names: str, **settings: Any) -> click.Option:
+    return click.Option(names, expose_value=False, callback=_store, **settings)

@@ -1,39 +1,46 @@
-"""`dcipher journal`: look into the journal of a batch, and settle what only a person can."""
+"""`dcipher journal`: shows the journal of a batch, and resolves rows whose start is unknown."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
+import click
 
-from dcipher.cli.app.declaring import App, invocation
+from dcipher.cli.app.commands import Group, argument
+from dcipher.cli.app.options import PATH
 from dcipher.cli.terminal.exit_codes import ExitCode
 from dcipher.cli.terminal.failures import CommandError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
+
+    from dcipher.cli.app.invocation import Invocation
 
 __all__ = ["app"]
 
-app: App = App("Look into the journal of a batch (dcipher flows map). Nothing is sent anywhere.")
+app = Group(
+    "journal", help="Show the journal of a batch (dcipher flows map). Nothing is sent anywhere."
+)
 
-JournalArgument = Annotated[
-    Path, typer.Argument(metavar="JOURNAL", help="The file of --journal, or journal=….")
-]
-FlowName = Annotated[
-    str | None, typer.Option("--flow", metavar="FLOW", help="Where the journal has several flows.")
-]
+_JOURNAL = argument(
+    "journal",
+    metavar="JOURNAL",
+    type=PATH,
+    help="The file of --journal, or of journal=… in Python.",
+)
 COLUMNS = ["key", "status", "task_id", "seconds", "error"]
 
 
 @app.command()
-def show(ctx: typer.Context, journal: JournalArgument) -> None:
-    """Count the rows of a journal by flow and status, also while a batch runs with it."""
+@_JOURNAL
+@click.pass_obj
+def show(call: Invocation, journal: Path) -> None:
+    """Count the rows of a journal by flow and status, even while a batch uses it."""
     from dcipher._batch.journal.reading import summary_of
 
-    call, found = invocation(ctx), summary_of(journal)
+    found = summary_of(journal)
     rows = [
         {"flow": flow, "status": status, "rows": count}
         for flow, counts in found.rows.items()
@@ -47,20 +54,24 @@ def show(ctx: typer.Context, journal: JournalArgument) -> None:
 
 
 @app.command()
-def failures(ctx: typer.Context, journal: JournalArgument) -> None:
+@_JOURNAL
+@click.pass_obj
+def failures(call: Invocation, journal: Path) -> None:
     """List the rows that have ended and are not done, with the reason."""
-    going_on = {"done", "planned", "sent", "started"}
-    invocation(ctx).output.data(
-        (row for row in _records(journal) if row["status"] not in going_on),
+    others = {"done", "planned", "sent", "started"}
+    call.output.data(
+        (row for row in _records(journal) if row["status"] not in others),
         columns=COLUMNS,
         key="key",
     )
 
 
 @app.command()
-def export(ctx: typer.Context, journal: JournalArgument) -> None:
-    """Print every row: as a table, with --jsonl as JSON lines."""
-    invocation(ctx).output.data(_records(journal), columns=COLUMNS, key="key")
+@_JOURNAL
+@click.pass_obj
+def export(call: Invocation, journal: Path) -> None:
+    """Print every row: as a table, or with --jsonl as JSON lines."""
+    call.output.data(_records(journal), columns=COLUMNS, key="key")
 
 
 def _records(journal: Path) -> Iterator[dict[str, Any]]:
@@ -70,23 +81,28 @@ def _records(journal: Path) -> Iterator[dict[str, Any]]:
 
 
 @app.command()
+@_JOURNAL
+@argument("key", metavar="KEY", help="The key of the row.")
+@click.option("--task", metavar="TASK", help="The row was started: the id of its run.")
+@click.option("--again", is_flag=True, help="The row was not started: the next call starts it.")
+@click.option("--failed", is_flag=True, help="Mark the row as failed.")
+@click.option(
+    "--flow", metavar="FLOW", help="The flow of the row, if the journal has several flows."
+)
+@click.pass_obj
 def resolve(
-    ctx: typer.Context,
-    journal: JournalArgument,
-    key: Annotated[str, typer.Argument(metavar="KEY", help="The key of the row.")],
-    task: Annotated[
-        str | None, typer.Option("--task", metavar="TASK", help="It was started: this is its run.")
-    ] = None,
-    again: Annotated[
-        bool, typer.Option("--again", help="It was not started: the next call starts it.")
-    ] = False,
-    failed: Annotated[bool, typer.Option("--failed", help="Let it be: it has failed.")] = False,
-    flow: FlowName = None,
+    call: Invocation,
+    journal: Path,
+    key: str,
+    task: str | None,
+    again: bool,
+    failed: bool,
+    flow: str | None,
 ) -> None:
-    """Say what became of a row whose start is unknown.
+    """Set the state of a row whose start is unknown.
 
-    The next call with the journal goes on from there. Of a run that is named by --task the URLs of the
-    results are not known: it is waited for, and its result cannot be fetched.
+    The next call with the journal resumes from there. With --task, the next call waits for the run,
+    but cannot download its result, because the URLs are not known.
 
         dcipher journal resolve texts.db row-17 --again
     """
@@ -108,7 +124,7 @@ def resolve(
         opened.apply([Change(id_, "unknown", state, values)])
     finally:
         opened.close()
-    invocation(ctx).output.data({"key": key, "status": state}, key="key")
+    call.output.data({"key": key, "status": state}, key="key")
 
 
 def _unknown_row(found: list[tuple[int, str, str]], key: str) -> tuple[int, str]:
@@ -120,6 +136,6 @@ def _unknown_row(found: list[tuple[int, str, str]], key: str) -> tuple[int, str]
     [(id_, flow, state)] = found
     if state != "unknown":
         raise CommandError(
-            f"Row {key} is {state}: only an unknown one is resolved.", ExitCode.USAGE
+            f"Row {key} is {state}. Only an unknown row can be resolved.", ExitCode.USAGE
         )
     return id_, flow

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
+import click
+from click.exceptions import Exit
 
-from dcipher.cli.app.arguments import FlowArgument
-from dcipher.cli.app.declaring import invocation
+from dcipher.cli.app.arguments import FLOW
+from dcipher.cli.app.commands import Command, argument
+from dcipher.cli.app.options import PATH
 from dcipher.cli.terminal.exit_codes import ExitCode
 from dcipher.cli.terminal.failures import CommandError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from dcipher import BatchReport, Outcome
     from dcipher.cli.app.invocation import Invocation
@@ -23,93 +25,77 @@ __all__ = ["map_rows"]
 COLUMNS = ["key", "index", "status", "task_id", "files", "error"]
 
 
+@click.command("map", cls=Command)
+@FLOW
+@argument(
+    "file",
+    metavar="FILE",
+    help="The rows: JSON, NDJSON, CSV or Parquet; - is standard input.",
+)
+@click.option(
+    "--key",
+    metavar="COLUMN",
+    help="The column that identifies a row. Default: a hash of its params.",
+)
+@click.option(
+    "--params",
+    metavar="COLUMN,…",
+    help="The columns that are sent as params. Default: all but that of --key.",
+)
+@click.option(
+    "--journal",
+    metavar="FILE",
+    type=PATH,
+    help="Record the state of each row in this file; the same command then resumes.",
+)
+@click.option(
+    "--save", metavar="DIR", type=PATH, help="Save each result in this folder, as <key><suffix>."
+)
+@click.option(
+    "--in-flight", metavar="N", type=int, help="The number of concurrent runs. Default: adaptive."
+)
+@click.option(
+    "--starts-per-second", metavar="X", type=float, help="The rate of starts. Default: adaptive."
+)
+@click.option(
+    "--max-failures",
+    metavar="N|SHARE",
+    help="Stop when more rows fail: a count such as 10, or a share such as 0.05.",
+)
+@click.option(
+    "--retry-failed",
+    is_flag=True,
+    help="Retry rows that are failed or expired in the journal.",
+)
+@click.option(
+    "--hold-unknown",
+    is_flag=True,
+    help="Do not retry a start whose response was lost: see `dcipher journal resolve`.",
+)
+@click.option("--report", metavar="FILE", type=PATH, help="Write the report to this file, as HTML.")
+@click.pass_obj
 def map_rows(
-    ctx: typer.Context,
-    flow: FlowArgument,
-    file: Annotated[
-        str,
-        typer.Argument(
-            metavar="FILE", help="The rows: JSON, NDJSON, CSV or Parquet; - is standard input."
-        ),
-    ],
-    key: Annotated[
-        str | None,
-        typer.Option(
-            "--key", metavar="COLUMN", help="What names a row. By default the hash of its params."
-        ),
-    ] = None,
-    params: Annotated[
-        str | None,
-        typer.Option(
-            "--params",
-            metavar="COLUMN,…",
-            help="The columns that are sent. By default all, without that of the key.",
-        ),
-    ] = None,
-    journal: Annotated[
-        Path | None,
-        typer.Option(
-            "--journal",
-            metavar="FILE",
-            help="Record what becomes of each row there; the same command again resumes.",
-        ),
-    ] = None,
-    save: Annotated[
-        Path | None,
-        typer.Option("--save", metavar="DIR", help="Save each result there, as <key><suffix>."),
-    ] = None,
-    in_flight: Annotated[
-        int | None,
-        typer.Option("--in-flight", metavar="N", help="Runs at once. By default found out."),
-    ] = None,
-    starts_per_second: Annotated[
-        float | None,
-        typer.Option("--starts-per-second", metavar="X", help="By default found out."),
-    ] = None,
-    max_failures: Annotated[
-        str | None,
-        typer.Option(
-            "--max-failures",
-            metavar="N|SHARE",
-            help="End when more rows fail: a count such as 10, or a share such as 0.05.",
-        ),
-    ] = None,
-    retry_failed: Annotated[
-        bool,
-        typer.Option(
-            "--retry-failed", help="Run rows again that the journal knows as failed or expired."
-        ),
-    ] = False,
-    hold_unknown: Annotated[
-        bool,
-        typer.Option(
-            "--hold-unknown",
-            help="Do not send a start again whose answer was lost: `dcipher journal resolve`.",
-        ),
-    ] = False,
-    report: Annotated[
-        Path | None,
-        typer.Option("--report", metavar="FILE", help="Write the report there, as HTML."),
-    ] = None,
+    call: Invocation,
+    /,
+    flow: str,
+    file: str,
+    params: str | None,
+    max_failures: str | None,
+    hold_unknown: bool,
+    report: Path | None,
+    **options: Any,
 ) -> None:
     """Run a flow for each row of a file.
 
-    With --journal, the same command again resumes: what is done is not run again. Prints the report,
-    with --jsonl the outcome of each row as soon as it is known, with -q the keys of the rows that are
-    not done. The exit code is 3 where there are any.
+    With --journal, the same command resumes: rows that are done are not run again. It prints the
+    report, with --jsonl the outcome of each row as soon as it is available, and with -q the keys of
+    the rows that are not done. The exit code is 3 if there are any.
 
         dcipher flows map 65cf2f3e texts.csv --key id --journal texts.db --save results
     """
-    call = invocation(ctx)
-    options: dict[str, Any] = {
-        "key": key,
+    options |= {
         "params": params.split(",") if params else None,
-        "journal": journal,
-        "save": save,
-        "in_flight": in_flight,
-        "starts_per_second": starts_per_second,
         "max_failures": _limit(max_failures),
-        "retry_failed": retry_failed,
         "on_unknown": "hold" if hold_unknown else "resend",
         "progress": False if call.output.quiet or call.output.structured else "auto",
     }
@@ -126,7 +112,7 @@ def map_rows(
     if report is not None:
         found.save(report)
     if found.rows > found.done:
-        raise typer.Exit(ExitCode.RUN_FAILED)
+        raise Exit(ExitCode.RUN_FAILED)
 
 
 def _rows(file: str) -> Iterator[Any]:
@@ -137,7 +123,7 @@ def _rows(file: str) -> Iterator[Any]:
         for number, row in enumerate(source.rows(dict[str, Any])):
             if isinstance(row, InvalidRow):
                 raise CommandError(
-                    f"Row {number} of {file} is no object of columns: {row.error()}.",
+                    f"Row {number} of {file} is not an object with columns: {row.error()}.",
                     ExitCode.USAGE,
                 )
             yield row

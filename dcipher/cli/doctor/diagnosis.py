@@ -101,7 +101,7 @@ def _skipped(why: str, *names: str) -> Iterator[Check]:
 
 def _versions() -> Check:
     libraries = [f"dcipher {__version__}"]
-    libraries += [f"{name} {_version(name)}" for name in ("httpx", "pydantic", "anyio", "typer")]
+    libraries += [f"{name} {_version(name)}" for name in ("httpx", "pydantic", "anyio", "click")]
     python = f"Python {platform.python_version()} ({platform.system()} {platform.machine()})"
     return Check("versions", State.OK, ", ".join([*libraries, python, ssl.OPENSSL_VERSION]) + ".")
 

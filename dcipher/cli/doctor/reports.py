@@ -6,7 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 
 import httpx
-import typer
+from click.exceptions import Exit
 
 from dcipher._settings.checks import DEFAULT_BASE_URL
 from dcipher._urls.hosts import is_this_machine
@@ -48,7 +48,7 @@ def report(call: Invocation) -> None:
         call.output.note(f"{said} Nothing of this is secret: it may go into a ticket as it is.")
     if failed:
         of_key = all(check.of_key for check in failed)
-        raise typer.Exit(ExitCode.AUTHENTICATION if of_key else ExitCode.FAILURE)
+        raise Exit(ExitCode.AUTHENTICATION if of_key else ExitCode.FAILURE)
 
 
 def _line(record: Mapping[str, Any]) -> str:

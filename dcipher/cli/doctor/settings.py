@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING
 
-import typer
+from click.exceptions import Exit
 
 from dcipher._client.assembly import user_agent
 from dcipher._masking.text import redact_query
@@ -42,7 +42,7 @@ def show(call: Invocation) -> None:
     for problem in dict.fromkeys(problems):
         call.output.warn(f"error: {problem}")
     if problems:
-        raise typer.Exit(ExitCode.USAGE)
+        raise Exit(ExitCode.USAGE)
 
 
 def _options(values: Configuration) -> Iterator[Setting]:

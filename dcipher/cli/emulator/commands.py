@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import sys
 from contextlib import redirect_stdout
-from enum import Enum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
+import click
+from click.exceptions import Exit
 
-from dcipher.cli.app.declaring import App, invocation
+from dcipher.cli.app.commands import Group, argument
 from dcipher.cli.emulator.control import Control, only_emulator
 from dcipher.cli.emulator.emulation import Emulation, emulating, with_emulation
 from dcipher.cli.state.emulator_keys import pointing_at
@@ -19,29 +19,27 @@ from dcipher.cli.terminal.tables import Layout
 from dcipher.cli.terminal.text import is_terminal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+    from dcipher.cli.app.invocation import Invocation
 
 __all__ = ["app"]
 
 PORT = 8787
 """The default port of `emulator start`."""
 
-app: App = App("Run a local Dcipher service, and inspect it. Needs the extra `emulator`.")
-faults: App = App("Inject faults into a running emulator, to test how an application handles them.")
-app.add_typer(faults, name="faults")
-
-
-class Shell(str, Enum):
-    """The shells whose variables `env` can set."""
-
-    SH = "sh"
-    FISH = "fish"
-    POWERSHELL = "powershell"
+app = Group(
+    "emulator", help="Run a local Dcipher service, and inspect it. Needs the extra `emulator`."
+)
+faults = Group(
+    "faults",
+    help="Inject faults into a running emulator, to test how an application handles them.",
+)
 
 
 @app.command()
 @with_emulation
-def start(ctx: typer.Context, emulation: Emulation) -> None:
+def start(call: Invocation, emulation: Emulation) -> None:
     """Serve until Ctrl-C (exit code 0) or SIGTERM (143).
 
     When it is ready, it prints its URL, its API key and the URL of its console to stdout. The key is
@@ -50,7 +48,6 @@ def start(ctx: typer.Context, emulation: Emulation) -> None:
     """
     from dcipher.cli.emulator.signals import until_ended
 
-    call = invocation(ctx)
     with until_ended() as ending, emulating(call, emulation, port=PORT, registers=True) as (at, _):
         record = {"url": at.url, "api_key": at.api_key, "console": at.console, "pid": at.pid}
         call.output.data(
@@ -61,7 +58,7 @@ def start(ctx: typer.Context, emulation: Emulation) -> None:
         with redirect_stdout(sys.stderr):  # the output of flows is not data
             ending.wait()
     if ending.code:
-        raise typer.Exit(ending.code)
+        raise Exit(ending.code)
 
 
 def _ready(record: Mapping[str, Any], emulator: RunningEmulator) -> str:
@@ -73,17 +70,10 @@ def _ready(record: Mapping[str, Any], emulator: RunningEmulator) -> str:
     return "\n".join(rows).format(**record) + f"\nIn another shell: {line}"
 
 
-@app.command(
-    "exec", context_settings={"allow_interspersed_args": False, "ignore_unknown_options": False}
-)
+@app.command("exec", context_settings={"allow_interspersed_args": False})
+@argument("command", metavar="CMD", nargs=-1, required=True, help="The command and its arguments.")
 @with_emulation
-def execute(
-    ctx: typer.Context,
-    command: Annotated[
-        list[str], typer.Argument(metavar="CMD", help="The command and its arguments.")
-    ],
-    emulation: Emulation,
-) -> None:
+def execute(call: Invocation, command: Sequence[str], emulation: Emulation) -> None:
     """Run a command with its own emulator.
 
     DCIPHER_BASE_URL, DCIPHER_API_KEY and, with --api-secret-file, DCIPHER_API_SECRET are set for
@@ -94,7 +84,6 @@ def execute(
     """
     from dcipher.cli.emulator.child import run_child
 
-    call = invocation(ctx)
     with emulating(call, emulation, port=0, registers=False) as (at, secret):
         variables = {
             "DCIPHER_BASE_URL": at.url,
@@ -103,47 +92,49 @@ def execute(
         }
         with redirect_stdout(sys.stderr):
             code = run_child(command, variables, call.output.warn)
-    raise typer.Exit(code)
+    raise Exit(code)
 
 
 @app.command()
-def env(
-    ctx: typer.Context,
-    shell: Annotated[
-        Shell | None,
-        typer.Option(metavar="sh|fish|powershell", help="The shell. Default: sh."),
-    ] = None,
-) -> None:
+@click.option(
+    "--shell",
+    type=click.Choice(["sh", "fish", "powershell"]),
+    default="sh",
+    help="The shell.",
+)
+@click.pass_obj
+def env(call: Invocation, shell: str) -> None:
     """Print the variables of the running emulator for a shell: eval "$(dcipher emulator env)"."""
     from dcipher.cli.emulator.shell_variables import assignments
 
-    call = invocation(ctx)
     found = only_emulator(call.options.base_url)
     if call.output.structured:
         call.output.data({"DCIPHER_BASE_URL": found.url, "DCIPHER_API_KEY": found.api_key})
     else:
-        call.output.data(assignments(found, (shell or Shell.SH).value))
+        call.output.data(assignments(found, shell))
 
 
 @app.command()
-def runs(ctx: typer.Context) -> None:
+@click.pass_obj
+def runs(call: Invocation) -> None:
     """List the runs of a running emulator."""
     columns = ["task_id", "flow_id", "status", "created_at", "finished_at", "message"]
     layout = Layout(("task_id", "flow_id"), ["message", "finished_at", "created_at"])
-    _show(ctx, "runs", columns, "task_id", layout)
+    _show(call, "runs", columns, "task_id", layout)
 
 
 @app.command()
-def requests(ctx: typer.Context) -> None:
+@click.pass_obj
+def requests(call: Invocation) -> None:
     """List the requests to a running emulator, in the order of their responses."""
     columns = ["at", "method", "path", "query", "status", "fault"]
-    _show(ctx, "requests", columns, "request_id", Layout(whole=("path", "query")))
+    _show(call, "requests", columns, "request_id", Layout(whole=("path", "query")))
 
 
 @app.command()
-def reset(ctx: typer.Context) -> None:
+@click.pass_obj
+def reset(call: Invocation) -> None:
     """Remove the runs, requests, keys and faults of a running emulator. Its flows remain."""
-    call = invocation(ctx)
     answer = Control.meant(call).ask("POST", "reset")
     call.output.note(answer["message"])
 
@@ -152,41 +143,37 @@ _FAULTS = ("id", "operation", "effects", "remaining", "hits", "matched")
 
 
 @faults.command("list")
-def list_faults(ctx: typer.Context) -> None:
+@click.pass_obj
+def list_faults(call: Invocation) -> None:
     """List the faults of a running emulator, and how often each is still applied."""
-    _show(ctx, "faults", _FAULTS, "id")
+    _show(call, "faults", _FAULTS, "id")
 
 
 @faults.command()
+@argument(
+    "words",
+    metavar="OPERATION EFFECT",
+    nargs=-1,
+    required=True,
+    help="The operation and the effects; or JSON.",
+)
+@click.option(
+    "--times", metavar="N", type=int, help="How many requests it is applied to. Default: 1."
+)
+@click.option("--always", is_flag=True, help="Apply it to any number of requests.")
+@click.option("--nth", metavar="N", type=int, help="The first matching request, counted from 1.")
+@click.option("--per-run", is_flag=True, help="Count separately for each run.")
+@click.option(
+    "--probability",
+    metavar="P",
+    type=float,
+    help="The probability for each request, from 0 to 1.",
+)
+@click.option("--flow", "flow_id", metavar="FLOW", help="Only requests for this flow.")
+@click.option("--task", "task_id", metavar="TASK", help="Only requests for this run.")
+@click.pass_obj
 def add(
-    ctx: typer.Context,
-    words: Annotated[
-        list[str],
-        typer.Argument(metavar="OPERATION EFFECT", help="The operation and the effects; or JSON."),
-    ],
-    times: Annotated[
-        int | None,
-        typer.Option(metavar="N", help="How many requests it is applied to. Default: 1."),
-    ] = None,
-    always: Annotated[
-        bool, typer.Option("--always", help="Apply it to any number of requests.")
-    ] = False,
-    nth: Annotated[
-        int | None, typer.Option(metavar="N", help="The first matching request, counted from 1.")
-    ] = None,
-    per_run: Annotated[
-        bool, typer.Option("--per-run", help="Count separately for each run.")
-    ] = False,
-    probability: Annotated[
-        float | None,
-        typer.Option(metavar="P", help="The probability for each request, from 0 to 1."),
-    ] = None,
-    flow: Annotated[
-        str | None, typer.Option(metavar="FLOW", help="Only requests for this flow.")
-    ] = None,
-    task: Annotated[
-        str | None, typer.Option(metavar="TASK", help="Only requests for this run.")
-    ] = None,
+    call: Invocation, /, words: Sequence[str], always: bool, per_run: bool, **limits: Any
 ) -> None:
     """Add a fault: `add status respond:503 --times 3`.
 
@@ -197,31 +184,18 @@ def add(
     """
     from dcipher.cli.emulator.fault_words import fault_document
 
-    call = invocation(ctx)
-    document = fault_document(
-        words,
-        times=times,
-        nth=nth,
-        per_run=per_run or None,
-        probability=probability,
-        flow_id=flow,
-        task_id=task,
-    )
+    document = fault_document(words, per_run=per_run or None, **limits)
     if always:
         document["times"] = None
-    _print_fault(ctx, Control.meant(call).ask("POST", "faults", json.dumps(document).encode()))
+    added = Control.meant(call).ask("POST", "faults", json.dumps(document).encode())
+    call.output.data(added, columns=_FAULTS)
 
 
 @faults.command()
-def clear(
-    ctx: typer.Context,
-    numbers: Annotated[
-        list[int] | None,
-        typer.Argument(metavar="ID", help="The faults to remove. Default: all."),
-    ] = None,
-) -> None:
+@argument("numbers", metavar="ID", type=int, nargs=-1, help="The faults to remove. Default: all.")
+@click.pass_obj
+def clear(call: Invocation, numbers: Sequence[int]) -> None:
     """Remove the faults of a running emulator, or some of them."""
-    call = invocation(ctx)
     control = Control.meant(call)
     if numbers:
         removed = [control.ask("DELETE", f"faults/{number}") for number in numbers]
@@ -231,12 +205,10 @@ def clear(
 
 
 def _show(
-    ctx: typer.Context, name: str, columns: Any, key: str, layout: Layout | None = None
+    call: Invocation, name: str, columns: Any, key: str, layout: Layout | None = None
 ) -> None:
-    call = invocation(ctx)
     found = Control.meant(call).ask("GET", name)
     call.output.data(found, columns=columns, key=key, layout=layout)
 
 
-def _print_fault(ctx: typer.Context, fault: dict[str, Any]) -> None:
-    invocation(ctx).output.data(fault, columns=_FAULTS)
+app.add_command(faults)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 import os
 import re
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, fields
-from functools import wraps
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from dataclasses import dataclass
+from functools import reduce, wraps
+from typing import TYPE_CHECKING, Any
 
-import typer
+import click
 
 from dcipher._extras.installation import install
+from dcipher.cli.app.options import PATH
 from dcipher.cli.state.private_files import write_private
 from dcipher.cli.state.running_emulators import RunningEmulator, registered, running_emulators
 from dcipher.cli.terminal.exit_codes import ExitCode
@@ -22,6 +21,7 @@ from dcipher.cli.terminal.failures import CommandError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
+    from pathlib import Path
 
     from dcipher.cli.app.invocation import Invocation
     from dcipher.emulator import Emulator
@@ -30,111 +30,114 @@ __all__ = ["Emulation", "emulating", "missing_extra", "with_emulation"]
 
 _TIME = "Seconds on the emulator's clock"
 
+_OPTIONS = (
+    click.option("--host", metavar="HOST", default="127.0.0.1", help="The address to listen on."),
+    click.option(
+        "--port",
+        metavar="N",
+        type=int,
+        help="The port. 0: a free one. Default: 8787; for exec, a free one.",
+    ),
+    click.option(
+        "--allow-remote", is_flag=True, help="Permit a --host that is not a loopback address."
+    ),
+    click.option(
+        "--flows",
+        metavar="MODULE[:NAME]",
+        multiple=True,
+        help="Your own flows: a dcipher.emulator.Flows (default name: flows), or a function that is "
+        "called with the emulator. Modules in the working directory can be imported. Can be repeated.",
+    ),
+    click.option(
+        "--samples/--no-samples",
+        default=True,
+        help="Register the flows keywords, topics and language-stats.",
+    ),
+    click.option(
+        "--state-dir",
+        metavar="DIR",
+        type=PATH,
+        help="Store runs, results, the API key and URLs in this folder, for the next start.",
+    ),
+    click.option("--seed", metavar="N", type=int, help="Make task ids and faults repeatable."),
+    click.option(
+        "--time-scale",
+        metavar="X",
+        type=float,
+        default=1.0,
+        help="The speed of its clock. With 60, a minute takes a second.",
+    ),
+    click.option(
+        "--queue-time",
+        metavar="SECONDS",
+        type=float,
+        default=0.02,
+        help=f"{_TIME} in each of PENDING and QUEUED.",
+    ),
+    click.option(
+        "--run-time",
+        metavar="SECONDS",
+        type=float,
+        default=0.0,
+        help=f"{_TIME} in RUNNING, at least.",
+    ),
+    click.option(
+        "--rate",
+        metavar="X",
+        type=float,
+        help="The rate limit, in requests per second. More get a 429.",
+    ),
+    click.option("--require-signature", is_flag=True, help="Reject requests without a signature."),
+    click.option(
+        "--api-secret-file",
+        metavar="FILE",
+        type=PATH,
+        help="The file with the secret that verifies signatures.",
+    ),
+    click.option("--no-idempotency", is_flag=True, help="Ignore Idempotency-Key."),
+    click.option(
+        "--ready-file",
+        metavar="FILE",
+        type=PATH,
+        help="Write url, api_key, console and pid to this file (JSON, mode 0600) when it is ready. "
+        "It is removed at the end.",
+    ),
+)
+
 
 @dataclass(frozen=True)
 class Emulation:
     """The options of `emulator start` and `emulator exec`."""
 
-    host: Annotated[str, typer.Option(metavar="HOST", help="The address to listen on.")] = (
-        "127.0.0.1"
-    )
-    port: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N", help="The port. 0: a free one. Default: 8787; for exec, a free one."
-        ),
-    ] = None
-    allow_remote: Annotated[
-        bool,
-        typer.Option("--allow-remote", help="Permit a --host that is not a loopback address."),
-    ] = False
-    flows: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="MODULE[:NAME]",
-            help="Your own flows: a dcipher.emulator.Flows (default name: flows), or a function "
-            "that is called with the emulator. Modules in the working directory can be imported. "
-            "Can be repeated.",
-        ),
-    ] = None
-    samples: Annotated[
-        bool,
-        typer.Option(
-            "--samples/--no-samples",
-            help="Register the flows keywords, topics and language-stats.",
-        ),
-    ] = True
-    state_dir: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            help="Store runs, results, the API key and URLs in this folder, for the next start.",
-        ),
-    ] = None
-    seed: Annotated[
-        int | None,
-        typer.Option(metavar="N", help="Make task ids and faults repeatable."),
-    ] = None
-    time_scale: Annotated[
-        float,
-        typer.Option(metavar="X", help="The speed of its clock. With 60, a minute takes a second."),
-    ] = 1.0
-    queue_time: Annotated[
-        float,
-        typer.Option(metavar="SECONDS", help=f"{_TIME} in each of PENDING and QUEUED."),
-    ] = 0.02
-    run_time: Annotated[
-        float, typer.Option(metavar="SECONDS", help=f"{_TIME} in RUNNING, at least.")
-    ] = 0.0
-    rate: Annotated[
-        float | None,
-        typer.Option(metavar="X", help="The rate limit, in requests per second. More get a 429."),
-    ] = None
-    require_signature: Annotated[
-        bool, typer.Option("--require-signature", help="Reject requests without a signature.")
-    ] = False
-    api_secret_file: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="The file with the secret that verifies signatures."),
-    ] = None
-    no_idempotency: Annotated[
-        bool, typer.Option("--no-idempotency", help="Ignore Idempotency-Key.")
-    ] = False
-    ready_file: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Write url, api_key, console and pid to this file (JSON, mode 0600) when it is "
-            "ready. It is removed at the end.",
-        ),
-    ] = None
+    host: str
+    port: int | None
+    allow_remote: bool
+    flows: tuple[str, ...]
+    samples: bool
+    state_dir: Path | None
+    seed: int | None
+    time_scale: float
+    queue_time: float
+    run_time: float
+    rate: float | None
+    require_signature: bool
+    api_secret_file: Path | None
+    no_idempotency: bool
+    ready_file: Path | None
 
 
 def with_emulation(command: Callable[..., None]) -> Callable[..., None]:
     """Decorates a command with the options of `Emulation`, which it receives as `emulation`."""
-    hints = get_type_hints(Emulation, include_extras=True)
-    options = [
-        inspect.Parameter(
-            field.name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=field.default,
-            annotation=hints[field.name],
-        )
-        for field in fields(Emulation)
-    ]
-    own = inspect.signature(command, eval_str=True).parameters
-    kept = [parameter for name, parameter in own.items() if name != "emulation"]
 
+    @click.pass_obj
     @wraps(command)
-    def called(*args: Any, **given: Any) -> None:
-        chosen = {option.name: given.pop(option.name) for option in options}
-        command(*args, emulation=Emulation(**chosen), **given)
+    def called(call: Invocation, /, **options: Any) -> None:
+        own = {
+            name: options.pop(name) for name in options.keys() - Emulation.__annotations__.keys()
+        }
+        command(call, emulation=Emulation(**options), **own)
 
-    # typer looks at both.
-    called.__dict__["__signature__"] = inspect.Signature([*kept, *options])
-    called.__annotations__ = {p.name: p.annotation for p in (*kept, *options)}
-    del called.__wrapped__
-    return called
+    return reduce(lambda function, option: option(function), reversed(_OPTIONS), called)
 
 
 @contextmanager
@@ -278,8 +281,8 @@ def _log_on_stderr() -> Generator[None]:
         logger.removeHandler(handler)
 
 
-# The emulator's own errors speak of its arguments.
-_OPTIONS = {
+# The errors of the emulator name its arguments.
+_OPTION_OF_ARGUMENT = {
     "min_run_time": "--run-time",
     "queue_time": "--queue-time",
     "time_scale": "--time-scale",
@@ -292,6 +295,6 @@ _OPTIONS = {
 
 
 def _in_the_shell(text: str) -> str:
-    for argument, option in _OPTIONS.items():
+    for argument, option in _OPTION_OF_ARGUMENT.items():
         text = text.replace(argument, option)
     return re.sub(r"^(rate|port|seed) is", r"--\1 is", text)

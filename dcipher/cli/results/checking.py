@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-import typer
+from click.exceptions import Exit
 
 from dcipher._files.paths import check_target
 from dcipher._files.replacement import replacing
@@ -82,7 +82,7 @@ def head(call: Invocation, file: str, count: int, format_: str | None) -> None:
     for row in refused:
         call.output.warn(f"{file}: {row.error()}.")
     if refused:
-        raise typer.Exit(ExitCode.INVALID_ROWS)
+        raise Exit(ExitCode.INVALID_ROWS)
 
 
 def _fitting(rows: Iterator[object | InvalidRow], refused: list[InvalidRow]) -> Iterator[object]:

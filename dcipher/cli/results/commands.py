@@ -2,80 +2,57 @@
 
 from __future__ import annotations
 
-from enum import Enum
-from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING
 
-import typer
+import click
+from click.exceptions import Exit
 
-from dcipher.cli.app.declaring import App, invocation
+from dcipher.cli.app.commands import Group, argument
+from dcipher.cli.app.options import PATH
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from dcipher.cli.app.invocation import Invocation
 
 __all__ = ["app"]
 
-app: App = App("Show, validate and convert result files. Nothing is sent anywhere.")
+app = Group("results", help="Show, validate and convert result files. Nothing is sent anywhere.")
 
-
-class _Choice(str, Enum):
-    """One of several words."""
-
-    def __str__(self) -> str:
-        """Returns the word."""
-        return str(self.value)
-
-
-class Kind(_Choice):
-    """The formats."""
-
-    JSON = "json"
-    NDJSON = "ndjson"
-    CSV = "csv"
-    PARQUET = "parquet"
-
-
-class OnInvalid(_Choice):
-    """What to do with invalid rows."""
-
-    COLLECT = "collect"
-    DROP = "drop"
-    RAISE = "raise"
-
-
-File = Annotated[
-    str,
-    typer.Argument(
-        metavar="FILE",
-        help="JSON, NDJSON, CSV or Parquet, also compressed by gzip or Zstandard. - is standard input.",
-    ),
-]
-From = Annotated[
-    Kind | None,
-    typer.Option(
-        "--from",
-        metavar="json|ndjson|csv|parquet",
-        help="The format of FILE. Default: detected from its name, else from its first bytes.",
-    ),
-]
-Overwrite = Annotated[
-    bool,
-    typer.Option("--overwrite/--no-overwrite", help="Whether a file that is there is replaced."),
-]
-_MODEL = typer.Option(
-    "--model",
-    metavar="MODULE:NAME",
-    help="The type of a row: a Pydantic model, a dataclass or another type. The module can be in "
-    "the current folder. It is imported, so its code is executed.",
+_FORMATS = click.Choice(["json", "ndjson", "csv", "parquet"])
+_FILE = argument(
+    "file",
+    metavar="FILE",
+    help="JSON, NDJSON, CSV or Parquet, also compressed by gzip or Zstandard. - is standard input.",
+)
+_FROM = click.option(
+    "--from",
+    "format_",
+    type=_FORMATS,
+    help="The format of FILE. Default: detected from its name, else from its first bytes.",
+)
+_OVERWRITE = click.option(
+    "--overwrite/--no-overwrite", default=False, help="Whether an existing file is replaced."
+)
+_MODEL = (
+    "The type of a row: a Pydantic model, a dataclass or another type. The module can be in the "
+    "current folder. It is imported, so its code is executed."
 )
 
 
 @app.command()
-def head(
-    ctx: typer.Context,
-    file: File,
-    rows: Annotated[
-        int, typer.Option("-n", "--rows", metavar="N", min=0, help="The number of rows.")
-    ] = 10,
-    from_: From = None,
-) -> None:
+@_FILE
+@click.option(
+    "--rows",
+    "-n",
+    metavar="N",
+    type=click.IntRange(min=0),
+    default=10,
+    help="The number of rows.",
+)
+@_FROM
+@click.pass_obj
+def head(call: Invocation, file: str, rows: int, format_: str | None) -> None:
     """Show the first rows: a table on a terminal, JSON lines in a pipe.
 
     Only these rows are read. Their content is escaped for the terminal. The exit code is 5 if one of
@@ -83,47 +60,48 @@ def head(
     """
     from dcipher.cli.results.checking import head as show
 
-    show(invocation(ctx), file, rows, from_ and from_.value)
+    show(call, file, rows, format_)
 
 
 @app.command()
+@_FILE
+@click.option("--model", metavar="MODULE:NAME", required=True, help=_MODEL)
+@click.option(
+    "--on-invalid",
+    type=click.Choice(["collect", "drop", "raise"]),
+    default="collect",
+    help="collect: read all rows, count the invalid ones, and show the first locations. "
+    "drop: only count. raise: stop at the first invalid row.",
+)
+@click.option(
+    "--max-invalid",
+    metavar="N|N%",
+    help="The permitted number or share of invalid rows. The exit code is then 0. The "
+    "command stops as soon as there are more.",
+)
+@click.option(
+    "--rejects",
+    metavar="FILE",
+    type=PATH,
+    help="Write a JSON line for each invalid row to this file: its number and the reasons, "
+    "without values.",
+)
+@click.option(
+    "--keep-raw", is_flag=True, help="Include the invalid rows themselves, with their values."
+)
+@_OVERWRITE
+@_FROM
+@click.pass_obj
 def validate(
-    ctx: typer.Context,
-    file: File,
-    model: Annotated[str, _MODEL],
-    on_invalid: Annotated[
-        OnInvalid,
-        typer.Option(
-            "--on-invalid",
-            metavar="collect|drop|raise",
-            help="collect: read all rows, count the invalid ones, and show the first locations. "
-            "drop: only count. raise: stop at the first invalid row.",
-        ),
-    ] = OnInvalid.COLLECT,
-    max_invalid: Annotated[
-        str | None,
-        typer.Option(
-            "--max-invalid",
-            metavar="N|N%",
-            help="The permitted number or share of invalid rows. The exit code is then 0. The "
-            "command stops as soon as there are more.",
-        ),
-    ] = None,
-    rejects: Annotated[
-        Path | None,
-        typer.Option(
-            "--rejects",
-            metavar="FILE",
-            help="Write a JSON line for each invalid row to this file: its number and the reasons, "
-            "without values.",
-        ),
-    ] = None,
-    keep_raw: Annotated[
-        bool,
-        typer.Option("--keep-raw", help="Include the invalid rows themselves, with their values."),
-    ] = False,
-    overwrite: Overwrite = False,
-    from_: From = None,
+    call: Invocation,
+    file: str,
+    model: str,
+    format_: str | None,
+    on_invalid: str,
+    max_invalid: str | None,
+    rejects: Path | None,
+    keep_raw: bool,
+    overwrite: bool,
 ) -> None:
     """Validate each row with a model. The exit code is 5 if a row is invalid, else 0.
 
@@ -134,33 +112,30 @@ def validate(
     from dcipher.cli.results.checking import Checks
     from dcipher.cli.results.checking import validate as check
 
-    checks = Checks(on_invalid.value, max_invalid, rejects, keep_raw, overwrite)
-    raise typer.Exit(check(invocation(ctx), file, model, checks, from_ and from_.value))
+    checks = Checks(on_invalid, max_invalid, rejects, keep_raw, overwrite)
+    raise Exit(check(call, file, model, checks, format_))
 
 
 @app.command()
+@_FILE
+@argument(
+    "out",
+    metavar="OUT",
+    help="The new file. Its name determines the format; .gz compresses it. - is standard output.",
+)
+@click.option("--to", type=_FORMATS, help="The format of OUT. Default: by its name.")
+@click.option("--model", metavar="MODULE:NAME", help=_MODEL)
+@_OVERWRITE
+@_FROM
+@click.pass_obj
 def convert(
-    ctx: typer.Context,
-    file: File,
-    out: Annotated[
-        str,
-        typer.Argument(
-            metavar="OUT",
-            help="The new file. Its name determines the format; .gz compresses it. - is standard "
-            "output.",
-        ),
-    ],
-    to: Annotated[
-        Kind | None,
-        typer.Option(
-            "--to",
-            metavar="json|ndjson|csv|parquet",
-            help="The format of OUT. Default: by its name.",
-        ),
-    ] = None,
-    model: Annotated[str | None, _MODEL] = None,
-    overwrite: Overwrite = False,
-    from_: From = None,
+    call: Invocation,
+    file: str,
+    out: str,
+    to: str | None,
+    model: str | None,
+    overwrite: bool,
+    format_: str | None,
 ) -> None:
     """Write the rows of a file in another format.
 
@@ -175,5 +150,4 @@ def convert(
     from dcipher.cli.results.converting import Target
     from dcipher.cli.results.converting import convert as write
 
-    target = Target.of(out, to and to.value, overwrite=overwrite)
-    write(invocation(ctx), file, target, model, from_ and from_.value)
+    write(call, file, Target.of(out, to, overwrite=overwrite), model, format_)

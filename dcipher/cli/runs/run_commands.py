@@ -2,53 +2,70 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from functools import wraps
+from typing import TYPE_CHECKING, Any
 
-import typer
+import click
+from click.exceptions import Exit
 
 from dcipher.cli.app.arguments import (
-    FlowOption,
-    NoLedger,
-    Overwrite,
-    RequiredOutput,
-    Reveal,
-    RunFile,
-    Tasks,
-    Timeout,
-    as_seconds,
+    FLOW_OPTION,
+    NO_LEDGER,
+    OUTPUT,
+    OVERWRITE,
+    REVEAL_URLS,
+    RUN_FILE,
+    TASKS,
+    TIMEOUT,
 )
-from dcipher.cli.app.declaring import App, invocation
-from dcipher.cli.terminal.exit_codes import ExitCode
+from dcipher.cli.app.commands import Group
+from dcipher.cli.terminal.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from dcipher.cli.app.invocation import Invocation
+    from dcipher.cli.terminal.exit_codes import ExitCode
+    from dcipher.errors import DcipherError
     from dcipher.models import Run
 
 __all__ = ["app"]
 
-app: App = App("Show runs, wait for them, and download their results.")
+app = Group("runs", help="Show runs, wait for them, and download their results.")
+
+
+def of_runs(command: Callable[..., None]) -> Callable[..., None]:
+    """Decorates a command with the options that choose runs. It receives `runs` instead of them."""
+
+    @click.pass_obj
+    @wraps(command)
+    def with_runs(
+        call: Invocation,
+        /,
+        tasks: Sequence[str],
+        flow: str | None,
+        run_file: Path | None,
+        no_ledger: bool,
+        **options: Any,
+    ) -> None:
+        from dcipher.cli.runs.known_runs import known_runs
+
+        call.remember(off=no_ledger)
+        command(call, known_runs(call, tasks, flow, run_file), **options)
+
+    return TASKS(FLOW_OPTION(RUN_FILE(NO_LEDGER(with_runs))))
 
 
 @app.command()
-def status(
-    ctx: typer.Context,
-    tasks: Tasks = None,
-    flow: FlowOption = None,
-    run_file: RunFile = None,
-    no_ledger: NoLedger = False,
-) -> None:
+@of_runs
+def status(call: Invocation, runs: Sequence[Run]) -> None:
     """Fetch the status of runs once.
 
     The exit code is 3 if one of them failed or was cancelled.
     """
-    from dcipher.cli.runs.known_runs import known_runs
     from dcipher.cli.runs.waiting import code_of
 
-    call = invocation(ctx)
-    call.remember(off=no_ledger)
-    runs = known_runs(call, tasks or [], flow, run_file)
     updated: list[Run] = []
     with call.client() as client:
         for run in runs:
@@ -59,81 +76,55 @@ def status(
 
 
 @app.command()
-def wait(
-    ctx: typer.Context,
-    tasks: Tasks = None,
-    flow: FlowOption = None,
-    run_file: RunFile = None,
-    timeout: Timeout = None,
-    reveal_urls: Reveal = False,
-    no_ledger: NoLedger = False,
-) -> None:
+@of_runs
+@TIMEOUT
+@REVEAL_URLS
+def wait(call: Invocation, runs: Sequence[Run], timeout: int | None, reveal_urls: bool) -> None:
     """Wait until all given runs have ended.
 
     The exit code is 3 if one of them failed or was cancelled, and 124 if the timeout has passed.
     """
-    from dcipher.cli.runs.known_runs import known_runs
     from dcipher.cli.runs.waiting import code_of, wait_for, wait_for_all
     from dcipher.errors import RunError
 
-    call = invocation(ctx)
-    call.remember(off=no_ledger)
-    limit = as_seconds(timeout)
-    runs = known_runs(call, tasks or [], flow, run_file)
     call.following.expect(runs)
     with call.client() as client:
         if len(runs) == 1:
             try:
-                _show(call, [wait_for(call, client, runs[0], limit)], reveal=reveal_urls)
+                _show(call, [wait_for(call, client, runs[0], timeout)], reveal=reveal_urls)
             except RunError as error:
                 _show(call, [error.run], reveal=reveal_urls, reported=True)
                 raise
             return
-        ended, failed = wait_for_all(call, client, runs, limit)
+        ended, failed = wait_for_all(call, client, runs, timeout)
     _show(call, ended, reveal=reveal_urls, reported=True)
     _end(code_of(ended, failed))
 
 
 @app.command()
-def watch(
-    ctx: typer.Context,
-    tasks: Tasks = None,
-    flow: FlowOption = None,
-    run_file: RunFile = None,
-    timeout: Timeout = None,
-    no_ledger: NoLedger = False,
-) -> None:
+@of_runs
+@TIMEOUT
+def watch(call: Invocation, runs: Sequence[Run], timeout: int | None) -> None:
     """Print a line for each change of status, until all given runs have ended.
 
     The exit code is 3 if one of them failed or was cancelled, and 124 if the timeout has passed.
     """
-    from dcipher.cli.runs.known_runs import known_runs
     from dcipher.cli.runs.waiting import changes_of, code_of
-    from dcipher.errors import DcipherError
 
-    call = invocation(ctx)
-    call.remember(off=no_ledger)
-    limit = as_seconds(timeout)
-    runs = known_runs(call, tasks or [], flow, run_file)
     call.following.expect(runs)
     failed: list[DcipherError] = []
     with call.client() as client:
-        changes = changes_of(call, client, runs, limit, failed)
+        changes = changes_of(call, client, runs, timeout, failed)
         records = (_change(run) for run in changes if run.is_terminal or not call.output.quiet)
         call.output.data(records, key="task_id", text=_line)
     _end(code_of(call.following.runs.values(), failed))
 
 
 @app.command()
-def download(
-    ctx: typer.Context,
-    output: RequiredOutput,
-    tasks: Tasks = None,
-    flow: FlowOption = None,
-    run_file: RunFile = None,
-    overwrite: Overwrite = True,
-    no_ledger: NoLedger = False,
-) -> None:
+@click.option("--output", "-o", required=True, **OUTPUT)
+@of_runs
+@OVERWRITE
+def download(call: Invocation, runs: Sequence[Run], output: Path, overwrite: bool) -> None:
     """Save the results of runs that have succeeded.
 
     This needs their signed URLs, from --run or from the list of runs (`flows run --keep-urls`). The
@@ -141,26 +132,21 @@ def download(
     (percent-encoded if necessary).
     """
     from dcipher.cli.runs.downloading import download_all
-    from dcipher.cli.runs.known_runs import known_runs
 
-    call = invocation(ctx)
-    call.remember(off=no_ledger)
-    runs = known_runs(call, tasks or [], flow, run_file)
     download_all(call, runs, output, overwrite=overwrite)
 
 
-@app.command(name="list")
-def list_runs(
-    ctx: typer.Context,
-    limit: Annotated[
-        int,
-        typer.Option("--limit", metavar="N", min=1, help="The number of runs, the newest first."),
-    ] = 20,
-    status: Annotated[
-        str | None,
-        typer.Option("--status", metavar="STATUS", help="Only runs with this last known status."),
-    ] = None,
-) -> None:
+@app.command("list")
+@click.option(
+    "--limit",
+    metavar="N",
+    type=click.IntRange(min=1),
+    default=20,
+    help="The number of runs, the newest first.",
+)
+@click.option("--status", metavar="STATUS", help="Only runs with this last known status.")
+@click.pass_obj
+def list_runs(call: Invocation, limit: int, status: str | None) -> None:
     """List the runs that this machine started or fetched, with their last known status.
 
     The list is a local file; the service has no such list. DCIPHER_STATE_DIR sets its folder, and
@@ -169,7 +155,6 @@ def list_runs(
     from dcipher.cli.state.ledger import Ledger
     from dcipher.cli.terminal.tables import Layout
 
-    call = invocation(ctx)
     ledger = Ledger()
     found = ledger.runs()
     if ledger.foreign:
@@ -188,7 +173,7 @@ def list_runs(
 
 _IDS = ("task_id", "flow_id")
 _LISTED = ("task_id", "flow_id", "status", "created_at")
-"""What people see: with ids as long as the service's, as much as 80 columns hold."""
+"""The columns for people: with the ids of the service, they fit in 80 columns."""
 
 
 def _show(
@@ -199,11 +184,9 @@ def _show(
 
     reported = reported and not call.output.structured
     records = [run_record(run, reveal=reveal, reported=reported) for run in runs]
-    if len(records) == 1:
-        call.output.data(records[0], columns=COLUMNS[:-1], key="task_id")
-    else:
-        layout = Layout(whole=_IDS, spare=["message", "finished_at", "created_at"])
-        call.output.data(records, columns=COLUMNS[:-1], key="task_id", layout=layout)
+    layout = Layout(whole=_IDS, spare=["message", "finished_at", "created_at"])
+    data: Any = records[0] if len(records) == 1 else records
+    call.output.data(data, columns=COLUMNS[:-1], key="task_id", layout=layout)
 
 
 def _change(run: Run) -> dict[str, Any]:
@@ -220,12 +203,10 @@ def _change(run: Run) -> dict[str, Any]:
 
 
 def _line(record: Mapping[str, Any]) -> str:
-    from dcipher.cli.terminal.text import printable
-
     values = (record[name] for name in ("at", "task_id", "status", "message"))
     return "  ".join(printable(value) for value in values if value)
 
 
 def _end(code: ExitCode) -> None:
     if code:
-        raise typer.Exit(code)
+        raise Exit(code)

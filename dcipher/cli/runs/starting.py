@@ -37,8 +37,8 @@ class Start:
     output: Path | None
     idempotency_key: str
     overwrite: bool
-    run_file: Path | None
-    reveal: bool
+    save_run: Path | None
+    reveal_urls: bool
 
 
 def new_key() -> str:
@@ -49,8 +49,8 @@ def new_key() -> str:
 def run_flow(call: Invocation, start: Start) -> None:
     """Runs the flow as requested."""
     check_output(start.output, call.output, overwrite=start.overwrite)
-    check_run_file(start.run_file, overwrite=start.overwrite)
-    if start.run_file is not None and start.run_file == start.output:
+    check_run_file(start.save_run, overwrite=start.overwrite)
+    if start.save_run is not None and start.save_run == start.output:
         raise CommandError("-o and --save-run name the same file.", ExitCode.USAGE)
     call.following.saving = start.output is not None
     with call.client() as client:
@@ -72,8 +72,8 @@ def run_flow(call: Invocation, start: Start) -> None:
 def _is_lost(call: Invocation, run: Run, start: Start) -> bool:
     """Returns whether neither the result of a succeeded run nor its URLs were saved or printed."""
     following = call.following
-    printed = start.reveal and call.output.structured
-    kept = start.output or start.run_file or (following.urls and following.remembering)
+    printed = start.reveal_urls and call.output.structured
+    kept = start.output or start.save_run or (following.urls and following.remembering)
     return run.succeeded and bool(run.outputs) and not (kept or printed)
 
 
@@ -88,8 +88,8 @@ def _started(call: Invocation, client: Dcipher, start: Start) -> Run:
         following.start = None
         began = "was started before" if following.knows(run) else "started"
         following.note(run)
-        if start.run_file is not None:
-            _kept(call, run, start.run_file)
+        if start.save_run is not None:
+            _kept(call, run, start.save_run)
     interruption.end()
     call.output.note(f"Run {run.task_id} of flow {run.flow_id} {began}.")
     if call.output.quiet:  # at once, so that the id is printed whatever happens
@@ -128,7 +128,7 @@ def _show(
 ) -> None:
     if not call.output.quiet:
         reported = reported and not call.output.structured
-        record = run_record(run, reveal=start.reveal, files=files, reported=reported)
+        record = run_record(run, reveal=start.reveal_urls, files=files, reported=reported)
         call.output.data(record, columns=COLUMNS, key="task_id")
 
 

@@ -13,7 +13,6 @@ from bisect import bisect_right
 from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from itertools import accumulate
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from dcipher._concurrency.clock import monotonic
@@ -21,6 +20,7 @@ from dcipher.cli.state.folder import make_state_folder, state_folder
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
+    from pathlib import Path
 
     from dcipher.models import Run
 

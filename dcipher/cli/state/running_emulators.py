@@ -11,7 +11,6 @@ import os
 import socket
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -20,6 +19,7 @@ from dcipher.cli.state.private_files import write_private
 
 if TYPE_CHECKING:
     from collections.abc import Generator
+    from pathlib import Path
 
 __all__ = ["RunningEmulator", "registered", "running_emulators"]
 

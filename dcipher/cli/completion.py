@@ -1,11 +1,53 @@
-"""The scripts of `dcipher completion`, apart from it: a shell may ask for its one at every start."""
+"""Shell completion: the scripts, and the completions that they ask for."""
 
 from __future__ import annotations
 
-__all__ = ["SCRIPTS"]
+import os
 
-# Each calls dcipher itself with the words up to the cursor: the last is the one to be completed.
-# Where nothing is answered, the names of files are what fits.
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import click
+
+__all__ = ["SCRIPTS", "VARIABLE", "complete", "from_ledger"]
+
+VARIABLE = "_DCIPHER_COMPLETE"
+"""The variable that the scripts set."""
+
+
+def complete(words: Sequence[str]) -> list[str]:
+    """Returns the completions of the last word, or of the variable that PowerShell sets."""
+    from click.shell_completion import ShellComplete
+
+    from dcipher.cli.root import app
+
+    before, word = list(words), os.environ.get("_DCIPHER_WORD")
+    if word is None:
+        word = before.pop() if before else ""
+    found = ShellComplete(app, {}, "dcipher", VARIABLE).get_completions(before, word)
+    return [item.value for item in found if item.type == "plain"]
+
+
+def from_ledger(name: str) -> Callable[[click.Context, click.Parameter, str], list[str]]:
+    """Completes an id from the list of runs: `task_id` or `flow_id`."""
+
+    def ids(ctx: click.Context, param: click.Parameter, word: str) -> list[str]:
+        del ctx, param
+        from dcipher.cli.state.ledger import Ledger
+
+        try:
+            found = dict.fromkeys(str(entry[name]) for entry in Ledger().runs()[:100])
+        except OSError:
+            return []
+        return [one for one in found if one.startswith(word)]
+
+    return ids
+
+
+# Each script runs dcipher with the words up to the cursor, of which the last one is completed. Without
+# an answer, the shell completes file names. The scripts of click need bash 4.4, which macOS lacks.
 SCRIPTS = {
     "bash": r"""
 _dcipher_complete() {
