@@ -124,6 +124,17 @@ def ecosystem(session: nox.Session) -> None:
     session.run("pytest", "-q", str(ROOT / "tests" / "ecosystem"), *session.posargs)
 
 
+@nox.session(default=False)
+def engines(session: nox.Session) -> None:
+    """Rows in Dask, Ray and Spark (which needs Java), with workers that are killed: 1.5 GB of packages."""
+    libraries = nox.project.dependency_groups(PROJECT, "engines")
+    session.install("--editable", ".[all]", *TEST, *libraries)
+    page = str(ROOT / "tests/docs/test_examples.py")
+    lenient = ("-W", "default", "-p", "no:randomly")
+    session.run("pytest", "-q", *lenient, str(ROOT / "tests" / "engines"), *session.posargs)
+    session.run("pytest", "-q", *lenient, page, "-k", "many-machines")
+
+
 @nox.session(python=THERE[-1:] or None)
 def wheel(session: nox.Session) -> None:
     """The wheel as a user installs it, away from the source: alone, with everything, and with httpx2.

@@ -260,6 +260,9 @@ class FaultyServer:
         elif reply.after == "reset":
             # With no time to linger, close() sends RST instead of FIN.
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        elif reply.after == "close":
+            # close() alone sends nothing while a process that was forked meanwhile has it open, too.
+            connection.shutdown(socket.SHUT_WR)
         return reply.after == "keep"
 
     def _stall(self, connection: socket.socket) -> None:
