@@ -24,6 +24,7 @@ __all__ = [
     "async_call_back",
     "async_check_callback",
     "call_back",
+    "check_arguments",
     "check_callback",
 ]
 
@@ -42,15 +43,15 @@ AsyncProgressCallback: TypeAlias = (
 ProgressCallback: TypeAlias = Callable[[int, int | None], object]
 
 
-_ARGUMENTS = {"on_status": ("run",), "on_progress": ("received", "total")}
+_ARGUMENTS = {
+    "on_status": ("run",),
+    "on_progress": ("received", "total"),
+    "progress": ("progress",),
+}
 
 
-def async_check_callback(name: str, function: object) -> None:
-    """Raises `InvalidParamsError` for a value that cannot be called with the callback's arguments."""
-    if function is None:
-        return
-    if not callable(function):
-        raise InvalidParamsError(f"{name} must be a function, not {type(function).__name__}.")
+def check_arguments(name: str, function: Callable[..., object]) -> None:
+    """Raises `InvalidParamsError` for a function that takes other arguments than the callback has."""
     arguments = _ARGUMENTS[name]
     try:  # a wrapper may take other arguments than what it wraps
         taken = signature(function, follow_wrapped=False)
@@ -62,6 +63,15 @@ def async_check_callback(name: str, function: object) -> None:
         raise InvalidParamsError(
             f"{name} is called with ({', '.join(arguments)}), and takes {taken}."
         ) from None
+
+
+def async_check_callback(name: str, function: object) -> None:
+    """Raises `InvalidParamsError` for a value that cannot be called with the callback's arguments."""
+    if function is None:
+        return
+    if not callable(function):
+        raise InvalidParamsError(f"{name} must be a function, not {type(function).__name__}.")
+    check_arguments(name, function)
 
 
 def check_callback(name: str, function: object) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dcipher.errors import ConfigurationError
+from dcipher.errors import ConfigurationError, DcipherError
 
 __all__ = ["check_flag", "check_kind"]
 
@@ -14,7 +14,7 @@ def check_kind(name: str, value: object, kind: type, called: str) -> None:
         raise ConfigurationError(f"{name} must be {called}, not {other}.")
 
 
-def check_flag(name: str, value: object) -> None:
-    """Raises `ConfigurationError` unless it is True or False: the texts "false" and "no" count as true."""
+def check_flag(name: str, value: object, error: type[DcipherError] = ConfigurationError) -> None:
+    """Raises `error` unless it is True or False: the texts "false" and "no" count as true."""
     if not isinstance(value, bool):
-        raise ConfigurationError(f"{name} must be True or False, not {type(value).__name__}.")
+        raise error(f"{name} must be True or False, not {type(value).__name__}.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import threading
+from collections import UserDict
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -29,7 +30,7 @@ from dcipher.emulator.faults import Drop, Respond
 from tests.waiting import HANG, until
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
 
     from dcipher.emulator import Emulator
@@ -276,6 +277,9 @@ def test_rows_of_an_async_iterator(connect: Connect, emulator: Emulator, kind: s
         ({"max_failures": -1}, "max_failures must be"),
         ({"on_unknown": "ask"}, "on_unknown must be"),
         ({"progress": "loud"}, "progress must be"),
+        ({"progress": lambda: None}, r"progress is called with \(progress\), and takes \(\)"),
+        ({"retry_failed": "no"}, "retry_failed must be True or False"),
+        ({"ordered": None}, "ordered must be True or False"),
         ({"journal": ""}, "path"),
     ],
 )
@@ -287,6 +291,30 @@ def test_arguments(connect: Connect, arguments: dict[str, Any], match: str) -> N
         pytest.raises(InvalidParamsError, match=match),
     ):
         client.flows.map(given.pop("flow_id"), given.pop("rows"), **given)
+
+
+class Unreadable(UserDict[str, Any]):
+    def __getitem__(self, key: str) -> Any:
+        raise LookupError(key)
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        (lambda pd: [Unreadable(text="a")], "Row 0 of the input: it cannot be read: LookupError"),
+        (lambda pd: pd.DataFrame([[1, 2]], columns=["a", "a"]), "rows cannot be read as a table"),
+        (lambda pd: pd.DataFrame({"a": [object()]}), "rows cannot be read as a table"),
+        (lambda pd: pd.Series([1]), "rows cannot be read as a table"),
+    ],
+)
+def test_rows_that_cannot_be_read(
+    connect: Connect, emulator: Emulator, rows: Callable[[Any], Any], says: str
+) -> None:
+    """What a row's own code, or a library of tables, raises is the cause of our error; nothing is started."""
+    with pytest.raises(InvalidParamsError, match=says) as caught:
+        connect(emulator).flows.map("shout", rows(pytest.importorskip("pandas"))).run()
+    assert caught.value.__cause__ is not None
+    assert emulator.runs == ()
 
 
 def test_a_batch_runs_once(connect: Connect, emulator: Emulator) -> None:

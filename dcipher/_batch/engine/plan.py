@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dcipher._batch.inputs.identity import Identity
 from dcipher._batch.inputs.rows import check_rows
+from dcipher._concurrency.callables import check_arguments
 from dcipher._files.paths import path_of
+from dcipher._settings.kinds import check_flag
 from dcipher.errors import InvalidParamsError, TooManyFailuresError
 
 if TYPE_CHECKING:
@@ -83,6 +85,12 @@ def planned(
         raise InvalidParamsError(f"flow_id must be a str, not {type(flow_id).__name__}.")
     if on_unknown not in {"resend", "hold"}:
         raise InvalidParamsError(f'on_unknown must be "resend" or "hold", not {on_unknown!r}.')
+    check_flag(
+        "retry_failed", retry_failed, InvalidParamsError
+    )  # the text "no" would pay for another run
+    check_flag("ordered", ordered, InvalidParamsError)
+    if callable(progress):
+        check_arguments("progress", progress)
     if not (progress == "auto" or isinstance(progress, bool) or callable(progress)):
         raise InvalidParamsError(
             'progress must be "auto", False, or a function of a BatchProgress.'

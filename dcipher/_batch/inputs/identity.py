@@ -125,7 +125,10 @@ def _text(key: object) -> str:
 
 def _columns(row: object) -> Mapping[str, Any]:
     if isinstance(row, Mapping):
-        return cast("Mapping[str, Any]", row)
+        try:
+            return dict(cast("Mapping[str, Any]", row))
+        except Exception as error:  # its own code
+            raise InvalidParamsError(f"it cannot be read: {type(error).__name__}.") from error
     if is_dataclass(row) and not isinstance(row, type):
         return {field.name: getattr(row, field.name) for field in fields(row)}
     raise InvalidParamsError(

@@ -42,7 +42,14 @@ def rows_of(rows: Any) -> Iterator[object]:
     """Iterates over the rows; those of an Arrow stream come batch by batch."""
     if not hasattr(rows, "__arrow_c_stream__"):
         return iter(rows)
-    reader = library("pyarrow", "arrow").RecordBatchReader.from_stream(rows)
+    readers = library("pyarrow", "arrow").RecordBatchReader
+    try:
+        reader = readers.from_stream(rows)
+    except Exception as error:  # of any library; its text may hold values
+        raise InvalidParamsError(
+            f"rows cannot be read as a table: {with_article(type(rows).__name__)} with columns of "
+            "different names, and of types that Arrow has, is one."
+        ) from error
     # An index of pandas that has no name is none of the columns.
     names = [name for name in reader.schema.names if not _UNNAMED_INDEX.match(name)]
     batches = (batch.select(names) for batch in reader)
