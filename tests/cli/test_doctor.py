@@ -9,6 +9,7 @@ import shlex
 import socket
 import ssl
 import subprocess
+import threading
 import time
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
@@ -20,9 +21,8 @@ pytest.importorskip("click", reason="the extra `cli` is not installed")
 
 from dcipher._extras.installation import install
 from dcipher.cli import main
-from dcipher.cli.doctor import diagnosis
+from dcipher.cli.doctor import connection, diagnosis
 from dcipher.cli.doctor.checks import (
-    Certificate,
     State,
     api_check,
     clock_check,
@@ -30,7 +30,7 @@ from dcipher.cli.doctor.checks import (
     tls_check,
     tls_failure,
 )
-from dcipher.cli.doctor.probing import Place, connected, place_of, resolve
+from dcipher.cli.doctor.connection import Certificate, connect, origin_of
 from dcipher.cli.doctor.reports import fingerprint
 from dcipher.errors import NotFoundError
 from tests.conftest import KEY
@@ -132,7 +132,7 @@ def test_a_certificate_that_fits(capsys: pytest.CaptureFixture[str], authority: 
     assert checks["tls"]["state"] == "ok"
     assert "TLSv1." in checks["tls"]["detail"]
     assert "trustme" in checks["tls"]["detail"]
-    assert "days more" in checks["tls"]["detail"]
+    assert "more days" in checks["tls"]["detail"]
 
 
 @pytest.mark.usefixtures("trusted")
@@ -151,8 +151,8 @@ def test_a_certificate_that_ends_soon(
     ("trusts", "options", "words"),
     [
         (True, {"host": "other.example"}, "Is the name in the base URL that of the service?"),
-        (True, {"not_after": dt.datetime(2020, 1, 1)}, "has expired. Its service has to renew it"),
-        (False, {}, "name the file by SSL_CERT_FILE"),
+        (True, {"not_after": dt.datetime(2020, 1, 1)}, "has expired. The service has to renew it"),
+        (False, {}, "set SSL_CERT_FILE to that file"),
     ],
     ids=["wrong host", "expired", "unknown authority"],
 )
@@ -180,7 +180,7 @@ def test_a_port_that_speaks_no_tls(capsys: pytest.CaptureFixture[str]) -> None:
     for answer in (b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n", b""):
         with Peer(says(answer)) as peer:
             checks = found(capsys, f"https://127.0.0.1:{peer.port}", 1)
-        assert "does not speak TLS as it should" in checks["tls"]["detail"]
+        assert "The TLS handshake with" in checks["tls"]["detail"]
 
 
 def test_certificates_that_cannot_be_loaded(
@@ -214,7 +214,7 @@ def test_nobody_answers(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where nothing comes back, it ends in time."""
-    monkeypatch.setattr(diagnosis, "CONNECTING", 0.3)
+    monkeypatch.setattr(connection, "TIMEOUT", 0.3)
     began = time.monotonic()
     with black_hole() as port:
         checks = found(capsys, f"http://127.0.0.1:{port}", 1)
@@ -226,15 +226,28 @@ def test_a_host_elsewhere_that_takes_no_connection(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Elsewhere, what curl says of it is the next thing to know."""
-    monkeypatch.setattr(diagnosis, "CONNECTING", 0.3)
+    monkeypatch.setattr(connection, "TIMEOUT", 0.3)
     checks = found(capsys, "https://192.0.2.1", 1)  # RFC 5737: nobody has it
     assert checks["tcp"]["next"] == "curl -v --max-time 10 https://192.0.2.1"
 
 
 def test_all_waits_together_are_short() -> None:
     """Whatever does not answer, it is over within 15 seconds."""
-    bounds = (diagnosis.NAMES, diagnosis.CONNECTING, diagnosis.SECURING, diagnosis.ASKING)
-    assert sum(bounds) < 15
+    assert connection.LIMIT + diagnosis.ASKING < 15
+
+
+def test_a_resolver_that_does_not_answer(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The resolver has no timeout of its own: the attempt is given up."""
+    monkeypatch.setattr(connection, "LIMIT", 0.1)
+    hang = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: hang.wait(60) and [])
+    try:
+        checks = found(capsys, AWAY, 1)
+    finally:
+        hang.set()
+    assert "no answer within 0.1 s" in checks["tcp"]["detail"]
 
 
 # The answer.
@@ -243,14 +256,14 @@ def test_all_waits_together_are_short() -> None:
 @pytest.mark.parametrize(
     ("reply", "code", "api", "key", "words"),
     [
-        (json_reply('{"message": "no"}', 401), 4, "ok", "failed", "The API refuses the key"),
-        (json_reply('{"message": "no"}', 403), 4, "ok", "failed", "answered 403"),
-        (json_reply(f'{{"message": "bad: {KEY}"}}', 401), 4, "ok", "failed", "refuses the key"),
-        (json_reply('{"id": "x"}'), 0, "ok", "ok", "takes the key"),
-        (json_reply('{"message": "oh"}', 500), 1, "failed", "skipped", "no answer that tells"),
-        (Reply(b"<html>", 404), 1, "failed", "skipped", "no answer that tells"),
-        (Reply(b"<html>login</html>"), 1, "failed", "skipped", "no answer that tells"),
-        (NOTHING, 1, "failed", "skipped", "no answer that tells"),
+        (json_reply('{"message": "no"}', 401), 4, "ok", "failed", "The API rejects the key"),
+        (json_reply('{"message": "no"}', 403), 4, "ok", "failed", "responded with 403"),
+        (json_reply(f'{{"message": "bad: {KEY}"}}', 401), 4, "ok", "failed", "rejects the key"),
+        (json_reply('{"id": "x"}'), 0, "ok", "ok", "accepts the key"),
+        (json_reply('{"message": "oh"}', 500), 1, "failed", "skipped", "does not tell"),
+        (Reply(b"<html>", 404), 1, "failed", "skipped", "does not tell"),
+        (Reply(b"<html>login</html>"), 1, "failed", "skipped", "does not tell"),
+        (NOTHING, 1, "failed", "skipped", "does not tell"),
     ],
     ids=[
         "401",
@@ -333,7 +346,7 @@ def test_a_proxy_that_is_not_there(
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        (f"http://user:{CANARY}@nowhere.invalid:3128", "whose name leads nowhere"),
+        (f"http://user:{CANARY}@nowhere.invalid:3128", "whose name cannot be resolved"),
         (f"nonsense://user:{CANARY}@h", "HTTPS_PROXY is not a valid proxy"),
     ],
 )
@@ -348,9 +361,9 @@ def test_a_proxy_that_cannot_be(
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        (b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", "answered 407"),
-        (b"garbage\r\n\r\n", "answered nothing"),
-        (b"", "answered nothing"),
+        (b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", ": 407 Proxy Authentication"),
+        (b"garbage\r\n\r\n", "opened no tunnel (illegal status line"),
+        (b"", "opened no tunnel (Server disconnected"),
     ],
 )
 def test_a_proxy_that_opens_no_tunnel(
@@ -360,7 +373,7 @@ def test_a_proxy_that_opens_no_tunnel(
     with Peer(says(answer)) as peer:
         monkeypatch.setenv("HTTPS_PROXY", f"http://user:{CANARY}@127.0.0.1:{peer.port}")
         checks = found(capsys, AWAY, 1)
-    assert "it opened no tunnel" in checks["proxy"]["detail"]
+    assert "which cannot be used" in checks["proxy"]["detail"]
     assert words in checks["proxy"]["detail"]
 
 
@@ -382,12 +395,12 @@ def test_a_proxy_that_works(
 def test_a_proxy_that_speaks_tls_itself(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Through one, the certificate is left to the API's answer."""
+    """Its own handshake is a step of the proxy, not of the service."""
     with Peer(says()) as peer:
         monkeypatch.setenv("HTTPS_PROXY", f"https://127.0.0.1:{peer.port}")
         checks = found(capsys, AWAY, 1)
-    assert checks["tls"]["state"] == "skipped"
-    assert checks["api"]["state"] == "failed"
+    assert checks["proxy"]["state"] == "failed"
+    assert checks["tls"]["state"] == checks["api"]["state"] == "skipped"
 
 
 # Settings and files.
@@ -448,7 +461,7 @@ def test_no_home(
     monkeypatch.setattr(diagnosis, "state_folder", nowhere)
     assert main(["doctor", "--json", "--base-url", server.url]) == 0
     checks = json.loads(capsys.readouterr().out)
-    assert any("has no place" in check["detail"] for check in checks)
+    assert any("There is no folder" in check["detail"] for check in checks)
 
 
 def test_missing_extras(
@@ -472,7 +485,7 @@ def test_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     failed = next(n for n, line in enumerate(lines) if line.startswith("failed"))
     assert lines[failed + 1].split(maxsplit=1) == ["next", "dcipher emulator start"]
     assert "1 failed." in noted
-    assert "may go into a ticket" in noted
+    assert "pasted into a ticket" in noted
 
 
 # The judgements and the questions by themselves.
@@ -489,33 +502,18 @@ def test_other_failures_of_tls() -> None:
 
 def test_an_answer_that_is_no_answer() -> None:
     """Without any answer nothing is said of the clock; a 404 that is not the API's says nothing of the key."""
-    assert clock_check(None, None, 0.0).detail == "No answer."
+    assert clock_check(None, None, 0.0).detail == "No response."
     other = NotFoundError("x", status_code=404)
     assert key_check(other, "").state is State.SKIPPED
     assert api_check(other, 1.0).state is State.FAILED
 
 
 def test_names_and_addresses() -> None:
-    """A URL says its port or has a usual one; a name that is none, or is not found in time, is an OSError."""
-    assert place_of("https://h.example/x") == Place("h.example", 443)
-    assert place_of("http://[::1]:80") == Place("::1", 80)
-    assert place_of("socks5://h") == Place("h", 1080)
-    assert resolve(Place("127.0.0.1", 1), 5.0) == ["127.0.0.1"]
+    """The port of a URL has a default; a name that is none is a failure of the name."""
+    assert origin_of("https://h.example/x")[1:] == ("h.example", 443)
+    assert origin_of("http://[::1]:80")[1:] == ("::1", 80)
     for name in ("a" * 70 + ".example", "x..example"):
-        with pytest.raises(OSError, match=r"\w"):
-            resolve(Place(name, 80), 5.0)
-    with pytest.raises(OSError, match=r"no answer within 0 s|Name or service"):
-        resolve(Place("slow.invalid", 80), 0.0)
-    with pytest.raises(TimeoutError, match="no address"), connected([], 80, 1.0):
-        pass
-
-
-def test_the_second_address() -> None:
-    """Where the first address takes no connection, the next one is tried."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        port = listening.getsockname()[1]
-        with connected(["127.0.0.2", "127.0.0.1"], port, 5.0) as connection:
-            assert connection.getpeername()[0] == "127.0.0.1"
+        assert connect(f"http://{name}", None).failed_step == "dns"
 
 
 # whoami

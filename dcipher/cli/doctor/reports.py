@@ -1,4 +1,4 @@
-"""What `dcipher doctor` and `dcipher whoami` print."""
+"""Prints the reports of `dcipher doctor` and `dcipher whoami`."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ import httpx
 from click.exceptions import Exit
 
 from dcipher._settings.checks import DEFAULT_BASE_URL
-from dcipher._urls.hosts import is_this_machine
+from dcipher._urls.hosts import leads_here
 from dcipher.cli.doctor.checks import Check, State, api_check, key_check
 from dcipher.cli.doctor.diagnosis import ask, diagnosed
-from dcipher.cli.doctor.probing import place_of
 from dcipher.cli.doctor.setting_sources import explained
 from dcipher.cli.state.emulator_keys import refused_key
 from dcipher.cli.terminal.exit_codes import ExitCode
@@ -29,11 +28,11 @@ if TYPE_CHECKING:
 __all__ = ["fingerprint", "report", "who"]
 
 LONG_ENOUGH = 16
-"""Characters of a key that cannot be found again by trying all that have its fingerprint."""
+"""Characters of a key that is too long to be found by trying all keys with its fingerprint."""
 
 
 def report(call: Invocation) -> None:
-    """Print each check as soon as it is made."""
+    """Prints each check as soon as it is made."""
     made: list[Check] = []
 
     def records() -> Iterator[Mapping[str, Any]]:
@@ -44,8 +43,8 @@ def report(call: Invocation) -> None:
     call.output.data(records(), text=_line, key="check")
     failed = [check for check in made if check.state is State.FAILED]
     if call.output.form is Form.TEXT:
-        said = f"{len(failed)} failed." if failed else "Nothing failed."
-        call.output.note(f"{said} Nothing of this is secret: it may go into a ticket as it is.")
+        result = f"{len(failed)} failed." if failed else "Nothing failed."
+        call.output.note(f"{result} The report contains no secret: it can be pasted into a ticket.")
     if failed:
         of_key = all(check.of_key for check in failed)
         raise Exit(ExitCode.AUTHENTICATION if of_key else ExitCode.FAILURE)
@@ -57,7 +56,7 @@ def _line(record: Mapping[str, Any]) -> str:
 
 
 def who(call: Invocation) -> None:
-    """Print which key goes where, and whether it is taken there."""
+    """Prints which key is sent where, and whether it is accepted."""
     found = explained(call)
     if found.all_problems:
         raise ConfigurationError(" ".join(found.all_problems))
@@ -88,24 +87,24 @@ _ACCEPTED = {State.OK: True, State.FAILED: False, State.SKIPPED: None}
 
 
 def fingerprint(key: str) -> str | None:
-    """The same for the same key, and of no help to find it: 48 bits of its SHA-256."""
+    """Returns 48 bits of the SHA-256 of a key, from which it cannot be found."""
     if len(key) < LONG_ENOUGH:
         return None
     return f"sha256:{hashlib.sha256(key.encode()).hexdigest()[:12]}"
 
 
 def _service(found: Explained) -> str:
-    """What is at the base URL, as far as that can be known."""
+    """Returns which service is at the base URL, as far as that is known."""
     base_url = found.values.base_url
     if base_url == DEFAULT_BASE_URL:
         return "the hosted service"
-    if is_this_machine(place_of(base_url).host) and _is_emulator(base_url):
+    if leads_here(base_url) and _is_emulator(base_url):
         return "an emulator"
     return "unknown"
 
 
 def _is_emulator(base_url: str) -> bool:
-    # Its control API, which wants no key from this machine, and is sent none.
+    # Its control API needs no key on this machine, and none is sent.
     try:
         answer = httpx.get(
             f"{base_url}/_emulator/faults",

@@ -1,4 +1,4 @@
-"""What `dcipher config show` does."""
+"""`dcipher config show`: prints settings, options and the network configuration."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dcipher._client.assembly import user_agent
 from dcipher._masking.text import redact_query
 from dcipher._wire.http_client import request_timeout
 from dcipher._wire.pools.routes import KEEPALIVE_EXPIRY, MAX_CONNECTIONS
-from dcipher.cli.doctor.machine import certificates, proxy_for
+from dcipher.cli.doctor.connection import certificates, proxy_for
 from dcipher.cli.doctor.setting_sources import Setting, explained
 from dcipher.cli.terminal.exit_codes import ExitCode
 from dcipher.errors import ConfigurationError
@@ -27,7 +27,7 @@ __all__ = ["show"]
 
 
 def show(call: Invocation) -> None:
-    """Print all of it, and what is wrong with it."""
+    """Prints all values, and the problems."""
     found = explained(call)
     everything = [*found.settings, *_options(found.values), *_network(found.values.base_url)]
     rows = [asdict(setting) for setting in everything]
@@ -46,7 +46,7 @@ def show(call: Invocation) -> None:
 
 
 def _options(values: Configuration) -> Iterator[Setting]:
-    """What the client is made with, and only Python can say otherwise."""
+    """Yields the options of the client that only Python can set."""
     yield Setting("connect_timeout", request_timeout(values.timeout).connect, "default")
     policy = Resilience()
     for field in fields(Resilience):
@@ -61,7 +61,7 @@ def _options(values: Configuration) -> Iterator[Setting]:
 
 
 def _ranges(numbers: Iterable[int]) -> str:
-    """`408, 500-599`: numbers without all those between."""
+    """Returns numbers as ranges, such as `408, 500-599`."""
     runs: list[list[int]] = []
     for number in sorted(numbers):
         if runs and runs[-1][1] == number - 1:
