@@ -16,7 +16,7 @@ from typing_extensions import Self, override
 from dcipher._extras.installation import install
 from dcipher.emulator.console.routes import Console
 from dcipher.emulator.console.watch import Sources
-from dcipher.emulator.contract.arguments import listening_host, number, secret, whole
+from dcipher.emulator.contract.arguments import flag, listening_host, number, secret, whole
 from dcipher.emulator.faults.answers import Operation
 from dcipher.emulator.faults.definition import Definition
 from dcipher.emulator.faults.effect import Effect
@@ -115,7 +115,13 @@ class Emulator:
         except ImportError as error:
             raise ImportError(f"The emulator needs {error.name}: {install('emulator')}") from error
         self._assemble = assemble
-        self._host = listening_host(host, allow_remote=allow_remote)
+        for name, given in {
+            "require_signature": require_signature,
+            "idempotency": idempotency,
+            "sample_flows": sample_flows,
+        }.items():
+            flag(name, given)
+        self._host = listening_host(host, allow_remote=flag("allow_remote", allow_remote))
         self._port = whole("port", port, least=0, most=65535)
         self._is_remote = allow_remote
         if state_dir is None:

@@ -201,6 +201,7 @@ def test_localhost_and_ipv6_are_loopback() -> None:
         ({"require_signature": True}, "api_secret"),
         ({"rate": 0}, "rate"),
         ({"max_workers": 0}, "max_workers"),
+        ({"url_lifetime": 10**400}, "url_lifetime"),
     ],
 )
 def test_arguments_that_cannot_be_meant_are_refused(
@@ -210,6 +211,15 @@ def test_arguments_that_cannot_be_meant_are_refused(
     with pytest.raises(ValueError, match=words) as caught:
         Emulator(**arguments)  # type: ignore[arg-type]
     assert "live_key" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["allow_remote", "require_signature", "idempotency", "sample_flows"]
+)
+def test_a_flag_is_true_or_false(name: str) -> None:
+    """The text "false" opens the emulator to nobody."""
+    with pytest.raises(TypeError, match=f"{name} is True or False, not str"):
+        Emulator(host="127.0.0.1", api_secret="s", **{name: "false"})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("flow_id", ["", "a/b", "a b", "a?b", "a#b", "a%2Fb", "..\\x", "a\n"])

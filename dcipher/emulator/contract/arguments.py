@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import math
+import sys
 
 from dcipher._urls.hosts import is_this_machine
 
-__all__ = ["listening_host", "number", "secret", "whole"]
+__all__ = ["flag", "listening_host", "number", "secret", "whole"]
+
+
+MOST = sys.float_info.max
+
+
+def flag(name: str, value: object) -> bool:
+    """Returns True or False. Raises TypeError for anything else: the text "false" counts as true."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} is True or False, not {type(value).__name__}.")
+    return value
 
 
 def number(name: str, value: object, *, least: float = 0.0, above: bool = False) -> float:
     """Returns a finite number from `least` on, or `above` it. Raises TypeError or ValueError."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"{name} is a number, not {type(value).__name__}.")
-    if not math.isfinite(value) or value < least or (above and value == least):
+    # A comparison first: no float can hold every int.
+    if not abs(value) <= MOST or value < least or (above and value == least):
         bound = f"{'more than' if above else 'at least'} {least:g}"
         allowed = "finite" if least == -math.inf else f"{bound}, and finite"
         raise ValueError(f"{name} is {allowed}, not {value}.")
