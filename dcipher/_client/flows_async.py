@@ -21,6 +21,7 @@ from dcipher._concurrency.callables import (
     async_call_back,
     async_check_callback,
 )
+from dcipher._progress.runs import RunProgress, check_progress, run_display
 from dcipher._results.outputs.targets import check_targets
 from dcipher._wire.api_async import AsyncAPI
 from dcipher._wire.messages import operations
@@ -135,6 +136,7 @@ class AsyncFlows:
         on_status: AsyncStatusCallback | None = None,
         idempotency_key: str | None = None,
         overwrite: bool = True,
+        progress: RunProgress = False,
     ) -> Run:
         """Starts a run, waits until it has ended, and saves its results if `save_path` is given.
 
@@ -147,6 +149,9 @@ class AsyncFlows:
             on_status: Called with the `Run` at the first poll and at each change of status.
             idempotency_key: As for `start`.
             overwrite: Whether a file at `save_path` may be replaced.
+            progress: "auto" or `True` displays the status, then the bytes received: on a terminal,
+                in a notebook as a card that is updated, elsewhere as lines on stderr.
+                DCIPHER_PROGRESS=0 turns it off.
 
         Returns:
             The finished run. `run.files` has the paths of the saved files.
@@ -157,6 +162,7 @@ class AsyncFlows:
         """
         check_wait_timeout(wait_timeout, "wait_timeout")
         async_check_callback("on_status", on_status)
+        check_progress(progress)
         if save_path is not None:
             check_targets(save_path, overwrite=overwrite)
             # An import may fail, too, and no run is to be paid for that cannot be saved then.
@@ -170,15 +176,19 @@ class AsyncFlows:
         async def reported(changed: Run) -> None:
             nonlocal run
             run = changed  # for the error, should the callback raise
+            display.status(changed)
             await async_call_back(on_status, changed)
 
         try:
-            run = await self.start(flow_id, params, idempotency_key=key)
-            with self._recent.held(run):
-                run = await self._runs.wait(run, timeout=wait_timeout, on_status=reported)
-                if save_path is None:
-                    return run
-                files = await self._runs.download(run, save_path, overwrite=overwrite)
+            with run_display(progress) as display:
+                run = await self.start(flow_id, params, idempotency_key=key)
+                with self._recent.held(run):
+                    run = await self._runs.wait(run, timeout=wait_timeout, on_status=reported)
+                    if save_path is None:
+                        return run
+                    files = await self._runs.download(
+                        run, save_path, overwrite=overwrite, on_progress=display.on_progress()
+                    )
         except BaseException as error:
             # Ctrl-C may come between the end of the start and what is noted of it here.
             run = run or self._recent.started_with(flow_id, key)

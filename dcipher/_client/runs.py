@@ -25,6 +25,7 @@ from dcipher._concurrency.sleeping import sleep
 from dcipher._concurrency.tasks.threads import in_thread
 from dcipher._extras.libraries import library
 from dcipher._files.storage_errors import import_errors
+from dcipher._progress.runs import RunProgress, check_progress, run_display
 from dcipher._results.outputs.missing_outputs import without_outputs
 from dcipher._results.outputs.row_policy import OnInvalid
 from dcipher._results.outputs.targets import targets
@@ -123,6 +124,7 @@ class Runs:
         timeout: float | None = None,
         poll_interval: float | None = None,
         on_status: StatusCallback | None = None,
+        progress: RunProgress = False,
     ) -> Run:
         """Polls until `run` has ended.
 
@@ -134,6 +136,8 @@ class Runs:
             poll_interval: Seconds between two polls. `None`: a tenth of the age of the run, at most
                 15 seconds.
             on_status: Called with the `Run` at the first poll and at each change of status.
+            progress: "auto" or `True` displays the status: on a terminal, in a notebook as a card
+                that is updated, elsewhere as lines on stderr. DCIPHER_PROGRESS=0 turns it off.
 
         Returns:
             The finished run. A run that has already ended is returned at once.
@@ -148,13 +152,15 @@ class Runs:
         """
         _check_run(run)
         check_callback("on_status", on_status)
+        check_progress(progress)
         wait = Wait(run, self._api.options.resilience, timeout, poll_interval)
         if not run.is_terminal:
-            with self._recent.held(run):
+            with self._recent.held(run), run_display(progress) as display:
                 try:
                     with closing(self._changes(run, wait)) as changes:
                         for changed in changes:
                             run = changed
+                            display.status(run)
                             call_back(on_status, run)
                 except BaseException as interruption:
                     self._recent.note(interruption, run)
@@ -203,6 +209,7 @@ class Runs:
         on_progress: ProgressCallback | None = None,
         require_integrity: bool = False,
         max_connections: int = 4,
+        progress: RunProgress = False,
     ) -> tuple[Path, ...]:
         """Saves the results of a run to files.
 
@@ -227,6 +234,7 @@ class Runs:
             require_integrity: Reject a result that the store sends with neither a length nor a
                 digest.
             max_connections: Connections to use at the same time. 1: one result after the other.
+            progress: "auto" or `True` displays the bytes received, as `wait` does the status.
 
         Returns:
             The paths of the saved files, in the order of `run.outputs`.
@@ -242,14 +250,15 @@ class Runs:
         """
         check_callback("on_progress", on_progress)
         _check_max_connections(max_connections)
-        with self._note_on_error(run):
+        check_progress(progress)
+        with self._note_on_error(run), run_display(progress) as display:
             run = self._ended(run)
             paths = targets(path, len(run.outputs))
             self._results(run).save_all(
                 run,
                 paths,
                 overwrite=overwrite,
-                on_progress=on_progress,
+                on_progress=display.on_progress(on_progress),
                 require_integrity=require_integrity,
                 max_connections=max_connections,
             )

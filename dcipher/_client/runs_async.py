@@ -23,6 +23,7 @@ from dcipher._concurrency.sleeping import async_sleep
 from dcipher._concurrency.tasks.threads import async_in_thread
 from dcipher._extras.libraries import library
 from dcipher._files.storage_errors import import_errors
+from dcipher._progress.runs import RunProgress, check_progress, run_display
 from dcipher._results.outputs.missing_outputs import without_outputs
 from dcipher._results.outputs.row_policy import OnInvalid
 from dcipher._results.outputs.targets import targets
@@ -121,6 +122,7 @@ class AsyncRuns:
         timeout: float | None = None,
         poll_interval: float | None = None,
         on_status: AsyncStatusCallback | None = None,
+        progress: RunProgress = False,
     ) -> Run:
         """Polls until `run` has ended.
 
@@ -132,6 +134,8 @@ class AsyncRuns:
             poll_interval: Seconds between two polls. `None`: a tenth of the age of the run, at most
                 15 seconds.
             on_status: Called with the `Run` at the first poll and at each change of status.
+            progress: "auto" or `True` displays the status: on a terminal, in a notebook as a card
+                that is updated, elsewhere as lines on stderr. DCIPHER_PROGRESS=0 turns it off.
 
         Returns:
             The finished run. A run that has already ended is returned at once.
@@ -146,13 +150,15 @@ class AsyncRuns:
         """
         _check_run(run)
         async_check_callback("on_status", on_status)
+        check_progress(progress)
         wait = Wait(run, self._api.options.resilience, timeout, poll_interval)
         if not run.is_terminal:
-            with self._recent.held(run):
+            with self._recent.held(run), run_display(progress) as display:
                 try:
                     async with aclosing(self._changes(run, wait)) as changes:
                         async for changed in changes:
                             run = changed
+                            display.status(run)
                             await async_call_back(on_status, run)
                 except BaseException as interruption:
                     self._recent.note(interruption, run)
@@ -202,6 +208,7 @@ class AsyncRuns:
         on_progress: AsyncProgressCallback | None = None,
         require_integrity: bool = False,
         max_connections: int = 4,
+        progress: RunProgress = False,
     ) -> tuple[Path, ...]:
         """Saves the results of a run to files.
 
@@ -226,6 +233,7 @@ class AsyncRuns:
             require_integrity: Reject a result that the store sends with neither a length nor a
                 digest.
             max_connections: Connections to use at the same time. 1: one result after the other.
+            progress: "auto" or `True` displays the bytes received, as `wait` does the status.
 
         Returns:
             The paths of the saved files, in the order of `run.outputs`.
@@ -241,14 +249,15 @@ class AsyncRuns:
         """
         async_check_callback("on_progress", on_progress)
         _check_max_connections(max_connections)
-        with self._note_on_error(run):
+        check_progress(progress)
+        with self._note_on_error(run), run_display(progress) as display:
             run = await self._ended(run)
             paths = targets(path, len(run.outputs))
             await self._results(run).save_all(
                 run,
                 paths,
                 overwrite=overwrite,
-                on_progress=on_progress,
+                on_progress=display.on_progress(on_progress),
                 require_integrity=require_integrity,
                 max_connections=max_connections,
             )

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     import dcipher
 
-__all__ = ["STYLE", "flow_card", "rejects_card", "run_card", "table_card"]
+__all__ = ["STYLE", "flow_card", "progress_card", "rejects_card", "run_card", "table_card"]
 
 # The colours are those of Jupyter where it has them, else those of the system.
 STYLE: Final = """
@@ -35,6 +35,12 @@ STYLE: Final = """
 .dcipher pre { padding: .5em .8em; overflow-x: auto; color: inherit;
   background: var(--jp-layout-color2, color-mix(in srgb, CanvasText 8%, transparent)); }
 """
+
+
+def progress_card(text: str, done: int, total: int | None) -> str:
+    """Returns progress as a bar with a line of text."""
+    of = "" if total is None else f' max="{max(total, 1)}" value="{done}"'
+    return _card(f"<progress{of}></progress> {_text(text, 400)}")
 
 
 def flow_card(flow: dcipher.Flow) -> str:

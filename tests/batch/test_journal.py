@@ -9,6 +9,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -116,7 +117,7 @@ def test_rows_of_another_input(path: Path) -> None:
     plan(second, entry("b"))
     assert states(second) == {"b": "planned"}
     second.close()
-    assert sqlite3.connect(path).execute("SELECT count(*) FROM rows").fetchone() == (2,)
+    assert count(path, "rows") == 2
 
 
 @pytest.mark.parametrize("state", ["failed", "expired"])
@@ -345,4 +346,9 @@ def test_transitions_are_bounded(path: Path, monkeypatch: pytest.MonkeyPatch) ->
     plan(journal, *[entry(str(n), position=n) for n in range(9)])
     journal.apply([Change(row.id, "planned", "sent") for row in journal.page(-1, 9)])
     journal.close()
-    assert sqlite3.connect(path).execute("SELECT count(*) FROM transitions").fetchone() == (3,)
+    assert count(path, "transitions") == 3
+
+
+def count(path: Path, table: str) -> int:
+    with closing(sqlite3.connect(path)) as connection:
+        return int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])  # noqa: S608 - our own

@@ -11,10 +11,10 @@ import pytest
 
 from dcipher import BatchProgress, DcipherError
 from dcipher._batch.reports.outcomes import Outcome
-from dcipher._batch.reports.progress import sentence
+from dcipher._batch.reports.progress import sentence, snapshot
 from dcipher._batch.reports.report import report_of
 from dcipher._batch.reports.tally import Tally
-from dcipher._batch.reports.watching import watcher
+from dcipher._progress.displays import display
 from dcipher.errors import NotFoundError, RunFailedError
 from dcipher.models import Run
 
@@ -154,7 +154,7 @@ def test_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
     """DCIPHER_PROGRESS=0 takes precedence over what the code says."""
     told: list[Any] = []
     monkeypatch.setenv("DCIPHER_PROGRESS", "0")
-    nobody = watcher(told.append)
+    nobody = display(told.append, snapshot)
     assert not nobody.is_due(1e9)
     nobody.close(BatchProgress(5))
     assert told == []
@@ -164,7 +164,7 @@ def test_lines_in_a_log(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where nobody watches, a line a minute says how far it is; nothing of a batch that is quick."""
-    lines = watcher("auto")
+    lines = display("auto", snapshot)
     lines.close(BatchProgress(1))
     assert capsys.readouterr().err == ""
     assert not lines.is_due(0.0)
@@ -188,7 +188,7 @@ def test_a_bar_on_a_terminal(
 
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     monkeypatch.setenv("TERM", "xterm")
-    bar = watcher("auto")
+    bar = display("auto", snapshot)
     bar.report(BatchProgress(10, {"done": 4}))
     bar.report(BatchProgress(None, {"done": 5}))
     bar.close(BatchProgress(10, {"done": 10}, is_last=True))

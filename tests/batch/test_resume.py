@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -205,8 +206,8 @@ def test_asked_to_end(endless: Emulator, tmp_path: Path, number: str) -> None:
 
 def _states(journal: Path) -> list[str]:
     try:
-        connection = sqlite3.connect(f"{journal.as_uri()}?mode=ro", uri=True)
-        return [state for (state,) in connection.execute("SELECT state FROM rows")]
+        with closing(sqlite3.connect(f"{journal.as_uri()}?mode=ro", uri=True)) as connection:
+            return [state for (state,) in connection.execute("SELECT state FROM rows")]
     except sqlite3.Error:
         return []
 

@@ -23,10 +23,9 @@ from dcipher._batch.pacing.in_flight import InFlight
 from dcipher._batch.pacing.schedule import Action, Job, Schedule
 from dcipher._batch.reports.columns import JournalRows
 from dcipher._batch.reports.outcomes import Outcome
-from dcipher._batch.reports.progress import BatchProgress
+from dcipher._batch.reports.progress import BatchProgress, snapshot
 from dcipher._batch.reports.report import BatchReport, report_of
 from dcipher._batch.reports.tally import Tally
-from dcipher._batch.reports.watching import watcher
 from dcipher._concurrency.callables import Attempt, call_back
 from dcipher._concurrency.clock import monotonic
 from dcipher._concurrency.sleeping import sleep
@@ -35,6 +34,7 @@ from dcipher._concurrency.tasks.mailboxes import Mailbox, Reply
 from dcipher._concurrency.tasks.signals import terminable
 from dcipher._concurrency.tasks.threads import in_thread
 from dcipher._concurrency.tasks.workers import each
+from dcipher._progress.displays import display
 from dcipher.errors import BatchError, DcipherError
 
 from .failures import add_note, how_to_go_on
@@ -89,7 +89,7 @@ class Engine(Generic[T]):
         self._idle = WORKERS
         self._error: BaseException | None = None
         self._tally = Tally()
-        self._watcher = watcher(plan.progress)
+        self._display = display(plan.progress, snapshot)
         self._began = monotonic()
         self._is_stopped = False
         self._steps: Steps | None = None
@@ -337,8 +337,8 @@ class Engine(Generic[T]):
 
     def _on_tick(self) -> None:
         now = monotonic()
-        if self._watcher.is_due(now):
-            call_back(self._watcher.report, self._progress())
+        if self._display.is_due(now):
+            call_back(self._display.report, self._progress())
 
     def _progress(self, *, is_last: bool = False) -> BatchProgress:
         feed, tally, schedule = self._feed, self._tally, self._scheduled
@@ -374,7 +374,7 @@ class Engine(Generic[T]):
             journal=None if journal.path is None else str(journal.path),
             rows=JournalRows(journal),
         )
-        self._watcher.close(self._progress(is_last=True))
+        self._display.close(self._progress(is_last=True))
         try:
             if journal.path is not None and self._error is None:
                 journal.remember("rate", repr(gate.rate))

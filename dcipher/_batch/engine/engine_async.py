@@ -21,10 +21,9 @@ from dcipher._batch.pacing.in_flight import InFlight
 from dcipher._batch.pacing.schedule import Action, Job, Schedule
 from dcipher._batch.reports.columns import JournalRows
 from dcipher._batch.reports.outcomes import Outcome
-from dcipher._batch.reports.progress import BatchProgress
+from dcipher._batch.reports.progress import BatchProgress, snapshot
 from dcipher._batch.reports.report import BatchReport, report_of
 from dcipher._batch.reports.tally import Tally
-from dcipher._batch.reports.watching import watcher
 from dcipher._concurrency.callables import AsyncAttempt, async_call_back
 from dcipher._concurrency.clock import monotonic
 from dcipher._concurrency.sleeping import async_sleep
@@ -33,6 +32,7 @@ from dcipher._concurrency.tasks.mailboxes import AsyncMailbox, AsyncReply
 from dcipher._concurrency.tasks.signals import async_terminable
 from dcipher._concurrency.tasks.threads import async_in_thread
 from dcipher._concurrency.tasks.workers import async_each
+from dcipher._progress.displays import display
 from dcipher.errors import BatchError, DcipherError
 
 from .failures import add_note, how_to_go_on
@@ -87,7 +87,7 @@ class AsyncEngine(Generic[T]):
         self._idle = WORKERS
         self._error: BaseException | None = None
         self._tally = Tally()
-        self._watcher = watcher(plan.progress)
+        self._display = display(plan.progress, snapshot)
         self._began = monotonic()
         self._is_stopped = False
         self._steps: AsyncSteps | None = None
@@ -336,8 +336,8 @@ class AsyncEngine(Generic[T]):
 
     async def _on_tick(self) -> None:
         now = monotonic()
-        if self._watcher.is_due(now):
-            await async_call_back(self._watcher.report, self._progress())
+        if self._display.is_due(now):
+            await async_call_back(self._display.report, self._progress())
 
     def _progress(self, *, is_last: bool = False) -> BatchProgress:
         feed, tally, schedule = self._feed, self._tally, self._scheduled
@@ -373,7 +373,7 @@ class AsyncEngine(Generic[T]):
             journal=None if journal.path is None else str(journal.path),
             rows=JournalRows(journal),
         )
-        self._watcher.close(self._progress(is_last=True))
+        self._display.close(self._progress(is_last=True))
         try:
             if journal.path is not None and self._error is None:
                 journal.remember("rate", repr(gate.rate))

@@ -7,6 +7,7 @@ import os
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
+from weakref import finalize
 
 from dcipher._masking.text import clean
 from dcipher.errors import JournalConflictError, JournalError
@@ -44,6 +45,8 @@ class Journal:
         self._lock = None if path is None else JournalLock(path)
         try:
             self._connection = connected(path)
+            if path is None:
+                finalize(self, self._connection.close)  # a report keeps it for as long as it lives
             with self._writing() as connection:
                 self._check_owner(connection, {"base_url": base_url, "key": fingerprint})
                 last = connection.execute("SELECT max(session) FROM rows").fetchone()[0]

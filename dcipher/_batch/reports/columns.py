@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from dcipher._batch.journal.reading import Known, read_rows
@@ -44,12 +43,6 @@ class JournalRows:
 
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "_journal": None}
-
-    def __del__(self) -> None:
-        journal: Journal | None = getattr(self, "_journal", None)
-        if journal is not None:
-            with suppress(DcipherError):
-                journal.close()
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         """Returns the rows as a stream of Arrow, in memory that does not grow with them."""

@@ -7,26 +7,16 @@ from typing import TYPE_CHECKING, Final
 
 from dcipher._html.cards import STYLE
 
-from .progress import sentence
-
 if TYPE_CHECKING:
-    from .progress import BatchProgress
     from .report import BatchReport
 
-__all__ = ["page", "progress_card", "report_card"]
+__all__ = ["page", "report_card"]
 
 _PAGE_STYLE: Final = """
 :root { color-scheme: light dark; }
 body { background: Canvas; margin: 2em; }
 @media print { :root { color-scheme: light; } body { margin: 0; } tr { break-inside: avoid; } }
 """
-
-
-def progress_card(progress: BatchProgress) -> str:
-    """Returns the progress as a bar with a line of text."""
-    of = "" if progress.rows is None else f' max="{max(progress.rows, 1)}" value="{progress.ended}"'
-    text = escape(sentence(progress))
-    return f'<style>{STYLE}</style><div class="dcipher"><progress{of}></progress> {text}</div>'
 
 
 def report_card(report: BatchReport) -> str:

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-__all__ = ["BatchProgress", "sentence"]
+from dcipher._progress.displays import Snapshot
+
+__all__ = ["BatchProgress", "sentence", "snapshot"]
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,11 @@ class BatchProgress:
     def failed(self) -> int:
         """The number of rows with an outcome other than `done`."""
         return self.ended - self.counts.get("done", 0)
+
+
+def snapshot(progress: BatchProgress) -> Snapshot:
+    """Returns what a display shows of it."""
+    return Snapshot(sentence(progress), progress.ended, progress.rows)
 
 
 def sentence(progress: BatchProgress) -> str:

@@ -1,0 +1,1 @@
+"""How progress is displayed: on a terminal, in a notebook, in a log."""

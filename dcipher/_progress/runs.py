@@ -1,0 +1,113 @@
+"""The display of one run: its status while it is waited for, then the bytes of its results."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+
+from dcipher._concurrency.clock import monotonic
+from dcipher.errors import InvalidParamsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from dcipher.models import Run
+
+    from .displays import Display, Snapshot
+
+__all__ = ["RunDisplay", "RunProgress", "check_progress", "run_display"]
+
+RunProgress: TypeAlias = Literal["auto"] | bool
+"""What `progress=` of a single run takes."""
+
+
+class _Progress(NamedTuple):
+    task_id: str
+    status: str
+    seconds: float = 0.0
+    received: int | None = None
+    total: int | None = None
+
+
+class RunDisplay:
+    """Displays a run, or nothing."""
+
+    def __init__(self, display: Display[_Progress] | None = None) -> None:
+        self._display = display
+        self._began: float | None = None
+        self._last: _Progress | None = None
+
+    def status(self, run: Run) -> None:
+        """Displays the status of the run."""
+        if self._display is not None:
+            self._last = _Progress(run.task_id, run.status or "")
+            self._display.report(self._last)
+
+    def on_progress(self, function: Callable[..., Any] | None = None) -> Callable[..., Any] | None:
+        """Returns what a download calls with its bytes: it displays them, and calls `function`."""
+        if self._display is None:
+            return function
+
+        def both(received: int, total: int | None) -> object:
+            self._received(received, total)
+            return None if function is None else function(received, total)
+
+        return both
+
+    def _received(self, received: int, total: int | None) -> None:
+        now = monotonic()
+        if self._began is None:
+            self._began = now
+        before = self._last or _Progress("", "")
+        self._last = before._replace(received=received, total=total, seconds=now - self._began)
+        if self._display is not None and self._display.is_due(now):
+            self._display.report(self._last)
+
+    def close(self) -> None:
+        """Displays the last state, if there was one."""
+        if self._display is not None and self._last is not None:
+            self._display.close(self._last)
+
+
+@contextmanager
+def run_display(option: RunProgress) -> Generator[RunDisplay]:
+    """Displays a run in the block."""
+    if option is False:
+        yield RunDisplay()
+        return
+    from .displays import display
+
+    shown = RunDisplay(display(option, _snapshot))
+    try:
+        yield shown
+    finally:
+        shown.close()
+
+
+def check_progress(option: Any) -> None:
+    """Raises InvalidParamsError for what `progress=` does not take."""
+    if option != "auto" and not isinstance(option, bool):
+        raise InvalidParamsError(
+            'progress must be "auto", True or False. To have a function of yours called, pass '
+            "on_status= or on_progress=."
+        )
+
+
+def _snapshot(progress: _Progress) -> Snapshot:
+    from .displays import Snapshot
+
+    name = f"run {progress.task_id}" if progress.task_id else "results"
+    received, total = progress.received, progress.total
+    if received is None:
+        return Snapshot(f"{name}: {progress.status}")
+    of = "" if total is None else f" of {_size(total)}"
+    rate = f", {_size(received / progress.seconds)}/s" if progress.seconds >= 1 else ""
+    return Snapshot(f"{name}: {_size(received)}{of}{rate}", received, total)
+
+
+def _size(count: float) -> str:
+    for unit in ("bytes", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}"
+        count /= 1000
+    return f"{count:.1f} GB"
