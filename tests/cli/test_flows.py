@@ -219,6 +219,32 @@ def test_a_result_as_parquet(dcipher: Call) -> None:
     assert parquet.read_table("t.parquet").to_pylist() == [{"n": 0}, {"n": 1}, {"n": 2}]
 
 
+@pytest.mark.parametrize("name", ["t.json.gz", "t.JSON.GZ"])
+def test_a_result_of_the_named_format_is_compressed(dcipher: Call, name: str) -> None:
+    """Nothing is converted, and the bytes are those of the result."""
+    assert dcipher("flows", "run", "rows", "-p", "count:=2", "-o", name).code == 0
+    assert gzip.decompress(Path(name).read_bytes()) == b'[{"n":0},{"n":1}]'
+
+
+@pytest.mark.parametrize("name", ["t.xlsx", "t.tsv", "t.json.zst", "t.parquet.gz", "t.gz"])
+def test_a_name_of_a_format_that_is_not_written(dcipher: Call, name: str) -> None:
+    """The result is there as it came, and a warning says what it is."""
+    done = dcipher("flows", "run", "rows", "-p", "count:=2", "-o", name)
+    assert done.code == 0
+    assert Path(name).read_bytes() == b'[{"n":0},{"n":1}]'
+    assert f"warning: {name} is json, whatever its name says" in done.err
+
+
+def test_a_text_is_no_parquet(dcipher: Call, emulator: Emulator) -> None:
+    """It is kept as it came, beside; no file is named Parquet that is none."""
+    emulator.flow("prose")(lambda: "It is a text.")
+    done = dcipher("flows", "run", "prose", "-o", "t.parquet")
+    assert done.code == 1
+    assert "The result is text or bytes and was not written as parquet" in done.err
+    assert not Path("t.parquet").exists()
+    assert Path("t.parquet.binary").read_text() == "It is a text."
+
+
 def test_no_parquet_without_pyarrow(
     dcipher: Call, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:

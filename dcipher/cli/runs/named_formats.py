@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 from dcipher._results.rows.documents import detect_format
@@ -12,8 +13,17 @@ from dcipher.errors import DcipherError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from dcipher.cli.results.converting import Target
+    from dcipher.cli.terminal.output import Output
+
 __all__ = ["as_named", "check_format"]
 
+PACKED = {".gz": b"\x1f\x8b", ".gzip": b"\x1f\x8b", ".zst": b"\x28\xb5", ".zstd": b"\x28\xb5"}
+"""The first bytes of what such a name says."""
+FOREIGN = frozenset(
+    {".arrow", ".avro", ".feather", ".orc", ".tsv", ".xls", ".xlsx", ".xml", ".zip"}
+)
+"""Names of formats that a result may have, and that rows are not written in."""
 HEAD = 64 * 1024
 """Bytes that tell the format."""
 
@@ -26,24 +36,33 @@ def check_format(path: Path) -> None:
         parquet_library()
 
 
-def as_named(file: Path) -> None:
+def as_named(file: Path, output: Output) -> None:
     """Convert a result that was saved under the name of another format, as `results convert` does.
 
-    Raises `CommandError` where it has no rows to convert; the result is kept beside, as it came.
+    Raises `CommandError` where it has no rows to convert; the result is kept beside, as it came. What
+    nothing here writes stays as it came, with a warning.
     """
     with file.open("rb") as source:
-        found = detect_format(None, None, source.read(HEAD))
-    wanted = detect_format(None, file.name, b"")
-    if not _differ(found, wanted):
+        head = source.read(HEAD)
+    found, wanted = detect_format(None, None, head), detect_format(None, file.name, b"")
+    is_to_pack = file.suffix.lower() in PACKED and not head.startswith(PACKED[file.suffix.lower()])
+    if not (is_to_pack or _differ(found, wanted)):
+        if found is not Format.BINARY and file.suffix.lower() in FOREIGN:
+            _warn(file, found, output)
         return
-    from dcipher.cli.results.converting import Target, write_rows
+    from dcipher.cli.results.converting import Target
 
     try:
         target = Target.of(str(file), None, overwrite=True)
-    except CommandError:  # .json.zst, .parquet.gz: nothing here writes them
+    except CommandError:  # .json.zst, .parquet.gz
+        _warn(file, found, output)
+        return
+    if not _differ(found, wanted):
+        with file.open("rb") as source, target.opened() as packed:
+            shutil.copyfileobj(source, packed)
         return
     try:
-        write_rows(str(file), target, None, found.value)
+        _convert(file, target, found)
     except (
         BaseException
     ) as error:  # no file has another format than its name says, after Ctrl-C neither
@@ -52,12 +71,33 @@ def as_named(file: Path) -> None:
         if not isinstance(error, DcipherError):
             raise
         raise CommandError(
-            f"The result is {found.value} and was not written as {wanted.value}; it is kept as "
+            f"The result is {_words(found)} and was not written as {wanted.value}; it is kept as "
             f"{kept}. {error}"
         ) from error
 
 
+def _convert(file: Path, target: Target, found: Format) -> None:
+    from dcipher.cli.results.converting import write_rows
+
+    if found is Format.BINARY:
+        raise CommandError("It has no rows.")
+    write_rows(str(file), target, None, found.value)
+
+
+def _warn(file: Path, found: Format, output: Output) -> None:
+    output.warn(
+        f"warning: {file} is {_words(found)}, whatever its name says: -o writes .json, .ndjson, .csv, each also "
+        "with .gz, and .parquet"
+    )
+
+
+def _words(found: Format) -> str:
+    return "text or bytes" if found is Format.BINARY else found.value
+
+
 def _differ(found: Format, wanted: Format) -> bool:
+    if found is Format.BINARY and wanted is Format.PARQUET:  # its own first bytes are certain
+        return True
     if Format.BINARY in {found, wanted}:  # no name of a format, or no rows
         return False
     # What looks like CSV may be prose: in a file of text it stays as it is.

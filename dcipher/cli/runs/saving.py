@@ -56,7 +56,7 @@ def save_results(
         with progress(output) as shown:
             files = client.runs.download(run, path, overwrite=overwrite, on_progress=shown.bytes)
         for file in files:
-            as_named(file)
+            as_named(file, output)
         return files
     _one_only(run)
     with tempfile.TemporaryDirectory(prefix="dcipher-") as folder:
