@@ -6,6 +6,7 @@ import copy
 import errno
 import inspect
 import pickle
+import pickletools
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -57,12 +58,14 @@ from dcipher.errors import (
     WaitTimeoutError,
     status_error_class,
 )
-from dcipher.errors._hints import with_hint
+from dcipher.errors._hints import Hint, with_hint
 from dcipher.models import ErrorResponse, Output, Run, SecretURL
 from dcipher.rejects import Reason, Reject, Rejects
 from tests.faulty import RESET, FaultyServer, Reply
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.conftest import Connect
 
 BASES: dict[type[DcipherError], tuple[type[BaseException], ...]] = {
@@ -225,6 +228,23 @@ def test_attributes(cls: type[DcipherError]) -> None:
             assert names <= set(inspect.signature(cls).parameters)
             for name in names:
                 assert getattr(error, name) == VALUES[name]
+
+
+@every_class
+def test_a_pickle_names_public_modules(cls: type[DcipherError]) -> None:
+    """A pickle refers to `dcipher.errors` only, so that other versions can load it."""
+    error = full(cls)
+    error.hint = Hint("what to do")
+    named = {module for module, _ in globals_of(pickle.dumps(error, 2))}
+    assert {name for name in named if name.startswith("dcipher.errors")} == {"dcipher.errors"}
+
+
+def globals_of(data: bytes) -> Iterator[tuple[str, str]]:
+    """Yields the modules and the names that a pickle refers to."""
+    for opcode, argument, _ in pickletools.genops(data):
+        if opcode.name == "GLOBAL":
+            module, _, name = str(argument).partition(" ")
+            yield module, name
 
 
 @every_class

@@ -245,7 +245,9 @@ def _of_class(cls: type) -> Iterator[tuple[str, Any]]:
     yield where, cls
     for name, member in [*vars(cls).items()]:
         function = getattr(member, "__func__", getattr(member, "fget", member))
-        ours = isinstance(function, types.FunctionType) and function.__module__ == cls.__module__
+        ours = isinstance(function, types.FunctionType) and function.__module__.startswith(
+            cls.__module__  # errors are in the modules of a package
+        )
         if ours and (name[0] != "_" or name.endswith("__")):
             yield f"{where}.{name}", function
 

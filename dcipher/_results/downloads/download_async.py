@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import math
 import random
-import threading
 import time
-from contextlib import aclosing, suppress
-from dataclasses import replace
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -19,25 +17,21 @@ from dcipher._concurrency.tasks.threads import async_in_thread
 from dcipher._masking.text import redact, redact_query
 from dcipher._results.downloads.ranges.plan import Pace, can_be_split
 from dcipher._results.downloads.transfers.bodies import async_raw_body, async_watched
-from dcipher._results.downloads.transfers.sources import MAX_EXPANSION, Problem, TransferError
+from dcipher._results.downloads.transfers.sources import Problem, TransferError
 from dcipher._results.downloads.transfers.store_async import AsyncStore
 from dcipher._results.downloads.transfers.transfer import (
     KEPT,
     Transfer,
     begin,
-    check_whole,
     headers_for,
-    is_due,
-    is_worth_keeping,
     may_refuse_ranges,
     refused,
 )
+from dcipher._results.downloads.transfers.writer import BATCH, Writer
 from dcipher._wire.errors.retries import Failure, Outcome, next_delay
 from dcipher._wire.layers.retrying_async import async_send_again
-from dcipher._wire.messages.encodings import Inflater
 from dcipher.errors import DcipherError
 from dcipher.logs import downloading, logger, redacting
-from dcipher.signing.digests import hasher
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,16 +42,11 @@ if TYPE_CHECKING:
     from dcipher._results.downloads.transfers.transfer import Sink
     from dcipher._wire.http_client import HTTPClient
     from dcipher.resilience import Resilience
-    from dcipher.signing.digests import Hasher
 
 __all__ = ["AsyncDownload"]
 
-BATCH = 1024 * 1024
-"""Bytes that are written at once."""
 PROGRESS = 1024 * 1024
 """Bytes of progress that reset the number of attempts."""
-HASHED_AT_ONCE = 16 * 1024 * 1024
-"""Bytes that are hashed between two checks of the other connections."""
 BETWEEN_REPORTS = 0.1
 """Seconds between two calls of `on_progress`."""
 
@@ -85,16 +74,9 @@ class AsyncDownload:
         self._parallel = parallel
         """Downloads a large result by several connections; `None`: not possible, as on an event loop."""
         self._pace: Pace | None = None
-        self._transfer = Transfer()
-        self._hashes: dict[str, Hasher] = {}
-        self._hashed = 0
-        self._inflater: Inflater | None = None
         self._reported = 0.0
-        self._kept, self._kept_at = 0, 0.0
         self._pause = AsyncPause()
-        self._at_work = threading.Lock()
-        """Held while the sink is used: a native cancellation does not end the thread at work."""
-        self._sink: Sink
+        self._writer: Writer
         self._started = 0.0
         self._was_resumed = False
 
@@ -103,75 +85,43 @@ class AsyncDownload:
 
         The thread that runs it owns the sink, from its opening to its closing.
         """
-        self._sink = await async_in_thread(self._open_sink)
+        self._writer = Writer(await async_in_thread(self._open_sink), self._check_aborted)
         self._started = monotonic()
         if self._resilience.deadline is not None:
             self._store.ends = self._started + self._resilience.deadline
         try:
-            await async_in_thread(self._take_up)
-            await self._whole()
-            await async_in_thread(self._commit)
+            self._was_resumed = await async_in_thread(self._writer.resume)
+            self._log_resumption()
+            await self._fetch_all()
+            await async_in_thread(self._writer.commit)
         except _CallbackError as failed:
-            self._leave(failed.error)
+            self._end(failed.error)
             raise failed.error from None
         except BaseException as error:
-            self._leave(error)
+            self._end(error)
             raise
         finally:
-            with self._at_work:
-                self._sink.close()
+            self._writer.close()
         return self._transfer
 
-    def _take_up(self) -> None:
-        """Resumes an earlier download."""
-        with self._at_work:
-            self._transfer = self._sink.take_up()
-            self._hashes, self._hashed = _hashes(self._transfer), 0
-        self._catch_up()
-        self._kept, self._kept_at = self._transfer.arrived, monotonic()
-        self._was_resumed = self._transfer.received > 0
+    @property
+    def _transfer(self) -> Transfer:
+        return self._writer.transfer
+
+    def _log_resumption(self) -> None:
         if self._was_resumed:
             logger.info(
                 "download from %s: resuming after %d bytes",
                 redact_query(self._source.url), self._transfer.arrived,
             )  # fmt: skip
 
-    def _catch_up(self, settled: int | None = None) -> None:
-        """Hashes the bytes of the file that were not hashed when they were received.
+    def _end(self, error: BaseException) -> None:
+        if isinstance(error, TransferError):  # a store may repeat its URL in its error
+            error.args = (redact(str(error), self._store.secrets),)
+        self._writer.end(error)
 
-        `settled`: hash some of them, up to this offset; other connections write behind it.
-        """
-        with self._at_work:
-            end = self._transfer.received
-            if settled is not None:
-                end = min(end, settled, self._hashed + HASHED_AT_ONCE)
-            for block in self._sink.written(self._hashed, end) if self._hashes else ():
-                self._check_aborted()
-                for running in self._hashes.values():
-                    running.update(block)
-                self._hashed += len(block)
-
-    def _commit(self) -> None:
-        with self._at_work:
-            self._sink.prepare()
-            # The disk may have been slow: the download may have been cancelled in the meantime.
-            self._check_aborted()
-            self._sink.commit()
-
-    def _leave(self, error: BaseException) -> None:
-        """Keeps what another download can resume, and removes the rest."""
-        with self._at_work:
-            if isinstance(error, TransferError):  # a store may repeat its URL in its error
-                error.args = (redact(str(error), self._store.secrets),)
-            if not is_worth_keeping(self._transfer, error):
-                self._sink.discard()
-                return
-            with suppress(OSError):  # what was synced before is kept
-                kept = self._sink.keep(self._transfer)
-                if kept and isinstance(error, TransferError):
-                    error.kept = self._transfer.arrived
-
-    async def _whole(self) -> None:
+    async def _fetch_all(self) -> None:
+        """Retries until the result is complete."""
         while True:
             before = self._transfer.arrived
             try:
@@ -246,16 +196,10 @@ class AsyncDownload:
         """Requests what `asked` does not have: one request for each gap."""
         await self._fetch_gap(asked)
         while self._transfer.parts and self._transfer.received == self._transfer.gap_ends:
-            await async_in_thread(self._close_gap)
+            await async_in_thread(self._writer.close_gap)
             await self._fetch_gap(self._transfer)
-        await async_in_thread(self._catch_up)
-        self._check()
-
-    def _close_gap(self) -> None:
-        """Closes a gap that is filled: the received bytes extend to the next one."""
-        (_, end), *parts = self._transfer.parts
-        self._transfer = replace(self._transfer, received=end, parts=tuple(parts))
-        self._catch_up()
+        await async_in_thread(self._writer.catch_up)
+        self._writer.check()
 
     async def _fetch_gap(self, asked: Transfer) -> None:
         """Sends one request, and writes its body."""
@@ -301,19 +245,12 @@ class AsyncDownload:
         except TransferError:
             await self._restart()
             raise
-        if transfer.received == 0:
-            await self._restart()
-            self._hashes = _hashes(transfer)
-            if transfer.encoding == KEPT:
-                logger.warning(
-                    "download from %s: its content encoding is unknown: the file is saved encoded",
-                    redact_query(self._source.url),
-                )  # fmt: skip
-            elif transfer.encoding is not None:
-                self._inflater = Inflater(transfer.encoding, lambda n: n * MAX_EXPANSION + BATCH)
-        else:
-            await async_in_thread(self._sink.go_to, transfer.received)
-        self._transfer = transfer
+        await async_in_thread(self._writer.begin, transfer)
+        if transfer.received == 0 and transfer.encoding == KEPT:
+            logger.warning(
+                "download from %s: its content encoding is unknown: the file is saved encoded",
+                redact_query(self._source.url),
+            )  # fmt: skip
         self._pace = None
         wanted = self._parallel is not None and self._parallel.is_enabled
         if wanted and can_be_split(transfer, response.status_code, response.headers):
@@ -330,14 +267,7 @@ class AsyncDownload:
         logger.warning("download from %s: %s", redact_query(self._source.url), words)
 
     async def _restart(self) -> None:
-        await async_in_thread(self._forget)
-        self._transfer, self._inflater = Transfer(), None
-        self._hashes, self._hashed = {}, 0
-        self._kept, self._kept_at = 0, monotonic()
-
-    def _forget(self) -> None:
-        with self._at_work:
-            self._sink.restart()
+        await async_in_thread(self._writer.restart)
 
     async def _copy(self, response: httpx.Response) -> None:
         """Writes the body to the sink, a megabyte at a time. Bytes before a failure are written, too."""
@@ -369,15 +299,15 @@ class AsyncDownload:
         """Downloads the rest by several connections. Returns False if that is impossible."""
         parallel, total = self._parallel, self._transfer.total
         self._pace = None
-        if parallel is None or total is None or not self._sink.reserve(total):
+        if parallel is None or total is None or not self._writer.sink.reserve(total):
             return False
         store: Any = self._store
-        progress = parallel.fetch(self._transfer, self._sink, store, chunks, self._started)
+        progress = parallel.fetch(self._transfer, self._writer.sink, store, chunks, self._started)
         try:
-            for self._transfer, settled in progress:
+            for self._writer.transfer, settled in progress:
                 self._check_aborted()
-                self._catch_up(settled)
-                self._keep_if_due()
+                self._writer.catch_up(settled)
+                self._writer.persist_if_due()
                 await self._report()
         except TransferError as error:
             if error.problem is Problem.CHANGED:
@@ -390,53 +320,7 @@ class AsyncDownload:
         return True
 
     async def _write(self, batch: list[bytes | memoryview], size: int) -> None:
-        await async_in_thread(self._write_here, batch, size)
-
-    def _write_here(self, batch: list[bytes | memoryview], size: int) -> None:
-        with self._at_work:
-            self._append(batch, size)
-
-    def _append(self, batch: list[bytes | memoryview], size: int) -> None:
-        if self._hashed == self._transfer.received:
-            for running in self._hashes.values():
-                for chunk in batch:
-                    running.update(chunk)
-            self._hashed += size
-        if self._inflater is None:
-            self._sink.writelines(batch)
-        else:
-            self._inflate(self._inflater, batch)
-        self._transfer = replace(self._transfer, received=self._transfer.received + size)
-        self._keep_if_due()
-
-    def _keep_if_due(self) -> None:
-        if is_due(self._transfer, self._kept, monotonic() - self._kept_at):
-            self._sink.keep(self._transfer)
-            self._kept, self._kept_at = self._transfer.arrived, monotonic()
-
-    def _inflate(self, inflater: Inflater, batch: list[bytes | memoryview]) -> None:
-        try:
-            for chunk in batch:
-                for piece in inflater.feed(bytes(chunk)):
-                    self._sink.writelines([piece])
-        except ValueError as error:
-            raise TransferError(Problem.BROKEN, str(error), Failure(Outcome.AMBIGUOUS)) from None
-
-    def _check(self) -> None:
-        try:
-            check_whole(
-                self._transfer, {name: running.digest() for name, running in self._hashes.items()}
-            )
-            if self._inflater is not None:
-                self._inflater.finish(may_be_empty=self._transfer.total == 0)
-        except TransferError as error:
-            if error.problem is Problem.BROKEN:
-                self._transfer = replace(
-                    self._transfer, etag=None
-                )  # nothing of it is worth keeping
-            raise
-        except ValueError as error:
-            raise TransferError(Problem.BROKEN, str(error), Failure(Outcome.AMBIGUOUS)) from None
+        await async_in_thread(self._writer.write, batch, size)
 
     async def _report(self, *, last: bool = False) -> None:
         now = monotonic()
@@ -450,10 +334,6 @@ class AsyncDownload:
             raise _CallbackError(error) from error
         finally:
             downloading.reset(token)
-
-
-def _hashes(transfer: Transfer) -> dict[str, Hasher]:
-    return {name: hasher(name) for name in transfer.digests}
 
 
 class _ParallelRefusedError(Exception):

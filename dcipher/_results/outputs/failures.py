@@ -95,15 +95,15 @@ class Rewindable:
             self._file.seek(0)
             return opened(self._file)
 
-    def take_up(self) -> Transfer:
+    def resume(self) -> Transfer:
         """Returns a new transfer: there is nothing to resume."""
         return Transfer()
 
-    def written(self, _start: int, _end: int, /) -> Iterable[bytes]:
+    def read(self, _start: int, _end: int, /) -> Iterable[bytes]:
         """Returns nothing: nothing was resumed."""
         return ()
 
-    def go_to(self, _: int, /) -> None:
+    def seek(self, _: int, /) -> None:
         """Does nothing: the file is at the position."""
 
     def reserve(self, _: int, /) -> bool:
@@ -114,7 +114,7 @@ class Rewindable:
         """Is never called: nothing can be reserved."""
         raise NotImplementedError
 
-    def keep(self, _: Transfer, /) -> bool:
+    def persist(self, _: Transfer, /) -> bool:
         """Returns False: nothing is kept."""
         return False
 

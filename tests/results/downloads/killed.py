@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import dcipher._results.downloads.files.part_file as parts
+import dcipher._results.downloads.files.slots as slots
 import dcipher._results.downloads.ranges.plan as ranges
 import dcipher._results.downloads.transfers.transfer as rules
 from dcipher import AsyncDcipher, Dcipher, Run
@@ -104,7 +105,7 @@ rules.KEPT_EVERY = rules.WORTH_KEEPING = 1024 * 1024  # type: ignore[misc]
 if SEVERAL:
     ranges.LARGE = ranges.LEAST = 256 * 1024  # type: ignore[misc]
     ranges.WINDOW, ranges.FAST = 0.0, 1 << 60  # type: ignore[misc]
-parts.os = WatchedOS()  # type: ignore[assignment]
+parts.os = slots.os = WatchedOS()  # type: ignore[assignment]
 parts._sync_data = WatchedOS().fsync
 fcntl.flock = lock
 

@@ -40,7 +40,7 @@ def saved(target: Path, *, overwrite: bool = True, data: bytes = b"new") -> None
     """Save a small result there, as a download does."""
     part = PartFile(target, "identity", overwrite=overwrite)
     try:
-        part.take_up()
+        part.resume()
         part.writelines([data])
         part.prepare()
         part.commit()
@@ -276,7 +276,7 @@ def test_a_file_system_without_hard_links(
     saved(tmp_path / "out.json", overwrite=False)
     assert (tmp_path / "out.json").read_bytes() == b"new"
     part = PartFile(tmp_path / "late", "identity", overwrite=False)
-    part.take_up()
+    part.resume()
     part.writelines([b"new"])
     part.prepare()
     (tmp_path / "late").write_bytes(b"another's")
@@ -381,11 +381,11 @@ def test_a_link_of_another_user_in_a_shared_folder_is_refused(tmp_path: Path, sh
 def test_what_did_not_arrive_takes_no_room(tmp_path: Path) -> None:
     """A store may claim two gigabytes: what is kept of an aborted download is what came, wherever it lies."""
     part = PartFile(tmp_path / "out.bin", "identity")
-    part.take_up()
+    part.resume()
     assert part.reserve(1024 * MIB)
     part.writelines([b"x" * 2 * MIB])
     part.write_at(512 * MIB, b"y" * MIB)
-    assert part.keep(
+    assert part.persist(
         Transfer(received=2 * MIB, parts=((512 * MIB, 513 * MIB),), total=1024 * MIB, etag='"1"')
     )
     part.close()
@@ -407,7 +407,7 @@ def test_a_disk_that_is_too_small_for_all_of_it_says_so_at_once(tmp_path: Path) 
         pytest.skip("nothing can be mounted here")
     try:
         part = PartFile(disk / "out.bin", "identity")
-        part.take_up()
+        part.resume()
         with pytest.raises(LocalStorageError, match="Free disk space") as caught:
             part.reserve(3 * MIB)
         assert "intact" not in str(caught.value)  # nothing was there

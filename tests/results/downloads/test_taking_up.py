@@ -419,7 +419,7 @@ def test_without_a_module_for_locks(
     connect: Connect, server: FaultyServer, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On Windows each download has a file of its own, and nothing is left."""
-    monkeypatch.setattr("dcipher._results.downloads.files.part_file.HAS_LOCKS", False)
+    monkeypatch.setattr("dcipher._results.downloads.files.slots.HAS_LOCKS", False)
     server.on("/result", store(BODY, cut=2 * MIB))
     with pytest.raises(IntegrityError):
         connect(server, resilience=ONCE).runs.download(result_of(server), target)
@@ -450,7 +450,7 @@ def test_a_full_disk_keeps_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr("dcipher._results.downloads.files.part_file._sync_data", full)
     with pytest.raises(LocalStorageError, match="out"):
-        part.keep(Transfer(received=5, etag='"1"'))
+        part.persist(Transfer(received=5, etag='"1"'))
     part.discard()
     part.close()
     assert list(tmp_path.iterdir()) == []
@@ -463,23 +463,23 @@ def test_another_one_begins_while_this_one_is_renamed(
 ) -> None:
     """Who takes the name of the unfinished file as soon as it is free keeps the note that it writes there."""
     first = PartFile(target, "i")
-    first.take_up()
+    first.resume()
     first.writelines([b"1234567890"])
-    first.keep(Transfer(received=10, etag='"1"'))
+    first.persist(Transfer(received=10, etag='"1"'))
     if taken_up:
         first.close()
         first = PartFile(target, "i")
-        assert first.take_up().received == 10
+        assert first.resume().received == 10
     real, other, being_written = os.replace, list[PartFile](), target.with_name(f"{NOTE}.new")
 
     def replace(source: Any, destination: Any) -> None:
         real(source, destination)
         if destination == target and not other:
             other.append(PartFile(target, "i"))
-            assert other[0].take_up().received == 0
+            assert other[0].resume().received == 0
             other[0].writelines([b"12345"])
             if is_written:
-                other[0].keep(Transfer(received=5, etag='"1"'))
+                other[0].persist(Transfer(received=5, etag='"1"'))
             else:
                 being_written.write_bytes(b"half of a note")
 
@@ -489,9 +489,9 @@ def test_another_one_begins_while_this_one_is_renamed(
     assert target.read_bytes() == b"1234567890"
     if not is_written:
         assert being_written.exists()
-        other[0].keep(Transfer(received=5, etag='"1"'))
+        other[0].persist(Transfer(received=5, etag='"1"'))
     other[0].close()
     third = PartFile(target, "i")
-    assert third.take_up().received == 5
+    assert third.resume().received == 5
     third.commit()
     assert {path.name for path in target.parent.iterdir()} == {target.name}

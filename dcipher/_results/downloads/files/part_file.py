@@ -7,15 +7,13 @@ interruption is kept, with a sidecar beside it, and the next download to the sam
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import secrets
 import stat
 from contextlib import suppress
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from dcipher._files.paths import check_target
 from dcipher._files.replacement import (
@@ -28,10 +26,8 @@ from dcipher._files.replacement import (
 from dcipher._files.storage_errors import storage_error, storage_errors
 from dcipher._results.downloads.transfers.transfer import Transfer
 
+from . import slots
 from .sidecar import dump_sidecar, load_sidecar
-
-# Without locks, on Windows, every download has its own file, and none is resumed.
-HAS_LOCKS = find_spec("fcntl") is not None
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -44,9 +40,6 @@ if TYPE_CHECKING:
 
 __all__ = ["PartFile"]
 
-SLOTS: Final = 8
-"""Concurrent downloads to one target whose files have fixed names, so that they can be resumed."""
-_FLAGS = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 _READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 _sync_data = getattr(os, "fdatasync", os.fsync)
 _BLOCK = 1024 * 1024
@@ -80,12 +73,12 @@ class PartFile:
         self._errors = partial(storage_errors, target, run, index)
         self._error = partial(storage_error, target=target, run=run, index=index)
         self._process = os.getpid()
-        self._kept = False
+        self._is_persisted = False
         self._ended = False
         with self._errors():
             # Beside the target of a symbolic link: a rename within one folder is atomic.
             self._target = check_target(self._target, overwrite=overwrite)
-            self._path, descriptor, lasting = _part_of(self._target)
+            self._path, descriptor, lasting = slots.part_of(self._target)
             sidecar = self._path.with_name(f"{self._path.name}.json")
             self._sidecar = sidecar if lasting and not sidecar.is_dir() else None
             self._known_sidecar: _Known | None = None
@@ -97,7 +90,7 @@ class PartFile:
                 self.close()
                 raise
 
-    def take_up(self) -> Transfer:
+    def resume(self) -> Transfer:
         """Returns the transfer of an earlier download of the same result, or a new one."""
         with self._errors():
             transfer = Transfer()
@@ -107,24 +100,24 @@ class PartFile:
             if transfer.received == 0:
                 self.restart()
             else:
-                self._kept, self._known_sidecar = True, _known(self._sidecar)
+                self._is_persisted, self._known_sidecar = True, _known(self._sidecar)
                 if self._sidecar is not None:
                     _removed(_new(self._sidecar))
                 self._file.truncate(max(transfer.received, *map(max, transfer.parts), 0))
-                self.go_to(transfer.received)
+                self.seek(transfer.received)
             return transfer
 
-    def written(self, start: int, end: int) -> Iterator[bytes]:
+    def read(self, start: int, end: int) -> Iterator[bytes]:
         """Yields the bytes between two offsets."""
         with self._errors():
             while block := os.pread(self._file.fileno(), max(0, min(_BLOCK, end - start)), start):
                 start += len(block)
                 yield block
 
-    def go_to(self, place: int) -> None:
+    def seek(self, offset: int) -> None:
         """Seeks to an offset."""
         with self._errors():
-            self._file.seek(place)
+            self._file.seek(offset)
 
     def reserve(self, total: int) -> bool:
         """Checks that the disk has space for the result, and raises an error now if it has not.
@@ -146,13 +139,13 @@ class PartFile:
                 self._file.truncate(size)
         return True
 
-    def write_at(self, place: int, chunk: bytes | memoryview) -> None:
+    def write_at(self, offset: int, chunk: bytes | memoryview) -> None:
         """Writes at an offset, independently of other threads."""
         left = memoryview(chunk)
         with self._errors():
             while left:
-                written = os.pwrite(self._file.fileno(), left, place)
-                left, place = left[written:], place + written
+                written = os.pwrite(self._file.fileno(), left, offset)
+                left, offset = left[written:], offset + written
 
     def writelines(self, chunks: Iterable[bytes | memoryview]) -> None:
         """Writes the chunks, one after the other."""
@@ -172,7 +165,7 @@ class PartFile:
             self._file.seek(0)
             self._file.truncate()
 
-    def keep(self, transfer: Transfer) -> bool:
+    def persist(self, transfer: Transfer) -> bool:
         """Makes the received part durable, for a later download.
 
         Returns False if that is impossible: the file has no fixed name, or is already renamed.
@@ -182,7 +175,7 @@ class PartFile:
         with self._errors():
             synced(self._file.fileno(), _sync_data)
             _write(self._sidecar, dump_sidecar(transfer, self._identity))
-            self._kept, self._known_sidecar = True, _known(self._sidecar)
+            self._is_persisted, self._known_sidecar = True, _known(self._sidecar)
         return True
 
     def _is_here(self) -> bool:
@@ -213,7 +206,7 @@ class PartFile:
                 raise FileNotFoundError(
                     errno.ENOENT, "somebody has removed the unfinished file", str(self._path)
                 )
-            if not HAS_LOCKS:
+            if not slots.HAS_LOCKS:
                 self._file.close()  # Windows renames no open file
             # Renamed while it is locked: no other download may resume it and truncate it.
             self._install()
@@ -258,7 +251,7 @@ class PartFile:
         try:
             os.replace(self._path, whole)  # noqa: PTH105
         except OSError:
-            whole, self._kept = self._path, True
+            whole, self._is_persisted = self._path, True
         else:
             _sync_folder(whole)
         advice = f"The whole result is in {whole}: move it, or download it again to another path."
@@ -275,15 +268,15 @@ class PartFile:
             return
         self._ended = True
         # Removed while it is locked, if possible: so it is our own file.
-        ours = self._kept or not self._is_here()
+        ours = self._is_persisted or not self._is_here()
         steps = [self._close] if ours else [self._remove, self._close]
-        for step in steps if HAS_LOCKS else reversed(steps):
+        for step in steps if slots.HAS_LOCKS else reversed(steps):
             with suppress(OSError):
                 step()
 
     def _close(self) -> None:
         """Closes the file, and releases the lock, which a child process would keep."""
-        if HAS_LOCKS and not self._file.closed and self._process == os.getpid():
+        if slots.HAS_LOCKS and not self._file.closed and self._process == os.getpid():
             import fcntl
 
             with suppress(OSError):
@@ -295,110 +288,11 @@ class PartFile:
 
     def _forget(self) -> None:
         """Removes the sidecar durably, before it becomes wrong."""
-        self._kept = False
+        self._is_persisted = False
         if self._sidecar is not None and self._process == os.getpid():
             removed = [_removed(path) for path in (_new(self._sidecar), self._sidecar)]
             if any(removed):
                 _sync_folder(self._sidecar)
-
-
-def _part_of(target: Path) -> tuple[Path, int, bool]:
-    """Returns a file, open and locked, and whether a later download can find it."""
-    lasting = target.with_name(f".{_stem(target.name)}.dcipher.part")
-    slots = [lasting, *(lasting.with_name(f"{lasting.name}.{i}") for i in range(1, SLOTS))]
-    for path in slots:
-        descriptor = _taken(path)
-        if descriptor is not None:
-            if path == lasting:
-                _sweep(slots[1:])
-            return path, descriptor, path == lasting
-    path = lasting.with_name(f"{lasting.name}.{secrets.token_hex(6)}")
-    return path, _made(path), False
-
-
-def _stem(name: str) -> str:
-    """Returns a unique stem of at most 200 bytes: most file systems permit names of 255 bytes."""
-    encoded = os.fsencode(name)
-    if len(encoded) <= 200:
-        return name
-    digest = hashlib.sha256(encoded).hexdigest()[:16]
-    return f"{encoded[:150].decode('utf-8', 'ignore')}.{digest}"
-
-
-def _made(path: Path) -> int:
-    # 0o666 minus the umask, as for a plain open().
-    return os.open(path, _FLAGS | os.O_CREAT | os.O_EXCL, 0o666)
-
-
-def _taken(path: Path, *, make: bool = True) -> int | None:
-    """Returns the file of this name, open and locked, or `None` if it is not available.
-
-    Another download may use it, or it may not be a regular file. If the folder cannot be written to,
-    creating a new file there raises the error.
-    """
-    if not HAS_LOCKS:
-        return None
-    import fcntl
-
-    for _ in range(SLOTS):
-        try:
-            descriptor, made = _opened(path, make=make)
-        except FileExistsError:  # another download has just created it
-            continue
-        except OSError:
-            return None
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            whose = _whose(path, descriptor)
-        except OSError as error:
-            os.close(descriptor)
-            if made and error.errno != errno.EWOULDBLOCK:  # a file system without locks
-                os.unlink(path)  # noqa: PTH108
-            return None
-        if whose == "ours":
-            return descriptor
-        os.close(descriptor)
-        if whose == "another's":
-            return None
-    return None
-
-
-def _opened(path: Path, *, make: bool) -> tuple[int, bool]:
-    """Returns the file, and whether it was created."""
-    try:
-        # Opening a pipe of that name must not block.
-        return os.open(path, _FLAGS | getattr(os, "O_NONBLOCK", 0)), False
-    except FileNotFoundError:
-        if not make:
-            raise
-        return _made(path), True
-
-
-def _whose(path: Path, descriptor: int) -> Literal["ours", "another's", "nobody's"]:
-    """Returns the owner of the file that was opened as `path`, and locked."""
-    known = os.fstat(descriptor)
-    try:
-        here = os.path.samestat(known, os.lstat(path))
-    except FileNotFoundError:
-        here = False
-    if not here:  # renamed to its target, or removed, between open and lock
-        return "nobody's"
-    if not stat.S_ISREG(known.st_mode) or known.st_uid != os.geteuid():
-        return "another's"
-    if known.st_nlink > 1:  # a second name of a file that is a result by now
-        os.unlink(path)  # noqa: PTH108
-        return "nobody's"
-    return "ours"
-
-
-def _sweep(paths: Iterable[Path]) -> None:
-    """Removes the files of downloads that were killed."""
-    for path in paths:
-        descriptor = _taken(path, make=False)
-        if descriptor is not None:
-            with suppress(OSError):
-                os.unlink(path)  # noqa: PTH108
-            os.close(descriptor)
 
 
 def _read(sidecar: Path) -> bytes:
@@ -417,7 +311,7 @@ def _write(sidecar: Path, text: bytes) -> None:
     """Writes the sidecar atomically, readable only by its owner."""
     new = _new(sidecar)
     _removed(new)
-    descriptor = os.open(new, _FLAGS | os.O_CREAT | os.O_EXCL, 0o600)
+    descriptor = os.open(new, slots.FLAGS | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(text)
         file.flush()

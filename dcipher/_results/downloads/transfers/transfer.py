@@ -58,47 +58,47 @@ KEPT_AFTER = 3.0
 
 
 class Sink(Protocol):
-    """Where the bytes go: taken up, filled, kept or forgotten, committed, closed."""
+    """Where the bytes of a result are written."""
 
-    def take_up(self) -> Transfer:
-        """What an earlier download left there; a new transfer where it left nothing."""
+    def resume(self) -> Transfer:
+        """Returns the transfer of an earlier download of the same result, or a new one."""
         ...
 
-    def written(self, start: int, end: int, /) -> Iterable[bytes]:
-        """What is there between two places."""
+    def read(self, start: int, end: int, /) -> Iterable[bytes]:
+        """Yields the written bytes between two offsets."""
         ...
 
-    def go_to(self, place: int, /) -> None:
-        """Write there from now on."""
+    def seek(self, offset: int, /) -> None:
+        """Moves to an offset, where the next bytes are written."""
 
     def writelines(self, chunks: Iterable[bytes | memoryview], /) -> object:
-        """Write, one behind the other."""
+        """Writes chunks, one after the other."""
 
     def reserve(self, total: int, /) -> bool:
-        """Make room for so many bytes, now; whether `write_at` can be used then, by any thread."""
+        """Checks that there is space for `total` bytes; returns whether threads may use `write_at`."""
         ...
 
-    def write_at(self, place: int, chunk: bytes | memoryview, /) -> None:
-        """Write at a place, wherever others write."""
+    def write_at(self, offset: int, chunk: bytes | memoryview, /) -> None:
+        """Writes at an offset, independently of other threads."""
 
     def restart(self) -> None:
-        """Forget what was written."""
+        """Discards the written bytes."""
 
-    def keep(self, transfer: Transfer, /) -> bool:
-        """From now on, what was received so far outlives the process; whether that can be."""
+    def persist(self, transfer: Transfer, /) -> bool:
+        """Makes the received bytes durable, for a later download; returns whether that is possible."""
         ...
 
     def discard(self) -> None:
-        """Keep nothing of it."""
+        """Removes what was persisted."""
 
     def prepare(self) -> None:
-        """It is whole: make it durable, which may take a while."""
+        """Makes the complete result durable, which may take a while."""
 
     def commit(self) -> None:
-        """From now on, it is there."""
+        """Makes the complete result visible."""
 
     def close(self) -> None:
-        """Leave nothing behind but what was kept or committed."""
+        """Removes everything that was neither persisted nor committed."""
 
 
 @dataclass(frozen=True)
