@@ -9,6 +9,8 @@ from typing import Any, ClassVar, Generic, TypeVar, get_type_hints
 from pydantic import BaseModel, ConfigDict
 from typing_extensions import TypeIs, Unpack
 
+from dcipher.errors._hints import with_hint
+
 from .errors import InvalidParamsError
 
 __all__ = ["FlowCall", "flow_id_of", "result_type_of", "unset_params"]
@@ -58,9 +60,9 @@ def is_call(row: object) -> TypeIs[FlowCall[Any]]:
 def flow_id_of(call: type[FlowCall[Any]]) -> str:
     """Returns the id of the flow. Raises `InvalidParamsError` for a class that has none."""
     if not call.__flow__:
-        raise InvalidParamsError(
-            f"{call.__name__} has no flow. Name it where the class is defined: "
-            f'class {call.__name__}(FlowCall[…], flow="…").'
+        raise with_hint(
+            InvalidParamsError(f"{call.__name__} has no flow."),
+            f'Name it where the class is defined: class {call.__name__}(FlowCall[…], flow="…").',
         )
     return call.__flow__
 

@@ -13,6 +13,7 @@ from dcipher._batch.engine.engine import Engine, Service
 from dcipher._batch.engine.plan import Plan
 from dcipher._concurrency.iterables import is_streamed
 from dcipher.errors import BatchError
+from dcipher.errors._hints import with_hint
 
 from .shards import Shards
 
@@ -42,8 +43,9 @@ class Batch(Generic[T]):
         for every row.
         """
         if self._has_begun:
-            raise BatchError(
-                "A batch runs once. Call flows.map again: it resumes from the journal."
+            raise with_hint(
+                BatchError("A batch runs once."),
+                "Call flows.map again: it resumes from the journal.",
             )
         self._has_begun = True
         return self._engine.outcomes()

@@ -12,6 +12,7 @@ from dcipher._batch.engine.engine_async import AsyncEngine, AsyncService
 from dcipher._batch.engine.plan import Plan
 from dcipher._concurrency.iterables import async_is_streamed
 from dcipher.errors import BatchError
+from dcipher.errors._hints import with_hint
 
 from .shards_async import AsyncShards
 
@@ -43,8 +44,9 @@ class AsyncBatch(Generic[T]):
         for every row.
         """
         if self._has_begun:
-            raise BatchError(
-                "A batch runs once. Call flows.map again: it resumes from the journal."
+            raise with_hint(
+                BatchError("A batch runs once."),
+                "Call flows.map again: it resumes from the journal.",
             )
         self._has_begun = True
         return self._engine.outcomes()

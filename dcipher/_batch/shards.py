@@ -15,6 +15,7 @@ from dcipher._concurrency.iterables import is_streamed
 from dcipher._concurrency.sleeping import sleep
 from dcipher.calls import flow_id_of, is_call, result_type_of
 from dcipher.errors import InvalidParamsError
+from dcipher.errors._hints import with_hint
 
 from .inputs.rows import rows_of
 from .reports.report import BatchReport, report_of
@@ -46,8 +47,9 @@ class Shards(Generic[T]):
         if isinstance(shard, bool) or not isinstance(shard, int) or shard < 1:
             raise InvalidParamsError(f"shard must be 1 or more, not {shard!r}.")
         if is_streamed(plan.rows):
-            raise InvalidParamsError(
-                "rows is an async iterator: with executor=…, pass a plain one."
+            raise with_hint(
+                InvalidParamsError("rows is an async iterator, which an executor cannot read."),
+                "Pass a plain iterator with executor=….",
             )
         self._partition = partition
         self._plan = plan

@@ -23,6 +23,7 @@ from dcipher._version import __version__
 from dcipher._wire.authenticated_client import HTTPAuthenticatedClient
 from dcipher._wire.pools.cookies import NoCookies
 from dcipher.errors import ConfigurationError
+from dcipher.errors._hints import with_hint
 from dcipher.resilience import Resilience
 
 from .configuration import configuration
@@ -103,8 +104,9 @@ def assemble(
 
 def _check_brought(identity: Mapping[str, object]) -> None:
     if any(given is not None for given in identity.values()):
-        raise ConfigurationError(
-            "An HTTPAuthenticatedClient has its own key, secret and base URL: do not pass them here."
+        raise with_hint(
+            ConfigurationError("An HTTPAuthenticatedClient has its own key, secret and base URL."),
+            "Do not pass them here.",
         )
 
 
@@ -138,8 +140,9 @@ def _check_kinds(http_client: object, transport: object, kinds: tuple[type, type
             f"transport must be an httpx.{transports.__name__}, not {type(transport).__name__}."
         )
     if http_client is not None and transport is not None:
-        raise ConfigurationError(
-            "Pass http_client or transport, not both: http_client has its own transport."
+        raise with_hint(
+            ConfigurationError("http_client has its own transport."),
+            "Pass http_client or transport, not both.",
         )
 
 

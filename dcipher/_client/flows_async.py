@@ -28,6 +28,7 @@ from dcipher._wire.messages import operations
 from dcipher._wire.messages.params import Params
 from dcipher._wire.messages.parsing import flow_of, started_run
 from dcipher.errors import DcipherError, InvalidParamsError
+from dcipher.errors._hints import with_hint
 from dcipher.logs import logger
 from dcipher.models import Flow, Run
 
@@ -375,5 +376,7 @@ def _flow_and_params(
     if not isinstance(flow, FlowCall):
         return flow, params
     if params is not None:
-        raise InvalidParamsError(f"{type(flow).__name__} has the params: do not pass params=….")
+        raise with_hint(
+            InvalidParamsError(f"{type(flow).__name__} has the params."), "Do not pass params=…."
+        )
     return flow_id_of(type(flow)), flow

@@ -17,6 +17,7 @@ from dcipher._results.outputs.targets import targets
 from dcipher._results.tables.table import Table, check_size, check_table
 from dcipher._typing.lazy import Lazy
 from dcipher.errors import InvalidParamsError
+from dcipher.errors._hints import with_hint
 from dcipher.models import Run
 
 from .waiting.polls_async import AsyncRunPolls, check_run
@@ -374,6 +375,7 @@ def _which(run: Run, output_index: int | None) -> int:
         and 0 <= output_index < count
     ):
         return output_index
-    raise InvalidParamsError(
-        f"Run {run.task_id} has {count} result(s): choose one with output_index=…, from 0 to {count - 1}."
+    raise with_hint(
+        InvalidParamsError(f"Run {run.task_id} has {count} result(s)."),
+        f"Choose one with output_index=…, from 0 to {count - 1}.",
     )

@@ -7,6 +7,7 @@ from inspect import isawaitable, iscoroutinefunction, signature
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from dcipher.errors import InvalidParamsError
+from dcipher.errors._hints import with_hint
 from dcipher.models import Run
 
 if TYPE_CHECKING:
@@ -78,8 +79,9 @@ def check_callback(name: str, function: object) -> None:
     """Raises `InvalidParamsError` as the other does, and for an async function."""
     async_check_callback(name, function)
     if iscoroutinefunction(function) or iscoroutinefunction(type(function).__call__):
-        raise InvalidParamsError(
-            f"{name} must not be an async function: use AsyncDcipher for that."
+        raise with_hint(
+            InvalidParamsError(f"{name} must not be an async function."),
+            "Use AsyncDcipher for that.",
         )
 
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterable, Iterable
 from typing_extensions import TypeIs
 
 from dcipher.errors import InvalidParamsError
+from dcipher.errors._hints import with_hint
 
 __all__ = ["async_is_streamed", "is_streamed"]
 
@@ -19,5 +20,8 @@ def async_is_streamed(rows: object) -> TypeIs[AsyncIterable[object]]:
 def is_streamed(rows: object) -> TypeIs[Iterable[object]]:
     """Returns False: this client has no event loop. Raises `InvalidParamsError` for an async iterable."""
     if isinstance(rows, AsyncIterable):
-        raise InvalidParamsError("rows is an async iterator: this client takes a plain one.")
+        raise with_hint(
+            InvalidParamsError("rows is an async iterator."),
+            "Pass a plain iterator, or use AsyncDcipher.",
+        )
     return False

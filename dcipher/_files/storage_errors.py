@@ -77,10 +77,12 @@ def import_errors(run: Run) -> Generator[None]:
     try:
         yield
     except OSError as error:
-        raise LocalStorageError(
-            f"A module that reads results cannot be imported: {error.strerror or error}. The run is "
-            "not affected. If too many files are open, close some, or raise the limit (ulimit -n). "
-            "Then try again.",
-            run=run,
-            errno=error.errno,
+        raise with_hint(
+            LocalStorageError(
+                f"A module that reads results cannot be imported: {error.strerror or error}. The run "
+                "is not affected.",
+                run=run,
+                errno=error.errno,
+            ),
+            "If too many files are open, close some, or raise the limit (ulimit -n). Then try again.",
         ) from error

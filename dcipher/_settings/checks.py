@@ -152,9 +152,12 @@ def check_api_key(value: object, where: str) -> str:
 
 def _refuse_placeholder(text: str, where: str) -> None:
     if is_placeholder(text):
-        raise ConfigurationError(
-            f"{where} is a placeholder from an example, such as … or <key>, or a variable that the "
-            "shell has not expanded. Replace it by your own value."
+        raise with_hint(
+            ConfigurationError(
+                f"{where} is a placeholder from an example, such as … or <key>, or a variable that "
+                "the shell has not expanded."
+            ),
+            "Replace it by your own value.",
         )
 
 
@@ -188,8 +191,11 @@ def check_base_url(value: object, where: str) -> str:
     """
     text = str(value).strip()
     if "${" in text:
-        raise ConfigurationError(
-            f"{where} contains a reference to a variable, ${{…}}, which is not expanded: write the URL itself."
+        raise with_hint(
+            ConfigurationError(
+                f"{where} contains a reference to a variable, ${{…}}, which is not expanded."
+            ),
+            "Write the URL itself.",
         )
     try:
         parts = urlsplit(text)

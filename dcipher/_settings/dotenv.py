@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dcipher.errors import ConfigurationError
+from dcipher.errors._hints import with_hint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -84,6 +85,7 @@ def _decoded(content: bytes, path: str, encoding: str | None) -> str:
     if position is None:
         return text
     line = content.count(b"\n", 0, position) + 1
-    raise ConfigurationError(
-        f"{path} is not {named} text (byte {position}) in line {line}: save it as {named}."
+    raise with_hint(
+        ConfigurationError(f"{path} is not {named} text (byte {position}) in line {line}."),
+        f"Save it as {named}.",
     )

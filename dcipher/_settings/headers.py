@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from dcipher._masking.text import clean
 from dcipher.errors import ConfigurationError
+from dcipher.errors._hints import with_hint
 
 from .kinds import check_kind
 
@@ -17,7 +18,8 @@ def check_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
     checked: dict[str, str] = {}
     for name, text in plain_headers(headers).items():
         if name.lower() in _OURS:
-            raise ConfigurationError(f"The client sets the header {name}: {_OURS[name.lower()]}.")
+            error = ConfigurationError(f"The client itself sets the header {name}.")
+            raise with_hint(error, _OURS[name.lower()])
         checked[name] = text
     return checked
 
@@ -40,12 +42,12 @@ def check_header(name: str, value: str) -> str:
 
 
 _OURS = {
-    "authorization": "pass api_key=… instead",
-    "signature": "pass api_secret=… instead",
-    "signature-input": "pass api_secret=… instead",
-    "content-digest": "pass api_secret=… instead",
-    "host": "pass base_url=… instead",
-    "content-length": "it depends on the body",
-    "transfer-encoding": "it depends on the body",
-    "idempotency-key": "pass idempotency_key=… to the call instead",
+    "authorization": "Pass api_key=… instead.",
+    "signature": "Pass api_secret=… instead.",
+    "signature-input": "Pass api_secret=… instead.",
+    "content-digest": "Pass api_secret=… instead.",
+    "host": "Pass base_url=… instead.",
+    "content-length": "Remove it: it depends on the body.",
+    "transfer-encoding": "Remove it: it depends on the body.",
+    "idempotency-key": "Pass idempotency_key=… to the call instead.",
 }

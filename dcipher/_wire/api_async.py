@@ -29,6 +29,7 @@ from dcipher._wire.messages.answers import BOM, MAX_BODY, Answer, decoded
 from dcipher._wire.messages.parsing import prepare
 from dcipher._wire.transport.deadlines import DEADLINE, Deadline
 from dcipher.errors import APIError, DcipherError, InvalidParamsError, RequestInfo
+from dcipher.errors._hints import with_hint
 from dcipher.logs import logger, redacting
 
 if TYPE_CHECKING:
@@ -108,7 +109,9 @@ class AsyncAPI:
     def check_open(self) -> None:
         """Raises `DcipherError` if it is closed."""
         if self._closed:
-            raise DcipherError("This client is closed. Create a new one, or close it later.")
+            raise with_hint(
+                DcipherError("This client is closed."), "Create a new one, or close it later."
+            )
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.base_url!r})"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol, TypeVar
 
-__all__ = ["Hint", "with_hint"]
+__all__ = ["Hint", "with_hint", "without_hint"]
 
 
 class Hint(str):
@@ -40,3 +40,8 @@ def with_hint(error: E, hint: str, cli: str | None = None) -> E:
     error.message = f"{error.message} {hint}".strip()
     error.args = (error.message, *error.args[1:])
     return error
+
+
+def without_hint(error: _Hinted) -> str:
+    """Returns what happened: the message of an error without its hint."""
+    return error.message.removesuffix(error.hint).rstrip()

@@ -13,6 +13,7 @@ from fastapi import Depends
 from starlette.requests import HTTPConnection
 
 from dcipher import AsyncDcipher, ConfigurationError
+from dcipher.errors._hints import with_hint
 from dcipher.fastapi.watching import hub_of
 
 if TYPE_CHECKING:
@@ -114,10 +115,11 @@ def get_dcipher(connection: HTTPConnection) -> AsyncDcipher:
         client = getattr(state, "dcipher", None)
         if isinstance(client, AsyncDcipher):
             return client
-    raise ConfigurationError(
-        "The application has no Dcipher client. Add it where the application is made: "
-        "app = FastAPI(lifespan=dcipher_lifespan()). In a test with httpx's ASGITransport, which "
-        "runs no lifespan, enter it: async with app.router.lifespan_context(app): …"
+    raise with_hint(
+        ConfigurationError("The application has no Dcipher client."),
+        "Add it where the application is made: app = FastAPI(lifespan=dcipher_lifespan()). In a test "
+        "with httpx's ASGITransport, which runs no lifespan, enter it: "
+        "async with app.router.lifespan_context(app): …",
     )
 
 

@@ -28,6 +28,7 @@ from dcipher.errors import (
     ResultParseError,
     SubmissionUnknownError,
 )
+from dcipher.errors._hints import with_hint
 from dcipher.models import Run
 
 from .results_async import AsyncRowResults
@@ -152,9 +153,12 @@ class AsyncFeed:
         entries: list[Entry] = []
         for position, row in enumerate(chunk, self._planned):
             if self._call is not None and type(row) is not self._call:
-                raise InvalidParamsError(
-                    f"Row {position} of the input is a {type(row).__name__}, and the first one a "
-                    f"{self._call.__name__}: make a batch of each."
+                raise with_hint(
+                    InvalidParamsError(
+                        f"Row {position} of the input is a {type(row).__name__}, and the first one "
+                        f"a {self._call.__name__}."
+                    ),
+                    "Make a batch of each.",
                 )
             entries.append(self._plan.identity.entry(row, position))
         return entries
@@ -189,12 +193,15 @@ class AsyncFeed:
         return Job(row, run, began=monotonic() - age, is_resumed=run is not None), None
 
     async def _hold(self, row: Row) -> None:
-        """A start of which nobody knows what became of it, and that is not to be sent again."""
-        error = SubmissionUnknownError(
-            "The process ended while this start was being sent: nobody knows whether its run was "
-            "started. To say what became of it: dcipher journal resolve.",
-            flow_id=self._flow_id,
-            idempotency_key=row.idempotency_key,
+        """Records a start whose outcome is unknown, and which must not be repeated."""
+        error = with_hint(
+            SubmissionUnknownError(
+                "The process ended while this start was being sent: nobody knows whether its run "
+                "was started.",
+                flow_id=self._flow_id,
+                idempotency_key=row.idempotency_key,
+            ),
+            "Find out, and record it: dcipher journal resolve.",
         )
         row.error = error_text(error)
         change = Change(row.id, "sent", "unknown", {"error": row.error})

@@ -12,6 +12,7 @@ from dcipher._concurrency.callables import check_arguments
 from dcipher._files.paths import path_of
 from dcipher._settings.kinds import check_flag
 from dcipher.errors import InvalidParamsError, TooManyFailuresError
+from dcipher.errors._hints import with_hint
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,8 +78,9 @@ def planned(
     """Returns the checked arguments. Raises `InvalidParamsError`."""
     if rows is None:
         if isinstance(flow_id, str):
-            raise InvalidParamsError(
-                "rows is missing: flows.map(flow_id, rows), or flows.map(calls)."
+            raise with_hint(
+                InvalidParamsError("rows is missing."),
+                "Call flows.map(flow_id, rows), or flows.map(calls).",
             )
         flow_id, rows = None, flow_id
     elif not isinstance(flow_id, str):
@@ -118,7 +120,9 @@ def _folder(save: object) -> Path:
     text = save.rstrip("/") or "/" if isinstance(save, str) and save else save
     folder = Path("/") if text == "/" else path_of(text)
     if folder.exists() and not folder.is_dir():
-        raise InvalidParamsError(f"save={str(folder)!r} is a file: name a folder.")
+        raise with_hint(
+            InvalidParamsError(f"save={str(folder)!r} is a file."), "Pass the path of a folder."
+        )
     return folder
 
 

@@ -19,6 +19,7 @@ from dcipher._results.results import Results
 from dcipher._results.rows.documents import detect_format, parse_document
 from dcipher._results.rows.reading import Format
 from dcipher.errors import ResultExpiredError, ResultParseError
+from dcipher.errors._hints import with_hint
 
 if TYPE_CHECKING:
     from dcipher._batch.journal.states import Row
@@ -116,10 +117,13 @@ class RowResults:
             return Fetched()
         if self._plan.save is None and row.result is not None:
             return Fetched(self._parsed(run, row.result, Format(row.format)))
-        raise ResultExpiredError(
-            f"The result of run {run.task_id} is neither in the journal nor in its file any more. "
-            "To run its flow again: retry_failed=True.",
-            run=run,
+        raise with_hint(
+            ResultExpiredError(
+                f"The result of run {run.task_id} is no longer in the journal, nor in its file.",
+                run=run,
+            ),
+            "To run its flow again, pass retry_failed=True.",
+            "To run its flow again, give --retry-failed.",
         )
 
 
@@ -136,9 +140,11 @@ class RejectedError(Exception):
 
 
 def _several(run: Run) -> ResultParseError:
-    return ResultParseError(
-        f"Run {run.task_id} has {len(run.outputs)} results, and read=… takes one. Save them: save=….",
-        run=run,
+    return with_hint(
+        ResultParseError(
+            f"Run {run.task_id} has {len(run.outputs)} results, and read=… takes one.", run=run
+        ),
+        "Save them: pass save=….",
     )
 
 

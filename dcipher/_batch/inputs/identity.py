@@ -15,6 +15,7 @@ from dcipher._batch.journal.states import Entry
 from dcipher._masking.text import clean, with_article
 from dcipher._wire.messages.params import params_body
 from dcipher.errors import InvalidParamsError
+from dcipher.errors._hints import with_hint, without_hint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -47,7 +48,10 @@ class Identity:
             digest = hashlib.sha256(params.encode()).digest()
             key = digest.hex() if self._key is None else _text(self._key_of(row))
         except InvalidParamsError as error:
-            raise InvalidParamsError(f"Row {position} of the input: {error}") from error.__cause__
+            what = f"Row {position} of the input: {without_hint(error)}"
+            raise with_hint(
+                InvalidParamsError(what), error.hint, error.hint.cli
+            ) from error.__cause__
         return Entry(key, params, digest, position, tuple(secrets))
 
     def _key_of(self, row: object) -> object:
@@ -131,9 +135,12 @@ def _columns(row: object) -> Mapping[str, Any]:
             raise InvalidParamsError(f"it cannot be read: {type(error).__name__}.") from error
     if is_dataclass(row) and not isinstance(row, type):
         return {field.name: getattr(row, field.name) for field in fields(row)}
-    raise InvalidParamsError(
-        f"it is {with_article(type(row).__name__)}: a row is a mapping, a Pydantic model, a FlowCall "
-        "or a dataclass. For other rows, pass params=… and key=… as functions of the row."
+    raise with_hint(
+        InvalidParamsError(
+            f"it is {with_article(type(row).__name__)}: a row is a mapping, a Pydantic model, a "
+            "FlowCall or a dataclass."
+        ),
+        "For other rows, pass params=… and key=… as functions of the row.",
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 from dcipher._extras.libraries import library
 from dcipher._masking.text import with_article
 from dcipher.errors import InvalidParamsError
+from dcipher.errors._hints import with_hint
 
 __all__ = ["check_rows", "is_known_whole", "rows_of"]
 
@@ -28,8 +29,9 @@ def check_rows(rows: object) -> Any:
     is_iterable = isinstance(rows, (Iterable, AsyncIterable))
     if is_iterable and not isinstance(rows, (str, bytes, Mapping)):
         return rows
-    raise InvalidParamsError(
-        f"rows is {kind}: pass a list of rows, an iterator, or a table of pandas, polars or pyarrow."
+    raise with_hint(
+        InvalidParamsError(f"rows is {kind}."),
+        "Pass a list of rows, an iterator, or a table of pandas, polars or pyarrow.",
     )
 
 

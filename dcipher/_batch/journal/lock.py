@@ -13,6 +13,7 @@ from weakref import WeakSet
 
 from dcipher._masking.text import clean
 from dcipher.errors import JournalBusyError, JournalError
+from dcipher.errors._hints import with_hint
 
 from .schema import journal_errors
 
@@ -46,17 +47,20 @@ class JournalLock:
 
     def _take(self, descriptor: int, journal: Path) -> None:
         if not _locked(descriptor):
-            raise JournalBusyError(
-                f"The journal {journal} is in use by {self._holder()}. Wait for its end, or choose "
-                "another journal: two runners would start the same rows."
+            raise with_hint(
+                JournalBusyError(f"The journal {journal} is in use by {self._holder()}."),
+                "Wait for its end, or choose another journal: two runners would start the same rows.",
             )
         other = _opened(self._path)
         try:
             # On a network file system, locks are of a process, or of no effect: a second one succeeds.
             if _locked(other):
-                raise JournalError(
-                    f"Locks do not hold in {journal.parent}: it is on a network file system. Choose "
-                    "a path on a local disk for journal=…."
+                raise with_hint(
+                    JournalError(
+                        f"Locks have no effect in {journal.parent}: it is on a network file system."
+                    ),
+                    "Choose a path on a local disk for journal=….",
+                    "Choose a path on a local disk for --journal.",
                 )
         finally:
             os.close(other)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dcipher.errors import JournalError
+from dcipher.errors._hints import with_hint
 
 from .schema import connected, journal_errors
 
@@ -114,5 +115,5 @@ def summary_of(path: Path) -> Summary:
 
 def _opened(path: Path | None) -> sqlite3.Connection:
     if path is None or not path.is_file():
-        raise JournalError(f"There is no journal {path}. Check the path.")
+        raise with_hint(JournalError(f"There is no journal {path}."), "Check the path.")
     return connected(path, read_only=True)

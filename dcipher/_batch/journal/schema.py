@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from dcipher.errors import JournalError
+from dcipher.errors._hints import with_hint
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -117,17 +118,22 @@ def _recognised(connection: sqlite3.Connection, path: Path | None) -> bool:
     if known == 0 and connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
         return True
     if known != APPLICATION_ID:
-        raise JournalError(
-            f"{path} is not a journal of dcipher. Choose another path for journal=…."
+        raise with_hint(
+            JournalError(f"{path} is not a journal of dcipher."),
+            "Choose another path for journal=….",
+            "Choose another path for --journal.",
         )
     if version > VERSION:
-        raise JournalError(
-            f"The journal {path} was written by a newer version of dcipher (its format is "
-            f"{version}, this version knows {VERSION}). Upgrade dcipher."
+        raise with_hint(
+            JournalError(
+                f"The journal {path} was written by a newer version of dcipher (its format is "
+                f"{version}, this version knows {VERSION})."
+            ),
+            "Upgrade dcipher.",
         )
     problem = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
     if problem != "ok":
-        raise JournalError(_damaged(path, problem))
+        raise _damaged(path, problem)
     return False
 
 
@@ -154,14 +160,14 @@ def transaction(connection: sqlite3.Connection) -> Generator[None]:
 
 @contextmanager
 def journal_errors(path: Path | None) -> Generator[None]:
-    """Turns an error of SQLite, or of the file, into a `JournalError` that says what to do."""
+    """Converts an error of SQLite, or of the file, to a `JournalError` that says what to do."""
     try:
         yield
     except (sqlite3.Error, OSError) as error:
-        raise JournalError(_said(path, error)) from error
+        raise _journal_error(path, error) from error
 
 
-def _said(path: Path | None, error: Exception) -> str:
+def _journal_error(path: Path | None, error: Exception) -> JournalError:
     where = "the temporary folder" if path is None else str(path)
     text = str(error)
     if isinstance(error, OSError) and error.strerror:
@@ -170,19 +176,23 @@ def _said(path: Path | None, error: Exception) -> str:
         errno.ENOSPC,
         getattr(errno, "EDQUOT", -1),
     }:
-        return (
-            f"The journal {where} cannot be written: the disk is full. Nothing more was started. "
-            "Make room, then run the same line again: it resumes."
+        full = f"The journal {where} cannot be written: the disk is full. Nothing more was started."
+        return with_hint(
+            JournalError(full), "Free disk space, then run the same line again: it resumes."
         )
     if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError):
         return _damaged(path, text)
-    return f"The journal {where} cannot be used: {text}. Check the path, or choose another one."
+    return with_hint(
+        JournalError(f"The journal {where} cannot be used: {text}."),
+        "Check the path, or choose another one.",
+    )
 
 
-def _damaged(path: Path | None, problem: str) -> str:
-    return (
-        f"The journal {path} is damaged, or is no journal ({problem}). Restore it from a copy, together "
-        "with its -wal file; or begin a new one: starts that the service still knows are not repeated."
+def _damaged(path: Path | None, problem: str) -> JournalError:
+    return with_hint(
+        JournalError(f"The journal {path} is damaged, or is no journal ({problem})."),
+        "Restore it from a copy, together with its -wal file; or begin a new one: starts that the "
+        "service still knows are not repeated.",
     )
 
 

@@ -11,6 +11,7 @@ from weakref import finalize
 
 from dcipher._masking.text import clean
 from dcipher.errors import JournalConflictError, JournalError
+from dcipher.errors._hints import with_hint
 
 from .lock import JournalLock
 from .schema import connected, journal_errors, now, transaction
@@ -64,9 +65,13 @@ class Journal:
                 continue  # whoever resolves rows sends nothing
             if known.setdefault(name, value) != value:
                 theirs = f"the base URL {known[name]}" if name == "base_url" else "another API key"
-                raise JournalConflictError(
-                    f"The journal {self.path} belongs to {theirs}: a run is known to one service and "
-                    "one key. Choose another path for journal=…, or use the client that it was made with."
+                raise with_hint(
+                    JournalConflictError(
+                        f"The journal {self.path} belongs to {theirs}: a run is known to one service "
+                        "and one key."
+                    ),
+                    "Choose another path for journal=…, or use the client that it was made with.",
+                    "Choose another path for --journal, or use that base URL and API key.",
                 )
             connection.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", (name, value))
 
@@ -79,8 +84,9 @@ class Journal:
     def _reading(self) -> Generator[sqlite3.Connection]:
         # sqlite.org/howtocorrupt.html, section 2.6: a connection is not carried over a fork.
         if os.getpid() != self._pid:
-            raise JournalError(
-                "A journal belongs to the process that opened it. Call flows.map in the child."
+            raise with_hint(
+                JournalError("A journal belongs to the process that opened it."),
+                "Call flows.map in the child.",
             )
         with self._turn, journal_errors(self.path):
             yield self._connection
@@ -149,14 +155,20 @@ class Journal:
     ) -> None:
         id_, digest, session, position, state, generation = known
         if session == self.session:
-            raise JournalConflictError(
-                f"The rows {position} and {entry.position} have the same key, {_quoted(entry.key)}. "
-                "Name a key that differs in every row: key=…."
+            raise with_hint(
+                JournalConflictError(
+                    f"The rows {position} and {entry.position} have the same key, {_quoted(entry.key)}."
+                ),
+                "Name a key that differs in every row: key=….",
+                "Name a key that differs in every row: --key.",
             )
         if digest != entry.digest:
-            raise JournalConflictError(
-                f"Row {entry.position} (key {_quoted(entry.key)}) has other params than the journal "
-                f"{self.path} knows for it. Give it another key, or choose another journal."
+            raise with_hint(
+                JournalConflictError(
+                    f"Row {entry.position} (key {_quoted(entry.key)}) has other params than the "
+                    f"journal {self.path} knows for it."
+                ),
+                "Give it another key, or choose another journal.",
             )
         _refuse_collision(connection, entry, target, id_)
         connection.execute(
@@ -215,9 +227,12 @@ class Journal:
             (change.new, *change.values.values(), change.id, change.old),
         )
         if done.rowcount != 1:
-            raise JournalError(
-                f"The journal {self.path} was changed by somebody else: a row is no longer "
-                f"{change.old}. Run the same line again: it resumes from what the journal has."
+            raise with_hint(
+                JournalError(
+                    f"Another program changed the journal {self.path}: a row is no longer "
+                    f"{change.old}."
+                ),
+                "Run the same line again: it resumes from what the journal has.",
             )
         if self.path is not None:
             connection.execute(
@@ -257,9 +272,11 @@ def _refuse_collision(
         "SELECT key FROM rows WHERE target = ? AND id <> ?", (target, id_)
     ).fetchone()
     if other is not None:
-        raise JournalConflictError(
-            f"The keys {_quoted(other[0])} and {_quoted(entry.key)} would be saved to the same file. "
-            "Name keys that differ in more than upper and lower case."
+        raise with_hint(
+            JournalConflictError(
+                f"The keys {_quoted(other[0])} and {_quoted(entry.key)} would be saved to the same file."
+            ),
+            "Use keys that differ in more than upper and lower case.",
         )
 
 

@@ -14,6 +14,7 @@ from dcipher._wire.api_async import AsyncAPI
 from dcipher._wire.messages import operations
 from dcipher._wire.messages.parsing import output_secrets, status_of
 from dcipher.errors import APIError, InvalidParamsError
+from dcipher.errors._hints import with_hint
 from dcipher.models import Run
 
 from . import outcomes
@@ -110,7 +111,7 @@ class AsyncRunPolls:
 def check_run(run: object) -> None:
     """Raises `InvalidParamsError` for what is no `Run`."""
     if not isinstance(run, Run):
-        raise InvalidParamsError(
-            f"run must be a Run, not {type(run).__name__}: "
-            "pass the Run that flows.start returned, or Run(flow_id=…, task_id=…)."
+        raise with_hint(
+            InvalidParamsError(f"run must be a Run, not {type(run).__name__}."),
+            "Pass the Run that flows.start returned, or Run(flow_id=…, task_id=…).",
         )

@@ -212,15 +212,16 @@ def parse_errors(run: Run, index: int) -> Generator[None]:
         with type_errors():
             yield
     except ResultReadError as error:
-        raise ResultParseError(
-            f"Result {index} of run {run.task_id} is invalid: {error}. Check the type, or read it as bytes.",
+        failure = ResultParseError(
+            f"Result {index} of run {run.task_id} is invalid: {error}.",
             run=run,
             output_index=index,
             location=error.location,
             errors=tuple(dict(detail) for detail in error.errors),
             row=error.row,
             line=error.line,
-        ) from None
+        )
+        raise with_hint(failure, "Check the type, or read it as bytes.") from None
 
 
 _CLASSES: dict[Problem, type[ResultError]] = {
@@ -246,7 +247,7 @@ def result_errors(run: Run, index: int) -> Generator[None]:
         yield
     except TransferError as error:
         error.__context__ = None  # httpx's, whose request has the signed URL
-        advice = anew(run, _ADVICE[error.problem])
+        advice = anew(run, error.advice or _ADVICE[error.problem])
         if error.kept:
             kept = f"{error.kept} bytes of it are kept: to resume, download to the same path."
             advice = kept, kept

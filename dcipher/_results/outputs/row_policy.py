@@ -10,6 +10,7 @@ from pydantic_core import from_json
 from dcipher._masking.text import clean
 from dcipher._results.parsing.row_errors import JSONText, ResultReadError, path_of
 from dcipher.errors import InvalidParamsError, TooManyInvalidRowsError
+from dcipher.errors._hints import with_hint
 from dcipher.rejects import Reason, Reject, Rejects
 
 if TYPE_CHECKING:
@@ -89,14 +90,14 @@ class RowPolicy:
         if limit is not None and exceeds(found.total, found.read, limit, at_end=at_end):
             run = None if isinstance(source, str) else source
             name = clean(source) if isinstance(source, str) else f"run {source.task_id}"
-            raise TooManyInvalidRowsError(
+            error = TooManyInvalidRowsError(
                 f"{found.total} of {found.read} rows of {name} are invalid, more than "
-                f"max_invalid={limit} allows ({_most(found)}). See error.rejects, then change the type "
-                "or the limit.",
+                f"max_invalid={limit} allows ({_most(found)}).",
                 run=run,
                 output_index=index,
                 rejects=found,
             )
+            raise with_hint(error, "See error.rejects, then change the type or the limit.")
 
 
 def reject_of(row: InvalidRow, index: int = 0, *, keep_raw: bool = False) -> Reject:

@@ -12,6 +12,7 @@ from typing_extensions import override
 
 from dcipher._results.parsing.compression import opened
 from dcipher.errors import DcipherError
+from dcipher.errors._hints import with_hint
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -67,7 +68,7 @@ class StoredFile:
         """Returns up to `size` bytes from an offset; none at the end."""
         with self._lock:
             if self.closed:
-                raise DcipherError("This table is closed: open another one.")
+                raise with_hint(DcipherError("This table is closed."), "Open another one.")
             self.file.seek(place)
             return self.file.read(size)
 

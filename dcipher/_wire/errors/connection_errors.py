@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import ssl
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import httpx
 
@@ -18,7 +18,9 @@ from .causes import chain, client_certificate_cause, has_too_many_files, tls_cau
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["connection_error", "not_sent"]
+__all__ = ["CHECK_TLS", "connection_error", "not_sent"]
+
+CHECK_TLS: Final = "Check the clock and the certificate. If a proxy of yours signs certificates, set SSL_CERT_FILE."
 
 
 def not_sent(error: OSError) -> httpx.TransportError:
@@ -56,8 +58,7 @@ def connection_error(
         return with_hint(TLSError(what, request=request, attempts=attempts), advice)
     if tls is not None:
         what = f"The connection to {host} ({configured_by}) is not secure: {clean(str(tls))}."
-        advice = "Check the clock and the certificate. If a proxy of yours signs certificates, set SSL_CERT_FILE."
-        return with_hint(TLSError(what, request=request, attempts=attempts), advice)
+        return with_hint(TLSError(what, request=request, attempts=attempts), CHECK_TLS)
     if isinstance(error, httpx.PoolTimeout):
         what = f"There was no free connection for {request}: {cause}."
         advice = "Run fewer calls at once, or increase the timeout."

@@ -14,6 +14,7 @@ from dcipher._concurrency.once import once
 from dcipher._masking.text import clean, redact, unsigned
 from dcipher._urls.signed_urls import looks_signed
 from dcipher.errors import InvalidResponseError, RequestInfo
+from dcipher.errors._hints import with_hint
 
 from .encodings import Inflater, encoding_of
 
@@ -121,12 +122,16 @@ class Answer:
 
     def invalid(self, why: str) -> InvalidResponseError:
         """Returns the error for a success without the documented form."""
-        return InvalidResponseError(
-            f"{self.request} returned {self.status_code}, but {why}. "
-            "Check base_url: a proxy or another service may have responded instead of Dcipher.",
+        error = InvalidResponseError(
+            f"{self.request} returned {self.status_code}, but {why}.",
             request=self.request,
             attempts=self.attempts,
             request_id=self.request_id,
+        )
+        return with_hint(
+            error,
+            "Check base_url: a proxy or another service may have responded instead of Dcipher.",
+            "Check the base URL: a proxy or another service may have responded instead of Dcipher.",
         )
 
 

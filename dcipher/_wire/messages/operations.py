@@ -11,6 +11,7 @@ from urllib.parse import quote, unquote
 
 from dcipher._masking.text import clean
 from dcipher.errors import InvalidParamsError
+from dcipher.errors._hints import with_hint
 
 from .params import Params, params_body
 
@@ -81,7 +82,7 @@ def _segment(what: str, value: object) -> str:
 @lru_cache(maxsize=1024)  # a run is polled many times
 def _quoted(what: str, value: str) -> str:
     if not value.strip():
-        raise InvalidParamsError(f"{what} is empty. Pass the id that Dcipher shows.")
+        raise with_hint(InvalidParamsError(f"{what} is empty."), "Pass the id that Dcipher shows.")
     if len(value) > LONGEST_ID:
         raise InvalidParamsError(f"{what} is not an id: it has more than {LONGEST_ID} characters.")
     decoded = _decoded(value)

@@ -20,6 +20,7 @@ from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from dcipher._masking.text import clean, with_article
 from dcipher.errors import InvalidParamsError
+from dcipher.errors._hints import with_hint
 
 from .secret_params import SECRETS, unmasked
 
@@ -76,8 +77,9 @@ def params_body(params: object, secrets: list[str]) -> bytes:
 def _body(params: object, secrets: list[str]) -> bytes:
     plain: object = _plain(params, "params", (), secrets)
     if not isinstance(plain, dict):
-        raise InvalidParamsError(
-            "params must be a JSON object: use a RootModel of a mapping, for example."
+        raise with_hint(
+            InvalidParamsError("params must be a JSON object."),
+            "Use a RootModel of a mapping, for example.",
         )
     return json.dumps(
         {"pipelineParams": plain}, allow_nan=False, ensure_ascii=False, separators=(",", ":")
@@ -120,7 +122,8 @@ def _revealed(value: AnySecret, where: str, above: tuple[int, ...], secrets: lis
         try:
             held = held.decode()
         except UnicodeDecodeError:
-            raise InvalidParamsError(f"{_shown(where)} is not UTF-8: use base64.") from None
+            error = InvalidParamsError(f"{_shown(where)} is not UTF-8.")
+            raise with_hint(error, "Use base64.") from None
     plain = _plain(held, where, above, secrets)
     secrets.extend(_texts(plain))
     return plain
@@ -150,15 +153,19 @@ def _text(value: str, where: str) -> str:
 def _refuse_missing(value: object, where: str) -> None:
     """Raises for a missing value, which serializers write as null or as a text of their own."""
     if name := _missing(value):
-        raise InvalidParamsError(
-            f"{_shown(where)} is {name}, which JSON cannot represent. Send None, or leave it out."
+        raise with_hint(
+            InvalidParamsError(f"{_shown(where)} is {name}, which JSON cannot represent."),
+            "Send None, or leave it out.",
         )
 
 
 def _refuse_iterator(value: object, where: str) -> None:
     """Raises for an iterator: the serializer would consume it, and write null for a NaN in it."""
     if isinstance(value, Iterator):
-        raise InvalidParamsError(f"{_shown(where)} is an iterator: send a list.")
+        raise with_hint(
+            InvalidParamsError(f"{_shown(where)} is an iterator, which JSON cannot represent."),
+            "Send a list.",
+        )
 
 
 def _missing(value: object) -> str:
@@ -197,7 +204,9 @@ def _as_builtin(value: Any, where: str) -> object:
 
 def _whole(value: int, where: str) -> int:
     if value.bit_length() > MOST_BITS:  # Python refuses to write it
-        raise InvalidParamsError(f"{_shown(where)} has thousands of digits: send text.")
+        raise with_hint(
+            InvalidParamsError(f"{_shown(where)} has thousands of digits."), "Send text."
+        )
     return value
 
 
@@ -315,26 +324,27 @@ def _shown(where: str) -> str:
 
 def _not_json(value: object, where: str) -> InvalidParamsError:
     kind = with_article(type(value).__name__)
-    return InvalidParamsError(f"{_shown(where)} is {kind}: {_advice(value)}")
+    error = InvalidParamsError(f"{_shown(where)} is {kind}, which JSON cannot represent.")
+    return with_hint(error, _advice(value))
 
 
 def _advice(value: object) -> str:
     """Returns the advice for a value that JSON cannot represent."""
     if isinstance(value, (set, frozenset)):
-        return "send a list, sorted if the order matters."
+        return "Send a list, sorted if the order matters."
     if isinstance(value, (bytes, bytearray, memoryview)):
-        return "send text: decode it, or use base64."
+        return "Send text: decode it, or use base64."
     if isinstance(value, Decimal):
-        return "send str(value), or float(value) if that is exact enough."
+        return "Send str(value), or float(value) if that is exact enough."
     if isinstance(value, timedelta):
-        return "send value.total_seconds(), or text."
+        return "Send value.total_seconds(), or text."
     if _array_kind(value) in MOMENTS:
-        return "send str(value)."
+        return "Send str(value)."
     if _array_kind(value) in NUMPY_SCALARS:
-        return "send value.item(), or float(value) if that is exact enough."
+        return "Send value.item(), or float(value) if that is exact enough."
     if is_dataclass(value) and not isinstance(value, type):
-        return "send dataclasses.asdict(value)."
+        return "Send dataclasses.asdict(value)."
     for method, call in CONVERSIONS.items():
         if hasattr(value, method):
-            return f"send value.{call}."
-    return "send text, numbers, booleans, None, or lists or mappings of them."
+            return f"Send value.{call}."
+    return "Send text, numbers, booleans, None, or lists or mappings of them."

@@ -9,6 +9,7 @@ from pydantic import Secret, SecretBytes, SecretStr
 
 from dcipher._masking.text import clean
 from dcipher.errors import InvalidParamsError
+from dcipher.errors._hints import with_hint
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -58,9 +59,12 @@ def _array(python: Sequence[object], json: list[object], where: str) -> object:
 
 def _unless_masked(python: Iterable[object], json: object, where: str) -> object:
     if _has_masks(python, json):
-        raise InvalidParamsError(
-            f"{clean(where, 120)} contains a secret that JSON cannot represent, or that a serializer "
-            "masks: send its get_secret_value()."
+        raise with_hint(
+            InvalidParamsError(
+                f"{clean(where, 120)} contains a secret that JSON cannot represent, or that a "
+                "serializer masks."
+            ),
+            "Send its get_secret_value().",
         )
     return json
 

@@ -53,42 +53,44 @@ class TransferError(Exception):
     ) -> None:
         super().__init__(message)
         self.status_code = status_code
-        """What the store answered, where that is the problem."""
+        """The status of the store's response, if that is the problem."""
         self.problem = problem
         self.failure = failure
         self.kept: int = 0
-        """Bytes that another download can go on with."""
+        """Bytes that another download can resume."""
+        self.advice: str = ""
+        """What to do about it, if that does not follow from the problem."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """One signed URL, and what else decides how it is fetched.
+    """One signed URL, and how to fetch it.
 
     Times are seconds since the epoch.
     """
 
     url: str = field(repr=False)
     identity: str = ""
-    """Which result it is, whatever its URL's signature: what was kept of another is of no use."""
+    """Identifies the result, whatever its URL's signature: a part of another one is not resumed."""
     expires_at: float | None = None
-    """What the URL itself says."""
+    """The expiry in the URL itself."""
     fresh_until: float = 0.0
-    """Until then a 403 or 404 means "not there yet"."""
+    """Until then, a 403 or 404 means that the result is not available yet."""
     allow_insecure: bool = False
     may_lead_here: bool = True
     """Whether plain http to this machine is permitted."""
     require_integrity: bool = False
     keeps_encoded: bool = False
-    """Whether a body in an encoding that cannot be undone is taken as it is: a file may hold it."""
+    """Whether a body in an unsupported encoding is accepted as it is, which a file may be."""
 
     def has_expired(self, now: float) -> bool:
-        """Whether the URL says that it is of no use any more."""
+        """Returns whether the URL has expired, by its own expiry."""
         return self.expires_at is not None and self.expires_at <= now
 
     def is_hopeless(self, now: float) -> bool:
-        """Whether it has expired by so much that no wrong clock can be to blame.
+        """Returns whether it expired so long ago that a wrong clock cannot be the reason.
 
-        Until then the store is asked, whose clock counts. `now`: by this machine's clock.
+        Until then the request is sent: the store's clock decides. `now`: by this machine's clock.
         """
         return self.has_expired(now - CLOCK_ERROR)
 

@@ -12,6 +12,7 @@ from dcipher._concurrency.clock import monotonic
 from dcipher._masking.text import clean, masked_urls, redact, redact_query
 from dcipher._urls.signed_urls import MAX_REDIRECTS, joined, refusal, secrets_of
 from dcipher._wire.errors.causes import client_certificate_cause, tls_cause
+from dcipher._wire.errors.connection_errors import CHECK_TLS
 from dcipher._wire.errors.error_bodies import is_about_an_error
 from dcipher._wire.errors.retries import Failure, Outcome, transport_failure
 from dcipher._wire.transport.deadlines import DEADLINE, Deadline
@@ -111,10 +112,9 @@ class AsyncStore:
         if client_certificate_cause(error) is not None:
             return _refused(f"the store wants a client certificate that it accepts ({words})")
         if tls_cause(error) is not None:
-            return _refused(
-                f"the connection to the store is not secure ({words}): check the clock, the "
-                "certificate, and SSL_CERT_FILE where a proxy of yours signs certificates"
-            )
+            insecure = _refused(f"the connection to the store is not secure ({words})")
+            insecure.advice = CHECK_TLS
+            return insecure
         failure = transport_failure(error, self._host)
         said = f"the connection to the store failed ({words})"
         return TransferError(Problem.INTERRUPTED, said, failure)
