@@ -118,7 +118,8 @@ class Flows:
         operation = operations.start_run(flow_id, params, key)
         try:
             run = self._api.call(
-                operation, lambda answer: started_run(answer, operation, datetime.now(timezone.utc))
+                operation,
+                lambda response: started_run(response, operation, datetime.now(timezone.utc)),
             )
             self._recent.add(run)
         except BaseException as error:

@@ -117,7 +117,8 @@ class AsyncFlows:
         operation = operations.start_run(flow_id, params, key)
         try:
             run = await self._api.call(
-                operation, lambda answer: started_run(answer, operation, datetime.now(timezone.utc))
+                operation,
+                lambda response: started_run(response, operation, datetime.now(timezone.utc)),
             )
             self._recent.add(run)
         except BaseException as error:

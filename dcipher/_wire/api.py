@@ -1,5 +1,5 @@
 # Generated from dcipher/_wire/api_async.py by scripts/unasync.py: edit that, not this.
-"""Sends one operation of the API and gives its answer.
+"""Sends one operation of the API, and returns its result.
 
 What was sent, what came back and what is done again meet here.
 """
@@ -26,8 +26,8 @@ from dcipher._wire.errors.retries import Failure, Outcome, failure_of, is_repeat
 from dcipher._wire.errors.status_errors import status_error
 from dcipher._wire.layers.direct import NoBody, has_header
 from dcipher._wire.layers.retrying import send_again
-from dcipher._wire.messages.answers import BOM, MAX_BODY, Answer, decoded
 from dcipher._wire.messages.parsing import prepare
+from dcipher._wire.messages.responses import BOM, MAX_BODY, APIResponse, decoded
 from dcipher._wire.transport.deadlines import DEADLINE, Deadline
 from dcipher.errors import APIError, DcipherError, InvalidParamsError, RequestInfo
 from dcipher.errors._hints import with_hint
@@ -48,7 +48,7 @@ __all__ = ["API"]
 T = TypeVar("T")
 
 LARGE = 65_536
-"""Bytes of an answer above which it is read in a thread: others have three orders of magnitude less."""
+"""Bytes of a response above which it is parsed in a thread. Others are a thousand times smaller."""
 LEAST = 0.25
 """Seconds that an attempt gets at least, close to the deadline.
 
@@ -120,7 +120,7 @@ class API:
     def call(
         self,
         operation: Operation,
-        parse: Callable[[Answer], T],
+        parse: Callable[[APIResponse], T],
         *,
         resilience: Resilience | None = None,
         within: float | None = None,
@@ -146,7 +146,7 @@ class API:
     def _call(
         self,
         operation: Operation,
-        parse: Callable[[Answer], T],
+        parse: Callable[[APIResponse], T],
         resilience: Resilience,
         within: float | None,
     ) -> T:
@@ -161,7 +161,7 @@ class API:
     def _again(
         self,
         operation: Operation,
-        parse: Callable[[Answer], T],
+        parse: Callable[[APIResponse], T],
         resilience: Resilience,
         within: float | None,
         first: APIError,
@@ -206,16 +206,16 @@ class API:
     def _attempt(
         self,
         operation: Operation,
-        parse: Callable[[Answer], T],
+        parse: Callable[[APIResponse], T],
         attempts: int,
         within: float | None,
     ) -> T:
-        answer = self._send(operation, attempts, within)
-        if len(answer.body) > LARGE:  # parsed in a thread: it must not block the event loop
-            return in_thread(_outcome, answer, parse)
-        return _outcome(answer, parse)
+        response = self._send(operation, attempts, within)
+        if len(response.body) > LARGE:  # parsed in a thread: it must not block the event loop
+            return in_thread(_outcome, response, parse)
+        return _outcome(response, parse)
 
-    def _send(self, operation: Operation, attempts: int, within: float | None) -> Answer:
+    def _send(self, operation: Operation, attempts: int, within: float | None) -> APIResponse:
         self.check_open()
         url = self.base_url + operation.target
         deadline = Deadline(self.options.total_timeout, within=within)
@@ -252,9 +252,13 @@ class API:
                 "%s %s: %d in %.0f ms", operation.method, operation.target.partition("?")[0],
                 response.status_code, (monotonic() - started) * 1000,
             )  # fmt: skip
-        answer = Answer(response.status_code, response.headers, body, info, attempts, secrets)
+        received = APIResponse(
+            response.status_code, response.headers, body, info, attempts, secrets
+        )
         is_encoded = has_header(response, b"content-encoding")
-        return _knowing(_readable(answer, is_encoded=is_encoded), operation.secrets[MANY:])
+        return _with_more_secrets(
+            _readable(received, is_encoded=is_encoded), operation.secrets[MANY:]
+        )
 
     def _request(
         self, operation: Operation, url: str, within: float | None, deadline: Deadline
@@ -299,34 +303,34 @@ class API:
         return bytes(body)
 
 
-def _outcome(answer: Answer, parse: Callable[[Answer], T]) -> T:
-    """What `parse` makes of a success. Raises the error of any other status."""
-    if not 200 <= answer.status_code < 300:
-        raise status_error(answer, time.time())
-    return parse(answer)
+def _outcome(response: APIResponse, parse: Callable[[APIResponse], T]) -> T:
+    """Parses a success. Raises the error for any other status."""
+    if not 200 <= response.status_code < 300:
+        raise status_error(response, time.time())
+    return parse(response)
 
 
-def _readable(answer: Answer, *, is_encoded: bool = True) -> Answer:
-    """The answer with its body decoded."""
-    if len(answer.body) > MAX_BODY and answer.status_code < 300:
-        raise answer.invalid(f"the body has more than {MAX_BODY} bytes")
-    encoding = answer.headers.get("content-encoding", "") if is_encoded else ""
-    if not encoding and not answer.body.startswith(BOM):
-        return answer
+def _readable(response: APIResponse, *, is_encoded: bool = True) -> APIResponse:
+    """Returns the response with its body decoded."""
+    if len(response.body) > MAX_BODY and response.status_code < 300:
+        raise response.invalid(f"the body has more than {MAX_BODY} bytes")
+    encoding = response.headers.get("content-encoding", "") if is_encoded else ""
+    if not encoding and not response.body.startswith(BOM):
+        return response
     try:
-        return replace(answer, body=decoded(answer.body, encoding))
+        return replace(response, body=decoded(response.body, encoding))
     except ValueError as error:
-        if answer.status_code >= 300:  # the status says more than a body that cannot be read
-            return replace(answer, body=b"")
-        raise answer.invalid(str(error)) from None
+        if response.status_code >= 300:  # the status says more than a body that cannot be read
+            return replace(response, body=b"")
+        raise response.invalid(str(error)) from None
 
 
-def _knowing(answer: Answer, secrets: tuple[str, ...]) -> Answer:
-    """The answer with the rest of very many secrets, as far as it may repeat them."""
+def _with_more_secrets(response: APIResponse, secrets: tuple[str, ...]) -> APIResponse:
+    """Returns the response with the secrets beyond `MANY`, as far as it may repeat them."""
     if not secrets:
-        return answer
-    said = f"{answer.headers.raw}{answer.body.decode('utf-8', 'replace')}"
-    return replace(answer, secrets=(*answer.secrets, *relevant_secrets(secrets, said)))
+        return response
+    text = f"{response.headers.raw}{response.body.decode('utf-8', 'replace')}"
+    return replace(response, secrets=(*response.secrets, *relevant_secrets(secrets, text)))
 
 
 # Parsing costs as much as building the rest of a request, and a run is asked for many times.

@@ -16,7 +16,7 @@ from dcipher import (
     Run,
     RunStatus,
 )
-from dcipher._wire.messages.answers import MAX_BODY
+from dcipher._wire.messages.responses import MAX_BODY
 from tests.faulty import Reply, json_reply
 from tests.waiting import HANG, no_hang
 

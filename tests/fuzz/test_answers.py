@@ -17,9 +17,9 @@ from dcipher import DcipherError, ErrorResponse, Flow, InvalidResponseError, Run
 from dcipher._wire.api import _readable
 from dcipher._wire.errors.error_bodies import error_response
 from dcipher._wire.errors.status_errors import status_error, unexpected_status
-from dcipher._wire.messages.answers import MAX_BODY, Answer
 from dcipher._wire.messages.operations import Operation, get_flow, run_status, start_run
 from dcipher._wire.messages.parsing import flow_of, started_run, status_of
+from dcipher._wire.messages.responses import MAX_BODY, Answer
 from dcipher.errors import RequestInfo
 from tests.faulty import Reply
 from tests.fuzz.bodies import bodies, curiosities, headers, responses_json, statuses

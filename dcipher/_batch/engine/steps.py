@@ -117,7 +117,7 @@ class Steps:
         try:
             run = self._api.call(
                 operation,
-                lambda answer: started_run(answer, operation, datetime.now(timezone.utc)),
+                lambda response: started_run(response, operation, datetime.now(timezone.utc)),
                 resilience=self._once,
             )
         except APIError as error:
@@ -290,8 +290,8 @@ class Steps:
         self._book.deliver(job, status, value=value, files=files, error=error)
 
 
-def _status_of(run: Run, answer: Any) -> Run:
-    return status_of(answer, run, datetime.now(timezone.utc))
+def _status_of(run: Run, response: Any) -> Run:
+    return status_of(response, run, datetime.now(timezone.utc))
 
 
 def _unknown(job: Job, flow_id: str, error: APIError) -> SubmissionUnknownError:

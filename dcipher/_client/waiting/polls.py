@@ -42,7 +42,7 @@ class RunPolls:
     ) -> Run:
         run = self._api.call(
             operations.run_status(run.flow_id, run.task_id, output_secrets(run.outputs)),
-            lambda answer: status_of(answer, run, datetime.now(timezone.utc)),
+            lambda response: status_of(response, run, datetime.now(timezone.utc)),
             within=within,
             resilience=resilience,
         )

@@ -41,7 +41,7 @@ class AsyncRunPolls:
     ) -> Run:
         run = await self._api.call(
             operations.run_status(run.flow_id, run.task_id, output_secrets(run.outputs)),
-            lambda answer: status_of(answer, run, datetime.now(timezone.utc)),
+            lambda response: status_of(response, run, datetime.now(timezone.utc)),
             within=within,
             resilience=resilience,
         )

@@ -10,7 +10,7 @@ import httpx
 from pydantic_core import from_json
 
 from dcipher._masking.text import clean, redact, redact_query, unsigned
-from dcipher._wire.messages.answers import LONGEST_TEXT, has_readable_charset
+from dcipher._wire.messages.responses import LONGEST_TEXT, has_readable_charset
 from dcipher.errors import APIStatusError, UnexpectedStatus, status_error_class
 from dcipher.errors._hints import with_hint
 
@@ -20,7 +20,7 @@ from .retries import retry_after
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from dcipher._wire.messages.answers import Answer, JSONObject
+    from dcipher._wire.messages.responses import APIResponse, JSONObject
     from dcipher.models import ErrorResponse
 
 __all__ = ["status_error", "unexpected_status"]
@@ -60,84 +60,90 @@ _HIDDEN = frozenset(
 )
 
 
-def status_error(answer: Answer, now: float) -> APIStatusError:
+def status_error(received: APIResponse, now: float) -> APIStatusError:
     """Returns the error, of the class for the status."""
-    return _error(answer, now, status_error_class(answer.status_code), *_next_step(answer))
+    return _error(received, now, status_error_class(received.status_code), *_next_step(received))
 
 
-def unexpected_status(answer: Answer, now: float) -> APIStatusError:
+def unexpected_status(received: APIResponse, now: float) -> APIStatusError:
     """Returns the error for a status that the OpenAPI document does not list."""
     hint = (
         "The OpenAPI document does not list this status: compare the versions of service and SDK."
     )
-    return _error(answer, now, UnexpectedStatus, hint)
+    return _error(received, now, UnexpectedStatus, hint)
 
 
 def _error(
-    answer: Answer, now: float, cls: type[APIStatusError], hint: str, shell: str | None = None
+    received: APIResponse,
+    now: float,
+    cls: type[APIStatusError],
+    hint: str,
+    shell: str | None = None,
 ) -> APIStatusError:
-    body = _body(answer)
+    body = _body(received)
     error = error_response(body)
-    asked = retry_after(answer.headers, now)
+    asked = retry_after(received.headers, now)
     ends = "" if asked is None else f" The service asks to wait for {asked:g} s."
-    if answer.request_id:
-        ends += f" Request id: {answer.request_id}."
+    if received.request_id:
+        ends += f" Request id: {received.request_id}."
     failure = cls(
-        _message(answer, error),
-        status_code=answer.status_code,
-        response=_showable(answer, body),
+        _message(received, error),
+        status_code=received.status_code,
+        response=_showable(received, body),
         error=error,
         body=body,
         retry_after=asked,
-        request=answer.request,
-        attempts=answer.attempts,
-        request_id=answer.request_id,
+        request=received.request,
+        attempts=received.attempts,
+        request_id=received.request_id,
     )
     return with_hint(failure, f"{hint}{ends}", None if shell is None else f"{shell}{ends}")
 
 
-def _message(answer: Answer, error: ErrorResponse | None) -> str:
+def _message(received: APIResponse, error: ErrorResponse | None) -> str:
     text = ""
     if error is not None and error.message:
-        text = clean(unsigned(error.message, answer.secrets))
-    elif is_about_an_error(answer.status_code, answer.headers):
-        text = answer.excerpt
-    parts = [f"{answer.request} returned {answer.status_code}" + (f": {text}" if text else "")]
+        text = clean(unsigned(error.message, received.secrets))
+    elif is_about_an_error(received.status_code, received.headers):
+        text = received.excerpt
+    parts = [f"{received.request} returned {received.status_code}" + (f": {text}" if text else "")]
     if error is not None and error.field_errors and error.field_errors[0].message not in text:
         parts.append(clean("; ".join(clean(str(field)) for field in error.field_errors[:5]), 400))
     return " ".join(part if part.endswith((".", "!", "?", "…")) else part + "." for part in parts)
 
 
-def _next_step(answer: Answer) -> tuple[str, str | None]:
+def _next_step(received: APIResponse) -> tuple[str, str | None]:
     """Returns the advice for Python, and for the shell where that differs."""
-    if answer.status_code >= 500:
+    if received.status_code >= 500:
         return "The service failed: try again later, or report the request id to its support.", None
-    if 300 <= answer.status_code < 400:
-        where = clean(_location(answer.headers.get("location", "elsewhere"), answer.secrets), 120)
+    if 300 <= received.status_code < 400:
+        where = clean(
+            _location(received.headers.get("location", "elsewhere"), received.secrets), 120
+        )
         return (
             f"It redirects to {where}, which is not followed with an API key. Check base_url.",
             None,
         )
-    if answer.status_code in _KEY_NEXT_STEPS and _OF_KEY.search(answer.text):
-        return _KEY_NEXT_STEPS[answer.status_code], None
-    hint = _NEXT_STEPS.get(answer.status_code, "Check the arguments of the call.")
-    return hint, _IN_THE_SHELL.get(answer.status_code)
+    if received.status_code in _KEY_NEXT_STEPS and _OF_KEY.search(received.text):
+        return _KEY_NEXT_STEPS[received.status_code], None
+    hint = _NEXT_STEPS.get(received.status_code, "Check the arguments of the call.")
+    return hint, _IN_THE_SHELL.get(received.status_code)
 
 
-def _body(answer: Answer) -> object:
+def _body(received: APIResponse) -> object:
     """Returns the body as JSON, else as text, else `None`, with secrets and signed URLs redacted.
 
     Of a body that is too long, it returns the beginning of the text.
     """
-    if not answer.body.strip():
+    if not received.body.strip():
         return None
     try:
-        if len(answer.body) <= LONGEST_JSON:
+        if len(received.body) <= LONGEST_JSON:
             # Redacted after parsing: JSON may escape any character of a secret.
-            return _masked(from_json(answer.body), answer.secrets)
+            return _masked(from_json(received.body), received.secrets)
     except ValueError:
         pass
-    return unsigned(answer.text, answer.secrets, is_cut=answer.is_cut)
+    return unsigned(received.text, received.secrets, is_cut=received.is_cut)
 
 
 def _masked(value: object, secrets: Sequence[str]) -> object:
@@ -151,22 +157,22 @@ def _masked(value: object, secrets: Sequence[str]) -> object:
     return value
 
 
-def _showable(answer: Answer, body: object) -> httpx.Response:
+def _showable(received: APIResponse, body: object) -> httpx.Response:
     """Returns the response for the user.
 
     Its request has only the method and the URL, without the key. It has no cookies.
     """
-    content, charset = _content(answer, body)
+    content, charset = _content(received, body)
     response = httpx.Response(
-        answer.status_code,
+        received.status_code,
         # As bytes: a non-ASCII header must not raise an error of its own.
         headers=[
-            (name, _header(name, value, answer.secrets))
-            for name, value in answer.headers.raw
+            (name, _header(name, value, received.secrets))
+            for name, value in received.headers.raw
             if name.lower() not in _HIDDEN
         ],
         content=content,
-        request=httpx.Request(answer.request.method, answer.request.url),
+        request=httpx.Request(received.request.method, received.request.url),
     )
     if not has_readable_charset(response):
         del response.headers["content-type"]
@@ -184,19 +190,19 @@ def _location(value: str, secrets: Sequence[str]) -> str:
     return redact(redact_query(value), secrets)
 
 
-def _content(answer: Answer, body: object) -> tuple[bytes, str]:
+def _content(received: APIResponse, body: object) -> tuple[bytes, str]:
     """Returns the original bytes, unless something in them had to be redacted, and their charset."""
-    if len(answer.body) > (LONGEST_TEXT if isinstance(body, str) else LONGEST_JSON):
+    if len(received.body) > (LONGEST_TEXT if isinstance(body, str) else LONGEST_JSON):
         return str(body).encode("utf-8", "replace"), "utf-8"
     # A repeated name in an object, or text in an undeclared charset, is not in `body`.
-    raw = answer.body.decode("utf-8", "replace")
-    is_clean = unsigned(raw, answer.secrets) == raw
+    raw = received.body.decode("utf-8", "replace")
+    is_clean = unsigned(raw, received.secrets) == raw
     try:
-        if from_json(answer.body) == body and is_clean:
-            return answer.body, "utf-8"  # RFC 8259 section 8.1, whatever the Content-Type says
+        if from_json(received.body) == body and is_clean:
+            return received.body, "utf-8"  # RFC 8259 section 8.1, whatever the Content-Type says
     except ValueError:
-        if answer.text == body and is_clean:
-            return answer.body, answer.charset
+        if received.text == body and is_clean:
+            return received.body, received.charset
     if body is None or isinstance(body, str):
         return (body or "").encode("utf-8", "replace"), "utf-8"
     return json.dumps(body, ensure_ascii=False).encode("utf-8", "replace"), "utf-8"

@@ -1,7 +1,7 @@
 # Generated from dcipher/_wire/layers/layers_async.py by scripts/unasync.py: edit that, not this.
 """httpx transports that sign, that send again, and that refuse what the OpenAPI document does not list.
 
-An answer that nobody will use is not read without end, and never decoded.
+A response that is not needed is read up to a limit, and never decoded.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from dcipher._wire.errors.retries import (
     transport_failure,
 )
 from dcipher._wire.errors.status_errors import unexpected_status
-from dcipher._wire.messages.answers import MAX_BODY, Answer, decoded
 from dcipher._wire.messages.contract import is_documented
+from dcipher._wire.messages.responses import MAX_BODY, APIResponse, decoded
 from dcipher._wire.transport.deadlines import DEADLINE, Deadline, whole
 from dcipher.errors import RequestInfo
 from dcipher.logs import logger
@@ -49,13 +49,13 @@ __all__ = [
 LEAST = 0.25
 """Seconds that an attempt gets at least, close to the deadline."""
 DRAINED = 64 * 1024
-"""Bytes of an answer that are read only to keep its connection; above, a new one costs less."""
+"""Bytes of a response that are read only to keep its connection. Beyond that, a new one costs less."""
 DRAIN_TIME = 0.5
 """Seconds that they may take."""
 
 
 class _Refused(Exception):  # noqa: N818 - never leaves this module
-    """Carries an answer that may be worth another attempt through the retrying."""
+    """Carries a response that may be retried out of the attempt."""
 
     def __init__(self, response: httpx.Response) -> None:
         super().__init__()
@@ -64,7 +64,7 @@ class _Refused(Exception):  # noqa: N818 - never leaves this module
 
 
 class RetryTransport(httpx.BaseTransport):
-    """Sends again what may be sent again; gives the last answer, or raises the last error of httpx.
+    """Retries requests. Returns the last response, or raises the last error of httpx.
 
     A POST is repeated after an ambiguous outcome only when it carries an `Idempotency-Key`; a body
     that is streamed is sent once, since it cannot be read twice. An attempt takes no longer than
@@ -265,8 +265,10 @@ class CheckedTransport(httpx.BaseTransport):
         except ValueError:  # the status says more than a body that cannot be read
             body = b""
         info = RequestInfo(request.method, redact_query(str(request.url)))
-        answer = Answer(response.status_code, response.headers, body, info, secrets=self._secrets())
-        return unexpected_status(answer, time.time())
+        received = APIResponse(
+            response.status_code, response.headers, body, info, secrets=self._secrets()
+        )
+        return unexpected_status(received, time.time())
 
     def close(self) -> None:
         self._transport.close()

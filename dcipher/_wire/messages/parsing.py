@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
-    from .answers import Answer, JSONObject
     from .operations import Operation
+    from .responses import APIResponse, JSONObject
 
 __all__ = ["flow_of", "output_secrets", "prepare", "started_run", "status_of"]
 
@@ -67,9 +67,9 @@ def output_secrets(outputs: Iterable[Output]) -> tuple[str, ...]:
     )
 
 
-def started_run(answer: Answer, operation: Operation, now: datetime) -> Run:
+def started_run(response: APIResponse, operation: Operation, now: datetime) -> Run:
     """Returns the run of the response to a start."""
-    known = answer.json_object()
+    known = response.json_object()
     task_id = known.pop("taskId", None)
     # A number is converted to text; True is an int in Python, but not an id.
     task_id = (
@@ -78,10 +78,10 @@ def started_run(answer: Answer, operation: Operation, now: datetime) -> Run:
     try:
         run_status(operation.flow_id, task_id)  # an id that cannot be sent is invalid
     except InvalidParamsError:
-        raise answer.invalid("it has no valid taskId") from None
+        raise response.invalid("it has no valid taskId") from None
     outputs = tuple(_outputs(known))
     return Run(
-        **_unknown(known, _with_secrets(answer, outputs, known)),
+        **_unknown(known, _with_secrets(response, outputs, known)),
         flow_id=operation.flow_id,
         task_id=task_id,
         outputs=outputs,
@@ -90,49 +90,51 @@ def started_run(answer: Answer, operation: Operation, now: datetime) -> Run:
     )
 
 
-def _with_secrets(answer: Answer, outputs: Sequence[Output], rest: JSONObject) -> Answer:
+def _with_secrets(
+    response: APIResponse, outputs: Sequence[Output], rest: JSONObject
+) -> APIResponse:
     """Returns the response with the secrets of its URLs, as far as the rest of it may repeat them."""
     if not rest or not outputs:
-        return answer
+        return response
     repeated = relevant_secrets(output_secrets(outputs), json.dumps(rest, ensure_ascii=False))
-    return replace(answer, secrets=(*answer.secrets, *repeated))
+    return replace(response, secrets=(*response.secrets, *repeated))
 
 
-def _unknown(known: JSONObject, answer: Answer) -> JSONObject:
+def _unknown(known: JSONObject, response: APIResponse) -> JSONObject:
     """Returns the unknown fields, with secrets and the signatures of URLs redacted."""
     if not known:
         return {}
     names = known.keys() - Run.model_fields.keys()
-    return _redacted({name: known[name] for name in known if name in names}, answer)
+    return _redacted({name: known[name] for name in known if name in names}, response)
 
 
-def _redacted(known: JSONObject, answer: Answer) -> JSONObject:
-    if not answer.may_repeat:
+def _redacted(known: JSONObject, response: APIResponse) -> JSONObject:
+    if not response.may_repeat:
         return known
-    return {name: _redacted_value(value, answer) for name, value in known.items()}
+    return {name: _redacted_value(value, response) for name, value in known.items()}
 
 
-def _redacted_value(value: object, answer: Answer) -> object:
+def _redacted_value(value: object, response: APIResponse) -> object:
     if isinstance(value, str):
-        return _text(value, answer)
+        return _text(value, response)
     if isinstance(value, list):
-        return [_redacted_value(item, answer) for item in cast("list[object]", value)]
+        return [_redacted_value(item, response) for item in cast("list[object]", value)]
     if isinstance(value, dict):
         fields = cast("JSONObject", value).items()
-        return {_text(name, answer): _redacted_value(item, answer) for name, item in fields}
+        return {_text(name, response): _redacted_value(item, response) for name, item in fields}
     return value
 
 
-def _status(value: str, answer: Answer) -> RunStatus | str:
+def _status(value: str, response: APIResponse) -> RunStatus | str:
     status = normal_status(value)
-    return status if isinstance(status, RunStatus) else normal_status(_text(value, answer))
+    return status if isinstance(status, RunStatus) else normal_status(_text(value, response))
 
 
-def _text(value: str, answer: Answer) -> str:
+def _text(value: str, response: APIResponse) -> str:
     """Returns `value` without secrets: a run is printed, logged and stored."""
-    if not answer.may_repeat:
+    if not response.may_repeat:
         return value
-    value = redact(value, answer.secrets)
+    value = redact(value, response.secrets)
     return masked_urls(value) if looks_signed(value) else value
 
 
@@ -161,26 +163,26 @@ def _items(value: object) -> list[object]:
     return [] if value is None else [value]
 
 
-def status_of(answer: Answer, run: Run, now: datetime) -> Run:
+def status_of(response: APIResponse, run: Run, now: datetime) -> Run:
     """Returns `run`, updated by the response to a poll.
 
     Known outputs are kept, and so is the end of a run, which is final.
     """
-    known = answer.json_object()
+    known = response.json_object()
     outputs = tuple(_outputs(known))
-    answer = _with_secrets(answer, outputs, known)
+    response = _with_secrets(response, outputs, known)
     status, message = known.pop("status", None), known.pop("message", None)
     if not isinstance(status, str) or not status.strip():
-        raise answer.invalid("it has no status")
+        raise response.invalid("it has no status")
     if outputs and all(output.url is None for output in run.outputs):
         run = run.model_copy(update={"outputs": outputs})
     if run.is_terminal:
         return run
-    now_is = _status(status, answer)
+    now_is = _status(status, response)
     changes = {
-        **_unknown(known, answer),
+        **_unknown(known, response),
         "status": now_is,
-        "message": message if message is None else _text(str(message), answer),
+        "message": message if message is None else _text(str(message), response),
     }
     if isinstance(now_is, RunStatus) and now_is.is_terminal:
         changes["finished_at"] = now
@@ -188,12 +190,12 @@ def status_of(answer: Answer, run: Run, now: datetime) -> Run:
     return run.model_copy(update=changes)
 
 
-def flow_of(answer: Answer) -> Flow:
+def flow_of(response: APIResponse) -> Flow:
     """Returns the flow of the response."""
-    known = answer.json_object()
+    known = response.json_object()
     try:
-        return Flow.model_validate(_redacted(known, answer))
+        return Flow.model_validate(_redacted(known, response))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise answer.invalid(f"its field {where!r} is invalid ({message_of(first)})") from None
+        raise response.invalid(f"its field {where!r} is invalid ({message_of(first)})") from None

@@ -12,7 +12,7 @@ from dcipher._wire.errors.connection_errors import connection_error, not_sent
 from dcipher._wire.errors.retries import Outcome, failure_of
 from dcipher.errors import APIConnectionError, APIError, APITimeoutError, TLSError
 from dcipher.resilience import Resilience
-from tests.wire.messages.answering import INFO
+from tests.wire.messages.made_responses import INFO
 
 
 def chained(error: Exception, cause: Exception) -> Exception:

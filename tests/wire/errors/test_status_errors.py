@@ -20,15 +20,15 @@ from dcipher.errors import (
     UnprocessableEntityError,
     status_error_class,
 )
-from tests.wire.messages.answering import CUT, INFO, URL, answer, bodies, header_sets
+from tests.wire.messages.made_responses import CUT, INFO, URL, answer, bodies, header_sets
 
 if TYPE_CHECKING:
-    from dcipher._wire.messages.answers import Answer
+    from dcipher._wire.messages.responses import APIResponse
 
 KEY = "sk-SECRET-1"
 
 
-def make(kind: str, said: Answer) -> APIStatusError:
+def make(kind: str, said: APIResponse) -> APIStatusError:
     """Return the error of a status that is listed, or of one that is not."""
     return status_error(said, 0.0) if kind == "listed" else unexpected_status(said, 0.0)
 
@@ -223,7 +223,7 @@ def test_an_unexpected_body_of_any_kind(content: bytes, body: object) -> None:
     ],
     ids=["message", "fields", "names", "text", "headers", "cookies"],
 )
-def test_no_error_repeats_the_key(kind: str, said: Answer) -> None:
+def test_no_error_repeats_the_key(kind: str, said: APIResponse) -> None:
     """A service that echoes the key does not put it into the error, whatever the status."""
     assert "SECRET" not in told(make(kind, said))
 

@@ -13,7 +13,7 @@ from dcipher._wire.messages.operations import run_status, start_run
 from dcipher._wire.messages.parsing import flow_of, started_run, status_of
 from dcipher.errors import APIError, InvalidResponseError
 from dcipher.models import Flow, Output, Run, RunStatus, SecretURL
-from tests.wire.messages.answering import CUT, INFO, URL, answer, bodies, header_sets
+from tests.wire.messages.made_responses import CUT, INFO, URL, answer, bodies, header_sets
 
 NOW = datetime(2024, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
 START = start_run("f", {}, "key")

@@ -21,7 +21,7 @@ from .encodings import Inflater, encoding_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["BOM", "MAX_BODY", "Answer", "JSONObject", "decoded", "has_readable_charset"]
+__all__ = ["BOM", "MAX_BODY", "APIResponse", "JSONObject", "decoded", "has_readable_charset"]
 
 BOM = b"\xef\xbb\xbf"
 """The byte order mark of UTF-8."""
@@ -39,7 +39,7 @@ _PAGE = re.compile(r"\s*text/(?:html|plain)\b", re.ASCII | re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class Answer:
+class APIResponse:
     """A response of the API, and what an error needs to know of the request."""
 
     # What may contain a secret is not in its repr, which error reporters record.

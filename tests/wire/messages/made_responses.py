@@ -7,7 +7,7 @@ import json
 import httpx
 from hypothesis import strategies as st
 
-from dcipher._wire.messages.answers import Answer
+from dcipher._wire.messages.responses import APIResponse
 from dcipher.errors import RequestInfo
 
 INFO = RequestInfo("POST", "https://api.example.com/flows/f/run")
@@ -21,10 +21,10 @@ def answer(
     status_code: int = 200,
     headers: dict[str, str] | httpx.Headers | None = None,
     secrets: tuple[str, ...] = (),
-) -> Answer:
+) -> APIResponse:
     """Return an answer; what is not bytes already becomes JSON."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return Answer(status_code, httpx.Headers(headers), content, INFO, 2, secrets)
+    return APIResponse(status_code, httpx.Headers(headers), content, INFO, 2, secrets)
 
 
 _NAMES = [

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dcipher._wire.messages.answers import MAX_BODY, decoded
+from dcipher._wire.messages.responses import MAX_BODY, decoded
 from dcipher.errors import InvalidResponseError
-from tests.wire.messages.answering import INFO, answer
+from tests.wire.messages.made_responses import INFO, answer
 
 
 @pytest.mark.parametrize(
