@@ -244,7 +244,7 @@ MUTATIONS = [
     Mutation("signed_urls", "expiry: Azure", "_urls/signed_urls.py", 'if "se" in query and "sig" in query', 'if "sg" in query', URLS),
     Mutation("signed_urls", "output.expires_at", "_wire/messages/parsing.py", "Output(url=SecretURL(url), expires_at=expiry(url))", "Output(url=SecretURL(url))", ("wire/messages/test_parsing.py", *URLS)),
     Mutation("signed_urls", "an expired URL is not asked", "_results/downloads/download_async.py", "if self._source.is_hopeless(time.time()):", "if False:", URLS),
-    Mutation("signed_urls", "expired: without retries", "_results/downloads/transfers/transfer.py", "return TransferError(Problem.EXPIRED, said, Failure(Outcome.PERMANENT))", "return TransferError(Problem.EXPIRED, said, Failure(Outcome.AMBIGUOUS))", STORE),
+    Mutation("signed_urls", "expired: without retries", "_results/downloads/transfers/transfer.py", "return TransferError(Problem.EXPIRED, text, Failure(Outcome.PERMANENT))", "return TransferError(Problem.EXPIRED, text, Failure(Outcome.AMBIGUOUS))", STORE),
     Mutation("signed_urls", "a store that says expired", "_results/downloads/transfers/transfer.py", 'or "expired" in words.lower()', "", STORE),
     Mutation("signed_urls", "expired: ResultExpiredError", "_results/outputs/failures.py", "Problem.EXPIRED: ResultExpiredError", "Problem.EXPIRED: ResultError", URLS),
     Mutation("signed_urls", "a warning when a wait outlasts the URL", '_client/waiting/wait.py', '        self._warn_of_expiry(run, interval)\n', '', (*RUNS, "faults/test_polling.py")),

@@ -2,7 +2,7 @@
 
 Writing a file blocks. So an async download runs in one thread from the first byte to the last,
 instead of in a new one for each write. That costs half as much, and does not block the event loop.
-Only a download through an async transport of the user runs on the event loop.
+Only a download by an async transport of the user runs on the event loop.
 """
 
 from __future__ import annotations
@@ -48,10 +48,10 @@ async def async_fetch(
     on_progress: AsyncProgressCallback | None = None,
     connections: int = 1,
 ) -> Transfer:
-    """Fetch one result into a sink, which is opened, committed and closed on the way.
+    """Downloads one result into a sink, which it opens, commits and closes.
 
-    By up to `connections` at once, but by one where that is the user's. Raises `TransferError`, or
-    the sink's own errors.
+    It uses up to `connections` connections, but only one of a client or transport of the user.
+    Raises `TransferError`, or errors of the sink.
     """
     if http.is_custom_async_transport:
         return await AsyncDownload(
@@ -100,10 +100,10 @@ def fetch(
     on_progress: ProgressCallback | None = None,
     connections: int = 1,
 ) -> Transfer:
-    """Fetch one result into a sink, which is opened, committed and closed on the way.
+    """Downloads one result into a sink, which it opens, commits and closes.
 
-    By up to `connections` at once, but by one where that is the user's. Raises `TransferError`, or
-    the sink's own errors.
+    It uses up to `connections` connections, but only one of a client or transport of the user.
+    Raises `TransferError`, or errors of the sink.
     """
     download = Download(
         http,
@@ -122,7 +122,7 @@ def fetch(
 def async_spare_permits(http: HTTPClient, count: int) -> list[Permit]:
     """Returns permits for `count` more concurrent results, or as many as are available.
 
-    An async transport of the user's runs on the event loop, in no thread of ours, and limits its
+    An async transport of the user runs on the event loop, in no thread of ours, and limits its
     connections itself.
     """
     if http.is_custom_async_transport:
@@ -133,7 +133,7 @@ def async_spare_permits(http: HTTPClient, count: int) -> list[Permit]:
 def spare_permits(http: HTTPClient, count: int) -> list[Permit]:
     """Returns permits for `count` more concurrent results, or as many as are available.
 
-    There are none for a transport of the user's, which may not be thread-safe.
+    There are none for a transport of the user, which may not be thread-safe.
     """
     return http.spare_permits(count)
 

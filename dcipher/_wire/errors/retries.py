@@ -1,7 +1,4 @@
-"""Again? When? What may be sent again is decided by what may have happened.
-
-`Retry-After` says when.
-"""
+"""Decides whether and when to retry: by what the failed attempt may have done, and by `Retry-After`; pure."""
 
 from __future__ import annotations
 
@@ -44,36 +41,36 @@ __all__ = [
 
 
 class Outcome(Enum):
-    """What may have happened on the other side."""
+    """What an attempt may have done."""
 
     NOT_SENT = "not sent"
-    """No connection, or no place in the pool: nothing was sent. Again, any method."""
+    """No connection, or none available in the pool: nothing was sent. Any method is retried."""
     REJECTED = "rejected"
-    """429, 425, 503 with Retry-After: it was sent back unread.
+    """429, 425, 503 with Retry-After: the service did not process it.
 
-    Again, any method, not before it says.
+    Any method is retried, not before `Retry-After`.
     """
     AMBIGUOUS = "ambiguous"
-    """It may have been done: a reset, a read timeout, a 500, an unusable 2xx.
+    """It may have been processed: a reset, a read timeout, a 500, an unusable 2xx.
 
-    Again only what is safe to repeat.
+    Only idempotent requests are retried.
     """
     PERMANENT = "permanent"
-    """It would go the same way again."""
+    """A retry would fail for the same reason."""
 
 
 @dataclass(frozen=True)
 class Failure:
-    """All that the rules want to know of an attempt that failed."""
+    """A failed attempt, as far as it matters for a retry."""
 
     outcome: Outcome
     retry_after: float | None = None
     max_retries: int | None = None
-    """Attempts after the first, where fewer than usual make sense."""
+    """Attempts after the first, if fewer than usual make sense."""
 
 
-# By the names of httpx's exceptions: what is raised while a connection is made cannot have reached
-# the server.
+# By the names of httpx's exceptions: a request whose connection failed cannot have reached the
+# server.
 _NOT_SENT = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError"})
 _AMBIGUOUS = frozenset(
     {
@@ -83,14 +80,14 @@ _AMBIGUOUS = frozenset(
         "ReadTimeout",
         "WriteTimeout",
         "RemoteProtocolError",
-        "OSError",  # TimeoutError: the whole exchange took too long; ssl.SSLError, after the handshake
+        "OSError",  # TimeoutError: the exchange took too long; ssl.SSLError, after the handshake
     }
 )
 
 
 def transport_outcome(error: BaseException) -> Outcome:
-    """What an exception of httpx says of the request."""
-    # httpx looks at Location even where it does not follow it: an answer, and the same the next time.
+    """Classifies an exception of httpx."""
+    # httpx parses Location even if it does not follow it: there was a response, and the next is the same.
     if str(error).startswith("Invalid URL in location header"):
         return Outcome.PERMANENT
     names = {cls.__name__ for cls in type(error).__mro__}
@@ -104,10 +101,10 @@ def transport_outcome(error: BaseException) -> Outcome:
 
 
 def transport_failure(error: BaseException, host: str) -> Failure:
-    """What an exception of httpx says of the request to `host`.
+    """Classifies an exception of httpx for a request to `host`.
 
-    On this machine, a connection that is refused means that nobody listens: that is tried once more,
-    for a service that is just being restarted, and then said.
+    A refused connection to this machine means that no server listens. It is retried once, in case the
+    server is restarting.
     """
     is_refused = any(isinstance(behind, ConnectionRefusedError) for behind in chain(error))
     most = 1 if is_refused and is_this_machine(host) else None
@@ -117,7 +114,7 @@ def transport_failure(error: BaseException, host: str) -> Failure:
 def status_failure(
     status_code: int, retry_after_seconds: float | None, resilience: Resilience
 ) -> Failure:
-    """What a status that is no success says of the request."""
+    """Classifies an error status."""
     if status_code not in resilience.retry_statuses:
         return Failure(Outcome.PERMANENT, retry_after_seconds)
     unread = status_code in {425, 429} or (status_code == 503 and retry_after_seconds is not None)
@@ -125,7 +122,7 @@ def status_failure(
 
 
 def failure_of(error: APIError, resilience: Resilience) -> Failure:
-    """What one of our own errors says of the request."""
+    """Classifies one of our own errors."""
     if isinstance(error, APIStatusError):
         return status_failure(error.status_code, error.retry_after, resilience)
     if isinstance(error, InvalidResponseError):
@@ -139,25 +136,19 @@ def failure_of(error: APIError, resilience: Resilience) -> Failure:
     return Failure(Outcome.PERMANENT)
 
 
-# RFC 9110 section 9.2.2: sending these twice does no more than once.
+# RFC 9110 section 9.2.2: idempotent methods.
 _IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE", "QUERY"})
 
 
 def is_repeatable(method: str, headers: Mapping[str, str], resilience: Resilience) -> bool:
-    """Whether sending a request twice does no more than once.
-
-    By its method, or by its `Idempotency-Key`.
-    """
+    """Returns whether a request is idempotent: by its method, or by its `Idempotency-Key`."""
     if method.upper() in _IDEMPOTENT:
         return True
     return resilience.resend_ambiguous and "idempotency-key" in headers
 
 
 def may_resend(outcome: Outcome, *, repeatable: bool) -> bool:
-    """Whether a request may be sent again after `outcome`.
-
-    `repeatable`: sending it twice does no more than once.
-    """
+    """Returns whether a request may be retried after `outcome`. `repeatable`: it is idempotent."""
     if outcome is Outcome.AMBIGUOUS:
         return repeatable
     return outcome is not Outcome.PERMANENT
@@ -172,7 +163,7 @@ def next_delay(
     elapsed: float,
     jitter: float,
 ) -> float | None:
-    """Seconds until the next attempt, or `None`: there is none.
+    """Returns the seconds until the next attempt; `None`: there is none.
 
     `attempts` were made in `elapsed` seconds; `jitter` is a random number from [0, 1).
     """
@@ -190,27 +181,27 @@ def next_delay(
 
 
 def backoff(attempts: int, resilience: Resilience) -> float:
-    """Seconds to wait after so many attempts, before jitter: twice as long each time."""
+    """Returns the seconds to wait after so many attempts, before jitter: twice as long each time."""
     # 2.0 ** 1024 overflows; the cap is reached long before.
     doubled = resilience.backoff_initial * 2.0 ** min(attempts - 1, 64)
     return min(doubled, resilience.backoff_max)
 
 
-# RFC 9110 section 10.2.3: delay-seconds is 1*DIGIT; decimals are seen in the wild. ASCII digits
-# alone: `str.isdigit` and `float` take other scripts' digits, signs, exponents, inf, nan and
+# RFC 9110 section 10.2.3: delay-seconds is 1*DIGIT; some services send decimals. ASCII digits
+# only: `str.isdigit` and `float` accept digits of other scripts, signs, exponents, inf, nan and
 # underscores.
 _SECONDS = re.compile(r"[0-9]{1,300}(?:\.[0-9]{1,300})?\Z", re.ASCII)
 
-# RFC 9110 section 5.6.3; `str.strip` takes other scripts' blanks, too.
+# RFC 9110 section 5.6.3; `str.strip` removes blanks of other scripts, too.
 _BLANKS = " \t"
 
 
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:
-    """Seconds that an answer asks to wait, or `None`. It never raises.
+    """Returns the seconds of `Retry-After`, or `None`. It never raises.
 
-    Seconds, decimals, the three forms of an HTTP date (RFC 9110 section 5.6.7), against the
-    server's own `Date` where it gives one, else against `now` (seconds since the epoch); and
-    `retry-after-ms`, which beats both.
+    They are seconds, also as decimals, or an HTTP date in one of its three forms (RFC 9110 section
+    5.6.7), relative to the server's `Date`, or else to `now` (seconds since the epoch).
+    `retry-after-ms` takes precedence.
     """
     milliseconds = headers.get("retry-after-ms", "").strip(_BLANKS)
     if _SECONDS.match(milliseconds):
@@ -225,20 +216,18 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
     return max(0.0, until - (now if server_now is None else server_now))
 
 
-# parsedate_to_datetime takes nearly anything with a number in it; a date begins with the name of a
-# day.
+# parsedate_to_datetime accepts nearly any text with a number; a date begins with the name of a day.
 _DAY = re.compile(r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*,? ", re.ASCII)
 
 
 def http_date(value: str) -> float | None:
-    """Seconds since the epoch of an HTTP date in any of its three forms, or `None`."""
+    """Returns the seconds since the epoch of an HTTP date in any of its three forms, or `None`."""
     value = value.strip(_BLANKS)
     if not _DAY.match(value) or len(value) > 64 or not value.isascii():
         return None
     try:
         moment = parsedate_to_datetime(value)
-        # RFC 850 and asctime dates come without a zone: RFC 9110 section 5.6.7 says that they are
-        # UTC, too.
+        # RFC 850 and asctime dates have no zone: by RFC 9110 section 5.6.7, they are UTC, too.
         return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
     except (ValueError, TypeError, IndexError, OverflowError):
         return None

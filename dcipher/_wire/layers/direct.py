@@ -1,4 +1,4 @@
-"""What an httpx client does with a request, and with its response, where it is left out."""
+"""What an httpx client does with a request and its response, for calls that bypass it."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _logger = logging.getLogger("httpx")
 
 
 def adds_something(client: httpx.Client | httpx.AsyncClient) -> bool:
-    """Whether this httpx client changes a request, looks at it, or refuses it.
+    """Returns whether this httpx client changes, inspects or rejects a request.
 
-    By authentication, hooks, a class of the user's, or because it is closed.
+    That is by authentication, hooks, a subclass, or because it is closed.
     """
     hooks = client.event_hooks
     return (
@@ -44,7 +44,7 @@ def note(client: httpx.Client | httpx.AsyncClient, response: httpx.Response) -> 
 
 
 def has_header(response: httpx.Response, name: bytes) -> bool:
-    """Whether a response has a header, without what httpx does to know its encoding."""
+    """Returns whether a response has a header, without decoding the headers as httpx does."""
     for known, _ in response.headers.raw:  # noqa: SIM110 - a generator costs more than it
         if known.lower() == name:
             return True
@@ -52,7 +52,7 @@ def has_header(response: httpx.Response, name: bytes) -> bool:
 
 
 class NoBody(httpx.ByteStream):
-    """A body of no pieces: each piece costs, an empty one too."""
+    """An empty body without a chunk: each chunk costs time, even an empty one."""
 
     def __init__(self) -> None:
         super().__init__(b"")

@@ -1,4 +1,4 @@
-"""httpx transports that sign, that send again, and that refuse what the OpenAPI document does not list.
+"""httpx transports that sign and retry requests, and that reject statuses missing from the OpenAPI document.
 
 A response that is not needed is read up to a limit, and never decoded.
 """
@@ -46,11 +46,11 @@ __all__ = [
 ]
 
 LEAST = 0.25
-"""Seconds that an attempt gets at least, close to the deadline."""
+"""The least seconds of an attempt close to the deadline."""
 DRAINED = 64 * 1024
 """Bytes of a response that are read only to keep its connection. Beyond that, a new one costs less."""
 DRAIN_TIME = 0.5
-"""Seconds that they may take."""
+"""Seconds that reading them may take."""
 
 
 class _Refused(Exception):  # noqa: N818 - never leaves this module
@@ -65,9 +65,9 @@ class _Refused(Exception):  # noqa: N818 - never leaves this module
 class AsyncRetryTransport(httpx.AsyncBaseTransport):
     """Retries requests. Returns the last response, or raises the last error of httpx.
 
-    A POST is repeated after an ambiguous outcome only when it carries an `Idempotency-Key`; a body
-    that is streamed is sent once, since it cannot be read twice. An attempt takes no longer than
-    its timeouts together, and than what is left of the deadline.
+    A POST is retried after an ambiguous outcome only if it has an `Idempotency-Key`. A streamed body
+    is sent once, because it cannot be read twice. An attempt takes no longer than the sum of its
+    timeouts, and no longer than the deadline permits.
     """
 
     def __init__(self, transport: httpx.AsyncBaseTransport, resilience: Resilience) -> None:
@@ -85,7 +85,7 @@ class AsyncRetryTransport(httpx.AsyncBaseTransport):
             if response.status_code in self._resilience.retry_statuses:
                 refused.append(response)
                 raise _Refused(response)
-            _deadline_of(response).restart(None)  # a body may take as long as it comes
+            _deadline_of(response).restart(None)  # a body may take as long as data arrives
             return response
 
         async def pause(seconds: float) -> None:
@@ -104,7 +104,7 @@ class AsyncRetryTransport(httpx.AsyncBaseTransport):
                 started=started,
             )
         except _Refused as last:
-            # As it came, for whoever reads it; but not without end.
+            # Returned as it was received, for the caller; but with a limit.
             seconds = request.extensions.get("timeout", {}).get("read")
             _deadline_of(last.response).restart(self._left(seconds, started))
             return last.response
@@ -114,7 +114,7 @@ class AsyncRetryTransport(httpx.AsyncBaseTransport):
             raise
 
     def _timed(self, request: httpx.Request, started: float) -> httpx.Request:
-        """The request for one attempt, with its deadline."""
+        """Returns the request for one attempt, with its deadline."""
         timeouts = request.extensions.get("timeout", {})
         deadline = Deadline(self._left(whole(timeouts), started))
         if self._resilience.deadline is not None:
@@ -123,7 +123,7 @@ class AsyncRetryTransport(httpx.AsyncBaseTransport):
         return _changed(request, extensions=changed)
 
     def _left(self, seconds: float | None, started: float) -> float | None:
-        """`seconds`, or what is left until the deadline where that is less; `None`: no end."""
+        """Returns `seconds`, or the time until the deadline if that is shorter; `None`: no limit."""
         if self._resilience.deadline is None:
             return seconds
         left = max(self._resilience.deadline - (monotonic() - started), LEAST)
@@ -160,11 +160,11 @@ def _deadline_of(response: httpx.Response) -> Deadline:
 
 
 async def _beginning(response: httpx.Response, most: int, seconds: float | None) -> bytes:
-    """The raw body, as far as it comes in so many seconds, and a little more than `most` bytes of it."""
+    """Returns what arrives of the raw body in so many seconds, up to a little more than `most` bytes."""
     body = bytearray()
     _deadline_of(response).restart(seconds)
     try:
-        # What is said already tells more than that the rest of it does not come.
+        # The beginning says more than the error about the missing rest.
         with suppress(httpx.TransportError, OSError):
             async for chunk in cast("httpx.AsyncByteStream", response.stream):
                 body.extend(chunk)
@@ -176,15 +176,15 @@ async def _beginning(response: httpx.Response, most: int, seconds: float | None)
 
 
 async def _discard(response: httpx.Response) -> None:
-    """Keep its connection for the next attempt, unless that takes longer than to open another one."""
+    """Reads the rest to keep its connection, unless opening another one takes less time."""
     await _beginning(response, DRAINED, DRAIN_TIME)
 
 
 class AsyncHomeTransport(httpx.AsyncBaseTransport):
-    """Sends credentials to the base URL's origin only, however a request came to go elsewhere.
+    """Sends credentials only to the origin of the base URL, for whatever reason a request goes elsewhere.
 
-    RFC 9110 section 15.4: a redirected request leaves out what is meant for the first server alone.
-    httpx leaves out `Authorization` and cookies, but no other header (observed).
+    RFC 9110 section 15.4: credentials are removed from a redirected request. httpx removes
+    `Authorization` and cookies, but no other header (observed).
     """
 
     def __init__(
@@ -244,7 +244,7 @@ class AsyncCheckedTransport(httpx.AsyncBaseTransport):
     ) -> None:
         self._transport = transport
         self._base_path = base_path
-        # In a closure: nothing that shows an object's fields shows them.
+        # In a closure: tools that show the fields of an object do not show them.
         self._secrets: Callable[[], Sequence[str]] = lambda: secrets
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -261,7 +261,7 @@ class AsyncCheckedTransport(httpx.AsyncBaseTransport):
         body = await _beginning(response, MAX_BODY, seconds)
         try:
             body = decoded(body, response.headers.get("content-encoding", ""))
-        except ValueError:  # the status says more than a body that cannot be read
+        except ValueError:  # the status says more than an unreadable body
             body = b""
         info = RequestInfo(request.method, redact_query(str(request.url)))
         received = APIResponse(

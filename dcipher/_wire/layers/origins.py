@@ -1,4 +1,4 @@
-"""Where credentials go: to the origin that they were given for, and to no other."""
+"""Decides where credentials are sent: only to the origin that they belong to; pure."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ Origin: TypeAlias = "tuple[bytes, bytes, int | None]"
 
 
 def origin_of(url: httpx.URL) -> Origin:
-    """Scheme, host and port (RFC 6454 section 4); `None`: the port that the scheme has anyway."""
+    """Scheme, host and port (RFC 6454 section 4); `None`: the default port of the scheme."""
     return url.raw_scheme, url.raw_host, url.port
 
 
 def is_at_home(origin: Origin, home: Origin) -> bool:
-    """Whether credentials for `home` may be sent to `origin`.
+    """Returns whether credentials for `home` may be sent to `origin`.
 
-    The same one; or, as with httpx, what an http URL becomes by https, on the default ports.
+    It is the same origin; or, as with httpx, its https version on the default ports.
     """
     return origin == home or (
         home[0] == b"http" and origin == (b"https", home[1], None) and home[2] is None
@@ -30,7 +30,7 @@ def is_at_home(origin: Origin, home: Origin) -> bool:
 
 
 def without_credentials(headers: httpx.Headers, key_header: str | None) -> httpx.Headers:
-    """What may be sent anywhere: without the key's header, cookies, and what sounds like a secret."""
+    """Returns the headers that may be sent anywhere: without the key, cookies, and names of secrets."""
     kept = headers.copy()
     for name in headers:
         if name == (key_header or "").lower() or is_secret_name(name):

@@ -1,7 +1,7 @@
 # Generated from dcipher/_wire/layers/retrying_async.py by scripts/unasync.py: edit that, not this.
-"""The one place where anything is sent again.
+"""Retries: the only module that sends a request again.
 
-tenacity drives it; `_wire/errors/retries.py` says whether and when.
+It uses tenacity; `_wire/errors/retries.py` decides whether and when.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING, TypeVar
 
-# At the top: after a failure, an import may fail, too, where there are too many open files.
+# At the top: after a failure, an import may fail, too, if there are too many open files.
 from tenacity import Retrying, stop_never
 
 from dcipher._concurrency.clock import monotonic
@@ -42,16 +42,15 @@ def send_again(
     pause: Sleep = sleep,
     started: float | None = None,
 ) -> T:
-    """The result of the first attempt that succeeds; else what the last one raised.
+    """Returns the result of the first attempt that succeeds, or raises the error of the last one.
 
-    `failure_of` says what an exception means, or `None`: it is none of ours and goes through.
-    `pause` waits between two attempts. `started`: since when the deadline counts, by the monotonic
-    clock; `None`: since now.
+    `failure_of` classifies an exception; `None`: it is not retried. `pause` waits between two
+    attempts. `started`: the beginning of the deadline, by the monotonic clock; `None`: now.
     """
     started = monotonic() if started is None else started
     try:
         return attempt()
-    except Exception as error:  # judged by failure_of, and raised again unless it is sent again
+    except Exception as error:  # classified by failure_of, and raised again unless there is a retry
         rules = _Rules(failure_of, resilience, repeatable, what, started)
         if rules.delay_after(error, attempts=1) is None:
             raise
@@ -60,12 +59,12 @@ def send_again(
 
 
 def _again(attempt: Attempt[T], first: Exception, rules: _Rules, pause: Sleep) -> T:
-    # tenacity is built only after a failure: a call that succeeds pays nothing for it.
+    # tenacity is set up only after a failure: a call that succeeds does not pay for it.
     failed: list[Exception] = [first]
 
     def attempt_or_replay() -> T:
         if failed:
-            raise failed.pop()  # the attempt that was made before tenacity was there counts as its first
+            raise failed.pop()  # the attempt before tenacity counts as its first
         return attempt()
 
     return Retrying(sleep=pause, stop=stop_never, retry=rules.retry, wait=rules.wait, reraise=True)(
@@ -74,7 +73,7 @@ def _again(attempt: Attempt[T], first: Exception, rules: _Rules, pause: Sleep) -
 
 
 class _Rules:
-    """The rules of `_wire/errors/retries.py`, as tenacity asks for them."""
+    """The rules of `_wire/errors/retries.py`, in the form that tenacity needs."""
 
     def __init__(
         self,
@@ -124,7 +123,7 @@ class _Rules:
 
 
 def _why(error: BaseException) -> str:
-    """Why an attempt failed, in a few words of ours: no text of a server or a library."""
+    """Returns why an attempt failed, in our own words: without the text of a server or a library."""
     number = getattr(error, "status_code", None)
     if isinstance(number, int) and number:
         return f"status {number}"

@@ -1,6 +1,6 @@
-"""The one place where anything is sent again.
+"""Retries: the only module that sends a request again.
 
-tenacity drives it; `_wire/errors/retries.py` says whether and when.
+It uses tenacity; `_wire/errors/retries.py` decides whether and when.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING, TypeVar
 
-# At the top: after a failure, an import may fail, too, where there are too many open files.
+# At the top: after a failure, an import may fail, too, if there are too many open files.
 from tenacity import AsyncRetrying, stop_never
 
 from dcipher._concurrency.clock import monotonic
@@ -41,16 +41,15 @@ async def async_send_again(
     pause: AsyncSleep = async_sleep,
     started: float | None = None,
 ) -> T:
-    """The result of the first attempt that succeeds; else what the last one raised.
+    """Returns the result of the first attempt that succeeds, or raises the error of the last one.
 
-    `failure_of` says what an exception means, or `None`: it is none of ours and goes through.
-    `pause` waits between two attempts. `started`: since when the deadline counts, by the monotonic
-    clock; `None`: since now.
+    `failure_of` classifies an exception; `None`: it is not retried. `pause` waits between two
+    attempts. `started`: the beginning of the deadline, by the monotonic clock; `None`: now.
     """
     started = monotonic() if started is None else started
     try:
         return await attempt()
-    except Exception as error:  # judged by failure_of, and raised again unless it is sent again
+    except Exception as error:  # classified by failure_of, and raised again unless there is a retry
         rules = _Rules(failure_of, resilience, repeatable, what, started)
         if rules.delay_after(error, attempts=1) is None:
             raise
@@ -59,12 +58,12 @@ async def async_send_again(
 
 
 async def _again(attempt: AsyncAttempt[T], first: Exception, rules: _Rules, pause: AsyncSleep) -> T:
-    # tenacity is built only after a failure: a call that succeeds pays nothing for it.
+    # tenacity is set up only after a failure: a call that succeeds does not pay for it.
     failed: list[Exception] = [first]
 
     async def attempt_or_replay() -> T:
         if failed:
-            raise failed.pop()  # the attempt that was made before tenacity was there counts as its first
+            raise failed.pop()  # the attempt before tenacity counts as its first
         return await attempt()
 
     return await AsyncRetrying(
@@ -73,7 +72,7 @@ async def _again(attempt: AsyncAttempt[T], first: Exception, rules: _Rules, paus
 
 
 class _Rules:
-    """The rules of `_wire/errors/retries.py`, as tenacity asks for them."""
+    """The rules of `_wire/errors/retries.py`, in the form that tenacity needs."""
 
     def __init__(
         self,
@@ -123,7 +122,7 @@ class _Rules:
 
 
 def _why(error: BaseException) -> str:
-    """Why an attempt failed, in a few words of ours: no text of a server or a library."""
+    """Returns why an attempt failed, in our own words: without the text of a server or a library."""
     number = getattr(error, "status_code", None)
     if isinstance(number, int) and number:
         return f"status {number}"

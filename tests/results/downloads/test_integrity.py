@@ -325,6 +325,6 @@ def test_garbage_behind_a_head_is_asked_for_again(
     connect(server).runs.download(result_of(server), target)
     assert_saved(target, SMALL)
     server.on("/result", Reply(raw=b"HTTP/1.1 405 No\r\n\r\n" + garbage, after="close"))
-    with pytest.raises(ResultError, match="the store answered 405"):
+    with pytest.raises(ResultError, match="the store returned 405"):
         connect(server).runs.download(result_of(server), target)
     assert len(server.requests) == 3

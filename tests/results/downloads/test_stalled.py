@@ -87,7 +87,7 @@ def test_a_refusal_that_trickles_is_read_no_further(
         monkeypatch.setattr(f"dcipher._results.downloads.transfers.{module}.EXCERPT_TIME", 0.5)
     refused = FRAMING["an extension"].replace(b"200 OK", b"405 No")
     server.on("/result", Reply(raw=refused, trickle=0.02))
-    with pytest.raises(Exception, match="the store answered 405"):
+    with pytest.raises(Exception, match="the store returned 405"):
         connect(server, **options).runs.download(result_of(server), target)
 
 

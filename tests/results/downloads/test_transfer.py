@@ -172,7 +172,7 @@ def test_a_range_that_nobody_asked_for(transfer: Transfer) -> None:
 @pytest.mark.parametrize("code", [201, 204, 304])
 def test_another_success_is_none(code: int) -> None:
     """Only 200 and 206 bring a result."""
-    with pytest.raises(TransferError, match=f"answered {code}"):
+    with pytest.raises(TransferError, match=f"returned {code}"):
         begin(Transfer(), code, {})
 
 
@@ -283,10 +283,10 @@ def test_refused(code: int, facts: dict[str, Any], problem: Problem, outcome: Ou
 def test_a_refusal_is_told_in_clean_words() -> None:
     """Of what the store says, 200 clean characters are shown; what it asks to wait is kept."""
     error = refusal(503, "\x1b[31m" + "busy " * 1000)
-    assert str(error).startswith("the store answered 503: [31mbusy busy")
+    assert str(error).startswith("the store returned 503: [31mbusy busy")
     assert len(str(error)) < 250
     assert error.failure.retry_after == 7.0
-    assert str(refusal(503)) == "the store answered 503"
+    assert str(refusal(503)) == "the store returned 503"
 
 
 @pytest.mark.parametrize(

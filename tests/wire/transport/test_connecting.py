@@ -462,7 +462,7 @@ def test_a_store_that_wants_a_certificate(
     with Peer(wants_a_certificate(authority)) as peer:
         output = Output(url=SecretURL(f"https://127.0.0.1:{peer.port}/r?sig=1"))
         run = Run(flow_id="f", task_id="t", status="SUCCEEDED", outputs=(output,))
-        with pytest.raises(ResultError, match="the store wants a client certificate"):
+        with pytest.raises(ResultError, match="the store requires another client certificate"):
             connect(base_url=AWAY, resilience=TWICE).runs.read(run)
         assert peer.connections == 1
 

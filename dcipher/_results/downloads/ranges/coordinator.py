@@ -98,9 +98,9 @@ class Coordinator:
         return None
 
     def extend(self, claim: Claim, until: int) -> bool:
-        """Extends a fetched claim, for the same response ends at `until`; whether it could.
+        """Extends a fetched claim, because its response ends at `until`; returns whether it could.
 
-        A response that goes on waits until the other connections have data, too.
+        The response waits until the other connections have data, too.
         """
         with self._changed:
             while not self.stopped.is_set() and not self._scheduler.is_complete:

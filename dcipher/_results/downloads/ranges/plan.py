@@ -37,7 +37,7 @@ Range: TypeAlias = "tuple[int, int]"
 LARGE = 64 * 1024 * 1024
 """Bytes up to which a result is downloaded by one connection."""
 LEAST = 4 * 1024 * 1024
-"""Bytes of the smallest range; what is not twice as large is not split."""
+"""Bytes of the smallest range: only one of at least twice the size is split."""
 FAST = 256 * 1024 * 1024
 """Bytes a second from which a connection is fast enough: it is not the bottleneck."""
 WINDOW = 0.1
@@ -102,22 +102,22 @@ def can_be_split(transfer: Transfer, status_code: int, headers: Mapping[str, str
 
 def range_headers(transfer: Transfer, wanted: Range) -> dict[str, str]:
     """Returns the headers of a GET for one range of the same object."""
-    # Those of a transfer that resumes there, up to the next part that it has.
+    # Those of a transfer that resumes there, up to the next existing part.
     return headers_for(replace(transfer, received=wanted[0], parts=((wanted[1], wanted[1] + 1),)))
 
 
 def check_range(
     transfer: Transfer, wanted: Range, status_code: int, headers: Mapping[str, str]
 ) -> None:
-    """Raises `TransferError` where the response is not this range of this object.
+    """Raises `TransferError` if the response is not this range of this object.
 
     This ends one connection only: a store that refuses this range may serve the others.
     """
     if status_code != 206:
-        raise _refused(f"the store answered {status_code} to a request for a part")
+        raise _refused(f"the store returned {status_code} for a range")
     length = headers.get("content-length")
     if length is not None and length != str(wanted[1] - wanted[0]):
-        raise _refused("the store answered with a part of another length")
+        raise _refused("the store sent a range of another length")
     try:
         check_part(transfer, headers, wanted)
     except TransferError as error:
@@ -136,7 +136,7 @@ _BY_WEIGHT: Final = (Problem.CHANGED, Problem.EXPIRED, Problem.INTERRUPTED, Prob
 def most_severe(errors: Iterable[TransferError]) -> TransferError:
     """Returns the error to report after all connections have failed.
 
-    One that makes the existing bytes useless comes before one that a retry may fix.
+    An error that makes the existing bytes useless takes precedence over one that a retry may fix.
     """
     order = {problem: rank for rank, problem in enumerate(_BY_WEIGHT)}
     return min(errors, key=lambda error: order.get(error.problem, len(order)))
@@ -198,7 +198,7 @@ class Scheduler:
 
     @property
     def done(self) -> tuple[Range, ...]:
-        """The ranges that are in the file."""
+        """The ranges in the file."""
         return merged([*self._done, *((claim.start, claim.position) for claim in self._active)])
 
     @property
@@ -234,9 +234,9 @@ class Scheduler:
         return None
 
     def extend(self, claim: Claim, until: int, now: float, *, is_last: bool) -> bool:
-        """Extends a fetched claim, for the same response goes on up to `until`; whether it could.
+        """Extends a fetched claim, because the same response continues up to `until`; returns whether it could.
 
-        It can where the following range is unclaimed or stalled. `is_last`: this is the last
+        It can if the following range is unclaimed or stalled. `is_last`: this is the last
         connection, so it may also skip existing bytes to reach the next gap.
         """
         for gap in self._free:
@@ -268,7 +268,7 @@ class Scheduler:
         return bool(claim.left) and not claim.is_duplicated and now - claim.since >= STALL_TIMEOUT
 
     def release(self, claim: Claim) -> None:
-        """Ends a claim; what is left of it can be claimed again."""
+        """Ends a claim; the rest of it can be claimed again."""
         self._active.remove(claim)
         self._done = merged([*self._done, (claim.start, claim.position)])
         if claim.left:

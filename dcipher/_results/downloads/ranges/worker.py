@@ -112,7 +112,7 @@ class Worker:
         if error.problem is Problem.BROKEN:
             raise error
         self._failures += 1
-        # A store that refuses one more connection is not asked again.
+        # A store that rejects one more connection gets no further request for it.
         return (
             self._coordinator.delay_after(error.failure, self._failures)
             if self._has_received
@@ -161,7 +161,7 @@ class Worker:
                 if not self._coordinator.extend(claim, response.until):
                     return
                 deadline.count_anew()  # after waiting for the others
-        raise _interrupted("the answer ended early")
+        raise _interrupted("the response ended early")
 
     def _write(self, claim: Claim, chunk: bytes | memoryview, until: int) -> bool:
         """Writes a chunk; returns False where the worker was stopped before."""

@@ -1,1 +1,1 @@
-"""The bytes of one result on their way."""
+"""Transfers of one result: requests, responses, bytes."""

@@ -1,8 +1,8 @@
-"""The body of a large answer, as fast as it comes: async and sync side by side, for they differ.
+"""Reads the body of a large response at full speed; async and sync side by side.
 
-A body of known length is read from its own socket into one buffer, in pieces of 128 KiB: httpx and
-h11 hand it over in pieces of 64 KiB, each a new object, which costs more than the network (and
-several times as much in a thread, where the C library gives the memory back after each).
+A body of known length is read from the socket into one buffer, 128 KiB at a time. httpx and h11
+return chunks of 64 KiB, each a new object, which costs more than the network (and several times as
+much in a thread, where the C library frees the memory after each).
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 __all__ = ["async_raw_body", "async_watched", "raw_body", "watched"]
 
 BUFFER = 128 * 1024
-"""Bytes that are read, and written, at once: larger writes were measured to take longer (ext4)."""
+"""Bytes of one read and of one write: larger writes took longer in measurements (ext4)."""
 PATIENCE = 1.0
-"""Seconds after which what has arrived is handed over, however little it is."""
+"""Seconds after which the received bytes are returned, however few they are."""
 
 
 async def async_raw_body(response: httpx.Response) -> AsyncGenerator[bytes | memoryview]:
-    """The raw body. A `memoryview` is good until the next one only."""
-    if response.is_stream_consumed:  # it came whole, as from httpx.MockTransport
+    """Yields the raw body. A `memoryview` is valid only until the next one."""
+    if response.is_stream_consumed:  # it is complete, as that of httpx.MockTransport
         yield response.content
         return
     async for chunk in response.aiter_raw():
@@ -41,16 +41,16 @@ async def async_raw_body(response: httpx.Response) -> AsyncGenerator[bytes | mem
 
 @contextmanager
 def async_watched(_response: httpx.Response, _deadline: Deadline, /) -> Generator[None]:
-    """Nothing is to be watched in the block: what is awaited there can be cancelled."""
+    """Does nothing: what the block awaits can be cancelled."""
     yield
 
 
 @contextmanager
 def watched(response: httpx.Response, deadline: Deadline) -> Generator[None]:
-    """What is read in the block ends with the deadline.
+    """Ends reads in the block at the deadline.
 
-    Our own streams ask for it. By those of an httpx client of the user's, a read goes on for as long
-    as something arrives: then the connection is shut down, by a thread.
+    Our own streams observe it. Those of an httpx client of the user read as long as data arrives:
+    then a thread shuts down the connection.
     """
     stream = response.extensions.get("network_stream")
     is_foreign = stream is not None and _own_stream(response) is None
@@ -63,22 +63,22 @@ def watched(response: httpx.Response, deadline: Deadline) -> Generator[None]:
     def watch() -> None:
         while not ended.wait(max(deadline.left, 0.01)):
             if deadline.is_over:
-                with suppress(OSError):  # it may have been closed meanwhile
+                with suppress(OSError):  # it may be closed by now
                     own_socket.shutdown(socket.SHUT_RDWR)
                 return
 
     threading.Thread(target=watch, name="dcipher stall", daemon=True).start()
     try:
         yield
-        # To a body without a length, the shutdown looks like its end.
+        # For a body without a length, the shutdown looks like its end.
         deadline.check()
     finally:
         ended.set()
 
 
 def raw_body(response: httpx.Response) -> Generator[bytes | memoryview]:
-    """The raw body. A `memoryview` is good until the next one only."""
-    if response.is_stream_consumed:  # it came whole, as from httpx.MockTransport
+    """Yields the raw body. A `memoryview` is valid only until the next one."""
+    if response.is_stream_consumed:  # it is complete, as that of httpx.MockTransport
         yield response.content
         return
     left, stream = _length(response), _own_stream(response)
@@ -86,7 +86,7 @@ def raw_body(response: httpx.Response) -> Generator[bytes | memoryview]:
     if stream is None or own_socket is None or left < BUFFER:
         yield from response.iter_raw()
         return
-    # httpcore knows of none of it: the connection is closed with the response.
+    # httpcore does not know of these reads: the connection is closed with the response.
     rest = stream.framing.take_rest()[:left]
     if rest:
         yield rest
@@ -94,8 +94,8 @@ def raw_body(response: httpx.Response) -> Generator[bytes | memoryview]:
 
 
 def _own_stream(response: httpx.Response) -> Stream | None:
-    """The stream that a response comes by, where it is one of ours."""
-    # Late: there may be no module of httpcore's, where a transport of the user's brings everything.
+    """Returns the stream of a response, if it is one of ours."""
+    # Late: with a transport of the user, httpcore may never be imported.
     from dcipher._wire.transport.streams import Stream
 
     stream = response.extensions.get("network_stream")
@@ -103,7 +103,7 @@ def _own_stream(response: httpx.Response) -> Stream | None:
 
 
 def _length(response: httpx.Response) -> int:
-    """The length of the body; 0 where it is not known."""
+    """Returns the length of the body; 0 if it is unknown."""
     length = response.headers.get("content-length", "")
     plain = response.http_version == "HTTP/1.1" and "transfer-encoding" not in response.headers
     return int(length) if plain and length.isascii() and length.isdigit() else 0

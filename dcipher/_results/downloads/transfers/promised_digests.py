@@ -1,4 +1,4 @@
-"""The digests that a store promises of a result."""
+"""The digests of a result in the headers of the store; pure."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _HASHLIB = {"sha-256": "sha256", "sha-512": "sha512", "md5": "md5", "sha": "sha1
 
 
 def promised_digests(headers: Mapping[str, str]) -> dict[str, bytes]:
-    """What is promised of the bytes: RFC 9530, RFC 1864, Google's and Amazon's headers.
+    """Returns the announced digests of the bytes: by RFC 9530, RFC 1864, Google's and Amazon's headers.
 
-    An ETag is never taken for an MD5. CRC-32C and CRC-64 are not looked at: Python has none.
+    An ETag is never used as an MD5. CRC-32C and CRC-64 are ignored: Python has neither.
     """
     found: dict[str, bytes] = {}
     for name, digest in _promised(headers):
@@ -35,7 +35,7 @@ _SIZES = {"crc32": 4, "md5": 16, "sha1": 20, "sha256": 32}
 
 
 def _promised(headers: Mapping[str, str]) -> Iterator[tuple[str, bytes]]:
-    """Each of them: the name that hashlib has for its algorithm, and the digest."""
+    """Yields each: hashlib's name of the algorithm, and the digest."""
     for header in ("content-digest", "repr-digest"):
         for name, value in structured_digests(headers.get(header, "")).items():
             if name in _HASHLIB:
@@ -55,7 +55,7 @@ def _promised(headers: Mapping[str, str]) -> Iterator[tuple[str, bytes]]:
 
 
 def _google(headers: Mapping[str, str], name: str) -> list[str]:
-    """Google's hash is of what is stored: of the gzip, where it is stored so and sent decoded."""
+    """Returns Google's hash, which is that of the stored bytes, also if a gzip file is sent decoded."""
     if headers.get("x-goog-stored-content-encoding", "identity") != "identity":
         return []
     parts = [part.strip().partition("=") for part in headers.get("x-goog-hash", "").split(",")]

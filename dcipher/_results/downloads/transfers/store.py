@@ -1,5 +1,5 @@
 # Generated from dcipher/_results/downloads/transfers/store_async.py by scripts/unasync.py: edit that, not this.
-"""Asks a result's store: byte for byte by the signed URL, redirects followed, with no key of ours."""
+"""Requests a result from its store, by its signed URL as it is, without a key of ours; follows redirects."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 __all__ = ["Store"]
 
 EXCERPT = 2048
-"""Bytes that are read of a refusal."""
+"""Bytes that are read of an error response."""
 EXCERPT_TIME = 5.0
-"""Seconds that they may take."""
+"""Seconds that reading them may take."""
 HTTP_VERSIONS = frozenset({"HTTP/1.0", "HTTP/1.1", "HTTP/2"})
 
 
@@ -51,20 +51,20 @@ class Store:
         total_timeout: float | None,
         ends: float,
     ) -> None:
-        """`ends`: when the whole download has to be over, by the monotonic clock."""
+        """`ends`: the deadline of the download, by the monotonic clock."""
         self._http = http
         self._source = source
         self._timeout = timeout
         self._total_timeout = total_timeout
         self.ends = ends
         self.secrets: set[str] = {*secrets_of(source.url), *http.secrets()}
-        """Of every URL that it led to, and of proxies."""
+        """The secrets of every URL that it redirected to, and of proxies."""
         self.deadline: Deadline | None = None
-        """Of the request in progress."""
+        """The deadline of the request in progress."""
         self._host = ""
 
     def wake_up(self) -> None:
-        """Ends what waits for it, from another thread."""
+        """Interrupts waiting for it, from another thread."""
         if self.deadline is not None:
             self.deadline.abort()
 
@@ -75,7 +75,7 @@ class Store:
         return deadline
 
     def get(self, headers: Mapping[str, str]) -> httpx.Response:
-        """Its answer, after at most five redirects; the caller closes it. Raises `TransferError`."""
+        """Returns its response, after at most five redirects; the caller closes it. Raises `TransferError`."""
         url, came_from = self._source.url, None
         for _ in range(MAX_REDIRECTS + 1):
             self._check(url, came_from)
@@ -90,35 +90,35 @@ class Store:
         raise _refused(f"it was redirected more than {MAX_REDIRECTS} times")
 
     def excerpt(self, response: httpx.Response) -> str:
-        """The beginning of what it says, where that is about an error, as far as it comes soon."""
+        """Returns the beginning of the body if it describes an error, as far as it arrives soon."""
         is_plain = response.headers.get("content-encoding", "identity").lower() == "identity"
         if not is_plain or not is_about_an_error(response.status_code, response.headers):
             return ""
-        said, deadline = bytearray(), self.deadline or Deadline(None)
+        text, deadline = bytearray(), self.deadline or Deadline(None)
         deadline.restart(EXCERPT_TIME)
         with suppress(httpx.TransportError, OSError), watched(response, deadline):
-            self._read(response, said)
-        return said.decode("utf-8", "replace")
+            self._read(response, text)
+        return text.decode("utf-8", "replace")
 
-    def _read(self, response: httpx.Response, said: bytearray) -> None:
+    def _read(self, response: httpx.Response, text: bytearray) -> None:
         with closing(raw_body(response)) as chunks:
             for chunk in chunks:
-                said += chunk
-                if len(said) > EXCERPT:
+                text += chunk
+                if len(text) > EXCERPT:
                     return
 
     def lost(self, error: Exception) -> TransferError:
-        """What an error of the connection means."""
+        """Returns the error for a failed connection."""
         words = clean(masked_urls(redact(f"{type(error).__name__}: {error}", self.secrets)))
         if client_certificate_cause(error) is not None:
-            return _refused(f"the store wants a client certificate that it accepts ({words})")
+            return _refused(f"the store requires another client certificate ({words})")
         if tls_cause(error) is not None:
             insecure = _refused(f"the connection to the store is not secure ({words})")
             insecure.advice = CHECK_TLS
             return insecure
         failure = transport_failure(error, self._host)
-        said = f"the connection to the store failed ({words})"
-        return TransferError(Problem.INTERRUPTED, said, failure)
+        text = f"the connection to the store failed ({words})"
+        return TransferError(Problem.INTERRUPTED, text, failure)
 
     def _check(self, url: str, came_from: str | None) -> None:
         why_not = refusal(
@@ -133,22 +133,22 @@ class Store:
     def _send(self, url: str, headers: Mapping[str, str]) -> httpx.Response:
         self._host = httpx.URL(url).host
         within = None if self.ends == math.inf else self.ends - monotonic()
-        # The body may take as long as it comes; its head may not.
+        # The body may take as long as data arrives; its head may not.
         self.deadline = Deadline(self._total_timeout, within=within)
         try:
             response = self._http.send(self._request(url, headers, self.deadline))
-        except RuntimeError:  # what a client says that somebody has closed
+        except RuntimeError:  # the client was closed
             if self._http.is_closed:
                 raise DcipherError("This client was closed during a download.") from None
             raise
-        if response.http_version not in HTTP_VERSIONS:  # h11 takes any: RFC 9112 section 2.3
+        if response.http_version not in HTTP_VERSIONS:  # h11 accepts any: RFC 9112 section 2.3
             response.close()
-            raise _interrupted("the store did not answer in HTTP")
+            raise _interrupted("the response of the store is not HTTP")
         return response
 
     def _request(self, url: str, headers: Mapping[str, str], deadline: Deadline) -> httpx.Request:
-        # httpx quotes what it thinks is not quoted, and a signature covers the URL as it was given:
-        # the target is sent as it is.
+        # httpx quotes characters that look unquoted, and the signature covers the original URL: the
+        # target is sent as it is.
         after_host = url.split("://", 1)[1].partition("#")[0]
         slash = min((i for i in (after_host.find("/"), after_host.find("?")) if i >= 0), default=-1)
         target = after_host[slash:] if slash >= 0 else "/"

@@ -1,7 +1,4 @@
-"""A result on its way to the disk.
-
-What to ask for, what an answer means, what is left, and whether it is whole.
-"""
+"""The state of a download: what to request next, what a response means, whether it is complete; pure."""
 
 from __future__ import annotations
 
@@ -46,15 +43,15 @@ __all__ = [
 
 
 FRESH = 10.0
-"""Seconds after the end of a run in which a 403 or 404 of the store means "not there yet"."""
+"""Seconds after the end of a run in which a 403 or 404 of the store means "not available yet"."""
 KEPT = "kept"
-"""The encoding of a body that is taken as it is."""
+"""The encoding of a body that is saved as it is."""
 WORTH_KEEPING = 1024 * 1024
-"""Bytes: what is less is sooner fetched again."""
+"""Bytes from which a part is kept: fewer are faster to download again."""
 KEPT_EVERY = 256 * 1024 * 1024
-"""Bytes after which what has arrived is made durable, however quick they were."""
+"""Bytes after which the received part is made durable."""
 KEPT_AFTER = 3.0
-"""Seconds after which it is: what is lost with the power is fetched in as many."""
+"""Seconds after which it is: no more than these are lost in a power failure."""
 
 
 class Sink(Protocol):
@@ -103,48 +100,48 @@ class Sink(Protocol):
 
 @dataclass(frozen=True)
 class Transfer:
-    """What is known of one result while it is fetched."""
+    """The state of the download of one result."""
 
     received: int = 0
-    """Raw bytes that are in the file, from its beginning."""
+    """Raw bytes in the file, from its beginning."""
     parts: tuple[tuple[int, int], ...] = ()
-    """What is there beyond them: from a place up to another, in their order, with gaps between."""
+    """The ranges in the file beyond them, in ascending order, with gaps between."""
     total: int | None = None
     etag: str | None = None
     """A strong validator; without one, nothing is resumed."""
     encoding: str | None = None
     digests: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
-    """hashlib's name → what the raw bytes must hash to."""
+    """The digests that the raw bytes must have, by hashlib's names."""
     content_type: str | None = None
     self_delimiting: bool = True
-    """Whether the end of the body can be told from a lost connection."""
+    """Whether the end of the body can be distinguished from a lost connection."""
 
     @property
     def arrived(self) -> int:
-        """Raw bytes that are in the file, wherever."""
+        """All raw bytes in the file."""
         return self.received + sum(end - start for start, end in self.parts)
 
     @property
     def gap_ends(self) -> int | None:
-        """Where the next bytes end that are not there; `None`: at the end of all."""
+        """The end of the next gap; `None`: the end of the result."""
         return self.parts[0][0] if self.parts else self.total
 
     @property
     def can_resume(self) -> bool:
-        """Whether what is there may be continued.
+        """Whether the download can be resumed.
 
-        Encoded bodies are not: what is in the file is decoded.
+        That of an encoded body cannot: the file has the decoded bytes.
         """
         return self.received > 0 and self.etag is not None and self.encoding is None
 
 
 def headers_for(transfer: Transfer) -> dict[str, str]:
-    """The headers of the next GET."""
+    """Returns the headers of the next GET."""
     headers = {"Accept-Encoding": "identity", "Accept": "*/*"}
     if transfer.can_resume:
         last = transfer.parts[0][0] - 1 if transfer.parts else ""
         headers["Range"] = f"bytes={transfer.received}-{last}"
-        # RFC 9110 section 13.1.1. Some servers ignore If-Range (observed); the ETag of the answer
+        # RFC 9110 section 13.1.1. Some servers ignore If-Range (observed); the ETag of the response
         # is compared as well.
         headers["If-Match"] = str(transfer.etag)
     return headers
@@ -157,25 +154,25 @@ def begin(
     *,
     keeps_encoded: bool = False,
 ) -> Transfer:
-    """The transfer as an answer continues it.
+    """Returns the transfer as a response continues it.
 
-    `received` is where the next byte goes: 0 means from the start. `keeps_encoded`: a body in an
-    encoding that cannot be undone is taken as it is.
+    Its `received` is the offset of the next byte: 0 means from the start. `keeps_encoded`: a body in
+    an unsupported encoding is saved as it is.
 
-    Raises `TransferError` for an answer that does not fit.
+    Raises `TransferError` for a response that does not match.
     """
     if status_code == 206 and transfer.can_resume:
         return _continued(transfer, headers)
     if status_code not in {200, 203}:
-        raise broken(f"the store answered {status_code} to a plain request")
-    # A weak one is of the same object (RFC 9110 section 8.8.3.2). With none at all it may be a page of
-    # something in between: what a plain request is answered with is the result.
+        raise broken(f"the store returned {status_code} for a plain request")
+    # A weak one is of the same object (RFC 9110 section 8.8.3.2). Without any, it may be the page of
+    # a proxy: the response to a plain request is the result.
     if transfer.can_resume and headers.get("etag", "").strip().removeprefix("W/") != transfer.etag:
         raise changed()
     length = headers.get("content-length", "")
     return Transfer(
         total=int(length) if _DIGITS.match(length) else None,
-        # RFC 9110 section 15.3.4: 203 is a 200 that a proxy has changed, and no part of another answer.
+        # RFC 9110 section 15.3.4: 203 is a 200 that a proxy has changed, and no part of another response.
         etag=_etag(headers) if status_code == 200 else None,
         encoding=_encoding(headers, keeps_encoded=keeps_encoded),
         digests=promised_digests(headers),
@@ -199,23 +196,21 @@ def _continued(transfer: Transfer, headers: Mapping[str, str]) -> Transfer:
 def check_part(
     transfer: Transfer, headers: Mapping[str, str], wanted: tuple[int, int | None]
 ) -> int:
-    """The size of the whole, by an answer that is this part of it.
+    """Returns the size of the result, after checking that a response is the wanted part of it.
 
-    `wanted`: from where, up to where (`None`: to the end). RFC 9110 section 15.3.7: parts are put
-    together only where validator, place and size agree. Raises `TransferError`.
+    `wanted`: its first offset, and its end (`None`: the end of the result). RFC 9110 section 15.3.7:
+    parts are combined only if validator, offset and size agree. Raises `TransferError`.
     """
     if _etag(headers) != transfer.etag:
         raise changed()
     match = _CONTENT_RANGE.match(headers.get("content-range", "").strip())
     if match is None or _encoding(headers) is not None:
-        raise interrupted(
-            "the store answered with something else than the range that was asked for"
-        )
+        raise interrupted("the store sent something other than the requested range")
     start, end, total = (int(number) for number in match.groups())
     if transfer.total is not None and total != transfer.total:
         raise changed()
     if (start, end + 1) != (wanted[0], total if wanted[1] is None else wanted[1]):
-        raise interrupted("the store answered with another range than the one that was asked for")
+        raise interrupted("the store sent another range than the requested one")
     return total
 
 
@@ -229,21 +224,18 @@ def refused(
     resilience: Resilience,
     secrets: Iterable[str] = (),
 ) -> TransferError:
-    """The error for a status that brings no bytes.
-
-    `secrets`: of URLs that it was redirected to.
-    """
+    """Returns the error for an error status. `secrets`: those of the URLs that it redirected to."""
     # Some stores repeat the request in their errors.
     words = clean(unsigned(excerpt, [*secrets_of(source.url), *secrets], is_cut=True))
-    said = f"the store answered {status_code}" + (f": {words}" if words else "")
+    text = f"the store returned {status_code}" + (f": {words}" if words else "")
     if status_code in {412, 416}:
         return changed()
     if status_code in {400, 401, 403, 404, 410}:
-        # RFC 9110 section 6.6.1: the store's own time, for it is the one that refuses.
+        # RFC 9110 section 6.6.1: the clock of the store, which decides.
         store_now = http_date(headers.get("date", ""))
         expired = source.has_expired(now if store_now is None else store_now)
         if expired or "expired" in words.lower():
-            return TransferError(Problem.EXPIRED, said, Failure(Outcome.PERMANENT))
+            return TransferError(Problem.EXPIRED, text, Failure(Outcome.PERMANENT))
         again = (
             Outcome.AMBIGUOUS
             if now < source.fresh_until and status_code in {403, 404}
@@ -252,13 +244,13 @@ def refused(
         failure = Failure(again)
     else:
         failure = status_failure(status_code, retry_after(headers, now), resilience)
-    return TransferError(Problem.REFUSED, said, failure, status_code=status_code)
+    return TransferError(Problem.REFUSED, text, failure, status_code=status_code)
 
 
 def check_whole(transfer: Transfer, hashes: Mapping[str, bytes]) -> None:
-    """Raises `TransferError` where what arrived is not what was promised.
+    """Raises `TransferError` if the received bytes are not those that were announced.
 
-    `hashes`: of the raw bytes, by hashlib's name.
+    `hashes`: those of the raw bytes, by hashlib's names.
     """
     if transfer.total is not None and transfer.received < transfer.total:
         raise interrupted(f"only {transfer.received} of {transfer.total} bytes arrived")
@@ -270,15 +262,15 @@ def check_whole(transfer: Transfer, hashes: Mapping[str, bytes]) -> None:
 
 
 def may_refuse_ranges(error: TransferError) -> bool:
-    """Whether a store that was asked for a part may mean that it gives none, and give the whole."""
+    """Returns whether an error may mean that the store rejects ranges, and would send the whole file."""
     final = error.failure.outcome is Outcome.PERMANENT
     return error.status_code is not None and (final or error.status_code == 501)
 
 
 def is_due(transfer: Transfer, kept: int, seconds: float) -> bool:
-    """Whether it is time to make durable what was received since `kept` bytes, `seconds` ago.
+    """Returns whether to make durable what was received since `kept` bytes, `seconds` ago.
 
-    Seldom, for it waits for the disk.
+    That is done rarely, because it waits for the disk.
     """
     new = transfer.arrived - kept
     return transfer.can_resume and (
@@ -287,30 +279,27 @@ def is_due(transfer: Transfer, kept: int, seconds: float) -> bool:
 
 
 def is_worth_keeping(transfer: Transfer, error: BaseException) -> bool:
-    """Whether what was received before this error is left for another download to go on with."""
+    """Returns whether to keep what was received before this error, for another download to resume."""
     if not transfer.can_resume or transfer.arrived < WORTH_KEEPING:
         return False
     if isinstance(error, TransferError):
         return error.problem is not Problem.EXPIRED
-    # Ctrl-C, a cancellation, a callback's error: later. A disk that is full is not filled further.
+    # Ctrl-C, a cancellation, an error of a callback: it may be resumed. A full disk is not filled further.
     return not isinstance(error, OSError)
 
 
 def _etag(headers: Mapping[str, str]) -> str | None:
-    """A strong ETag (RFC 9110 section 8.8.1).
-
-    A weak one does not say that the bytes are the same.
-    """
+    """Returns a strong ETag (RFC 9110 section 8.8.1). A weak one does not promise the same bytes."""
     etag = headers.get("etag", "").strip()
     return etag if is_strong(etag) else None
 
 
 def is_strong(etag: str) -> bool:
-    """Whether it is one ETag, and not a weak one, of characters that a header of ours can carry."""
+    """Returns whether it is one strong ETag, of characters that a header can contain."""
     return _STRONG.match(etag) is not None
 
 
-# RFC 9110 section 8.8.3, but for obs-text.
+# RFC 9110 section 8.8.3, without obs-text.
 _STRONG = re.compile(r'"[\x21\x23-\x7e]+"\Z', re.ASCII)
 
 
