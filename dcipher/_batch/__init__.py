@@ -1,1 +1,1 @@
-"""Many runs of one flow, a row each: `client.flows.map`."""
+"""Batches: one run of a flow for each row; `client.flows.map`."""

@@ -1,5 +1,5 @@
 # Generated from dcipher/_batch/batch_async.py by scripts/unasync.py: edit that, not this.
-"""A batch: its outcomes to iterate over, its report, and `stop`."""
+"""A batch: an iterator of outcomes, with a report and `stop`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Batch(Generic[T]):
     """
 
     def __init__(self, service: Service, plan: Plan, shards: Shards[T] | None = None) -> None:
-        self._has_begun = True  # unless it gets further: what was refused is not to be run
+        self._has_begun = True  # unless the constructor succeeds: a rejected batch cannot run
         is_streamed(plan.rows)
         self._engine: Engine[T] | Shards[T] = shards or Engine(service, plan)
         self._has_begun = False
@@ -53,7 +53,7 @@ class Batch(Generic[T]):
     def run(self) -> dcipher.BatchReport:
         """Runs the batch to its end, discards the outcomes, and returns the report.
 
-        Raises what iterating raises.
+        Raises the errors of the iteration.
         """
         with closing(self.__iter__()) as outcomes:
             for _ in outcomes:

@@ -1,4 +1,4 @@
-"""A batch: its outcomes to iterate over, its report, and `stop`."""
+"""A batch: an iterator of outcomes, with a report and `stop`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class AsyncBatch(Generic[T]):
     def __init__(
         self, service: AsyncService, plan: Plan, shards: AsyncShards[T] | None = None
     ) -> None:
-        self._has_begun = True  # unless it gets further: what was refused is not to be run
+        self._has_begun = True  # unless the constructor succeeds: a rejected batch cannot run
         async_is_streamed(plan.rows)
         self._engine: AsyncEngine[T] | AsyncShards[T] = shards or AsyncEngine(service, plan)
         self._has_begun = False
@@ -54,7 +54,7 @@ class AsyncBatch(Generic[T]):
     async def run(self) -> dcipher.BatchReport:
         """Runs the batch to its end, discards the outcomes, and returns the report.
 
-        Raises what iterating raises.
+        Raises the errors of the iteration.
         """
         async with aclosing(self.__aiter__()) as outcomes:
             async for _ in outcomes:

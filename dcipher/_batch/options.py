@@ -17,7 +17,7 @@ Progress: TypeAlias = Literal["auto"] | bool | Callable[["dcipher.BatchProgress"
 
 
 class MapOptions(TypedDict, total=False):
-    """What `flows.map` takes, besides the flow, the rows and the type to read."""
+    """The options of `flows.map`, without the flow, the rows and the type to read."""
 
     key: str | Callable[[Any], object] | None
     params: Sequence[str] | Callable[[Any], object] | None

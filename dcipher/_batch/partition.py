@@ -26,13 +26,12 @@ DUMMIES: Final = ({"foo"}, {"1"}, {"a"})
 
 @dataclass(frozen=True)
 class Partition:
-    """Runs a flow for each row of a part, wherever it is called: what `flows.partition` returns.
+    """Runs a flow for each row of a part, in any process; `flows.partition` returns it.
 
-    It pickles, and holds no API key: the client is made in the worker, with the key of the worker's
-    environment (DCIPHER_API_KEY). A part that is executed again resumes from its journal where the
-    folder is shared, and sends the same starts under the same idempotency keys where it is not.
-    Limits of the rate are those of one worker: divide by their number. Give it hundreds of rows at a
-    time.
+    It can be pickled, and has no API key: the client is created in the worker, with the key of the worker's
+    environment (DCIPHER_API_KEY). If a part is executed again, it resumes from its journal if the
+    folder is shared; otherwise it repeats the same starts with the same idempotency keys. Rate limits
+    apply to one worker: divide them by the number of workers. Pass hundreds of rows at a time.
     """
 
     flow_id: str
@@ -48,7 +47,7 @@ class Partition:
     def rows(self, rows: Sequence[Any]) -> list[dcipher.Outcome[Any]]:
         """Runs the flow for each of these rows; returns their outcomes, in the same order.
 
-        For `concurrent.futures` and what works like it: `executor.submit(partition.rows, part)`.
+        For `concurrent.futures` and similar executors: `executor.submit(partition.rows, part)`.
         """
         given = [*rows]
         if not given:
@@ -74,7 +73,7 @@ class Partition:
             ]
 
     def _name(self, rows: Sequence[Any]) -> str:
-        """Returns the name of the journal: the same rows have the same one, in any worker."""
+        """Returns the name of the journal, which is the same for the same rows in any worker."""
         text = json.dumps([self.flow_id, *self._keys(rows)])
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
@@ -83,10 +82,10 @@ class Partition:
         return [identity.entry(row, position).key for position, row in enumerate(rows)]
 
     def __call__(self, frame: Any) -> Any:
-        """Runs the flow for each row of a frame of pandas, polars or pyarrow; returns one of its kind.
+        """Runs the flow for each row of a frame of pandas, polars or pyarrow; returns a frame of that type.
 
         For `map_partitions` of Dask and `map_batches` of Ray Data. Its columns are those of `schema`:
-        `value` is the result as JSON text. A frame of pandas keeps its index.
+        `value` is the result as JSON text. A pandas frame keeps its index.
         """
         rows = [*rows_of(frame)]
         if len(rows) > 1 and {*self._keys(rows)} in DUMMIES:

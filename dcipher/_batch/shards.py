@@ -1,5 +1,5 @@
 # Generated from dcipher/_batch/shards_async.py by scripts/unasync.py: edit that, not this.
-"""A batch in the workers of an executor: its rows in shards, each a batch of its own."""
+"""Runs a batch in the workers of an executor: its rows in shards, each a separate batch."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ T = TypeVar("T")
 AT_ONCE: Final = 16
 """Shards that are submitted before the first of them has ended."""
 INTERVAL: Final = 0.02
-"""Seconds between two looks at what has ended."""
+"""Seconds between two checks for ended shards."""
 
 
 class Shards(Generic[T]):
-    """Runs a plan in an executor, as the engine runs it here."""
+    """Runs a plan in an executor, as the engine does in this process."""
 
     def __init__(self, partition: Partition, plan: Plan, executor: Executor, shard: object) -> None:
         if isinstance(shard, bool) or not isinstance(shard, int) or shard < 1:
@@ -60,11 +60,11 @@ class Shards(Generic[T]):
         self.report: BatchReport | None = None
 
     def stop(self) -> None:
-        """Submits nothing more; shards that are being worked on are waited for."""
+        """Submits nothing more; shards in progress are completed."""
         self._is_stopped = True
 
     def outcomes(self) -> Generator[Outcome[T]]:
-        """Yields the outcome of each row, when its shard has ended; the report is there at the end."""
+        """Yields the outcome of each row, when its shard has ended; the report is available at the end."""
         began, tally, shards, is_whole = monotonic(), Tally(), self._shards(), False
         try:
             while self._submit(shards):
@@ -97,7 +97,7 @@ class Shards(Generic[T]):
             )
 
     def _submit(self, shards: Iterator[tuple[int, list[Any]]]) -> bool:
-        """Submits shards, as many as may be; whether any is left."""
+        """Submits as many shards as permitted; returns whether any is left."""
         while len(self._submitted) < AT_ONCE and not self._is_stopped:
             shard = next(shards, None)
             if shard is None:
@@ -107,7 +107,7 @@ class Shards(Generic[T]):
         return bool(self._submitted)
 
     def _next(self) -> tuple[int, Future[list[Outcome[T]]]]:
-        """Waits for a shard that has ended: in order, for the first one."""
+        """Waits for an ended shard; with `ordered`, for the first one."""
         while True:
             looked_at = [self._submitted[0]] if self._plan.ordered else [*self._submitted]
             for shard in looked_at:

@@ -1,7 +1,7 @@
-"""Sockets, async and sync side by side: connected, secured, read and written within so many seconds.
+"""Sockets, async and sync side by side: connect, TLS, read and write, each with a timeout.
 
-They raise httpcore's exceptions, as httpcore's own streams do. Those cost more: a context manager or
-two for each read and each write.
+They raise httpcore's exceptions, as httpcore's own streams do. Those are slower: they enter a context
+manager or two for each read and each write.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = ["AsyncSocket", "Socket", "async_connect", "connect"]
 
 
 class _Connected:
-    """What both kinds of sockets know without waiting."""
+    """The common part of both sockets, which does not wait."""
 
     def __init__(self, raw: Any, tls: ssl.SSLObject | ssl.SSLSocket | None) -> None:
         self.raw = raw
@@ -46,7 +46,7 @@ class _Connected:
         return bool(poll.poll(0))
 
     def describe(self, info: str) -> Any:
-        """What httpcore may ask of a network stream."""
+        """Returns the information that httpcore requests from a network stream."""
         if info == "ssl_object":
             return self.tls
         if info == "socket":
@@ -57,7 +57,7 @@ class _Connected:
 
     def abort(self) -> None:
         """Ends what waits for it, from another thread."""
-        with suppress(OSError):  # it may have been closed meanwhile
+        with suppress(OSError):  # it may be closed by now
             self.raw.shutdown(socket.SHUT_RDWR)
 
 

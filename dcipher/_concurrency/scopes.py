@@ -100,11 +100,11 @@ class AsyncScoped(Generic[T]):
             await held.ending.aclose()
 
     def end_silently(self) -> None:
-        """Say nothing of what is held when nothing refers to it any more: all was closed that had to be."""
+        """Suppresses the warning when nothing refers to the values any more: all were closed."""
         self._warning.is_due = False
 
     def peek(self) -> T | None:
-        """Does nothing: the event loop, which has ended, has closed what was open."""
+        """Does nothing: the event loop has ended, and has closed the open values."""
         return None
 
 

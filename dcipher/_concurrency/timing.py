@@ -1,4 +1,4 @@
-"""Calls what cannot be told how long it may take: it is cancelled, where there is something to cancel."""
+"""Calls a function that has no timeout of its own: an async one is cancelled."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ T = TypeVar("T")
 async def async_within(
     seconds: float, function: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs
 ) -> T:
-    """What `function` returns. Raises TimeoutError when it takes longer."""
+    """Returns the result of `function`. Raises TimeoutError if it takes longer."""
     if seconds == math.inf:
         return await function(*args, **kwargs)
     from anyio import move_on_after
 
     with move_on_after(seconds):
         return await function(*args, **kwargs)
-    # Only what was cancelled comes here: what was done by then is returned.
+    # Reached only after a cancellation: a result that was ready by then is returned.
     raise TimeoutError
 
 
 def within(seconds: float, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """What `function` returns: a thread that waits cannot be cancelled."""
+    """Returns the result of `function`: a waiting thread cannot be cancelled."""
     _ = seconds
     return function(*args, **kwargs)

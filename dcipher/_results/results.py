@@ -73,7 +73,7 @@ class Results:
             return
         progress = Progress(on_progress, len(targets))
         permits = spare_permits(self._api.plain_http, min(len(targets), max_connections) - 1)
-        at_once = 1 + len(permits)
+        concurrency = 1 + len(permits)
         callback_of = progress.recorder if permits else progress.reporter
         jobs = [
             partial(
@@ -81,13 +81,13 @@ class Results:
                 index,
                 target,
                 on_progress=callback_of(index),
-                max_connections=max_connections // at_once,
+                max_connections=max_connections // concurrency,
             )
             for index, target in enumerate(targets)
         ]
         try:
             if permits:
-                each(jobs, at_once, progress.report)
+                each(jobs, concurrency, progress.report)
             else:
                 for job in jobs:
                     job()

@@ -72,7 +72,7 @@ class AsyncResults:
             return
         progress = AsyncProgress(on_progress, len(targets))
         permits = async_spare_permits(self._api.plain_http, min(len(targets), max_connections) - 1)
-        at_once = 1 + len(permits)
+        concurrency = 1 + len(permits)
         callback_of = progress.recorder if permits else progress.reporter
         jobs = [
             partial(
@@ -80,13 +80,13 @@ class AsyncResults:
                 index,
                 target,
                 on_progress=callback_of(index),
-                max_connections=max_connections // at_once,
+                max_connections=max_connections // concurrency,
             )
             for index, target in enumerate(targets)
         ]
         try:
             if permits:
-                await async_each(jobs, at_once, progress.report)
+                await async_each(jobs, concurrency, progress.report)
             else:
                 for job in jobs:
                     await job()

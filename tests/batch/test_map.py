@@ -398,7 +398,7 @@ def test_a_flow_that_is_not_there(connect: Connect, emulator: Emulator, rows: li
     """A flow that does not exist ends the batch."""
     with connect(emulator) as client, pytest.raises(NotFoundError) as caught:
         client.flows.map("nowhere", rows, key="id").run()
-    assert "0 runs are still going" in caught.value.__notes__[-1]
+    assert "0 runs continue" in caught.value.__notes__[-1]
 
 
 def test_a_service_that_is_not_there(connect: Connect, rows: list[Any]) -> None:
@@ -408,7 +408,7 @@ def test_a_service_that_is_not_there(connect: Connect, rows: list[Any]) -> None:
         pytest.raises(Exception, match="refused") as caught,
     ):
         client.flows.map("shout", rows, key="id").run()
-    assert "0 rows have their outcome, 0 runs are still going" in caught.value.__notes__[-1]
+    assert "0 rows have their outcome, 0 runs continue" in caught.value.__notes__[-1]
 
 
 @pytest.mark.parametrize(("limit", "failed"), [(0, 1), (2, 3), (0.0, 1)])

@@ -1,1 +1,1 @@
-"""Runs a batch."""
+"""Runs a batch: plan, feed, steps and results of its rows."""

@@ -1,8 +1,8 @@
 # Generated from dcipher/_batch/engine/engine_async.py by scripts/unasync.py: edit that, not this.
 # ruff: noqa: UP028
-"""Runs a batch: reads rows, lets workers take the steps that are due, hands out the outcomes.
+"""Runs a batch: reads rows, lets workers execute the steps that are due, yields the outcomes.
 
-A few workers, not one a row: what is due next is decided in `pacing/schedule.py`.
+There are a few workers, not one for each row: `pacing/schedule.py` decides which step is due.
 """
 
 from __future__ import annotations
@@ -57,15 +57,15 @@ __all__ = ["Engine", "Service"]
 T = TypeVar("T")
 
 WORKERS: Final = 24
-"""Requests that are sent at once, whatever the number of runs."""
+"""Concurrent requests, for any number of runs."""
 GROUP_DELAY: Final = 0.02
-"""Seconds in which transitions of other rows join a commit: each waits for the disk."""
+"""Seconds in which transitions of other rows join a commit, because each waits for the disk."""
 IDLE: Final = 0.5
-"""Seconds after which is looked again, though nothing was reported: `stop` may come from a thread."""
+"""Seconds between two checks when nothing was reported: a thread may call `stop`."""
 
 
 class Service(NamedTuple):
-    """What a batch needs of the client."""
+    """The parts of the client that a batch needs."""
 
     api: API
     failure_of_run: Callable[[Run], RunError | None]
@@ -77,7 +77,7 @@ class Engine(Generic[T]):
 
     def __init__(self, service: Service, plan: Plan) -> None:
         self._service = service
-        # A client that never sends such a start again does not do it here, either.
+        # A client with resend_ambiguous=False does not retry ambiguous starts here, either.
         holds = plan.holds_unknown or not service.api.options.resilience.resend_ambiguous
         self._plan = replace(plan, holds_unknown=holds)
         self._turn = threading.RLock()
@@ -101,13 +101,13 @@ class Engine(Generic[T]):
         self.report: BatchReport | None = None
 
     def stop(self) -> None:
-        """Starts nothing more; the iteration ends. Runs that were started go on."""
+        """Starts nothing more, and ends the iteration. Started runs continue."""
         self._is_stopped = True
         if self._schedule is not None:
             self._schedule.is_stopped = True
 
     def outcomes(self) -> Generator[Outcome[T]]:
-        """Yields the outcome of each row; the report is there at the end."""
+        """Yields the outcome of each row; the report is available at the end."""
         self._began = monotonic()
         journal = in_thread(self._opened)
         try:
@@ -145,7 +145,7 @@ class Engine(Generic[T]):
         mark = fingerprint(api.http.secrets()[0])
         journal = Journal(self._plan.journal, base_url=api.base_url, fingerprint=mark)
         rate, usual = journal.recall("rate"), journal.recall("seconds")
-        # A resume does not begin with a storm, and knows when to poll.
+        # The rate and the durations of the earlier call are known: a resume begins with them.
         self._gate = shared_gate(api.base_url, mark, None if rate is None else float(rate))
         self._durations = Durations(None if usual is None else float(usual))
         self._schedule = Schedule(
@@ -193,13 +193,13 @@ class Engine(Generic[T]):
         self._bell.put(True)
 
     def room(self) -> bool:
-        """Waits until more rows are wanted; `False`: no more will be."""
+        """Waits until more rows are needed; returns False if none will be."""
         while not self._scheduled.wants_rows and not self._scheduled.is_stopped:
             sleep(0.02)
         return not self._scheduled.is_stopped
 
     def _accept(self, job: Job, known: Outcome[Any] | None) -> None:
-        """Takes a row of the journal: with its outcome, or with work to do."""
+        """Accepts a row of the journal: with its outcome, or with work to do."""
         if known is not None:
             self._give(known)
             return
@@ -208,7 +208,7 @@ class Engine(Generic[T]):
         self._bell.put(True)
 
     def steps(self, flow_id: str, results: Any) -> None:
-        """Makes the steps, once the flow is known."""
+        """Creates the steps, once the flow is known."""
         self._steps = Steps(
             self._service.api,
             flow_id,
@@ -265,7 +265,7 @@ class Engine(Generic[T]):
         self.stop()
         self._bell.put(True)
 
-    # The book
+    # Journal
 
     def commit(self, job: Job, state: str, /, **values: Any) -> None:
         """Records a transition; it is on disk when this returns."""
@@ -306,7 +306,7 @@ class Engine(Generic[T]):
         files: tuple[Path, ...] = (),
         error: DcipherError | None = None,
     ) -> None:
-        """Gives the outcome of a row to its reader."""
+        """Delivers the outcome of a row to its reader."""
         if not job.is_resumed and job.run is not None:
             self._tally.took(max(0.0, monotonic() - job.began))
         row = job.row
@@ -333,7 +333,7 @@ class Engine(Generic[T]):
         if error is not None:
             self._fail(error)
 
-    # The end
+    # End
 
     def _on_tick(self) -> None:
         now = monotonic()
@@ -385,7 +385,7 @@ class Engine(Generic[T]):
                 journal.close()
 
     def _explain(self, error: BaseException) -> None:
-        """Says how to go on, on an error or an interruption."""
+        """Adds a note on how to resume to an error or an interruption."""
         if isinstance(error, BatchError):
             error.report = self.report
         running = self._schedule.running if self._schedule else 0
@@ -393,4 +393,4 @@ class Engine(Generic[T]):
 
 
 class _Over(Exception):  # noqa: N818 - it is no error
-    """The batch was stopped while its input had not ended."""
+    """The batch was stopped before the end of its input."""

@@ -1,4 +1,4 @@
-"""What a failed request means for its row, and for the batch; pure."""
+"""Classifies failed requests, for their row and for the batch; pure."""
 
 from __future__ import annotations
 
@@ -26,30 +26,30 @@ __all__ = ["Verdict", "add_note", "delay_of", "how_to_go_on", "patience", "verdi
 NEW_RUN: float = 10.0
 """Seconds after the start in which a 404 on the status means "not created yet"."""
 UNREACHABLE: float = 900.0
-"""Seconds of failures alone, without one success between, after which a batch ends."""
+"""Seconds of failures without a success after which a batch ends."""
 
 
 class Verdict(Enum):
-    """What is to be done about a failed request."""
+    """What to do about a failed request."""
 
     REFUSED = "refused"
-    """The service is busy: later, and it costs the row nothing."""
+    """The service is busy: retry later; it does not count as an attempt of the row."""
     NOT_SENT = "not sent"
-    """It did not arrive: again."""
+    """It was not sent: retry."""
     LOST = "lost"
-    """It may have arrived: again, under the same key."""
+    """It may have been received: retry with the same idempotency key."""
     UNKNOWN = "unknown"
-    """It may have arrived, and is not to be sent again."""
+    """It may have been received, and a retry is forbidden."""
     ROW = "row"
-    """The row is at fault: it fails, others go on."""
+    """The row is the cause: it fails, and the others continue."""
     BATCH = "batch"
-    """Every row would fail like that: nothing more is sent."""
+    """Every row would fail for this reason: nothing more is sent."""
 
 
 def verdict_of(
     error: APIError, resilience: Resilience, *, age: float | None = None
 ) -> tuple[Verdict, Failure]:
-    """Returns what an error of a start means; of a poll where `age`, of the run in seconds, is given."""
+    """Classifies an error of a start; or of a poll, if `age` (of the run, in seconds) is given."""
     failure = failure_of(error, resilience)
     if isinstance(error, SubmissionUnknownError):
         return Verdict.UNKNOWN, failure
@@ -67,16 +67,16 @@ def verdict_of(
 
 
 def delay_of(failure: Failure, failures: int, resilience: Resilience, jitter: float) -> float:
-    """Returns the seconds until the next attempt, after so many; `jitter` is from [0, 1)."""
+    """Returns the seconds until the next attempt; `jitter` is a random number from [0, 1)."""
     return max(failure.retry_after or 0.0, backoff(max(failures, 1), resilience)) * (
         1 + 0.25 * jitter
     )
 
 
 def patience(failure: Failure, resilience: Resilience, *, ever_succeeded: bool) -> float:
-    """Returns the seconds of failures alone after which a batch ends.
+    """Returns the seconds of failures without a success after which a batch ends.
 
-    Where nothing ever succeeded, as long as one call would be retried: the address may be wrong.
+    If nothing ever succeeded, it is the time for which one call would be retried: the URL may be wrong.
     """
     if ever_succeeded:
         return resilience.deadline or UNREACHABLE
@@ -87,19 +87,19 @@ def patience(failure: Failure, resilience: Resilience, *, ever_succeeded: bool) 
 
 
 def how_to_go_on(journal: Path | None, ended: int, running: int) -> str:
-    """Returns what became of the rows, and what to do next, in a sentence each."""
+    """Returns the state of the rows, and how to resume, in a sentence each."""
     how = (
-        "There is no journal: what went on is lost to the next call. Pass journal=… to resume."
+        "There is no journal: the next call cannot resume these runs. Pass journal=… to resume."
         if journal is None
         else f"The same line again resumes from {journal}: nothing is started twice."
     )
     rows = "1 row has its outcome" if ended == 1 else f"{ended:,} rows have their outcome"
-    runs = "1 run is still going" if running == 1 else f"{running:,} runs are still going"
+    runs = "1 run continues" if running == 1 else f"{running:,} runs continue"
     return f"{rows}, {runs}. {how}"
 
 
 def add_note(error: BaseException, text: str) -> None:
-    """Adds a note (PEP 678), as Python does from 3.11 on."""
+    """Adds a note (PEP 678), as `add_note` does from Python 3.11 on."""
     notes: list[str] = vars(error).setdefault("__notes__", [])
     if text not in notes:
         notes.append(text)

@@ -1,4 +1,4 @@
-"""Reads the input, plans its rows in the journal, and takes them from there."""
+"""Reads the input, plans its rows in the journal, and feeds them to the engine."""
 
 from __future__ import annotations
 
@@ -46,27 +46,27 @@ if TYPE_CHECKING:
 __all__ = ["AsyncFeed"]
 
 CHUNK: Final = 500
-"""Rows that are planned together."""
+"""Rows of one transaction of the plan."""
 PAGE: Final = 100
-"""Rows that are taken from the journal together."""
+"""Rows that are read from the journal together."""
 PAUSE: Final = 0.02
 
 
 class AsyncHost(Protocol):
-    """Who takes the rows."""
+    """The receiver of the rows."""
 
     async def room(self) -> bool:
-        """Waits until more rows are wanted; `False`: no more will be."""
+        """Waits until more rows are needed; returns False if none will be."""
         ...
 
     def steps(self, flow_id: str, results: Any, /) -> None:
-        """Makes the steps, once the flow is known."""
+        """Creates the steps, once the flow is known."""
 
 
 class AsyncFeed:
     """The rows of one batch, in their order.
 
-    Where all of them are there already, all are checked and planned before the first run is started.
+    A list or a table is checked and planned completely before the first run is started.
     """
 
     def __init__(
@@ -188,7 +188,7 @@ class AsyncFeed:
             await self._hold(row)
         if row.state in ENDS:
             return Job(row, run), await self._known(row, run)
-        # By the wall clock, which may have been set back since: then it is taken for new.
+        # By the wall clock. If that was set back in the meantime, the run counts as new.
         age = max(0.0, time.time() - (row.started_at or math.inf))
         return Job(row, run, began=monotonic() - age, is_resumed=run is not None), None
 
@@ -209,7 +209,7 @@ class AsyncFeed:
         row.state = "unknown"
 
     async def _known(self, row: Row, run: Run | None) -> Outcome[Any]:
-        """The outcome of a row that has ended before."""
+        """Returns the outcome of a row that ended in an earlier call."""
         status: Any = row.state
         error: DcipherError | None = stored_error(row, run)
         value: Any = None
@@ -230,7 +230,7 @@ class AsyncFeed:
 
 
 class _Reader:
-    """Reads an iterator in a thread of its own: it may wait for its next row, for hours."""
+    """Reads an iterator in its own thread: it may wait for hours for its next row."""
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
@@ -241,7 +241,7 @@ class _Reader:
         self._is_stopped = False
         self._empty = 0
         self.is_slow: bool = False
-        """Whether it had nothing to give for a while."""
+        """Whether the iterator has not returned a row for a while."""
         Background(self._work, "dcipher rows").start()
 
     def _work(self) -> None:
@@ -257,7 +257,9 @@ class _Reader:
 
     def take(self) -> list[object] | None:
         """Returns the rows that were read since; `None` at the end."""
-        has_ended = self._has_ended  # before the rows are counted: the last ones may come meanwhile
+        has_ended = (
+            self._has_ended
+        )  # read before the rows, because the last ones may arrive in between
         count = min(len(self._read), CHUNK)
         if count:
             self._space.release(count)
@@ -272,6 +274,6 @@ class _Reader:
         return None
 
     def stop(self) -> None:
-        """Reads no more."""
+        """Stops reading."""
         self._is_stopped = True
         self._space.release()

@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 __all__ = ["Plan", "planned", "too_many_failures"]
 
 JUDGED_FROM: Final = 100
-"""Rows from which on a share of failures is judged."""
+"""Rows from which a share of failures is checked."""
 MOST_IN_FLIGHT: Final = 10_000
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a batch is to do."""
+    """The checked arguments of a batch."""
 
     flow_id: str | None
-    """`None`: the rows are calls, which name it."""
+    """`None`: the rows are calls, which name the flow."""
     rows: Any = field(repr=False)
     identity: Identity = field(repr=False)
     journal: Path | None
@@ -47,10 +47,10 @@ class Plan:
     ordered: bool
     progress: Any
     nonce: str
-    """Tells a batch without a journal from the ones before it; empty with a journal."""
+    """Distinguishes a batch without a journal from earlier ones; empty with a journal."""
 
     def target(self, stem: Callable[[str], str]) -> Callable[[Entry], str] | None:
-        """Returns what names the place that no two rows may save to."""
+        """Returns the function that names the file of a row, which must be unique."""
         folder = self.save
         if folder is None:
             return None
@@ -160,7 +160,7 @@ def _limit(value: object) -> float | None:
 def too_many_failures(
     tally: Tally, limit: float | None, *, at_end: bool
 ) -> TooManyFailuresError | None:
-    """Returns the error for more failures than the limit permits; rows of the journal count for nothing."""
+    """Returns the error for more failures than the limit permits; rows from the journal do not count."""
     failures, rows = tally.new_failures, tally.rows - tally.reused
     if limit is None or not failures:
         return None

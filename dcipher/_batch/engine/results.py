@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["Fetched", "RowResults"]
 
 SMALL: Final = 65_536
-"""Bytes up to which a result is validated at once: a thread would cost more."""
+"""Bytes up to which a result is validated on the event loop: a thread would cost more."""
 _HEAD: Final = 65_536
 
 
@@ -42,20 +42,20 @@ class Fetched:
     value: Any = None
     files: tuple[Path, ...] = ()
     columns: dict[str, Any] | None = None
-    """What the journal keeps of it."""
+    """The columns of the journal for it."""
 
 
 class RowResults:
     """Fetches the results of the rows of one batch.
 
-    `read`: the type; `None` where they are only saved.
+    `read`: the type; `None` if they are only saved.
     """
 
     def __init__(self, api: API, plan: Plan, read: Any) -> None:
         self._results = Results(api)
         self._plan = plan
         self._read = read
-        # For the next call; what is saved is in its file.
+        # For the next call. A saved result is in its file.
         self._keeps = plan.journal is not None and plan.save is None
 
     def fetch(self, run: Run, key: str) -> Fetched:
@@ -104,9 +104,9 @@ class RowResults:
             return in_thread(parse_document, body, self._read, format_)
 
     def again(self, row: Row, run: Run) -> Fetched:
-        """Returns the result of a row that was done before, from the journal or its files.
+        """Returns the result of a row of an earlier call, from the journal or its files.
 
-        Raises `ResultExpiredError` where it is not there any more, and `ResultParseError`.
+        Raises `ResultExpiredError` if it is no longer there, and `ResultParseError`.
         """
         if row.files:
             files = in_thread(_unchanged, row.files)
@@ -128,7 +128,7 @@ class RowResults:
 
 
 class RejectedError(Exception):
-    """A result that does not fit, with what is kept of it."""
+    """A result that does not match the type, with its columns of the journal."""
 
     def __init__(
         self, error: ResultParseError, columns: dict[str, Any], files: tuple[Path, ...] = ()
@@ -149,7 +149,7 @@ def _several(run: Run) -> ResultParseError:
 
 
 def _named_and_digested(run: Run, paths: list[Path]) -> tuple[list[Path], list[list[Any]]]:
-    """Gives a file without a suffix the one of its format; returns path, size and SHA-256 of each."""
+    """Adds the suffix of the format to a file without one; returns path, size and SHA-256 of each."""
     named = [_with_suffix(run, index, path) for index, path in enumerate(paths)]
     known: list[list[Any]] = []
     for path in named:
@@ -175,7 +175,7 @@ def _with_suffix(run: Run, index: int, path: Path) -> Path:
 
 
 def _unchanged(files: str) -> tuple[Path, ...] | None:
-    """Returns the files, or `None` where one of them is gone, or of another size."""
+    """Returns the files, or `None` if one of them is missing or has another size."""
     known = [(Path(path), size) for path, size, _ in json.loads(files)]
     for path, size in known:
         if not path.is_file() or path.stat().st_size != size:

@@ -1,5 +1,5 @@
 # Generated from dcipher/_batch/engine/steps_async.py by scripts/unasync.py: edit that, not this.
-"""What is done for a row: its run is started and polled, its result is fetched."""
+"""The steps of a row: starting its run, polling it, fetching its result."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ __all__ = ["Book", "Steps"]
 
 
 class Book(Protocol):
-    """Where the steps record what became of a row."""
+    """The receiver of the outcomes of steps."""
 
     def commit(self, job: Job, state: str, /, **values: Any) -> None:
         """Records a transition; it is on disk when this returns."""
@@ -63,7 +63,7 @@ class Book(Protocol):
         files: tuple[Path, ...] = (),
         error: DcipherError | None = None,
     ) -> None:
-        """Gives the outcome of a row to its reader."""
+        """Delivers the outcome of a row to its reader."""
 
     def sent_again(self, job: Job, /) -> None:
         """Counts a start that may have been accepted before."""
@@ -137,7 +137,7 @@ class Steps:
         self._schedule.started(job, monotonic())
 
     def _operation(self, job: Job) -> Operation:
-        # The very bytes that the idempotency key was made of: a service may compare them.
+        # The same bytes that the idempotency key was computed from: a service may compare them.
         operation = operations.start_run(self._flow_id, None, job.row.idempotency_key)
         body = b'{"pipelineParams":' + job.row.params.encode() + b"}"
         return replace(operation, content=body, secrets=job.row.secrets)
@@ -154,7 +154,7 @@ class Steps:
             self._schedule.start_again(job)
             return
         if verdict is Verdict.ROW:
-            self._gate.succeeded()  # it was answered
+            self._gate.succeeded()  # there was a response
             self._end(job, "failed", error)
             return
         self._failed(job, error, failure)
@@ -181,7 +181,7 @@ class Steps:
         return delay_of(failure, self._gate.consecutive + 1, self._policy, _jitter())
 
     def _failed(self, job: Job, error: APIError, failure: Failure) -> None:
-        """Counts a failure: of the service, and of the row where others succeeded since its last one."""
+        """Counts a failure: of the service, and of the row if others succeeded since its last one."""
         now = monotonic()
         self._gate.failed(now, type(error).__name__, self._pause(failure))
         self._in_flight.failed()
@@ -196,11 +196,11 @@ class Steps:
         if not ever:
             raise error
         raise BatchError(
-            f"The service has not answered for {since:.0f} s ({error}). Nothing more was started."
+            f"The service has not responded for {since:.0f} s ({error}). Nothing more was started."
         ) from error
 
     def poll(self, job: Job) -> None:
-        """Asks for the status of a run."""
+        """Polls a run."""
         run = job.run
         assert run is not None  # noqa: S101 - only runs are polled
         self.polls += 1
@@ -241,7 +241,7 @@ class Steps:
             self._schedule.drop(job)
             self._end(job, "failed", error)
         else:
-            # The run goes on, whatever its polls meet: it is never given up for them.
+            # Failed polls do not affect the run: it is never given up because of them.
             self._failed(job, error, failure)
             self._schedule.poll_at(
                 job, now + delay_of(failure, job.failures, self._policy, _jitter())
@@ -260,9 +260,9 @@ class Steps:
         except ResultExpiredError as error:
             self._end(job, "expired", error)
         except (InvalidParamsError, LocalStorageError):
-            raise  # the type, or the disk: it would be the same for every row
+            raise  # the type, or the disk: every row would fail
         except (APIError, ResultError) as error:
-            # The run is paid for: it stays as it is, and the next call fetches its result.
+            # The run is paid for: it is kept, and the next call fetches its result.
             self._book.deliver(job, "failed", error=error)
         else:
             self._end(job, "done", None, fetched.columns, fetched.files, fetched.value)
@@ -276,7 +276,7 @@ class Steps:
         files: tuple[Path, ...] = (),
         value: Any = None,
     ) -> None:
-        """Records the outcome of a row, with no URL any more, and delivers it."""
+        """Records the outcome of a row, without URLs, and delivers it."""
         if job.run is not None:
             outputs = tuple(Output(expires_at=output.expires_at) for output in job.run.outputs)
             kept = job.run.model_copy(update={"outputs": outputs}).to_json()

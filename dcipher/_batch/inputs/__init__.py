@@ -1,1 +1,1 @@
-"""Rows as they are given: what is sent for each, and by which key it is known."""
+"""The rows of the input, their params and keys."""

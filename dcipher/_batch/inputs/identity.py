@@ -1,4 +1,4 @@
-"""Which row is which: its key, its params in one form, and the idempotency key of its run; pure."""
+"""The identity of a row: its key, its canonical params, and the idempotency key of its run; pure."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Identity:
         self._params = check_params(params)
 
     def entry(self, row: object, position: int) -> Entry:
-        """Returns the row as it is planned. Raises `InvalidParamsError`, which names the row."""
+        """Returns the row for the plan. Raises `InvalidParamsError`, which names the row."""
         try:
             secrets: list[str] = []
             params = self._canonical(row, secrets)
@@ -83,7 +83,7 @@ def _alias(model: BaseModel, name: str) -> str:
 
 
 def check_key(key: object) -> Any:
-    """Returns the key as it is. Raises `InvalidParamsError` for what is neither column nor function."""
+    """Returns the key. Raises `InvalidParamsError` if it is neither a column nor a function."""
     if key is None or callable(key) or (isinstance(key, str) and key):
         return key
     raise InvalidParamsError(
@@ -105,17 +105,17 @@ def check_params(params: object) -> Any:
 
 
 def idempotency_key(flow_id: str, entry: Entry, generation: int, nonce: str = "") -> str:
-    """Returns the key under which the run of a row is started: the same for the same row, always.
+    """Returns the idempotency key for the run of a row, which is always the same for the same row.
 
-    `nonce`: tells a batch without a journal from the ones before it.
+    `nonce`: distinguishes a batch without a journal from earlier ones.
     """
     parts = (flow_id, entry.key, entry.digest.hex(), str(generation), nonce)
-    text = json.dumps(parts)  # no two rows give the same text
+    text = json.dumps(parts)  # different rows have different texts
     return f"dcipher-{hashlib.sha256(text.encode()).hexdigest()[:48]}"
 
 
 def _text(key: object) -> str:
-    """Returns a key as text. Raises `InvalidParamsError` for what does not name a row."""
+    """Returns a key as text. Raises `InvalidParamsError` for an invalid key."""
     item: Callable[[], object] | None = getattr(key, "item", None)  # a scalar of numpy
     value: object = item() if callable(item) and not isinstance(key, (str, int)) else key
     if isinstance(value, (str, int, UUID)) and not isinstance(value, bool):
@@ -160,5 +160,5 @@ def _column(row: object, name: str) -> Any:
 
 
 def fingerprint(secret: str) -> str:
-    """Returns what an API key is recognised by, and cannot be guessed from."""
+    """Returns a fingerprint of an API key, from which the key cannot be guessed."""
     return hashlib.sha256(f"dcipher journal {secret}".encode()).hexdigest()[:32]

@@ -1,4 +1,4 @@
-"""What the file of a row is called: a name of its own for each key, on every file system; pure."""
+"""The file name of a row: unique for each key, on every file system; pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["stem_of", "suffix_of"]
 
 LONGEST: Final = 150
-"""Bytes of a stem: most file systems take 255, with what downloads add to it."""
+"""Bytes of a stem: most file systems permit 255, with the suffixes of downloads."""
 
 _RESERVED = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\.|\Z)", re.IGNORECASE)
 _NUMBERED = re.compile(r"_(?=[0-9]+\Z)")
@@ -22,9 +22,9 @@ _SUFFIX = re.compile(r"(?:\.[A-Za-z0-9]{1,8}){1,2}\Z")
 
 
 def stem_of(key: str) -> str:
-    """Returns the stem: the key, with what no name can hold in percent escapes.
+    """Returns the stem: the key, with characters that a name cannot have as percent escapes.
 
-    Two keys have two stems; those that differ in case alone are one file on some systems.
+    Different keys have different stems; those that differ only in case are one file on some systems.
     """
     stem = quote(key, safe=" ").replace("~", "%7E")
     # `a_0` is the first of several results of `a`.

@@ -1,4 +1,4 @@
-"""The rows of the input, some at a time: whatever its length, it is never in memory as a whole."""
+"""Iterates over the rows of the input in constant memory."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from dcipher.errors._hints import with_hint
 __all__ = ["check_rows", "is_known_whole", "rows_of"]
 
 CHUNK: Final = 500
-"""Rows of an Arrow batch that are made into Python's at once."""
+"""Rows of an Arrow batch that are converted to Python objects at a time."""
 
 _UNNAMED_INDEX = re.compile(r"__index_level_[0-9]+__\Z")
 
 
 def check_rows(rows: object) -> Any:
-    """Returns the rows as they are. Raises `InvalidParamsError` for what cannot be iterated over."""
+    """Returns the rows. Raises `InvalidParamsError` if they cannot be iterated over."""
     kind = with_article(type(rows).__name__)
     if hasattr(rows, "__arrow_c_stream__"):
         library("pyarrow", "arrow")
@@ -36,7 +36,7 @@ def check_rows(rows: object) -> Any:
 
 
 def is_known_whole(rows: object) -> bool:
-    """Whether all rows are there already, so that all can be checked before the first run."""
+    """Returns whether all rows are in memory, so that they can be checked before the first run."""
     return isinstance(rows, Sized) and not isinstance(rows, Iterator)
 
 
@@ -49,10 +49,10 @@ def rows_of(rows: Any) -> Iterator[object]:
         reader = readers.from_stream(rows)
     except Exception as error:  # of any library; its text may hold values
         raise InvalidParamsError(
-            f"rows cannot be read as a table: {with_article(type(rows).__name__)} with columns of "
-            "different names, and of types that Arrow has, is one."
+            f"rows cannot be read as a table: {with_article(type(rows).__name__)} needs columns of "
+            "different names, and of types that Arrow supports."
         ) from error
-    # An index of pandas that has no name is none of the columns.
+    # A pandas index without a name is not a column.
     names = [name for name in reader.schema.names if not _UNNAMED_INDEX.match(name)]
     batches = (batch.select(names) for batch in reader)
     slices = (batch.slice(at, CHUNK) for batch in batches for at in range(0, batch.num_rows, CHUNK))

@@ -1,1 +1,1 @@
-"""What is known of each row, in SQLite: it outlives the process, and a loss of power."""
+"""The journal: the state of each row, in SQLite. It survives the process and a power failure."""

@@ -1,4 +1,4 @@
-"""One runner a journal: a lock beside it that the kernel releases when its process ends."""
+"""The lock of a journal, for one runner. The kernel releases it when the process ends."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 __all__ = ["JournalLock"]
 
 _HEADER = 1
-"""The byte that is locked on Windows; what follows can be read meanwhile."""
+"""The byte that is locked on Windows; the following ones remain readable."""
 
 
 class JournalLock:
     """Holds the lock from its construction until `release`.
 
-    Raises `JournalBusyError` where another runner has it, and `JournalError` on a file system where
-    locks do not hold.
+    Raises `JournalBusyError` if another runner has it, and `JournalError` on a file system where
+    locks have no effect.
     """
 
     def __init__(self, journal: Path) -> None:
@@ -53,7 +53,7 @@ class JournalLock:
             )
         other = _opened(self._path)
         try:
-            # On a network file system, locks are of a process, or of no effect: a second one succeeds.
+            # On a network file system, locks belong to a process or have no effect: a second one succeeds.
             if _locked(other):
                 raise with_hint(
                     JournalError(
@@ -71,13 +71,13 @@ class JournalLock:
 
     def _holder(self) -> str:
         with suppress(OSError, ValueError, KeyError, TypeError):
-            told = json.loads(self._path.read_bytes()[_HEADER:])
-            words = f"process {told['pid']} on {told['host']}, since {told['since']}"
+            holder = json.loads(self._path.read_bytes()[_HEADER:])
+            words = f"process {holder['pid']} on {holder['host']}, since {holder['since']}"
             return clean(words, 200)
         return "another process"
 
     def release(self) -> None:
-        """Releases it. The file stays: another runner may just have opened it."""
+        """Releases it. The file remains, because another runner may have just opened it."""
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
             os.close(descriptor)
@@ -95,7 +95,7 @@ if sys.platform == "win32":
     import msvcrt
 
     def _locked(descriptor: int) -> bool:
-        """Takes the lock of an open file; whether it could."""
+        """Acquires the lock of an open file; returns whether it could."""
         os.lseek(descriptor, 0, os.SEEK_SET)
         try:
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, _HEADER)
@@ -107,7 +107,7 @@ else:
     import fcntl
 
     def _locked(descriptor: int) -> bool:
-        """Takes the lock of an open file; whether it could."""
+        """Acquires the lock of an open file; returns whether it could."""
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -119,7 +119,7 @@ _held: WeakSet[JournalLock] = WeakSet()
 
 
 def _forget_in_child() -> None:
-    """A child closes what it inherited: else the lock would outlive its owner."""
+    """Closes inherited locks in a child: otherwise the lock would outlive its owner."""
     for lock in tuple(_held):
         lock.release()
     _held.clear()

@@ -24,7 +24,7 @@ __all__ = ["Known", "Summary", "read_rows", "summary_of"]
 
 @dataclass(frozen=True)
 class Known:
-    """What a journal has of a row."""
+    """A row of a journal."""
 
     key: str
     index: int
@@ -41,7 +41,7 @@ class Known:
 
 
 class Summary(NamedTuple):
-    """What a journal is."""
+    """A summary of a journal."""
 
     base_url: str
     rows: dict[str, dict[str, int]]
@@ -53,7 +53,7 @@ def read_rows(
 ) -> Iterator[Known]:
     """Yields the rows of one input, or of all (`None`), in their order.
 
-    Of a journal that is open, or of the file, which stays as it is.
+    They are read from an open journal, or from the file, which is not changed.
     """
     connection = _opened(path) if journal is None else journal.connection()
     try:
@@ -102,7 +102,7 @@ def _known(
 
 
 def summary_of(path: Path) -> Summary:
-    """Returns what a journal is, and how many rows it has in which state."""
+    """Returns a summary of a journal: its base URL, and the number of rows by state."""
     with closing(_opened(path)) as connection, journal_errors(path):
         owner = dict(connection.execute("SELECT name, value FROM meta").fetchall())
         counts: dict[str, dict[str, int]] = {}

@@ -1,4 +1,4 @@
-"""The tables of a journal, and the file that they are in."""
+"""The tables of a journal, and its file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["connected", "journal_errors", "now", "transaction"]
 
 APPLICATION_ID: Final = 0x64634A31
-"""`dcJ1` in ASCII: what `file` and SQLite know the file by."""
+"""`dcJ1` in ASCII, by which `file` and SQLite identify the file."""
 VERSION: Final = 1
 
 _TABLES: Final = """
@@ -57,14 +57,14 @@ CREATE TABLE transitions (
 """
 
 _CACHE_KIB: Final = 8192
-"""Memory that SQLite uses for pages, whatever the number of rows."""
+"""Memory that SQLite uses for pages, for any number of rows."""
 
 
 def connected(path: Path | None, *, read_only: bool = False) -> sqlite3.Connection:
-    """Opens a journal, and makes its tables where there are none.
+    """Opens a journal, and creates its tables if there are none.
 
     `None`: a temporary database, which SQLite keeps in memory as long as it is small. Raises
-    `JournalError` for a file that is something else, or is damaged.
+    `JournalError` for another file, or a damaged one.
     """
     with journal_errors(path):
         if path is not None and not read_only:
@@ -87,7 +87,7 @@ def connected(path: Path | None, *, read_only: bool = False) -> sqlite3.Connecti
 
 
 def _make_private(path: Path) -> None:
-    """Makes the file for no other user. SQLite's own files beside it get the same mode."""
+    """Creates the file, readable only by its owner. SQLite's files beside it get the same mode."""
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600))
 
 
@@ -99,19 +99,19 @@ def _configure(connection: sqlite3.Connection, *, is_temporary: bool, read_only:
         connection.execute("PRAGMA synchronous = OFF")
         connection.execute("PRAGMA journal_mode = MEMORY")
         return
-    # WAL needs shared memory, which some file systems do not have: then a rollback journal serves.
+    # WAL needs shared memory, which some file systems lack: then a rollback journal is used.
     connection.execute("PRAGMA journal_mode = WAL")
-    # With NORMAL, a loss of power takes the last commits: a run would be started twice.
+    # With NORMAL, a power failure loses the last commits, and a run would be started twice.
     connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA fullfsync = ON")  # macOS: fsync alone does not reach the disk there
-    # A URL that is removed leaves no trace in the file.
+    connection.execute("PRAGMA fullfsync = ON")  # macOS: fsync alone does not write to the disk
+    # A removed URL leaves no trace in the file.
     connection.execute("PRAGMA secure_delete = ON")
 
 
 def _recognised(connection: sqlite3.Connection, path: Path | None) -> bool:
-    """Whether the file is empty. Raises `JournalError` for what is no journal of this version.
+    """Returns whether the file is empty. Raises `JournalError` if it is no journal of this version.
 
-    Nothing is written: a file of somebody else's stays as it was.
+    Nothing is written, so that another file is not changed.
     """
     known = connection.execute("PRAGMA application_id").fetchone()[0]
     version = connection.execute("PRAGMA user_version").fetchone()[0]
@@ -147,12 +147,12 @@ def _make_tables(connection: sqlite3.Connection) -> None:
 
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Generator[None]:
-    """All that the block writes, or nothing of it."""
+    """Commits the writes of the block, or none of them."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
     except BaseException:
-        if connection.in_transaction:  # SQLite ends it itself where the disk is full
+        if connection.in_transaction:  # SQLite itself ends it if the disk is full
             connection.execute("ROLLBACK")
         raise
     connection.execute("COMMIT")
@@ -197,5 +197,5 @@ def _damaged(path: Path | None, problem: str) -> JournalError:
 
 
 def now() -> float:
-    """Seconds since the epoch: what is stored is compared by other processes."""
+    """Returns the seconds since the epoch, which other processes can compare."""
     return time.time()

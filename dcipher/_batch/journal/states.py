@@ -24,20 +24,20 @@ RERUN: Final[frozenset[str]] = frozenset({"failed", "expired"})
 
 NEXT: Final[Mapping[str, frozenset[str]]] = {
     "planned": frozenset({"sent"}),
-    # planned: the service refused it unread. failed: it refused the params.
+    # planned: the service rejected it without processing it. failed: it rejected the params.
     "sent": frozenset({"planned", "sent", "started", "failed", "unknown"}),
     "started": frozenset({"done", "failed", "cancelled", "expired", "rejected"}),
     "failed": frozenset({"planned"}),
     "expired": frozenset({"planned"}),
-    # A person, who knows more, decides: `dcipher journal resolve`.
+    # A person decides: `dcipher journal resolve`.
     "unknown": frozenset({"planned", "started", "failed"}),
-    # Its result is in the journal: another type may fit.
+    # Its result is in the journal: it may match another type.
     "rejected": frozenset({"done", "rejected"}),
-    # Its file was changed, or is gone.
+    # Its file was changed or removed.
     "done": frozenset({"expired", "rejected"}),
     "cancelled": frozenset(),
 }
-"""Which states may follow each."""
+"""The states that may follow each."""
 
 
 def may_follow(old: str, new: str) -> bool:

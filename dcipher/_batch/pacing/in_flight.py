@@ -1,4 +1,4 @@
-"""How many runs go on at once: found out, and kept to; pure."""
+"""Adaptive limit of concurrent runs; pure."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ GROWTH: Final = 1.05
 CUT: Final = 0.8
 CUT_INTERVAL: Final = 15.0
 USED: Final = 0.8
-"""The share of the limit that must have been in use: what nobody needs is not known to be possible."""
+"""The share of the limit that must be in use before it grows."""
 
 
 class InFlight:
     """The limit of concurrent runs: doubled round by round until the first refusal, then by 5 %.
 
-    A round is as many starts that were accepted at once as the limit allows. A start that was retried
-    counts for nothing, a failure of the service ends the round. `fixed`: the limit of the caller.
+    A round is as many starts accepted without a retry as the limit permits. A retried start does not
+    count, and a failure of the service ends the round. `fixed`: the limit of the caller.
     """
 
     def __init__(self, fixed: int | None = None) -> None:
@@ -52,7 +52,7 @@ class InFlight:
             self._set(self._exact * CUT)
 
     def failed(self) -> None:
-        """Counts a failure of the service: nothing is cut, but the round begins anew."""
+        """Counts a failure of the service: the limit remains, and the round begins anew."""
         self._new_round()
 
     def _new_round(self) -> None:

@@ -1,4 +1,4 @@
-"""What is done next: starts, polls and results of all rows, by their due times; pure."""
+"""Schedules starts, polls and results of all rows, by their due times; pure."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ Kind: TypeAlias = Literal["start", "poll", "finish"]
 LOOKAHEAD: Final = 200
 """Rows that are read before they can be started."""
 UNDELIVERED: Final = 50
-"""Outcomes that wait for their reader; with more, no result is fetched and no run is started."""
+"""Outcomes that may wait for their reader; beyond that, no result is fetched and no run is started."""
 WINDOW: Final = 400
-"""Rows after the first one without an outcome, where outcomes come in the order of the rows."""
+"""Rows after the first one without an outcome, if outcomes are returned in the order of the rows."""
 
 
 @dataclass(eq=False)
@@ -40,12 +40,12 @@ class Job:
     due: float = 0.0
     """When its next poll is due, or its last one was."""
     seen_running: float = 0.0
-    """Its age in seconds when it was last seen going on."""
+    """Its age in seconds when it was last reported as unfinished."""
     is_resumed: bool = False
     failures: int = 0
-    """Failed attempts that are the row's own: since the one before, others succeeded."""
+    """Failed attempts of the row itself: others succeeded since the previous one."""
     successes_before: int = -1
-    """Successes of all, when its last attempt failed."""
+    """The number of successes of all rows when its last attempt failed."""
     is_counted: bool = field(default=False, repr=False)
     """Whether it is in flight."""
 
@@ -58,9 +58,9 @@ class Action(NamedTuple):
 
 
 class Schedule:
-    """The rows that are being worked on, each at its place.
+    """The rows in progress, by due time.
 
-    `now` is in seconds of a clock that does not go back. Its methods are called by one thread at a time.
+    `now` is in seconds of a monotonic clock. Its methods are called by one thread at a time.
     """
 
     def __init__(
@@ -89,12 +89,12 @@ class Schedule:
         self.head: int = 0
         """The position of the first row without an outcome."""
         self.is_exhausted: bool = False
-        """Whether no more rows will come."""
+        """Whether there are no further rows."""
         self.is_stopped: bool = False
 
     @property
     def running(self) -> int:
-        """Runs that have not ended: what is in flight, without the starts that failed."""
+        """Runs that have not ended: those in flight, without failed starts."""
         return self.in_flight - sum(action.kind == "start" for _, _, action in self._due)
 
     @property
@@ -103,7 +103,7 @@ class Schedule:
         return len(self._ready) < LOOKAHEAD and self.undelivered < UNDELIVERED
 
     def add(self, job: Job, now: float) -> None:
-        """Takes a row: one that is to be started, or whose run is to be polled."""
+        """Adds a row: to be started, or to be polled."""
         if job.run is None:
             self._ready.append(job)
             return
@@ -111,7 +111,7 @@ class Schedule:
         self.poll_at(job, now)
 
     def next(self, now: float) -> Action | float | None:
-        """Returns what to do now; or when to ask again; or `None`: there is nothing left to do."""
+        """Returns the next action; or the time of the next call; or `None` if there is nothing left to do."""
         if self.is_stopped:
             return None if self._busy == 0 else math.inf
         if self._ended and self.undelivered < UNDELIVERED:
@@ -164,10 +164,10 @@ class Schedule:
             job.is_counted = more > 0
             self.in_flight += more
 
-    # What became of an action:
+    # Outcomes of actions
 
     def start_again(self, job: Job, at: float | None = None) -> None:
-        """Starts a row again: as the next one, or at a time."""
+        """Starts a row again: next, or at a given time."""
         if at is None:
             self._count(job, -1)
             self._ready.appendleft(job)
@@ -180,12 +180,12 @@ class Schedule:
         self.poll_at(job, now + self._durations.first_poll())
 
     def polled(self, job: Job, now: float) -> None:
-        """Polls a run again that goes on."""
+        """Polls an unfinished run again."""
         job.seen_running = now - job.began
         self.poll_at(job, now + self._durations.next_poll(job.seen_running))
 
     def poll_at(self, job: Job, at: float) -> None:
-        """Polls a run at a time."""
+        """Polls a run at a given time."""
         job.due = at
         self._push(at, Action("poll", job))
 
@@ -196,11 +196,11 @@ class Schedule:
         """Counts a run that has ended."""
         self._count(job, -1)
         if not job.is_resumed:
-            # Not by `now`: polls that come late must not make the next ones come later still.
+            # Not by `now`: late polls must not delay the next ones further.
             self._durations.ended(job.due - job.began, seen_running=job.seen_running)
 
     def finish(self, job: Job) -> None:
-        """Fetches the result of a run, as soon as there is room for it."""
+        """Fetches the result of a run, as soon as the limit permits."""
         self._ended.append(job)
 
     def drop(self, job: Job) -> None:

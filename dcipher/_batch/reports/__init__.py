@@ -1,1 +1,1 @@
-"""What is said of a batch: while it runs, and at its end."""
+"""Outcomes, progress and reports of a batch."""

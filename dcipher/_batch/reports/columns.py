@@ -1,4 +1,4 @@
-"""The rows of a batch as a table: what the journal has of each."""
+"""The rows of a batch as a table, from its journal."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ __all__ = ["COLUMNS", "JournalRows"]
 COLUMNS: Final = (
     "key", "index", "status", "task_id", "attempts", "seconds", "started_at", "files", "error_type", "error",
 )  # fmt: skip
-"""Of each row: when its run was started (seconds since 1970), how long it took, and why it is not done."""
+"""For each row: when its run was started (seconds since 1970), how long it took, and why it is not done."""
 BATCH: Final = 10_000
 
 
 class JournalRows:
-    """The rows of one batch, read from its journal when they are asked for.
+    """The rows of one batch, read from its journal on demand.
 
-    A batch without a journal keeps its temporary one for that; a pickle does not hold it.
+    A batch without a journal keeps its temporary one for that; a pickle does not contain it.
     """
 
     def __init__(self, journal: Journal) -> None:
@@ -45,7 +45,7 @@ class JournalRows:
         return {**vars(self), "_journal": None}
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
-        """Returns the rows as a stream of Arrow, in memory that does not grow with them."""
+        """Returns the rows as an Arrow stream, in constant memory."""
         pa = library("pyarrow", "arrow")
         types = {
             "index": pa.int64(), "attempts": pa.int64(), "seconds": pa.float64(),

@@ -1,4 +1,4 @@
-"""Reports and progress as HTML: one piece, no scripts, light and dark, fit to be printed; pure."""
+"""Reports and progress as HTML: self-contained, without scripts, for light and dark, printable; pure."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def report_card(report: BatchReport) -> str:
     facts = [(status, f"{count:,}") for status, count in report.counts.items()]
     facts += [
         ("from the journal", f"{report.reused:,}"),
-        ("runs that go on", f"{report.left_running:,}"),
-        ("starts sent again", f"{report.resent_count:,}"),
+        ("runs that continue", f"{report.left_running:,}"),
+        ("retried starts", f"{report.resent_count:,}"),
         ("requests: starts, polls", f"{report.starts:,}, {report.polls:,}"),
         ("a run took (half, nine of ten, longest)", _times(seconds.p50, seconds.p90, seconds.max)),
         ("the batch took", f"{seconds.total:,.1f} s"),
@@ -40,7 +40,7 @@ def report_card(report: BatchReport) -> str:
     again = ""
     if report.resent:
         keys = escape(", ".join(report.resent))
-        again = f"<p>Starts that were sent again, and may have run twice: {keys}</p>"
+        again = f"<p>Retried starts, which may have run twice: {keys}</p>"
     return f'<style>{STYLE}</style><div class="dcipher">{table}{_failures(report)}{again}</div>'
 
 
@@ -67,7 +67,7 @@ def _times(*seconds: float | None) -> str:
 
 
 def page(report: BatchReport) -> str:
-    """Returns the report as a page of its own."""
+    """Returns the report as a complete page."""
     title = "Dcipher: report of a batch"
     return (
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{title}</title>\n'

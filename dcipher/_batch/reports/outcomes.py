@@ -53,12 +53,12 @@ class Outcome(Generic[T]):
 
 
 def error_text(error: Exception) -> str:
-    """Returns an error as the journal keeps it: its class and its text."""
+    """Returns an error as text for the journal: its class and its message."""
     return json.dumps({"type": type(error).__name__, "message": str(error)})
 
 
 def stored_error(row: Row, run: dcipher.Run | None) -> DcipherError | None:
-    """Returns the error that the journal has of a row."""
+    """Returns the error of a row from its text in the journal."""
     if row.error is None:
         return None
     told = json.loads(row.error)
@@ -70,5 +70,5 @@ def stored_error(row: Row, run: dcipher.Run | None) -> DcipherError | None:
         return class_(message, run=run or dcipher.Run(flow_id="", task_id=""))
     try:
         return class_(message)
-    except TypeError:  # it takes more than a text
+    except TypeError:  # it needs more than a message
         return DcipherError(message)

@@ -1,4 +1,4 @@
-"""Counts what becomes of the rows, in memory that does not grow with them."""
+"""Counts outcomes, in constant memory."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SECONDS: Final = 100_000
 
 @dataclass(frozen=True)
 class FailureGroup:
-    """The rows that failed in one way."""
+    """The rows that failed for one reason."""
 
     status: str
     """The status of their outcomes."""
@@ -36,15 +36,15 @@ class FailureGroup:
 
 @dataclass
 class Tally:
-    """What became of the rows so far."""
+    """The outcomes so far."""
 
     counts: Counter[str] = field(default_factory=Counter)
     reused: int = 0
     new_failures: int = 0
-    """Rows that are not `done`, and were not known to be from the journal."""
+    """Rows that are not `done`, without those from the journal."""
     seconds: array[float] = field(default_factory=lambda: array("d"))
     resent: list[str] = field(default_factory=list)
-    """The keys of the first rows whose start was sent more than once, without an answer before."""
+    """The keys of the first rows whose start was retried after a lost response."""
     resent_count: int = 0
     _groups: dict[tuple[str, str], list[Any]] = field(default_factory=dict)
 
@@ -86,7 +86,7 @@ class Tally:
         return tuple(sorted(found, key=lambda group: -group.count))
 
     def percentile(self, share: float) -> float | None:
-        """Returns how long so many of the runs took at most, in seconds; `None`: none has ended."""
+        """Returns a percentile of the durations of the runs, in seconds; `None`: none has ended."""
         if not self.seconds:
             return None
         ranked = sorted(self.seconds)

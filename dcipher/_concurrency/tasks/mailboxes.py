@@ -59,7 +59,7 @@ class AsyncMailbox(Generic[T]):
                 self._waiting.remove(event)
 
     def drain(self) -> list[T]:
-        """Returns all items that are there."""
+        """Removes and returns all items."""
         items = [*self._items]
         self._items.clear()
         return items
@@ -85,7 +85,7 @@ class Mailbox(Generic[T]):
                     return None
 
     def drain(self) -> list[T]:
-        """Returns all items that are there."""
+        """Removes and returns all items."""
         items: list[T] = []
         while True:
             try:

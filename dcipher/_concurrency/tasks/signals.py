@@ -1,4 +1,4 @@
-"""Handles SIGTERM, which would otherwise end the process at once."""
+"""Handles SIGTERM, which would otherwise end the process immediately."""
 
 from __future__ import annotations
 

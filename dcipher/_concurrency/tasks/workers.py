@@ -25,15 +25,15 @@ __all__ = ["STOP_TIMEOUT", "TICK", "abort_on_stop", "async_each", "each"]
 
 
 async def async_each(
-    jobs: Iterable[AsyncAttempt[object]], at_once: int, on_tick: AsyncAttempt[object]
+    jobs: Iterable[AsyncAttempt[object]], concurrency: int, on_tick: AsyncAttempt[object]
 ) -> None:
-    """Runs all jobs, `at_once` of them at a time; the waiting task calls `on_tick` every `TICK`.
+    """Runs all jobs, `concurrency` of them at a time; the waiting task calls `on_tick` every `TICK`.
 
     The first error, of a job or of `on_tick`, cancels the others and is raised, not in a group.
     """
     from anyio import Event, create_task_group, move_on_after
 
-    left, working, done = deque(jobs), at_once, Event()
+    left, working, done = deque(jobs), concurrency, Event()
     failures: list[Exception] = []
 
     async def work() -> None:
@@ -60,7 +60,7 @@ async def async_each(
                     failures.append(error)
                     group.cancel_scope.cancel()
 
-            for _ in range(at_once):
+            for _ in range(concurrency):
                 group.start_soon(guarded, work)
             await guarded(wait)
     try:
@@ -70,14 +70,14 @@ async def async_each(
         failures.clear()  # an error refers to this frame: no reference cycle
 
 
-def each(jobs: Iterable[Attempt[object]], at_once: int, on_tick: Attempt[object]) -> None:
-    """Runs all jobs, `at_once` of them at a time; the waiting thread calls `on_tick` every `TICK`.
+def each(jobs: Iterable[Attempt[object]], concurrency: int, on_tick: Attempt[object]) -> None:
+    """Runs all jobs, `concurrency` of them at a time; the waiting thread calls `on_tick` every `TICK`.
 
     The first error, of a job or of `on_tick`, or Ctrl-C, aborts the others and is raised.
     """
     workers = _Workers(jobs)
     try:
-        workers.start(at_once)
+        workers.start(concurrency)
         workers.wait(on_tick)
     except BaseException:
         workers.stop()
@@ -116,9 +116,9 @@ class _Workers:
         self._aborts: set[Callable[[], None]] = set()
         self._stopped = False
 
-    def start(self, at_once: int) -> None:
-        """Starts `at_once` threads."""
-        for _ in range(at_once):
+    def start(self, concurrency: int) -> None:
+        """Starts `concurrency` threads."""
+        for _ in range(concurrency):
             thread = threading.Thread(
                 target=copy_context().run, args=(self._work,), name="dcipher download", daemon=True
             )
@@ -154,7 +154,7 @@ class _Workers:
             working -= 1
 
     def add(self, abort: Callable[[], None]) -> None:
-        """Registers what ends a job that is under way."""
+        """Registers what ends a job in progress."""
         self._aborts.add(abort)
         if self._stopped:
             abort()
@@ -164,7 +164,7 @@ class _Workers:
         self._aborts.discard(abort)
 
     def stop(self) -> None:
-        """Aborts the jobs under way, and waits at most `STOP_TIMEOUT` for their threads."""
+        """Aborts the jobs in progress, and waits at most `STOP_TIMEOUT` for their threads."""
         self._stopped = True
         ends = monotonic() + STOP_TIMEOUT
         for thread in self._threads:
