@@ -53,7 +53,7 @@ class FlowCall(BaseModel, Generic[R]):
 
 
 def is_call(row: object) -> TypeIs[FlowCall[Any]]:
-    """Whether this is a call of a flow."""
+    """Returns whether this is a call of a flow."""
     return isinstance(row, FlowCall)
 
 

@@ -168,13 +168,13 @@ def test_a_table_shows_its_columns_and_reads_no_row(tmp_path: Any) -> None:
 
 
 def test_rejects_show_reasons_and_no_values(tmp_path: Any) -> None:
-    """How many rows were refused, why, and where the first of them are."""
+    """The number of invalid rows, the reasons, and the location of the first ones."""
     path = tmp_path / "r.ndjson"
     path.write_text('{"n": "canary"}\n' * 12 + '{"n": 1}\n')
     with records_file(path, Row, on_invalid="collect") as rows:
         list(rows)
         text = page(rows.rejects).text
-    assert "12 of 13 rows were refused" in text
+    assert "12 of 13 rows are invalid" in text
     assert "int_parsing" in text
     assert "n: Input should be a valid integer" in text
 

@@ -1,1 +1,1 @@
-"""What a flow declares, as Python types: classes that are written from it, and what differs from it. Pure."""
+"""The declarations of flows as Python types: generated classes, and their differences; pure."""

@@ -31,8 +31,8 @@ class FlowDrift:
     flow_id: str
     """The id of the flow."""
     breaking: tuple[str, ...] = ()
-    """Differences with which a start fails, or sends what the flow does not know: a param that was
-    removed, one that is required now, a type that changed."""
+    """Differences with which a start fails, or sends an unknown param: a param that was removed, one
+    that is required now, a type that changed."""
     compatible: tuple[str, ...] = ()
     """Differences with which starts still work: a new optional param, another default."""
 
@@ -51,7 +51,7 @@ def drift_of(call: type[FlowCall[Any]], flow: Flow) -> FlowDrift:
     types = _json_types(call)
     breaking: list[str] = []
     compatible: list[str] = []
-    # A flow that declares nothing may take anything.
+    # A flow without declarations may accept anything.
     lost = [name for name in fields if name not in declared] if declared else []
     breaking += [f"{_shown(name)}: the flow has no such param" for name in lost]
     for name, param in declared.items():
@@ -77,7 +77,7 @@ def _is_required(param: FlowParam) -> bool:
 
 
 def _may_be_missing(field: FieldInfo) -> bool:
-    """Whether the field is left out of a start unless it is set."""
+    """Returns whether the field is omitted from a start unless it is set."""
     return not field.is_required() and field.get_default() is None and not field.default_factory
 
 
@@ -108,7 +108,7 @@ def _shown(name: str) -> str:
 
 
 def _json_types(call: type[BaseModel]) -> Mapping[str, frozenset[str]]:
-    """Returns the JSON types of each param, except null; none for a param that may be anything."""
+    """Returns the JSON types of each param, except null; none for a param of any type."""
     try:
         schema: dict[str, Any] = call.model_json_schema(mode="serialization")
     except PydanticInvalidForJsonSchema:

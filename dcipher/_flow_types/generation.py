@@ -1,6 +1,6 @@
-"""The module that `dcipher flows generate` writes: a `FlowCall` for each flow. Pure.
+"""Generates the module of `dcipher flows generate`: a `FlowCall` for each flow; pure.
 
-The same flows give the same text. A digest of what a class was made from stands above it.
+The same flows have the same text. Above each class is a digest of the flow that it was generated from.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ _DIGEST = re.compile(r"^# flow (.+): sha256:([0-9a-f]{64})$", re.MULTILINE)
 
 
 def digest_of(flow: Flow) -> str:
-    """Returns the SHA-256 of what the service says of a flow, in hexadecimal digits."""
+    """Returns the SHA-256 of the declaration of a flow, in hexadecimal digits."""
     said = json.dumps(flow.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(said.encode(errors="surrogatepass")).hexdigest()
 
 
 def digests_in(source: str) -> dict[str, str]:
-    """Returns the flows of a generated module, by id, with the digests of what they were made from."""
+    """Returns the flows of a generated module by id, with the digests of their declarations."""
     return {json.loads(f'"{flow_id}"'): digest for flow_id, digest in _DIGEST.findall(source)}
 
 
@@ -79,7 +79,7 @@ def _class_lines(flow: Flow, name: str, result: str) -> Iterator[str]:
     said = "\n\n".join(text for text in (flow.name, flow.description) if text and text.strip())
     yield from docstring_lines(said or f"Flow {flow.id}.")
     names = field_names(param.name for param in flow.params)
-    # A field without a default may follow one that has one: arguments are by name.
+    # A field without a default may follow one with a default: arguments are passed by name.
     for param in flow.params:
         yield ""
         yield from _field_lines(param, names[param.name])
@@ -97,7 +97,7 @@ def _field_lines(param: FlowParam, name: str) -> Iterator[str]:
         arguments.append("default=None")
     if name != param.name:
         arguments.append(f"alias={literal(param.name)}")
-    # A linter warns of a list that all instances seem to share; Pydantic copies it.
+    # A linter warns about a list that all instances seem to share; Pydantic copies it.
     if name == param.name and arguments and not isinstance(param.default, (list, tuple, dict)):
         (default,) = arguments
         yield f"    {name}: {annotation} = {default.removeprefix('default=')}"
@@ -117,7 +117,7 @@ def _param_docstring(param: FlowParam) -> Iterator[str]:
 
 
 def start_of(flow: Flow) -> str:
-    """Returns the call that runs a flow, to be pasted: its required params, and those with a default."""
+    """Returns the call that runs a flow, for pasting: with its required params and those with a default."""
     params: dict[str, Any] = {}
     for param in flow.params:
         if param.default is not None and is_literal(param.default):

@@ -1,4 +1,4 @@
-"""Names of Python for the names that a flow, a param or a column has. Pure."""
+"""Python names for the names of flows, params and columns; pure."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 __all__ = ["class_name", "field_names"]
 
-# What a class has, a field of that name would hide; Pydantic refuses or warns.
+# A field of that name would hide an attribute of the class; Pydantic rejects it or warns.
 _TAKEN = frozenset(dir(FlowCall))
 _USED = frozenset({"Any", "FlowCall", "BaseModel", "Field", "date", "datetime", "time", "Decimal"})
 
 
 def class_name(text: str, fallback: str, taken: Iterable[str] = ()) -> str:
-    """Returns the name of a class: the words of a title, each with a capital."""
+    """Returns the name of a class: the words of a title, capitalized."""
     words = re.findall(r"\w+", unicodedata.normalize("NFKC", text))
     name = "".join(word[:1].upper() + word[1:] for word in words if not word.startswith("_"))
     name = name if name.isidentifier() else f"{fallback}{name}"
@@ -32,7 +32,7 @@ def class_name(text: str, fallback: str, taken: Iterable[str] = ()) -> str:
 
 
 def field_names(names: Iterable[str]) -> dict[str, str]:
-    """Returns an identifier for each name: the name itself, where it can be one."""
+    """Returns an identifier for each name: the name itself, if it is one."""
     wanted = list(names)
     found = {name: name for name in wanted if _is_field(name)}
     for name in wanted:
@@ -48,11 +48,11 @@ def _is_field(name: str) -> bool:
         and not name.startswith(("_", "model_"))
         and name not in _TAKEN
         and name not in _ANNOTATING
-        and unicodedata.normalize("NFKC", name) == name  # Python reads identifiers so
+        and unicodedata.normalize("NFKC", name) == name  # Python normalizes identifiers
     )
 
 
-# Within the class, an annotation that follows would mean the field.
+# Within the class, a later annotation would refer to the field.
 _ANNOTATING = frozenset({"str", "int", "float", "bool", "list", "dict", *_USED})
 
 

@@ -1,4 +1,4 @@
-"""The model of a result's rows, from the columns of a sample. Pure: it is given an Arrow table."""
+"""Generates the model of a result's rows from an Arrow table of a sample; pure."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class RowModels:
     """The models for the rows of a result: one for the row, one for each object within it."""
 
     def __init__(self, name: str, columns: Any, *, is_list: bool, of_objects: bool = True) -> None:
-        """Takes a name for the row's class, and a `pyarrow.Table`.
+        """Receives the name of the row's class, and a `pyarrow.Table`.
 
-        `is_list`: whether the result is a list of rows. `of_objects`: whether rows are objects; else
-        the table has one column, with their values.
+        `is_list`: whether the result is a list of rows. `of_objects`: whether rows are objects;
+        otherwise the table has one column with their values.
         """
         self._name = name
         self._columns = columns
@@ -33,11 +33,11 @@ class RowModels:
 
     @property
     def annotation(self) -> str:
-        """The type of the whole result; after `sources`."""
+        """The type of the result; after `sources`."""
         return f"list[{self._row}]" if self._is_list else self._row
 
     def sources(self, taken: list[str]) -> Sequence[str]:
-        """Returns the source of each class, those that others name first; `taken` grows by their names."""
+        """Returns the source of each class, in order of dependency; adds their names to `taken`."""
         self._sources = []
         arrays = [(field, self._columns.column(i)) for i, field in enumerate(self._columns.schema)]
         if not arrays and self._is_list:

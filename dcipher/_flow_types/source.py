@@ -1,4 +1,4 @@
-"""Python source, written from values: nothing of what a service says becomes code. Pure."""
+"""Writes Python source from values: no text of a service becomes code; pure."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 __all__ = ["WIDTH", "call_lines", "docstring_lines", "is_literal", "literal"]
 
 WIDTH = 88
-"""Columns of a line, as most formatters have them."""
+"""Columns of a line, as in most formatters."""
 _INDENT = "    "
 
 
 def is_literal(value: object) -> bool:
-    """Whether a value is JSON, and can be written as source."""
+    """Returns whether a value is JSON, and can be written as source."""
     if isinstance(value, (list, tuple)):
         return all(map(is_literal, cast("Sequence[object]", value)))
     if isinstance(value, dict):
@@ -48,7 +48,7 @@ def _text(value: str) -> str:
 
 
 def docstring_lines(text: str, depth: int = 1) -> Iterator[str]:
-    """Yields a docstring that says this text, whatever it holds."""
+    """Yields the lines of a docstring with this text, escaped."""
     indent = _INDENT * depth
     lines = [line for part in text.strip().splitlines() for line in _wrapped(part, indent)]
     while lines and not lines[-1]:
@@ -70,7 +70,7 @@ def _wrapped(line: str, indent: str) -> list[str]:
 
 
 def _escaped(line: str) -> str:
-    # Quotes that could end the docstring, backslashes, and what no terminal should see.
+    # Quotes that could end the docstring, backslashes, and control characters.
     line = line.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
     return re.sub(r"[^ -~]", _printable, line)
 
@@ -81,7 +81,7 @@ def _printable(found: re.Match[str]) -> str:
 
 
 def call_lines(begin: str, arguments: Sequence[str], depth: int = 1) -> Iterable[str]:
-    """Returns `begin(arguments)`, one argument a line where it is too long for one."""
+    """Returns `begin(arguments)`, with one argument per line if it is too long for one line."""
     indent = _INDENT * depth
     line = f"{indent}{begin}({', '.join(arguments)})"
     if len(line) <= WIDTH:

@@ -1,10 +1,10 @@
-"""The words with which services name the type of a param, as JSON types and as annotations. Pure."""
+"""The JSON type and the annotation for a type name of a service; pure."""
 
 from __future__ import annotations
 
 __all__ = ["annotation_of", "json_type_of"]
 
-# The words of JSON Schema, which the emulator uses, and others in use. A flow may declare any word.
+# The names of JSON Schema, which the emulator uses, and others in use. A flow may declare any name.
 _JSON_TYPES: dict[str, str] = {
     **dict.fromkeys(("string", "text", "str"), "string"),
     **dict.fromkeys(("integer", "int"), "integer"),
@@ -24,10 +24,10 @@ _ANNOTATIONS = {
 
 
 def json_type_of(word: str | None) -> str | None:
-    """Returns the JSON type that a word of the service means; None for one that is not known."""
+    """Returns the JSON type for a type name of the service; None for an unknown one."""
     return _JSON_TYPES.get((word or "").strip().lower())
 
 
 def annotation_of(word: str | None) -> str:
-    """Returns the annotation for a word of the service, `Any` for one that is not known."""
+    """Returns the annotation for a type name of the service; `Any` for an unknown one."""
     return _ANNOTATIONS.get(json_type_of(word) or "", "Any")

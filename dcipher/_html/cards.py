@@ -1,4 +1,4 @@
-"""What a notebook shows of an object: HTML in one piece, without scripts, light and dark. Pure.
+"""Cards for notebooks: self-contained HTML, without scripts, for light and dark; pure.
 
 All text is escaped. No card has a key, a signed URL, or a value of a row.
 """
@@ -65,7 +65,7 @@ def flow_card(flow: dcipher.Flow) -> str:
 
 
 def run_card(run: dcipher.Run, now: datetime | None = None) -> str:
-    """Returns a run: its status, its ids, its age, its results, and what to write next."""
+    """Returns a run: its status, its ids, its age, its results, and the next call."""
     good = "good" if run.succeeded else "bad" if run.is_terminal else ""
     facts = {
         "status": f'<b class="status {good}">{_text(str(run.status))}</b>',
@@ -102,7 +102,7 @@ def _next_line(run: dcipher.Run) -> str:
 
 
 def table_card(name: str, columns: Sequence[tuple[str, str]] | None) -> str:
-    """Returns the columns of a table, and their types; None: only its rows say them."""
+    """Returns the columns of a table and their types; `None`: they depend on its rows."""
     rows = [[f"<code>{_text(column)}</code>", _text(kind)] for column, kind in columns or ()]
     title = f"<caption>Table of {_text(name)}</caption>"
     if columns is None:
@@ -111,13 +111,13 @@ def table_card(name: str, columns: Sequence[tuple[str, str]] | None) -> str:
 
 
 def rejects_card(rejects: dcipher.Rejects) -> str:
-    """Returns how many rows were refused, and the first reasons, without values."""
+    """Returns how many rows are invalid, and the first reasons, without values."""
     rows = [
         [str(reject.row), _text("; ".join(map(_reason, reject.errors)), 400)]
         for reject in list(rejects)[:10]
     ]
     counts = [[_text(kind), f"{number:,}"] for kind, number in rejects.counts().items()]
-    title = f"<caption>{rejects.total:,} of {rejects.read:,} rows were refused</caption>"
+    title = f"<caption>{rejects.total:,} of {rejects.read:,} rows are invalid</caption>"
     first = _table("<caption>The first of them</caption>", ("row", "reasons"), rows) if rows else ""
     return _card(_table(title, ("reason", "rows"), counts) + first)
 

@@ -1,7 +1,7 @@
 """Finds secrets in untrusted text, in any encoding, and redacts them.
 
 The text is normalized, without escapes and line breaks, so that a secret is a plain
-substring. The time is linear in the length of the text, whatever its content.
+substring. The time is linear in the length of any text.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ __all__ = ["MANY", "REDACTED", "redact", "relevant_secrets"]
 REDACTED = "[redacted]"
 
 MANY = 100
-"""The largest number of secrets that are searched for at once, as of a run with many results."""
+"""The largest number of secrets of one search, such as those of a run with many results."""
 LONG = 65_536
-"""Characters of a text in which that many are searched for."""
+"""Characters of the longest text that is searched for that many."""
 MOST_ESCAPES = 65_536
 """The number of escapes that are decoded in a longer text."""
 SHORTEST = 3
-"""The least length of a secret: one or two characters are in every text."""
+"""The shortest secret: one or two characters are in every text."""
 LAYERS = 3
-"""How many layers of escapes are decoded."""
+"""The number of layers of escapes that are decoded."""
 
 
 def redact(text: str, secrets: Iterable[str], *, is_cut: bool = False) -> str:
-    """Returns `text` with all `secrets` masked, in whichever form they are written.
+    """Returns `text` with all `secrets` masked, in any form.
 
     Services often repeat a wrong key in their response: as it is, percent-encoded, escaped for JSON
     or HTML, in base64, or broken into lines. `is_cut`: the text was truncated, so the beginning of a
-    secret at its end is masked, too. A long text that is made of escapes is masked as a whole: to
-    undo them would take seconds.
+    secret at its end is masked, too. A long text that consists of escapes is masked completely: decoding
+    them would take seconds.
     """
     forms = [form for secret in secrets for form in _forms(secret)]
     if len(text) > LONG and sum(map(text.count, "%&\\")) > MOST_ESCAPES and forms:
@@ -55,7 +55,7 @@ def redact(text: str, secrets: Iterable[str], *, is_cut: bool = False) -> str:
 def _found(
     text: str, forms: Sequence[str], search: Callable[[str, str], Iterator[_Span]]
 ) -> Iterator[_Span]:
-    """Where `text` has one of the forms, in any of its layers: what looks like an escape may be none."""
+    """Yields the ranges of `text` with one of the forms, in any layer: an apparent escape may be none."""
     layers: list[_Layer] = []
     plain = text
     while True:
@@ -69,7 +69,7 @@ def _found(
 
 
 def _cut(text: str, forms: Sequence[str]) -> Iterator[_Span]:
-    """Where a secret begins that the text ends within, within one of its escapes perhaps."""
+    """Returns where a secret begins that is cut off by the end of the text, maybe within an escape."""
     first = max(0, len(text) - 8 * max(map(len, forms)) - 64)
     tail = text[first:]
     marks = [mark.start() for mark in _BEGINNING.finditer(tail, max(0, len(tail) - 16))]
@@ -79,31 +79,31 @@ def _cut(text: str, forms: Sequence[str]) -> Iterator[_Span]:
 
 
 def relevant_secrets(secrets: Sequence[str], text: str) -> Sequence[str]:
-    """Returns, of very many secrets, those that `text` may contain; of few, all.
+    """Returns the secrets that `text` may contain, if there are very many; otherwise all.
 
-    Searching for all forms of thousands would take seconds.
+    A search for all forms of thousands of secrets would take seconds.
     """
     if len(secrets) <= MANY:
         return secrets
     if len(text) > LONG:
         return tuple(secrets[:MANY])
-    # Letters and digits are written as they are, in nearly every form of a secret.
+    # Nearly every form of a secret has its letters and digits unchanged.
     found = (s for s in secrets if all(word in text for word in _WORD.findall(s)))
     return tuple(islice(found, MANY))
 
 
 _WORD = re.compile("[A-Za-z0-9]+")
 
-# What a secret is broken with where it is too long for its line (the NUL: UTF-16, read as something
-# else); percent-encoding, however often it was applied (each time, % becomes %25); the escapes of
-# JSON and Python; the entities of HTML, in which & may have become &amp; before.
+# Line breaks within a long secret (the NUL: UTF-16, decoded as another charset); percent-encoding,
+# applied any number of times (each time, % becomes %25); the escapes of JSON and Python; the entities
+# of HTML, in which & may have become &amp; before.
 _ESCAPED = re.compile(
     "[\x00\r\n\u00ad\u200b-\u200d\u2060\ufeff]+"
     r"|(?:%(?:25)*[0-9A-Fa-f]{2})+"
     r"|(?:\\+u[0-9A-Fa-f]{4})+|(?:\\+x[0-9A-Fa-f]{2})+|\\+"
     r"|&(?:amp;)*(?:#[0-9]{1,8}|#[xX][0-9A-Fa-f]{1,8}|[A-Za-z]{2,8});"
 )
-# Where one may begin: a set of characters is found twenty times as fast.
+# The beginning of one: a search for a set of characters is twenty times as fast.
 _BEGINNING = re.compile("[\x00\r\n\u00ad\u200b-\u200d\u2060\ufeff%&\\\\]")
 _MARK = re.compile(r"%(?:25)*(?=[0-9A-Fa-f]{2})|\\+[ux]")
 _ENTITIES = (
@@ -115,16 +115,16 @@ _NAMES = dict(zip(_ENTITIES, "&<>\"'+/=_.:$%#,;?!@*()\\|-", strict=True))
 
 
 def _escapes(text: str) -> Iterator[re.Match[str]]:
-    place = 0
-    while (beginning := _BEGINNING.search(text, place)) is not None:
+    offset = 0
+    while (beginning := _BEGINNING.search(text, offset)) is not None:
         escape = _ESCAPED.match(text, beginning.start())
         if escape is not None:
             yield escape
-        place = beginning.end() if escape is None else escape.end()
+        offset = beginning.end() if escape is None else escape.end()
 
 
 def _unescaped(escape: str) -> str:
-    """The characters that an escape, or several in a row, stand for."""
+    """Returns the characters of an escape, or of several in a row."""
     if escape[0] == "&":
         return _of_entity(escape)
     kind = escape[0] if escape[0] == "%" else escape.lstrip("\\")[:1]
@@ -133,9 +133,9 @@ def _unescaped(escape: str) -> str:
             return bytes.fromhex(_MARK.sub("", escape)).decode()
         if kind == "u":
             return bytes.fromhex(_MARK.sub("", escape)).decode("utf-16-be")
-    except UnicodeDecodeError:  # something else than an escape
+    except UnicodeDecodeError:  # not an escape
         return escape
-    return ""  # a backslash before what may be written without, or a break
+    return ""  # a superfluous backslash, or a line break
 
 
 def _of_entity(entity: str) -> str:
@@ -147,39 +147,39 @@ def _of_entity(entity: str) -> str:
 
 
 class _Layer:
-    """A text, one layer of its escapes undone, and from where each piece of it came."""
+    """A text with one layer of escapes decoded, and the original position of each piece."""
 
     def __init__(self, text: str) -> None:
         pieces: list[str] = []
         self._starts: list[int] = []
-        """Where, in `text`, what an escape stood for begins."""
+        """The positions in `text` where decoded escapes begin."""
         self._escapes: list[_Escape] = []
         length, end = 0, 0
         for match in _escapes(text):
-            said = _unescaped(match[0])
-            if said == match[0]:
+            decoded = _unescaped(match[0])
+            if decoded == match[0]:
                 continue
             length += match.start() - end
             self._starts.append(length)
-            self._escapes.append(_Escape(match.start(), match.end(), len(said)))
-            pieces += [text[end : match.start()], said]
-            length += len(said)
+            self._escapes.append(_Escape(match.start(), match.end(), len(decoded)))
+            pieces += [text[end : match.start()], decoded]
+            length += len(decoded)
             end = match.end()
         self.text: str = "".join([*pieces, text[end:]])
 
-    def first(self, place: int) -> int:
-        """Where, in the text as it was, the character at `place` begins."""
-        return self._bounds(place)[0]
+    def first(self, offset: int) -> int:
+        """Returns where the character at `offset` begins in the original text."""
+        return self._bounds(offset)[0]
 
-    def last(self, place: int) -> int:
-        """Where it ends."""
-        return self._bounds(place)[1]
+    def last(self, offset: int) -> int:
+        """Returns where it ends there."""
+        return self._bounds(offset)[1]
 
-    def _bounds(self, place: int) -> tuple[int, int]:
-        at = bisect_right(self._starts, place) - 1
+    def _bounds(self, offset: int) -> tuple[int, int]:
+        at = bisect_right(self._starts, offset) - 1
         if at < 0:
-            return place, place + 1
-        escape, within = self._escapes[at], place - self._starts[at]
+            return offset, offset + 1
+        escape, within = self._escapes[at], offset - self._starts[at]
         if within < escape.length:
             return escape.start, escape.end
         return (begins := escape.end + within - escape.length), begins + 1
@@ -189,12 +189,12 @@ class _Escape(NamedTuple):
     start: int
     end: int
     length: int
-    """Characters that it stands for."""
+    """The number of its decoded characters."""
 
 
 @lru_cache(maxsize=1024)
 def _forms(secret: str) -> tuple[str, ...]:
-    """What to look for in a text without escapes, where `secret` may be in it."""
+    """Returns the forms of `secret` to search for in a text without escapes."""
     if len(secret) < SHORTEST:
         return ()
     plain = secret
@@ -202,7 +202,7 @@ def _forms(secret: str) -> tuple[str, ...]:
         plain = _ESCAPED.sub(lambda escape: _unescaped(escape[0]), plain)
     found = {secret, plain, plain.replace(" ", "+")}
     for encoded in (secret.encode("utf-8", "replace"), plain.encode("utf-8", "replace")):
-        if len(encoded) > 7:  # the base64 of less may be in any text
+        if len(encoded) > 7:  # a shorter base64 may be in any text
             found.update(_base64(encoded))
     return tuple(sorted(form for form in found if len(form) >= SHORTEST))
 
@@ -210,7 +210,7 @@ def _forms(secret: str) -> tuple[str, ...]:
 def _base64(encoded: bytes) -> Iterator[str]:
     for before in range(3):
         text = base64.b64encode(b"\0" * before + encoded).decode().rstrip("=")
-        # The characters that stand for it alone, wherever among the other bytes it begins.
+        # The characters that depend only on it, for each position among the other bytes.
         alone = text[-(-before * 8 // 6) : (before + len(encoded)) * 8 // 6]
         yield alone
         yield alone.replace("+", "-").replace("/", "_")
@@ -224,7 +224,7 @@ def _occurrences(text: str, form: str) -> Iterator[_Span]:
 
 
 def _beginning(text: str, form: str) -> Iterator[_Span]:
-    """The longest beginning of `form` that `text` ends with."""
+    """Returns the longest beginning of `form` that `text` ends with."""
     at = text.find(form[:SHORTEST], max(0, len(text) - len(form) + 1))
     while at >= 0:
         if form.startswith(text[at:]):

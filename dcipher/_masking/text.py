@@ -45,14 +45,14 @@ def with_article(noun: str) -> str:
     return f"{'an' if _VOWEL.match(noun) else 'a'} {noun}"
 
 
-# A u is spoken as in "a UUID", "a uint8", but "an unknown …"; letters one by one: "an ndarray", "an SSLContext".
+# By pronunciation: "a UUID", "a uint8", but "an unknown …"; single letters: "an ndarray", "an SSLContext".
 _VOWEL = re.compile("[aeioAEIO]|un(?!i)|nd|[FHLMNRSX](?=[A-Z])")
 
 
-# In JSON, a slash may be written as \/ (RFC 8259 section 7). To the end of the word, so that no text
-# takes more than one look at each character.
+# In JSON, a slash may be written as \/ (RFC 8259 section 7). To the end of the word, so that each
+# character is matched at most once.
 _URL = re.compile(r"https?:\\?/[^\s\"<>]*", re.IGNORECASE)
-# What closes a quotation or a sentence, where an apostrophe does: it may be part of the URL, too.
+# The end of a quotation or a sentence. An apostrophe may also be part of the URL.
 _CLOSING = "'.,;:!)]}"
 _PARAMETER = re.compile(rf"({SIGNATURE})(?!\[redacted\])[^\s&;\"<>]+", re.IGNORECASE)
 

@@ -1,4 +1,4 @@
-"""Removes our frames, and those of libraries below, from exceptions, and their requests.
+"""Removes our frames, those of libraries below, and requests from exceptions.
 
 Their variables contain the key, the secret and signed URLs, and error reporters record them.
 """
@@ -33,11 +33,11 @@ def presentable(
 ) -> E:
     """Keeps only the frames of the program in `error`, its causes and its contexts.
 
-    A cause that repeats one of `secrets`, or a signed URL, is dropped. `outer`: what was being handled
-    when we were called; it belongs to the program. `keeps_query`: no URL of a request is secret.
+    A cause that repeats one of `secrets`, or a signed URL, is dropped. `outer`: the exception that
+    the program was handling when it called. `keeps_query`: no URL of a request is secret.
     """
     for one in _chain(error, outer):
-        # Not by `=`: an error of the program's may refuse it, as a frozen dataclass does.
+        # Not by `=`: an error of the program may reject it, such as a frozen dataclass.
         one.with_traceback(_visible(one.__traceback__))
         _forget_request(one, keeps_query=keeps_query)
         for name in ("__cause__", "__context__"):
@@ -80,7 +80,7 @@ def _forget_request(error: BaseException, *, keeps_query: bool) -> None:
     """Removes the request, with its headers, from an exception of httpx."""
     if not any(base.__module__.startswith("httpx") for base in type(error).__mro__):
         return
-    import httpx  # where its error is, it is loaded; Ctrl-C may come before that
+    import httpx  # loaded if the error is its own; Ctrl-C may come before that
 
     if not isinstance(error, (httpx.RequestError, httpx.HTTPStatusError)):
         return

@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 __all__ = ["message_of"]
 
-_LONG = 2000  # characters of a validator's message, or of a value, that are looked at
+_LONG = 2000  # characters of a validator's message, or of a value, that are searched
 _LEAVES = 200  # values of one input that are masked
 
 
-# What the type says of itself. Everything else in the context of an error may be made of the input:
-# the tag of a union, a character of a UUID, a byte of a base64, another library's own message.
+# Facts about the type. Everything else in the context of an error may contain input: the tag of a
+# union, a character of a UUID, a byte of a base64, the message of another library.
 _OF_THE_TYPE = frozenset(
     {
         *("gt", "ge", "lt", "le", "multiple_of", "max_digits", "decimal_places", "whole_digits"),
@@ -41,9 +41,9 @@ _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 
 def message_of(error: ErrorDetails) -> str:
-    """What Pydantic says of an error, without what may be a part of the input.
+    """Returns Pydantic's message for an error, without parts of the input.
 
-    The message of a validator is the user's own text: only what it quotes of the input is masked.
+    The message of a validator is the user's own text: only quoted input is masked.
     """
     context = error.get("ctx", {})
     kind = error["type"]
@@ -53,14 +53,14 @@ def message_of(error: ErrorDetails) -> str:
         return clean(error["msg"])
     try:
         template = PydanticKnownError(cast("ErrorType", kind), context).message_template
-    except (TypeError, ValueError):  # a context that Pydantic itself does not take
+    except (TypeError, ValueError):  # a context that Pydantic itself rejects
         return kind.replace("_", " ")
     known = {name: context[name] for name in context.keys() & _OF_THE_TYPE}
     filled = _PLACEHOLDER.sub(lambda found: str(known.get(found[1], "…")), template)
     return clean(_LEFT_OUT.sub("", filled))
 
 
-# What a message quotes: between marks, or behind its last colon.
+# Quotations in a message: between quotes, or behind its last colon.
 _QUOTED = (re.compile(r"(['\"`])(.+?)\1", re.DOTALL), re.compile(r"(: )([^:]*\S)\Z"))
 
 
@@ -71,7 +71,7 @@ def _masked(text: str, value: object) -> str:
     everything = "\n".join(leaves)
 
     def unquoted(found: re.Match[str]) -> str:
-        """A part of the input, too: strptime says which characters remain."""
+        """Returns a part of the input, too: strptime names the remaining characters."""
         part = found[2]
         return found[0].replace(part, "…") if part in everything else found[0]
 
@@ -81,37 +81,37 @@ def _masked(text: str, value: object) -> str:
 
 
 def _without(text: str, parts: Iterable[str]) -> str:
-    """A text with `…` in place of each part, in whichever case it stands there.
+    """Returns a text with `…` for each part, in upper or lower case.
 
-    By no regular expressions: compiling one for each cell of a wide row takes longer than the row.
+    It uses no regular expressions: compiling one for each cell takes longer than parsing the row.
     """
     folded = [*map(_folded, text)]
-    owners = [place for place, fold in enumerate(folded) for _ in fold]
-    whole, hidden = "".join(folded), bytearray(len(text))
+    owners = [index for index, fold in enumerate(folded) for _ in fold]
+    text_folded, hidden = "".join(folded), bytearray(len(text))
 
-    def is_word(place: int) -> bool:
-        if not 0 <= place < len(text) or hidden[place]:
+    def is_word(index: int) -> bool:
+        if not 0 <= index < len(text) or hidden[index]:
             return False
-        return text[place].isalnum() or text[place] == "_"
+        return text[index].isalnum() or text[index] == "_"
 
     for part in sorted({*map(_folded, parts)} - {""}, key=len, reverse=True):
-        at = whole.find(part)
+        at = text_folded.find(part)
         while at >= 0:
             end = at + len(part)
             first, last = owners[at], owners[end - 1]
-            # A short one would hit the message's own words, unless it stands alone.
+            # A short one would match words of the message, unless it is a word of its own.
             if len(part) > 2 or not (is_word(first - 1) or is_word(last + 1)):
                 hidden[first : last + 1] = b"\1" * (last + 1 - first)
-            at = whole.find(part, end)
-    shown = (
+            at = text_folded.find(part, end)
+    visible = (
         ("…" if gone else "".join(one for one, _ in some))
         for gone, some in groupby(zip(text, hidden, strict=True), itemgetter(1))
     )
-    return "".join(shown)
+    return "".join(visible)
 
 
 def _folded(text: str) -> str:
-    # One text for all that differs in case alone: the Kelvin sign, dotted and dotless i, ß as SS.
+    # The same text for all that differs only in case: the Kelvin sign, dotted and dotless i, ß as SS.
     return text.upper().casefold().replace("\u0307", "")
 
 
@@ -126,5 +126,5 @@ def _leaves(value: object) -> Iterator[str]:
 
 
 def _ways(leaf: str) -> tuple[str, ...]:
-    # A validator may strip what it quotes, or show it as Python or JSON writes it.
+    # A validator may strip its quotation, or write it as Python or JSON do.
     return leaf, leaf.strip(), repr(leaf)[1:-1], json.dumps(leaf)[1:-1]

@@ -63,7 +63,7 @@ class _StatusStream(StreamingResponse):
     media_type = "text/event-stream"
 
     def __init__(self, client: AsyncDcipher, run: Run, timeout: float | None) -> None:
-        # X-Accel-Buffering: nginx would hold the events back.
+        # X-Accel-Buffering: nginx would buffer the events.
         super().__init__(
             _nothing(), headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         )
@@ -85,14 +85,14 @@ class _StatusStream(StreamingResponse):
                 tasks.cancel_scope.cancel()
         finally:
             hub.leave(watched)
-        # Outside the task group, which would wrap it: the handlers of the application look for it.
+        # Outside the task group, which would wrap it: the handlers of the application expect the error itself.
         if failure is not None:
             raise failure
 
     async def _stream(self, watched: Watched, last: int, send: Send) -> DcipherError | None:
-        """Sends events until the last one. Returns the error that came before the first one."""
+        """Sends events until the last one. Returns the error that occurred before the first one."""
         last = watched.resume(last)
-        # The first poll gets a second, as in a wait.
+        # The first poll may take a second, as in a wait.
         timeout = math.inf if self._timeout is None else max(self._timeout, 1.0)
         ends = anyio.current_time() + timeout
         while not watched.closing:
@@ -137,7 +137,7 @@ class _StatusStream(StreamingResponse):
 
 
 async def _nothing() -> AsyncIterator[bytes]:
-    """The body that the base class asks for."""
+    """The body that the base class requires."""
     return
     yield b""
 

@@ -22,7 +22,7 @@ def add_problem_handlers(app: FastAPI, *, docs_url: str | None = None) -> None:
     known, and `errors` (the fields of a 422). The document contains neither URLs nor texts of the
     service. The error itself is logged (logger `dcipher`), from status 500 on.
 
-    Other handlers of the application stay, and those of a subclass of `DcipherError` come first.
+    Other handlers of the application stay; those for a subclass of `DcipherError` take precedence.
 
     Args:
         app: The application.
@@ -56,7 +56,7 @@ def problems(*errors: type[DcipherError]) -> dict[int | str, dict[str, Any]]:
 
 def _response(status: int, details: list[str]) -> dict[str, Any]:
     content = {MEDIA_TYPE: {"schema": schema()}}
-    if status == 422:  # FastAPI's own, which it leaves out where there is another
+    if status == 422:  # FastAPI's own, which it omits if there is another
         content["application/json"] = {"schema": _VALIDATION_ERROR}
     return {"description": " Or: ".join(details), "content": content}
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["DEADLINE", "DcipherDep", "dcipher_lifespan", "get_dcipher"]
 
 DEADLINE = 10.0
-"""Seconds for a call with its retries: whoever waits for a response has less patience than a script."""
+"""Seconds for a call with its retries: users who wait for a response expect it sooner than a script."""
 
 
 def dcipher_lifespan(
@@ -70,7 +70,7 @@ def dcipher_lifespan(
 
 
 def _for_requests(client: AsyncDcipher, options: dict[str, Any]) -> AsyncDcipher:
-    """Derives the client whose calls end before the patience of whoever waits for the response."""
+    """Derives the client with a deadline for calls that a user waits for."""
     resilience = client._api.options.resilience  # noqa: SLF001 - of this package
     if options.get("resilience") is None:
         resilience = replace(resilience, deadline=DEADLINE)
@@ -79,9 +79,9 @@ def _for_requests(client: AsyncDcipher, options: dict[str, Any]) -> AsyncDcipher
 
 @contextmanager
 def _at_exit_signal(call: Callable[[], None]) -> Generator[None]:
-    """Calls `call` when the process is told to end, before the server's own handler is called.
+    """Calls `call` when the process receives a signal to end, before the server's own handler.
 
-    A server waits for open responses before it ends the lifespan, and tells them nothing.
+    A server waits for open responses before it ends the lifespan, without notifying them.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

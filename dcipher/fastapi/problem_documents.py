@@ -1,7 +1,7 @@
-"""Which error becomes which response: problem documents (RFC 9457). Pure.
+"""Problem documents (RFC 9457) for errors; pure.
 
-A document has our own words only: the message of an error names hosts and ids, and repeats what the
-service said.
+A document contains only our own text: the message of an error names hosts and ids, and repeats text
+of the service.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class Rule(NamedTuple):
-    """What a kind of error becomes."""
+    """The response for a kind of error."""
 
     status: int
     detail: str
@@ -58,7 +58,7 @@ class Rule(NamedTuple):
 
 _OURS = "The server is misconfigured. Its operator has to act."
 
-# The first that fits: subclasses before their bases.
+# The first match counts: subclasses before their bases.
 _RULES: Final[tuple[tuple[type[DcipherError], Rule], ...]] = (
     (InvalidParamsError, Rule(422, "The parameters are invalid.")),
     (UnprocessableEntityError, Rule(422, "The parameters do not match the flow.")),
@@ -95,7 +95,7 @@ class Problem(NamedTuple):
 
 
 def rules_of(kind: type[DcipherError]) -> list[Rule]:
-    """Returns what errors of a class and its subclasses become."""
+    """Returns the rules for the errors of a class and its subclasses."""
     rules = [_rule_of(kind), *(rule for base, rule in _RULES if issubclass(base, kind))]
     return [*rules, _NOT_ENDED] if issubclass(ResultError, kind) else rules
 
@@ -136,7 +136,7 @@ def _run_of(error: DcipherError) -> Run | None:
 
 
 def _is_retryable(error: DcipherError, status: int, method: str) -> bool:
-    """Whether the same request may succeed later, and starts no second run."""
+    """Returns whether the same request may succeed later, and starts no second run."""
     is_safe = method in SAFE_METHODS
     if isinstance(error, APIError):
         outcome = failure_of(error, Resilience()).outcome
@@ -153,7 +153,7 @@ def _seconds(retry_after: float | None) -> str:
     return "5" if retry_after is None else str(math.ceil(min(max(retry_after, 1.0), 86_400.0)))
 
 
-# The types of Pydantic, which FastAPI's form of an error has; anything else is the service's text.
+# The error types of Pydantic, which FastAPI's errors have; other texts are those of the service.
 _MESSAGES: Final = {
     "missing": "This field is required.",
     "extra_forbidden": "There is no such field.",
@@ -164,7 +164,7 @@ _NAME = re.compile(r"[\w-]{1,64}\Z", re.ASCII)
 
 
 def _field_error(error: FieldError) -> dict[str, Any]:
-    """Returns the place of the error in the params, and what is wrong in our own words."""
+    """Returns the location of the error in the params, and a description in our own words."""
     loc = error.loc[2:] if error.loc[:2] == ("body", "pipelineParams") else error.loc
     names = [part for part in loc if isinstance(part, int) or _NAME.match(part)]
     kind = error.type if error.type is not None and _NAME.match(error.type) else None

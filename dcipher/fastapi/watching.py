@@ -1,4 +1,4 @@
-"""Watches a run for everybody who listens to its status: one of them polls, all are notified.
+"""Watches a run for all listeners to its status: one of them polls, all are notified.
 
 The watcher lives in the request of a listener: no task outlives the responses. When that listener
 leaves, another one continues.
@@ -27,7 +27,7 @@ __all__ = ["Change", "Hub", "Watched", "hub_of"]
 KEPT_CHANGES: Final = 100
 """Changes of a run that are kept for listeners who reconnect."""
 KEPT_RUNS: Final = 1000
-"""Runs whose changes are kept though nobody listens."""
+"""Runs without a listener whose changes are kept."""
 TICK: Final = 0.2
 """Seconds after which the end of the process is noticed."""
 
@@ -67,8 +67,8 @@ class Watched:
     def resume(self, last: int) -> int:
         """Returns the number of the last change that a new listener knows.
 
-        `last` is what the listener says. Another process, or this one before it forgot the run, may
-        have counted differently: what is not known here is not held to be known there.
+        `last` is the number that the listener sent. Another process, or this one before it forgot the
+        run, may have counted differently: a number that is unknown here is ignored.
         """
         if not self.changes:
             self._number = max(self._number, last)  # the next change gets a new number
@@ -79,7 +79,7 @@ class Watched:
         await self._changed.wait()
 
     async def poll(self, client: AsyncDcipher, run: Run) -> None:
-        """Polls until the run has ended, from the moment at which no other listener does."""
+        """Polls until the run has ended, as soon as no other listener polls."""
         async with self._polling:
             if self.ended or self.error is not None:
                 return
@@ -111,7 +111,7 @@ class Watched:
         self._first_seen = self._first_seen or datetime.now(timezone.utc)
         self.ended = run.is_terminal
         view = RunView.model_validate(run)
-        # Whoever takes over the polling gets the present status anew.
+        # The listener that takes over the polling reports the current status again.
         if not self.changes or self.changes[-1].run.status != view.status:
             self._number += 1
             self.changes.append(Change(self._number, view))
@@ -135,11 +135,11 @@ class Hub:
         self._watched: OrderedDict[tuple[str, str], Watched] = OrderedDict()
 
     def close(self) -> None:
-        """Ends all streams. A handler of a signal may call it."""
+        """Ends all streams. A signal handler may call it."""
         self.closing = True
 
     def join(self, run: Run) -> Watched:
-        """Returns what is known of a run, for a listener, who leaves it in the end."""
+        """Returns a watched run for a listener, who must call `leave` at the end."""
         key = (run.flow_id, run.task_id)
         watched = self._watched.setdefault(key, Watched(self, run))
         self._watched.move_to_end(key)
@@ -150,7 +150,7 @@ class Hub:
         return watched
 
     def leave(self, watched: Watched) -> None:
-        """Ends what `join` began. A run of which nothing is known is forgotten."""
+        """Ends what `join` began. A run without a reported status is forgotten."""
         watched.listeners -= 1
         if not watched.listeners and not watched.changes:
             self.forget(watched)
