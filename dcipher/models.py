@@ -131,7 +131,7 @@ class Flow(_Model):
     """A flow: a pipeline of the service that can be run."""
 
     id: str
-    """The id, which calls take as `flow_id`."""
+    """The id, for the argument `flow_id` of calls."""
     name: str | None = None
     """A short title."""
     description: str | None = None

@@ -183,7 +183,7 @@ def _named(found: Configuration, http_client: object) -> str:
 
 
 def _default_headers(http_client: object) -> dict[str, str]:
-    # identity: an answer of this API is small, and what is not compressed cannot be a bomb.
+    # identity: a response of this API is small, and an uncompressed one cannot be a decompression bomb.
     ours = {
         "User-Agent": user_agent(),
         "Accept": "application/json",

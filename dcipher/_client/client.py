@@ -1,5 +1,5 @@
 # Generated from dcipher/_client/client_async.py by scripts/unasync.py: edit that, not this.
-"""`Dcipher`: the client, and what is derived from it."""
+"""`Dcipher`: the client, and clients derived from it."""
 
 from __future__ import annotations
 
@@ -239,7 +239,7 @@ class Dcipher(LegacyAttributes):
         self.close()
 
     def __repr__(self) -> str:
-        # Reporters of errors show the variables of frames: of an __init__ that has failed, too.
+        # Error reporters show the variables of frames, also of an __init__ that failed.
         shown = f"base_url={self._api.base_url!r}" if hasattr(self, "_api") else "not made"
         return f"{type(self).__name__}({shown})"
 

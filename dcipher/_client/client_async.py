@@ -1,4 +1,4 @@
-"""`AsyncDcipher`: the client, and what is derived from it."""
+"""`AsyncDcipher`: the client, and clients derived from it."""
 
 from __future__ import annotations
 
@@ -238,7 +238,7 @@ class AsyncDcipher(LegacyAttributes):
         await self.aclose()
 
     def __repr__(self) -> str:
-        # Reporters of errors show the variables of frames: of an __init__ that has failed, too.
+        # Error reporters show the variables of frames, also of an __init__ that failed.
         shown = f"base_url={self._api.base_url!r}" if hasattr(self, "_api") else "not made"
         return f"{type(self).__name__}({shown})"
 

@@ -65,7 +65,7 @@ class AsyncFlows:
         return await self._api.call(operations.get_flow(flow_id), flow_of)
 
     async def check(self, call: type[dcipher.FlowCall[Any]]) -> dcipher.FlowDrift:
-        """Compares a `FlowCall` with what its flow declares now, such as when a service starts up.
+        """Compares a `FlowCall` with the current declaration of its flow, such as when a service starts.
 
         Args:
             call: The class, not an instance.
@@ -192,11 +192,11 @@ class AsyncFlows:
                         run, save_path, overwrite=overwrite, on_progress=display.on_progress()
                     )
         except BaseException as error:
-            # Ctrl-C may come between the end of the start and what is noted of it here.
+            # Ctrl-C may arrive between the end of the start and its record here.
             run = run or self._recent.started_with(flow_id, key)
             if run is None:
                 raise
-            if type(error) is DcipherError and self._api.is_closed:  # meanwhile
+            if type(error) is DcipherError and self._api.is_closed:  # during the call
                 raise self._recent.closed(error, run) from None
             self._recent.note(error, run)
             raise

@@ -1,1 +1,1 @@
-"""What a run gives: its results, saved, read, as rows and as tables."""
+"""The results of a run: as files, values, rows and tables."""

@@ -68,11 +68,11 @@ class LocalResult:
                 raise ResultSyntaxError("document", "is empty")
 
     def rows(self, type_: type[T]) -> Iterator[T | InvalidRow]:
-        """Every row, validated as `type_`, or why it does not fit; as `iter_rows` gives them.
+        """Yields each row, validated as `type_`, or as an `InvalidRow`, as `iter_rows` does.
 
         Raises:
-            InvalidParamsError: Pydantic knows no way to validate as that type.
-            ResultParseError: also while iterating, where the file breaks its format.
+            InvalidParamsError: Pydantic does not support the type.
+            ResultParseError: Also during iteration: the file is malformed.
         """
         check_type(type_)
         return self._rows(type_)
@@ -83,9 +83,9 @@ class LocalResult:
             yield from iter_rows(source, type_, self.format)
 
     def texts(self) -> Iterator[JSONText | InvalidRow]:
-        """Every row of JSON or NDJSON as it stands there, so that nothing of it changes.
+        """Yields each row of JSON or NDJSON as its original text.
 
-        Raises `ResultParseError` while iterating, where it is not JSON.
+        Raises `ResultParseError` during iteration, if it is not JSON.
         """
         with self.errors():
             yield from iter_texts(self._from_start(), self.format)
@@ -96,14 +96,14 @@ class LocalResult:
             return csv_header(TextReader(opened(self._from_start())))
 
     def reader(self) -> BinaryIO:
-        """The file decompressed, at its beginning, where one can go to any place; for one reader at a time."""
+        """Returns the decompressed file at its beginning, seekable, for one reader at a time."""
         if self._needs_copy and self._stored is None:
             with self.errors():
                 self._stored = _copied(opened(self._from_start()))
         return self._from_start()
 
     def as_part(self) -> FilePart:
-        """The file as a part of a table, which closes it; several may read it at once."""
+        """Returns the file as a part of a table, which closes it; several may read it concurrently."""
         if not self._needs_copy:
             return FilePart(self, StoredFile(self._file))
         _ = self.reader()
@@ -164,11 +164,11 @@ class FilePart:
         return self.result.format
 
     def reader(self) -> BinaryIO:
-        """A file of its own, at its beginning."""
+        """Returns an independent reader, at the beginning."""
         return cast("BinaryIO", cast("object", self.stored.reader()))
 
     def errors(self) -> AbstractContextManager[None]:
-        """Turns what is wrong with it into a `ResultParseError`."""
+        """Converts errors of the file to a `ResultParseError`."""
         return self.result.errors()
 
     def close(self) -> None:

@@ -14,16 +14,15 @@ __all__ = ["Address", "address_of", "ascii_host", "is_this_machine", "leads_here
 
 Address: TypeAlias = "IPv4Address | IPv6Address"
 
-# RFC 6761 section 6.3: these names always lead to loopback addresses.
+# RFC 6761 section 6.3: these names always resolve to loopback addresses.
 _LOCALHOST = re.compile(r"(?:[a-z0-9_-]{1,63}\.)*localhost", re.ASCII)
 
 
 def is_this_machine(host: str) -> bool:
     """Returns whether `host` is this machine: `localhost`, `*.localhost`, 127.0.0.0/8, ::1.
 
-    An unspecified address (0.0.0.0, ::) is no destination (RFC 1122 section 3.2.1.3), and a short or
-    numeric spelling of an address (127.1, 2130706433) is none that every resolver reads alike: both
-    are elsewhere.
+    An unspecified address (0.0.0.0, ::) is not a destination (RFC 1122 section 3.2.1.3), and resolvers
+    differ in reading a short or numeric spelling of an address (127.1, 2130706433): neither counts.
     """
     address = address_of(host)
     if address is not None:
@@ -37,10 +36,10 @@ def leads_here(url: str) -> bool:
 
 
 def resolvable(host: str) -> str:
-    """The name to resolve for `host`, where that is this machine: of which DNS is not to be asked.
+    """Returns the name to resolve for `host`: for this machine, one that needs no DNS.
 
-    RFC 6761 section 6.3: a name below `localhost` is not looked up in DNS. Not every resolver obeys. An
-    address with a dot at its end, or a zone that is none, is a name for most.
+    RFC 6761 section 6.3: a name below `localhost` is not looked up in DNS. Not every resolver obeys. For
+    most, an address with a trailing dot or an invalid zone is a name.
     """
     if _LOCALHOST.fullmatch(_bare(host)):
         return "localhost"

@@ -27,8 +27,8 @@ LONGEST = 65_536
 def expiry(url: str) -> datetime | None:
     """Returns when `url` expires, or `None` if it does not contain that. It never raises.
 
-    Amazon: `X-Amz-Date` and `X-Amz-Expires`, or `Expires` (epoch seconds, as CloudFront and S3's
-    older scheme write it); Google: `X-Goog-Date` and `X-Goog-Expires`; Azure: `se`.
+    Amazon: `X-Amz-Date` and `X-Amz-Expires`, or `Expires` (epoch seconds, as in CloudFront and S3's
+    older scheme); Google: `X-Goog-Date` and `X-Goog-Expires`; Azure: `se`.
     """
     try:
         query = {name.lower(): values[-1] for name, values in parse_qs(urlsplit(url).query).items()}
@@ -95,7 +95,7 @@ _PUBLIC = re.compile(
 @lru_cache(maxsize=1024)  # a run is polled many times
 def secrets_of(url: str) -> tuple[str, ...]:
     """Returns the values in the query of `url`, encoded and decoded, for redaction."""
-    parts = url.partition("#")[0].partition("?")[2].split("&")  # of what is no URL, too
+    parts = url.partition("#")[0].partition("?")[2].split("&")  # also for an invalid URL
     named = [(part, *part.partition("=")[::2]) for part in parts]
     # A query without names may end with the = of a base64.
     values = [

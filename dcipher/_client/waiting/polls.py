@@ -110,7 +110,7 @@ class RunPolls:
 
 
 def check_run(run: object) -> None:
-    """Raises `InvalidParamsError` for what is no `Run`."""
+    """Raises `InvalidParamsError` unless it is a `Run`."""
     if not isinstance(run, Run):
         raise with_hint(
             InvalidParamsError(f"run must be a Run, not {type(run).__name__}."),

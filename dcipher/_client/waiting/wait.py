@@ -119,7 +119,7 @@ class Wait:
 
 
 def for_a_new_run(resilience: Resilience, run: Run) -> Resilience:
-    """Returns a policy that retries a 404 where the run was started seconds ago: it may not exist yet."""
+    """Returns a policy that retries a 404 if the run was started seconds ago: it may not exist yet."""
     age = _age(run)
     if age is None or age > polling.NEW_RUN_GRACE:
         return resilience

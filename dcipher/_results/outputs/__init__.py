@@ -1,1 +1,1 @@
-"""The outputs of a run: where they are and go, what a row may be, what goes wrong."""
+"""The outputs of a run: their targets, the policy for invalid rows, errors."""

@@ -25,7 +25,7 @@ ENOUGH = 100
 """Rows from which a share of them is meaningful."""
 
 ROWS = 256
-"""Rows that are read at once: each hop to a thread costs as much as parsing some."""
+"""Rows of one call in a thread: each such call costs as much as parsing some rows."""
 
 
 class RowPolicy:
@@ -68,7 +68,7 @@ class RowPolicy:
         self.rejects.read = rows
 
     def raise_if_fatal(self, row: InvalidRow | ResultReadError) -> None:
-        """Raises what ends the reading: a broken document, or an invalid row with on_invalid='raise'."""
+        """Raises the error that ends reading: a malformed document, or an invalid row with on_invalid='raise'."""
         if isinstance(row, ResultReadError):
             raise row
         if self.on_invalid == "raise":
@@ -109,7 +109,7 @@ def reject_of(row: InvalidRow, index: int = 0, *, keep_raw: bool = False) -> Rej
 
 
 def exceeds(invalid: int, read: int, limit: float, *, at_end: bool) -> bool:
-    """Whether more rows are invalid than permitted: a number of them, or a share, a float.
+    """Returns whether more rows are invalid than permitted: a number of rows, or a share (a float).
 
     A share of few rows is meaningless: it is checked from a hundred rows on, and at the end.
     """

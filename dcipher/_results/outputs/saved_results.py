@@ -1,4 +1,4 @@
-"""The results that a client saved: while a file is as it was saved, a result is not fetched again."""
+"""The results that a client saved: as long as a file is unchanged, it is not downloaded again."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PIECE = 1024 * 1024
 
 
 class _State(NamedTuple):
-    """What tells that nobody changed a file, as make and git tell it."""
+    """Detects changes of a file, as make and git do."""
 
     device: int
     inode: int
@@ -44,19 +44,19 @@ class SavedResults:
     """The files in which a client, and those derived from it, saved results; in memory only."""
 
     def __init__(self) -> None:
-        # No lock, which a fork could leave held: each step is one for all threads.
+        # No lock, which a fork could leave locked: each step is atomic.
         self._files: deque[_Saved] = deque(maxlen=LIMIT)
 
     def add(self, run: Run, index: int, path: Path, transfer: Transfer) -> None:
         """Remembers a file that was just saved."""
         try:
             state = _State.of(path.stat())
-        except OSError:  # somebody was quicker: it is fetched again
+        except OSError:  # it was changed in the meantime: it is downloaded again
             return
         self._files.append(_Saved(_key(run, index), path, state, transfer))
 
     def copy(self, run: Run, index: int, sink: Rewindable) -> Transfer | None:
-        """Copies a result from the file that `run.files` names; None where it must be fetched."""
+        """Copies a result from the file in `run.files`; returns None if it must be downloaded."""
         if index >= len(run.files):
             return None
         key, path = _key(run, index), run.files[index]

@@ -28,10 +28,10 @@ class StoredFile:
     """Bytes that are removed when they are closed or garbage-collected."""
 
     def __init__(self, file: BinaryIO | None = None) -> None:
-        """Takes a file that holds them, which is closed with this; by default, a temporary one."""
+        """Receives the file with the bytes, which is closed with this; by default, a temporary one."""
         if file is None:
-            # Without a name in the folder, where the system knows such files: not even kill -9
-            # leaves it.
+            # Without a name in the folder, if the system supports that: it does not even survive
+            # kill -9.
             spool = tempfile.SpooledTemporaryFile(SPOOLED)  # noqa: SIM115 - closed by `close`
             file = cast("BinaryIO", cast("object", spool))
         self.file: BinaryIO = file

@@ -1,1 +1,1 @@
-"""Results as values and as rows, whatever their format."""
+"""Results as values and as rows, in any format."""

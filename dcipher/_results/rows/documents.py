@@ -1,6 +1,6 @@
-"""A whole result: which format it is in, and its value, validated as a type.
+"""Reads a complete result: detects its format, and validates its value as a type.
 
-`rows` reads the same formats row by row.
+`reading.py` reads the same formats row by row.
 """
 
 from __future__ import annotations
@@ -89,11 +89,11 @@ def detect_format(
     head: bytes,
     whole: Callable[[], Readable] | None = None,
 ) -> Format:
-    """The format that the Content-Type names, else the name's suffix, else the first bytes.
+    """Returns the format by the Content-Type, else the suffix of the name, else the first bytes.
 
-    A type that says nothing of these formats, such as application/octet-stream or text/plain, is
-    passed over. `head` may be compressed. `whole` opens the document at its beginning, decompressed: it
-    is read on where `head` ends within the first line, which says nothing yet, in constant memory.
+    Types without a known format, such as application/octet-stream or text/plain, are ignored. `head`
+    may be compressed. `whole` opens the decompressed document at its beginning: if `head` ends within
+    the first line, more of it is read, in constant memory.
     """
     media_type = (content_type or "").partition(";")[0].strip().lower()
     if media_type.endswith("+json"):  # RFC 6839, section 3.1
@@ -105,7 +105,9 @@ def detect_format(
 
 
 def _sniff(head: bytes, whole: Callable[[], Readable] | None) -> Format:
-    if head.startswith(MAGIC + b"\x15"):  # what follows in any Parquet; a CSV may begin with PAR1
+    if head.startswith(
+        MAGIC + b"\x15"
+    ):  # the next byte of any Parquet file; a CSV file may begin with PAR1
         return Format.PARQUET
     text = head.removeprefix(codecs.BOM_UTF8).lstrip(BLANKS)
     if _JSON_BEGINS.match(text):
@@ -116,22 +118,22 @@ def _sniff(head: bytes, whole: Callable[[], Readable] | None) -> Format:
     return Format.CSV if _is_table(head) else Format.BINARY
 
 
-# A brace or bracket with what may follow it (RFC 8259), unless the head ends there: not "[Note] …".
+# A brace or bracket with a valid continuation (RFC 8259), unless the head ends there: not "[Note] …".
 _JSON_BEGINS = re.compile(rb'(?:\{\s*(?:["}]|\Z)|\[\s*(?:[]"{\[0-9tfn-]|\Z))')
 
 
 def _pieces(whole: Callable[[], Readable]) -> Iterator[bytes]:
-    with suppress(ResultSyntaxError):  # whoever reads the file is told
+    with suppress(ResultSyntaxError):  # raised again when the file is read
         file = whole()
         yield file.read(_PIECE).removeprefix(codecs.BOM_UTF8).lstrip(BLANKS)
         yield from iter(partial(file.read, _PIECE), b"")
 
 
 def _is_followed(pieces: Iterable[bytes]) -> bool:
-    """Whether another value stands in a line after the first one.
+    """Returns whether another value follows in a line after the first one.
 
-    Within a document of JSON, a closing bracket at the end of a line is followed by another one, or a
-    comma, or nothing.
+    Within a JSON document, a closing bracket at the end of a line is followed by another one, by a
+    comma, or by nothing.
     """
     last, ended = b"", False
     for piece in pieces:
@@ -154,16 +156,16 @@ def _is_table(head: bytes) -> bool:
 
 
 def parse_document(body: Body, type_: type[T], format_: Format) -> T:
-    """The whole of a result as a `type_`.
+    """Returns the complete result as a `type_`.
 
-    JSON is validated as it stands. NDJSON, CSV and Parquet are the list of their rows: a `list[X]` has each
-    row validated as `iter_rows` does for X, and any other type is given the list. As `bytes` every
-    result is what it is; as `str` a JSON string is its value, and any other its text; a binary one is
-    bytes for Any.
+    A JSON document is validated as it is. NDJSON, CSV and Parquet are the list of their rows: for
+    `list[X]`, each row is validated as `iter_rows` does for X; any other type validates the list.
+    `bytes` is the file itself. `str` is the value of a JSON string, otherwise the text. A binary
+    result is bytes for Any.
 
     Raises:
-        ResultSyntaxError: the document breaks its format.
-        ResultTypeError: it does not fit `type_`.
+        ResultSyntaxError: The document is malformed.
+        ResultTypeError: It does not match `type_`.
     """
     return cast("T", _parse(body, type_, format_))
 
@@ -195,7 +197,7 @@ def _parse(body: Body, type_: object, format_: Format) -> object:
 
 
 def _row_type(type_: object) -> type[object] | None:
-    # Any other type may constrain the list, or be more than one.
+    # Any other type may constrain the list, or be a union.
     arguments = cast("tuple[type[object], ...]", get_args(type_))
     if get_origin(type_) in (list, Sequence, Iterable):
         return arguments[0]
@@ -222,7 +224,7 @@ def _parse_json(document: bytes, type_: object) -> object:
         return validate(document)
     except VALIDATOR_BUGS as error:
         refusal = failed_validator(error)
-        if (row_type := _row_type(type_)) is not None:  # which row it was, the rows say
+        if (row_type := _row_type(type_)) is not None:  # its error names the row
             deque(iter_rows(io.BytesIO(document), row_type, Format.JSON), maxlen=0)
         raise refusal from None
     except ValueError as error:
@@ -234,7 +236,7 @@ def _parse_json(document: bytes, type_: object) -> object:
 
 
 def _parse_cells(rows: list[dict[str, Any]], type_: object) -> object:
-    """The table of a type that is no plain list of rows, with the cells that its rows want."""
+    """Returns the table for a type other than a plain list of rows, with the cells that its rows need."""
     adapter = adapter_for(cast("type[object]", type_))
     names = list(rows[0]) if rows else []
     readers = [(names[n], reader) for n, reader in readers_of(adapter, table=True).of(names)]
@@ -244,9 +246,7 @@ def _parse_cells(rows: list[dict[str, Any]], type_: object) -> object:
         return _validated(rows, adapter)
     except ValidationError as error:
         refusal = error
-    for detail in refusal.errors(
-        include_url=False
-    ):  # as `csv_rows` does, an empty cell may be None
+    for detail in refusal.errors(include_url=False):  # an empty cell may be None, as in `csv_rows`
         for number, name in pairwise(detail["loc"]):
             if isinstance(number, int) and number < len(rows) and rows[number].get(str(name)) == "":
                 rows[number][str(name)] = None
@@ -274,7 +274,7 @@ def _parse_table(rows: Sequence[object], type_: object) -> object:
 def _text(body: bytes, format_: Format) -> str:
     text = _decoded(body)
     if format_ is Format.JSON:
-        with suppress(ValueError):  # what is no JSON string is its own text
+        with suppress(ValueError):  # otherwise, it is its own text
             value = parse_json(text)
             return value if isinstance(value, str) else text
     return text

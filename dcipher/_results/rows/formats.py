@@ -1,4 +1,4 @@
-"""What a file is whose rows cannot be read: by its first bytes, in words."""
+"""Describes a file of an unsupported format, by its first bytes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _KINDS = {
 
 
 def advice_for(kind: str) -> str:
-    """How a file of that kind can be read all the same."""
+    """How to read such a file anyway."""
     return "read it as str" if kind.startswith("text") else "read it as bytes"
 
 
@@ -41,7 +41,7 @@ def _is_text(head: bytes) -> bool:
 
 
 def kind_of(body: bytes | bytearray | memoryview) -> str:
-    """What a file that is none of the formats is, as far as its first bytes tell."""
+    """Returns the description of a file of an unsupported format, by its first bytes."""
     head = bytes(body[:32])
     for magic, kind in _KINDS.items():
         if head.startswith(magic):

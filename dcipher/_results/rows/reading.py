@@ -1,17 +1,17 @@
-"""The rows of a result, one by one and in constant memory, each validated as a type.
+"""Reads the rows of a result one by one, in constant memory, each validated as a type.
 
-The formats differ in what a row is, and agree in the rest:
+A row is:
 
 * JSON: the elements of the top-level array; a document that is not an array is one row;
 * NDJSON: the lines that are not blank;
 * CSV: the records after the header;
 * Parquet: the rows (with pyarrow).
 
-A file that is compressed (gzip, Zstandard) is read as what it holds.
+A compressed file (gzip, Zstandard) is decompressed.
 
-A row that does not fit its type is an `InvalidRow` in the stream, so that the caller decides what
-becomes of it. A document whose rows cannot be told apart any more raises `ResultSyntaxError` where
-it breaks, after the rows before. Text is UTF-8, with or without a byte order mark; NaN and Infinity
+A row that does not match its type is an `InvalidRow` in the stream, so that the caller decides what
+to do with it. If the rows can no longer be separated, the document raises `ResultSyntaxError`, after
+the rows before. Text is UTF-8, with or without a byte order mark; NaN and Infinity
 are not JSON (RFC 8259, section 6).
 """
 
@@ -42,7 +42,7 @@ T = TypeVar("T")
 
 
 class Format(str, Enum):
-    """How a result is written."""
+    """The format of a result."""
 
     JSON = "json"
     NDJSON = "ndjson"
@@ -52,17 +52,17 @@ class Format(str, Enum):
 
 
 def iter_rows(file: BinaryIO, type_: type[T], format_: Format) -> Iterator[T | InvalidRow]:
-    """The rows of `file` from where it stands, each validated as `type_`, or why it does not fit.
+    """Yields the rows of `file` from its position, each validated as `type_`, or as an `InvalidRow`.
 
-    Every row gives one item, so that `enumerate` gives its number. Memory is bounded by the largest
+    Each row yields one item, so that `enumerate` counts the rows. Memory is bounded by the largest
     row. `file` is read to its end, and stays open. Binary results have no rows.
 
-    A CSV row is a mapping by the header's names to text (`TypeAdapter.validate_strings`), and for a
-    list or tuple type the row's cells. An empty cell is "", or None where the type refuses "" and
-    takes None. A row with another number of cells than the header is invalid.
+    A CSV row is a mapping of the names in the header to text (`TypeAdapter.validate_strings`); for a
+    list or tuple type, it is the list of its cells. An empty cell is "", or None if the type rejects
+    "" and accepts None. A row with another number of cells than the header is invalid.
 
     Raises:
-        ResultSyntaxError: while iterating, where the document breaks its format.
+        ResultSyntaxError: During iteration: the document is malformed.
     """
     adapter = adapter_for(type_)
     if format_ is Format.BINARY:
@@ -77,10 +77,10 @@ def iter_rows(file: BinaryIO, type_: type[T], format_: Format) -> Iterator[T | I
 
 
 def iter_texts(file: BinaryIO, format_: Format) -> Iterator[JSONText | InvalidRow]:
-    """The rows of JSON or NDJSON, each as it stands there: no number loses a digit.
+    """Yields the rows of JSON or NDJSON, each as its original text: no number loses a digit.
 
     Raises:
-        ResultSyntaxError: while iterating, where the document is not JSON.
+        ResultSyntaxError: During iteration: the document is not JSON.
     """
 
     def checked(text: bytes) -> JSONText:
@@ -92,7 +92,7 @@ def iter_texts(file: BinaryIO, format_: Format) -> Iterator[JSONText | InvalidRo
 
 
 def json_reader_for(type_: type[T]) -> JSONReader[T]:
-    """What reads JSON as a type."""
+    """Validates JSON as a type."""
     anything = type_ is cast("object", Any) or type_ is object
     return JSONReader(adapter_for(type_), anything=anything)
 

@@ -204,7 +204,9 @@ class PartFile:
         with self._errors():
             if not self._is_here():
                 raise FileNotFoundError(
-                    errno.ENOENT, "somebody has removed the unfinished file", str(self._path)
+                    errno.ENOENT,
+                    "the unfinished file was removed by another program",
+                    str(self._path),
                 )
             if not slots.HAS_LOCKS:
                 self._file.close()  # Windows renames no open file
@@ -224,7 +226,7 @@ class PartFile:
     def _install(self) -> None:
         if not self._overwrite:
             try:
-                os.link(self._path, self._target)  # fails where the target exists by now
+                os.link(self._path, self._target)  # fails if the target exists by now
             except OSError as error:
                 install_without_link(self._path, self._target, error)
             else:
