@@ -10,7 +10,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from printed import ROOT, run
+from generated_files import ROOT, run
 
 PAGE = ROOT / "docs" / "reference" / "cli.md"
 sys.path.append(str(ROOT))  # an installed dcipher still comes before the source

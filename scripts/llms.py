@@ -1,9 +1,9 @@
-"""Write llms.txt and llms-full.txt into the built site: what it holds, for programs that read it.
+"""Writes llms.txt and llms-full.txt into the built site: its content, for programs.
 
 python scripts/llms.py FOLDER
 
-llms.txt lists the pages of the navigation, each with its first sentence; llms-full.txt has the text
-of all that is written by hand, without what is made from docstrings.
+llms.txt lists the pages of the navigation, each with its first sentence. llms-full.txt has the text
+of all pages, without the parts that are generated from docstrings.
 """
 
 from __future__ import annotations
@@ -38,18 +38,18 @@ class Page(NamedTuple):
 
     @property
     def url(self) -> str:
-        """Where it is in the site."""
+        """The relative URL."""
         name = self.path.removesuffix(".md")
         return "./" if name == "index" else f"{name.removesuffix('/index')}/"
 
     def text(self) -> str:
-        """What is written on it."""
+        """Returns its Markdown, with included files, without comments."""
         text = (ROOT / "docs" / self.path).read_text("utf-8")
         text = _SNIPPET.sub(lambda match: (ROOT / match[1]).read_text("utf-8"), text)
         return _HIDDEN.sub("", _FRONT_MATTER.sub("", text))
 
     def first_sentence(self) -> str:
-        """The first sentence below the title, without links; nothing where there is none."""
+        """Returns the first sentence below the title, without links; empty if there is none."""
         paragraphs = _BLOCKS.sub("", self.text()).split("\n\n")
         prose = (
             p.strip() for p in paragraphs if p.strip() and not p.lstrip().startswith(_NO_PROSE)
@@ -60,7 +60,7 @@ class Page(NamedTuple):
 
 
 def pages(nav: Sequence[Mapping[str, object]], section: str = "") -> Iterator[Page]:
-    """The pages of a navigation, in its order."""
+    """Yields the pages of a navigation, in order."""
     for entry in nav:
         for title, target in entry.items():
             if isinstance(target, list):
@@ -70,7 +70,7 @@ def pages(nav: Sequence[Mapping[str, object]], section: str = "") -> Iterator[Pa
 
 
 def listing(config: Mapping[str, Any], found: Sequence[Page]) -> Iterator[str]:
-    """The lines of llms.txt."""
+    """Yields the lines of llms.txt."""
     yield f"# {config['site_name']}"
     yield f"\n> {config['site_description']}"
     yield "\nThe text of all pages is in [llms-full.txt](llms-full.txt).\n"
@@ -84,7 +84,7 @@ def listing(config: Mapping[str, Any], found: Sequence[Page]) -> Iterator[str]:
 
 
 def on_post_build(config: Mapping[str, Any]) -> None:
-    """Write both into the site; MkDocs calls this when it is built (`hooks` in mkdocs.yml)."""
+    """Writes both into the site. MkDocs calls this after a build (`hooks` in mkdocs.yml)."""
     site = Path(config["site_dir"])
     found = list(pages(config["nav"]))
     (site / "llms.txt").write_text("\n".join([*listing(config, found), ""]), "utf-8")
@@ -93,7 +93,7 @@ def on_post_build(config: Mapping[str, Any]) -> None:
 
 
 def main() -> int:
-    """Write into the folder of the command line; the exit code."""
+    """Writes into the folder of the command line. Returns the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("site", help="the folder of the built site")
     site: str = parser.parse_args().site

@@ -1,7 +1,7 @@
-"""Write the contract: docs/openapi.json, and the copy that the package ships.
+"""Writes the contract: docs/openapi.json, and its copy in the package.
 
 python scripts/openapi.py           writes both
-python scripts/openapi.py --check   exits with 1 where one of them is not up to date
+python scripts/openapi.py --check   exits with 1 if one of them is not up to date
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 import sys
 
-from printed import ROOT, run
+from generated_files import ROOT, run
 
 TARGETS = (ROOT / "docs" / "openapi.json", ROOT / "dcipher" / "_wire" / "messages" / "openapi.json")
 
 
 def contract() -> str:
-    """The document as text: sorted, indented, ending with a newline."""
+    """Returns the document as text: sorted, indented, ending with a newline."""
     sys.path.insert(0, str(ROOT))
     from dcipher.emulator.app import build_app
     from dcipher.emulator.runs.pace import Pace
@@ -29,7 +29,7 @@ def contract() -> str:
 
 
 def main() -> int:
-    """Write or check; the exit code."""
+    """Writes or checks both. Returns the exit code."""
     return run(__doc__, dict.fromkeys(TARGETS, contract()))
 
 

@@ -1,9 +1,9 @@
-"""Takes the picture of the console that the documentation shows.
+"""Takes the screenshot of the console for the documentation.
 
     python scripts/screenshot.py            writes docs/images/console.png
 
-It needs Chromium and the dependency group `browser`. The runs in the picture are real ones of the
-emulator's sample flows; times and ids are another machine's tomorrow, so that nothing checks it.
+It needs Chromium and the dependency group `browser`. The runs in the picture are real runs of the
+emulator's sample flows. Their times and ids differ each time, so that no test compares it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ DOCUMENTS = ["Rivers flow into lakes.", "Lakes freeze in a cold winter.", "A win
 
 
 def main() -> None:
-    """Write the picture, and say how large it is."""
+    """Writes the picture, and prints its size."""
     chromium = os.environ.get("CHROMIUM") or shutil.which("chromium")
     if chromium is None:
         raise SystemExit("There is no Chromium: apt install chromium, or set CHROMIUM to its path.")
@@ -40,7 +40,7 @@ def main() -> None:
 
 
 def fill(emulator: Emulator) -> None:
-    """What an afternoon with the emulator leaves: runs that are done, one that failed, one that goes on."""
+    """Starts runs: some that succeed, one that fails, one that continues."""
 
     @emulator.flow("65cf2f3e", name="Summary", duration=60)
     def summary(text: str) -> str:
@@ -63,7 +63,7 @@ def fill(emulator: Emulator) -> None:
 
 
 def take(emulator: Emulator, chromium: str) -> None:
-    """The list of runs, with the details of one open."""
+    """Takes the list of runs, with the details of one of them."""
     words = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=words)

@@ -13,7 +13,7 @@ import textwrap
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from marked import ROOT, run, table
+from generated_tables import ROOT, run, table
 
 sys.path.append(str(ROOT))  # an installed dcipher still comes before the source
 

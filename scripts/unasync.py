@@ -1,8 +1,10 @@
-"""Print each ``x.py`` from the ``x_async.py`` beside it, so that the two can never drift apart.
+"""Generates each `x.py` from the `x_async.py` beside it, so that the two cannot diverge.
 
-``python scripts/unasync.py`` writes every twin; with ``--check`` it writes nothing and compares
-whole files. Both list every pair, and exit with 1 at a rule that nothing used, or at a printed file
-whose source is not there. It needs ruff beside the Python that runs it.
+python scripts/unasync.py           writes every twin
+python scripts/unasync.py --check   exits with 1 if one of them is not up to date
+
+Both list every pair, and exit with 1 for an unused rule, or a generated file without a source. It needs
+ruff in the environment of its Python.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ SUFFIX = "_async.py"
 GENERATED = "# Generated from "
 
 # Regular expressions of whole words, applied in this order, to code, docstrings and comments alike:
-# the particular before the general. Add a rule where a file needs it; one that nothing uses fails.
+# specific rules before general ones. Add a rule if a file needs it; an unused rule is an error.
 RULES: dict[str, str] = {
     r"async (def|with|for)": r"\1",
     r"await ": r"",
@@ -42,7 +44,7 @@ RULES: dict[str, str] = {
 
 
 class Printer:
-    """Turns async source into sync source, and knows which rules nothing has used yet."""
+    """Converts async source to sync source, and records the unused rules."""
 
     def __init__(self, root: Path, rules: Mapping[str, str]) -> None:
         self.root = root
@@ -52,22 +54,22 @@ class Printer:
         self._rules = [(re.compile(rf"\b{old}{end}"), old, new) for old, new in rules.items()]
 
     def print(self, source: Path, target: Path) -> str:
-        """Return what `target` must hold, whole; exits where that would not be Python."""
+        """Returns the complete content of `target`; exits if it would not be valid Python."""
         code = f"{GENERATED}{self.name(source)} by scripts/unasync.py: edit that, not this.\n"
         # ``async for`` knows neither ``list`` nor ``yield from``.
         code += "# ruff: noqa: C416, UP028\n"
         code += self._replace(source.read_text(encoding="utf-8"))
         try:
-            # A parser takes an ``await`` outside a coroutine, a compiler does not.
+            # A parser accepts an `await` outside a coroutine, a compiler does not.
             compile(code, self.name(target), "exec", dont_inherit=True)
         except SyntaxError as error:
             sys.exit(f"{self.name(source)}: its twin is not Python, is a rule missing? {error}")
-        # Sorts the imports, and takes away those, and the `noqa`, that only the coroutines needed.
+        # Sorts the imports, and removes imports and `noqa` comments that only the coroutines needed.
         code = self._ruff(code, target, "check", "--fix-only")
         return self._ruff(code, target, "format")
 
     def name(self, path: Path) -> str:
-        """Return the path as messages show it, the same on every system."""
+        """Returns the path for messages, the same on every system."""
         return path.relative_to(self.root).as_posix()
 
     def _replace(self, code: str) -> str:
@@ -78,7 +80,7 @@ class Printer:
         return code
 
     def _ruff(self, code: str, target: Path, command: str, *options: str) -> str:
-        # The file's name and the folder that it runs in give ruff the settings of this project.
+        # By the name of the file and the working directory, ruff finds the settings of this project.
         words = [sys.executable, "-m", "ruff", command, "--quiet", *options]
         words += ["--stdin-filename", str(target), "-"]
         done = subprocess.run(  # noqa: S603 - every word is written above
@@ -90,7 +92,7 @@ class Printer:
 
 
 def difference(old: str, new: str) -> Iterator[str]:
-    """Yield the first lines of a unified diff, then how many more there are."""
+    """Yields the first lines of a unified diff, then the number of further lines."""
     lines = list(
         difflib.unified_diff(old.splitlines(), new.splitlines(), "is", "should be", "", "")
     )
@@ -100,7 +102,7 @@ def difference(old: str, new: str) -> Iterator[str]:
 
 
 def compare(name: str, old: str | None, new: str) -> Iterator[str]:
-    """Yield what is wrong with the file `name`, which holds `old`, or None where it is missing."""
+    """Yields the problems of the file `name` with the content `old`, or None if it is missing."""
     if old != new:
         yield f"{name} is {'missing' if old is None else 'stale'}: run `make unasync`"
     if old is not None:
@@ -108,7 +110,7 @@ def compare(name: str, old: str | None, new: str) -> Iterator[str]:
 
 
 def orphans(printer: Printer, folder: Path, known: Iterable[Path]) -> Iterator[str]:
-    """Yield a line for each printed file in `folder` that is not `known`."""
+    """Yields a line for each generated file in `folder` that is not `known`."""
     for path in sorted(set(folder.rglob("*.py")).difference(known)):
         if path.read_text(encoding="utf-8").startswith(GENERATED):
             name = printer.name(path)
@@ -116,7 +118,7 @@ def orphans(printer: Printer, folder: Path, known: Iterable[Path]) -> Iterator[s
 
 
 def unasync(root: Path, rules: Mapping[str, str], *, check: bool) -> list[str]:
-    """Print every twin under `root`, or compare it with `check`; return all that is wrong."""
+    """Generates every twin under `root`, or compares it with `check`; returns all problems."""
     package = root / "dcipher"
     sources = sorted(package.rglob(f"*{SUFFIX}"))
     pairs = {path: path.with_name(path.name.removesuffix(SUFFIX) + ".py") for path in sources}
@@ -138,8 +140,8 @@ def unasync(root: Path, rules: Mapping[str, str], *, check: bool) -> list[str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code."""
-    parser = argparse.ArgumentParser(description="Print each x.py from x_async.py.")
+    """Runs the command line. Returns the exit code."""
+    parser = argparse.ArgumentParser(description="Generates each x.py from x_async.py.")
     parser.add_argument("--check", action="store_true", help="write nothing, fail on a difference")
     wrong = unasync(ROOT, RULES, check=parser.parse_args(arguments).check)
     for line in wrong:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from printed import ROOT, run
+from generated_files import ROOT, run
 
 TARGET = ROOT / "docs" / "concepts" / "what-happens.md"
 sys.path.append(str(ROOT))  # an installed dcipher still comes before the source

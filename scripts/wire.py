@@ -10,7 +10,7 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
-from marked import ROOT, run, table
+from generated_tables import ROOT, run, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -108,7 +108,7 @@ def test_the_site_holds_together(tmp_path: Path) -> None:
     whole = (tmp_path / "llms-full.txt").read_text(encoding="utf-8")
     assert "## [Unreleased]" in whole
     assert "```python\nfrom dcipher import Dcipher" in whole
-    assert not re.search(r"^:::|^--8<--|<!-- printed: ", whole, re.MULTILINE)
+    assert not re.search(r"^:::|^--8<--|<!-- generated: ", whole, re.MULTILINE)
 
 
 def test_what_is_wrong_with_a_site_is_found(tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def once(act: Callable[[], object]) -> Callable[[int, int | None], None]:
 def test_the_part_is_removed(connect: Connect, server: FaultyServer, target: Path) -> None:
     """Who clears up the folder during a download makes it fail; the old file stays."""
     server.on("/result", store(BODY))
-    with pytest.raises(LocalStorageError, match="removed the unfinished file"):
+    with pytest.raises(LocalStorageError, match="the unfinished file was removed"):
         connect(server).runs.download(
             result_of(server), target, on_progress=once(target.with_name(PART).unlink)
         )
@@ -63,7 +63,7 @@ def test_the_part_is_removed(connect: Connect, server: FaultyServer, target: Pat
 
 
 def test_the_part_is_replaced(connect: Connect, server: FaultyServer, target: Path) -> None:
-    """A file of somebody else's in the place of the part is not taken for the result, nor removed."""
+    """Another program's file at the path of the part is neither used as the result nor removed."""
     server.on("/result", store(BODY))
     part = target.with_name(PART)
 

@@ -1,6 +1,6 @@
 """Tables that are generated into a page, between two marks; the rest of the page is written by hand.
 
-<!-- printed: NAME, by scripts/…: edit that, not this -->
+<!-- generated: NAME, by scripts/…: edit that, not this -->
 …
 <!-- end -->
 """
@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-import printed
-from printed import ROOT
+import generated_files
+from generated_files import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -27,10 +27,10 @@ def table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]
 
 
 def filled(page: str, tables: Mapping[str, Iterable[str]]) -> str:
-    """Returns the page with the tables. Raises `ValueError` unless each has exactly one place."""
+    """Returns the page with the tables. Raises `ValueError` unless each has its marks exactly once."""
     for name, lines in tables.items():
         mark = re.compile(
-            rf"(<!-- printed: {re.escape(name)}, .*?-->\n).*?(<!-- end -->)", re.DOTALL
+            rf"(<!-- generated: {re.escape(name)}, .*?-->\n).*?(<!-- end -->)", re.DOTALL
         )
         places = list(mark.finditer(page))
         if len(places) != 1:
@@ -42,4 +42,4 @@ def filled(page: str, tables: Mapping[str, Iterable[str]]) -> str:
 
 def run(doc: str | None, target: Path, tables: Mapping[str, Iterable[str]]) -> int:
     """Writes or checks the tables. Returns the exit code."""
-    return printed.run(doc, {target: filled(target.read_text("utf-8"), tables)})
+    return generated_files.run(doc, {target: filled(target.read_text("utf-8"), tables)})

@@ -1,9 +1,8 @@
-"""What is printed into the documents is what its source says, and a check that could not fail is none."""
+"""Generated pages and tables match their sources, and the checks can fail."""
 
 from __future__ import annotations
 
 import importlib.util
-import inspect
 import json
 import re
 import sys
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 ERRORS = (ROOT / "docs" / "reference" / "errors.md").read_text(encoding="utf-8")
+SOURCES = [file.read_text("utf-8") for file in Path(errors.__path__[0]).glob("*.py")]
 
 
 def load(name: str) -> ModuleType:
@@ -44,21 +44,21 @@ def run(script: ModuleType, monkeypatch: pytest.MonkeyPatch, *words: str) -> int
 
 @pytest.mark.parametrize("name", ["settings", "wire"])
 def test_tables_are_up_to_date(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The page in the repository has what its script prints."""
+    """The page in the repository has the output of its script."""
     assert run(load(name), monkeypatch, "--check") == 0
 
 
 @pytest.mark.parametrize("name", ["settings", "wire"])
-def test_a_stale_table_is_noticed_and_mended(
+def test_a_stale_table_is_noticed_and_fixed(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One changed cell fails the check; writing mends it, and leaves the prose alone."""
+    """One changed cell fails the check; writing fixes it, and leaves the prose unchanged."""
     script = load(name)
     page = script.TARGET.read_text(encoding="utf-8")
     stale = tmp_path / "page.md"
     stale.write_text(re.sub(r"observed \||timeout`", "x |", page), encoding="utf-8")
     monkeypatch.setattr(script, "TARGET", stale)
-    monkeypatch.setattr(sys.modules["printed"], "ROOT", tmp_path)
+    monkeypatch.setattr(sys.modules["generated_files"], "ROOT", tmp_path)
     assert run(script, monkeypatch, "--check") == 1
     assert "page.md is not up to date" in capsys.readouterr().err
     assert run(script, monkeypatch) == 0
@@ -66,10 +66,10 @@ def test_a_stale_table_is_noticed_and_mended(
     assert stale.read_text(encoding="utf-8") == page
 
 
-def test_a_table_without_its_place_is_an_error() -> None:
-    """A page that lost the marks of a table, or has them twice, is not taken for up to date."""
+def test_a_table_without_its_marks_is_an_error() -> None:
+    """A page without the marks of a table, or with two pairs, is not up to date."""
     filled = load("wire").run.__globals__["filled"]
-    mark = "<!-- printed: a, by scripts/a.py -->\n<!-- end -->\n"
+    mark = "<!-- generated: a, by scripts/a.py -->\n<!-- end -->\n"
     assert "| x |" in filled(mark, {"a": ["| x |"]})
     for page in ("", mark + mark):
         with pytest.raises(ValueError, match="the table 'a'"):
@@ -151,7 +151,9 @@ def test_every_error_says_what_it_has(name: str) -> None:
     own = re.compile(
         r"^ +self\.(\w+)(?:: .+)? = |^    (\w+): |@property\n    def (\w+)", re.MULTILINE
     )
-    found = own.findall(inspect.getsource(getattr(errors, name)))
+    body = re.compile(rf"^class {name}\b.*\n((?: .*\n|\n)*)", re.MULTILINE)
+    (source,) = [match[1] for text in SOURCES for match in body.finditer(text)]
+    found = own.findall(source)
     section = ERRORS.partition(f"{{ #{name} }}\n")[2].partition("\n#")[0]
     named = re.findall(r"`\.(\w+)`", section.partition("- **Attributes:**")[2])
     assert set(named) == {attribute for groups in found for attribute in groups if attribute}
