@@ -164,7 +164,7 @@ def test_a_range_unit_has_no_case() -> None:
 @pytest.mark.parametrize("transfer", [Transfer(), replace(HALF, etag=None)])
 def test_a_range_that_nobody_asked_for(transfer: Transfer) -> None:
     """A 206 to a plain request is broken."""
-    with pytest.raises(TransferError, match="206 to a plain request") as caught:
+    with pytest.raises(TransferError, match="206 for a plain request") as caught:
         begin(transfer, 206, NEXT)
     assert caught.value.problem is Problem.BROKEN
 
