@@ -13,6 +13,7 @@ from dcipher._concurrency.callables import ProgressCallback, check_callback
 from dcipher._concurrency.tasks.threads import in_thread
 from dcipher._extras.libraries import library
 from dcipher._files.storage_errors import import_errors
+from dcipher._progress.runs import RunProgress, check_progress, run_display
 from dcipher._results.outputs.row_policy import OnInvalid
 from dcipher._results.outputs.targets import targets
 from dcipher._results.tables.table import Table, check_size, check_table
@@ -58,6 +59,7 @@ class RunResults(RunPolls):
         on_progress: ProgressCallback | None = None,
         require_integrity: bool = False,
         max_connections: int = 4,
+        progress: RunProgress = False,
     ) -> tuple[Path, ...]:
         """Saves the results of a run to files.
 
@@ -82,6 +84,7 @@ class RunResults(RunPolls):
             require_integrity: Reject a result that the store sends with neither a length nor a
                 digest.
             max_connections: Connections to use at the same time. 1: one result after the other.
+            progress: "auto" or `True` displays the bytes received, as `wait` does the status.
 
         Returns:
             The paths of the saved files, in the order of `run.outputs`.
@@ -97,14 +100,15 @@ class RunResults(RunPolls):
         """
         check_callback("on_progress", on_progress)
         _check_max_connections(max_connections)
-        with self._note_on_error(run):
+        check_progress(progress)
+        with self._note_on_error(run), run_display(progress) as display:
             run = self._ended(run)
             paths = targets(path, len(run.outputs))
             self._results(run).save_all(
                 run,
                 paths,
                 overwrite=overwrite,
-                on_progress=on_progress,
+                on_progress=display.on_progress(on_progress),
                 require_integrity=require_integrity,
                 max_connections=max_connections,
             )

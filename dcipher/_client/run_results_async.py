@@ -12,6 +12,7 @@ from dcipher._concurrency.callables import AsyncProgressCallback, async_check_ca
 from dcipher._concurrency.tasks.threads import async_in_thread
 from dcipher._extras.libraries import library
 from dcipher._files.storage_errors import import_errors
+from dcipher._progress.runs import RunProgress, check_progress, run_display
 from dcipher._results.outputs.row_policy import OnInvalid
 from dcipher._results.outputs.targets import targets
 from dcipher._results.tables.table import Table, check_size, check_table
@@ -57,6 +58,7 @@ class AsyncRunResults(AsyncRunPolls):
         on_progress: AsyncProgressCallback | None = None,
         require_integrity: bool = False,
         max_connections: int = 4,
+        progress: RunProgress = False,
     ) -> tuple[Path, ...]:
         """Saves the results of a run to files.
 
@@ -81,6 +83,7 @@ class AsyncRunResults(AsyncRunPolls):
             require_integrity: Reject a result that the store sends with neither a length nor a
                 digest.
             max_connections: Connections to use at the same time. 1: one result after the other.
+            progress: "auto" or `True` displays the bytes received, as `wait` does the status.
 
         Returns:
             The paths of the saved files, in the order of `run.outputs`.
@@ -96,14 +99,15 @@ class AsyncRunResults(AsyncRunPolls):
         """
         async_check_callback("on_progress", on_progress)
         _check_max_connections(max_connections)
-        with self._note_on_error(run):
+        check_progress(progress)
+        with self._note_on_error(run), run_display(progress) as display:
             run = await self._ended(run)
             paths = targets(path, len(run.outputs))
             await self._results(run).save_all(
                 run,
                 paths,
                 overwrite=overwrite,
-                on_progress=on_progress,
+                on_progress=display.on_progress(on_progress),
                 require_integrity=require_integrity,
                 max_connections=max_connections,
             )
