@@ -125,6 +125,16 @@ def ecosystem(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def notebooks(session: nox.Session) -> None:
+    """The guide to notebooks in real kernels of Jupyter, and in marimo."""
+    tools = nox.project.dependency_groups(PROJECT, "notebooks")
+    session.install("--editable", ".[all]", *TEST, *tools)
+    session.run(
+        "pytest", "-q", "-W", "default", str(ROOT / "tests" / "notebooks"), *session.posargs
+    )
+
+
+@nox.session(default=False)
 def engines(session: nox.Session) -> None:
     """Rows in Dask, Ray and Spark (which needs Java), with workers that are killed: 1.5 GB of packages."""
     libraries = nox.project.dependency_groups(PROJECT, "engines")

@@ -24,15 +24,15 @@ STYLE: Final = """
   color: var(--jp-content-font-color1, CanvasText); }
 .dcipher table { border-collapse: collapse; margin: .8em 0; }
 .dcipher caption { text-align: left; font-weight: 600; padding: .3em 0; color: inherit; }
-.dcipher th, .dcipher td { text-align: left; vertical-align: top; padding: .25em .8em .25em 0;
+.dcipher th, .dcipher td { text-align: left !important; vertical-align: top; padding: .25em .8em .25em 0;
   border-bottom: 1px solid var(--jp-border-color2, color-mix(in srgb, CanvasText 25%, transparent));
   overflow-wrap: anywhere; }
-.dcipher td.n { text-align: right; font-variant-numeric: tabular-nums; }
+.dcipher td.n { text-align: right !important; font-variant-numeric: tabular-nums; }
 .dcipher progress { width: 20em; max-width: 100%; vertical-align: middle; }
 .dcipher b.status { padding: .1em .5em; border: 1px solid; border-radius: .4em; }
 .dcipher b.good { color: var(--jp-success-color1, light-dark(#1b6e2e, #6fcf85)); }
 .dcipher b.bad { color: var(--jp-error-color1, light-dark(#b3261e, #ff8a80)); }
-.dcipher pre { padding: .5em .8em; overflow-x: auto; color: inherit;
+.dcipher pre { font-family: var(--jp-code-font-family, monospace); padding: .5em .8em; overflow-x: auto; color: inherit;
   background: var(--jp-layout-color2, color-mix(in srgb, CanvasText 8%, transparent)); }
 """
 

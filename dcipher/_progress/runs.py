@@ -24,6 +24,7 @@ RunProgress: TypeAlias = Literal["auto"] | bool
 class _Progress(NamedTuple):
     task_id: str
     status: str
+    is_terminal: bool = False
     seconds: float = 0.0
     received: int | None = None
     total: int | None = None
@@ -40,7 +41,7 @@ class RunDisplay:
     def status(self, run: Run) -> None:
         """Displays the status of the run."""
         if self._display is not None:
-            self._last = _Progress(run.task_id, run.status or "")
+            self._last = _Progress(run.task_id, run.status or "", run.is_terminal)
             self._display.report(self._last)
 
     def on_progress(self, function: Callable[..., Any] | None = None) -> Callable[..., Any] | None:
@@ -99,7 +100,8 @@ def _snapshot(progress: _Progress) -> Snapshot:
     name = f"run {progress.task_id}" if progress.task_id else "results"
     received, total = progress.received, progress.total
     if received is None:
-        return Snapshot(f"{name}: {progress.status}")
+        whole = 1 if progress.is_terminal else None
+        return Snapshot(f"{name}: {progress.status}", whole or 0, whole)
     of = "" if total is None else f" of {_size(total)}"
     rate = f", {_size(received / progress.seconds)}/s" if progress.seconds >= 1 else ""
     return Snapshot(f"{name}: {_size(received)}{of}{rate}", received, total)

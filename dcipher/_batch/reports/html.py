@@ -28,8 +28,8 @@ def report_card(report: BatchReport) -> str:
         ("runs that continue", f"{report.left_running:,}"),
         ("retried starts", f"{report.resent_count:,}"),
         ("requests: starts, polls", f"{report.starts:,}, {report.polls:,}"),
-        ("a run took (half, nine of ten, longest)", _times(seconds.p50, seconds.p90, seconds.max)),
-        ("the batch took", f"{seconds.total:,.1f} s"),
+        ("time per run: median, 90 %, longest", _times(seconds.p50, seconds.p90, seconds.max)),
+        ("time of the batch", f"{seconds.total:,.1f} s"),
         ("of which throttled", f"{seconds.throttled:,.1f} s"),
     ]
     rows = "".join(
