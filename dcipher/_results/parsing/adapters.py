@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast, get_args, get_origin
 
 from pydantic import TypeAdapter
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Mapping
+    from collections.abc import Hashable, Iterator
 
-__all__ = ["adapter_for", "choices_of", "is_pydantics", "is_sequence"]
+__all__ = ["adapter_for", "choices_of", "is_pydantics", "is_sequence", "kinds_of"]
 
 T = TypeVar("T")
 
@@ -51,3 +51,45 @@ def is_pydantics(function: object) -> bool:
         function = cast("object", function.func)
     module: str = getattr(function, "__module__", None) or ""
     return module.partition(".")[0] in {"pydantic", "pydantic_core", "ipaddress", "uuid"}
+
+
+@lru_cache(maxsize=128)
+def kinds_of(adapter: TypeAdapter[Any]) -> frozenset[str]:
+    """The types of the core schemas in that of an adapter.
+
+    Also `any` for the items of what has no type for them, `validator`, `union of numbers`, `strict`, and
+    `encoded bytes`.
+    """
+    return frozenset(_kinds(adapter.core_schema))
+
+
+def _kinds(schema: object) -> Iterator[str]:
+    if isinstance(schema, (list, tuple)):
+        for part in cast("Sequence[object]", schema):
+            yield from _kinds(part)
+    elif isinstance(schema, Mapping):
+        found = cast("Mapping[str, object]", schema)
+        kind = found.get("type")
+        if isinstance(kind, str):
+            yield "any" if kind in _UNTYPED and _UNTYPED[kind] not in found else kind
+        if callable(function := found.get("function")) and not is_pydantics(function):
+            yield "validator"
+        if kind == "union" and not {"float", "decimal"}.isdisjoint(_kinds(found["choices"])):
+            yield "union of numbers"
+        configuration = found.get("config")
+        for settings in (found, configuration):
+            yield from _settings(settings)
+        yield from _kinds([part for name, part in found.items() if name not in _NO_SCHEMAS])
+
+
+def _settings(found: object) -> Iterator[str]:
+    if isinstance(found, Mapping):
+        settings = cast("Mapping[str, object]", found)
+        if settings.get("strict") is True:
+            yield "strict"
+        if settings.get("val_json_bytes", "utf8") != "utf8":
+            yield "encoded bytes"
+
+
+_UNTYPED = {"dict": "values_schema", "list": "items_schema", "set": "items_schema"}
+_NO_SCHEMAS = frozenset({"serialization", "metadata", "config", "default", "expected", "members"})

@@ -25,6 +25,7 @@ from dcipher._results.parsing.csv.dialects import is_table
 from dcipher._results.parsing.json.rows import json_lines
 from dcipher._results.parsing.json.strict import BLANKS, flaw_of, parse_json
 from dcipher._results.parsing.parquet.files import MAGIC
+from dcipher._results.parsing.parquet.rows import RefusedError, validated
 from dcipher._results.parsing.row_errors import (
     VALIDATOR_BUGS,
     InvalidRow,
@@ -266,9 +267,11 @@ def _validated(rows: Sequence[object], adapter: TypeAdapter[Any]) -> object:
 def _parse_table(rows: Sequence[object], type_: object) -> object:
     adapter = adapter_for(cast("type[object]", type_))
     try:
-        return _validated(rows, adapter)
-    except ValidationError as error:
-        raise type_error(error, adapter) from None
+        return validated(rows, adapter, is_table=True)
+    except VALIDATOR_BUGS as error:
+        raise failed_validator(error) from None
+    except RefusedError as refused:
+        raise type_error(refused.error, adapter) from None
 
 
 def _text(body: bytes, format_: Format) -> str:

@@ -23,8 +23,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
 from dcipher._results.parsing.adapters import adapter_for
 from dcipher._results.parsing.compression import opened
 from dcipher._results.parsing.csv.rows import csv_rows
+from dcipher._results.parsing.json.reader import JSONReader
 from dcipher._results.parsing.json.rows import ReaderFor, json_rows, ndjson_rows
-from dcipher._results.parsing.json.strict import JSONReader, parse_json
+from dcipher._results.parsing.json.strict import parse_json
 from dcipher._results.parsing.parquet.rows import parquet_rows
 from dcipher._results.parsing.row_errors import InvalidRow, JSONText, ResultSyntaxError
 from dcipher._results.parsing.text_reader import ByteReader, TextReader

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from dcipher._extras.libraries import library
 from dcipher._results.parsing.json.blocks import DoubtError, array_blocks, line_blocks
-from dcipher._results.parsing.json.strict import may_be_far
+from dcipher._results.parsing.json.numbers import may_be_far
 from dcipher._results.parsing.text_reader import ByteReader
 from dcipher._results.rows.reading import Format
 

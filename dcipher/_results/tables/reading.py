@@ -258,6 +258,7 @@ class _Parquet:
                 file = ParquetFile(part.reader())
             schemas.append(file.schema)
             self.num_rows += file.num_rows
+            self._has_dictionary = file.has_dictionary
         self.schema: Any = schemas[0].remove_metadata()
         for part, schema in zip(parts, schemas, strict=True):
             with part.errors():
@@ -265,6 +266,10 @@ class _Parquet:
                     raise ResultSyntaxError("schema", "is not that of the result before")
 
     def batches(self, size: int) -> Iterator[Any]:
+        batches = self._read(size)
+        return batches if self._has_dictionary else rebatched(batches, size)
+
+    def _read(self, size: int) -> Iterator[Any]:
         for part in self._parts:
             with part.errors():
                 found = ParquetFile(part.reader()).batches(size)

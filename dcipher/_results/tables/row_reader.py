@@ -43,7 +43,7 @@ _ROWS = 8192
 """Rows of which the values are those of Python at once."""
 _TEXT = 1024 * 1024
 """Bytes of a result, about, of which the same holds."""
-_BYTES = 8 * 1024 * 1024
+_BYTES = 2 * 1024 * 1024
 """Bytes of a batch, about: long rows make batches of fewer."""
 
 BATCH = 65536
@@ -97,19 +97,37 @@ class Rows:
                 yield from self._portions_of(part, size)
 
     def _portions_of(self, part: Source, size: int) -> Iterator[Any]:
-        block, first, start = Block(self._columns), 0, 0
+        block, first, start, limit = Block(self._columns), 0, 0, _Limit(min(size, _ROWS))
         try:
-            for rows, place in _portions(part, self._rows_of, min(size, _AT_ONCE)):
+            for rows, place in _portions(part, self._rows_of, limit.at_once):
                 block.add(rows)
-                if block.num_rows >= min(size, _ROWS) or place - start >= _TEXT:
+                if block.num_rows >= limit.rows or place - start >= _TEXT:
                     yield (batch := block.batch())
                     first, start = first + batch.num_rows, place
+                    limit.adapt(batch)
             if block.num_rows:
                 yield block.batch()
         except UnfitError:  # the rows are gone: they are read again, to see which it was
-            again = chain.from_iterable(r for r, _ in _portions(part, self._rows_of, _AT_ONCE))
+            again = chain.from_iterable(r for r, _ in _portions(part, self._rows_of, lambda: 1))
             _ = self._columns.batch([*islice(again, first, first + block.num_rows)], first)
             raise
+
+
+class _Limit:
+    """The number of rows of the next block, from the size of the last one."""
+
+    def __init__(self, most: int) -> None:
+        self.rows: int = 1
+        self._most = most
+
+    def at_once(self) -> int:
+        """How many of them may be objects at once."""
+        return min(self.rows, _AT_ONCE)
+
+    def adapt(self, batch: Any) -> None:
+        """Takes the size of a batch into account."""
+        fitting = _TEXT * batch.num_rows // max(batch.nbytes, 1)
+        self.rows = max(1, min(self._most, fitting, 4 * self.rows))
 
 
 def rebatched(batches: Iterator[Any], size: int) -> Iterator[Any]:
@@ -123,8 +141,8 @@ def rebatched(batches: Iterator[Any], size: int) -> Iterator[Any]:
         if rows >= size or nbytes >= _BYTES:
             whole = _joined(held)
             end = rows if nbytes >= _BYTES else rows - rows % size
-            yield from (whole.slice(start, min(size, end - start)) for start in range(0, end, size))
             held = [whole.slice(end)] if end < rows else []
+            yield from (whole.slice(start, min(size, end - start)) for start in range(0, end, size))
             rows, nbytes = rows - end, sum(one.nbytes for one in held)
     if held:
         yield _joined(held)
@@ -150,26 +168,24 @@ def validated_rows(type_: object) -> Callable[[Source, BinaryIO], Iterator[Any]]
 
 
 def _portions(
-    part: Source, rows_of: Callable[[Source, BinaryIO], Iterator[Any]], size: int
+    part: Source, rows_of: Callable[[Source, BinaryIO], Iterator[Any]], size: Callable[[], int]
 ) -> Iterator[tuple[list[Any], int]]:
     """Rows, and the place in the result after them; they end at so many rows, or bytes."""
     reader = part.reader()
     with part.errors():
         rows = rows_of(part, reader)
-        while portion := _portion(rows, reader, size):
+        while portion := _portion(rows, reader, size()):
             yield portion, reader.tell()
 
 
 def _portion(rows: Iterator[Any], reader: BinaryIO, size: int) -> list[Any]:
     start, portion = reader.tell(), list[Any]()
-    while len(portion) < size and reader.tell() - start < _TEXT:
-        some = list(islice(rows, min(_AT_ONCE, size - len(portion))))
-        portion += some
-        if not some:
-            break
-    for row in portion:
+    for row in islice(rows, size):
         if isinstance(row, InvalidRow):
             raise row.error()
+        portion.append(row)
+        if reader.tell() - start >= _TEXT:
+            break
     return portion
 
 
@@ -180,7 +196,7 @@ def inferred_rows(parts: tuple[Source, ...]) -> Rows | _Cells:
     kinds, count = RowKinds(), 0
     for part in parts:
         first = count
-        for rows, _ in _portions(part, _plain_rows, _LEARNED):
+        for rows, _ in _portions(part, _plain_rows, lambda: _LEARNED):
             with part.errors():
                 kinds.add(rows, count - first)
             count += len(rows)
@@ -208,7 +224,7 @@ class _Cells:
 
     def _columns(self, size: int) -> Iterator[list[Any]]:
         for part in self._parts:
-            for rows, _ in _portions(part, _cell_rows, size):
+            for rows, _ in _portions(part, _cell_rows, lambda: size):
                 cells = zip(*rows, strict=True)
                 yield [pa.array([cell or None for cell in column], pa.string()) for column in cells]
 

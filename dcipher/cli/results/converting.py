@@ -44,7 +44,8 @@ __all__ = ["Target", "convert", "parquet_library", "write_rows"]
 
 T = TypeVar("T")
 
-_ROWS = 65536  # of a group of rows in Parquet
+_ROWS = 65536  # of a row group in Parquet, about
+_BYTES = 16 << 20  # of a row group, about
 
 
 def _usage(message: str) -> CommandError:
@@ -213,13 +214,28 @@ def _write_parquet(source: LocalResult, target: Target, type_: Any, rows: _Rows)
             _seekable(sink, True) as file,
             parquet.ParquetWriter(file, reading.schema) as writer,
         ):
-            for batch in reading.batches(_ROWS):
-                if not batch.num_columns:
+            for batches in _row_groups(reading.batches(_ROWS)):
+                if not batches[0].num_columns:
                     raise no_column(0)
-                writer.write_batch(batch)
-                rows.count += batch.num_rows
+                table = library("pyarrow", "arrow").Table.from_batches(batches)
+                writer.write_table(table)
+                rows.count += table.num_rows
     except ResultParseError as error:
         raise (rows.refusal(error) if error.errors else error) from None
+
+
+def _row_groups(batches: Iterator[Any]) -> Iterator[list[Any]]:
+    group: list[Any] = []
+    for batch in batches:
+        group.append(batch)
+        if (
+            sum(one.nbytes for one in group) >= _BYTES
+            or sum(one.num_rows for one in group) >= _ROWS
+        ):
+            yield group
+            group = []
+    if group:
+        yield group
 
 
 @contextmanager

@@ -419,7 +419,9 @@ def test_cells_are_found_under_every_alias() -> None:
         (b'a;b\r"x\ry";2\r', ["a", "b"], [["x\ry", "2"]]),
         (b'a;b\r"x\ny";2\r', ["a", "b"], [["x\ny", "2"]]),
         (b'a,b\r\n"x\ry\r\nz",2\r\n', ["a", "b"], [["x\ry\r\nz", "2"]]),
-        (b"a,b,\n1,2,\n3,4,\n", ["a", "b"], [["1", "2"], ["3", "4"]]),
+        (b"a,b,\n1,2,\n3,4,\n", ["a", "b", ""], [["1", "2", ""], ["3", "4", ""]]),
+        (b"a,b,,,\n1,2,,,\n", ["a", "b", ""], [["1", "2", ""]]),
+        (b",a,\n1,2,\n", ["", "a"], [["1", "2"]]),
         (b",a,b\n0,1,2\n1,3,4\n", ["", "a", "b"], [["0", "1", "2"], ["1", "3", "4"]]),
         (b"one\n1\n\n2\n", ["one"], [["1"], ["2"]]),
     ],
@@ -435,14 +437,36 @@ def test_tables_as_spreadsheets_write_them(
         assert parse_document(text, list[list[str]], Format.CSV) == rows
 
 
-def test_a_cell_beyond_the_columns_is_not_lost() -> None:
-    """Where all lines seemed to end with a delimiter, a later one that does not is too long."""
-    body = b"a,b,\n" + b"1,2,\n" * 50 + b"3,4,x\n5,\n6\n"
-    *good, long, short, shorter = read(body, dict[str, str], Format.CSV)
-    assert good == [{"a": "1", "b": "2"}] * 50
-    kinds = [row.errors[0]["type"] for row in (long, short, shorter)]
-    assert kinds == ["too_many_cells", "too_few_cells", "too_few_cells"]
-    assert (long.line, long.raw) == (52, ["3", "4", "x"])
+class Closed(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    a: int
+    b: int | None
+
+
+@pytest.mark.parametrize("rows", [1, 30])
+def test_a_delimiter_at_the_end_of_every_line(rows: int) -> None:
+    """It makes a column without a name, which is kept, and left out for a type that refuses it empty."""
+    body = b"a,b,\n" + b"1,2,\n" * rows
+    assert read(body, Any, Format.CSV) == [{"a": "1", "b": "2", "": ""}] * rows
+    assert read(body, list[str], Format.CSV) == [["1", "2", ""]] * rows
+    assert read(body, Closed, Format.CSV) == [Closed(a=1, b=2)] * rows
+    assert read(body, dict[str, int], Format.CSV) == [{"a": 1, "b": 2}] * rows
+    assert read(body, tuple[int, int], Format.CSV) == [(1, 2)] * rows
+    *_, refused = read(body + b"x,4,\n", Closed, Format.CSV)
+    assert [error["loc"] for error in refused.errors] == [("a",)]
+    *_, refused = read(body + b"3,4,5\n", Closed, Format.CSV)
+    assert [error["type"] for error in refused.errors] == ["extra_forbidden"]
+    assert read(body + b"3,4,5\n", Any, Format.CSV)[-1] == {"a": "3", "b": "4", "": "5"}
+
+
+def test_a_cell_of_a_column_that_was_left_out_is_not_lost() -> None:
+    """Columns at the end that repeat the empty name are left out while they are empty."""
+    *good, long, short = read(b"a,,,\n" + b"1,,,\n" * 50 + b"3,,,x\n5\n", Any, Format.CSV)
+    assert good == [{"a": "1", "": ""}] * 50
+    kinds = [row.errors[0]["type"] for row in (long, short)]
+    assert kinds == ["too_many_cells", "too_few_cells"]
+    assert (long.line, long.raw) == (52, ["3", "", "", "x"])
 
 
 def test_what_can_be_read_in_two_ways_is_refused() -> None:

@@ -155,6 +155,11 @@ DOCUMENTS = {
         "it keeps the name that it has: none",
         "duckdb pandas",
     ),
+    "a delimiter at the end of each line": Document(
+        b"a,\n1,\n2,\n", CSV, [{"a": 1, "": None}, {"a": 2, "": None}],
+        "it makes a column without a name, which may hold something in the next result",
+        "duckdb pandas",
+    ),
     "carriage returns alone": Document(
         b"a,b\r1,2\r", CSV, [{"a": 1, "b": 2}],
         "lines may end so",

@@ -18,6 +18,7 @@ from pydantic.errors import PydanticUserError
 from pydantic_core import SchemaError, SchemaValidator
 
 from dcipher._results.parsing.adapters import choices_of
+from dcipher._results.parsing.json.numbers import parse_decimals
 from dcipher._results.parsing.json.strict import parse_json
 
 __all__ = ["CellReaders", "readers_of"]
@@ -210,9 +211,10 @@ class _Walk:
         validator = None
         if self._holds(schema, frozenset({"bytes"})):  # which JSON may have in base64
             validator = self._validator(schema, config)
+        parse = parse_decimals if self._holds(schema, frozenset({"decimal"})) else parse_json
 
         def read(cell: str) -> object:
-            return validator.validate_json(cell) if validator else parse_json(cell)
+            return validator.validate_json(cell) if validator else parse(cell)
 
         plain = _or_text(read)
         return lambda cell: plain(cell) if cell[:1] in {"[", "{"} else cell

@@ -38,8 +38,6 @@ class Dialect:
     """A line feed, after a carriage return or alone; or the carriage return alone."""
     skipped: int = 0
     """Characters before the header: Excel's line `sep=;`."""
-    closed: bool = False
-    """Whether every record ends with a delimiter, which is no cell."""
 
 
 def dialect_of(sample: str, *, whole: bool) -> Dialect:
@@ -53,9 +51,9 @@ def dialect_of(sample: str, *, whole: bool) -> Dialect:
     stated = first.rstrip("\r").strip('"')
     if stated.lower().startswith("sep=") and len(stated) == len("sep=") + 1:
         skipped = min(len(first) + 1, len(sample))
-        return _closed(sample[skipped:], Dialect(stated[-1], line_end, skipped), whole=whole)
+        return Dialect(stated[-1], line_end, skipped)
     tables = {d: _records(sample, d, line_end, whole=whole) for d in _DELIMITERS}
-    return _closed(sample, Dialect(_delimiter(tables), line_end), whole=whole)
+    return Dialect(_delimiter(tables), line_end)
 
 
 def _delimiter(tables: dict[str, list[list[str]]]) -> str:
@@ -76,15 +74,6 @@ def _delimiter(tables: dict[str, list[list[str]]]) -> str:
 
 def _is_mostly_even(records: list[list[str]]) -> bool:
     return sum(len(cells) == len(records[0]) for cells in records[1:]) * 2 > len(records) - 1
-
-
-def _closed(table: str, dialect: Dialect, *, whole: bool) -> Dialect:
-    records = _records(table, dialect.delimiter, dialect.line_end, whole=whole)
-    widths = {len(cells) for cells in records}
-    closed = len(widths) == 1 and max(widths) > 1 and not any(cells[-1] for cells in records)
-    return Dialect(
-        dialect.delimiter, dialect.line_end, dialect.skipped, closed and len(records) > 1
-    )
 
 
 def _records(sample: str, delimiter: str, line_end: str, *, whole: bool) -> list[list[str]]:
@@ -111,11 +100,10 @@ def is_table(sample: str, *, whole: bool) -> bool:
     records = _records(sample[dialect.skipped :], dialect.delimiter, dialect.line_end, whole=whole)
     if dialect.skipped:
         return bool(records)
-    return (
-        len(records) > 1
-        and len({len(cells) for cells in records}) == 1
-        and _is_header(records[0][: -1 if dialect.closed else None])
-    )
+    if len(records) < 2 or len({len(cells) for cells in records}) > 1:
+        return False
+    # A delimiter may end every line.
+    return _is_header(records[0][: None if any(cells[-1] for cells in records) else -1])
 
 
 def _is_header(names: Sequence[str]) -> bool:

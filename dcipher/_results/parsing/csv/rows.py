@@ -102,6 +102,7 @@ def cells_reader(type_: type[T], header: list[str]) -> Callable[[list[str]], T]:
     if type_ in _TEXT:
         plain: object = list if by_place else partial(_named, header)
         return cast("Callable[[list[str]], T]", plain)
+    shorter = cells_reader(type_, header[:-1]) if len(header) > 1 and header[-1] == "" else None
     readers = readers_of(adapter).of([""] * len(header) if by_place else header)
     check = cast("Callable[..., T]", adapter.validator.validate_python)
 
@@ -116,7 +117,14 @@ def cells_reader(type_: type[T], header: list[str]) -> Callable[[list[str]], T]:
                 values if by_place else dict(zip(header, values, strict=True)), strict=False
             )
         except ValidationError as error:
-            return _without_empty(adapter, values, [] if by_place else header, error)
+            refusal = error
+        try:
+            return _without_empty(adapter, values, [] if by_place else header, refusal)
+        except NotFittingError:
+            if shorter is None or cells[-1]:
+                raise
+        # A delimiter that ends every line makes a column without a name.
+        return shorter(cells[:-1])
 
     return validate
 
@@ -192,14 +200,19 @@ class _Records:
         blocks = _blocks(pieces, self.dialect.line_end)
         self._feed: Iterator[str] = chain.from_iterable(map(self._lines, blocks))
         self._reader: Any = csv.reader(self._feed, delimiter=self.dialect.delimiter, strict=True)
-        header = next(self._read(), list[str]())
-        self.header: list[str] = header[:-1] if self.dialect.closed else header
+        names = next(self._read(), [])
+        self._width: int = len(names)
+        self.header: list[str] = _without_repeated_blanks(names)
 
     def __iter__(self) -> Iterator[list[str]]:
-        if not self.dialect.closed:
+        width = len(self.header)
+        if width == self._width:
             return self._read()
-        # A last cell that holds something has no column.
-        return (cells if cells[-1] else cells[:-1] for cells in self._read())
+        # A cell of a column that was left out is not lost: its row has too many cells.
+        return (
+            cells[:width] if len(cells) == self._width and not any(cells[width:]) else cells
+            for cells in self._read()
+        )
 
     def _read(self) -> Iterator[list[str]]:
         reader = self._reader
@@ -261,6 +274,14 @@ class _Records:
         if number < 0:
             return ResultSyntaxError("header", message, line=self.line)
         return ResultSyntaxError(f"row {number}", message, row=number, line=self.line)
+
+
+def _without_repeated_blanks(names: list[str]) -> list[str]:
+    """The names without the last ones that are empty, as another one is: spreadsheets add such columns."""
+    end = len(names)
+    while end and names[end - 1] == "" and names.index("") < end - 1:
+        end -= 1
+    return names[:end]
 
 
 _HEADER = 1  # records before row 0

@@ -22,7 +22,10 @@ __all__ = ["MAGIC", "ParquetFile"]
 
 MAGIC = b"PAR1"
 
-_BUFFER = 1 << 20  # bytes of each column; without one, pyarrow reads all of a row group
+_BUFFER = 1 << 16  # bytes of each column; without one, pyarrow reads all of a row group
+_ROWS = 1024  # of a batch; more take no less time
+_BYTES = 1 << 19  # of a batch, about
+_OF_COLUMN = 1 << 13  # bytes of a column in a batch, at least: each takes time
 _SPOOLED = 8 << 20  # bytes of a decompressed file that stay in memory
 
 
@@ -54,19 +57,39 @@ class ParquetFile:
             self.written_schema: Any = _written(self._file.metadata.metadata, self.schema, pyarrow)
             """The same with the metadata of every field."""
             self.num_rows: int = self._file.metadata.num_rows
+            self.has_dictionary: bool = any("dictionary<" in str(one) for one in self.schema.types)
 
     def batches(self, size: int) -> Iterator[Any]:
-        """The rows as `pyarrow.RecordBatch`es of at most `size`."""
+        """The rows as `pyarrow.RecordBatch`es of at most `size` rows, and of about 512 KiB.
+
+        The metadata has the bytes of a row as they are encoded, which are few where values repeat.
+        So the first batch has one row, and the size of a batch determines the number of rows of the
+        next one. A batch with a dictionary repeats it, and has as many rows as the metadata permits.
+        """
         if not self._file.num_row_groups:
             return  # pyarrow 18 would look for the last of them
+        nbytes = max(_BYTES, _OF_COLUMN * len(self.schema))
+        most = min(size, self._rows_within(nbytes))
+        rows = most if self.has_dictionary else 1
         with _errors():
-            batches: Iterator[Any] = self._file.iter_batches(batch_size=size, use_threads=False)
+            batches: Iterator[Any] = self._file.iter_batches(batch_size=rows, use_threads=False)
         while True:
             with _errors():
+                self._file.reader.set_batch_size(rows)
                 batch = next(batches, None)
             if batch is None:
                 return
+            if not self.has_dictionary:
+                fitting = nbytes * batch.num_rows // max(batch.nbytes, 1)
+                rows = max(1, min(most, _ROWS, fitting, 4 * rows))
             yield batch
+
+    def _rows_within(self, nbytes: int) -> int:
+        """The number of encoded rows within some bytes, in the row group with the longest rows."""
+        metadata = self._file.metadata
+        groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+        rows = [nbytes * g.num_rows // max(g.total_byte_size, 1) for g in groups if g.num_rows]
+        return max(1, min(rows, default=1))
 
 
 def _written(metadata: Mapping[bytes, bytes] | None, schema: Any, pyarrow: Any) -> Any:

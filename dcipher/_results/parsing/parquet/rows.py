@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from contextlib import suppress
 from functools import partial
-from itertools import repeat
+from itertools import pairwise, repeat
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from dcipher._masking.text import clean
-from dcipher._results.parsing.adapters import is_sequence
+from dcipher._results.parsing.adapters import is_sequence, kinds_of
+from dcipher._results.parsing.json.numbers import parse_decimals
 from dcipher._results.parsing.row_errors import (
     VALIDATOR_BUGS,
     ErrorDetail,
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
     from dcipher._results.parsing.compression import Readable
 
-__all__ = ["parquet_rows"]
+__all__ = ["RefusedError", "parquet_rows", "validated"]
 
 T = TypeVar("T")
 
@@ -105,47 +106,84 @@ class _Validator(Generic[T]):
 
     def __init__(self, adapter: TypeAdapter[T]) -> None:
         self._adapter = adapter
-        self._python = adapter.validator.validate_python
-        self._json = adapter.validator.validate_json
 
     def row(self, number: int, row: Any) -> T | InvalidRow:
         """The row as its type, or why it does not fit."""
         try:
-            return self._row(number, row)
+            return validated(row, self._adapter)
         except VALIDATOR_BUGS as error:
             raise failed_validator(error, number) from None
+        except RefusedError as refused:
+            details = details_of(refused.error, self._adapter, columns=1)
+            return _invalid_row(number, details, refused.value)
 
-    def _row(self, number: int, row: Any) -> T | InvalidRow:
-        try:
-            return cast("T", self._python(row))
-        except ValidationError as error:
-            refusal = error
-        changed = _with_parsed_text(row, refusal)
-        try:
-            if changed is not None:
-                return cast("T", self._python(changed))
-        except ValidationError as error:
-            row, refusal = changed, error
-        try:
-            # A strict type takes from JSON, which has few types, what it refuses of Python.
-            if all(type(e["input"]) in _OF_JSON for e in refusal.errors(include_url=False)):
-                return cast("T", self._json(to_json(row, inf_nan_mode="constants")))
-        except ValidationError as error:
-            refusal = error
-        except PydanticSerializationError:  # bytes that are not UTF-8
-            pass
-        return _invalid_row(number, details_of(refusal, self._adapter, columns=1), row)
+
+class RefusedError(Exception):
+    """A value of Parquet that does not fit, and why."""
+
+    def __init__(self, error: ValidationError, value: object) -> None:
+        super().__init__()
+        self.error = error
+        self.value = value
+        """The value as it was validated last."""
+
+
+def validated(value: Any, adapter: TypeAdapter[T], *, is_table: bool = False) -> T:
+    """A row of Parquet, or a list of all rows, as a type. Raises `RefusedError`.
+
+    Text that was refused is parsed as the array or object of JSON that is written in it.
+    """
+    check = adapter.validator.validate_python
+    try:
+        return cast("T", check(value))
+    except ValidationError as error:
+        refusal = error
+    changed = (_table_with_parsed_text if is_table else _with_parsed_text)(value, refusal, adapter)
+    try:
+        if changed is not None:
+            return cast("T", check(changed))
+    except ValidationError as error:
+        value, refusal = changed, error
+    try:
+        # A strict type takes from JSON, which has few types, what it refuses of Python.
+        if all(type(e["input"]) in _OF_JSON for e in refusal.errors(include_url=False)):
+            text = to_json(value, inf_nan_mode="constants")
+            return cast("T", adapter.validator.validate_json(text))
+    except ValidationError as error:
+        refusal = error
+    except PydanticSerializationError:  # bytes that are not UTF-8
+        pass
+    raise RefusedError(refusal, value)
 
 
 _OF_JSON = (bool, int, float, str, list, dict)
 
 
-def _with_parsed_text(row: Any, error: ValidationError) -> Any:
-    """The row with the text that was refused as the array or object that is written in it, if it is."""
+def _with_parsed_text(row: Any, error: ValidationError, adapter: TypeAdapter[Any]) -> Any:
+    places = {e["loc"][0] for e in error.errors(include_url=False) if e["loc"]}
+    return _parsed(row, places, adapter)
+
+
+def _table_with_parsed_text(rows: list[Any], error: ValidationError, adapter: Any) -> Any:
+    # Other parts of a location may name the choices of a union.
+    found: dict[int, set[int | str]] = {}
+    for detail in error.errors(include_url=False):
+        for number, place in pairwise(detail["loc"]):
+            if isinstance(number, int) and number < len(rows):
+                found.setdefault(number, set()).add(place)
+    parsed = {number: _parsed(rows[number], places, adapter) for number, places in found.items()}
+    if not any(parsed.values()):
+        return None
+    return [parsed.get(number) or row for number, row in enumerate(rows)]
+
+
+def _parsed(row: Any, places: set[int | str], adapter: TypeAdapter[Any]) -> Any:
+    """The row with the arrays and objects that are written in its text there; None without one."""
+    parse = parse_decimals if "decimal" in kinds_of(adapter) else from_json
     found: dict[Any, Any] = {}
-    for place in {e["loc"][0] for e in error.errors(include_url=False) if e["loc"]}:
+    for place in places:
         with suppress(ValueError, LookupError, TypeError):
-            value = from_json(row[place]) if isinstance(row[place], str) else None
+            value = parse(row[place]) if isinstance(row[place], str) else None
             if isinstance(value, (list, dict)):
                 found[place] = value
     if not found:

@@ -1,0 +1,132 @@
+"""Numbers of JSON that a float does not hold: found in text, and read without loss."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import TYPE_CHECKING
+
+from typing_extensions import Self, override
+
+from .strict import parse_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = [
+    "LossyNumber",
+    "far_as_text",
+    "long_as_text",
+    "may_be_far",
+    "may_be_long",
+    "parse_decimals",
+    "parse_exactly",
+]
+
+_SIMPLER = bytes.maketrans(b"123456789E", b"000000000e")
+_EXPONENT = re.compile(rb"0e[+-]?000")
+_RUN = b"0" * 210
+"""Digits of the shortest number without such an exponent that no float holds: 309, less 99."""
+_LONG = re.compile(rb"[0-9.]{16}")  # a float holds every digit of 15
+_STRING_OR_NUMBER = re.compile(
+    rb'"[^"\\]*(?:\\.[^"\\]*)*"|-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?', re.DOTALL
+)
+
+
+def may_be_far(block: bytes) -> bool:
+    """Whether there may be a number beyond the range of a float, such as 1e400 and 1e-400."""
+    # One character for all digits: two searches are faster than a pattern of sets of them.
+    text = block.translate(_SIMPLER)
+    return _RUN in text or bool(_EXPONENT.search(text))
+
+
+def may_be_long(block: bytes) -> bool:
+    """Whether there may be a number of more digits than a float holds."""
+    return bool(_LONG.search(block))
+
+
+def far_as_text(text: bytes) -> bytes:
+    """JSON with the numbers beyond the range of a float as strings."""
+    return _quoted(text, lambda number: not _is_integer(number) and _is_far(number.decode()))
+
+
+def long_as_text(text: bytes) -> bytes:
+    """JSON with all numbers that a float may not hold as strings."""
+    return _quoted(text, lambda number: not _is_integer(number) and not _is_short(number.decode()))
+
+
+def _quoted(text: bytes, is_such: Callable[[bytes], bool]) -> bytes:
+    def token(match: re.Match[bytes]) -> bytes:
+        found = match[0]
+        return b'"' + found + b'"' if not found.startswith(b'"') and is_such(found) else found
+
+    return _STRING_OR_NUMBER.sub(token, text)
+
+
+def _is_integer(number: bytes) -> bool:
+    return number.removeprefix(b"-").isdigit()  # it is exact as it is
+
+
+def _is_far(number: str) -> bool:
+    value = float(number)
+    mantissa = number.lower().partition("e")[0]
+    return math.isinf(value) or (value == 0 and any(digit in "123456789" for digit in mantissa))
+
+
+def _is_short(number: str) -> bool:
+    """Whether a float holds all its digits, however it is written."""
+    return len(number) < _SHORT and "e" not in number and "E" not in number
+
+
+_SHORT = 16  # characters of a number
+
+
+class LossyNumber(float):
+    """The nearest float to a number, which `str` returns as it was written.
+
+    Pydantic makes a Decimal of the text of a float, and so of all digits of this one.
+    """
+
+    _text: str
+
+    def __new__(cls, text: str) -> Self:
+        """`text` is the number."""
+        number = super().__new__(cls, text)
+        number._text = text
+        return number
+
+    @override
+    def __str__(self) -> str:
+        return self._text
+
+    @override
+    def __reduce__(self) -> tuple[type[float], tuple[float]]:
+        return float, (float(self),)
+
+
+def parse_exactly(text: bytes | str, *, far_as_text: bool = False) -> tuple[object, bool]:
+    """The value of JSON text, which is valid; and whether it has a number of many digits.
+
+    Such a number is a `LossyNumber`, if another one has the same float.
+    """
+    has_long = False
+
+    def number(token: str) -> float | str:
+        nonlocal has_long
+        value = float(token)
+        if _is_short(token):
+            return value
+        has_long = True
+        if repr(value) == token:
+            return value
+        return token if far_as_text and _is_far(token) else LossyNumber(token)
+
+    value: object = json.loads(text, parse_float=number)
+    return value, has_long
+
+
+def parse_decimals(text: str) -> object:
+    """The value of JSON text as `parse_exactly` makes it. Raises ValueError for what is not JSON."""
+    value: object = parse_json(text)
+    return parse_exactly(text)[0] if may_be_long(text.encode()) else value

@@ -1,0 +1,88 @@
+"""Values of a type from JSON text, with each number as exact as the type permits."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
+
+from pydantic import ValidationError
+
+from dcipher._results.parsing.adapters import kinds_of
+
+from .numbers import far_as_text, long_as_text, may_be_far, may_be_long, parse_exactly
+from .strict import parse_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pydantic import TypeAdapter
+
+__all__ = ["JSONReader"]
+
+T = TypeVar("T")
+
+
+class JSONReader(Generic[T]):
+    """Makes values of a type out of JSON text.
+
+    A number beyond the range of a float, 1e400 or 1e-400, is its text where the type takes anything,
+    and exact where it is a Decimal. As a float it is what Pydantic, as Python's float(), makes of it.
+
+    Pydantic makes a Decimal of the float that is nearest to a number, and so loses its 17th digit.
+    Text with such a number is therefore parsed here, and validated as values of Python.
+    """
+
+    def __init__(self, adapter: TypeAdapter[T], *, anything: bool) -> None:
+        self._anything: bool = anything
+        # The parser by itself gives the same values in less time, and knows no NaN.
+        parse = cast("Callable[[bytes], T]", parse_json)
+        self._plain: Callable[[bytes], T] = parse if anything else adapter.validator.validate_json
+        self._python = adapter.validator.validate_python
+        # To look for such numbers costs, and a type of neither has no use for it.
+        kinds = kinds_of(adapter)
+        self._is_untyped: bool = anything or "any" in kinds
+        self._has_decimal: bool = "decimal" in kinds
+        self._is_strict: bool = "strict" in kinds
+        # Bytes that are encoded are decoded from JSON only.
+        self._as_text: bool = "encoded bytes" in kinds
+        self._takes_text: bool = kinds.isdisjoint(_TELL_TEXT)
+
+    def reader_for(self, block: bytes) -> Callable[[bytes], T]:
+        """What reads the values in `block`.
+
+        It raises ValidationError where one does not fit, and ValueError where it is not JSON.
+        """
+        nan = not self._anything and any(one.search(block) for one in _NO_NUMBERS)
+        careful = (
+            nan
+            or ((self._is_untyped or self._has_decimal) and may_be_far(block))
+            or (self._has_decimal and may_be_long(block))
+        )
+        return self._careful if careful else self._plain
+
+    def _careful(self, text: bytes) -> T:
+        _ = parse_json(text)
+        if self._has_decimal and (found := self._exact(text)):
+            return found[0]
+        return self._plain(far_as_text(text) if self._is_untyped else text)
+
+    def _exact(self, text: bytes) -> tuple[T] | None:
+        """The value with exact Decimals; None where it is not needed, or does not fit."""
+        try:
+            if self._as_text:
+                return (self._plain(long_as_text(text)),) if self._takes_text else None
+            value, has_long = parse_exactly(text, far_as_text=self._is_untyped)
+            if not has_long:
+                return None
+            if self._is_strict:  # a strict type takes from JSON what it refuses of Python
+                _ = self._plain(text)
+            return (self._python(value, strict=False if self._is_strict else None),)
+        except ValidationError:  # such as a Decimal of few places: the float may fit
+            return None
+
+
+_TELL_TEXT = frozenset({"any", "union of numbers", "validator"})
+"""What makes of the text of a number something else than of the number, or must see each row once."""
+
+# One literal character to begin with is what `re` looks for fastest.
+_NO_NUMBERS = (re.compile(rb"N(?=aN)"), re.compile(rb"I(?=nfinity)"))
