@@ -55,11 +55,11 @@ CALLS = [
     ("call", "(call, *, wait_timeout=None, on_status=None, idempotency_key=None)"),
     ("runs.get", "(flow_id, task_id)"),
     ("runs.refresh", "(run)"),
-    ("runs.wait", "(run, *, timeout=None, poll_interval=None, on_status=None)"),
+    ("runs.wait", "(run, *, timeout=None, poll_interval=None, on_status=None, progress=False)"),
     ("runs.watch", "(run, *, timeout=None, poll_interval=None)"),
     (
         "runs.download",
-        "(run, path, *, overwrite=True, on_progress=None, require_integrity=False, max_connections=4)",
+        "(run, path, *, overwrite=True, on_progress=None, require_integrity=False, max_connections=4, progress=False)",
     ),
     ("runs.read", "(run, type_=typing.Any, *, output_index=None)"),
     (
