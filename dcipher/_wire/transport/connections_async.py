@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 import httpcore
@@ -10,6 +11,7 @@ import httpx
 from dcipher._wire.proxies.socks import SOCKS_ERRORS
 
 from .deadlines import DEADLINE, Deadline, head_deadline
+from .exchanges_async import AsyncExchanges
 from .streams_async import AsyncNetwork
 from .tunnels import layers, raise_not_sent
 
@@ -23,13 +25,16 @@ if TYPE_CHECKING:
 
 __all__ = ["AsyncConnection"]
 
+_logger = logging.getLogger("httpcore.http11")
+
 
 class AsyncConnection(httpx.AsyncHTTPTransport):
     """One connection to one origin, for one request at a time.
 
-    `_pool` is the one private attribute of httpx that is used: what a transport of httpx sends by.
-    Whatever patches httpx's or httpcore's classes (respx, pytest-httpx, vcrpy, OpenTelemetry) sees
-    each request. tests/wire/transport/test_private.py guards it.
+    Two private attributes are used: `_pool`, by which a transport of httpx sends, and `_connection`, by
+    which a connection of httpcore does. Whatever patches httpx's or httpcore's classes (respx,
+    pytest-httpx, vcrpy, OpenTelemetry) sees each request. tests/wire/transport/test_private.py guards
+    them.
     """
 
     def __init__(
@@ -39,23 +44,27 @@ class AsyncConnection(httpx.AsyncHTTPTransport):
         # Not httpx's own: it makes a pool and a context that nobody needs.
         self._is_tunnel = proxy is not None and origin.scheme == "https"
         self._network = AsyncNetwork(layers(origin, proxy))
-        self._one: httpcore.AsyncHTTPConnection | None = None
+        self._one: Any = None
+        """The connection, where it goes by no proxy."""
+        self._has_exchanges = proxy is None
+        self._pool: Any
         if proxy is None:
-            self._one = httpcore.AsyncHTTPConnection(
-                origin=_url(
-                    httpx.URL(scheme=origin.scheme, host=origin.host, port=origin.port)
-                ).origin,
-                ssl_context=ssl_context,
-                network_backend=self._network,
+            url = _url(httpx.URL(scheme=origin.scheme, host=origin.host, port=origin.port))
+            self._pool = self._one = httpcore.AsyncHTTPConnection(
+                url.origin, ssl_context, network_backend=self._network
             )
-        self._pool: Any = (
-            self._one if proxy is None else _by_proxy(proxy, ssl_context, self._network)
-        )
+            self._one._connection = AsyncExchanges(url.origin, ssl_context, self._network)  # noqa: SLF001
+        else:
+            self._pool = _by_proxy(proxy, ssl_context, self._network)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         deadline: Deadline | None = request.extensions.get(DEADLINE)
         own = head_deadline(request.extensions.get("timeout") or {}) if deadline is None else None
         used = deadline or own or Deadline(None)
+        if self._has_exchanges and ("trace" in request.extensions or _is_traced()):
+            self._has_exchanges = False
+            await self._network.aclose()
+            self._one._connection = None  # noqa: SLF001 - httpcore opens it, and reports each step
         self._network.begin(used)
         try:
             response = await super().handle_async_request(request)
@@ -66,7 +75,8 @@ class AsyncConnection(httpx.AsyncHTTPTransport):
                 raise_not_sent(error)
             raise
         response.extensions[DEADLINE] = used
-        self._network.expect_body(request.method, response)
+        if not self._has_exchanges:
+            self._network.expect_body(request.method, response)
         if own is not None:
             own.restart(None)  # the body may take as long as it comes
         return response
@@ -75,14 +85,14 @@ class AsyncConnection(httpx.AsyncHTTPTransport):
     def is_idle(self) -> bool:
         """Whether it has served its request to the end, and stays open."""
         if self._one is not None:
-            return self._one.is_idle()
+            return bool(self._one.is_idle())
         return any(one.is_idle() for one in self._by_proxy())
 
     @property
     def is_usable(self) -> bool:
         """Whether it is open still, and nothing came by it since that nobody had asked for."""
         if self._one is not None:
-            return self._one.is_idle() and not self._one.has_expired()
+            return bool(self._one.is_idle() and not self._one.has_expired())
         return any(one.is_idle() and not one.has_expired() for one in self._by_proxy())
 
     def _by_proxy(self) -> Sequence[httpcore.AsyncConnectionInterface]:
@@ -97,6 +107,11 @@ class AsyncConnection(httpx.AsyncHTTPTransport):
             await pool.aclose()
         finally:
             await self._network.aclose()
+
+
+def _is_traced() -> bool:
+    """Whether the program logs what httpcore does."""
+    return _logger.isEnabledFor(logging.DEBUG)
 
 
 def _by_proxy(

@@ -53,6 +53,10 @@ class Framing:
         elif length or is_chunked or behind:
             self._end, self._left = None, UNKNOWN  # where it ends is not known
 
+    def expect(self, length: int = UNKNOWN, rest: bytes = b"") -> None:
+        """So many bytes follow, the first of which are in `rest`."""
+        self.rest, self._end, self._left = rest, None, length
+
     @property
     def has_ended(self) -> bool:
         """Whether what was read so far ends as expected, and nothing came behind it."""

@@ -68,6 +68,53 @@ def test_a_connection_of_httpcore_takes_a_backend(cls: type) -> None:
     assert callable(cls.has_expired)  # type: ignore[attr-defined]
 
 
+def test_a_connection_of_httpcore_sends_by_its_connection(portal: BlockingPortal) -> None:
+    """`_connection`: where it is set, a connection of httpcore opens none, and asks it for everything."""
+    calls: list[str] = []
+
+    class Exchanges:
+        def handle_request(self, _: Any) -> httpcore.Response:
+            calls.append("send")
+            return httpcore.Response(204)
+
+        async def handle_async_request(self, _: Any) -> httpcore.Response:
+            calls.append("send")
+            return httpcore.Response(204)
+
+        def is_idle(self) -> bool:
+            calls.append("idle")
+            return True
+
+        def has_expired(self) -> bool:
+            calls.append("expired")
+            return False
+
+        def close(self) -> None:
+            calls.append("close")
+
+        async def aclose(self) -> None:
+            calls.append("close")
+
+    origin = httpcore.Origin(b"http", b"x.invalid", 80)
+    request = httpcore.Request("GET", "http://x.invalid:80/")
+    plain, not_blocking = httpcore.HTTPConnection(origin), httpcore.AsyncHTTPConnection(origin)
+    plain._connection = not_blocking._connection = Exchanges()  # type: ignore[assignment]
+    assert plain.handle_request(request).status == 204
+    assert plain.is_idle()
+    assert not plain.has_expired()
+    plain.close()
+
+    async def main() -> int:
+        response = await not_blocking.handle_async_request(request)
+        assert not_blocking.is_idle()
+        assert not not_blocking.has_expired()
+        await not_blocking.aclose()
+        return response.status
+
+    assert portal.call(main) == 204
+    assert calls == ["send", "idle", "expired", "close"] * 2
+
+
 def test_one_request_for_each_connection(kind: str, portal: BlockingPortal) -> None:
     """What is sent goes by our own streams, whatever httpx and httpcore are installed."""
     with FaultyServer() as server:

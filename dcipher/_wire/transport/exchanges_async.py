@@ -1,0 +1,271 @@
+"""HTTP/1.1 on one connection: one request and its response at a time.
+
+An ordinary head is written and read at once; all others are left to h11. In httpcore's own, h11 does
+all of it, with a lock and a trace for each step: most of what a short call costs.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import h11
+import httpcore
+
+from .heads import ordinary_fields, ordinary_head, request_head
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import AsyncGenerator
+
+    from .streams_async import AsyncNetwork, AsyncStream
+
+__all__ = ["AsyncExchanges"]
+
+READ = 64 * 1024
+LONGEST_LINE = 100 * 1024
+"""Bytes of a head, or of a line between two chunks, as in httpcore."""
+
+
+class AsyncExchanges(httpcore.AsyncConnectionInterface):
+    """What an `httpcore.AsyncHTTPConnection` sends by. It opens the connection."""
+
+    def __init__(
+        self, origin: httpcore.Origin, ssl_context: ssl.SSLContext | None, network: AsyncNetwork
+    ) -> None:
+        self._origin = origin
+        self._ssl_context = ssl_context
+        self._network = network
+        self._stream: AsyncStream | None = None
+        self.is_done = False
+        """Whether the last exchange ended as it should, and another one may follow."""
+        # Those of the last request, which often are the same as those of the next one.
+        self._method, self._headers = b"", list[tuple[bytes, bytes]]()
+        self._fields: bytes | None = None
+        """Its header lines; `None`: h11 sends it."""
+
+    async def handle_async_request(self, request: httpcore.Request) -> httpcore.Response:
+        self.is_done = False
+        timeouts = request.extensions.get("timeout", {})
+        head = self._ordinary(request)
+        parser = None if head else _parser()
+        if parser is not None:
+            head = parser.send(_event(request))
+        stream = self._stream or await self._open(request, timeouts.get("connect"))
+        was_sent, timeout = False, timeouts.get("write")
+        with suppress(httpcore.WriteError):  # a server may respond before it has read all
+            await stream.write(head or b"", timeout)
+            body: Any = request.stream
+            async for chunk in body:
+                await stream.write(_sent(parser, h11.Data(data=chunk)), timeout)
+            if parser is not None:
+                await stream.write(_sent(parser, h11.EndOfMessage()), timeout)
+            was_sent = True
+        return await self._receive(request, stream, parser, was_sent)
+
+    def _ordinary(self, request: httpcore.Request) -> bytes | None:
+        """Returns a request without a body as bytes; `None`: h11 sends it."""
+        method, headers = request.method, request.headers
+        if method != self._method or headers != self._headers:
+            _event(request)  # raises if they are invalid
+            self._method, self._headers = method, headers
+            self._fields = ordinary_fields(headers)
+        fields = self._fields
+        return None if fields is None else request_head(method, request.url.target, fields)
+
+    async def _open(self, request: httpcore.Request, timeout: float | None) -> AsyncStream:
+        host = self._origin.host.decode("ascii")
+        stream = await self._network.connect_tcp(host, self._origin.port, timeout)
+        if self._ssl_context is not None:
+            self._ssl_context.set_alpn_protocols(["http/1.1"])
+            name = request.extensions.get("sni_hostname") or host
+            stream = await stream.start_tls(self._ssl_context, name, timeout)
+        self._stream = stream
+        return stream
+
+    async def _receive(
+        self,
+        request: httpcore.Request,
+        stream: AsyncStream,
+        parser: h11.Connection | None,
+        was_sent: bool,
+    ) -> httpcore.Response:
+        timeout = request.extensions.get("timeout", {}).get("read")
+        stream.framing.expect()
+        data = await stream.read(READ, timeout)
+        head = None if request.method in {b"HEAD", b"CONNECT"} else ordinary_head(data)
+        if head is not None:
+            stream.framing.expect(head.length, data[head.size :])
+            whole = _Body(self, stream, head.length, timeout, is_last=not was_sent)
+            return _response(head.status, head.reason, head.headers, whole, stream)
+        if parser is None:
+            parser = _parser()
+            parser.send(_event(request))
+            parser.send(h11.EndOfMessage())
+        event: Any = await _next(parser, stream, timeout, data)
+        while isinstance(event, h11.InformationalResponse) and event.status_code != 101:
+            event = await _next(parser, stream, timeout)
+        rest, known = parser.trailing_data[0], dict(event.headers)
+        version = b"HTTP/" + event.http_version
+        body: _Body | _ParsedBody
+        if _has_length(request, event.status_code, known):
+            length = int(known[b"content-length"])
+            stream.framing.expect(length, rest)
+            closes = version != b"HTTP/1.1" or b"close" in known.get(b"connection", b"").lower()
+            body = _Body(self, stream, length, timeout, is_last=closes or not was_sent)
+        else:
+            if parser.their_state is h11.SWITCHED_PROTOCOL:
+                stream.framing.expect(rest=rest)
+            body = _ParsedBody(self, stream, parser, timeout)
+        headers = event.headers.raw_items()
+        return _response(event.status_code, event.reason, headers, body, stream, version)
+
+    # What httpcore asks of a connection.
+
+    def can_handle_request(self, origin: httpcore.Origin) -> bool:
+        return origin == self._origin
+
+    def is_available(self) -> bool:
+        return self.is_done
+
+    def is_idle(self) -> bool:
+        return self.is_done
+
+    def is_closed(self) -> bool:
+        return not self.is_done
+
+    def has_expired(self) -> bool:
+        stream = self._stream
+        return stream is None or bool(stream.get_extra_info("is_readable"))
+
+    def info(self) -> str:
+        return "HTTP/1.1"
+
+    async def aclose(self) -> None:
+        self.is_done = False
+        if self._stream is not None:
+            await self._stream.aclose()
+
+
+class _Body:
+    """A body of a known length."""
+
+    def __init__(
+        self,
+        exchanges: AsyncExchanges,
+        stream: AsyncStream,
+        length: int,
+        timeout: float | None,
+        *,
+        is_last: bool,
+    ) -> None:
+        self._exchanges = exchanges
+        self._stream = stream
+        self._length = self._left = length
+        self._timeout = timeout
+        self._is_last = is_last
+
+    async def __aiter__(self) -> AsyncGenerator[bytes]:
+        while self._left:
+            data = await self._stream.read(READ, self._timeout)
+            if not data:
+                raise httpcore.RemoteProtocolError(
+                    "peer closed connection without sending complete message body "
+                    f"(received {self._length - self._left} bytes, expected {self._length})"
+                )
+            self._left -= len(data)
+            yield data
+
+    async def aclose(self) -> None:
+        self._exchanges.is_done = not self._left and not self._is_last
+
+
+class _ParsedBody:
+    """A body that h11 reads: in chunks, up to the end of the connection, or none at all."""
+
+    def __init__(
+        self,
+        exchanges: AsyncExchanges,
+        stream: AsyncStream,
+        parser: h11.Connection,
+        timeout: float | None,
+    ) -> None:
+        self._exchanges = exchanges
+        self._stream = stream
+        self._parser = parser
+        self._timeout = timeout
+
+    async def __aiter__(self) -> AsyncGenerator[bytes]:
+        while isinstance(event := await _next(self._parser, self._stream, self._timeout), h11.Data):
+            yield bytes(event.data)
+
+    async def aclose(self) -> None:
+        parser = self._parser
+        if parser.our_state is parser.their_state is h11.DONE and not parser.trailing_data[0]:
+            self._stream.framing.expect(0)
+            self._exchanges.is_done = True
+
+
+async def _next(
+    parser: h11.Connection, stream: AsyncStream, timeout: float | None, data: bytes | None = None
+) -> Any:
+    """Returns the next event. `data`: what was read already."""
+    while True:
+        if data is not None:
+            if not data and parser.their_state is h11.SEND_RESPONSE:
+                message = "Server disconnected without sending a response."
+                raise httpcore.RemoteProtocolError(message)
+            parser.receive_data(data)
+        try:
+            event = parser.next_event()
+        except h11.RemoteProtocolError as error:
+            raise httpcore.RemoteProtocolError(str(error)) from error
+        if event is not h11.NEED_DATA:
+            return event
+        data = await stream.read(READ, timeout)
+
+
+def _parser() -> h11.Connection:
+    return h11.Connection(h11.CLIENT, max_incomplete_event_size=LONGEST_LINE)
+
+
+def _event(request: httpcore.Request) -> h11.Request:
+    try:
+        return h11.Request(
+            method=request.method, target=request.url.target, headers=request.headers
+        )
+    except h11.LocalProtocolError as error:
+        raise httpcore.LocalProtocolError(str(error)) from error
+
+
+def _sent(parser: h11.Connection | None, event: h11.Data | h11.EndOfMessage) -> bytes:
+    """Returns the bytes of a piece of a request's body, or of its end."""
+    if parser is None:
+        if isinstance(event, h11.Data) and event.data:
+            raise httpcore.LocalProtocolError("Too much data for declared Content-Length")
+        return b""
+    try:
+        return parser.send(event) or b""
+    except h11.LocalProtocolError as error:
+        raise httpcore.LocalProtocolError(str(error)) from error
+
+
+def _has_length(request: httpcore.Request, status: int, headers: dict[bytes, bytes]) -> bool:
+    return (
+        b"content-length" in headers
+        and b"transfer-encoding" not in headers
+        and status not in {101, 204, 304}
+        and request.method not in {b"HEAD", b"CONNECT"}
+    )
+
+
+def _response(
+    status: int,
+    reason: bytes,
+    headers: list[tuple[bytes, bytes]],
+    body: Any,
+    stream: AsyncStream,
+    version: bytes = b"HTTP/1.1",
+) -> httpcore.Response:
+    extensions = {"http_version": version, "reason_phrase": reason, "network_stream": stream}
+    return httpcore.Response(status, headers=headers, content=body, extensions=extensions)

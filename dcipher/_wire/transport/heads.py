@@ -1,0 +1,79 @@
+"""The heads of ordinary requests and responses. Whatever is not ordinary is left to h11. Pure."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import TypeAlias
+
+    Fields: TypeAlias = "Sequence[tuple[bytes, bytes]]"
+
+__all__ = ["Head", "ordinary_fields", "ordinary_head", "request_head"]
+
+# RFC 9110 section 5.6.2 (tokens) and 5.5 (values): visible characters, with blanks between them.
+_NAME = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+_TEXT = rb"[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?"
+_FIELD = rb"(%b):[ \t]*((?:%b)?)[ \t]*\r\n" % (_NAME, _TEXT)
+_HEAD = re.compile(rb"HTTP/1\.1 ([2-5][0-9][0-9]) ([\x20-\x7e]*)\r\n((?:%b)*)\r\n" % _FIELD)
+_FIELDS = re.compile(_FIELD)
+_LENGTH = re.compile(rb"[0-9]{1,15}")
+_TARGET = re.compile(rb"[\x21-\x7e]+")
+# These change where a message ends, or what becomes of its connection.
+_UNUSUAL = frozenset(
+    {b"connection", b"content-length", b"expect", b"te", b"transfer-encoding", b"upgrade"}
+)
+_WITHOUT_BODY = frozenset({204, 304})
+
+
+class Head(NamedTuple):
+    """The head of a response whose body has a length, and whose connection stays open."""
+
+    status: int
+    reason: bytes
+    headers: list[tuple[bytes, bytes]]
+    length: int
+    """Bytes of the body."""
+    size: int
+    """Bytes of the head."""
+
+
+def ordinary_head(data: bytes) -> Head | None:
+    """Returns the head that `data` begins with; `None` where it is incomplete, or not ordinary."""
+    match = _HEAD.match(data)
+    if match is None:
+        return None
+    status, reason, fields = match.group(1, 2, 3)
+    headers: list[tuple[bytes, bytes]] = _FIELDS.findall(fields)
+    length: bytes | None = None
+    for name, value in headers:
+        lower = name.lower()
+        if lower not in _UNUSUAL:
+            continue
+        if lower == b"content-length" and length is None and _LENGTH.fullmatch(value):
+            length = value
+        elif lower != b"connection" or value.lower() != b"keep-alive":
+            return None
+    if length is None or int(status) in _WITHOUT_BODY:
+        return None
+    return Head(int(status), reason, headers, int(length), match.end())
+
+
+def ordinary_fields(headers: Fields) -> bytes | None:
+    """Returns the header lines of a request without a body; `None` where it has one, or more to say.
+
+    They are valid: h11 has accepted them.
+    """
+    for name, value in headers:
+        if name.lower() in _UNUSUAL and (name.lower(), value) != (b"connection", b"keep-alive"):
+            return None
+    return b"".join(b"%b: %b\r\n" % field for field in headers)
+
+
+def request_head(method: bytes, target: bytes, fields: bytes) -> bytes | None:
+    """Returns the head of a request; `None` for a target that cannot be sent."""
+    if _TARGET.fullmatch(target) is None:
+        return None
+    return b"%b %b HTTP/1.1\r\n%b\r\n" % (method, target, fields)
