@@ -353,7 +353,7 @@ interrupted = wrong = 0
 for number in range(calls):
     try:
         try:
-            signal.setitimer(signal.ITIMER_REAL, chance.uniform(0.0001, 0.003))
+            signal.setitimer(signal.ITIMER_REAL, chance.uniform(0.00005, 0.0015))
             wrong += client.flows.get(f"f{number}").id != f"f{number}"
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
