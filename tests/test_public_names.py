@@ -33,7 +33,7 @@ CALLS = [
         "flows.run",
         (
             "(flow_id, params=None, *, save_path=None, wait_timeout=None, on_status=None, "
-            "idempotency_key=None, overwrite=True)"
+            "idempotency_key=None, overwrite=True, progress=False)"
         ),
     ),
     (
@@ -59,7 +59,10 @@ CALLS = [
     ("runs.watch", "(run, *, timeout=None, poll_interval=None)"),
     (
         "runs.download",
-        "(run, path, *, overwrite=True, on_progress=None, require_integrity=False, max_connections=4, progress=False)",
+        (
+            "(run, path, *, overwrite=True, on_progress=None, require_integrity=False, "
+            "max_connections=4, progress=False)"
+        ),
     ),
     ("runs.read", "(run, type_=typing.Any, *, output_index=None)"),
     (
