@@ -38,7 +38,7 @@ def from_ledger(name: str) -> Callable[[click.Context, click.Parameter, str], li
         from dcipher.cli.state.ledger import Ledger
 
         try:
-            found = dict.fromkeys(str(entry[name]) for entry in Ledger().runs()[:100])
+            found = dict.fromkeys(str(entry[name]) for entry in Ledger().runs(100))
         except OSError:
             return []
         return [one for one in found if one.startswith(word)]

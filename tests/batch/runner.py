@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from dcipher import AsyncDcipher, Dcipher, Resilience
-from dcipher._batch.journal import schema, store
+from dcipher._batch.journal import store
 from dcipher._batch.pacing import durations, gate
 from dcipher._batch.pacing.schedule import Schedule
+from dcipher._files import databases
 from dcipher._results.downloads.files import part_file
 from dcipher._results.results import Results
 from dcipher._results.results_async import AsyncResults
@@ -124,7 +125,7 @@ def arm(point: str, kill: Callable[[], None]) -> None:
     elif point == "checkpoint":
         around(store, "_prune", after=kill)
     elif point == "creation of the journal":
-        around(schema, "transaction", before=kill)
+        around(databases, "transaction", before=kill)
     elif point == "planning":
         around(journal, "plan", after=kill)
     elif point == "page":

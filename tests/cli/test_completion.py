@@ -63,8 +63,8 @@ def test_ids_from_the_list_of_runs(monkeypatch: pytest.MonkeyPatch, state: Path)
         Ledger().record(Run(flow_id=f"flow-{i % 2}", task_id=f"task-{i}"))
     assert set(complete("runs", "wait", "task-")) == {"task-0", "task-1", "task-2"}
     assert complete("flows", "run", "flow-1") == ["flow-1"]
-    (state / "runs.jsonl").unlink()
-    (state / "runs.jsonl").mkdir()
+    (state / "runs.sqlite3").unlink()
+    (state / "runs.sqlite3").mkdir()
     assert complete("runs", "wait", "") == []
 
 

@@ -435,7 +435,7 @@ def test_permissions(
     server.on("*", json_reply(NO_FLOW, 404))
     state = folder / "state"
     state.mkdir(mode=0o755)
-    for path in (folder / "it's.env", folder / "key", state / "runs.jsonl"):
+    for path in (folder / "it's.env", folder / "key", state / "runs.sqlite3"):
         path.write_text(KEY if path.name == "key" else "")
         path.chmod(0o644)
     options = ("--env-file", "it's.env", "--api-key-file", "key")

@@ -463,8 +463,8 @@ def test_a_start_that_is_repeated(dcipher: Call, state: Path) -> None:
     assert "of flow shout started.\n" in dcipher(*words).err
     assert "of flow shout was started before.\n" in dcipher(*words).err
     assert "of flow shout started.\n" in dcipher(*words, "--no-ledger").err
-    (state / "runs.jsonl").unlink()
-    (state / "runs.jsonl").mkdir()
+    (state / "runs.sqlite3").unlink()
+    (state / "runs.sqlite3").mkdir()
     assert "of flow shout started.\n" in dcipher(*words).err
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import stat
 import subprocess
 import sys
+from contextlib import closing
 from datetime import datetime, timedelta, timezone
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -34,8 +35,8 @@ def with_url(task: str) -> Run:
     return run(task, outputs=[Output.model_validate({"url": URL})])
 
 
-def test_the_last_line_of_a_run_counts() -> None:
-    """A run is there once, with what was seen last; its end is when it was first seen."""
+def test_the_last_status_of_a_run_counts() -> None:
+    """A run is there once, with its last status; its end is when it was first seen."""
     ledger = Ledger()
     ledger.record(run("a"))
     ledger.record(run("b", after=1))
@@ -62,45 +63,78 @@ def test_is_for_its_owner_alone(state: Path) -> None:
         os.umask(before)
     assert stat.S_IMODE(state.stat().st_mode) == 0o700
     assert {stat.S_IMODE(file.stat().st_mode) for file in state.iterdir()} == {0o600}
-    (state / "runs.jsonl").chmod(0o644)
+    (state / "runs.sqlite3").chmod(0o644)
     Ledger().record(run("a", "SUCCEEDED"))
-    assert stat.S_IMODE((state / "runs.jsonl").stat().st_mode) == 0o600
+    assert stat.S_IMODE((state / "runs.sqlite3").stat().st_mode) == 0o600
 
 
 def test_holds_neither_params_nor_urls(state: Path) -> None:
     """A signed URL is there only where it was asked to be kept."""
     Ledger().record(with_url("a"))
-    text = (state / "runs.jsonl").read_text()
-    assert set(json.loads(text)) == {"v", *module._TEXTS}
-    assert "canary" not in text
+    file = state / "runs.sqlite3"
+    assert b"canary" not in file.read_bytes()
     Ledger().record(with_url("a"), urls=True)
-    assert "canary-signature" in (state / "runs.jsonl").read_text()
-    assert Ledger().find("a") is not None
+    assert b"canary-signature" in file.read_bytes()
+    found = Ledger().find("a")
+    assert found is not None
+    assert found["outputs"][0]["url"] == URL
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
-        b"garbage\n",
-        b'{"v": 1, "task_id": "x"}\n',
-        b'{"v": 2, "task_id": "x", "flow_id": "f"}\n',
-        b'{"v": 1, "task_id": 5, "flow_id": "f"}\n',
-        b'["task_id"]\n',
-        b"\xff\xfe\n",
-        b"[" * 100_000 + b"\n",
-        b'{"v": 1, "task_id": "half", "flow_id',
-    ],
+def line(task: str, **values: object) -> bytes:
+    entry = {"v": 1, "task_id": task, "flow_id": "f", "seen_at": "2026-01-01T00:00:00Z", **values}
+    return json.dumps(entry).encode() + b"\n"
+
+
+DAMAGED = (
+    b"garbage\n",
+    b'{"v": 1, "task_id": "x"}\n',
+    b'{"v": 2, "task_id": "x", "flow_id": "f"}\n',
+    b'{"v": 1, "task_id": 5, "flow_id": "f"}\n',
+    b'["task_id"]\n',
+    b"\xff\xfe\n",
+    b"[" * 100_000 + b"\n",
+    b'{"v": 1, "task_id": "half", "flow_id',
 )
-def test_a_damaged_line_is_left_out(call: Call, line: bytes, state: Path) -> None:
-    """What cannot be read is skipped and said once; the rest is there."""
-    Ledger().record(run("a"))
-    with (state / "runs.jsonl").open("ab") as file:
-        file.write(line)
-    Ledger().record(run("b"))
-    done = call("runs", "list", "-q")
-    assert sorted(done.out.split()) == ["a", "b"]
-    assert "1 line" in done.err
-    assert done.code == 0
+
+
+def test_the_list_of_older_versions_is_imported(call: Call, state: Path) -> None:
+    """Each line that can be read is in the list, the last one of a run counts, and the file is kept."""
+    make_state_folder()
+    old = (
+        line("a", status="RUNNING", created_at="2026-01-01T00:00:00Z", idempotency_key="k"),
+        line("b", created_at="2026-01-02T00:00:00Z", outputs=[{"url": URL}]),
+        line("a", status="SUCCEEDED", finished_at="2026-01-01T00:00:09Z"),
+        *DAMAGED,
+    )
+    (state / "runs.jsonl").write_bytes(b"".join(old))
+    assert call("runs", "list", "-q").out.split() == ["b", "a"]
+    b, a = Ledger().runs()
+    assert b["outputs"] == [{"url": URL}]
+    assert (a["status"], a["idempotency_key"]) == ("SUCCEEDED", "k")
+    assert (state / "runs.jsonl.imported").read_bytes() == b"".join(old)
+    assert not (state / "runs.jsonl").exists()
+
+
+def test_an_older_version_beside_a_newer_one(state: Path) -> None:
+    """What an older version writes later is imported, and takes the place of nothing newer."""
+    Ledger().record(run("a", "SUCCEEDED"))
+    (state / "runs.jsonl").write_bytes(line("a", status="RUNNING") + line("c"))
+    assert {(e["task_id"], e["status"]) for e in Ledger().runs()} == {
+        ("a", "SUCCEEDED"),
+        ("c", None),
+    }
+
+
+@pytest.mark.parametrize("content", [b"garbage" * 1000, b"SQLite format 3\0"])
+def test_another_file_is_an_error_and_stays(call: Call, content: bytes, state: Path) -> None:
+    """A file that is no list is named, and is not changed; a run does not fail because of it."""
+    make_state_folder()
+    (state / "runs.sqlite3").write_bytes(content)
+    done = call("runs", "list")
+    assert (done.code, str(state / "runs.sqlite3") in done.err) == (1, True)
+    with pytest.raises(OSError, match=r"runs\.sqlite3 cannot be used"):
+        Ledger().record(run("a"))
+    assert (state / "runs.sqlite3").read_bytes() == content
 
 
 WRITER = """
@@ -121,64 +155,33 @@ def test_several_processes_write_at_once(monkeypatch: pytest.MonkeyPatch) -> Non
     finally:
         for writer in writers:
             writer.kill()
-    ledger = Ledger()
-    assert len(ledger.runs()) == 160
-    assert ledger.foreign == 0
+    assert len(Ledger().runs()) == 160
 
 
-def test_is_bounded(monkeypatch: pytest.MonkeyPatch, state: Path) -> None:
-    """A file that grew is compacted to the newest runs, and stays readable."""
-    monkeypatch.setattr(module, "LARGEST", 5_000)
+def test_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the newest runs are stored."""
     monkeypatch.setattr(module, "MOST", 10)
-    for i in range(100):
+    for i in range(30):
         Ledger().record(run(f"t{i}", after=i))
-    found = Ledger().runs()
-    assert [entry["task_id"] for entry in found[:10]] == [f"t{i}" for i in range(99, 89, -1)]
-    assert (state / "runs.jsonl").stat().st_size < 8_000
-    assert sorted(file.name for file in state.iterdir()) == ["runs.jsonl", "runs.lock"]
+    assert [entry["task_id"] for entry in Ledger().runs()] == [f"t{i}" for i in range(29, 19, -1)]
 
 
-def test_is_bounded_with_long_urls(monkeypatch: pytest.MonkeyPatch, state: Path) -> None:
-    """Runs with long URLs are compacted to less than the size that compacts, not at each writing."""
-    monkeypatch.setattr(module, "LARGEST", 20_000)
-    for i in range(100):
-        Ledger().record(with_url(f"t{i}"), urls=True)
-    file = state / "runs.jsonl"
-    sizes: list[int] = []
-    for i in range(100, 130):
-        Ledger().record(with_url(f"t{i}"), urls=True)
-        sizes.append(file.stat().st_size)
-    assert max(sizes) < 21_000
-    assert sum(b < a for a, b in pairwise(sizes)) <= 2
-    assert Ledger().find("t129") is not None
-
-
-def test_another_process_holds_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A lock that is not given back is waited for shortly, and is an OSError then."""
-    monkeypatch.setattr(module, "PATIENCE", 0.05)
-    make_state_folder()
-    with Ledger()._locked(), pytest.raises(TimeoutError, match="locked"):
-        Ledger().record(run("a"))
+def test_another_process_holds_it(monkeypatch: pytest.MonkeyPatch, state: Path) -> None:
+    """A lock that is not released is waited for shortly, and is an OSError then."""
+    monkeypatch.setattr(module, "TIMEOUT", 0.05)
     Ledger().record(run("a"))
-
-
-def test_a_full_disk_leaves_no_half_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where less is written than was asked, the line is taken back: the next one is whole."""
-    Ledger().record(run("a"))
-    real = os.write
-    monkeypatch.setattr(module.os, "write", lambda file, data: real(file, data[:10]))
-    with pytest.raises(OSError, match="space"):
-        Ledger().record(run("b"))
-    monkeypatch.undo()
-    ledger = Ledger()
-    assert ledger.foreign == 0
+    with closing(sqlite3.connect(state / "runs.sqlite3", isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(OSError, match="locked"):
+            Ledger().record(run("b"))
+    Ledger().record(run("b"))
 
 
 @POSIX
 def test_a_link_is_not_followed(state: Path, tmp_path: Path) -> None:
     """Whoever can make a link in the folder cannot have another file written to."""
     make_state_folder()
-    (state / "runs.jsonl").symlink_to(tmp_path / "other")
+    (state / "runs.sqlite3").symlink_to(tmp_path / "other")
     with pytest.raises(OSError, match=r"."):
         Ledger().record(run("a"))
     assert not (tmp_path / "other").exists()

@@ -210,8 +210,8 @@ def test_a_list_that_cannot_be_read(
 ) -> None:
     """Where the flow is given, a list that cannot be read is a warning."""
     task = start(dcipher, "shout")
-    (state / "runs.jsonl").unlink()
-    (state / "runs.jsonl").mkdir()
+    (state / "runs.sqlite3").unlink()
+    (state / "runs.sqlite3").mkdir()
     done = dcipher("runs", "wait", task, "--flow", "shout")
     assert done.code == 0
     assert "warning: the list of runs cannot be read" in done.err

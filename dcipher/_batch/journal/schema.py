@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import errno
-import os
 import sqlite3
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
+from dcipher._files.databases import create_tables, make_private, pragma
 from dcipher.errors import JournalError
 from dcipher.errors._hints import with_hint
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
-__all__ = ["connected", "journal_errors", "now", "transaction"]
+__all__ = ["connected", "journal_errors", "now"]
 
 APPLICATION_ID: Final = 0x64634A31
 """`dcJ1` in ASCII, by which `file` and SQLite identify the file."""
@@ -68,7 +68,7 @@ def connected(path: Path | None, *, read_only: bool = False) -> sqlite3.Connecti
     """
     with journal_errors(path):
         if path is not None and not read_only:
-            _make_private(path)
+            make_private(path)
         name = (
             "" if path is None else f"{path.absolute().as_uri()}{'?mode=ro' if read_only else ''}"
         )
@@ -79,16 +79,11 @@ def connected(path: Path | None, *, read_only: bool = False) -> sqlite3.Connecti
             is_new = _recognised(connection, path) and not read_only
             _configure(connection, is_temporary=path is None, read_only=read_only)
             if is_new:
-                _make_tables(connection)
+                create_tables(connection, _TABLES.split(";")[:-1], APPLICATION_ID, VERSION)
         except BaseException:
             connection.close()
             raise
         return connection
-
-
-def _make_private(path: Path) -> None:
-    """Creates the file, readable only by its owner. SQLite's files beside it get the same mode."""
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600))
 
 
 def _configure(connection: sqlite3.Connection, *, is_temporary: bool, read_only: bool) -> None:
@@ -113,8 +108,7 @@ def _recognised(connection: sqlite3.Connection, path: Path | None) -> bool:
 
     Nothing is written, so that another file is not changed.
     """
-    known = connection.execute("PRAGMA application_id").fetchone()[0]
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    known, version = pragma(connection, "application_id"), pragma(connection, "user_version")
     if known == 0 and connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
         return True
     if known != APPLICATION_ID:
@@ -123,7 +117,7 @@ def _recognised(connection: sqlite3.Connection, path: Path | None) -> bool:
             "Choose another path for journal=….",
             "Choose another path for --journal.",
         )
-    if version > VERSION:
+    if int(version) > VERSION:
         raise with_hint(
             JournalError(
                 f"The journal {path} was written by a newer version of dcipher (its format is "
@@ -131,31 +125,10 @@ def _recognised(connection: sqlite3.Connection, path: Path | None) -> bool:
             ),
             "Upgrade dcipher.",
         )
-    problem = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    problem = pragma(connection, "quick_check(1)")
     if problem != "ok":
-        raise _damaged(path, problem)
+        raise _damaged(path, str(problem))
     return False
-
-
-def _make_tables(connection: sqlite3.Connection) -> None:
-    with transaction(connection):
-        for statement in _TABLES.split(";")[:-1]:
-            connection.execute(statement)
-        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        connection.execute(f"PRAGMA user_version = {VERSION}")
-
-
-@contextmanager
-def transaction(connection: sqlite3.Connection) -> Generator[None]:
-    """Commits the writes of the block, or none of them."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-    except BaseException:
-        if connection.in_transaction:  # SQLite itself ends it if the disk is full
-            connection.execute("ROLLBACK")
-        raise
-    connection.execute("COMMIT")
 
 
 @contextmanager

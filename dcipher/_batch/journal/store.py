@@ -9,12 +9,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 from weakref import finalize
 
+from dcipher._files.databases import transaction
 from dcipher._masking.text import clean
 from dcipher.errors import JournalConflictError, JournalError
 from dcipher.errors._hints import with_hint
 
 from .lock import JournalLock
-from .schema import connected, journal_errors, now, transaction
+from .schema import connected, journal_errors, now
 from .states import RERUN, Change, Entry, Row, may_follow
 
 if TYPE_CHECKING:

@@ -130,7 +130,7 @@ def _permissions(call: Invocation) -> Iterator[Check]:
         folder = state_folder()
         places += [
             (folder, "the list of runs", 0o700),
-            *((path, "the list of runs", 0o600) for path in sorted(folder.glob("*.jsonl"))),
+            *((path, "the list of runs", 0o600) for path in sorted(folder.glob("runs.*"))),
         ]
     except (OSError, RuntimeError) as error:  # no home directory
         yield Check(

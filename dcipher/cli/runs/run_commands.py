@@ -155,12 +155,7 @@ def list_runs(call: Invocation, limit: int, status: str | None) -> None:
     from dcipher.cli.state.ledger import Ledger
     from dcipher.cli.terminal.tables import Layout
 
-    ledger = Ledger()
-    found = ledger.runs()
-    if ledger.foreign:
-        call.output.warn(
-            f"warning: {ledger.foreign} lines of {ledger.path} cannot be read, and are ignored."
-        )
+    found = Ledger().runs()
     if status is not None:
         found = [entry for entry in found if str(entry.get("status")).lower() == status.lower()]
     names = (*_LISTED, "finished_at", "seen_at", "idempotency_key")

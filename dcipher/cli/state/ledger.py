@@ -1,21 +1,18 @@
-"""The runs that were started from here: their ids, flows, times and last known status.
+"""The list of the runs that this machine started or fetched: ids, times and last known status.
 
-A file of JSON lines that only grows, until it is compacted; the last line of a run counts. No
-params, and no signed URLs unless they were asked to be kept.
+An SQLite file. It contains no params, and signed URLs only if the user asked for them.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import time
-from bisect import bisect_right
-from contextlib import contextmanager, suppress
+import sqlite3
+from contextlib import closing, contextmanager, suppress
 from datetime import datetime, timezone
-from itertools import accumulate
 from typing import TYPE_CHECKING, Any, cast
 
-from dcipher._concurrency.clock import monotonic
+from dcipher._files.databases import create_tables, make_private, pragma, transaction
 from dcipher.cli.state.folder import make_state_folder, state_folder
 
 if TYPE_CHECKING:
@@ -26,100 +23,128 @@ if TYPE_CHECKING:
 
 __all__ = ["Ledger", "is_off"]
 
-VERSION = 1
-LARGEST = 1_000_000
-"""Bytes from which on the file is compacted."""
-MOST = 1_000
-"""Runs that are left then, the newest; fewer where they are long."""
-PATIENCE = 2.0
+MOST = 10_000
+"""The number of runs that are stored: the newest ones."""
+TIMEOUT = 2.0
 """Seconds to wait for another process that writes."""
 
+_APPLICATION_ID = 0x64634C31
+"""`dcL1` in ASCII."""
+_VERSION = 1
 _TEXTS = ("task_id", "flow_id", "status", "created_at", "finished_at", "seen_at", "idempotency_key")
+_COLUMNS = (*_TEXTS, "outputs")
+_TABLES = (
+    f"CREATE TABLE runs ({', '.join(_COLUMNS)}, PRIMARY KEY (flow_id, task_id))",
+    "CREATE INDEX runs_by_age ON runs (coalesce(created_at, seen_at), seen_at)",
+)
+# The end is when it was first seen. What is not known now stays as it was.
+_RECORD = f"""
+INSERT INTO runs ({", ".join(_COLUMNS)}) VALUES ({", ".join("?" * len(_COLUMNS))})
+ON CONFLICT DO UPDATE SET
+    status = coalesce(excluded.status, status),
+    created_at = coalesce(excluded.created_at, created_at),
+    finished_at = coalesce(finished_at, excluded.finished_at),
+    seen_at = coalesce(excluded.seen_at, seen_at),
+    idempotency_key = coalesce(excluded.idempotency_key, idempotency_key),
+    outputs = coalesce(excluded.outputs, outputs)
+"""  # noqa: S608 - our own names
+# An older version of dcipher may have written its file after this one.
+_IMPORT = f"{_RECORD} WHERE coalesce(excluded.seen_at, '') >= coalesce(seen_at, '')"
+_SELECT = f"SELECT {', '.join(_COLUMNS)} FROM runs"  # noqa: S608 - our own names
+_NEWEST = "ORDER BY coalesce(created_at, seen_at) DESC, seen_at DESC, rowid DESC"
+_PRUNE = f"DELETE FROM runs WHERE rowid IN (SELECT rowid FROM runs {_NEWEST} LIMIT -1 OFFSET ?)"  # noqa: S608
 
 
 def is_off() -> bool:
-    """Whether `DCIPHER_NO_LEDGER` says that nothing is to be remembered."""
+    """Returns whether `DCIPHER_NO_LEDGER` disables the list."""
     return os.environ.get("DCIPHER_NO_LEDGER", "").strip().lower() not in {"", "0", "false", "no"}
 
 
 class Ledger:
-    """The file. Reading and writing raise `OSError`: a run must not fail for it."""
+    """The list. Its methods raise `OSError`: a run must not fail because of it."""
 
     def __init__(self, path: Path | None = None) -> None:
-        self.path: Path = path or state_folder() / "runs.jsonl"
-        self.foreign: int = 0
-        """Lines that the last reading could not use."""
+        self.path: Path = path or state_folder() / "runs.sqlite3"
 
     def record(self, run: Run, *, urls: bool = False) -> None:
-        """Add what is known of `run`; with `urls`, the signed URLs of its results, too."""
-        line = json.dumps(_entry(run, urls=urls), ensure_ascii=True) + "\n"
-        make_state_folder()
-        with self._locked():
-            self._compact_if_large()
-            _append(self.path, line.encode())
+        """Stores what is known of `run`; with `urls`, the signed URLs of its results, too."""
+        with self._opened() as connection, transaction(connection):
+            connection.execute(_RECORD, _row(_entry(run, urls=urls)))
+            connection.execute(_PRUNE, (MOST,))
 
-    def runs(self) -> list[dict[str, Any]]:
-        """What is known of each run, the newest first."""
-        self.foreign = 0
-        found: dict[tuple[str, str], dict[str, Any]] = {}
-        for line in self._lines():
-            entry = _read(line)
-            if entry is None:
-                self.foreign += 1
-                continue
-            key = entry["flow_id"], entry["task_id"]
-            known = found.pop(key, {})  # a dict keeps its order: what was seen last comes last
-            found[key] = {**known, **{name: v for name, v in entry.items() if v is not None}}
-            # The end is when it was first seen.
-            found[key]["finished_at"] = known.get("finished_at") or entry.get("finished_at")
-        # Of several with the same time, the one that was seen last.
-        newest = list(found.values())[::-1]
-        return sorted(newest, key=lambda entry: str(entry.get("created_at")), reverse=True)
+    def runs(self, most: int = -1) -> list[dict[str, Any]]:
+        """Returns what is known of each run, the newest first."""
+        return self._read(f"{_SELECT} {_NEWEST} LIMIT ?", most)
 
     def find(self, task_id: str, flow_id: str | None = None) -> dict[str, Any] | None:
-        """What is known of one run."""
-        for entry in self.runs():
-            if entry["task_id"] == task_id and flow_id in {None, entry["flow_id"]}:
-                return entry
-        return None
+        """Returns what is known of one run."""
+        where = "WHERE task_id = ? AND flow_id = coalesce(?, flow_id)"
+        found = self._read(f"{_SELECT} {where} {_NEWEST} LIMIT 1", task_id, flow_id)
+        return found[0] if found else None
 
-    def _lines(self) -> Iterator[bytes]:
-        with suppress(FileNotFoundError), self.path.open("rb") as file:
-            yield from file
+    def _read(self, statement: str, *values: object) -> list[dict[str, Any]]:
+        if self._older.is_file():
+            with self._opened():
+                pass
+        if not self.path.exists():
+            return []
+        with self._connected("ro") as connection:
+            rows = connection.execute(statement, values).fetchall()
+        entries = [dict(zip(_COLUMNS, row, strict=True)) for row in rows]
+        for entry in entries:
+            entry["outputs"] = json.loads(entry["outputs"] or "null")
+        return entries
 
     @contextmanager
-    def _locked(self) -> Generator[None]:
-        """Alone with the file, among all processes."""
-        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
-        lock = os.open(self.path.with_suffix(".lock"), flags, 0o600)
+    def _connected(self, mode: str) -> Generator[sqlite3.Connection]:
         try:
-            end = monotonic() + PATIENCE
-            while not _take(lock):
-                if monotonic() > end:
-                    raise TimeoutError(f"another process keeps {self.path} locked")
-                time.sleep(0.01)
-            yield
-        finally:
-            os.close(lock)  # which gives the lock back
+            uri = f"{self.path.absolute().as_uri()}?mode={mode}"
+            with closing(
+                sqlite3.connect(uri, uri=True, timeout=TIMEOUT, isolation_level=None)
+            ) as connection:
+                yield connection
+        except sqlite3.Error as error:
+            raise OSError(f"{self.path} cannot be used: {error}") from error
 
-    def _compact_if_large(self) -> None:
-        if not self.path.exists() or self.path.stat().st_size < LARGEST:
-            return
-        lines = [json.dumps(entry) + "\n" for entry in self.runs()[:MOST]]
-        # With signed URLs they are long: what is left must be well below the size that compacts.
-        sizes = list(accumulate(map(len, lines)))
-        lines = lines[: max(1, bisect_right(sizes, LARGEST // 2))]
-        beside = self.path.with_suffix(f".{os.getpid()}.tmp")
+    @contextmanager
+    def _opened(self) -> Generator[sqlite3.Connection]:
+        """Opens the file for writing. Creates it, and imports the list of older versions."""
+        make_state_folder()
+        make_private(self.path)
+        if os.name == "posix":
+            self.path.chmod(0o600)
+        with self._connected("rw") as connection:
+            if pragma(connection, "user_version") == 0:
+                self._create(connection)
+            if pragma(connection, "application_id") != _APPLICATION_ID:
+                raise sqlite3.DatabaseError("it is not a list of runs")
+            if self._older.is_file():
+                self._import(connection)
+            yield connection
+
+    def _create(self, connection: sqlite3.Connection) -> None:
         try:
-            _append(beside, "".join(reversed(lines)).encode())
-            beside.replace(self.path)
-        finally:
-            beside.unlink(missing_ok=True)
+            create_tables(connection, _TABLES, _APPLICATION_ID, _VERSION)
+        except sqlite3.OperationalError:
+            if pragma(connection, "user_version") == 0:  # else another process was faster
+                raise
+
+    @property
+    def _older(self) -> Path:
+        """The file of older versions."""
+        return self.path.with_name("runs.jsonl")
+
+    def _import(self, connection: sqlite3.Connection) -> None:
+        with suppress(FileNotFoundError):  # another process was faster
+            rows = map(_row, _entries(self._older.read_bytes()))
+            with transaction(connection):
+                connection.executemany(_IMPORT, rows)
+            self._older.replace(self._older.with_suffix(".jsonl.imported"))
+            self._older.with_suffix(".lock").unlink()
 
 
 def _entry(run: Run, *, urls: bool) -> dict[str, Any]:
     entry: dict[str, Any] = {
-        "v": VERSION,
         "task_id": run.task_id,
         "flow_id": run.flow_id,
         "status": str(run.status),
@@ -133,58 +158,25 @@ def _entry(run: Run, *, urls: bool) -> dict[str, Any]:
     return entry
 
 
+def _row(entry: dict[str, Any]) -> list[str | None]:
+    outputs = entry.get("outputs")
+    return [*map(entry.get, _TEXTS), json.dumps(outputs) if outputs else None]
+
+
 def _text(moment: datetime | None) -> str | None:
     if moment is None:
         return None
     return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-def _read(line: bytes) -> dict[str, Any] | None:
-    """A line's entry; `None` for what is damaged, or another program's."""
-    try:
-        found: object = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(found, dict):
-        return None
-    entry = cast("dict[str, Any]", found)
-    texts = all(isinstance(entry.get(name, ""), str | None) for name in _TEXTS)
-    whole = entry.get("v") == VERSION and entry.get("task_id") and entry.get("flow_id")
-    return entry if texts and whole else None
-
-
-def _append(path: Path, data: bytes) -> None:
-    # One write to a file opened with O_APPEND: what others write is not in between (POSIX, write).
-    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
-    file = os.open(path, flags | getattr(os, "O_BINARY", 0), 0o600)
-    try:
-        if hasattr(os, "fchmod"):
-            os.fchmod(file, 0o600)
-        before = os.fstat(file).st_size
-        if before and _last_byte(file, before) != b"\n":  # a process was killed within its line
-            data = b"\n" + data
-        if os.write(file, data) != len(data):  # a full disk: no half line is left
-            os.ftruncate(file, before)
-            raise OSError("no space left")
-    finally:
-        os.close(file)
-
-
-def _last_byte(file: int, size: int) -> bytes:
-    os.lseek(file, size - 1, os.SEEK_SET)  # O_APPEND writes at the end nevertheless
-    return os.read(file, 1)
-
-
-def _take(lock: int) -> bool:
-    try:
-        if os.name == "nt":
-            import msvcrt
-
-            msvcrt.locking(lock, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
-        else:
-            import fcntl
-
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
+def _entries(lines: bytes) -> Iterator[dict[str, Any]]:
+    """Yields the entries of the JSON lines that older versions wrote, without damaged ones."""
+    for line in lines.splitlines():
+        try:
+            found: object = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        entry = cast("dict[str, Any]", found) if isinstance(found, dict) else {}
+        texts = all(isinstance(entry.get(name, ""), str | None) for name in _TEXTS)
+        if texts and entry.get("v") == 1 and entry.get("task_id") and entry.get("flow_id"):
+            yield entry

@@ -10,8 +10,9 @@ import sqlite3
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast, final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, final
 
+from dcipher._files.databases import create_tables, pragma, transaction
 from dcipher.emulator.runs import rows
 from dcipher.emulator.runs.idempotency import Started
 from dcipher.emulator.runs.results import StoredResult
@@ -113,7 +114,7 @@ class Database:
     @contextlib.contextmanager
     def transaction(self) -> Generator[None]:
         """All of it, or nothing."""
-        with _transaction(self._connection, "IMMEDIATE"):
+        with transaction(self._connection):
             yield
 
     def secret(self, name: str, given: bytes, new: Callable[[], bytes]) -> bytes:
@@ -265,10 +266,7 @@ def _make(path: Path) -> None:
     os.close(handle)
     try:
         with contextlib.closing(sqlite3.connect(name, isolation_level=None)) as connection:
-            for statement in _SCHEMA:
-                _ = connection.execute(statement)
-            _ = connection.execute(f"PRAGMA application_id = {_APPLICATION}")
-            _ = connection.execute(f"PRAGMA user_version = {VERSION}")
+            create_tables(connection, _SCHEMA, _APPLICATION, VERSION)
         with contextlib.suppress(FileExistsError):  # another emulator was quicker: it has the lock
             try:
                 os.link(name, path)
@@ -296,9 +294,9 @@ def _close_to_others(path: Path) -> None:
 
 def _prepare(connection: sqlite3.Connection) -> None:
     """Take the lock; what is not ours is left as it is."""
-    with _transaction(connection, "EXCLUSIVE"):
+    with transaction(connection, "EXCLUSIVE"):
         _check_ours(connection)
-    found = cast("str", _value(connection, "PRAGMA quick_check(1)"))
+    found = pragma(connection, "quick_check(1)")
     if found != "ok":
         raise ValueError(found)
     _ = connection.execute("PRAGMA journal_mode = WAL")
@@ -308,30 +306,11 @@ def _prepare(connection: sqlite3.Connection) -> None:
 
 def _check_ours(connection: sqlite3.Connection) -> None:
     """StateError or ValueError where the file is another version's, or another program's."""
-    application = cast("int", _value(connection, "PRAGMA application_id"))
-    version = cast("int", _value(connection, "PRAGMA user_version"))
-    if application != _APPLICATION:
+    version = pragma(connection, "user_version")
+    if pragma(connection, "application_id") != _APPLICATION:
         raise ValueError(f"{FILE} is another program's database")
     if version != VERSION:
         raise StateError(
             f"The state in {FILE} is of version {version}, and this emulator's is {VERSION}: use "
             "the dcipher that made it, or give another folder. Nothing was changed."
         )
-
-
-@contextlib.contextmanager
-def _transaction(connection: sqlite3.Connection, kind: str) -> Generator[None]:
-    _ = connection.execute(f"BEGIN {kind}")
-    try:
-        yield
-        _ = connection.execute("COMMIT")
-    except BaseException:
-        # SQLite has done so by itself after some errors, a full disk for one.
-        if connection.in_transaction:
-            _ = connection.execute("ROLLBACK")
-        raise
-
-
-def _value(connection: sqlite3.Connection, statement: str) -> object:
-    row = cast("tuple[object, ...]", connection.execute(statement).fetchone())
-    return row[0]
