@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "MANY",
     "REDACTED",
+    "UNPRINTABLE",
     "clean",
     "masked_urls",
     "redact",
@@ -28,9 +29,8 @@ __all__ = [
 ]
 
 # C0 and C1 controls, and the marks that reverse the direction of a line (CVE-2021-42574).
-_UNPRINTABLE = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]+"
-)
+UNPRINTABLE = "[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
+_UNPRINTABLE = re.compile(f"{UNPRINTABLE}+")
 
 
 def clean(text: str, limit: int = 200) -> str:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from click.exceptions import Exit
 
 from dcipher.cli.app.explanations import explain
-from dcipher.cli.app.interrupts import heeded
 from dcipher.cli.app.invocation import Invocation
 from dcipher.cli.app.options import Options
+from dcipher.cli.app.signals import heeded
 from dcipher.cli.root import app
 from dcipher.cli.terminal.exit_codes import ExitCode
 from dcipher.cli.terminal.failures import CommandError, HelpWanted

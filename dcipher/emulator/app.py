@@ -54,8 +54,7 @@ _LOGGER = logging.getLogger("dcipher.emulator")
 
 FlowID = Annotated[str, fastapi.Path(description="The id of the flow.", json_schema_extra=OBSERVED)]
 TaskID = Annotated[
-    str,
-    fastapi.Query(alias="taskId", description="The id of the run.", json_schema_extra=OBSERVED),
+    str, fastapi.Query(alias="taskId", description="The id of the run.", json_schema_extra=OBSERVED)
 ]
 ResultTaskID = Annotated[
     str, fastapi.Path(description="The id of the run.", json_schema_extra=ASSUMED)
@@ -205,11 +204,7 @@ class _Part(Response):
     @override
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send(
-            {
-                "type": "http.response.start",
-                "status": self.status_code,
-                "headers": self.raw_headers,
-            }
+            {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
         )
         for start in range(0, len(self._content), _CHUNK):
             chunk = bytes(self._content[start : start + _CHUNK])

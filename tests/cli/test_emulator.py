@@ -27,10 +27,10 @@ pytest.importorskip("fastapi", reason="the emulator is an extra")
 
 from dcipher import Dcipher
 from dcipher.cli import main
+from dcipher.cli.app.signals import until_ended
 from dcipher.cli.emulator.child import _Forwarding, run_child
 from dcipher.cli.emulator.fault_words import fault_document
 from dcipher.cli.emulator.shell_variables import assignments
-from dcipher.cli.emulator.signals import until_ended
 from dcipher.cli.state.running_emulators import RunningEmulator, registered, running_emulators
 from dcipher.emulator import Emulator
 from tests.cli.conftest import program
@@ -268,12 +268,12 @@ def test_a_busy_port_is_said_at_once(running: Emulator, capsys: pytest.CaptureFi
         (["--api-secret-file", "empty"], "empty is empty"),
         (["--api-secret-file", "missing"], "missing cannot be read"),
         (["--api-key-file", "real"], "begins with emu_"),
-        (["--flows", "shopp"], "no module 'shopp' here; this folder has broken, lacks, shop"),
+        (["--flows", "shopp"], "There is no module shopp"),
         (
             ["--flows", "shop:nothing"],
-            "'nothing' is not there in shop, which has flows, shout, add",
+            "'nothing' does not exist in shop, which has flows, shout, add",
         ),
-        (["--flows", "shop:number"], "'number' is no Flows and no function"),
+        (["--flows", "shop:number"], "'number' is not a Flows or a function"),
         (["--flows", "shop.py"], "--flows shop:flows"),
         (["--flows", "broken"], "ZeroDivisionError: division by zero (broken.py, line 1)"),
         (["--flows", "lacks"], "No module named 'not_there'"),
@@ -447,7 +447,7 @@ def test_exec_of_what_cannot_be_executed(folder: Path, capfd: pytest.CaptureFixt
     out, err = capfd.readouterr()
     assert out == ""
     assert [line.partition(":")[2] for line in err.splitlines()] == [
-        " no-such-command-here: there is no such command.",
+        " no-such-command-here: command not found.",
         " ./plain: Permission denied.",
     ]
 
@@ -691,11 +691,11 @@ def test_what_is_no_emulator_is_said(
             assert main(["emulator", "runs", "--base-url", url]) == 1
         thread.join(PATIENCE)
     err = capsys.readouterr().err
-    assert err.count("is no emulator") == 2
+    assert err.count("is not an emulator") == 2
     assert b"canary" not in b"".join(said)
     assert b"X-Dcipher-Emulator: 1" in said[0]
     assert main(["emulator", "runs", "--base-url", url]) == 1
-    assert "No emulator answers" in capsys.readouterr().err
+    assert "No emulator responds" in capsys.readouterr().err
     entries = folder / "state" / "emulators"
     entries.mkdir(parents=True)
     (entries / "1.json").write_text("{")
@@ -760,11 +760,11 @@ def test_faults_are_added_listed_and_cleared(
 @pytest.mark.parametrize(
     ("words", "text"),
     [
-        (["status"], "Give an effect"),
-        (["statuses", "respond"], "no operation"),
-        (["status", "respnd"], "no effect"),
-        (["result", "expire_url:1"], "takes no value"),
-        (["{"], "no JSON"),
+        (["status"], "has no effect"),
+        (["statuses", "respond"], "is not an operation"),
+        (["status", "respnd"], "is not an effect"),
+        (["result", "expire_url:1"], "has no value"),
+        (["{"], "not JSON"),
         (['{"a": 1}', "respond"], "not both"),
         (["{}"], "The fault is invalid"),
         (["status", "respond:9999"], "The fault is invalid"),

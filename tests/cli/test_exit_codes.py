@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dcipher import errors
-from dcipher.cli.app.interrupts import Stopped
+from dcipher.cli.app.signals import Stopped
 from dcipher.cli.terminal.exit_codes import ExitCode, exit_code, worst
 from dcipher.models import Run
 from dcipher.rejects import Rejects

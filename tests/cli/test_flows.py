@@ -232,7 +232,7 @@ def test_a_name_of_a_format_that_is_not_written(dcipher: Call, name: str) -> Non
     done = dcipher("flows", "run", "rows", "-p", "count:=2", "-o", name)
     assert done.code == 0
     assert Path(name).read_bytes() == b'[{"n":0},{"n":1}]'
-    assert f"warning: {name} is json, whatever its name says" in done.err
+    assert f"warning: {name} is json, despite its name" in done.err
 
 
 def test_a_text_is_no_parquet(dcipher: Call, emulator: Emulator) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from dcipher.cli import main
 from dcipher.cli.app.explanations import explain
-from dcipher.cli.app.interrupts import deferred
+from dcipher.cli.app.signals import deferred
 from dcipher.cli.runs import saving
 from dcipher.cli.state.followed import Following, each_at_once
 from dcipher.cli.state.ledger import Ledger

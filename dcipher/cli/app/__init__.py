@@ -1,1 +1,1 @@
-"""How commands are declared, and what they have in common."""
+"""The declaration of commands, and their common parts."""

@@ -25,10 +25,7 @@ __all__ = [
 ]
 
 FLOW = argument(
-    "flow",
-    metavar="FLOW",
-    help="The id of the flow.",
-    shell_complete=from_ledger("flow_id"),
+    "flow", metavar="FLOW", help="The id of the flow.", shell_complete=from_ledger("flow_id")
 )
 TASKS = argument(
     "tasks",
@@ -81,9 +78,7 @@ KEEP_URLS = click.option(
     "runs download TASK`. Whoever reads them can read the results.",
 )
 REVEAL_URLS = click.option(
-    "--reveal-urls",
-    is_flag=True,
-    help="Print signed URLs in --json and --jsonl, instead of null.",
+    "--reveal-urls", is_flag=True, help="Print signed URLs in --json and --jsonl, instead of null."
 )
 NO_LEDGER = click.option(
     "--no-ledger",

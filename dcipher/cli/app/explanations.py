@@ -116,10 +116,7 @@ def _interruption(following: Following | None, code: ExitCode) -> Explanation:
     names = ", ".join(f"{run.task_id} of flow {run.flow_id}" for run in runs)
     verb = "continues" if len(runs) == 1 else "continue"
     return Explanation(
-        code,
-        f"Interrupted: run {names} {verb}.",
-        _resume(runs, following),
-        details | _ids(runs[0]),
+        code, f"Interrupted: run {names} {verb}.", _resume(runs, following), details | _ids(runs[0])
     )
 
 
@@ -209,7 +206,4 @@ def _in_the_shell(error: BaseException) -> str:
     return text
 
 
-_OPTIONS = (
-    ("(base_url=…)", "(--base-url)"),
-    ("idempotency_key must", "--idempotency-key must"),
-)
+_OPTIONS = (("(base_url=…)", "(--base-url)"), ("idempotency_key must", "--idempotency-key must"))

@@ -1,4 +1,4 @@
-"""One call of the command line: what was given, the client that follows from it, and the output."""
+"""One call of the command line: its options, its client and its output."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 __all__ = ["Invocation", "read_text"]
 
 LARGEST = 64 * 1024 * 1024
-"""Bytes of a file, or of standard input, that are read as a text."""
+"""Bytes of a file, or of standard input, that are read as text."""
 
 
 class Invocation:
-    """What a command is given."""
+    """The options of one call, and the objects that are made from them."""
 
     def __init__(self, options: Options) -> None:
         self.options = options
@@ -35,7 +35,7 @@ class Invocation:
 
     @cached_property
     def output(self) -> Output:
-        """Where the command writes."""
+        """The output of the command."""
         asked = {
             Form.JSON: self.options.json,
             Form.JSONL: self.options.jsonl,
@@ -48,9 +48,9 @@ class Invocation:
 
     @cached_property
     def layers(self) -> tuple[tuple[str, dict[str, Any]], ...]:
-        """Source → name of a setting → value, the strongest first.
+        """The settings by source, in order of precedence: source → name → value.
 
-        `argument`, `environment`, and `.env` where `--env-file` names one.
+        The sources are `argument`, `environment`, and `.env` with `--env-file`.
         """
         from dcipher.cli.app.layers import layers
 
@@ -65,18 +65,18 @@ class Invocation:
 
     @property
     def current_following(self) -> Following | None:
-        """The runs that the command follows, if it has got so far."""
+        """The runs that the command follows; `None` before the first one."""
         following: Following | None = vars(self).get("following")
         return following
 
     def remember(self, *, off: bool, urls: bool = False) -> None:
-        """Whether the ledger keeps the runs, and their signed URLs."""
+        """Sets whether the ledger stores the runs, and their signed URLs."""
         if off:
             self.following.remembering = False
         self.following.urls = urls
 
     def read(self, path: Path, what: str) -> str:
-        """As `read_text`; standard input is there once."""
+        """Reads a text. Standard input can be read only once."""
         if str(path) == "-":
             if self._stdin_for is not None:
                 raise CommandError(
@@ -87,7 +87,7 @@ class Invocation:
 
     @property
     def base_url(self) -> str:
-        """Where the client sends its requests."""
+        """The base URL of the requests."""
         return self._configuration.base_url
 
     @property
@@ -102,7 +102,7 @@ class Invocation:
         return resolve(self.layers)
 
     def client(self) -> Dcipher:
-        """The client that the options, the environment and `--env-file` describe."""
+        """Returns a client with the options, the environment and `--env-file`."""
         from dcipher import Dcipher
         from dcipher.cli.app.layers import Layered
         from dcipher.cli.terminal.retry_notes import retry_notes
@@ -112,12 +112,12 @@ class Invocation:
         return Dcipher(settings=settings)
 
     def close(self) -> None:
-        """Undo what the command changed in its process, which may go on."""
+        """Undoes the changes of the command in this process, which may continue."""
         self._at_end.close()
 
 
 def read_text(path: Path, what: str) -> str:
-    """The text of a file, or of standard input where `path` is `-`; a clear error else."""
+    """Returns the text of a file, or of standard input for `-`. Raises `CommandError`."""
     try:
         if str(path) == "-":
             return _standard_input(what)
@@ -145,7 +145,6 @@ def _standard_input(what: str) -> str:
 def _limited(content: bytes, what: str, where: object) -> str:
     if len(content) > LARGEST:  # /dev/zero, or `yes` in a pipe, would fill the memory
         raise CommandError(
-            f"{what}: {where} is longer than {LARGEST // 2**20} MiB, the most that is read.",
-            ExitCode.USAGE,
+            f"{what}: {where} is longer than {LARGEST // 2**20} MiB, the limit.", ExitCode.USAGE
         )
     return content.decode("utf-8-sig")

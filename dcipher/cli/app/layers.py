@@ -1,6 +1,6 @@
-"""The places that the command line takes settings from.
+"""The sources of the settings of the command line.
 
-Not the `.env` of the working directory: only one that `--env-file` names.
+The `.env` of the working directory is not one of them: only a file that `--env-file` names.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = ["Layered", "layers"]
 def layers(
     options: Options, read: Callable[[Path, str], str]
 ) -> tuple[tuple[str, dict[str, Any]], ...]:
-    """Source → name of a setting → value, the strongest first; `read` reads a file, or stdin."""
+    """Returns source, name and value of the settings, in order of precedence."""
     arguments: dict[str, Any] = {"base_url": options.base_url}
     if options.verbose:
         arguments["log"] = "debug"
@@ -48,9 +48,9 @@ def layers(
 
 
 class Layered:
-    """The layers as the client wants settings: a value by name, and `source` of each.
+    """Settings for the client, from layers: a value by name, and its `source`.
 
-    `Settings` itself takes longer to import than a whole command.
+    The import of `Settings` takes longer than a whole command.
     """
 
     def __init__(self, found: tuple[tuple[str, dict[str, Any]], ...]) -> None:
@@ -62,7 +62,7 @@ class Layered:
         return self._found(name)[1]
 
     def source(self, name: str) -> str:
-        """`argument`, `environment`, `.env` or `default`."""
+        """Returns `argument`, `environment`, `.env` or `default`."""
         return self._found(name)[0]
 
     def _found(self, name: str) -> tuple[str, Any]:

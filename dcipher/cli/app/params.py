@@ -1,4 +1,4 @@
-"""Params as they are written on a command line. Nothing is guessed: `k=v` is text, `k:=v` is JSON."""
+"""Parses the params of a command line. Nothing is guessed: `k=v` is text, `k:=v` is JSON."""
 
 from __future__ import annotations
 
@@ -21,9 +21,14 @@ __all__ = ["params_of", "texts_like_json"]
 def params_of(
     given: Sequence[str], texts: Sequence[str], document: Path | None, read: Read
 ) -> dict[str, Any]:
-    """The params: those of `document`, and over them those that were given one by one.
+    """Returns the params. Those of `given` and `texts` take precedence over those of `document`.
 
-    `texts` are taken as they stand. `read` gives the text of a file, or of standard input for `-`.
+    Args:
+        given: `name=text`, `name:=json`, `name=@file` or `name:=@file`.
+        texts: `name=text`, without special characters.
+        document: A file with a JSON object; `-` is standard input.
+        read: Returns the text of a file, or of standard input.
+
     Raises `CommandError`.
     """
     params = {} if document is None else _document(document, read)
@@ -31,12 +36,12 @@ def params_of(
     names = [name for name, _ in pairs]
     for name in names:
         if names.count(name) > 1:
-            raise CommandError(f"-p {name} is there twice.", ExitCode.USAGE)
+            raise CommandError(f"-p {name} is given twice.", ExitCode.USAGE)
     return {**params, **dict(pairs)}
 
 
 def texts_like_json(params: Mapping[str, Any]) -> list[str]:
-    """The names of the params whose text could have been meant as JSON: `k=[1]` for `k:=[1]`."""
+    """Returns the names of params whose text was probably meant as JSON: `k=[1]` for `k:=[1]`."""
     return [name for name, value in params.items() if isinstance(value, str) and _like_json(value)]
 
 
@@ -53,7 +58,7 @@ def _document(path: Path, read: Read) -> dict[str, Any]:
     found = _json(read(path, "--params"), f"--params {path}")
     if not isinstance(found, dict):
         raise CommandError(
-            f"--params {path}: it must be a JSON object, name by name.", ExitCode.USAGE
+            f"--params {path} must be a JSON object: names and values.", ExitCode.USAGE
         )
     return cast("dict[str, Any]", found)
 
@@ -77,7 +82,7 @@ def _param(text: str, read: Read) -> tuple[str, Any]:
     option = f"-p {name}"
     if value.startswith("@@") and not is_json:
         return name, value[1:]
-    if value == "-" and not is_json:  # what it means to other programs
+    if value == "-" and not is_json:  # other programs read standard input for it
         raise CommandError(
             f"{option}: standard input is {name}=@-; for the text -, give --text {name}=-.",
             ExitCode.USAGE,
@@ -101,12 +106,12 @@ def _json(text: str, option: str) -> Any:
     except ValueError as error:
         reason = str(error)
     hint = "" if option.startswith("--") else f" For text, write {option.removeprefix('-p ')}=…"
-    raise CommandError(f"{option}: it is not JSON: {reason}.{hint}", ExitCode.USAGE)
+    raise CommandError(f"{option} is not JSON: {reason}.{hint}", ExitCode.USAGE)
 
 
 def _no_constant(word: str) -> NoReturn:
     # RFC 8259 section 6 has neither; Python's parser has.
-    raise ValueError(f"{word} is no JSON number")
+    raise ValueError(f"{word} is not a JSON number")
 
 
 def _no_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -114,7 +119,7 @@ def _no_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"{twice!r} is there twice in one object")
+        raise ValueError(f"{twice!r} occurs twice in one object")
     return found
 
 

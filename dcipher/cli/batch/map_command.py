@@ -28,9 +28,7 @@ COLUMNS = ["key", "index", "status", "task_id", "files", "error"]
 @click.command("map", cls=Command)
 @FLOW
 @argument(
-    "file",
-    metavar="FILE",
-    help="The rows: JSON, NDJSON, CSV or Parquet; - is standard input.",
+    "file", metavar="FILE", help="The rows: JSON, NDJSON, CSV or Parquet; - is standard input."
 )
 @click.option(
     "--key",
@@ -63,9 +61,7 @@ COLUMNS = ["key", "index", "status", "task_id", "files", "error"]
     help="Stop when more rows fail: a count such as 10, or a share such as 0.05.",
 )
 @click.option(
-    "--retry-failed",
-    is_flag=True,
-    help="Retry rows that are failed or expired in the journal.",
+    "--retry-failed", is_flag=True, help="Retry rows that are failed or expired in the journal."
 )
 @click.option(
     "--hold-unknown",

@@ -1,4 +1,4 @@
-"""Every setting, and every option of the client that follows: what it is, and where that was said."""
+"""Every setting, with its value, its source and its problem."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ __all__ = ["Explained", "Setting", "Unknown", "explained"]
 
 PREFIX = "DCIPHER_"
 OTHERS = ("DCIPHER_NO_LEDGER", "DCIPHER_STATE_DIR")
-"""Variables that the command line alone reads."""
+"""Variables that only the command line reads."""
 _SECRET = ("api_key", "api_secret")
 
 
@@ -43,49 +43,49 @@ class Setting:
 
     name: str
     value: object
-    """What counts; of a secret, how long it is; None where there is none, or it cannot be used."""
+    """The value in use; for a secret, its length; `None` if it is missing or invalid."""
     source: str
-    """An option of the command line, a variable, a place in a file, or `default`."""
+    """An option of the command line, a variable, a line of a file, or `default`."""
     problem: str | None = None
-    """Why it cannot be used."""
+    """Why it is invalid."""
 
 
 @dataclass(frozen=True)
 class Unknown:
-    """A variable that looks like one of ours, and is none."""
+    """A variable with our prefix that is not a setting."""
 
     name: str
     source: str
     nearest: str | None
 
     def __str__(self) -> str:
-        """As a sentence."""
+        """Returns a sentence."""
         meant = f" Is it {self.nearest}?" if self.nearest else ""
         return f"There is no setting {clean(self.name, 64)} ({self.source}).{meant}"
 
 
 @dataclass(frozen=True)
 class Explained:
-    """All that is known of the settings."""
+    """The settings, and their problems."""
 
     settings: tuple[Setting, ...]
     unknown: tuple[Unknown, ...]
     problems: tuple[str, ...]
-    """What is wrong with files, and with settings together."""
+    """The problems of files, and of combinations of settings."""
     values: Configuration
-    """What can be used of them."""
+    """The valid values."""
     layers: tuple[tuple[str, dict[str, Any]], ...] = field(repr=False)
-    """What the client is made of."""
+    """The settings of the client."""
 
     @property
     def all_problems(self) -> tuple[str, ...]:
-        """Those of single settings, too."""
+        """All problems, including those of single settings."""
         own = (setting.problem for setting in self.settings if setting.problem)
         return tuple(dict.fromkeys((*own, *self.problems)))
 
 
 def explained(call: Invocation) -> Explained:
-    """Reads all places, and never raises for what stands in them."""
+    """Reads all sources. Invalid values are problems, not exceptions."""
     found, problems = _layers(call)
     places = _Places(call.options)
     checked = [_checked(name, found, places) for name in CHECKS]
@@ -96,7 +96,7 @@ def explained(call: Invocation) -> Explained:
 
 
 def _layers(call: Invocation) -> tuple[list[tuple[str, dict[str, Any]]], list[str]]:
-    # Each file by itself, and once: one that cannot be read hides nothing of the other.
+    # Each file is read separately: an unreadable one does not hide the other.
     bare = replace(call.options, api_key_file=None, env_file=None)
     found, problems = dict(layers(bare, call.read)), list[str]()
     for options, source in (
@@ -111,7 +111,7 @@ def _layers(call: Invocation) -> tuple[list[tuple[str, dict[str, Any]]], list[st
 
 
 class _Places:
-    """Where each setting stands."""
+    """The place of each setting."""
 
     def __init__(self, options: Options) -> None:
         self._options = options
@@ -119,7 +119,7 @@ class _Places:
         self.lines = {} if options.env_file is None else _lines(options.env_file)
 
     def of(self, source: str, name: str) -> str:
-        """The place of a setting that came from one of the layers."""
+        """Returns the place of a setting in a source."""
         variable = PREFIX + name.upper()
         if source == "argument":
             path = self._options.api_key_file
@@ -133,29 +133,31 @@ class _Places:
         return f"{self._options.env_file}:{line}, {written}"
 
     def all(self) -> Iterator[tuple[str, str]]:
-        """Every variable that begins like ours, and where it stands."""
+        """Yields every variable with our prefix, and its place."""
         yield from ((name, "environment") for name in self.environment.values())
         for written, line in self.lines.values():
             yield written, f"{self._options.env_file}:{line}"
 
 
 def _by_name(variables: Mapping[str, str]) -> dict[str, str]:
-    """Upper case → as it is written: names are taken in any case."""
+    """Returns upper case → spelling: names are case-insensitive."""
     return {name.upper(): name for name in variables if name.upper().startswith(PREFIX)}
 
 
 def _lines(path: Path) -> dict[str, tuple[str, int]]:
-    """Upper case → as it is written, and its line; the last one counts."""
+    """Returns upper case → spelling and line. The last line takes precedence."""
     from dotenv.parser import parse_stream
 
     try:
         text = dotenv_text(path)
     except ConfigurationError:
-        return {}  # said by `layers`
+        return {}  # reported by `layers`
     found: dict[str, tuple[str, int]] = {}
     for binding in parse_stream(StringIO(text)):
         name, before = binding.key or "", binding.original.string
-        blanks = len(before) - len(before.lstrip("\n"))  # blank lines belong to what follows
+        blanks = len(before) - len(
+            before.lstrip("\n")
+        )  # preceding blank lines belong to the binding
         if name.upper().startswith(PREFIX):
             found[name.upper()] = (name, binding.original.line + blanks)
     return found
@@ -164,7 +166,7 @@ def _lines(path: Path) -> dict[str, tuple[str, int]]:
 def _checked(
     name: str, found: list[tuple[str, dict[str, Any]]], places: _Places
 ) -> tuple[Setting, Any]:
-    """The setting, and the value that can be used."""
+    """Returns the setting, and its valid value."""
     for source, layer in found:
         value = layer.get(name)
         if is_blank(value):
@@ -172,10 +174,10 @@ def _checked(
         place = places.of(source, name)
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # blanks around a key: it can be used
+                warnings.simplefilter("ignore")  # blanks around a key are valid
                 usable = CHECKS[name](value, f"{name} ({place})")
         except ConfigurationError as error:
-            # Not shown: what stands in the wrong variable may be a key.
+            # The value is not shown: in the wrong variable, it may be a key.
             return Setting(name, None, place, error.message), None
         return Setting(name, _shown(name, usable), place), usable
     default = getattr(Configuration(), name)
@@ -203,7 +205,7 @@ def _together(values: Configuration) -> Iterator[str]:
     try:
         usable_key(values)
     except MissingAPIKeyError:
-        pass  # nothing is wrong with what is there
+        pass  # a missing key is not a problem here
     except ConfigurationError as error:
         yield error.message
     try:

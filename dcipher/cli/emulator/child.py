@@ -1,4 +1,4 @@
-"""A command that runs with our streams, our signals and an environment of its own."""
+"""Runs a command as a child process: its environment, its signals, its exit code."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import subprocess
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+from dcipher.cli.app.signals import handled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping, Sequence
@@ -24,17 +26,17 @@ _OF_THE_TERMINAL = ("SIGINT", "SIGQUIT")
 def run_child(
     command: Sequence[str], variables: Mapping[str, str | None], say: Callable[[str], None]
 ) -> int:
-    """Run a command to its end; its exit code as a shell has it. None unsets a variable."""
-    # Settings are read in any case of their letters: one for another service must not be left.
+    """Runs a command, and returns its exit code as a shell does. `None` unsets a variable."""
+    # Settings are case-insensitive: a variable for another service must not remain.
     environment = {
         name: value for name, value in os.environ.items() if name.upper() not in variables
     }
     environment |= {name: value for name, value in variables.items() if value is not None}
     with _Forwarding.set_up() as forwarding:
         try:
-            child = subprocess.Popen(command, env=environment)  # noqa: S603 (what we are here for)
+            child = subprocess.Popen(command, env=environment)  # noqa: S603 - the user's own command
         except FileNotFoundError:
-            say(f"error: {command[0]}: there is no such command.")
+            say(f"error: {command[0]}: command not found.")
             return NOT_FOUND
         except (OSError, ValueError) as error:
             say(f"error: {command[0]}: {getattr(error, 'strerror', None) or error}.")
@@ -45,7 +47,7 @@ def run_child(
 
 
 class _Forwarding:
-    """Signals go to the child; those that come before there is one, when there is."""
+    """Forwards signals to the child; earlier ones as soon as it has started."""
 
     def __init__(self) -> None:
         self._child: subprocess.Popen[bytes] | None = None
@@ -56,14 +58,8 @@ class _Forwarding:
     def set_up(cls) -> Generator[_Forwarding]:
         forwarding = cls()
         numbers = [getattr(signal, name) for name in _FORWARDED if hasattr(signal, name)]
-        # What is ignored stays so, in the child too.
-        heard = [one for one in numbers if signal.getsignal(one) is not signal.SIG_IGN]
-        before = {one: signal.signal(one, forwarding.forward) for one in heard}
-        try:
+        with handled(forwarding.forward, numbers):
             yield forwarding
-        finally:
-            for one, handler in before.items():
-                signal.signal(one, handler)
 
     def to(self, child: subprocess.Popen[bytes]) -> None:
         self._child = child
@@ -79,7 +75,7 @@ class _Forwarding:
 
 
 def _in_the_foreground() -> bool:
-    """Whether a terminal sends its signals to us and the child alike: not twice, then."""
+    """Returns whether the terminal sends its signals to the child, too: they are not forwarded then."""
     if sys.platform == "win32":
         return True
     try:

@@ -32,8 +32,7 @@ app = Group(
     "emulator", help="Run a local Dcipher service, and inspect it. Needs the extra `emulator`."
 )
 faults = Group(
-    "faults",
-    help="Inject faults into a running emulator, to test how an application handles them.",
+    "faults", help="Inject faults into a running emulator, to test how an application handles them."
 )
 
 
@@ -46,15 +45,11 @@ def start(call: Invocation, emulation: Emulation) -> None:
     that of --api-key-file (which begins with emu_), else the one in --state-dir, else a random one;
     never DCIPHER_API_KEY. In another shell, run: eval "$(dcipher emulator env)".
     """
-    from dcipher.cli.emulator.signals import until_ended
+    from dcipher.cli.app.signals import until_ended
 
     with until_ended() as ending, emulating(call, emulation, port=PORT, registers=True) as (at, _):
         record = {"url": at.url, "api_key": at.api_key, "console": at.console, "pid": at.pid}
-        call.output.data(
-            record,
-            key="url",
-            text=lambda found: _ready(found, at),
-        )
+        call.output.data(record, key="url", text=lambda found: _ready(found, at))
         with redirect_stdout(sys.stderr):  # the output of flows is not data
             ending.wait()
     if ending.code:
@@ -97,10 +92,7 @@ def execute(call: Invocation, command: Sequence[str], emulation: Emulation) -> N
 
 @app.command()
 @click.option(
-    "--shell",
-    type=click.Choice(["sh", "fish", "powershell"]),
-    default="sh",
-    help="The shell.",
+    "--shell", type=click.Choice(["sh", "fish", "powershell"]), default="sh", help="The shell."
 )
 @click.pass_obj
 def env(call: Invocation, shell: str) -> None:
@@ -164,10 +156,7 @@ def list_faults(call: Invocation) -> None:
 @click.option("--nth", metavar="N", type=int, help="The first matching request, counted from 1.")
 @click.option("--per-run", is_flag=True, help="Count separately for each run.")
 @click.option(
-    "--probability",
-    metavar="P",
-    type=float,
-    help="The probability for each request, from 0 to 1.",
+    "--probability", metavar="P", type=float, help="The probability for each request, from 0 to 1."
 )
 @click.option("--flow", "flow_id", metavar="FLOW", help="Only requests for this flow.")
 @click.option("--task", "task_id", metavar="TASK", help="Only requests for this run.")

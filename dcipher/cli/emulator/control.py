@@ -1,4 +1,4 @@
-"""Asking a running emulator by its control API, and which one is meant."""
+"""The client of the control API of a running emulator."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["START", "Control", "only_emulator"]
 
 START = "dcipher emulator start"
 _PREFIX = "emu_"
-_PATIENCE = 10.0  # seconds for an answer
+_TIMEOUT = 10.0  # seconds
 
 
 class Control:
@@ -30,13 +30,13 @@ class Control:
     def __init__(self, url: str, api_key: str | None) -> None:
         self.url = url
         self._headers = {"X-Dcipher-Emulator": "1"}
-        # No other key leaves this process: the address may be anybody's.
+        # No other key is sent, because anybody may own the address.
         if api_key and api_key.startswith(_PREFIX):
             self._headers["Authorization"] = f"Api-Key {api_key}"
 
     @classmethod
     def meant(cls, call: Invocation) -> Control:
-        """That of `--base-url`, else of the environment, else of the one that runs."""
+        """Returns the one of `--base-url`, else of the environment, else the running one."""
         if call.options.base_url:
             return cls(call.options.base_url.rstrip("/"), _key_for(call, call.options.base_url))
         url, key = os.environ.get("DCIPHER_BASE_URL"), os.environ.get("DCIPHER_API_KEY", "")
@@ -46,28 +46,28 @@ class Control:
         return cls(emulator.url, emulator.api_key)
 
     def ask(self, method: str, name: str, body: bytes | None = None) -> Any:
-        """The JSON value of the answer. Raises `CommandError`."""
-        request = Request(  # noqa: S310 (an address that its user gave, or our own)
+        """Sends a request. Returns the JSON of the response, or raises `CommandError`."""
+        request = Request(  # noqa: S310 - the user's own address, or ours
             f"{self.url}/_emulator/{name}", data=body, headers=self._headers, method=method
         )
-        # Without proxies: an emulator is on this machine.
+        # Without proxies, because an emulator is on this machine.
         opener = build_opener(ProxyHandler({}))
         try:
-            with opener.open(request, timeout=_PATIENCE) as answer:
+            with opener.open(request, timeout=_TIMEOUT) as answer:
                 return json.loads(answer.read())
         except HTTPError as error:
             raise _refused(error, self.url) from None
         except (OSError, HTTPException) as error:
             raise CommandError(
-                f"No emulator answers at {self.url}: {getattr(error, 'reason', error)}.",
+                f"No emulator responds at {self.url}: {getattr(error, 'reason', error)}.",
                 next_step=START,
             ) from error
         except ValueError:
-            raise CommandError(f"What answers at {self.url} is no emulator.") from None
+            raise CommandError(f"The server at {self.url} is not an emulator.") from None
 
 
 def only_emulator(url: str | None) -> RunningEmulator:
-    """The emulator that runs, or the one with this address. Raises `CommandError`."""
+    """Returns the running emulator, or the one with this URL. Raises `CommandError`."""
     running = running_emulators()
     found = [one for one in running if url is None or one.url == url.rstrip("/")]
     if len(found) == 1:
@@ -83,7 +83,7 @@ def only_emulator(url: str | None) -> RunningEmulator:
 
 
 def _key_for(call: Invocation, url: str) -> str | None:
-    """The key for an address: that of a file, of the environment, or of our emulator there."""
+    """Returns the key for a URL: of --api-key-file, of our emulator there, or of the environment."""
     if call.options.api_key_file is not None:
         key: str | None = dict(call.layers)["argument"].get("api_key")
         return key
@@ -97,6 +97,6 @@ def _refused(error: HTTPError, url: str) -> CommandError:
     try:
         message = json.loads(error.read())["message"]
     except (OSError, ValueError, TypeError, LookupError):
-        return CommandError(f"What answers at {url} is no emulator (status {error.code}).")
+        return CommandError(f"The server at {url} is not an emulator (status {error.code}).")
     code = {401: ExitCode.AUTHENTICATION, 422: ExitCode.USAGE, 400: ExitCode.USAGE}
     return CommandError(str(message), code.get(error.code, ExitCode.FAILURE))

@@ -1,4 +1,4 @@
-"""An emulator for as long as a command takes: its options, its flows, its files."""
+"""Runs an emulator during a command: its options, its flows, its files."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def with_emulation(command: Callable[..., None]) -> Callable[..., None]:
 def emulating(
     call: Invocation, emulation: Emulation, *, port: int, registers: bool
 ) -> Generator[tuple[RunningEmulator, str | None]]:
-    """A running emulator, and its signing secret. Raises `CommandError`."""
+    """Runs an emulator during the block. Yields its description and secret. Raises `CommandError`."""
     secret = _text_of(emulation.api_secret_file, "--api-secret-file")
     emulator = _made(call, emulation, port, secret)
     for place in emulation.flows or ():
@@ -196,11 +196,9 @@ def _made(call: Invocation, emulation: Emulation, port: int, secret: str | None)
 
 
 def missing_extra(error: ImportError) -> CommandError:
-    """What is said where the libraries of an emulator are not installed."""
+    """Returns the error if the libraries of the emulator are not installed."""
     return CommandError(
-        f"{str(error).partition(':')[0]}.",
-        ExitCode.USAGE,
-        next_step=install("cli", "emulator"),
+        f"{str(error).partition(':')[0]}.", ExitCode.USAGE, next_step=install("cli", "emulator")
     )
 
 
@@ -242,7 +240,7 @@ def _absolute(path: Path | None) -> str | None:
 
 @contextmanager
 def _known(call: Invocation, where: RunningEmulator) -> Generator[None]:
-    """Other commands find it; where that cannot be, it serves all the same."""
+    """Registers the emulator for other commands. If that fails, a warning is printed."""
     with ExitStack() as stack:
         try:
             stack.enter_context(registered(where))
@@ -263,13 +261,13 @@ def _ready_file(path: Path, where: RunningEmulator) -> Generator[None]:
         yield
     finally:
         with suppress(OSError):
-            if path.read_text("utf-8") == where.to_json():  # nobody has written another since
+            if path.read_text("utf-8") == where.to_json():  # unless another command has replaced it
                 path.unlink()
 
 
 @contextmanager
 def _log_on_stderr() -> Generator[None]:
-    """What the emulator has to say (a full disk) on stderr."""
+    """Prints warnings of the emulator, such as a full disk, to stderr."""
     logger = logging.getLogger("dcipher.emulator")
     handler = logging.StreamHandler()
     handler.setLevel(logging.WARNING)

@@ -1,4 +1,4 @@
-"""Faults as they are typed: `status respond:503`, or the JSON that the control API takes."""
+"""Parses faults: `status respond:503`, or the JSON of the control API."""
 
 from __future__ import annotations
 
@@ -20,32 +20,32 @@ OPERATIONS = ("flow", "start", "status", "result", "any")
 
 
 def fault_document(words: Sequence[str], **limits: Any) -> dict[str, Any]:
-    """The JSON value of a fault: of its JSON, or of an operation and one or more effects.
+    """Returns a fault as a JSON object, from its JSON or from an operation and effects.
 
-    `limits` are `times`, `nth` and so on; those that are None are left to the emulator.
+    `limits`: `times`, `nth` and so on; `None`: the default of the emulator.
     """
     given = {name: value for name, value in limits.items() if value is not None}
     if words[0].lstrip().startswith("{"):
         if len(words) > 1:
-            raise _wrong("give the JSON of a fault, or an operation and effects, not both")
+            raise _wrong("pass the JSON of a fault, or an operation and effects, but not both")
         document = _json_object(words[0])
         return {**document, **given}
     operation, *effects = words
     if operation not in OPERATIONS:
-        raise _wrong(f"{operation!r} is no operation: it is {', '.join(OPERATIONS)}")
+        raise _wrong(f"{operation!r} is not an operation ({', '.join(OPERATIONS)})")
     if not effects:
-        raise _wrong(f"what shall happen to {operation}? Give an effect, such as respond:503")
+        raise _wrong(f"{operation} has no effect: add one, such as respond:503")
     chosen = None if operation == "any" else operation
     return {"operation": chosen, "effects": [_effect(word) for word in effects], **given}
 
 
 def _effect(word: str) -> dict[str, Any]:
-    """`kind`, `kind:value` (the first of its values), or `kind:{"name": value, …}`."""
+    """Parses `kind`, `kind:value` (the first of its values), or `kind:{"name": value, …}`."""
     kind, colon, text = word.partition(":")
     known = _kinds()
     kind = kind.replace("-", "_")
     if kind not in known:
-        raise _wrong(f"{kind!r} is no effect: it is one of {', '.join(sorted(known))}")
+        raise _wrong(f"{kind!r} is not an effect. The effects are {', '.join(sorted(known))}")
     if not colon:
         return {"kind": kind}
     names = [field.name for field in fields(known[kind]) if field.name != "kind"]
@@ -53,14 +53,14 @@ def _effect(word: str) -> dict[str, Any]:
     if isinstance(value, dict) and cast("dict[str, object]", value).keys() <= {*names}:
         return {"kind": kind, **value}
     if not names:
-        raise _wrong(f"{kind} takes no value")
-    if names[0] == "words" and isinstance(value, str):  # of `statuses`, which takes several
+        raise _wrong(f"{kind} has no value")
+    if names[0] == "words" and isinstance(value, str):  # `statuses` has several
         value = value.split(",")
     return {"kind": kind, names[0]: value}
 
 
 def _value(text: str) -> Any:
-    """JSON, or else the text as it is."""
+    """Parses JSON; any other text is itself."""
     try:
         return json.loads(text)
     except ValueError:
@@ -81,13 +81,13 @@ def _json_object(text: str) -> dict[str, Any]:
     try:
         value: object = json.loads(text)
     except ValueError as error:
-        raise _wrong(f"this is no JSON: {error}") from None
+        raise _wrong(f"this is not JSON: {error}") from None
     if not isinstance(value, dict):
-        raise _wrong("this is no JSON object")
+        raise _wrong("this is not a JSON object")
     return cast("dict[str, Any]", value)
 
 
 def _wrong(text: str) -> CommandError:
     return CommandError(
-        f"No fault: {text}.", ExitCode.USAGE, next_step="dcipher emulator faults add --help"
+        f"Invalid fault: {text}.", ExitCode.USAGE, next_step="dcipher emulator faults add --help"
     )

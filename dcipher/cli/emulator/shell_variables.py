@@ -1,4 +1,4 @@
-"""The lines that set variables in a shell."""
+"""Prints the variables of an emulator for a shell."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ __all__ = ["assignments"]
 
 
 def assignments(emulator: RunningEmulator, shell: str) -> str:
-    """What points a shell (`sh`, `fish` or `powershell`) at an emulator, to be evaluated there.
+    """Returns the lines for a shell (`sh`, `fish` or `powershell`), which evaluates them.
 
-    The secret is read from its file by the shell; one for another service is unset.
+    The shell reads the secret from its file. A secret of another service is unset.
     """
     lines = [_UNSET[shell].format(name) for name in _in_other_letters()]
     lines += [
@@ -31,7 +31,7 @@ def assignments(emulator: RunningEmulator, shell: str) -> str:
 
 
 def _in_other_letters() -> list[str]:
-    """Variables that would count as well, for settings are read in any case of their letters."""
+    """Returns other spellings of our variables: settings are case-insensitive."""
     return [name for name in os.environ if name.upper() in _OURS and name != name.upper()]
 
 

@@ -1,4 +1,4 @@
-"""What `dcipher results head` and `validate` do."""
+"""`dcipher results head` and `validate`."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ ANY = cast("type[object]", Any)
 
 @contextmanager
 def opened(file: str, format_: str | None) -> Generator[LocalResult]:
-    """A result file, or standard input for `-`. Raises `CommandError` where it cannot be opened."""
+    """Opens a result file, or standard input for `-`. Raises `CommandError`."""
     with _binary(file) as source:
         name = "standard input" if file == "-" else file
         result = LocalResult(source, name, None if format_ is None else Format(format_))
@@ -63,14 +63,14 @@ def _binary(file: str) -> Any:
 
 
 def type_named(model: str) -> Any:
-    """The type that `--model` names. Raises `CommandError`, or `InvalidParamsError` where rows cannot be one."""
+    """Returns the type of `--model`. Raises `CommandError` or `InvalidParamsError`."""
     found = import_name(model, "--model")
     check_type(found)
     return found
 
 
 def head(call: Invocation, file: str, count: int, format_: str | None) -> None:
-    """Show the first rows."""
+    """Prints the first rows."""
     output = call.output
     if output.form is Form.IDS or (output.form is Form.TEXT and not is_terminal(sys.stdout)):
         output = Output(Form.JSONL)  # rows have no ids
@@ -100,7 +100,7 @@ def _named(row: object) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Checks:
-    """How rows are judged."""
+    """The options of the validation."""
 
     on_invalid: str
     max_invalid: str | None
@@ -109,14 +109,14 @@ class Checks:
     overwrite: bool
 
     def __post_init__(self) -> None:
-        """Refuse what makes no sense together, as `runs.records` does."""
+        """Rejects contradicting options, as `runs.records` does."""
         if self.max_invalid is not None and self.on_invalid == "raise":
             raise _usage("--max-invalid needs --on-invalid collect or drop.")
         for option in ("rejects", "keep_raw"):
             if getattr(self, option) and self.on_invalid != "collect":
                 raise _usage(f"--{option.replace('_', '-')} needs --on-invalid collect.")
         if str(self.rejects) == "-":
-            raise _usage("--rejects takes a file: the counts go to standard output.")
+            raise _usage("--rejects needs a file: the counts are printed to standard output.")
 
 
 def _usage(message: str) -> CommandError:
@@ -126,14 +126,14 @@ def _usage(message: str) -> CommandError:
 def validate(
     call: Invocation, file: str, model: str, checks: Checks, format_: str | None
 ) -> ExitCode:
-    """Check each row, and say what was found; the exit code."""
+    """Validates each row, and prints the result. Returns the exit code."""
     found = Validation(parse_limit(checks.max_invalid), keep_raw=checks.keep_raw)
     type_ = type_named(model)
     broken: ResultParseError | None = None
     with opened(file, format_) as source, _rejects(checks) as keep:
         try:
             _check(source.rows(type_), found, checks, keep)
-        except ResultParseError as error:  # what was found before it is said and kept
+        except ResultParseError as error:  # the earlier rows are reported
             broken = error
     _report(call.output, file, found, counts_alone=checks.on_invalid == "drop")
     if broken is not None:
@@ -157,7 +157,7 @@ def _check(
 def _rejects(checks: Checks) -> Generator[Callable[[bytes], object]]:
     path = checks.rejects
     if path is None:
-        yield len  # nothing is kept
+        yield len  # nothing is stored
         return
     with storage_errors(path):
         check_target(path, overwrite=checks.overwrite)

@@ -43,12 +43,7 @@ _MODEL = (
 @app.command()
 @_FILE
 @click.option(
-    "--rows",
-    "-n",
-    metavar="N",
-    type=click.IntRange(min=0),
-    default=10,
-    help="The number of rows.",
+    "--rows", "-n", metavar="N", type=click.IntRange(min=0), default=10, help="The number of rows."
 )
 @_FROM
 @click.pass_obj

@@ -1,4 +1,4 @@
-"""What `dcipher results convert` does."""
+"""`dcipher results convert`: writes the rows of a file in another format."""
 
 from __future__ import annotations
 
@@ -54,26 +54,26 @@ def _usage(message: str) -> CommandError:
 
 @dataclass(frozen=True)
 class Target:
-    """Where converted rows go, and how they are written there."""
+    """The target of converted rows, and its format."""
 
     path: Path | None
-    """None: standard output."""
+    """`None`: standard output."""
     format: Format
     compressed: bool
 
     @classmethod
     def of(cls, out: str, to: str | None, *, overwrite: bool) -> Target:
-        """By its name. Raises `CommandError` where the format is not known, or cannot be written so."""
+        """Returns the target for a file name. Raises `CommandError` for an unknown or unsupported format."""
         suffixes = [suffix.lower() for suffix in Path(out).suffixes]
         packing = (
             suffixes.pop() if suffixes and suffixes[-1] in {".gz", ".gzip", ".zst", ".zstd"} else ""
         )
         known = to or _BY_SUFFIX.get(suffixes[-1] if suffixes else "")
         if known is None:
-            raise _usage(f"{out} says no format: add --to json, ndjson, csv or parquet.")
+            raise _usage(f"{out} has no known format: add --to json, ndjson, csv or parquet.")
         if packing.startswith(".z") or (packing and known == "parquet"):
             raise _usage(
-                f"{known} is not written as {packing}: leave that away, or use .gz for text."
+                f"{known} cannot be written as {packing}. Remove that suffix, or use .gz for text."
             )
         if out == "-":
             return cls(None, Format(known), compressed=False)
@@ -84,7 +84,7 @@ class Target:
 
     @contextmanager
     def opened(self) -> Generator[BinaryIO]:
-        """To be written to: beside its place, which it takes when all is there."""
+        """Opens the target, which is replaced atomically at the end."""
         if self.path is None:
             yield sys.stdout.buffer
             return
@@ -92,7 +92,7 @@ class Target:
             if not self.compressed:
                 yield file
                 return
-            # Without a name and a time, so that the same rows are the same bytes.
+            # Without name and time, so that the same rows give the same bytes.
             with gzip.GzipFile("", "wb", fileobj=file, mtime=0) as packed:
                 yield cast("BinaryIO", cast("object", packed))
 
@@ -109,7 +109,7 @@ _BY_SUFFIX = {
 def convert(
     call: Invocation, file: str, target: Target, model: str | None, format_: str | None
 ) -> None:
-    """Write the rows of a file in another format, and report it."""
+    """Writes the rows of a file in another format, and prints their number."""
     count = write_rows(file, target, model, format_)
     if target.path is not None:
         record = {"file": str(target.path), "format": target.format.value, "rows": count}
@@ -117,21 +117,21 @@ def convert(
 
 
 def write_rows(file: str, target: Target, model: str | None, format_: str | None) -> int:
-    """Write the rows of a file in another format; how many there were."""
+    """Writes the rows of a file in another format. Returns their number."""
     type_ = None if model is None else type_named(model)
     rows = _Rows(file, model)
     with opened(file, format_) as source:
         if target.format is Format.PARQUET:
             _write_parquet(source, target, type_, rows)
         else:
-            # With a model, nothing comes before all rows are known to be read back as they are.
+            # With a model, nothing is written before all rows have passed the round trip.
             with target.opened() as sink, _seekable(sink, type_ is not None) as file_:
                 file_.writelines(_encoded(source, target.format, type_, rows))
     return rows.count
 
 
 class _Rows:
-    """Counts rows on their way, and ends it at the first that does not fit."""
+    """Counts rows, and raises at the first invalid one."""
 
     def __init__(self, file: str, model: str | None) -> None:
         self.count = 0
@@ -176,7 +176,7 @@ def _checked(
     if format_ is Format.CSV:
         columns = columns_of_type(type_)
         if columns is None or _may_have_more(type_):
-            _ = source.reader()  # what comes once is copied, as it is read twice
+            _ = source.reader()  # a stream is copied, because it is read twice
             columns = trip.columns(_Rows(rows.file, None).fitting(source.rows(type_)), columns)
         else:
             columns = trip.columns((), columns)
@@ -191,7 +191,7 @@ def _may_have_more(type_: Any) -> bool:
 
 
 def parquet_library() -> Any:
-    """What writes Parquet. Raises `CommandError` where it is not installed."""
+    """Returns `pyarrow.parquet`. Raises `CommandError` if it is not installed."""
     try:
         return library("pyarrow.parquet", "arrow")
     except ImportError:
@@ -203,7 +203,7 @@ def parquet_library() -> Any:
 def _write_parquet(source: LocalResult, target: Target, type_: Any, rows: _Rows) -> None:
     parquet = parquet_library()
     if target.path is None and is_terminal(sys.stdout):
-        raise _usage("Parquet is not for a terminal: name a file.")
+        raise _usage("Parquet cannot be printed to a terminal: pass a file.")
     from dcipher._results.tables.reading import check_columns, reading_of
 
     check_columns(type_)
@@ -240,7 +240,7 @@ def _row_groups(batches: Iterator[Any]) -> Iterator[list[Any]]:
 
 @contextmanager
 def _seekable(sink: BinaryIO, whole: bool) -> Generator[BinaryIO]:
-    # pyarrow asks a file where it is, and what was said to a pipe is said.
+    # pyarrow needs a position, and a pipe cannot be undone.
     if not whole or sink is not getattr(sys.stdout, "buffer", None):
         yield sink
         return

@@ -1,4 +1,4 @@
-"""Rows of a type as JSON or CSV that the same type reads back as the same rows, or an error before."""
+"""Converts typed rows to JSON or CSV, and checks that the type reads the same rows back."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["RoundTrip"]
 
 
 class RoundTrip:
-    """Makes of the rows of a type what a file has of them, and reads each of them back."""
+    """Dumps the rows of a type, and parses each of them again."""
 
     def __init__(self, type_: Any, format_: Format) -> None:
         adapter = adapter_for(type_)
@@ -36,7 +36,7 @@ class RoundTrip:
         self._fields: Sequence[str] | None = getattr(type_, "_fields", None)  # of a named tuple
 
     def plain(self, row: object) -> object:
-        """A row as values that JSON has, under the names that the type reads."""
+        """Returns a row as JSON values, with the names that the type reads."""
         dumped = self._serializer.to_python(row, mode="json", by_alias=True, warnings=False)
         if isinstance(dumped, dict):
             found = cast("dict[str, object]", dumped)
@@ -48,14 +48,14 @@ class RoundTrip:
         return dumped
 
     def columns(self, rows: Iterable[object], known: Sequence[str] | None) -> list[str]:
-        """The columns of CSV: those of the type, and those that rows have beyond."""
+        """Returns the columns of CSV: those of the type, and further ones of the rows."""
         columns = dict.fromkeys([self._renamed.get(name, name) for name in known or ()])
         for number, row in enumerate(rows):
             columns.update(dict.fromkeys(as_cells(self._plain(number, row))))
         return list(columns)
 
     def checked(self, rows: Iterable[object], columns: Sequence[str]) -> Iterator[object]:
-        """The rows as `plain` makes them. Raises `CommandError` for one that is not read back as it is."""
+        """Yields the rows of `plain`. Raises `CommandError` for a row that changes in the round trip."""
         read_cells = cells_reader(self._type, list(columns)) if columns else None
         for number, row in enumerate(rows):
             plain = self._plain(number, row)
@@ -83,24 +83,24 @@ class RoundTrip:
         except (
             PydanticSerializationError,
             UnicodeDecodeError,
-        ):  # bytes that are not UTF-8; its words quote them
+        ):  # bytes that are not UTF-8; the message quotes them
             raise self._refusal(
                 number, "", " Bytes need ser_json_bytes='base64' and val_json_bytes='base64'."
             ) from None
 
     def _view(self, row: Any) -> object:
-        # What is left out on purpose (exclude=True) need not come back.
+        # Excluded fields (exclude=True) need not be read back.
         return self._serializer.to_python(row, warnings=False)
 
     def _refusal(self, number: int, place: str, more: str = "") -> CommandError:
         name = {Format.JSON: "JSON", Format.NDJSON: "NDJSON"}.get(self._format, "CSV")
         where = f", {place.removeprefix('.')}" if place else ""
         return CommandError(
-            f"Nothing was converted: row {number}{where} would not be read back from {name} as it is.{more}",
+            f"Nothing was converted: row {number}{where} would not be read back from {name} unchanged.{more}",
             ExitCode.INVALID_ROWS,
-            next_step="convert to Parquet or NDJSON, or leave --model away"
+            next_step="convert to Parquet or NDJSON, or remove --model"
             if self._format is Format.CSV
-            else "convert to Parquet, or leave --model away",
+            else "convert to Parquet, or remove --model",
         )
 
 
@@ -114,7 +114,7 @@ def _difference(before: object, after: object) -> str:
 
 
 def _renamed(type_: Any) -> dict[str, str]:
-    """Names under which fields are written, and those under which they are read."""
+    """Returns the alias that each field is written with → the alias that it is read with."""
     if not (is_class(type_) and issubclass(type_, BaseModel)):
         return {}
     found: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""Rows as the bytes of a file: JSON, NDJSON, CSV. Rows come one by one, and so do the bytes."""
+"""Encodes rows as JSON, NDJSON or CSV, one by one."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ __all__ = [
 ]
 
 VALUE = "value"
-"""The one column of rows that have no names in them, as in `runs.table`."""
+"""The column of rows without names, as in `runs.table`."""
 
 
 def plain_value(value: object) -> object:
-    """A row without a model as values that JSON has: bytes in base64, NaN and infinities null."""
+    """Returns a row as JSON values: bytes as base64, NaN and infinity as null."""
     return cast("object", to_jsonable_python(_with_text(value), inf_nan_mode="null"))
 
 
 def _with_text(value: object) -> object:
-    # Pydantic writes the alphabet of URLs; RFC 4648, section 4, is what others read.
+    # Pydantic uses the URL-safe alphabet; most readers expect that of RFC 4648 section 4.
     if isinstance(value, (bytes, bytearray, memoryview)):
         return base64.b64encode(bytes(cast("Any", value))).decode()
     if isinstance(value, Mapping):
@@ -53,7 +53,7 @@ def _with_text(value: object) -> object:
 
 
 def json_bytes(rows: Iterable[object]) -> Iterator[bytes]:
-    """A JSON array, one row a line."""
+    """Yields a JSON array with a row on each line."""
     before = b"[\n"
     for row in rows:
         yield before + _encoded(row)
@@ -62,7 +62,7 @@ def json_bytes(rows: Iterable[object]) -> Iterator[bytes]:
 
 
 def ndjson_bytes(rows: Iterable[object]) -> Iterator[bytes]:
-    """One JSON value a line."""
+    """Yields a JSON value on each line."""
     for row in rows:
         yield _encoded(row) + b"\n"
 
@@ -70,15 +70,15 @@ def ndjson_bytes(rows: Iterable[object]) -> Iterator[bytes]:
 def _encoded(row: object) -> bytes:
     if not isinstance(row, JSONText):
         return to_json(row, inf_nan_mode="null")
-    # Line breaks stand between JSON's tokens only: those within text are escaped (RFC 8259 section 7).
+    # Line breaks are only between tokens: those within text are escaped (RFC 8259 section 7).
     return row.strip().replace("\r", " ").replace("\n", " ").encode()
 
 
 def csv_bytes(rows: Iterable[object], columns: Sequence[str] | None) -> Iterator[bytes]:
-    """CSV as RFC 4180 has it; `columns`, else those of the first row. What is missing is empty.
+    """Yields CSV (RFC 4180). Without `columns`, those of the first row are used.
 
-    Text stands as it is, everything else as JSON writes it; null is empty. Raises `CommandError`
-    for a row with a column that is not known.
+    Text is written unchanged, other values as JSON; null and missing values are empty. Raises
+    `CommandError` for a row with an unknown column.
     """
     line = io.StringIO()
     writer = csv.writer(line)
@@ -106,46 +106,46 @@ def _taken(line: io.StringIO) -> bytes:
 
 
 def as_cells(row: object) -> Mapping[str, object]:
-    """A row by the names of its columns."""
+    """Returns a row as a mapping of column names to values."""
     return cast("Mapping[str, object]", row) if isinstance(row, Mapping) else {VALUE: row}
 
 
 def cell_text(value: object) -> str:
-    """What stands in a cell: text as it is, everything else as JSON writes it; null is empty."""
+    """Returns the text of a cell: text unchanged, other values as JSON; null is empty."""
     if value is None or isinstance(value, str):
         return value or ""
     return json.dumps(value, ensure_ascii=False)
 
 
 def no_column(number: int) -> CommandError:
-    """What to raise for rows without columns, where the format cannot hold them."""
+    """Returns the error for rows without columns."""
     return CommandError(
-        f"Row {number} has no columns, and CSV and Parquet have no rows without them.",
+        f"Row {number} has no columns. CSV and Parquet have no rows without columns.",
         next_step="convert to NDJSON: --to ndjson",
     )
 
 
 def _unknown_column(number: int, name: str) -> CommandError:
     return CommandError(
-        f"Row {number} has the column {shown_name(name)!r}, which the first row has not: CSV says its "
-        "columns before its rows.",
-        next_step="say them by --model MODULE:NAME, or convert to NDJSON: --to ndjson",
+        f"Row {number} has the column {shown_name(name)!r}, which the first row lacks. CSV "
+        "has its columns before its rows.",
+        next_step="pass --model MODULE:NAME with all columns, or convert to NDJSON: --to ndjson",
     )
 
 
 def columns_of_type(type_: Any) -> list[str] | None:
-    """The columns that rows of a type have in CSV, if it says them."""
+    """Returns the columns of a type in CSV, if it declares them."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter(
                 "ignore"
             )  # of defaults that JSON cannot say: they are not asked for
             schema = adapter_for(type_).json_schema(mode="serialization")
-    except PydanticUserError:  # a field that JSON Schema knows nothing of
+    except PydanticUserError:  # a field without a JSON schema
         return None
     name = str(schema.get("$ref", "")).rpartition("/")[2]
     properties = schema.get("$defs", {}).get(name, schema).get("properties")
-    if properties and hasattr(type_, "model_fields"):  # the schema knows nothing of exclude=True
+    if properties and hasattr(type_, "model_fields"):  # the schema ignores exclude=True
         fields = type_.model_fields.items()
         left_out = {f.serialization_alias or name for name, f in fields if f.exclude}
         return [name for name in properties if name not in left_out]

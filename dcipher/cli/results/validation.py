@@ -1,4 +1,4 @@
-"""How many rows of a file do not fit, why, and where the first of them are."""
+"""Counts the invalid rows of a file, by error type, and keeps the first locations."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 __all__ = ["Validation", "parse_limit"]
 
 SHOWN = 10
-"""Errors whose place is kept; of the others, only their number."""
+"""The number of errors whose locations are stored."""
 
 
 def parse_limit(text: str | None) -> float | None:
-    """`12` is a number of rows, an int; `5%` a share of them, a float from 0.0 to 1.0."""
+    """Parses `12`, a number of rows (int), or `5%`, a share of them (float from 0.0 to 1.0)."""
     if text is None:
         return None
     number = text.removesuffix("%")
@@ -37,7 +37,7 @@ def parse_limit(text: str | None) -> float | None:
 
 
 class Validation:
-    """What is found out while rows are read; it does not grow with them."""
+    """The result of a validation. Its memory use is constant."""
 
     def __init__(self, limit: float | None = None, *, keep_raw: bool = False) -> None:
         self.rows: int = 0
@@ -48,7 +48,7 @@ class Validation:
         self._keep_raw = keep_raw
 
     def reject(self, row: InvalidRow) -> Reject:
-        """Take a row into account that does not fit; gives what is kept of it."""
+        """Counts an invalid row, and returns its reject."""
         self.invalid += 1
         found = reject_of(row, keep_raw=self._keep_raw)
         self.counts.update(reason.type for reason in found.errors)
@@ -57,18 +57,18 @@ class Validation:
         return found
 
     def too_many(self, *, at_end: bool = False) -> bool:
-        """Whether more rows do not fit than permitted; without a limit, any number is."""
+        """Returns whether more rows are invalid than permitted. Without a limit, any number is."""
         limit = self._limit
         return limit is not None and exceeds(self.invalid, self.rows, limit, at_end=at_end)
 
     @property
     def code(self) -> ExitCode:
-        """0 where all rows fit, or all but so many as are permitted."""
-        fits = not self.too_many(at_end=True) if self._limit is not None else not self.invalid
-        return ExitCode.OK if fits else ExitCode.INVALID_ROWS
+        """The exit code: 0 if no more rows are invalid than permitted."""
+        passed = not self.too_many(at_end=True) if self._limit is not None else not self.invalid
+        return ExitCode.OK if passed else ExitCode.INVALID_ROWS
 
     def record(self, file: str) -> dict[str, Any]:
-        """All of it, for a program."""
+        """Returns the result as a JSON object."""
         return {
             "file": file,
             "rows": self.rows,

@@ -1,4 +1,4 @@
-"""A start of a flow as the same request by curl, without the key."""
+"""Formats the start of a flow as a curl command, without the key."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 __all__ = ["as_curl"]
 
 LONGEST = 8_000
-"""Bytes of a body that stands in the line itself. One argument may have 128 KiB on Linux."""
+"""Bytes of a body within the command. On Linux, an argument may have 128 KiB."""
 
 
 def as_curl(operation: Operation, base_url: str) -> tuple[str, Path | None]:
-    """The line, and the file that it reads the body from where that is long, or cannot be printed."""
+    """Returns the command, and the file with the body if that is long or cannot be printed."""
     content = operation.content or b"{}"
     file = None if len(content) <= LONGEST and _can_be_printed(content.decode()) else _kept(content)
-    # --data-binary sends as it is; @ begins the name of a file, which no JSON does.
+    # --data-binary sends the bytes unchanged. @ begins a file name; no JSON begins with it.
     body = f"@{file}" if file else content.decode()
     words = [
         *("curl", "--fail-with-body", "--silent", "--show-error", "--globoff", "--request", "POST"),
@@ -39,7 +39,7 @@ def as_curl(operation: Operation, base_url: str) -> tuple[str, Path | None]:
 
 
 def _can_be_printed(text: str) -> bool:
-    """Whether the line is the same on stdout, where some characters are escaped."""
+    """Returns whether the text is printed unchanged: some characters are escaped on stdout."""
     try:
         _ = text.encode(getattr(sys.stdout, "encoding", None) or "ascii")
     except UnicodeEncodeError:
@@ -48,7 +48,7 @@ def _can_be_printed(text: str) -> bool:
 
 
 def _kept(content: bytes) -> Path:
-    # mkstemp makes it readable for its owner alone.
+    # mkstemp creates a private file.
     handle, name = tempfile.mkstemp(prefix="dcipher-", suffix=".json")
     with os.fdopen(handle, "wb") as file:
         file.write(content)

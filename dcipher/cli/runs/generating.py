@@ -1,4 +1,4 @@
-"""What `dcipher flows generate` does: writes a class for each flow, or says what has changed since."""
+"""`dcipher flows generate`: writes a class for each flow, or reports what has changed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["check", "generate", "row_models"]
 
 DIFFERS = 2
-"""The exit code of `--check` where a flow has changed."""
+"""The exit code of `--check` if a flow has changed."""
 
 
 def generate(
@@ -37,12 +37,12 @@ def generate(
     known = {} if path is None or not path.is_file() else digests_in(_read(path))
     ids = list(dict.fromkeys(flows)) or list(known)
     if not ids:
-        raise CommandError("Which flow? Name its id.", ExitCode.USAGE)
+        raise CommandError("No flow was given: pass its id.", ExitCode.USAGE)
     if sample is not None and len(ids) != 1:
-        raise CommandError("--sample is of one flow: name only that.", ExitCode.USAGE)
+        raise CommandError("--sample needs exactly one flow.", ExitCode.USAGE)
     if path is not None:
         with storage_errors(path):
-            # A file of ours is made anew; whatever else is there is somebody's work.
+            # A generated file is replaced; any other file only with --overwrite.
             check_target(path, overwrite=overwrite or bool(known))
     found = _fetched(call, ids)
     source = module_of(found, {} if sample is None else {ids[0]: row_models(sample)})
@@ -64,7 +64,7 @@ def check(call: Invocation, flows: Sequence[str], output: str) -> int:
         raise CommandError(f"{path} has no class for flow {lost[0]}.", ExitCode.FAILURE)
     if not ids:
         raise CommandError(
-            f"{path} has no class that was generated.",
+            f"{path} has no generated class.",
             ExitCode.FAILURE,
             next_step=f"dcipher flows generate FLOW -o {path}",
         )
@@ -73,13 +73,13 @@ def check(call: Invocation, flows: Sequence[str], output: str) -> int:
     for name, drift in drifts:
         _report(call, name, drift)
     if not drifts:
-        call.output.note(f"{path} fits its flows.")
+        call.output.note(f"{path} matches its flows.")
     return DIFFERS if drifts else ExitCode.OK
 
 
 def _fetched(call: Invocation, ids: Sequence[str]) -> list[Flow]:
     with call.client() as client:
-        # Their own ids, as asked for: what a service says of itself may be written in another way.
+        # With the requested ids: a service may spell them in another way.
         return [client.flows.get(flow).model_copy(update={"id": flow}) for flow in ids]
 
 
@@ -87,8 +87,8 @@ def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
-        said = getattr(error, "strerror", None) or "it is no UTF-8"
-        raise CommandError(f"{path} cannot be read: {said}.", ExitCode.FAILURE) from None
+        reason = getattr(error, "strerror", None) or "it is not UTF-8"
+        raise CommandError(f"{path} cannot be read: {reason}.", ExitCode.FAILURE) from None
 
 
 def row_models(sample: str) -> RowModels:
@@ -119,11 +119,11 @@ def _drifts(path: Path, source: str, flows: Sequence[Flow]) -> Iterator[tuple[st
 def _classes(path: Path, source: str) -> Iterator[type[FlowCall[Any]]]:
     module = ModuleType(f"dcipher_generated_{path.stem}")
     module.__file__ = str(path)
-    sys.modules[module.__name__] = module  # where Pydantic looks names up
+    sys.modules[module.__name__] = module  # Pydantic resolves names there
     try:
-        # Not imported: that would leave bytecode beside it, and trust what is there from before.
+        # Not imported: that would write bytecode, and trust existing bytecode.
         exec(compile(source, str(path), "exec"), vars(module))  # noqa: S102 - the user's file
-    except Exception as error:  # a file that was edited may raise anything
+    except Exception as error:  # an edited file may raise anything
         raise CommandError(
             f"{path} cannot be imported: {type(error).__name__}.",
             ExitCode.FAILURE,

@@ -79,5 +79,5 @@ def _run(entry: dict[str, Any]) -> Run:
         return Run.model_validate(
             {**known, "created_at": entry.get("created_at"), "outputs": entry.get("outputs") or ()}
         )
-    except ValidationError:  # somebody has edited the file
+    except ValidationError:  # the file was edited
         return Run.model_validate(known)

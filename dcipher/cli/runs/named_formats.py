@@ -1,4 +1,4 @@
-"""A result that is saved by `-o` has the format that the file's name says."""
+"""Converts a result that was saved with `-o` to the format of the file name."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ FOREIGN = frozenset(
 )
 """Names of formats that a result may have, and that rows are not written in."""
 HEAD = 64 * 1024
-"""Bytes that tell the format."""
+"""Bytes that determine the format."""
 
 
 def check_format(path: Path) -> None:
-    """Raises, before anything is started, where the name says a format that cannot be written here."""
+    """Checks whether the format of a name can be written here. Raises `CommandError`."""
     if path.suffix.lower() == ".parquet":
         from dcipher.cli.results.converting import parquet_library
 
@@ -37,9 +37,9 @@ def check_format(path: Path) -> None:
 
 
 def as_named(file: Path, output: Output) -> None:
-    """Convert a result that was saved under the name of another format, as `results convert` does.
+    """Converts a result whose file has the name of another format, as `results convert` does.
 
-    Raises `CommandError` where it has no rows to convert; the result is kept beside, as it came. What
+    Raises `CommandError` if it has no rows to convert. The original file then remains beside it. What
     nothing here writes stays as it came, with a warning.
     """
     with file.open("rb") as source:
@@ -63,9 +63,7 @@ def as_named(file: Path, output: Output) -> None:
         return
     try:
         _convert(file, target, found)
-    except (
-        BaseException
-    ) as error:  # no file has another format than its name says, after Ctrl-C neither
+    except BaseException as error:  # the format matches the name, also after Ctrl-C
         kept = file.with_name(f"{file.name}.{found.value}")
         file.replace(kept)
         if not isinstance(error, DcipherError):
@@ -86,7 +84,7 @@ def _convert(file: Path, target: Target, found: Format) -> None:
 
 def _warn(file: Path, found: Format, output: Output) -> None:
     output.warn(
-        f"warning: {file} is {_words(found)}, whatever its name says: -o writes .json, .ndjson, .csv, each also "
+        f"warning: {file} is {_words(found)}, despite its name: -o writes .json, .ndjson, .csv, each also "
         "with .gz, and .parquet"
     )
 
@@ -98,7 +96,7 @@ def _words(found: Format) -> str:
 def _differ(found: Format, wanted: Format) -> bool:
     if found is Format.BINARY and wanted is Format.PARQUET:  # its own first bytes are certain
         return True
-    if Format.BINARY in {found, wanted}:  # no name of a format, or no rows
+    if Format.BINARY in {found, wanted}:  # no format in the name, or no rows
         return False
-    # What looks like CSV may be prose: in a file of text it stays as it is.
+    # Text that looks like CSV may be prose: it remains unchanged.
     return found is not wanted and (found is not Format.CSV or wanted is Format.PARQUET)

@@ -1,4 +1,4 @@
-"""Where results and runs are saved: files, a folder, or standard output."""
+"""Saves results and runs to files, a folder, or standard output."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ STDOUT = Path("-")
 
 
 def check_output(path: Path | None, output: Output, *, overwrite: bool) -> None:
-    """Raises for a place that results cannot be saved to, before anything is started."""
+    """Checks the target of results before anything is started. Raises `CommandError`."""
     if path is None:
         return
     if path != STDOUT:
@@ -40,8 +40,7 @@ def check_output(path: Path | None, output: Output, *, overwrite: bool) -> None:
         check_format(path)
     elif output.structured or output.quiet:
         raise CommandError(
-            "-o - writes the result itself to stdout, and nothing else: leave out --json, --jsonl "
-            "and --quiet.",
+            "-o - writes only the result to stdout: remove --json, --jsonl and --quiet.",
             ExitCode.USAGE,
         )
     elif sys.stdout is None:
@@ -51,7 +50,7 @@ def check_output(path: Path | None, output: Output, *, overwrite: bool) -> None:
 def save_results(
     client: Dcipher, run: Run, path: Path, output: Output, *, overwrite: bool
 ) -> tuple[Path, ...]:
-    """Download the results of `run`; the files (none where they went to stdout)."""
+    """Downloads the results of `run`. Returns the files; none for stdout."""
     if path != STDOUT:
         with progress(output) as shown:
             files = client.runs.download(run, path, overwrite=overwrite, on_progress=shown.bytes)
@@ -63,7 +62,7 @@ def save_results(
         file = Path(folder, "result")
         with progress(output) as shown:
             client.runs.download(run, file, on_progress=shown.bytes)
-        # After the bar has gone: it is wiped where the cursor stands, and so would be the data.
+        # After the progress bar, which clears the line of the cursor.
         _to_stdout(file, run)
     return ()
 
@@ -71,7 +70,7 @@ def save_results(
 def _one_only(run: Run) -> None:
     if len(run.outputs) > 1:
         raise CommandError(
-            f"Run {run.task_id} has {len(run.outputs)} results, and -o - writes one.",
+            f"Run {run.task_id} has {len(run.outputs)} results, but -o - writes only one.",
             next_step=_with_a_file(run),
         )
 
@@ -103,10 +102,10 @@ def _ends_a_line(file: BinaryIO) -> bool:
 
 
 def check_run_file(path: Path | None, *, overwrite: bool) -> None:
-    """Raises for a place that a run cannot be saved to, before it is started."""
+    """Checks the target of --save-run before the run is started. Raises `CommandError`."""
     if path == STDOUT:
         raise CommandError(
-            "--save-run takes a file: what is in it reads the results.", ExitCode.USAGE
+            "--save-run needs a file: its content gives access to the results.", ExitCode.USAGE
         )
     if path is not None:
         from dcipher._files.paths import check_target
@@ -123,5 +122,5 @@ def check_run_file(path: Path | None, *, overwrite: bool) -> None:
 
 
 def save_run(run: Run, path: Path) -> None:
-    """Write `run` with its signed URLs, for its owner alone; a reader never sees half of it."""
+    """Writes `run` with its signed URLs to a private file, atomically."""
     write_private(path, run.to_json(reveal=True) + "\n")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from dcipher.cli.app.interrupts import deferred
+from dcipher.cli.app.signals import deferred
 from dcipher.cli.runs.run_records import COLUMNS, run_record
 from dcipher.cli.runs.saving import STDOUT, check_output, check_run_file, save_results, save_run
 from dcipher.cli.runs.waiting import wait_for

@@ -1,4 +1,4 @@
-"""Waiting for runs, one or several, with progress, the ledger, and the worst of what became of them."""
+"""Waits for one or several runs, with progress, and updates the ledger."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["changes_of", "code_of", "wait_for", "wait_for_all"]
 
 
 def wait_for(call: Invocation, client: Dcipher, run: Run, timeout: float | None) -> Run:
-    """Wait for one run; raises what `runs.wait` raises, when the ledger knows of it."""
+    """Waits for one run. The errors of `runs.wait` are raised after the ledger is updated."""
     with progress(call.output) as shown:
 
         def changed(seen: Run) -> None:
@@ -39,7 +39,7 @@ def wait_for(call: Invocation, client: Dcipher, run: Run, timeout: float | None)
 def wait_for_all(
     call: Invocation, client: Dcipher, runs: Sequence[Run], timeout: float | None
 ) -> tuple[list[Run], list[DcipherError]]:
-    """Wait for several runs at once; the runs as last seen, in their order, and what went wrong."""
+    """Waits for several runs at once. Returns their last states, in order, and the errors."""
 
     def follow(run: Run, changed: Callable[[Run], None]) -> Run:
         return client.runs.wait(run, timeout=timeout, on_status=changed)
@@ -62,7 +62,7 @@ def changes_of(
     timeout: float | None,
     failed: list[DcipherError],
 ) -> Iterator[Run]:
-    """The changes of several runs, as they come; what goes wrong joins `failed`."""
+    """Yields the changes of several runs. Errors are added to `failed`."""
 
     def follow(run: Run, changed: Callable[[Run], None]) -> Run:
         for seen in client.runs.watch(run, timeout=timeout):
@@ -89,7 +89,7 @@ def _noted(call: Invocation, event: Event, failed: list[DcipherError]) -> Run:
 
 
 def code_of(runs: Iterable[Run], failed: Iterable[DcipherError] = ()) -> ExitCode:
-    """The worst of what became of several runs."""
+    """Returns the worst exit code of several runs."""
     codes: list[Any] = [explain(error).code for error in failed]
     ended_badly = any(run.is_terminal and not run.succeeded for run in runs)
     return worst([*codes, ExitCode.RUN_FAILED if ended_badly else ExitCode.OK])

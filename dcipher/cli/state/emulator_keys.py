@@ -1,4 +1,4 @@
-"""Where a key is missing or refused: what points a shell at an emulator, and gives it its key."""
+"""The advice for a missing or rejected key, if an emulator runs on this machine."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["missing_key", "pointing_at", "refused_key"]
 
 
 def missing_key() -> str:
-    """The next step where there is no key: the emulator that runs, else how to give a key."""
+    """Returns the advice for a missing key: use the running emulator, or set a key."""
     running = running_emulators()
     if running:
         return pointing_at(running[0], running)
@@ -28,22 +28,22 @@ def missing_key() -> str:
 
 
 def refused_key(error: BaseException | None) -> str | None:
-    """The next step where an emulator refused the key; None where it was something else.
+    """Returns the advice if an emulator rejected the key; `None` for another service.
 
-    An emulator without a state folder has another key after each start.
+    An emulator without a state folder has a new key after each start.
     """
-    # No other service speaks of one.
+    # No other service mentions one.
     if not isinstance(error, AuthenticationError) or "emulator" not in str(error):
         return None
-    asked = "" if error.request is None else error.request.url
+    requested = "" if error.request is None else error.request.url
     running = running_emulators()
     for one in running:
-        if asked.startswith(f"{one.url}/"):
+        if requested.startswith(f"{one.url}/"):
             return pointing_at(one, running)
     return "export DCIPHER_API_KEY=…, the api_key of that emulator"
 
 
 def pointing_at(emulator: RunningEmulator, running: Sequence[RunningEmulator]) -> str:
-    """The line that points a shell at one of the emulators that run."""
+    """Returns the line that sets the variables of a running emulator in a shell."""
     which = f" --base-url {shlex.quote(emulator.url)}" * (len(running) > 1)
     return f'eval "$(dcipher emulator env{which})"'

@@ -1,4 +1,4 @@
-"""The folder in which the command line keeps what it remembers."""
+"""The state folder of the command line."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ __all__ = ["make_state_folder", "state_folder"]
 
 
 def state_folder() -> Path:
-    """Where it is: `DCIPHER_STATE_DIR`, else `$XDG_STATE_HOME/dcipher`, else the platform's place.
+    """Returns `DCIPHER_STATE_DIR`, else `$XDG_STATE_HOME/dcipher`, else the folder of the platform.
 
-    Raises `OSError` where there is no home to find it in.
+    Raises `OSError` if there is no home directory.
     """
     chosen = os.environ.get("DCIPHER_STATE_DIR")
     if chosen:
         return Path(chosen)
-    # A path that is not absolute is to be ignored: XDG Base Directory Specification 0.8, "Basics".
+    # A relative path is ignored: XDG Base Directory Specification 0.8, "Basics".
     shared = os.environ.get("XDG_STATE_HOME", "")
     return (Path(shared) if Path(shared).is_absolute() else _of_platform()) / "dcipher"
 
@@ -35,7 +35,7 @@ def _of_platform() -> Path:
 
 
 def make_state_folder() -> Path:
-    """The folder, made for its owner alone if it is not there. Raises `OSError`."""
+    """Returns the folder, and creates it with mode 0700 if necessary. Raises `OSError`."""
     folder = state_folder()
     if not folder.is_dir():
         folder.parent.mkdir(parents=True, exist_ok=True)

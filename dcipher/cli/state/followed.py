@@ -1,4 +1,4 @@
-"""The runs that a command follows: what the ledger and Ctrl-C have to know of them."""
+"""The runs that a command follows, for the ledger and for the message at Ctrl-C."""
 
 from __future__ import annotations
 
@@ -18,42 +18,42 @@ __all__ = ["Event", "Following", "each_at_once"]
 
 
 class Event(NamedTuple):
-    """What became of one of several runs."""
+    """A change of one of several runs."""
 
     run: Run
     error: BaseException | None = None
     ended: bool = False
-    """Whether it is followed no more."""
+    """Whether this is its last event."""
 
 
 class Following:
-    """The runs of one call, as last seen."""
+    """The runs of one call, with their last known state."""
 
     def __init__(self, output: Output) -> None:
         self._output = output
         self.remembering: bool = not is_off()
         self.urls = False
-        """Whether the ledger keeps signed URLs, too."""
+        """Whether the ledger stores signed URLs, too."""
         self.saving = False
         """Whether the results are to be saved when a run has ended."""
         self.start: tuple[str, str] | None = None
-        """Flow and idempotency key of a start that is under way."""
+        """Flow and idempotency key of the start in progress."""
         self.params: Mapping[str, Any] = {}
         """The params of that start."""
         self.runs: dict[str, Run] = {}
-        self._noted: dict[str, str] = {}  # task → the status that the ledger has
+        self._noted: dict[str, str] = {}  # task → the status in the ledger
 
     def knows(self, run: Run) -> bool:
-        """Whether `run` was started or looked at from here before, as far as the ledger can say."""
+        """Returns whether the ledger contains `run`."""
         if not self.remembering:
             return False
         try:
             return Ledger().find(run.task_id, run.flow_id) is not None
-        except OSError:  # `note` warns of it
+        except OSError:  # `note` prints the warning
             return False
 
     def note(self, run: Run) -> None:
-        """Remember what was seen of `run`. A ledger that cannot be written to is a warning."""
+        """Stores the state of `run`. If the ledger cannot be written, a warning is printed."""
         self.runs[run.task_id] = run
         if not self.remembering or self._noted.get(run.task_id) == str(run.status):
             return
@@ -63,44 +63,43 @@ class Following:
         except OSError as error:
             self.remembering = False
             self._output.note(
-                f"warning: the run is not in the list of `dcipher runs list`: "
-                f"{error.strerror or error}."
+                f"warning: the run was not added to `dcipher runs list`: {error.strerror or error}."
             )
 
     def expect(self, runs: Sequence[Run]) -> None:
-        """These are waited for: Ctrl-C must name them, though they were not seen yet."""
+        """Adds runs that are waited for: the message at Ctrl-C names them."""
         self.runs.update((run.task_id, run) for run in runs)
 
     def open(self) -> list[Run]:
-        """Those that have not ended, as far as is known."""
+        """Returns the runs that have not ended, as far as is known."""
         return [run for run in self.runs.values() if not run.is_terminal]
 
 
 def each_at_once(
     runs: Sequence[Run], follow: Callable[[Run, Callable[[Run], None]], Run]
 ) -> Iterator[Event]:
-    """Follow several runs at once, each in a thread.
+    """Follows several runs at once, each in a thread, and yields their events.
 
-    `follow(run, changed)` blocks; it calls `changed`, and gives the run as it ended, or raises.
+    `follow(run, changed)` blocks: it calls `changed`, and returns the ended run, or raises.
     """
     found: queue.SimpleQueue[Event] = queue.SimpleQueue()
 
     def one(run: Run) -> None:
         try:
             ended = follow(run, lambda changed: found.put(Event(changed)))
-        except BaseException as error:  # noqa: BLE001 - it is raised in the main thread
+        except BaseException as error:  # noqa: BLE001 - raised in the main thread
             found.put(Event(run, error, ended=True))
         else:
             found.put(Event(ended, ended=True))
 
-    # Daemons: Ctrl-C ends the program, whatever they wait for.
+    # Daemon threads do not keep the program alive after Ctrl-C.
     for run in runs:
         threading.Thread(target=one, args=(run,), daemon=True).start()
     left = len(runs)
     while left:
         try:
             event = found.get(timeout=1.0)
-        except queue.Empty:  # so that Ctrl-C is heard on Windows, too
+        except queue.Empty:  # Ctrl-C interrupts no longer wait on Windows
             continue
         left -= event.ended
         yield event

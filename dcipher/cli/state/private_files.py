@@ -1,4 +1,4 @@
-"""Files for their owner alone, that are there as a whole or not at all."""
+"""Writes private files atomically."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ __all__ = ["write_private"]
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file with the mode 0600 in the place of what is there. Raises `OSError`.
+    """Writes or replaces a file with the mode 0600. Raises `OSError`.
 
-    A device or a pipe is not replaced: root would do away with /dev/null.
+    A device or a pipe is not replaced: root would remove /dev/null.
     """
     if path.exists() and not path.is_file():
         raise OSError(errno.EINVAL, "it is not a regular file", str(path))

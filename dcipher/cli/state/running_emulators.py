@@ -1,7 +1,7 @@
-"""The emulators of this user that run: where, and with which key.
+"""The running emulators of this user: their URLs and keys.
 
-A file for each in the state folder, named by its port and removed at its end. A process that was
-killed leaves its file; nobody answers there any more, which is how that is recognised.
+Each has a file in the state folder, named after its port, which is removed at its end. The file of a
+killed process is recognized because nothing listens on its port.
 """
 
 from __future__ import annotations
@@ -28,28 +28,28 @@ _PATIENCE = 1.0  # seconds for a connection on this machine
 
 @dataclass(frozen=True)
 class RunningEmulator:
-    """What is told of a running emulator, in its ready file, too."""
+    """The description of a running emulator, also in its ready file."""
 
     url: str
     api_key: str
     console: str
     pid: int
     api_secret_file: str | None = None
-    """Where its signing secret is read from; the secret itself is nowhere."""
+    """The file with its signing secret. The secret itself is not stored here."""
 
     def to_json(self) -> str:
-        """The document of the file, with a line's end."""
+        """Returns the content of the file."""
         return json.dumps(asdict(self)) + "\n"
 
     @property
     def answers(self) -> bool:
-        """Whether somebody listens there, and the process lives."""
+        """Whether the process exists and accepts connections."""
         if os.name == "posix":
             try:
                 os.kill(self.pid, 0)
             except ProcessLookupError:
                 return False
-            except OSError:  # somebody else's: it is there
+            except OSError:  # it exists, and belongs to another user
                 pass
         parts = urlsplit(self.url)
         try:
@@ -61,7 +61,7 @@ class RunningEmulator:
 
 @contextmanager
 def registered(emulator: RunningEmulator) -> Generator[None]:
-    """Let other commands find it, for as long as the block takes. Raises `OSError`."""
+    """Registers an emulator for other commands during the block. Raises `OSError`."""
     folder = make_state_folder() / "emulators"
     folder.mkdir(mode=0o700, exist_ok=True)
     path = folder / f"{urlsplit(emulator.url).port}.json"
@@ -69,13 +69,13 @@ def registered(emulator: RunningEmulator) -> Generator[None]:
     try:
         yield
     finally:
-        if _read(path) == emulator:  # nobody has taken the port since
+        if _read(path) == emulator:  # no other emulator has replaced it
             with suppress(OSError):
                 path.unlink()
 
 
 def running_emulators() -> list[RunningEmulator]:
-    """Those that answer, in the order of their ports; the files of dead ones are removed."""
+    """Returns the emulators that respond, ordered by port. Removes the files of the others."""
     try:
         paths = sorted((state_folder() / "emulators").glob("*.json"))
     except (OSError, RuntimeError):
@@ -92,7 +92,7 @@ def running_emulators() -> list[RunningEmulator]:
 
 
 def _read(path: Path) -> RunningEmulator | None:
-    """What a file says; None for one that is gone, or not ours."""
+    """Returns the content of a file; `None` if it is missing or foreign."""
     try:
         return RunningEmulator(**json.loads(path.read_text("utf-8")))
     except (OSError, ValueError, TypeError):

@@ -1,1 +1,1 @@
-"""What a command prints, and what a terminal is asked."""
+"""The output of commands, and the properties of the terminal."""

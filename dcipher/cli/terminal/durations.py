@@ -1,4 +1,4 @@
-"""Durations as people write them: `90`, `90s`, `30m`, `2h`, `1h30m`."""
+"""Parses durations such as `90`, `90s`, `30m`, `2h`, `1h30m`."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _WRITTEN = re.compile(
 
 
 def seconds(text: str, option: str) -> int:
-    """The seconds that `text` means. Raises `CommandError` for what is none."""
+    """Returns the seconds of a duration. Raises `CommandError` for an invalid one."""
     match = _WRITTEN.fullmatch(text)
     if match is None or not text:
         raise CommandError(
-            f"{option}: {text[:40]!r} is no duration. Write 90, 90s, 30m, 2h or 1h30m.",
+            f"{option}: {text[:40]!r} is not a duration. Write 90, 90s, 30m, 2h or 1h30m.",
             ExitCode.USAGE,
         )
     plain, *parts = match.groups()

@@ -1,4 +1,4 @@
-"""What a command says that it cannot do: `error: what. Next: a command that can be pasted`."""
+"""The errors of commands: `error: what happened. Next: a command to paste`."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ __all__ = ["CommandError", "HelpWanted"]
 
 
 class CommandError(DcipherError):
-    """A command cannot go on.
+    """A command has failed.
 
-    `message` says what and which, `next_step` is a command that can be pasted (or a sentence).
+    `message`: what happened. `next_step`: a command to paste, or a sentence.
     """
 
     def __init__(
@@ -31,11 +31,11 @@ class CommandError(DcipherError):
         self.code = code
         self.next_step = next_step
         self.details: dict[str, Any] = dict(details or {})
-        """What a program is told beside it, with `--json`."""
+        """Further details for programs, with `--json`."""
 
 
-class HelpWanted(CommandError):  # noqa: N818 - nothing failed
-    """A group of commands was called without any: its help is shown."""
+class HelpWanted(CommandError):  # noqa: N818 - nothing has failed
+    """A group was called without a command: its help is printed."""
 
     def __init__(self, page: str) -> None:
         super().__init__(page, ExitCode.USAGE)

@@ -1,4 +1,4 @@
-"""What a command prints: data on stdout, in the form that was asked for, the rest on stderr."""
+"""The output of a command: data on stdout, in the requested form; everything else on stderr."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ __all__ = ["Form", "Output", "unwritable"]
 
 
 class Form(Enum):
-    """How data is written."""
+    """The form of data."""
 
     TEXT = "text"
-    """For people: a table on a terminal, tab-separated lines in a pipe."""
+    """A table on a terminal, tab-separated lines in a pipe."""
     JSON = "json"
     """One JSON document."""
     JSONL = "jsonl"
-    """One JSON document a line, each as soon as it is known."""
+    """A JSON document on each line, as soon as it is available."""
     IDS = "ids"
-    """Ids alone, one a line."""
+    """Only ids, one on each line."""
 
 
 class Output:
-    """Where a command writes. Nothing else writes to stdout."""
+    """The output of a command. Nothing else writes to stdout."""
 
     def __init__(self, form: Form = Form.TEXT, *, verbose: bool = False) -> None:
         self.form = form
@@ -45,7 +45,7 @@ class Output:
 
     @property
     def quiet(self) -> bool:
-        """Whether nothing but data is wanted (`-q`)."""
+        """Whether only data is printed (`-q`)."""
         return self.form is Form.IDS
 
     @property
@@ -62,12 +62,14 @@ class Output:
         text: Callable[[Record], str] | None = None,
         layout: Layout | None = None,
     ) -> None:
-        """Write data.
+        """Writes data.
 
-        A mapping is one record, an iterable of mappings many, a text is itself (a JSON string with
-        `--json`). `columns`: which keys people see, and in which order. `key`: what `-q` prints of
-        a record. `text`: a record as a line; it is given as soon as the record is there.
-        `layout`: what a narrow terminal may do to a table of them.
+        Args:
+            value: One record, several records, or a text (a JSON string with `--json`).
+            columns: The keys for people, in their order.
+            key: The key that `-q` prints.
+            text: Formats a record as a line, which is printed as soon as the record is available.
+            layout: How a table is fitted to a narrow terminal.
         """
         if isinstance(value, str):
             self._line(_json(value) if self.structured else printable(value, lines=True))
@@ -77,17 +79,17 @@ class Output:
             self._many(value, columns, key, text, layout)
 
     def note(self, text: str) -> None:
-        """Say something that is not data: on stderr, unless `-q`."""
+        """Writes a message to stderr, unless `-q` is given."""
         if not self.quiet:
             self.warn(text)
 
     def warn(self, text: str) -> None:
-        """Say something that must be heard: on stderr, whatever the form."""
+        """Writes a message to stderr, with any form."""
         if sys.stderr is None:
             return
         try:
             print(printable(text, lines=True), file=sys.stderr, flush=True)  # noqa: T201
-        except OSError:  # a log on a full disk, a terminal that is gone: no run ends for that
+        except OSError:  # a full disk, a closed terminal: no run fails for that
             silence(sys.stderr)
 
     def _one(
@@ -123,10 +125,7 @@ class Output:
                 self._one(record, columns, key, text)
 
     def _table(
-        self,
-        records: Sequence[Record],
-        columns: Sequence[str] | None,
-        layout: Layout | None,
+        self, records: Sequence[Record], columns: Sequence[str] | None, layout: Layout | None
     ) -> None:
         names = columns or list(dict.fromkeys(name for record in records for name in record))
         rows = [[_cell(record.get(name)) for name in names] for record in records]
@@ -145,7 +144,7 @@ class Output:
         if sys.stdout is None:
             raise CommandError("There is no standard output to write to.")
         try:
-            # Each at once: whoever reads a pipe wants it when it happens.
+            # Flushed at once, for the reader of a pipe.
             print(line, flush=True)  # noqa: T201
         except BrokenPipeError:
             raise
@@ -154,7 +153,7 @@ class Output:
 
 
 def unwritable(error: OSError, next_step: str | None = None) -> CommandError:
-    """The error for a stdout that takes no more: a full disk, a closed descriptor."""
+    """Returns the error for a stdout that cannot be written: a full disk, a closed descriptor."""
     silence(sys.stdout)  # its last flush would fail, too
     text = f"The output cannot be written: {error.strerror or error}."
     return CommandError(text, next_step=next_step)
@@ -172,7 +171,7 @@ def _pairs(record: Record, columns: Sequence[str]) -> Iterable[str]:
 
 
 def _cell(value: object) -> str:
-    """A value in one cell: text as it is, nothing as nothing, everything else as JSON."""
+    """Returns a value as the text of a cell: text unchanged, other values as JSON."""
     if value is None or value == []:
         return ""
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""How a wait or a download gets on: one line that is rewritten on a terminal, a line a change elsewhere."""
+"""The progress of a wait or a download: a live line on a terminal, a line per change elsewhere."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ __all__ = ["Lines", "Progress", "progress"]
 
 
 def progress(output: Output) -> AbstractContextManager[Progress]:
-    """What fits where stderr leads to. With `-q` nothing is said."""
+    """Returns the progress display for stderr; with `-q`, one that prints nothing."""
     if output.quiet or sys.stderr is None:
         return nullcontext(Progress())
     return Bar() if moving(sys.stderr) else Lines(output)
 
 
 class Progress:
-    """Says nothing; what the others are, too."""
+    """The base class. Prints nothing."""
 
     def status(self, run: Run) -> None:
-        """The status of a run has changed."""
+        """Reports a new status of a run."""
         del run
 
     def bytes(self, done: int, total: int | None) -> None:
-        """So many bytes of the results are there, of so many."""
+        """Reports the received bytes of the results, and their total."""
         del done, total
 
 
 class Lines(Progress, AbstractContextManager["Lines"]):
-    """A line for each change: for pipes, and for the logs of CI."""
+    """Prints a line for each change, for pipes and CI logs."""
 
     def __init__(self, output: Output) -> None:
         self._output = output
@@ -49,12 +49,12 @@ class Lines(Progress, AbstractContextManager["Lines"]):
         pass
 
     def status(self, run: Run) -> None:
-        """A line."""
+        """Prints a line."""
         self._output.note(f"{run.task_id}  {status_text(run)}")
 
 
 class Bar(Progress):
-    """One line of a terminal, by rich, which shows how long it takes; gone at the end."""
+    """A live line on a terminal, with the elapsed time, which is removed at the end."""
 
     def __init__(self) -> None:
         from rich.console import Console
@@ -68,7 +68,7 @@ class Bar(Progress):
         from rich.progress import Progress as Shown
 
         console = Console(stderr=True, no_color=not colours(sys.stderr), highlight=False)
-        # What a service says is no markup.
+        # Text from a service is not markup.
         text = TextColumn("{task.description}", markup=False)
         self._waiting = Shown(
             SpinnerColumn(), text, TimeElapsedColumn(), console=console, transient=True
@@ -96,7 +96,7 @@ class Bar(Progress):
         self._show(None)
 
     def status(self, run: Run) -> None:
-        """The line of the run."""
+        """Updates the line of the run."""
         self._show(self._waiting)
         text = f"{printable(run.task_id)}  {status_text(run)}"
         task = self._tasks.get(run.task_id)
@@ -107,7 +107,7 @@ class Bar(Progress):
             self._waiting.stop_task(task)
 
     def bytes(self, done: int, total: int | None) -> None:
-        """The line of the download."""
+        """Updates the line of the download."""
         self._show(self._loading)
         if "" not in self._tasks:
             self._tasks[""] = self._loading.add_task("Downloading", total=total)
@@ -124,7 +124,7 @@ class Bar(Progress):
 
 
 def status_text(run: Run) -> str:
-    """The status on one line, and what the service says of it, unless that is said at the end."""
+    """Returns the status with its message, on one line. The message of an ended run is printed later."""
     from dcipher._masking.text import clean, masked_urls
 
     said = "" if run.is_terminal else clean(masked_urls(run.message or ""), 120)

@@ -1,4 +1,4 @@
-"""Says on stderr that a request failed and is sent again, so that a command is not silent meanwhile."""
+"""Reports retries on stderr, so that a command is not silent meanwhile."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ __all__ = ["retry_notes"]
 
 @contextmanager
 def retry_notes(output: Output) -> Generator[None]:
-    """Writes a line for each retry in the block, unless `DCIPHER_LOG` or the program does so already.
+    """Writes a line for each retry in the block, unless `DCIPHER_LOG` or the program already does.
 
-    The logger is left as it was: the program of the command may go on.
+    The logger is restored, because the process may continue.
     """
     notes, level = _Notes(output), logger.level
     logger.addHandler(notes)
@@ -39,7 +39,7 @@ class _Notes(logging.Handler):
         self._output = output
 
     def emit(self, record: logging.LogRecord) -> None:
-        is_said = record.levelno >= logging.WARNING or hasattr(record, "is_retry")
-        # Not what an emulator in this process logs by a logger of its own.
-        if is_said and record.name == logger.name and logger.handlers == [self]:
+        is_reported = record.levelno >= logging.WARNING or hasattr(record, "is_retry")
+        # Without the records of an emulator in this process, which has its own logger.
+        if is_reported and record.name == logger.name and logger.handlers == [self]:
             self._output.note(record.getMessage())

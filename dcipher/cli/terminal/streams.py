@@ -1,4 +1,4 @@
-"""The standard streams: what a pipe, a full disk or a narrow encoding does to what is written."""
+"""The standard streams, with closed pipes, full disks and narrow encodings."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ __all__ = ["finish", "prepare", "say", "silence"]
 
 
 def prepare() -> None:
-    """What an encoding cannot write is escaped; it is no error."""
+    """Lets the streams escape characters that their encoding lacks."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
 def say(text: str) -> int:
-    """Write a line to stdout; the exit code."""
+    """Writes a line to stdout. Returns the exit code."""
     if sys.stdout is None:
         print("error: There is no standard output to write to.", file=sys.stderr)  # noqa: T201
         return 1
@@ -40,14 +40,14 @@ def say(text: str) -> int:
 
 
 def finish() -> None:
-    """Write out what is buffered, so that a full disk is heard of while it can be said."""
+    """Flushes stdout, so that a full disk can be reported."""
     if sys.stdout is not None:
         sys.stdout.flush()
 
 
 def silence(stream: TextIO) -> None:
-    """Have the interpreter's last flush of `stream` succeed; it would print a traceback."""
-    # Python's own advice: docs.python.org/3/library/signal.html#note-on-sigpipe
+    """Lets the last flush of the interpreter succeed, which would otherwise print a traceback."""
+    # As Python advises: docs.python.org/3/library/signal.html#note-on-sigpipe
     with contextlib.suppress(OSError, ValueError):
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, stream.fileno())

@@ -1,4 +1,4 @@
-"""Tables on a terminal, by rich; what stands in them is not markup."""
+"""Tables on a terminal, printed by rich. Their cells are not markup."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ __all__ = ["Layout", "table_lines"]
 
 _GAP = 2
 _FOLDED = 10
-"""Columns of the terminal that a cell keeps when it is folded: a date, a status."""
+"""The minimum width of a folded cell: a date, a status."""
 _MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.\d+)?(Z|[+-]\d\d:\d\d)?")
 
 
 class Layout(NamedTuple):
-    """What a narrow terminal may do to a table."""
+    """How a table is fitted to a narrow terminal."""
 
     whole: Collection[str] = ()
-    """Columns whose cells are never folded: an id is there to be copied."""
+    """Columns whose cells are never folded, such as ids, which are copied."""
     spare: Sequence[str] = ()
-    """Columns that are left out where folding is not enough, the first first."""
+    """Columns that are omitted if folding is not enough, in this order."""
 
 
 class _Column(NamedTuple):
@@ -51,9 +51,9 @@ class _Column(NamedTuple):
 def table_lines(
     names: Sequence[str], rows: Sequence[Sequence[str]], layout: Layout | None = None
 ) -> list[str]:
-    """A table as wide as the terminal; long cells are folded.
+    """Returns the lines of a table as wide as the terminal. Long cells are folded.
 
-    Where a cell that stays whole does not fit, each row is one line, which the terminal itself folds.
+    If an unfolded cell does not fit, each row is one line, which the terminal itself wraps.
     """
     columns = [
         _Column(
@@ -78,7 +78,7 @@ def _fits(widths: Sequence[int]) -> bool:
 
 
 def _in_seconds(cell: str) -> str:
-    """A moment without its fraction, and with a place to be folded at."""
+    """Returns a timestamp without fraction, and with a blank where it can be folded."""
     found = _MOMENT.fullmatch(cell)
     return cell if found is None else f"{found[1]} {found[2]}{found[3] or ''}"
 
@@ -93,7 +93,7 @@ def _printed(columns: Sequence[_Column]) -> list[str]:
         table.add_column(
             Text(column.title),
             overflow="fold",
-            no_wrap=column.whole,  # rich takes what is missing from the others
+            no_wrap=column.whole,  # rich shrinks the other columns
             min_width=column.least if column.whole else None,
         )
     for row in zip(*(column.cells for column in columns), strict=True):

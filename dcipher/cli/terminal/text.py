@@ -1,4 +1,4 @@
-"""Text from elsewhere, made fit for a terminal, and what a terminal is asked about itself."""
+"""Escapes untrusted text for a terminal. Reports what a terminal can show."""
 
 from __future__ import annotations
 
@@ -6,29 +6,26 @@ import os
 import re
 import shutil
 import sys
+from typing import TYPE_CHECKING
 
-TYPE_CHECKING = False
+from dcipher._masking.text import UNPRINTABLE
 
 if TYPE_CHECKING:
     from typing import TextIO
 
 __all__ = ["colours", "is_terminal", "moving", "printable", "printable_json", "width"]
 
-# C0 and C1 controls (the second hold a one-byte CSI), the marks that turn a line around
-# (CVE-2021-42574), and halves of surrogate pairs.
-_UNPRINTABLE = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
-)
-_LINES = re.compile(_UNPRINTABLE.pattern.replace("\x00-\x1f", "\x00-\x09\x0b-\x1f"))
+_UNPRINTABLE = re.compile(UNPRINTABLE)
+_LINES = re.compile(UNPRINTABLE.replace("\x00-\x1f", "\x00-\x09\x0b-\x1f"))
 
 
 def printable(text: object, *, lines: bool = False) -> str:
-    r"""`text` with its control characters escaped (`\x1b`); with `lines`, its line breaks stay."""
+    r"""Returns `text` with escaped control characters (`\x1b`); with `lines`, line breaks remain."""
     return (_LINES if lines else _UNPRINTABLE).sub(_escaped, str(text))
 
 
 def printable_json(document: str) -> str:
-    r"""JSON whose text holds no control characters that JSON itself would let pass (`\u009b`)."""
+    r"""Returns JSON with escaped control characters, also those that JSON permits (`\u009b`)."""
     return _LINES.sub(lambda match: f"\\u{ord(match[0]):04x}", document)
 
 
@@ -40,7 +37,7 @@ def _escaped(match: re.Match[str]) -> str:
 
 
 def is_terminal(stream: TextIO | None) -> bool:
-    """Whether a person sees `stream`, on a terminal that knows more than lines."""
+    """Returns whether `stream` is a terminal that can do more than print lines."""
     try:
         seen = stream is not None and stream.isatty()
     except ValueError:  # closed
@@ -49,15 +46,15 @@ def is_terminal(stream: TextIO | None) -> bool:
 
 
 def moving(stream: TextIO | None) -> bool:
-    """Whether a line may be rewritten there: not in a log of CI, which keeps each version."""
+    """Returns whether a line may be rewritten. A CI log would contain each version."""
     return is_terminal(stream) and not os.environ.get("CI")
 
 
 def colours(stream: TextIO | None) -> bool:
-    """Whether colours are welcome (https://no-color.org)."""
+    """Returns whether to use colours (https://no-color.org)."""
     return is_terminal(stream) and not os.environ.get("NO_COLOR")
 
 
 def width() -> int:
-    """Columns of the terminal; 80 where there is none."""
+    """Returns the columns of the terminal; 80 without one."""
     return max(20, shutil.get_terminal_size((80, 24)).columns) if sys.stdout else 80

@@ -55,9 +55,7 @@ class StartResponse(_Body):
     """A started run, with the signed URL of its result, or of several."""
 
     task_id: str = Field(
-        alias="taskId",
-        description="The id of the run.",
-        json_schema_extra=OBSERVED,
+        alias="taskId", description="The id of the run.", json_schema_extra=OBSERVED
     )
     url: str | SkipJsonSchema[None] = Field(
         default=None,
@@ -85,9 +83,7 @@ class StatusResponse(_Body):
         json_schema_extra={**OBSERVED, "examples": ["RUNNING", "SUCCEEDED", "setting up cluster"]},
     )
     message: str | SkipJsonSchema[None] = Field(
-        default=None,
-        description="Why the run failed, or its progress.",
-        json_schema_extra=OBSERVED,
+        default=None, description="Why the run failed, or its progress.", json_schema_extra=OBSERVED
     )
 
 
@@ -111,9 +107,7 @@ class FlowParam(_Body):
         json_schema_extra=ASSUMED,
     )
     description: str | SkipJsonSchema[None] = Field(
-        default=None,
-        description="A description for people.",
-        json_schema_extra=ASSUMED,
+        default=None, description="A description for people.", json_schema_extra=ASSUMED
     )
 
 
@@ -148,7 +142,5 @@ class ErrorResponse(_Body):
 
     message: str = Field(description="What is wrong, for people.", json_schema_extra=OBSERVED)
     detail: list[FieldError] | SkipJsonSchema[None] = Field(
-        default=None,
-        description="With 422: each invalid value.",
-        json_schema_extra=ASSUMED,
+        default=None, description="With 422: each invalid value.", json_schema_extra=ASSUMED
     )

@@ -12,17 +12,7 @@ from typing_extensions import override
 from dcipher.emulator.faults.answers import Answer, Body, Call, Pause, Stop
 from dcipher.emulator.faults.effect import Data, Effect, as_bytes
 
-__all__ = [
-    "Cut",
-    "Delay",
-    "Dribble",
-    "Drop",
-    "Extend",
-    "Frame",
-    "Raw",
-    "Stall",
-    "Truncate",
-]
+__all__ = ["Cut", "Delay", "Dribble", "Drop", "Extend", "Frame", "Raw", "Stall", "Truncate"]
 
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 

@@ -25,25 +25,10 @@ from dcipher.emulator.faults.effect import (
 )
 from dcipher.emulator.gate.refusals import Refusal
 
-__all__ = [
-    "Garbage",
-    "Headers",
-    "Html",
-    "Patch",
-    "Redirect",
-    "Replace",
-    "Respond",
-    "Statuses",
-]
+__all__ = ["Garbage", "Headers", "Html", "Patch", "Redirect", "Replace", "Respond", "Statuses"]
 
 _OF_THE_SERVER: Final = frozenset({"date", "x-request-id"})
-_OF_THE_FILE: Final = (
-    "accept-ranges",
-    "content-range",
-    "etag",
-    "last-modified",
-    "repr-digest",
-)
+_OF_THE_FILE: Final = ("accept-ranges", "content-range", "etag", "last-modified", "repr-digest")
 
 
 @dataclass(frozen=True, repr=False)

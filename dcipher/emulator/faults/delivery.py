@@ -170,9 +170,7 @@ async def _as_http(answer: Answer, peer: _Peer, scope: Scope, send: Send) -> Non
             await peer.wait(step.seconds)
     headers = answer.framed_headers if answer.framing == "length" else answer.headers
     raw_headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
-    await send(
-        {"type": "http.response.start", "status": answer.status, "headers": raw_headers},
-    )
+    await send({"type": "http.response.start", "status": answer.status, "headers": raw_headers})
     for step in _body_steps(answer):
         if isinstance(step, Wait):
             await peer.wait(step.seconds)

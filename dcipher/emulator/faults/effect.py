@@ -142,9 +142,7 @@ def _header_value(value: object) -> str:
 
 
 Payload: TypeAlias = Annotated[
-    "bytes | JsonValue",
-    PlainValidator(_payload),
-    PlainSerializer(_encoded, when_used="json"),
+    "bytes | JsonValue", PlainValidator(_payload), PlainSerializer(_encoded, when_used="json")
 ]
 """Text, bytes (as JSON: `{"base64": "…"}`), or any other JSON value."""
 Data: TypeAlias = Annotated[

@@ -19,14 +19,7 @@ from urllib.parse import urlencode
 
 from pydantic_core import to_json
 
-__all__ = [
-    "Result",
-    "ResultURLs",
-    "Selection",
-    "StoredResult",
-    "error_document",
-    "select",
-]
+__all__ = ["Result", "ResultURLs", "Selection", "StoredResult", "error_document", "select"]
 
 
 @dataclass(frozen=True, slots=True)

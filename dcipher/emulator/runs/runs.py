@@ -123,11 +123,7 @@ class Runs:
         self._slots: asyncio.Semaphore | None = None
 
     def make(
-        self,
-        flow: Flow,
-        params: Mapping[str, JsonValue],
-        idempotency_key: str | None,
-        body: bytes,
+        self, flow: Flow, params: Mapping[str, JsonValue], idempotency_key: str | None, body: bytes
     ) -> Run:
         """Creates a run."""
         started = run_identity(flow.id, body)
