@@ -258,7 +258,7 @@ def test_runs_are_filtered_by_flow_and_status(emulator: Emulator, visit: Visit) 
     expect(runs.locator(".run")).to_have_count(1)
     expect(runs.get_by_text("1 of 2 runs")).to_be_visible()
     runs.get_by_label("Flow").select_option("keywords")
-    expect(runs.get_by_text("No run is like that.")).to_be_visible()
+    expect(runs.get_by_text("No run matches.")).to_be_visible()
     runs.get_by_label("Flow").select_option("")
     runs.get_by_label("Status").select_option("")
     expect(runs.locator(".run")).to_have_count(2)
@@ -435,7 +435,7 @@ def test_an_emulator_that_is_gone_is_said_and_found_again(visit: Visit) -> None:
     expect(live(page).locator("#runs .run")).to_have_count(1)
     first.stop()
     expect(page.locator("#link")).to_have_text("gone")
-    expect(page.get_by_role("status")).to_contain_text("does not answer")
+    expect(page.get_by_role("status")).to_contain_text("does not respond")
     page.wait_for_timeout(2500)
     assert len(seen.errors) <= 4
     page.get_by_role("button", name="Try now").click()
@@ -443,7 +443,7 @@ def test_an_emulator_that_is_gone_is_said_and_found_again(visit: Visit) -> None:
     with Emulator(port=port) as second:
         second.flow("other", name="Other")(lambda: None)
         live(page)
-        expect(page.get_by_role("status")).to_contain_text("was started again")
+        expect(page.get_by_role("status")).to_contain_text("was restarted")
         expect(page.locator("#runs .run")).to_have_count(0)
         expect(section(page, "Flows").locator("button.flow")).to_have_text("Otherother")
 
@@ -509,7 +509,7 @@ def test_ten_thousand_runs_are_no_burden(emulator: Emulator, visit: Visit) -> No
     emulator._listener.call(start_all)
     page, _ = visit(emulator)
     expect(page.locator("#tab-runs")).to_have_text("Runs 10,000")
-    expect(page.locator("#runs .summary")).to_have_text("10,000 runs")
+    expect(page.locator("#runs .summary")).to_have_text("10,000 runs, the newest 1,000 are listed")
     assert page.locator("#runs .run").count() <= 50
     with no_hang():
         section(page, "Flows").get_by_role("button", name="Topics").click()

@@ -120,120 +120,89 @@ def test_the_emulator_knows_its_console() -> None:
 # ---- What has changed.
 
 
-def test_a_state_is_followed_by_what_is_new(lab: Lab, ask: Ask) -> None:
-    """The first answer has everything, the next one nothing, and then only what has changed."""
+def test_a_state_is_sent_once(lab: Lab, ask: Ask) -> None:
+    """The first response has everything; with its ETag, the next one only what has changed since."""
     task_id, _ = lab.run()
     lab.emulator.fault("status", Respond(503))
     first = ask("GET", "state").json()
-    assert first["fresh"]
     assert [run["task_id"] for run in first["runs"]] == [task_id]
     assert [request["path"] for request in first["requests"]] == ["/flows/file/run"]
     assert {"file", "pair", "large"} <= {flow["id"] for flow in first["flows"]}
     assert [fault["words"] for fault in first["faults"]] == ["1 on status: Respond(503)"]
     assert (first["run_count"], first["request_count"]) == (1, 1)
 
-    second = ask("GET", f"state?after={first['cursor']}").json()
-    assert (second["fresh"], second["runs"], second["requests"]) == (False, [], [])
-    assert not {"flows", "faults"} & set(second)
-    assert second["cursor"] == first["cursor"]
+    second = ask("GET", f"state?known={first['etag']}").json()
+    assert set(second) == {"etag", "now"}
+    assert second["etag"] == first["etag"]
 
     _ = lab.status(task_id)
-    third = ask("GET", f"state?after={second['cursor']}").json()
-    assert third["runs"] == []
-    ((number, status, fault),) = [(r["number"], r["status"], r["fault"]) for r in third["requests"]]
+    third = ask("GET", f"state?known={second['etag']}").json()
+    assert third["etag"] != first["etag"]
+    _, (number, status, fault) = [(r["number"], r["status"], r["fault"]) for r in third["requests"]]
     assert (number, status, fault) == (2, 503, "1 on status: Respond(503)")
     assert [(fault["hits"], fault["remaining"]) for fault in third["faults"]] == [(1, 0)]
 
 
-def test_a_run_is_told_again_when_it_moves(lab: Lab, ask: Ask) -> None:
-    """A run that is known comes again with its next status, until it is over."""
+def test_a_run_that_moves_is_another_state(lab: Lab, ask: Ask) -> None:
+    """Each status of a run is another state, until it is over."""
     lab.emulator.flow(f"moving-{time.monotonic_ns()}", duration=1)(lambda: "done")
     flow_id = ask("GET", "flows").json()[-1]["id"]
     task_id = lab.start_of(flow_id)["taskId"]
     (run,) = (one for one in lab.emulator._service.runs.every() if one.task_id == task_id)
-    seen, cursor = [], ""
+    etags: list[str] = []
     for status in ("RUNNING", "SUCCEEDED"):
         assert until(lambda status=status: run.status == status)
-        state = ask("GET", f"state?after={cursor}").json()
-        cursor = state["cursor"]
-        seen += [one["status"] for one in state["runs"] if one["task_id"] == task_id]
-    assert seen == ["RUNNING", "SUCCEEDED"]
-    assert len(seen) == len(set(seen))
+        state = ask("GET", "state", params={"known": etags[-1] if etags else ""}).json()
+        etags.append(state["etag"])
+        assert [one["status"] for one in state["runs"] if one["task_id"] == task_id] == [status]
+    assert etags[0] != etags[1]
 
 
-@pytest.mark.parametrize(
-    "cursor", ["", "x", "a.b.c.d.e.f", "0.0.0.0.0.0", "é.1.1.1.1.1", "1.²." * 3]
-)
-def test_a_cursor_of_somebody_else_begins_anew(lab: Lab, ask: Ask, cursor: str) -> None:
-    """A cursor of another emulator, or none at all, gets everything, and is told so."""
+@pytest.mark.parametrize("known", ["", "x", "é"])
+def test_an_unknown_etag_gets_everything(lab: Lab, ask: Ask, known: str) -> None:
+    """The ETag of another emulator, or none at all, gets the whole state."""
     _ = lab.run()
-    state = ask("GET", "state", params={"after": cursor}).json()
-    assert (state["fresh"], len(state["runs"]), len(state["requests"])) == (True, 1, 1)
+    state = ask("GET", "state", params={"known": known}).json()
+    assert (len(state["runs"]), len(state["requests"])) == (1, 1)
 
 
-def test_a_reset_begins_anew(lab: Lab, ask: Ask) -> None:
-    """After a reset the old cursor is answered with the new state of the same emulator."""
+def test_a_reset_is_another_state(lab: Lab, ask: Ask) -> None:
+    """After a reset, the state of the same emulator is empty, and has another number of resets."""
     _ = lab.run()
     before = ask("GET", "state").json()
     lab.emulator.reset()
     lab.emulator.fault("start", Drop())
-    after = ask("GET", f"state?after={before['cursor']}").json()
-    assert (after["fresh"], after["runs"], after["requests"]) == (True, [], [])
-    assert after["emulator"] == before["emulator"]
+    after = ask("GET", f"state?known={before['etag']}").json()
+    assert (after["runs"], after["requests"]) == ([], [])
+    assert (after["emulator"], after["resets"]) == (before["emulator"], before["resets"] + 1)
     assert [fault["id"] for fault in after["faults"]] == [1]
 
 
 def test_equal_faults_are_told_apart(lab: Lab, ask: Ask) -> None:
     """Faults that were cleared and written again, with the same numbers, are a change."""
     lab.emulator.fault("start", Drop())
-    cursor = ask("GET", "state").json()["cursor"]
+    etag = ask("GET", "state").json()["etag"]
     lab.emulator.clear_faults()
     lab.emulator.fault("start", Respond(500))
-    state = ask("GET", f"state?after={cursor}").json()
+    state = ask("GET", f"state?known={etag}").json()
     assert [fault["words"] for fault in state["faults"]] == ["1 on start: Respond()"]
 
 
-def watched(count: int) -> tuple[Service, Watch]:
-    """A service with many runs that wait, and its watch; on an event loop."""
-    pace = Pace(queue_time=3600)
-    service = Service(runs=Runs(pace, max_workers=1), urls=ResultURLs(lifetime=60), pace=pace)
-    flow = service.flows.add("many", lambda: None)
-    for _ in range(count):
-        service.runs.launch(service.runs.make(flow, {}, None, b"{}"), flow, flow.bind({}))
-    return service, Watch(Sources(service, Journal(), Exchanges(), Faults()))
-
-
-def test_many_runs_come_in_parts_and_then_cost_nothing() -> None:
-    """Thousands of runs are told once, a thousand at a time; a look without news is small."""
+def test_of_many_runs_the_newest_are_sent() -> None:
+    """A state has the newest thousand runs, and the number of all; an unchanged state is small."""
 
     async def body() -> None:
-        service, watch = watched(2_500)
-        cursor, told, more = "", [], True
-        while more:
-            state: dict[str, Any] = watch.state(cursor)
-            assert len(state["runs"]) <= MOST
-            cursor, more = state["cursor"], state["more"]
-            told += [run["task_id"] for run in state["runs"]]
-        assert len(told) == len(set(told)) == 2_500
-        assert len(to_json(watch.state(cursor))) < 400
-        await service.runs.stop(grace=0)
-
-    asyncio.run(body())
-
-
-def test_runs_that_move_often_do_not_pile_up() -> None:
-    """Whoever looks late is told the last of a thousand changes, and only that is kept."""
-
-    async def body() -> None:
-        service, watch = watched(3)
-        before = watch.state("")["cursor"]
-        runs = tuple(service.runs.every())
-        for turn in range(3 * MOST):
-            runs[turn % 3].message = str(turn)
-            watch._runs.look(service)
-        state: dict[str, Any] = watch.state(str(before))
-        assert [run["message"] for run in state["runs"]] == ["2997", "2998", "2999"]
-        assert len(watch._runs._changed) < MOST + 10
+        pace = Pace(queue_time=3600)
+        service = Service(runs=Runs(pace, max_workers=1), urls=ResultURLs(lifetime=60), pace=pace)
+        flow = service.flows.add("many", lambda: None)
+        for _ in range(2_500):
+            service.runs.launch(service.runs.make(flow, {}, None, b"{}"), flow, flow.bind({}))
+        watch = Watch(Sources(service, Journal(), Exchanges(), Faults()))
+        state: dict[str, Any] = watch.state()
+        newest = [run.task_id for run in service.runs.every()][-MOST:]
+        assert [run["task_id"] for run in state["runs"]] == newest
+        assert state["run_count"] == 2_500
+        assert len(to_json(watch.state(state["etag"]))) < 100
         await service.runs.stop(grace=0)
 
     asyncio.run(body())

@@ -1,8 +1,8 @@
-// The control API. The key, where one is wanted, is in this module's memory only.
+// The control API. The key, if one is needed, is only in the memory of this module.
 
 export class Refused extends Error {
   constructor(status, body) {
-    super(body?.message ?? `The emulator answers ${status}.`);
+    super(body?.message ?? `The emulator responded with ${status}.`);
     this.status = status;
     this.detail = body?.detail ?? [];
   }
@@ -29,13 +29,13 @@ export async function ask(method, path, body) {
     });
     text = await answer.text();
   } catch {
-    throw new Gone("The emulator does not answer.");
+    throw new Gone("The emulator does not respond.");
   }
   let value = null;
   try {
     value = JSON.parse(text);
   } catch {
-    // Somebody else's page at this address: what it says is not shown.
+    // Another server at this address: its text is not shown.
   }
   if (!answer.ok || value === null) throw new Refused(answer.status, value);
   return value;

@@ -1,4 +1,4 @@
-// The page: asks for what has changed, twice a second while it is looked at, and hands it to the sections.
+// The page: polls the state twice a second while it is visible, and passes it to the sections.
 
 import { Gone, Refused, ask, useKey } from "./api.js";
 import { h, setText } from "./dom.js";
@@ -15,8 +15,8 @@ const byId = (id) => document.getElementById(id);
 const store = { runs: new Map(), flows: new Map(), clockOffset: 0 };
 const notices = { link: null, news: null };
 
-let cursor = "";
-let emulator = null;
+let etag = "";
+let shown = null;
 let failures = 0;
 let timer = null;
 let busy = false;
@@ -31,7 +31,7 @@ const views = {
   flows: new FlowsView(byId("flows"), context),
 };
 
-// ---- What is said above everything.
+// ---- Notices.
 
 function show(kind, ...children) {
   notices[kind] = children.length ? h("div", { class: `message ${kind}` }, ...children) : null;
@@ -53,7 +53,7 @@ function failed(error) {
   else show("news", error.message);
 }
 
-// ---- Looking for changes.
+// ---- Polling.
 
 function refresh() {
   failures = 0;
@@ -62,10 +62,10 @@ function refresh() {
 
 function schedule(delay) {
   clearTimeout(timer);
-  timer = document.hidden ? null : setTimeout(look, delay);
+  timer = document.hidden ? null : setTimeout(poll, delay);
 }
 
-async function look() {
+async function poll() {
   if (busy) {
     again = true;
     return;
@@ -73,24 +73,24 @@ async function look() {
   busy = true;
   let delay = INTERVAL;
   try {
-    const state = await ask("GET", `state?after=${encodeURIComponent(cursor)}`);
+    const state = await ask("GET", `state?known=${etag}`);
     failures = 0;
     setLink("live", "live");
     if (notices.link) show("link");
-    take(state);
-    if (state.more) delay = 0;
+    store.clockOffset = Date.now() / 1000 - state.now;
+    if (state.etag !== etag) update(state);
   } catch (error) {
     if (error instanceof Refused && error.status === 401) {
       askKey(error);
       return;
     }
     if (!(error instanceof Gone || error instanceof Refused)) throw error;
-    // Each try is a line in the browser's console: fewer and fewer, and a button for the impatient.
+    // Each failed request is a line in the browser's console, so the delay grows.
     delay = Math.min(LONGEST, 1000 * 2 ** failures);
     failures += 1;
     setLink("gone", "gone");
     const retry = h("button", { type: "button", class: "small", onclick: refresh }, "Try now");
-    const what = error instanceof Gone ? "The emulator does not answer: it was stopped, or it is busy." : error.message;
+    const what = error instanceof Gone ? "The emulator does not respond: it was stopped, or it is busy." : error.message;
     show("link", `${what} Next try in ${delay / 1000} s. `, retry);
   } finally {
     busy = false;
@@ -99,36 +99,32 @@ async function look() {
   }
 }
 
-function take(state) {
-  store.clockOffset = Date.now() / 1000 - state.now;
-  if (state.fresh) {
-    if (emulator !== null) {
-      const what = state.emulator === emulator ? "was reset: runs, requests and faults are forgotten." : "was started again.";
-      show("news", `The emulator ${what} `);
-    }
-    store.runs.clear();
+function update(state) {
+  const isNew = state.emulator !== shown?.emulator;
+  if (isNew || state.resets !== shown.resets) {
+    if (shown) show("news", `The emulator was ${isNew ? "restarted" : "reset: its runs, requests and faults were removed"}. `);
     for (const view of Object.values(views)) view.forget();
+    shown = null;
   }
-  emulator = state.emulator;
-  cursor = state.cursor;
-  if (state.flows) {
+  const changed = (name) => JSON.stringify(state[name]) !== JSON.stringify(shown?.[name]);
+  store.runs = new Map(state.runs.map((run) => [run.task_id, run]));
+  if (changed("flows")) {
     store.flows = new Map(state.flows.map((flow) => [flow.id, flow]));
     views.flows.update(state.flows);
     views.runs.updateFlows(state.flows);
     views.faults.updateFlows(state.flows);
-    setCount("flows", state.flows.length);
   }
-  for (const run of state.runs) store.runs.set(run.task_id, run);
-  if (state.faults) {
-    views.faults.update(state.faults);
-    setCount("faults", state.faults.filter((fault) => !fault.consumed || fault.remaining === null).length);
-  }
-  views.runs.update(state.runs, state.fresh);
-  views.requests.update(state.requests, state.request_count, state.fresh);
+  if (changed("faults")) views.faults.update(state.faults);
+  views.runs.update(state.run_count);
+  views.requests.update(state.requests, state.request_count);
   views.flows.follow(state.runs);
+  setCount("flows", state.flows.length);
+  setCount("faults", state.faults.filter((fault) => !fault.consumed || fault.remaining === null).length);
   setCount("runs", state.run_count);
   setCount("requests", state.request_count);
   setTitle();
+  ({ etag } = state);
+  shown = state;
 }
 
 function setCount(name, count) {
@@ -204,4 +200,4 @@ document.addEventListener("visibilitychange", () => {
 });
 setText(byId("url"), location.origin);
 select(SECTIONS.includes(location.hash.slice(1)) ? location.hash.slice(1) : "runs");
-look();
+poll();

@@ -1,4 +1,4 @@
-// The journal, newest first: what came, what was answered, and how to send it again.
+// The requests, newest first: each with its response, and how to repeat it.
 
 import { ask } from "./api.js";
 import { codeBox, h, place, setText, unique } from "./dom.js";
@@ -6,7 +6,6 @@ import { bytes, clock, duration, plural } from "./format.js";
 import { factList } from "./runs.js";
 
 const PAGE = 100;
-const KEPT = 2000;
 
 class RequestRow {
   constructor(request, context) {
@@ -19,7 +18,7 @@ class RequestRow {
       type: "button", class: "toggle", "aria-expanded": "false", "aria-controls": details,
       onclick: () => this.open(this.body.hidden),
     },
-    h("span", { class: "badge", "data-tone": tone }, request.status ?? "no answer"),
+    h("span", { class: "badge", "data-tone": tone }, request.status ?? "no response"),
     h("span", { class: "what" },
       h("span", { class: "clip" }, h("strong", {}, request.method), " ", h("code", {}, request.path + (request.query ? `?${request.query}` : ""))),
       request.fault && h("span", { class: "fault clip" }, `Fault ${request.fault}`)));
@@ -48,8 +47,8 @@ class RequestRow {
     parts.push(h("div", { class: "pair" },
       h("div", {}, headerTable("Request headers", request.headers), exchange && contentBox("Request body", exchange.request)),
       exchange
-        ? h("div", {}, headerTable("Answer headers", exchange.answer_headers), contentBox("Answer body", exchange.answer))
-        : h("p", { class: "muted" }, "Bodies are kept of the last 1,000 requests, after their end.")));
+        ? h("div", {}, headerTable("Response headers", exchange.answer_headers), contentBox("Response body", exchange.answer))
+        : h("p", { class: "muted" }, "The bodies of the last 1,000 completed requests are stored.")));
     return parts;
   }
 }
@@ -57,7 +56,7 @@ class RequestRow {
 function contentBox(title, content) {
   if (!content.size) return null;
   const size = bytes(content.size);
-  if (content.text === null) return h("p", { class: "muted" }, `${title}: ${size}, not kept.`);
+  if (content.text === null) return h("p", { class: "muted" }, `${title}: ${size}, not stored.`);
   return codeBox(title, content.text, { note: content.whole ? size : `the beginning of ${size}` });
 }
 
@@ -77,7 +76,7 @@ export class RequestsView {
     this.limit = PAGE;
     this.total = 0;
     this.only = h("select", { id: "requests-only", onchange: () => { this.limit = PAGE; this.render(); } },
-      ...[["", "All"], ["fault", "With a fault"], ["error", "Refused or broken"], ["start", "Starts"], ["status", "Looks at a run"], ["result", "Results"]]
+      ...[["", "All"], ["fault", "With a fault"], ["error", "With an error"], ["start", "Starts"], ["status", "Polls of a run"], ["result", "Results"]]
         .map(([value, text]) => h("option", { value }, text)));
     this.summary = h("p", { class: "muted summary" });
     this.list = h("ol", { class: "list", "aria-label": "Requests, newest first" });
@@ -89,16 +88,12 @@ export class RequestsView {
   }
 
   forget() {
-    this.requests = [];
     this.rows.clear();
-    this.total = 0;
-    this.render();
+    this.limit = PAGE;
   }
 
-  update(added, total, fresh) {
-    if (!added.length && !fresh) return;
-    this.requests.push(...added);
-    if (this.requests.length > KEPT) this.requests = this.requests.slice(-KEPT);
+  update(requests, total) {
+    this.requests = requests;
     this.total = total;
     this.render();
   }
@@ -125,9 +120,9 @@ export class RequestsView {
     }));
     this.more.hidden = found.length <= shown.length;
     setText(this.more, `Show more of ${plural(found.length - shown.length, "earlier request")}`);
-    const kept = this.total > this.requests.length ? `, the last ${this.requests.length.toLocaleString("en")} are here` : "";
+    const kept = this.total > this.requests.length ? `, the last ${this.requests.length.toLocaleString("en")} are listed` : "";
     setText(this.summary, plural(this.total, "request") + kept);
     this.empty.hidden = shown.length > 0;
-    setText(this.empty, this.requests.length ? "No request is like that." : "No requests yet. What a program asks of the emulator is listed here; what this page asks is not.");
+    setText(this.empty, this.requests.length ? "No request matches." : "No requests yet. The requests of programs are listed here; those of this page are not.");
   }
 }

@@ -1,4 +1,4 @@
-"""The part of the control API that the page stands on."""
+"""The routes of the control API that the console uses."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Asked:
 
 @final
 class Console:
-    """What the page asks for."""
+    """Responds to the requests of the console."""
 
     def __init__(self, sources: Sources) -> None:
         self._sources = sources
@@ -63,29 +63,28 @@ class Console:
 
     @property
     def exchanges(self) -> Exchanges:
-        """Where what goes over the wire is kept."""
+        """The store of requests and responses."""
         return self._sources.exchanges
 
     async def reply(self, asked: Asked) -> _Reply | None:
-        """Status and value; None where it is none of these routes."""
+        """Returns status and value; `None` if the route is not one of these."""
         for method, pattern, answer in self._routes:
             found = pattern.fullmatch(asked.name)
             if found is None:
                 continue
             if method != asked.method:
-                text = f"/_emulator/{asked.name} takes {method}."
+                text = f"/_emulator/{asked.name} supports {method}."
                 raise Refusal(405, text, headers={"Allow": method})
             return await answer(asked, found[1])
         return None
 
     def forget(self) -> None:
-        """The emulator was reset."""
+        """Forgets everything, after a reset."""
         self._sources.exchanges.forget()
         self._watch.forget()
 
     async def _state(self, asked: Asked, _: str) -> _Reply:
-        after = parse_qs(asked.query).get("after", [""])[-1]
-        return 200, self._watch.state(after)
+        return 200, self._watch.state(parse_qs(asked.query).get("known", [""])[-1])
 
     async def _catalogue(self, _: Asked, _empty: str) -> _Reply:
         return 200, {"presets": [p.to_python() for p in PRESETS], "effects": [*EFFECTS]}
@@ -94,7 +93,7 @@ class Console:
         return 200, [flow_summary(flow) for flow in self._sources.service.flows.every()]
 
     async def _start(self, asked: Asked, flow_id: str) -> _Reply:
-        # As the API starts it; without the signed URL, which is a secret of who downloads.
+        # As by the API, but without the signed URL, which only the downloader may know.
         answer = from_json(await self._sources.service.start(flow_id, asked.body, None))
         return 201, {"task_id": answer["taskId"]}
 
@@ -112,7 +111,7 @@ class Console:
     async def _request(self, asked: Asked, number: str) -> _Reply:
         record = self._sources.journal.get(int(number))
         if record is None:
-            raise Refusal(404, f"There is no request {number}, or not any more.")
+            raise Refusal(404, f"Request {number} does not exist, or was removed.")
         exchanges = self._sources.exchanges
         exchange = exchanges.get(record.request_id)
         content = Content(None, whole=False) if exchange is None else exchange.request
@@ -142,7 +141,7 @@ class Console:
 
 
 def _params(params: JsonValue, secrets: tuple[str, ...]) -> str:
-    """Params as JSON text, its beginning where it is long."""
+    """Returns params as JSON text, truncated if it is long."""
     text = to_json(params, indent=2)
     if len(text) > READ:
         return masked_body(text[:PREVIEW].decode(errors="replace"), secrets) + " …"
@@ -150,7 +149,7 @@ def _params(params: JsonValue, secrets: tuple[str, ...]) -> str:
 
 
 def _shown(exchange: Exchange) -> JsonValue:
-    """With line ends and indents in what is JSON: this is for people."""
+    """Returns an exchange with indented JSON bodies."""
     shown: dict[str, JsonValue] = asdict(exchange)
     for name, content in (("request", exchange.request), ("answer", exchange.answer)):
         if content.text and content.whole:

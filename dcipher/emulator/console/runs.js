@@ -9,7 +9,7 @@ const STEPS = ["PENDING", "QUEUED", "RUNNING", "SUCCEEDED"];
 
 export const isOver = (run) => run.status === "SUCCEEDED" || run.status === "FAILED";
 
-// One run as a row that stays the same element while the run goes on.
+// One run, as a row whose element stays the same.
 export class RunRow {
   constructor(run, context) {
     this.context = context;
@@ -75,7 +75,7 @@ export class RunRow {
     const asked = this.run.status;
     try {
       const run = await ask("GET", `runs/${encodeURIComponent(this.run.task_id)}`);
-      // An answer that was overtaken by a change is not shown: another one is on its way.
+      // A response that is older than the shown status is ignored: another request follows.
       if (asked === this.run.status) this.body.replaceChildren(...this.details(run));
     } catch (error) {
       this.context.failed(error);
@@ -96,7 +96,7 @@ export class RunRow {
     parts.push(results.length ? h("div", { class: "pair" }, params, h("div", {}, ...results)) : params);
     const again = `from dcipher import Dcipher\n\nwith Dcipher(base_url=${JSON.stringify(location.origin)}) as client:\n` +
       `    run = client.runs.get(${JSON.stringify(run.flow_id)}, ${JSON.stringify(run.task_id)})\n    print(run.status, run.message)`;
-    parts.push(codeBox("Look at it from Python", again));
+    parts.push(codeBox("Get it in Python", again));
     return parts;
   }
 }
@@ -114,6 +114,7 @@ export class RunsView {
     this.rows = new Map();
     this.limit = PAGE;
     this.active = 0;
+    this.total = 0;
     this.flow = h("select", { id: "runs-flow", onchange: () => this.filter() }, h("option", { value: "" }, "All flows"));
     this.status = h("select", { id: "runs-status", onchange: () => this.filter() },
       ...[["", "Any status"], ["active", "Active"], ["PENDING", "PENDING"], ["QUEUED", "QUEUED"], ["RUNNING", "RUNNING"],
@@ -134,7 +135,6 @@ export class RunsView {
   forget() {
     this.rows.clear();
     this.limit = PAGE;
-    this.render();
   }
 
   updateFlows(flows) {
@@ -145,9 +145,8 @@ export class RunsView {
     this.render();
   }
 
-  update(changed, fresh) {
-    if (!changed.length && !fresh) return;
-    for (const run of changed) this.rows.get(run.task_id)?.update(run);
+  update(total) {
+    this.total = total;
     this.render();
   }
 
@@ -167,7 +166,6 @@ export class RunsView {
     const found = [];
     let count = 0;
     this.active = 0;
-    // A change puts a run's entry in its old place: the order is that of the starts.
     for (const run of [...all.values()].reverse()) {
       if (!isOver(run)) this.active += 1;
       if (!this.matches(run)) continue;
@@ -184,7 +182,8 @@ export class RunsView {
     }));
     this.more.hidden = count <= found.length;
     setText(this.more, `Show more of ${plural(count - found.length, "older run")}`);
-    setText(this.summary, count === all.size ? plural(count, "run") : `${count.toLocaleString("en")} of ${plural(all.size, "run")}`);
+    const kept = this.total > all.size ? `, the newest ${all.size.toLocaleString("en")} are listed` : "";
+    setText(this.summary, (count === all.size ? "" : `${count.toLocaleString("en")} of `) + plural(this.total, "run") + kept);
     this.showEmpty(count, all.size);
   }
 
@@ -194,14 +193,14 @@ export class RunsView {
     if (this.empty.dataset.state === state) return;
     this.empty.dataset.state = state;
     if (total) {
-      this.empty.replaceChildren(h("p", {}, "No run is like that."));
+      this.empty.replaceChildren(h("p", {}, "No run matches."));
       return;
     }
     const code = `from dcipher import Dcipher\n\nwith Dcipher(base_url=${JSON.stringify(location.origin)}) as client:\n` +
       `    run = client.flows.run("FLOW", {"text": "…"})\n    print(run.status)`;
     this.empty.replaceChildren(
       h("h3", {}, "No runs yet"),
-      h("p", {}, "Start one from a form, or from your program; it will be seen here as it goes on."),
+      h("p", {}, "Start one from a form, or from your program; its progress appears here."),
       h("p", {}, h("button", { type: "button", class: "primary", onclick: () => this.context.select("flows", { focus: true }) }, "Choose a flow")),
       codeBox("From Python, with the key in DCIPHER_API_KEY", code));
   }
