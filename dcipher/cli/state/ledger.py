@@ -32,7 +32,7 @@ _APPLICATION_ID = 0x64634C31
 """`dcL1` in ASCII."""
 _VERSION = 1
 _TEXTS = ("task_id", "flow_id", "status", "created_at", "finished_at", "seen_at", "idempotency_key")
-_COLUMNS = (*_TEXTS, "outputs")
+_COLUMNS: tuple[str, ...] = (*_TEXTS, "outputs")
 _TABLES = (
     f"CREATE TABLE runs ({', '.join(_COLUMNS)}, PRIMARY KEY (flow_id, task_id))",
     "CREATE INDEX runs_by_age ON runs (coalesce(created_at, seen_at), seen_at)",
