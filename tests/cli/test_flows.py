@@ -6,8 +6,11 @@ import gzip
 import io
 import json
 import os
+import re
 import shlex
+import signal
 import stat
+import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,9 +19,11 @@ import pytest
 
 from dcipher._extras.installation import install
 from dcipher.cli import main
+from dcipher.emulator.faults import Stall
 from dcipher.logs import logger
 from dcipher.models import Run
 from tests.faulty import json_reply
+from tests.waiting import HANG, until
 
 if TYPE_CHECKING:
     from dcipher.emulator import Emulator
@@ -497,3 +502,27 @@ def test_a_command_leaves_the_logger_as_it_was(
     before = logger.level, [*logger.handlers]
     assert main(["flows", "get", "f"]) == 0
     assert (logger.level, [*logger.handlers]) == before
+
+
+@pytest.mark.skipif(os.name == "nt", reason="SIGKILL is of POSIX")
+def test_a_kill_before_the_response_loses_no_run(dcipher: Call, emulator: Emulator) -> None:
+    """The key of a start is stored before it is sent; with it, the same command finds the run."""
+    emulator.fault("start", Stall(), times=1)  # the run is started, and the response never comes
+    command = [sys.executable, "-m", "dcipher", "flows", "run", "rows", "-o", "t.json"]
+    environment = {"DCIPHER_BASE_URL": emulator.url, "DCIPHER_API_KEY": emulator.api_key}
+    program = subprocess.Popen(command, env={**os.environ, **environment})  # noqa: S603
+    until(lambda: emulator.runs)
+    program.kill()
+    assert program.wait(HANG) == -signal.SIGKILL
+    said = dcipher("runs", "list")
+    assert (said.code, said.out) == (0, "")
+    (key,) = re.findall(r"--idempotency-key (\S+)\.", said.err)
+    assert dcipher("flows", "run", "rows", "-o", "t.json", "--idempotency-key", key).code == 0
+    assert [run.idempotency_key for run in emulator.runs] == [key]
+    assert "idempotency-key" not in dcipher("runs", "list").err
+
+
+def test_a_start_that_is_refused_leaves_nothing(dcipher: Call, emulator: Emulator) -> None:
+    """An error has said what became of it."""
+    assert dcipher("flows", "run", "nowhere").code != 0
+    assert "idempotency-key" not in dcipher("runs", "list").err

@@ -243,3 +243,31 @@ def test_statuses_of_models_are_words() -> None:
     """What is kept is the service's word, not Python's name for it."""
     Ledger().record(run("a", RunStatus.FAILED))
     assert Ledger().runs()[0]["status"] == "FAILED"
+
+
+def test_a_start_is_there_until_its_run_is_known(state: Path) -> None:
+    """Each start has its own entry, which is no run; the run, or an error, takes its place."""
+    ledger = Ledger()
+    for key in ("k1", "k2", "k1", "k3"):
+        ledger.begin("f", key)
+    assert sorted(start["idempotency_key"] for start in ledger.starts()) == ["k1", "k2", "k3"]
+    assert ledger.runs() == []
+    ledger.record(run("a", idempotency_key="k1"))
+    ledger.forget("k2")
+    assert [start["idempotency_key"] for start in ledger.starts()] == ["k3"]
+    assert [entry["task_id"] for entry in ledger.runs()] == ["a"]
+
+
+def test_a_start_of_last_month_is_not_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its key is of no use any more."""
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: object = None) -> datetime:  # type: ignore[override]
+            return NOW
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "datetime", Clock)
+        Ledger().begin("f", "k1")
+        assert len(Ledger().starts()) == 1
+    assert Ledger().starts() == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import wraps
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -155,7 +156,13 @@ def list_runs(call: Invocation, limit: int, status: str | None) -> None:
     from dcipher.cli.state.ledger import Ledger
     from dcipher.cli.terminal.tables import Layout
 
-    found = Ledger().runs()
+    ledger = Ledger()
+    for start in ledger.starts():
+        call.output.note(
+            f"A start of flow {start['flow_id']} at {start['seen_at']} has no known response. To get "
+            f"its run, repeat the command with --idempotency-key {quote(start['idempotency_key'])}."
+        )
+    found = ledger.runs()
     if status is not None:
         found = [entry for entry in found if str(entry.get("status")).lower() == status.lower()]
     names = (*_LISTED, "finished_at", "seen_at", "idempotency_key")

@@ -80,12 +80,12 @@ def _is_lost(call: Invocation, run: Run, start: Start) -> bool:
 def _started(call: Invocation, client: Dcipher, start: Start) -> Run:
     """Starts the run, and stores it before anything else can happen."""
     following = call.following
-    following.start = start.flow, start.idempotency_key
+    key = start.idempotency_key
     following.params = start.params
-    put_off = _PUT_OFF.format(start.idempotency_key)
+    put_off = _PUT_OFF.format(key)
     with deferred(lambda: call.output.warn(put_off)) as interruption:
-        run = client.flows.start(start.flow, start.params, idempotency_key=start.idempotency_key)
-        following.start = None
+        with following.starting(start.flow, key):
+            run = client.flows.start(start.flow, start.params, idempotency_key=key)
         began = "was started before" if following.knows(run) else "started"
         following.note(run)
         if start.save_run is not None:

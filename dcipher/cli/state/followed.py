@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import queue
 import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dcipher.cli.state.ledger import Ledger, is_off
+from dcipher.errors import DcipherError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 
     from dcipher.cli.terminal.output import Output
     from dcipher.models import Run
@@ -58,8 +60,25 @@ class Following:
         if not self.remembering or self._noted.get(run.task_id) == str(run.status):
             return
         self._noted[run.task_id] = str(run.status)
+        self._store(lambda ledger: ledger.record(run, urls=self.urls))
+
+    @contextmanager
+    def starting(self, flow_id: str, idempotency_key: str) -> Generator[None]:
+        """Stores a start until its response is known. `note` stores the run then."""
+        self.start = flow_id, idempotency_key
+        self._store(lambda ledger: ledger.begin(flow_id, idempotency_key))
         try:
-            Ledger().record(run, urls=self.urls)
+            yield
+        except DcipherError:  # its text has the key, where there may be a run
+            self._store(lambda ledger: ledger.forget(idempotency_key))
+            raise
+        self.start = None
+
+    def _store(self, write: Callable[[Ledger], None]) -> None:
+        if not self.remembering:
+            return
+        try:
+            write(Ledger())
         except OSError as error:
             self.remembering = False
             self._output.note(

@@ -9,7 +9,7 @@ import json
 import os
 import sqlite3
 from contextlib import closing, contextmanager, suppress
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, cast
 
 from dcipher._files.databases import create_tables, make_private, pragma, transaction
@@ -50,7 +50,9 @@ ON CONFLICT DO UPDATE SET
 """  # noqa: S608 - our own names
 # An older version of dcipher may have written its file after this one.
 _IMPORT = f"{_RECORD} WHERE coalesce(excluded.seen_at, '') >= coalesce(seen_at, '')"
-_SELECT = f"SELECT {', '.join(_COLUMNS)} FROM runs"  # noqa: S608 - our own names
+_SELECT = f"SELECT {', '.join(_COLUMNS)} FROM runs WHERE task_id IS"  # noqa: S608 - our own names
+# A start whose response is not known has no task id yet.
+_ANSWERED = "DELETE FROM runs WHERE task_id IS NULL AND idempotency_key = ?"
 _NEWEST = "ORDER BY coalesce(created_at, seen_at) DESC, seen_at DESC, rowid DESC"
 _PRUNE = f"DELETE FROM runs WHERE rowid IN (SELECT rowid FROM runs {_NEWEST} LIMIT -1 OFFSET ?)"  # noqa: S608
 
@@ -66,19 +68,41 @@ class Ledger:
     def __init__(self, path: Path | None = None) -> None:
         self.path: Path = path or state_folder() / "runs.sqlite3"
 
+    def begin(self, flow_id: str, idempotency_key: str) -> None:
+        """Stores a start before it is sent: after `kill -9`, its key is the only way to its run."""
+        entry = {
+            "flow_id": flow_id,
+            "seen_at": _text(datetime.now(timezone.utc)),
+            "idempotency_key": idempotency_key,
+        }
+        with self._opened() as connection, transaction(connection):
+            connection.execute(_ANSWERED, (idempotency_key,))
+            connection.execute(_RECORD, _row(entry))
+
+    def forget(self, idempotency_key: str) -> None:
+        """Removes a start that was answered by an error."""
+        with self._opened() as connection, transaction(connection):
+            connection.execute(_ANSWERED, (idempotency_key,))
+
     def record(self, run: Run, *, urls: bool = False) -> None:
         """Stores what is known of `run`; with `urls`, the signed URLs of its results, too."""
         with self._opened() as connection, transaction(connection):
+            connection.execute(_ANSWERED, (run.idempotency_key,))
             connection.execute(_RECORD, _row(_entry(run, urls=urls)))
             connection.execute(_PRUNE, (MOST,))
 
     def runs(self, most: int = -1) -> list[dict[str, Any]]:
         """Returns what is known of each run, the newest first."""
-        return self._read(f"{_SELECT} {_NEWEST} LIMIT ?", most)
+        return self._read(f"{_SELECT} NOT NULL {_NEWEST} LIMIT ?", most)
+
+    def starts(self) -> list[dict[str, Any]]:
+        """Returns the starts of the last week whose response is not known, the newest first."""
+        since = _text(datetime.now(timezone.utc) - timedelta(days=7))
+        return self._read(f"{_SELECT} NULL AND seen_at >= ? {_NEWEST}", since)
 
     def find(self, task_id: str, flow_id: str | None = None) -> dict[str, Any] | None:
         """Returns what is known of one run."""
-        where = "WHERE task_id = ? AND flow_id = coalesce(?, flow_id)"
+        where = "? AND flow_id = coalesce(?, flow_id)"
         found = self._read(f"{_SELECT} {where} {_NEWEST} LIMIT 1", task_id, flow_id)
         return found[0] if found else None
 
