@@ -56,8 +56,9 @@ class Runs(RunResults):
             NotFoundError: There is no such run.
             APIError: The request failed for another reason.
         """
-        operations.run_status(flow_id, task_id)  # refuses a malformed id before Pydantic does
-        return self._poll(Run(flow_id=flow_id, task_id=task_id))
+        # It rejects a malformed id before Pydantic does.
+        operation = operations.run_status(flow_id, task_id)
+        return self._poll(Run(flow_id=flow_id, task_id=task_id), operation=operation)
 
     def refresh(self, run: Run) -> Run:
         """Fetches the status of `run` once, and keeps what `run` holds, such as its outputs.

@@ -54,8 +54,9 @@ class AsyncRuns(AsyncRunResults):
             NotFoundError: There is no such run.
             APIError: The request failed for another reason.
         """
-        operations.run_status(flow_id, task_id)  # refuses a malformed id before Pydantic does
-        return await self._poll(Run(flow_id=flow_id, task_id=task_id))
+        # It rejects a malformed id before Pydantic does.
+        operation = operations.run_status(flow_id, task_id)
+        return await self._poll(Run(flow_id=flow_id, task_id=task_id), operation=operation)
 
     async def refresh(self, run: Run) -> Run:
         """Fetches the status of `run` once, and keeps what `run` holds, such as its outputs.

@@ -35,16 +35,17 @@ class AsyncLimiter:
     """
 
     def __init__(self, permits: int) -> None:
-        from anyio import Semaphore
+        from anyio import Semaphore, WouldBlock
 
         self._semaphore: Semaphore = Semaphore(permits, fast_acquire=True)
+        self._would_block = WouldBlock
 
     async def acquire(self, timeout: float | None) -> AsyncPermit:
-        from anyio import WouldBlock, fail_after
-
         try:
             self._semaphore.acquire_nowait()
-        except WouldBlock:
+        except self._would_block:
+            from anyio import fail_after
+
             with fail_after(timeout):
                 await self._semaphore.acquire()
         return AsyncPermit(self._semaphore)

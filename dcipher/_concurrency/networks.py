@@ -83,11 +83,17 @@ class AsyncSocket(_Connected):
     """A socket, plain or with TLS."""
 
     def __init__(self, stream: ByteStream, raw: Any, tls: ssl.SSLObject | None = None) -> None:
-        from anyio import BrokenResourceError, CancelScope, ClosedResourceError, EndOfStream
+        from anyio import (
+            BrokenResourceError,
+            CancelScope,
+            ClosedResourceError,
+            EndOfStream,
+            current_time,
+        )
 
         super().__init__(raw, tls)
         self._stream = stream
-        self._scope = CancelScope
+        self._scope, self._now = CancelScope, current_time
         self._ends, self._breaks = EndOfStream, (BrokenResourceError, ClosedResourceError)
 
     async def receive(self, max_bytes: int, seconds: float | None) -> bytes:
@@ -95,7 +101,7 @@ class AsyncSocket(_Connected):
         try:
             if seconds is None:
                 return await self._stream.receive(max_bytes)
-            with self._scope(deadline=_now() + seconds):
+            with self._scope(deadline=self._now() + seconds):
                 return await self._stream.receive(max_bytes)
         except self._ends:
             return b""
@@ -108,7 +114,7 @@ class AsyncSocket(_Connected):
         try:
             if seconds is None:
                 return await self._stream.send(data)
-            with self._scope(deadline=_now() + seconds):
+            with self._scope(deadline=self._now() + seconds):
                 return await self._stream.send(data)
         except (*self._breaks, self._ends) as error:
             raise httpcore.WriteError(str(error)) from error
@@ -142,12 +148,6 @@ class AsyncSocket(_Connected):
     async def aclose(self) -> None:
         """Closes it."""
         await self._stream.aclose()
-
-
-def _now() -> float:
-    from anyio import current_time
-
-    return current_time()
 
 
 def connect(host: str, port: int, seconds: float | None, local_address: str | None) -> Socket:

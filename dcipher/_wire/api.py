@@ -29,6 +29,7 @@ from dcipher._wire.layers.retrying import send_again
 from dcipher._wire.messages.parsing import prepare
 from dcipher._wire.messages.responses import BOM, MAX_BODY, APIResponse, decoded
 from dcipher._wire.transport.deadlines import DEADLINE, Deadline
+from dcipher._wire.transport.heads import WHOLE
 from dcipher.errors import APIError, DcipherError, InvalidParamsError, RequestInfo
 from dcipher.errors._hints import with_hint
 from dcipher.logs import logger, redacting
@@ -283,7 +284,7 @@ class API:
         return request
 
     def _exchange(self, request: httpx.Request) -> tuple[httpx.Response, bytes]:
-        response = self.http.send(request)
+        response = self.http._send(request)  # noqa: SLF001 - ours alone
         try:
             return response, self._body(response)
         finally:
@@ -294,6 +295,9 @@ class API:
         """Reads the raw body, up to the limit: a response of this API is small."""
         if response.is_stream_consumed:  # it is complete, as from httpx.MockTransport
             return response.content
+        whole: bytes | None = response.extensions.get(WHOLE)
+        if whole is not None:
+            return whole
         body = bytearray()
         stream: Any = response.stream
         for chunk in stream:

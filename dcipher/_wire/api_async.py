@@ -28,6 +28,7 @@ from dcipher._wire.layers.retrying_async import async_send_again
 from dcipher._wire.messages.parsing import prepare
 from dcipher._wire.messages.responses import BOM, MAX_BODY, APIResponse, decoded
 from dcipher._wire.transport.deadlines import DEADLINE, Deadline
+from dcipher._wire.transport.heads import WHOLE
 from dcipher.errors import APIError, DcipherError, InvalidParamsError, RequestInfo
 from dcipher.errors._hints import with_hint
 from dcipher.logs import logger, redacting
@@ -282,7 +283,7 @@ class AsyncAPI:
         return request
 
     async def _exchange(self, request: httpx.Request) -> tuple[httpx.Response, bytes]:
-        response = await self.http.async_send(request)
+        response = await self.http._send_async(request)  # noqa: SLF001 - ours alone
         try:
             return response, await self._body(response)
         finally:
@@ -293,6 +294,9 @@ class AsyncAPI:
         """Reads the raw body, up to the limit: a response of this API is small."""
         if response.is_stream_consumed:  # it is complete, as from httpx.MockTransport
             return response.content
+        whole: bytes | None = response.extensions.get(WHOLE)
+        if whole is not None:
+            return whole
         body = bytearray()
         stream: Any = response.stream
         async for chunk in stream:

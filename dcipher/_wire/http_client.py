@@ -254,12 +254,12 @@ class HTTPClient:
         return self._routes.is_custom_async
 
     @property
-    def is_closed(self) -> bool:
+    def _is_closed(self) -> bool:
         """Whether the sync httpx client was closed."""
         return self._is_ended or (self._client is not None and self._client.is_closed)
 
     @property
-    def is_closed_async(self) -> bool:
+    def _is_closed_async(self) -> bool:
         """Whether the async httpx client was closed."""
         return self._async_client is not None and self._async_client.is_closed
 
@@ -313,7 +313,7 @@ class HTTPClient:
                 self._async_client = httpx.AsyncClient(**self._client_args(), **routes)
             return self._async_client
 
-    def send(self, request: httpx.Request) -> httpx.Response:
+    def _send(self, request: httpx.Request) -> httpx.Response:
         """Sends a request of ours, directly if the httpx client would add nothing to it.
 
         The caller closes the response. Redirects are not followed.
@@ -327,7 +327,7 @@ class HTTPClient:
         note(client, response)
         return response
 
-    async def async_send(self, request: httpx.Request) -> httpx.Response:
+    async def _send_async(self, request: httpx.Request) -> httpx.Response:
         """Sends a request by the async httpx client in the same way."""
         client = self._async_client or self._build_async()
         transport = self._async_transport

@@ -24,6 +24,7 @@ from .wait import Wait, for_a_new_run
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+    from dcipher._wire.messages.operations import Operation
     from dcipher.resilience import Resilience
 
 __all__ = ["AsyncRunPolls", "check_run"]
@@ -37,10 +38,16 @@ class AsyncRunPolls:
         self._recent = recent
 
     async def _poll(
-        self, run: Run, *, within: float | None = None, resilience: Resilience | None = None
+        self,
+        run: Run,
+        *,
+        within: float | None = None,
+        resilience: Resilience | None = None,
+        operation: Operation | None = None,
     ) -> Run:
+        secrets = output_secrets(run.outputs)
         run = await self._api.call(
-            operations.run_status(run.flow_id, run.task_id, output_secrets(run.outputs)),
+            operation or operations.run_status(run.flow_id, run.task_id, secrets),
             lambda response: status_of(response, run, datetime.now(timezone.utc)),
             within=within,
             resilience=resilience,

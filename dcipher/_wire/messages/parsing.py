@@ -143,7 +143,7 @@ def _outputs(known: JSONObject) -> Iterator[Output]:
 
     An output with an invalid URL has none: it keeps the indexes of the others.
     """
-    if not known.keys() & {"signedResponseURL", "signedResponseURLs"}:
+    if "signedResponseURL" not in known and "signedResponseURLs" not in known:
         return
     single = _items(known.pop("signedResponseURL", None))
     several = _items(known.pop("signedResponseURLs", None))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import h11
 import httpcore
 
-from .heads import ordinary_fields, ordinary_head, request_head
+from .heads import WHOLE, ordinary_fields, ordinary_head, request_head
 
 if TYPE_CHECKING:
     import ssl
@@ -95,9 +95,9 @@ class AsyncExchanges(httpcore.AsyncConnectionInterface):
         data = await stream.read(READ, timeout)
         head = None if request.method in {b"HEAD", b"CONNECT"} else ordinary_head(data)
         if head is not None:
-            stream.framing.expect(head.length, data[head.size :])
-            whole = _Body(self, stream, head.length, timeout, is_last=not was_sent)
-            return _response(head.status, head.reason, head.headers, whole, stream)
+            known = _Body(self, stream, head.length, timeout, is_last=not was_sent)
+            known.begin(data[head.size :])
+            return _response(head.status, head.reason, head.headers, known, stream)
         if parser is None:
             parser = _parser()
             parser.send(_event(request))
@@ -105,20 +105,20 @@ class AsyncExchanges(httpcore.AsyncConnectionInterface):
         event: Any = await _next(parser, stream, timeout, data)
         while isinstance(event, h11.InformationalResponse) and event.status_code != 101:
             event = await _next(parser, stream, timeout)
-        rest, known = parser.trailing_data[0], dict(event.headers)
+        rest, headers = parser.trailing_data[0], dict(event.headers)
         version = b"HTTP/" + event.http_version
         body: _Body | _ParsedBody
-        if _has_length(request, event.status_code, known):
-            length = int(known[b"content-length"])
-            stream.framing.expect(length, rest)
-            closes = version != b"HTTP/1.1" or b"close" in known.get(b"connection", b"").lower()
+        if _has_length(request, event.status_code, headers):
+            closes = version != b"HTTP/1.1" or b"close" in headers.get(b"connection", b"").lower()
+            length = int(headers[b"content-length"])
             body = _Body(self, stream, length, timeout, is_last=closes or not was_sent)
+            body.begin(rest)
         else:
             if parser.their_state is h11.SWITCHED_PROTOCOL:
                 stream.framing.expect(rest=rest)
             body = _ParsedBody(self, stream, parser, timeout)
-        headers = event.headers.raw_items()
-        return _response(event.status_code, event.reason, headers, body, stream, version)
+        raw = event.headers.raw_items()
+        return _response(event.status_code, event.reason, raw, body, stream, version)
 
     # What httpcore asks of a connection.
 
@@ -164,8 +164,20 @@ class _Body:
         self._length = self._left = length
         self._timeout = timeout
         self._is_last = is_last
+        self.whole: bytes | None = None
+        """The body, where all of it came with its head."""
+
+    def begin(self, rest: bytes) -> None:
+        """`rest` came with the head."""
+        if len(rest) < self._length:
+            self._stream.framing.expect(self._length, rest)
+            return
+        self.whole, self._left = rest[: self._length], 0
+        self._stream.framing.expect(0, rest[self._length :])
 
     async def __aiter__(self) -> AsyncGenerator[bytes]:
+        if self.whole:
+            yield self.whole
         while self._left:
             data = await self._stream.read(READ, self._timeout)
             if not data:
@@ -267,5 +279,11 @@ def _response(
     stream: AsyncStream,
     version: bytes = b"HTTP/1.1",
 ) -> httpcore.Response:
-    extensions = {"http_version": version, "reason_phrase": reason, "network_stream": stream}
+    extensions: dict[str, Any] = {
+        "http_version": version,
+        "reason_phrase": reason,
+        "network_stream": stream,
+    }
+    if isinstance(body, _Body) and body.whole is not None:
+        extensions[WHOLE] = body.whole
     return httpcore.Response(status, headers=headers, content=body, extensions=extensions)

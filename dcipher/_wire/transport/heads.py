@@ -11,7 +11,10 @@ if TYPE_CHECKING:
 
     Fields: TypeAlias = "Sequence[tuple[bytes, bytes]]"
 
-__all__ = ["Head", "ordinary_fields", "ordinary_head", "request_head"]
+__all__ = ["WHOLE", "Head", "ordinary_fields", "ordinary_head", "request_head"]
+
+WHOLE = "dcipher.body"
+"""The extension of a response that holds its raw body, where that came with its head."""
 
 # RFC 9110 section 5.6.2 (tokens) and 5.5 (values): visible characters, with blanks between them.
 _NAME = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"

@@ -136,9 +136,10 @@ class Store:
         # The body may take as long as data arrives; its head may not.
         self.deadline = Deadline(self._total_timeout, within=within)
         try:
-            response = self._http.send(self._request(url, headers, self.deadline))
+            request = self._request(url, headers, self.deadline)
+            response = self._http._send(request)  # noqa: SLF001 - ours alone
         except RuntimeError:  # the client was closed
-            if self._http.is_closed:
+            if self._http._is_closed:  # noqa: SLF001
                 raise DcipherError("This client was closed during a download.") from None
             raise
         if response.http_version not in HTTP_VERSIONS:  # h11 accepts any: RFC 9112 section 2.3
