@@ -10,7 +10,7 @@ import select
 import socket
 import ssl
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import httpcore
 
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from anyio.abc import ByteStream
 
 __all__ = ["AsyncSocket", "Socket", "async_connect", "connect"]
+
+CLOSED: Final = "the connection was closed"
+"""Where anyio does not say more: before 4.10 it drops the cause in a TLS handshake."""
 
 
 class _Connected:
@@ -106,7 +109,7 @@ class AsyncSocket(_Connected):
         except self._ends:
             return b""
         except self._breaks as error:
-            raise httpcore.ReadError(str(error)) from error
+            raise httpcore.ReadError(str(error) or CLOSED) from error
         raise httpcore.ReadTimeout("nothing was received in time")
 
     async def send(self, data: bytes, seconds: float | None) -> None:
@@ -117,7 +120,7 @@ class AsyncSocket(_Connected):
             with self._scope(deadline=self._now() + seconds):
                 return await self._stream.send(data)
         except (*self._breaks, self._ends) as error:
-            raise httpcore.WriteError(str(error)) from error
+            raise httpcore.WriteError(str(error) or CLOSED) from error
         raise httpcore.WriteTimeout("it was not sent in time")
 
     async def secure(
@@ -141,7 +144,7 @@ class AsyncSocket(_Connected):
             raise httpcore.ConnectTimeout(str(error)) from error
         except (anyio.BrokenResourceError, anyio.EndOfStream, OSError) as error:
             await self.aclose()
-            raise httpcore.ConnectError(str(error)) from error
+            raise httpcore.ConnectError(str(error) or CLOSED) from error
         tls: Any = stream.extra(TLSAttribute.ssl_object)  # noqa: S610 - not that of Django
         return AsyncSocket(stream, self.raw, tls)
 

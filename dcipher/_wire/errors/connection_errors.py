@@ -94,6 +94,8 @@ def _root_cause(error: BaseException) -> str:
     """Returns the error of the operating system: "connection refused", not "all attempts failed"."""
     words = type(error).__name__ if not str(error) else f"{type(error).__name__}: {error}"
     for behind in chain(error):
+        if isinstance(behind, (ssl.SSLWantReadError, ssl.SSLWantWriteError)):
+            continue  # a handshake under way: anyio's context of what happened then
         if isinstance(behind, OSError) and behind.errno is not None:
             # asyncio has messages of its own; name resolution has its own numbers.
             known = isinstance(behind, (ssl.SSLError, socket.gaierror))

@@ -167,7 +167,7 @@ class Fault(NamedTuple):
 
 
 TLS_FAULTS = [
-    Fault("reset in the handshake", reset, APIConnectionError, 3, "reset by peer"),
+    Fault("reset in the handshake", reset, APIConnectionError, 3, "(reset by peer|was closed)"),
     Fault("closed in the handshake", says(), APIConnectionError, 3, "Check the network"),
     Fault(
         "plain http on the port",
@@ -366,7 +366,7 @@ def tunnel_to(target: int) -> Callable[[socket.socket], None]:
     ("act", "cls", "cause"),
     [
         (says(), APIConnectionError, "the proxy opened no tunnel"),
-        (reset, APIConnectionError, "reset"),
+        (reset, APIConnectionError, "reset|was closed"),
         (says(b"garbage\r\n\r\n"), APIConnectionError, "the proxy opened no tunnel"),
         (silent, APITimeoutError, "the proxy opened no tunnel in time|connecting took longer"),
     ],
