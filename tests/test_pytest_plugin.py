@@ -35,7 +35,11 @@ FLOW = """
 
 
 @pytest.fixture(autouse=True)
-def _only_the_plugins_named_here(monkeypatch: pytest.MonkeyPatch) -> None:
+def _only_the_plugins_named_here(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Temporary folders may lie in this project, and its configuration is not that of users.
+    pytester.makefile(".ini", pytest="[pytest]")
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
 
