@@ -141,7 +141,7 @@ def replacing(target: Path) -> Generator[BinaryIO]:
     target = followed(target)
     name = target.with_name(f".{secrets.token_hex(8)}.tmp")
     try:
-        with open(name, "xb", opener=private) as file:
+        with open(name, "x+b", opener=private) as file:
             yield file
             file.flush()
             synced(file.fileno(), os.fsync)

@@ -57,8 +57,8 @@ def is_pydantics(function: object) -> bool:
 def kinds_of(adapter: TypeAdapter[Any]) -> frozenset[str]:
     """The types of the core schemas in that of an adapter.
 
-    Also `any` for the items of what has no type for them, `validator`, `union of numbers`, `strict`, and
-    `encoded bytes`.
+    Also `any` for the items of what has no type for them, `strict`, `encoded bytes`, and `union of text`:
+    of a text from JSON, such a union makes another choice than of a text of Python.
     """
     return frozenset(_kinds(adapter.core_schema))
 
@@ -72,10 +72,8 @@ def _kinds(schema: object) -> Iterator[str]:
         kind = found.get("type")
         if isinstance(kind, str):
             yield "any" if kind in _UNTYPED and _UNTYPED[kind] not in found else kind
-        if callable(function := found.get("function")) and not is_pydantics(function):
-            yield "validator"
-        if kind == "union" and not {"float", "decimal"}.isdisjoint(_kinds(found["choices"])):
-            yield "union of numbers"
+        if kind == "union" and len(_WRITTEN.intersection(_kinds(found["choices"]))) > 1:
+            yield "union of text"
         configuration = found.get("config")
         for settings in (found, configuration):
             yield from _settings(settings)
@@ -91,5 +89,9 @@ def _settings(found: object) -> Iterator[str]:
             yield "encoded bytes"
 
 
+_WRITTEN = frozenset(
+    {"str", "bytes", "date", "datetime", "time", "timedelta", "uuid", "decimal", "url"}
+)
+"""Types that JSON has as text."""
 _UNTYPED = {"dict": "values_schema", "list": "items_schema", "set": "items_schema"}
 _NO_SCHEMAS = frozenset({"serialization", "metadata", "config", "default", "expected", "members"})

@@ -120,10 +120,14 @@ class InvalidRow:
         return _refusal(self.location, self.errors, row=self.number, line=self.line)
 
 
-def type_error(error: ValidationError, adapter: TypeAdapter[Any]) -> ResultTypeError:
-    """What to raise for a document that its type refuses."""
+def type_error(
+    error: ValidationError, adapter: TypeAdapter[Any], *, has_rows: bool = False
+) -> ResultTypeError:
+    """What to raise for a document that its type refuses, which may be a list of rows."""
     details = details_of(error, adapter)
-    return _refusal(path_of(details[0]["loc"]).removeprefix(".") or "document", details)
+    loc = details[0]["loc"]
+    row = loc[0] if has_rows and loc and isinstance(loc[0], int) else None
+    return _refusal(path_of(loc).removeprefix(".") or "document", details, row=row)
 
 
 def _refusal(

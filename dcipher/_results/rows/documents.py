@@ -231,9 +231,9 @@ def _parse_json(document: bytes, type_: object) -> object:
     except ValueError as error:
         if flaw := flaw_of(document, mark):
             raise ResultSyntaxError("document", flaw) from None
-        raise type_error(
-            cast("ValidationError", error), adapter_for(cast("type[object]", type_))
-        ) from None
+        adapter = adapter_for(cast("type[object]", type_))
+        refused = cast("ValidationError", error)
+        raise type_error(refused, adapter, has_rows=_row_type(type_) is not None) from None
 
 
 def _parse_cells(rows: list[dict[str, Any]], type_: object) -> object:
@@ -254,7 +254,7 @@ def _parse_cells(rows: list[dict[str, Any]], type_: object) -> object:
     try:
         return _validated(rows, adapter)
     except ValidationError:
-        raise type_error(refusal, adapter) from None
+        raise type_error(refusal, adapter, has_rows=True) from None
 
 
 def _validated(rows: Sequence[object], adapter: TypeAdapter[Any]) -> object:
@@ -271,7 +271,7 @@ def _parse_table(rows: Sequence[object], type_: object) -> object:
     except VALIDATOR_BUGS as error:
         raise failed_validator(error) from None
     except RefusedError as refused:
-        raise type_error(refused.error, adapter) from None
+        raise type_error(refused.error, adapter, has_rows=True) from None
 
 
 def _text(body: bytes, format_: Format) -> str:

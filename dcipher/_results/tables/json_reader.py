@@ -31,6 +31,8 @@ types = pa.types
 MAX_KEYS = 256
 """Different keys of an object inside of rows: with more of them, it is a map and no struct."""
 
+_MAX_NESTED = 4 * MAX_KEYS
+"""Fields inside of columns: with more of them, some are keys of maps, and pyarrow's reader takes long."""
 _EXACT = 2.0**53  # float64 holds the integers below
 _TEXT = replace(JSON_TEXT, nullable=True)  # of objects without fields
 _NOTHING = pa.struct([])
@@ -96,6 +98,8 @@ class StructBlocks:
 
     def _learned(self, array: Any, block: bytes) -> Any:
         self._type = _common(self._type, array.type)
+        if sum(map(_count, _members(self._type))) - self._type.num_fields > _MAX_NESTED:
+            raise DoubtError
         fields = [array.field(n) for n in range(array.type.num_fields)]
         if any(map(_is_doubtful, fields)):
             raise DoubtError
@@ -207,6 +211,14 @@ def _hint(type_: Any, is_kept: Callable[[Any], bool]) -> Any:
         item = _hint(type_.value_type, is_kept)
         return None if item is None else pa.list_(item)
     return None if types.is_null(type_) or not is_kept(type_) else type_
+
+
+def _count(field: Any) -> int:
+    """The number of fields in a field, itself included."""
+    type_ = field.type
+    while types.is_list(type_):
+        type_ = type_.value_type
+    return 1 + (sum(map(_count, _members(type_))) if types.is_struct(type_) else 0)
 
 
 def _without_times(type_: Any) -> Any:

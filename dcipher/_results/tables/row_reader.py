@@ -225,7 +225,7 @@ class _Cells:
     def _columns(self, size: int) -> Iterator[list[Any]]:
         for part in self._parts:
             for rows, _ in _portions(part, _cell_rows, lambda: size):
-                cells = zip(*rows, strict=True)
+                cells = zip(*(row.values() for row in rows), strict=True)
                 yield [pa.array([cell or None for cell in column], pa.string()) for column in cells]
 
     def batches(self, size: int) -> Iterator[Any]:
@@ -237,7 +237,7 @@ class _Cells:
 
 
 def _cell_rows(part: Source, reader: BinaryIO) -> Iterator[Any]:
-    return iter_rows(reader, cast("type[object]", list[str]), part.format)
+    return iter_rows(reader, cast("type[object]", dict[str, str]), part.format)
 
 
 def common_header(parts: tuple[Source, ...]) -> list[str]:

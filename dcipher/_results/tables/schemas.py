@@ -266,7 +266,7 @@ def _tuple(items: Sequence[object], within: tuple[object, ...]) -> Shape:
 
 def _map(key: object, value: object, *, within: tuple[object, ...]) -> Shape:
     keys, values = _shape(key, (), within), _shape(value, (), within)
-    if keys.nullable or keys.type not in _PLAIN:
+    if keys.nullable or keys.mark or keys.type not in _PLAIN:
         return JSON_TEXT
     return map_shape(keys, values)
 

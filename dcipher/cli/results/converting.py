@@ -18,7 +18,7 @@ from dcipher._files.paths import check_target
 from dcipher._files.replacement import replacing
 from dcipher._files.storage_errors import storage_errors
 from dcipher._results.parsing.row_errors import InvalidRow, ResultReadError
-from dcipher._results.rows.reading import Format
+from dcipher._results.rows.reading import Format, iter_rows
 from dcipher.cli.results.checking import ANY, opened, type_named
 from dcipher.cli.results.round_trips import RoundTrip
 from dcipher.cli.results.row_bytes import (
@@ -209,17 +209,18 @@ def _write_parquet(source: LocalResult, target: Target, type_: Any, rows: _Rows)
     check_columns(type_)
     try:
         reading = reading_of((source,), type_)
-        with (
-            target.opened() as sink,
-            _seekable(sink, True) as file,
-            parquet.ParquetWriter(file, reading.schema) as writer,
-        ):
-            for batches in _row_groups(reading.batches(_ROWS)):
-                if not batches[0].num_columns:
-                    raise no_column(0)
-                table = library("pyarrow", "arrow").Table.from_batches(batches)
-                writer.write_table(table)
-                rows.count += table.num_rows
+        with target.opened() as sink, _seekable(sink, True) as file:
+            with parquet.ParquetWriter(file, reading.schema) as writer:
+                for batches in _row_groups(reading.batches(_ROWS)):
+                    if not batches[0].num_columns:
+                        raise no_column(0)
+                    table = library("pyarrow", "arrow").Table.from_batches(batches)
+                    writer.write_table(table)
+                    rows.count += table.num_rows
+            if type_ is not None:
+                _ = file.seek(0)
+                again = iter_rows(file, type_, Format.PARQUET)
+                RoundTrip(type_, Format.PARQUET).check(source.rows(type_), again)
     except ResultParseError as error:
         raise (rows.refusal(error) if error.errors else error) from None
 

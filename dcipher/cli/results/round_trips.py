@@ -9,7 +9,7 @@ from pydantic_core import PydanticSerializationError, to_json
 
 from dcipher._results.parsing.adapters import adapter_for
 from dcipher._results.parsing.csv.rows import NotFittingError, cells_reader
-from dcipher._results.parsing.row_errors import details_of, path_of, shown_name
+from dcipher._results.parsing.row_errors import InvalidRow, details_of, path_of, shown_name
 from dcipher._results.rows.reading import Format
 from dcipher._typing.annotations import is_class
 from dcipher.cli.results.row_bytes import as_cells, cell_text
@@ -77,6 +77,14 @@ class RoundTrip:
                 raise self._refusal(number, _difference(before, after))
             yield plain
 
+    def check(self, rows: Iterable[object], again: Iterable[object]) -> None:
+        """Raises `CommandError` for the first row that was not read back as it is."""
+        for number, (row, found) in enumerate(zip(rows, again, strict=True)):
+            if isinstance(found, InvalidRow):
+                raise self._refusal(number, path_of(found.errors[0]["loc"]))
+            if not _is_same(before := self._view(row), after := self._view(found)):
+                raise self._refusal(number, _difference(before, after))
+
     def _plain(self, number: int, row: object) -> object:
         try:
             return self.plain(row)
@@ -93,22 +101,47 @@ class RoundTrip:
         return self._serializer.to_python(row, warnings=False)
 
     def _refusal(self, number: int, place: str, more: str = "") -> CommandError:
-        name = {Format.JSON: "JSON", Format.NDJSON: "NDJSON"}.get(self._format, "CSV")
+        name = _NAMES[self._format]
         where = f", {place.removeprefix('.')}" if place else ""
         return CommandError(
             f"Nothing was converted: row {number}{where} would not be read back from {name} unchanged.{more}",
             ExitCode.INVALID_ROWS,
-            next_step="convert to Parquet or NDJSON, or remove --model"
-            if self._format is Format.CSV
-            else "convert to Parquet, or remove --model",
+            next_step=f"convert to {_BETTER[self._format]}, or remove --model",
         )
+
+
+_NAMES = {
+    Format.CSV: "CSV",
+    Format.JSON: "JSON",
+    Format.NDJSON: "NDJSON",
+    Format.PARQUET: "Parquet",
+}
+_BETTER = {
+    Format.CSV: "Parquet or NDJSON",
+    Format.JSON: "Parquet",
+    Format.NDJSON: "Parquet",
+    Format.PARQUET: "NDJSON",
+}
+
+
+def _is_same(one: object, other: object) -> bool:
+    """Whether two values are equal, NaN to itself."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        first, second = cast("dict[object, object]", one), cast("dict[object, object]", other)
+        return first.keys() == second.keys() and all(_is_same(first[n], second[n]) for n in first)
+    if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)):
+        items, others = cast("Sequence[object]", one), cast("Sequence[object]", other)
+        return len(items) == len(others) and all(map(_is_same, items, others))
+    return one == other or (one != one and other != other)
 
 
 def _difference(before: object, after: object) -> str:
     if isinstance(before, dict) and isinstance(after, dict):
         first = cast("Mapping[str, object]", before)
         second = cast("Mapping[str, object]", after)
-        names = [n for n in {**first, **second} if first.get(n, ...) != second.get(n, ...)]
+        names = [
+            n for n in {**first, **second} if not _is_same(first.get(n, ...), second.get(n, ...))
+        ]
         return path_of([shown_name(names[0])]) if names else ""
     return ""
 

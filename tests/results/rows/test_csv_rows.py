@@ -420,8 +420,8 @@ def test_cells_are_found_under_every_alias() -> None:
         (b'a;b\r"x\ny";2\r', ["a", "b"], [["x\ny", "2"]]),
         (b'a,b\r\n"x\ry\r\nz",2\r\n', ["a", "b"], [["x\ry\r\nz", "2"]]),
         (b"a,b,\n1,2,\n3,4,\n", ["a", "b", ""], [["1", "2", ""], ["3", "4", ""]]),
-        (b"a,b,,,\n1,2,,,\n", ["a", "b", ""], [["1", "2", ""]]),
-        (b",a,\n1,2,\n", ["", "a"], [["1", "2"]]),
+        (b"a,b,,,\n1,2,,,\n", ["a", "b", ""], [["1", "2", "", "", ""]]),
+        (b",a,\n1,2,\n", ["", "a"], [["1", "2", ""]]),
         (b",a,b\n0,1,2\n1,3,4\n", ["", "a", "b"], [["0", "1", "2"], ["1", "3", "4"]]),
         (b"one\n1\n\n2\n", ["one"], [["1"], ["2"]]),
     ],
@@ -467,6 +467,7 @@ def test_a_cell_of_a_column_that_was_left_out_is_not_lost() -> None:
     kinds = [row.errors[0]["type"] for row in (long, short)]
     assert kinds == ["too_many_cells", "too_few_cells"]
     assert (long.line, long.raw) == (52, ["3", "", "", "x"])
+    assert read(b"a,,\n1,2,3\n", list[str], Format.CSV) == [["1", "2", "3"]]
 
 
 def test_what_can_be_read_in_two_ways_is_refused() -> None:

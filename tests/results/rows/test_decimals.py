@@ -6,9 +6,11 @@ import csv
 import io
 import json
 from dataclasses import dataclass
+from datetime import date, datetime
 from decimal import Decimal
 from importlib.util import find_spec
 from typing import Annotated, Any, Generic, Literal, NamedTuple, Optional, TypeVar, Union
+from uuid import UUID
 
 import pytest
 from pydantic import (
@@ -238,3 +240,34 @@ def test_validators_see_a_row_with_a_decimal_once() -> None:
     rows = read("\n".join(lines).encode(), Once, Format.NDJSON)
     assert not any(isinstance(row, InvalidRow) for row in rows)
     assert len(seen) == 20
+
+
+class Written(BaseModel):
+    price: Decimal | str
+    day: date | str
+    key: UUID | str
+    at: datetime | date | None = None
+
+
+def test_text_beside_a_long_number_is_read_as_beside_a_short_one() -> None:
+    """A union makes of text from JSON the same choice, however long the numbers beside it are."""
+    text = '"day": "2020-01-01", "key": "12345678-1234-5678-1234-567812345678", "at": "2020-01-01"'
+    for number in ("1.5", LONG, "1e400"):
+        (row,) = read(f'[{{"price": {number}, {text}}}]'.encode(), Written)
+        (same,) = read(f'[{{"price": "1", {text}}}]'.encode(), Written)
+        assert (row.price, type(row.key)) == (Decimal(number), UUID)
+        assert row.model_copy(update={"price": same.price}) == same
+
+
+@pytest.mark.skipif(find_spec("pyarrow") is None, reason="the extra `arrow` is not installed")
+def test_a_union_reads_text_of_parquet_as_that_of_json() -> None:
+    """The same text is the same value in both formats."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    cells = {"price": "1.10", "day": "2020-01-01", "key": "x"}
+    file = io.BytesIO()
+    pq.write_table(pa.table({name: [text] for name, text in cells.items()}), file)
+    (row,) = read(file.getvalue(), Written, Format.PARQUET)
+    assert [row] == read(json.dumps([cells]).encode(), Written)
+    assert (type(row.price), row.day) == (Decimal, date(2020, 1, 1))

@@ -333,3 +333,19 @@ def test_any_bytes_are_a_value_or_one_of_two_errors(
         assert refusal.message
     else:
         assert type_ is not bytes or value == body
+
+
+@pytest.mark.parametrize(
+    ("body", "format_"),
+    [
+        (b'[{"a": 1}, {"a": "x"}]', Format.JSON),
+        (b'{"a": 1}\n{"a": "x"}', Format.NDJSON),
+        (b"a\n1\nx\n", Format.CSV),
+    ],
+)
+def test_the_number_of_a_row_that_does_not_fit(body: bytes, format_: Format) -> None:
+    """It is an attribute of the error in every format, as for the rows themselves."""
+    for type_ in (list[dict[str, int]], tuple[dict[str, int], ...]):
+        with pytest.raises(ResultTypeError) as caught:
+            parse_document(body, type_, format_)
+        assert caught.value.row == 1

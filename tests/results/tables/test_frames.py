@@ -198,6 +198,14 @@ def test_text_that_is_none() -> None:
         pa.string(), 1, [None, pa.py_buffer(b"\0\0\0\0\1\0\0\0"), pa.py_buffer(b"\xff")]
     )
     hours = pa.array([90_000], pa.int32()).view(pa.time32("s")).cast(pa.time32("ms"))
+    words = pa.concat_arrays([text, pa.array(["good"])])
+    coded = pa.DictionaryArray.from_arrays(pa.array([1, None, 1, 0], pa.int32()), words)
+    with (
+        table(parquet(coded), format_=Format.PARQUET) as made,
+        pytest.raises(ResultParseError) as caught,
+    ):
+        made.to_arrow()
+    assert caught.value.location == "row 3, column c0"
     for column in (text, pa.ListArray.from_arrays([0, 1], text), hours):
         body = parquet(pa.concat_arrays([pa.nulls(3, column.type), column]))
         with table(body, format_=Format.PARQUET) as made, pytest.raises(ResultParseError) as caught:

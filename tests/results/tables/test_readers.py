@@ -17,7 +17,8 @@ pa = pytest.importorskip("pyarrow", reason="the extra `arrow` is not installed")
 from dcipher import ResultParseError  # noqa: E402 - after the skip
 from dcipher._results.parsing.json.blocks import DoubtError  # noqa: E402
 from dcipher._results.rows.reading import Format, iter_rows  # noqa: E402
-from dcipher._results.tables import reading as _tables  # noqa: E402 - after the skip
+from dcipher._results.tables import reading as _tables  # noqa: E402
+from dcipher._results.tables.json_reader import StructBlocks  # noqa: E402
 from tests.results.tables.results import table  # noqa: E402
 
 
@@ -340,3 +341,22 @@ def test_very_much_text_as_csv(pieces: list[str]) -> None:
     """The same on many more documents."""
     check(("a,b\n" + "".join(pieces)).encode(), Format.CSV)
     check(("a\n" + "".join(pieces)).encode(), Format.CSV)
+
+
+def test_maps_of_maps_are_not_read_as_structs() -> None:
+    """Very many different keys are noticed in the first rows: pyarrow's reader takes a minute for all of them."""
+    rows = [
+        {"m": {f"k{n * 5 + i}": {f"k{n * 7 + j}": j for j in range(20)} for i in range(5)}}
+        for n in range(2000)
+    ]
+    body = "\n".join(map(json.dumps, rows)).encode()
+    file = io.BytesIO(body)
+    with pytest.raises(DoubtError):
+        list(StructBlocks().read(file, Format.NDJSON))
+    assert file.tell() < len(body) / 2
+    with table(body, format_=Format.NDJSON) as made:
+        column = made.to_arrow().column("m")
+    assert column.type == pa.map_(pa.string(), pa.map_(pa.string(), pa.int64()))
+    assert [{k: dict(v) for k, v in pairs} for pairs in column.to_pylist()] == [
+        row["m"] for row in rows
+    ]

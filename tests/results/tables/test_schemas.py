@@ -196,6 +196,7 @@ CASES: list[tuple[Any, Any, Any, Any]] = [
     (dict[str, int], None, {"a": 1}, [("a", 1)]),
     (dict[Colour, Point], None, {Colour.RED: Point(x=1)}, [("red", {"x": 1, "y": None})]),
     (dict[date, int], TEXT, {date(2020, 1, 1): 1}, '{"2020-01-01":1}'),
+    (dict[Literal["a", 1], int], TEXT, {"a": 1}, '{"a":1}'),
     (dict, TEXT, {"a": [1]}, '{"a":[1]}'),
     (list, TEXT, [1, "a"], '[1,"a"]'),
     (tuple, TEXT, (1, "a"), '[1,"a"]'),

@@ -46,7 +46,7 @@ _TEXT = (Any, object, dict[str, str], list[str])
 
 def csv_header(text: TextReader) -> list[str]:
     """The names of the columns, in the dialect of the document."""
-    return _Records(text).header
+    return _without_repeated_blanks(_Records(text).header)
 
 
 def csv_dialect(text: TextReader) -> Dialect:
@@ -57,13 +57,20 @@ def csv_dialect(text: TextReader) -> Dialect:
 def csv_rows(text: TextReader, type_: type[T]) -> Iterator[T | InvalidRow]:
     """The records after the header, each with as many cells as it has names."""
     records = _Records(text)
-    header = records.header
-    width = len(header)
+    width = len(records.header)
+    by_place = is_sequence(type_)
+    header = records.header if by_place else _without_repeated_blanks(records.header)
+    named = len(header)
     validate = cells_reader(type_, header)
     for number, cells in enumerate(records):
         if len(cells) != width:
             yield _ragged(number, cells, width, records.line)
             continue
+        if named < width:
+            if any(cells[named:]):
+                yield _ragged(number, cells, named, records.line)
+                continue
+            cells = cells[:named]
         try:
             value = validate(cells)
         except VALIDATOR_BUGS as error:
@@ -200,21 +207,9 @@ class _Records:
         blocks = _blocks(pieces, self.dialect.line_end)
         self._feed: Iterator[str] = chain.from_iterable(map(self._lines, blocks))
         self._reader: Any = csv.reader(self._feed, delimiter=self.dialect.delimiter, strict=True)
-        names = next(self._read(), [])
-        self._width: int = len(names)
-        self.header: list[str] = _without_repeated_blanks(names)
+        self.header: list[str] = next(iter(self), [])
 
     def __iter__(self) -> Iterator[list[str]]:
-        width = len(self.header)
-        if width == self._width:
-            return self._read()
-        # A cell of a column that was left out is not lost: its row has too many cells.
-        return (
-            cells[:width] if len(cells) == self._width and not any(cells[width:]) else cells
-            for cells in self._read()
-        )
-
-    def _read(self) -> Iterator[list[str]]:
         reader = self._reader
         while True:
             try:

@@ -117,7 +117,10 @@ class ArrayReader:
         elif unterminated or error.pos >= len(self._text.rstrip(_BLANKS)):
             raise self._wrong("the text ends too early")
         else:
-            raise self._wrong(error.msg)
+            # "Invalid control character at", "Invalid \\escape: " go on with the place.
+            message = error.msg.removesuffix(" at").rstrip(": ")
+            place = self._source.offset - len(self.window) + error.pos
+            raise self._wrong(f"{message} at byte {place}")
 
     def _finish(self) -> None:
         rest = self.window[self.start :]
@@ -128,6 +131,4 @@ class ArrayReader:
         raise ResultSyntaxError("document", "more text follows the end of the array")
 
     def _wrong(self, message: str) -> ResultSyntaxError:
-        # "Invalid control character at", "Invalid \\escape: " go on with a place that is not shown.
-        message = clean(message).removesuffix(" at").removesuffix(":")
-        return ResultSyntaxError(f"[{self.number}]", message, row=self.number)
+        return ResultSyntaxError(f"[{self.number}]", clean(message), row=self.number)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
+from decimal import Decimal
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from pydantic import ValidationError
+from pydantic_core import PydanticSerializationError
 
 from dcipher._results.parsing.adapters import kinds_of
 
@@ -13,7 +16,7 @@ from .numbers import far_as_text, long_as_text, may_be_far, may_be_long, parse_e
 from .strict import parse_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from pydantic import TypeAdapter
 
@@ -37,15 +40,14 @@ class JSONReader(Generic[T]):
         # The parser by itself gives the same values in less time, and knows no NaN.
         parse = cast("Callable[[bytes], T]", parse_json)
         self._plain: Callable[[bytes], T] = parse if anything else adapter.validator.validate_json
-        self._python = adapter.validator.validate_python
+        self._python = cast("Callable[..., T]", adapter.validator.validate_python)
+        self._serializer = adapter.serializer
         # To look for such numbers costs, and a type of neither has no use for it.
         kinds = kinds_of(adapter)
         self._is_untyped: bool = anything or "any" in kinds
         self._has_decimal: bool = "decimal" in kinds
-        self._is_strict: bool = "strict" in kinds
-        # Bytes that are encoded are decoded from JSON only.
-        self._as_text: bool = "encoded bytes" in kinds
-        self._takes_text: bool = kinds.isdisjoint(_TELL_TEXT)
+        self._keeps_numbers: bool = self._is_untyped or self._has_decimal
+        self._is_alike: bool = kinds.isdisjoint(_OTHERWISE)
 
     def reader_for(self, block: bytes) -> Callable[[bytes], T]:
         """What reads the values in `block`.
@@ -55,7 +57,7 @@ class JSONReader(Generic[T]):
         nan = not self._anything and any(one.search(block) for one in _NO_NUMBERS)
         careful = (
             nan
-            or ((self._is_untyped or self._has_decimal) and may_be_far(block))
+            or (self._keeps_numbers and may_be_far(block))
             or (self._has_decimal and may_be_long(block))
         )
         return self._careful if careful else self._plain
@@ -64,25 +66,52 @@ class JSONReader(Generic[T]):
         _ = parse_json(text)
         if self._has_decimal and (found := self._exact(text)):
             return found[0]
-        return self._plain(far_as_text(text) if self._is_untyped else text)
+        return self._plain(far_as_text(text) if self._keeps_numbers else text)
 
     def _exact(self, text: bytes) -> tuple[T] | None:
         """The value with exact Decimals; None where it is not needed, or does not fit."""
+        value, has_long = parse_exactly(text, far_as_text=self._is_untyped)
+        if not has_long:
+            return None
+        if not self._is_alike:
+            return self._alike(text, value)
         try:
-            if self._as_text:
-                return (self._plain(long_as_text(text)),) if self._takes_text else None
-            value, has_long = parse_exactly(text, far_as_text=self._is_untyped)
-            if not has_long:
-                return None
-            if self._is_strict:  # a strict type takes from JSON what it refuses of Python
-                _ = self._plain(text)
-            return (self._python(value, strict=False if self._is_strict else None),)
+            return (self._python(value),)
         except ValidationError:  # such as a Decimal of few places: the float may fit
             return None
 
+    def _alike(self, text: bytes, value: object) -> tuple[T] | None:
+        """A value that differs from that of the text in the digits of Decimals only."""
+        plain = self._plain(far_as_text(text))
+        ways: tuple[Callable[[], T], ...] = (
+            lambda: self._plain(long_as_text(text)),
+            lambda: self._python(value, strict=False),
+        )
+        for way in ways:
+            with suppress(ValidationError, PydanticSerializationError):
+                found = way()
+                if _agree(self._dump(found), self._dump(plain)):
+                    return (found,)
+        return None
 
-_TELL_TEXT = frozenset({"any", "union of numbers", "validator"})
-"""What makes of the text of a number something else than of the number, or must see each row once."""
+    def _dump(self, value: T) -> object:
+        return self._serializer.to_python(value, warnings=False)
+
+
+def _agree(exact: object, plain: object) -> bool:
+    if isinstance(exact, Decimal) and isinstance(plain, Decimal):
+        return float(exact) == float(plain)
+    if isinstance(exact, dict) and isinstance(plain, dict):
+        one, other = cast("dict[object, object]", exact), cast("dict[object, object]", plain)
+        return [*one] == [*other] and all(map(_agree, one.values(), other.values()))
+    if isinstance(exact, (list, tuple)) and isinstance(plain, (list, tuple)):
+        items, others = cast("Sequence[object]", exact), cast("Sequence[object]", plain)
+        return len(items) == len(others) and all(map(_agree, items, others))
+    return type(exact) is type(plain) and exact == plain
+
+
+_OTHERWISE = frozenset({"strict", "encoded bytes", "union of text", "json-or-python"})
+"""What may make something else of a value of Python than of JSON."""
 
 # One literal character to begin with is what `re` looks for fastest.
 _NO_NUMBERS = (re.compile(rb"N(?=aN)"), re.compile(rb"I(?=nfinity)"))

@@ -104,7 +104,7 @@ def _values(column: Any, exact: Any, convert: Callable[[Any], Any] | None) -> li
 def _why(type_: Any) -> str:
     types = pa.types
     if types.is_temporal(type_):
-        return "has nanoseconds, or lies where Python has no such time (years 1 to 9999)"
+        return "has nanoseconds, an unknown time zone, or lies where Python has no such time (years 1 to 9999)"
     if types.is_string(type_) or types.is_large_string(type_):
         return "is not UTF-8 text"
     if types.is_map(type_):

@@ -134,6 +134,10 @@ def validated(value: Any, adapter: TypeAdapter[T], *, is_table: bool = False) ->
     Text that was refused is parsed as the array or object of JSON that is written in it.
     """
     check = adapter.validator.validate_python
+    # Of text, a union chooses as it does of JSON.
+    if "union of text" in kinds_of(adapter) and not is_table and _is_of_json(value):
+        with suppress(ValidationError, PydanticSerializationError):
+            return cast("T", _from_json(value, adapter))
     try:
         return cast("T", check(value))
     except ValidationError as error:
@@ -147,13 +151,21 @@ def validated(value: Any, adapter: TypeAdapter[T], *, is_table: bool = False) ->
     try:
         # A strict type takes from JSON, which has few types, what it refuses of Python.
         if all(type(e["input"]) in _OF_JSON for e in refusal.errors(include_url=False)):
-            text = to_json(value, inf_nan_mode="constants")
-            return cast("T", adapter.validator.validate_json(text))
+            return cast("T", _from_json(value, adapter))
     except ValidationError as error:
         refusal = error
     except PydanticSerializationError:  # bytes that are not UTF-8
         pass
     raise RefusedError(refusal, value)
+
+
+def _from_json(value: object, adapter: TypeAdapter[Any]) -> object:
+    return adapter.validator.validate_json(to_json(value, inf_nan_mode="constants"))
+
+
+def _is_of_json(row: Any) -> bool:
+    cells = row.values() if isinstance(row, dict) else row if isinstance(row, list) else [row]
+    return all(cell is None or type(cell) in _OF_JSON for cell in cells)
 
 
 _OF_JSON = (bool, int, float, str, list, dict)
