@@ -120,7 +120,7 @@ def test_the_check_says_what_is_stale(tmp_path: Path) -> None:
     scripts = tmp_path / "scripts"
     scripts.mkdir()
     (tmp_path / "dcipher").symlink_to(ROOT / "dcipher")
-    for name in ("openapi.py", "printed.py"):
+    for name in ("openapi.py", "generated_files.py"):
         (scripts / name).write_text((ROOT / "scripts" / name).read_text("utf-8"), "utf-8")
     script = str(scripts / "openapi.py")
     done = subprocess.run(  # noqa: S603 (this very interpreter)
