@@ -12,7 +12,8 @@ A derived client builds its own httpx client, which shares the connections of th
 
 from __future__ import annotations
 
+from ._wire.arguments import request_timeout
 from ._wire.authenticated_client import HTTPAuthenticatedClient
-from ._wire.http_client import HTTPClient, request_timeout
+from ._wire.http_client import HTTPClient
 
 __all__ = ["HTTPAuthenticatedClient", "HTTPClient", "request_timeout"]

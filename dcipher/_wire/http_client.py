@@ -6,7 +6,6 @@ import ssl
 from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import httpx
 from typing_extensions import Self
@@ -15,55 +14,23 @@ import dcipher
 from dcipher._concurrency.limiting import Permit
 from dcipher._concurrency.scopes import ForkLock
 from dcipher._masking.secret_names import secret_values
-from dcipher._settings.checks import (
-    DEFAULT_CONNECT_TIMEOUT,
-    DEFAULT_TIMEOUT,
-    check_base_url,
-    check_timeout,
-)
+from dcipher._settings.checks import check_base_url
 from dcipher._settings.headers import plain_headers
 from dcipher._settings.kinds import check_kind
 from dcipher._settings.secret_arguments import drops_frames
 from dcipher._wire.layers.direct import adds_something, note
-from dcipher._wire.layers.layers import (
-    CheckedTransport,
-    HomeTransport,
-    RetryTransport,
-    SigningTransport,
-)
-from dcipher._wire.layers.layers_async import (
-    AsyncCheckedTransport,
-    AsyncHomeTransport,
-    AsyncRetryTransport,
-    AsyncSigningTransport,
-)
+from dcipher._wire.layers.layers import layered
+from dcipher._wire.layers.layers_async import async_layered
 from dcipher._wire.pools.routes import Reference, Routes
-from dcipher.errors import ConfigurationError, DcipherError
+from dcipher.errors import DcipherError
 from dcipher.resilience import Resilience
+
+from .arguments import plain_cookies, reachable, request_timeout, slots_of
 
 if TYPE_CHECKING:
     import dcipher.signing
 
-__all__ = ["HTTPClient", "request_timeout"]
-
-
-def request_timeout(timeout: float | httpx.Timeout | None) -> httpx.Timeout:
-    """Returns the `httpx.Timeout` for a timeout.
-
-    Args:
-        timeout: Seconds for one request, of which at most 10 to connect, or an `httpx.Timeout`.
-            `None`: 60 seconds. `httpx.Timeout(None)`: no limit.
-
-    Raises:
-        ConfigurationError: The timeout is not positive and finite.
-    """
-    if isinstance(timeout, httpx.Timeout):
-        for phase, seconds in timeout.as_dict().items():
-            if seconds is not None:
-                check_timeout(seconds, f"timeout ({phase})")
-        return timeout
-    seconds = DEFAULT_TIMEOUT if timeout is None else check_timeout(timeout, "timeout")
-    return httpx.Timeout(seconds, connect=min(seconds, DEFAULT_CONNECT_TIMEOUT))
+__all__ = ["HTTPClient"]
 
 
 class HTTPClient:
@@ -130,8 +97,8 @@ class HTTPClient:
         request_timeout(timeout)  # says now what is wrong with it
         check_kind("httpx_args", httpx_args, Mapping, "a mapping")
         check_kind("resilience", resilience, Resilience, "a Resilience")
-        self._base_url = _usable(check_base_url(base_url, "base_url"))
-        self._cookies = _plain_cookies(cookies)
+        self._base_url = reachable(check_base_url(base_url, "base_url"))
+        self._cookies = plain_cookies(cookies)
         self._headers = plain_headers(headers)
         self._timeout = timeout
         self._verify_ssl = verify_ssl
@@ -196,7 +163,7 @@ class HTTPClient:
 
     def _derived(self, **changes: Any) -> Self:
         derived = object.__new__(type(self))
-        for name in _slots(type(self)):
+        for name in slots_of(type(self)):
             object.__setattr__(derived, name, changes.get(name, getattr(self, name)))
         derived._reference = None
         derived._start_afresh()
@@ -210,7 +177,7 @@ class HTTPClient:
     @drops_frames
     def with_cookies(self, cookies: Mapping[str, str]) -> Self:
         """Returns a client with additional cookies."""
-        return self._derived(_cookies={**self._cookies, **_plain_cookies(cookies)})
+        return self._derived(_cookies={**self._cookies, **plain_cookies(cookies)})
 
     @drops_frames
     def with_timeout(self, timeout: float | httpx.Timeout) -> Self:
@@ -375,40 +342,26 @@ class HTTPClient:
         return resilience
 
     def _layered(self, transport: httpx.BaseTransport) -> httpx.BaseTransport:
-        """From the inside out.
-
-        Each attempt is signed, unless it goes to another origin, which gets no credentials at all;
-        attempts are repeated, the last answer is checked.
-        """
-        away, signer = transport, self._signer()
-        if signer is not None:
-            transport = SigningTransport(transport, signer)
-        transport = HomeTransport(transport, away, self._base_url, self._key_header())
-        if self._retries is not None:
-            transport = RetryTransport(transport, self._retries)
-        if self._raise_on_unexpected_status:
-            transport = CheckedTransport(transport, urlsplit(self._base_url).path, self.secrets())
-        return transport
+        return layered(transport, **self._layers())
 
     def _async_layered(self, transport: httpx.AsyncBaseTransport) -> httpx.AsyncBaseTransport:
-        away, signer = transport, self._signer()
-        if signer is not None:
-            transport = AsyncSigningTransport(transport, signer)
-        transport = AsyncHomeTransport(transport, away, self._base_url, self._key_header())
-        if self._retries is not None:
-            transport = AsyncRetryTransport(transport, self._retries)
-        if self._raise_on_unexpected_status:
-            transport = AsyncCheckedTransport(
-                transport, urlsplit(self._base_url).path, self.secrets()
-            )
-        return transport
+        return async_layered(transport, **self._layers())
+
+    def _layers(self) -> dict[str, Any]:
+        return {
+            "base_url": self._base_url,
+            "key_header": self._key_header(),
+            "signer": self._signer(),
+            "retries": self._retries,
+            "secrets": self.secrets() if self._raise_on_unexpected_status else None,
+        }
 
     def close(self) -> None:
         """Closes the httpx client. Clients that share its connections remain open."""
         self.get_or_create_httpx_client().close()
 
     def _end(self) -> None:
-        """Close the httpx client where there is one; where there is none, none is built any more."""
+        """Closes the httpx client, if there is one; otherwise, none is built any more."""
         with self._lock():
             self._is_ended = True
             client = self._client
@@ -444,24 +397,3 @@ class HTTPClient:
         traceback: TracebackType | None = None,
     ) -> None:
         await self.get_or_create_async_httpx_client().__aexit__(exc_type, exc_value, traceback)
-
-
-def _usable(base_url: str) -> str:
-    """Httpx knows more of what cannot be a URL: names that IDNA cannot write, addresses of the future."""
-    try:
-        _ = httpx.URL(base_url).host
-    except (httpx.InvalidURL, ValueError):  # what is raised for IDNA is a UnicodeError
-        raise ConfigurationError("base_url is not a URL that can be reached.") from None
-    return base_url
-
-
-def _slots(cls: type) -> list[str]:
-    return [name for base in cls.__mro__ for name in getattr(base, "__slots__", ())]
-
-
-def _plain_cookies(cookies: Mapping[str, str] | None) -> dict[str, str]:
-    check_kind("cookies", cookies, Mapping, "a mapping of text to text")
-    checked = dict(cookies or {})
-    if not all(isinstance(part, str) for part in (*checked, *checked.values())):
-        raise ConfigurationError("cookies must be text.")
-    return checked

@@ -16,7 +16,7 @@ from dcipher._settings.kinds import check_kind
 from dcipher._wire.transport.deadlines import whole
 from dcipher.resilience import Resilience
 
-from .http_client import request_timeout
+from .arguments import request_timeout
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -41,7 +41,7 @@ def target(tmp_path: Path) -> Path:
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Half a second stands for the thirty that a transfer may trickle."""
     for module in (
-        "_wire.transport.stalling",
+        "_wire.transport.deadlines",
         "_results.downloads.transfers.store_async",
         "_results.downloads.transfers.store",
     ):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -44,6 +45,7 @@ __all__ = [
     "HomeTransport",
     "RetryTransport",
     "SigningTransport",
+    "layered",
 ]
 
 LEAST = 0.25
@@ -272,3 +274,28 @@ class CheckedTransport(httpx.BaseTransport):
 
     def close(self) -> None:
         self._transport.close()
+
+
+def layered(
+    transport: httpx.BaseTransport,
+    *,
+    base_url: str,
+    key_header: str | None,
+    signer: Signer | None,
+    retries: Resilience | None,
+    secrets: Sequence[str] | None,
+) -> httpx.BaseTransport:
+    """Returns a transport with the layers of a client, from the inside out.
+
+    Each attempt is signed, unless it goes to another origin, which receives no credentials. Attempts
+    are retried, and the last response is checked. `secrets`: for that check; `None`: no check.
+    """
+    away = transport
+    if signer is not None:
+        transport = SigningTransport(transport, signer)
+    transport = HomeTransport(transport, away, base_url, key_header)
+    if retries is not None:
+        transport = RetryTransport(transport, retries)
+    if secrets is not None:
+        transport = CheckedTransport(transport, urlsplit(base_url).path, secrets)
+    return transport

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -43,6 +44,7 @@ __all__ = [
     "AsyncHomeTransport",
     "AsyncRetryTransport",
     "AsyncSigningTransport",
+    "async_layered",
 ]
 
 LEAST = 0.25
@@ -271,3 +273,28 @@ class AsyncCheckedTransport(httpx.AsyncBaseTransport):
 
     async def aclose(self) -> None:
         await self._transport.aclose()
+
+
+def async_layered(
+    transport: httpx.AsyncBaseTransport,
+    *,
+    base_url: str,
+    key_header: str | None,
+    signer: Signer | None,
+    retries: Resilience | None,
+    secrets: Sequence[str] | None,
+) -> httpx.AsyncBaseTransport:
+    """Returns a transport with the layers of a client, from the inside out.
+
+    Each attempt is signed, unless it goes to another origin, which receives no credentials. Attempts
+    are retried, and the last response is checked. `secrets`: for that check; `None`: no check.
+    """
+    away = transport
+    if signer is not None:
+        transport = AsyncSigningTransport(transport, signer)
+    transport = AsyncHomeTransport(transport, away, base_url, key_header)
+    if retries is not None:
+        transport = AsyncRetryTransport(transport, retries)
+    if secrets is not None:
+        transport = AsyncCheckedTransport(transport, urlsplit(base_url).path, secrets)
+    return transport

@@ -14,17 +14,27 @@ import httpx
 
 from dcipher._concurrency.clock import monotonic
 
-from .stalling import stalled, stalled_after
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["DEADLINE", "Deadline", "head_deadline", "whole"]
+__all__ = [
+    "DEADLINE",
+    "SLOWEST",
+    "STALL",
+    "Deadline",
+    "head_deadline",
+    "stalled",
+    "stalled_after",
+    "whole",
+]
 
 DEADLINE = "dcipher.deadline"
 """The extension of a request that holds its deadline."""
 LEAST = 0.001
 """Seconds that the last step gets, which times out then, and says so as every other does."""
+SLOWEST = 1000.0
+"""Bytes per second: below this for `STALL` seconds, a transfer is stalled."""
+STALL = 30.0
 
 
 class Deadline:
@@ -155,3 +165,13 @@ def whole(timeouts: Mapping[str, float | None]) -> float | None:
             return None
         total += seconds
     return total if timeouts else None
+
+
+def stalled(received: int, seconds: float) -> bool:
+    """Returns whether a transfer with so many bytes in the last so many seconds is stalled."""
+    return seconds >= STALL and received < SLOWEST * seconds
+
+
+def stalled_after(received: int) -> float:
+    """Returns the seconds after which a transfer with so many bytes, and no more, is stalled."""
+    return max(STALL, received / SLOWEST)

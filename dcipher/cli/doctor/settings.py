@@ -9,7 +9,7 @@ from click.exceptions import Exit
 
 from dcipher._client.assembly import user_agent
 from dcipher._masking.text import redact_query
-from dcipher._wire.http_client import request_timeout
+from dcipher._wire.arguments import request_timeout
 from dcipher._wire.pools.routes import KEEPALIVE_EXPIRY, MAX_CONNECTIONS
 from dcipher.cli.doctor.connection import certificates, proxy_for
 from dcipher.cli.doctor.setting_sources import Setting, explained

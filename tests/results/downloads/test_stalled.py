@@ -35,7 +35,7 @@ FRAMING = {
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Half a second stands for the thirty that a transfer may trickle."""
     for module in (
-        "_wire.transport.stalling",
+        "_wire.transport.deadlines",
         "_results.downloads.transfers.store_async",
         "_results.downloads.transfers.store",
     ):
@@ -95,7 +95,7 @@ def test_a_pause_behind_enough_is_no_stall(
     connect: Connect, server: FaultyServer, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A store that brought much may pause: it is the rate that counts."""
-    monkeypatch.setattr("dcipher._wire.transport.stalling.SLOWEST", 1000.0)
+    monkeypatch.setattr("dcipher._wire.transport.deadlines.SLOWEST", 1000.0)
     chunk = f"{len(SMALL):x}\r\n".encode() + SMALL + b"\r\n"
 
     def pausing(_: Any) -> Reply:
@@ -134,7 +134,7 @@ def test_the_deadline_ends_a_download_that_goes_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """`Resilience.deadline` bounds a download with all its attempts, also while bytes still come."""
-    monkeypatch.setattr("dcipher._wire.transport.stalling.SLOWEST", 1.0)
+    monkeypatch.setattr("dcipher._wire.transport.deadlines.SLOWEST", 1.0)
     server.on("/result", Reply(bytes(20_000), framing=framing, trickle=0.005))
     patient = Resilience(max_retries=9, backoff_initial=0.01, deadline=0.8)
     client = connect(server, timeout=2 * HANG, resilience=patient, **options)

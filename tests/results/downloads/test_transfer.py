@@ -20,7 +20,7 @@ from dcipher._results.downloads.transfers.transfer import (
     refused,
 )
 from dcipher._wire.errors.retries import Outcome
-from dcipher._wire.transport.stalling import STALL, stalled, stalled_after
+from dcipher._wire.transport.deadlines import STALL, stalled, stalled_after
 from dcipher.resilience import Resilience
 
 CONTENT = b"content"

@@ -15,8 +15,7 @@ from dcipher._wire.errors.causes import client_certificate_cause, tls_cause
 from dcipher._wire.errors.connection_errors import CHECK_TLS
 from dcipher._wire.errors.error_bodies import is_about_an_error
 from dcipher._wire.errors.retries import Failure, Outcome, transport_failure
-from dcipher._wire.transport.deadlines import DEADLINE, Deadline
-from dcipher._wire.transport.stalling import STALL
+from dcipher._wire.transport.deadlines import DEADLINE, STALL, Deadline
 from dcipher.errors import DcipherError
 from dcipher.logs import redacting
 
