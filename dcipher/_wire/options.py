@@ -1,4 +1,4 @@
-"""What `with_options` changes."""
+"""The options of a client, which `with_options` changes."""
 
 from __future__ import annotations
 
@@ -25,15 +25,12 @@ __all__ = ["Options", "request_limits"]
 
 
 class Options(NamedTuple):
-    """What `with_options` changes."""
+    """The options of a client, which `with_options` changes."""
 
     resilience: Resilience
     timeout: httpx.Timeout
     total_timeout: float | None
-    """Seconds that one request may take from its first byte to its last.
-
-    Httpx bounds only each read.
-    """
+    """Seconds for one request, from its first byte to its last. httpx limits only each read."""
     headers: dict[str, str]
 
     def changed(
@@ -44,7 +41,7 @@ class Options(NamedTuple):
         headers: Mapping[str, str] | None,
         resilience: Resilience | None,
     ) -> Options:
-        """These, but for what is not `None`."""
+        """Returns these options with the changes that are not `None`."""
         check_kind("resilience", resilience, Resilience, "a Resilience")
         policy = self.resilience if resilience is None else resilience
         if max_retries is not None:

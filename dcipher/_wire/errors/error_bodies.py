@@ -1,4 +1,4 @@
-"""What the body of an error answer says, in whichever of the usual shapes it comes."""
+"""Parses the body of an error response, in any of the usual forms; pure."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ _READABLE = re.compile(
 
 
 def is_about_an_error(status_code: int, headers: Mapping[str, str]) -> bool:
-    """Whether an excerpt of the body may be shown: it describes an error, in words.
+    """Returns whether an excerpt of the body may be quoted: it is text that describes an error.
 
-    Outside of 400 to 599 the body may be what was asked for, the result itself (RFC 9110 section 15),
-    and so may a table or a file, whatever the status.
+    Outside of 400 to 599, the body may be the requested result itself (RFC 9110 section 15); and so
+    may a table or a file with any status.
     """
     kind = headers.get("content-type", "").strip()
     return 400 <= status_code < 600 and (not kind or _READABLE.match(kind) is not None)
 
 
 def error_response(body: object) -> ErrorResponse | None:
-    """The body of an error as a model; `None`: it says nothing that is known.
+    """Returns the body of an error as a model; `None` for an unknown form.
 
-    Known are Dcipher's `message`, RFC 9457 and FastAPI's `detail`.
+    The known forms are Dcipher's `message`, RFC 9457 and FastAPI's `detail`.
     """
     extra = dict(_object(body))
     detail = extra.pop("detail", None)
@@ -55,7 +55,7 @@ def error_response(body: object) -> ErrorResponse | None:
 
 
 def _nested_message(extra: JSONObject) -> str | None:
-    """`{"error": "…"}` and `{"error": {"message": "…"}}`, as gateways write it."""
+    """`{"error": "…"}` and `{"error": {"message": "…"}}`, as gateways write them."""
     error = extra.get("error")
     return _text(error) or _text(_object(error).get("message"))
 

@@ -1,4 +1,4 @@
-"""What the shipped OpenAPI document promises: which statuses an operation may answer with."""
+"""The statuses of each operation in the OpenAPI document of the package; pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["is_documented"]
 
 @lru_cache(maxsize=1)
 def _operations() -> tuple[tuple[str, re.Pattern[str], frozenset[int]], ...]:
-    """(method, path, statuses) of every operation in the document."""
+    """Returns method, path and statuses of every operation in the document."""
     from importlib.resources import files
 
     document: dict[str, Any] = json.loads(
@@ -31,9 +31,9 @@ def _pattern(template: str) -> re.Pattern[str]:
 
 
 def is_documented(method: str, path: str, status_code: int) -> bool:
-    """Whether the document lists the status for the operation.
+    """Returns whether the document lists the status for the operation.
 
-    For a path that it does not know: for any operation.
+    For an unknown path: for any operation.
     """
     of_the_operation = [
         statuses for verb, pattern, statuses in _operations()

@@ -1,7 +1,7 @@
-"""Undoes a Content-Encoding, whole, checked and bounded.
+"""Decodes a Content-Encoding: completely, verified, and with a size limit.
 
-Not left to httpx, which takes a truncated gzip for whole, keeps only the first of several members,
-and puts no bound on what a small body expands to (observed).
+httpx accepts a truncated gzip body, keeps only the first of several members, and does not limit the
+size of the decoded body (observed).
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ _REGISTERED = frozenset(
 )
 
 
-# What stores and proxies write there that changes no byte of the content: the framing of an upload
-# (aws-chunked: the store has undone it), charsets, the encodings of RFC 2045, and other words for none.
+# Values of stores and proxies that do not change the content: the framing of an upload (aws-chunked,
+# which the store has decoded), charsets, the encodings of RFC 2045, and other words for none.
 _NONE = frozenset(
     {"", "7bit", "8bit", "ascii", "aws-chunked", "binary", "chunked", "identity", "none", "null"}
     | {"plain", "raw", "text", "us-ascii"}
@@ -35,7 +35,7 @@ _CHARSET = re.compile(r"(?:ansi|charset=|cp|iso|koi8|latin|utf|windows)[-_0-9a-z
 def encoding_of(header: str) -> str | None:
     """Returns `gzip`, `deflate`, or `None` for a body that is not encoded.
 
-    Raises ValueError for any other encoding, which the client did not ask for.
+    Raises ValueError for any other encoding, which the client did not request.
     """
     if not header:
         return None
@@ -55,7 +55,7 @@ def _name(part: str) -> str:
 
 
 def _is_none(name: str) -> bool:
-    # A slash is in no name of an encoding: it is a media type, in the wrong header.
+    # No name of an encoding has a slash: this is a media type, in the wrong header.
     return name in _NONE or "/" in name or _CHARSET.fullmatch(name) is not None
 
 

@@ -1,1 +1,1 @@
-"""Which connections there are, who may use how many of them, and by which route a request goes."""
+"""Connection pools: their limit, idle connections, and the routes of requests."""

@@ -1,4 +1,4 @@
-"""A jar that stores nothing."""
+"""A cookie jar that stores nothing."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ __all__ = ["NoCookies"]
 
 
 class NoCookies(CookieJar):
-    """Stores nothing, parses nothing, and takes no lock that a fork might leave locked in a child."""
+    """Stores and parses nothing, and has no lock that a fork could leave locked in a child."""
 
     def extract_cookies(self, response: object, request: object) -> None:
-        """Nothing."""
+        """Does nothing."""
 
     def add_cookie_header(self, request: object) -> None:
-        """Nothing."""
+        """Does nothing."""

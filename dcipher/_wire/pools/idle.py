@@ -1,4 +1,4 @@
-"""The idle connections of one process and one event loop, the warmest first."""
+"""The idle connections of one process and one event loop, the last used first."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ __all__ = ["IdleConnections"]
 T = TypeVar("T")
 
 MAX_ORIGINS = 10
-"""Origins of which connections are kept: results may come from a store with a name of its own each."""
+"""Origins whose connections are kept: each result may have a store with another name."""
 
 SCARCE = 30.0
-"""Seconds in which no connection is kept, after there were too many open files for another one."""
+"""Seconds in which no connection is kept after an error for too many open files."""
 
 
 class IdleConnections(Generic[T]):
@@ -29,7 +29,7 @@ class IdleConnections(Generic[T]):
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._idle: dict[Origin, deque[tuple[T, float]]] = {}
-        """With the time since when each is idle. The most recently used origin is the last."""
+        """The connections with the time since which they are idle. The most recently used origin is the last."""
         self._none_until = -math.inf
 
     def pop(self, origin: Origin) -> T | None:
@@ -42,7 +42,7 @@ class IdleConnections(Generic[T]):
         """Adds a connection. Returns those to be closed, such as the ones that have expired."""
         with self._lock:
             now = monotonic()
-            if now < self._none_until:  # while the call was under way
+            if now < self._none_until:  # since the call began
                 return [connection]
             connections: deque[tuple[T, float]] | None = self._idle.pop(origin, None)
             if connections is None:

@@ -1,4 +1,4 @@
-"""Where a response says that something is."""
+"""The `Location` of a response."""
 
 from __future__ import annotations
 

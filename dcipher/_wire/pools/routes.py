@@ -1,7 +1,4 @@
-"""The routes of an HTTP client and of all that are derived from it.
-
-Direct, by proxy, or by the transports that the user passed.
-"""
+"""The routes of an HTTP client and of its derived clients: direct, by proxy, or by custom transports."""
 
 from __future__ import annotations
 
@@ -36,17 +33,14 @@ __all__ = ["Reference", "Routes"]
 
 MAX_CONNECTIONS = 100
 NO_LIMIT = 1_000_000
-"""For `httpx.Limits(max_connections=None)`: more than there are ports."""
+"""For `httpx.Limits(max_connections=None)`: more than the number of ports."""
 KEEPALIVE_EXPIRY = 30.0
-"""Seconds that an idle connection is kept.
-
-Longer than the longest interval between two polls of a run.
-"""
+"""Seconds for which an idle connection is kept: more than the longest polling interval."""
 
 # These decide the routes, and are not passed to httpx.Client.
 _ROUTE_ARGS = ("transport", "mounts", "proxy", "proxies", "app")
 
-# These make the transports; all others belong to a single httpx client.
+# These configure the transports; all others belong to a single httpx client.
 _TRANSPORT_ARGS = ("verify", "cert", "trust_env", "http1", "http2", "limits", *_ROUTE_ARGS)
 
 Pools: TypeAlias = "dict[str | None, Any]"
@@ -61,7 +55,7 @@ class _Side(NamedTuple):
     pool: Callable[..., Any]
     connection: Callable[..., Any]
     shared: Callable[..., Any]
-    """Connections that carry many requests at a time."""
+    """Connections that carry concurrent requests."""
     is_async: bool = False
 
 
@@ -97,7 +91,7 @@ class Reference:
 
 
 class Routes:
-    """The routes of a client and of all that are derived from it. Nothing is opened before first use."""
+    """The routes of a client and of its derived clients. Nothing is opened before its first use."""
 
     def __init__(
         self,
@@ -116,10 +110,10 @@ class Routes:
         self._sync = pools
         self._async = async_pools
         self._lock = ForkLock()
-        """Held while pools are made: the clients that share them may be used by several threads."""
+        """Held while pools are created: several threads may use the clients that share them."""
         self._given_proxies = self._read_given_proxies()
         self._proxies = self._read_proxies() if pools is None else Proxies()
-        # In a closure: no repr or traceback that shows an object's fields shows them.
+        # In a closure: no repr or traceback with the fields of an object shows them.
         mounts: Mapping[str, Any] = httpx_args.get("mounts") or {}
         given = [httpx_args.get("transport"), *mounts.values()]
         proxies = [named.value for named in self._proxies.by_scheme.values()]
@@ -130,18 +124,18 @@ class Routes:
         self._spare_limiter = spare_limiter or Scoped(lambda: Limiter(most))
 
     def check(self, base_url: str) -> None:
-        """Raises `ConfigurationError` where requests to `base_url` have a proxy that cannot be used."""
-        if not self._args.get("mounts"):  # which may be for these requests
+        """Raises `ConfigurationError` if requests to `base_url` have an unusable proxy."""
+        if not self._args.get("mounts"):  # a mount may be for these requests
             _proxy_for(self._proxies, origin_of(httpx.URL(base_url)))
 
     @property
     def client_args(self) -> dict[str, Any]:
-        """The `httpx_args` for the httpx client itself."""
+        """Returns the `httpx_args` for the httpx client itself."""
         return {name: value for name, value in self._args.items() if name not in _ROUTE_ARGS}
 
     @property
     def is_custom(self) -> bool:
-        """Whether requests use a transport of the user's, not connections of ours."""
+        """Whether requests use a custom transport instead of our connections."""
         return any(pool is not None and pool.is_custom for pool in self._pools().values())
 
     @property
@@ -153,8 +147,7 @@ class Routes:
         """Returns permits for `count` more sync connections of a download, or as many as are available.
 
         All downloads together get less than half of the connections, so that other requests find
-        one. A transport of the user's has none to spare: its limit is unknown, and it may not be
-        thread-safe.
+        one. A custom transport has none to spare: its limit is unknown, and it may not be thread-safe.
         """
         permits: list[Permit] = []
         with suppress(TimeoutError):
@@ -164,7 +157,7 @@ class Routes:
 
     @property
     def was_used(self) -> bool:
-        """Whether a sync request used connections of ours."""
+        """Whether a sync request used our connections."""
         return any(pool is not None and pool.was_used for pool in (self._sync or {}).values())
 
     def transports_only(self) -> Routes:
@@ -174,14 +167,14 @@ class Routes:
         return self._with(args, self._pools(), self._async_pools())
 
     def via(self, client: httpx.Client) -> Routes:
-        """Returns routes that send everything by a sync httpx client of the user's."""
+        """Returns routes that send everything by the sync httpx client of the user."""
         from .pools import ClientTransport, SingleTransportPool
 
         pools: Pools = {None: SingleTransportPool(ClientTransport(client))}
         return self._with(self._args, pools, self._async_pools(), _secrets_in(client))
 
     def async_via(self, client: httpx.AsyncClient) -> Routes:
-        """Returns routes that send everything by an async httpx client of the user's."""
+        """Returns routes that send everything by the async httpx client of the user."""
         from .pools_async import AsyncClientTransport, AsyncSingleTransportPool
 
         pools: Pools = {None: AsyncSingleTransportPool(AsyncClientTransport(client))}
@@ -263,7 +256,7 @@ class Routes:
     def _read_given_proxies(self) -> Mapping[str, Any]:
         if self._args.get("proxy") is not None:
             return {"all://": self._args["proxy"]}
-        proxies = self._args.get("proxies")  # httpx 0.27 took them, deprecated
+        proxies = self._args.get("proxies")  # httpx 0.27 accepts them, deprecated
         if isinstance(proxies, Mapping):
             return cast("Mapping[str, Any]", proxies)
         return {} if proxies is None else {"all://": proxies}
@@ -283,12 +276,12 @@ class Routes:
         limits = self._limits
         # A sync pool does not reference this object: in a reference cycle, it would be collected late.
         # An async one does, so that it is not collected in the last step of an event loop, when trio
-        # accepts no task any more (tests/client/test_concurrency.py).
+        # no longer accepts tasks (tests/client/test_concurrency.py).
         routes = self if side.is_async else None
         context = partial(_context, self._verify, self._args)
         args = self._args
         if args.get("http2"):
-            # One connection carries many requests: httpx's own pool does that.
+            # One connection carries concurrent requests: httpx's own pool does that.
 
             def direct_or_by(proxy: Any) -> Any:
                 http1 = bool(args.get("http1", True))
@@ -330,7 +323,7 @@ def _always(proxy: Any, _: Origin) -> Any:
 
 
 def _secrets_in(client: httpx.Client | httpx.AsyncClient) -> tuple[str, ...]:
-    """Returns the secrets of the proxies of a client of the user's, as far as they can be known."""
+    """Returns the secrets of the proxies of the user's client, as far as they are accessible."""
     mounts: Mapping[Any, Any] = getattr(client, "_mounts", {})
     return proxy_secrets((), (getattr(client, "_transport", None), *mounts.values()))
 

@@ -126,7 +126,7 @@ def _split_port(text: str) -> tuple[str, int | None]:
     host, colon, port = text.rpartition(":")
     if not colon:
         host, port = text, ""
-    # A `*` or a `;` within a name would exempt nothing, in silence.
+    # A `*` or a `;` within a name would silently exempt nothing.
     elif not _PORT.fullmatch(port) or (":" in host and address_of(host) is None):
         raise ValueError
     if host not in {"", "*"} and address_of(host) is None and not _NAME.fullmatch(_name(host)):

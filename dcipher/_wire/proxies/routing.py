@@ -1,5 +1,5 @@
 # Generated from dcipher/_wire/proxies/routing_async.py by scripts/unasync.py: edit that, not this.
-"""Sends each request directly or by its proxy, where one httpx transport carries many requests."""
+"""Sends each request directly or by its proxy, with httpx transports that carry concurrent requests."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["RoutedTransport"]
 
 
 class RoutedTransport(httpx.BaseTransport):
-    """One transport for what goes directly, and one for each proxy, made when it is first needed."""
+    """One transport for direct requests, and one for each proxy, created at its first use."""
 
     def __init__(
         self,
@@ -33,7 +33,7 @@ class RoutedTransport(httpx.BaseTransport):
         proxy = self._proxy_of(origin_of(request.url))
         transport = self._transports.get(proxy)
         if transport is None:
-            # Where another thread was faster, its own is used.
+            # If another thread was faster, its transport is used.
             transport = self._transports.setdefault(proxy, self._make(proxy))
         return transport.handle_request(request)
 

@@ -1,4 +1,4 @@
-"""Sends each request directly or by its proxy, where one httpx transport carries many requests."""
+"""Sends each request directly or by its proxy, with httpx transports that carry concurrent requests."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["AsyncRoutedTransport"]
 
 
 class AsyncRoutedTransport(httpx.AsyncBaseTransport):
-    """One transport for what goes directly, and one for each proxy, made when it is first needed."""
+    """One transport for direct requests, and one for each proxy, created at its first use."""
 
     def __init__(
         self,
@@ -32,7 +32,7 @@ class AsyncRoutedTransport(httpx.AsyncBaseTransport):
         proxy = self._proxy_of(origin_of(request.url))
         transport = self._transports.get(proxy)
         if transport is None:
-            # Where another thread was faster, its own is used.
+            # If another thread was faster, its transport is used.
             transport = self._transports.setdefault(proxy, self._make(proxy))
         return await transport.handle_async_request(request)
 

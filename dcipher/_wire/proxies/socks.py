@@ -1,4 +1,4 @@
-"""Names what a SOCKS proxy answers that is not SOCKS."""
+"""Converts errors of socksio for proxies that do not speak SOCKS."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the machine says of the network: its certificates."""
+"""The certificates of the machine, as SSL contexts."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ _contexts: dict[tuple[str | None, ...], ssl.SSLContext] = {}
 def ssl_context(
     scheme: str, verify: ssl.SSLContext | str | bool, httpx_args: Mapping[str, Any]
 ) -> ssl.SSLContext:
-    """The context for one connection.
+    """Returns the context for one connection.
 
-    The default one takes 20 ms to make: it is made once, when https is first needed.
+    Creating the default one takes 20 ms: it is created once, when https is first needed.
     """
     if isinstance(verify, ssl.SSLContext):
         return verify
@@ -57,9 +57,9 @@ def _without_verification() -> ssl.SSLContext:
 
 def _built(verify: str | bool, trust_env: bool) -> ssl.SSLContext:
     named = [(name, os.environ.get(name)) for name in _CERTIFICATE_VARIABLES if trust_env]
-    # SSL_CERT_DIR says nothing where SSL_CERT_FILE does, as in httpx.
+    # SSL_CERT_FILE takes precedence over SSL_CERT_DIR, as in httpx.
     name, path = next(((name, path) for name, path in named if path), ("certifi", None))
-    if isinstance(verify, str):  # httpx has deprecated paths, and says to do this instead
+    if isinstance(verify, str):  # httpx has deprecated paths, and recommends this instead
         name, path = "verify_ssl", verify
     with _certificate_errors(name if path is None else f"{name}={path}"):
         if path is None:
@@ -70,7 +70,7 @@ def _built(verify: str | bool, trust_env: bool) -> ssl.SSLContext:
 
 
 def _some_folders(paths: str) -> str:
-    """OpenSSL takes a list, and says nothing of what is not there."""
+    """Raises an error for missing folders: OpenSSL accepts a list, and ignores them."""
     if not any(Path(path).is_dir() for path in paths.split(os.pathsep)):
         raise NotADirectoryError(f"{paths} is not a folder")
     return paths
@@ -81,15 +81,15 @@ def _certificate_errors(source: str) -> Generator[None]:
     try:
         yield
     except (OSError, ValueError) as error:
-        if has_too_many_files(error):  # that says nothing of the certificates
+        if has_too_many_files(error):  # the certificates are not the cause
             raise
         raise ConfigurationError(f"No certificates can be loaded from {source}: {error}.") from None
 
 
 def _with_certificate(context: ssl.SSLContext, cert: Any) -> ssl.SSLContext:
-    """Load a client certificate, as `httpx.Client(cert=…)` takes it.
+    """Loads a client certificate, in the form of `httpx.Client(cert=…)`.
 
-    A path, or a tuple of paths and a password.
+    It is a path, or a tuple of paths and a password.
     """
     if cert:
         files: Sequence[str] = [cert] if isinstance(cert, str) else cert

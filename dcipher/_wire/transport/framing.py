@@ -1,7 +1,7 @@
-"""Where a response ends, so that nothing behind it is ever taken for the next one. Pure.
+"""Finds the end of a response, so that bytes behind it are never parsed as the next one; pure.
 
-Of what was read, a parser is given nothing from beyond the end of a head, of a body, or of the last
-chunk: what is left then is what nobody had asked for.
+A parser receives no bytes from beyond the end of a head, of a body, or of the last chunk: the rest
+was not requested.
 """
 
 from __future__ import annotations
@@ -16,28 +16,28 @@ if TYPE_CHECKING:
 __all__ = ["Framing"]
 
 UNKNOWN = sys.maxsize
-# RFC 9112: how a head ends (section 2.1), and a body in chunks (section 7.1). One that ends otherwise
-# (a bare LF, a trailer) is read, too, but its connection is not used again.
+# RFC 9112: how a head ends (section 2.1), and a body in chunks (section 7.1). Another end
+# (a bare LF, a trailer) is read, too, but its connection is not reused.
 HEAD_END, CHUNKS_END = b"\r\n\r\n", b"\r\n0\r\n\r\n"
 LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,9})[ \t]*\r\n", re.IGNORECASE)
 WITHOUT_BODY = frozenset({204, 304})
 
 
 class Framing:
-    """What is expected of one stream, and what came beyond it."""
+    """The expected end of the message on one stream, and the bytes beyond it."""
 
     def __init__(self) -> None:
         self.rest = b""
-        """What was read from beyond an end."""
+        """The bytes beyond an end."""
         self.expect_head()
 
     def expect_head(self) -> None:
-        """The head of a response follows."""
+        """Expects the head of a response."""
         self._end: bytes | None = HEAD_END
         self._left, self._behind_head, self._tail = UNKNOWN, 0, b""
 
     def expect_body(self, status_code: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
-        """The body of a response follows, of which `_behind_head` bytes may have come with its head."""
+        """Expects the body of a response, of which `_behind_head` bytes may have arrived with its head."""
         behind, is_chunked, length = self._behind_head, False, b""
         if status_code not in WITHOUT_BODY:
             for name, value in headers:
@@ -51,7 +51,7 @@ class Framing:
         elif length.isdigit() and not is_chunked and (self._end is None or self.has_ended):
             self._end, self._left = None, int(length) - behind
         elif length or is_chunked or behind:
-            self._end, self._left = None, UNKNOWN  # where it ends is not known
+            self._end, self._left = None, UNKNOWN  # its end is unknown
 
     def expect(self, length: int = UNKNOWN, rest: bytes = b"") -> None:
         """So many bytes follow, the first of which are in `rest`."""
@@ -59,13 +59,13 @@ class Framing:
 
     @property
     def has_ended(self) -> bool:
-        """Whether what was read so far ends as expected, and nothing came behind it."""
+        """Whether the message has ended as expected, without bytes beyond it."""
         if self.rest:
             return False
         return self._left == 0 or (self._end is not None and self._tail.endswith(self._end))
 
     def up_to_the_end(self, data: bytes) -> bytes:
-        """Returns what of `data` stands before the next end, and keeps the rest."""
+        """Returns the bytes of `data` before the next end, and keeps the rest."""
         end = self._end
         if end is None:
             size = min(len(data), max(self._left, 0))
@@ -85,8 +85,8 @@ class Framing:
         size = len(data) if at < 0 else at + len(end) - known
         self._tail = seen[max(0, known + size - len(CHUNKS_END)) : known + size]
         if size < len(data) and end is HEAD_END:
-            # A short body comes with its head: the parser is spared another read. That it ends there
-            # is a guess until the head is parsed.
+            # A short body arrives with its head, which saves the parser another read. Until the head is
+            # parsed, its end is a guess.
             length = LENGTH.search(data, 0, size)
             if length is not None and int(length[1]) <= len(data) - size:
                 self._behind_head = int(length[1])
@@ -95,7 +95,7 @@ class Framing:
         return size
 
     def take_rest(self) -> bytes:
-        """Returns what was read of a body together with its head, for whoever reads the socket."""
+        """Returns the bytes of a body that were read with its head, for a reader of the socket."""
         rest, self.rest = self.rest, b""
         self._end, self._left = None, UNKNOWN
         return rest

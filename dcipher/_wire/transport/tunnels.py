@@ -1,4 +1,4 @@
-"""What is said to a proxy, and is no part of a request. Pure."""
+"""Distinguishes messages to a proxy from requests; pure."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ __all__ = ["layers", "raise_not_sent"]
 
 
 def layers(origin: Origin, proxy: httpx.Proxy | None) -> int:
-    """Layers of TLS around a request: what is written within fewer is between a proxy and us."""
+    """Returns the TLS layers around a request. Bytes written within fewer are messages to a proxy."""
     if origin.scheme != "https":
         return 0
     return 2 if proxy is not None and proxy.url.scheme == "https" else 1
 
 
 def raise_not_sent(error: BaseException) -> None:
-    """A connection to the proxy that is lost is for httpx the same as one to the server."""
+    """Raises an error for a lost connection to the proxy, which httpx reports as one to the server."""
     if isinstance(error, (httpx.ReadTimeout, httpx.WriteTimeout)):
         raise httpx.ConnectTimeout("the proxy opened no tunnel in time") from error
     lost = (httpx.ReadError, httpx.WriteError, httpx.CloseError, httpx.RemoteProtocolError, OSError)
