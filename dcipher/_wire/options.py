@@ -13,7 +13,7 @@ from dcipher._settings.checks import (
 )
 from dcipher._settings.headers import check_headers
 from dcipher._settings.kinds import check_kind
-from dcipher._wire.transport.deadlines import whole
+from dcipher._wire.transport.deadlines import total_timeout_of
 from dcipher.resilience import Resilience
 
 from .arguments import request_timeout
@@ -55,5 +55,5 @@ class Options(NamedTuple):
 def request_limits(timeout: float | httpx.Timeout) -> tuple[httpx.Timeout, float | None]:
     limits = request_timeout(timeout)
     if isinstance(timeout, httpx.Timeout):
-        return limits, whole(limits.as_dict())
+        return limits, total_timeout_of(limits.as_dict())
     return limits, check_timeout(timeout, "timeout")

@@ -26,7 +26,7 @@ from dcipher._wire.errors.retries import (
 from dcipher._wire.errors.status_errors import unexpected_status
 from dcipher._wire.messages.contract import is_documented
 from dcipher._wire.messages.responses import MAX_BODY, APIResponse, decoded
-from dcipher._wire.transport.deadlines import DEADLINE, Deadline, whole
+from dcipher._wire.transport.deadlines import DEADLINE, Deadline, total_timeout_of
 from dcipher.errors import RequestInfo
 from dcipher.logs import logger
 
@@ -119,7 +119,7 @@ class RetryTransport(httpx.BaseTransport):
     def _timed(self, request: httpx.Request, started: float) -> httpx.Request:
         """Returns the request for one attempt, with its deadline."""
         timeouts = request.extensions.get("timeout", {})
-        deadline = Deadline(self._left(whole(timeouts), started))
+        deadline = Deadline(self._left(total_timeout_of(timeouts), started))
         if self._resilience.deadline is not None:
             timeouts = {phase: self._left(limit, started) for phase, limit in timeouts.items()}
         changed = {**request.extensions, "timeout": timeouts, DEADLINE: deadline}

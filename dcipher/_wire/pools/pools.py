@@ -123,7 +123,7 @@ class SingleTransportPool(Pool):
         try:
             response = within(deadline.left, self._transport.handle_request, request)
         except TimeoutError as error:
-            raise httpx.ReadTimeout("the answer took longer than the timeout") from error
+            raise httpx.ReadTimeout("the response took longer than the timeout") from error
         response.extensions[DEADLINE] = deadline
         if not response.is_stream_consumed:  # else it came whole, as from httpx.MockTransport
             stream = cast("httpx.SyncByteStream", response.stream)

@@ -1,8 +1,8 @@
-"""When a request has to be over: the one thing that its caller, its stream and its body share.
+"""The deadline of a request, which its caller, its stream and its body share, and stalled transfers.
 
-httpx bounds each read and each write by itself: a server that sends a byte of its head now and then
-would be waited for without end. A request carries its deadline in its extensions; the stream that
-it goes by asks before each read and each write how much is left, of head and body alike.
+httpx limits each read and each write separately: it would wait without end for a server that sends a
+byte of its head now and then. A request has its deadline in its extensions. The stream checks it
+before each read and each write, of the head and of the body.
 """
 
 from __future__ import annotations
@@ -25,66 +25,65 @@ __all__ = [
     "head_deadline",
     "stalled",
     "stalled_after",
-    "whole",
+    "total_timeout_of",
 ]
 
 DEADLINE = "dcipher.deadline"
-"""The extension of a request that holds its deadline."""
+"""The extension of a request with its deadline."""
 LEAST = 0.001
-"""Seconds that the last step gets, which times out then, and says so as every other does."""
+"""Seconds for the last step, which then times out with the usual error."""
 SLOWEST = 1000.0
 """Bytes per second: below this for `STALL` seconds, a transfer is stalled."""
 STALL = 30.0
 
 
 class Deadline:
-    """The time that one request may take.
+    """The time limit of one request.
 
-    It begins with the first byte that is sent: waiting for a connection, and opening one, have
-    timeouts of their own.
+    It begins with the first byte that is sent: waiting for a connection and opening one have their own
+    timeouts.
     """
 
     def __init__(self, seconds: float | None, *, within: float | None = None) -> None:
-        """`seconds` from the first byte; `within`: seconds from now on. `None`: no end."""
+        """`seconds` from the first byte; `within`: seconds from now on. `None`: no limit."""
         self._seconds = math.inf if seconds is None else seconds
         self._last = math.inf if within is None else monotonic() + within
         self._ends = self._last
         self._window: float | None = None
         self._since, self._received = 0.0, 0
         self.has_begun = False
-        """Whether its time is running."""
+        """Whether it has begun."""
         self.stream: Any = None
-        """Where it is sent and read; `None` until then."""
+        """The stream of the request; `None` before it is sent."""
         self.was_sent = False
-        """Whether something of the request itself may have been sent."""
+        """Whether a part of the request itself may have been sent."""
 
     def begin(self, stream: Any = None) -> None:
-        """Something is sent by `stream`, be it to a proxy; `None`: by whatever the user passed."""
+        """Begins with the first bytes on `stream`, also to a proxy; `None`: by a custom transport."""
         if not self.has_begun:
             self.has_begun, self.stream = True, stream
             if self._seconds != math.inf:
                 self._ends = min(monotonic() + self._seconds, self._last)
 
     def restart(self, seconds: float | None) -> None:
-        """So many seconds are left from now on, whatever there were; `None`: no end."""
+        """Sets the remaining seconds; `None`: no limit."""
         self._ends = math.inf if seconds is None else monotonic() + seconds
 
     def watch_body(self, window: float, until: float) -> None:
-        """From now on the body counts: below a rate, it is stalled; and it is over at `until`.
+        """Watches the body: it is stalled below a rate, and must end at `until`.
 
-        What is counted is the body. Its framing may trickle in for as long (RFC 9112 section 7.1: the
-        extensions of chunks, the trailer), and brings none of it. `window`: seconds after which
-        enough bytes let it count anew.
+        Only the bytes of the body count, not those of its framing (RFC 9112 section 7.1: extensions of
+        chunks, the trailer). `window`: seconds after which counting begins anew.
         """
         self._window, self._ends = window, until
         self.count_anew()
 
     def count_anew(self) -> None:
-        """Count the bytes of the body from now on."""
+        """Begins counting the bytes of the body anew."""
         self._since, self._received = monotonic(), 0
 
     def arrived(self, size: int) -> None:
-        """So many bytes of the body arrived. Raises `httpx.ReadTimeout` where they are too few."""
+        """Counts received bytes of the body. Raises `httpx.ReadTimeout` if there are too few."""
         self._received += size
         self.check()
         if self._window is not None and monotonic() - self._since >= self._window:
@@ -92,7 +91,7 @@ class Deadline:
 
     @property
     def left(self) -> float:
-        """Seconds until the time is over; below 0 after that."""
+        """The remaining seconds; below 0 after the deadline."""
         if self._window is not None:
             ends = min(self._ends, self._since + stalled_after(self._received))
             return ends - monotonic()
@@ -100,22 +99,22 @@ class Deadline:
 
     @property
     def is_over(self) -> bool:
-        """Whether the time is over."""
+        """Whether the deadline has passed."""
         return self.left < 0
 
     def check(self) -> None:
-        """Raises `httpx.ReadTimeout` when the time is over."""
+        """Raises `httpx.ReadTimeout` after the deadline."""
         if not self.is_over:
             return
         seconds = monotonic() - self._since
         if self._window is not None and stalled(self._received, seconds):
             raise httpx.ReadTimeout(f"stalled: {self._received} bytes in {seconds:.0f} s")
-        raise httpx.ReadTimeout("the answer took longer than the timeout")
+        raise httpx.ReadTimeout("the response took longer than the timeout")
 
     def bounded(self, timeout: float | None) -> float | None:
-        """Seconds for what comes next, which has a timeout of its own.
+        """Returns the seconds for the next step, which has its own timeout.
 
-        Of a body that is watched, a silent connection has only that: each read that ends is counted.
+        It is the only limit for a silent connection while a body is watched: only completed reads count.
         """
         if self._ends == math.inf:
             return timeout
@@ -123,9 +122,9 @@ class Deadline:
         return left if timeout is None or left < timeout else timeout
 
     def to_read(self, timeout: float | None) -> float | None:
-        """Seconds for a read. Raises `httpx.ReadTimeout`.
+        """Returns the seconds for a read. Raises `httpx.ReadTimeout`.
 
-        Where data is there, a read does not time out, however short its time.
+        If data is available, a read does not time out, however short its time.
         """
         if self._window is not None:
             self.check()
@@ -138,26 +137,26 @@ class Deadline:
         return left if timeout is None or left < timeout else timeout
 
     def to_connect(self, timeout: float | None) -> float | None:
-        """Seconds for a step on the way to a connection. Raises `httpx.ConnectTimeout`."""
+        """Returns the seconds for a step of opening a connection. Raises `httpx.ConnectTimeout`."""
         if self.is_over:
             raise httpx.ConnectTimeout("the connection took longer than the timeout")
         return self.bounded(timeout)
 
     def abort(self) -> None:
-        """Ends what waits for the answer, from another thread."""
+        """Interrupts waiting for the response, from another thread."""
         if self.stream is not None:
             self.stream.abort()
 
 
 def head_deadline(timeouts: Mapping[str, float | None]) -> Deadline:
-    """The deadline of the head of a request that brings none: its phases together."""
-    return Deadline(whole(timeouts))
+    """Returns the deadline for the head of a request without one: the sum of its timeouts."""
+    return Deadline(total_timeout_of(timeouts))
 
 
-def whole(timeouts: Mapping[str, float | None]) -> float | None:
-    """Seconds that one request may take in all where its phases have a timeout each.
+def total_timeout_of(timeouts: Mapping[str, float | None]) -> float | None:
+    """Returns the total seconds for one request from the timeouts of its phases.
 
-    httpx starts each of them anew with every byte. `None`: one of them has none.
+    httpx starts each of them anew with every byte. `None`: one of them has no limit.
     """
     total = 0.0
     for seconds in timeouts.values():
