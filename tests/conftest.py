@@ -1,4 +1,4 @@
-"""What most tests of the clients stand on: both clients behind one face, an emulator, and a server with faults."""
+"""Fixtures for the clients: both clients with one interface, an emulator, and a faulty server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A small HTTP/1.1 server on raw sockets, for what no proper server does: it plays a script of replies.
+"""A small HTTP/1.1 server on raw sockets for invalid behaviour: it sends a script of replies.
 
 Every request is recorded, with the number of the connection that it came by, so that a test can count both.
 """

@@ -1,4 +1,4 @@
-"""A pytest plugin (`-p tests.httpx2_alias`): httpx2 answers for every `import httpx` of the run.
+"""A pytest plugin (`-p tests.httpx2_alias`): every `import httpx` of the run imports httpx2.
 
 pytest loads it before the tests and their conftest, so before anything imports httpx.
 """

@@ -1,4 +1,4 @@
-"""Two small peers that speak what `tests/faulty.py` does not: a server of HTTP/2, and a SOCKS 5 proxy."""
+"""Two small peers that `tests/faulty.py` lacks: a server of HTTP/2, and a SOCKS 5 proxy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a notebook shows of flows, runs, tables and rejects, and the line that a Python prompt shows of a run."""
+"""Cards of flows, runs, tables and rejects in notebooks, and the line of a run in a Python prompt."""
 
 from __future__ import annotations
 

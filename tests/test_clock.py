@@ -1,4 +1,4 @@
-"""The clock of all waiting, where a test of somebody's has stopped or turned every other one."""
+"""The clock of all waits, while a user's test has stopped or changed every other one."""
 
 from __future__ import annotations
 

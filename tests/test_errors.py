@@ -1,4 +1,4 @@
-"""The error tree: bases, attributes, pickles, and the drawing of it."""
+"""The error tree: bases, attributes, pickles, and its drawing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command that installs an extra, from where the package came."""
+"""The command that installs an extra, from the origin of the package."""
 
 from __future__ import annotations
 

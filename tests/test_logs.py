@@ -1,4 +1,4 @@
-"""The `dcipher` logger, and what other libraries say of signed URLs."""
+"""The `dcipher` logger, and records of other libraries with signed URLs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The models: frozen, open to what they do not know, whole through JSON, and silent about signed URLs."""
+"""The models: frozen, with unknown fields, complete through JSON, and without signed URLs in text."""
 
 from __future__ import annotations
 

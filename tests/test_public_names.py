@@ -1,4 +1,4 @@
-"""The face of the package: its names, their signatures, and what importing it costs."""
+"""The public names of the package: their signatures, and the cost of importing it."""
 
 from __future__ import annotations
 

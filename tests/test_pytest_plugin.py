@@ -1,4 +1,4 @@
-"""The pytest plugin, by the small projects of people who use it."""
+"""The pytest plugin, in small projects of users."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`Rejects`: a sequence that tells no values, and is saved whole or not at all."""
+"""`Rejects`: a sequence without values, saved completely or not at all."""
 
 from __future__ import annotations
 

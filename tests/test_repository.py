@@ -1,4 +1,4 @@
-"""The repository speaks of itself only, and its parts agree on what they say."""
+"""The repository is consistent, and refers only to itself."""
 
 from __future__ import annotations
 

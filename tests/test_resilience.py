@@ -1,4 +1,4 @@
-"""How hard to try: values, checked when they are made."""
+"""The retry policy: values, validated at construction."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`Settings`, and that the clients, which read the same places without it, come to the same."""
+"""`Settings`, and that clients without it read the same sources in the same way."""
 
 from __future__ import annotations
 

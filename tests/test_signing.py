@@ -1,4 +1,4 @@
-"""RFC 9421 signatures: vectors, tables, and agreement with another library."""
+"""Signatures of RFC 9421: its vectors, tables, and agreement with another library."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Waits for what must come, on a machine of any speed: only what never comes takes long."""
+"""Waits for events, on a machine of any speed: only a missing event takes long."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tests of batches stand on: rows, and a pace that does not begin slowly."""
+"""Fixtures for batches: rows, and a fast initial rate."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A program that runs a batch, and is killed at a point of it that its arguments name.
+"""A program that runs a batch, and is killed at a point named by its arguments.
 
 Not a test: `test_resume.py` runs it as a process of its own.
 """

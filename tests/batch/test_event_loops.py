@@ -1,4 +1,4 @@
-"""Batches of the async client on their event loop: left early, cancelled, in the middle of other tasks."""
+"""Batches of the async client on an event loop: abandoned, cancelled, beside other tasks."""
 
 from __future__ import annotations
 

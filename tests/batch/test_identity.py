@@ -1,4 +1,4 @@
-"""Which row is which: keys, canonical params, idempotency keys and names of files."""
+"""The identity of a row: keys, canonical params, idempotency keys and file names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The journal: what it records, what it refuses, and what becomes of a damaged one."""
+"""The journal: its records, rejected journals, and damaged ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pace of a batch, simulated: a server that takes so much, and what is sent to it."""
+"""The rate of a batch, simulated against servers with limits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A part of many rows, run by the workers of others."""
+"""A part of many rows, run by the workers of other libraries."""
 
 from __future__ import annotations
 

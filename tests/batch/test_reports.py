@@ -1,4 +1,4 @@
-"""What is said of a batch: its report, its rows as a table, and its progress."""
+"""Reports, rows as a table, and progress of a batch."""
 
 from __future__ import annotations
 

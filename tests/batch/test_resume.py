@@ -1,4 +1,4 @@
-"""A batch that was killed is resumed: no row is lost, and none is run twice."""
+"""A killed batch is resumed: no row is lost, and none is run twice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Typed calls: `client.call(Topics(text=…))`, and the same in place of id and params."""
+"""Typed calls: `client.call(Topics(text=…))`, and calls instead of id and params."""
 
 from __future__ import annotations
 

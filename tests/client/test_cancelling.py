@@ -1,4 +1,4 @@
-"""Calls that are cancelled at any moment, by any means: the cancellation comes out, and nothing stays behind."""
+"""Calls that are cancelled at any moment, by any means: the cancellation is raised, and nothing is left behind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a client is made of: arguments, environment, `.env`, an httpx client of the user's; and how it ends."""
+"""The construction of clients: arguments, environment, `.env`, an httpx client of the user; and closing."""
 
 from __future__ import annotations
 

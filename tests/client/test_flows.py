@@ -1,4 +1,4 @@
-"""Looking at flows, starting them, and running them to their end, against the emulator."""
+"""Fetching, starting and running flows, against the emulator."""
 
 from __future__ import annotations
 

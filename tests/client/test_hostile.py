@@ -1,4 +1,4 @@
-"""Servers that do what none should: they say more than was asked, they never come to the point, they are many."""
+"""Hostile servers: endless, slow and monstrous responses, unexpected bytes."""
 
 from __future__ import annotations
 

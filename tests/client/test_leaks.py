@@ -1,4 +1,4 @@
-"""Thousands of calls of every kind leave nothing behind: no socket, thread, task, file, and no memory."""
+"""Thousands of calls leave nothing behind: no socket, thread, task, file or memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run that was started a moment ago may not be there yet."""
+"""A run that was just started may not exist yet."""
 
 from __future__ import annotations
 

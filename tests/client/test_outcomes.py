@@ -1,4 +1,4 @@
-"""What a run's state means to whoever waits for it."""
+"""The errors and notes about a run."""
 
 from __future__ import annotations
 

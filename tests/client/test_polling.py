@@ -1,4 +1,4 @@
-"""When to look again, and when to give up."""
+"""When to poll next, and when to give up."""
 
 from __future__ import annotations
 

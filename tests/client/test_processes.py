@@ -1,4 +1,4 @@
-"""Processes, threads, event loops around a client: interrupted, forked, shared, closed too early, never closed."""
+"""Clients in processes, threads and event loops: interrupted, forked, shared, closed early, never closed."""
 
 from __future__ import annotations
 

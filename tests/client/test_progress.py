@@ -1,4 +1,4 @@
-"""`progress=`: what a person sees of a run while it is waited for, and of its results on their way."""
+"""`progress=`: the display of a run while it is waited for, and of its downloads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`client.runs.recent`: a run that was paid for is at hand after whatever interrupted it."""
+"""`client.runs.recent`: a run that was paid for is available after any interruption."""
 
 from __future__ import annotations
 

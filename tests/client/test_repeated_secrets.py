@@ -1,4 +1,4 @@
-"""A service, a store or a proxy that repeats secrets: none is shown, and no header hides the status."""
+"""Secrets that a service, a store or a proxy repeats are redacted, and no header hides the status."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Looking at runs, waiting for them, watching them, reading their results."""
+"""Fetching runs, waiting for them, watching them, reading their results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Key, secret, passwords, cookies and signed URLs are in nothing that is shown, logged or stored."""
+"""No displayed, logged or stored text contains key, secret, passwords, cookies or signed URLs."""
 
 from __future__ import annotations
 

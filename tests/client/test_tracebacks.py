@@ -1,4 +1,4 @@
-"""Tracebacks that leave the package: the program's own frames, and none that holds a secret."""
+"""Tracebacks have the frames of the program only, and no secret."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A function that runs beside its caller, and what becomes of it when the caller is interrupted."""
+"""A function that runs beside its caller, also if the caller is interrupted."""
 
 from __future__ import annotations
 

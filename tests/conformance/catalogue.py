@@ -1,4 +1,4 @@
-"""What happens when…: each fault in a user's words, what dcipher does, and the tests that verify it.
+"""What happens when…: each fault in a user's words, the behaviour of dcipher, and the tests that verify it.
 
 A fault that is in the table of instructions (`instructions.py`) only names them: the table says what they mean for each
 operation. Any other case has a description, and names the tests that verify it. `scripts/what_happens.py` prints all of
@@ -139,7 +139,7 @@ _CONNECTING = Section(
             "The environment has a proxy, and the API is on this machine",
             "The proxy is not used for `localhost` and its subdomains, 127.0.0.0/8 and `::1`",
             tests=(
-                "tests/client/test_mended.py::test_no_proxy_for_this_machine",
+                "tests/client/test_regressions.py::test_no_proxy_for_this_machine",
                 "tests/wire/transport/test_connecting.py::test_this_machine_by_any_name_has_no_proxy",
             ),
         ),
@@ -350,14 +350,14 @@ _STARTING = Section(
             tests=(
                 "tests/client/test_recent.py::test_an_interrupted_start_goes_on_with_its_key",
                 "tests/client/test_cancelling.py::test_a_cancelled_start_says_its_key",
-                "tests/client/test_mended.py::test_an_interrupted_start_says_its_key",
+                "tests/client/test_regressions.py::test_an_interrupted_start_says_its_key",
             ),
         ),
         Case(
             "`flows.run` fails after the start",
             "The error, such as `AuthenticationError`, has the run in `.run`, with the URLs of its results",
             "`client.runs.wait(error.run)`",
-            tests=("tests/client/test_mended.py::test_a_run_whose_first_look_is_refused",),
+            tests=("tests/client/test_regressions.py::test_a_run_whose_first_look_is_refused",),
         ),
         Case(
             "A signed start is retried",
@@ -595,7 +595,7 @@ _WAITING = Section(
             tests=(
                 "tests/client/test_runs.py::test_a_new_run_may_be_unknown_for_a_while",
                 "tests/faults/test_retry_after.py::test_a_run_that_was_just_started",
-                "tests/client/test_mended.py::test_a_run_that_is_not_there",
+                "tests/client/test_regressions.py::test_a_run_that_is_not_there",
             ),
         ),
         Case(
@@ -751,7 +751,7 @@ _SIGNED_URLS = Section(
             "`ResultError` without a request; the message has no signature",
             tests=(
                 "tests/results/downloads/test_urls.py::test_urls_that_are_not_fetched",
-                "tests/client/test_mended.py::test_a_result_at_a_host_that_cannot_be",
+                "tests/client/test_regressions.py::test_a_result_at_a_host_that_cannot_be",
             ),
         ),
         Case(
@@ -768,7 +768,7 @@ _SIGNED_URLS = Section(
             tests=(
                 "tests/results/downloads/test_urls.py::test_https_leads_to_https_only",
                 "tests/results/downloads/test_urls.py::test_redirects_that_are_not_followed",
-                "tests/client/test_mended.py::test_a_result_that_is_redirected_to_nowhere",
+                "tests/client/test_regressions.py::test_a_result_that_is_redirected_to_nowhere",
             ),
         ),
         Case(
@@ -942,7 +942,7 @@ _DOWNLOADING = Section(
             "`ResultError` at once; the received part is kept",
             tests=(
                 "tests/faults/test_signed_urls.py::test_a_store_that_refuses",
-                "tests/results/downloads/test_taking_up.py::test_out_of_service",
+                "tests/results/downloads/test_resumed_parts.py::test_out_of_service",
             ),
         ),
         Case(
@@ -967,7 +967,7 @@ _DOWNLOADING = Section(
             " is kept",
             tests=(
                 "tests/results/downloads/test_progress.py::test_a_callback_that_raises",
-                "tests/results/downloads/test_taking_up.py::test_a_callback_that_raises",
+                "tests/results/downloads/test_resumed_parts.py::test_a_callback_that_raises",
             ),
         ),
         Case(
@@ -1037,7 +1037,7 @@ _FILES = Section(
             "Free disk space, and download again",
             tests=(
                 "tests/results/test_files.py::test_a_full_disk",
-                "tests/results/downloads/test_taking_up.py::test_a_full_disk_keeps_nothing",
+                "tests/results/downloads/test_resumed_parts.py::test_a_full_disk_keeps_nothing",
             ),
         ),
         Case(
@@ -1142,7 +1142,7 @@ _FILES = Section(
             "Each uses its own temporary file. The last one to finish wins, with a complete file",
             tests=(
                 "tests/results/test_files.py::test_two_writers",
-                "tests/results/downloads/test_taking_up.py::test_many_at_a_time",
+                "tests/results/downloads/test_resumed_parts.py::test_many_at_a_time",
             ),
         ),
         Case(
@@ -1150,7 +1150,7 @@ _FILES = Section(
             "Nothing is written through it",
             tests=(
                 "tests/faults/test_files.py::test_a_symbolic_link_in_the_way",
-                "tests/results/downloads/test_taking_up.py::test_what_stands_in_its_place",
+                "tests/results/downloads/test_resumed_parts.py::test_what_stands_in_its_place",
             ),
         ),
         Case(
@@ -1185,9 +1185,9 @@ _FILES = Section(
             "The part that was kept of a download is damaged, too short, or of another result",
             "The download starts again. A wrong digest of the whole file is detected",
             tests=(
-                "tests/results/downloads/test_taking_up.py::test_a_damaged_note",
-                "tests/results/downloads/test_taking_up.py::test_another_run",
-                "tests/results/downloads/test_taking_up.py::test_the_digest_covers_what_was_there",
+                "tests/results/downloads/test_resumed_parts.py::test_a_damaged_note",
+                "tests/results/downloads/test_resumed_parts.py::test_another_run",
+                "tests/results/downloads/test_resumed_parts.py::test_the_digest_covers_what_was_there",
             ),
         ),
     ),
@@ -1245,8 +1245,8 @@ _PROCESSES = Section(
             " strong `ETag`, is kept for the next download",
             tests=(
                 "tests/client/test_concurrency.py::test_a_cancelled_download_leaves_nothing",
-                "tests/results/downloads/test_taking_up.py::test_cancelled",
-                "tests/client/test_mended.py::test_a_cancelled_download_does_not_hold_the_process",
+                "tests/results/downloads/test_resumed_parts.py::test_cancelled",
+                "tests/client/test_regressions.py::test_a_cancelled_download_does_not_hold_the_process",
             ),
         ),
         Case(
@@ -1398,9 +1398,9 @@ _SETTINGS = Section(
             "Removed arguments, attributes, items and imports raise errors that name the "
             "replacement",
             tests=(
-                "tests/client/test_former.py::test_run_flow_waits_now",
-                "tests/client/test_former.py::test_a_run_is_no_dictionary",
-                "tests/client/test_former.py::test_the_modules_of_the_former_version",
+                "tests/client/test_legacy.py::test_run_flow_waits_now",
+                "tests/client/test_legacy.py::test_a_run_is_no_dictionary",
+                "tests/client/test_legacy.py::test_the_modules_of_the_former_version",
             ),
         ),
         Case(
@@ -1464,7 +1464,7 @@ _IDENTIFIERS = Section(
             "`InvalidParamsError`; no run is started",
             tests=(
                 "tests/client/test_runs.py::test_a_wait_timeout_that_is_none_costs_no_run",
-                "tests/client/test_mended.py::test_a_callback_that_cannot_be_called",
+                "tests/client/test_regressions.py::test_a_callback_that_cannot_be_called",
                 "tests/client/test_runs.py::test_times_that_are_none",
             ),
         ),

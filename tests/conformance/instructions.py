@@ -1,4 +1,4 @@
-"""The table of the conformance tests: what goes wrong, and what each operation then must do.
+"""The table of the conformance tests: each fault, and the required outcome of each operation.
 
 An instruction is the fault of one answer. What it means for an operation is one of four things: it is sent AGAIN,
 whatever the operation; it is AMBIGUOUS, so that a start is sent again only by leave of `resend_ambiguous`; it is

@@ -1,4 +1,4 @@
-"""Each operation against each fault: the outcome, the requests, the idempotency keys, and no fault left over."""
+"""Each operation against each fault: outcome, requests, idempotency keys, and no unused fault."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Promises of the page "What happens when…" that no other test holds."""
+"""Promises of the page "What happens when…" that no other test verifies."""
 
 from __future__ import annotations
 

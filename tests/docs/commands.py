@@ -1,4 +1,4 @@
-"""The commands of a shell block, as far as they are judged before they run."""
+"""The commands of a shell block, and their checks before they run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The service that the documents speak of: the emulator, with the flow that they run."""
+"""The service of the documentation's examples: the emulator, with their flow."""
 
 from __future__ import annotations
 

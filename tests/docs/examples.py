@@ -1,4 +1,4 @@
-"""What becomes of a fenced block of a document: sybil finds it, its language says what runs it.
+"""Runs the fenced blocks of a document: sybil finds them, and their language determines how.
 
 Python runs as its reader who pastes it would run it, tests as files of their own by pytest, shell by
 bash; data is parsed. All of it happens in the working directory, against the service that the

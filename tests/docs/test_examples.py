@@ -1,4 +1,4 @@
-"""What the documents say is what happens: each of their blocks, each example and the demo run."""
+"""The documentation is correct: each block, each example and the demo run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The runner of the examples: an example that is wrong fails, and its line is named."""
+"""The runner of the examples: a wrong example fails, with its line."""
 
 from __future__ import annotations
 

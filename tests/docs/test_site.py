@@ -1,4 +1,4 @@
-"""The built site: its links lead somewhere, it asks nobody else, and programs find what it holds."""
+"""The built site: its links resolve, it loads nothing from elsewhere, and programs find its content."""
 
 from __future__ import annotations
 

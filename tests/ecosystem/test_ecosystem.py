@@ -1,4 +1,4 @@
-"""What tools for httpx see of a client: every call, whichever class of httpx or httpcore they patch."""
+"""Tools for httpx see every call of a client, whichever class of httpx or httpcore they patch."""
 
 from __future__ import annotations
 

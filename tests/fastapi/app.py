@@ -1,4 +1,4 @@
-"""The application that the tests serve: what the guide shows, with a route for each kind of error."""
+"""The application of the tests: that of the guide, with a route for each kind of error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`status_events`: what a browser gets, what it costs, and that nothing is left behind."""
+"""`status_events`: the stream of a browser, its cost, and that nothing is left behind."""
 
 from __future__ import annotations
 

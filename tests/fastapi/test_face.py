@@ -1,4 +1,4 @@
-"""The face of `dcipher.fastapi`: its names, and what importing it costs or needs."""
+"""The public names of `dcipher.fastapi`, and the cost and needs of importing it."""
 
 from __future__ import annotations
 

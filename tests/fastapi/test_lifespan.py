@@ -1,4 +1,4 @@
-"""`dcipher_lifespan` and `DcipherDep`: one client an application, and where it is found."""
+"""`dcipher_lifespan` and `DcipherDep`: one client for an application."""
 
 from __future__ import annotations
 

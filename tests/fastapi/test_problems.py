@@ -1,4 +1,4 @@
-"""Problem documents: which error becomes which response, and what is never in one."""
+"""Problem documents: the response for each error, without text of the service."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Breaks the product on purpose, one behaviour at a time, and says which test noticed.
+"""Breaks the product on purpose, one behaviour at a time, and reports which test fails.
 
 ``python -m tests.faults.mutate [WORD …]`` runs the mutations of `mutations.py` whose paragraph, place or
 words hold one of the words (all without one), each in a copy of the repository, two at a time. A mutation

@@ -1,4 +1,4 @@
-"""What is broken on purpose: for each behaviour under faults, a change that takes it away."""
+"""Mutations: for each behaviour under faults, a change that removes it."""
 
 # ruff: noqa: E501 - each row is one change, and its texts are copied from the product as they stand
 
@@ -42,7 +42,7 @@ STORE = ("results/downloads/test_transfer.py", "results/downloads")
 FILES = ("results/test_files.py", "client/test_flows.py", "results/downloads")
 PROCESS = (
     "client/test_concurrency.py",
-    "client/test_mended.py",
+    "client/test_regressions.py",
     "wire/transport/test_sharing.py",
 )
 SETTINGS = (

@@ -1,4 +1,4 @@
-"""What the API answers, and what is made of it."""
+"""Responses of the API, and their results or errors."""
 
 from __future__ import annotations
 

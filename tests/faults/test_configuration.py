@@ -1,4 +1,4 @@
-"""Settings that cannot be used, from each of the places that they come from."""
+"""Invalid settings, from each source."""
 
 from __future__ import annotations
 

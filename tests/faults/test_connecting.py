@@ -1,4 +1,4 @@
-"""What no connection comes to: tried again, and told with host, place of configuration and cause."""
+"""Failed connections: retried, and reported with host, source of the URL and cause."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A result that comes slowly, in parts, or with a promise that it does not keep."""
+"""A result that arrives slowly, in parts, or not as announced."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a reader of the target sees, whatever becomes of the one who writes it."""
+"""A reader of the target sees the old file or the new one, whatever happens to the writer."""
 
 from __future__ import annotations
 

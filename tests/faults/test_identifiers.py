@@ -1,4 +1,4 @@
-"""Ids, keys and headers: refused before anything is sent, or on the wire as exactly one of what they are."""
+"""Ids, keys and headers: rejected before anything is sent, or sent as exactly one."""
 
 from __future__ import annotations
 

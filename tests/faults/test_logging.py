@@ -1,4 +1,4 @@
-"""What is logged, where to, and what is left alone, in a program of its own."""
+"""What is logged, where, and what stays unchanged, in a separate program."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of mutations is of the product as it is."""
+"""The table of mutations matches the product."""
 
 from __future__ import annotations
 

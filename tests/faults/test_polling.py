@@ -1,4 +1,4 @@
-"""Waiting for a run while clocks are set, messages are monstrous, and URLs expire."""
+"""Waiting for a run with changed clocks, monstrous messages and expired URLs."""
 
 from __future__ import annotations
 

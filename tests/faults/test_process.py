@@ -1,4 +1,4 @@
-"""A client that its program forgets, in a process of its own."""
+"""A client that its program forgets, in a separate process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was sent and not answered: ambiguous, with the same bytes and the same key at each attempt."""
+"""Requests without a response: ambiguous, with the same bytes and the same key at each attempt."""
 
 from __future__ import annotations
 

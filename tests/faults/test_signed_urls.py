@@ -1,4 +1,4 @@
-"""Signed URLs: when they expire, by whom and how they are fetched, and what is not fetched."""
+"""Signed URLs: their expiry, how they are fetched, and which are not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What differs between a class and its flow."""
+"""The differences between a class and its flow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Classes that are written from what a service says of a flow."""
+"""Classes generated from the declaration of a flow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Models of rows, made from a sample of a result."""
+"""Models of rows, generated from a sample of a result."""
 
 from __future__ import annotations
 

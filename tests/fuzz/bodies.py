@@ -1,4 +1,4 @@
-"""Bodies and headers that no service should send, and that some do."""
+"""Invalid bodies and headers, which some services send."""
 
 from __future__ import annotations
 

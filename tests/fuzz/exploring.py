@@ -1,4 +1,4 @@
-"""How the fuzzers run: the same cases each time, a few of them always and thousands under `thorough`."""
+"""The settings of the fuzzers: the same cases each time, a few of them always and thousands under `thorough`."""
 
 from __future__ import annotations
 

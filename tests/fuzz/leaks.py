@@ -1,4 +1,4 @@
-"""Searches everything that can be shown, logged or stored for secrets, in whichever form they stand."""
+"""Searches everything that can be displayed, logged or stored for secrets, in any form."""
 
 from __future__ import annotations
 

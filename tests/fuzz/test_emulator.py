@@ -1,4 +1,4 @@
-"""The emulator does what its OpenAPI document says, whatever is sent to it (schemathesis)."""
+"""The emulator obeys its OpenAPI document for any request (schemathesis)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Signatures, digests and signed URLs from elsewhere: read, or refused with the one error that is theirs."""
+"""Signatures, digests and signed URLs from elsewhere: parsed, or rejected with the right error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever is given as an id, a key or a header: refused before anything is sent, or it arrives whole."""
+"""Any id, key or header is rejected before anything is sent, or arrives unchanged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The search for secrets finds one wherever it was put on purpose."""
+"""The search for secrets finds each one that was placed on purpose."""
 
 from __future__ import annotations
 

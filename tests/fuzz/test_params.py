@@ -1,4 +1,4 @@
-"""Whatever a flow is started with: refused with its place, or sent as the same JSON in each attempt."""
+"""Any params are rejected with their path, or sent as the same JSON in each attempt."""
 
 from __future__ import annotations
 

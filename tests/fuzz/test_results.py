@@ -1,4 +1,4 @@
-"""Whatever a store serves as a result: a value, or an error that says where it does not fit."""
+"""Any result is a value, or an error with the location of the problem."""
 
 from __future__ import annotations
 

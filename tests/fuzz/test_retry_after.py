@@ -1,4 +1,4 @@
-"""Whatever stands in `Retry-After`: it is understood as RFC 9110 has it, or ignored."""
+"""Any `Retry-After` is understood as in RFC 9110, or ignored."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever stands in the environment and in `.env`: a value or a `ConfigurationError`, without a secret."""
+"""Any environment and `.env` is a value or a `ConfigurationError`, without a secret."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Text from elsewhere, fit to be shown."""
+"""Untrusted text, made safe to display."""
 
 from __future__ import annotations
 

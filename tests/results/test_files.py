@@ -1,4 +1,4 @@
-"""Results on the disk: whole or not at all, where and as a plain open() would have put them."""
+"""Results on disk: complete or not at all, at the path and with the mode of a plain open()."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Results whose format only their bytes say: read, records and tables of both clients agree."""
+"""Results whose format is detected only by their bytes: both clients agree."""
 
 from __future__ import annotations
 

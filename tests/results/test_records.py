@@ -1,4 +1,4 @@
-"""`runs.records`: an iterator that tells which rows did not fit, and leaves nothing behind."""
+"""`runs.records`: an iterator that reports invalid rows, and leaves nothing behind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What becomes of rows that do not fit, and when there are too many."""
+"""The policy for invalid rows, and its limit."""
 
 from __future__ import annotations
 

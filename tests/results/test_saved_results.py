@@ -1,4 +1,4 @@
-"""A result that was saved is not fetched again, while its file is as it was saved."""
+"""A saved result is not downloaded again while its file is unchanged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sync twin is what the script prints, and nothing that could drift gets past its check."""
+"""The generated sync twin matches its source, and the check detects every difference."""
 
 from __future__ import annotations
 

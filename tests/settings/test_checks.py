@@ -1,4 +1,4 @@
-"""What a setting may be, and which of several values wins."""
+"""The validation of settings, and their precedence."""
 
 from __future__ import annotations
 

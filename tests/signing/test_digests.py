@@ -1,4 +1,4 @@
-"""Digests of RFC 9530: its examples, headers in any shape, and what counts as a match."""
+"""Digests of RFC 9530: its examples, malformed headers, and matches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Structured fields of RFC 9651: what is read and written, as another library does it."""
+"""Structured fields of RFC 9651: parsed and written as by another library."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What type checkers must see of the public names. Only they read this file; nothing runs it."""
+"""The public names for type checkers. Only they read this file; nothing runs it."""
 
 from __future__ import annotations
 

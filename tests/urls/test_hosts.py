@@ -1,4 +1,4 @@
-"""What a host is: this machine, an address, a name."""
+"""The kinds of hosts: this machine, an address, a name."""
 
 from __future__ import annotations
 

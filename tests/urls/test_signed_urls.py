@@ -1,4 +1,4 @@
-"""What a signed URL says of itself."""
+"""The facts that a signed URL contains."""
 
 from __future__ import annotations
 

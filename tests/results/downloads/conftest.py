@@ -1,4 +1,4 @@
-"""The three ways of a download, and a file that is there before it."""
+"""The three kinds of downloads, and an existing file."""
 
 from __future__ import annotations
 

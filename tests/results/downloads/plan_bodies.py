@@ -1,4 +1,4 @@
-"""What a store can send instead of the bytes: other ranges, other versions, other encodings."""
+"""Wrong bodies of a store: other ranges, other versions, other encodings."""
 
 from __future__ import annotations
 

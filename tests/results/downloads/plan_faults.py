@@ -1,4 +1,4 @@
-"""What a store can do wrong: each fault is made at random, and says what it may cost."""
+"""Faults of a store: each is generated at random, and states its permitted cost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Judges how a download ended, by its plan and by the log of the store alone."""
+"""Decides whether a download ended correctly, only by its plan and the log of the store."""
 
 from __future__ import annotations
 

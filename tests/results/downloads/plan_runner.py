@@ -1,4 +1,4 @@
-"""Carries a plan out: one download or more of it, each in a thread with a watchdog, and judged."""
+"""Executes a plan: one or more downloads, each in a thread with a watchdog, checked by the oracle."""
 
 from __future__ import annotations
 

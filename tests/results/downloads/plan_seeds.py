@@ -1,4 +1,4 @@
-"""A plan from its seed."""
+"""Generates a plan from its seed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A store that plays a plan of faults, and keeps a log of what it was asked and what it sent.
+"""A store that executes a plan of faults, and logs requests and responses.
 
 The log is the truth that a download is judged by: nothing in it comes from the client but its requests.
 """

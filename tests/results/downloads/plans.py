@@ -1,4 +1,4 @@
-"""Random plans of what goes wrong on the way of one result, each reproducible by its seed."""
+"""Random plans of faults for a download, each reproducible by its seed."""
 
 from __future__ import annotations
 

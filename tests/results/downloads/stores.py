@@ -1,4 +1,4 @@
-"""Runs with one result, stores that have it, and what must be on the disk in the end."""
+"""Runs with one result, stores that have it, and the expected files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What others do to a download while it is under way: they remove its file, leave its folder, fork, call again."""
+"""Downloads disturbed from outside: their file removed, their folder changed, forked, called again."""
 
 from __future__ import annotations
 

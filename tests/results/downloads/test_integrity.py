@@ -1,4 +1,4 @@
-"""A body that is cut, damaged or another one than promised is never taken for the result."""
+"""A truncated, damaged or wrong body is never accepted as the result."""
 
 from __future__ import annotations
 

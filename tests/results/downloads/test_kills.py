@@ -1,4 +1,4 @@
-"""`kill -9` at any step of a download: the old file or the new one, and the next download goes on or cleans up."""
+"""`kill -9` at any step of a download: the old file or the new one, and the next download resumes or cleans up."""
 
 from __future__ import annotations
 

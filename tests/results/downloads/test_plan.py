@@ -1,4 +1,4 @@
-"""One large result by several connections: the rules, without one."""
+"""One large result by several connections: the rules, without a connection."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A download that is interrupted at any moment, and goes on in the next one: exact bytes all the same."""
+"""A download that is interrupted at any moment and resumed by the next one has the exact bytes."""
 
 from __future__ import annotations
 

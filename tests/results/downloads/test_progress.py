@@ -1,4 +1,4 @@
-"""What a caller hears of a download, and which runs have none."""
+"""The progress that a caller receives of a download."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A whole result takes the place of a file: renamed, or in another way where the file system wants that."""
+"""A complete result replaces a file: by a rename, or in place if the file system requires that."""
 
 from __future__ import annotations
 

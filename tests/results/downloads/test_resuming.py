@@ -1,4 +1,4 @@
-"""Exact bytes, whatever happens on the way: lost connections, odd ranges, other versions."""
+"""Exact bytes despite lost connections, odd ranges and other versions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One large result by several connections at once: every promise of one connection holds."""
+"""One large result by several connections: every promise of one connection holds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Random plans of what goes wrong while several connections bring one result.
+"""Random plans of faults for one result by several connections.
 
 `PLAN_SEED=123` runs one plan alone, `PLAN_SEED=1000-1999` so many.
 """

@@ -1,4 +1,4 @@
-"""Several results of one run at once: each is saved whole or not at all, and nothing stays behind."""
+"""Several results of one run concurrently: each is saved completely or not at all, and nothing is left behind."""
 
 from __future__ import annotations
 

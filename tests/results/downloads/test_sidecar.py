@@ -1,4 +1,4 @@
-"""The sidecar beside an unfinished file: taken up only where it is whole and fits."""
+"""The sidecar beside an unfinished file: used only if it is complete and matches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A download that brings nothing counts as stalled, whatever trickles in around it."""
+"""A download without bytes of the body is stalled, whatever else arrives."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A result on its way: what is asked for, what an answer means, whether it is whole."""
+"""The state of a transfer: what to request, what a response means, whether it is complete."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Signed URLs: sent as they are, followed where that is safe, expired ones told from refused ones."""
+"""Signed URLs: sent unchanged, redirected if safe, expired ones distinguished from rejected ones."""
 
 from __future__ import annotations
 

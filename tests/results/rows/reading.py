@@ -1,4 +1,4 @@
-"""What the tests of rows read with."""
+"""Helpers that read rows."""
 
 from __future__ import annotations
 

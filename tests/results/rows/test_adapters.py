@@ -1,4 +1,4 @@
-"""The adapters that are kept, one for each type."""
+"""The cached adapters, one for each type."""
 
 from __future__ import annotations
 

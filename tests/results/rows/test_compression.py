@@ -1,4 +1,4 @@
-"""Results that are compressed files: whole, checked, bounded, and read as what they hold."""
+"""Compressed results: complete, verified, bounded, and read as their content."""
 
 from __future__ import annotations
 

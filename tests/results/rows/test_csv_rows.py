@@ -1,4 +1,4 @@
-"""Rows of CSV: what becomes of cells, of ragged rows and of damage."""
+"""Rows of CSV: cells, ragged rows and damage."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Decimals have every digit of the number in the file, whatever stands beside and around them."""
+"""Decimals have every digit of the number in the file, in any context."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whole results: which format they are in, and what they are as a type."""
+"""Complete results: their format, and their value as a type."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows that are hard to read, and types that are hard to read them as."""
+"""Rows and types that are difficult to read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows of JSON and NDJSON: what is read, what is refused, however the bytes arrive."""
+"""Rows of JSON and NDJSON: accepted and rejected ones, however the bytes arrive."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows of any format: what holds for all of them alike."""
+"""Rows of any format: their common rules."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The errors of results: they are whole, bounded, and tell no value."""
+"""The errors of results: complete, bounded, and without values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows are what others read of the same bytes: Pydantic of the whole, ijson, the csv of pandas and polars."""
+"""Other libraries read the same rows from the same bytes: Pydantic, ijson, the CSV readers of pandas and polars."""
 
 from __future__ import annotations
 

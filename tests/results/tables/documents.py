@@ -1,4 +1,4 @@
-"""Random models, and documents with rows of them, as JSON has them."""
+"""Random models, and JSON documents with rows of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Results for the tests of tables: fetched ones, without a server."""
+"""Results for the tests of tables, without a server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Frames of pandas and polars: each value of a column is the one that the table has."""
+"""Frames of pandas and polars have the values of the table."""
 
 from __future__ import annotations
 

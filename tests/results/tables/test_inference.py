@@ -1,4 +1,4 @@
-"""Tables without a model: the columns are those that hold every row, or there is an error that says why not."""
+"""Tables without a model: the columns fit every row, or an error says why not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Documents that libraries read differently: what a table has for them, who reads something else, and why."""
+"""Documents that libraries read differently: the table for them, who reads something else, and why."""
 
 from __future__ import annotations
 

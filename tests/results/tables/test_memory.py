@@ -1,4 +1,4 @@
-"""A table of many rows is read in memory that does not grow with their number."""
+"""A table of many rows is read in constant memory."""
 
 from __future__ import annotations
 

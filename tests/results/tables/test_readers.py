@@ -1,4 +1,4 @@
-"""Tables without a model: pyarrow's readers and ours find the same, and so do other libraries and `records`."""
+"""Tables without a model: pyarrow's readers, ours, other libraries and `records` agree."""
 
 from __future__ import annotations
 

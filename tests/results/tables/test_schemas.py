@@ -1,4 +1,4 @@
-"""The columns of a model: which type of Arrow each annotation becomes, and that values survive it."""
+"""The columns of a model: the Arrow type of each annotation, and that values survive it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Results as tables: what both clients give to pandas, polars, pyarrow and DuckDB."""
+"""Results as tables: both clients with pandas, polars, pyarrow and DuckDB."""
 
 from __future__ import annotations
 

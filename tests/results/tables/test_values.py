@@ -1,4 +1,4 @@
-"""Rows of random models: a table holds what `records` gives, cell by cell, and so does every other reader."""
+"""Rows of random models: a table has the values of `records`, cell by cell, and so does every other reader."""
 
 from __future__ import annotations
 

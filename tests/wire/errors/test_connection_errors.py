@@ -1,4 +1,4 @@
-"""What an exception of httpx means to a user: the kind, the host, and the cause."""
+"""Errors for exceptions of httpx: the class, the host, and the cause."""
 
 from __future__ import annotations
 

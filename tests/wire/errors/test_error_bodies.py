@@ -1,4 +1,4 @@
-"""What the body of an error says, in whichever shape."""
+"""The body of an error, in any form."""
 
 from __future__ import annotations
 

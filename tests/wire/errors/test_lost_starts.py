@@ -1,4 +1,4 @@
-"""A start whose answer was lost."""
+"""A start whose response was lost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Again? When? Every outcome, every `Retry-After`, every delay."""
+"""Whether and when to retry: every outcome, every `Retry-After`, every delay."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A status that is no success: its class, all that the answer says, and none of its secrets."""
+"""Errors for an error status: the class, the content of the response, and none of its secrets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tests of answers answer with."""
+"""Responses for the tests of responses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which statuses the shipped document promises."""
+"""The statuses of each operation in the shipped document."""
 
 from __future__ import annotations
 

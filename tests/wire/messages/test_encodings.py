@@ -1,4 +1,4 @@
-"""Content-Encoding, undone whole, checked and bounded."""
+"""Content-Encoding: decoded completely, verified and bounded."""
 
 from __future__ import annotations
 

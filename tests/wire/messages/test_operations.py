@@ -1,4 +1,4 @@
-"""What is sent: ids, params and keys, all judged before anything leaves."""
+"""Requests: ids, params and keys, validated before anything is sent."""
 
 from __future__ import annotations
 

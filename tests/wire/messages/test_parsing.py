@@ -1,4 +1,4 @@
-"""What came back: a model or an error, whatever the bytes."""
+"""Parsed responses: a model or an error, for any bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An answer of the API, as bytes: decoded, parsed, and shown without its secrets."""
+"""Responses of the API as bytes: decoded, parsed, and displayed without secrets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands between a client and the API: names, addresses, certificates, proxies; and what a user is told."""
+"""Connecting to the API: names, addresses, certificates, proxies, and their errors."""
 
 from __future__ import annotations
 

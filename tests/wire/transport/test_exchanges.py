@@ -1,4 +1,4 @@
-"""One request and its response: what an ordinary head is, and that all others are what httpx makes of them."""
+"""One request and its response: ordinary heads, and all others as httpx reads them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An httpx client that speaks HTTP/2: what its libraries log of the headers is without secrets."""
+"""An httpx client with HTTP/2: its libraries log headers without secrets."""
 
 from __future__ import annotations
 

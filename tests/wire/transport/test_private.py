@@ -1,4 +1,4 @@
-"""What is used of httpx and httpcore that they do not promise, and the public parts that stand on it.
+"""Private attributes of httpx and httpcore that are used, and the public names that depend on them.
 
 It runs with the lowest and with the newest of both, and with httpx2 in their place (`nox`).
 """

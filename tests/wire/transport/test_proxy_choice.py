@@ -1,4 +1,4 @@
-"""Which proxy of the environment a request goes by."""
+"""The proxy of the environment for a request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is sent again, how often, and what is raised in the end."""
+"""Retries: which requests, how often, and the final error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Derived clients: other options, the same connections, closed each for itself."""
+"""Derived clients: other options, the same connections, closed independently."""
 
 from __future__ import annotations
 

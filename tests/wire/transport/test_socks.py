@@ -1,4 +1,4 @@
-"""A SOCKS proxy of the environment: what goes by it, and what it can read."""
+"""A SOCKS proxy of the environment: which requests it receives, and what it can read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Code that was written for 0.3.5 is told what to write instead."""
+"""Errors for code of 0.3.5 name the replacement."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Defects that were found and mended: each stays mended."""
+"""Regression tests: each fixed defect stays fixed."""
 
 from __future__ import annotations
 

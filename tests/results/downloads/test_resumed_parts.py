@@ -1,4 +1,4 @@
-"""A download that was interrupted goes on in the next one, to the same path, in this process or in another."""
+"""The next download to the same path resumes an interrupted one, in this process or in another."""
 
 from __future__ import annotations
 

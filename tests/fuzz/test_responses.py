@@ -1,4 +1,4 @@
-"""Whatever the API answers: a model, or a typed error that is fit to be shown."""
+"""Any response of the API is a model, or a typed error that is safe to display."""
 
 from __future__ import annotations
 
