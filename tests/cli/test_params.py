@@ -21,7 +21,7 @@ from dcipher.cli.app.invocation import read_text
 from dcipher.cli.app.params import params_of
 from dcipher.cli.runs import curl
 from dcipher.cli.runs.curl import as_curl
-from dcipher.cli.terminal.durations import seconds, shown
+from dcipher.cli.terminal.durations import seconds
 from dcipher.cli.terminal.failures import CommandError
 from dcipher.models import Flow
 
@@ -176,11 +176,6 @@ def test_what_is_no_duration(text: str) -> None:
     with pytest.raises(CommandError, match="1h30m") as caught:
         seconds(text, "--timeout")
     assert caught.value.code == 2
-
-
-def test_durations_are_shown() -> None:
-    """As people write them, in two units at most."""
-    assert [shown(n) for n in (0, 7.9, 65, 3600, 7380)] == ["0s", "7s", "1m05s", "1h00m", "2h03m"]
 
 
 FLOW = Flow.model_validate(

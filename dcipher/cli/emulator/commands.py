@@ -12,7 +12,7 @@ from click.exceptions import Exit
 
 from dcipher.cli.app.commands import Group, argument
 from dcipher.cli.emulator.control import Control, only_emulator
-from dcipher.cli.emulator.emulation import Emulation, emulating, with_emulation
+from dcipher.cli.emulator.emulation import emulating, with_emulation
 from dcipher.cli.state.emulator_keys import pointing_at
 from dcipher.cli.state.running_emulators import RunningEmulator, running_emulators
 from dcipher.cli.terminal.tables import Layout
@@ -38,7 +38,7 @@ faults = Group(
 
 @app.command()
 @with_emulation
-def start(call: Invocation, emulation: Emulation) -> None:
+def start(call: Invocation, options: dict[str, Any]) -> None:
     """Serve until Ctrl-C (exit code 0) or SIGTERM (143).
 
     When it is ready, it prints its URL, its API key and the URL of its console to stdout. The key is
@@ -47,7 +47,7 @@ def start(call: Invocation, emulation: Emulation) -> None:
     """
     from dcipher.cli.app.signals import until_ended
 
-    with until_ended() as ending, emulating(call, emulation, port=PORT, registers=True) as (at, _):
+    with until_ended() as ending, emulating(call, options, port=PORT, registers=True) as (at, _):
         record = {"url": at.url, "api_key": at.api_key, "console": at.console, "pid": at.pid}
         call.output.data(record, key="url", text=lambda found: _ready(found, at))
         with redirect_stdout(sys.stderr):  # the output of flows is not data
@@ -68,7 +68,7 @@ def _ready(record: Mapping[str, Any], emulator: RunningEmulator) -> str:
 @app.command("exec", context_settings={"allow_interspersed_args": False})
 @argument("command", metavar="CMD", nargs=-1, required=True, help="The command and its arguments.")
 @with_emulation
-def execute(call: Invocation, command: Sequence[str], emulation: Emulation) -> None:
+def execute(call: Invocation, command: Sequence[str], options: dict[str, Any]) -> None:
     """Run a command with its own emulator.
 
     DCIPHER_BASE_URL, DCIPHER_API_KEY and, with --api-secret-file, DCIPHER_API_SECRET are set for
@@ -79,7 +79,7 @@ def execute(call: Invocation, command: Sequence[str], emulation: Emulation) -> N
     """
     from dcipher.cli.emulator.child import run_child
 
-    with emulating(call, emulation, port=0, registers=False) as (at, secret):
+    with emulating(call, options, port=0, registers=False) as (at, secret):
         variables = {
             "DCIPHER_BASE_URL": at.url,
             "DCIPHER_API_KEY": at.api_key,

@@ -6,7 +6,6 @@ import logging
 import os
 import re
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from functools import reduce, wraps
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from dcipher.cli.app.invocation import Invocation
     from dcipher.emulator import Emulator
 
-__all__ = ["Emulation", "emulating", "missing_extra", "with_emulation"]
+__all__ = ["emulating", "missing_extra", "with_emulation"]
 
 _TIME = "Seconds on the emulator's clock"
 
@@ -50,6 +49,7 @@ _OPTIONS = (
     ),
     click.option(
         "--samples/--no-samples",
+        "sample_flows",
         default=True,
         help="Register the flows keywords, topics and language-stats.",
     ),
@@ -76,6 +76,7 @@ _OPTIONS = (
     ),
     click.option(
         "--run-time",
+        "min_run_time",
         metavar="SECONDS",
         type=float,
         default=0.0,
@@ -105,49 +106,29 @@ _OPTIONS = (
 )
 
 
-@dataclass(frozen=True)
-class Emulation:
-    """The options of `emulator start` and `emulator exec`."""
-
-    host: str
-    port: int | None
-    allow_remote: bool
-    flows: tuple[str, ...]
-    samples: bool
-    state_dir: Path | None
-    seed: int | None
-    time_scale: float
-    queue_time: float
-    run_time: float
-    rate: float | None
-    require_signature: bool
-    api_secret_file: Path | None
-    no_idempotency: bool
-    ready_file: Path | None
-
-
 def with_emulation(command: Callable[..., None]) -> Callable[..., None]:
-    """Decorates a command with the options of `Emulation`, which it receives as `emulation`."""
+    """Decorates a command with the options of an emulator, which it receives as `options`."""
 
     @click.pass_obj
     @wraps(command)
     def called(call: Invocation, /, **options: Any) -> None:
-        own = {
-            name: options.pop(name) for name in options.keys() - Emulation.__annotations__.keys()
-        }
-        command(call, emulation=Emulation(**options), **own)
+        own = {name: options.pop(name) for name in ("command",) if name in options}
+        command(call, options=options, **own)
 
     return reduce(lambda function, option: option(function), reversed(_OPTIONS), called)
 
 
 @contextmanager
 def emulating(
-    call: Invocation, emulation: Emulation, *, port: int, registers: bool
+    call: Invocation, options: dict[str, Any], *, port: int, registers: bool
 ) -> Generator[tuple[RunningEmulator, str | None]]:
     """Runs an emulator during the block. Yields its description and secret. Raises `CommandError`."""
-    secret = _text_of(emulation.api_secret_file, "--api-secret-file")
-    emulator = _made(call, emulation, port, secret)
-    for place in emulation.flows or ():
+    flows, ready_file, secret_file = map(options.pop, ("flows", "ready_file", "api_secret_file"))
+    secret = _text_of(secret_file, "--api-secret-file")
+    if options["port"] is None:
+        options["port"] = port
+    emulator = _created(call, options, secret)
+    for place in flows:
         from dcipher.cli.emulator.flow_modules import add_flows
 
         add_flows(emulator, place)
@@ -160,35 +141,23 @@ def emulating(
             api_key=emulator.api_key,
             console=emulator.console,
             pid=os.getpid(),
-            api_secret_file=_absolute(emulation.api_secret_file),
+            api_secret_file=_absolute(secret_file),
         )
         if registers:
             stack.enter_context(_known(call, where))
-        if emulation.ready_file is not None:
-            stack.enter_context(_ready_file(emulation.ready_file, where))
+        if ready_file is not None:
+            stack.enter_context(_ready_file(ready_file, where))
         yield where, secret
 
 
-def _made(call: Invocation, emulation: Emulation, port: int, secret: str | None) -> Emulator:
+def _created(call: Invocation, options: dict[str, Any], secret: str | None) -> Emulator:
     try:
         from dcipher.emulator import Emulator
 
-        return Emulator(
-            host=emulation.host,
-            port=port if emulation.port is None else emulation.port,
-            api_key=_text_of(call.options.api_key_file, "--api-key-file"),
-            api_secret=secret,
-            require_signature=emulation.require_signature,
-            idempotency=not emulation.no_idempotency,
-            rate=emulation.rate,
-            queue_time=emulation.queue_time,
-            min_run_time=emulation.run_time,
-            sample_flows=emulation.samples,
-            allow_remote=emulation.allow_remote,
-            state_dir=emulation.state_dir,
-            seed=emulation.seed,
-            time_scale=emulation.time_scale,
-        )
+        # The other options have the names of its arguments.
+        idempotency = not options.pop("no_idempotency")
+        key = _text_of(call.options.api_key_file, "--api-key-file")
+        return Emulator(api_key=key, api_secret=secret, idempotency=idempotency, **options)
     except ImportError as error:
         raise missing_extra(error) from error
     except ValueError as error:

@@ -8,6 +8,8 @@ import secrets
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from dcipher._files.replacement import private
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -22,10 +24,8 @@ def write_private(path: Path, text: str) -> None:
     if path.exists() and not path.is_file():
         raise OSError(errno.EINVAL, "it is not a regular file", str(path))
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
-    descriptor = os.open(beside, flags, 0o600)
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        with open(beside, "x", encoding="utf-8", opener=private) as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())

@@ -7,7 +7,7 @@ import re
 from dcipher.cli.terminal.exit_codes import ExitCode
 from dcipher.cli.terminal.failures import CommandError
 
-__all__ = ["seconds", "shown"]
+__all__ = ["seconds"]
 
 _WRITTEN = re.compile(
     r"(?P<plain>[0-9]{1,9})|(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,9})s)?", re.ASCII
@@ -27,12 +27,3 @@ def seconds(text: str, option: str) -> int:
         return int(plain)
     hours, minutes, rest = (int(part or 0) for part in parts)
     return 3600 * hours + 60 * minutes + rest
-
-
-def shown(duration: float) -> str:
-    """A duration for people: `7s`, `1m05s`, `2h03m`."""
-    minutes, rest = divmod(int(duration), 60)
-    hours, left = divmod(minutes, 60)
-    if hours:
-        return f"{hours}h{left:02}m"
-    return f"{minutes}m{rest:02}s" if minutes else f"{rest}s"
