@@ -73,7 +73,7 @@ IdempotencyKey = Annotated[
 
 
 def build_app(service: Service) -> FastAPI:
-    """The application; the gate belongs around it."""
+    """Returns the application, for use within the gate."""
     app = FastAPI(
         title="Dcipher Workflows API",
         version=__version__,
@@ -155,7 +155,7 @@ def _add_results(app: FastAPI, service: Service) -> None:
 
     @app.head(path, include_in_schema=False)
     async def head_result(request: Request) -> Response:
-        # The signature is over GET, so an object store refuses a HEAD.
+        # The signature is for GET, so an object store rejects a HEAD.
         return _xml(request, 403, "SignatureDoesNotMatch", "The method is not the signed one.")
 
 
@@ -209,7 +209,7 @@ class _Part(Response):
         for start in range(0, len(self._content), _CHUNK):
             chunk = bytes(self._content[start : start + _CHUNK])
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
-            # A send that need not wait does not yield: one download must not hold up the others.
+            # A send that does not wait does not yield: one download must not block the others.
             await asyncio.sleep(0)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
@@ -257,6 +257,6 @@ def _routes(request: Request) -> Iterator[tuple[str, str]]:
 
 
 async def _on_failure(request: Request, error: Exception) -> Response:
-    # Before the answer: who has the answer finds the reason in the log.
+    # Before the response, so that its client finds the reason in the log.
     _LOGGER.error("%s failed", target(request.scope), exc_info=error)
     return _json(ErrorResponse(message="The emulator failed; its log says why.").to_json(), 500)

@@ -108,7 +108,7 @@ def test_a_download_is_sent_again_by_who_has_the_run(
         run = client.flows.run("file", save_path="first")
     shown = last(lab)
     assert "Signature=***" in shown["curl"]
-    assert "# What is *** was a secret" in shown["curl"]
+    assert "# Replace each *** with the secret" in shown["curl"]
     tmp_path.joinpath("run.json").write_text(run.to_json(reveal=True), encoding="utf-8")
     run_python(shown["python"], lab, monkeypatch)
     assert (tmp_path / "output-0").read_bytes() == (tmp_path / "first").read_bytes()
@@ -173,7 +173,7 @@ def test_the_key_is_a_variable() -> None:
 def test_a_body_that_was_not_kept_is_a_file() -> None:
     """Who sends it again has to bring it."""
     assert "--data-binary @body" in as_curl(sent(body=None))
-    assert "# The body is not kept" in as_curl(sent(body=None))
+    assert "# The body was not stored" in as_curl(sent(body=None))
     code = as_python(sent(body=None))
     assert 'content=open("body", "rb").read()' in code
     compile(code, "<console>", "exec")
@@ -183,12 +183,12 @@ def test_what_is_left_out_is_said() -> None:
     """A signature, which curl cannot make, and values that were masked."""
     headers = {"authorization": "***", "signature": "***", "cookie": "***", "x-empty": ""}
     shown = as_curl(sent(headers=headers, body='{"pipelineParams": {"token": "***"}}'))
-    assert "# It was signed" in shown
-    assert "# What is *** was a secret" in shown
+    assert "# The request was signed" in shown
+    assert "# Replace each *** with the secret" in shown
     assert "cookie" not in shown
     assert "-H 'x-empty;'" in shown
-    assert "# What is ***" in as_python(sent(body='{"pipelineParams": {"token": "***"}}'))
-    assert "# What is ***" in as_python(sent(path="/x", body='{"token": "***"}'))
+    assert "# Replace each ***" in as_python(sent(body='{"pipelineParams": {"token": "***"}}'))
+    assert "# Replace each ***" in as_python(sent(path="/x", body='{"token": "***"}'))
 
 
 def test_plain_http_elsewhere_is_allowed_knowingly() -> None:

@@ -286,7 +286,7 @@ def test_what_is_damaged_or_another_s_is_refused_and_left(
     folder.mkdir()
     spoil(folder / "emulator.sqlite3")
     before = contents(folder)
-    with pytest.raises(OSError, match="state' is damaged, or not an emulator's"):
+    with pytest.raises(OSError, match="state' is damaged, or not one of an emulator"):
         emulator_on(folder).start()
     assert contents(folder) == before
 
@@ -371,8 +371,8 @@ def test_a_full_disk_is_said_and_costs_nothing_that_was_kept(
         large = client.runs.wait(client.flows.start("bytes", {"size": 2 * 1024 * 1024}))
         assert len(client.runs.read(large, bytes)) == 2 * 1024 * 1024
         process.kill()
-        assert f"Run {slow.task_id} is not kept" in process.errors
-        assert f"Run {large.task_id} is not kept" in process.errors
+        assert f"Run {slow.task_id} cannot be persisted" in process.errors
+        assert f"Run {large.task_id} cannot be persisted" in process.errors
         assert process.errors.count("Traceback") == 0
     emulator = emulator_on(folder, process.port)
     emulator.flow("bytes")(lambda size: bytes(size))
@@ -419,7 +419,7 @@ def test_a_disk_that_cannot_be_written_costs_no_run(
             one.fault("result", ChangeContent())
             assert client.runs.read(first) == b"B"
             assert len(client.runs.read(client.runs.wait(slow), bytes)) == BIG
-        assert f"Run {slow.task_id} is not kept" in caplog.text
+        assert f"Run {slow.task_id} cannot be persisted" in caplog.text
         assert until(lambda: not one._service.runs._tasks)  # it is tried again
     with emulator_on(folder) as two:
         assert [run.status for run in two.runs] == ["SUCCEEDED"] * 2
@@ -520,10 +520,10 @@ def test_what_is_damaged_is_named_without_its_value(
         connection.commit()
     before = contents(folder)
     for _ in range(2):
-        with pytest.raises(OSError, match="is damaged, or not an") as caught:
+        with pytest.raises(OSError, match="is damaged, or not one of an") as caught:
             emulator_on(folder).start()
         assert words in str(caught.value)
-        assert "give another folder" in str(caught.value)
+        assert "use another folder" in str(caught.value)
         assert "canary" not in "".join(traceback.format_exception(caught.value))
     assert contents(folder) == before
 
@@ -537,7 +537,7 @@ def test_a_file_that_was_cut_is_not_taken_for_a_new_one(
     path = folder / "emulator.sqlite3"
     path.write_bytes(path.read_bytes()[:size])
     before = contents(folder)
-    with pytest.raises(OSError, match="is damaged, or not an emulator's"):
+    with pytest.raises(OSError, match="is damaged, or not one of an emulator"):
         emulator_on(folder).start()
     assert contents(folder) == before
 
@@ -555,7 +555,7 @@ def test_a_file_that_others_could_read_is_closed_to_them(
             assert {stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir()} == {0o600}
     messages = [one.getMessage() for one in caplog.records if one.name == "dcipher.emulator"]
     assert len(messages) == 1
-    assert "Others could read" in messages[0]
+    assert "Other users could read" in messages[0]
 
 
 def test_a_damaged_row_is_said_and_left(folder: Path) -> None:
@@ -571,7 +571,7 @@ def test_a_damaged_row_is_said_and_left(folder: Path) -> None:
     connection.commit()
     connection.close()
     for _ in range(2):
-        with pytest.raises(OSError, match="is damaged, or not an emulator's"):
+        with pytest.raises(OSError, match="is damaged, or not one of an emulator"):
             emulator_on(folder).start()
 
 

@@ -165,7 +165,7 @@ for (const name of SECTIONS) byId(`tab-${name}`).addEventListener("click", () =>
 function askKey(error) {
   const dialog = byId("key-dialog");
   if (dialog.open) return;
-  setLink("waiting", "wants its key");
+  setLink("waiting", "needs its key");
   setText(byId("key-error"), keyTried ? error.message : "");
   dialog.showModal();
 }

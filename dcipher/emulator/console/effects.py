@@ -1,4 +1,4 @@
-"""The effects of faults as a form asks for them: what each does, and which values it takes."""
+"""The effects of faults for the form of the console: descriptions and arguments."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["EFFECTS"]
 
 _ATTRIBUTE = re.compile(r"^    (\w+): (.*(?:\n {8}.*)*)", re.MULTILINE)
-# What a form begins with where an effect has no default.
+# The initial values of the form for arguments without a default.
 _EXAMPLES: Final[Mapping[str, JsonValue]] = {
     "at": -1,
     "bytes_per_second": 100,
@@ -84,4 +84,4 @@ EFFECTS: Final = tuple(
     for effect in [cast("object", getattr(faults, name))]
     if isinstance(effect, type) and issubclass(effect, Effect) and effect is not Effect
 )
-"""In the order of their names; JSON values."""
+"""JSON objects, in the order of the names."""

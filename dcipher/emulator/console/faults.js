@@ -1,10 +1,10 @@
-// Faults: one click for the usual ones, a form for all the others, and what is left of each.
+// Faults: a button for each usual one, a form for the others, and the state of each.
 
 import { Refused, ask } from "./api.js";
 import { h, place, setText, unique } from "./dom.js";
 
-const OPERATIONS = [["", "any"], ["flow", "flow: a look at a flow"], ["start", "start: a start of a run"],
-  ["status", "status: a look at a run"], ["result", "result: a download"]];
+const OPERATIONS = [["", "any"], ["flow", "flow: request for a flow"], ["start", "start: start of a run"],
+  ["status", "status: poll of a run"], ["result", "result: download"]];
 
 class FaultRow {
   constructor(fault, view) {
@@ -44,11 +44,11 @@ export class FaultsView {
     this.inputs = [];
     this.presets = h("ul", { class: "presets" });
     this.list = h("ol", { class: "list", "aria-label": "Faults, in their order" });
-    this.empty = h("p", { class: "empty" }, "Nothing is broken. A fault waits here until a request meets it.");
+    this.empty = h("p", { class: "empty" }, "No faults. A fault is listed here until it is consumed, and afterwards.");
     this.clear = h("button", { type: "button", class: "small", onclick: () => this.removeAll() }, "Remove all");
     section.append(
       h("h2", {}, "The next fault"),
-      h("p", { class: "muted" }, "One click breaks one answer. Your program should come through."),
+      h("p", { class: "muted" }, "One click adds one fault. Your program should handle it."),
       this.presets,
       h("div", { class: "title" }, h("h2", {}, "Waiting and used"), this.clear),
       this.empty, this.list,
@@ -71,7 +71,7 @@ export class FaultsView {
       place(this.presets, presets.map((preset) => h("li", {}, this.presetButton(preset))));
       this.offerEffects();
     } catch {
-      // The page's own loop says what is wrong, and asks for this again when it is right.
+      // The polling of the page reports the problem, and loads this again.
     }
   }
 
@@ -99,8 +99,8 @@ export class FaultsView {
       hint && h("small", { id: `${input.id}-hint` }, hint));
     return h("form", { class: "card grid", novalidate: true, onsubmit: (event) => { event.preventDefault(); this.submit(); } },
       field(this.operation, "Operation"), field(this.effect, "Effect"), this.says, this.values,
-      field(this.times, "Times", "empty: without end"), field(this.nth, "From which request", "empty: the next one"), field(this.flow, "Flow"),
-      h("div", { class: "field check" }, this.perRun, h("label", { for: "fault-per-run" }, "Count for each run by itself")),
+      field(this.times, "Times", "empty: any number"), field(this.nth, "From which request", "empty: the next one"), field(this.flow, "Flow"),
+      h("div", { class: "field check" }, this.perRun, h("label", { for: "fault-per-run" }, "Count separately for each run")),
       this.error, h("div", { class: "actions wide" }, h("button", { class: "primary" }, "Add the fault")));
   }
 
@@ -143,12 +143,12 @@ export class FaultsView {
     await this.add(fault);
   }
 
-  // ---- What is there.
+  // ---- The list.
 
   async add(fault, button) {
     try {
       const added = await ask("POST", "faults", JSON.stringify(fault));
-      this.context.show("news", `Fault ${added.id} waits for its request. `);
+      this.context.show("news", `Fault ${added.id} was added. `);
       if (button) {
         button.dataset.added = "true";
         setTimeout(() => delete button.dataset.added, 900);
@@ -172,7 +172,7 @@ export class FaultsView {
     try {
       await ask(method, path);
     } catch (error) {
-      // It is gone already, which is what was wanted.
+      // It was removed already.
       if (!(error instanceof Refused) || error.status !== 404) this.context.failed(error);
     }
     this.context.refresh();
@@ -191,8 +191,7 @@ export class FaultsView {
   }
 }
 
-// A field for one value of an effect: text where the effect takes text, else JSON. Left out where it is
-// what the effect has anyhow.
+// A field for an argument of an effect: text or JSON. An empty field is omitted.
 function valueInput(value) {
   const id = unique("value");
   const hint = value.says ? `${id}-hint` : undefined;
@@ -212,7 +211,7 @@ function valueInput(value) {
       try {
         effect[value.name] = JSON.parse(input.value);
       } catch {
-        throw new Error(`${value.name}: this is no JSON. A text stands in double quotes.`);
+        throw new Error(`${value.name}: not JSON. A text needs double quotes.`);
       }
     }
   };

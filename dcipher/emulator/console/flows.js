@@ -1,4 +1,4 @@
-// Flows: a form from the params of each, which starts a run and follows it.
+// Flows: a form for the params of each, which starts a run and shows it.
 
 import { Refused, ask } from "./api.js";
 import { h, place, setText, unique } from "./dom.js";
@@ -73,9 +73,9 @@ class FlowForm {
       h("form", { class: "card", "aria-labelledby": title, novalidate: true, onsubmit: (event) => { event.preventDefault(); this.submit(); } },
         h("h3", { id: title, tabindex: "-1" }, flow.name ?? flow.id),
         flow.description && h("p", { class: "description" }, flow.description),
-        flow.restricted && h("p", { class: "note" }, "Restricted: the key may not use it, and a start is answered with 403."),
+        flow.restricted && h("p", { class: "note" }, "Restricted: the key has no permission for it, and a start gets a 403."),
         flow.outputs > 1 && h("p", { class: "note" }, `It has ${flow.outputs} results.`),
-        fields.length ? null : h("p", { class: "muted" }, "It takes no params."),
+        fields.length ? null : h("p", { class: "muted" }, "It has no params."),
         ...fields.map((field) => field.element),
         this.error, h("div", { class: "actions" }, this.button)),
       this.last);
@@ -102,7 +102,7 @@ class FlowForm {
     for (const field of fields) field.complain("");
     let members;
     try {
-      // Written by hand: numbers go as they were typed, which JavaScript's own could not hold.
+      // Not by JSON.stringify: numbers are sent as they were typed, with all digits.
       members = this.fields.map((field) => field.member()).filter((member) => member !== null);
       const more = this.extra?.json();
       if (more) members.push(more.trim().slice(1, -1));

@@ -1,4 +1,4 @@
-"""The files of the page, and the headers that keep it to itself."""
+"""The files of the console, and the headers that isolate it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _POLICY: Final = "; ".join(
         "form-action 'none'",
         "frame-ancestors 'none'",
         "object-src 'none'",
-        # Nothing may become markup, should the page's code ever try to make it from text.
+        # No text may become markup, even if the code of the page tries to.
         "require-trusted-types-for 'script'",
         "trusted-types 'none'",
     ]
@@ -33,14 +33,14 @@ _POLICY: Final = "; ".join(
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A file as it is served."""
+    """A served file."""
 
     content: bytes
     content_type: str
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """Its type, and what a browser may do with it: nothing outside of the emulator."""
+        """Its type, and the policies for the browser: no access beyond the emulator."""
         return {
             "content-type": self.content_type,
             "content-security-policy": _POLICY,
@@ -52,7 +52,7 @@ class Page:
 
 
 def _pages() -> dict[str, Page]:
-    """By the name behind `/_emulator/`; no file of Python is among them."""
+    """The files by their name below `/_emulator/`, without those of Python."""
     found = {
         file.name: Page(file.read_bytes(), _TYPES[suffix])
         for file in resources.files(__package__ or __name__).iterdir()

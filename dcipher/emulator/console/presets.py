@@ -1,4 +1,4 @@
-"""The faults that are one click away: those that an application meets first, or forgets first."""
+"""The faults with a button of their own: those that applications meet first, or forget first."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ __all__ = ["PRESETS", "Preset"]
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """A fault that needs no words."""
+    """A fault with a title and a description."""
 
     title: str
     says: str
-    """What happens, and what an application should then see."""
+    """What happens, and what the application should do."""
     operation: Operation | None
     effects: Sequence[Mapping[str, JsonValue]]
 
     def to_python(self) -> dict[str, JsonValue]:
-        """The JSON value; `fault` is what `POST faults` takes."""
+        """Returns a JSON object. `fault` is the body of `POST faults`."""
         effects: list[JsonValue] = [dict(effect) for effect in self.effects]
         fault: dict[str, JsonValue] = {"operation": self.operation, "effects": effects}
         return {"title": self.title, "says": self.says, "fault": fault}
@@ -35,73 +35,73 @@ class Preset:
 PRESETS: Final = (
     Preset(
         "503 once",
-        "The next request is refused; it is sent again.",
+        "The next request is rejected. The client should retry it.",
         None,
         [{"kind": "respond", "status": 503}],
     ),
     Preset(
         "429, wait 2 s",
-        "The next start is refused with Retry-After: 2; it is sent again, not earlier.",
+        "The next start is rejected with Retry-After: 2. The client should retry it after 2 s.",
         "start",
         [{"kind": "respond", "status": 429, "headers": {"Retry-After": "2"}}],
     ),
     Preset(
-        "Lose the answer to a start",
-        "The run is created, and nobody hears of it: the start is sent again, and is still one run.",
+        "Lose the response to a start",
+        "The run is created, but the response is lost. The retry must not start a second run.",
         "start",
         [{"kind": "drop", "when": "after"}],
     ),
     Preset(
         "Reset a connection",
-        "The next request finds its connection reset before the service hears of it.",
+        "The connection of the next request is reset before the service receives it.",
         None,
         [{"kind": "drop", "when": "before", "how": "reset"}],
     ),
     Preset(
         "A cluster that warms up",
-        "The next three looks at a run say PENDING, setting up cluster, QUEUED.",
+        "The next three polls of a run return PENDING, setting up cluster, QUEUED.",
         "status",
         [{"kind": "statuses", "words": ["PENDING", "setting up cluster", "QUEUED"]}],
     ),
     Preset(
         "Broken JSON",
-        "The next look at a run is answered with half a JSON text.",
+        "The next poll of a run gets truncated JSON.",
         "status",
         [{"kind": "replace", "body": '{"status": "SUCC'}],
     ),
     Preset(
         "A login page",
-        "The next look at a run is answered with HTML, as a proxy does.",
+        "The next poll of a run gets HTML, as from a proxy.",
         "status",
         [{"kind": "html"}],
     ),
     Preset(
         "Silence for 5 s",
-        "The next look at a run is answered five seconds late.",
+        "The response to the next poll of a run is delayed by five seconds.",
         "status",
         [{"kind": "stall", "seconds": 5}],
     ),
     Preset(
         "Reset within a result",
-        "The connection is reset before the last byte: the download goes on where it broke.",
+        "The connection is reset before the last byte. The client should resume the download.",
         "result",
         [{"kind": "cut", "at": -1, "how": "reset"}],
     ),
     Preset(
         "A truncated result",
-        "The next result lacks its last byte under a right length: its digest gives it away.",
+        "The next result lacks its last byte, with a matching length. Only its digest reveals it.",
         "result",
         [{"kind": "truncate", "at": -1}],
     ),
     Preset(
-        "Garbage for a result",
-        "The next result is random bytes of the same length: its digest gives it away.",
+        "Garbage instead of a result",
+        "The next result is random bytes of the same length. Only its digest reveals it.",
         "result",
         [{"kind": "garbage"}],
     ),
     Preset(
         "Expire the URL",
-        "The signed URL of the next run that is downloaded has expired, for good.",
+        "The signed URLs of the next run that is downloaded expire permanently.",
         "result",
         [{"kind": "expire_url"}],
     ),

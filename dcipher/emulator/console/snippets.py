@@ -1,6 +1,6 @@
-"""A request as somebody would send it again: with curl, and in Python. Pure.
+"""Formats a request as a curl command and as a Python program. Pure.
 
-Neither holds a secret: the key is `$DCIPHER_API_KEY`, and what was masked stays masked.
+They contain no secret: the key is `$DCIPHER_API_KEY`, and redacted values stay redacted.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Sent", "as_curl", "as_python"]
 
-# What a client says of itself or of its connection, and what curl cannot compute.
+# Headers about the client or the connection, and those that curl cannot compute.
 _LEFT_OUT: Final = {
     *("accept", "accept-encoding", "authorization", "connection", "content-digest"),
     *("content-length", "host", "signature", "signature-input", "transfer-encoding", "user-agent"),
@@ -36,13 +36,13 @@ _PATHS: Final = (
     ("GET", "flow", re.compile(r"/flows/([^/]+)")),
     ("GET", "result", re.compile(r"/results/([^/]+)/([0-9]{1,18})")),
 )
-_NO_BODY = "# The body is not kept: put it into the file body."
-_MASKED = f"# What is {MASK} was a secret: put it in."
+_NO_BODY = "# The body was not stored: write it to the file `body`."
+_MASKED = f"# Replace each {MASK} with the secret."
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A request as the journal knows it."""
+    """A request from the journal."""
 
     base_url: str
     method: str
@@ -52,18 +52,18 @@ class Sent:
     headers: Mapping[str, str]
     """By lower-case name."""
     body: str | None = ""
-    """None where it was not kept whole."""
+    """`None` if it was not stored completely."""
 
     @property
     def target(self) -> str:
-        """Path and query as they are written in a URL."""
-        # safe: what RFC 3986 section 3.3 allows in a path.
+        """Path and query of the URL, percent-encoded."""
+        # safe: the characters that RFC 3986 section 3.3 permits in a path.
         path = percent_quote(self.path, safe="/:@!$&'()*+,;=~")
         return f"{path}?{self.query}" if self.query else path
 
 
 def as_curl(sent: Sent) -> str:
-    """A command for a POSIX shell."""
+    """Returns a command for a POSIX shell."""
     notes: list[str] = []
     words = ["curl"]
     if sent.method not in {"GET", "POST"} or (sent.method == "POST" and sent.body == ""):
@@ -75,7 +75,7 @@ def as_curl(sent: Sent) -> str:
         parts.append('-H "Authorization: Api-Key $DCIPHER_API_KEY"')
     for name, value in sent.headers.items():
         if name not in _LEFT_OUT and value != MASK:
-            # Without a value curl would remove the header.
+            # Without a value, curl would remove the header.
             shown = f"{name}: {value}" if value else f"{name};"
             parts.append(f"-H {quote(_printable(shown))}")
     before = ""
@@ -88,16 +88,16 @@ def as_curl(sent: Sent) -> str:
     elif sent.body:
         parts.append(f"--data-raw {quote(sent.body)}")
     if "signature" in sent.headers:
-        notes.append("# It was signed, which curl does not do.")
+        notes.append("# The request was signed, which curl cannot do.")
     if MASK in sent.query or MASK in (sent.body or ""):
         notes.append(_MASKED)
     return "\n".join([*notes, before + " \\\n  ".join(parts)])
 
 
 def as_python(sent: Sent) -> str:
-    """A program that takes its key from DCIPHER_API_KEY."""
+    """Returns a program that reads its key from DCIPHER_API_KEY."""
     for method, operation, pattern in _PATHS:
-        # The path is quoted again, since a decoded slash is no end of a name.
+        # The path is encoded again, because a decoded slash does not end a name.
         found = pattern.fullmatch(sent.target.partition("?")[0])
         if found is not None and method == sent.method:
             lines = _OPERATIONS[operation](sent, tuple(map(unquote, found.groups())))
@@ -155,7 +155,7 @@ def _program(names: str, sent: Sent, lines: list[str]) -> str:
 
 
 def _any_request(sent: Sent) -> str:
-    """What is no operation of the API, or not a valid one."""
+    """Formats a request that is not a valid operation of the API."""
     keyed = "authorization" in sent.headers
     lines = ["import os", ""] if keyed else []
     client = "HTTPAuthenticatedClient" if keyed else "HTTPClient"
@@ -186,7 +186,7 @@ def _any_request(sent: Sent) -> str:
 
 
 def _params(body: str | None) -> dict[str, JsonValue] | None:
-    """The params of a start; None where it has none that the API would take."""
+    """Returns the params of a start; `None` if they are invalid."""
     try:
         value: JsonValue = from_json(body or "", allow_inf_nan=False)
     except ValueError:
@@ -196,7 +196,7 @@ def _params(body: str | None) -> dict[str, JsonValue] | None:
 
 
 def _call(name: str, arguments: list[str]) -> list[str]:
-    """A call, on one line where there is room."""
+    """Formats a call, on one line if it fits."""
     line = f"{name}({', '.join(arguments)})"
     if len(line) <= 88 and "\n" not in line:
         return [line]
@@ -205,10 +205,10 @@ def _call(name: str, arguments: list[str]) -> list[str]:
 
 
 def _literal(value: JsonValue) -> str:
-    """As Python writes it: `repr` escapes what is not printable, marks of direction included."""
+    """Formats a Python literal: `repr` escapes unprintable characters."""
     if isinstance(value, str):
         text = repr(value)
-        # Double quotes, as this code base and its formatter write them.
+        # Double quotes, as formatters write them.
         if text.startswith("'") and '"' not in text:
             return f'"{text[1:-1]}"'
         return text
@@ -220,7 +220,7 @@ def _is_visible(text: str) -> bool:
 
 
 def _octal(text: str) -> str:
-    """For `printf %b` of POSIX: the same bytes, each of which can be seen and typed."""
+    """Escapes bytes for `printf %b` of POSIX, with printable characters only."""
     return "".join(
         c if c.isprintable() and c != "\\" else "".join(f"\\0{byte:03o}" for byte in c.encode())
         for c in text

@@ -24,7 +24,7 @@ def number(name: str, value: object, *, least: float = 0.0, above: bool = False)
     """Returns a finite number from `least` on, or `above` it. Raises TypeError or ValueError."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"{name} is a number, not {type(value).__name__}.")
-    # A comparison first: no float can hold every int.
+    # Compared as it is, because a float cannot represent every int.
     if not abs(value) <= MOST or value < least or (above and value == least):
         bound = f"{'more than' if above else 'at least'} {least:g}"
         allowed = "finite" if least == -math.inf else f"{bound}, and finite"

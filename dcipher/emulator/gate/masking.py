@@ -38,10 +38,10 @@ _SECRET_WORDS = {
     *("pwd", "signature", "apikey", "accesskey", "privatekey", "secretkey"),
 }
 _SECRET_ENDS = ("passwd", "password", "secret", "token")
-# A key alone is a column or a term more often than it is a secret.
+# `key` alone is more often a column or a term than a secret.
 _KEYS = {"access", "api", "encryption", "private", "secret", "signing"}
-# Whatever follows the `?` of an address may be its signature; slashes may be escaped in JSON. To
-# the end of the word, so that each character is looked at once.
+# The query of a URL may be its signature; slashes may be escaped in JSON. The pattern goes to the
+# end of the word, so that each character is examined once.
 _URL = re.compile(r"https?:(?:\\?/){2}[^\s\"'<>]*", re.I)
 _COLON = re.compile(r'"\s*:\s*')
 _STRING = r'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)'
@@ -52,7 +52,7 @@ _SHORTEST: Final = 3
 """Characters: one or two stand in every text."""
 _FIELD = re.compile(r"(?!emu_)[a-z_]{1,16}")
 _LAYERS: Final = 4
-"""The largest number of encodings: a URL in JSON in a form has three."""
+"""The largest number of nested encodings: a URL in JSON in a form has three."""
 _WORDS: Final = tuple(map(re.compile, [r"[^\s\"'<>,;/=?]+", r"\S+", r"(?s:.+)"]))
 _ESCAPE = re.compile(r"\\(?:u([0-9a-f]{4})|x([0-9a-f]{2})|(.))", re.DOTALL | re.I)
 _URL_SAFE = str.maketrans("+/", "-_")
@@ -67,11 +67,11 @@ def is_secret_name(name: str) -> bool:
 
 
 def masked_known(text: str, secrets: Iterable[str]) -> str:
-    """The text without those secrets, and without the words that hold one in some encoding."""
+    """Returns the text without these secrets, and without words that contain an encoded one."""
     for secret in secrets:
         if _is_held(text, secret):
             text = re.sub(re.escape(secret), MASK, text, flags=re.IGNORECASE)
-            # As little as holds it: a segment or a value, what stands between blanks, all.
+            # The smallest part that contains it: a segment or a value, a word, all.
             for words in _WORDS:
                 if _is_held(text, secret):
                     text = words.sub(partial(_masked_word, secret), text)
@@ -79,12 +79,12 @@ def masked_known(text: str, secrets: Iterable[str]) -> str:
 
 
 def masked_text(text: str, secrets: Iterable[str] = ()) -> str:
-    """The text without those secrets, and without the query of any URL."""
+    """Returns the text without these secrets, and without the query of any URL."""
     return _URL.sub(_without_query, masked_known(text, secrets))
 
 
 def masked_value(value: JsonValue, secrets: Iterable[str] = ()) -> JsonValue:
-    """The JSON value, with what has a secret's name masked at any depth, and texts by `masked_text`."""
+    """Returns a JSON value with redacted texts, and with redacted values of secret names."""
     secrets = tuple(secrets)
     if isinstance(value, str):
         return masked_text(value, secrets)
@@ -101,18 +101,18 @@ def masked_value(value: JsonValue, secrets: Iterable[str] = ()) -> JsonValue:
 
 
 def masked_json(data: bytes, secrets: Iterable[str]) -> bytes:
-    """A JSON text of the emulator's own without those secrets."""
+    """Returns JSON of the emulator without these secrets."""
     text = data.decode()
     secrets = tuple(secret for secret in secrets if _is_held(text, secret))
     return to_json(_without_known(from_json(text), secrets)) if secrets else data
 
 
 def masked_body(text: str, secrets: Iterable[str] = ()) -> str:
-    """A body without its secrets: as JSON where it is JSON, else as text.
+    """Returns a body without its secrets: JSON as JSON, anything else as text.
 
-    JSON without a secret stays as it is written.
+    JSON without a secret is unchanged.
     """
-    # Once for the whole: it may be of thousands of small texts.
+    # Once for the whole document, which may have thousands of small texts.
     secrets = tuple(secret for secret in secrets if _is_held(text, secret))
     try:
         value: JsonValue = from_json(text)
@@ -130,11 +130,11 @@ def _without_query(found: re.Match[str]) -> str:
 
 
 def _without_members(text: str) -> Iterator[str]:
-    """The parts of what looks like JSON, with the values masked whose names are those of secrets."""
+    """Yields the parts of a text that looks like JSON, with redacted values of secret names."""
     at = 0
     for colon in _COLON.finditer(text):
         if colon.start() < at:
-            continue  # within a value that is masked
+            continue  # within a redacted value
         least = max(0, colon.start() - _LONGEST_NAME)
         name = text[text.rfind('"', least, colon.start()) + 1 or least : colon.start()]
         if name and is_secret_name(name) and (end := _end_of_value(text, colon.end())):
@@ -145,7 +145,7 @@ def _without_members(text: str) -> Iterator[str]:
 
 
 def _end_of_value(text: str, start: int) -> int:
-    """Where a value ends, which may have been cut; 0 where there is none."""
+    """Returns the end of a value, which may be truncated; 0 if there is none."""
     if text[start : start + 1] not in {"{", "["}:
         scalar = _SCALAR.match(text, start)
         return 0 if scalar is None else scalar.end()
@@ -163,7 +163,7 @@ def _without_known(value: JsonValue, secrets: tuple[str, ...]) -> JsonValue:
     if isinstance(value, list):
         return [_without_known(item, secrets) for item in value]
     if isinstance(value, dict):
-        # A secret that is a plain word may be the name of a field.
+        # A secret may be a plain word, and equal to the name of a field.
         long = tuple(secret for secret in secrets if not _FIELD.fullmatch(secret))
         return {masked_known(k, long): _without_known(v, secrets) for k, v in value.items()}
     return value
@@ -174,7 +174,7 @@ def _masked_word(secret: str, found: re.Match[str]) -> str:
 
 
 def _is_held(text: str, secret: str) -> bool:
-    """Whether a text holds a secret: as it is, or as URLs, JSON, HTML, base64 or hex encode it."""
+    """Returns whether a text contains a secret, also encoded (URL, JSON, HTML, base64, hex)."""
     if not _SHORTEST <= len(secret) <= len(text):  # no encoding is shorter
         return False
     lower, exact = _forms(secret)
@@ -187,15 +187,15 @@ def _is_held(text: str, secret: str) -> bool:
 
 @lru_cache(maxsize=64)
 def _forms(secret: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """What is looked for in a text in lower case, as names of headers are, and in the text itself."""
+    """Returns the patterns for a lower-case text, such as header names, and for the text itself."""
     raw = secret.encode("utf-8", "replace")
-    if len(raw) < 8:  # the base64 of less may be in any text
+    if len(raw) < 8:  # shorter base64 may be in any text
         return (secret.lower(),), ()
     return (secret.lower(), raw.hex()), tuple(dict.fromkeys(_base64_of(raw)))
 
 
 def _base64_of(raw: bytes) -> Iterator[str]:
-    """Both alphabets, wherever among other bytes the secret begins: what stands for it alone."""
+    """Returns the base64 of a secret within other bytes, for each offset and both alphabets."""
     for before in range(3):
         text = base64.b64encode(b"\0" * before + raw).decode().rstrip("=")
         alone = text[-(-before * 8 // 6) : (before + len(raw)) * 8 // 6]
@@ -204,7 +204,7 @@ def _base64_of(raw: bytes) -> Iterator[str]:
 
 
 def _decoded(text: str) -> Iterator[str]:
-    """The text, and what it is once each of a few layers of encoding is taken off."""
+    """Yields the text, and the text with each of a few layers of encoding removed."""
     yield text
     for _ in range(_LAYERS):
         before = text

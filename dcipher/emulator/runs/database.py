@@ -1,4 +1,4 @@
-"""The SQLite database of a state folder: its tables, and the rows of runs and starts in them."""
+"""The SQLite database of a state folder: its tables, and their rows."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ __all__ = ["Database", "Kept", "Piece", "StateError", "pieces"]
 FILE: Final = "emulator.sqlite3"
 VERSION: Final = 1
 _PIECE: Final = 4 * 1024 * 1024
-"""Of a large result, what is written at once: starts wait for no more than this."""
-_APPLICATION: Final = 0x6463_6970  # "dcip", as SQLite's header has a place for whose file it is
+"""Bytes of a large result that are written in one transaction, for which starts have to wait."""
+_APPLICATION: Final = 0x6463_6970  # "dcip" in ASCII, by which SQLite and `file` identify the file
 
 _LOGGER = logging.getLogger("dcipher.emulator")
 
@@ -54,16 +54,16 @@ _TABLES: Final = ("runs", "results", "pieces", "starts")
 
 
 class StateError(OSError):
-    """The state folder cannot be used, or something could not be kept in it."""
+    """The state folder cannot be used, or written to."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What was found: the runs in the order of their starts, and the starts that have a key."""
+    """The persisted runs, in the order of their starts, and the starts that have a key."""
 
     runs: tuple[Run, ...]
     starts: tuple[tuple[str, str, bytes, Started], ...]
-    """Flow, key, digest of the body, and what was answered."""
+    """Flow, key, digest of the body, and response."""
 
 
 _COLUMNS: Final = (
@@ -79,16 +79,16 @@ _END_RUN: Final = (
 
 @final
 class Database:
-    """The file, locked for this process; every method but `open` and `close` within `transaction`."""
+    """The locked file. All methods but `open` and `close` are called within `transaction`."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
     @classmethod
     def open(cls, folder: Path) -> Self:
-        """Open the file in a folder, both made where they are missing.
+        """Opens the file in a folder. Creates both if necessary.
 
-        StateError, OSError, ValueError or one of SQLite's where it is not to be had, or not ours.
+        Raises `StateError`, `OSError`, `ValueError` or `sqlite3.Error` if it is unusable or foreign.
         """
         path = _file_in(folder)
         if path.stat().st_size == 0:
@@ -97,8 +97,8 @@ class Database:
             path, timeout=0.2, isolation_level=None, check_same_thread=False
         )
         try:
-            # Before the first access: the file is then locked until it is closed, or its process
-            # is gone. https://www.sqlite.org/wal.html#use_of_wal_without_shared_memory
+            # Before the first access, so that the file is locked until it is closed or its process
+            # ends. https://www.sqlite.org/wal.html#use_of_wal_without_shared_memory
             _ = connection.execute("PRAGMA locking_mode = EXCLUSIVE")
             _prepare(connection)
             _close_to_others(path)
@@ -108,17 +108,17 @@ class Database:
         return cls(connection)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Closes the file, and releases its lock."""
         self._connection.close()
 
     @contextlib.contextmanager
     def transaction(self) -> Generator[None]:
-        """All of it, or nothing."""
+        """Commits all changes of the block, or none of them."""
         with transaction(self._connection):
             yield
 
     def secret(self, name: str, given: bytes, new: Callable[[], bytes]) -> bytes:
-        """What was given, what was kept, or a new one; it is kept."""
+        """Stores and returns a secret: the given one, else the stored one, else a new one."""
         found = self._all("SELECT value FROM secrets WHERE name = ?", name)
         value: object = given or (found[0][0] if found else new())
         if not isinstance(value, bytes) or not value:
@@ -127,7 +127,7 @@ class Database:
         return value
 
     def add_run(self, run: Run) -> None:
-        """A new run without its results; IntegrityError where its task id was given before."""
+        """Adds a run without results. Raises `IntegrityError` if its task id exists."""
         self._do(
             _ADD_RUN,
             run.task_id,
@@ -145,48 +145,48 @@ class Database:
         )
 
     def end_run(self, run: Run) -> None:
-        """What a run came to; what it was started with is not changed."""
+        """Stores the outcome of a run."""
         values = (run.status, run.message, run.started_at, run.finished_at, run.task_id)
         self._do(_END_RUN, *values)
 
     def put_start(self, flow_id: str, key: str, digest: bytes, started: Started) -> None:
-        """What was answered to a start with an idempotency key."""
+        """Stores the response to a start with an idempotency key."""
         row = (flow_id, key, digest, started.task_id, json.dumps(started.paths))
         self._do("INSERT OR REPLACE INTO starts VALUES (?,?,?,?,?)", *row)
 
     def put_piece(self, piece: Piece) -> None:
-        """A piece of a result, which counts when `put_results` has followed."""
+        """Stores a piece of a result, which is valid after `put_results`."""
         self._do("INSERT INTO pieces VALUES (?,?,?,?)", *piece)
 
     def put_results(self, run: Run) -> None:
-        """What is known of the results of a run, whose pieces are there."""
+        """Stores the results of a run whose pieces are stored."""
         for place, result in enumerate(run.results):
             row = (run.task_id, place, result.content_type, result.sha256, result.modified)
             self._do("INSERT INTO results VALUES (?,?,?,?,?)", *row)
 
     def drop_results(self, task_id: str) -> None:
-        """Forget the results of a run, and pieces of them."""
+        """Removes the results of a run, and their pieces."""
         self._do("DELETE FROM results WHERE task_id = ?", task_id)
         self._do("DELETE FROM pieces WHERE task_id = ?", task_id)
 
     def drop_unfinished(self) -> None:
-        """Forget what runs had written when their process died: they are executed again."""
+        """Removes the pieces of unfinished runs, which are executed again."""
         self._do(
             "DELETE FROM pieces WHERE NOT EXISTS (SELECT 1 FROM results"
             " WHERE results.task_id = pieces.task_id AND results.place = pieces.place)"
         )
 
     def expire(self, task_id: str) -> None:
-        """The signed URLs of a run have expired."""
+        """Marks the signed URLs of a run as expired."""
         self._do("UPDATE runs SET urls_expired = 1 WHERE task_id = ?", task_id)
 
     def forget(self) -> None:
-        """Empty every table but that of the secrets."""
+        """Empties every table but that of the secrets."""
         for table in _TABLES:
             self._do(f"DELETE FROM {table}")  # noqa: S608 (our own names)
 
     def kept(self) -> Kept:
-        """All that is there."""
+        """Returns all runs and starts."""
         return Kept(tuple(self._runs()), tuple(self._starts()))
 
     def _runs(self) -> Iterator[Run]:
@@ -243,7 +243,7 @@ Piece: TypeAlias = "tuple[str, int, int, memoryview]"
 
 
 def pieces(run: Run) -> Iterator[Piece]:
-    """The results of a run in pieces: the run, which result, which piece, and its bytes."""
+    """Yields the results of a run in pieces: run, index of the result, index of the piece, bytes."""
     for place, result in enumerate(run.results):
         content = memoryview(result.content)
         for number, start in enumerate(range(0, len(content), _PIECE)):
@@ -251,7 +251,7 @@ def pieces(run: Run) -> Iterator[Piece]:
 
 
 def _file_in(folder: Path) -> Path:
-    """The database's path, for no other user: SQLite's own files get the modes of this one."""
+    """Returns the path of the file, and creates it privately. SQLite's own files get the same mode."""
     if not folder.exists():
         folder.mkdir(mode=0o700, parents=True)
     path = folder / FILE
@@ -261,13 +261,13 @@ def _file_in(folder: Path) -> Path:
 
 
 def _make(path: Path) -> None:
-    """Whole or not at all: an empty file is then one that was cut, and not to be taken for a new one."""
+    """Creates the file atomically, so that an empty file is a truncated one, and not a new one."""
     handle, name = tempfile.mkstemp(prefix=f"{FILE}.", dir=path.parent)
     os.close(handle)
     try:
         with contextlib.closing(sqlite3.connect(name, isolation_level=None)) as connection:
             create_tables(connection, _SCHEMA, _APPLICATION, VERSION)
-        with contextlib.suppress(FileExistsError):  # another emulator was quicker: it has the lock
+        with contextlib.suppress(FileExistsError):  # another emulator was faster, and has the lock
             try:
                 os.link(name, path)
             except FileExistsError:
@@ -279,7 +279,7 @@ def _make(path: Path) -> None:
 
 
 def _close_to_others(path: Path) -> None:
-    """Let nobody else read what was made by other means: it has the API key."""
+    """Removes the permissions of other users: the file has the API key."""
     files = [file for file in path.parent.glob(f"{FILE}*") if file.stat().st_mode & 0o077]
     if os.name != "posix" or not files:
         return
@@ -287,13 +287,15 @@ def _close_to_others(path: Path) -> None:
         for file in files:
             file.chmod(0o600)
     except OSError:
-        _LOGGER.warning("Others may read %s, which has the API key: chmod 600.", path)
+        _LOGGER.warning("Other users may read %s, which has the API key: chmod 600.", path)
     else:
-        _LOGGER.warning("Others could read %s, which has the API key; now only you can.", path)
+        _LOGGER.warning(
+            "Other users could read %s, which has the API key. This was corrected.", path
+        )
 
 
 def _prepare(connection: sqlite3.Connection) -> None:
-    """Take the lock; what is not ours is left as it is."""
+    """Takes the lock. A foreign file is not changed."""
     with transaction(connection, "EXCLUSIVE"):
         _check_ours(connection)
     found = pragma(connection, "quick_check(1)")
@@ -305,7 +307,7 @@ def _prepare(connection: sqlite3.Connection) -> None:
 
 
 def _check_ours(connection: sqlite3.Connection) -> None:
-    """StateError or ValueError where the file is another version's, or another program's."""
+    """Raises `StateError` for another version, `ValueError` for the file of another program."""
     version = pragma(connection, "user_version")
     if pragma(connection, "application_id") != _APPLICATION:
         raise ValueError(f"{FILE} is another program's database")

@@ -15,7 +15,7 @@ __all__ = ["Pace"]
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """Seconds on the emulator's clock, which goes `scale` times as fast as the machine's."""
+    """Seconds on the emulator's clock, which runs `scale` times as fast as the machine's."""
 
     queue_time: float = 0.0
     min_run_time: float = 0.0
@@ -26,7 +26,7 @@ class Pace:
     def of(
         cls, *, queue_time: float, min_run_time: float, accept_time: float, time_scale: float
     ) -> Self:
-        """Checked; TypeError or ValueError."""
+        """Creates it from validated numbers. Raises `TypeError` or `ValueError`."""
         return cls(
             number("queue_time", queue_time),
             number("min_run_time", min_run_time),
@@ -35,5 +35,5 @@ class Pace:
         )
 
     def real(self, seconds: float) -> float:
-        """How many seconds of the machine's clock these are."""
+        """Returns seconds of the machine's clock."""
         return seconds / self.scale

@@ -40,13 +40,13 @@ class Result:
             return cls(value.encode(), "text/plain; charset=utf-8")
         if isinstance(value, (bytes, bytearray, memoryview)):
             return cls(bytes(cast("bytes", value)))
-        # NaN and Infinity are no JSON (RFC 8259 section 6).
+        # NaN and Infinity are not JSON (RFC 8259 section 6).
         return cls(to_json(value, inf_nan_mode="null"), "application/json")
 
 
 @dataclass(frozen=True, slots=True)
 class StoredResult:
-    """A result file as it is served, with its validators."""
+    """A served result file, with its validators."""
 
     content: bytes
     content_type: str
@@ -56,7 +56,7 @@ class StoredResult:
 
     @classmethod
     def of(cls, result: Result, *, modified: float) -> StoredResult:
-        """Hashed, so not for the event loop where the file is large."""
+        """Creates a result. It hashes the content, so it must not run on the event loop for a large file."""
         digest = hashlib.sha256(result.content).digest()
         return cls(result.content, result.content_type, digest, modified)
 
@@ -67,13 +67,13 @@ class StoredResult:
 
     @property
     def headers(self) -> dict[str, str]:
-        """The headers that describe the file, whichever part of it is sent."""
+        """The headers of the file, for any part of it."""
         return {
             "content-type": self.content_type,
             "etag": self.etag,
             "last-modified": formatdate(self.modified, usegmt=True),
             "accept-ranges": "bytes",
-            # RFC 9530 section 3: the digest is the whole representation's, of a 206 too.
+            # RFC 9530 section 3: the digest is that of the whole representation, also for a 206.
             "repr-digest": f"sha-256=:{base64.b64encode(self.sha256).decode()}:",
         }
 
@@ -87,7 +87,7 @@ class ResultURLs:
         self._lifetime = lifetime
 
     def path(self, task_id: str, index: int, *, now: float) -> str:
-        """Path and query of a result, valid for the lifetime, rounded up to a whole second."""
+        """Returns path and query of a signed URL, valid for the lifetime, rounded up to a second."""
         end = now + self._lifetime
         expires = str(math.ceil(end) if self._lifetime > 0 else math.floor(end))
         signature = self._signature(task_id, str(index), expires)
@@ -107,7 +107,7 @@ class ResultURLs:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The response to a GET: 200 or 206 with the bytes from start to stop, 304, 412 or 416."""
+    """Returns the response to a GET: 200 or 206 with the bytes from start to stop, 304, 412 or 416."""
 
     status: int
     start: int = 0
@@ -132,14 +132,14 @@ def select(headers: Mapping[str, str], *, size: int, etag: str, modified: str) -
 
 
 _ENTITY_TAG = re.compile(r'(W/)?("[^"]*")')
-# No two runs of blanks meet where a number is missing: many would take the square of their number.
+# No two runs of blanks are adjacent without a number: matching many would take quadratic time.
 _BYTE_RANGE = re.compile(
     r"\s*bytes\s*=\s*(?:([0-9]{1,100})\s*)?-\s*(?:([0-9]{1,100})\s*)?", re.ASCII | re.I
 )
 
 
 def _matches(header: str, etag: str, *, weak: bool) -> bool:
-    """RFC 9110 section 8.8.3.2: the strong comparison, or the weak one."""
+    """Compares ETags, strongly or weakly (RFC 9110 section 8.8.3.2)."""
     if header.strip() == "*":
         return True
     return any(
@@ -149,7 +149,7 @@ def _matches(header: str, etag: str, *, weak: bool) -> bool:
 
 
 def _unchanged(if_range: str | None, etag: str, modified: str) -> bool:
-    """RFC 9110 section 13.1.5: the strong comparison, or exactly the same date."""
+    """Compares an If-Range: strong ETag, or the same date (RFC 9110 section 13.1.5)."""
     if if_range is None:
         return True
     if '"' in if_range:
@@ -161,7 +161,7 @@ def _unchanged(if_range: str | None, etag: str, modified: str) -> bool:
 
 
 def _range(header: str, size: int) -> Selection:
-    """RFC 9110 section 14.2: what is no single byte range is ignored."""
+    """Parses a single byte range; anything else is ignored (RFC 9110 section 14.2)."""
     whole = Selection(200, 0, size)
     match = _BYTE_RANGE.fullmatch(header)
     first, last = (None, None) if match is None else match.groups()
@@ -177,7 +177,7 @@ def _range(header: str, size: int) -> Selection:
 def _suffix(length: int, size: int) -> Selection:
     if length == 0:
         return Selection(416)
-    # A Content-Range cannot say "nothing of nothing", so an empty file is sent whole.
+    # A Content-Range cannot describe an empty file, so it is sent whole.
     return Selection(206, max(0, size - length), size) if size else Selection(200)
 
 

@@ -1,4 +1,4 @@
-"""The rows of a state folder as they must be: SQLite takes any value in any column."""
+"""Validates the rows of a state folder: SQLite permits any value in any column."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = [
 
 T = TypeVar("T")
 
-# What datetime can hold.
+# The range of datetime.
 _Time = Annotated[float, Field(ge=0, lt=253402300800, allow_inf_nan=False)]
 _Digest = Annotated[bytes, Field(min_length=32, max_length=32)]
 _Count = Annotated[int, Field(ge=0, lt=2**31)]
@@ -76,7 +76,7 @@ PATHS: Final = TypeAdapter(tuple[str, ...], config=ConfigDict(strict=True))
 
 
 def checked(table: str, adapter: TypeAdapter[T], rows: Iterable[tuple[Any, ...]]) -> Iterator[T]:
-    """The rows; a ValueError that names the table, the row and the column, but no value."""
+    """Yields validated rows. Raises a `ValueError` with table, row and column, but no value."""
     for number, row in enumerate(rows, 1):
         try:
             yield adapter.validate_python(row, strict=True)
@@ -88,7 +88,7 @@ def checked(table: str, adapter: TypeAdapter[T], rows: Iterable[tuple[Any, ...]]
 
 
 def parsed(table: str, column: str, adapter: TypeAdapter[T], text: str) -> T:
-    """What a column holds as JSON; a ValueError that names the table and the column."""
+    """Parses the JSON of a column. Raises a `ValueError` with table and column."""
     try:
         return adapter.validate_json(text)
     except ValidationError:
@@ -96,7 +96,7 @@ def parsed(table: str, column: str, adapter: TypeAdapter[T], text: str) -> T:
 
 
 def whole(content: bytes, row: ResultRow) -> bytes:
-    """The bytes of a result; ValueError where they are not those that were kept."""
+    """Returns the bytes of a result. Raises `ValueError` if their digest differs."""
     if hashlib.sha256(content).digest() != row.sha256:
         raise ValueError("a row of its table pieces has a bad content")
     return content

@@ -34,7 +34,7 @@ _FLOW_GRACE = 1.0
 """Seconds after the start in which a flow can be registered for the runs that wait for it."""
 _LOOKS = 50
 _AGAIN = 1.0
-"""Seconds between two tries to keep a run, where its disk is full."""
+"""Seconds between two attempts to persist a run on a full disk."""
 _LOGGER = logging.getLogger("dcipher.emulator")
 
 
@@ -72,7 +72,7 @@ class Run:
     idempotency_key: str | None
     task_id: str
     identity: str
-    """The same in every execution of a program, unlike the task id."""
+    """Identifies the run. It is the same in every execution of a program, unlike the task id."""
     created_at: float
     status: Status = "PENDING"
     message: str | None = None
@@ -128,7 +128,7 @@ class Runs:
         """Creates a run."""
         started = run_identity(flow.id, body)
         task_id = identity = ""
-        # A folder may have what another seed, or an older version, has numbered.
+        # A folder may contain the ids of another seed or version.
         while not task_id or task_id in self._runs:
             self._numbers[started] += 1
             identity = f"{started}/{self._numbers[started]}"
@@ -181,11 +181,11 @@ class Runs:
         return run
 
     def every(self) -> Collection[Run]:
-        """The runs themselves, in the order of the starts; on the event loop."""
+        """Returns the runs, in the order of the starts. Call it on the event loop."""
         return self._runs.values()
 
     def records(self) -> tuple[RunRecord, ...]:
-        """Every run in the order of the starts; from any thread."""
+        """Returns every run, in the order of the starts. Call it from any thread."""
         return tuple(run.record() for run in tuple(self._runs.values()))
 
     def forget(self) -> None:
@@ -253,7 +253,10 @@ class Runs:
         )
         kept = await self._keep(ended)
         if not kept:
-            _LOGGER.error("Run %s is not kept: it would be executed again.", run.task_id)
+            _LOGGER.error(
+                "Run %s cannot be persisted: it would be executed again after a restart.",
+                run.task_id,
+            )
         run.results, run.message, run.finished_at = ended.results, ended.message, ended.finished_at
         run.status = ended.status
         while not kept:
@@ -271,25 +274,25 @@ class Runs:
         return True
 
     def _free_slot(self) -> asyncio.Semaphore:
-        if self._slots is None:  # made late: on Python 3.10 it belongs to the running loop
+        if self._slots is None:  # created late: on Python 3.10, it belongs to the running loop
             self._slots = asyncio.Semaphore(self._max_workers)
         return self._slots
 
     def _compute(self, run: Run, work: Callable[[], object]) -> _Outcome:
-        """In a worker's thread."""
+        """Calls the flow, in the thread of a worker."""
         try:
             value = self._workers.resolve(work())
             files = _files(value, run.outputs)
             now = time.time()
             return _Outcome(tuple(StoredResult.of(file, modified=now) for file in files))
         except BaseException as error:  # noqa: BLE001 (whatever a flow raises is its run's failure)
-            # A lone surrogate is no text that JSON, or a database, could hold.
+            # JSON and databases cannot contain a lone surrogate.
             text = str(error).encode(errors="backslashreplace").decode()
             return _Outcome(error=text or type(error).__name__)
 
 
 def _rebound(run: Run, flows: FlowRegistry) -> tuple[Flow, Callable[[], object]]:
-    """The flow of a run from before a restart, and the call; LookupError or a `Refusal`."""
+    """Returns the flow and the call of a run from before a restart. Raises `LookupError` or `Refusal`."""
     flow = flows.find(run.flow_id)
     if flow is None:
         raise LookupError(f"the flow {run.flow_id!r} is not registered any more.")
@@ -299,12 +302,12 @@ def _rebound(run: Run, flows: FlowRegistry) -> tuple[Flow, Callable[[], object]]
 
 
 def run_identity(flow_id: str, body: bytes) -> str:
-    """What is the same of equal starts; a run's identity adds how many-th of them it is."""
+    """Returns what equal starts have in common. The identity of a run adds its number among them."""
     return f"{flow_id}/{hashlib.sha256(body).hexdigest()}"
 
 
 def _numbered(run: Run) -> tuple[str, int]:
-    """What is the same of equal starts, and how many-th of them a run is."""
+    """Returns the common part of an identity, and the number of the run among equal starts."""
     started, _, number = run.identity.rpartition("/")
     return started, int(number)
 

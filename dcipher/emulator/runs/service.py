@@ -84,7 +84,7 @@ class Service:
         """Returns the JSON of a run's status."""
         run = self.runs.find(task_id)
         if run is None or run.flow_id != flow_id or self.flows.find(flow_id) is not None:
-            # Otherwise it is a run from before a restart, whose flow has not come back.
+            # Otherwise it is a run from before a restart, whose flow is not registered.
             _ = self.flows.get(flow_id)
         run = self.runs.get(task_id, flow_id)
         return StatusResponse(status=run.status, message=run.message).to_json()
@@ -97,11 +97,11 @@ class Service:
             return None
 
     def replace_result(self, task_id: str, index: int, change: Callable[[bytes], bytes]) -> None:
-        """Replaces the bytes of a result, if it exists; from any thread."""
+        """Replaces the bytes of a result, if it exists. Call it from any thread."""
         run = self.runs.find(task_id)
         if run is None:
             return
-        # One after another: each changes what the one before has left, and all of it is kept.
+        # One after another: each changes the result of the previous one.
         with self._changing:
             if index >= len(run.results):
                 return
@@ -155,7 +155,7 @@ class Service:
                 if resets == self._resets:
                     self.runs.withdraw(run)
                 raise
-            self._check_resets(resets)  # it was kept before the reset, which has forgotten it
+            self._check_resets(resets)  # it was persisted before the reset, which has removed it
         self.runs.launch(run, flow, work)
         return started
 
@@ -173,7 +173,7 @@ class Service:
 
 
 async def _kept(keeping: Awaitable[None]) -> None:
-    """A `Refusal` with 500 where a start cannot be kept: it did not happen."""
+    """Converts an error of persisting a start to a `Refusal` with 500: nothing was started."""
     try:
         await keeping
     except OSError as error:
@@ -181,7 +181,7 @@ async def _kept(keeping: Awaitable[None]) -> None:
 
 
 def _start_request(body: bytes) -> StartRequest:
-    """A `Refusal` with 400 where the body is not JSON, with 422 where it is not what a start is."""
+    """Parses the body of a start. Raises a `Refusal`: 400 if it is not JSON, 422 if it is invalid."""
     try:
         values: object = from_json(body, allow_inf_nan=False)
     except ValueError as error:

@@ -1,8 +1,8 @@
 """The persisted state: runs, results, idempotency keys and secrets, in SQLite.
 
-One thread writes, one transaction after another, so that nothing waits on the event loop. A commit
-is in the hands of the system when it is over: kill -9 loses nothing of it, at any moment. A power
-cut may lose the last moments, and leaves the file whole.
+One thread writes, one transaction after another, so that the event loop does not wait. After a
+commit, `kill -9` loses nothing. A power failure may lose the last commits, and does not damage the
+file.
 """
 
 from __future__ import annotations
@@ -51,9 +51,9 @@ class State:
         self._thread.daemon = True
 
     def open(self, api_key: str) -> Kept:
-        """Take the folder, made where it is missing, and read what is there.
+        """Opens the folder, creates it if necessary, and reads it.
 
-        `api_key` is kept from now on; where it is empty, the one that was kept before is taken.
+        `api_key` is stored; if it is empty, the stored one is used.
 
         Raises:
             StateError: Another emulator has it, it is not an emulator's or of another version,
@@ -87,7 +87,7 @@ class State:
         del some[-1:]
 
         def end(database: Database) -> None:
-            if not some:  # the most frequent: one result, not large, in one transaction
+            if not some:  # the usual case: one small result, in one transaction
                 database.drop_results(run.task_id)
             for piece in last:
                 database.put_piece(piece)
@@ -153,7 +153,7 @@ class State:
         database.close()
 
     def _taken(self, database: Database, api_key: str) -> Kept:
-        kept = database.kept()  # before anything is changed: it may be damaged
+        kept = database.kept()  # before anything is changed, because it may be damaged
         with database.transaction():
             given = api_key.encode()
             key = database.secret("api_key", given, lambda: new_key().encode())
@@ -164,7 +164,7 @@ class State:
 
     @contextlib.contextmanager
     def _told(self, what: str) -> Generator[None]:
-        """Every error of the system and of SQLite as one that names the folder and says why."""
+        """Converts errors of the system and of SQLite to a `StateError` with the folder and the reason."""
         try:
             yield
         except StateError:
@@ -172,7 +172,7 @@ class State:
         except OSError as error:
             raise StateError(self._words(what, error.strerror or str(error))) from error
         except sqlite3.OperationalError as error:
-            if str(error).startswith("Could not decode"):  # SQLite's words repeat the text
+            if str(error).startswith("Could not decode"):  # the message of SQLite quotes the text
                 raise StateError(self._damaged("a text in it is not UTF-8")) from None
             if str(error).startswith("no such"):
                 raise StateError(self._damaged(str(error))) from error
@@ -181,15 +181,13 @@ class State:
             raise StateError(self._damaged(str(error))) from error
 
     def _words(self, what: str, why: str) -> str:
-        return (
-            f"The state folder {str(self._folder)!r} {what}: {why}. Nothing that it holds was lost."
-        )
+        return f"The state folder {str(self._folder)!r} {what}: {why}. Its content was not lost."
 
     def _damaged(self, why: str) -> str:
         return (
-            f"The state folder {str(self._folder)!r} is damaged, or not an emulator's: {why}."
-            " Nothing in it was changed. Put back a copy of it, or give another folder (or none, by"
-            " moving it away): the emulator then begins anew."
+            f"The state folder {str(self._folder)!r} is damaged, or not one of an emulator: {why}."
+            " Nothing in it was changed. Restore a copy of it, or use another folder: the emulator"
+            " then begins with an empty state."
         )
 
 
@@ -201,7 +199,7 @@ def _say(future: Future[None]) -> None:
 
 
 def _reason(error: sqlite3.OperationalError) -> str:
-    """SQLite's words, or clearer ones."""
+    """Returns the message of SQLite, or a clearer one."""
     if "locked" in str(error):
-        return "another emulator uses it; end that one, or give this one another folder"
+        return "another emulator uses it; stop that one, or use another folder"
     return str(error)

@@ -39,7 +39,7 @@ class Workers:
         def work() -> None:
             value = function()
             self._threads.discard(threading.current_thread())
-            # The loop is closed where the emulator has stopped: nobody wants the value any more.
+            # The loop is closed if the emulator has stopped: the value is not needed any more.
             with contextlib.suppress(RuntimeError):
                 _ = loop.call_soon_threadsafe(settle, value)
 
@@ -49,7 +49,7 @@ class Workers:
         return await future
 
     def resolve(self, value: object) -> object:
-        """In a worker's thread: the value itself, or, of an `async def` flow, what it awaits to."""
+        """Calls a function in the thread of a worker; awaits the result of an `async def` flow."""
         return loops.run(self._awaited(value)) if inspect.isawaitable(value) else value
 
     async def _awaited(self, awaitable: Awaitable[object]) -> object:
@@ -68,7 +68,9 @@ class Workers:
     def stop(self, *, grace: float) -> None:
         """Cancels async flows, and waits at most `grace` seconds for the others."""
         for cancel in tuple(self._cancels):
-            with contextlib.suppress(RuntimeError):  # it ended meanwhile, and its loop is closed
+            with contextlib.suppress(
+                RuntimeError
+            ):  # it has ended meanwhile, and its loop is closed
                 cancel()
         deadline = monotonic() + grace
         for thread in tuple(self._threads):
