@@ -132,3 +132,14 @@ def test_any_other_error_of_the_loop_is_logged_as_ever(caplog: pytest.LogCapture
         emulator._listener.call(lambda: None)
     assert [record.levelno for record in caplog.records] == [logging.ERROR]
     assert "something else" in caplog.text
+
+
+def test_the_lowest_level_of_logging_shows_no_key(caplog: pytest.LogCaptureFixture) -> None:
+    """Uvicorn would log each message of ASGI: the path and the body of a request, a key in them, too."""
+    with caplog.at_level(1), Emulator() as emulator:
+        logging.getLogger("uvicorn.asgi").debug("something of uvicorn's own")
+        with httpx.Client(headers={"Authorization": f"Api-Key {emulator.api_key}"}) as client:
+            client.get(f"{emulator.url}/flows/{emulator.api_key}")
+    of_uvicorn = [record for record in caplog.records if record.name.startswith("uvicorn")]
+    assert of_uvicorn
+    assert all(emulator.api_key not in record.getMessage() for record in of_uvicorn)

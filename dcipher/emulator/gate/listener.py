@@ -143,6 +143,8 @@ class _Config(uvicorn.Config):
     @override
     def load(self) -> None:
         super().load()
+        # Without the log of ASGI messages at uvicorn's lowest level: they contain keys and signed URLs.
+        self.loaded_app = self.app
         protocol = cast("Callable[..., ServerProtocol]", self.http_protocol_class)
 
         def quiet(**arguments: object) -> asyncio.Protocol:
