@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from dcipher._concurrency.clock import monotonic
 from dcipher.errors import InvalidParamsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable
+
+    from typing_extensions import Self
 
     from dcipher.models import Run
 
@@ -31,12 +32,22 @@ class _Progress(NamedTuple):
 
 
 class RunDisplay:
-    """Displays a run, or nothing."""
+    """Displays a run in a `with` block, or nothing.
+
+    Not by `contextlib`, which assigns to the exception: a frozen dataclass forbids that.
+    """
 
     def __init__(self, display: Display[_Progress] | None = None) -> None:
         self._display = display
         self._began: float | None = None
         self._last: _Progress | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._display is not None and self._last is not None:
+            self._display.close(self._last)
 
     def status(self, run: Run) -> None:
         """Displays the status of the run."""
@@ -64,25 +75,14 @@ class RunDisplay:
         if self._display is not None and self._display.is_due(now):
             self._display.report(self._last)
 
-    def close(self) -> None:
-        """Displays the last state, if there was one."""
-        if self._display is not None and self._last is not None:
-            self._display.close(self._last)
 
-
-@contextmanager
-def run_display(option: RunProgress) -> Generator[RunDisplay]:
-    """Displays a run in the block."""
+def run_display(option: RunProgress) -> RunDisplay:
+    """Returns the display for a `progress=` argument."""
     if option is False:
-        yield RunDisplay()
-        return
+        return RunDisplay()
     from .displays import display
 
-    shown = RunDisplay(display(option, _snapshot))
-    try:
-        yield shown
-    finally:
-        shown.close()
+    return RunDisplay(display(option, _snapshot))
 
 
 def check_progress(option: Any) -> None:

@@ -99,7 +99,7 @@ class Database:
         try:
             # Before the first access, so that the file is locked until it is closed or its process
             # ends. https://www.sqlite.org/wal.html#use_of_wal_without_shared_memory
-            _ = connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+            connection.execute("PRAGMA locking_mode = EXCLUSIVE").close()
             _prepare(connection)
             _close_to_others(path)
         except BaseException:
@@ -301,9 +301,9 @@ def _prepare(connection: sqlite3.Connection) -> None:
     found = pragma(connection, "quick_check(1)")
     if found != "ok":
         raise ValueError(found)
-    _ = connection.execute("PRAGMA journal_mode = WAL")
-    _ = connection.execute("PRAGMA synchronous = NORMAL")
-    _ = connection.execute(f"PRAGMA journal_size_limit = {16 * _PIECE}")
+    connection.execute("PRAGMA journal_mode = WAL").close()
+    connection.execute("PRAGMA synchronous = NORMAL").close()
+    connection.execute(f"PRAGMA journal_size_limit = {16 * _PIECE}").close()
 
 
 def _check_ours(connection: sqlite3.Connection) -> None:

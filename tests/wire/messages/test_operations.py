@@ -382,7 +382,7 @@ FOREIGN = [
     ("numpy", "library.float32('nan')", "is nan"),
     ("numpy", "library.float64('-inf')", "is -inf"),
     ("numpy", "library.array(library.nan)", "is nan"),
-    ("numpy", "library.datetime64('NaT')", "is NaT"),
+    ("numpy", "library.datetime64('NaT', 's')", "is NaT"),
     ("numpy", "library.timedelta64('NaT', 's')", "is NaT"),
     ("numpy", "library.complex128('nan')", "is a complex NaN"),
     ("numpy", "library.ma.masked", "is masked, .* Send None"),
