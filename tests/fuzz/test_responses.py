@@ -19,7 +19,7 @@ from dcipher._wire.errors.error_bodies import error_response
 from dcipher._wire.errors.status_errors import status_error, unexpected_status
 from dcipher._wire.messages.operations import Operation, get_flow, run_status, start_run
 from dcipher._wire.messages.parsing import flow_of, started_run, status_of
-from dcipher._wire.messages.responses import MAX_BODY, Answer
+from dcipher._wire.messages.responses import MAX_BODY, APIResponse
 from dcipher.errors import RequestInfo
 from tests.faulty import Reply
 from tests.fuzz.bodies import bodies, curiosities, headers, responses_json, statuses
@@ -35,7 +35,7 @@ NOW = datetime(2024, 1, 2, tzinfo=timezone.utc)
 RUN = Run(flow_id="f", task_id="t")
 INFO = RequestInfo("POST", "https://api.example.com/flows/f/run")
 START = start_run("f", {}, "key")
-OPERATIONS: dict[str, tuple[Operation, Callable[[Answer], Run | Flow]]] = {
+OPERATIONS: dict[str, tuple[Operation, Callable[[APIResponse], Run | Flow]]] = {
     "start": (START, lambda answer: started_run(answer, START, NOW)),
     "status": (run_status("f", "t"), lambda answer: status_of(answer, RUN, NOW)),
     "flow": (get_flow("f"), flow_of),
@@ -45,7 +45,7 @@ Pairs = list[tuple[bytes, bytes]]
 
 def judged(name: str, status: int, pairs: Pairs, body: bytes, secrets: list[str]) -> Run | Flow:
     """What a client makes of an answer, without the client."""
-    answer = Answer(status, httpx.Headers(pairs), body, INFO, 2, tuple(secrets))
+    answer = APIResponse(status, httpx.Headers(pairs), body, INFO, 2, tuple(secrets))
     answer = _readable(answer)
     if not 200 <= status < 300:
         raise status_error(answer, 1_700_000_000.0)
@@ -160,7 +160,7 @@ def test_any_unexpected_status_is_told(effort: int) -> None:
 
     @given(statuses, headers, bodies)
     def check(status: int, pairs: Pairs, body: bytes) -> None:
-        answer = Answer(status, httpx.Headers(pairs), body, INFO)
+        answer = APIResponse(status, httpx.Headers(pairs), body, INFO)
         assert_told_well(unexpected_status(answer, 0.0))
 
     explore(check, 60 * effort)
