@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import hashlib
+import traceback
 import zlib
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -245,6 +246,31 @@ def test_a_status_that_is_no_error_shows_nothing_of_its_body(
         connect(server, resilience=ONCE).runs.download(result_of(server), target)
     assert str(status) in str(caught.value)
     assert "canary" not in repr(caught.value)
+    assert_untouched(target)
+
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        CHUNKED + ROWS,
+        CHUNKED + b"2\r\n[{\r\n" + ROWS,
+        CHUNKED + b"0\r\n" + ROWS,
+        b"HTTP/1.1 200 OK\r\n" + ROWS,
+        ROWS,
+    ],
+    ids=["first chunk", "second chunk", "trailer", "header", "status"],
+)
+def test_a_row_in_place_of_framing_is_not_shown(
+    connect: Connect, server: FaultyServer, target: Path, answer: bytes
+) -> None:
+    """The HTTP parser quotes the line that it cannot read; where that is a row, the error has no value of it."""
+    server.on("/result", Reply(raw=answer + b"\r\n\r\n", after="close"))
+    with pytest.raises(ResultError, match="RemoteProtocolError: illegal") as caught:
+        connect(server, resilience=ONCE).runs.download(result_of(server), target)
+    assert "canary" not in "".join(traceback.format_exception(caught.value))
     assert_untouched(target)
 
 

@@ -108,7 +108,9 @@ class Store:
 
     def lost(self, error: Exception) -> TransferError:
         """Returns the error for a failed connection."""
-        words = clean(masked_urls(redact(f"{type(error).__name__}: {error}", self.secrets)))
+        # h11 quotes the line that it cannot parse, which may be a row of the result.
+        said = str(error).partition(": bytearray(")[0]
+        words = clean(masked_urls(redact(f"{type(error).__name__}: {said}", self.secrets)))
         if client_certificate_cause(error) is not None:
             return _refused(f"the store requires another client certificate ({words})")
         if tls_cause(error) is not None:
