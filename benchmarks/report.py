@@ -14,8 +14,11 @@ if TYPE_CHECKING:
 
 __all__ = ["HEAD", "as_json", "row", "surroundings"]
 
-_ROW = "{:33} {:>12} {:>12} {:>12} {:>14} {:>9} {:>6}"
-HEAD = _ROW.format("", "0.3.5", "httpx", "dcipher", "ratio (best)", "goal", "")
+_COLUMNS = {
+    "published": "0.3.5", "apify": "apify", "httpx2": "httpx2", "httpx": "httpx", "dcipher": "dcipher"
+}  # fmt: skip
+_ROW = "{:33}" + " {:>10}" * len(_COLUMNS) + " {:>14} {:>8} {:>6}"
+HEAD = _ROW.format("", *_COLUMNS.values(), "ratio (best)", "goal", "")
 
 
 def row(line: Line) -> str:
@@ -23,9 +26,9 @@ def row(line: Line) -> str:
     figure, ratio, reached = line.figure, line.ratio, line.reached
     return _ROW.format(
         figure.name,
-        *(_shown(line.values.get(name), figure.unit) for name in ("published", "httpx", "dcipher")),
+        *(_shown(line.values.get(name), figure.unit) for name in _COLUMNS),
         f"{ratio.median:.2f} ({ratio.best:.2f})" if ratio else "",
-        "" if figure.at_most is None else f"≤ {figure.at_most:g}",
+        "" if figure.at_most is None else f"≤ {figure.at_most:.3g}",
         {None: "", True: "pass", False: "FAIL"}[reached],
     ).rstrip()
 

@@ -57,6 +57,8 @@ class Service:
                 return self._start(flow_id.decode()), NOTHING
             case b"GET", b"flows", flow_id:
                 return _json({"id": flow_id.decode(), "name": "A flow", "params": []}), NOTHING
+            case b"GET", b"v2", b"actor-runs", _:
+                return _APIFY_RUN, NOTHING
             case b"GET", b"results", size:
                 return HEAD % (b"200 OK", BLOB, int(size)), Body(0, int(size))
             case b"GET", b"objects", size, mib:
@@ -101,6 +103,20 @@ def _json(value: object) -> bytes:
     return HEAD % (b"200 OK", JSON, len(body)) + body
 
 
+_APIFY_RUN = _json(
+    {
+        "data": {
+            "id": "1", "actId": "a", "userId": "u", "status": "SUCCEEDED", "statusMessage": "done",
+            "startedAt": "2026-01-01T00:00:00.000Z", "finishedAt": "2026-01-01T00:00:01.000Z",
+            "meta": {"origin": "API"},
+            "stats": {"restartCount": 0, "resurrectCount": 0, "computeUnits": 0},
+            "options": {"build": "b", "timeoutSecs": 1, "memoryMbytes": 128, "diskMbytes": 128},
+            "buildId": "b", "buildNumber": "0.0.1", "generalAccess": "RESTRICTED",
+            "containerUrl": "http://127.0.0.1/", "defaultKeyValueStoreId": "k",
+            "defaultDatasetId": "d", "defaultRequestQueueId": "q",
+        }
+    }
+)  # fmt: skip
 _RUNNING = _json({"status": "RUNNING", "message": "step 3 of 7"})
 _SUCCEEDED = _json({"status": "SUCCEEDED", "message": "done"})
 

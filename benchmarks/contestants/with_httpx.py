@@ -127,14 +127,14 @@ async def save_blocking(client: httpx.AsyncClient, size: int, path: str) -> None
                 file.write(chunk)
 
 
+JOBS = {
+    "calls": calls,
+    "calls_in_flight": calls_in_flight,
+    "download": download,
+    "download_async": download_async,
+    "download_limited": download_limited,
+    "download_async_blocking": download_async_blocking,
+}
+
 if __name__ == "__main__":
-    run(
-        {
-            "calls": calls,
-            "calls_in_flight": calls_in_flight,
-            "download": download,
-            "download_async": download_async,
-            "download_limited": download_limited,
-            "download_async_blocking": download_async_blocking,
-        }
-    )
+    run(JOBS)
