@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
@@ -152,5 +151,7 @@ def completion(call: Invocation, shell: str | None) -> None:
 @click.pass_obj
 def version(call: Invocation) -> None:
     """Print the versions of dcipher and of Python."""
+    import platform
+
     record = {"dcipher": __version__, "python": platform.python_version()}
     call.output.data(record, key="dcipher")

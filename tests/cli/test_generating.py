@@ -59,7 +59,7 @@ def test_a_check_says_what_has_changed(dcipher: Call, folder: Path) -> None:
     """Exit code 0 where nothing has, 2 with each difference where something has."""
     dcipher("flows", "generate", "shout", "-o", "flows.py")
     same = dcipher("flows", "generate", "-o", "flows.py", "--check")
-    assert (same.code, same.out, same.err) == (0, "", "flows.py fits its flows.\n")
+    assert (same.code, same.out, same.err) == (0, "", "flows.py matches its flows.\n")
     # As if the flow had been another one when the file was written.
     source = (folder / "flows.py").read_text()
     digest = source.partition("sha256:")[2][:64]
@@ -87,13 +87,18 @@ def test_a_check_says_what_has_changed(dcipher: Call, folder: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "text", "code", "said"),
     [
-        (["generate"], None, 2, "Which flow?"),
-        (["generate", "-o", "flows.py"], None, 2, "Which flow?"),
+        (["generate"], None, 2, "No flow was given"),
+        (["generate", "-o", "flows.py"], None, 2, "No flow was given"),
         (["generate", "shout", "--check"], None, 2, "--check needs -o FILE"),
         (["generate", "--check", "-o", "flows.py"], None, 1, "flows.py cannot be read"),
-        (["generate", "--check", "-o", "flows.py"], "x = 1", 1, "no class that was generated"),
+        (["generate", "--check", "-o", "flows.py"], "x = 1", 1, "has no generated class"),
         (["generate", "rows", "--check", "-o", "flows.py"], "shout", 1, "no class for flow rows"),
-        (["generate", "shout", "rows", "--sample", "r.json"], None, 2, "--sample is of one flow"),
+        (
+            ["generate", "shout", "rows", "--sample", "r.json"],
+            None,
+            2,
+            "--sample needs exactly one flow",
+        ),
         (["generate", "shout", "--sample", "r.json"], None, 2, "r.json cannot be read"),
         (["generate", "nothing", "-o", "flows.py"], None, 1, "nothing"),
     ],

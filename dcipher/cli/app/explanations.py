@@ -11,7 +11,6 @@ import click
 
 from dcipher import errors
 from dcipher.cli.app.params import texts_like_json
-from dcipher.cli.state.emulator_keys import missing_key, refused_key
 from dcipher.cli.terminal.exit_codes import ExitCode, exit_code
 from dcipher.cli.terminal.failures import CommandError
 
@@ -163,6 +162,8 @@ def _of_the_system(error: OSError) -> str:
 
 
 def _next_step(error: BaseException, run: Run | None, following: Following | None) -> str | None:
+    from dcipher.cli.state.emulator_keys import missing_key, refused_key
+
     if isinstance(error, errors.MissingAPIKeyError):
         return missing_key()
     if isinstance(error, errors.AuthenticationError | errors.PermissionDeniedError):

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
-from urllib.error import HTTPError
-from urllib.request import ProxyHandler, Request, build_opener
 
 from dcipher.cli.state.running_emulators import running_emulators
 from dcipher.cli.terminal.exit_codes import ExitCode
 from dcipher.cli.terminal.failures import CommandError
 
 if TYPE_CHECKING:
+    from urllib.error import HTTPError
+
     from dcipher.cli.app.invocation import Invocation
     from dcipher.cli.state.running_emulators import RunningEmulator
 
@@ -47,6 +46,10 @@ class Control:
 
     def ask(self, method: str, name: str, body: bytes | None = None) -> Any:
         """Sends a request. Returns the JSON of the response, or raises `CommandError`."""
+        from http.client import HTTPException
+        from urllib.error import HTTPError
+        from urllib.request import ProxyHandler, Request, build_opener
+
         request = Request(  # noqa: S310 - the user's own address, or ours
             f"{self.url}/_emulator/{name}", data=body, headers=self._headers, method=method
         )

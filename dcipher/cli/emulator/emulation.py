@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dcipher._extras.installation import install
 from dcipher.cli.app.options import PATH
 from dcipher.cli.state.private_files import write_private
 from dcipher.cli.state.running_emulators import RunningEmulator, registered, running_emulators
@@ -166,6 +165,8 @@ def _created(call: Invocation, options: dict[str, Any], secret: str | None) -> E
 
 def missing_extra(error: ImportError) -> CommandError:
     """Returns the error if the libraries of the emulator are not installed."""
+    from dcipher._extras.installation import install
+
     return CommandError(
         f"{str(error).partition(':')[0]}.", ExitCode.USAGE, next_step=install("cli", "emulator")
     )

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 from contextlib import suppress
 from typing import TYPE_CHECKING
-
-from dcipher._files.replacement import private
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,6 +20,10 @@ def write_private(path: Path, text: str) -> None:
     """
     if path.exists() and not path.is_file():
         raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+    import secrets
+
+    from dcipher._files.replacement import private
+
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         with open(beside, "x", encoding="utf-8", opener=private) as file:
