@@ -1,4 +1,4 @@
-"""Pydantic's adapters, kept: building one costs more than validating a row."""
+"""A cache of Pydantic's adapters: building one costs more than validating a row."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ T = TypeVar("T")
 
 
 def adapter_for(type_: type[T]) -> TypeAdapter[T]:
-    """The adapter of a type, built once for each of the last 128."""
+    """Returns the adapter of a type, from a cache of 128."""
     try:
         _ = hash(type_)
-    except TypeError:  # Annotated with a list, say
+    except TypeError:  # for example Annotated with a list
         return TypeAdapter(type_)
     # int | str and str | int are equal, and validate "1" differently.
     return cast("TypeAdapter[T]", _cached_adapter(cast("Hashable", type_), repr(type_)))

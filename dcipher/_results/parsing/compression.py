@@ -1,7 +1,8 @@
 """Results that are compressed files (`output.json.gz`, `output.csv.zst`), read piece by piece.
 
-That is apart from a Content-Encoding, which belongs to the answer and is undone with it. The first
-bytes tell: no text begins with them, whereas names and types outlive a store that decompresses.
+This is independent of a Content-Encoding, which belongs to the response and is removed with it.
+The first bytes identify the compression: no text begins with them, whereas names and types remain
+after a store decompressed the file.
 """
 
 from __future__ import annotations
@@ -31,12 +32,12 @@ _GZIP = b"\x1f\x8b\x08"  # RFC 1952, section 2.3.1
 _ZSTD = b"\x28\xb5\x2f\xfd"  # RFC 8878, section 3.1.1
 _CHUNK = 1 << 16
 _STEP = 1 << 20
-# A block of 128 KiB may be written in four bytes, and not every library bounds what it gives.
+# A block of 128 KiB may be encoded in four bytes, and not every library limits its output.
 _ZSTD_SLICE = 256
 
 
 class Readable(Protocol):
-    """What rows are read from; `read` may give less than it is asked for, nothing at the end."""
+    """A file to read rows from. `read` may return fewer bytes than requested, and none at the end."""
 
     def read(self, size: int = ..., /) -> bytes:
         """Up to `size` bytes."""
@@ -44,12 +45,12 @@ class Readable(Protocol):
 
 
 def is_compressed(head: bytes) -> bool:
-    """Whether a file that begins so is gzip or Zstandard."""
+    """Whether a file with these first bytes is gzip or Zstandard."""
     return head.startswith((_GZIP, _ZSTD))
 
 
 def opened(file: BinaryIO) -> Readable:
-    """`file` from where it stands, decompressed if it is compressed."""
+    """Returns `file` from its current position, decompressed if it is compressed."""
     head = b""
     while len(head) < len(_ZSTD) and (more := file.read(len(_ZSTD) - len(head))):
         head += more
@@ -58,7 +59,7 @@ def opened(file: BinaryIO) -> Readable:
 
 
 def beginning(head: bytes) -> bytes:
-    """What the first bytes of a file say once they are decompressed, as far as that goes."""
+    """Returns the first bytes of a file decompressed, as far as possible."""
     if not is_compressed(head):
         return head
     found = b""
@@ -68,7 +69,7 @@ def beginning(head: bytes) -> bytes:
             if len(found) >= _CHUNK:
                 break
     except (ValueError, ResultSyntaxError):
-        pass  # whoever reads the file is told
+        pass  # raised again when the file is read
     return found
 
 
@@ -171,7 +172,7 @@ def _zstd() -> tuple[Callable[[], _Frame], type[Exception]]:
 
 
 class _OtherFrame:
-    """A frame of the library zstandard, which gives all of what it is fed at once."""
+    """A frame of the library zstandard, which returns the whole output at once."""
 
     needs_input = True
 

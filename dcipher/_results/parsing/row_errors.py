@@ -1,6 +1,6 @@
-"""What is wrong with a result: its errors, and the rows that do not fit.
+"""Errors of a result, and its invalid rows.
 
-No text here holds a value of the document, only the names of its fields, cleaned and cut.
+No text contains a value of the document, only the names of its fields, cleaned and shortened.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _DETAILS = 100  # errors of one row, or one document, that are kept
 
 
 class ErrorDetail(TypedDict):
-    """One thing that does not fit: where inside the row or document, which kind, in words."""
+    """One error: its location inside the row or document, its type, and a message."""
 
     loc: Location
     type: str
@@ -56,10 +56,10 @@ class ErrorDetail(TypedDict):
 
 
 class ResultReadError(ValueError):
-    """A result cannot be read as asked; ``location`` says where, ``message`` why.
+    """A result cannot be read as requested; ``location`` names the place, ``message`` the reason.
 
     ``row`` is the row's number in the data, from 0, and ``line`` the line of the file that it begins
-    in, from 1; None where there is none. Neither text holds a value of the document, only the names
+    in, from 1; None where there is none. No text contains a value of the document, only the names
     of its fields.
     """
 
@@ -77,7 +77,7 @@ class ResultReadError(ValueError):
         self.errors: tuple[ErrorDetail, ...] = tuple(errors)
         self.row: int | None = row
         self.line: int | None = line
-        super().__init__(location, message, self.errors)  # what pickling calls it with again
+        super().__init__(location, message, self.errors)  # the arguments for unpickling
 
     @override
     def __str__(self) -> str:
@@ -90,7 +90,7 @@ class ResultReadError(ValueError):
 
 
 class ResultSyntaxError(ResultReadError):
-    """The document is not what its format asks for: cut off, damaged, or another format."""
+    """The document violates its format: it is truncated, damaged, or of another format."""
 
 
 class ResultTypeError(ResultReadError):
@@ -98,32 +98,32 @@ class ResultTypeError(ResultReadError):
 
 
 class JSONText(str):
-    """A row as it stands in the document, not parsed yet: few ever ask for it."""
+    """The text of a row in the document, which is parsed only on request."""
 
     __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
 class InvalidRow:
-    """A row that does not fit: its ``number`` from 0, the place of its first error, every error."""
+    """An invalid row: its ``number`` from 0, the location of its first error, and all errors."""
 
     number: int
     location: str
     errors: tuple[ErrorDetail, ...]
     raw: object = field(default=None, compare=False, repr=False)
-    """The row as it was read: a `JSONText`, or what the cells say."""
+    """The row as it was read: a `JSONText`, or the cells."""
     line: int | None = None
     """The line of the file that the row begins in, from 1, where there are lines."""
 
     def error(self) -> ResultTypeError:
-        """The same as an exception."""
+        """Returns the error as an exception."""
         return _refusal(self.location, self.errors, row=self.number, line=self.line)
 
 
 def type_error(
     error: ValidationError, adapter: TypeAdapter[Any], *, has_rows: bool = False
 ) -> ResultTypeError:
-    """What to raise for a document that its type refuses, which may be a list of rows."""
+    """Returns the error for a document that does not fit its type; it may be a list of rows."""
     details = details_of(error, adapter)
     loc = details[0]["loc"]
     row = loc[0] if has_rows and loc and isinstance(loc[0], int) else None
@@ -142,9 +142,9 @@ def _refusal(
 
 
 VALIDATOR_BUGS = (LookupError, ArithmeticError, AttributeError, TypeError)
-"""What a validator of the user's raises where it is wrong itself.
+"""Exceptions of a defective validator of the user's.
 
-Pydantic takes ValueError and AssertionError for a refusal, and passes on all others.
+For Pydantic, ValueError and AssertionError are validation errors. It propagates all others.
 """
 
 
@@ -154,9 +154,9 @@ _OURS = frozenset({"dcipher", "pydantic"})  # between the reader and the user's 
 def failed_validator(
     error: Exception, row: int | None = None, line: int | None = None
 ) -> ResultTypeError:
-    """What to raise for one of `VALIDATOR_BUGS`: where it was raised, not its text.
+    """Returns the error for one of `VALIDATOR_BUGS`, with its place and without its text.
 
-    That text may be a value of the document (`{}[value]`). What is wrong with the type, it raises.
+    The text may be a value of the document (`{}[value]`). An error of the type itself is raised.
     """
     if isinstance(error, PydanticUserError):
         raise error
@@ -172,7 +172,7 @@ def failed_validator(
 def details_of(
     error: ValidationError, adapter: TypeAdapter[Any], *, columns: int = 0
 ) -> tuple[ErrorDetail, ...]:
-    """The first hundred of what Pydantic found, without a value.
+    """Returns the first hundred errors of Pydantic, without values.
 
     `columns`: how many parts of a location are names of columns, and no keys of a mapping.
     """
@@ -191,10 +191,10 @@ def _shown(error: ErrorDetails, adapter: TypeAdapter[Any], columns: int) -> Loca
 
 
 def shown_name(part: int | str) -> int | str:
-    """A part of a location, fit to be shown: a name is the document's own, of any length."""
+    """Returns a part of a location for display: a name comes from the document, and has any length."""
     return part if isinstance(part, int) else clean(part, _NAME)
 
 
 def path_of(loc: Sequence[int | str]) -> str:
-    """A location as one writes it, `.topics[3].name`."""
+    """Formats a location: `.topics[3].name`."""
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc)

@@ -26,10 +26,9 @@ _MARKS = {  # the longer first: that of UTF-32 begins with that of UTF-16
 
 
 def foreign_encoding(head: bytes) -> str | None:
-    """The encoding that the first bytes of a text give away, where that is not UTF-8.
+    """Returns the encoding that the first bytes of a text indicate, or None for UTF-8.
 
-    Each of the formats begins with an ASCII character, as good as always: a zero beside it is its
-    other half.
+    A document nearly always begins with an ASCII character. A zero beside it is its other half.
     """
     for mark, name in _MARKS.items():
         if head.startswith(mark):
@@ -41,7 +40,7 @@ def foreign_encoding(head: bytes) -> str | None:
 
 
 def require_utf8(head: bytes) -> None:
-    """Raise `ResultSyntaxError` for a text that begins as those of another encoding do."""
+    """Raises `ResultSyntaxError` for a text whose first bytes indicate another encoding."""
     if encoding := foreign_encoding(head):
         raise ResultSyntaxError(
             "document",
@@ -53,16 +52,16 @@ def require_utf8(head: bytes) -> None:
 class ByteReader:
     """The bytes of a text, read in pieces, without its byte order mark.
 
-    Raises `ResultSyntaxError` for another encoding than UTF-8, as far as the first bytes tell.
+    Raises `ResultSyntaxError` for another encoding than UTF-8, as far as the first bytes indicate it.
     """
 
     def __init__(self, file: Readable) -> None:
         self._file: Readable = file
         self.offset: int = 0
-        """How many bytes of the file were read, the mark included."""
+        """The number of bytes read from the file, including the byte order mark."""
 
     def read(self, at_least: int = 0) -> bytes:
-        """The next bytes, a chunk or more; none at the end only."""
+        """Returns the next bytes, a chunk or more; empty only at the end."""
         first = self.offset == 0
         data = self._bytes(max(_CHUNK, at_least, 4 if first else 0))
         self.offset += len(data)
@@ -73,9 +72,9 @@ class ByteReader:
         return data
 
     def blocks(self, at_least: int = 0) -> Iterator[tuple[int, bytes]]:
-        """The rest in blocks of whole lines, and where in the file each begins.
+        """Yields the rest in blocks of whole lines, each with its offset in the file.
 
-        Only the last line may lack its end.
+        Only the last line may lack its line end.
         """
         held: list[bytes] = []
         while piece := self.read(at_least):
@@ -89,7 +88,7 @@ class ByteReader:
         yield self.offset - len(block), block
 
     def _bytes(self, size: int) -> bytes:
-        # A raw file may return less than it is asked for.
+        # A raw file may return fewer bytes than requested.
         pieces: list[bytes] = []
         while size > 0 and (data := self._file.read(size)):
             pieces.append(data)
@@ -98,7 +97,7 @@ class ByteReader:
 
 
 class TextReader:
-    """A file's text, read in pieces; what is not UTF-8 raises after the text before it."""
+    """The text of a file, read in pieces. Invalid UTF-8 raises after the text before it was returned."""
 
     def __init__(self, file: Readable) -> None:
         self._bytes: ByteReader = ByteReader(file)
@@ -107,7 +106,7 @@ class TextReader:
         self._ended: bool = False
 
     def read(self) -> str:
-        """The text of the next bytes, a chunk or more; the empty string at the end only."""
+        """Returns the text of the next bytes, a chunk or more; empty only at the end."""
         text = ""
         while not text and not self._ended:
             try:

@@ -1,7 +1,7 @@
 """Arrays of Arrow from values that are added little by little.
 
-Of what is added, only leaves are held (numbers, text, times), not the objects that they came in, among
-which Python would look for garbage. Importing this imports pyarrow.
+Only the leaves of the added values are held (numbers, text, times), not the objects around them, which
+would slow down the garbage collection of Python. Importing this imports pyarrow.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ REFUSALS = (
     pa.ArrowException,
     PydanticSerializationError,
 )
-"""What a builder raises for a value that Arrow cannot hold. It is of no use any more then."""
+"""Exceptions of a builder for a value that Arrow cannot hold. The builder is unusable afterwards."""
 
 
 class Builder:
@@ -49,11 +49,11 @@ class Builder:
         self._nullable = shape.nullable
 
     def add(self, _: Iterable[Any], /) -> None:
-        """Takes more values, and None for nulls."""
+        """Adds values; None is a null."""
         raise NotImplementedError
 
     def array(self) -> Any:
-        """What was added, as a `pyarrow.Array`; the next one begins empty."""
+        """Returns the added values as a `pyarrow.Array`, and clears the builder."""
         raise NotImplementedError
 
 
@@ -176,12 +176,12 @@ class Parts:
         self._builders = [(column.get, column.shape.builder()) for column in columns]
 
     def add(self, values: Sequence[Any]) -> None:
-        """Takes more values."""
+        """Adds values."""
         for get, builder in self._builders:
             builder.add(map(get, values))
 
     def arrays(self) -> list[Any]:
-        """What was added, as a `pyarrow.Array` for each column."""
+        """Returns the added values as a `pyarrow.Array` for each column."""
         return [builder.array() for _, builder in self._builders]
 
 

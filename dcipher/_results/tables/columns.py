@@ -1,4 +1,4 @@
-"""Rows as columns of Arrow: what a column holds, and how it is built from the values of the rows.
+"""Columns of Arrow: their shapes, and how they are built from rows.
 
 Importing this imports pyarrow.
 """
@@ -51,12 +51,12 @@ _WIDE = 2**63
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What a value becomes in Arrow."""
+    """The representation of a value in Arrow."""
 
     type: Any
     """A `pyarrow.DataType`."""
     convert: Callable[[Any], Any] | None = None
-    """Makes of a value, which is not None, what its builder takes; None where it is that."""
+    """Converts a value that is not None for its builder; None if no conversion is needed."""
     nullable: bool = False
     mark: Mapping[bytes, bytes] | None = None
     """The metadata of its field."""
@@ -67,7 +67,7 @@ class Shape:
     """The fields of a struct."""
 
     def builder(self) -> Builder:
-        """What builds its arrays."""
+        """Returns a builder of its arrays."""
         builder: Builder = self.builds(self)
         return builder
 
@@ -77,12 +77,12 @@ class Shape:
 
 
 def json_text(value: object) -> str:
-    """A value as JSON."""
+    """Encodes a value as JSON."""
     return to_json(value, inf_nan_mode="null", bytes_mode="base64").decode()
 
 
 JSON_TEXT = Shape(pa.string(), json_text, mark=JSON_MARK)
-"""A string of JSON: what has no single type that Arrow knows."""
+"""A string of JSON, for values without a single type in Arrow."""
 
 
 def list_shape(item: Shape) -> Shape:
@@ -103,13 +103,13 @@ def map_shape(keys: Shape, values: Shape) -> Shape:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: its name, where in a row its value is, and what that becomes."""
+    """A column: its name, the getter of its value from a row, and its shape."""
 
     name: str
     get: Callable[[Any], Any]
     shape: Shape
     key: str | None = None
-    """What the type calls it when it reads, where that is another name."""
+    """The name by which the type reads it, if that is another one."""
 
     def field(self) -> Any:
         """As a `pyarrow.Field`."""
@@ -164,7 +164,7 @@ def value_column(shape: Shape) -> Column:
 
 
 class UnfitError(ResultReadError):
-    """Arrow cannot hold a value of the rows: `Columns.batch` says which."""
+    """Arrow cannot hold a value of the rows: `Columns.batch` identifies it."""
 
     def __init__(self) -> None:
         super().__init__("rows", "hold a value that Arrow cannot")
@@ -198,7 +198,7 @@ class Columns:
 
 
 class Block:
-    """Rows that become batches: only their values are held, by column.
+    """Collects rows for batches: only their values are held, by column.
 
     Raises `UnfitError` for a value that Arrow cannot hold, when it is added or later.
     """
@@ -218,7 +218,7 @@ class Block:
             raise UnfitError from None
 
     def batch(self) -> Any:
-        """What was added, as a `pyarrow.RecordBatch`; the next one begins empty."""
+        """Returns the added rows as a `pyarrow.RecordBatch`, and clears the block."""
         try:
             arrays = self._parts.arrays()
         except REFUSALS:
@@ -230,7 +230,7 @@ class Block:
 
 
 def check_batch(batch: Any, first: int) -> None:
-    """Raises `ResultTypeError` for the first cell that is none of its column's type.
+    """Raises `ResultTypeError` for the first cell that is invalid for the type of its column.
 
     Such as text that is not UTF-8, or 25 o'clock; `first` is the number of the first row. pyarrow
     reads them from files, and its own text would quote them.

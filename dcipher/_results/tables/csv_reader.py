@@ -1,8 +1,7 @@
 """Blocks of CSV as columns of text by pyarrow's own reader, where it finds the cells that ours does.
 
-Both read what RFC 4180 describes. They differ where a quote or a bare carriage return stands where
-it should not: a block with such a one raises `DoubtError`, and records are to be read one by one
-then. Importing this imports pyarrow.
+Both read CSV of RFC 4180. They differ for misplaced quotes and bare carriage returns: a block with one
+of these raises `DoubtError`, and the records are read one by one. Importing this imports pyarrow.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ _MAX_HELD = 1 << 26  # bytes of one record, or of one that does not end
 
 
 class CellBlocks:
-    """Reads blocks of records, and learns the columns that hold all of them."""
+    """Reads blocks of records, and infers the columns that hold all of them."""
 
     def __init__(self, header: Sequence[str]) -> None:
         self._width = len(header)
@@ -60,11 +59,11 @@ class CellBlocks:
             yield columns
 
     def num_rows(self, columns: list[Any]) -> int:
-        """How many rows a block has."""
+        """Returns the number of rows of a block."""
         return len(columns[0])
 
     def schema(self) -> Any:
-        """The columns that hold all blocks, as a `pyarrow.Schema`; no more is learned."""
+        """The columns that hold all blocks, as a `pyarrow.Schema`; ends the inference."""
         self._is_learned = True
         return self._kinds.schema
 
@@ -94,7 +93,7 @@ def _record_blocks(file: BinaryIO, delimiter: str) -> Iterator[bytes]:
 
 
 def _is_plain(block: bytes, delimiter: str) -> bool:
-    """Whether quotes enclose whole cells only, carriage returns stand before line feeds, and no NUL is there."""
+    """Whether quotes enclose whole cells, carriage returns precede line feeds, and there is no NUL."""
     if not any(odd in block for odd in (b'"', b"\r", b"\0")):
         return True
     cell = rf'(?:[^"{delimiter}\r\n\x00]*|"(?:[^"\r\x00]|""|\r\n)*")'

@@ -1,4 +1,4 @@
-"""A table of pyarrow as a frame of pandas or polars, with nothing lost on the way.
+"""Converts a table of pyarrow to a frame of pandas or polars, without loss.
 
 Importing this imports pyarrow.
 """
@@ -23,7 +23,7 @@ types = pa.types
 
 
 def to_pandas(table: Any) -> Any:
-    """As a `pandas.DataFrame`.
+    """Converts to a `pandas.DataFrame`.
 
     A column has NumPy's type where that holds each of its values, else one of pandas' own that has
     nulls, else `ArrowDtype`; a column with maps in it has Python's values.
@@ -50,7 +50,7 @@ def to_pandas(table: Any) -> Any:
 
 
 def to_polars(table: Any) -> Any:
-    """As a `polars.DataFrame`.
+    """Converts to a `polars.DataFrame`.
 
     Raises `ResultTypeError` for two columns of one name, and for what polars has no type for.
     """
@@ -58,7 +58,7 @@ def to_polars(table: Any) -> Any:
     names: list[str] = table.column_names
     if repeated := [name for name, times in Counter(names).items() if times > 1]:
         raise ResultTypeError("header", f"columns repeat: {shown_name(repeated[0])!r}")
-    # It gives columns without a name one of its own, but takes them renamed.
+    # It names columns without a name itself, but accepts them renamed.
     numbered = table.rename_columns([f"c{place}" for place in range(len(names))])
     frame = _made(numbered, pl.DataFrame, names)
     frame.columns = names
@@ -126,7 +126,7 @@ def _is_within(numbers: Any, low: int, high: int) -> bool:
 
 
 def _is_simple(column: Any) -> bool:
-    """Whether NumPy's arrays and Python's dicts hold a nested column as it is."""
+    """Whether NumPy's arrays and Python's dicts hold a nested column without changes."""
     chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
     return all(map(_is_simple_array, chunks))
 

@@ -1,4 +1,4 @@
-"""The columns that rows have in Arrow where no type says: those that hold every value of every row.
+"""Infers the columns of rows without a type: those that hold every value of every row.
 
 JSON has null, booleans, numbers, text, arrays and objects; a column has one of them, or nulls. Of
 integers and other numbers together become float64. In CSV all is text, and a column has a narrower
@@ -66,7 +66,7 @@ class _MixedError(Exception):
 
 
 class _Kind:
-    """What the values in one place have been so far."""
+    """The kind of the values at one path so far."""
 
     def __init__(self) -> None:
         self._kind: type | None = None
@@ -78,7 +78,7 @@ class _Kind:
         """Whether it is such an object whose values are of no one kind."""
 
     def add(self, values: Sequence[Any], path: tuple[str, ...]) -> None:
-        """Take more values into account."""
+        """Takes more values into account."""
         kinds = set(map(type, values)) - {type(None)}
         if int in kinds:
             _check_integers(values, path)
@@ -132,7 +132,7 @@ class _Kind:
             self._is_text = True
 
     def merge(self, other: _Kind) -> None:
-        """Take what another one has learned into account."""
+        """Merges another one into this one."""
         kinds = {self._kind, other._kind} - {None}
         if kinds == {int, float}:
             kinds = {float}
@@ -177,7 +177,7 @@ class _Kind:
         return self._kind is None
 
     def shape(self) -> Shape:
-        """What it becomes in Arrow."""
+        """Returns its shape in Arrow."""
         if self._kind is dict and self._values is not None and not self._is_text:
             shape = map_shape(Shape(pa.string()), self._values.shape())
             return replace(shape, nullable=True)
@@ -190,7 +190,7 @@ class _Kind:
         return Shape(_TYPES[self._kind], nullable=True)
 
     def columns(self) -> list[Column]:
-        """Its names, where it is an object."""
+        """Returns the columns of an object."""
         return [Column(name, _member(name), part.shape()) for name, part in self.parts.items()]
 
 
@@ -215,7 +215,7 @@ def _check_integers(values: Iterable[Any], path: tuple[str, ...]) -> None:
 
 
 class RowKinds:
-    """Learns the columns of rows of JSON."""
+    """Infers the columns of rows of JSON."""
 
     def __init__(self) -> None:
         self._kind = _Kind()
@@ -231,7 +231,7 @@ class RowKinds:
             raise _located(error, rows, first) from None
 
     def columns(self) -> Columns:
-        """Those that hold all rows so far."""
+        """Returns the columns that hold all rows so far."""
         if self._kind.holds_objects:
             return Columns(tuple(self._kind.columns()))
         if self._kind.holds_nothing:
@@ -247,7 +247,7 @@ def _located(error: _MixedError, rows: Sequence[object], first: int) -> ResultTy
     number = next(n for n, row in enumerate(rows, first) if _has(row, error.path, error.culprit))
     path = "".join(p if p == _ITEMS else path_of((shown_name(p),)) for p in error.path)
     where = f"row {number}" + (f", column {path.removeprefix('.')}" if path else "")
-    why = f"{error.why}; pass a model that says what the column holds"
+    why = f"{error.why}; pass a model that declares the column"
     return ResultTypeError(where, why, row=number)
 
 
@@ -264,7 +264,7 @@ def _has(value: Any, path: tuple[str, ...], culprit: Callable[[object], bool]) -
 
 
 # Integers have no leading zero, and as a float no more digits than it holds: what has them is a
-# name of something. RE2 has no look-ahead: what still does not fit, casting says.
+# name of something. RE2 has no look-ahead: casting rejects the remaining ones.
 _DIGITS = r"-?(0|[1-9][0-9]{0,14})"
 _DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _TIME = r"[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?"
@@ -290,7 +290,7 @@ _FEW = 32  # cells that Python looks at faster than pyarrow is called
 
 
 class CellKinds:
-    """Learns the columns of the records of CSV."""
+    """Infers the columns of the records of CSV."""
 
     def __init__(self, header: Sequence[str]) -> None:
         if repeated := [name for name, times in Counter(header).items() if times > 1]:
@@ -316,7 +316,7 @@ class CellKinds:
         )
 
     def batch(self, columns: Sequence[Any], schema: Any) -> Any:
-        """Columns of text as a `pyarrow.RecordBatch` of a schema."""
+        """Converts columns of text to a `pyarrow.RecordBatch` of a schema."""
         arrays = [
             pc.cast(column, arrow) if arrow != column.type else column
             for column, arrow in zip(columns, schema.types, strict=True)

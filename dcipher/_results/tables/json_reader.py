@@ -1,8 +1,8 @@
 """Blocks of JSON as arrays of Arrow by pyarrow's own reader, where it reads the values that ours does.
 
-pyarrow takes more than JSON (NaN, two values in a line), takes text for times, and rounds integers
-beside other numbers. A block is looked at before and after, and at the first doubt `DoubtError` is
-raised: rows are to be read one by one then. Importing this imports pyarrow.
+pyarrow accepts more than JSON (NaN, two values in a line), parses text as times, and rounds integers
+beside other numbers. A block is checked before and after, and `DoubtError` is raised if the result may
+differ: the rows are then read one by one. Importing this imports pyarrow.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _NOTHING = pa.struct([])
 
 
 class StructBlocks:
-    """Reads blocks of objects, and learns the columns that hold all of them."""
+    """Reads blocks of objects, and infers the columns that hold all of them."""
 
     def __init__(self) -> None:
         self._type: Any = _NOTHING
@@ -52,7 +52,7 @@ class StructBlocks:
         return map(self._lines, line_blocks(source))
 
     def num_rows(self, array: Any) -> int:
-        """How many rows a block has."""
+        """Returns the number of rows of a block."""
         return len(array)
 
     def _lines(self, block: bytes) -> Any:
@@ -89,7 +89,7 @@ class StructBlocks:
         rows = _row_type(table, column)
         if _any(rows, types.is_timestamp) or any(map(_is_short, table.columns)):
             # Text that looks like a time is text. And pyarrow loses nulls at the head of a list
-            # whose type it was not told. It puts what it was told of before the rest.
+            # whose type is not in the schema. It puts the fields of the schema before the others.
             self._type = _common(self._type, _without_times(rows))
             table = _read_surely(data, _hint(self._type, lambda _: True), column)
             if any(map(_is_short, table.columns)):
@@ -125,7 +125,7 @@ def _row_type(table: Any, column: str) -> Any:
 
 
 def _is_short(column: Any) -> bool:
-    """Whether a list says that it has more items than are there."""
+    """Whether the offsets of a list exceed its items."""
     return any(map(_is_short_array, column.chunks))
 
 
@@ -137,7 +137,7 @@ def _is_short_array(array: Any) -> bool:
 
 
 def _is_doubtful(array: Any) -> bool:
-    """Whether there may be a number that was rounded, NaN, or an object that is rather a map."""
+    """Whether there may be a rounded number, NaN, or an object that is a map."""
     type_ = array.type
     if types.is_floating(type_):
         ends = pc.min_max(array).as_py()
@@ -202,10 +202,10 @@ def _any(type_: Any, is_such: Callable[[Any], bool]) -> bool:
 
 
 def _hint(type_: Any, is_kept: Callable[[Any], bool]) -> Any:
-    """What of a type pyarrow is to be told: nothing of what has only been null or empty."""
+    """Returns the part of a type for pyarrow's schema, without what has only been null or empty."""
     if types.is_struct(type_):
-        told = [(f.name, _hint(f.type, is_kept)) for f in _members(type_)]
-        fields = [pa.field(name, hint) for name, hint in told if hint is not None]
+        hints = [(f.name, _hint(f.type, is_kept)) for f in _members(type_)]
+        fields = [pa.field(name, hint) for name, hint in hints if hint is not None]
         return pa.struct(fields) if fields else None
     if types.is_list(type_):
         item = _hint(type_.value_type, is_kept)
@@ -230,7 +230,7 @@ def _without_times(type_: Any) -> Any:
 
 
 def _common(one: Any, other: Any) -> Any:
-    """The type that holds the values of two."""
+    """Returns the type that holds the values of both."""
     if one == other or types.is_null(other):
         return one
     if types.is_null(one):
@@ -258,7 +258,7 @@ def _final_field(name: str, type_: Any) -> Any:
 
 
 def _recast(array: Any, type_: Any) -> Any:
-    """An array as one of a type that holds its values."""
+    """Converts an array to a type that holds its values."""
     if types.is_null(array.type):
         return pa.nulls(len(array), type_)
     if array.type == type_ and not _any(type_, types.is_null):

@@ -1,7 +1,7 @@
-"""Which fields of a type are never None, as what validates them says; pure.
+"""Determines which fields of a type are never None, from their validation; pure.
 
-An annotation alone does not tell: a default is not validated, a validator may return anything, and
-a key may be missing. What is not surely a value counts as nullable.
+The annotation alone is not sufficient: a default is not validated, a validator may return anything, and
+a key may be missing. A field that is not certain to have a value is nullable.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _BRANCHES = ("schema", "lax_schema", "strict_schema", "json_schema", "python_sch
 
 
 def may_return_none(metadata: Iterable[object]) -> bool:
-    """Whether what annotates a type may replace its values, by None, too."""
+    """Whether the metadata of a type may replace its values, including by None."""
     return any(
         isinstance(item, _VALIDATORS)
         or (hasattr(item, "__get_pydantic_core_schema__") and not is_pydantics(type(item)))

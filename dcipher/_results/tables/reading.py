@@ -44,7 +44,7 @@ class TablePart(Source, Protocol):
 
     @property
     def name(self) -> str:
-        """What it is called."""
+        """Its name in errors."""
         ...
 
     def close(self) -> None:
@@ -63,7 +63,7 @@ class Part:
 
     @property
     def name(self) -> str:
-        """What it is called."""
+        """Its name in errors."""
         return f"run {self.run.task_id}"
 
     def close(self) -> None:
@@ -71,16 +71,16 @@ class Part:
         self.stored.close()
 
     def reader(self) -> BinaryIO:
-        """A file of its own, at its beginning."""
+        """Opens it independently of other readers, at the beginning."""
         return cast("BinaryIO", cast("object", self.stored.reader()))
 
     def errors(self) -> AbstractContextManager[None]:
-        """Turns what is wrong with it into a `ResultParseError`."""
+        """Turns errors of its content into a `ResultParseError`."""
         return parse_errors(self.run, self.index)
 
 
 class Reading(Protocol):
-    """What reads the parts of a table."""
+    """Reads the parts of a table."""
 
     @property
     def schema(self) -> Any:
@@ -89,7 +89,7 @@ class Reading(Protocol):
 
     @property
     def num_rows(self) -> int | None:
-        """How many rows there are, where that is known before they are read."""
+        """The number of rows, if known before they are read."""
         ...
 
     def batches(self, size: int) -> Iterator[Any]:
@@ -122,9 +122,9 @@ def _columns_for(type_: object) -> Columns:
 
 
 def reading_of(parts: tuple[Source, ...], type_: object) -> Reading:
-    """How to read the parts, with rows of a type, or None to find out what they hold.
+    """Returns the reader of the parts, with rows of a type, or inferred columns for None.
 
-    Raises `ResultParseError` where that cannot be found out.
+    Raises `ResultParseError` if the columns cannot be inferred.
     """
     if type_ is not None:
         return Rows(parts, _columns_for(type_), validated_rows(type_))
@@ -133,16 +133,16 @@ def reading_of(parts: tuple[Source, ...], type_: object) -> Reading:
         return _Inferred(parts)
     if len(parquet) < len(parts):
         raise InvalidParamsError(
-            "Some of the results are Parquet and some are not: say which with output_index=…, "
+            "Some of the results are Parquet and some are not: choose one with output_index=…, "
             "or pass a model."
         )
     return _Parquet(parts)
 
 
 class _Inferred:
-    """Reads all rows once to learn what their columns hold, and then again for what they are.
+    """Reads all rows twice: to infer the columns, and for the values.
 
-    By pyarrow's own readers; row by row where these may read something otherwise.
+    It uses pyarrow's own readers, or reads row by row if these may read something differently.
     """
 
     def __init__(self, parts: tuple[Source, ...]) -> None:
@@ -163,7 +163,7 @@ class _Inferred:
             for batch in reading.batches(size):
                 yield batch
                 done += batch.num_rows
-        except DoubtError:  # an integer of the first rows and a fraction of the last, say
+        except DoubtError:  # for example an integer in the first rows and a fraction in the last
             for batch in inferred_rows(self._parts).batches(size):
                 yield from _after(batch, done)
                 done = max(0, done - batch.num_rows)
@@ -218,7 +218,7 @@ class _Blocks:
         self.num_rows: int | None = None
 
     def learn(self) -> Iterator[Any]:
-        """Reads all; each block as it was read, for whoever keeps them."""
+        """Reads all rows, and yields each block."""
         count = 0
         for part in self._parts:
             for block in self._read(part):
@@ -229,7 +229,7 @@ class _Blocks:
     def _read(self, part: Source) -> Iterator[Any]:
         try:
             yield from self._blocks.read(part.reader(), part.format)
-        except (ResultReadError, pa.ArrowException):  # which row it is, the other reader says
+        except (ResultReadError, pa.ArrowException):  # the other reader identifies the row
             raise DoubtError from None
 
     def batches(self, size: int) -> Iterator[Any]:
@@ -247,7 +247,7 @@ class _Blocks:
 
 
 class _Parquet:
-    """Reads columns as they are; no row becomes a value of Python."""
+    """Reads columns directly; no row is converted to Python."""
 
     def __init__(self, parts: tuple[Source, ...]) -> None:
         self._parts = parts

@@ -36,15 +36,15 @@ __all__ = [
 pa = library("pyarrow", "arrow")
 
 _LEARNED = 8192
-"""Rows whose columns are learned at once."""
+"""Rows whose columns are inferred at once."""
 _AT_ONCE = 32
-"""Rows that are objects at once: with more of them, Python begins to look for garbage among them."""
+"""Rows that are objects at once: more of them trigger the garbage collection of Python."""
 _ROWS = 8192
-"""Rows of which the values are those of Python at once."""
+"""Rows whose values are in a block."""
 _TEXT = 1024 * 1024
-"""Bytes of a result, about, of which the same holds."""
+"""Bytes of a result, about, whose rows are in a block."""
 _BYTES = 2 * 1024 * 1024
-"""Bytes of a batch, about: long rows make batches of fewer."""
+"""Bytes of a batch, about: batches of long rows have fewer rows."""
 
 BATCH = 65536
 """Rows of a batch of a whole table."""
@@ -57,20 +57,20 @@ class Source(Protocol):
 
     @property
     def format(self) -> Format:
-        """How it is written."""
+        """Its format."""
         ...
 
     def reader(self) -> BinaryIO:
-        """What it holds, decompressed, from its beginning."""
+        """Opens its decompressed content, at the beginning."""
         ...
 
     def errors(self) -> AbstractContextManager[None]:
-        """Turns what is wrong with it into a `ResultParseError`."""
+        """Turns errors of its content into a `ResultParseError`."""
         ...
 
 
 class Rows:
-    """Reads rows, and puts them into columns."""
+    """Reads rows into columns."""
 
     def __init__(
         self,
@@ -107,7 +107,9 @@ class Rows:
                     limit.adapt(batch)
             if block.num_rows:
                 yield block.batch()
-        except UnfitError:  # the rows are gone: they are read again, to see which it was
+        except (
+            UnfitError
+        ):  # the rows are not in memory: they are read again to find the invalid one
             again = chain.from_iterable(r for r, _ in _portions(part, self._rows_of, lambda: 1))
             _ = self._columns.batch([*islice(again, first, first + block.num_rows)], first)
             raise
@@ -131,7 +133,7 @@ class _Limit:
 
 
 def rebatched(batches: Iterator[Any], size: int) -> Iterator[Any]:
-    """The same rows in batches of `size`, or of fewer that are many bytes."""
+    """Yields the same rows in batches of `size`, or of fewer if they are long."""
     held, rows, nbytes = list[Any](), 0, 0
     for batch in batches:
         if batch.num_rows:
@@ -170,7 +172,7 @@ def validated_rows(type_: object) -> Callable[[Source, BinaryIO], Iterator[Any]]
 def _portions(
     part: Source, rows_of: Callable[[Source, BinaryIO], Iterator[Any]], size: Callable[[], int]
 ) -> Iterator[tuple[list[Any], int]]:
-    """Rows, and the place in the result after them; they end at so many rows, or bytes."""
+    """Yields portions of rows, limited in rows and bytes, each with the offset after it."""
     reader = part.reader()
     with part.errors():
         rows = rows_of(part, reader)
@@ -190,7 +192,7 @@ def _portion(rows: Iterator[Any], reader: BinaryIO, size: int) -> list[Any]:
 
 
 def inferred_rows(parts: tuple[Source, ...]) -> Rows | _Cells:
-    """Reads all rows once, to learn what the columns hold."""
+    """Reads all rows once to infer the columns."""
     if all(part.format is Format.CSV for part in parts):
         return _Cells(parts)
     kinds, count = RowKinds(), 0
@@ -208,7 +210,7 @@ def _plain_rows(part: Source, reader: BinaryIO) -> Iterator[Any]:
 
 
 class _Cells:
-    """Reads records of CSV one by one, and puts their cells into columns."""
+    """Reads records of CSV one by one into columns."""
 
     def __init__(self, parts: tuple[Source, ...]) -> None:
         self._parts = parts
@@ -250,6 +252,6 @@ def common_header(parts: tuple[Source, ...]) -> list[str]:
 
 
 def _header(part: Source) -> list[str]:
-    # Rows alone say no names where there are none of them.
+    # Without rows, only the header has the names.
     with part.errors():
         return csv_header(TextReader(part.reader()))

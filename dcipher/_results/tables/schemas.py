@@ -1,10 +1,10 @@
 """The columns that a type of rows has in Arrow: a Pydantic model, a dataclass, a TypedDict.
 
-What a field becomes depends on its type alone, never on the rows: a table without rows has the same
-columns, and two results of one flow have the same. What has no single type that Arrow knows is a
-string of JSON. Its annotation says which type of Arrow a field has, since Pydantic's core schemas
-differ from version to version; whether it may be null, its core schema says, which knows of
-validators and defaults. Importing this imports pyarrow.
+The columns depend on the type alone, never on the rows: a table without rows has the same columns, and
+so have two results of one flow. A value without a single type in Arrow is a string of JSON. The type of
+a column is derived from the annotation of the field, since Pydantic's core schemas differ from version
+to version. Whether it is nullable is derived from the core schema, which has validators and defaults.
+Importing this imports pyarrow.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ _UNIONS = (typing.Union, types.UnionType)  # pyright: ignore[reportDeprecated] -
 
 
 def columns_of(type_: object) -> Columns:
-    """The columns of rows that are validated as `type_`.
+    """Returns the columns of rows that are validated as `type_`.
 
     A type without fields, such as int or a union, is one column, `value`.
 
@@ -175,7 +175,7 @@ def _class(type_: Any, metadata: Sequence[object], within: tuple[object, ...]) -
 
 
 def plain(value: object) -> object:
-    """A value without its class: of an enum its value, of an UUID or a Decimal its text."""
+    """Converts an enum to its value, and a UUID or Decimal to its text."""
     if isinstance(value, Enum):
         return plain(value.value)
     return str(value) if isinstance(value, (UUID, Decimal)) else value
@@ -198,7 +198,7 @@ def _through(shape: Shape, get: Callable[[Any], Any]) -> Shape:
 
 
 def _values(values: Iterable[object]) -> Shape:
-    """One of some values: their type, if they have one."""
+    """Returns the shape of a choice of values: their type, if they have one in common."""
     values = list(map(plain, values))
     shapes = {_shape(type(value)) for value in values if value is not None}
     nullable = None in values
@@ -278,7 +278,7 @@ def _struct(parts: Sequence[Column]) -> Shape:
 
 
 def _other(type_: type[object]) -> Shape:
-    """What Pydantic knows and we do not, such as a URL: by what it is in JSON."""
+    """Returns the shape of another type of Pydantic, such as a URL: that of its JSON."""
     adapter = adapter_for(type_)
     schema = adapter.json_schema(mode="serialization")
     arrow = _JSON_TYPES.get(schema.get("type", ""))

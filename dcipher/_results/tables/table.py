@@ -29,7 +29,7 @@ __all__ = ["ROWS", "Table", "check_size", "check_table"]
 
 
 ROWS = 65536
-"""Rows of a batch, where nothing else is said."""
+"""Rows of a batch by default."""
 
 
 @final
@@ -75,7 +75,7 @@ class Table:
 
     @property
     def num_rows(self) -> int | None:
-        """The number of rows. `None` with a model: only reading the rows tells it then."""
+        """The number of rows. `None` with a model: it is known only after reading the rows."""
         return self._reading.num_rows
 
     def batches(self, size: int = ROWS) -> Iterator[pa.RecordBatch]:
@@ -160,7 +160,7 @@ class Table:
     def _repr_html_(self) -> str:  # pyright: ignore[reportUnusedFunction] - notebooks call it
         from dcipher._html.cards import table_card
 
-        # No row is read for it: without a type, only they say which columns there are.
+        # It reads no rows: without a type, the columns are not known before.
         known = self._type is not None
         fields: list[Any] = list(self.schema) if known else []
         columns = [(field.name, str(field.type)) for field in fields] if known else None

@@ -1,7 +1,7 @@
-"""What a cell of CSV, which is text, is for a field: a number, nothing, one of a choice, JSON.
+"""Converts cells of CSV, which are text, for a field: numbers, None, choices, JSON.
 
-A cell is judged by its own column alone. Most types read text themselves (Pydantic's lax mode); what
-they cannot read is made of the text here, and everything that stays text is theirs to refuse.
+A cell is read by its own column alone. Most types parse text themselves (Pydantic's lax mode). This
+converts the text for the others. What is not converted stays text, which the type may refuse.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _INSIDE = frozenset({"default", "function-after", "definitions"})
 
 @dataclass
 class CellReaders:
-    """What makes of each cell what its column wants; a column without one stays text."""
+    """The converters of the cells of each column. A column without a converter stays text."""
 
     named: dict[str, CellReader | None] = field(default_factory=dict[str, CellReader | None])
     placed: list[CellReader | None] = field(default_factory=list[CellReader | None])
@@ -76,7 +76,7 @@ _Found: TypeAlias = "tuple[_Schema, _Schema]"  # a field's schema, and the confi
 
 
 class _Walk:
-    """Goes through the schema of a row to those of its cells."""
+    """Collects the schemas of the cells from that of a row."""
 
     def __init__(self) -> None:
         self.fields: dict[str, list[_Found]] = {}
@@ -144,7 +144,7 @@ class _Walk:
             self.rest = (items[0], config)
 
     def reader(self, schema: _Schema, config: _Schema) -> CellReader | None:
-        """What reads a cell of that schema, where it is not read as it is."""
+        """Returns the converter of a cell of that schema, or None if it needs none."""
         schema = self._resolved(schema)
         kind = schema["type"]
         if kind == "nullable":
@@ -169,7 +169,7 @@ class _Walk:
         return schema
 
     def _validator(self, schema: _Schema, config: _Schema) -> SchemaValidator | None:
-        # Of a validator of the user's nobody knows what it makes of a value that it has seen before.
+        # The result of a user's validator for a value that it has already validated is unknown.
         if self._holds(schema, _FUNCTIONS):
             return None
         if self._definitions:
@@ -276,7 +276,7 @@ def _fits(validator: SchemaValidator, cell: str) -> bool:
 
 
 def _or_text(read: CellReader) -> CellReader:
-    """What cannot be read stays as it is, and the field says what is wrong with it."""
+    """Returns the cell itself if it cannot be read, so that the field reports the error."""
 
     def reader(cell: str) -> object:
         try:
@@ -288,7 +288,7 @@ def _or_text(read: CellReader) -> CellReader:
 
 
 def _choice(values: tuple[object, ...]) -> CellReader | None:
-    """A cell is the value that it spells: a number, a boolean, a date; text that is one first."""
+    """Returns a converter to the value that a cell spells. Text takes precedence over other values."""
     plain = [(one.value if isinstance(one, Enum) else one, one) for one in values]
     if all(type(value) is str for value, _ in plain):
         return None

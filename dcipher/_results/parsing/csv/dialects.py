@@ -1,7 +1,7 @@
-"""How a CSV document is written: what separates its cells and its lines.
+"""Detects the dialect of a CSV document: its delimiter and its line ends.
 
-RFC 4180 has commas and CRLF; spreadsheets write semicolons, tabs and bare CR as well. What the first
-lines show plainly is taken, and what could be read in two ways is refused.
+RFC 4180 has commas and CRLF; spreadsheets write semicolons, tabs and bare CR as well. The dialect is
+detected from the first lines, and an ambiguous document is an error.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["SAMPLE", "Dialect", "dialect_of", "is_table"]
 
 SAMPLE = 1 << 16
-"""Characters that tell the dialect."""
+"""Characters from which the dialect is detected."""
 
 _DELIMITERS = ",;\t|"
 _NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
@@ -31,19 +31,19 @@ _QUOTED = re.compile(r'"[^"]*"')
 
 @dataclass(frozen=True)
 class Dialect:
-    """What separates cells and lines, and what is no part of the table."""
+    """The delimiter, the line end, and the characters before the header."""
 
     delimiter: str = ","
     line_end: str = "\n"
-    """A line feed, after a carriage return or alone; or the carriage return alone."""
+    """A line feed, also after a carriage return; or a bare carriage return."""
     skipped: int = 0
     """Characters before the header: Excel's line `sep=;`."""
 
 
 def dialect_of(sample: str, *, whole: bool) -> Dialect:
-    """The dialect of a document that begins with `sample`, which may be all of it.
+    """Returns the dialect of a document that begins with `sample`, which may be the whole of it.
 
-    Raises `ResultSyntaxError` for a header that can be read in two ways.
+    Raises `ResultSyntaxError` for an ambiguous header.
     """
     outside = _QUOTED.sub("", sample).rstrip("\r\n")
     line_end = "\r" if "\r" in outside and "\n" not in outside else "\n"
@@ -68,7 +68,7 @@ def _delimiter(tables: dict[str, list[list[str]]]) -> str:
         return found[0]
     seen = " and ".join(_NAMES[d] for d in found)
     raise ResultSyntaxError(
-        "header", f"has {seen}, and nothing says which separates the columns: read it as str"
+        "header", f"contains {seen}, and the delimiter is ambiguous: read it as str"
     )
 
 
@@ -82,7 +82,7 @@ def _records(sample: str, delimiter: str, line_end: str, *, whole: bool) -> list
     try:
         reader = csv.reader(lines, delimiter=delimiter)
         records.extend(cells for cells in islice(reader, _RECORDS) if cells)
-    except csv.Error:  # whoever reads the rows is told
+    except csv.Error:  # raised again when the rows are read
         return records
     # A last record may be cut.
     short = len(records) > 1 and len(records[-1]) < len(records[0])
@@ -90,7 +90,7 @@ def _records(sample: str, delimiter: str, line_end: str, *, whole: bool) -> list
 
 
 def is_table(sample: str, *, whole: bool) -> bool:
-    """Whether a text of which nothing else is known is a table: a header, and records as wide."""
+    """Whether a text of unknown format is a table: a header, and records of the same width."""
     if len(sample) > SAMPLE:
         sample, whole = sample[:SAMPLE], False
     try:

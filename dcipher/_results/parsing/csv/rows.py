@@ -45,17 +45,17 @@ _TEXT = (Any, object, dict[str, str], list[str])
 
 
 def csv_header(text: TextReader) -> list[str]:
-    """The names of the columns, in the dialect of the document."""
+    """Returns the names of the columns."""
     return _without_repeated_blanks(_Records(text).header)
 
 
 def csv_dialect(text: TextReader) -> Dialect:
-    """How the document is written, as its first lines show."""
+    """Returns the dialect of the document, as detected from its first lines."""
     return _Records(text).dialect
 
 
 def csv_rows(text: TextReader, type_: type[T]) -> Iterator[T | InvalidRow]:
-    """The records after the header, each with as many cells as it has names."""
+    """Yields the records after the header, validated; a record of another length is invalid."""
     records = _Records(text)
     width = len(records.header)
     by_place = is_sequence(type_)
@@ -88,7 +88,7 @@ def csv_rows(text: TextReader, type_: type[T]) -> Iterator[T | InvalidRow]:
 
 
 class NotFittingError(Exception):
-    """Cells that do not fit, and why."""
+    """The cells of a record are invalid."""
 
     def __init__(self, details: tuple[ErrorDetail, ...]) -> None:
         super().__init__()
@@ -96,9 +96,9 @@ class NotFittingError(Exception):
 
 
 def cells_reader(type_: type[T], header: list[str]) -> Callable[[list[str]], T]:
-    """What makes a value of the type out of the cells of a record.
+    """Returns a function that validates the cells of a record. It raises `NotFittingError`.
 
-    It raises `NotFittingError`. Raises `ResultSyntaxError` for names that repeat.
+    Raises `ResultSyntaxError` for repeated names.
     """
     adapter = adapter_for(type_)
     by_place = is_sequence(type_)
@@ -143,10 +143,10 @@ def _named(header: Sequence[str], cells: Sequence[str]) -> dict[str, str]:
 def _without_empty(
     adapter: TypeAdapter[T], values: list[Any], header: list[str], error: ValidationError
 ) -> T:
-    """The row once more, with None for the empty cells that were refused.
+    """Validates the row again, with None for the empty cells that were refused.
 
-    Where that does not help, what is wrong is what was wrong with the other cells, and with those that
-    None does not fit, either.
+    If it is still invalid, the errors are those of the other cells, and of the cells that None does not
+    fit, either.
     """
     check = cast("Callable[..., T]", adapter.validator.validate_python)
     names: Sequence[int | str] = header or range(len(values))

@@ -1,4 +1,4 @@
-"""Where the elements of a JSON array begin and end, found without holding the array."""
+"""Finds the elements of a JSON array, without the whole array in memory."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _TOKEN = 12  # characters that the longest cut token reaches back: "-Infinity", 
 
 
 def is_bounded(text: bytes) -> bool:
-    """Whether one value begins and ends with `text`, whatever is wrong inside it."""
+    """Whether `text` is one value from its beginning to its end, which may be invalid inside."""
     shown = text.strip(BLANKS).decode("latin-1")
     try:
         return _find_end(shown)[1] == len(shown)
@@ -44,8 +44,8 @@ _STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 class ArrayReader:
     """The elements of a JSON array, found one after another in a window of its text.
 
-    The window's characters are its bytes (as Latin-1 reads them): what is not ASCII stands within
-    strings only, where nothing is looked for, and the bytes of an element are what is validated.
+    The characters of the window are its bytes, decoded as Latin-1: what is not ASCII is inside of
+    strings, which are skipped, and the bytes of an element are validated.
     """
 
     def __init__(self, source: ByteReader, data: bytes) -> None:
@@ -65,15 +65,15 @@ class ArrayReader:
         self._may_guess: bool = True
 
     def offset(self) -> int:
-        """Where the next element begins in the file."""
+        """The offset of the next element in the file."""
         return self._source.offset - len(self.window) + self.start
 
     def stop_guessing(self) -> None:
-        """Guess no more in this window: there a wrong guess costs more than it saves."""
+        """Stops guessing in this window: a wrong guess costs more than a correct one saves."""
         self._may_guess, self.seam = False, b""
 
     def take(self) -> bytes | None:
-        """The next element, or None after the last."""
+        """Returns the next element, or None after the last one."""
         while not self._closed:
             found = self._find()
             if isinstance(found, tuple):
@@ -110,7 +110,7 @@ class ArrayReader:
         unterminated = error.msg.startswith("Unterminated string")
         piece = b""
         if unterminated or error.pos >= len(self._text) - _TOKEN:
-            # Twice as much each time, so that a huge element is not parsed all too often.
+            # Twice as much each time, so that a huge element is parsed only a few times.
             piece = self._source.read(len(self.window) - self.start)
         if piece:
             self._open_window(self.window[self.start :] + piece)

@@ -1,7 +1,7 @@
-"""The text of many rows of JSON at once, cut between two of them without parsing them; pure.
+"""Splits JSON into blocks of many rows, without parsing them; pure.
 
-What a block holds is whole elements or lines if it is JSON at all: who parses it finds out. Where
-that is not sure, `DoubtError` is raised, and rows are to be read one by one.
+A block of valid JSON consists of whole elements or lines. `DoubtError` is raised if that is not certain;
+the rows are then read one by one.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ BLOCK = 1 << 20
 _MAX_DEPTH = (
     150  # Pydantic's parser goes to 200 or so; pyarrow's breaks the process at some thousand
 )
-_FIRST = 1 << 15  # characters of the first block: it tells early which rows are not for blocks
-_MAX_HELD = 1 << 26  # characters without a place to cut
-_TRIES = 16  # places to cut that are looked at
+_FIRST = 1 << 15  # characters of the first block, which detects unsuitable rows early
+_MAX_HELD = 1 << 26  # characters without a boundary
+_TRIES = 16  # boundaries that are tried
 
 _NOT_OPENERS = bytes(set(range(256)) - set(b"[{\n"))
 _NOT_BRACKETS = bytes(set(range(256)) - set(b'"[]{}'))
@@ -39,11 +39,11 @@ _NEXT = re.compile(rb'[ \t\n\r]*,[ \t\n\r]*{(?:[ \t\n\r]*"[^"\\]{0,64}"[ \t\n\r]
 
 
 class DoubtError(Exception):
-    """Another parser may read this otherwise than ours."""
+    """Another parser may read this differently from ours."""
 
 
 def line_blocks(source: ByteReader) -> Iterator[bytes]:
-    """The lines of NDJSON in blocks, each line an object."""
+    """Yields NDJSON in blocks of lines, each of which is an object."""
     is_first = True
     for _, block in source.blocks(BLOCK):
         lines = block.strip(BLANKS)
@@ -68,7 +68,7 @@ def _is_object_each(lines: bytes) -> bool:
 
 
 def array_blocks(source: ByteReader) -> Iterator[bytes]:
-    """The elements of a JSON array, objects, in blocks: what stands between the brackets, cut at commas."""
+    """Yields the objects of a JSON array in blocks of comma-separated elements."""
     held = b""
     while not held and (piece := source.read()):
         held = piece.lstrip(BLANKS)
@@ -96,7 +96,7 @@ def array_blocks(source: ByteReader) -> Iterator[bytes]:
 
 
 def _first_seam(text: bytes) -> bytes:
-    """What stands from the last brackets of the first element to the first key of the second one."""
+    """The text from the last brackets of the first element to the first key of the second one."""
     with suppress(ValueError, RecursionError):
         # One byte is one character, which is all that brackets and quotes need.
         end = json.JSONDecoder().raw_decode(text.lstrip(BLANKS).decode("latin-1"))[1]
@@ -108,28 +108,28 @@ def _first_seam(text: bytes) -> bytes:
 
 
 def _last_cut(text: bytes, seam: bytes) -> int:
-    """Where the last element ends that is whole, and followed by another one; 0 where none is found."""
+    """The end of the last complete element that is followed by another one, or 0."""
     brackets = len(seam) - len(seam.lstrip(_BRACKETS))
     end = len(text)
     for _ in range(_TRIES):
         end = text.rfind(seam, 0, end)
         if end < 0:
             return 0
-        # The same may stand inside of an element, or of text.
+        # An element, or text, may contain the same.
         if _is_balanced(text[: end + brackets]):
             return end + brackets
     return 0
 
 
 def _check_depth(lines: bytes) -> None:
-    # As many as open at all, wherever they stand, are more than lie in each other.
+    # The number of opening brackets is an upper bound of the depth.
     deepest = max(map(len, lines.translate(None, _NOT_OPENERS).split(b"\n")))
     if deepest > _MAX_DEPTH and not _is_balanced(lines):
         raise DoubtError
 
 
 def _is_balanced(text: bytes) -> bool:
-    """Whether each bracket of a JSON text is closed, in text none counts, and none lies all too deep."""
+    """Whether all brackets outside of strings are closed, and not nested too deeply."""
     if b"\\" in text:
         # With all that may follow a backslash (RFC 8259, section 7), so that none meets another one.
         text = text.translate(None, _NOT_BRACKETS_OR_ESCAPES)

@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 
 class JSONReader(Generic[T]):
-    """Makes values of a type out of JSON text.
+    """Parses JSON text as values of a type.
 
     A number beyond the range of a float, 1e400 or 1e-400, is its text where the type takes anything,
     and exact where it is a Decimal. As a float it is what Pydantic, as Python's float(), makes of it.
@@ -37,7 +37,7 @@ class JSONReader(Generic[T]):
 
     def __init__(self, adapter: TypeAdapter[T], *, anything: bool) -> None:
         self._anything: bool = anything
-        # The parser by itself gives the same values in less time, and knows no NaN.
+        # The parser alone returns the same values faster, and rejects NaN.
         parse = cast("Callable[[bytes], T]", parse_json)
         self._plain: Callable[[bytes], T] = parse if anything else adapter.validator.validate_json
         self._python = cast("Callable[..., T]", adapter.validator.validate_python)
@@ -50,9 +50,9 @@ class JSONReader(Generic[T]):
         self._is_alike: bool = kinds.isdisjoint(_OTHERWISE)
 
     def reader_for(self, block: bytes) -> Callable[[bytes], T]:
-        """What reads the values in `block`.
+        """Returns a function that parses a value of `block`.
 
-        It raises ValidationError where one does not fit, and ValueError where it is not JSON.
+        It raises ValidationError for a value of another type, and ValueError for invalid JSON.
         """
         nan = not self._anything and any(one.search(block) for one in _NO_NUMBERS)
         careful = (

@@ -1,8 +1,8 @@
 """The rows of a JSON document, and of NDJSON's lines.
 
-A row is refused by itself, and the rows after it are read, wherever its end can be found: what is
-wrong inside it (a lone surrogate, NaN, bytes that are not UTF-8, a hundred brackets) ends nothing.
-Where brackets and quotes do not close, nobody knows what the next row is: the document is broken.
+An invalid row does not end the document if its end can be found: a lone surrogate, NaN, bytes that are
+not UTF-8, or a hundred brackets make that row invalid, and the next rows are read. Brackets and quotes
+that are not closed end the document, because the next row is unknown.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ __all__ = ["ReaderFor", "json_lines", "json_rows", "ndjson_rows"]
 T = TypeVar("T")
 
 ReaderFor: TypeAlias = "Callable[[bytes], Callable[[bytes], T]]"
-"""What reads the values of a block of text: `JSONReader.reader_for`."""
+"""Returns a reader for the values of a block of text: `JSONReader.reader_for`."""
 
 
 def json_rows(
     source: ByteReader, reader_for: ReaderFor[T], adapter: TypeAdapter[T]
 ) -> Iterator[T | InvalidRow]:
-    """The elements of the array, or the one value that the document is."""
+    """Yields the elements of the array, or the document as one row."""
     head = b""
     while not head and (piece := source.read()):
         head = piece.lstrip(BLANKS)
@@ -66,7 +66,7 @@ def json_rows(
 
 
 def _is_broken(error: ValueError) -> bool:
-    """Whether it is not JSON, rather than of another type: what the parser, or Pydantic's, says of the whole."""
+    """Whether the error of the parser, or of Pydantic, is about the syntax, and not about the type."""
     if not isinstance(error, ValidationError):
         return True
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
@@ -122,7 +122,7 @@ def _guessed_rows(
     array: ArrayReader, validate: Callable[[bytes], T]
 ) -> Generator[T, None, tuple[bytes, ValueError | None]]:
     # An element is taken to end where the seam of the last two comes next, and validation, which
-    # has to parse it anyway, tells whether it does: what starts with an element, is valid JSON and
+    # has to parse it anyway, confirms that: what starts with an element, is valid JSON and
     # ends with a closing bracket is that element.
     window, start, number, seam = array.window, array.start, array.number, array.seam
     guess, refusal = b"", None
@@ -147,7 +147,7 @@ def _guessed_rows(
 
 
 def json_lines(file: Readable) -> Iterator[bytes]:
-    """The lines of an NDJSON file that are not blank, each one JSON value."""
+    """Yields the non-blank lines of an NDJSON file, each of which is one JSON value."""
     for row, (start, line, number) in enumerate(_lines(ByteReader(file))):
         if flaw := flaw_of(line, start):
             raise _broken_line(row, flaw, number)
@@ -155,7 +155,7 @@ def json_lines(file: Readable) -> Iterator[bytes]:
 
 
 def _lines(source: ByteReader) -> Iterator[tuple[int, bytes, int]]:
-    # With the place of each in the file, and its number from 1, as editors have it.
+    # With the offset of each in the file, and its number from 1, as in editors.
     before = 1
     for start, block in source.blocks():
         at, lines = start, block.split(b"\n")
@@ -169,11 +169,11 @@ def _lines(source: ByteReader) -> Iterator[tuple[int, bytes, int]]:
 def ndjson_rows(
     source: ByteReader, reader_for: ReaderFor[T], adapter: TypeAdapter[T]
 ) -> Iterator[T | InvalidRow]:
-    """The values of the lines that are not blank."""
+    """Yields the values of the non-blank lines."""
     row, before = 0, 1
     for start, block in source.blocks():
         validate, lines = reader_for(block), block.split(b"\n")
-        place, counted = start, before  # where that line begins in the file
+        place, counted = start, before  # the offset of that line in the file
         for number, line in enumerate(lines, before):
             if not line or (line.isspace() and not line.strip(BLANKS)):
                 continue

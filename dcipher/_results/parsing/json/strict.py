@@ -11,15 +11,15 @@ from dcipher._masking.text import clean
 __all__ = ["BLANKS", "flaw_of", "parse_json"]
 
 BLANKS = b" \t\n\r"
-"""What may stand between values (RFC 8259, section 2): less than bytes.strip() takes."""
+"""Whitespace between values (RFC 8259, section 2): fewer characters than bytes.strip() removes."""
 
 parse_json = partial(from_json, allow_inf_nan=False)
 
 
 def flaw_of(text: bytes, start: int | None = None) -> str:
-    """Why `text` is not one JSON value; empty if it is.
+    """Returns why `text` is not one JSON value, or the empty string if it is one.
 
-    `start` is its place in the file, where that is known: what is not UTF-8 is named by its byte there.
+    `start` is the offset of the text in the file, if known. An error of UTF-8 names the byte in the file.
     """
     try:
         parse_json(text, cache_strings=False)
@@ -29,7 +29,7 @@ def flaw_of(text: bytes, start: int | None = None) -> str:
         except UnicodeDecodeError as undecodable:
             at = "" if start is None else f" at byte {start + undecodable.start}"
             return f"is not UTF-8 text{at}"
-        # What stands on one line has no use for its number.
+        # A document of one line needs no line number.
         message = str(error).replace("line 1 column", "column")
         if message.startswith("EOF"):
             message = f"the text ends too early ({message})"

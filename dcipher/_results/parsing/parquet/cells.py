@@ -1,7 +1,7 @@
 """The cells of a column of Parquet as values of Python, each exactly what the file holds.
 
-Python's times count microseconds of the years 1 to 9999, its text is Unicode and the keys of a
-dict differ: a cell that Python cannot hold is reported beside the good ones. Importing this imports
+Python's times have microseconds and years from 1 to 9999, text is Unicode, and the keys of a dict are
+unique: a cell that Python cannot represent is reported beside the valid ones. Importing this imports
 pyarrow.
 """
 
@@ -37,7 +37,7 @@ JSON_MARK = {b"dcipher.json": b"1"}
 VALUE_MARK = {b"dcipher.value": b"1"}
 """The metadata of the one column of rows that have no names in them."""
 KEY_MARK = b"dcipher.key"
-"""The key of a field's metadata that says what the model calls it when it reads: its alias."""
+"""The key of the metadata with the name by which the model reads a field: its alias."""
 OPTIONAL_MARK = {b"dcipher.optional": b"1"}
 """The metadata of a field that may be missing, and is never None where it is not."""
 
@@ -45,16 +45,16 @@ _TYPE = 64  # characters of a type that are shown
 
 
 def cells(column: Any, field: Any) -> tuple[list[Any], dict[int, str]]:
-    """The values of an array, and by place why Python cannot hold those that are None instead.
+    """Returns the values of an array, and for each index of an unsupported value the reason.
 
-    A map is a dict. What the field's metadata says is undone: text that was written as JSON is
-    parsed, and what is in a struct has the name that its model reads it by.
+    A map is a dict. The metadata of the field is applied: text that was written as JSON is parsed, and
+    the fields of a struct have the names by which the model reads them.
     """
     return _cells(column, _converter(field, marked=True))
 
 
 def plain_cells(column: Any, field: Any) -> tuple[list[Any], dict[int, str]]:
-    """The same without regard to the field's metadata."""
+    """Returns the same, without applying the metadata of the field."""
     return _cells(column, _converter(field, marked=False))
 
 
@@ -64,7 +64,7 @@ def is_marked(field: Any, mark: Mapping[bytes, bytes]) -> bool:
 
 
 def key_of(field: Any) -> str:
-    """The name that its model reads a field by."""
+    """Returns the name by which the model reads a field."""
     metadata: Mapping[bytes, bytes] = field.metadata or {}
     alias = metadata.get(KEY_MARK)
     return field.name if alias is None else alias.decode()
@@ -117,9 +117,9 @@ def _each(convert: Callable[[Any], Any], values: Sequence[Any]) -> list[Any]:
 
 
 def _exact(type_: Any) -> Any:
-    """The type that pyarrow makes Python's own values of, where it would make others, or lose digits.
+    """Returns the type that pyarrow converts to standard Python values without losing digits.
 
-    Of nanoseconds it makes pandas' values where pandas is installed, which Pydantic rounds.
+    It converts nanoseconds to values of pandas if pandas is installed, and Pydantic rounds those.
     """
     types = pa.types
     if types.is_timestamp(type_) and type_.unit == "ns":
@@ -149,7 +149,7 @@ def _with_exact(field: Any) -> Any:
 
 
 def _converter(field: Any, *, marked: bool) -> Callable[[Any], Any] | None:
-    """What makes of pyarrow's value of a field the one that was meant; None for nothing."""
+    """Returns a function that converts pyarrow's value of a field, or None if no conversion is needed."""
     if marked and is_marked(field, JSON_MARK):
         return from_json
     type_, types = field.type, pa.types
@@ -175,7 +175,7 @@ def _dict(convert: Callable[[Any], Any] | None, pairs: list[tuple[Any, Any]]) ->
 
 @dataclass(frozen=True, slots=True)
 class _Member:
-    """A field of a struct, and what becomes of it in a dict."""
+    """A field of a struct, and its entry in a dict."""
 
     key: str
     convert: Callable[[Any], Any] | None

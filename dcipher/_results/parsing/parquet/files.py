@@ -55,7 +55,7 @@ class ParquetFile:
             self._file: Any = parquet.ParquetFile(source, buffer_size=_BUFFER, pre_buffer=False)
             self.schema: Any = self._file.schema_arrow
             self.written_schema: Any = _written(self._file.metadata.metadata, self.schema, pyarrow)
-            """The same with the metadata of every field."""
+            """The same, with the metadata of every field."""
             self.num_rows: int = self._file.metadata.num_rows
             self.has_dictionary: bool = any("dictionary<" in str(one) for one in self.schema.types)
 
@@ -93,7 +93,7 @@ class ParquetFile:
 
 
 def _written(metadata: Mapping[bytes, bytes] | None, schema: Any, pyarrow: Any) -> Any:
-    # pyarrow 22 gives no metadata of the fields in a map, though it writes it (as other writers do not).
+    # pyarrow 22 returns no metadata for the fields of a map, although it writes it; other writers do not.
     stored = (metadata or {}).get(b"ARROW:schema")
     if stored is not None:
         with suppress(ValueError, pyarrow.ArrowException, OSError):
