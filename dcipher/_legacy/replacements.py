@@ -44,6 +44,7 @@ NAMES = {
     "FAILED_TASK_STATUSES": "use run.is_terminal and run.succeeded",
     "RETRIABLE_EXCEPTIONS": "pass a retry policy: import Resilience from dcipher",
     "setup_logger": "set DCIPHER_LOG, or the level of logging.getLogger('dcipher')",
+    "LOG_LEVEL": "set DCIPHER_LOG, or the level of logging.getLogger('dcipher')",
     "logger": "use logging.getLogger('dcipher')",
 }
 
@@ -119,7 +120,10 @@ def legacy_name(module: str, name: str) -> Exception:
     if name.startswith("__"):
         return AttributeError(name)
     # An ImportError: `from dcipher.client import …` would hide the message of another error.
-    instead = NAMES.get(name, f"import {name} from dcipher")
+    import dcipher
+
+    known = f"import {name} from dcipher" if name in dcipher.__all__ else "see `help(dcipher)`"
+    instead = NAMES.get(name, known)
     return ImportError(f"{module} was a module of dcipher 0.3.5: {instead}.", name=module)
 
 

@@ -149,6 +149,8 @@ def test_the_second_place_is_gone(cls: Any, second: object) -> None:
         ("constants", "RETRIABLE_EXCEPTIONS", "Resilience"),
         ("logger", "setup_logger", "set DCIPHER_LOG"),
         ("logger", "logger", "getLogger"),
+        ("logger", "LOG_LEVEL", "set DCIPHER_LOG"),
+        ("client", "DcipherClient", r"see `help\(dcipher\)`"),  # a name that no version has
     ],
 )
 def test_the_modules_of_the_former_version(module: str, name: str, instead: str) -> None:
