@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Connection"]
 
-_logger = logging.getLogger("httpcore.http11")
+_logger = logging.getLogger(f"{httpcore.__name__}.http11")
 
 
 class Connection(httpx.HTTPTransport):

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AsyncConnection"]
 
-_logger = logging.getLogger("httpcore.http11")
+_logger = logging.getLogger(f"{httpcore.__name__}.http11")
 
 
 class AsyncConnection(httpx.AsyncHTTPTransport):

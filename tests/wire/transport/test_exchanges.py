@@ -7,6 +7,7 @@ import random
 from typing import TYPE_CHECKING, Any
 
 import h11
+import httpcore
 import httpx
 import pytest
 
@@ -218,6 +219,6 @@ def test_a_trace_sees_each_step(server: FaultyServer, kind: str, portal: Blockin
 def test_httpcore_logs_the_traffic(server: FaultyServer, caplog: pytest.LogCaptureFixture) -> None:
     """Where a program logs what httpcore does, each step of a request has its record."""
     server.on("/f", Reply(b"{}"))
-    with caplog.at_level(logging.DEBUG, "httpcore"), HTTPClient(server.url) as client:
+    with caplog.at_level(logging.DEBUG, httpcore.__name__), HTTPClient(server.url) as client:
         client.get_or_create_httpx_client().get("/f")
     assert any(record.message.startswith("receive_response_headers") for record in caplog.records)
