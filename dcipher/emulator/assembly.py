@@ -47,4 +47,4 @@ def assemble(
         ),
         api_key=control_key,
     )
-    return Listener(control, on_stop=lambda: service.runs.stop(grace=_GRACE))
+    return Listener(control, on_stop=lambda: service.runs.stop(grace=_GRACE), secrets=guard.secrets)

@@ -45,9 +45,10 @@ class AsyncRunPolls:
         resilience: Resilience | None = None,
         operation: Operation | None = None,
     ) -> Run:
-        secrets = output_secrets(run.outputs)
+        # The parts of signed URLs are no variable of this frame: an error may leave with it.
         run = await self._api.call(
-            operation or operations.run_status(run.flow_id, run.task_id, secrets),
+            operation
+            or operations.run_status(run.flow_id, run.task_id, output_secrets(run.outputs)),
             lambda response: status_of(response, run, datetime.now(timezone.utc)),
             within=within,
             resilience=resilience,

@@ -18,10 +18,11 @@ from typing_extensions import override
 from dcipher._concurrency.clock import monotonic
 from dcipher.emulator.gate import loops
 from dcipher.emulator.gate.heads import HEAD_TIME, Connection
+from dcipher.emulator.gate.masking import masked_known
 from dcipher.logs import filter_server
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from dcipher.emulator.gate.gate import ASGIApp
     from dcipher.emulator.gate.heads import ServerProtocol
@@ -37,6 +38,7 @@ _SAID_EVERY = 60.0  # seconds between two lines of the log about connections tha
 _EXHAUSTED = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 _LAST_ANSWERS = 0.2  # seconds for responses in progress when the server stops
 _LAST_TURNS = 5  # of the event loop, in which what was accepted a moment ago becomes a connection
+_MESSAGES = logging.getLogger("uvicorn.asgi")
 _LOGGER = logging.getLogger("dcipher.emulator")
 _LOGGER.addHandler(logging.NullHandler())  # otherwise logging's last resort writes to stderr
 
@@ -45,9 +47,12 @@ _LOGGER.addHandler(logging.NullHandler())  # otherwise logging's last resort wri
 class Listener:
     """Serves an ASGI application from `start` to `stop`."""
 
-    def __init__(self, app: ASGIApp, *, on_stop: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self, app: ASGIApp, *, on_stop: Callable[[], Awaitable[None]], secrets: Iterable[str]
+    ) -> None:
         self._server = _Server(app)
         self._on_stop = on_stop
+        self._filter = _SecretFilter(secrets)
         self._socket: socket.socket | None = None
         self._loop: Future[asyncio.AbstractEventLoop] = Future()
         self._thread = threading.Thread(target=self._run, name="dcipher-emulator", daemon=True)
@@ -60,6 +65,7 @@ class Listener:
 
     def start(self) -> None:
         """Starts serving. Returns when connections are accepted."""
+        _MESSAGES.addFilter(self._filter)
         self._thread.start()
         _ = self._loop.result()
 
@@ -81,6 +87,7 @@ class Listener:
         with contextlib.suppress(RuntimeError):  # the loop has ended already
             _ = self._loop.result().call_soon_threadsafe(self._server.leave)
         self._thread.join()
+        _MESSAGES.removeFilter(self._filter)
 
     def _run(self) -> None:
         try:
@@ -108,6 +115,23 @@ class Listener:
             for listening in sockets:
                 listening.close()
             await self._on_stop()
+
+
+@final
+class _SecretFilter(logging.Filter):
+    """Masks the secrets of the emulator in uvicorn's log of ASGI messages, at its lowest level."""
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        super().__init__()
+        self._secrets = tuple(secrets)
+
+    @override
+    def filter(self, record: logging.LogRecord) -> bool:
+        text = record.getMessage()
+        masked = masked_known(text, self._secrets)
+        if masked != text:
+            record.msg, record.args = masked, None
+        return True
 
 
 @final
@@ -143,8 +167,6 @@ class _Config(uvicorn.Config):
     @override
     def load(self) -> None:
         super().load()
-        # Without the log of ASGI messages at uvicorn's lowest level: they contain keys and signed URLs.
-        self.loaded_app = self.app
         protocol = cast("Callable[..., ServerProtocol]", self.http_protocol_class)
 
         def quiet(**arguments: object) -> asyncio.Protocol:
