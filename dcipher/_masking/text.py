@@ -83,5 +83,5 @@ def redact_query(url: str) -> str:
     """Returns `url` without user info and with its query and fragment masked, for logs and errors."""
     base = re.split(r"[?#]", url, maxsplit=1)[0]
     # RFC 3986 section 3.2: the authority stands between // and the next slash.
-    shown = re.sub(r"\A([^/]*//)[^/]*@", r"\1", base)
-    return shown if base == url else f"{shown}?{REDACTED}"
+    without_user = re.sub(r"\A([^/]*//)[^/]*@", r"\1", base)
+    return without_user if base == url else f"{without_user}?{REDACTED}"

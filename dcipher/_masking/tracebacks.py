@@ -96,7 +96,7 @@ def _forget_request(error: BaseException, *, keeps_query: bool) -> None:
 
 def _tells(error: BaseException, secrets: Sequence[str]) -> bool:
     try:
-        said = f"{error} {error!r} {getattr(error, '__notes__', '')}"
+        text = f"{error} {error!r} {getattr(error, '__notes__', '')}"
     except Exception:  # noqa: BLE001 - the program's own, and broken: nobody can read it
         return False
-    return looks_signed(said) or redact(said, secrets) != said
+    return looks_signed(text) or redact(text, secrets) != text

@@ -1,1 +1,1 @@
-"""How progress is displayed: on a terminal, in a notebook, in a log."""
+"""Displays of progress: on a terminal, in a notebook, in a log."""

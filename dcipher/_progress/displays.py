@@ -30,7 +30,7 @@ class Snapshot(NamedTuple):
     text: str
     done: int = 0
     total: int | None = None
-    """`None`: nobody knows."""
+    """`None`: unknown."""
 
 
 class Display(Protocol[P_contra]):
@@ -122,7 +122,7 @@ class _Callback(_Interval, Generic[P]):
 
 
 class _Safe(Generic[P]):
-    """A display of ours: no call fails because it does."""
+    """One of our displays: its failure does not fail the call."""
 
     def __init__(self, target: _Timed, snapshot: Callable[[P], Snapshot]) -> None:
         self._target: _Timed | None = target
@@ -158,7 +158,7 @@ class _Timed(_Interval):
 
 
 class _Lines(_Timed):
-    """A line a minute on stderr, for logs: the first after ten seconds, if it takes so long."""
+    """Prints a line per minute to stderr, for logs; the first after ten seconds."""
 
     interval = 10.0
 
@@ -184,7 +184,7 @@ def _write(text: str) -> None:
 
 
 class _Terminal(_Timed):
-    """A bar, by rich."""
+    """Displays a progress bar, with rich."""
 
     interval = 0.2
 
@@ -218,7 +218,7 @@ class _Terminal(_Timed):
 
 
 class _Notebook(_Timed):
-    """One card, which is updated in its place."""
+    """Displays a card, and updates it in place."""
 
     def __init__(self) -> None:
         super().__init__()

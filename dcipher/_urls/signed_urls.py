@@ -119,11 +119,11 @@ def refusal(
     *,
     allow_insecure: bool = False,
     may_lead_here: bool = True,
-    came_from: str | None = None,
+    redirected_from: str | None = None,
 ) -> str | None:
     """Returns why `url` must not be fetched, or `None`.
 
-    `may_lead_here`: by plain http to this machine, as an emulator's does. `came_from`: the URL that
+    `may_lead_here`: by plain http to this machine, as an emulator's does. `redirected_from`: the URL that
     redirected to it.
     """
     try:
@@ -138,7 +138,11 @@ def refusal(
         return "it is not an http or https URL"
     if parts.username is not None or parts.password is not None:
         return "it carries a user name or password"
-    if parts.scheme == "http" and came_from is not None and came_from.lower().startswith("https:"):
+    if (
+        parts.scheme == "http"
+        and redirected_from is not None
+        and redirected_from.lower().startswith("https:")
+    ):
         return "it leads from https to http"
     if parts.scheme == "http" and not allow_insecure:
         if not is_this_machine(host):

@@ -1,7 +1,7 @@
 # Generated from dcipher/_wire/api_async.py by scripts/unasync.py: edit that, not this.
 """Sends one operation of the API, and returns its result.
 
-What was sent, what came back and what is done again meet here.
+Here, requests, responses and retries meet.
 """
 
 from __future__ import annotations
@@ -337,7 +337,7 @@ def _with_more_secrets(response: APIResponse, secrets: tuple[str, ...]) -> APIRe
     return replace(response, secrets=(*response.secrets, *relevant_secrets(secrets, text)))
 
 
-# Parsing costs as much as building the rest of a request, and a run is asked for many times.
+# Parsing costs as much as building the rest of a request, and a run is polled many times.
 @lru_cache(maxsize=1024)
 def _parsed(url: str) -> httpx.URL:
     try:

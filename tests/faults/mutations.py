@@ -256,8 +256,8 @@ MUTATIONS = [
     Mutation("signed_urls", "no userinfo", "_urls/signed_urls.py", "if parts.username is not None or parts.password is not None:", "if False:", URLS),
     Mutation("signed_urls", "five redirects", "_urls/signed_urls.py", "MAX_REDIRECTS = 5", "MAX_REDIRECTS = 4", URLS),
     Mutation("signed_urls", "not six redirects", "_urls/signed_urls.py", "MAX_REDIRECTS = 5", "MAX_REDIRECTS = 6", ("results/downloads/test_urls.py",)),
-    Mutation("signed_urls", "never from https to http", "_urls/signed_urls.py", 'parts.scheme == "http" and came_from is not None and', "False and", URLS),
-    Mutation("signed_urls", "a redirect is checked, too", "_results/downloads/transfers/store_async.py", "url, came_from = joined(url, location), url", "url, came_from = joined(url, location), None", URLS),
+    Mutation("signed_urls", "never from https to http", "_urls/signed_urls.py", 'and redirected_from is not None\n', "and False\n", URLS),
+    Mutation("signed_urls", "a redirect is checked, too", "_results/downloads/transfers/store_async.py", "url, redirected_from = joined(url, location), url", "url, redirected_from = joined(url, location), None", URLS),
     Mutation("signed_urls", "no HEAD", "_results/downloads/transfers/store_async.py", 'httpx.Request("GET", url, headers', 'httpx.Request("HEAD", url, headers', URLS),
     Mutation("signed_urls", "the size is that of the first GET", "_results/downloads/transfers/transfer.py", "total=int(length) if _DIGITS.match(length) else None", "total=None", STORE),
     # Downloading.

@@ -98,7 +98,7 @@ def test_any_url_is_judged(effort: int) -> None:
             assert isinstance(moment, datetime)
             assert moment.tzinfo is not None
             moment.timestamp()
-        assert isinstance(refusal(url, came_from=other), (str, type(None)))
+        assert isinstance(refusal(url, redirected_from=other), (str, type(None)))
         assert isinstance(joined(url, other), str)
         assert isinstance(looks_signed(url), bool)
         assert "?" not in redact_query(url).replace("?[redacted]", "")

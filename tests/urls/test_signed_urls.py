@@ -156,7 +156,7 @@ def test_joined(location: str, target: str) -> None:
 @example("//\u2100/")
 def test_any_redirect_leads_somewhere(location: str) -> None:
     """Whatever the text: a place that can be judged, and never an exception."""
-    refusal(joined("https://h/a/b?c", location), came_from="https://h/a/b?c")
+    refusal(joined("https://h/a/b?c", location), redirected_from="https://h/a/b?c")
 
 
 @pytest.mark.parametrize(
@@ -206,21 +206,23 @@ def test_what_a_url_was_made_with_is_among_its_secrets(value: str, other: str) -
 def test_never_from_https_to_http(allow_insecure: bool) -> None:
     """A redirect does not lead out of https, not even to this machine."""
     target = "http://localhost/x"
-    assert refusal(target, allow_insecure=allow_insecure, came_from="http://localhost/") is None
-    why = refusal(target, allow_insecure=allow_insecure, came_from="https://h/")
+    assert (
+        refusal(target, allow_insecure=allow_insecure, redirected_from="http://localhost/") is None
+    )
+    why = refusal(target, allow_insecure=allow_insecure, redirected_from="https://h/")
     assert why == "it leads from https to http"
 
 
 def test_a_scheme_has_no_case() -> None:
     """RFC 3986 section 3.1: schemes are case-insensitive, that of the redirecting URL, too."""
-    assert refusal("http://localhost/x", came_from="HTTPS://h/") is not None
+    assert refusal("http://localhost/x", redirected_from="HTTPS://h/") is not None
 
 
 @given(st.text(st.characters()), st.booleans(), st.none() | st.text())
 @settings(max_examples=200, deadline=None)
-def test_any_url_is_judged(url: str, allow_insecure: bool, came_from: str | None) -> None:
+def test_any_url_is_judged(url: str, allow_insecure: bool, redirected_from: str | None) -> None:
     """Whatever the text: a reason or none, and never an exception."""
-    why = refusal(url, allow_insecure=allow_insecure, came_from=came_from)
+    why = refusal(url, allow_insecure=allow_insecure, redirected_from=redirected_from)
     assert why is None or why.startswith("it ")
 
 

@@ -1,9 +1,9 @@
 # Generated from dcipher/_wire/pools/pools_async.py by scripts/unasync.py: edit that, not this.
-"""The connections of a client and of all that were derived from it.
+"""The connections of a client and of its derived clients.
 
-The warmest first, behind a limiter of our own. httpcore's pool walks all of its connections and all
-of its waiting requests twice for each call, and above 20 open connections closes every idle one. A
-connection that an error or a cancellation went through is closed, never given to the next.
+The last used connection is used first, behind our own limiter. httpcore's pool iterates over all of its
+connections and waiting requests twice for each call, and closes every idle connection above 20 open
+ones. After an error or a cancellation, a connection is closed, and never reused.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class _Connection(Protocol):
     """A transport of one connection."""
 
     siblings: set[Any]
-    """It and all others that are open, of its event loop."""
+    """All open connections of its event loop."""
 
     @property
     def is_idle(self) -> bool: ...
@@ -67,7 +67,7 @@ class Pool(ABC):
     """
 
     is_custom = False
-    """Whether it is a transport of the user's."""
+    """Whether it is a custom transport."""
 
     def __init__(self) -> None:
         # Weak: a client that was dropped without being closed keeps nothing open.
@@ -108,7 +108,7 @@ class Pool(ABC):
 
 
 class SingleTransportPool(Pool):
-    """A pool of a single transport, such as one of the user's. It is held to deadlines from outside."""
+    """A pool of a single custom transport. Deadlines are enforced from outside."""
 
     is_custom = True
 
@@ -119,13 +119,15 @@ class SingleTransportPool(Pool):
     def send(self, request: httpx.Request) -> httpx.Response:
         deadline: Deadline = request.extensions.get(DEADLINE) or Deadline(None)
         deadline.begin()
-        deadline.was_sent = True  # by a transport of the user's, whether it was is not known
+        deadline.was_sent = True  # for a custom transport, that is not known
         try:
             response = within(deadline.left, self._transport.handle_request, request)
         except TimeoutError as error:
             raise httpx.ReadTimeout("the response took longer than the timeout") from error
         response.extensions[DEADLINE] = deadline
-        if not response.is_stream_consumed:  # else it came whole, as from httpx.MockTransport
+        if (
+            not response.is_stream_consumed
+        ):  # otherwise it is complete, as that of httpx.MockTransport
             stream = cast("httpx.SyncByteStream", response.stream)
             response.stream = _BoundedStream(stream, deadline)
         return response
@@ -135,7 +137,7 @@ class SingleTransportPool(Pool):
 
 
 class _BoundedStream(httpx.SyncByteStream):
-    """A body by a transport of the user's, which is held to the deadline of its request."""
+    """A body of a custom transport, with the deadline of its request."""
 
     def __init__(self, stream: httpx.SyncByteStream, deadline: Deadline) -> None:
         self._stream = stream
@@ -209,7 +211,7 @@ class ConnectionPool(Pool):
             lease = _Lease(state, origin, connection, permit)
             inner: Any = response.stream
             response.stream = stream = _Stream(inner, self, lease)
-            if response.is_stream_consumed:  # it came whole, from what tests put in httpx's place
+            if response.is_stream_consumed:  # it is complete, as those of test tools for httpx
                 stream.close()
         except BaseException as error:
             permit.release()

@@ -1,5 +1,5 @@
 # Generated from dcipher/_wire/transport/connections_async.py by scripts/unasync.py: edit that, not this.
-"""One connection: an httpx transport whose pool is one connection of httpcore's."""
+"""One connection: an httpx transport whose pool is a single connection of httpcore."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Connection(httpx.HTTPTransport):
         self, origin: Origin, ssl_context: ssl.SSLContext | None, proxy: httpx.Proxy | None
     ) -> None:
         self.siblings: set[Any] = set()
-        # Not httpx's own: it makes a pool and a context that nobody needs.
+        # Not httpx's own, which creates an unnecessary pool and context.
         self._is_tunnel = proxy is not None and origin.scheme == "https"
         self._network = Network(layers(origin, proxy))
         self._one: Any = None
@@ -84,14 +84,14 @@ class Connection(httpx.HTTPTransport):
 
     @property
     def is_idle(self) -> bool:
-        """Whether it has served its request to the end, and stays open."""
+        """Whether its request is complete, and it stays open."""
         if self._one is not None:
             return bool(self._one.is_idle())
         return any(one.is_idle() for one in self._by_proxy())
 
     @property
     def is_usable(self) -> bool:
-        """Whether it is open still, and nothing came by it since that nobody had asked for."""
+        """Whether it is still open, and has received no unexpected bytes."""
         if self._one is not None:
             return bool(self._one.is_idle() and not self._one.has_expired())
         return any(one.is_idle() and not one.has_expired() for one in self._by_proxy())

@@ -1,4 +1,4 @@
-"""One connection: an httpx transport whose pool is one connection of httpcore's."""
+"""One connection: an httpx transport whose pool is a single connection of httpcore."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class AsyncConnection(httpx.AsyncHTTPTransport):
         self, origin: Origin, ssl_context: ssl.SSLContext | None, proxy: httpx.Proxy | None
     ) -> None:
         self.siblings: set[Any] = set()
-        # Not httpx's own: it makes a pool and a context that nobody needs.
+        # Not httpx's own, which creates an unnecessary pool and context.
         self._is_tunnel = proxy is not None and origin.scheme == "https"
         self._network = AsyncNetwork(layers(origin, proxy))
         self._one: Any = None
@@ -83,14 +83,14 @@ class AsyncConnection(httpx.AsyncHTTPTransport):
 
     @property
     def is_idle(self) -> bool:
-        """Whether it has served its request to the end, and stays open."""
+        """Whether its request is complete, and it stays open."""
         if self._one is not None:
             return bool(self._one.is_idle())
         return any(one.is_idle() for one in self._by_proxy())
 
     @property
     def is_usable(self) -> bool:
-        """Whether it is open still, and nothing came by it since that nobody had asked for."""
+        """Whether it is still open, and has received no unexpected bytes."""
         if self._one is not None:
             return bool(self._one.is_idle() and not self._one.has_expired())
         return any(one.is_idle() and not one.has_expired() for one in self._by_proxy())

@@ -1,4 +1,4 @@
-"""The network of one connection, below httpcore. It knows the deadline of the request in progress."""
+"""The network of one connection, below httpcore. It enforces the deadline of the request in progress."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 __all__ = ["AsyncNetwork", "AsyncStream"]
 
 PIECE = 256 * 1024
-"""Bytes that are written at once: the stream below bounds each send by itself."""
+"""Bytes of one write: the stream below limits each send separately."""
 
 
 class AsyncNetwork(httpcore.AsyncNetworkBackend):
     """The network of one connection, which serves one request at a time (HTTP/1.1)."""
 
     def __init__(self, layers: int) -> None:
-        """`layers`: of TLS around what is a request, and not said to a proxy."""
+        """`layers`: those of TLS around a request, in contrast to messages to a proxy."""
         self.layers = layers
         self.opened: AsyncStream | None = None
         self.deadline = Deadline(None)
@@ -44,8 +44,8 @@ class AsyncNetwork(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> AsyncStream:
-        _ = socket_options  # there are none: httpx.Client takes none
-        # A name that means this machine is not looked up in DNS.
+        _ = socket_options  # there are none: httpx.Client accepts none
+        # A name of this machine is not looked up in DNS.
         timeout = self.deadline.to_connect(timeout)
         opened = await async_connect(resolvable(host), port, timeout, local_address)
         self.opened = AsyncStream(opened, self)
@@ -67,9 +67,9 @@ class AsyncNetwork(httpcore.AsyncNetworkBackend):
             self.opened.framing.expect_body(response.status_code, headers)
 
     async def aclose(self) -> None:
-        """Closes the socket, also where httpcore has forgotten it.
+        """Closes the socket, even if httpcore has lost it.
 
-        That is so for a handshake that was cancelled (observed with httpcore 1.0.9).
+        It loses that of a cancelled handshake (observed with httpcore 1.0.9).
         """
         opened, self.opened = self.opened, None
         self.deadline = Deadline(None)
@@ -131,11 +131,11 @@ class AsyncStream(httpcore.AsyncNetworkStream):
         await self._socket.aclose()
 
     def abort(self) -> None:
-        """Ends what waits for it, from another thread."""
+        """Interrupts waiting for it, from another thread."""
         self._socket.abort()
 
     def get_extra_info(self, info: str) -> Any:
-        if info == "is_readable":  # httpcore asks that before it uses a connection again
+        if info == "is_readable":  # httpcore requests that before it reuses a connection
             return not self.framing.has_ended or self.has_decrypted() or self._socket.is_readable
         return self._socket.describe(info)
 
@@ -149,7 +149,7 @@ class AsyncStream(httpcore.AsyncNetworkStream):
 
     @property
     def own_socket(self) -> socket.socket | None:
-        """The socket whose bytes are the body's; `None` where another layer lies between.
+        """The socket whose bytes are those of the body; `None` if another layer is in between.
 
         TLS in memory, such as that through a TLS proxy: the socket carries the outer one's bytes.
         """

@@ -40,7 +40,7 @@ class Problem(Enum):
 class TransferError(Exception):
     """A transfer stopped.
 
-    `failure` says whether it may be tried again; the text is fit to be shown.
+    `failure` determines whether it is retried. The text is safe to display.
     """
 
     def __init__(

@@ -75,15 +75,15 @@ class Store:
 
     def get(self, headers: Mapping[str, str]) -> httpx.Response:
         """Returns its response, after at most five redirects; the caller closes it. Raises `TransferError`."""
-        url, came_from = self._source.url, None
+        url, redirected_from = self._source.url, None
         for _ in range(MAX_REDIRECTS + 1):
-            self._check(url, came_from)
+            self._check(url, redirected_from)
             response = self._send(url, headers)
             location = response.headers.get("location")
             if response.status_code not in {301, 302, 303, 307, 308} or location is None:
                 return response
             response.close()
-            url, came_from = joined(url, location), url
+            url, redirected_from = joined(url, location), url
             self.secrets.update(secrets_of(url))
             redacting.set(tuple(self.secrets))
         raise _refused(f"it was redirected more than {MAX_REDIRECTS} times")
@@ -121,12 +121,12 @@ class Store:
         text = f"the connection to the store failed ({words})"
         return TransferError(Problem.INTERRUPTED, text, failure)
 
-    def _check(self, url: str, came_from: str | None) -> None:
+    def _check(self, url: str, redirected_from: str | None) -> None:
         why_not = refusal(
             url,
             allow_insecure=self._source.allow_insecure,
             may_lead_here=self._source.may_lead_here,
-            came_from=came_from,
+            redirected_from=redirected_from,
         )
         if why_not is not None:
             raise _refused(f"its URL is not fetched: {why_not} ({clean(redact_query(url))})")
