@@ -63,7 +63,7 @@ def params_body(params: object, secrets: list[str]) -> bytes:
             f"params must be a mapping or a Pydantic model, not {type(params).__name__}."
         )
     try:
-        return _body({} if params is None else params, secrets)
+        return _body(cast("object", {} if params is None else params), secrets)
     except InvalidParamsError:
         raise
     except RecursionError:
