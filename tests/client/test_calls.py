@@ -84,7 +84,7 @@ class Renamed(Shout, flow="f"):
 @pytest.mark.parametrize("method", ["start", "run"])
 def test_params_beside_a_call(connect: Connect, api: FaultyServer, method: str) -> None:
     """Params beside a call are refused before anything is sent."""
-    with connect(api) as client, pytest.raises(InvalidParamsError, match="do not pass params"):
+    with connect(api) as client, pytest.raises(InvalidParamsError, match="Do not pass params"):
         getattr(client.flows, method)(Renamed(text="a"), {"text": "b"})
     assert api.requests == []
 

@@ -16,10 +16,9 @@ __all__ = ["WHOLE", "Head", "ordinary_fields", "ordinary_head", "request_head"]
 WHOLE = "dcipher.body"
 """The extension of a response that holds its raw body, where that came with its head."""
 
-# RFC 9110 section 5.6.2 (tokens) and 5.5 (values): visible characters, with blanks between them.
-_NAME = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
-_TEXT = rb"[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?"
-_FIELD = rb"(%b):[ \t]*((?:%b)?)[ \t]*\r\n" % (_NAME, _TEXT)
+# RFC 9110 section 5.6.2 (tokens) and 5.5 (values). No part can match what the next one begins with, so
+# that the time is linear whatever a server sends: blanks around a value are removed afterwards.
+_FIELD = rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([\t\x20-\x7e\x80-\xff]*)\r\n"
 _HEAD = re.compile(rb"HTTP/1\.1 ([2-5][0-9][0-9]) ([\x20-\x7e]*)\r\n((?:%b)*)\r\n" % _FIELD)
 _FIELDS = re.compile(_FIELD)
 _LENGTH = re.compile(rb"[0-9]{1,15}")
@@ -49,7 +48,7 @@ def ordinary_head(data: bytes) -> Head | None:
     if match is None:
         return None
     status, reason, fields = match.group(1, 2, 3)
-    headers: list[tuple[bytes, bytes]] = _FIELDS.findall(fields)
+    headers = [(name, value.strip(b" \t")) for name, value in _FIELDS.findall(fields)]
     length: bytes | None = None
     for name, value in headers:
         lower = name.lower()

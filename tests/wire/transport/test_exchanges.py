@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+import time
 from typing import TYPE_CHECKING, Any
 
 import h11
@@ -154,6 +155,24 @@ def test_an_ordinary_head_is_what_h11_reads(seed: int) -> None:
         assert parser.their_state is h11.DONE
         assert not parser.trailing_data[0]
     assert ordinary > 20
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        b"X:" + b" " * 60_000,
+        b"X:" + b" " * 30_000 + b"\r\n" + b"Y: a\r\n" * 5_000,
+        b"X:" + b" a" * 30_000,
+        b"a: \r\n" * 10_000,
+        b"a" * 60_000,
+    ],
+)
+def test_a_head_takes_linear_time(fields: bytes) -> None:
+    """A hostile head of 64 KiB takes no longer than an ordinary one of its size."""
+    data = b"HTTP/1.1 200 OK\r\n" + fields + b"\x00\r\n\r\n"
+    began = time.process_time()
+    assert ordinary_head(data) is None
+    assert time.process_time() - began < 5  # it took minutes
 
 
 @pytest.mark.parametrize(
