@@ -41,13 +41,14 @@ class Exchanges(httpcore.ConnectionInterface):
         self.is_done = False
         """Whether the last exchange ended as it should, and another one may follow."""
         # Those of the last request, which often are the same as those of the next one.
-        self._method, self._headers = b"", list[tuple[bytes, bytes]]()
+        self._method = b""
+        self._headers: list[tuple[bytes, bytes]] = []
         self._fields: bytes | None = None
         """Its header lines; `None`: h11 sends it."""
 
     def handle_request(self, request: httpcore.Request) -> httpcore.Response:
         self.is_done = False
-        timeouts = request.extensions.get("timeout", {})
+        timeouts = _timeouts(request)
         head = self._ordinary(request)
         parser = None if head else _parser()
         if parser is not None:
@@ -79,7 +80,8 @@ class Exchanges(httpcore.ConnectionInterface):
         stream = self._network.connect_tcp(host, self._origin.port, timeout)
         if self._ssl_context is not None:
             self._ssl_context.set_alpn_protocols(["http/1.1"])
-            name = request.extensions.get("sni_hostname") or host
+            extensions: dict[str, Any] = {**request.extensions}
+            name = extensions.get("sni_hostname") or host
             stream = stream.start_tls(self._ssl_context, name, timeout)
         self._stream = stream
         return stream
@@ -91,7 +93,7 @@ class Exchanges(httpcore.ConnectionInterface):
         parser: h11.Connection | None,
         was_sent: bool,
     ) -> httpcore.Response:
-        timeout = request.extensions.get("timeout", {}).get("read")
+        timeout = _timeouts(request).get("read")
         stream.framing.expect()
         data = stream.read(READ, timeout)
         head = None if request.method in {b"HEAD", b"CONNECT"} else ordinary_head(data)
@@ -236,6 +238,12 @@ def _next(
         if event is not h11.NEED_DATA:
             return event
         data = stream.read(READ, timeout)
+
+
+def _timeouts(request: httpcore.Request) -> dict[str, float | None]:
+    extensions: Any = request.extensions
+    timeouts: dict[str, float | None] = extensions.get("timeout", {})
+    return timeouts
 
 
 def _parser() -> h11.Connection:
