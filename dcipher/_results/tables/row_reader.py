@@ -39,6 +39,8 @@ _LEARNED = 8192
 """Rows whose columns are inferred at once."""
 _AT_ONCE = 32
 """Rows that are objects at once: more of them trigger the garbage collection of Python."""
+_FEW = 4
+"""Rows that are read without asking for their bytes."""
 _ROWS = 8192
 """Rows whose values are in a block."""
 _TEXT = 1024 * 1024
@@ -182,12 +184,14 @@ def _portions(
 
 def _portion(rows: Iterator[Any], reader: BinaryIO, size: int) -> list[Any]:
     start, portion = reader.tell(), list[Any]()
-    for row in islice(rows, size):
+    while len(portion) < size and reader.tell() - start < _TEXT:
+        some = list(islice(rows, min(_FEW, size - len(portion))))
+        if not some:
+            break
+        portion += some
+    for row in portion:
         if isinstance(row, InvalidRow):
             raise row.error()
-        portion.append(row)
-        if reader.tell() - start >= _TEXT:
-            break
     return portion
 
 

@@ -88,7 +88,7 @@ class LossyNumber(float):
     Pydantic makes a Decimal of the text of a float, and so of all digits of this one.
     """
 
-    _text: str
+    _text: str = ""
 
     def __new__(cls, text: str) -> Self:
         """`text` is the number."""
