@@ -62,7 +62,7 @@ def display(option: Any, snapshot: Callable[[P], Snapshot]) -> Display[P]:
     return _Safe(_found(), snapshot)
 
 
-def _found() -> _Timed:
+def _found() -> _Lines | _Terminal | _Notebook:
     if _in_notebook():
         return _Notebook()
     if sys.stderr is not None and sys.stderr.isatty():
@@ -124,8 +124,10 @@ class _Callback(_Interval, Generic[P]):
 class _Safe(Generic[P]):
     """One of our displays: its failure does not fail the call."""
 
-    def __init__(self, target: _Timed, snapshot: Callable[[P], Snapshot]) -> None:
-        self._target: _Timed | None = target
+    def __init__(
+        self, target: _Lines | _Terminal | _Notebook, snapshot: Callable[[P], Snapshot]
+    ) -> None:
+        self._target: _Lines | _Terminal | _Notebook | None = target
         self._snapshot = snapshot
 
     def is_due(self, now: float) -> bool:
@@ -147,17 +149,7 @@ class _Safe(Generic[P]):
             logger.debug("progress is not displayed any more", exc_info=True)
 
 
-class _Timed(_Interval):
-    """Displays snapshots."""
-
-    def report(self, snapshot: Snapshot) -> None:
-        raise NotImplementedError
-
-    def close(self, snapshot: Snapshot) -> None:
-        raise NotImplementedError
-
-
-class _Lines(_Timed):
+class _Lines(_Interval):
     """Prints a line per minute to stderr, for logs; the first after ten seconds."""
 
     interval = 10.0
@@ -183,7 +175,7 @@ def _write(text: str) -> None:
         sys.stderr.flush()
 
 
-class _Terminal(_Timed):
+class _Terminal(_Interval):
     """Displays a progress bar, with rich."""
 
     interval = 0.2
@@ -217,7 +209,7 @@ class _Terminal(_Timed):
             _write(f"dcipher: {snapshot.text}\n")
 
 
-class _Notebook(_Timed):
+class _Notebook(_Interval):
     """Displays a card, and updates it in place."""
 
     def __init__(self) -> None:
