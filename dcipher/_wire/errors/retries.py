@@ -162,15 +162,17 @@ def next_delay(
     attempts: int,
     elapsed: float,
     jitter: float,
+    limited: int | None = None,
 ) -> float | None:
     """Returns the seconds until the next attempt; `None`: there is none.
 
-    `attempts` were made in `elapsed` seconds; `jitter` is a random number from [0, 1).
+    `attempts` were made in `elapsed` seconds; `jitter` is a random number from [0, 1). The last
+    `limited` of them failed with a limit of their own, as `failure` does; by default, all.
     """
-    most = resilience.max_retries
-    if failure.max_retries is not None:
-        most = min(most, failure.max_retries)
-    if attempts > most or not may_resend(failure.outcome, repeatable=repeatable):
+    in_a_row = attempts if limited is None else limited
+    if failure.max_retries is not None and in_a_row > failure.max_retries:
+        return None
+    if attempts > resilience.max_retries or not may_resend(failure.outcome, repeatable=repeatable):
         return None
     asked = failure.retry_after or 0.0
     if asked > resilience.max_retry_after:

@@ -89,11 +89,13 @@ class _Rules:
         self._what = what
         self._started = started
         self._delay: float | None = None
+        self._limited = 0
 
     def delay_after(self, error: BaseException, attempts: int) -> float | None:
         failure = self._failure_of(error) if isinstance(error, Exception) else None
         if failure is None:
             return None
+        self._limited = 0 if failure.max_retries is None else self._limited + 1
         return next_delay(
             failure,
             self._resilience,
@@ -101,6 +103,7 @@ class _Rules:
             attempts=attempts,
             elapsed=monotonic() - self._started,
             jitter=random.random(),  # noqa: S311 - spreads retries, guards nothing
+            limited=self._limited,
         )
 
     def retry(self, state: RetryCallState) -> bool:

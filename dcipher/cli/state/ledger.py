@@ -25,7 +25,7 @@ __all__ = ["Ledger", "is_off"]
 
 MOST = 10_000
 """The number of runs that are stored: the newest ones."""
-TIMEOUT = 2.0
+TIMEOUT = 30.0
 """Seconds to wait for another process that writes."""
 
 _APPLICATION_ID = 0x64634C31

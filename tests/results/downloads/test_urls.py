@@ -20,7 +20,7 @@ from dcipher import (
 )
 from dcipher.models import SecretURL
 from tests.conftest import QUICK
-from tests.faulty import FaultyServer, Reply
+from tests.faulty import RESET, FaultyServer, Reply
 from tests.results.downloads.stores import (
     BODY,
     MIB,
@@ -225,6 +225,16 @@ def test_redirects_of_the_store_are_followed(
     connect(server).runs.download(result_of(server), target)
     assert_saved(target, SMALL)
     assert server.requests[1].target == "/other?x=a%2fb|c"
+
+
+def test_a_refusal_after_other_failures_is_retried(
+    connect: Connect, server: FaultyServer, target: Path
+) -> None:
+    """A connection that is refused here counts by itself: the failures before it were others."""
+    dead = Reply(b"", 302, {"Location": "http://127.0.0.1:9/result"})
+    server.on("/result", RESET, RESET, dead, Reply(SMALL))
+    connect(server).runs.download(result_of(server), target)
+    assert_saved(target, SMALL)
 
 
 def test_five_redirects_are_enough(connect: Connect, server: FaultyServer, target: Path) -> None:
