@@ -80,8 +80,7 @@ class Exchanges(httpcore.ConnectionInterface):
         stream = self._network.connect_tcp(host, self._origin.port, timeout)
         if self._ssl_context is not None:
             self._ssl_context.set_alpn_protocols(["http/1.1"])
-            extensions: dict[str, Any] = {**request.extensions}
-            name = extensions.get("sni_hostname") or host
+            name = _extensions(request).get("sni_hostname") or host
             stream = stream.start_tls(self._ssl_context, name, timeout)
         self._stream = stream
         return stream
@@ -240,9 +239,13 @@ def _next(
         data = stream.read(READ, timeout)
 
 
+def _extensions(request: Any) -> dict[str, Any]:
+    extensions: dict[str, Any] = request.extensions
+    return extensions
+
+
 def _timeouts(request: httpcore.Request) -> dict[str, float | None]:
-    extensions: Any = request.extensions
-    timeouts: dict[str, float | None] = extensions.get("timeout", {})
+    timeouts: dict[str, float | None] = _extensions(request).get("timeout", {})
     return timeouts
 
 

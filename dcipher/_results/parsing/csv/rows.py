@@ -207,7 +207,7 @@ class _Records:
         blocks = _blocks(pieces, self.dialect.line_end)
         self._feed: Iterator[str] = chain.from_iterable(map(self._lines, blocks))
         self._reader: Any = csv.reader(self._feed, delimiter=self.dialect.delimiter, strict=True)
-        self.header: list[str] = next(iter(self), [])
+        self.header: list[str] = next(iter(self), list[str]())
 
     def __iter__(self) -> Iterator[list[str]]:
         reader = self._reader

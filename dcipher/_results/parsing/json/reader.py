@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 from decimal import Decimal
-from typing import TYPE_CHECKING, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError
@@ -16,7 +16,7 @@ from .numbers import far_as_text, long_as_text, may_be_far, may_be_long, parse_e
 from .strict import parse_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from pydantic import TypeAdapter
 
@@ -98,16 +98,17 @@ class JSONReader(Generic[T]):
         return self._serializer.to_python(value, warnings=False)
 
 
-def _agree(exact: object, plain: object) -> bool:
-    if isinstance(exact, Decimal) and isinstance(plain, Decimal):
+def _agree(exact: Any, plain: Any) -> bool:
+    kind: object = type(exact)
+    if kind is not type(plain):
+        return False
+    if kind is Decimal:
         return float(exact) == float(plain)
-    if isinstance(exact, dict) and isinstance(plain, dict):
-        one, other = cast("dict[object, object]", exact), cast("dict[object, object]", plain)
-        return [*one] == [*other] and all(map(_agree, one.values(), other.values()))
-    if isinstance(exact, (list, tuple)) and isinstance(plain, (list, tuple)):
-        items, others = cast("Sequence[object]", exact), cast("Sequence[object]", plain)
-        return len(items) == len(others) and all(map(_agree, items, others))
-    return type(exact) is type(plain) and exact == plain
+    if kind is dict:
+        return [*exact] == [*plain] and all(map(_agree, exact.values(), plain.values()))
+    if kind is list or kind is tuple:
+        return len(exact) == len(plain) and all(map(_agree, exact, plain))
+    return bool(exact == plain)
 
 
 _OTHERWISE = frozenset({"strict", "encoded bytes", "union of text", "json-or-python"})

@@ -164,8 +164,13 @@ def _from_json(value: object, adapter: TypeAdapter[Any]) -> object:
 
 
 def _is_of_json(row: Any) -> bool:
-    cells = row.values() if isinstance(row, dict) else row if isinstance(row, list) else [row]
-    return all(cell is None or type(cell) in _OF_JSON for cell in cells)
+    if isinstance(row, dict):
+        return all(map(_is_cell_of_json, cast("dict[str, object]", row).values()))
+    return all(map(_is_cell_of_json, cast("list[object]", row if isinstance(row, list) else [row])))
+
+
+def _is_cell_of_json(cell: object) -> bool:
+    return cell is None or type(cell) in _OF_JSON
 
 
 _OF_JSON = (bool, int, float, str, list, dict)
