@@ -99,8 +99,8 @@ class JSONReader(Generic[T]):
 
 
 def _agree(exact: Any, plain: Any) -> bool:
-    kind: object = type(exact)
-    if kind is not type(plain):
+    kind = exact.__class__
+    if kind is not plain.__class__:
         return False
     if kind is Decimal:
         return float(exact) == float(plain)
