@@ -60,7 +60,7 @@ def doctor(call: Invocation) -> None:
     report(call)
 
 
-config = Group("config", help="Show the settings.")
+config: Group = Group("config", help="Show the settings.")
 app.add_command(config)
 
 

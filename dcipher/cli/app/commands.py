@@ -64,9 +64,9 @@ class Command(click.Command):
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings)
         self._own = list(self.params)
-        self.params += global_options()
+        self.params.extend(global_options())
         # Indented paragraphs are examples, which click wraps unless they begin with \b.
-        self.help = re.sub(r"\n\n(?= )", "\n\n\b\n", inspect.cleandoc(self.help or ""))
+        self.help: str | None = re.sub(r"\n\n(?= )", "\n\n\b\n", inspect.cleandoc(self.help or ""))
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Writes the arguments, the options and, below the root, only the names of the global options."""
@@ -98,7 +98,7 @@ def _write(formatter: click.HelpFormatter, title: str, rows: Sequence[tuple[str,
 class Group(Command, click.Group):
     """A group of commands. Those in `lazy` are imported when they are used."""
 
-    command_class = Command
+    command_class: type[click.Command] | None = Command
 
     def __init__(self, *args: Any, lazy: Mapping[str, str] | None = None, **settings: Any) -> None:
         super().__init__(*args, **settings)

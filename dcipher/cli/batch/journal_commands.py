@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-app = Group(
+app: Group = Group(
     "journal", help="Show the journal of a batch (dcipher flows map). Nothing is sent anywhere."
 )
 

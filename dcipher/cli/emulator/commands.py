@@ -28,10 +28,10 @@ __all__ = ["app"]
 PORT = 8787
 """The default port of `emulator start`."""
 
-app = Group(
+app: Group = Group(
     "emulator", help="Run a local Dcipher service, and inspect it. Needs the extra `emulator`."
 )
-faults = Group(
+faults: Group = Group(
     "faults", help="Inject faults into a running emulator, to test how an application handles them."
 )
 

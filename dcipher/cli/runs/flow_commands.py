@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-app = Group("flows", help="Show flows, and run them.")
+app: Group = Group("flows", help="Show flows, and run them.")
 
 
 @app.command()

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-app = Group("runs", help="Show runs, wait for them, and download their results.")
+app: Group = Group("runs", help="Show runs, wait for them, and download their results.")
 
 
 def of_runs(command: Callable[..., None]) -> Callable[..., None]:
