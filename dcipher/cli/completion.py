@@ -7,11 +7,9 @@ import os
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-    import click
-
-__all__ = ["SCRIPTS", "VARIABLE", "complete", "from_ledger"]
+__all__ = ["SCRIPTS", "VARIABLE", "complete"]
 
 VARIABLE = "_DCIPHER_COMPLETE"
 """The variable that the scripts set."""
@@ -28,22 +26,6 @@ def complete(words: Sequence[str]) -> list[str]:
         word = before.pop() if before else ""
     found = ShellComplete(app, {}, "dcipher", VARIABLE).get_completions(before, word)
     return [item.value for item in found if item.type == "plain"]
-
-
-def from_ledger(name: str) -> Callable[[click.Context, click.Parameter, str], list[str]]:
-    """Completes an id from the list of runs: `task_id` or `flow_id`."""
-
-    def ids(ctx: click.Context, param: click.Parameter, word: str) -> list[str]:
-        del ctx, param
-        from dcipher.cli.state.ledger import Ledger
-
-        try:
-            found = dict.fromkeys(str(entry[name]) for entry in Ledger().runs(100))
-        except OSError:
-            return []
-        return [one for one in found if one.startswith(word)]
-
-    return ids
 
 
 # Each script runs dcipher with the words up to the cursor, of which the last one is completed. Without

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import pytest
 
-pytest.importorskip("click", reason="the command line needs typer")
+pytest.importorskip("click", reason="the command line needs click")
 
 from dcipher._client.waiting import polling
 from dcipher.cli import main

@@ -89,13 +89,17 @@ class _Rules:
         self._what = what
         self._started = started
         self._delay: float | None = None
-        self._limited = 0
+        self._counted = self._limited = 0
 
     def delay_after(self, error: BaseException, attempts: int) -> float | None:
         failure = self._failure_of(error) if isinstance(error, Exception) else None
         if failure is None:
             return None
-        self._limited = 0 if failure.max_retries is None else self._limited + 1
+        if (
+            attempts > self._counted
+        ):  # the first failure is seen twice: by the call, and by tenacity
+            self._counted = attempts
+            self._limited = 0 if failure.max_retries is None else self._limited + 1
         return next_delay(
             failure,
             self._resilience,

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from dcipher.cli.app.commands import argument
 from dcipher.cli.app.options import PATH
-from dcipher.cli.completion import from_ledger
 from dcipher.cli.terminal.durations import seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = [
     "FLOW",
@@ -24,21 +26,38 @@ __all__ = [
     "TIMEOUT",
 ]
 
+
+def _from_ledger(name: str) -> Callable[[click.Context, click.Parameter, str], list[str]]:
+    """Completes an id from the list of runs: `task_id` or `flow_id`."""
+
+    def ids(ctx: click.Context, param: click.Parameter, word: str) -> list[str]:
+        del ctx, param
+        from dcipher.cli.state.ledger import Ledger
+
+        try:
+            found = dict.fromkeys(str(entry[name]) for entry in Ledger().runs(100))
+        except OSError:
+            return []
+        return [one for one in found if one.startswith(word)]
+
+    return ids
+
+
 FLOW = argument(
-    "flow", metavar="FLOW", help="The id of the flow.", shell_complete=from_ledger("flow_id")
+    "flow", metavar="FLOW", help="The id of the flow.", shell_complete=_from_ledger("flow_id")
 )
 TASKS = argument(
     "tasks",
     metavar="TASK",
     nargs=-1,
     help="The ids of one or more runs.",
-    shell_complete=from_ledger("task_id"),
+    shell_complete=_from_ledger("task_id"),
 )
 FLOW_OPTION = click.option(
     "--flow",
     metavar="FLOW",
     help="The flow of the runs. Not needed for runs that were started on this machine.",
-    shell_complete=from_ledger("flow_id"),
+    shell_complete=_from_ledger("flow_id"),
 )
 RUN_FILE = click.option(
     "--run",

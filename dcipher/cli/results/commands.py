@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-app: Group = Group("results", help="Show, validate and convert result files. Nothing is sent anywhere.")
+app: Group = Group(
+    "results", help="Show, validate and convert result files. Nothing is sent anywhere."
+)
 
 _FORMATS = click.Choice(["json", "ndjson", "csv", "parquet"])
 _FILE = argument(
