@@ -108,8 +108,12 @@ screenshot: $(VENV)/.stamp ## Take the picture of the console for the documentat
 	$(BIN)/python scripts/screenshot.py
 
 .PHONY: test-all
-test-all: $(VENV)/.stamp ## Run samples: other Pythons, the oldest dependencies, a wheel …
-	$(BIN)/nox
+test-all: $(VENV)/.stamp ## Run samples, at the same time: the oldest dependencies, the wheel
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync nox-lowest nox-wheel
+
+.PHONY: nox-lowest nox-wheel
+nox-lowest nox-wheel: $(VENV)/.stamp
+	$(BIN)/nox -s $(@:nox-%=%)
 
 # ---- Targets that write files.
 

@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["monotonic"]
+__all__ = ["SIGNAL_CHECK", "monotonic"]
+
+SIGNAL_CHECK: Final = 0.5
+"""Seconds after which a wait without a limit begins anew.
+
+Python runs a signal's handler in the main thread, between two instructions: one that arrives just
+before a wait begins, or that the system hands to another thread, is handled when that wait ends.
+"""
 
 
 def monotonic() -> float:

@@ -7,6 +7,8 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeAlias
 
+from dcipher._concurrency.clock import SIGNAL_CHECK
+
 if TYPE_CHECKING:
     from typing_extensions import ParamSpec
 
@@ -27,8 +29,10 @@ async def async_sleep(seconds: float) -> None:
 
 
 def sleep(seconds: float) -> None:
-    """Sleeps, and blocks this thread."""
-    time.sleep(seconds)
+    """Sleeps, and blocks this thread. Signals are handled at least every half second."""
+    while seconds > 0:
+        time.sleep(min(seconds, SIGNAL_CHECK))
+        seconds -= SIGNAL_CHECK
 
 
 class AsyncPause:
@@ -58,8 +62,9 @@ class Pause:
         return self._event.is_set()
 
     def wait(self, seconds: float) -> None:
-        """Waits, or returns when `end` is called."""
-        self._event.wait(seconds)
+        """Waits, or returns when `end` is called. Signals are handled at least every half second."""
+        while seconds > 0 and not self._event.wait(min(seconds, SIGNAL_CHECK)):
+            seconds -= SIGNAL_CHECK
 
     def end(self) -> None:
         """Wait no longer, now and later."""

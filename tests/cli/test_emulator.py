@@ -116,7 +116,9 @@ def read_ready(path: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def meanwhile(number: int, work: Callable[[dict[str, Any]], None]) -> Iterator[None]:
+def meanwhile(
+    number: int, work: Callable[[dict[str, Any]], None], *, elsewhere: bool = False
+) -> Iterator[None]:
     errors: list[BaseException] = []
 
     def act() -> None:
@@ -124,7 +126,10 @@ def meanwhile(number: int, work: Callable[[dict[str, Any]], None]) -> Iterator[N
             work(read_ready(Path("ready.json")))
         except BaseException as error:  # noqa: BLE001 (raised below)
             errors.append(error)
-        os.kill(os.getpid(), number)
+        if elsewhere:  # the system may hand a signal to any thread
+            signal.pthread_kill(threading.get_ident(), number)
+        else:
+            os.kill(os.getpid(), number)
 
     assert threading.current_thread() is threading.main_thread()
     before = signal.signal(number, signal.default_int_handler)
@@ -137,6 +142,17 @@ def meanwhile(number: int, work: Callable[[dict[str, Any]], None]) -> Iterator[N
         signal.signal(number, before)
     if errors:
         raise errors[0]
+
+
+def test_a_signal_to_another_thread_ends_it() -> None:
+    """So does a signal that does not interrupt the sleep of the main thread."""
+
+    def work(_: dict[str, Any]) -> None:
+        time.sleep(0.2)  # it sleeps by then
+
+    with meanwhile(signal.SIGINT, work, elsewhere=True):
+        words = ["emulator", "start", "--port", "0", "--ready-file", "ready.json", "--no-samples"]
+        assert main(words) == 0
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, 143)])

@@ -7,7 +7,7 @@ import threading
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
-from .mailboxes import SIGNAL_CHECK
+from dcipher._concurrency.clock import SIGNAL_CHECK
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,7 +5,9 @@ from __future__ import annotations
 import threading
 from collections import deque
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from dcipher._concurrency.clock import SIGNAL_CHECK
 
 if TYPE_CHECKING:
     from anyio import Event
@@ -13,13 +15,6 @@ if TYPE_CHECKING:
 __all__ = ["AsyncMailbox", "AsyncReply", "Mailbox", "Reply"]
 
 T = TypeVar("T")
-
-SIGNAL_CHECK: Final = 0.5
-"""Seconds after which a wait without a limit begins anew.
-
-Python runs a signal's handler in the main thread, between two instructions: one that arrives just
-before a wait begins, or that the system hands to another thread, is handled when that wait ends.
-"""
 
 
 class AsyncMailbox(Generic[T]):

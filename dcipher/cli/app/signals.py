@@ -118,7 +118,9 @@ class Ending:
         """Waits for a signal."""
         try:
             while True:
-                time.sleep(3600)
+                time.sleep(
+                    0.5
+                )  # a signal may come just before a sleep, and would be handled after it
         finally:
             self.came = True
 

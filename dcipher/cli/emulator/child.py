@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from dcipher.cli.app.signals import handled
@@ -42,8 +42,15 @@ def run_child(
             say(f"error: {command[0]}: {getattr(error, 'strerror', None) or error}.")
             return NOT_EXECUTABLE
         forwarding.to(child)
-        code = child.wait()
+        code = _ended(child)
     return 128 - code if code < 0 else code
+
+
+def _ended(child: subprocess.Popen[bytes]) -> int:
+    """Returns the exit code. A signal may come just before a wait, and would be handled after it."""
+    while True:
+        with suppress(subprocess.TimeoutExpired):
+            return child.wait(0.5)
 
 
 class _Forwarding:
