@@ -69,9 +69,10 @@ class Exchanges(httpcore.ConnectionInterface):
         """Returns a request without a body as bytes; `None`: h11 sends it."""
         method, headers = request.method, request.headers
         if method != self._method or headers != self._headers:
-            _event(request)  # raises if they are invalid
-            self._method, self._headers = method, headers
-            self._fields = ordinary_fields(headers)
+            fields = ordinary_fields(headers)
+            if fields is not None:
+                _event(request)  # raises if they are invalid; h11 checks what it sends itself
+            self._method, self._headers, self._fields = method, headers, fields
         fields = self._fields
         return None if fields is None else request_head(method, request.url.target, fields)
 

@@ -66,7 +66,7 @@ def ordinary_head(data: bytes) -> Head | None:
 def ordinary_fields(headers: Fields) -> bytes | None:
     """Returns the header lines of a request without a body; `None` where it has one, or more to say.
 
-    They are valid: h11 has accepted them.
+    They are not checked: the caller has h11 do that before they are sent.
     """
     for name, value in headers:
         if name.lower() in _UNUSUAL and (name.lower(), value) != (b"connection", b"keep-alive"):

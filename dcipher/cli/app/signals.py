@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import signal
 import threading
-import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
+
+from dcipher._concurrency.sleeping import sleep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
@@ -118,9 +119,7 @@ class Ending:
         """Waits for a signal."""
         try:
             while True:
-                time.sleep(
-                    0.5
-                )  # a signal may come just before a sleep, and would be handled after it
+                sleep(3600)
         finally:
             self.came = True
 

@@ -9,6 +9,7 @@ import sys
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from dcipher._concurrency.clock import SIGNAL_CHECK
 from dcipher.cli.app.signals import handled
 
 if TYPE_CHECKING:
@@ -47,10 +48,10 @@ def run_child(
 
 
 def _ended(child: subprocess.Popen[bytes]) -> int:
-    """Returns the exit code. A signal may come just before a wait, and would be handled after it."""
+    """Returns the exit code. Signals are handled at least every half second."""
     while True:
         with suppress(subprocess.TimeoutExpired):
-            return child.wait(0.5)
+            return child.wait(SIGNAL_CHECK)
 
 
 class _Forwarding:
