@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from dcipher._files.storage_errors import storage_errors
 from dcipher._masking.text import clean
-from dcipher._results.outputs.failures import check_type, type_errors
+from dcipher._results.outputs.failures import HEAD, check_type, type_errors
 from dcipher._results.outputs.temporary_files import StoredFile
 from dcipher._results.parsing.compression import is_compressed, opened
 from dcipher._results.parsing.csv.rows import csv_header
@@ -35,8 +35,6 @@ __all__ = ["FilePart", "LocalResult"]
 
 T = TypeVar("T")
 
-HEAD = 64 * 1024
-"""Bytes from which the format is detected."""
 _PIECE = 1024 * 1024
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
+from dcipher._results.outputs.failures import HEAD
 from dcipher._results.rows.documents import detect_format
 from dcipher._results.rows.reading import Format
 from dcipher.cli.terminal.failures import CommandError
@@ -24,8 +25,6 @@ FOREIGN = frozenset(
     {".arrow", ".avro", ".feather", ".orc", ".tsv", ".xls", ".xlsx", ".xml", ".zip"}
 )
 """Names of formats that a result may have, and that rows are not written in."""
-HEAD = 64 * 1024
-"""Bytes that determine the format."""
 
 
 def check_format(path: Path) -> None:
