@@ -1,6 +1,6 @@
 """The topics of this project's own documentation, found by a flow: run it in the repository's root, or `make demo`."""
 
-# %% What it needs: pip install 'dcipher[emulator]'
+# %% What it needs: pip install '.[emulator]'
 import re
 import time
 from pathlib import Path

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
-from typing import Any
+from importlib.metadata import distribution
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dcipher._extras.installation import install, install_command
+from dcipher._extras.installation import _complete, install, install_command, installer
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def folder(url: str, **more: Any) -> str:
@@ -43,6 +49,16 @@ def folder(url: str, **more: Any) -> str:
             ),
             "pip install 'dcipher[cli,arrow] @ git+https://host/sdk.git@c0ffee'",
         ),
+        (
+            json.dumps(
+                {
+                    "url": "ssh://git:SECRET@host/all.git",
+                    "subdirectory": "python/sdk",
+                    "vcs_info": {"vcs": "git", "commit_id": "c0ffee"},
+                }
+            ),
+            "pip install 'dcipher[cli,arrow] @ git+ssh://git@host/all.git@c0ffee#subdirectory=python/sdk'",
+        ),
     ],
 )
 def test_an_extra_comes_from_where_the_package_came(origin: str | None, command: str) -> None:
@@ -54,5 +70,68 @@ def test_an_extra_comes_from_where_the_package_came(origin: str | None, command:
 def test_it_can_be_pasted() -> None:
     """Of this very package, it is one line with the extras that were asked for."""
     words = shlex.split(install("cli", "arrow"))
-    assert words[:2] == ["pip", "install"]
+    assert "install" in words
     assert "[cli,arrow]" in words[-1]
+
+
+WHEEL = json.dumps({"url": "file:///dist/d.whl", "archive_info": {}})
+
+
+@pytest.mark.parametrize(
+    ("folder_name", "recorded_by", "file", "command"),
+    [
+        ("venv", "pip\n", None, "pip install '/dist/d.whl[cli]'"),
+        ("venv", "conda\n", "conda-meta/history", "pip install '/dist/d.whl[cli]'"),
+        ("venv", "uv", None, "uv pip install '/dist/d.whl[cli]'"),
+        ("dcipher", "uv", "uv-receipt.toml", "uv tool install --force '/dist/d.whl[cli]'"),
+        (
+            "notes",
+            "uv",
+            "uv-receipt.toml",
+            "uv tool install --force notes --with '/dist/d.whl[cli]'",
+        ),
+        ("dcipher", "pip", "pipx_metadata.json", "pipx install --force '/dist/d.whl[cli]'"),
+        ("dcipher", "uv", "pipx_metadata.json", "pipx install --force '/dist/d.whl[cli]'"),
+        ("notes", "pip", "pipx_metadata.json", "pipx inject notes --force '/dist/d.whl[cli]'"),
+        ("archive-v0/AWxK5", "uv", None, "uvx --from '/dist/d.whl[cli]' dcipher"),
+    ],
+)
+def test_an_extra_is_installed_by_what_installed_the_package(
+    tmp_path: Path, folder_name: str, recorded_by: str, file: str | None, command: str
+) -> None:
+    """pip, uv, uv's tools and cache, pipx: an environment that uv made has no pip of its own."""
+    environment = tmp_path / folder_name
+    environment.mkdir(parents=True)
+    if file is not None:
+        (environment / file).parent.mkdir(exist_ok=True)
+        (environment / file).touch()
+    assert install_command("cli", WHEEL, installer(recorded_by, environment)) == command
+
+
+def test_a_checkout_stays_editable_where_that_can_be_said() -> None:
+    """`-e` belongs to the commands that accept it."""
+    origin = folder("file:///src", editable=True)
+    commands = [
+        install_command("cli", origin, command)
+        for command in ("uv pip install {}", "pipx install --force {}", "uvx --from {} dcipher")
+    ]
+    assert commands == [
+        "uv pip install -e '/src[cli]'",
+        "pipx install --force -e '/src[cli]'",
+        "uvx --from '/src[cli]' dcipher",
+    ]
+
+
+def test_a_tool_keeps_the_extras_that_it_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tool's environment is made anew: the command names the extras that are there, too."""
+    (tmp_path / "dcipher").mkdir()
+    (tmp_path / "dcipher" / "uv-receipt.toml").touch()
+    expected = _complete(distribution("dcipher"))
+    assert "all" not in expected
+    monkeypatch.setattr("sys.prefix", str(tmp_path / "dcipher"))
+    found = re.search(r"\[([\w,]+)\]", install("new"))
+    assert found is not None
+    assert found[1].split(",") == ["new", *expected]
+    assert ("fastapi" in expected) == (find_spec("fastapi") is not None)
