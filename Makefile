@@ -151,6 +151,12 @@ docs: $(VENV)/.stamp ## Build the documentation into site/
 	$(BIN)/mkdocs build --strict
 	@echo 'To read it: $(BIN)/python -m http.server --directory site'
 
+.PHONY: dist
+dist: $(VENV)/.stamp ## Build the sdist and the wheel into dist/, and check what an index would show of them
+	rm -rf dist
+	$(BIN)/python -m build
+	$(BIN)/twine check --strict dist/*
+
 .PHONY: zensical
 zensical: $(VENV)/.stamp ## Build the documentation with Zensical, the successor of Material for MkDocs
 	$(BIN)/python -m pip install --quiet --group zensical
