@@ -48,8 +48,8 @@ def doctor(call: Invocation) -> None:
     """Check settings, permissions, network, certificates, clock and key, with advice.
 
     Each check is ok, warning, failed, or skipped because an earlier one failed. A failed check has a
-    command to paste. One request is sent, for a flow that does not exist; nothing is started. It
-    takes less than 15 seconds.
+    command to paste. One request is sent, for a flow that does not exist; nothing is started. Without
+    a key, it has an invalid one. It takes less than 15 seconds.
 
     No key, proxy password or file content is printed, so the output can be pasted into a ticket.
 

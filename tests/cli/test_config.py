@@ -235,7 +235,7 @@ def test_which_proxy(
     expected: tuple[str, str] | None,
 ) -> None:
     """The proxy that is shown is the one that a request to that URL goes by."""
-    from dcipher.cli.doctor.connection import proxy_for
+    from dcipher.cli.doctor.settings import proxy_for
 
     for name, value in variables.items():
         monkeypatch.setenv(name, value)

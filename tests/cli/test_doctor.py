@@ -7,7 +7,6 @@ import json
 import os
 import shlex
 import socket
-import ssl
 import subprocess
 import threading
 import time
@@ -21,18 +20,9 @@ pytest.importorskip("click", reason="the extra `cli` is not installed")
 
 from dcipher._extras.installation import install
 from dcipher.cli import main
-from dcipher.cli.doctor import connection, diagnosis
-from dcipher.cli.doctor.checks import (
-    State,
-    api_check,
-    clock_check,
-    key_check,
-    tls_check,
-    tls_failure,
-)
-from dcipher.cli.doctor.connection import Certificate, connect, origin_of
+from dcipher.cli.doctor import diagnosis
+from dcipher.cli.doctor.checks import Answer, Certificate, connection_check
 from dcipher.cli.doctor.reports import fingerprint
-from dcipher.errors import NotFoundError
 from tests.conftest import KEY
 from tests.faulty import NOTHING, FaultyServer, Reply, json_reply
 from tests.wire.transport.test_connecting import (
@@ -103,10 +93,7 @@ NAMES = [
     "extras",
     "settings",
     "permissions",
-    "proxy",
-    "dns",
-    "tcp",
-    "tls",
+    "connection",
     "api",
     "key",
     "clock",
@@ -118,7 +105,7 @@ def test_all_is_well(capsys: pytest.CaptureFixture[str], server: FaultyServer) -
     server.on("*", json_reply(NO_FLOW, 404, Date=formatdate(usegmt=True)))
     checks = found(capsys, server.url, 0)
     assert list(checks) == NAMES
-    assert states(checks) == {**dict.fromkeys(NAMES, "ok"), "tls": "skipped"}
+    assert states(checks) == dict.fromkeys(NAMES, "ok")
     assert [request.method for request in server.requests] == ["GET"]
     assert "assumed" in checks["key"]["detail"]
 
@@ -129,10 +116,9 @@ def test_a_certificate_that_fits(capsys: pytest.CaptureFixture[str], authority: 
     with FaultyServer(tls=context_of(authority)) as server:
         server.on("*", json_reply(NO_FLOW, 404))
         checks = found(capsys, server.url, 0)
-    assert checks["tls"]["state"] == "ok"
-    assert "TLSv1." in checks["tls"]["detail"]
-    assert "trustme" in checks["tls"]["detail"]
-    assert "more days" in checks["tls"]["detail"]
+    assert checks["connection"]["state"] == "ok"
+    for word in ("sent directly", "TLSv1.", "trustme", "more days"):
+        assert word in checks["connection"]["detail"]
 
 
 @pytest.mark.usefixtures("trusted")
@@ -144,15 +130,15 @@ def test_a_certificate_that_ends_soon(
     with FaultyServer(tls=context_of(authority, not_after=soon)) as server:
         server.on("*", json_reply(NO_FLOW, 404))
         checks = found(capsys, server.url, 0)
-    assert checks["tls"]["state"] == "warning"
+    assert checks["connection"]["state"] == "warning"
 
 
 @pytest.mark.parametrize(
     ("trusts", "options", "words"),
     [
-        (True, {"host": "other.example"}, "Is the name in the base URL that of the service?"),
-        (True, {"not_after": dt.datetime(2020, 1, 1)}, "has expired. The service has to renew it"),
-        (False, {}, "set SSL_CERT_FILE to that file"),
+        (True, {"host": "other.example"}, "IP address mismatch"),
+        (True, {"not_after": dt.datetime(2020, 1, 1)}, "certificate has expired"),
+        (False, {}, "set SSL_CERT_FILE"),
     ],
     ids=["wrong host", "expired", "unknown authority"],
 )
@@ -170,55 +156,57 @@ def test_a_certificate_that_is_not_accepted(
     with FaultyServer(tls=context_of(authority, **options)) as server:
         checks = found(capsys, server.url, 1)
         assert server.requests == []
-    assert words in checks["tls"]["detail"]
-    assert checks["tls"]["next"].startswith(f"openssl s_client -connect 127.0.0.1:{server.port}")
+    assert words in checks["connection"]["detail"]
+    assert checks["connection"]["next"].startswith(
+        f"openssl s_client -connect 127.0.0.1:{server.port}"
+    )
     assert states(checks)["api"] == states(checks)["key"] == "skipped"
 
 
 def test_a_port_that_speaks_no_tls(capsys: pytest.CaptureFixture[str]) -> None:
     """Secure http to a port of plain http, or to one that hangs up, is said as such."""
-    for answer in (b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n", b""):
+    plain = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"
+    for answer, words in ((plain, "is not secure"), (b"", "There was no response")):
         with Peer(says(answer)) as peer:
             checks = found(capsys, f"https://127.0.0.1:{peer.port}", 1)
-        assert "The TLS handshake with" in checks["tls"]["detail"]
+        assert words in checks["connection"]["detail"]
 
 
 def test_certificates_that_cannot_be_loaded(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, folder: Path
 ) -> None:
-    """A variable that leads to no certificates is named, and the command is to unset it."""
+    """A variable that leads to no certificates is named."""
     monkeypatch.setenv("SSL_CERT_FILE", str(folder / "missing.pem"))
     with Peer(says()) as peer:
         checks = found(capsys, f"https://127.0.0.1:{peer.port}", 1)
-    assert "missing.pem" in checks["tls"]["detail"]
-    assert checks["tls"]["next"] == "unset SSL_CERT_FILE"
+    assert "SSL_CERT_FILE" in checks["connection"]["detail"]
+    assert "missing.pem" in checks["connection"]["detail"]
 
 
 def test_a_name_that_leads_nowhere(capsys: pytest.CaptureFixture[str]) -> None:
     """What depends on the name is skipped, and says so."""
     checks = found(capsys, AWAY, 1)
-    assert checks["dns"]["state"] == "failed"
-    assert checks["dns"]["next"] == "nslookup api.dcipher.invalid"
-    later = ("tcp", "tls", "api", "key", "clock")
-    assert [states(checks)[name] for name in later] == ["skipped"] * 5
+    assert checks["connection"]["state"] == "failed"
+    assert checks["connection"]["next"] == "nslookup api.dcipher.invalid"
+    assert [states(checks)[name] for name in ("api", "key", "clock")] == ["skipped"] * 3
 
 
 def test_a_port_where_nobody_listens(capsys: pytest.CaptureFixture[str]) -> None:
     """On this machine, the emulator is what may be missing."""
     checks = found(capsys, f"http://127.0.0.1:{unused_port()}", 1)
-    assert "refused" in checks["tcp"]["detail"]
-    assert checks["tcp"]["next"] == "dcipher emulator start"
+    assert "refused" in checks["connection"]["detail"]
+    assert checks["connection"]["next"] == "dcipher emulator start"
 
 
 def test_nobody_answers(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where nothing comes back, it ends in time."""
-    monkeypatch.setattr(connection, "TIMEOUT", 0.3)
+    monkeypatch.setattr(diagnosis, "ASKING", 0.3)
     began = time.monotonic()
     with black_hole() as port:
         checks = found(capsys, f"http://127.0.0.1:{port}", 1)
-    assert "timed out" in checks["tcp"]["detail"]
+    assert "connect timeout" in checks["connection"]["detail"]
     assert time.monotonic() - began < 60
 
 
@@ -226,28 +214,28 @@ def test_a_host_elsewhere_that_takes_no_connection(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Elsewhere, what curl says of it is the next thing to know."""
-    monkeypatch.setattr(connection, "TIMEOUT", 0.3)
+    monkeypatch.setattr(diagnosis, "ASKING", 0.3)
     checks = found(capsys, "https://192.0.2.1", 1)  # RFC 5737: nobody has it
-    assert checks["tcp"]["next"] == "curl -v --max-time 10 https://192.0.2.1"
+    assert checks["connection"]["next"] == "curl -v --max-time 10 https://192.0.2.1"
 
 
 def test_all_waits_together_are_short() -> None:
     """Whatever does not answer, it is over within 15 seconds."""
-    assert connection.LIMIT + diagnosis.ASKING < 15
+    assert diagnosis.ASKING < diagnosis.LIMIT < 15
 
 
 def test_a_resolver_that_does_not_answer(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The resolver has no timeout of its own: the attempt is given up."""
-    monkeypatch.setattr(connection, "LIMIT", 0.1)
+    """The resolver has no timeout of its own: the request is given up."""
+    monkeypatch.setattr(diagnosis, "LIMIT", 0.1)
     hang = threading.Event()
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: hang.wait(60) and [])
     try:
         checks = found(capsys, AWAY, 1)
     finally:
         hang.set()
-    assert "no answer within 0.1 s" in checks["tcp"]["detail"]
+    assert "No response within 0.1 s" in checks["connection"]["detail"]
 
 
 # The answer.
@@ -263,7 +251,7 @@ def test_a_resolver_that_does_not_answer(
         (json_reply('{"message": "oh"}', 500), 1, "failed", "skipped", "does not tell"),
         (Reply(b"<html>", 404), 1, "failed", "skipped", "does not tell"),
         (Reply(b"<html>login</html>"), 1, "failed", "skipped", "does not tell"),
-        (NOTHING, 1, "failed", "skipped", "does not tell"),
+        (NOTHING, 1, "skipped", "skipped", "there is no connection"),
     ],
     ids=[
         "401",
@@ -320,12 +308,30 @@ def test_the_clock(
 def test_no_key(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, server: FaultyServer
 ) -> None:
-    """Without a key nothing is sent, the network is looked at all the same, and the exit code is 4."""
+    """Without a key, the request has an invalid one: the network and the clock are checked; exit code 4."""
     monkeypatch.delenv("DCIPHER_API_KEY")
-    checks = found(capsys, server.url, 4)
-    assert checks["tcp"]["state"] == "ok"
+    date = formatdate(time.time() - 3600, usegmt=True)
+    server.on("*", json_reply('{"message": "no"}', 401, Date=date))
+    checks = found(capsys, server.url, 1)
+    assert [states(checks)[name] for name in NAMES[4:]] == ["ok", "ok", "failed", "failed"]
     assert checks["key"]["next"].startswith("export DCIPHER_API_KEY=")
-    assert server.requests == []
+    assert server.requests[0].headers["authorization"] == f"Api-Key {diagnosis.NO_KEY}"
+    server.on("*", json_reply('{"message": "no"}', 401))
+    assert found(capsys, server.url, 4)["key"]["state"] == "failed"
+    assert found(capsys, f"http://127.0.0.1:{unused_port()}", 1)["key"]["state"] == "failed"
+
+
+def test_no_key_and_a_url_of_a_file(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    folder: Path,
+    server: FaultyServer,
+) -> None:
+    """The invalid key may be sent wherever the base URL comes from."""
+    monkeypatch.delenv("DCIPHER_API_KEY")
+    (folder / "local.env").write_text(f"DCIPHER_BASE_URL={server.url}\n")
+    server.on("*", json_reply('{"message": "no"}', 401))
+    assert states(found(capsys, None, 4, "--env-file", "local.env"))["connection"] == "ok"
 
 
 # Proxies.
@@ -337,16 +343,16 @@ def test_a_proxy_that_is_not_there(
     """It is named with its variable and without its password, and the way around it is the command."""
     monkeypatch.setenv("HTTPS_PROXY", f"http://user:{CANARY}@127.0.0.1:{unused_port()}")
     checks = found(capsys, AWAY, 1)
-    assert "HTTPS_PROXY is http://127.0.0.1:" in checks["proxy"]["detail"]
-    assert "refused" in checks["proxy"]["detail"]
-    assert checks["proxy"]["next"] == "env -u HTTPS_PROXY dcipher doctor"
+    assert "by HTTPS_PROXY, which is http://127.0.0.1:" in checks["connection"]["detail"]
+    assert "refused" in checks["connection"]["detail"]
+    assert checks["connection"]["next"] == "env -u HTTPS_PROXY dcipher doctor"
     assert states(checks)["api"] == "skipped"
 
 
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        (f"http://user:{CANARY}@nowhere.invalid:3128", "whose name cannot be resolved"),
+        (f"http://user:{CANARY}@nowhere.invalid:3128", "Name or service not known"),
         (f"nonsense://user:{CANARY}@h", "HTTPS_PROXY is not a valid proxy"),
     ],
 )
@@ -355,13 +361,13 @@ def test_a_proxy_that_cannot_be(
 ) -> None:
     """A name that leads nowhere, and what is no proxy, are told apart."""
     monkeypatch.setenv("HTTPS_PROXY", value)
-    assert words in found(capsys, AWAY, 1)["proxy"]["detail"]
+    assert words in found(capsys, AWAY, 1)["connection"]["detail"]
 
 
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        (b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", ": 407 Proxy Authentication"),
+        (b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", "407 Proxy Authentication"),
         (b"garbage\r\n\r\n", "opened no tunnel (illegal status line"),
         (b"", "opened no tunnel (Server disconnected"),
     ],
@@ -373,34 +379,34 @@ def test_a_proxy_that_opens_no_tunnel(
     with Peer(says(answer)) as peer:
         monkeypatch.setenv("HTTPS_PROXY", f"http://user:{CANARY}@127.0.0.1:{peer.port}")
         checks = found(capsys, AWAY, 1)
-    assert "which cannot be used" in checks["proxy"]["detail"]
-    assert words in checks["proxy"]["detail"]
+    assert words in checks["connection"]["detail"]
+    assert checks["connection"]["next"] == "env -u HTTPS_PROXY dcipher doctor"
 
 
 @pytest.mark.usefixtures("trusted")
 def test_a_proxy_that_works(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, authority: trustme.CA
 ) -> None:
-    """Through a tunnel, the service's own certificate is looked at; the name is the proxy's affair."""
+    """Through a tunnel, the service's own certificate is checked."""
     context = context_of(authority, "api.dcipher.invalid")
     with FaultyServer(tls=context) as server, Peer(tunnel_to(server.port)) as proxy:
         server.on("*", json_reply(NO_FLOW, 404))
         monkeypatch.setenv("https_proxy", f"http://user:{CANARY}@127.0.0.1:{proxy.port}")
         checks = found(capsys, AWAY, 0)
-    assert "https_proxy is http://127.0.0.1:" in checks["proxy"]["detail"]
-    assert states(checks)["tls"] == states(checks)["key"] == "ok"
-    assert states(checks)["dns"] == states(checks)["tcp"] == "skipped"
+    assert "https_proxy, which is http://127.0.0.1:" in checks["connection"]["detail"]
+    assert "more days" in checks["connection"]["detail"]
+    assert states(checks)["connection"] == states(checks)["key"] == "ok"
 
 
 def test_a_proxy_that_speaks_tls_itself(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its own handshake is a step of the proxy, not of the service."""
+    """A failure of its own handshake is one of the connection, with the way around the proxy."""
     with Peer(says()) as peer:
         monkeypatch.setenv("HTTPS_PROXY", f"https://127.0.0.1:{peer.port}")
         checks = found(capsys, AWAY, 1)
-    assert checks["proxy"]["state"] == "failed"
-    assert checks["tls"]["state"] == checks["api"]["state"] == "skipped"
+    assert checks["connection"]["next"] == "env -u HTTPS_PROXY dcipher doctor"
+    assert checks["api"]["state"] == "skipped"
 
 
 # Settings and files.
@@ -488,32 +494,11 @@ def test_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     assert "pasted into a ticket" in noted
 
 
-# The judgements and the questions by themselves.
-
-
-def test_other_failures_of_tls() -> None:
-    """A certificate that is not valid yet points at the clock, too."""
-    error = ssl.SSLCertVerificationError("bad")
-    error.verify_code, error.verify_message = 9, "certificate is not yet valid"
-    assert "clock of this machine" in tls_failure(error, "h", 443, "x").detail
-    assert tls_check(Certificate("TLSv1.3", "A\x1b[2J", 86400.0 * 40), 0.0).state is State.OK
-    assert "\x1b" not in tls_check(Certificate("TLSv1.3", "A\x1b[2J", 0.0), 0.0).detail
-
-
-def test_an_answer_that_is_no_answer() -> None:
-    """Without any answer nothing is said of the clock; a 404 that is not the API's says nothing of the key."""
-    assert clock_check(None, None, 0.0).detail == "No response."
-    other = NotFoundError("x", status_code=404)
-    assert key_check(other, "").state is State.SKIPPED
-    assert api_check(other, 1.0).state is State.FAILED
-
-
-def test_names_and_addresses() -> None:
-    """The port of a URL has a default; a name that is none is a failure of the name."""
-    assert origin_of("https://h.example/x")[1:] == ("h.example", 443)
-    assert origin_of("http://[::1]:80")[1:] == ("::1", 80)
-    for name in ("a" * 70 + ".example", "x..example"):
-        assert connect(f"http://{name}", None).failed_step == "dns"
+def test_a_certificate_with_a_foreign_name() -> None:
+    """What a certificate says of itself is escaped."""
+    certificate = Certificate("TLSv1.3", "A\x1b[2J", 86400.0 * 40)
+    check = connection_check(Answer(None, 1.0, 0.0, None, certificate), "https://h", None)
+    assert "\x1b" not in check.detail
 
 
 # whoami

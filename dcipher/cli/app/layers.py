@@ -14,37 +14,45 @@ from dcipher.cli.terminal.exit_codes import ExitCode
 from dcipher.cli.terminal.failures import CommandError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from dcipher.cli.app.options import Options
 
-__all__ = ["Layered", "layers"]
+__all__ = ["Layered", "layers", "loaders"]
 
 
 def layers(
     options: Options, read: Callable[[Path, str], str]
 ) -> tuple[tuple[str, dict[str, Any]], ...]:
     """Returns source, name and value of the settings, in order of precedence."""
-    arguments: dict[str, Any] = {"base_url": options.base_url}
-    if options.verbose:
-        arguments["log"] = "debug"
-    if options.api_key_file is not None:
-        text = read(options.api_key_file, "--api-key-file").strip()
-        if not text:
-            raise CommandError(
-                f"--api-key-file: {options.api_key_file} is empty.", ExitCode.AUTHENTICATION
-            )
-        arguments["api_key"] = text
-    found: list[tuple[str, dict[str, Any]]] = [
-        ("argument", arguments),
-        ("environment", ours(os.environ)),
-    ]
-    if options.env_file is not None:
-        if not options.env_file.is_file():
-            raise CommandError(f"--env-file: there is no file {options.env_file}.", ExitCode.USAGE)
-        found.append((DOTENV, dotenv(options.env_file)))
-    return tuple(found)
+    return tuple((source, load()) for source, load in loaders(options, read))
+
+
+def loaders(
+    options: Options, read: Callable[[Path, str], str]
+) -> Iterator[tuple[str, Callable[[], dict[str, Any]]]]:
+    """Yields the functions that return the settings of each source. They raise `DcipherError`."""
+    log = "debug" if options.verbose else None
+    yield "argument", lambda: {"base_url": options.base_url, "log": log}
+    if (key_file := options.api_key_file) is not None:
+        yield "argument", lambda: {"api_key": _key(key_file, read)}
+    yield "environment", lambda: ours(os.environ)
+    if (env_file := options.env_file) is not None:
+        yield DOTENV, lambda: _variables(env_file)
+
+
+def _key(path: Path, read: Callable[[Path, str], str]) -> str:
+    key = read(path, "--api-key-file").strip()
+    if not key:
+        raise CommandError(f"--api-key-file: {path} is empty.", ExitCode.AUTHENTICATION)
+    return key
+
+
+def _variables(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise CommandError(f"--env-file: there is no file {path}.", ExitCode.USAGE)
+    return dotenv(path)
 
 
 class Layered:

@@ -1,23 +1,24 @@
-"""The verdicts of `dcipher doctor`, each with a next command. Pure: facts in, checks out."""
+"""The checks of `dcipher doctor`, each with a next command. Pure: facts in, checks out."""
 
 from __future__ import annotations
 
+import socket
 import ssl
 import sys
-import time
 from dataclasses import asdict, dataclass, field
 from enum import Enum
 from shlex import quote
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlsplit
 
 from dcipher._masking.text import clean, redact_query
 from dcipher._urls.hosts import is_this_machine
+from dcipher._wire.errors.causes import chain
 from dcipher.cli.app.explanations import explain
-from dcipher.cli.doctor.connection import certificates, origin_of
 from dcipher.errors import (
     APIConnectionError,
-    APIStatusError,
     AuthenticationError,
+    ConfigurationError,
     DcipherError,
     NotFoundError,
     PermissionDeniedError,
@@ -28,21 +29,20 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dcipher._wire.proxies.choice import Named
-    from dcipher.cli.doctor.connection import Attempt, Certificate
     from dcipher.cli.doctor.setting_sources import Explained
 
 __all__ = [
+    "Answer",
+    "Certificate",
     "Check",
     "State",
     "api_check",
     "clock_check",
-    "connection_checks",
+    "connection_check",
     "key_check",
     "permission_check",
     "settings_check",
     "skipped",
-    "tls_check",
-    "tls_failure",
 ]
 
 DAY = 86400.0
@@ -80,6 +80,28 @@ class Check:
         return {**record, "state": self.state.value}
 
 
+class Certificate(NamedTuple):
+    """The version of TLS, and the certificate of the server."""
+
+    version: str
+    issuer: str
+    expires: float
+    """Seconds since the epoch."""
+
+
+class Answer(NamedTuple):
+    """The response of the API to a request for a flow that does not exist."""
+
+    outcome: DcipherError | None
+    """`None`: the flow exists."""
+    milliseconds: float
+    here: float
+    """Our clock in the middle of the request, in seconds since the epoch."""
+    server: float | None = None
+    """The date of the response."""
+    certificate: Certificate | None = None
+
+
 def settings_check(found: Explained) -> Check:
     """Checks whether all settings are valid."""
     if problems := found.all_problems:
@@ -105,116 +127,60 @@ def permission_check(path: Path, mode: int, what: str, wanted: int) -> Check:
     return Check("permissions", State.OK, f"{detail}.")
 
 
-def connection_checks(attempt: Attempt, url: str) -> Iterator[Check]:
-    """Yields the checks of an attempt to connect: proxy, dns, tcp, tls."""
-    step = attempt.failed_step
-    if attempt.proxy is None:
-        yield from _direct_checks(attempt, url)
-    else:
-        yield from _proxy_checks(attempt, attempt.proxy)
-    if step in {"dns", "tcp", "proxy"}:
-        yield from skipped("there is no connection", "tls")
-    elif step == "tls":
-        trusted = certificates()
-        named = f"those of {trusted.source} ({trusted.value})"
-        yield tls_failure(attempt.reason, *origin_of(url)[1:], named)
-    elif attempt.certificate is None:
-        yield from skipped("the base URL is http", "tls")
-    else:
-        yield tls_check(attempt.certificate, time.time())
-
-
-def _direct_checks(attempt: Attempt, url: str) -> Iterator[Check]:
-    _, host, port = origin_of(url)
-    step, why = attempt.failed_step, _reason(attempt)
-    yield Check("proxy", State.OK, "Requests are sent directly.")
-    if step == "dns":
-        detail = f"The name {host} cannot be resolved: {why}."
-        yield Check("dns", State.FAILED, detail, f"nslookup {quote(host)}")
-        yield from skipped("there is no address", "tcp")
-        return
-    yield Check("dns", State.OK, f"{host} is {attempt.address or 'resolved'}.")
-    if step != "tcp":
-        detail = f"Port {port} accepts connections ({attempt.milliseconds:.0f} ms)."
-        yield Check("tcp", State.OK, detail)
-        return
-    detail = f"Port {port} of {host} accepts no connection: {why}."
-    fix = f"curl -v --max-time 10 {quote(url)}"
-    if is_this_machine(host):
-        detail, fix = f"{detail} Does the emulator run?", "dcipher emulator start"
-    yield Check("tcp", State.FAILED, detail, fix)
-
-
-def _proxy_checks(attempt: Attempt, proxy: Named) -> Iterator[Check]:
-    step = attempt.failed_step
-    shown = f"{proxy.source} is {redact_query(proxy.value)}"
-    if step in {None, "tls"}:
-        detail = f"{shown}, which accepts connections ({attempt.milliseconds:.0f} ms)."
-        yield Check("proxy", State.OK, detail)
-    else:
-        problem = "whose name cannot be resolved" if step == "dns" else "which cannot be used"
-        without = f"env -u {quote(proxy.source)} dcipher doctor"
-        yield Check("proxy", State.FAILED, f"{shown}, {problem}: {_reason(attempt)}.", without)
-    yield from skipped("the proxy does it", "dns", "tcp")
-
-
-def _reason(attempt: Attempt) -> str:
-    error = attempt.reason
-    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return clean(str(text)).rstrip(".")
-
-
-def tls_check(found: Certificate, now: float) -> Check:
-    """Checks the certificate of a successful handshake."""
-    days = int((found.expires - now) / DAY)
-    detail = f"{found.version}, certificate by {clean(found.issuer)}, valid for {days} more days."
-    return Check("tls", State.WARNING if days < SOON else State.OK, detail)
-
-
-# OpenSSL's X509_V_ERR_*: not yet valid, expired; and no trusted authority.
-_TIMES = {9, 10}
-_UNTRUSTED = {2, 18, 19, 20, 21}
-
-
-def tls_failure(error: BaseException | None, host: str, port: int | None, trusted: str) -> Check:
-    """Returns the check of a failed handshake. `trusted`: the trusted authorities."""
-    if not isinstance(error, ssl.SSLCertVerificationError):
-        said = clean(str(error) or type(error).__name__)
-        detail = f"The TLS handshake with {host}:{port} failed: {said}. Is the base URL https, and the port right?"
-        return Check("tls", State.FAILED, detail, "dcipher config show")
-    detail = f"The certificate of {host}:{port} is not accepted: {clean(error.verify_message)}."
-    if error.verify_code in _TIMES:
-        detail += " The service has to renew it, unless the clock of this machine is wrong."
-    elif error.verify_code in _UNTRUSTED:
-        detail += (
-            f" Trusted authorities: {trusted}. If a proxy of yours signs certificates, write its "
-            "authority to a file, and set SSL_CERT_FILE to that file."
-        )
-    else:
-        detail += " Is the name in the base URL that of the service?"
-    show = (
-        f"openssl s_client -connect {host}:{port} -servername {host} </dev/null 2>/dev/null "
-        "| openssl x509 -noout -subject -issuer -dates"
+def connection_check(answer: Answer, url: str, proxy: Named | None) -> Check:
+    """Checks the way to the API: the proxy, the name, the port and the certificate."""
+    way = "Requests are sent directly."
+    if proxy is not None:
+        way = f"Requests are sent by {proxy.source}, which is {redact_query(proxy.value)}."
+    error = answer.outcome
+    if isinstance(error, ConfigurationError):  # of a proxy, or certificates
+        return Check("connection", State.FAILED, _said(error), "dcipher config show")
+    if isinstance(error, APIConnectionError):
+        detail = f"{way} {_said(error)}"
+        return Check("connection", State.FAILED, detail, _next_step(error, url, proxy))
+    if answer.certificate is None:
+        return Check("connection", State.OK, way)
+    days = int((answer.certificate.expires - answer.here) / DAY)
+    detail = (
+        f"{way} {answer.certificate.version}, certificate by {clean(answer.certificate.issuer)}, "
+        f"valid for {days} more days."
     )
-    return Check("tls", State.FAILED, detail, show)
+    return Check("connection", State.WARNING if days < SOON else State.OK, detail)
 
 
-def api_check(outcome: DcipherError | None, milliseconds: float) -> Check:
-    """Checks whether the response is from the API. `outcome=None`: the flow exists."""
-    took = f"after {milliseconds:.0f} ms"
-    if isinstance(outcome, APIConnectionError):
-        return Check("api", State.FAILED, _said(outcome), "dcipher doctor -v")
-    if isinstance(outcome, (AuthenticationError, PermissionDeniedError)):
+def _next_step(error: DcipherError, url: str, proxy: Named | None) -> str:
+    """Returns the command that finds out more than the error says."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    causes = [*chain(error)]
+    if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
+        return (
+            f"openssl s_client -connect {host}:{parts.port or 443} -servername {host} </dev/null "
+            "2>/dev/null | openssl x509 -noout -subject -issuer -dates"
+        )
+    if proxy is not None:
+        return f"env -u {quote(proxy.source)} dcipher doctor"
+    if any(isinstance(cause, socket.gaierror) for cause in causes):
+        return f"nslookup {quote(host)}"
+    if is_this_machine(host):
+        return "dcipher emulator start"
+    return f"curl -v --max-time 10 {quote(url)}"
+
+
+def api_check(answer: Answer) -> Check:
+    """Checks whether the response is from the API."""
+    outcome, took = answer.outcome, f"after {answer.milliseconds:.0f} ms"
+    if isinstance(outcome, AuthenticationError | PermissionDeniedError):
         return Check("api", State.OK, f"It responded with {outcome.status_code} {took}.")
-    if isinstance(outcome, NotFoundError) and outcome.error is not None:
+    if outcome is None:
+        return Check("api", State.OK, f"It responded {took}.")
+    if _found_no_flow(outcome):
         detail = f"It responded {took} that the requested flow does not exist, as expected."
         return Check("api", State.OK, detail)
     if isinstance(outcome, NotFoundError):
         detail = f"The response {took} is not from the API: its 404 has no JSON message. Is the base URL right?"
         return Check("api", State.FAILED, detail, "dcipher config show")
-    if outcome is not None:
-        return Check("api", State.FAILED, _said(outcome), "dcipher doctor -v")
-    return Check("api", State.OK, f"It responded {took}.")
+    return Check("api", State.FAILED, _said(outcome), "dcipher doctor -v")
 
 
 def key_check(outcome: DcipherError | None, next_step: str) -> Check:
@@ -228,7 +194,7 @@ def key_check(outcome: DcipherError | None, next_step: str) -> Check:
     if isinstance(outcome, PermissionDeniedError):
         detail = f"The API responded with 403 to a request that any key permits: {_said(outcome)}"
         return Check("key", State.FAILED, detail, next_step, of_key=True)
-    if outcome is None or (isinstance(outcome, NotFoundError) and outcome.error is not None):
+    if outcome is None or _found_no_flow(outcome):
         detail = (
             "The API accepts the key (assumed: for an invalid key, it would have responded with 401 "
             "before it looked for the flow)."
@@ -237,22 +203,21 @@ def key_check(outcome: DcipherError | None, next_step: str) -> Check:
     return Check("key", State.SKIPPED, "The response does not tell.")
 
 
-def clock_check(outcome: DcipherError | None, server: float | None, here: float) -> Check:
-    """Compares the clock of this machine with that of the API; both in seconds since the epoch."""
-    if server is None:
-        said = (
-            "The response has no date." if isinstance(outcome, APIStatusError) else "No response."
-        )
-        return Check("clock", State.SKIPPED, said)
-    skew = here - server
+def _found_no_flow(outcome: DcipherError) -> bool:
+    return isinstance(outcome, NotFoundError) and outcome.error is not None
+
+
+def clock_check(answer: Answer) -> Check:
+    """Compares the clock of this machine with that of the API."""
+    if answer.server is None:
+        return Check("clock", State.SKIPPED, "The response has no date.")
+    skew = answer.here - answer.server
+    off = f"{abs(skew):.0f} s"
     if abs(skew) <= SKEW:
-        return Check(
-            "clock", State.OK, f"{abs(skew):.0f} s off the API, whose dates have whole seconds."
-        )
-    direction = "ahead of" if skew > 0 else "behind"
+        return Check("clock", State.OK, f"{off} off the API, whose dates have whole seconds.")
     detail = (
-        f"This machine is {abs(skew):.0f} s {direction} the API: signatures are rejected, and signed URLs "
-        "seem to have expired, or expire early."
+        f"This machine is {off} {'ahead of' if skew > 0 else 'behind'} the API: signatures are "
+        "rejected, and signed URLs seem to have expired, or expire early."
     )
     return Check("clock", State.FAILED, detail, _SET_CLOCK.get(sys.platform, _SET_CLOCK["linux"]))
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import platform
 import ssl
+import threading
 import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from dcipher import Dcipher
 from dcipher._concurrency.clock import monotonic
@@ -17,34 +18,42 @@ from dcipher._version import __version__
 from dcipher._wire.errors.retries import http_date
 from dcipher.cli.app.layers import Layered
 from dcipher.cli.doctor.checks import (
+    Answer,
+    Certificate,
     Check,
     State,
     api_check,
     clock_check,
-    connection_checks,
+    connection_check,
     key_check,
     permission_check,
     settings_check,
     skipped,
 )
-from dcipher.cli.doctor.connection import certificates, connect, proxy_for
 from dcipher.cli.doctor.setting_sources import explained
+from dcipher.cli.doctor.settings import proxy_for
 from dcipher.cli.state.emulator_keys import missing_key, refused_key
 from dcipher.cli.state.folder import state_folder
-from dcipher.errors import APIStatusError, ConfigurationError, DcipherError
+from dcipher.errors import APIConnectionError, ConfigurationError, DcipherError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import httpx
+
     from dcipher.cli.app.invocation import Invocation
     from dcipher.cli.doctor.setting_sources import Explained
 
-__all__ = ["Answer", "ask", "diagnosed"]
+__all__ = ["ask", "diagnosed"]
 
-ASKING = 4.0
+ASKING = 8.0
 """Seconds for the request."""
+LIMIT = 12.0
+"""Seconds for all of it, name resolution included."""
 NO_FLOW = "dcipher-doctor-no-such-flow"
 """The flow that is requested: nothing is started, and nothing is shown."""
+NO_KEY = "dcipher-doctor-has-no-key"
+"""The key of the request, if there is none."""
 
 _EXTRAS = {
     "emulator": ("fastapi", "uvicorn"),
@@ -63,35 +72,22 @@ def diagnosed(call: Invocation) -> Iterator[Check]:
     yield settings
     yield from _permissions(call)
     if settings.state is State.FAILED:
-        names = ("proxy", "dns", "tcp", "tls", "api", "key", "clock")
-        yield from skipped("a setting is invalid", *names)
+        yield from skipped("a setting is invalid", "connection", "api", "key", "clock")
         return
-    network = list(_network(found.values.base_url))
-    yield from network
+    answer, url = ask(found), found.values.base_url
+    # An invalid proxy is the outcome, too.
+    proxy = None if isinstance(answer.outcome, ConfigurationError) else proxy_for(url)
+    connection = connection_check(answer, url, proxy)
+    yield connection
+    if connection.state is State.FAILED:
+        answered = [*skipped("there is no connection", "api", "key", "clock")]
+    else:
+        key = key_check(answer.outcome, refused_key(answer.outcome) or "dcipher whoami")
+        answered = [api_check(answer), key, clock_check(answer)]
     if found.values.api_key is None:
         detail = "There is no API key, neither in the environment nor in a named file."
-        yield Check("key", State.FAILED, detail, missing_key(), of_key=True)
-        yield from skipped("there is no key", "api", "clock")
-    elif any(check.state is State.FAILED for check in network):
-        yield from skipped("there is no connection", "api", "key", "clock")
-    else:
-        yield from _answers(found)
-
-
-def _network(url: str) -> Iterator[Check]:
-    try:
-        proxy = proxy_for(url)
-    except ConfigurationError as error:
-        yield Check("proxy", State.FAILED, error.message, "env | grep -i _proxy")
-        yield from skipped("the proxy is invalid", "dns", "tcp", "tls")
-        return
-    try:
-        attempt = connect(url, proxy)
-    except ConfigurationError as error:
-        yield from skipped("no certificates can be loaded", "proxy", "dns", "tcp")
-        yield Check("tls", State.FAILED, error.message, f"unset {certificates().source}")
-        return
-    yield from connection_checks(attempt, url)
+        answered[1] = Check("key", State.FAILED, detail, missing_key(), of_key=True)
+    yield from answered
 
 
 def _versions() -> Check:
@@ -145,40 +141,43 @@ def _permissions(call: Invocation) -> Iterator[Check]:
         yield Check("permissions", State.OK, "There is no file of settings and no list of runs.")
 
 
-class Answer(NamedTuple):
-    """The response of the API to a request for a flow that does not exist."""
-
-    outcome: DcipherError | None
-    milliseconds: float
-    server: float | None
-    """The date of the response, in seconds since the epoch."""
-    here: float
-    """Our clock in the middle of the request."""
-
-
 def ask(found: Explained) -> Answer:
-    """Sends one request to the API, with valid settings."""
-    settings: Any = Layered(found.layers)
-    clock, began = time.time(), monotonic()
-    outcome: DcipherError | None = None
-    with (
-        Dcipher(settings=settings) as configured,
-        configured.with_options(timeout=ASKING, max_retries=0) as client,
-    ):
+    """Sends one request to the API, with valid settings. Without a key, it has an invalid one."""
+    once = {"timeout": ASKING, "max_retries": 0}
+    key_source = found.values.sources.get("base_url", "default")
+    settings: Any = Layered((("argument", once), *found.layers, (key_source, {"api_key": NO_KEY})))
+    outcomes: list[DcipherError | None] = []
+    seen: dict[str, Any] = {}
+
+    def on_response(response: httpx.Response) -> None:
+        seen["server"] = http_date(response.headers.get("date", ""))
+        seen["certificate"] = _certificate(response)  # before its connection is closed
+
+    def send() -> None:
         try:
-            _ = client.flows.get(NO_FLOW)
+            with Dcipher(settings=settings) as client:
+                http = client._api.http.get_or_create_httpx_client()  # noqa: SLF001 - ours
+                http.event_hooks = {"response": [on_response]}
+                _ = client.flows.get(NO_FLOW)
+            outcomes.append(None)
         except DcipherError as error:
-            outcome = error
+            outcomes.append(error)
+
+    clock, began = time.time(), monotonic()
+    # A daemon: the resolver of the operating system has no timeout of its own.
+    thread = threading.Thread(target=send, daemon=True)
+    thread.start()
+    thread.join(LIMIT)
     took = monotonic() - began
-    server = None
-    if isinstance(outcome, APIStatusError) and outcome.response is not None:
-        server = http_date(outcome.response.headers.get("date", ""))
-    return Answer(outcome, took * 1000, server, clock + took / 2)
+    outcome = outcomes[0] if outcomes else APIConnectionError(f"No response within {LIMIT:g} s.")
+    return Answer(outcome, took * 1000, clock + took / 2, **seen)
 
 
-def _answers(found: Explained) -> Iterator[Check]:
-    answer = ask(found)
-    api = api_check(answer.outcome, answer.milliseconds)
-    yield api
-    yield key_check(answer.outcome, refused_key(answer.outcome) or "dcipher whoami")
-    yield clock_check(answer.outcome, answer.server, answer.here)
+def _certificate(response: httpx.Response) -> Certificate | None:
+    tls = response.extensions["network_stream"].get_extra_info("ssl_object")
+    found: Any = tls and tls.getpeercert()
+    if not found:
+        return None
+    names = {key: value for part in found.get("issuer", ()) for key, value in part}
+    issuer = names.get("organizationName") or names.get("commonName") or "an unnamed authority"
+    return Certificate(tls.version(), issuer, ssl.cert_time_to_seconds(found["notAfter"]))

@@ -63,7 +63,7 @@ def who(call: Invocation) -> None:
     if found.values.api_key is None:
         raise MissingAPIKeyError("There is no API key.")
     answer = ask(found)
-    api = api_check(answer.outcome, answer.milliseconds)
+    api = api_check(answer)
     key = key_check(answer.outcome, refused_key(answer.outcome) or "dcipher config show")
     place = {setting.name: setting.source for setting in found.settings}
     record = {

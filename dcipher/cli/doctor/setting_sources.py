@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import warnings
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from io import StringIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dcipher._masking.text import clean
 from dcipher._settings.checks import (
@@ -19,7 +19,7 @@ from dcipher._settings.checks import (
     usable_key,
 )
 from dcipher._settings.dotenv import dotenv_text
-from dcipher.cli.app.layers import layers
+from dcipher.cli.app.layers import loaders
 from dcipher.errors import ConfigurationError, DcipherError, MissingAPIKeyError
 
 if TYPE_CHECKING:
@@ -86,119 +86,82 @@ class Explained:
 
 def explained(call: Invocation) -> Explained:
     """Reads all sources. Invalid values are problems, not exceptions."""
-    found, problems = _layers(call)
-    places = _Places(call.options)
-    checked = [_checked(name, found, places) for name in CHECKS]
-    values = _values(checked, found)
-    problems += list(_together(values))
-    settings = tuple(setting for setting, _ in checked)
-    return Explained(settings, tuple(_unknown(places)), tuple(problems), values, tuple(found))
-
-
-def _layers(call: Invocation) -> tuple[list[tuple[str, dict[str, Any]]], list[str]]:
-    # Each file is read separately: an unreadable one does not hide the other.
-    bare = replace(call.options, api_key_file=None, env_file=None)
-    found, problems = dict(layers(bare, call.read)), list[str]()
-    for options, source in (
-        (replace(bare, api_key_file=call.options.api_key_file), "argument"),
-        (replace(bare, env_file=call.options.env_file), DOTENV),
-    ):
+    found: list[tuple[str, dict[str, Any]]] = []
+    problems: list[str] = []
+    for source, load in loaders(call.options, call.read):
         try:
-            found.update(pair for pair in layers(options, call.read) if pair[0] == source)
+            found.append((source, load()))
         except DcipherError as error:
             problems.append(error.message)
-    return list(found.items()), problems
-
-
-class _Places:
-    """The place of each setting."""
-
-    def __init__(self, options: Options) -> None:
-        self._options = options
-        self.environment = _by_name(os.environ)
-        self.lines = {} if options.env_file is None else _lines(options.env_file)
-
-    def of(self, source: str, name: str) -> str:
-        """Returns the place of a setting in a source."""
-        variable = PREFIX + name.upper()
-        if source == "argument":
-            path = self._options.api_key_file
-            named = "standard input" if str(path) == "-" else path
-            return {"api_key": f"--api-key-file {named}", "log": "--verbose"}.get(
-                name, "--base-url"
-            )
-        if source == "environment":
-            return self.environment.get(variable, variable)
-        written, line = self.lines.get(variable, (variable, 0))
-        return f"{self._options.env_file}:{line}, {written}"
-
-    def all(self) -> Iterator[tuple[str, str]]:
-        """Yields every variable with our prefix, and its place."""
-        yield from ((name, "environment") for name in self.environment.values())
-        for written, line in self.lines.values():
-            yield written, f"{self._options.env_file}:{line}"
-
-
-def _by_name(variables: Mapping[str, str]) -> dict[str, str]:
-    """Returns upper case → spelling: names are case-insensitive."""
-    return {name.upper(): name for name in variables if name.upper().startswith(PREFIX)}
-
-
-def _lines(path: Path) -> dict[str, tuple[str, int]]:
-    """Returns upper case → spelling and line. The last line takes precedence."""
-    from dotenv.parser import parse_stream
-
-    try:
-        text = dotenv_text(path)
-    except ConfigurationError:
-        return {}  # reported by `layers`
-    found: dict[str, tuple[str, int]] = {}
-    for binding in parse_stream(StringIO(text)):
-        name, before = binding.key or "", binding.original.string
-        blanks = len(before) - len(
-            before.lstrip("\n")
-        )  # preceding blank lines belong to the binding
-        if name.upper().startswith(PREFIX):
-            found[name.upper()] = (name, binding.original.line + blanks)
-    return found
-
-
-def _checked(
-    name: str, found: list[tuple[str, dict[str, Any]]], places: _Places
-) -> tuple[Setting, Any]:
-    """Returns the setting, and its valid value."""
-    for source, layer in found:
-        value = layer.get(name)
-        if is_blank(value):
+    variables = {"environment": _environment(), DOTENV: _lines(call.options.env_file)}
+    settings: list[Setting] = []
+    values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    for name, check in CHECKS.items():
+        given = ((one, layer[name]) for one, layer in found if not is_blank(layer.get(name)))
+        source, value = next(given, ("default", None))
+        if source == "default":
+            settings.append(Setting(name, getattr(Configuration(), name), source))
             continue
-        place = places.of(source, name)
+        place = _place(name, source, variables, call.options)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # blanks around a key are valid
-                usable = CHECKS[name](value, f"{name} ({place})")
+                values[name] = check(value, f"{name} ({place})")
+            sources[name] = source
+            settings.append(Setting(name, _shown(name, values[name]), place))
         except ConfigurationError as error:
             # The value is not shown: in the wrong variable, it may be a key.
-            return Setting(name, None, place, error.message), None
-        return Setting(name, _shown(name, usable), place), usable
-    default = getattr(Configuration(), name)
-    return Setting(name, default, "default"), default
+            settings.append(Setting(name, None, place, error.message))
+    valid = Configuration(**values, sources=sources)
+    unknown = [one for known in variables.values() for one in _unknown(known)]
+    problems += _together(valid)
+    return Explained(tuple(settings), tuple(unknown), tuple(problems), valid, tuple(found))
+
+
+def _place(
+    name: str, source: str, variables: Mapping[str, Mapping[str, _Variable]], options: Options
+) -> str:
+    if source == "argument":
+        path = options.api_key_file
+        key_file = f"--api-key-file {'standard input' if str(path) == '-' else path}"
+        return {"api_key": key_file, "log": "--verbose"}.get(name, "--base-url")
+    written, place = variables[source][PREFIX + name.upper()]
+    return written if place == "environment" else f"{place}, {written}"
+
+
+class _Variable(NamedTuple):
+    """A variable as it is written, and `environment`, or its file and line."""
+
+    name: str
+    place: str
+
+
+def _environment() -> dict[str, _Variable]:
+    """Returns upper case → variable: names are case-insensitive."""
+    ours = (name for name in os.environ if name.upper().startswith(PREFIX))
+    return {name.upper(): _Variable(name, "environment") for name in ours}
+
+
+def _lines(path: Path | None) -> dict[str, _Variable]:
+    """Returns the variables of a file in the same way. The last line takes precedence."""
+    from dotenv.parser import parse_stream
+
+    try:
+        text = "" if path is None else dotenv_text(path)
+    except ConfigurationError:
+        return {}  # reported by its loader
+    found: dict[str, _Variable] = {}
+    for binding in parse_stream(StringIO(text)):
+        name, line, written = binding.key or "", binding.original.line, binding.original.string
+        line += len(written) - len(written.lstrip("\n"))  # preceding blank lines belong to it
+        if name.upper().startswith(PREFIX):
+            found[name.upper()] = _Variable(name, f"{path}:{line}")
+    return found
 
 
 def _shown(name: str, value: Any) -> object:
     return f"set, {len(value)} characters" if name in _SECRET else value
-
-
-def _values(
-    checked: list[tuple[Setting, Any]], found: list[tuple[str, dict[str, Any]]]
-) -> Configuration:
-    values = {setting.name: value for setting, value in checked if value is not None}
-    sources = {
-        name: source
-        for source, layer in reversed(found)
-        for name in values
-        if not is_blank(layer.get(name))
-    }
-    return Configuration(**values, sources=sources)
 
 
 def _together(values: Configuration) -> Iterator[str]:
@@ -214,10 +177,10 @@ def _together(values: Configuration) -> Iterator[str]:
         yield error.message
 
 
-def _unknown(places: _Places) -> Iterator[Unknown]:
+def _unknown(variables: Mapping[str, _Variable]) -> Iterator[Unknown]:
     known = [*(PREFIX + name.upper() for name in CHECKS), *OTHERS]
-    for name, place in places.all():
-        if name.upper() not in known:
+    for name, (written, place) in variables.items():
+        if name not in known:
             ends = [one.removeprefix(PREFIX) for one in known]
-            near = get_close_matches(name.upper().removeprefix(PREFIX), ends, 1)
-            yield Unknown(name, place, PREFIX + near[0] if near else None)
+            near = get_close_matches(name.removeprefix(PREFIX), ends, 1)
+            yield Unknown(written, place, PREFIX + near[0] if near else None)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING
 
+import httpx
 from click.exceptions import Exit
 
 from dcipher._client.assembly import user_agent
 from dcipher._masking.text import redact_query
 from dcipher._wire.arguments import request_timeout
 from dcipher._wire.pools.routes import KEEPALIVE_EXPIRY, MAX_CONNECTIONS
-from dcipher.cli.doctor.connection import certificates, proxy_for
+from dcipher._wire.proxies.environment import environment_proxies, origin_of, usable_proxy
 from dcipher.cli.doctor.setting_sources import Setting, explained
 from dcipher.cli.terminal.exit_codes import ExitCode
 from dcipher.errors import ConfigurationError
@@ -21,9 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from dcipher._settings.checks import Configuration
+    from dcipher._wire.proxies.choice import Named
     from dcipher.cli.app.invocation import Invocation
 
-__all__ = ["show"]
+__all__ = ["proxy_for", "show"]
 
 
 def show(call: Invocation) -> None:
@@ -78,4 +81,15 @@ def _network(base_url: str) -> Iterator[Setting]:
         yield Setting("proxy", shown, "default" if proxy is None else proxy.source)
     except ConfigurationError as error:
         yield Setting("proxy", None, "environment", error.message)
-    yield Setting("certificates", *certificates())
+    # The file takes precedence, as in httpx.
+    names = [name for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if os.environ.get(name)]
+    source = next(iter(names), "default")
+    yield Setting("certificates", os.environ.get(source, "certifi's"), source)
+
+
+def proxy_for(url: str) -> Named | None:
+    """Returns the proxy for a request to `url`, with its password; `None`: it is sent directly.
+
+    Raises `ConfigurationError` for a variable with an invalid proxy.
+    """
+    return usable_proxy(environment_proxies(), origin_of(httpx.URL(url)))

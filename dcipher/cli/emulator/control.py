@@ -88,8 +88,7 @@ def only_emulator(url: str | None) -> RunningEmulator:
 def _key_for(call: Invocation, url: str) -> str | None:
     """Returns the key for a URL: of --api-key-file, of our emulator there, or of the environment."""
     if call.options.api_key_file is not None:
-        key: str | None = dict(call.layers)["argument"].get("api_key")
-        return key
+        return next((layer["api_key"] for _, layer in call.layers if "api_key" in layer), None)
     for one in running_emulators():
         if one.url == url.rstrip("/"):
             return one.api_key
