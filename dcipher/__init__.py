@@ -205,11 +205,13 @@ _SUBMODULES = (
     "tables",
 )
 """Public modules, which are imported at their first use as attributes."""
+_FORMER = ("async_client", "client", "constants", "exceptions", "logger")
+"""The modules of 0.3.5, in `_legacy/modules`: each of their names is an error with its replacement."""
 
 
 def __getattr__(name: str) -> object:
     # PEP 562: importing the package imports neither httpx nor pydantic; using a name of it does.
-    if name in _SUBMODULES:
+    if name in _SUBMODULES or name in _FORMER:
         return import_module(f".{name}", __name__)
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -23,7 +23,7 @@ from pydantic import (
 )
 from typing_extensions import Self
 
-from dcipher._legacy.replacements import legacy_item
+from dcipher._legacy.replacements import legacy_item, legacy_run_attribute
 
 from ._masking.text import clean
 
@@ -231,6 +231,12 @@ class Run(_Model):
         def __contains__(self, key: object) -> bool:
             # Python would look among the pairs that a model iterates over, and find no key.
             raise legacy_item(key)
+
+        def __getattr__(self, name: str) -> Any:
+            try:
+                return super().__getattr__(name)
+            except AttributeError:
+                raise legacy_run_attribute(self, name) from None
 
         def get(self, key: object, default: object = None) -> Any:
             """Raises TypeError, which names the replacement: in 0.3.5, a run was a dictionary."""

@@ -16,6 +16,7 @@ __all__ = [
     "legacy_attribute",
     "legacy_item",
     "legacy_name",
+    "legacy_run_attribute",
     "reject_legacy",
 ]
 
@@ -40,7 +41,7 @@ ITEMS = {
 }
 NAMES = {
     "WorkflowFailedException": "import RunFailedError, or RunCancelledError, from dcipher",
-    "TaskStatus": "import RunStatus from dcipher",
+    "TaskStatus": "import RunStatus from dcipher, where CANCEL_FAILED is CANCELFAILED",
     "FAILED_TASK_STATUSES": "use run.is_terminal and run.succeeded",
     "RETRIABLE_EXCEPTIONS": "pass a retry policy: import Resilience from dcipher",
     "setup_logger": "set DCIPHER_LOG, or the level of logging.getLogger('dcipher')",
@@ -111,8 +112,14 @@ def legacy_attribute(owner: object, name: str) -> AttributeError:
 def legacy_item(key: object) -> TypeError:
     """Returns the error for a run that is used as a dictionary, as in 0.3.5."""
     instead = ITEMS.get(key) if isinstance(key, str) else None
-    words = f"use {instead}" if instead else "use run.task_id, run.status, …"
-    return TypeError(f"A Run is not a dictionary: {words}.")
+    return TypeError(f"A Run is not a dictionary: use {instead or 'run.task_id, run.status, …'}.")
+
+
+def legacy_run_attribute(run: object, name: str) -> AttributeError:
+    """Returns the error for an attribute that a run does not have: a key of 0.3.5, or `keys()`."""
+    is_former = name in ITEMS or (hasattr(dict, name) and not name.startswith("_"))
+    advice = f". {legacy_item(name)}" if is_former else ""
+    return AttributeError(f"'Run' object has no attribute {name!r}{advice}", name=name, obj=run)
 
 
 def legacy_name(module: str, name: str) -> Exception:
@@ -122,7 +129,8 @@ def legacy_name(module: str, name: str) -> Exception:
     # An ImportError: `from dcipher.client import …` would hide the message of another error.
     import dcipher
 
-    known = f"import {name} from dcipher" if name in dcipher.__all__ else "see `help(dcipher)`"
+    known = "import what you need from dcipher" if name == "*" else "see `help(dcipher)`"
+    known = f"import {name} from dcipher" if name in dcipher.__all__ else known
     instead = NAMES.get(name, known)
     return ImportError(f"{module} was a module of dcipher 0.3.5: {instead}.", name=module)
 

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import dcipher
 from dcipher import AsyncDcipher, Dcipher, Run
+from dcipher._legacy.replacements import ARGUMENTS, ATTRIBUTES, ITEMS, NAMES
 
 if TYPE_CHECKING:
     from tests.conftest import Connect
@@ -76,6 +81,25 @@ def test_a_run_is_no_dictionary(key: Any, says: str) -> None:
     with pytest.raises(TypeError, match=says):
         key in run  # noqa: B015
     assert dict(run)["task_id"] == "t"
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("signed_response_url", r"client\.runs\.download"),
+        ("signed_response_urls", r"client\.runs\.download"),
+        *((method, r"use run\.task_id") for method in ("keys", "items", "values", "pop", "update")),
+    ],
+)
+def test_a_run_has_no_attribute_of_a_dictionary(name: str, says: str) -> None:
+    """A key as an attribute, and what a dictionary can do, name what there is now; another name is Python's affair."""
+    run: Any = Run(flow_id="f", task_id="t")
+    with pytest.raises(AttributeError, match=f"no attribute '{name}'. A Run is not .*{says}"):
+        getattr(run, name)
+    assert not hasattr(run, name)
+    with pytest.raises(AttributeError, match=r"no attribute 'nothing'$"):
+        run.nothing  # noqa: B018
+    assert Run(flow_id="f", task_id="t", more=1).more == 1  # type: ignore[attr-defined, call-arg]
 
 
 @pytest.mark.parametrize("name", ["BASE_URL", "api_key", "max_retries"])
@@ -161,3 +185,58 @@ def test_the_modules_of_the_former_version(module: str, name: str, instead: str)
     with pytest.raises(ImportError, match=instead):
         exec(f"from dcipher.{module} import {name}")  # noqa: S102 - a line of a program
     assert not hasattr(found, "__path__")
+
+
+STATUS_ERRORS = (
+    *("APIStatusError", "AuthenticationError", "BadRequestError", "ConflictError"),
+    *("InternalServerError", "PermissionDeniedError", "RateLimitError"),
+    *("UnprocessableEntityError", "WorkflowFailedException"),
+)
+CONSTANTS = ("FAILED_TASK_STATUSES", "RETRIABLE_EXCEPTIONS", "TaskStatus")
+LOGGING = ("logger", "setup_logger")
+FORMER = {
+    "async_client": ("AsyncDcipher", "Dcipher", *CONSTANTS, "WorkflowFailedException", *LOGGING),
+    "client": ("Dcipher", *CONSTANTS, *STATUS_ERRORS, *LOGGING),
+    "constants": (*CONSTANTS, "ConflictError", "InternalServerError", "RateLimitError"),
+    "exceptions": ("APIError", "DcipherError", "NotFoundError", *STATUS_ERRORS),
+    "logger": ("LOG_LEVEL", "setup_logger"),
+}
+"""Every public name in the modules of 0.3.5."""
+assert tuple(FORMER) == dcipher._FORMER
+
+
+@pytest.mark.parametrize("module", FORMER)
+def test_every_name_of_the_former_version_has_a_replacement(module: str) -> None:
+    """By import, and as an attribute of the package, which had its modules as attributes."""
+    for name in FORMER[module]:
+        for code in (f"from dcipher.{module} import {name}", f"dcipher.{module}.{name}"):
+            with pytest.raises(ImportError) as caught:
+                exec(code, {"dcipher": dcipher})  # noqa: S102 - a line of a program
+            assert f"dcipher.{module} was a module of dcipher 0.3.5" in str(caught.value)
+            assert "help(" not in str(caught.value)
+
+
+@pytest.mark.parametrize("module", FORMER)
+def test_a_former_module_is_an_attribute_before_it_is_imported(module: str) -> None:
+    """`import dcipher` made its modules attributes; in a new process, nothing has imported them."""
+    code = f"import dcipher; dcipher.{module}.{FORMER[module][0]}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)  # noqa: S603
+    assert f"dcipher.{module} was a module of dcipher 0.3.5" in done.stderr
+
+
+@pytest.mark.parametrize("module", FORMER)
+def test_everything_of_a_former_module_is_an_error(module: str) -> None:
+    """`import *` fails where it stands; it would leave names undefined."""
+    with pytest.raises(ImportError, match="import what you need from dcipher"):
+        exec(f"from dcipher.{module} import *")  # noqa: S102 - a line of a program
+
+
+@pytest.mark.parametrize("page", ["CHANGELOG.md", "docs/guides/upgrading.md"])
+def test_the_pages_have_what_the_errors_have(page: str) -> None:
+    """Each argument, attribute, key, name and module of 0.3.5 stands in the section for those who come from there."""
+    text = (Path(__file__).resolve().parents[2] / page).read_text(encoding="utf-8")
+    if page == "CHANGELOG.md":
+        text = text.partition("\n## [1.0.0]")[2]
+    tables = "\n".join(line for line in text.splitlines() if line.startswith("| "))
+    named = (*ARGUMENTS, *ATTRIBUTES, *ITEMS, *NAMES, *(f"dcipher.{module}" for module in FORMER))
+    assert [name for name in named if name not in tables] == []

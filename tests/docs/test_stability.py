@@ -29,8 +29,7 @@ def rows(heading: str) -> list[list[str]]:
 
 def test_every_module_of_the_package_is_public_or_private_there() -> None:
     """No module is left out, and each has its names in `__all__`."""
-    former = {"async_client", "client", "constants", "exceptions", "logger"}  # of 0.3.5
-    found = {module.name for module in pkgutil.iter_modules(dcipher.__path__)} - former
+    found = {module.name for module in pkgutil.iter_modules(dcipher.__path__)} - {*dcipher._FORMER}
     found = {f"dcipher.{name}" for name in found if not name.startswith("_")}
     named = set(re.findall(r"`(dcipher(?:\.[a-z]\w*)*)`", PAGE))
     assert found <= named

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dcipher._legacy.replacements import legacy_name
 
-__all__: list[str] = []
+# So that `from … import *` raises it, too.
+__all__ = ["*"]  # noqa: F822  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> object:
