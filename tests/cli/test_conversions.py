@@ -177,7 +177,7 @@ def converted(folder: Path, source: Path, format_: str, model: str) -> list[Any]
     target.unlink(missing_ok=True)
     name = f"{__name__}:{model}" if hasattr(sys.modules[__name__], model) else f"builtins:{model}"
     try:
-        write_rows(str(source), Target.of(str(target), None, overwrite=True), name, None)
+        write_rows([str(source)], Target.of(str(target), None, overwrite=True), name, None)
     except CommandError as refusal:
         said = str(refusal)
     else:
@@ -237,7 +237,7 @@ def check_plain_conversions(folder: Path, rows: list[Any]) -> None:
     for format_ in ("json", "ndjson", "csv"):
         target = folder / f"target.{format_}"
         try:
-            write_rows(str(source), Target.of(str(target), None, overwrite=True), None, None)
+            write_rows([str(source)], Target.of(str(target), None, overwrite=True), None, None)
         except CommandError:
             assert format_ == "csv"
             continue

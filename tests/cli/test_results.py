@@ -28,6 +28,7 @@ from dcipher._extras.installation import install
 from dcipher._results.local_files import LocalResult
 from dcipher.cli import main
 from dcipher.cli.app.imports import import_name
+from dcipher.cli.results.checking import opened
 from dcipher.cli.results.row_bytes import columns_of_type
 
 if TYPE_CHECKING:
@@ -686,6 +687,63 @@ def test_targets_that_cannot_be(
     assert main(["results", "convert", bad, *arguments]) == code
     assert words in out(capsysbinary)[1]
     assert (folder / "there.json").read_text() == "before"
+
+
+def write(folder: Path, **files: str) -> None:
+    for name, text in files.items():
+        stem, _, suffix = name.rpartition("_")
+        (folder / f"{stem}.{suffix}").write_text(text)
+
+
+def test_several_files_are_one(folder: Path) -> None:
+    """The rows of all files are in one, in order; columns are matched by name, and JSON stays exact."""
+    write(folder, a_csv="n,s\n1,x\n", b_csv="s,n\ny,2\n", c_json='[{"n": 3.10}]', d_ndjson="4\n")
+    assert main(["results", "convert", "a.csv", "b.csv", "-o", "o.csv"]) == 0
+    assert (folder / "o.csv").read_text() == "n,s\n1,x\n2,y\n"
+    assert main(["results", "convert", "c.json", "a.csv", "d.ndjson", "-o", "o.ndjson"]) == 0
+    assert (folder / "o.ndjson").read_text() == '{"n": 3.10}\n{"n":"1","s":"x"}\n4\n'
+
+
+@needs_arrow
+def test_several_files_with_a_model(folder: Path) -> None:
+    """With a model, the rows of any formats are one file of its columns."""
+    write(folder, a_csv="label,score\nx,1\n", b_json='[{"score": 2, "label": "y"}]')
+    for name in ("o.parquet", "o.csv", "o.json.gz"):
+        command = ["results", "convert", "a.csv", "b.json", "-o", name, "--model", "shapes:Topic"]
+        assert main(command) == 0
+        with opened(name, None) as result:
+            rows = list(result.rows(dict[str, Any]))
+        assert [(row["label"], float(row["score"])) for row in rows] == [("x", 1), ("y", 2)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["a.csv", "b.csv", "-o", "o.csv"], 2, "b.csv and a.csv have different columns: m, n."),
+        (["a.csv", "b.csv", "-o", "o.parquet"], 2, "b.csv and a.csv have different columns: m, n."),
+        (["a.csv", "c.json", "-o", "o.csv"], 1, "Row 1 of c.json has the column 'z'"),
+        (["c.json", "d.json", "-o", "o.parquet"], 1, "d.json"),
+        (["a.csv", "e.csv", "-o", "o.json"], 5, "e.csv was not converted: row 0"),
+        (["-", "-", "-o", "o.json"], 2, "can be read only once"),
+        (["a.csv", "b.csv", "o.csv"], 2, "Several files need -o OUT"),
+        (["a.csv"], 2, "one file needs OUT"),
+    ],
+)
+def test_several_files_that_do_not_fit(
+    folder: Path,
+    capsysbinary: pytest.CaptureFixture[bytes],
+    arguments: list[str],
+    code: int,
+    words: str,
+) -> None:
+    """What does not fit is an error that names the file, and OUT is not there."""
+    if "o.parquet" in arguments:
+        pytest.importorskip("pyarrow")
+    write(folder, a_csv="n\n1\n", b_csv="m\n1\n", c_json='[{"n": 1}, {"z": 1}]', e_csv="n\n1,2\n")
+    (folder / "d.json").write_text('[{"n": "x"}]')
+    assert main(["results", "convert", *arguments]) == code
+    assert words in out(capsysbinary)[1]
+    assert not list(folder.glob("o.*"))
 
 
 def test_a_file_onto_itself(folder: Path) -> None:

@@ -11,6 +11,7 @@ from dcipher.cli.app.commands import Group, argument
 from dcipher.cli.app.options import PATH
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from dcipher.cli.app.invocation import Invocation
@@ -114,9 +115,17 @@ def validate(
 
 
 @app.command()
-@_FILE
 @argument(
-    "out",
+    "files",
+    metavar="FILE",
+    nargs=-1,
+    required=True,
+    help="As for head. The rows of several files are written one after the other. Without -o, the "
+    "last one is OUT.",
+)
+@click.option(
+    "--output",
+    "-o",
     metavar="OUT",
     help="The new file. Its name determines the format; .gz compresses it. - is standard output.",
 )
@@ -127,24 +136,32 @@ def validate(
 @click.pass_obj
 def convert(
     call: Invocation,
-    file: str,
-    out: str,
+    files: Sequence[str],
+    output: str | None,
     to: str | None,
     model: str | None,
     overwrite: bool,
     format_: str | None,
 ) -> None:
-    """Write the rows of a file in another format.
+    """Write the rows of files in another format, one file after the other.
 
     OUT is replaced atomically, and an existing file only with --overwrite. Without --model, JSON
     values are copied exactly, CSV values are text, and a CSV file has the columns of the first row
     (a later row with another column is an error). With --model, each row is validated and dumped by
     the model; the first invalid row ends the command with exit code 5.
 
+    Files with other columns than the first one are an error if OUT is CSV or Parquet.
+
     In JSON, NaN and infinity become null, and bytes become base64. Parquet needs the extra arrow;
     its columns are those of runs.table.
+
+        dcipher results convert a.json b.json -o all.csv
     """
     from dcipher.cli.results.converting import Target
     from dcipher.cli.results.converting import convert as write
 
-    write(call, file, Target.of(out, to, overwrite=overwrite), model, format_)
+    if output is None:
+        *files, output = files
+        if len(files) != 1:
+            raise click.UsageError("Several files need -o OUT; one file needs OUT.")
+    write(call, files, Target.of(output, to, overwrite=overwrite), model, format_)

@@ -6,7 +6,7 @@ import gzip
 import shutil
 import sys
 import tempfile
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
@@ -19,6 +19,7 @@ from dcipher._files.replacement import replacing
 from dcipher._files.storage_errors import storage_errors
 from dcipher._results.parsing.row_errors import InvalidRow, ResultReadError
 from dcipher._results.rows.reading import Format, iter_rows
+from dcipher.cli.app.imports import listed
 from dcipher.cli.results.checking import ANY, opened, type_named
 from dcipher.cli.results.round_trips import RoundTrip
 from dcipher.cli.results.row_bytes import (
@@ -35,7 +36,7 @@ from dcipher.cli.terminal.text import is_terminal
 from dcipher.errors import ResultParseError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterator, Sequence
 
     from dcipher._results.local_files import LocalResult
     from dcipher.cli.app.invocation import Invocation
@@ -107,80 +108,123 @@ _BY_SUFFIX = {
 
 
 def convert(
-    call: Invocation, file: str, target: Target, model: str | None, format_: str | None
+    call: Invocation, files: Sequence[str], target: Target, model: str | None, format_: str | None
 ) -> None:
-    """Writes the rows of a file in another format, and prints their number."""
-    count = write_rows(file, target, model, format_)
+    """Writes the rows of files in another format, and prints their number."""
+    count = write_rows(files, target, model, format_)
     if target.path is not None:
         record = {"file": str(target.path), "format": target.format.value, "rows": count}
         call.output.data(record, key="file")
 
 
-def write_rows(file: str, target: Target, model: str | None, format_: str | None) -> int:
-    """Writes the rows of a file in another format. Returns their number."""
+def write_rows(files: Sequence[str], target: Target, model: str | None, format_: str | None) -> int:
+    """Writes the rows of files, one after the other, in another format. Returns their number."""
+    if files.count("-") > 1:
+        raise _usage("Standard input can be read only once.")
     type_ = None if model is None else type_named(model)
-    rows = _Rows(file, model)
-    with opened(file, format_) as source:
-        if target.format is Format.PARQUET:
-            _write_parquet(source, target, type_, rows)
+    is_parquet = target.format is Format.PARQUET
+    if is_parquet and target.path is None and is_terminal(sys.stdout):
+        raise _usage("Parquet cannot be printed to a terminal: pass a file.")
+    with ExitStack() as stack:
+        rows = _Rows([stack.enter_context(opened(file, format_)) for file in files], model)
+        # With a model, nothing is written before all rows have been read back. pyarrow needs a position.
+        whole = type_ is not None or (is_parquet and target.path is None)
+        sink = stack.enter_context(target.opened())
+        file = stack.enter_context(tempfile.TemporaryFile()) if whole else sink
+        trip = None if type_ is None else RoundTrip(type_, target.format, rows.place)
+        if is_parquet:
+            _write_parquet(file, type_, rows)
         else:
-            # With a model, nothing is written before all rows have passed the round trip.
-            with target.opened() as sink, _seekable(sink, type_ is not None) as file_:
-                file_.writelines(_encoded(source, target.format, type_, rows))
-    return rows.count
+            file.writelines(_encoded(target.format, rows, trip))
+        count = rows.count
+        if trip is not None:
+            file.seek(0)
+            trip.check(rows.typed(type_), iter_rows(file, trip.type, target.format))
+        if whole:
+            file.seek(0)
+            shutil.copyfileobj(file, sink)
+    return count
 
 
 class _Rows:
-    """Counts rows, and raises at the first invalid one."""
+    """The rows of files. The first invalid one raises `CommandError`."""
 
-    def __init__(self, file: str, model: str | None) -> None:
+    def __init__(self, sources: Sequence[LocalResult], model: str | None) -> None:
+        self.sources = sources
         self.count = 0
-        self.file = file
         self._model = model
+        self._place = "row 0"
 
-    def fitting(self, rows: Iterable[T | InvalidRow]) -> Iterator[T]:
-        for row in rows:
-            if isinstance(row, InvalidRow):
-                raise self.refusal(row.error())
-            self.count += 1
-            yield row
+    def place(self) -> str:
+        """Returns the last row that was read, such as `row 3`, with its file if there are several."""
+        return self._place
 
-    def refusal(self, error: ResultReadError | ResultParseError) -> CommandError:
+    def typed(self, type_: Any) -> Iterator[object]:
+        """Yields validated rows."""
+        return self.valid(lambda source: source.rows(type_))
+
+    def valid(self, rows_of: Callable[[LocalResult], Iterator[T | InvalidRow]]) -> Iterator[T]:
+        """Yields the rows of each file, and counts them."""
+        self.count = 0
+        for source in self.sources:
+            if self._model is not None:
+                _ = source.reader()  # a stream is copied, because it is read twice
+            for number, row in enumerate(rows_of(source)):
+                if isinstance(row, InvalidRow):
+                    raise self.refusal(row.error(), source)
+                self.count += 1
+                self._place = f"row {number}{self._of(source)}"
+                yield row
+
+    def _of(self, source: LocalResult) -> str:
+        return f" of {source.name}" if len(self.sources) > 1 else ""
+
+    def refusal(
+        self, error: ResultReadError | ResultParseError, source: LocalResult | None = None
+    ) -> CommandError:
+        """Returns the error for an invalid row."""
         what = str(error) if isinstance(error, ResultReadError) else error.message.rstrip(".")
+        name = (source or self.sources[0]).name
         model = None if self._model is None else quote(self._model)
         return CommandError(
-            f"{self.file} was not converted: {what}.",
+            f"{name} was not converted: {what}.",
             ExitCode.INVALID_ROWS,
-            next_step=model and f"dcipher results validate {quote(self.file)} --model {model}",
+            next_step=model and f"dcipher results validate {quote(name)} --model {model}",
         )
 
 
-def _encoded(source: LocalResult, format_: Format, type_: Any, rows: _Rows) -> Iterator[bytes]:
-    columns: list[str] | None = None
-    if type_ is not None:
-        values, columns = _checked(source, format_, type_, rows)
-    elif {source.format, format_} <= {Format.JSON, Format.NDJSON}:
-        values = rows.fitting(source.texts())
-    else:
-        columns = source.header() if source.format is Format.CSV else None
-        values = map(plain_value, rows.fitting(source.rows(ANY)))
+def _encoded(format_: Format, rows: _Rows, trip: RoundTrip | None) -> Iterator[bytes]:
+    def original(source: LocalResult) -> Iterator[object]:
+        if {source.format, format_} <= {Format.JSON, Format.NDJSON}:
+            return source.texts()
+        found = source.rows(ANY)
+        return (row if isinstance(row, InvalidRow) else plain_value(row) for row in found)
+
+    typed = None if trip is None else map(trip.plain, rows.typed(trip.type))
+    values = rows.valid(original) if typed is None else typed
     if format_ is Format.CSV:
-        return csv_bytes(values, columns)
+        return csv_bytes(values, _columns(rows, trip), rows.place)
     return (json_bytes if format_ is Format.JSON else ndjson_bytes)(values)
 
 
-def _checked(
-    source: LocalResult, format_: Format, type_: Any, rows: _Rows
-) -> tuple[Iterator[object], list[str] | None]:
-    trip, columns = RoundTrip(type_, format_), None
-    if format_ is Format.CSV:
-        columns = columns_of_type(type_)
-        if columns is None or _may_have_more(type_):
-            _ = source.reader()  # a stream is copied, because it is read twice
-            columns = trip.columns(_Rows(rows.file, None).fitting(source.rows(type_)), columns)
-        else:
-            columns = trip.columns((), columns)
-    return trip.checked(rows.fitting(source.rows(type_)), columns or ()), columns
+def _columns(rows: _Rows, trip: RoundTrip | None) -> list[str] | None:
+    """Returns the columns of a CSV file, if they are known before its first row."""
+    if trip is None:
+        return _common_header(rows.sources)
+    columns = columns_of_type(trip.type)
+    unknown = columns is None or _may_have_more(trip.type)
+    return trip.columns(rows.typed(trip.type) if unknown else (), columns)
+
+
+def _common_header(sources: Sequence[LocalResult]) -> list[str] | None:
+    """Returns the columns of the first file, if it is CSV. Raises `CommandError` if others differ."""
+    headers = [(one.name, one.header()) for one in sources if one.format is Format.CSV]
+    for name, header in headers:
+        if differences := {*header} ^ {*headers[0][1]}:
+            raise _usage(
+                f"{name} and {headers[0][0]} have different columns: {listed(sorted(differences))}."
+            )
+    return headers[0][1] if sources[0].format is Format.CSV else None
 
 
 def _may_have_more(type_: Any) -> bool:
@@ -200,27 +244,24 @@ def parquet_library() -> Any:
         ) from None
 
 
-def _write_parquet(source: LocalResult, target: Target, type_: Any, rows: _Rows) -> None:
+def _write_parquet(file: BinaryIO, type_: Any, rows: _Rows) -> None:
     parquet = parquet_library()
-    if target.path is None and is_terminal(sys.stdout):
-        raise _usage("Parquet cannot be printed to a terminal: pass a file.")
     from dcipher._results.tables.reading import check_columns, reading_of
 
     check_columns(type_)
+    if type_ is None:
+        _ = _common_header(rows.sources)
+        if 0 < [source.format for source in rows.sources].count(Format.PARQUET) < len(rows.sources):
+            raise _usage("Parquet and other files have no common columns: add --model.")
     try:
-        reading = reading_of((source,), type_)
-        with target.opened() as sink, _seekable(sink, True) as file:
-            with parquet.ParquetWriter(file, reading.schema) as writer:
-                for batches in _row_groups(reading.batches(_ROWS)):
-                    if not batches[0].num_columns:
-                        raise no_column(0)
-                    table = library("pyarrow", "arrow").Table.from_batches(batches)
-                    writer.write_table(table)
-                    rows.count += table.num_rows
-            if type_ is not None:
-                _ = file.seek(0)
-                again = iter_rows(file, type_, Format.PARQUET)
-                RoundTrip(type_, Format.PARQUET).check(source.rows(type_), again)
+        reading = reading_of(tuple(rows.sources), type_)
+        with parquet.ParquetWriter(file, reading.schema) as writer:
+            for batches in _row_groups(reading.batches(_ROWS)):
+                if not batches[0].num_columns:
+                    raise no_column(rows.place())
+                table = library("pyarrow", "arrow").Table.from_batches(batches)
+                writer.write_table(table)
+                rows.count += table.num_rows
     except ResultParseError as error:
         raise (rows.refusal(error) if error.errors else error) from None
 
@@ -237,15 +278,3 @@ def _row_groups(batches: Iterator[Any]) -> Iterator[list[Any]]:
             group = []
     if group:
         yield group
-
-
-@contextmanager
-def _seekable(sink: BinaryIO, whole: bool) -> Generator[BinaryIO]:
-    # pyarrow needs a position, and a pipe cannot be undone.
-    if not whole or sink is not getattr(sys.stdout, "buffer", None):
-        yield sink
-        return
-    with tempfile.TemporaryFile() as file:
-        yield file
-        file.seek(0)
-        shutil.copyfileobj(file, sink)

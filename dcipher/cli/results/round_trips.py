@@ -1,43 +1,48 @@
-"""Converts typed rows to JSON or CSV, and checks that the type reads the same rows back."""
+"""Converts typed rows to JSON values, and checks that the type reads the same rows back."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from pydantic import AliasChoices, BaseModel, ValidationError
-from pydantic_core import PydanticSerializationError, to_json
+from pydantic import AliasChoices, BaseModel
+from pydantic_core import PydanticSerializationError
 
 from dcipher._results.parsing.adapters import adapter_for
-from dcipher._results.parsing.csv.rows import NotFittingError, cells_reader
-from dcipher._results.parsing.row_errors import InvalidRow, details_of, path_of, shown_name
+from dcipher._results.parsing.row_errors import InvalidRow, ResultReadError, path_of, shown_name
 from dcipher._results.rows.reading import Format
 from dcipher._typing.annotations import is_class
-from dcipher.cli.results.row_bytes import as_cells, cell_text
+from dcipher.cli.results.row_bytes import as_cells
 from dcipher.cli.terminal.exit_codes import ExitCode
 from dcipher.cli.terminal.failures import CommandError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 __all__ = ["RoundTrip"]
 
 
 class RoundTrip:
-    """Dumps the rows of a type, and parses each of them again."""
+    """Dumps the rows of a type, and compares them with the rows that are read back.
 
-    def __init__(self, type_: Any, format_: Format) -> None:
-        adapter = adapter_for(type_)
-        self._type = type_
-        self._adapter = adapter
+    Its methods raise `CommandError` for a row that changes. `place` returns the row in question, such
+    as `row 3`.
+    """
+
+    def __init__(self, type_: Any, format_: Format, place: Callable[[], str]) -> None:
+        self.type = type_
         self._format = format_
-        self._serializer = adapter.serializer
-        self._read_json = adapter.validator.validate_json
+        self._place = place
+        self._serializer = adapter_for(type_).serializer
         self._renamed = _renamed(type_)
         self._fields: Sequence[str] | None = getattr(type_, "_fields", None)  # of a named tuple
 
     def plain(self, row: object) -> object:
         """Returns a row as JSON values, with the names that the type reads."""
-        dumped = self._serializer.to_python(row, mode="json", by_alias=True, warnings=False)
+        try:
+            dumped = self._serializer.to_python(row, mode="json", by_alias=True, warnings=False)
+        except (PydanticSerializationError, UnicodeDecodeError):  # the message quotes the bytes
+            more = " Bytes need ser_json_bytes='base64' and val_json_bytes='base64'."
+            raise self._refusal("", more) from None
         if isinstance(dumped, dict):
             found = cast("dict[str, object]", dumped)
             return {self._renamed.get(name, name): value for name, value in found.items()}
@@ -50,66 +55,42 @@ class RoundTrip:
     def columns(self, rows: Iterable[object], known: Sequence[str] | None) -> list[str]:
         """Returns the columns of CSV: those of the type, and further ones of the rows."""
         columns = dict.fromkeys([self._renamed.get(name, name) for name in known or ()])
-        for number, row in enumerate(rows):
-            columns.update(dict.fromkeys(as_cells(self._plain(number, row))))
+        for row in rows:
+            columns.update(dict.fromkeys(as_cells(self.plain(row))))
         return list(columns)
 
-    def checked(self, rows: Iterable[object], columns: Sequence[str]) -> Iterator[object]:
-        """Yields the rows of `plain`. Raises `CommandError` for a row that changes in the round trip."""
-        read_cells = cells_reader(self._type, list(columns)) if columns else None
-        for number, row in enumerate(rows):
-            plain = self._plain(number, row)
-            try:
-                if self._format is Format.CSV:
-                    cells = as_cells(plain)
-                    again = read_cells and read_cells([cell_text(cells.get(n)) for n in columns])
-                else:
-                    again = self._read_json(to_json(plain, inf_nan_mode="null"))
-            except ValidationError as error:
-                raise self._refusal(
-                    number, path_of(details_of(error, self._adapter)[0]["loc"])
-                ) from None
-            except NotFittingError as error:
-                place = error.details[0]["loc"]
-                named = [columns[p] if isinstance(p, int) else p for p in place[:1]]
-                raise self._refusal(number, path_of([*named, *place[1:]])) from None
-            if (before := self._view(row)) != (after := self._view(again)):
-                raise self._refusal(number, _difference(before, after))
-            yield plain
-
-    def check(self, rows: Iterable[object], again: Iterable[object]) -> None:
-        """Raises `CommandError` for the first row that was not read back as it is."""
-        for number, (row, found) in enumerate(zip(rows, again, strict=True)):
-            if isinstance(found, InvalidRow):
-                raise self._refusal(number, path_of(found.errors[0]["loc"]))
-            if not _is_same(before := self._view(row), after := self._view(found)):
-                raise self._refusal(number, _difference(before, after))
-
-    def _plain(self, number: int, row: object) -> object:
+    def check(self, rows: Iterable[object], again: Iterator[object]) -> None:
+        """Compares rows with those that were read back."""
         try:
-            return self.plain(row)
-        except (
-            PydanticSerializationError,
-            UnicodeDecodeError,
-        ):  # bytes that are not UTF-8; the message quotes them
-            raise self._refusal(
-                number, "", " Bytes need ser_json_bytes='base64' and val_json_bytes='base64'."
-            ) from None
+            for row in rows:
+                found = next(again, _NOTHING)
+                if isinstance(found, InvalidRow):
+                    raise self._refusal(path_of(found.errors[0]["loc"]))
+                if found is _NOTHING:
+                    raise self._refusal("")
+                if not _is_same(before := self._view(row), after := self._view(found)):
+                    raise self._refusal(_difference(before, after))
+            if next(again, _NOTHING) is not _NOTHING:
+                raise self._refusal("")
+        except ResultReadError:  # it is taken for another document
+            raise self._refusal("") from None
 
     def _view(self, row: Any) -> object:
         # Excluded fields (exclude=True) need not be read back.
         return self._serializer.to_python(row, warnings=False)
 
-    def _refusal(self, number: int, place: str, more: str = "") -> CommandError:
+    def _refusal(self, location: str, more: str = "") -> CommandError:
         name = _NAMES[self._format]
-        where = f", {place.removeprefix('.')}" if place else ""
+        where = f", {location.removeprefix('.')}" if location else ""
         return CommandError(
-            f"Nothing was converted: row {number}{where} would not be read back from {name} unchanged.{more}",
+            f"Nothing was converted: {self._place()}{where} would not be read back from {name} "
+            f"unchanged.{more}",
             ExitCode.INVALID_ROWS,
             next_step=f"convert to {_BETTER[self._format]}, or remove --model",
         )
 
 
+_NOTHING = object()
 _NAMES = {
     Format.CSV: "CSV",
     Format.JSON: "JSON",

@@ -18,7 +18,7 @@ from dcipher._results.parsing.row_errors import JSONText, shown_name
 from dcipher.cli.terminal.failures import CommandError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 __all__ = [
     "as_cells",
@@ -74,25 +74,27 @@ def _encoded(row: object) -> bytes:
     return row.strip().replace("\r", " ").replace("\n", " ").encode()
 
 
-def csv_bytes(rows: Iterable[object], columns: Sequence[str] | None) -> Iterator[bytes]:
+def csv_bytes(
+    rows: Iterable[object], columns: Sequence[str] | None, place: Callable[[], str]
+) -> Iterator[bytes]:
     """Yields CSV (RFC 4180). Without `columns`, those of the first row are used.
 
     Text is written unchanged, other values as JSON; null and missing values are empty. Raises
-    `CommandError` for a row with an unknown column.
+    `CommandError` for a row with an unknown column; `place` returns which row it is.
     """
     line = io.StringIO()
     writer = csv.writer(line)
     if columns is not None:
         writer.writerow(columns)
-    for number, row in enumerate(rows):
+    for row in rows:
         cells = as_cells(row)
         if columns is None:
             columns = list(cells)
             writer.writerow(columns)
         if not columns:
-            raise no_column(number)
+            raise no_column(place())
         if unknown := [name for name in cells if name not in columns]:
-            raise _unknown_column(number, unknown[0])
+            raise _unknown_column(place(), unknown[0])
         writer.writerow([cell_text(cells.get(name)) for name in columns])
         yield _taken(line)
     yield _taken(line)
@@ -117,17 +119,17 @@ def cell_text(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def no_column(number: int) -> CommandError:
+def no_column(place: str) -> CommandError:
     """Returns the error for rows without columns."""
     return CommandError(
-        f"Row {number} has no columns. CSV and Parquet have no rows without columns.",
+        f"R{place[1:]} has no columns. CSV and Parquet have no rows without columns.",
         next_step="convert to NDJSON: --to ndjson",
     )
 
 
-def _unknown_column(number: int, name: str) -> CommandError:
+def _unknown_column(place: str, name: str) -> CommandError:
     return CommandError(
-        f"Row {number} has the column {shown_name(name)!r}, which the first row lacks. CSV "
+        f"R{place[1:]} has the column {shown_name(name)!r}, which the first row lacks. CSV "
         "has its columns before its rows.",
         next_step="pass --model MODULE:NAME with all columns, or convert to NDJSON: --to ndjson",
     )

@@ -78,7 +78,7 @@ def _convert(file: Path, target: Target, found: Format) -> None:
 
     if found is Format.BINARY:
         raise CommandError("It has no rows.")
-    write_rows(str(file), target, None, found.value)
+    write_rows([str(file)], target, None, found.value)
 
 
 def _warn(file: Path, found: Format, output: Output) -> None:
