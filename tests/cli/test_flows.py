@@ -19,6 +19,8 @@ import pytest
 
 from dcipher._extras.installation import install
 from dcipher.cli import main
+from dcipher.cli.state.ledger import Ledger
+from dcipher.cli.state.running_emulators import RunningEmulator, registered
 from dcipher.emulator.faults import Stall
 from dcipher.logs import logger
 from dcipher.models import Run
@@ -526,3 +528,44 @@ def test_a_start_that_is_refused_leaves_nothing(dcipher: Call, emulator: Emulato
     """An error has said what became of it."""
     assert dcipher("flows", "run", "nowhere").code != 0
     assert "idempotency-key" not in dcipher("runs", "list").err
+
+
+def test_flows_of_an_emulator(dcipher: Call, emulator: Emulator) -> None:
+    """An emulator is asked for its flows, and nothing else is listed."""
+    Ledger().record(Run(flow_id="elsewhere", task_id="t"))
+    done = dcipher("flows", "list", "--json")
+    assert (done.code, done.err) == (0, "")
+    found = {flow["id"]: flow for flow in json.loads(done.out)}
+    assert found["shout"]["known_from"] == [f"emulator {emulator.url}"]
+    assert "elsewhere" not in found
+    assert "shout" in dcipher("flows", "list", "-q").out.split()
+
+
+def test_flows_of_another_service(
+    call: Call, server: FaultyServer, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It cannot be asked, which is said: the flows are those of the emulators and of the list of runs."""
+    monkeypatch.setenv("DCIPHER_API_KEY", "a-key-of-the-service")
+    for url in (server.url, "https://api.dcipher.invalid"):
+        done = call("flows", "list", "--base-url", url)
+        assert (done.code, done.out) == (0, "")
+        assert f"{url} has no operation that lists its flows" in done.err
+        assert "There are none." in done.err
+    Ledger().record(Run(flow_id="elsewhere", task_id="t"))
+    Ledger().record(Run(flow_id="shout", task_id="t"))
+    running = RunningEmulator(emulator.url, emulator.api_key, emulator.console, os.getpid())
+    with registered(running):
+        lines = call("flows", "list", "--base-url", server.url).out.splitlines()
+    assert "elsewhere\t\tdcipher runs list" in lines
+    [shout] = [line for line in lines if line.startswith("shout\t")]
+    assert shout.endswith(f"\temulator {emulator.url}, dcipher runs list")
+    assert all("a-key-of-the-service" not in str(request.headers) for request in server.requests)
+
+
+def test_flows_without_a_list_of_runs(call: Call, state: Path, server: FaultyServer) -> None:
+    """A list of runs that cannot be read is a warning."""
+    state.mkdir()
+    (state / "runs.sqlite3").write_text("no list")
+    done = call("flows", "list", "--base-url", server.url)
+    assert done.code == 0
+    assert "warning: the list of runs cannot be read" in done.err

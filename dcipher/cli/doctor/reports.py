@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any
 
-import httpx
 from click.exceptions import Exit
 
 from dcipher._settings.checks import DEFAULT_BASE_URL
@@ -13,6 +12,7 @@ from dcipher._urls.hosts import leads_here
 from dcipher.cli.doctor.checks import Check, State, api_check, key_check
 from dcipher.cli.doctor.diagnosis import ask, diagnosed
 from dcipher.cli.doctor.setting_sources import explained
+from dcipher.cli.emulator.control import Control
 from dcipher.cli.state.emulator_keys import refused_key
 from dcipher.cli.terminal.exit_codes import ExitCode
 from dcipher.cli.terminal.failures import CommandError
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from dcipher.cli.app.invocation import Invocation
-    from dcipher.cli.doctor.setting_sources import Explained
 
 __all__ = ["fingerprint", "report", "who"]
 
@@ -72,7 +71,7 @@ def who(call: Invocation) -> None:
         "fingerprint": fingerprint(found.values.api_key),
         "base_url": found.values.base_url,
         "base_url_source": place["base_url"],
-        "service": _service(found),
+        "service": _service(call, found.values.base_url),
         "accepted": _ACCEPTED[key.state],
     }
     call.output.data(record, key="fingerprint")
@@ -93,32 +92,14 @@ def fingerprint(key: str) -> str | None:
     return f"sha256:{hashlib.sha256(key.encode()).hexdigest()[:12]}"
 
 
-def _service(found: Explained) -> str:
+def _service(call: Invocation, base_url: str) -> str:
     """Returns which service is at the base URL, as far as that is known."""
-    base_url = found.values.base_url
     if base_url == DEFAULT_BASE_URL:
         return "the hosted service"
-    if leads_here(base_url) and _is_emulator(base_url):
-        return "an emulator"
-    return "unknown"
-
-
-def _is_emulator(base_url: str) -> bool:
-    # Its control API needs no key on this machine, and none is sent.
+    if not leads_here(base_url):
+        return "unknown"
     try:
-        answer = httpx.get(
-            f"{base_url}/_emulator/faults",
-            headers={"X-Dcipher-Emulator": "1"},
-            timeout=2.0,
-            trust_env=False,
-        )
-    except httpx.HTTPError:
-        return False
-    return answer.status_code in {200, 401} and isinstance(_json(answer), list | dict)
-
-
-def _json(answer: httpx.Response) -> object:
-    try:
-        return answer.json()
-    except ValueError:
-        return None
+        Control.at(call, base_url).ask("GET", "faults")
+    except CommandError as error:  # an emulator may have another key
+        return "an emulator" if error.code is ExitCode.AUTHENTICATION else "unknown"
+    return "an emulator"

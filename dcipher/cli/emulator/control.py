@@ -33,11 +33,21 @@ class Control:
         if api_key and api_key.startswith(_PREFIX):
             self._headers["Authorization"] = f"Api-Key {api_key}"
 
+    @property
+    def has_key(self) -> bool:
+        """Whether a key is sent."""
+        return "Authorization" in self._headers
+
+    @classmethod
+    def at(cls, call: Invocation, url: str) -> Control:
+        """Returns the one at a URL."""
+        return cls(url.rstrip("/"), _key_for(call, url))
+
     @classmethod
     def meant(cls, call: Invocation) -> Control:
         """Returns the one of `--base-url`, else of the environment, else the running one."""
         if call.options.base_url:
-            return cls(call.options.base_url.rstrip("/"), _key_for(call, call.options.base_url))
+            return cls.at(call, call.options.base_url)
         url, key = os.environ.get("DCIPHER_BASE_URL"), os.environ.get("DCIPHER_API_KEY", "")
         if url and key.startswith(_PREFIX):
             return cls(url.rstrip("/"), key)

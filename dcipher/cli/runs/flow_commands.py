@@ -58,6 +58,20 @@ def get(call: Invocation, flow: str, python: bool) -> None:
         )
 
 
+@app.command("list")
+@click.pass_obj
+def list_flows(call: Invocation) -> None:
+    """List the flows of an emulator, or those that this machine knows.
+
+    The API has no operation that lists flows; an emulator has. Without one at the base URL, these are
+    the flows of the running emulators, and those of `dcipher runs list`. known_from is where each is
+    known from.
+    """
+    from dcipher.cli.runs.known_flows import list_flows as show
+
+    show(call)
+
+
 @app.command()
 @FLOW
 @click.option(
