@@ -158,10 +158,11 @@ dist: $(VENV)/.stamp ## Build the sdist and the wheel into dist/, and check what
 	$(BIN)/twine check --strict dist/*
 
 .PHONY: zensical
-zensical: $(VENV)/.stamp ## Build the documentation with Zensical, the successor of Material for MkDocs
+zensical: $(VENV)/.stamp ## Build the documentation with Zensical, the successor of Material for MkDocs, and compare
 	$(BIN)/python -m pip install --quiet --group zensical
 	$(BIN)/zensical build --strict --clean
 	$(BIN)/python scripts/llms.py site
+	$(BIN)/pytest -q -m thorough tests/docs/test_zensical.py
 
 .PHONY: benchmark
 benchmark: $(VENV)/.stamp ## Compare with plain httpx
