@@ -91,7 +91,7 @@ class Runs(RunResults):
             run: The run, from anywhere.
             timeout: Seconds to wait. `None`: no limit. 0: poll once.
             poll_interval: Seconds between two polls. `None`: a tenth of the age of the run, at most
-                15 seconds.
+                15 seconds; for more than ten runs of a flow at once, when they usually end.
             on_status: Called with the `Run` at the first poll and at each change of status.
             progress: "auto" or `True` displays the status: on a terminal, in a notebook as a card
                 that is updated, elsewhere as lines on stderr. DCIPHER_PROGRESS=0 turns it off.
@@ -138,7 +138,7 @@ class Runs(RunResults):
             run: The run, from anywhere.
             timeout: Seconds to wait. `None`: no limit. 0: poll once.
             poll_interval: Seconds between two polls. `None`: a tenth of the age of the run, at most
-                15 seconds.
+                15 seconds; for more than ten runs of a flow at once, when they usually end.
 
         Yields:
             The run. The last one has ended.

@@ -5,16 +5,27 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Awaitable, Callable
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, TypeAlias
 
 from dcipher._concurrency.clock import SIGNAL_CHECK
 
 if TYPE_CHECKING:
+    from anyio import Event
     from typing_extensions import ParamSpec
 
     P = ParamSpec("P")
 
-__all__ = ["AsyncPause", "AsyncSleep", "Pause", "Sleep", "async_sleep", "sleep"]
+__all__ = [
+    "Alarm",
+    "AsyncAlarm",
+    "AsyncPause",
+    "AsyncSleep",
+    "Pause",
+    "Sleep",
+    "async_sleep",
+    "sleep",
+]
 
 
 AsyncSleep: TypeAlias = Callable[[float], Awaitable[None]]
@@ -33,6 +44,57 @@ def sleep(seconds: float) -> None:
     while seconds > 0:
         time.sleep(min(seconds, SIGNAL_CHECK))
         seconds -= SIGNAL_CHECK
+
+
+class AsyncAlarm:
+    """Sleeps that another task can end early."""
+
+    __slots__ = ("_event",)
+
+    def __init__(self) -> None:
+        self._event: Event | None = None
+
+    async def sleep(self, seconds: float) -> bool:
+        """Sleeps; returns whether `ring` ended it."""
+        from anyio import Event, move_on_after
+
+        self._event = event = Event()
+        with move_on_after(seconds):
+            await event.wait()
+        self._event = None
+        return event.is_set()
+
+    def ring(self) -> None:
+        """Ends the sleep in progress, if there is one."""
+        if self._event is not None:
+            self._event.set()
+
+
+class Alarm:
+    """Sleeps that another thread can end early.
+
+    It is a queue, because its operations are atomic for signals, too: no lock can stay locked.
+    """
+
+    __slots__ = ("_rings",)
+
+    def __init__(self) -> None:
+        self._rings: SimpleQueue[bool] = SimpleQueue()
+
+    def sleep(self, seconds: float) -> bool:
+        """Sleeps; returns whether `ring` ended it. Signals are handled at least every half second."""
+        is_main = threading.current_thread() is threading.main_thread()
+        while seconds > 0:
+            part = min(seconds, SIGNAL_CHECK) if is_main else seconds
+            try:
+                return self._rings.get(timeout=part)
+            except Empty:
+                seconds -= part
+        return False
+
+    def ring(self) -> None:
+        """Ends the sleep in progress, or the next one."""
+        self._rings.put(True)
 
 
 class AsyncPause:

@@ -8,7 +8,8 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
-from dcipher._concurrency.sleeping import async_sleep
+from dcipher._concurrency.scopes import AsyncScoped
+from dcipher._concurrency.sleeping import AsyncAlarm
 from dcipher._results.outputs.missing_outputs import without_outputs
 from dcipher._wire.api_async import AsyncAPI
 from dcipher._wire.messages import operations
@@ -18,13 +19,15 @@ from dcipher.errors._hints import with_hint
 from dcipher.models import Run
 
 from . import outcomes
+from .pace import Paces
 from .recent import RecentRuns
 from .wait import Wait, for_a_new_run
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
     from dcipher._wire.messages.operations import Operation
+    from dcipher._wire.messages.responses import APIResponse
     from dcipher.resilience import Resilience
 
 __all__ = ["AsyncRunPolls", "check_run"]
@@ -36,21 +39,19 @@ class AsyncRunPolls:
     def __init__(self, api: AsyncAPI, recent: RecentRuns) -> None:
         self._api = api
         self._recent = recent
+        self._paces = AsyncScoped(Paces)
 
     async def _poll(
         self,
         run: Run,
         *,
-        within: float | None = None,
         resilience: Resilience | None = None,
         operation: Operation | None = None,
     ) -> Run:
         # The parts of signed URLs are no variable of this frame: an error may leave with it.
         run = await self._api.call(
-            operation
-            or operations.run_status(run.flow_id, run.task_id, output_secrets(run.outputs)),
+            operation or _status(run),
             lambda response: status_of(response, run, datetime.now(timezone.utc)),
-            within=within,
             resilience=resilience,
         )
         self._recent.report(run)
@@ -78,26 +79,40 @@ class AsyncRunPolls:
         """Yields the run after the first poll and at each change of its status, until it has ended."""
         # The wait retries, not each poll: two layers of retries would multiply.
         once = replace(self._api.options.resilience, max_retries=0)
-        delay, reported = wait.first(), None
-        while True:
-            left = wait.left()
-            last = left is not None and delay >= left
-            await async_sleep(max(0.0, left or 0.0) if last else delay)
-            try:
-                run = await self._poll(run, within=wait.poll_timeout(), resilience=once)
-                delay = wait.after_poll(run)
-            except APIError as error:
-                delay = wait.after_failure(error, run)
-            else:
-                if run.status != reported:
-                    reported = run.status
-                    yield run
-                if run.is_terminal:
-                    return
-            if last:
-                raise outcomes.timed_out(
-                    run, wait.timeout or 0.0, wait.last_error
-                ) from wait.last_error
+        latest, alarm = _Latest(run), AsyncAlarm()
+        wait.keep_pace(self._paces.get().of(run.flow_id), alarm.ring)
+        try:
+            delay, reported = wait.first(), None
+            while True:
+                left = wait.left()
+                last = left is not None and delay >= left
+                if await alarm.sleep(max(0.0, left or 0.0) if last else delay):
+                    delay = wait.after_news()
+                    continue
+                try:
+                    run = await self._api.call(
+                        latest.poll(),
+                        latest.updated,
+                        within=wait.poll_timeout(),
+                        resilience=once,
+                    )
+                    delay = wait.after_poll(run)
+                except APIError as error:
+                    delay = wait.after_failure(error, run)
+                else:
+                    if latest.is_changed:
+                        self._recent.report(run)
+                    if run.status != reported:
+                        reported = run.status
+                        yield run
+                    if run.is_terminal:
+                        return
+                if last:
+                    raise outcomes.timed_out(
+                        run, wait.timeout or 0.0, wait.last_error
+                    ) from wait.last_error
+        finally:
+            wait.end()
 
     async def _ended(self, run: Run) -> Run:
         """Returns `run`, which must have succeeded.
@@ -114,6 +129,33 @@ class AsyncRunPolls:
         if not run.outputs:
             raise without_outputs(run)
         return run
+
+
+class _Latest:
+    """A run, updated by each response to a poll, most of which are the same as the one before."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        # An error may leave with this object: the parts of signed URLs, which an operation has, are in
+        # a closure, and a body, which may contain one, is not kept.
+        operation = _status(run)
+        self.poll: Callable[[], Operation] = lambda: operation
+        self._body: int | None = None
+        self.is_changed = False
+        """Whether the last response changed it."""
+
+    def updated(self, response: APIResponse) -> Run:
+        """Returns the run."""
+        body = hash(response.body)
+        self.is_changed = body != self._body
+        if self.is_changed:
+            self._run = status_of(response, self._run, datetime.now(timezone.utc))
+            self._body = body
+        return self._run
+
+
+def _status(run: Run) -> Operation:
+    return operations.run_status(run.flow_id, run.task_id, output_secrets(run.outputs))
 
 
 def check_run(run: object) -> None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections import Counter, OrderedDict
+from collections import Counter
 from contextlib import AbstractContextManager
 from functools import partial
-from itertools import islice
 from threading import RLock
 from typing import TYPE_CHECKING, Any, Final
 
@@ -56,9 +55,15 @@ class RecentRuns:
             # A start that was repeated with its key returns the same run.
             known = here.runs.pop(ids, None)
             here.runs[ids] = run if known is None else _merged(known, run)
-            oldest = islice(here.runs, max(0, len(here.runs) - LIMIT))
-            for old in [old for old in oldest if not here.held[old]]:
-                del here.runs[old]
+            here.started += 1
+            here.numbers[ids] = here.started
+            if not here.held[ids]:
+                here.spare.add(ids)
+            if len(here.spare) > LIMIT:
+                # Not by a search of all runs: ten thousand may be held.
+                for old in sorted(here.spare, key=here.numbers.__getitem__)[:-LIMIT]:
+                    here.spare.remove(old)
+                    del here.runs[old], here.numbers[old]
 
     def held(self, run: Run) -> AbstractContextManager[None]:
         """Returns a context in which a run of the list is not removed."""
@@ -68,8 +73,12 @@ class RecentRuns:
         here, ids = self._here(), (run.flow_id, run.task_id)
         with here.lock:
             here.held[ids] += more
-            if here.held[ids] <= 0:  # below 0: a forked child ends a block of its parent
-                del here.held[ids]
+            if here.held[ids] > 0:
+                here.spare.discard(ids)
+                return
+            del here.held[ids]  # below 0: a forked child ends a block of its parent
+            if ids in here.runs:
+                here.spare.add(ids)
 
     def report(self, run: Run) -> None:
         """Updates a run, if it is in the list."""
@@ -132,8 +141,13 @@ class _Runs:
     def __init__(self) -> None:
         # Reentrant: a signal handler interrupts its thread at any point.
         self.lock = RLock()
-        self.runs: OrderedDict[tuple[str, str], Run] = OrderedDict()
+        self.runs: dict[tuple[str, str], Run] = {}
+        self.numbers: dict[tuple[str, str], int] = {}
+        """Their order: how many had been started then."""
+        self.started = 0
         self.held: Counter[tuple[str, str]] = Counter()
+        self.spare: set[tuple[str, str]] = set()
+        """Those that are not held."""
 
 
 def _merged(known: Run, run: Run) -> Run:
@@ -141,8 +155,8 @@ def _merged(known: Run, run: Run) -> Run:
     kept: dict[str, Any] = {
         name: getattr(known, name)
         for name in ("idempotency_key", "created_at", "files")
-        if not getattr(run, name)
+        if getattr(known, name) and not getattr(run, name)
     }
-    if all(output.url is None for output in run.outputs):
+    if known.outputs and all(output.url is None for output in run.outputs):
         kept["outputs"] = known.outputs
     return run.model_copy(update=kept) if kept else run

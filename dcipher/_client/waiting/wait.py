@@ -19,9 +19,13 @@ from dcipher.logs import logger
 from . import outcomes, polling
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from dcipher.errors import APIError
     from dcipher.models import Run
     from dcipher.resilience import Resilience
+
+    from .pace import Pace
 
 __all__ = ["Wait", "check_wait_timeout", "for_a_new_run"]
 
@@ -43,7 +47,21 @@ class Wait:
         self._failures = 0
         self._unreachable_since = self._started
         self._warned = False
+        self._pace: Pace | None = None
+        self._seen_running = 0.0
+        self._due = 0.0
         self.last_error: APIError | None = None
+
+    def keep_pace(self, pace: Pace, ring: Callable[[], None]) -> None:
+        """Polls at the pace of a flow, unless the interval or the age of the run is not ours to know."""
+        if self._poll_interval is None and self._age_at_start is not None:
+            self._pace = pace
+            pace.enter(self, ring)
+
+    def end(self) -> None:
+        """Ends it."""
+        if self._pace is not None:
+            self._pace.leave(self)
 
     def age(self) -> float:
         """Returns the seconds since the run was started; if unknown, since the wait began."""
@@ -63,12 +81,30 @@ class Wait:
 
     def first(self) -> float:
         """Returns the seconds until the first poll."""
-        return polling.first_poll_in(self._age_at_start)
+        own = polling.first_poll_in(self._age_at_start)
+        # A run that is older than usual is polled at once, as one of unknown age is.
+        return self._planned(own if own == 0.0 else self._at_pace(own))
+
+    def after_news(self) -> float:
+        """Returns the seconds until the next poll, after the pace of the flow has changed."""
+        left = max(0.0, self._due - monotonic())
+        if self._pace is None or self._failures:
+            return left
+        return self._planned(min(left, self._pace.after_news(self.age(), _jitter())))
+
+    def _planned(self, delay: float) -> float:
+        self._due = monotonic() + delay
+        return delay
+
+    def _at_pace(self, own: float) -> float:
+        return own if self._pace is None else self._pace.interval(self.age(), own, _jitter())
 
     def after_poll(self, run: Run) -> float:
         """Returns the seconds until the next poll, after one that returned `run`."""
         self._failures, self.last_error, self._unreachable_since = 0, None, monotonic()
-        interval = self._next_interval()
+        if self._pace is not None:
+            self._learn(self._pace, run)
+        interval = self._planned(self._next_interval())
         self._warn_of_expiry(run, interval)
         return interval
 
@@ -90,12 +126,22 @@ class Wait:
         asked = failure_of(error, self._resilience).retry_after or 0.0
         # The run may end long before the time in Retry-After.
         asked = min(asked, self._resilience.max_retry_after)
-        return max(asked, self._next_interval(), backoff(self._failures, self._resilience))
+        delay = max(asked, self._next_interval(), backoff(self._failures, self._resilience))
+        return self._planned(delay)
 
     def _next_interval(self) -> float:
         if self._poll_interval is not None:
             return self._poll_interval
-        return polling.next_poll_in(self.age(), random.random())  # noqa: S311 - spreads polls, guards nothing
+        return self._at_pace(polling.next_poll_in(self.age(), _jitter()))
+
+    def _learn(self, pace: Pace, run: Run) -> None:
+        age = self.age()
+        if run.is_terminal:
+            pace.leave(self)
+            pace.ended(age, self._seen_running)
+        else:
+            self._seen_running = age
+            pace.running(age)
 
     def _give_up_if_unreachable(self, error: APIError, run: Run) -> None:
         limit = self._resilience.deadline or polling.UNREACHABLE_LIMIT
@@ -116,6 +162,10 @@ class Wait:
             f"expires in {left:.0f} s" if left > 0 else "has expired by the clock of this machine",
             clean(str(run.status)),
         )
+
+
+def _jitter() -> float:
+    return random.random()  # noqa: S311 - spreads polls, guards nothing
 
 
 def for_a_new_run(resilience: Resilience, run: Run) -> Resilience:
