@@ -35,7 +35,7 @@ def failing() -> Tally:
         tally.add(Outcome(f"<k{n}>", n, "failed", error=RunFailedError(f"<b>{n}</b>", run=run)))
     tally.add(Outcome("x", 8, "expired", error=NotFoundError("gone")))
     tally.add(Outcome("y", 9, "done", reused=True))
-    tally.sent_again("<twice>")
+    tally.sent_again("<twice>", late=False)
     for seconds in range(1, 101):
         tally.took(float(seconds))
     return tally

@@ -172,6 +172,39 @@ def test_sent_again_without_idempotency(forgetful: Emulator, tmp_path: Path) -> 
     assert sorted(program.runs().values()) == [1] * (ROWS - 1) + [2]
 
 
+def test_a_retried_start_stays_in_the_report(
+    connect: Connect, forgetful: Emulator, tmp_path: Path
+) -> None:
+    """A later call names the rows that an earlier one started again, killed or not."""
+    program = Program(forgetful, tmp_path, in_flight=1)
+    program.killed("response")
+    program.killed("done")  # after it has sent that start again
+    rows = [{"id": f"row-{n}", "text": f"t{n}"} for n in range(ROWS)]
+    twice = {f"row-{text[1:]}" for text, count in program.runs().items() if count == 2}
+    assert twice
+    for _ in range(2):
+        _, report = mapped(connect, forgetful, tmp_path, rows=rows, save=program.folder)
+        assert twice <= {*report.resent}
+        assert report.resent_late == 0
+
+
+def test_a_start_that_is_retried_a_day_later(
+    connect: Connect, emulator: Emulator, tmp_path: Path
+) -> None:
+    """Its idempotency key may be forgotten: the report says that it may have run twice."""
+    program = Program(emulator, tmp_path, in_flight=1)
+    program.killed("response")
+    connection = sqlite3.connect(program.journal)
+    connection.execute("UPDATE rows SET sent_at = sent_at - 90000 WHERE state = 'sent'")
+    connection.commit()
+    connection.close()
+    rows = [{"id": f"row-{n}", "text": f"t{n}"} for n in range(ROWS)]
+    for _ in range(2):
+        _, report = mapped(connect, emulator, tmp_path, rows=rows, save=program.folder)
+        assert (report.resent_count, report.resent_late) == (1, 1)
+        assert "after 24 hours" in str(report)
+
+
 @pytest.fixture
 def endless() -> Iterator[Emulator]:
     """A service whose runs do not end."""

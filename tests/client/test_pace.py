@@ -127,7 +127,8 @@ def test_a_run_that_takes_longer_than_usual_is_polled_at_its_own_interval() -> N
 
 def test_news_of_shorter_runs_wake_the_waits() -> None:
     """The first end rings, and so does a duration far below the known one; a longer one does not."""
-    pace, rings = Pace(), []
+    pace = Pace()
+    rings: list[int] = []
     pace.enter(1, lambda: rings.append(1))
     pace.running(19.9)
     pace.ended(20.0, 1.0)
@@ -152,7 +153,8 @@ def test_durations_of_few_flows_are_kept() -> None:
 
 def test_an_alarm_ends_a_sleep_of_another_thread() -> None:
     """A ring ends the sleep in progress, and an old ring ends the next one."""
-    alarm, slept = Alarm(), []
+    alarm = Alarm()
+    slept: list[bool] = []
     each([lambda: slept.append(alarm.sleep(60)), alarm.ring], 2, lambda: None)
     assert slept == [True]
     assert not alarm.sleep(0.01)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import threading
+import time
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
@@ -199,6 +200,8 @@ class AsyncEngine(Generic[T]):
 
     def _accept(self, job: Job, known: Outcome[Any] | None) -> None:
         """Accepts a row of the journal: with its outcome, or with work to do."""
+        if job.row.resent:  # by an earlier call: its doubt remains
+            self.sent_again(job)
         if known is not None:
             self._give(known)
             return
@@ -293,7 +296,7 @@ class AsyncEngine(Generic[T]):
 
     def sent_again(self, job: Job, /) -> None:
         """Counts a start that may have been accepted before."""
-        self._tally.sent_again(job.row.key)
+        self._tally.sent_again(job.row.key, late=job.row.was_resent_late(time.time()))
 
     def deliver(
         self,

@@ -105,12 +105,18 @@ class AsyncSteps:
 
     async def start(self, job: Job) -> None:
         """Starts the run of a row: the intent is on disk before it is sent, the id right after."""
-        row = job.row
-        may_repeat = row.state == "sent"
-        await self._book.commit(job, "sent", attempts=row.attempts + 1, sent_at=time.time())
+        row, now = job.row, time.time()
+        if (
+            row.state == "sent"
+        ):  # it may have been accepted: the age of its key counts from the first time
+            await self._book.commit(job, "sent", attempts=row.attempts + 1, resent=row.resent + 1)
+            row.resent += 1
+            if row.resent == 1:
+                self._book.sent_again(job)
+        else:
+            await self._book.commit(job, "sent", attempts=row.attempts + 1, sent_at=now)
+            row.sent_at = now
         row.attempts += 1
-        if may_repeat:
-            self._book.sent_again(job)
         operation = self._operation(job)
         self.starts += 1
         try:

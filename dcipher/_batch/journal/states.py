@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["ENDS", "NEXT", "RERUN", "Change", "Entry", "Row", "State", "may_follow"]
+__all__ = [
+    "ENDS",
+    "KEY_RETENTION",
+    "NEXT",
+    "RERUN",
+    "Change",
+    "Entry",
+    "Row",
+    "State",
+    "may_follow",
+]
 
 State: TypeAlias = Literal[
     "planned", "sent", "started", "done", "failed", "cancelled", "expired", "unknown", "rejected"
@@ -18,6 +28,9 @@ ENDS: Final[frozenset[str]] = frozenset(
     {"done", "failed", "cancelled", "expired", "unknown", "rejected"}
 )
 """The states of a row that has its outcome."""
+
+KEY_RETENTION: Final = 86_400.0
+"""Seconds for which a service is expected to remember an idempotency key."""
 
 RERUN: Final[frozenset[str]] = frozenset({"failed", "expired"})
 """The states from which `retry_failed` runs a row again."""
@@ -77,6 +90,7 @@ class Row:
     run: str | None = field(default=None, repr=False)
     """The run as JSON, with the URLs of its results until the row has ended."""
     sent_at: float | None = None
+    """When its start was sent first, under this idempotency key."""
     started_at: float | None = None
     ended_at: float | None = None
     result: bytes | None = field(default=None, repr=False)
@@ -85,6 +99,12 @@ class Row:
     """JSON: path, size and SHA-256 of each."""
     error: str | None = None
     """JSON: class and text."""
+    resent: int = 0
+    """How often its start was sent again, although the service may have accepted it before."""
+
+    def was_resent_late(self, now: float) -> bool:
+        """Whether it was, or would be now, when a service may have forgotten the idempotency key."""
+        return (self.started_at or now) - (self.sent_at or now) > KEY_RETENTION
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ TRANSITIONS: Final = 100_000
 
 _COLUMNS: Final = (
     "id, key, position, state, generation, attempts, idempotency_key, params, secrets, task_id, run, "
-    "sent_at, started_at, ended_at, result, format, files, error"
+    "sent_at, started_at, ended_at, result, format, files, error, resent"
 )
 
 

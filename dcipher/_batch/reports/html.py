@@ -27,6 +27,7 @@ def report_card(report: BatchReport) -> str:
         ("from the journal", f"{report.reused:,}"),
         ("runs that continue", f"{report.left_running:,}"),
         ("retried starts", f"{report.resent_count:,}"),
+        ("of which after 24 hours", f"{report.resent_late:,}"),
         ("requests: starts, polls", f"{report.starts:,}, {report.polls:,}"),
         ("time per run: median, 90 %, longest", _times(seconds.p50, seconds.p90, seconds.max)),
         ("time of the batch", f"{seconds.total:,.1f} s"),

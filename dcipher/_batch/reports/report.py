@@ -51,11 +51,12 @@ class BatchReport:
     failures: tuple[FailureGroup, ...]
     """The rows that are not `done`, grouped by reason, the most frequent first."""
     resent: tuple[str, ...]
-    """The keys of the first 100 rows whose start was retried after a lost response.
+    """The keys of the first 100 rows whose start was retried after a lost response, in any call.
 
     They may have run twice if the service does not support idempotency keys.
     """
     resent_count: int
+    """The number of such rows."""
     starts: int
     """The number of requests to start a run, including rejected ones."""
     polls: int
@@ -64,6 +65,11 @@ class BatchReport:
     """Whether it was stopped before all rows had their outcome."""
     journal: str | None = field(default=None)
     """The path of the journal."""
+    resent_late: int = 0
+    """How many of the retried starts were sent more than 24 hours after the first time.
+
+    Services forget idempotency keys after a while: these rows may have run twice in any case.
+    """
 
     _rows: JournalRows | None = field(default=None, repr=False, compare=False)
 
@@ -134,6 +140,8 @@ class BatchReport:
             text += f"; {self.left_running:,} runs go on"
         if self.resent_count:
             text += f"; {self.resent_count:,} starts were sent again"
+        if self.resent_late:
+            text += f", {self.resent_late:,} of them after 24 hours, and may have run twice"
         return f"{text}."
 
 
@@ -160,6 +168,7 @@ def report_of(
         failures=tally.groups(),
         resent=tuple(tally.resent),
         resent_count=tally.resent_count,
+        resent_late=tally.resent_late,
         starts=starts,
         polls=polls,
         stopped=stopped,

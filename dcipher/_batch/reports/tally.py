@@ -46,6 +46,7 @@ class Tally:
     resent: list[str] = field(default_factory=list)
     """The keys of the first rows whose start was retried after a lost response."""
     resent_count: int = 0
+    resent_late: int = 0
     _groups: dict[tuple[str, str], list[Any]] = field(default_factory=dict)
 
     @property
@@ -71,9 +72,10 @@ class Tally:
         if len(self.seconds) < SECONDS:
             self.seconds.append(seconds)
 
-    def sent_again(self, key: str) -> None:
-        """Counts a start that may have been accepted before."""
+    def sent_again(self, key: str, *, late: bool) -> None:
+        """Counts a row whose start may have been accepted before; `late`: its key may be forgotten."""
         self.resent_count += 1
+        self.resent_late += late
         if len(self.resent) < 100:
             self.resent.append(key)
 

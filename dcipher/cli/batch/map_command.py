@@ -157,8 +157,8 @@ def _show(call: Invocation, report: BatchReport) -> None:
         seconds = report.seconds
         call.output.data(
             {"rows": report.rows, "counts": dict(report.counts), "reused": report.reused,
-             "left_running": report.left_running, "resent": list(report.resent), "starts": report.starts,
-             "polls": report.polls, "seconds": vars(seconds), "failures": failures}
+             "left_running": report.left_running, "resent": list(report.resent), "resent_late": report.resent_late,
+             "starts": report.starts, "polls": report.polls, "seconds": vars(seconds), "failures": failures}
         )  # fmt: skip
         return
     call.output.data(str(report))
