@@ -145,6 +145,20 @@ def engines(session: nox.Session) -> None:
     session.run("pytest", "-q", *lenient, page, "-k", "many-machines")
 
 
+@nox.session(default=False)
+@nox.parametrize("library", ["airflow", "dagster", "prefect", "queues"])
+def orchestrators(session: nox.Session, library: str) -> None:
+    """Airflow, Dagster, Prefect; Celery and taskiq: with tasks that are killed, each library alone."""
+    libraries = nox.project.dependency_groups(PROJECT, library)
+    try:
+        session.install("--editable", ".[emulator]", *TEST, *libraries)
+    except nox.command.CommandFailed:
+        session.skip(f"{library} cannot be installed here")
+    files = sorted((ROOT / "tests" / "orchestrators").glob(f"test_{library}*.py"))
+    lenient = ("-W", "default", "-p", "no:randomly")
+    session.run("pytest", "-q", *lenient, *map(str, files), *session.posargs)
+
+
 @nox.session(python=THERE[-1:] or None)
 def wheel(session: nox.Session) -> None:
     """The wheel as a user installs it, away from the source: alone, with everything, and with httpx2.

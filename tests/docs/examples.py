@@ -40,6 +40,7 @@ TIMEOUT: Final = 180.0
 
 NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
     "docs/guides/tables.md": ("pyarrow", "pandas", "polars", "duckdb"),
+    "docs/guides/orchestrators.md": ("airflow", "dagster", "prefect", "celery", "taskiq"),
     "docs/guides/many-machines.md": ("dask.distributed", "ray", "pyspark", "pandas"),
 }
 """The libraries of others that a document is about: without one of them it is skipped."""
