@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 __all__ = [
     "Alarm",
     "AsyncAlarm",
-    "AsyncPause",
     "AsyncSleep",
     "Pause",
     "Sleep",
@@ -95,21 +94,6 @@ class Alarm:
     def ring(self) -> None:
         """Ends the sleep in progress, or the next one."""
         self._rings.put(True)
-
-
-class AsyncPause:
-    """Waits that can be ended from another thread."""
-
-    def __init__(self) -> None:
-        self.ended: bool = False
-
-    async def wait(self, seconds: float) -> None:
-        """Waits. On an event loop, cancellation is the only way to end it."""
-        await async_sleep(seconds)
-
-    def end(self) -> None:
-        """Wait no longer, now and later."""
-        self.ended = True
 
 
 class Pause:

@@ -42,7 +42,6 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Half a second stands for the thirty that a transfer may trickle."""
     for module in (
         "_wire.transport.deadlines",
-        "_results.downloads.transfers.store_async",
         "_results.downloads.transfers.store",
     ):
         monkeypatch.setattr(f"dcipher.{module}.STALL", 0.5)

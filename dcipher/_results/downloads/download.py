@@ -1,4 +1,3 @@
-# Generated from dcipher/_results/downloads/download_async.py by scripts/unasync.py: edit that, not this.
 """Downloads a result: resumed, verified, atomic."""
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ import httpx
 from dcipher._concurrency.callables import call_back
 from dcipher._concurrency.clock import monotonic
 from dcipher._concurrency.sleeping import Pause
-from dcipher._concurrency.tasks.threads import in_thread
 from dcipher._masking.text import redact, redact_query
 from dcipher._results.downloads.ranges.plan import Pace, can_be_split
 from dcipher._results.downloads.transfers.bodies import raw_body, watched
@@ -66,14 +64,16 @@ class Download:
         total_timeout: float | None,
         on_progress: ProgressCallback | None = None,
         parallel: ParallelDownload | None = None,
+        send: Callable[[httpx.Request], httpx.Response] | None = None,
     ) -> None:
+        """`send`: sends its requests, instead of `http`."""
         self._source = source
-        self._store = Store(http, source, timeout, total_timeout, math.inf)
+        self._store = Store(http, source, timeout, total_timeout, math.inf, send)
         self._open_sink = open_sink
         self._resilience = resilience
         self.on_progress: ProgressCallback | None = on_progress
         self._parallel = parallel
-        """Downloads a large result by several connections; `None`: not possible, as on an event loop."""
+        """Downloads a large result by several connections; `None`: by one."""
         self._pace: Pace | None = None
         self._reported = 0.0
         self._pause = Pause()
@@ -86,15 +86,15 @@ class Download:
 
         The thread that runs it owns the sink, from its opening to its closing.
         """
-        self._writer = Writer(in_thread(self._open_sink), self._check_aborted)
+        self._writer = Writer(self._open_sink(), self._check_aborted)
         self._started = monotonic()
         if self._resilience.deadline is not None:
             self._store.ends = self._started + self._resilience.deadline
         try:
-            self._was_resumed = in_thread(self._writer.resume)
+            self._was_resumed = self._writer.resume()
             self._log_resumption()
             self._fetch_all()
-            in_thread(self._writer.commit)
+            self._writer.commit()
         except _CallbackError as failed:
             self._end(failed.error)
             raise failed.error from None
@@ -197,9 +197,9 @@ class Download:
         """Requests what `asked` does not have: one request for each gap."""
         self._fetch_gap(asked)
         while self._transfer.parts and self._transfer.received == self._transfer.gap_ends:
-            in_thread(self._writer.close_gap)
+            self._writer.close_gap()
             self._fetch_gap(self._transfer)
-        in_thread(self._writer.catch_up)
+        self._writer.catch_up()
         self._writer.check()
 
     def _fetch_gap(self, asked: Transfer) -> None:
@@ -246,7 +246,7 @@ class Download:
         except TransferError:
             self._restart()
             raise
-        in_thread(self._writer.begin, transfer)
+        self._writer.begin(transfer)
         if transfer.received == 0 and transfer.encoding == KEPT:
             logger.warning(
                 "download from %s: its content encoding is unknown: the file is saved encoded",
@@ -268,7 +268,7 @@ class Download:
         logger.warning("download from %s: %s", redact_query(self._source.url), words)
 
     def _restart(self) -> None:
-        in_thread(self._writer.restart)
+        self._writer.restart()
 
     def _copy(self, response: httpx.Response) -> None:
         """Writes the body to the sink, a megabyte at a time. Bytes before a failure are written, too."""
@@ -301,8 +301,9 @@ class Download:
         self._pace = None
         if parallel is None or total is None or not self._writer.sink.reserve(total):
             return False
-        store: Any = self._store
-        progress = parallel.fetch(self._transfer, self._writer.sink, store, chunks, self._started)
+        progress = parallel.fetch(
+            self._transfer, self._writer.sink, self._store, chunks, self._started
+        )
         try:
             for self._writer.transfer, settled in progress:
                 self._check_aborted()
@@ -320,7 +321,7 @@ class Download:
         return True
 
     def _write(self, batch: list[bytes | memoryview], size: int) -> None:
-        in_thread(self._writer.write, batch, size)
+        self._writer.write(batch, size)
 
     def _report(self, *, last: bool = False) -> None:
         now = monotonic()

@@ -2,7 +2,7 @@
 
 Writing a file blocks. So an async download runs in one thread from the first byte to the last,
 instead of in a new one for each write. That costs half as much, and does not block the event loop.
-Only a download by an async transport of the user runs on the event loop.
+Requests by an async transport of the user are sent on the event loop, by a bridge.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dcipher._concurrency.tasks.workers import abort_on_stop
 from dcipher._results.downloads.ranges.parallel import ParallelDownload
 
 from .download import Download
-from .download_async import AsyncDownload
+from .transfers.bridge import Bridge
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,16 +53,7 @@ async def async_fetch(
     It uses up to `connections` connections, but only one of a client or transport of the user.
     Raises `TransferError`, or errors of the sink.
     """
-    if http.is_custom_async_transport:
-        return await AsyncDownload(
-            http,
-            source,
-            open_sink,
-            resilience=resilience,
-            timeout=timeout,
-            total_timeout=total_timeout,
-            on_progress=on_progress,
-        ).run()
+    bridge = Bridge(http) if http.is_custom_async_transport else None
     download = Download(
         http,
         source,
@@ -70,10 +61,15 @@ async def async_fetch(
         resilience=resilience,
         timeout=timeout,
         total_timeout=total_timeout,
-        parallel=_parallel(http, source, resilience, timeout, total_timeout, connections),
+        parallel=_parallel(
+            http, source, resilience, timeout, total_timeout, 1 if bridge else connections
+        ),
+        send=None if bridge is None else bridge.send,
     )
 
     def run(portal: BlockingPortal) -> Transfer:
+        if bridge is not None:
+            bridge.portal = portal
         if on_progress is not None:
             # A callback of the user runs on the user's event loop.
             async def call_back(done: int, total: int | None) -> None:
@@ -86,7 +82,12 @@ async def async_fetch(
             download.on_progress = report
         return download.run()
 
-    return await async_in_own_thread(run, download.abort)
+    def abort() -> None:
+        download.abort()
+        if bridge is not None:
+            bridge.abort()
+
+    return await async_in_own_thread(run, abort)
 
 
 def fetch(
@@ -122,8 +123,7 @@ def fetch(
 def async_spare_permits(http: HTTPClient, count: int) -> list[Permit]:
     """Returns permits for `count` more concurrent results, or as many as are available.
 
-    An async transport of the user runs on the event loop, in no thread of ours, and limits its
-    connections itself.
+    An async transport of the user limits its connections itself.
     """
     if http.is_custom_async_transport:
         return [Permit(None) for _ in range(count)]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(params=["sync", "async", "through a client of the user's"])
 def kind(request: pytest.FixtureRequest) -> str:
-    """An async download runs in a thread, unless it goes through an httpx client of the user's."""
+    """Async downloads run in a thread, whose requests may go by an async httpx client of the user's."""
     return str(request.param)
 
 

@@ -36,7 +36,6 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Half a second stands for the thirty that a transfer may trickle."""
     for module in (
         "_wire.transport.deadlines",
-        "_results.downloads.transfers.store_async",
         "_results.downloads.transfers.store",
     ):
         monkeypatch.setattr(f"dcipher.{module}.STALL", 0.5)
@@ -83,8 +82,7 @@ def test_a_refusal_that_trickles_is_read_no_further(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What a store says of a refusal is waited for only for a while: the status says more."""
-    for module in ("store_async", "store"):
-        monkeypatch.setattr(f"dcipher._results.downloads.transfers.{module}.EXCERPT_TIME", 0.5)
+    monkeypatch.setattr("dcipher._results.downloads.transfers.store.EXCERPT_TIME", 0.5)
     refused = FRAMING["an extension"].replace(b"200 OK", b"405 No")
     server.on("/result", Reply(raw=refused, trickle=0.02))
     with pytest.raises(Exception, match="the store returned 405"):

@@ -1,4 +1,4 @@
-"""Reads the body of a large response at full speed; async and sync side by side.
+"""Reads the body of a large response at full speed.
 
 A body of known length is read from the socket into one buffer, 128 KiB at a time. httpx and h11
 return chunks of 64 KiB, each a new object, which costs more than the network (and several times as
@@ -17,32 +17,17 @@ import httpx
 from dcipher._concurrency.clock import monotonic
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Generator
+    from collections.abc import Generator
 
     from dcipher._wire.transport.deadlines import Deadline
     from dcipher._wire.transport.streams import Stream
 
-__all__ = ["async_raw_body", "async_watched", "raw_body", "watched"]
+__all__ = ["raw_body", "watched"]
 
 BUFFER = 128 * 1024
 """Bytes of one read and of one write: larger writes took longer in measurements (ext4)."""
 PATIENCE = 1.0
 """Seconds after which the received bytes are returned, however few they are."""
-
-
-async def async_raw_body(response: httpx.Response) -> AsyncGenerator[bytes | memoryview]:
-    """Yields the raw body. A `memoryview` is valid only until the next one."""
-    if response.is_stream_consumed:  # it is complete, as that of httpx.MockTransport
-        yield response.content
-        return
-    async for chunk in response.aiter_raw():
-        yield chunk
-
-
-@contextmanager
-def async_watched(_response: httpx.Response, _deadline: Deadline, /) -> Generator[None]:
-    """Does nothing: what the block awaits can be cancelled."""
-    yield
 
 
 @contextmanager

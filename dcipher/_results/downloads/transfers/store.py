@@ -1,4 +1,3 @@
-# Generated from dcipher/_results/downloads/transfers/store_async.py by scripts/unasync.py: edit that, not this.
 """Requests a result from its store, by its signed URL as it is, without a key of ours; follows redirects."""
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from .bodies import raw_body, watched
 from .sources import Problem, TransferError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from dcipher._wire.http_client import HTTPClient
 
@@ -49,9 +48,11 @@ class Store:
         timeout: httpx.Timeout,
         total_timeout: float | None,
         ends: float,
+        send: Callable[[httpx.Request], httpx.Response] | None = None,
     ) -> None:
-        """`ends`: the deadline of the download, by the monotonic clock."""
+        """`ends`: the deadline of the download, by the monotonic clock. `send`: instead of `http`'s."""
         self._http = http
+        self._send_request = send or http._send  # noqa: SLF001 - ours alone
         self._source = source
         self._timeout = timeout
         self._total_timeout = total_timeout
@@ -138,9 +139,9 @@ class Store:
         self.deadline = Deadline(self._total_timeout, within=within)
         try:
             request = self._request(url, headers, self.deadline)
-            response = self._http._send(request)  # noqa: SLF001 - ours alone
+            response = self._send_request(request)
         except RuntimeError:  # the client was closed
-            if self._http._is_closed:  # noqa: SLF001
+            if self._http._is_closed or self._http._is_closed_async:  # noqa: SLF001
                 raise DcipherError("This client was closed during a download.") from None
             raise
         if response.http_version not in HTTP_VERSIONS:  # h11 accepts any: RFC 9112 section 2.3
