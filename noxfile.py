@@ -65,6 +65,11 @@ def found(*names: str) -> list[str]:
     return [str(path) for paths in files.values() for path in paths]
 
 
+def without(*folders: str) -> list[str]:
+    """Return the arguments that leave out folders of tests."""
+    return [f"--ignore={ROOT / 'tests' / folder}" for folder in folders]
+
+
 # What touches each part once: whether it is there, and works.
 MAIN = (
     "test_*.py",
@@ -111,9 +116,9 @@ def tests(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS[0])
 def lowest(session: nox.Session) -> None:
-    """Everything but the documents, with the lowest version of each dependency that we allow."""
+    """Everything but documents, scripts and random input, with the lowest version of each dependency that we allow."""
     session.install("--editable", ".[all]", *TEST, *FRAMES, *floors())
-    pytest(session, "--ignore", "tests/docs")
+    pytest(session, *without("docs", "fuzz", "scripts"))
 
 
 @nox.session(default=False)
@@ -181,7 +186,7 @@ def wheel(session: nox.Session) -> None:
     pytest(session, *where, *found(*MAIN, *PURE))
 
     session.install(f"{built}[all]", *FRAMES)
-    pytest(session, *where, "--ignore", str(ROOT / "tests/docs"), str(ROOT / "tests"))
+    pytest(session, *where, *without("docs", "fuzz", "scripts"), str(ROOT / "tests"))
 
     session.install("httpx2")
     # The plugin alone: with the root on its path, Python would find the source.

@@ -172,9 +172,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--rest", action="store_true", help="run what `--sample` leaves out instead")
 
 
+UNCOVERED = (
+    "tests/docs/",
+    "tests/fuzz/",
+    "tests/scripts/",
+    "tests/client/test_leaks.py",
+    "tests/test_pytest_plugin.py",
+)
+"""Tests of much CPU time, whose lines other tests cover: they are in the rest, not in the sample with coverage."""
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what is not in the sample: the same cases each time, on each worker."""
-    every: int = config.getoption("sample")
+    every, rest = config.getoption("sample"), config.getoption("rest")
+    uncovered = UNCOVERED if rest or config.getoption("cov_source", None) else ()
     tests = [item.nodeid.partition("[")[0] for item in items]
     counts, seen = Counter(tests), Counter[str]()
     kept, left = [], []
@@ -182,7 +193,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         # Of one test the blocking client's case, of another the async one's.
         one = crc32(test.encode()) % min(2, counts[test])
         chosen = seen[test] == one or seen[test] % every == every - 1
-        (kept if chosen is not config.getoption("rest") else left).append(item)
+        chosen &= not test.startswith(uncovered)
+        (kept if chosen is not rest else left).append(item)
         seen[test] += 1
     if left:
         items[:] = kept
