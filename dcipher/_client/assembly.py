@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import httpx
 
@@ -21,6 +21,7 @@ from dcipher._settings.headers import check_headers
 from dcipher._settings.kinds import check_flag, check_kind
 from dcipher._version import __version__
 from dcipher._wire.authenticated_client import HTTPAuthenticatedClient
+from dcipher._wire.httpx2_clients import is_client, plain_timeout
 from dcipher._wire.pools.cookies import NoCookies
 from dcipher.errors import ConfigurationError
 from dcipher.errors._hints import with_hint
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     from pydantic import SecretStr
 
+    from dcipher._wire.httpx2_clients import AsyncHttpx2Client, Httpx2Client
     from dcipher.settings import Settings
 from dcipher._wire.options import Options, request_limits
 
@@ -57,7 +59,12 @@ def assemble(
     max_retries: int | None,
     resilience: Resilience | None,
     headers: Mapping[str, str] | None,
-    http_client: httpx.Client | httpx.AsyncClient | HTTPAuthenticatedClient | None,
+    http_client: httpx.Client
+    | httpx.AsyncClient
+    | Httpx2Client
+    | AsyncHttpx2Client
+    | HTTPAuthenticatedClient
+    | None,
     transport: httpx.BaseTransport | httpx.AsyncBaseTransport | None,
     settings: Settings | None,
     allow_insecure: bool,
@@ -121,7 +128,7 @@ def _options(
     if resilience is None or found.sources.get("max_retries") == ARGUMENT:
         policy = replace(policy, max_retries=found.max_retries)
     if timeout is None and "timeout" not in found.sources:  # the httpx client's timeout is used
-        timeout = getattr(http_client, "timeout", None)
+        timeout = plain_timeout(getattr(http_client, "timeout", None))
     limits, total = request_limits(found.timeout if timeout is None else timeout)
     return Options(
         policy, limits, total, {**_default_headers(http_client), **check_headers(headers)}
@@ -130,9 +137,11 @@ def _options(
 
 def _check_kinds(http_client: object, transport: object, kinds: tuple[type, type]) -> None:
     clients, transports = kinds
-    if http_client is not None and not isinstance(http_client, (clients, HTTPAuthenticatedClient)):
+    name = clients.__name__
+    is_ours = http_client is None or isinstance(http_client, HTTPAuthenticatedClient)
+    if not is_ours and not is_client(http_client, name):
         raise ConfigurationError(
-            f"http_client must be an httpx.{clients.__name__} or an HTTPAuthenticatedClient, "
+            f"http_client must be an httpx.{name}, an httpx2.{name} or an HTTPAuthenticatedClient, "
             f"not {type(http_client).__name__}."
         )
     if transport is not None and not isinstance(transport, transports):
@@ -166,10 +175,10 @@ def _http(
             "trust_env": http_client is None,
         },
     )
-    if isinstance(http_client, httpx.Client):
-        return http.set_httpx_client(http_client).with_headers({})
-    if isinstance(http_client, httpx.AsyncClient):
-        return http.set_async_httpx_client(http_client).with_headers({})
+    if is_client(http_client, "Client"):
+        return http.set_httpx_client(cast("httpx.Client", http_client)).with_headers({})
+    if is_client(http_client, "AsyncClient"):
+        return http.set_async_httpx_client(cast("httpx.AsyncClient", http_client)).with_headers({})
     return http
 
 
@@ -189,8 +198,9 @@ def _default_headers(http_client: object) -> dict[str, str]:
         "Accept": "application/json",
         "Accept-Encoding": "identity",
     }
-    if not isinstance(http_client, httpx.Client | httpx.AsyncClient):
+    if not any(is_client(http_client, name) for name in ("Client", "AsyncClient")):
         return ours
+    given = cast("httpx.Client", http_client).headers
     usual = {
         "accept",
         "accept-encoding",
@@ -202,7 +212,7 @@ def _default_headers(http_client: object) -> dict[str, str]:
     }
     return {
         **ours,
-        **check_headers({k: v for k, v in http_client.headers.items() if k not in usual}),
+        **check_headers({k: v for k, v in given.items() if k not in usual}),
     }
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from dcipher._client.waiting.recent import RecentRuns
     from dcipher._concurrency import callables
+    from dcipher._wire import httpx2_clients
     from dcipher._wire.api import API
 
     from .flows import Flows
@@ -34,6 +35,7 @@ else:
     httpx, pydantic = Lazy("httpx"), Lazy("pydantic")
     typing_extensions = Lazy("typing_extensions")
     callables = Lazy("dcipher._concurrency.callables")
+    httpx2_clients = Lazy("dcipher._wire.httpx2_clients")
     _flows = Lazy(f"{__package__}.flows")
     _runs = Lazy(f"{__package__}.runs")
 
@@ -62,7 +64,7 @@ class Dcipher(LegacyAttributes):
         resilience: The retry policy. The argument `max_retries` takes precedence over its field;
             `DCIPHER_MAX_RETRIES` does not.
         headers: Headers that are sent with every request to the API.
-        http_client: Your own httpx client, which you close yourself, or an
+        http_client: Your own client of httpx or httpx2, which you close yourself, or an
             `HTTPAuthenticatedClient`.
         transport: An httpx transport to send the requests with.
         settings: Settings that replace the environment and the `.env` file.
@@ -94,7 +96,10 @@ class Dcipher(LegacyAttributes):
         max_retries: int | None = None,
         resilience: dcipher.Resilience | None = None,
         headers: Mapping[str, str] | None = None,
-        http_client: httpx.Client | dcipher.HTTPAuthenticatedClient | None = None,
+        http_client: httpx.Client
+        | httpx2_clients.Httpx2Client
+        | dcipher.HTTPAuthenticatedClient
+        | None = None,
         transport: httpx.BaseTransport | None = None,
         settings: dcipher.Settings | None = None,
         allow_insecure: bool = False,

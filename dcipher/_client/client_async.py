@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from dcipher._client.waiting.recent import RecentRuns
     from dcipher._concurrency import callables
+    from dcipher._wire import httpx2_clients
     from dcipher._wire.api_async import AsyncAPI
 
     from .flows_async import AsyncFlows
@@ -33,6 +34,7 @@ else:
     httpx, pydantic = Lazy("httpx"), Lazy("pydantic")
     typing_extensions = Lazy("typing_extensions")
     callables = Lazy("dcipher._concurrency.callables")
+    httpx2_clients = Lazy("dcipher._wire.httpx2_clients")
     _flows = Lazy(f"{__package__}.flows_async")
     _runs = Lazy(f"{__package__}.runs_async")
 
@@ -61,7 +63,7 @@ class AsyncDcipher(LegacyAttributes):
         resilience: The retry policy. The argument `max_retries` takes precedence over its field;
             `DCIPHER_MAX_RETRIES` does not.
         headers: Headers that are sent with every request to the API.
-        http_client: Your own httpx client, which you close yourself, or an
+        http_client: Your own client of httpx or httpx2, which you close yourself, or an
             `HTTPAuthenticatedClient`.
         transport: An httpx transport to send the requests with.
         settings: Settings that replace the environment and the `.env` file.
@@ -93,7 +95,10 @@ class AsyncDcipher(LegacyAttributes):
         max_retries: int | None = None,
         resilience: dcipher.Resilience | None = None,
         headers: Mapping[str, str] | None = None,
-        http_client: httpx.AsyncClient | dcipher.HTTPAuthenticatedClient | None = None,
+        http_client: httpx.AsyncClient
+        | httpx2_clients.AsyncHttpx2Client
+        | dcipher.HTTPAuthenticatedClient
+        | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
         settings: dcipher.Settings | None = None,
         allow_insecure: bool = False,

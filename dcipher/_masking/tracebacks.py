@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from types import TracebackType
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from dcipher._urls.signed_urls import looks_signed
 
@@ -77,21 +77,21 @@ def _visible(traceback: TracebackType | None) -> TracebackType | None:
 
 
 def _forget_request(error: BaseException, *, keeps_query: bool) -> None:
-    """Removes the request, with its headers, from an exception of httpx."""
-    if not any(base.__module__.startswith("httpx") for base in type(error).__mro__):
+    """Removes the request, with its headers, from an exception of httpx or httpx2."""
+    roots = {base.__module__.partition(".")[0] for base in type(error).__mro__}
+    name = next((name for name in ("httpx", "httpx2") if name in roots), "")
+    httpx: Any = sys.modules.get(name)  # loaded if the error is its own
+    if httpx is None or not isinstance(error, (httpx.RequestError, httpx.HTTPStatusError)):
         return
-    import httpx  # loaded if the error is its own; Ctrl-C may come before that
-
-    if not isinstance(error, (httpx.RequestError, httpx.HTTPStatusError)):
-        return
+    failed: Any = error
     try:
-        sent = error.request
+        sent = failed.request
     except RuntimeError:  # it has none
         return
     url = str(sent.url)
-    error.request = httpx.Request(sent.method, url if keeps_query else redact_query(url))
+    failed.request = httpx.Request(sent.method, url if keeps_query else redact_query(url))
     if isinstance(error, httpx.HTTPStatusError):
-        error.response.request = error.request
+        failed.response.request = failed.request
 
 
 def _tells(error: BaseException, secrets: Sequence[str]) -> bool:

@@ -26,6 +26,7 @@ from dcipher.errors import DcipherError
 from dcipher.resilience import Resilience
 
 from .arguments import plain_cookies, reachable, request_timeout, slots_of
+from .httpx2_clients import AsyncHttpx2Client, Httpx2Client, usable_client
 
 if TYPE_CHECKING:
     import dcipher.signing
@@ -236,30 +237,30 @@ class HTTPClient:
 
     # The httpx clients.
 
-    def set_httpx_client(self, client: httpx.Client) -> Self:
-        """Uses this httpx client instead of building one. Returns `self`.
+    def set_httpx_client(self, client: httpx.Client | Httpx2Client) -> Self:
+        """Uses this client of httpx or httpx2 instead of building one. Returns `self`.
 
         Its own headers, cookies and timeout are used; this client does not add the key.
         """
-        self._client, self._transport = client, None
+        self._client, self._transport = usable_client(client, "Client"), None
         self._routes = self._routes.via(client)
         return self
 
-    def set_async_httpx_client(self, async_client: httpx.AsyncClient) -> Self:
-        """Uses this async httpx client instead of building one. Returns `self`.
+    def set_async_httpx_client(self, async_client: httpx.AsyncClient | AsyncHttpx2Client) -> Self:
+        """Uses this async client of httpx or httpx2 instead of building one. Returns `self`.
 
         Its own headers, cookies and timeout are used; this client does not add the key.
         """
-        self._async_client, self._async_transport = async_client, None
+        self._async_client, self._async_transport = usable_client(async_client, "AsyncClient"), None
         self._routes = self._routes.async_via(async_client)
         return self
 
     def get_or_create_httpx_client(self) -> httpx.Client:
-        """Returns the httpx client, which is built at the first call."""
+        """Returns the httpx client, which is built at the first call, or the one that was set."""
         return self._client or self._build()
 
     def get_or_create_async_httpx_client(self) -> httpx.AsyncClient:
-        """Returns the async httpx client, which is built at the first call."""
+        """Returns the async httpx client, which is built at the first call, or the one that was set."""
         return self._async_client or self._build_async()
 
     def _build(self) -> httpx.Client:

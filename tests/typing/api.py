@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import httpx2
 import pandas as pd
 import polars as pl
 import pyarrow as pa
@@ -178,6 +179,11 @@ def http_layer() -> None:
     client = HTTPAuthenticatedClient("https://api.example.com", api_key="k", api_secret=b"s")
     assert_type(client.with_headers({"X-A": "b"}), HTTPAuthenticatedClient)
     assert_type(client.with_timeout(3).with_cookies({}), HTTPAuthenticatedClient)
+    assert_type(client.set_httpx_client(httpx2.Client()), HTTPAuthenticatedClient)
+    client.set_async_httpx_client(httpx2.AsyncClient())
+    assert_type(Dcipher(http_client=httpx2.Client()), Dcipher)
+    assert_type(Dcipher(http_client=httpx.Client()), Dcipher)
+    assert_type(AsyncDcipher(http_client=httpx2.AsyncClient()), AsyncDcipher)
     assert_type(client.get_or_create_httpx_client(), httpx.Client)
     assert_type(client.get_or_create_async_httpx_client(), httpx.AsyncClient)
     assert_type(HTTPClient("https://x").with_resilience(Resilience()), HTTPClient)

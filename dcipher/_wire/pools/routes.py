@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import ssl
 
     from dcipher._concurrency.limiting import Permit
+    from dcipher._wire.httpx2_clients import AsyncHttpx2Client, Httpx2Client
 
 __all__ = ["Reference", "Routes"]
 
@@ -166,18 +167,28 @@ class Routes:
         args["cookies"] = NoCookies()
         return self._with(args, self._pools(), self._async_pools())
 
-    def via(self, client: httpx.Client) -> Routes:
-        """Returns routes that send everything by the sync httpx client of the user."""
+    def via(self, client: httpx.Client | Httpx2Client) -> Routes:
+        """Returns routes that send everything by the sync client of the user."""
+        from .httpx2_transport import Httpx2Transport
         from .pools import ClientTransport, SingleTransportPool
 
-        pools: Pools = {None: SingleTransportPool(ClientTransport(client))}
+        transport = (
+            ClientTransport(client) if isinstance(client, httpx.Client) else Httpx2Transport(client)
+        )
+        pools: Pools = {None: SingleTransportPool(transport)}
         return self._with(self._args, pools, self._async_pools(), _secrets_in(client))
 
-    def async_via(self, client: httpx.AsyncClient) -> Routes:
-        """Returns routes that send everything by the async httpx client of the user."""
+    def async_via(self, client: httpx.AsyncClient | AsyncHttpx2Client) -> Routes:
+        """Returns routes that send everything by the async client of the user."""
+        from .httpx2_transport_async import AsyncHttpx2Transport
         from .pools_async import AsyncClientTransport, AsyncSingleTransportPool
 
-        pools: Pools = {None: AsyncSingleTransportPool(AsyncClientTransport(client))}
+        transport = (
+            AsyncClientTransport(client)
+            if isinstance(client, httpx.AsyncClient)
+            else AsyncHttpx2Transport(client)
+        )
+        pools: Pools = {None: AsyncSingleTransportPool(transport)}
         return self._with(self._args, self._pools(), pools, _secrets_in(client))
 
     def _with(
@@ -322,7 +333,7 @@ def _always(proxy: Any, _: Origin) -> Any:
     return proxy
 
 
-def _secrets_in(client: httpx.Client | httpx.AsyncClient) -> tuple[str, ...]:
+def _secrets_in(client: object) -> tuple[str, ...]:
     """Returns the secrets of the proxies of the user's client, as far as they are accessible."""
     mounts: Mapping[Any, Any] = getattr(client, "_mounts", {})
     return proxy_secrets((), (getattr(client, "_transport", None), *mounts.values()))
