@@ -131,10 +131,10 @@ def _is_mounted(file: Path) -> bool:
 
 
 @contextmanager
-def replacing(target: Path) -> Generator[BinaryIO]:
+def replacing(target: Path, *, is_private: bool = False) -> Generator[BinaryIO]:
     """Opens a temporary file beside `target`, which replaces it at the end of the block.
 
-    If the block raises, the temporary file is removed.
+    If the block raises, the temporary file is removed. `is_private`: only its owner can read it.
     """
     # The mode of a temporary file is 0600; a plain open() uses the umask, or the mode of the old file.
     # The name is known before the file is created: Ctrl-C may come between the two.
@@ -145,9 +145,10 @@ def replacing(target: Path) -> Generator[BinaryIO]:
             yield file
             file.flush()
             synced(file.fileno(), os.fsync)
-            if not keep_mode(file.fileno(), target):
-                set_mode(file.fileno(), 0o666 & ~_umask())
-            keep_owner(file.fileno(), target)
+            if not is_private:
+                if not keep_mode(file.fileno(), target):
+                    set_mode(file.fileno(), 0o666 & ~_umask())
+                keep_owner(file.fileno(), target)
         install(name, target)
     except BaseException:
         with suppress(OSError):

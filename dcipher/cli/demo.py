@@ -12,8 +12,7 @@ from dcipher import Dcipher
 from dcipher._concurrency.clock import monotonic
 from dcipher.cli.app.layers import Layered
 from dcipher.cli.emulator.emulation import missing_extra
-from dcipher.cli.terminal.exit_codes import ExitCode
-from dcipher.cli.terminal.failures import CommandError
+from dcipher.cli.terminal.failures import CommandError, ExitCode
 from dcipher.cli.terminal.output import Form
 
 if TYPE_CHECKING:

@@ -12,8 +12,7 @@ from dcipher._version import __version__
 from dcipher.cli.app.commands import Group, argument
 from dcipher.cli.app.options import PATH
 from dcipher.cli.completion import SCRIPTS
-from dcipher.cli.terminal.exit_codes import ExitCode
-from dcipher.cli.terminal.failures import CommandError
+from dcipher.cli.terminal.failures import CommandError, ExitCode
 
 if TYPE_CHECKING:
     from dcipher.cli.app.invocation import Invocation
@@ -43,7 +42,6 @@ def app() -> None:
 
 
 @app.command()
-@click.pass_obj
 def doctor(call: Invocation) -> None:
     """Check settings, permissions, network, certificates, clock and key, with advice.
 
@@ -65,7 +63,6 @@ app.add_command(config)
 
 
 @config.command()
-@click.pass_obj
 def show(call: Invocation) -> None:
     """Show the value and the source of every setting and option.
 
@@ -81,7 +78,6 @@ def show(call: Invocation) -> None:
 
 
 @app.command()
-@click.pass_obj
 def whoami(call: Invocation) -> None:
     """Show which API key is used, where it is sent, and whether the service accepts it.
 
@@ -104,7 +100,6 @@ def whoami(call: Invocation) -> None:
     required=False,
     help="A text in UTF-8, with blank lines between paragraphs. - is standard input.",
 )
-@click.pass_obj
 def demo(call: Invocation, file: Path | None) -> None:
     """Run a sample flow on this machine, without account and network. Nothing is kept.
 
@@ -127,7 +122,6 @@ def demo(call: Invocation, file: Path | None) -> None:
     required=False,
     help="bash, zsh, fish or powershell. Default: yours.",
 )
-@click.pass_obj
 def completion(call: Invocation, shell: str | None) -> None:
     """Print the completion script for commands and options. Nothing is installed.
 
@@ -148,7 +142,6 @@ def completion(call: Invocation, shell: str | None) -> None:
 
 
 @app.command()
-@click.pass_obj
 def version(call: Invocation) -> None:
     """Print the versions of dcipher and of Python."""
     import platform

@@ -16,8 +16,7 @@ from dcipher.cli.app.invocation import Invocation
 from dcipher.cli.app.options import Options
 from dcipher.cli.app.signals import heeded
 from dcipher.cli.root import app
-from dcipher.cli.terminal.exit_codes import ExitCode
-from dcipher.cli.terminal.failures import CommandError, HelpWanted
+from dcipher.cli.terminal.failures import CommandError, ExitCode, HelpWanted
 from dcipher.cli.terminal.streams import finish, prepare, silence
 from dcipher.cli.terminal.text import printable, printable_json
 

@@ -30,7 +30,7 @@ def complete(*words: str) -> list[str]:
     ("words", "expected"),
     [
         (["fl"], ["flows"]),
-        (["flows", ""], ["get", "run", "map", "generate"]),
+        (["flows", ""], ["get", "list", "run", "map", "generate"]),
         (["--json", "flows", "r"], ["run"]),
         (["--base-url", "flows", "ru"], ["runs"]),
         (["flows", "run", "f", "--no-w"], ["--no-wait"]),
@@ -71,7 +71,7 @@ def test_ids_from_the_list_of_runs(monkeypatch: pytest.MonkeyPatch, state: Path)
 def test_the_protocol(monkeypatch: pytest.MonkeyPatch, call: Call) -> None:
     """The words up to the cursor; PowerShell gives the last one beside them."""
     monkeypatch.setenv("_DCIPHER_COMPLETE", "bash")
-    assert call("flows", "") == (0, "get\nrun\nmap\ngenerate\n", "")
+    assert call("flows", "") == (0, "get\nlist\nrun\nmap\ngenerate\n", "")
     assert call("nothing", "at", "all") == (0, "", "")
     assert main([]) == 0
     monkeypatch.setenv("_DCIPHER_WORD", "")

@@ -27,10 +27,10 @@ pytest.importorskip("fastapi", reason="the emulator is an extra")
 
 from dcipher import Dcipher
 from dcipher.cli import main
-from dcipher.cli.app.signals import until_ended
-from dcipher.cli.emulator.child import _Forwarding, run_child
+from dcipher.cli.app.signals import once
+from dcipher.cli.emulator.child import run_child
+from dcipher.cli.emulator.commands import assignments
 from dcipher.cli.emulator.fault_words import fault_document
-from dcipher.cli.emulator.shell_variables import assignments
 from dcipher.cli.state.running_emulators import RunningEmulator, registered, running_emulators
 from dcipher.emulator import Emulator
 from tests.cli.conftest import program
@@ -364,17 +364,17 @@ def test_a_second_signal_does_not_break_the_cleaning_up() -> None:
     thread = threading.Thread(target=interrupt)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        with until_ended() as ending:
+        with pytest.raises(KeyboardInterrupt) as raised, once():  # noqa: PT012 - it cleans up
             try:
                 thread.start()
-                ending.wait()
+                time.sleep(60)
             finally:
                 signal.raise_signal(signal.SIGTERM)
                 cleaned = True
     finally:
         thread.join()
         signal.signal(signal.SIGINT, before)
-    assert (cleaned, ending.code) == (True, 0)
+    assert (cleaned, raised.type) == (True, KeyboardInterrupt)
 
 
 def test_an_entry_whose_port_is_another_s_is_left(running: Emulator, folder: Path) -> None:
@@ -409,7 +409,7 @@ _PROGRAM = """
 import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
 from dcipher.cli import main
-from dcipher.cli.emulator.child import _Forwarding, run_child
+from dcipher.cli.emulator.child import run_child
 sys.exit(main())
 """
 
@@ -545,13 +545,17 @@ def test_a_signal_goes_to_the_child(number: int, capfd: pytest.CaptureFixture[st
     assert capfd.readouterr().out == f"heard {int(number)}\n"
 
 
-def test_a_signal_before_there_is_a_child_is_not_lost() -> None:
+def test_a_signal_before_there_is_a_child_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is forwarded when the child is there."""
-    with _Forwarding.set_up() as forwarding:
+    popen = subprocess.Popen
+
+    def start(*args: Any, **options: Any) -> subprocess.Popen[bytes]:
         signal.raise_signal(signal.SIGTERM)
-        with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(30)"]) as child:
-            forwarding.to(child)
-            assert child.wait(PATIENCE) == -signal.SIGTERM
+        return popen(*args, **options)
+
+    monkeypatch.setattr(subprocess, "Popen", start)
+    command = [sys.executable, "-c", "import time; time.sleep(30)"]
+    assert run_child(command, {}, print) == 128 + signal.SIGTERM
 
 
 @pytest.mark.thorough

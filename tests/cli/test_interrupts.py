@@ -13,9 +13,12 @@ import pytest
 
 from dcipher.cli import main
 from dcipher.cli.app.explanations import explain
+from dcipher.cli.app.invocation import Invocation
+from dcipher.cli.app.options import Options
 from dcipher.cli.app.signals import deferred
 from dcipher.cli.runs import saving
-from dcipher.cli.state.followed import Following, each_at_once
+from dcipher.cli.runs.waiting import followed_at_once
+from dcipher.cli.state.followed import Following
 from dcipher.cli.state.ledger import Ledger
 from dcipher.cli.terminal.output import Form, Output
 from dcipher.errors import WaitTimeoutError
@@ -44,26 +47,25 @@ def test_the_first_is_put_off_the_second_is_not(monkeypatch: pytest.MonkeyPatch)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     told: list[str] = []
     try:
-        with deferred(lambda: told.append("told")) as interruption:
+        with pytest.raises(KeyboardInterrupt), deferred(lambda: told.append("told")):  # noqa: PT012 - in it
             signal.raise_signal(signal.SIGINT)
             told.append("went on")
             with pytest.raises(KeyboardInterrupt):
                 signal.raise_signal(signal.SIGINT)
+            told.append("to its end")
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     finally:
         signal.signal(signal.SIGINT, before)
-    assert interruption.came
-    assert told == ["told", "went on"]
+    assert told == ["told", "went on", "to its end"]
 
 
 def test_a_signal_that_is_ignored_stays_so() -> None:
     """A job in the background of a shell does not begin to heed it."""
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        with deferred(lambda: None) as interruption:
+        with deferred(lambda: None):
             assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
             signal.raise_signal(signal.SIGINT)
-        assert not interruption.came
     finally:
         signal.signal(signal.SIGINT, before)
 
@@ -211,7 +213,7 @@ def test_a_result_that_was_not_saved(dcipher: Call, tmp_path: Path, more: list[s
     """A line on stderr says it, and how to have the result without a second run."""
     first = dcipher("flows", "run", "shout", *more)
     assert (first.code, first.err.count("not saved")) == (0, 1)
-    key = first.err.partition("--idempotency-key ")[2].split(",")[0]
+    key = first.err.partition("--idempotency-key ")[2].split()[0]
     again = dcipher("flows", "run", "shout", "-o", "x", "--idempotency-key", key, "--json")
     assert (tmp_path / "x").exists()
     assert json.loads(again.out)["idempotency_key"] == key
@@ -248,6 +250,7 @@ def test_a_bug_in_a_thread_is_not_swallowed() -> None:
         changed(run)
         raise ZeroDivisionError
 
-    events = list(each_at_once([RUN], follow))
-    assert [event.ended for event in events] == [False, True]
-    assert isinstance(events[-1].error, ZeroDivisionError)
+    changes = followed_at_once(Invocation(Options()), [RUN], follow, [])
+    assert next(changes) == RUN
+    with pytest.raises(ZeroDivisionError):
+        next(changes)

@@ -80,51 +80,6 @@ def test_holds_neither_params_nor_urls(state: Path) -> None:
     assert found["outputs"][0]["url"] == URL
 
 
-def line(task: str, **values: object) -> bytes:
-    entry = {"v": 1, "task_id": task, "flow_id": "f", "seen_at": "2026-01-01T00:00:00Z", **values}
-    return json.dumps(entry).encode() + b"\n"
-
-
-DAMAGED = (
-    b"garbage\n",
-    b'{"v": 1, "task_id": "x"}\n',
-    b'{"v": 2, "task_id": "x", "flow_id": "f"}\n',
-    b'{"v": 1, "task_id": 5, "flow_id": "f"}\n',
-    b'["task_id"]\n',
-    b"\xff\xfe\n",
-    b"[" * 100_000 + b"\n",
-    b'{"v": 1, "task_id": "half", "flow_id',
-)
-
-
-def test_the_list_of_older_versions_is_imported(call: Call, state: Path) -> None:
-    """Each line that can be read is in the list, the last one of a run counts, and the file is kept."""
-    make_state_folder()
-    old = (
-        line("a", status="RUNNING", created_at="2026-01-01T00:00:00Z", idempotency_key="k"),
-        line("b", created_at="2026-01-02T00:00:00Z", outputs=[{"url": URL}]),
-        line("a", status="SUCCEEDED", finished_at="2026-01-01T00:00:09Z"),
-        *DAMAGED,
-    )
-    (state / "runs.jsonl").write_bytes(b"".join(old))
-    assert call("runs", "list", "-q").out.split() == ["b", "a"]
-    b, a = Ledger().runs()
-    assert b["outputs"] == [{"url": URL}]
-    assert (a["status"], a["idempotency_key"]) == ("SUCCEEDED", "k")
-    assert (state / "runs.jsonl.imported").read_bytes() == b"".join(old)
-    assert not (state / "runs.jsonl").exists()
-
-
-def test_an_older_version_beside_a_newer_one(state: Path) -> None:
-    """What an older version writes later is imported, and takes the place of nothing newer."""
-    Ledger().record(run("a", "SUCCEEDED"))
-    (state / "runs.jsonl").write_bytes(line("a", status="RUNNING") + line("c"))
-    assert {(e["task_id"], e["status"]) for e in Ledger().runs()} == {
-        ("a", "SUCCEEDED"),
-        ("c", None),
-    }
-
-
 @pytest.mark.parametrize("content", [b"garbage" * 1000, b"SQLite format 3\0"])
 def test_another_file_is_an_error_and_stays(call: Call, content: bytes, state: Path) -> None:
     """A file that is no list is named, and is not changed; a run does not fail because of it."""

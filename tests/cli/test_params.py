@@ -9,6 +9,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,10 @@ import pytest
 from dcipher._flow_types.fitting import problems
 from dcipher._wire.messages.operations import start_run
 from dcipher.cli.app import invocation
+from dcipher.cli.app.arguments import seconds
 from dcipher.cli.app.invocation import read_text
 from dcipher.cli.app.params import params_of
-from dcipher.cli.runs import curl
-from dcipher.cli.runs.curl import as_curl
-from dcipher.cli.terminal.durations import seconds
+from dcipher.cli.runs.starting import as_curl
 from dcipher.cli.terminal.failures import CommandError
 from dcipher.models import Flow
 
@@ -280,7 +280,7 @@ def test_a_shell_sends_what_the_line_says(tmp_path: Path) -> None:
 
 def test_a_long_body_is_in_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """One argument holds 128 KiB at most: a long body is in a file of its owner alone."""
-    monkeypatch.setattr(curl.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     operation = start_run("f", {"text": "x" * 200_000}, "k")
     line, file = as_curl(operation, "https://h")
     assert file is not None

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from dcipher.cli.app.commands import argument
 from dcipher.cli.app.options import PATH
-from dcipher.cli.terminal.durations import seconds
+from dcipher.cli.terminal.failures import CommandError, ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -104,3 +105,23 @@ NO_LEDGER = click.option(
     is_flag=True,
     help="Do not store the run in `dcipher runs list` (DCIPHER_NO_LEDGER).",
 )
+
+
+_WRITTEN = re.compile(
+    r"(?P<plain>[0-9]{1,9})|(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,9})s)?", re.ASCII
+)
+
+
+def seconds(text: str, option: str) -> int:
+    """Returns the seconds of a duration. Raises `CommandError` for an invalid one."""
+    match = _WRITTEN.fullmatch(text)
+    if match is None or not text:
+        raise CommandError(
+            f"{option}: {text[:40]!r} is not a duration. Write 90, 90s, 30m, 2h or 1h30m.",
+            ExitCode.USAGE,
+        )
+    plain, *parts = match.groups()
+    if plain:
+        return int(plain)
+    hours, minutes, rest = (int(part or 0) for part in parts)
+    return 3600 * hours + 60 * minutes + rest

@@ -9,7 +9,6 @@ app = Group("flows", help="Show flows, and run them.")
 
 @app.command()
 @argument("flow", metavar="FLOW", help="The id of the flow.")
-@click.pass_obj
 def get(call: Invocation, flow: str) -> None:
     "The text of --help."
     with call.client() as client:  # its errors become exit codes and messages: running.py
@@ -67,6 +66,12 @@ class Command(click.Command):
         self.params.extend(global_options())
         # Indented paragraphs are examples, which click wraps unless they begin with \b.
         self.help: str | None = re.sub(r"\n\n(?= )", "\n\n\b\n", inspect.cleandoc(self.help or ""))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Calls the function of the command with the invocation, its arguments and its options."""
+        if self.callback is None or isinstance(self, click.Group):
+            return super().invoke(ctx)
+        return ctx.invoke(self.callback, ctx.obj, **ctx.params)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Writes the arguments, the options and, below the root, only the names of the global options."""

@@ -11,8 +11,7 @@ import click
 
 from dcipher import errors
 from dcipher.cli.app.params import texts_like_json
-from dcipher.cli.terminal.exit_codes import ExitCode, exit_code
-from dcipher.cli.terminal.failures import CommandError
+from dcipher.cli.terminal.failures import CommandError, ExitCode, exit_code
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from dcipher.cli.state.followed import Following
     from dcipher.models import Run
 
-__all__ = ["Explanation", "explain", "wait_again"]
+__all__ = ["Explanation", "explain", "repeat_with", "wait_again"]
 
 
 class Explanation(NamedTuple):
@@ -46,7 +45,7 @@ def explain(error: BaseException, following: Following | None = None) -> Explana
         return _interruption(following, exit_code(error))
     code = exit_code(error)
     message = _in_the_shell(error) or type(error).__name__
-    run = _run_of(error)
+    run: Run | None = getattr(error, "run", None)
     details = {"type": type(error).__name__, **_details(error, run)}
     if isinstance(error, OSError) and not isinstance(error, errors.DcipherError):
         message = _of_the_system(error)
@@ -90,33 +89,35 @@ def _as_param(message: str) -> str:
 
 
 def _interruption(following: Following | None, code: ExitCode) -> Explanation:
-    if following is None or not (following.runs or following.start):
-        return Explanation(code, "Interrupted.", details={"type": "Interrupted"})
     details: dict[str, Any] = {"type": "Interrupted"}
-    if following.start is not None:
+    if following is not None and following.start is not None:
         flow, key = following.start
-        details |= {"flow_id": flow, "idempotency_key": key}
         return Explanation(
             code,
             f"Interrupted before the response to the start of flow {flow}: the run may or may not "
             "have been started.",
-            f"repeat the command with --idempotency-key {shlex.quote(key)} (it starts no second run)",
-            details,
+            repeat_with(key),
+            details | {"flow_id": flow, "idempotency_key": key},
         )
-    runs = following.open()
+    runs = [] if following is None else [*following.runs.values()]
     if not runs:
-        last = list(following.runs.values())[-1]
-        return Explanation(
-            code,
-            f"Interrupted: run {last.task_id} of flow {last.flow_id} has ended ({last.status}).",
-            _same_start(last),
-            details | _ids(last),
+        return Explanation(code, "Interrupted.", details=details)
+    running = [run for run in runs if not run.is_terminal]
+    if not running:
+        last = runs[-1]
+        message = (
+            f"Interrupted: run {last.task_id} of flow {last.flow_id} has ended ({last.status})."
         )
-    names = ", ".join(f"{run.task_id} of flow {run.flow_id}" for run in runs)
-    verb = "continues" if len(runs) == 1 else "continue"
-    return Explanation(
-        code, f"Interrupted: run {names} {verb}.", _resume(runs, following), details | _ids(runs[0])
-    )
+        return Explanation(code, message, _same_start(last), details | _ids(last))
+    names = ", ".join(f"{run.task_id} of flow {run.flow_id}" for run in running)
+    message = f"Interrupted: run {names} {'continues' if len(running) == 1 else 'continue'}."
+    return Explanation(code, message, _resume(running, following), details | _ids(running[0]))
+
+
+def repeat_with(key: str, option: str = "") -> str:
+    """Returns the advice to repeat a start with its key, and another option."""
+    options = f"{option} --idempotency-key {shlex.quote(key)}".lstrip()
+    return f"repeat the command with {options} (it starts no second run)"
 
 
 def _resume(runs: Sequence[Run], following: Following | None) -> str:
@@ -132,15 +133,7 @@ def _same_start(run: Run) -> str | None:
 
 
 def _same_command(run: Run) -> str | None:
-    if run.idempotency_key is None:
-        return None
-    key = shlex.quote(run.idempotency_key)
-    return f"repeat the command with --idempotency-key {key} (it starts no second run)"
-
-
-def _run_of(error: BaseException) -> Run | None:
-    run: Run | None = getattr(error, "run", None)
-    return run
+    return None if run.idempotency_key is None else repeat_with(run.idempotency_key)
 
 
 def _ids(run: Run) -> dict[str, Any]:
@@ -162,7 +155,7 @@ def _of_the_system(error: OSError) -> str:
 
 
 def _next_step(error: BaseException, run: Run | None, following: Following | None) -> str | None:
-    from dcipher.cli.state.emulator_keys import missing_key, refused_key
+    from dcipher.cli.state.running_emulators import missing_key, refused_key
 
     if isinstance(error, errors.MissingAPIKeyError):
         return missing_key()
@@ -172,13 +165,11 @@ def _next_step(error: BaseException, run: Run | None, following: Following | Non
         return _look_at_params(error, following.start[0], following.params)
     if run is None:
         return "dcipher doctor" if isinstance(error, errors.APIConnectionError) else None
-    if isinstance(error, errors.WaitTimeoutError | errors.PollingInterruptedError):
+    waits = isinstance(error, errors.WaitTimeoutError | errors.PollingInterruptedError)
+    fails = isinstance(error, errors.APIError | errors.ResultError)
+    if waits or (fails and not run.is_terminal):
         return _resume([run], following)
-    if isinstance(error, errors.APIError | errors.ResultError) and not run.is_terminal:
-        return _resume([run], following)
-    if isinstance(error, errors.APIError):
-        return _same_start(run)
-    if isinstance(error, errors.LocalStorageError):
+    if isinstance(error, errors.APIError | errors.LocalStorageError):
         return _same_start(run)
     return None
 

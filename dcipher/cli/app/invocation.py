@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from dcipher.cli.terminal.exit_codes import ExitCode
-from dcipher.cli.terminal.failures import CommandError
+from dcipher.cli.terminal.failures import CommandError, ExitCode
 from dcipher.cli.terminal.output import Form, Output
+from dcipher.logs import logger
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
     from pathlib import Path
 
     from dcipher import Dcipher
@@ -104,8 +106,8 @@ class Invocation:
     def client(self) -> Dcipher:
         """Returns a client with the options, the environment and `--env-file`."""
         from dcipher import Dcipher
+        from dcipher.cli.app.invocation import retry_notes
         from dcipher.cli.app.layers import Layered
-        from dcipher.cli.terminal.retry_notes import retry_notes
 
         self._at_end.enter_context(retry_notes(self.output))
         settings: Any = Layered(self.layers)
@@ -148,3 +150,32 @@ def _limited(content: bytes, what: str, where: object) -> str:
             f"{what}: {where} is longer than {LARGEST // 2**20} MiB, the limit.", ExitCode.USAGE
         )
     return content.decode("utf-8-sig")
+
+
+@contextmanager
+def retry_notes(output: Output) -> Generator[None]:
+    """Writes a line for each retry in the block, unless `DCIPHER_LOG` or the program already does.
+
+    The logger is restored, because the process may continue.
+    """
+    notes, level = _Notes(output), logger.level
+    logger.addHandler(notes)
+    if level == logging.NOTSET:
+        logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(notes)
+        logger.setLevel(level)
+
+
+class _Notes(logging.Handler):
+    def __init__(self, output: Output) -> None:
+        super().__init__(logging.INFO)
+        self._output = output
+
+    def emit(self, record: logging.LogRecord) -> None:
+        is_reported = record.levelno >= logging.WARNING or hasattr(record, "is_retry")
+        # Without the records of an emulator in this process, which has its own logger.
+        if is_reported and record.name == logger.name and logger.handlers == [self]:
+            self._output.note(record.getMessage())

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from dcipher._settings.checks import CHECKS, DOTENV, is_blank
 from dcipher._settings.environment import dotenv, ours
-from dcipher.cli.terminal.exit_codes import ExitCode
-from dcipher.cli.terminal.failures import CommandError
+from dcipher.cli.terminal.failures import CommandError, ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

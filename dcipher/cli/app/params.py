@@ -6,8 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
-from dcipher.cli.terminal.exit_codes import ExitCode
-from dcipher.cli.terminal.failures import CommandError
+from dcipher.cli.terminal.failures import CommandError, ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import signal
 import threading
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
-
-from dcipher._concurrency.sleeping import sleep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
     from types import FrameType
 
-__all__ = ["Deferral", "Ending", "Stopped", "deferred", "handled", "heeded", "until_ended"]
+__all__ = ["Stopped", "deferred", "handled", "heeded", "once"]
 
 _ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 
@@ -66,74 +64,39 @@ def heeded() -> Generator[None]:
         yield
 
 
-class Deferral:
-    """The handler that defers the first signal. `came`: whether there was one."""
-
-    def __init__(self, on_signal: Callable[[], None]) -> None:
-        self._on_signal = on_signal
-        self._number: int = 0
-
-    @property
-    def came(self) -> bool:
-        """Whether a signal was deferred."""
-        return self._number != 0
-
-    def end(self) -> None:
-        """Raises the deferred exception, if any."""
-        if self.came:
-            raise _raised(self._number)
-
-    def __call__(self, number: int, frame: FrameType | None) -> None:
-        """Handles a signal. The second one is not deferred."""
-        del frame
-        if self.came:
-            raise _raised(number)
-        self._number = number
-        self._on_signal()
-
-
 @contextmanager
-def deferred(on_signal: Callable[[], None]) -> Generator[Deferral]:
-    """Defers the first signal in the block, and calls `on_signal` for it.
+def deferred(on_signal: Callable[[], None]) -> Generator[None]:
+    """Defers the first signal to the end of the block, and calls `on_signal` for it.
 
     Otherwise the response to a start, with the id of the run and the URLs of its results, could be
-    lost between the socket and the ledger. The caller calls `end` after the response is stored.
+    lost between the socket and the ledger. The second signal is not deferred.
     """
-    deferral = Deferral(on_signal)
-    with handled(deferral, (signal.SIGINT, *_ENDING)):
-        yield deferral
+    deferred_one: list[int] = []
 
+    def defer(number: int, frame: FrameType | None) -> None:
+        del frame
+        if deferred_one:
+            raise _raised(number)
+        deferred_one.append(number)
+        on_signal()
 
-class _Ended(BaseException):
-    """A signal has ended the server. Not an `Exception`, as KeyboardInterrupt is not."""
-
-
-class Ending:
-    """The end of a server. `code`: 0 after Ctrl-C, 128+n after another signal."""
-
-    def __init__(self) -> None:
-        self.code: int = 0
-        self.came: bool = False
-
-    def wait(self) -> None:
-        """Waits for a signal."""
-        try:
-            while True:
-                sleep(3600)
-        finally:
-            self.came = True
+    with handled(defer, (signal.SIGINT, *_ENDING)):
+        yield
+    for number in deferred_one:
+        raise _raised(number)
 
 
 @contextmanager
-def until_ended() -> Generator[Ending]:
-    """Ends the block at SIGINT, SIGTERM or SIGHUP. Its cleanup is not interrupted by a second one."""
-    ending = Ending()
+def once() -> Generator[None]:
+    """In the block, the first signal is raised. Later ones are ignored: they interrupt no cleanup."""
+    came = False
 
-    def end(number: int, frame: FrameType | None) -> None:
+    def raise_first(number: int, frame: FrameType | None) -> None:
+        nonlocal came
         del frame
-        if not ending.came:
-            ending.code = 0 if number == signal.SIGINT else 128 + number
-            raise _Ended
+        if not came:
+            came = True
+            raise _raised(number)
 
-    with handled(end, (signal.SIGINT, *_ENDING)), suppress(_Ended):
-        yield ending
+    with handled(raise_first, (signal.SIGINT, *_ENDING)):
+        yield

@@ -9,8 +9,7 @@ import click
 
 from dcipher.cli.app.commands import Group, argument
 from dcipher.cli.app.options import PATH
-from dcipher.cli.terminal.exit_codes import ExitCode
-from dcipher.cli.terminal.failures import CommandError
+from dcipher.cli.terminal.failures import CommandError, ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +34,6 @@ COLUMNS = ["key", "status", "task_id", "seconds", "error"]
 
 @app.command()
 @_JOURNAL
-@click.pass_obj
 def show(call: Invocation, journal: Path) -> None:
     """Count the rows of a journal by flow and status, even while a batch uses it."""
     from dcipher._batch.journal.reading import summary_of
@@ -55,7 +53,6 @@ def show(call: Invocation, journal: Path) -> None:
 
 @app.command()
 @_JOURNAL
-@click.pass_obj
 def failures(call: Invocation, journal: Path) -> None:
     """List the rows that have ended and are not done, with the reason."""
     others = {"done", "planned", "sent", "started"}
@@ -68,7 +65,6 @@ def failures(call: Invocation, journal: Path) -> None:
 
 @app.command()
 @_JOURNAL
-@click.pass_obj
 def export(call: Invocation, journal: Path) -> None:
     """Print every row: as a table, or with --jsonl as JSON lines."""
     call.output.data(_records(journal), columns=COLUMNS, key="key")
@@ -89,7 +85,6 @@ def _records(journal: Path) -> Iterator[dict[str, Any]]:
 @click.option(
     "--flow", metavar="FLOW", help="The flow of the row, if the journal has several flows."
 )
-@click.pass_obj
 def resolve(
     call: Invocation,
     journal: Path,

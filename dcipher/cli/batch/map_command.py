@@ -10,8 +10,7 @@ from click.exceptions import Exit
 from dcipher.cli.app.arguments import FLOW
 from dcipher.cli.app.commands import Command, argument
 from dcipher.cli.app.options import PATH
-from dcipher.cli.terminal.exit_codes import ExitCode
-from dcipher.cli.terminal.failures import CommandError
+from dcipher.cli.terminal.failures import CommandError, ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,7 +68,6 @@ COLUMNS = ["key", "index", "status", "task_id", "files", "error"]
     help="Do not retry a start whose response was lost: see `dcipher journal resolve`.",
 )
 @click.option("--report", metavar="FILE", type=PATH, help="Write the report to this file, as HTML.")
-@click.pass_obj
 def map_rows(
     call: Invocation,
     /,

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dcipher._wire.proxies.choice import Named
-    from dcipher.cli.doctor.setting_sources import Explained
+    from dcipher.cli.doctor.settings import Explained
 
 __all__ = [
     "Answer",

@@ -30,10 +30,9 @@ from dcipher.cli.doctor.checks import (
     settings_check,
     skipped,
 )
-from dcipher.cli.doctor.setting_sources import explained
-from dcipher.cli.doctor.settings import proxy_for
-from dcipher.cli.state.emulator_keys import missing_key, refused_key
+from dcipher.cli.doctor.settings import explained, proxy_for
 from dcipher.cli.state.folder import state_folder
+from dcipher.cli.state.running_emulators import missing_key, refused_key
 from dcipher.errors import APIConnectionError, ConfigurationError, DcipherError
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ if TYPE_CHECKING:
     import httpx
 
     from dcipher.cli.app.invocation import Invocation
-    from dcipher.cli.doctor.setting_sources import Explained
+    from dcipher.cli.doctor.settings import Explained
 
 __all__ = ["ask", "diagnosed"]
 

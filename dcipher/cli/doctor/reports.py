@@ -11,11 +11,10 @@ from dcipher._settings.checks import DEFAULT_BASE_URL
 from dcipher._urls.hosts import leads_here
 from dcipher.cli.doctor.checks import Check, State, api_check, key_check
 from dcipher.cli.doctor.diagnosis import ask, diagnosed
-from dcipher.cli.doctor.setting_sources import explained
+from dcipher.cli.doctor.settings import explained
 from dcipher.cli.emulator.control import Control
-from dcipher.cli.state.emulator_keys import refused_key
-from dcipher.cli.terminal.exit_codes import ExitCode
-from dcipher.cli.terminal.failures import CommandError
+from dcipher.cli.state.running_emulators import refused_key
+from dcipher.cli.terminal.failures import CommandError, ExitCode
 from dcipher.cli.terminal.output import Form
 from dcipher.errors import ConfigurationError, MissingAPIKeyError
 

@@ -6,14 +6,14 @@ import os
 import signal
 import subprocess
 import sys
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from dcipher._concurrency.clock import SIGNAL_CHECK
 from dcipher.cli.app.signals import handled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from types import FrameType
 
 __all__ = ["run_child"]
@@ -33,7 +33,18 @@ def run_child(
         name: value for name, value in os.environ.items() if name.upper() not in variables
     }
     environment |= {name: value for name, value in variables.items() if value is not None}
-    with _Forwarding.set_up() as forwarding:
+    child: subprocess.Popen[bytes] | None = None
+    early: list[int] = []
+
+    def forward(number: int, frame: FrameType | None) -> None:
+        del frame
+        if child is None:
+            early.append(number)
+        elif not (signal.Signals(number).name in _OF_THE_TERMINAL and _in_the_foreground()):
+            child.send_signal(number)
+
+    numbers = [getattr(signal, name) for name in _FORWARDED if hasattr(signal, name)]
+    with handled(forward, numbers):
         try:
             child = subprocess.Popen(command, env=environment)  # noqa: S603 - the user's own command
         except FileNotFoundError:
@@ -42,44 +53,12 @@ def run_child(
         except (OSError, ValueError) as error:
             say(f"error: {command[0]}: {getattr(error, 'strerror', None) or error}.")
             return NOT_EXECUTABLE
-        forwarding.to(child)
-        code = _ended(child)
-    return 128 - code if code < 0 else code
-
-
-def _ended(child: subprocess.Popen[bytes]) -> int:
-    """Returns the exit code. Signals are handled at least every half second."""
-    while True:
-        with suppress(subprocess.TimeoutExpired):
-            return child.wait(SIGNAL_CHECK)
-
-
-class _Forwarding:
-    """Forwards signals to the child; earlier ones as soon as it has started."""
-
-    def __init__(self) -> None:
-        self._child: subprocess.Popen[bytes] | None = None
-        self._early: list[int] = []
-
-    @classmethod
-    @contextmanager
-    def set_up(cls) -> Generator[_Forwarding]:
-        forwarding = cls()
-        numbers = [getattr(signal, name) for name in _FORWARDED if hasattr(signal, name)]
-        with handled(forwarding.forward, numbers):
-            yield forwarding
-
-    def to(self, child: subprocess.Popen[bytes]) -> None:
-        self._child = child
-        for number in self._early:
+        for number in early:
             child.send_signal(number)
-
-    def forward(self, number: int, frame: FrameType | None) -> None:
-        del frame
-        if self._child is None:
-            self._early.append(number)
-        elif not (signal.Signals(number).name in _OF_THE_TERMINAL and _in_the_foreground()):
-            self._child.send_signal(number)
+        while True:  # signals are handled at least every half second
+            with suppress(subprocess.TimeoutExpired):
+                code = child.wait(SIGNAL_CHECK)
+                return 128 - code if code < 0 else code
 
 
 def _in_the_foreground() -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
 import sys
 from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Any
@@ -13,8 +15,7 @@ from click.exceptions import Exit
 from dcipher.cli.app.commands import Group, argument
 from dcipher.cli.emulator.control import Control, only_emulator
 from dcipher.cli.emulator.emulation import emulating, with_emulation
-from dcipher.cli.state.emulator_keys import pointing_at
-from dcipher.cli.state.running_emulators import RunningEmulator, running_emulators
+from dcipher.cli.state.running_emulators import RunningEmulator, pointing_at, running_emulators
 from dcipher.cli.terminal.tables import Layout
 from dcipher.cli.terminal.text import is_terminal
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from dcipher.cli.app.invocation import Invocation
+    from dcipher.cli.state.running_emulators import RunningEmulator
 
 __all__ = ["app"]
 
@@ -45,15 +47,20 @@ def start(call: Invocation, options: dict[str, Any]) -> None:
     that of --api-key-file (which begins with emu_), else the one in --state-dir, else a random one;
     never DCIPHER_API_KEY. In another shell, run: eval "$(dcipher emulator env)".
     """
-    from dcipher.cli.app.signals import until_ended
+    from dcipher._concurrency.sleeping import sleep
+    from dcipher.cli.app.signals import Stopped, once
 
-    with until_ended() as ending, emulating(call, options, port=PORT, registers=True) as (at, _):
-        record = {"url": at.url, "api_key": at.api_key, "console": at.console, "pid": at.pid}
-        call.output.data(record, key="url", text=lambda found: _ready(found, at))
-        with redirect_stdout(sys.stderr):  # the output of flows is not data
-            ending.wait()
-    if ending.code:
-        raise Exit(ending.code)
+    try:
+        with once(), emulating(call, options, port=PORT, registers=True) as (at, _):
+            record = {"url": at.url, "api_key": at.api_key, "console": at.console, "pid": at.pid}
+            call.output.data(record, key="url", text=lambda found: _ready(found, at))
+            with redirect_stdout(sys.stderr):  # the output of flows is not data
+                while True:
+                    sleep(3600)
+    except Stopped as stopped:
+        raise Exit(128 + stopped.number) from None
+    except KeyboardInterrupt:
+        return
 
 
 def _ready(record: Mapping[str, Any], emulator: RunningEmulator) -> str:
@@ -94,10 +101,9 @@ def execute(call: Invocation, command: Sequence[str], options: dict[str, Any]) -
 @click.option(
     "--shell", type=click.Choice(["sh", "fish", "powershell"]), default="sh", help="The shell."
 )
-@click.pass_obj
 def env(call: Invocation, shell: str) -> None:
     """Print the variables of the running emulator for a shell: eval "$(dcipher emulator env)"."""
-    from dcipher.cli.emulator.shell_variables import assignments
+    from dcipher.cli.emulator.commands import assignments
 
     found = only_emulator(call.options.base_url)
     if call.output.structured:
@@ -107,7 +113,6 @@ def env(call: Invocation, shell: str) -> None:
 
 
 @app.command()
-@click.pass_obj
 def runs(call: Invocation) -> None:
     """List the runs of a running emulator."""
     columns = ["task_id", "flow_id", "status", "created_at", "finished_at", "message"]
@@ -116,7 +121,6 @@ def runs(call: Invocation) -> None:
 
 
 @app.command()
-@click.pass_obj
 def requests(call: Invocation) -> None:
     """List the requests to a running emulator, in the order of their responses."""
     columns = ["at", "method", "path", "query", "status", "fault"]
@@ -124,7 +128,6 @@ def requests(call: Invocation) -> None:
 
 
 @app.command()
-@click.pass_obj
 def reset(call: Invocation) -> None:
     """Remove the runs, requests, keys and faults of a running emulator. Its flows remain."""
     answer = Control.meant(call).ask("POST", "reset")
@@ -135,7 +138,6 @@ _FAULTS = ("id", "operation", "effects", "remaining", "hits", "matched")
 
 
 @faults.command("list")
-@click.pass_obj
 def list_faults(call: Invocation) -> None:
     """List the faults of a running emulator, and how often each is still applied."""
     _show(call, "faults", _FAULTS, "id")
@@ -160,7 +162,6 @@ def list_faults(call: Invocation) -> None:
 )
 @click.option("--flow", "flow_id", metavar="FLOW", help="Only requests for this flow.")
 @click.option("--task", "task_id", metavar="TASK", help="Only requests for this run.")
-@click.pass_obj
 def add(
     call: Invocation, /, words: Sequence[str], always: bool, per_run: bool, **limits: Any
 ) -> None:
@@ -182,7 +183,6 @@ def add(
 
 @faults.command()
 @argument("numbers", metavar="ID", type=int, nargs=-1, help="The faults to remove. Default: all.")
-@click.pass_obj
 def clear(call: Invocation, numbers: Sequence[int]) -> None:
     """Remove the faults of a running emulator, or some of them."""
     control = Control.meant(call)
@@ -201,3 +201,44 @@ def _show(
 
 
 app.add_command(faults)
+
+
+def assignments(emulator: RunningEmulator, shell: str) -> str:
+    """Returns the lines for a shell (`sh`, `fish` or `powershell`), which evaluates them.
+
+    The shell reads the secret from its file. A secret of another service is unset.
+    """
+    lines = [_UNSET[shell].format(name) for name in _in_other_letters()]
+    lines += [
+        _SET[shell].format("DCIPHER_BASE_URL", _quoted(emulator.url, shell)),
+        _SET[shell].format("DCIPHER_API_KEY", _quoted(emulator.api_key, shell)),
+    ]
+    if emulator.api_secret_file is not None:
+        read = _READ[shell].format(_quoted(emulator.api_secret_file, shell))
+        lines.append(_SET[shell].format("DCIPHER_API_SECRET", read))
+    elif os.environ.get("DCIPHER_API_SECRET"):
+        lines.append(_UNSET[shell].format("DCIPHER_API_SECRET"))
+    return "\n".join(lines)
+
+
+def _in_other_letters() -> list[str]:
+    """Returns other spellings of our variables: settings are case-insensitive."""
+    return [name for name in os.environ if name.upper() in _OURS and name != name.upper()]
+
+
+_OURS = frozenset(("DCIPHER_BASE_URL", "DCIPHER_API_KEY", "DCIPHER_API_SECRET"))
+_SET = {"sh": "export {}={}", "fish": "set -gx {} {};", "powershell": "$env:{} = {}"}
+_UNSET = {"sh": "unset {}", "fish": "set -e {};", "powershell": "Remove-Item Env:{}"}
+_READ = {
+    "sh": '"$(cat {})"',
+    "fish": "(string collect < {})",
+    "powershell": "(Get-Content -Raw -LiteralPath {}).Trim()",
+}
+
+
+def _quoted(text: str, shell: str) -> str:
+    if shell == "sh":
+        return shlex.quote(text)
+    if shell == "fish":  # fishshell.com/docs/current/language.html#quotes
+        return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    return "'" + text.replace("'", "''") + "'"

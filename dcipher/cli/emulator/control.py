@@ -7,8 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from dcipher.cli.state.running_emulators import running_emulators
-from dcipher.cli.terminal.exit_codes import ExitCode
-from dcipher.cli.terminal.failures import CommandError
+from dcipher.cli.terminal.failures import CommandError, ExitCode
 
 if TYPE_CHECKING:
     from urllib.error import HTTPError

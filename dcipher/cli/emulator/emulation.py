@@ -5,24 +5,27 @@ from __future__ import annotations
 import logging
 import os
 import re
-from contextlib import ExitStack, contextmanager, suppress
+import sys
+from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
 from functools import reduce, wraps
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from dcipher.cli.app.imports import described, import_user_module, listed
 from dcipher.cli.app.options import PATH
-from dcipher.cli.state.private_files import write_private
+from dcipher.cli.state.folder import write_private
 from dcipher.cli.state.running_emulators import RunningEmulator, registered, running_emulators
-from dcipher.cli.terminal.exit_codes import ExitCode
-from dcipher.cli.terminal.failures import CommandError
+from dcipher.cli.terminal.failures import CommandError, ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
-    from pathlib import Path
+    from types import ModuleType
 
     from dcipher.cli.app.invocation import Invocation
     from dcipher.emulator import Emulator
+
 
 __all__ = ["emulating", "missing_extra", "with_emulation"]
 
@@ -108,7 +111,6 @@ _OPTIONS = (
 def with_emulation(command: Callable[..., None]) -> Callable[..., None]:
     """Decorates a command with the options of an emulator, which it receives as `options`."""
 
-    @click.pass_obj
     @wraps(command)
     def called(call: Invocation, /, **options: Any) -> None:
         own = {name: options.pop(name) for name in ("command",) if name in options}
@@ -128,7 +130,7 @@ def emulating(
         options["port"] = port
     emulator = _created(call, options, secret)
     for place in flows:
-        from dcipher.cli.emulator.flow_modules import add_flows
+        from dcipher.cli.emulator.emulation import add_flows
 
         add_flows(emulator, place)
     with ExitStack() as stack:
@@ -266,3 +268,48 @@ def _in_the_shell(text: str) -> str:
     for argument, option in _OPTION_OF_ARGUMENT.items():
         text = text.replace(argument, option)
     return re.sub(r"^(rate|port|seed) is", r"--\1 is", text)
+
+
+def add_flows(emulator: Emulator, place: str) -> None:
+    """Registers a `Flows`, or calls a function with the emulator. Raises `CommandError`."""
+    from dcipher.emulator import Flows
+
+    module_name, _, name = place.partition(":")
+    name = name or "flows"
+    if module_name.endswith(".py") or "/" in module_name:
+        raise _error(
+            f"{module_name!r} is a file. Name the module, from its folder: --flows "
+            f"{Path(module_name).stem}:{name}"
+        )
+    module = import_user_module(module_name, "--flows")
+    found: Any = getattr(module, name, None)
+    if isinstance(found, Flows):
+        add: Any = emulator.add_flows
+        given: Any = found
+    elif callable(found) and not isinstance(found, type):
+        add, given = found, emulator
+    else:
+        what = "is not a Flows or a function" if hasattr(module, name) else "does not exist"
+        raise _error(f"{name!r} {what} in {module_name}, which has {_candidates(module)}")
+    try:
+        with redirect_stdout(sys.stderr):
+            add(given)
+    except Exception as error:
+        raise _error(f"{place}: {described(error)}") from error
+
+
+def _candidates(module: ModuleType) -> str:
+    from dcipher.emulator import Flows
+
+    flows = [name for name, value in vars(module).items() if isinstance(value, Flows)]
+    functions = [
+        name
+        for name, value in vars(module).items()
+        if not name.startswith("_") and getattr(value, "__module__", None) == module.__name__
+    ]
+    found = list(dict.fromkeys((*flows, *functions)))
+    return listed(found) or "nothing of the kind (flows = dcipher.emulator.Flows())"
+
+
+def _error(text: str) -> CommandError:
+    return CommandError(f"--flows: {text}.", ExitCode.USAGE)

@@ -6,8 +6,7 @@ import json
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, cast
 
-from dcipher.cli.terminal.exit_codes import ExitCode
-from dcipher.cli.terminal.failures import CommandError
+from dcipher.cli.terminal.failures import CommandError, ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -16,26 +16,29 @@ from dcipher._files.replacement import replacing
 from dcipher._files.storage_errors import storage_errors
 from dcipher._results.local_files import LocalResult
 from dcipher._results.outputs.failures import check_type
+from dcipher._results.outputs.row_policy import exceeds, reject_of
 from dcipher._results.parsing.row_errors import InvalidRow
 from dcipher._results.rows.reading import Format
 from dcipher.cli.app.imports import import_name
 from dcipher.cli.results.row_bytes import VALUE, plain_value
-from dcipher.cli.results.validation import Validation, parse_limit
-from dcipher.cli.terminal.exit_codes import ExitCode
-from dcipher.cli.terminal.failures import CommandError
+from dcipher.cli.terminal.failures import CommandError, ExitCode
 from dcipher.cli.terminal.output import Form, Output
 from dcipher.cli.terminal.text import is_terminal
 from dcipher.errors import ResultParseError
+from dcipher.rejects import Rejects
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
 
     from dcipher.cli.app.invocation import Invocation
+    from dcipher.rejects import Reject
 
-__all__ = ["ANY", "Checks", "head", "opened", "type_named", "validate"]
+__all__ = ["ANY", "Checks", "head", "opened", "parse_limit", "type_named", "validate"]
 
 ANY = cast("type[object]", Any)
 """Rows without a model."""
+SHOWN = 10
+"""The number of errors whose locations are printed."""
 
 
 @contextmanager
@@ -126,31 +129,32 @@ def _usage(message: str) -> CommandError:
 def validate(
     call: Invocation, file: str, model: str, checks: Checks, format_: str | None
 ) -> ExitCode:
-    """Validates each row, and prints the result. Returns the exit code."""
-    found = Validation(parse_limit(checks.max_invalid), keep_raw=checks.keep_raw)
+    """Validates each row, and prints the result. Returns the exit code. Memory use is constant."""
+    limit = parse_limit(checks.max_invalid)
     type_ = type_named(model)
+    found = Rejects()
     broken: ResultParseError | None = None
     with opened(file, format_) as source, _rejects(checks) as keep:
         try:
-            _check(source.rows(type_), found, checks, keep)
+            for row in source.rows(type_):
+                found.read += 1
+                if isinstance(row, InvalidRow):
+                    reject = reject_of(row, keep_raw=checks.keep_raw)
+                    keep(reject._line())  # noqa: SLF001 - ours
+                    found._add(reject, keep=len(found) < SHOWN)  # noqa: SLF001 - ours
+                    if checks.on_invalid == "raise" or _exceeds(found, limit):
+                        break
         except ResultParseError as error:  # the earlier rows are reported
             broken = error
     _report(call.output, file, found, counts_alone=checks.on_invalid == "drop")
     if broken is not None:
         raise broken
-    return found.code
+    failed = _exceeds(found, 0 if limit is None else limit, at_end=True)
+    return ExitCode.INVALID_ROWS if failed else ExitCode.OK
 
 
-def _check(
-    rows: Iterator[Any], found: Validation, checks: Checks, keep: Callable[[bytes], object]
-) -> None:
-    for row in rows:
-        found.rows += 1
-        if not isinstance(row, InvalidRow):
-            continue
-        keep(found.reject(row)._line())  # noqa: SLF001 - ours
-        if checks.on_invalid == "raise" or found.too_many():
-            return
+def _exceeds(found: Rejects, limit: float | None, *, at_end: bool = False) -> bool:
+    return limit is not None and exceeds(found.total, found.read, limit, at_end=at_end)
 
 
 @contextmanager
@@ -165,15 +169,52 @@ def _rejects(checks: Checks) -> Generator[Callable[[bytes], object]]:
             yield file.write
 
 
-def _report(output: Output, file: str, found: Validation, *, counts_alone: bool) -> None:
-    record = found.record(file)
-    if counts_alone:
-        record["first"] = []
+def _report(output: Output, file: str, found: Rejects, *, counts_alone: bool) -> None:
+    counts = {"file": file, "rows": found.read, "invalid": found.total}
+    places = [place for reject in found for place in _places(reject)]
+    first = [] if counts_alone else places[:SHOWN]
     if output.structured or output.quiet:
-        output.data(record, key="invalid")
+        output.data({**counts, "errors": found.counts(), "first": first}, key="invalid")
         return
-    output.data({name: record[name] for name in ("file", "rows", "invalid")})
-    if found.invalid:
-        output.data([{"error": kind, "times": n} for kind, n in record["errors"].items()])
-    if record["first"]:
-        output.data(found.first)
+    output.data(counts)
+    if found.total:
+        output.data([{"error": kind, "times": n} for kind, n in found.counts().items()])
+    if first:
+        output.data(first)
+
+
+def parse_limit(text: str | None) -> float | None:
+    """Parses `12`, a number of rows (int), or `5%`, a share of them (float from 0.0 to 1.0)."""
+    if text is None:
+        return None
+    number = text.removesuffix("%")
+    try:
+        limit = int(text) if number == text else float(number) / 100
+    except ValueError:
+        limit = -1
+    if not limit >= 0 or (isinstance(limit, float) and limit > 1):
+        raise CommandError(
+            f"--max-invalid is a number of rows, or a share of them such as 5%, not {text!r}.",
+            ExitCode.USAGE,
+        )
+    return limit
+
+
+def _places(reject: Reject) -> list[dict[str, Any]]:
+    raw = {} if reject.raw is None else {"raw": reject.raw}
+    line = {} if reject.line is None else {"line": reject.line}
+    return [
+        {
+            "place": f"[{reject.row}]{_joined(reason.location)}",
+            "type": reason.type,
+            "message": reason.message,
+            "row": reject.row,
+            **line,
+            **raw,
+        }
+        for reason in reject.errors
+    ]
+
+
+def _joined(location: str) -> str:
+    return location if not location or location.startswith("[") else f".{location}"

@@ -49,7 +49,6 @@ _MODEL = (
     "--rows", "-n", metavar="N", type=click.IntRange(min=0), default=10, help="The number of rows."
 )
 @_FROM
-@click.pass_obj
 def head(call: Invocation, file: str, rows: int, format_: str | None) -> None:
     """Show the first rows: a table on a terminal, JSON lines in a pipe.
 
@@ -89,7 +88,6 @@ def head(call: Invocation, file: str, rows: int, format_: str | None) -> None:
 )
 @_OVERWRITE
 @_FROM
-@click.pass_obj
 def validate(
     call: Invocation,
     file: str,
@@ -133,7 +131,6 @@ def validate(
 @click.option("--model", metavar="MODULE:NAME", help=_MODEL)
 @_OVERWRITE
 @_FROM
-@click.pass_obj
 def convert(
     call: Invocation,
     files: Sequence[str],

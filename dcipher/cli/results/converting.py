@@ -30,8 +30,7 @@ from dcipher.cli.results.row_bytes import (
     no_column,
     plain_value,
 )
-from dcipher.cli.terminal.exit_codes import ExitCode
-from dcipher.cli.terminal.failures import CommandError
+from dcipher.cli.terminal.failures import CommandError, ExitCode
 from dcipher.cli.terminal.text import is_terminal
 from dcipher.errors import ResultParseError
 

@@ -19,8 +19,7 @@ from dcipher.cli.app.arguments import (
 from dcipher.cli.app.commands import Group, argument
 from dcipher.cli.app.options import PATH
 from dcipher.cli.batch.map_command import map_rows
-from dcipher.cli.terminal.exit_codes import ExitCode
-from dcipher.cli.terminal.failures import CommandError
+from dcipher.cli.terminal.failures import CommandError, ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,7 +35,6 @@ app: Group = Group("flows", help="Show flows, and run them.")
 @app.command()
 @FLOW
 @click.option("--python", is_flag=True, help="Print the Python code of a call of the flow instead.")
-@click.pass_obj
 def get(call: Invocation, flow: str, python: bool) -> None:
     """Show the name, description and params of a flow."""
     with call.client() as client:
@@ -59,7 +57,6 @@ def get(call: Invocation, flow: str, python: bool) -> None:
 
 
 @app.command("list")
-@click.pass_obj
 def list_flows(call: Invocation) -> None:
     """List the flows of an emulator, or those that this machine knows.
 
@@ -121,7 +118,6 @@ def list_flows(call: Invocation) -> None:
 @KEEP_URLS
 @REVEAL_URLS
 @NO_LEDGER
-@click.pass_obj
 def run(
     call: Invocation,
     /,
@@ -188,7 +184,6 @@ app.add_command(map_rows)
     default=False,
     help="Whether to replace a file that was not generated. A generated one is replaced.",
 )
-@click.pass_obj
 def generate(
     call: Invocation,
     flows: Sequence[str],

@@ -14,8 +14,7 @@ from dcipher._flow_types.drift import FlowDrift, drift_of
 from dcipher._flow_types.generation import digest_of, digests_in, module_of
 from dcipher._flow_types.row_models import RowModels
 from dcipher.calls import FlowCall
-from dcipher.cli.terminal.exit_codes import ExitCode
-from dcipher.cli.terminal.failures import CommandError
+from dcipher.cli.terminal.failures import CommandError, ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

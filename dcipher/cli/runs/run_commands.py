@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dcipher.cli.app.invocation import Invocation
-    from dcipher.cli.terminal.exit_codes import ExitCode
+    from dcipher.cli.terminal.failures import ExitCode
     from dcipher.errors import DcipherError
     from dcipher.models import Run
 
@@ -39,7 +39,6 @@ app: Group = Group("runs", help="Show runs, wait for them, and download their re
 def of_runs(command: Callable[..., None]) -> Callable[..., None]:
     """Decorates a command with the options that choose runs. It receives `runs` instead of them."""
 
-    @click.pass_obj
     @wraps(command)
     def with_runs(
         call: Invocation,
@@ -132,7 +131,7 @@ def download(call: Invocation, runs: Sequence[Run], output: Path, overwrite: boo
     results of several runs are saved in the folder FILE, each under the id of its run
     (percent-encoded if necessary).
     """
-    from dcipher.cli.runs.downloading import download_all
+    from dcipher.cli.runs.saving import download_all
 
     download_all(call, runs, output, overwrite=overwrite)
 
@@ -146,7 +145,6 @@ def download(call: Invocation, runs: Sequence[Run], output: Path, overwrite: boo
     help="The number of runs, the newest first.",
 )
 @click.option("--status", metavar="STATUS", help="Only runs with this last known status.")
-@click.pass_obj
 def list_runs(call: Invocation, limit: int, status: str | None) -> None:
     """List the runs that this machine started or fetched, with their last known status.
 

@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 import os
-import shlex
 import shutil
 import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
+from dcipher.cli.app.explanations import repeat_with
 from dcipher.cli.runs.named_formats import as_named, check_format
-from dcipher.cli.state.private_files import write_private
-from dcipher.cli.terminal.exit_codes import ExitCode
-from dcipher.cli.terminal.failures import CommandError
+from dcipher.cli.state.folder import write_private
+from dcipher.cli.terminal.failures import CommandError, ExitCode
 from dcipher.cli.terminal.output import unwritable
 from dcipher.cli.terminal.progress import progress
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from typing import BinaryIO
 
     from dcipher import Dcipher
+    from dcipher.cli.app.invocation import Invocation
     from dcipher.cli.terminal.output import Output
     from dcipher.models import Run
 
-__all__ = ["STDOUT", "check_output", "check_run_file", "save_results", "save_run"]
+__all__ = ["STDOUT", "check_output", "check_run_file", "download_all", "save_results", "save_run"]
 
 STDOUT = Path("-")
 
@@ -77,8 +79,7 @@ def _one_only(run: Run) -> None:
 
 def _with_a_file(run: Run) -> str:
     key = run.idempotency_key
-    same = f" --idempotency-key {shlex.quote(key)} (it starts no second run)" if key else ""
-    return f"repeat the command with -o FILE{same}"
+    return repeat_with(key, "-o FILE") if key else "repeat the command with -o FILE"
 
 
 def _to_stdout(file: Path, run: Run) -> None:
@@ -124,3 +125,54 @@ def check_run_file(path: Path | None, *, overwrite: bool) -> None:
 def save_run(run: Run, path: Path) -> None:
     """Writes `run` with its signed URLs to a private file, atomically."""
     write_private(path, run.to_json(reveal=True) + "\n")
+
+
+def download_all(call: Invocation, runs: Sequence[Run], output: Path, *, overwrite: bool) -> None:
+    """Saves the results of each run. The first failure ends the command."""
+    for run in runs:
+        _require_urls(run)
+    places = _places(runs, output)
+    for place in places:
+        check_output(place, call.output, overwrite=overwrite)
+    records: list[dict[str, str]] = []
+    with call.client() as client:
+        for run, place in zip(runs, places, strict=True):
+            files = save_results(client, run, place, call.output, overwrite=overwrite)
+            records += [
+                {"task_id": run.task_id, "flow_id": run.flow_id, "file": str(file)}
+                for file in files
+            ]
+    if output != STDOUT:
+        call.output.data(records, key="file", text=_file)
+
+
+def _file(record: Mapping[str, object]) -> str:
+    return str(record["file"])
+
+
+def _places(runs: Sequence[Run], output: Path) -> list[Path]:
+    if len(runs) == 1:
+        return [output]
+    if output == STDOUT or not output.is_dir():
+        raise CommandError(
+            f"-o {output}: for the results of several runs, pass an existing folder.",
+            ExitCode.USAGE,
+        )
+    return [output / _name(run.task_id) for run in runs]
+
+
+def _name(task_id: str) -> str:
+    """Returns an id as a file name in the folder: a service may send `/etc/x`."""
+    quoted = quote(task_id, safe=" ")
+    return f"%2E{quoted[1:]}" if quoted.startswith(".") else quoted
+
+
+def _require_urls(run: Run) -> None:
+    if run.outputs and all(output.url is not None for output in run.outputs):
+        return
+    raise CommandError(
+        f"The URLs of the results of run {run.task_id} are not known here. The service sends them "
+        "once, in the response to the start, and only `flows run --save-run FILE` or `--keep-urls` "
+        "stores them.",
+        next_step=f"as `dcipher flows run`, {_with_a_file(run)}",
+    )

@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import sys
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from dcipher.cli.app.explanations import repeat_with
 from dcipher.cli.app.signals import deferred
 from dcipher.cli.runs.run_records import COLUMNS, run_record
 from dcipher.cli.runs.saving import STDOUT, check_output, check_run_file, save_results, save_run
 from dcipher.cli.runs.waiting import wait_for
-from dcipher.cli.terminal.exit_codes import ExitCode
-from dcipher.cli.terminal.failures import CommandError
+from dcipher.cli.terminal.failures import CommandError, ExitCode
+from dcipher.cli.terminal.text import printable
 from dcipher.errors import RunError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from dcipher import Dcipher
+    from dcipher._wire.messages.operations import Operation
     from dcipher.cli.app.invocation import Invocation
     from dcipher.models import Run
 
-__all__ = ["Start", "dry_run", "run_flow"]
+__all__ = ["Start", "as_curl", "dry_run", "run_flow"]
 
 
 @dataclass(frozen=True)
@@ -64,8 +69,7 @@ def run_flow(call: Invocation, start: Start) -> None:
         _show(call, run, start, files)
     if _is_lost(call, run, start):
         call.output.note(
-            "The result was not saved. To save it, repeat the command with --idempotency-key "
-            f"{shlex.quote(start.idempotency_key)}, and with -o FILE. That starts no second run."
+            f"The result was not saved. To save it, {repeat_with(start.idempotency_key, '-o FILE')}."
         )
 
 
@@ -83,14 +87,13 @@ def _started(call: Invocation, client: Dcipher, start: Start) -> Run:
     key = start.idempotency_key
     following.params = start.params
     put_off = _PUT_OFF.format(key)
-    with deferred(lambda: call.output.warn(put_off)) as interruption:
+    with deferred(lambda: call.output.warn(put_off)):
         with following.starting(start.flow, key):
             run = client.flows.start(start.flow, start.params, idempotency_key=key)
         began = "was started before" if following.knows(run) else "started"
         following.note(run)
         if start.save_run is not None:
             _kept(call, run, start.save_run)
-    interruption.end()
     call.output.note(f"Run {run.task_id} of flow {run.flow_id} {began}.")
     if call.output.quiet:  # at once, so that the id is printed whatever happens
         call.output.data(run_record(run), key="task_id")
@@ -108,10 +111,7 @@ def _kept(call: Invocation, run: Run, path: Path) -> None:
     except OSError as error:
         call.output.warn(f"warning: --save-run: {path} cannot be written: {error.strerror}.")
         if run.idempotency_key is not None:
-            key = shlex.quote(run.idempotency_key)
-            call.output.warn(
-                f"Next: repeat the command with --idempotency-key {key} (it starts no second run)"
-            )
+            call.output.warn(f"Next: {repeat_with(run.idempotency_key)}")
 
 
 def _ended(call: Invocation, client: Dcipher, run: Run, start: Start) -> Run:
@@ -136,7 +136,7 @@ def dry_run(call: Invocation, start: Start) -> None:
     """Checks the params against the flow, and prints the request. Nothing is started."""
     from dcipher._flow_types.fitting import problems
     from dcipher._wire.messages.operations import start_run
-    from dcipher.cli.runs.curl import as_curl
+    from dcipher.cli.runs.starting import as_curl
 
     check_output(start.output, call.output, overwrite=start.overwrite)
     operation = start_run(start.flow, start.params, start.idempotency_key)
@@ -160,3 +160,46 @@ def dry_run(call: Invocation, start: Start) -> None:
         call.output.data(record, key="flow_id")
     else:
         call.output.data(line)
+
+
+LONGEST = 8_000
+"""Bytes of a body within the command. On Linux, an argument may have 128 KiB."""
+
+
+def as_curl(operation: Operation, base_url: str) -> tuple[str, Path | None]:
+    """Returns the command, and the file with the body if that is long or cannot be printed."""
+    content = operation.content or b"{}"
+    file = (
+        None
+        if len(content) <= LONGEST and _can_be_printed(content.decode())
+        else _in_a_file(content)
+    )
+    # --data-binary sends the bytes unchanged. @ begins a file name; no JSON begins with it.
+    body = f"@{file}" if file else content.decode()
+    words = [
+        *("curl", "--fail-with-body", "--silent", "--show-error", "--globoff", "--request", "POST"),
+        shlex.quote(f"{base_url}{operation.target}"),
+        *("--header", '"Authorization: Api-Key $DCIPHER_API_KEY"'),
+        *("--header", shlex.quote("Content-Type: application/json")),
+        *("--header", shlex.quote("Accept: application/json")),
+        *("--header", shlex.quote(f"Idempotency-Key: {operation.idempotency_key}")),
+        *("--data-binary", shlex.quote(body)),
+    ]
+    return " ".join(words), file
+
+
+def _can_be_printed(text: str) -> bool:
+    """Returns whether the text is printed unchanged: some characters are escaped on stdout."""
+    try:
+        _ = text.encode(getattr(sys.stdout, "encoding", None) or "ascii")
+    except UnicodeEncodeError:
+        return False
+    return printable(text) == text
+
+
+def _in_a_file(content: bytes) -> Path:
+    # mkstemp creates a private file.
+    handle, name = tempfile.mkstemp(prefix="dcipher-", suffix=".json")
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)
+    return Path(name)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any
 
+from dcipher._concurrency.tasks.mailboxes import Mailbox
 from dcipher.cli.app.explanations import explain
-from dcipher.cli.state.followed import each_at_once
-from dcipher.cli.terminal.exit_codes import ExitCode, worst
+from dcipher.cli.terminal.failures import ExitCode, worst
 from dcipher.cli.terminal.progress import progress
 from dcipher.errors import DcipherError, RunError
 
@@ -15,10 +16,9 @@ if TYPE_CHECKING:
 
     from dcipher import Dcipher
     from dcipher.cli.app.invocation import Invocation
-    from dcipher.cli.state.followed import Event
     from dcipher.models import Run
 
-__all__ = ["changes_of", "code_of", "wait_for", "wait_for_all"]
+__all__ = ["changes_of", "code_of", "followed_at_once", "wait_for", "wait_for_all"]
 
 
 def wait_for(call: Invocation, client: Dcipher, run: Run, timeout: float | None) -> Run:
@@ -44,15 +44,11 @@ def wait_for_all(
     def follow(run: Run, changed: Callable[[Run], None]) -> Run:
         return client.runs.wait(run, timeout=timeout, on_status=changed)
 
-    seen = {run.task_id: run for run in runs}
     failed: list[DcipherError] = []
     with progress(call.output) as shown:
-        for event in each_at_once(runs, follow):
-            run = _noted(call, event, failed)
-            seen[run.task_id] = run
-            if not event.ended:
-                shown.status(run)
-    return [seen[run.task_id] for run in runs], failed
+        for run in followed_at_once(call, runs, follow, failed):
+            shown.status(run)
+    return [call.following.runs[run.task_id] for run in runs], failed
 
 
 def changes_of(
@@ -70,22 +66,44 @@ def changes_of(
             changed(run)
         return run
 
-    for event in each_at_once(runs, follow):
-        run = _noted(call, event, failed)
-        if not event.ended:
+    return followed_at_once(call, runs, follow, failed)
+
+
+def followed_at_once(
+    call: Invocation,
+    runs: Sequence[Run],
+    follow: Callable[[Run, Callable[[Run], None]], Run],
+    failed: list[DcipherError],
+) -> Iterator[Run]:
+    """Follows each run in a thread, and yields their changes. Errors are printed, and added to `failed`.
+
+    `follow(run, changed)` blocks: it calls `changed`, and returns the ended run, or raises.
+    """
+    found: Mailbox[tuple[Run, BaseException | None, bool]] = Mailbox()
+
+    def one(run: Run) -> None:
+        try:
+            found.put((follow(run, lambda seen: found.put((seen, None, False))), None, True))
+        except BaseException as error:  # noqa: BLE001 - raised in the main thread
+            found.put((run, error, True))
+
+    # Daemon threads do not keep the program alive after Ctrl-C.
+    for run in runs:
+        threading.Thread(target=one, args=(run,), daemon=True).start()
+    left = len(runs)
+    while left and (event := found.get()) is not None:
+        run, error, is_last = event
+        left -= is_last
+        if error is not None and not isinstance(error, DcipherError):
+            raise error
+        if isinstance(error, RunError):
+            run = error.run
+        call.following.note(run)
+        if error is not None:
+            failed.append(error)
+            call.output.warn(f"error: {explain(error)}")
+        if not is_last:
             yield run
-
-
-def _noted(call: Invocation, event: Event, failed: list[DcipherError]) -> Run:
-    error = event.error
-    if error is not None and not isinstance(error, DcipherError):
-        raise error
-    run = error.run if isinstance(error, RunError) else event.run
-    call.following.note(run)
-    if error is not None:
-        failed.append(error)
-        call.output.warn(f"error: {explain(error)}")
-    return run
 
 
 def code_of(runs: Iterable[Run], failed: Iterable[DcipherError] = ()) -> ExitCode:

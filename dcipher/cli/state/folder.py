@@ -1,12 +1,13 @@
-"""The state folder of the command line."""
+"""The state folder of the command line, and private files."""
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from pathlib import Path
 
-__all__ = ["make_state_folder", "state_folder"]
+__all__ = ["make_state_folder", "state_folder", "write_private"]
 
 
 def state_folder() -> Path:
@@ -41,3 +42,16 @@ def make_state_folder() -> Path:
         folder.parent.mkdir(parents=True, exist_ok=True)
         folder.mkdir(mode=0o700, exist_ok=True)
     return folder
+
+
+def write_private(path: Path, text: str) -> None:
+    """Writes or replaces a file with the mode 0600, atomically. Raises `OSError`.
+
+    A device or a pipe is not replaced: root would remove /dev/null.
+    """
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+    from dcipher._files.replacement import replacing
+
+    with replacing(path, is_private=True) as file:
+        file.write(text.encode())

@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-import queue
-import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from dcipher.cli.state.ledger import Ledger, is_off
 from dcipher.errors import DcipherError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Mapping, Sequence
 
     from dcipher.cli.terminal.output import Output
     from dcipher.models import Run
 
-__all__ = ["Event", "Following", "each_at_once"]
-
-
-class Event(NamedTuple):
-    """A change of one of several runs."""
-
-    run: Run
-    error: BaseException | None = None
-    ended: bool = False
-    """Whether this is its last event."""
+__all__ = ["Following"]
 
 
 class Following:
@@ -88,37 +77,3 @@ class Following:
     def expect(self, runs: Sequence[Run]) -> None:
         """Adds runs that are waited for: the message at Ctrl-C names them."""
         self.runs.update((run.task_id, run) for run in runs)
-
-    def open(self) -> list[Run]:
-        """Returns the runs that have not ended, as far as is known."""
-        return [run for run in self.runs.values() if not run.is_terminal]
-
-
-def each_at_once(
-    runs: Sequence[Run], follow: Callable[[Run, Callable[[Run], None]], Run]
-) -> Iterator[Event]:
-    """Follows several runs at once, each in a thread, and yields their events.
-
-    `follow(run, changed)` blocks: it calls `changed`, and returns the ended run, or raises.
-    """
-    found: queue.SimpleQueue[Event] = queue.SimpleQueue()
-
-    def one(run: Run) -> None:
-        try:
-            ended = follow(run, lambda changed: found.put(Event(changed)))
-        except BaseException as error:  # noqa: BLE001 - raised in the main thread
-            found.put(Event(run, error, ended=True))
-        else:
-            found.put(Event(ended, ended=True))
-
-    # Daemon threads do not keep the program alive after Ctrl-C.
-    for run in runs:
-        threading.Thread(target=one, args=(run,), daemon=True).start()
-    left = len(runs)
-    while left:
-        try:
-            event = found.get(timeout=1.0)
-        except queue.Empty:  # Ctrl-C interrupts no longer wait on Windows
-            continue
-        left -= event.ended
-        yield event

@@ -8,15 +8,15 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from dcipher._files.databases import create_tables, make_private, pragma, transaction
 from dcipher.cli.state.folder import make_state_folder, state_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Generator
     from pathlib import Path
 
     from dcipher.models import Run
@@ -48,8 +48,6 @@ ON CONFLICT DO UPDATE SET
     idempotency_key = coalesce(excluded.idempotency_key, idempotency_key),
     outputs = coalesce(excluded.outputs, outputs)
 """  # noqa: S608 - our own names
-# An older version of dcipher may have written its file after this one.
-_IMPORT = f"{_RECORD} WHERE coalesce(excluded.seen_at, '') >= coalesce(seen_at, '')"
 _SELECT = f"SELECT {', '.join(_COLUMNS)} FROM runs WHERE task_id IS"  # noqa: S608 - our own names
 # A start whose response is not known has no task id yet.
 _ANSWERED = "DELETE FROM runs WHERE task_id IS NULL AND idempotency_key = ?"
@@ -107,9 +105,6 @@ class Ledger:
         return found[0] if found else None
 
     def _read(self, statement: str, *values: object) -> list[dict[str, Any]]:
-        if self._older.is_file():
-            with self._opened():
-                pass
         if not self.path.exists():
             return []
         with self._connected("ro") as connection:
@@ -132,7 +127,7 @@ class Ledger:
 
     @contextmanager
     def _opened(self) -> Generator[sqlite3.Connection]:
-        """Opens the file for writing. Creates it, and imports the list of older versions."""
+        """Opens the file for writing, and creates it if necessary."""
         make_state_folder()
         make_private(self.path)
         if os.name == "posix":
@@ -142,8 +137,6 @@ class Ledger:
                 self._create(connection)
             if pragma(connection, "application_id") != _APPLICATION_ID:
                 raise sqlite3.DatabaseError("it is not a list of runs")
-            if self._older.is_file():
-                self._import(connection)
             yield connection
 
     def _create(self, connection: sqlite3.Connection) -> None:
@@ -152,19 +145,6 @@ class Ledger:
         except sqlite3.OperationalError:
             if pragma(connection, "user_version") == 0:  # else another process was faster
                 raise
-
-    @property
-    def _older(self) -> Path:
-        """The file of older versions."""
-        return self.path.with_name("runs.jsonl")
-
-    def _import(self, connection: sqlite3.Connection) -> None:
-        with suppress(FileNotFoundError):  # another process was faster
-            rows = map(_row, _entries(self._older.read_bytes()))
-            with transaction(connection):
-                connection.executemany(_IMPORT, rows)
-            self._older.replace(self._older.with_suffix(".jsonl.imported"))
-            self._older.with_suffix(".lock").unlink()
 
 
 def _entry(run: Run, *, urls: bool) -> dict[str, Any]:
@@ -191,16 +171,3 @@ def _text(moment: datetime | None) -> str | None:
     if moment is None:
         return None
     return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
-
-
-def _entries(lines: bytes) -> Iterator[dict[str, Any]]:
-    """Yields the entries of the JSON lines that older versions wrote, without damaged ones."""
-    for line in lines.splitlines():
-        try:
-            found: object = json.loads(line)
-        except (ValueError, RecursionError):
-            continue
-        entry = cast("dict[str, Any]", found) if isinstance(found, dict) else {}
-        texts = all(isinstance(entry.get(name, ""), str | None) for name in _TEXTS)
-        if texts and entry.get("v") == 1 and entry.get("task_id") and entry.get("flow_id"):
-            yield entry

@@ -8,20 +8,29 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import socket
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from dcipher.cli.state.folder import make_state_folder, state_folder
-from dcipher.cli.state.private_files import write_private
+from dcipher.cli.state.folder import make_state_folder, state_folder, write_private
+from dcipher.errors import AuthenticationError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Sequence
     from pathlib import Path
 
-__all__ = ["RunningEmulator", "registered", "running_emulators"]
+
+__all__ = [
+    "RunningEmulator",
+    "missing_key",
+    "pointing_at",
+    "refused_key",
+    "registered",
+    "running_emulators",
+]
 
 _PATIENCE = 1.0  # seconds for a connection on this machine
 
@@ -97,3 +106,36 @@ def _read(path: Path) -> RunningEmulator | None:
         return RunningEmulator(**json.loads(path.read_text("utf-8")))
     except (OSError, ValueError, TypeError):
         return None
+
+
+def missing_key() -> str:
+    """Returns the advice for a missing key: use the running emulator, or set a key."""
+    running = running_emulators()
+    if running:
+        return pointing_at(running[0], running)
+    return (
+        "export DCIPHER_API_KEY=…, or --env-file .env, or --api-key-file FILE; without an account, "
+        "dcipher demo"
+    )
+
+
+def refused_key(error: BaseException | None) -> str | None:
+    """Returns the advice if an emulator rejected the key; `None` for another service.
+
+    An emulator without a state folder has a new key after each start.
+    """
+    # No other service mentions one.
+    if not isinstance(error, AuthenticationError) or "emulator" not in str(error):
+        return None
+    requested = "" if error.request is None else error.request.url
+    running = running_emulators()
+    for one in running:
+        if requested.startswith(f"{one.url}/"):
+            return pointing_at(one, running)
+    return "export DCIPHER_API_KEY=…, the api_key of that emulator"
+
+
+def pointing_at(emulator: RunningEmulator, running: Sequence[RunningEmulator]) -> str:
+    """Returns the line that sets the variables of a running emulator in a shell."""
+    which = f" --base-url {shlex.quote(emulator.url)}" * (len(running) > 1)
+    return f'eval "$(dcipher emulator env{which})"'

@@ -9,9 +9,6 @@ from typing import TYPE_CHECKING, Any
 from dcipher.cli.terminal.text import colours, moving, printable
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
-    from rich.progress import Progress as Bars
     from typing_extensions import Self
 
     from dcipher.cli.terminal.output import Output
@@ -53,74 +50,46 @@ class Lines(Progress, AbstractContextManager["Lines"]):
         self._output.note(f"{run.task_id}  {status_text(run)}")
 
 
-class Bar(Progress):
-    """A live line on a terminal, with the elapsed time, which is removed at the end."""
+class Bar(Progress, AbstractContextManager["Bar"]):
+    """A live line for each run and the download, with the elapsed time, which is removed at the end."""
 
     def __init__(self) -> None:
         from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            DownloadColumn,
-            SpinnerColumn,
-            TextColumn,
-            TimeElapsedColumn,
-        )
-        from rich.progress import Progress as Shown
+        from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import Progress as Lines
 
         console = Console(stderr=True, no_color=not colours(sys.stderr), highlight=False)
         # Text from a service is not markup.
         text = TextColumn("{task.description}", markup=False)
-        self._waiting = Shown(
-            SpinnerColumn(), text, TimeElapsedColumn(), console=console, transient=True
-        )
-        self._loading = Shown(
-            text,
-            BarColumn(),
-            DownloadColumn(),
-            TimeElapsedColumn(),
-            console=console,
-            transient=True,
-        )
+        columns = (text, BarColumn(), TimeElapsedColumn())
+        self._lines = Lines(*columns, console=console, transient=True)
         self._tasks: dict[str, Any] = {}
-        self._shown: Bars | None = None
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._show(None)
+    def __exit__(self, *exc: object) -> None:
+        self._lines.stop()
 
     def status(self, run: Run) -> None:
         """Updates the line of the run."""
-        self._show(self._waiting)
-        text = f"{printable(run.task_id)}  {status_text(run)}"
-        task = self._tasks.get(run.task_id)
-        if task is None:
-            task = self._tasks[run.task_id] = self._waiting.add_task(text, total=None)
-        self._waiting.update(task, description=text)
-        if run.is_terminal:
-            self._waiting.stop_task(task)
+        done = int(run.is_terminal)
+        self._update(run.task_id, f"{run.task_id}  {status_text(run)}", done, done or None)
 
     def bytes(self, done: int, total: int | None) -> None:
         """Updates the line of the download."""
-        self._show(self._loading)
-        if "" not in self._tasks:
-            self._tasks[""] = self._loading.add_task("Downloading", total=total)
-        self._loading.update(self._tasks[""], completed=done, total=total)
+        from rich.filesize import decimal
 
-    def _show(self, bars: Bars | None) -> None:
-        if self._shown is bars:
-            return
-        if self._shown is not None:
-            self._shown.stop()
-        self._shown = bars
-        if bars is not None:
-            bars.start()
+        of = "" if total is None else f" of {decimal(total)}"
+        self._update("", f"Downloading {decimal(done)}{of}", done, total)
+
+    def _update(self, name: str, text: str, done: int, total: int | None) -> None:
+        self._lines.start()
+        if name not in self._tasks:
+            self._tasks[name] = self._lines.add_task("", total=total)
+        self._lines.update(
+            self._tasks[name], description=printable(text), completed=done, total=total
+        )
 
 
 def status_text(run: Run) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from dcipher.cli.terminal.text import colours, width
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
 __all__ = ["Layout", "table_lines"]
 
@@ -29,25 +29,6 @@ class Layout(NamedTuple):
     """Columns that are omitted if folding is not enough, in this order."""
 
 
-class _Column(NamedTuple):
-    name: str
-    cells: tuple[str, ...]
-    whole: bool
-
-    @property
-    def title(self) -> str:
-        return self.name.replace("_", " ").upper()
-
-    @property
-    def natural(self) -> int:
-        return max(map(len, (self.title, *self.cells)))
-
-    @property
-    def least(self) -> int:
-        longest = max(map(len, (*self.title.split(), *self.cells)))
-        return longest if self.whole else min(longest, _FOLDED)
-
-
 def table_lines(
     names: Sequence[str], rows: Sequence[Sequence[str]], layout: Layout | None = None
 ) -> list[str]:
@@ -55,26 +36,26 @@ def table_lines(
 
     If an unfolded cell does not fit, each row is one line, which the terminal itself wraps.
     """
-    columns = [
-        _Column(
-            name, tuple(_in_seconds(row[i]) for row in rows), name in (layout or Layout()).whole
-        )
-        for i, name in enumerate(names)
-    ]
-    if layout is None or _fits([column.natural for column in columns]):
-        return _printed(columns)
-    filled = [column for column in columns if any(column.cells)]
+    columns = {name: [_in_seconds(row[i]) for row in rows] for i, name in enumerate(names)}
+    if layout is None or _least_width(columns, columns) <= width():
+        return _printed(columns, () if layout is None else layout.whole)
+    filled = {name: cells for name, cells in columns.items() if any(cells)}
     for left_out in range(len(layout.spare) + 1):
         gone = layout.spare[:left_out]
-        kept = [column for column in filled if column.name not in gone]
-        if _fits([column.least for column in kept]):
-            return _printed(kept)
-    cells = [column.cells for column in filled]
-    return ["  ".join(filter(None, row)) for row in zip(*cells, strict=True)]
+        kept = {name: cells for name, cells in filled.items() if name not in gone}
+        if _least_width(kept, layout.whole) <= width():
+            return _printed(kept, layout.whole)
+    return ["  ".join(filter(None, row)) for row in zip(*filled.values(), strict=True)]
 
 
-def _fits(widths: Sequence[int]) -> bool:
-    return sum(widths) + _GAP * (len(widths) - 1) <= width()
+def _least_width(columns: Mapping[str, Sequence[str]], whole: Collection[str]) -> int:
+    """Returns the width of a table in which only the cells of `whole` are not folded."""
+    widths = [
+        longest if name in whole else min(longest, _FOLDED)
+        for name, cells in columns.items()
+        for longest in [max(map(len, (name, *cells)))]
+    ]
+    return sum(widths) + _GAP * (len(widths) - 1)
 
 
 def _in_seconds(cell: str) -> str:
@@ -83,28 +64,26 @@ def _in_seconds(cell: str) -> str:
     return cell if found is None else f"{found[1]} {found[2]}{found[3] or ''}"
 
 
-def _printed(columns: Sequence[_Column]) -> list[str]:
+def _printed(columns: Mapping[str, Sequence[str]], whole: Collection[str]) -> list[str]:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold")
-    for column in columns:
-        table.add_column(
-            Text(column.title),
-            overflow="fold",
-            no_wrap=column.whole,  # rich shrinks the other columns
-            min_width=column.least if column.whole else None,
-        )
-    for row in zip(*(column.cells for column in columns), strict=True):
+    for name, cells in columns.items():
+        title, is_whole = name.replace("_", " ").upper(), name in whole
+        # rich shrinks the other columns.
+        least = max(map(len, (title, *cells))) if is_whole else None
+        table.add_column(Text(title), overflow="fold", no_wrap=is_whole, min_width=least)
+    for row in zip(*columns.values(), strict=True):
         table.add_row(*map(Text, row))
-    text = StringIO()
     console = Console(
-        file=text,
+        file=StringIO(),
         force_terminal=True,
         no_color=not colours(sys.stdout),
         width=width(),
         highlight=False,
     )
-    console.print(table)
-    return text.getvalue().splitlines()
+    with console.capture() as captured:
+        console.print(table)
+    return captured.get().splitlines()
