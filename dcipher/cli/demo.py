@@ -12,7 +12,7 @@ from dcipher import Dcipher
 from dcipher._concurrency.clock import monotonic
 from dcipher.cli.app.layers import Layered
 from dcipher.cli.emulator.emulation import missing_extra
-from dcipher.cli.terminal.failures import CommandError, ExitCode
+from dcipher.cli.terminal.failures import UsageError
 from dcipher.cli.terminal.output import Form
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def demonstrate(call: Invocation, file: Path | None) -> None:
     """Starts an emulator, runs its flow, and prints the result."""
     documents = _paragraphs(TEXT if file is None else call.read(file, "demo"))
     if not documents:
-        raise CommandError("The text has no words.", ExitCode.USAGE)
+        raise UsageError("The text has no words.")
     say = call.output.note
     with _emulator() as emulator, _client(emulator) as client:
         say(f"An emulator of the service runs on this machine: {emulator.url}")

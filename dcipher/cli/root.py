@@ -12,7 +12,7 @@ from dcipher._version import __version__
 from dcipher.cli.app.commands import Group, argument
 from dcipher.cli.app.options import PATH
 from dcipher.cli.completion import SCRIPTS
-from dcipher.cli.terminal.failures import CommandError, ExitCode
+from dcipher.cli.terminal.failures import UsageError
 
 if TYPE_CHECKING:
     from dcipher.cli.app.invocation import Invocation
@@ -133,9 +133,8 @@ def completion(call: Invocation, shell: str | None) -> None:
     """
     shell = shell or PurePath(os.environ.get("SHELL", "")).name
     if shell not in SCRIPTS:
-        raise CommandError(
+        raise UsageError(
             f"The variable SHELL names no supported shell ({shell or 'not set'}).",
-            ExitCode.USAGE,
             next_step=f"dcipher completion SHELL, with one of {', '.join(SCRIPTS)}",
         )
     call.output.data(SCRIPTS[shell])

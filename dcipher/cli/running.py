@@ -16,13 +16,12 @@ from dcipher.cli.app.invocation import Invocation
 from dcipher.cli.app.options import Options
 from dcipher.cli.app.signals import heeded
 from dcipher.cli.root import app
-from dcipher.cli.terminal.failures import CommandError, ExitCode, HelpWanted
+from dcipher.cli.terminal.failures import ExitCode, HelpWanted, UsageError
 from dcipher.cli.terminal.streams import finish, prepare, silence
 from dcipher.cli.terminal.text import printable, printable_json
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
-    from typing import TextIO
+    from collections.abc import Callable, Generator, Sequence
 
     from dcipher.cli.app.explanations import Explanation
 
@@ -59,36 +58,26 @@ def _refuse_keys(arguments: Sequence[str]) -> None:
         if name in {"--api-key", "--api-secret"}:
             variable = f"DCIPHER_{name[2:].upper().replace('-', '_')}"
             others = " or --api-key-file FILE (- for standard input)" * (name == "--api-key")
-            raise CommandError(
+            raise UsageError(
                 f"There is no {name}: it would stand in the shell's history and in the list of "
-                f"processes. Use the environment ({variable}), --env-file FILE{others}.",
-                ExitCode.USAGE,
+                f"processes. Use the environment ({variable}), --env-file FILE{others}."
             )
 
 
 @contextmanager
 def _warnings_in_a_line() -> Generator[None]:
     """Prints warnings of the library in one line, without its source."""
-    before = warnings.showwarning
+    show_others: Callable[..., None] = warnings.showwarning
 
-    def show(
-        message: Warning | str,
-        category: type[Warning],
-        filename: str,
-        lineno: int,
-        file: TextIO | None = None,
-        line: str | None = None,
-    ) -> None:
+    def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
         if issubclass(category, UserWarning):
             _say(f"warning: {message}")
         else:
-            before(message, category, filename, lineno, file, line)
+            show_others(message, category, *place, **more)
 
-    warnings.showwarning = show
-    try:
+    with warnings.catch_warnings():
+        warnings.showwarning = show
         yield
-    finally:
-        warnings.showwarning = before
 
 
 def _failed(error: BaseException, call: Invocation) -> int:

@@ -291,7 +291,7 @@ def test_standard_input(monkeypatch: pytest.MonkeyPatch, call: Call) -> None:
     """Its bytes are UTF-8; without it there is an error that says for what it was wanted."""
     words = ("flows", "run", "f", "--params", "-")
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b'{"a": "\xff"}')))
-    assert "--params: - is not UTF-8" in call(*words).err
+    assert "--params: standard input is not UTF-8" in call(*words).err
     monkeypatch.setattr(sys, "stdin", io.StringIO("[]"))
     assert "must be a JSON object" in call(*words).err
     monkeypatch.setattr(sys, "stdin", None)

@@ -9,7 +9,7 @@ import click
 
 from dcipher.cli.app.commands import argument
 from dcipher.cli.app.options import PATH
-from dcipher.cli.terminal.failures import CommandError, ExitCode
+from dcipher.cli.terminal.failures import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -116,9 +116,8 @@ def seconds(text: str, option: str) -> int:
     """Returns the seconds of a duration. Raises `CommandError` for an invalid one."""
     match = _WRITTEN.fullmatch(text)
     if match is None or not text:
-        raise CommandError(
-            f"{option}: {text[:40]!r} is not a duration. Write 90, 90s, 30m, 2h or 1h30m.",
-            ExitCode.USAGE,
+        raise UsageError(
+            f"{option}: {text[:40]!r} is not a duration. Write 90, 90s, 30m, 2h or 1h30m."
         )
     plain, *parts = match.groups()
     if plain:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dcipher._masking.text import clean
-from dcipher.cli.terminal.failures import CommandError, ExitCode
+from dcipher.cli.terminal.failures import CommandError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,9 +28,8 @@ def import_name(spec: str, option: str) -> object:
     module_name, _, path = spec.partition(":")
     valid = all(part.isidentifier() for part in f"{module_name}.{path}".split("."))
     if not valid or module_name.endswith(".py"):
-        raise CommandError(
+        raise UsageError(
             f"{option} is MODULE:NAME, such as {option} models:Topic, not {clean(spec)!r}.",
-            ExitCode.USAGE,
             next_step=f"{option} {_guess(module_name)}:{path or 'NAME'}",
         )
     found: object = import_user_module(module_name, option)
@@ -63,9 +62,8 @@ def import_user_module(name: str, option: str) -> ModuleType:
 
 
 def _broken(name: str, error: BaseException) -> CommandError:
-    return CommandError(
+    return UsageError(
         f"The module {name} cannot be imported: {clean(described(error))}.",
-        ExitCode.USAGE,
         next_step=f"python -c 'import {name}'",
     )
 
@@ -88,9 +86,8 @@ def _no_module(name: str, option: str) -> CommandError:
     here = sorted(path.stem for path in Path.cwd().glob("*.py") if path.stem.isidentifier())
     near = get_close_matches(name, here, 1)
     others = f"The modules here are {listed(here)}." if here else "There are no modules here."
-    return CommandError(
+    return UsageError(
         f"There is no module {name}, neither in {Path.cwd()} nor installed. {others}",
-        ExitCode.USAGE,
         next_step=f"{option} {near[0]}:NAME" if near else None,
     )
 
@@ -99,9 +96,8 @@ def _no_name(module_name: str, holder: object, name: str, option: str) -> Comman
     names = _types_in(holder)
     near = get_close_matches(name, names, 1)
     others = f"Its types are {listed(names)}." if names else "It defines no types."
-    return CommandError(
+    return UsageError(
         f"{module_name} has no {name!r}. {others}",
-        ExitCode.USAGE,
         next_step=f"{option} {module_name}:{near[0]}" if near else None,
     )
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import logging
 import sys
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, nullcontext
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from dcipher.cli.terminal.failures import CommandError, ExitCode
+from dcipher.cli.terminal.failures import UsageError
 from dcipher.cli.terminal.output import Form, Output
 from dcipher.logs import logger
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
     from pathlib import Path
 
     from dcipher import Dcipher
@@ -45,7 +44,7 @@ class Invocation:
         }
         forms = [form for form, given in asked.items() if given]
         if len(forms) > 1:
-            raise CommandError("Give one of --json, --jsonl and --quiet.", ExitCode.USAGE)
+            raise UsageError("Give one of --json, --jsonl and --quiet.")
         return Output(*forms, verbose=self.options.verbose)
 
     @cached_property
@@ -81,9 +80,7 @@ class Invocation:
         """Reads a text. Standard input can be read only once."""
         if str(path) == "-":
             if self._stdin_for is not None:
-                raise CommandError(
-                    f"{self._stdin_for} and {what} cannot both read standard input.", ExitCode.USAGE
-                )
+                raise UsageError(f"{self._stdin_for} and {what} cannot both read standard input.")
             self._stdin_for = what
         return read_text(path, what)
 
@@ -106,10 +103,14 @@ class Invocation:
     def client(self) -> Dcipher:
         """Returns a client with the options, the environment and `--env-file`."""
         from dcipher import Dcipher
-        from dcipher.cli.app.invocation import retry_notes
         from dcipher.cli.app.layers import Layered
 
-        self._at_end.enter_context(retry_notes(self.output))
+        notes, level = _RetryNotes(self.output), logger.level
+        logger.addHandler(notes)
+        self._at_end.callback(logger.removeHandler, notes)
+        self._at_end.callback(logger.setLevel, level)
+        if level == logging.NOTSET:
+            logger.setLevel(logging.INFO)
         settings: Any = Layered(self.layers)
         return Dcipher(settings=settings)
 
@@ -120,56 +121,28 @@ class Invocation:
 
 def read_text(path: Path, what: str) -> str:
     """Returns the text of a file, or of standard input for `-`. Raises `CommandError`."""
-    try:
-        if str(path) == "-":
-            return _standard_input(what)
-        with path.open("rb") as file:
-            return _limited(file.read(LARGEST + 1), what, path)
-    except UnicodeDecodeError as error:
-        raise CommandError(
-            f"{what}: {path} is not UTF-8 text (byte {error.start}).", ExitCode.USAGE
-        ) from None
-    except OSError as error:
-        raise CommandError(
-            f"{what}: {path} cannot be read: {error.strerror}.", ExitCode.USAGE
-        ) from None
-
-
-def _standard_input(what: str) -> str:
-    if sys.stdin is None or sys.stdin.closed:
-        raise CommandError(f"{what}: there is no standard input.", ExitCode.USAGE)
-    buffer = getattr(sys.stdin, "buffer", None)
-    if buffer is None:
+    is_file = str(path) != "-"
+    where = path if is_file else "standard input"
+    if not is_file and (sys.stdin is None or sys.stdin.closed):
+        raise UsageError(f"{what}: there is no standard input.")
+    if not is_file and not hasattr(sys.stdin, "buffer"):  # a test of the user's replaced it
         return sys.stdin.read()
-    return _limited(buffer.read(LARGEST + 1), what, "standard input")
-
-
-def _limited(content: bytes, what: str, where: object) -> str:
-    if len(content) > LARGEST:  # /dev/zero, or `yes` in a pipe, would fill the memory
-        raise CommandError(
-            f"{what}: {where} is longer than {LARGEST // 2**20} MiB, the limit.", ExitCode.USAGE
-        )
-    return content.decode("utf-8-sig")
-
-
-@contextmanager
-def retry_notes(output: Output) -> Generator[None]:
-    """Writes a line for each retry in the block, unless `DCIPHER_LOG` or the program already does.
-
-    The logger is restored, because the process may continue.
-    """
-    notes, level = _Notes(output), logger.level
-    logger.addHandler(notes)
-    if level == logging.NOTSET:
-        logger.setLevel(logging.INFO)
     try:
-        yield
-    finally:
-        logger.removeHandler(notes)
-        logger.setLevel(level)
+        with path.open("rb") if is_file else nullcontext(sys.stdin.buffer) as file:
+            content = file.read(LARGEST + 1)
+        if len(content) > LARGEST:  # /dev/zero, or `yes` in a pipe, would fill the memory
+            limit = LARGEST // 2**20
+            raise UsageError(f"{what}: {where} is longer than {limit} MiB, the limit.")
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{what}: {where} is not UTF-8 text (byte {error.start}).") from None
+    except OSError as error:
+        raise UsageError(f"{what}: {where} cannot be read: {error.strerror}.") from None
 
 
-class _Notes(logging.Handler):
+class _RetryNotes(logging.Handler):
+    """Prints a line for each retry, unless `DCIPHER_LOG` or the program already does."""
+
     def __init__(self, output: Output) -> None:
         super().__init__(logging.INFO)
         self._output = output

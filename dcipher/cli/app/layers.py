@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from dcipher._settings.checks import CHECKS, DOTENV, is_blank
 from dcipher._settings.environment import dotenv, ours
-from dcipher.cli.terminal.failures import CommandError, ExitCode
+from dcipher.cli.terminal.failures import CommandError, ExitCode, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -50,7 +50,7 @@ def _key(path: Path, read: Callable[[Path, str], str]) -> str:
 
 def _variables(path: Path) -> dict[str, Any]:
     if not path.is_file():
-        raise CommandError(f"--env-file: there is no file {path}.", ExitCode.USAGE)
+        raise UsageError(f"--env-file: there is no file {path}.")
     return dotenv(path)
 
 

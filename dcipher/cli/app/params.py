@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
-from dcipher.cli.terminal.failures import CommandError, ExitCode
+from dcipher.cli.terminal.failures import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -35,7 +35,7 @@ def params_of(
     names = [name for name, _ in pairs]
     for name in names:
         if names.count(name) > 1:
-            raise CommandError(f"-p {name} is given twice.", ExitCode.USAGE)
+            raise UsageError(f"-p {name} is given twice.")
     return {**params, **dict(pairs)}
 
 
@@ -56,16 +56,14 @@ def _like_json(text: str) -> bool:
 def _document(path: Path, read: Read) -> dict[str, Any]:
     found = _json(read(path, "--params"), f"--params {path}")
     if not isinstance(found, dict):
-        raise CommandError(
-            f"--params {path} must be a JSON object: names and values.", ExitCode.USAGE
-        )
+        raise UsageError(f"--params {path} must be a JSON object: names and values.")
     return cast("dict[str, Any]", found)
 
 
 def _text(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals or not name:
-        raise CommandError(f"--text {_short(text)!r}: write NAME=TEXT.", ExitCode.USAGE)
+        raise UsageError(f"--text {_short(text)!r}: write NAME=TEXT.")
     return name, value
 
 
@@ -74,22 +72,19 @@ def _param(text: str, read: Read) -> tuple[str, Any]:
     is_json = name.endswith(":")
     name = name.removesuffix(":")
     if not equals or not name:
-        raise CommandError(
-            f"-p {_short(text)!r}: write NAME=TEXT, NAME:=JSON, NAME=@FILE or NAME:=@FILE.",
-            ExitCode.USAGE,
+        raise UsageError(
+            f"-p {_short(text)!r}: write NAME=TEXT, NAME:=JSON, NAME=@FILE or NAME:=@FILE."
         )
     option = f"-p {name}"
     if value.startswith("@@") and not is_json:
         return name, value[1:]
     if value == "-" and not is_json:  # other programs read standard input for it
-        raise CommandError(
-            f"{option}: standard input is {name}=@-; for the text -, give --text {name}=-.",
-            ExitCode.USAGE,
+        raise UsageError(
+            f"{option}: standard input is {name}=@-; for the text -, give --text {name}=-."
         )
     if value == "@":
-        raise CommandError(
-            f"{option}: a file name belongs after @; a text that begins with @ is written @@.",
-            ExitCode.USAGE,
+        raise UsageError(
+            f"{option}: a file name belongs after @; a text that begins with @ is written @@."
         )
     content = read(Path(value[1:]), option) if value.startswith("@") else value
     return name, _json(content, option) if is_json else content
@@ -105,7 +100,7 @@ def _json(text: str, option: str) -> Any:
     except ValueError as error:
         reason = str(error)
     hint = "" if option.startswith("--") else f" For text, write {option.removeprefix('-p ')}=…"
-    raise CommandError(f"{option} is not JSON: {reason}.{hint}", ExitCode.USAGE)
+    raise UsageError(f"{option} is not JSON: {reason}.{hint}")
 
 
 def _no_constant(word: str) -> NoReturn:

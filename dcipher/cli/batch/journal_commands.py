@@ -9,7 +9,7 @@ import click
 
 from dcipher.cli.app.commands import Group, argument
 from dcipher.cli.app.options import PATH
-from dcipher.cli.terminal.failures import CommandError, ExitCode
+from dcipher.cli.terminal.failures import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -102,13 +102,13 @@ def resolve(
         dcipher journal resolve texts.db row-17 --again
     """
     if [task is not None, again, failed].count(True) != 1:
-        raise CommandError("Give one of --task, --again and --failed.", ExitCode.USAGE)
+        raise UsageError("Give one of --task, --again and --failed.")
     from dcipher._batch.journal.states import Change
     from dcipher._batch.journal.store import Journal
     from dcipher.models import Run
 
     if not journal.is_file():
-        raise CommandError(f"There is no journal {journal}.", ExitCode.USAGE)
+        raise UsageError(f"There is no journal {journal}.")
     opened = Journal(journal)
     try:
         id_, its_flow = _unknown_row(opened.find(key, flow), key)
@@ -124,13 +124,11 @@ def resolve(
 
 def _unknown_row(found: list[tuple[int, str, str]], key: str) -> tuple[int, str]:
     if not found:
-        raise CommandError(f"The journal has no row with the key {key}.", ExitCode.USAGE)
+        raise UsageError(f"The journal has no row with the key {key}.")
     if len(found) > 1:
         flows = ", ".join(flow for _, flow, _ in found)
-        raise CommandError(f"Several flows have a row {key}: add --flow ({flows}).", ExitCode.USAGE)
+        raise UsageError(f"Several flows have a row {key}: add --flow ({flows}).")
     [(id_, flow, state)] = found
     if state != "unknown":
-        raise CommandError(
-            f"Row {key} is {state}. Only an unknown row can be resolved.", ExitCode.USAGE
-        )
+        raise UsageError(f"Row {key} is {state}. Only an unknown row can be resolved.")
     return id_, flow

@@ -10,7 +10,7 @@ from click.exceptions import Exit
 from dcipher.cli.app.arguments import FLOW
 from dcipher.cli.app.commands import Command, argument
 from dcipher.cli.app.options import PATH
-from dcipher.cli.terminal.failures import CommandError, ExitCode
+from dcipher.cli.terminal.failures import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -116,9 +116,8 @@ def _rows(file: str) -> Iterator[Any]:
     with opened(file, None) as source:
         for number, row in enumerate(source.rows(dict[str, Any])):
             if isinstance(row, InvalidRow):
-                raise CommandError(
-                    f"Row {number} of {file} is not an object with columns: {row.error()}.",
-                    ExitCode.USAGE,
+                raise UsageError(
+                    f"Row {number} of {file} is not an object with columns: {row.error()}."
                 )
             yield row
 
@@ -129,9 +128,8 @@ def _limit(text: str | None) -> float | None:
     try:
         return int(text) if text.isdecimal() else float(text)
     except ValueError:
-        raise CommandError(
-            f"--max-failures {text}: write a count such as 10, or a share such as 0.05.",
-            ExitCode.USAGE,
+        raise UsageError(
+            f"--max-failures {text}: write a count such as 10, or a share such as 0.05."
         ) from None
 
 

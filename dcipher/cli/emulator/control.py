@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from typing import TYPE_CHECKING, Any
 
 from dcipher.cli.state.running_emulators import running_emulators
-from dcipher.cli.terminal.failures import CommandError, ExitCode
+from dcipher.cli.terminal.failures import CommandError, ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from urllib.error import HTTPError
-
     from dcipher.cli.app.invocation import Invocation
     from dcipher.cli.state.running_emulators import RunningEmulator
 
@@ -55,27 +52,27 @@ class Control:
 
     def ask(self, method: str, name: str, body: bytes | None = None) -> Any:
         """Sends a request. Returns the JSON of the response, or raises `CommandError`."""
-        from http.client import HTTPException
-        from urllib.error import HTTPError
-        from urllib.request import ProxyHandler, Request, build_opener
+        import httpx
 
-        request = Request(  # noqa: S310 - the user's own address, or ours
-            f"{self.url}/_emulator/{name}", data=body, headers=self._headers, method=method
-        )
-        # Without proxies, because an emulator is on this machine.
-        opener = build_opener(ProxyHandler({}))
+        url = f"{self.url}/_emulator/{name}"
+        options: dict[str, Any] = {"content": body, "headers": self._headers, "timeout": _TIMEOUT}
         try:
-            with opener.open(request, timeout=_TIMEOUT) as answer:
-                return json.loads(answer.read())
-        except HTTPError as error:
-            raise _refused(error, self.url) from None
-        except (OSError, HTTPException) as error:
+            # Without proxies, because an emulator is on this machine.
+            response = httpx.request(method, url, trust_env=False, **options)
+            found: Any = response.json()
+            message = str(found["message"]) if response.is_error else ""
+        except httpx.HTTPError as error:
             raise CommandError(
-                f"No emulator responds at {self.url}: {getattr(error, 'reason', error)}.",
-                next_step=START,
+                f"No emulator responds at {self.url}: {error}.", next_step=START
             ) from error
-        except ValueError:
+        except (ValueError, TypeError, LookupError):
             raise CommandError(f"The server at {self.url} is not an emulator.") from None
+        if response.is_error:
+            raise CommandError(message, _CODES.get(response.status_code, ExitCode.FAILURE))
+        return found
+
+
+_CODES = {401: ExitCode.AUTHENTICATION, 422: ExitCode.USAGE, 400: ExitCode.USAGE}
 
 
 def only_emulator(url: str | None) -> RunningEmulator:
@@ -87,9 +84,8 @@ def only_emulator(url: str | None) -> RunningEmulator:
     if not found:
         where = f" at {url}" if url else ""
         raise CommandError(f"No emulator of yours runs{where}.", next_step=START)
-    raise CommandError(
+    raise UsageError(
         f"{len(found)} emulators run: {', '.join(one.url for one in found)}.",
-        ExitCode.USAGE,
         next_step=f"the same command with --base-url {found[0].url}",
     )
 
@@ -102,12 +98,3 @@ def _key_for(call: Invocation, url: str) -> str | None:
         if one.url == url.rstrip("/"):
             return one.api_key
     return os.environ.get("DCIPHER_API_KEY")
-
-
-def _refused(error: HTTPError, url: str) -> CommandError:
-    try:
-        message = json.loads(error.read())["message"]
-    except (OSError, ValueError, TypeError, LookupError):
-        return CommandError(f"The server at {url} is not an emulator (status {error.code}).")
-    code = {401: ExitCode.AUTHENTICATION, 422: ExitCode.USAGE, 400: ExitCode.USAGE}
-    return CommandError(str(message), code.get(error.code, ExitCode.FAILURE))

@@ -17,7 +17,7 @@ from dcipher.cli.app.imports import described, import_user_module, listed
 from dcipher.cli.app.options import PATH
 from dcipher.cli.state.folder import write_private
 from dcipher.cli.state.running_emulators import RunningEmulator, registered, running_emulators
-from dcipher.cli.terminal.failures import CommandError, ExitCode
+from dcipher.cli.terminal.failures import CommandError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -162,16 +162,14 @@ def _created(call: Invocation, options: dict[str, Any], secret: str | None) -> E
     except ImportError as error:
         raise missing_extra(error) from error
     except ValueError as error:
-        raise CommandError(_in_the_shell(str(error)), ExitCode.USAGE) from error
+        raise UsageError(_in_the_shell(str(error))) from error
 
 
 def missing_extra(error: ImportError) -> CommandError:
     """Returns the error if the libraries of the emulator are not installed."""
     from dcipher._extras.installation import install
 
-    return CommandError(
-        f"{str(error).partition(':')[0]}.", ExitCode.USAGE, next_step=install("cli", "emulator")
-    )
+    return UsageError(f"{str(error).partition(':')[0]}.", next_step=install("cli", "emulator"))
 
 
 def _started(emulator: Emulator) -> None:
@@ -202,7 +200,7 @@ def _text_of(path: Path | None, option: str) -> str | None:
 
     text = read_text(path, option).strip()
     if not text:
-        raise CommandError(f"{option}: {path} is empty.", ExitCode.USAGE)
+        raise UsageError(f"{option}: {path} is empty.")
     return text
 
 
@@ -312,4 +310,4 @@ def _candidates(module: ModuleType) -> str:
 
 
 def _error(text: str) -> CommandError:
-    return CommandError(f"--flows: {text}.", ExitCode.USAGE)
+    return UsageError(f"--flows: {text}.")

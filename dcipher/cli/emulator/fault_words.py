@@ -6,7 +6,7 @@ import json
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, cast
 
-from dcipher.cli.terminal.failures import CommandError, ExitCode
+from dcipher.cli.terminal.failures import CommandError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,6 +87,4 @@ def _json_object(text: str) -> dict[str, Any]:
 
 
 def _wrong(text: str) -> CommandError:
-    return CommandError(
-        f"Invalid fault: {text}.", ExitCode.USAGE, next_step="dcipher emulator faults add --help"
-    )
+    return UsageError(f"Invalid fault: {text}.", next_step="dcipher emulator faults add --help")

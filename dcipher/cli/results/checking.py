@@ -21,7 +21,7 @@ from dcipher._results.parsing.row_errors import InvalidRow
 from dcipher._results.rows.reading import Format
 from dcipher.cli.app.imports import import_name
 from dcipher.cli.results.row_bytes import VALUE, plain_value
-from dcipher.cli.terminal.failures import CommandError, ExitCode
+from dcipher.cli.terminal.failures import ExitCode, UsageError
 from dcipher.cli.terminal.output import Form, Output
 from dcipher.cli.terminal.text import is_terminal
 from dcipher.errors import ResultParseError
@@ -56,13 +56,13 @@ def opened(file: str, format_: str | None) -> Generator[LocalResult]:
 def _binary(file: str) -> Any:
     if file == "-":
         if sys.stdin is None or sys.stdin.closed:
-            raise CommandError("There is no standard input.", ExitCode.USAGE)
+            raise UsageError("There is no standard input.")
         return nullcontext(sys.stdin.buffer)
     try:
         return Path(file).open("rb")
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         said = getattr(error, "strerror", None) or error
-        raise CommandError(f"{file} cannot be read: {said}.", ExitCode.USAGE) from None
+        raise UsageError(f"{file} cannot be read: {said}.") from None
 
 
 def type_named(model: str) -> Any:
@@ -114,16 +114,12 @@ class Checks:
     def __post_init__(self) -> None:
         """Rejects contradicting options, as `runs.records` does."""
         if self.max_invalid is not None and self.on_invalid == "raise":
-            raise _usage("--max-invalid needs --on-invalid collect or drop.")
+            raise UsageError("--max-invalid needs --on-invalid collect or drop.")
         for option in ("rejects", "keep_raw"):
             if getattr(self, option) and self.on_invalid != "collect":
-                raise _usage(f"--{option.replace('_', '-')} needs --on-invalid collect.")
+                raise UsageError(f"--{option.replace('_', '-')} needs --on-invalid collect.")
         if str(self.rejects) == "-":
-            raise _usage("--rejects needs a file: the counts are printed to standard output.")
-
-
-def _usage(message: str) -> CommandError:
-    return CommandError(message, ExitCode.USAGE)
+            raise UsageError("--rejects needs a file: the counts are printed to standard output.")
 
 
 def validate(
@@ -193,9 +189,8 @@ def parse_limit(text: str | None) -> float | None:
     except ValueError:
         limit = -1
     if not limit >= 0 or (isinstance(limit, float) and limit > 1):
-        raise CommandError(
-            f"--max-invalid is a number of rows, or a share of them such as 5%, not {text!r}.",
-            ExitCode.USAGE,
+        raise UsageError(
+            f"--max-invalid is a number of rows, or a share of them such as 5%, not {text!r}."
         )
     return limit
 

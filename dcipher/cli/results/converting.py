@@ -30,7 +30,7 @@ from dcipher.cli.results.row_bytes import (
     no_column,
     plain_value,
 )
-from dcipher.cli.terminal.failures import CommandError, ExitCode
+from dcipher.cli.terminal.failures import CommandError, ExitCode, UsageError
 from dcipher.cli.terminal.text import is_terminal
 from dcipher.errors import ResultParseError
 
@@ -46,10 +46,6 @@ T = TypeVar("T")
 
 _ROWS = 65536  # of a row group in Parquet, about
 _BYTES = 16 << 20  # of a row group, about
-
-
-def _usage(message: str) -> CommandError:
-    return CommandError(message, ExitCode.USAGE)
 
 
 @dataclass(frozen=True)
@@ -70,9 +66,9 @@ class Target:
         )
         known = to or _BY_SUFFIX.get(suffixes[-1] if suffixes else "")
         if known is None:
-            raise _usage(f"{out} has no known format: add --to json, ndjson, csv or parquet.")
+            raise UsageError(f"{out} has no known format: add --to json, ndjson, csv or parquet.")
         if packing.startswith(".z") or (packing and known == "parquet"):
-            raise _usage(
+            raise UsageError(
                 f"{known} cannot be written as {packing}. Remove that suffix, or use .gz for text."
             )
         if out == "-":
@@ -119,11 +115,11 @@ def convert(
 def write_rows(files: Sequence[str], target: Target, model: str | None, format_: str | None) -> int:
     """Writes the rows of files, one after the other, in another format. Returns their number."""
     if files.count("-") > 1:
-        raise _usage("Standard input can be read only once.")
+        raise UsageError("Standard input can be read only once.")
     type_ = None if model is None else type_named(model)
     is_parquet = target.format is Format.PARQUET
     if is_parquet and target.path is None and is_terminal(sys.stdout):
-        raise _usage("Parquet cannot be printed to a terminal: pass a file.")
+        raise UsageError("Parquet cannot be printed to a terminal: pass a file.")
     with ExitStack() as stack:
         rows = _Rows([stack.enter_context(opened(file, format_)) for file in files], model)
         # With a model, nothing is written before all rows have been read back. pyarrow needs a position.
@@ -220,7 +216,7 @@ def _common_header(sources: Sequence[LocalResult]) -> list[str] | None:
     headers = [(one.name, one.header()) for one in sources if one.format is Format.CSV]
     for name, header in headers:
         if differences := {*header} ^ {*headers[0][1]}:
-            raise _usage(
+            raise UsageError(
                 f"{name} and {headers[0][0]} have different columns: {listed(sorted(differences))}."
             )
     return headers[0][1] if sources[0].format is Format.CSV else None
@@ -238,9 +234,7 @@ def parquet_library() -> Any:
     try:
         return library("pyarrow.parquet", "arrow")
     except ImportError:
-        raise CommandError(
-            "Parquet needs pyarrow.", ExitCode.USAGE, next_step=install("arrow")
-        ) from None
+        raise UsageError("Parquet needs pyarrow.", next_step=install("arrow")) from None
 
 
 def _write_parquet(file: BinaryIO, type_: Any, rows: _Rows) -> None:
@@ -251,7 +245,7 @@ def _write_parquet(file: BinaryIO, type_: Any, rows: _Rows) -> None:
     if type_ is None:
         _ = _common_header(rows.sources)
         if 0 < [source.format for source in rows.sources].count(Format.PARQUET) < len(rows.sources):
-            raise _usage("Parquet and other files have no common columns: add --model.")
+            raise UsageError("Parquet and other files have no common columns: add --model.")
     try:
         reading = reading_of(tuple(rows.sources), type_)
         with parquet.ParquetWriter(file, reading.schema) as writer:

@@ -19,7 +19,7 @@ from dcipher.cli.app.arguments import (
 from dcipher.cli.app.commands import Group, argument
 from dcipher.cli.app.options import PATH
 from dcipher.cli.batch.map_command import map_rows
-from dcipher.cli.terminal.failures import CommandError, ExitCode
+from dcipher.cli.terminal.failures import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -143,7 +143,7 @@ def run(
     call.remember(off=no_ledger, urls=keep_urls)
     for name, option in (("output", "-o"), ("timeout", "--timeout")):
         if options[name] is not None and not options["wait"]:
-            raise CommandError(f"{option} cannot be used with --no-wait.", ExitCode.USAGE)
+            raise UsageError(f"{option} cannot be used with --no-wait.")
     # An empty key is rejected: with a variable that is not set, each call would start a run.
     if options["idempotency_key"] is None:
         options["idempotency_key"] = new_key()
@@ -205,6 +205,6 @@ def generate(
         generating.generate(call, flows, output, sample, overwrite=overwrite)
         return
     if output == "-" or sample is not None:
-        raise CommandError("--check needs -o FILE, and no --sample.", ExitCode.USAGE)
+        raise UsageError("--check needs -o FILE, and no --sample.")
     if code := generating.check(call, flows, output):
         raise Exit(code)

@@ -14,7 +14,7 @@ from dcipher._flow_types.drift import FlowDrift, drift_of
 from dcipher._flow_types.generation import digest_of, digests_in, module_of
 from dcipher._flow_types.row_models import RowModels
 from dcipher.calls import FlowCall
-from dcipher.cli.terminal.failures import CommandError, ExitCode
+from dcipher.cli.terminal.failures import CommandError, ExitCode, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -36,9 +36,9 @@ def generate(
     known = {} if path is None or not path.is_file() else digests_in(_read(path))
     ids = list(dict.fromkeys(flows)) or list(known)
     if not ids:
-        raise CommandError("No flow was given: pass its id.", ExitCode.USAGE)
+        raise UsageError("No flow was given: pass its id.")
     if sample is not None and len(ids) != 1:
-        raise CommandError("--sample needs exactly one flow.", ExitCode.USAGE)
+        raise UsageError("--sample needs exactly one flow.")
     if path is not None:
         with storage_errors(path):
             # A generated file is replaced; any other file only with --overwrite.

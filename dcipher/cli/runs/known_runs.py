@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dcipher.cli.state.ledger import Ledger
-from dcipher.cli.terminal.failures import CommandError, ExitCode
+from dcipher.cli.terminal.failures import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +24,7 @@ def known_runs(
     if document is not None:
         return [_from_document(call, document, tasks, flow)]
     if not tasks:
-        raise CommandError("Pass a TASK, or --run FILE.", ExitCode.USAGE)
+        raise UsageError("Pass a TASK, or --run FILE.")
     return [_from_ledger(call, task, flow) for task in dict.fromkeys(tasks)]
 
 
@@ -36,14 +36,12 @@ def _from_document(call: Invocation, path: Path, tasks: Sequence[str], flow: str
     try:
         run = Run.from_json(call.read(path, "--run"))
     except ValidationError:
-        raise CommandError(
-            f"--run: {path} is not a run as --save-run, --json or run.to_json() write it.",
-            ExitCode.USAGE,
+        raise UsageError(
+            f"--run: {path} is not a run as --save-run, --json or run.to_json() write it."
         ) from None
     if set(tasks) - {run.task_id} or flow not in {None, run.flow_id}:
-        raise CommandError(
-            f"--run: {path} is run {run.task_id} of flow {run.flow_id}, which differs from TASK or --flow.",
-            ExitCode.USAGE,
+        raise UsageError(
+            f"--run: {path} is run {run.task_id} of flow {run.flow_id}, which differs from TASK or --flow."
         )
     return run
 
@@ -59,9 +57,8 @@ def _from_ledger(call: Invocation, task: str, flow: str | None) -> Run:
     if entry is not None:
         return _run(entry)
     if flow is None:
-        raise CommandError(
+        raise UsageError(
             f"The flow of run {task} is not known: the run is not in the list of runs.",
-            ExitCode.USAGE,
             next_step="the same command with --flow FLOW, the id of its flow",
         )
     return Run(flow_id=flow, task_id=task)

@@ -13,7 +13,7 @@ from urllib.parse import quote
 from dcipher.cli.app.explanations import repeat_with
 from dcipher.cli.runs.named_formats import as_named, check_format
 from dcipher.cli.state.folder import write_private
-from dcipher.cli.terminal.failures import CommandError, ExitCode
+from dcipher.cli.terminal.failures import CommandError, UsageError
 from dcipher.cli.terminal.output import unwritable
 from dcipher.cli.terminal.progress import progress
 
@@ -41,12 +41,11 @@ def check_output(path: Path | None, output: Output, *, overwrite: bool) -> None:
         check_targets(path, overwrite=overwrite)
         check_format(path)
     elif output.structured or output.quiet:
-        raise CommandError(
-            "-o - writes only the result to stdout: remove --json, --jsonl and --quiet.",
-            ExitCode.USAGE,
+        raise UsageError(
+            "-o - writes only the result to stdout: remove --json, --jsonl and --quiet."
         )
     elif sys.stdout is None:
-        raise CommandError("-o -: there is no standard output.", ExitCode.USAGE)
+        raise UsageError("-o -: there is no standard output.")
 
 
 def save_results(
@@ -105,9 +104,7 @@ def _ends_a_line(file: BinaryIO) -> bool:
 def check_run_file(path: Path | None, *, overwrite: bool) -> None:
     """Checks the target of --save-run before the run is started. Raises `CommandError`."""
     if path == STDOUT:
-        raise CommandError(
-            "--save-run needs a file: its content gives access to the results.", ExitCode.USAGE
-        )
+        raise UsageError("--save-run needs a file: its content gives access to the results.")
     if path is not None:
         from dcipher._files.paths import check_target
         from dcipher._files.replacement import check_folder
@@ -117,9 +114,7 @@ def check_run_file(path: Path | None, *, overwrite: bool) -> None:
             check_target(path, overwrite=overwrite)
         except OSError as error:
             why = error.strerror or str(error)
-            raise CommandError(
-                f"--save-run: {path} cannot be written: {why}.", ExitCode.USAGE
-            ) from None
+            raise UsageError(f"--save-run: {path} cannot be written: {why}.") from None
 
 
 def save_run(run: Run, path: Path) -> None:
@@ -154,10 +149,7 @@ def _places(runs: Sequence[Run], output: Path) -> list[Path]:
     if len(runs) == 1:
         return [output]
     if output == STDOUT or not output.is_dir():
-        raise CommandError(
-            f"-o {output}: for the results of several runs, pass an existing folder.",
-            ExitCode.USAGE,
-        )
+        raise UsageError(f"-o {output}: for the results of several runs, pass an existing folder.")
     return [output / _name(run.task_id) for run in runs]
 
 

@@ -16,7 +16,7 @@ from dcipher.cli.app.signals import deferred
 from dcipher.cli.runs.run_records import COLUMNS, run_record
 from dcipher.cli.runs.saving import STDOUT, check_output, check_run_file, save_results, save_run
 from dcipher.cli.runs.waiting import wait_for
-from dcipher.cli.terminal.failures import CommandError, ExitCode
+from dcipher.cli.terminal.failures import UsageError
 from dcipher.cli.terminal.text import printable
 from dcipher.errors import RunError
 
@@ -56,7 +56,7 @@ def run_flow(call: Invocation, start: Start) -> None:
     check_output(start.output, call.output, overwrite=start.overwrite)
     check_run_file(start.save_run, overwrite=start.overwrite)
     if start.save_run is not None and start.save_run == start.output:
-        raise CommandError("-o and --save-run name the same file.", ExitCode.USAGE)
+        raise UsageError("-o and --save-run name the same file.")
     call.following.saving = start.output is not None
     with call.client() as client:
         run = _started(call, client, start)
@@ -144,9 +144,8 @@ def dry_run(call: Invocation, start: Start) -> None:
         flow = client.flows.get(start.flow)
     found = problems(flow, start.params)
     if found:
-        raise CommandError(
+        raise UsageError(
             f"The params do not match flow {flow.id}: {'; '.join(found)}.",
-            ExitCode.USAGE,
             next_step=f"dcipher flows get {start.flow}",
             details={"problems": found},
         )

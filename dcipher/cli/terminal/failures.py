@@ -11,7 +11,7 @@ from dcipher.errors import DcipherError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["CommandError", "ExitCode", "HelpWanted", "exit_code", "worst"]
+__all__ = ["CommandError", "ExitCode", "HelpWanted", "UsageError", "exit_code", "worst"]
 
 
 class ExitCode(IntEnum):
@@ -105,6 +105,13 @@ class CommandError(DcipherError):
         self.next_step = next_step
         self.details: dict[str, Any] = dict(details or {})
         """Further details for programs, with `--json`."""
+
+
+class UsageError(CommandError):
+    """The command line is invalid."""
+
+    def __init__(self, message: str, **more: Any) -> None:
+        super().__init__(message, ExitCode.USAGE, **more)
 
 
 class HelpWanted(CommandError):  # noqa: N818 - nothing has failed
