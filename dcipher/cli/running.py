@@ -17,6 +17,7 @@ from dcipher.cli.app.options import Options
 from dcipher.cli.app.signals import heeded
 from dcipher.cli.root import app
 from dcipher.cli.terminal.failures import ExitCode, HelpWanted, UsageError
+from dcipher.cli.terminal.output import Output
 from dcipher.cli.terminal.streams import finish, prepare, silence
 from dcipher.cli.terminal.text import printable, printable_json
 
@@ -71,7 +72,7 @@ def _warnings_in_a_line() -> Generator[None]:
 
     def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
         if issubclass(category, UserWarning):
-            _say(f"warning: {message}")
+            Output().warn(printable(f"warning: {message}"))
         else:
             show_others(message, category, *place, **more)
 
@@ -86,15 +87,15 @@ def _failed(error: BaseException, call: Invocation) -> int:
     except OSError:  # the interpreter would try to write the rest at its end
         silence(sys.stdout)
     if isinstance(error, HelpWanted):
-        _say(error.message, lines=True)
+        Output().warn(error.message)
         return error.code
     if call.options.verbose:
-        _say("".join(traceback.format_exception(error)).rstrip(), lines=True)
+        Output().warn("".join(traceback.format_exception(error)).rstrip())
     explanation = explain(error, call.current_following)
     if call.options.json or call.options.jsonl:
-        _say(_document(explanation))
+        Output().warn(_document(explanation))
     else:
-        _say(f"error: {explanation}")
+        Output().warn(printable(f"error: {explanation}"))
     return explanation.code
 
 
@@ -106,12 +107,3 @@ def _document(explanation: Explanation) -> str:
         **explanation.details,
     }
     return printable_json(json.dumps({"error": error}, default=str))
-
-
-def _say(text: str, *, lines: bool = False) -> None:
-    if sys.stderr is None:
-        return
-    try:
-        print(printable(text, lines=lines), file=sys.stderr, flush=True)  # noqa: T201
-    except OSError:  # nobody reads it; the exit code remains
-        silence(sys.stderr)

@@ -7,7 +7,7 @@ import os
 import re
 import sys
 from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
-from functools import reduce, wraps
+from functools import partial, reduce, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -130,22 +130,35 @@ def emulating(
         options["port"] = port
     emulator = _created(call, options, secret)
     for place in flows:
-        from dcipher.cli.emulator.emulation import add_flows
-
         add_flows(emulator, place)
     with ExitStack() as stack:
-        stack.enter_context(_log_on_stderr())
-        _started(emulator)
+        # Its warnings, such as a full disk.
+        handler, logger = logging.StreamHandler(), logging.getLogger("dcipher.emulator")
+        handler.setLevel(logging.WARNING)
+        logger.addHandler(handler)
+        stack.callback(logger.removeHandler, handler)
+        try:
+            emulator.start()
+        except OSError as error:
+            raise _why_not(error) from error
         stack.callback(emulator.stop)
         where = RunningEmulator(
             url=emulator.url,
             api_key=emulator.api_key,
             console=emulator.console,
             pid=os.getpid(),
-            api_secret_file=_absolute(secret_file),
+            api_secret_file=None
+            if secret_file is None or str(secret_file) == "-"
+            else str(secret_file.absolute()),
         )
         if registers:
-            stack.enter_context(_known(call, where))
+            try:
+                stack.enter_context(registered(where))
+            except OSError as error:
+                call.output.warn(
+                    "warning: `dcipher emulator env` will not find this emulator: "
+                    f"{error.strerror}."
+                )
         if ready_file is not None:
             stack.enter_context(_ready_file(ready_file, where))
         yield where, secret
@@ -170,13 +183,6 @@ def missing_extra(error: ImportError) -> CommandError:
     from dcipher._extras.installation import install
 
     return UsageError(f"{str(error).partition(':')[0]}.", next_step=install("cli", "emulator"))
-
-
-def _started(emulator: Emulator) -> None:
-    try:
-        emulator.start()
-    except OSError as error:
-        raise _why_not(error) from error
 
 
 def _why_not(error: OSError) -> CommandError:
@@ -204,23 +210,6 @@ def _text_of(path: Path | None, option: str) -> str | None:
     return text
 
 
-def _absolute(path: Path | None) -> str | None:
-    return None if path is None or str(path) == "-" else str(path.absolute())
-
-
-@contextmanager
-def _known(call: Invocation, where: RunningEmulator) -> Generator[None]:
-    """Registers the emulator for other commands. If that fails, a warning is printed."""
-    with ExitStack() as stack:
-        try:
-            stack.enter_context(registered(where))
-        except OSError as error:
-            call.output.warn(
-                f"warning: `dcipher emulator env` will not find this emulator: {error.strerror}."
-            )
-        yield
-
-
 @contextmanager
 def _ready_file(path: Path, where: RunningEmulator) -> Generator[None]:
     try:
@@ -233,20 +222,6 @@ def _ready_file(path: Path, where: RunningEmulator) -> Generator[None]:
         with suppress(OSError):
             if path.read_text("utf-8") == where.to_json():  # unless another command has replaced it
                 path.unlink()
-
-
-@contextmanager
-def _log_on_stderr() -> Generator[None]:
-    """Prints warnings of the emulator, such as a full disk, to stderr."""
-    logger = logging.getLogger("dcipher.emulator")
-    handler = logging.StreamHandler()
-    handler.setLevel(logging.WARNING)
-    handler.setFormatter(logging.Formatter("%(message)s"))
-    logger.addHandler(handler)
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)
 
 
 # The errors of the emulator name its arguments.
@@ -280,18 +255,18 @@ def add_flows(emulator: Emulator, place: str) -> None:
             f"{Path(module_name).stem}:{name}"
         )
     module = import_user_module(module_name, "--flows")
-    found: Any = getattr(module, name, None)
+    found: object = getattr(module, name, None)
+    add: Callable[[], object]
     if isinstance(found, Flows):
-        add: Any = emulator.add_flows
-        given: Any = found
+        add = partial(emulator.add_flows, found)
     elif callable(found) and not isinstance(found, type):
-        add, given = found, emulator
+        add = partial(found, emulator)
     else:
         what = "is not a Flows or a function" if hasattr(module, name) else "does not exist"
         raise _error(f"{name!r} {what} in {module_name}, which has {_candidates(module)}")
     try:
         with redirect_stdout(sys.stderr):
-            add(given)
+            add()
     except Exception as error:
         raise _error(f"{place}: {described(error)}") from error
 

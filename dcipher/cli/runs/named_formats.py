@@ -14,7 +14,6 @@ from dcipher.errors import DcipherError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from dcipher.cli.results.converting import Target
     from dcipher.cli.terminal.output import Output
 
 __all__ = ["as_named", "check_format"]
@@ -49,7 +48,7 @@ def as_named(file: Path, output: Output) -> None:
         if found is not Format.BINARY and file.suffix.lower() in FOREIGN:
             _warn(file, found, output)
         return
-    from dcipher.cli.results.converting import Target
+    from dcipher.cli.results.converting import Target, write_rows
 
     try:
         target = Target.of(str(file), None, overwrite=True)
@@ -61,7 +60,9 @@ def as_named(file: Path, output: Output) -> None:
             shutil.copyfileobj(source, packed)
         return
     try:
-        _convert(file, target, found)
+        if found is Format.BINARY:
+            raise CommandError("It has no rows.")  # noqa: TRY301 - as if they were not readable
+        write_rows([str(file)], target, None, found.value)
     except BaseException as error:  # the format matches the name, also after Ctrl-C
         kept = file.with_name(f"{file.name}.{found.value}")
         file.replace(kept)
@@ -71,14 +72,6 @@ def as_named(file: Path, output: Output) -> None:
             f"The result is {_words(found)} and was not written as {wanted.value}; it is kept as "
             f"{kept}. {error}"
         ) from error
-
-
-def _convert(file: Path, target: Target, found: Format) -> None:
-    from dcipher.cli.results.converting import write_rows
-
-    if found is Format.BINARY:
-        raise CommandError("It has no rows.")
-    write_rows([str(file)], target, None, found.value)
 
 
 def _warn(file: Path, found: Format, output: Output) -> None:

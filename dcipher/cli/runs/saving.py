@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import sys
 import tempfile
@@ -162,9 +163,12 @@ def _name(task_id: str) -> str:
 def _require_urls(run: Run) -> None:
     if run.outputs and all(output.url is not None for output in run.outputs):
         return
+    key = run.idempotency_key
+    known = shlex.quote(key) if key else "and the key of the first start"
     raise CommandError(
         f"The URLs of the results of run {run.task_id} are not known here. The service sends them "
         "once, in the response to the start, and only `flows run --save-run FILE` or `--keep-urls` "
         "stores them.",
-        next_step=f"as `dcipher flows run`, {_with_a_file(run)}",
+        next_step=f"repeat `dcipher flows run` with -o FILE --idempotency-key {known} (it starts no "
+        "second run)",
     )

@@ -73,10 +73,18 @@ class Output:
         """
         if isinstance(value, str):
             self._line(_json(value) if self.structured else printable(value, lines=True))
-        elif isinstance(value, Mapping):
-            self._one(cast("Record", value), columns, key, text)
+            return
+        one = cast("Record", value) if isinstance(value, Mapping) else None
+        records = cast("Iterable[Record]", value) if one is None else (one,)
+        if self.form is Form.JSON:
+            self._line(_json(one or list(records), indent=True))
+        elif self.form is Form.TEXT and text is None:
+            lines = _table(list(records), columns, layout) if one is None else _pairs(one, columns)
+            for line in lines:
+                self._line(line)
         else:
-            self._many(value, columns, key, text, layout)
+            for record in records:
+                self._line(self._of_one(record, key, text))
 
     def note(self, text: str) -> None:
         """Writes a message to stderr, unless `-q` is given."""
@@ -92,53 +100,14 @@ class Output:
         except OSError:  # a full disk, a closed terminal: no run fails for that
             silence(sys.stderr)
 
-    def _one(
-        self,
-        record: Record,
-        columns: Sequence[str] | None,
-        key: str,
-        text: Callable[[Record], str] | None,
-    ) -> None:
+    def _of_one(self, record: Record, key: str, text: Callable[[Record], str] | None) -> str:
         if self.form is Form.IDS:
-            self._line(printable(record.get(key, "")))
-        elif self.structured:
-            self._line(_json(record, indent=self.form is Form.JSON))
-        elif text is not None:
-            self._line(printable(text(record), lines=True))
-        else:
-            self._lines(_pairs(record, columns or list(record)))
-
-    def _many(
-        self,
-        records: Iterable[Record],
-        columns: Sequence[str] | None,
-        key: str,
-        text: Callable[[Record], str] | None,
-        layout: Layout | None,
-    ) -> None:
-        if self.form is Form.JSON:
-            self._line(_json(list(records), indent=True))
-        elif self.form is Form.TEXT and text is None:
-            self._table(list(records), columns, layout)
-        else:
-            for record in records:
-                self._one(record, columns, key, text)
-
-    def _table(
-        self, records: Sequence[Record], columns: Sequence[str] | None, layout: Layout | None
-    ) -> None:
-        names = columns or list(dict.fromkeys(name for record in records for name in record))
-        rows = [[_cell(record.get(name)) for name in names] for record in records]
-        if is_terminal(sys.stdout):
-            from dcipher.cli.terminal.tables import table_lines
-
-            self._lines(table_lines(names, rows, layout))
-        else:
-            self._lines("\t".join(row) for row in rows)
-
-    def _lines(self, lines: Iterable[str]) -> None:
-        for line in lines:
-            self._line(line)
+            return printable(record.get(key, ""))
+        return (
+            _json(record)
+            if text is None or self.structured
+            else printable(text(record), lines=True)
+        )
 
     def _line(self, line: str) -> None:
         if sys.stdout is None:
@@ -159,10 +128,23 @@ def unwritable(error: OSError, next_step: str | None = None) -> CommandError:
     return CommandError(text, next_step=next_step)
 
 
-def _pairs(record: Record, columns: Sequence[str]) -> Iterable[str]:
+def _table(
+    records: Sequence[Record], columns: Sequence[str] | None, layout: Layout | None
+) -> Iterable[str]:
+    names = columns or list(dict.fromkeys(name for record in records for name in record))
+    rows = [[_cell(record.get(name)) for name in names] for record in records]
+    if not is_terminal(sys.stdout):
+        return ("\t".join(row) for row in rows)
+    from dcipher.cli.terminal.tables import table_lines
+
+    return table_lines(names, rows, layout)
+
+
+def _pairs(record: Record, columns: Sequence[str] | None) -> Iterable[str]:
     on_terminal = is_terminal(sys.stdout)
-    longest = max((len(name) for name in columns), default=0)
-    for name in columns:
+    names = columns or list(record)
+    longest = max(map(len, names), default=0)
+    for name in names:
         value = _cell(record.get(name))
         if not on_terminal:
             yield f"{name}\t{value}"
@@ -174,14 +156,15 @@ def _cell(value: object) -> str:
     """Returns a value as the text of a cell: text unchanged, other values as JSON."""
     if value is None or value == []:
         return ""
-    if isinstance(value, list):
-        return _row_of(cast("list[object]", value))
-    return printable(value) if isinstance(value, str) else printable(_json(value))
+    text = value if isinstance(value, str) else _joined(value)
+    return printable(_json(value) if text is None else text)
 
 
-def _row_of(items: Sequence[object]) -> str:
+def _joined(value: object) -> str | None:
+    """Returns a list of texts as one; `None` for anything else."""
+    items = cast("list[object]", value) if isinstance(value, list) else []
     texts = [item for item in items if isinstance(item, str)]
-    return printable(", ".join(texts) if len(texts) == len(items) else _json(items))
+    return ", ".join(texts) if texts and len(texts) == len(items) else None
 
 
 def _json(value: object, *, indent: bool = False) -> str:
