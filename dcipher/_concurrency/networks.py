@@ -30,15 +30,24 @@ CLOSED: Final = "the connection was closed"
 class _Connected:
     """The common part of both sockets, which does not wait."""
 
-    def __init__(self, raw: Any, tls: ssl.SSLObject | ssl.SSLSocket | None) -> None:
+    def __init__(
+        self,
+        raw: Any,
+        tls: ssl.SSLObject | ssl.SSLSocket | None = None,
+        below: _Connected | None = None,
+    ) -> None:
         self.raw = raw
         """The socket of the operating system, with TLS where that is not in memory."""
         self.tls = tls
         """Its TLS, if it has one."""
+        self._below = below
+        """What this TLS is around, such as that of a proxy."""
 
     @property
     def is_readable(self) -> bool:
-        """Whether the operating system has something to read, or the connection is closed."""
+        """Whether there is something to read, or the connection is closed."""
+        if self.has_decrypted():
+            return True
         number: int = self.raw.fileno()
         if number < 0:
             return True
@@ -47,6 +56,14 @@ class _Connected:
         poll = select.poll()  # numbers may be higher than select can take
         poll.register(number, select.POLLIN)
         return bool(poll.poll(0))
+
+    def has_decrypted(self) -> bool:
+        """Whether TLS has received what nobody has read from it: records arrive together."""
+        tls = self.tls
+        if tls is None:
+            return False
+        own = tls.pending() > 0 if isinstance(tls, ssl.SSLSocket) else _gives_something(tls)
+        return own or (self._below is not None and self._below.has_decrypted())
 
     def describe(self, info: str) -> Any:
         """Returns the information that httpcore requests from a network stream."""
@@ -64,16 +81,24 @@ class _Connected:
             self.raw.shutdown(socket.SHUT_RDWR)
 
 
-async def async_connect(
-    host: str, port: int, seconds: float | None, local_address: str | None
-) -> AsyncSocket:
+def _gives_something(tls: ssl.SSLObject) -> bool:
+    try:
+        tls.read(1)
+    except ssl.SSLWantReadError:
+        return False
+    except (OSError, ValueError):
+        return True
+    return True
+
+
+async def async_connect(host: str, port: int, seconds: float | None) -> AsyncSocket:
     """Returns a socket that is connected to a port of a host, under asyncio or trio."""
     import anyio
     from anyio.abc import SocketAttribute
 
     try:
         with ungrouped(), anyio.fail_after(seconds):
-            stream = await anyio.connect_tcp(host, port, local_host=local_address)
+            stream = await anyio.connect_tcp(host, port)
     except TimeoutError as error:
         raise httpcore.ConnectTimeout(str(error)) from error
     except (OSError, anyio.BrokenResourceError) as error:
@@ -85,7 +110,13 @@ async def async_connect(
 class AsyncSocket(_Connected):
     """A socket, plain or with TLS."""
 
-    def __init__(self, stream: ByteStream, raw: Any, tls: ssl.SSLObject | None = None) -> None:
+    def __init__(
+        self,
+        stream: ByteStream,
+        raw: Any,
+        tls: ssl.SSLObject | None = None,
+        below: AsyncSocket | None = None,
+    ) -> None:
         from anyio import (
             BrokenResourceError,
             CancelScope,
@@ -94,7 +125,7 @@ class AsyncSocket(_Connected):
             current_time,
         )
 
-        super().__init__(raw, tls)
+        super().__init__(raw, tls, below)
         self._stream = stream
         self._scope, self._now = CancelScope, current_time
         self._ends, self._breaks = EndOfStream, (BrokenResourceError, ClosedResourceError)
@@ -146,18 +177,17 @@ class AsyncSocket(_Connected):
             await self.aclose()
             raise httpcore.ConnectError(str(error) or CLOSED) from error
         tls: Any = stream.extra(TLSAttribute.ssl_object)  # noqa: S610 - not that of Django
-        return AsyncSocket(stream, self.raw, tls)
+        return AsyncSocket(stream, self.raw, tls, self)
 
     async def aclose(self) -> None:
         """Closes it."""
         await self._stream.aclose()
 
 
-def connect(host: str, port: int, seconds: float | None, local_address: str | None) -> Socket:
+def connect(host: str, port: int, seconds: float | None) -> Socket:
     """Returns a socket that is connected to a port of a host."""
-    source = None if local_address is None else (local_address, 0)
     try:
-        raw = socket.create_connection((host, port), seconds, source_address=source)
+        raw = socket.create_connection((host, port), seconds)
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except TimeoutError as error:
         raise httpcore.ConnectTimeout(str(error)) from error
@@ -169,9 +199,14 @@ def connect(host: str, port: int, seconds: float | None, local_address: str | No
 class Socket(_Connected):
     """A socket, plain or with TLS."""
 
-    def __init__(self, raw: socket.socket, inner: _InnerTLS | None = None) -> None:
+    def __init__(
+        self,
+        raw: socket.socket,
+        inner: _InnerTLS | None = None,
+        below: Socket | None = None,
+    ) -> None:
         outer = raw if isinstance(raw, ssl.SSLSocket) else None
-        super().__init__(raw, outer if inner is None else inner.tls)
+        super().__init__(raw, outer if inner is None else inner.tls, below)
         self._io: socket.socket | _InnerTLS = raw if inner is None else inner
 
     def receive(self, max_bytes: int, seconds: float | None) -> bytes:
@@ -201,7 +236,7 @@ class Socket(_Connected):
         try:
             self.raw.settimeout(seconds)
             if isinstance(self.raw, ssl.SSLSocket):
-                return Socket(self.raw, _InnerTLS(self.raw, context, host))
+                return Socket(self.raw, _InnerTLS(self.raw, context, host), self)
             return Socket(context.wrap_socket(self.raw, server_hostname=host))
         except TimeoutError as error:
             self.close()

@@ -407,7 +407,7 @@ class Held:
 
 
 def locks_of(client: Dcipher) -> dict[str, Any]:
-    from dcipher._wire.transport import certificates
+    from dcipher._wire.pools import certificates
 
     http = client._api.http
     (pool,) = [pool for pool in http._routes._pools().values() if pool is not None]
@@ -424,7 +424,7 @@ def locks_of(client: Dcipher) -> dict[str, Any]:
 @pytest.mark.parametrize("which", ["connections", "routes", "certificates", "httpx"])
 def test_forked_while_a_lock_is_held(echoing: FaultyServer, which: str) -> None:
     """A child that is forked while another thread makes the first connection, or loads certificates, does not hang."""
-    from dcipher._wire.transport.certificates import ssl_context
+    from dcipher._wire.pools.certificates import ssl_context
 
     with Dcipher(KEY, base_url=echoing.url, resilience=QUICK) as client:
 

@@ -20,8 +20,8 @@ from dcipher._wire.proxies.environment import (
     proxy_secrets,
     usable_proxy,
 )
-from dcipher._wire.transport.certificates import ssl_context
 
+from .certificates import ssl_context
 from .cookies import NoCookies
 
 if TYPE_CHECKING:

@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any
 
 import httpcore
 import httpx
 
-from dcipher._wire.proxies.socks import SOCKS_ERRORS
-
 from .deadlines import DEADLINE, Deadline, head_deadline
 from .exchanges_async import AsyncExchanges
-from .streams_async import AsyncNetwork
-from .tunnels import layers, raise_not_sent
+from .heads import origin_for
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Sequence
-
-    from httpcore import AsyncConnectionPool
 
     from dcipher._wire.proxies.choice import Origin
 
 __all__ = ["AsyncConnection"]
-
-_logger = logging.getLogger(f"{httpcore.__name__}.http11")
 
 
 class AsyncConnection(httpx.AsyncHTTPTransport):
@@ -42,41 +33,23 @@ class AsyncConnection(httpx.AsyncHTTPTransport):
     ) -> None:
         self.siblings: set[Any] = set()
         # Not httpx's own, which creates an unnecessary pool and context.
-        self._is_tunnel = proxy is not None and origin.scheme == "https"
-        self._network = AsyncNetwork(layers(origin, proxy))
-        self._one: Any = None
-        """The connection, where it goes by no proxy."""
-        self._has_exchanges = proxy is None
-        self._pool: Any
-        if proxy is None:
-            url = _url(httpx.URL(scheme=origin.scheme, host=origin.host, port=origin.port))
-            self._pool = self._one = httpcore.AsyncHTTPConnection(
-                url.origin, ssl_context, network_backend=self._network
-            )
-            self._one._connection = AsyncExchanges(url.origin, ssl_context, self._network)  # noqa: SLF001
-        else:
-            self._pool = _by_proxy(proxy, ssl_context, self._network)
+        url = httpx.URL(scheme=origin.scheme, host=origin.host, port=origin.port)
+        self._exchanges = AsyncExchanges(origin_for(url), ssl_context, proxy)
+        self._pool: Any = httpcore.AsyncHTTPConnection(origin_for(url))
+        self._pool._connection = self._exchanges  # noqa: SLF001 - by which it sends
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         deadline: Deadline | None = request.extensions.get(DEADLINE)
         own = head_deadline(request.extensions.get("timeout") or {}) if deadline is None else None
         used = deadline or own or Deadline(None)
-        if self._has_exchanges and ("trace" in request.extensions or _is_traced()):
-            self._has_exchanges = False
-            await self._network.aclose()
-            self._one._connection = None  # noqa: SLF001 - httpcore opens it, and reports each step
-        self._network.begin(used)
+        self._exchanges.begin(used)
         try:
             response = await super().handle_async_request(request)
         except BaseException as error:
-            if self._one is None:
-                SOCKS_ERRORS.__exit__(type(error), error, None)
-            if self._is_tunnel and not used.was_sent:
-                raise_not_sent(error)
+            if self._exchanges.has_tunnel and not used.was_sent:
+                _raise_not_sent(error)
             raise
         response.extensions[DEADLINE] = used
-        if not self._has_exchanges:
-            self._network.expect_body(request.method, response)
         if own is not None:
             own.restart(None)  # the body may take as long as it comes
         return response
@@ -84,55 +57,22 @@ class AsyncConnection(httpx.AsyncHTTPTransport):
     @property
     def is_idle(self) -> bool:
         """Whether its request is complete, and it stays open."""
-        if self._one is not None:
-            return bool(self._one.is_idle())
-        return any(one.is_idle() for one in self._by_proxy())
+        return self._exchanges.is_done
 
     @property
     def is_usable(self) -> bool:
         """Whether it is still open, and has received no unexpected bytes."""
-        if self._one is not None:
-            return bool(self._one.is_idle() and not self._one.has_expired())
-        return any(one.is_idle() and not one.has_expired() for one in self._by_proxy())
-
-    def _by_proxy(self) -> Sequence[httpcore.AsyncConnectionInterface]:
-        connections: Sequence[httpcore.AsyncConnectionInterface] = ()
-        return connections if self._pool is None else self._pool.connections
+        return self._exchanges.is_done and not self._exchanges.is_stale
 
     async def aclose(self) -> None:
-        pool, self._pool, self._one = self._pool, None, None  # they know their event loop
-        if pool is None:
-            return
-        try:
-            await pool.aclose()
-        finally:
-            await self._network.aclose()
+        self._pool = None  # it knows its event loop
+        await self._exchanges.aclose()
 
 
-def _is_traced() -> bool:
-    """Whether the program logs what httpcore does."""
-    return _logger.isEnabledFor(logging.DEBUG)
-
-
-def _by_proxy(
-    proxy: httpx.Proxy, ssl_context: ssl.SSLContext | None, network: AsyncNetwork
-) -> AsyncConnectionPool:
-    """A pool of one connection by a proxy, as httpx makes it."""
-    options: dict[str, Any] = {
-        "proxy_url": _url(proxy.url),
-        "proxy_auth": proxy.raw_auth,
-        "ssl_context": ssl_context,
-        "max_connections": 1,
-        "network_backend": network,
-    }
-    if proxy.url.scheme not in {"http", "https"}:
-        return httpcore.AsyncSOCKSProxy(**options)
-    return httpcore.AsyncHTTPProxy(
-        proxy_headers=proxy.headers.raw, proxy_ssl_context=proxy.ssl_context, **options
-    )
-
-
-def _url(url: httpx.URL) -> httpcore.URL:
-    return httpcore.URL(
-        scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path
-    )
+def _raise_not_sent(error: BaseException) -> None:
+    """Raises an error for a lost connection to the proxy, which httpx reports as one to the server."""
+    if isinstance(error, (httpx.ReadTimeout, httpx.WriteTimeout)):
+        raise httpx.ConnectTimeout("the proxy opened no tunnel in time") from error
+    lost = (httpx.ReadError, httpx.WriteError, httpx.CloseError, httpx.RemoteProtocolError, OSError)
+    if isinstance(error, lost):
+        raise httpx.ProxyError(f"the proxy opened no tunnel ({error})") from error

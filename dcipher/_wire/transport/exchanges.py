@@ -13,31 +13,60 @@ from typing import TYPE_CHECKING, Any
 import h11
 import httpcore
 
-from .heads import WHOLE, ordinary_fields, ordinary_head, request_head
+from .deadlines import Deadline
+from .heads import (
+    HTTP,
+    WHOLE,
+    absolute,
+    checked,
+    extensions_of,
+    length_of,
+    merged,
+    new_parser,
+    ordinary_fields,
+    ordinary_head,
+    origin_for,
+    proxy_fields,
+    request_head,
+    response_of,
+    sent,
+)
+from .streams import READ, opened
+from .traces import Trace, TracedBody, is_traced, untraced
+from .tunnels import open_tunnel
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Generator
 
-    from .streams import Network, Stream
+    import httpx
+
+    from .streams import Stream
 
 __all__ = ["Exchanges"]
 
-READ = 64 * 1024
-LONGEST_LINE = 100 * 1024
-"""Bytes of a head, or of a line between two chunks, as in httpcore."""
-
 
 class Exchanges(httpcore.ConnectionInterface):
-    """What an `httpcore.HTTPConnection` sends by. It opens the connection."""
+    """What an `httpcore.HTTPConnection` sends by. It opens the connection, also by a proxy."""
 
     def __init__(
-        self, origin: httpcore.Origin, ssl_context: ssl.SSLContext | None, network: Network
+        self,
+        origin: httpcore.Origin,
+        ssl_context: ssl.SSLContext | None,
+        proxy: httpx.Proxy | None = None,
     ) -> None:
         self._origin = origin
-        self._ssl_context = ssl_context
-        self._network = network
+        self._ssl_context = ssl_context if origin.scheme == b"https" else None
+        self._proxy = proxy
+        is_plain = self._ssl_context is None
+        is_forwarded = proxy is not None and is_plain and proxy.url.scheme in HTTP
+        self.has_tunnel = proxy is not None and not is_forwarded
+        """Whether the proxy connects it to the server. Otherwise, it forwards each request."""
+        self._to_proxy = proxy_fields(proxy) if proxy is not None and is_forwarded else None
+        """The headers of a forwarded request for the proxy."""
         self._stream: Stream | None = None
+        self.deadline = Deadline(None)
+        """Of the request in progress."""
         self.is_done = False
         """Whether the last exchange ended as it should, and another one may follow."""
         # Those of the last request, which often are the same as those of the next one.
@@ -48,42 +77,87 @@ class Exchanges(httpcore.ConnectionInterface):
 
     def handle_request(self, request: httpcore.Request) -> httpcore.Response:
         self.is_done = False
-        timeouts = _timeouts(request)
-        head = self._ordinary(request)
-        parser = None if head else _parser()
-        if parser is not None:
-            head = parser.send(_event(request))
-        stream = self._stream or self._open(request, timeouts.get("connect"))
-        was_sent, timeout = False, timeouts.get("write")
+        extensions = extensions_of(request)
+        timeouts: dict[str, float | None] = extensions.get("timeout", {})
+        head, parser = self._ordinary(request), None
+        if head is None:
+            parser = new_parser()
+            head = parser.send(self._checked(request)) or b""
+        trace = Trace(request, extensions) if is_traced(extensions) else None
+        stream = self._stream or self._open(extensions, timeouts, trace)
+        self.deadline.was_sent, was_sent = True, False
+        timeout = timeouts.get("write")
         with suppress(httpcore.WriteError):  # a server may respond before it has read all
-            stream.write(head or b"", timeout)
-            body: Any = request.stream
-            for chunk in body:
-                stream.write(_sent(parser, h11.Data(data=chunk)), timeout)
-            if parser is not None:
-                stream.write(_sent(parser, h11.EndOfMessage()), timeout)
+            if trace is None:
+                stream.write(head, timeout)
+                _send_body(request, stream, parser, timeout)
+            else:
+                trace.step("http11.send_request_headers", stream.write, head, timeout)
+                body = (request, stream, parser, timeout)
+                trace.step("http11.send_request_body", _send_body, *body)
             was_sent = True
-        return self._receive(request, stream, parser, was_sent)
+        received = (request, stream, parser, was_sent, timeouts.get("read"))
+        if trace is None:
+            return self._receive(*received)
+        traced = trace.step("http11.receive_response_headers", self._receive, *received)
+        response: httpcore.Response = traced
+        response.stream = TracedBody(response.stream, trace)
+        extensions_of(response).pop(WHOLE, None)  # so that its steps are reported
+        return response
+
+    def begin(self, deadline: Deadline) -> None:
+        """A request follows."""
+        self.deadline = deadline
+        if self._stream is not None:
+            self._stream.deadline = deadline
 
     def _ordinary(self, request: httpcore.Request) -> bytes | None:
         """Returns a request without a body as bytes; `None`: h11 sends it."""
         method, headers = request.method, request.headers
         if method != self._method or headers != self._headers:
-            fields = ordinary_fields(headers)
+            fields = ordinary_fields(self._all_headers(headers))
             if fields is not None:
-                _event(request)  # raises if they are invalid; h11 checks what it sends itself
+                self._checked(request)  # raises if they are invalid; h11 checks what it sends
             self._method, self._headers, self._fields = method, headers, fields
         fields = self._fields
-        return None if fields is None else request_head(method, request.url.target, fields)
+        return None if fields is None else request_head(method, self._target(request), fields)
 
-    def _open(self, request: httpcore.Request, timeout: float | None) -> Stream:
-        host = self._origin.host.decode("ascii")
-        stream = self._network.connect_tcp(host, self._origin.port, timeout)
+    def _checked(self, request: httpcore.Request) -> h11.Request:
+        return checked(request.method, self._target(request), self._all_headers(request.headers))
+
+    def _target(self, request: httpcore.Request) -> bytes:
+        # RFC 9112 section 3.2.2: a proxy receives the whole URL.
+        return request.url.target if self._to_proxy is None else absolute(request.url)
+
+    def _all_headers(self, headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        return headers if self._to_proxy is None else merged(self._to_proxy, headers)
+
+    def _open(
+        self,
+        extensions: dict[str, Any],
+        timeouts: dict[str, float | None],
+        trace: Trace | None,
+    ) -> Stream:
+        origin, proxy, timeout = self._origin, self._proxy, timeouts.get("connect")
+        run = untraced if trace is None else trace.step
+        near = origin if proxy is None else origin_for(proxy.url)
+        opening = run("connection.connect_tcp", opened, near, timeout, self.deadline)
+        # From here on, it is closed with this object, whatever happens.
+        stream: Stream = opening
+        self._stream, part = stream, "connection"
+        if proxy is not None and proxy.url.scheme == "https":
+            context = proxy.ssl_context or httpcore.default_ssl_context()
+            context.set_alpn_protocols(["http/1.1"])
+            secure = (context, proxy.url.host, timeout)
+            run("connection.start_tls", stream.start_tls, *secure)
+        if proxy is not None and self.has_tunnel:
+            part = "proxy"
+            run("proxy.open_tunnel", open_tunnel, stream, proxy, origin, timeouts)
         if self._ssl_context is not None:
             self._ssl_context.set_alpn_protocols(["http/1.1"])
-            name = _extensions(request).get("sni_hostname") or host
-            stream = stream.start_tls(self._ssl_context, name, timeout)
-        self._stream = stream
+            name = extensions.get("sni_hostname") or origin.host.decode("ascii")
+            secure = (self._ssl_context, name, timeout)
+            run(f"{part}.start_tls", stream.start_tls, *secure)
         return stream
 
     def _receive(
@@ -92,62 +166,48 @@ class Exchanges(httpcore.ConnectionInterface):
         stream: Stream,
         parser: h11.Connection | None,
         was_sent: bool,
+        timeout: float | None,
     ) -> httpcore.Response:
-        timeout = _timeouts(request).get("read")
-        stream.framing.expect()
         data = stream.read(READ, timeout)
         head = None if request.method in {b"HEAD", b"CONNECT"} else ordinary_head(data)
         if head is not None:
             known = _Body(self, stream, head.length, timeout, is_last=not was_sent)
             known.begin(data[head.size :])
-            return _response(head.status, head.reason, head.headers, known, stream)
+            return response_of(head, known, stream)
         if parser is None:
-            parser = _parser()
-            parser.send(_event(request))
+            parser = new_parser()
+            parser.send(self._checked(request))
             parser.send(h11.EndOfMessage())
-        event: Any = _next(parser, stream, timeout, data)
+        event: Any = stream.next_event(parser, timeout, data)
         while isinstance(event, h11.InformationalResponse) and event.status_code != 101:
-            event = _next(parser, stream, timeout)
+            event = stream.next_event(parser, timeout)
         rest, headers = parser.trailing_data[0], dict(event.headers)
-        version = b"HTTP/" + event.http_version
+        length = length_of(request.method, event.status_code, headers)
         body: _Body | _ParsedBody
-        if _has_length(request, event.status_code, headers):
-            closes = version != b"HTTP/1.1" or b"close" in headers.get(b"connection", b"").lower()
-            length = int(headers[b"content-length"])
-            body = _Body(self, stream, length, timeout, is_last=closes or not was_sent)
-            body.begin(rest)
-        else:
+        if length is None:
             if parser.their_state is h11.SWITCHED_PROTOCOL:
-                stream.framing.expect(rest=rest)
+                stream.rest = rest
             body = _ParsedBody(self, stream, parser, timeout)
-        raw = event.headers.raw_items()
-        return _response(event.status_code, event.reason, raw, body, stream, version)
+        else:
+            closes = b"close" in headers.get(b"connection", b"").lower() or not was_sent
+            is_last = closes or event.http_version != b"1.1"
+            body = _Body(self, stream, length, timeout, is_last=is_last)
+            body.begin(rest)
+        return response_of(event, body, stream)
 
-    # What httpcore asks of a connection.
+    @property
+    def is_stale(self) -> bool:
+        """Whether it was closed, or received bytes that nobody has requested."""
+        return self._stream is None or bool(self._stream.get_extra_info("is_readable"))
 
-    def can_handle_request(self, origin: httpcore.Origin) -> bool:
-        return origin == self._origin
-
-    def is_available(self) -> bool:
-        return self.is_done
-
-    def is_idle(self) -> bool:
-        return self.is_done
-
-    def is_closed(self) -> bool:
-        return not self.is_done
-
-    def has_expired(self) -> bool:
-        stream = self._stream
-        return stream is None or bool(stream.get_extra_info("is_readable"))
-
-    def info(self) -> str:
+    def info(self) -> str:  # for the repr of httpcore's connection
         return "HTTP/1.1"
 
     def close(self) -> None:
-        self.is_done = False
-        if self._stream is not None:
-            self._stream.close()
+        stream, self._stream, self.is_done = self._stream, None, False
+        self.deadline = Deadline(None)  # like the stream, it knows its event loop
+        if stream is not None:
+            stream.close()
 
 
 class _Body:
@@ -173,10 +233,10 @@ class _Body:
     def begin(self, rest: bytes) -> None:
         """`rest` came with the head."""
         if len(rest) < self._length:
-            self._stream.framing.expect(self._length, rest)
+            self._stream.rest = rest
             return
         self.whole, self._left = rest[: self._length], 0
-        self._stream.framing.expect(0, rest[self._length :])
+        self._stream.rest = rest[self._length :]
 
     def __iter__(self) -> Generator[bytes]:
         if self.whole:
@@ -188,6 +248,8 @@ class _Body:
                     "peer closed connection without sending complete message body "
                     f"(received {self._length - self._left} bytes, expected {self._length})"
                 )
+            if len(data) > self._left:
+                data, self._stream.rest = data[: self._left], data[self._left :]
             self._left -= len(data)
             yield data
 
@@ -197,6 +259,8 @@ class _Body:
 
 class _ParsedBody:
     """A body that h11 reads: in chunks, up to the end of the connection, or none at all."""
+
+    whole = None
 
     def __init__(
         self,
@@ -211,92 +275,24 @@ class _ParsedBody:
         self._timeout = timeout
 
     def __iter__(self) -> Generator[bytes]:
-        while isinstance(event := _next(self._parser, self._stream, self._timeout), h11.Data):
+        stream, parser, timeout = self._stream, self._parser, self._timeout
+        while isinstance(event := stream.next_event(parser, timeout), h11.Data):
             yield bytes(event.data)
 
     def close(self) -> None:
         parser = self._parser
         if parser.our_state is parser.their_state is h11.DONE and not parser.trailing_data[0]:
-            self._stream.framing.expect(0)
             self._exchanges.is_done = True
 
 
-def _next(
-    parser: h11.Connection, stream: Stream, timeout: float | None, data: bytes | None = None
-) -> Any:
-    """Returns the next event. `data`: what was read already."""
-    while True:
-        if data is not None:
-            if not data and parser.their_state is h11.SEND_RESPONSE:
-                message = "Server disconnected without sending a response."
-                raise httpcore.RemoteProtocolError(message)
-            parser.receive_data(data)
-        try:
-            event = parser.next_event()
-        except h11.RemoteProtocolError as error:
-            raise httpcore.RemoteProtocolError(str(error)) from error
-        if event is not h11.NEED_DATA:
-            return event
-        data = stream.read(READ, timeout)
-
-
-def _extensions(request: Any) -> dict[str, Any]:
-    extensions: dict[str, Any] = request.extensions
-    return extensions
-
-
-def _timeouts(request: httpcore.Request) -> dict[str, float | None]:
-    timeouts: dict[str, float | None] = _extensions(request).get("timeout", {})
-    return timeouts
-
-
-def _parser() -> h11.Connection:
-    return h11.Connection(h11.CLIENT, max_incomplete_event_size=LONGEST_LINE)
-
-
-def _event(request: httpcore.Request) -> h11.Request:
-    try:
-        return h11.Request(
-            method=request.method, target=request.url.target, headers=request.headers
-        )
-    except h11.LocalProtocolError as error:
-        raise httpcore.LocalProtocolError(str(error)) from error
-
-
-def _sent(parser: h11.Connection | None, event: h11.Data | h11.EndOfMessage) -> bytes:
-    """Returns the bytes of a piece of a request's body, or of its end."""
-    if parser is None:
-        if isinstance(event, h11.Data) and event.data:
-            raise httpcore.LocalProtocolError("Too much data for declared Content-Length")
-        return b""
-    try:
-        return parser.send(event) or b""
-    except h11.LocalProtocolError as error:
-        raise httpcore.LocalProtocolError(str(error)) from error
-
-
-def _has_length(request: httpcore.Request, status: int, headers: dict[bytes, bytes]) -> bool:
-    return (
-        b"content-length" in headers
-        and b"transfer-encoding" not in headers
-        and status not in {101, 204, 304}
-        and request.method not in {b"HEAD", b"CONNECT"}
-    )
-
-
-def _response(
-    status: int,
-    reason: bytes,
-    headers: list[tuple[bytes, bytes]],
-    body: Any,
+def _send_body(
+    request: httpcore.Request,
     stream: Stream,
-    version: bytes = b"HTTP/1.1",
-) -> httpcore.Response:
-    extensions: dict[str, Any] = {
-        "http_version": version,
-        "reason_phrase": reason,
-        "network_stream": stream,
-    }
-    if isinstance(body, _Body) and body.whole is not None:
-        extensions[WHOLE] = body.whole
-    return httpcore.Response(status, headers=headers, content=body, extensions=extensions)
+    parser: h11.Connection | None,
+    timeout: float | None,
+) -> None:
+    body: Any = request.stream
+    for chunk in body:
+        stream.write(sent(parser, h11.Data(data=chunk)), timeout)
+    if parser is not None:
+        stream.write(sent(parser, h11.EndOfMessage()), timeout)

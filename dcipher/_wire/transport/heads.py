@@ -1,17 +1,46 @@
-"""The heads of ordinary requests and responses. Whatever is not ordinary is left to h11. Pure."""
+"""The heads of requests and responses. Whatever is not ordinary is left to h11. Pure."""
 
 from __future__ import annotations
 
+import base64
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import h11
+import httpcore
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from typing import TypeAlias
+
+    import httpx
 
     Fields: TypeAlias = "Sequence[tuple[bytes, bytes]]"
 
-__all__ = ["WHOLE", "Head", "ordinary_fields", "ordinary_head", "request_head"]
+__all__ = [
+    "HTTP",
+    "WHOLE",
+    "Head",
+    "absolute",
+    "checked",
+    "extensions_of",
+    "host_in_url",
+    "length_of",
+    "merged",
+    "new_parser",
+    "ordinary_fields",
+    "ordinary_head",
+    "origin_for",
+    "proxy_fields",
+    "request_head",
+    "response_of",
+    "sent",
+]
+
+HTTP = frozenset({"http", "https"})
+"""The schemes of proxies that read HTTP. All others speak SOCKS."""
+LONGEST_LINE = 100 * 1024
+"""Bytes of a head, or of a line between two chunks, as in httpcore."""
 
 WHOLE = "dcipher.body"
 """The extension of a response that holds its raw body, where that came with its head."""
@@ -79,3 +108,97 @@ def request_head(method: bytes, target: bytes, fields: bytes) -> bytes | None:
     if _TARGET.fullmatch(target) is None:
         return None
     return b"%b %b HTTP/1.1\r\n%b\r\n" % (method, target, fields)
+
+
+def extensions_of(message: Any) -> dict[str, Any]:
+    """Returns the extensions of a request or a response of httpcore, which declares no type for them."""
+    extensions: dict[str, Any] = message.extensions
+    return extensions
+
+
+def new_parser() -> h11.Connection:
+    """Returns a parser for one exchange."""
+    return h11.Connection(h11.CLIENT, max_incomplete_event_size=LONGEST_LINE)
+
+
+def checked(method: bytes, target: bytes, fields: Fields) -> h11.Request:
+    """Returns the head of a request for h11. Raises `httpcore.LocalProtocolError` if it is invalid."""
+    try:
+        return h11.Request(method=method, target=target, headers=[*fields])
+    except h11.LocalProtocolError as error:
+        raise httpcore.LocalProtocolError(str(error)) from error
+
+
+def sent(parser: h11.Connection | None, event: h11.Data | h11.EndOfMessage) -> bytes:
+    """Returns the bytes of a piece of a request's body, or of its end. Without a parser, it has none."""
+    if parser is None:
+        if isinstance(event, h11.Data) and event.data:
+            raise httpcore.LocalProtocolError("Too much data for declared Content-Length")
+        return b""
+    try:
+        return parser.send(event) or b""
+    except h11.LocalProtocolError as error:
+        raise httpcore.LocalProtocolError(str(error)) from error
+
+
+def length_of(method: bytes, status: int, headers: Mapping[bytes, bytes]) -> int | None:
+    """Returns the bytes of the body after a head that h11 has read; `None`: h11 finds its end."""
+    if (
+        b"content-length" not in headers
+        or b"transfer-encoding" in headers
+        or status in {101, *_WITHOUT_BODY}
+        or method in {b"HEAD", b"CONNECT"}
+    ):
+        return None
+    return int(headers[b"content-length"])
+
+
+def response_of(
+    head: Head | h11.Response | h11.InformationalResponse, body: Any, stream: Any
+) -> httpcore.Response:
+    """Returns a response for httpcore."""
+    if isinstance(head, Head):
+        status, reason, headers, version = head.status, head.reason, head.headers, b"1.1"
+    else:
+        status, reason, version = head.status_code, head.reason, head.http_version
+        headers = head.headers.raw_items()
+    extensions = {
+        "http_version": b"HTTP/" + version,
+        "reason_phrase": reason,
+        "network_stream": stream,
+    }
+    if body.whole is not None:
+        extensions[WHOLE] = body.whole
+    return httpcore.Response(status, headers=headers, content=body, extensions=extensions)
+
+
+def origin_for(url: httpx.URL) -> httpcore.Origin:
+    """Returns the origin of a URL for httpcore, which knows the default ports."""
+    known = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=b"/")
+    return known.origin
+
+
+def absolute(url: httpcore.URL) -> bytes:
+    """Returns the whole URL, as the target of a request to a proxy (RFC 9112 section 3.2.2)."""
+    port = b"" if url.port is None else b":%d" % url.port
+    return b"%b://%b%b%b" % (url.scheme, host_in_url(url.host), port, url.target)
+
+
+def host_in_url(host: bytes) -> bytes:
+    """Returns a host as it is written in a URL: httpcore writes no brackets around an address."""
+    return b"[%b]" % host if b":" in host else host
+
+
+def proxy_fields(proxy: httpx.Proxy) -> list[tuple[bytes, bytes]]:
+    """Returns the headers for a proxy: its own, and its credentials (RFC 7617 section 2)."""
+    fields = proxy.headers.raw
+    if proxy.raw_auth is not None:
+        credentials = base64.b64encode(b":".join(proxy.raw_auth))
+        fields = [(b"Proxy-Authorization", b"Basic " + credentials), *fields]
+    return fields
+
+
+def merged(fields: Fields, over: Fields) -> list[tuple[bytes, bytes]]:
+    """Returns all of these headers; one of `over` replaces those of its name."""
+    names = {name.lower() for name, _ in over}
+    return [*((name, value) for name, value in fields if name.lower() not in names), *over]

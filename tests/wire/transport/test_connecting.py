@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+import select
 import socket
 import ssl
 import struct
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -100,6 +102,15 @@ def says(*data: bytes) -> Callable[[socket.socket], None]:
         connection.close()
 
     return act
+
+
+def drips(connection: socket.socket) -> None:
+    """Begins a response, and never ends it."""
+    connection.recv(65536)
+    connection.sendall(b"HTTP/1.1 200 OK\r\nX: ")
+    while True:
+        connection.sendall(b"x")
+        time.sleep(0.02)
 
 
 def silent(_: socket.socket) -> None:
@@ -362,13 +373,53 @@ def tunnel_to(target: int) -> Callable[[socket.socket], None]:
     return act
 
 
+def tls_proxy(authority: trustme.CA, target: int) -> Callable[[socket.socket], None]:
+    """A proxy that speaks TLS itself, and opens the tunnel."""
+    context = context_of(authority)
+
+    def act(connection: socket.socket) -> None:
+        threading.Thread(target=serve, args=(connection,), daemon=True).start()
+
+    def serve(connection: socket.socket) -> None:
+        secure = context.wrap_socket(connection, server_side=True)
+        secure.recv(65536)
+        secure.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        with secure, socket.create_connection(("127.0.0.1", target)) as server:
+            while True:
+                ready = [secure] if secure.pending() else select.select([secure, server], [], [])[0]
+                for source in ready:
+                    if not (data := source.recv(65536)):
+                        return
+                    (server if source is secure else secure).sendall(data)
+
+    return act
+
+
+@pytest.mark.usefixtures("trusted")
+def test_tls_within_the_tls_of_a_proxy(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch, authority: trustme.CA
+) -> None:
+    """A proxy that speaks TLS itself carries the TLS of each request, on one connection for all of them."""
+    context = context_of(authority, "api.dcipher.invalid")
+    with FaultyServer(tls=context) as server, Peer(tls_proxy(authority, server.port)) as proxy:
+        server.on("*", json_reply('{"id": "f"}'))
+        monkeypatch.setenv("HTTPS_PROXY", f"https://user:canary@127.0.0.1:{proxy.port}")
+        client = connect(base_url=AWAY, resilience=TWICE)
+        for _ in range(3):
+            assert client.flows.get("f").id == "f"
+        client.close()
+    assert proxy.connections == server.connections == 1
+
+
 @pytest.mark.parametrize(
     ("act", "cls", "cause"),
     [
         (says(), APIConnectionError, "the proxy opened no tunnel"),
         (reset, APIConnectionError, "reset|was closed"),
         (says(b"garbage\r\n\r\n"), APIConnectionError, "the proxy opened no tunnel"),
+        (says(b"HTTP/1.1 200 OK\r\n\r\nHTTP/1.1"), APIConnectionError, "more than a response"),
         (silent, APITimeoutError, "the proxy opened no tunnel in time|connecting took longer"),
+        (drips, APITimeoutError, "the proxy opened no tunnel in time|connecting took longer"),
     ],
 )
 def test_a_proxy_that_opens_no_tunnel(
@@ -480,6 +531,7 @@ def test_plain_http_through_a_proxy(
     assert [request.target for request in server.requests] == [
         "http://api.dcipher.invalid/flows/f"
     ] * 3
+    assert server.connections == 1
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from dcipher import HTTPClient
-from dcipher._wire.transport.heads import ordinary_head
+from dcipher._wire.transport.heads import absolute, ordinary_head
 from tests.faulty import FaultyServer, Reply
 
 if TYPE_CHECKING:
@@ -204,8 +204,21 @@ def test_a_body_without_a_length_is_not_dropped(server: FaultyServer) -> None:
             client.get_or_create_httpx_client().send(request)
 
 
+@pytest.mark.parametrize(
+    "url",
+    ["http://x.invalid/a?b=%20", "http://x.invalid:8080/", "http://[::1]:80/", "http://[::1]/"],
+)
+def test_a_proxy_receives_the_whole_url(url: str) -> None:
+    """The target of a forwarded request is its URL; an IPv6 address in it has its brackets."""
+    parts = httpx.URL(url)
+    known = httpcore.URL(
+        scheme=parts.raw_scheme, host=parts.raw_host, port=parts.port, target=parts.raw_path
+    )
+    assert absolute(known).decode() == str(parts)
+
+
 def test_a_trace_sees_each_step(server: FaultyServer, kind: str, portal: BlockingPortal) -> None:
-    """The `trace` extension of httpcore hears each step of a request, also after others without one."""
+    """The `trace` extension of httpcore hears each step of a request, also between others without one."""
     server.on("/f", Reply(b"{}"))
     heard: list[str] = []
 
@@ -219,20 +232,21 @@ def test_a_trace_sees_each_step(server: FaultyServer, kind: str, portal: Blockin
     if kind == "sync":
         with client as opened:
             own = opened.get_or_create_httpx_client()
-            for extensions in ({}, {"trace": trace}, {"trace": trace}):
+            for extensions in ({"trace": trace}, {}, {"trace": trace}):
                 own.get("/f", extensions=extensions)
     else:
         built = client.get_or_create_async_httpx_client()
 
         async def requests() -> None:
-            for extensions in ({}, {"trace": async_trace}, {"trace": async_trace}):
+            for extensions in ({"trace": async_trace}, {}, {"trace": async_trace}):
                 await built.get("/f", extensions=extensions)
             await client.aclose()
 
         portal.call(requests)
     assert heard.count("connection.connect_tcp.complete") == 1
     assert heard.count("http11.receive_response_body.complete") == 2
-    assert server.connections == 2
+    assert heard.count("http11.response_closed.complete") == 2
+    assert server.connections == 1
 
 
 def test_httpcore_logs_the_traffic(server: FaultyServer, caplog: pytest.LogCaptureFixture) -> None:

@@ -5,12 +5,10 @@ It runs with the lowest and with the newest of both, and with httpx2 in their pl
 
 from __future__ import annotations
 
-import inspect
 from typing import TYPE_CHECKING, Any
 
 import httpcore
 import httpx
-import pytest
 
 from dcipher import HTTPClient
 from tests.faulty import FaultyServer, json_reply
@@ -60,16 +58,8 @@ def test_a_transport_of_httpx_sends_by_its_pool(portal: BlockingPortal) -> None:
     assert calls == ["send", "close"] * 2
 
 
-@pytest.mark.parametrize("cls", [httpcore.HTTPConnection, httpcore.AsyncHTTPConnection])
-def test_a_connection_of_httpcore_takes_a_backend(cls: type) -> None:
-    """One connection is public, takes our backend, and says whether it is idle or has expired."""
-    assert {"origin", "ssl_context", "network_backend"} <= {*inspect.signature(cls).parameters}
-    assert callable(cls.is_idle)  # type: ignore[attr-defined]
-    assert callable(cls.has_expired)  # type: ignore[attr-defined]
-
-
 def test_a_connection_of_httpcore_sends_by_its_connection(portal: BlockingPortal) -> None:
-    """`_connection`: where it is set, a connection of httpcore opens none, and asks it for everything."""
+    """`_connection`: where it is set, a connection of httpcore opens none, and sends by it."""
     calls: list[str] = []
 
     class Exchanges:
@@ -81,38 +71,18 @@ def test_a_connection_of_httpcore_sends_by_its_connection(portal: BlockingPortal
             calls.append("send")
             return httpcore.Response(204)
 
-        def is_idle(self) -> bool:
-            calls.append("idle")
-            return True
-
-        def has_expired(self) -> bool:
-            calls.append("expired")
-            return False
-
-        def close(self) -> None:
-            calls.append("close")
-
-        async def aclose(self) -> None:
-            calls.append("close")
-
     origin = httpcore.Origin(b"http", b"x.invalid", 80)
     request = httpcore.Request("GET", "http://x.invalid:80/")
     plain, not_blocking = httpcore.HTTPConnection(origin), httpcore.AsyncHTTPConnection(origin)
     plain._connection = not_blocking._connection = Exchanges()  # type: ignore[assignment]
     assert plain.handle_request(request).status == 204
-    assert plain.is_idle()
-    assert not plain.has_expired()
-    plain.close()
 
     async def main() -> int:
         response = await not_blocking.handle_async_request(request)
-        assert not_blocking.is_idle()
-        assert not not_blocking.has_expired()
-        await not_blocking.aclose()
         return response.status
 
     assert portal.call(main) == 204
-    assert calls == ["send", "idle", "expired", "close"] * 2
+    assert calls == ["send"] * 2
 
 
 def test_one_request_for_each_connection(kind: str, portal: BlockingPortal) -> None:

@@ -72,7 +72,7 @@ def raw_body(response: httpx.Response) -> Generator[bytes | memoryview]:
         yield from response.iter_raw()
         return
     # httpcore does not know of these reads: the connection is closed with the response.
-    rest = stream.framing.take_rest()[:left]
+    rest = stream.take_rest()[:left]
     if rest:
         yield rest
     yield from _received(own_socket, left - len(rest), stream.deadline, response.request)
