@@ -67,6 +67,7 @@ class Airflow:
         self.pid: int | None = None
         self._next: dict[str, Any] = {}
         self._tries = 0
+        self._is_lost = False
         self._map_indexes: dict[str, int] = {}
         self.spans = folder / "spans.txt"
         self.logs = folder / "logs"
@@ -115,11 +116,14 @@ class Airflow:
         if self.kill_at is not None and self.kill_at in f"{method} {path}":
             self.kill_at = None
             self.kill()
-            return 500, {"detail": "the task is dead"}
+            self._is_lost = True
         last = path.rpartition("/")[2]
         if last == "run":
+            self._is_lost = False
             self.pid = json.loads(body)["pid"]
             return 200, self._context()
+        if self._is_lost:  # a supervisor sends once more what gets a 500
+            return 410, {"detail": "the worker is lost"}
         if last == "state":
             self.states.append(json.loads(body))
         elif "/connections/" in path:

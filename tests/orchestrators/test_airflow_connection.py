@@ -13,6 +13,7 @@ pytest.importorskip("airflow.sdk", reason="nox -s orchestrators installs Airflow
 from airflow.dag_processing.dagbag import BundleDagBag
 from airflow.providers_manager import ProvidersManager
 from airflow.sdk import Connection
+from airflow.serialization.serialized_objects import DagSerialization
 
 from dcipher.airflow import DcipherHook, DcipherRunFlowOperator
 from tests.conftest import KEY
@@ -74,6 +75,8 @@ def test_the_dag_of_the_guide(tmp_path: Path) -> None:
     task = bag.dags["topics"].get_task("topics")
     assert isinstance(task, DcipherRunFlowOperator)
     assert task.flow_id == "65cf2f3e"
+    stored = json.dumps(DagSerialization.to_dict(bag.dags["topics"]))
+    assert DagSerialization.from_dict(json.loads(stored)).task_dict["topics"].task_id == "topics"
 
 
 def test_the_task_of_the_guide(

@@ -112,6 +112,22 @@ def test_a_failed_run_fails_the_task(attempt: Tries, service: Service, airflow: 
     assert airflow.store["dcipher_run"]["task_id"] == second.task_id
 
 
+def test_a_failed_run_of_a_deferred_task(
+    attempt: Tries, service: Service, airflow: Airflow
+) -> None:
+    """It is the same after the triggerer, and when the task was resumed because of another error."""
+    service.is_broken = True
+    assert attempt(deferrable=True) == "deferred"
+    airflow.resume({"status": "PENDING"})
+    assert attempt(deferrable=True) == FAILED
+    assert "no topics today" in str(attempt.error)
+    service.is_broken = False
+    assert attempt(deferrable=True) == "deferred"
+    airflow.resume({"status": "SUCCEEDED"})
+    assert attempt(deferrable=True) == DONE
+    assert len(service.emulator.runs) == 2
+
+
 def test_a_failed_run_is_retried_if_asked(attempt: Tries, service: Service) -> None:
     """With `retry_failed`, each try after a failed run has a new run."""
     service.is_broken = True

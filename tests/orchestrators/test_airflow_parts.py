@@ -31,6 +31,7 @@ from dcipher.airflow.tasks import (
     client_options,
     external_id,
     idempotency_key,
+    is_over,
     is_retryable,
     named_run,
     report,
@@ -149,6 +150,13 @@ def test_what_is_retryable(error: Any, expected: bool | None) -> None:
     """What cannot be otherwise is not tried again; a failed run only if that is asked for."""
     found = [is_retryable(error, retry_failed=asked) for asked in (False, True)]
     assert found == ([False, True] if expected is None else [expected, expected])
+
+
+def test_when_a_run_is_over() -> None:
+    """A new run is needed after a failed one and an expired result, not after a lost connection."""
+    over = [RunFailedError("x", run=RUN), ResultExpiredError("x", run=RUN)]
+    goes_on = [WaitTimeoutError("x", run=RUN), APIConnectionError("x"), ConfigurationError("x")]
+    assert [is_over(error) for error in [*over, *goes_on]] == [True, True, False, False, False]
 
 
 def test_report(tmp_path: Path) -> None:
