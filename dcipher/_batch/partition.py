@@ -16,6 +16,7 @@ from dcipher.errors import InvalidParamsError
 
 from .inputs.identity import Identity
 from .inputs.rows import rows_of
+from .journal.states import Entry
 
 __all__ = ["Partition"]
 
@@ -53,7 +54,7 @@ class Partition:
         if not given:
             return []
         Path(self.folder).mkdir(parents=True, exist_ok=True)
-        journal = Path(self.folder, f"{self._name(given)}.db")
+        journal = self.journal_of(self.entries(given))
         client = dcipher.Dcipher(
             base_url=self.base_url, resilience=self.resilience, allow_insecure=self.allow_insecure
         )
@@ -72,14 +73,15 @@ class Partition:
                 )
             ]
 
-    def _name(self, rows: Sequence[Any]) -> str:
-        """Returns the name of the journal, which is the same for the same rows in any worker."""
-        text = json.dumps([self.flow_id, *self._keys(rows)])
-        return hashlib.sha256(text.encode()).hexdigest()[:32]
+    def journal_of(self, entries: Sequence[Entry]) -> Path:
+        """Returns the path of the journal, which is the same for the same rows in any worker."""
+        text = json.dumps([self.flow_id, *(entry.key for entry in entries)])
+        return Path(self.folder, f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.db")
 
-    def _keys(self, rows: Sequence[Any]) -> list[str]:
+    def entries(self, rows: Sequence[Any], first: int = 0) -> list[Entry]:
+        """Returns key and params of each row; `first`: the position of the first one."""
         identity = Identity(self.key, self.params)
-        return [identity.entry(row, position).key for position, row in enumerate(rows)]
+        return [identity.entry(row, position) for position, row in enumerate(rows, first)]
 
     def __call__(self, frame: Any) -> Any:
         """Runs the flow for each row of a frame of pandas, polars or pyarrow; returns a frame of that type.
@@ -88,7 +90,7 @@ class Partition:
         `value` is the result as JSON text. A pandas frame keeps its index.
         """
         rows = [*rows_of(frame)]
-        if len(rows) > 1 and {*self._keys(rows)} in DUMMIES:
+        if len(rows) > 1 and {entry.key for entry in self.entries(rows)} in DUMMIES:
             raise InvalidParamsError(
                 "This looks like the made-up rows by which Dask finds out what a function returns. "
                 "Tell it: map_partitions(partition, meta=partition.meta)."

@@ -2,29 +2,39 @@
 
 from __future__ import annotations
 
-from collections import deque
-from dataclasses import replace
+from collections import Counter, deque
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from dcipher._batch.engine.failures import add_note
 from dcipher._batch.engine.plan import too_many_failures
+from dcipher._concurrency.callables import async_call_back
 from dcipher._concurrency.clock import monotonic
 from dcipher._concurrency.iterables import async_is_streamed
 from dcipher._concurrency.sleeping import async_sleep
+from dcipher._concurrency.tasks.threads import async_in_thread
+from dcipher._progress.displays import display
 from dcipher.calls import flow_id_of, is_call, result_type_of
 from dcipher.errors import InvalidParamsError
 from dcipher.errors._hints import with_hint
 
-from .inputs.rows import rows_of
+from .inputs.names import stem_of
+from .inputs.rows import is_known_whole, rows_of
+from .journal.reading import read_resent, states_of
+from .journal.states import ENDS
+from .journal.store import Journal
+from .reports.progress import BatchProgress, snapshot
 from .reports.report import BatchReport, report_of
 from .reports.tally import Tally
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator
     from concurrent.futures import Executor, Future
+    from pathlib import Path
 
     from dcipher._batch.engine.plan import Plan
+    from dcipher._batch.journal.states import Entry
     from dcipher._batch.reports.outcomes import Outcome
 
     from .partition import Partition
@@ -37,6 +47,16 @@ AT_ONCE: Final = 16
 """Shards that are submitted before the first of them has ended."""
 INTERVAL: Final = 0.02
 """Seconds between two checks for ended shards."""
+
+
+@dataclass
+class AsyncShard(Generic[T]):
+    """Some rows, in a worker."""
+
+    first: int
+    """The position of its first row."""
+    journal: Path
+    outcomes: Future[list[Outcome[T]]]
 
 
 class AsyncShards(Generic[T]):
@@ -55,7 +75,13 @@ class AsyncShards(Generic[T]):
         self._executor = executor
         self._size = shard
         self._is_stopped = False
-        self._submitted: deque[tuple[int, Future[list[Outcome[T]]]]] = deque()
+        self._submitted: deque[AsyncShard[T]] = deque()
+        self._keys: Journal | None = None
+        """The keys of all rows, in no file of the user's: two shards must not have the same."""
+        self._total = len(plan.rows) if is_known_whole(plan.rows) else None
+        self._tally = Tally()
+        self._began = monotonic()
+        self._display = display(plan.progress, snapshot)
         self.report: BatchReport | None = None
 
     def stop(self) -> None:
@@ -64,13 +90,21 @@ class AsyncShards(Generic[T]):
 
     async def outcomes(self) -> AsyncGenerator[Outcome[T]]:
         """Yields the outcome of each row, when its shard has ended; the report is available at the end."""
-        began, tally, shards, is_whole = monotonic(), Tally(), self._shards(), False
+        self._began = monotonic()
+        tally, is_whole = self._tally, False
         try:
+            is_checked = self._total is not None
+            if is_checked:  # before the first run, as without an executor
+                deque(self._shards(), maxlen=0)
+            shards = self._shards(is_checked=is_checked)
             while self._submit(shards):
-                first, future = await self._next()
-                for outcome in future.result():
+                shard = await self._next()
+                found = shard.outcomes.result()
+                for key, late in await async_in_thread(read_resent, shard.journal):
+                    tally.sent_again(key, late=bool(late))
+                for outcome in found:
                     tally.add(outcome)
-                    yield replace(outcome, index=outcome.index + first)
+                    yield replace(outcome, index=outcome.index + shard.first)
                 self._judge(tally, at_end=False)
             is_whole = not self._is_stopped
             if is_whole:
@@ -82,12 +116,13 @@ class AsyncShards(Generic[T]):
             add_note(error, f"The same line again resumes from {folder}: nothing is started twice.")
             raise
         finally:
-            for _, future in self._submitted:
-                future.cancel()
+            for shard in self._submitted:
+                shard.outcomes.cancel()
+            self._display.close(self._progress(is_last=True))
             self.report = report_of(
                 tally,
                 left_running=0,
-                total=monotonic() - began,
+                total=monotonic() - self._began,
                 throttled=0.0,
                 starts=tally.rows - tally.reused,
                 polls=0,
@@ -95,33 +130,69 @@ class AsyncShards(Generic[T]):
                 journal=self._partition.folder,
             )
 
-    def _submit(self, shards: Iterator[tuple[int, list[Any]]]) -> bool:
+    def _submit(self, shards: Iterator[tuple[int, Path, list[Any]]]) -> bool:
         """Submits as many shards as permitted; returns whether any is left."""
         while len(self._submitted) < AT_ONCE and not self._is_stopped:
             shard = next(shards, None)
             if shard is None:
                 break
-            first, rows = shard
-            self._submitted.append((first, self._executor.submit(self._partition.rows, rows)))
+            first, journal, rows = shard
+            outcomes = self._executor.submit(self._partition.rows, rows)
+            self._submitted.append(AsyncShard(first, journal, outcomes))
         return bool(self._submitted)
 
-    async def _next(self) -> tuple[int, Future[list[Outcome[T]]]]:
+    async def _next(self) -> AsyncShard[T]:
         """Waits for an ended shard; with `ordered`, for the first one."""
         while True:
             looked_at = [self._submitted[0]] if self._plan.ordered else [*self._submitted]
             for shard in looked_at:
-                if shard[1].done():
+                if shard.outcomes.done():
                     self._submitted.remove(shard)
                     return shard
+            if self._display.is_due(monotonic()):
+                await async_call_back(self._display.report, await async_in_thread(self._progress))
             await async_sleep(INTERVAL)
 
-    def _shards(self) -> Iterator[tuple[int, list[Any]]]:
+    def _progress(self, *, is_last: bool = False) -> BatchProgress:
+        """The sum over all shards: of those in progress, what their journals say, if they are here."""
+        counts, in_flight = Counter(self._tally.counts), 0
+        for shard in [] if is_last else [*self._submitted]:
+            states = states_of(shard.journal)
+            counts.update({state: count for state, count in states.items() if state in ENDS})
+            in_flight += states.get("sent", 0) + states.get("started", 0)
+        elapsed, ended = monotonic() - self._began, counts.total()
+        fresh = ended - self._tally.reused
+        left = self._total is not None and fresh > 0
+        return BatchProgress(
+            rows=self._total,
+            counts=dict(counts),
+            reused=self._tally.reused,
+            in_flight=in_flight,
+            elapsed=elapsed,
+            remaining=((self._total or 0) - ended) * elapsed / fresh if left else None,
+            is_last=is_last,
+        )
+
+    def _shards(self, *, is_checked: bool = False) -> Iterator[tuple[int, Path, list[Any]]]:
         rows, first = rows_of(self._plan.rows), 0
         while shard := [*islice(rows, self._size)]:
             if first == 0 and self._plan.flow_id is None:
                 self._partition = _of_call(self._partition, shard[0])
-            yield first, shard
+            entries = self._partition.entries(shard, first)
+            if not is_checked:
+                self._check_keys(entries)
+            yield first, self._partition.journal_of(entries), shard
             first += len(shard)
+        self._total = first
+
+    def _check_keys(self, entries: list[Entry]) -> None:
+        """Raises `JournalConflictError` for a key that comes twice, in whichever shards."""
+        if self._keys is None:
+            self._keys = Journal(None)
+        bare = [replace(entry, params="", secrets=()) for entry in entries]
+        self._keys.plan(
+            self._partition.flow_id, bare, lambda *_: "", targets=self._plan.target(stem_of)
+        )
 
     def _judge(self, tally: Tally, *, at_end: bool) -> None:
         error = too_many_failures(tally, self._plan.max_failures, at_end=at_end)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import threading
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import pytest
 from pydantic import BaseModel
 
 from dcipher import (
+    BatchProgress,
     FlowCall,
     InvalidParamsError,
     JournalConflictError,
@@ -18,7 +20,9 @@ from dcipher import (
     Partition,
     TooManyFailuresError,
 )
+from dcipher.emulator.faults import Drop
 from tests.conftest import KEY
+from tests.waiting import HANG
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -200,6 +204,76 @@ def test_failures_in_an_executor(
         )
         with pytest.raises(JournalConflictError, match="same key"):
             broken.run()
+
+
+@pytest.mark.parametrize("rows", [list, iter])
+def test_a_key_of_two_shards(
+    partition: Partition, connect: Connect, emulator: Emulator, tmp_path: Path, rows: Any
+) -> None:
+    """A key that comes twice ends the batch, also across shards; of a list, before the first run."""
+    given = [{"id": 1, "text": "a"}, {"id": 2, "text": "b"}, {"id": 1, "text": "a"}]
+    with connect(emulator) as client, ThreadPoolExecutor(2) as pool:
+        batch = client.flows.map(
+            "shout", rows(given), key="id", journal=tmp_path, executor=pool, shard=2
+        )
+        with pytest.raises(JournalConflictError, match="The rows 0 and 2 have the same key, '1'"):
+            batch.run()
+    if rows is list:
+        assert len(emulator.runs) == 0
+
+
+def test_the_file_of_two_shards(
+    partition: Partition, connect: Connect, emulator: Emulator, tmp_path: Path
+) -> None:
+    """Neither may two shards save to the same file."""
+    given = [{"id": "a", "text": "a"}, {"id": "A", "text": "b"}]
+    with connect(emulator) as client, ThreadPoolExecutor(2) as pool:
+        batch = client.flows.map(
+            "shout", given, key="id", journal=tmp_path, save=tmp_path / "results", executor=pool, shard=1
+        )  # fmt: skip
+        with pytest.raises(JournalConflictError, match="the same file"):
+            batch.run()
+
+
+def test_progress_of_shards(
+    partition: Partition, connect: Connect, emulator: Emulator, tmp_path: Path
+) -> None:
+    """While shards run, the progress is the sum of what their journals say; the last one has all rows."""
+    seen: list[BatchProgress] = []
+    held = threading.Event()
+
+    @emulator.flow(tmp_path.name)  # the emulator is that of other tests, too
+    def wait(text: str) -> str:
+        if text == "t0":
+            held.wait(HANG)
+        return text
+
+    def show(progress: BatchProgress) -> None:
+        seen.append(progress)
+        if (progress.ended, progress.in_flight) == (11, 1):
+            held.set()
+
+    with connect(emulator) as client, ThreadPoolExecutor(3) as pool:
+        batch = client.flows.map(
+            tmp_path.name, ROWS, key="id", journal=tmp_path, executor=pool, shard=6, progress=show
+        )
+        report = batch.run()
+    assert held.is_set()
+    assert {progress.rows for progress in seen} == {12}
+    assert (seen[-1].ended, seen[-1].in_flight, seen[-1].is_last) == (12, 0, True)
+    assert [progress.is_last for progress in seen[:-1]] == [False] * (len(seen) - 1)
+    assert report.done == 12
+
+
+def test_retried_starts_of_shards(
+    partition: Partition, connect: Connect, emulator: Emulator, tmp_path: Path
+) -> None:
+    """The report names the starts that were sent again in any shard."""
+    emulator.fault("start", Drop("after"), nth=4, times=1)
+    with connect(emulator) as client, ThreadPoolExecutor(2) as pool:
+        batch = client.flows.map("shout", ROWS, key="id", journal=tmp_path, executor=pool, shard=5)
+        report = batch.run()
+    assert (report.done, report.resent_count, len(report.resent)) == (12, 1, 1)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -11,6 +11,7 @@ from dcipher.errors import JournalError
 from dcipher.errors._hints import with_hint
 
 from .schema import connected, journal_errors
+from .states import KEY_RETENTION
 
 if TYPE_CHECKING:
     import sqlite3
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from .store import Journal
 
-__all__ = ["Known", "Summary", "read_rows", "summary_of"]
+__all__ = ["Known", "Summary", "read_resent", "read_rows", "states_of", "summary_of"]
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,26 @@ def summary_of(path: Path) -> Summary:
         ):
             counts.setdefault(flow, {})[state] = count
         return Summary(str(owner.get("base_url", "")), counts)
+
+
+def states_of(path: Path) -> dict[str, int]:
+    """Returns the number of rows by state; none while there is no journal that can be read."""
+    counts: dict[str, int] = {}
+    with suppress(JournalError):
+        for states in summary_of(path).rows.values():
+            for state, count in states.items():
+                counts[state] = counts.get(state, 0) + count
+    return counts
+
+
+def read_resent(path: Path) -> list[tuple[str, bool]]:
+    """Returns the rows whose start was sent again: key, and whether that was late."""
+    with suppress(JournalError), closing(_opened(path)) as connection, journal_errors(path):
+        return connection.execute(
+            "SELECT key, coalesce(started_at, sent_at) - sent_at > ? FROM rows WHERE resent > 0",
+            (KEY_RETENTION,),
+        ).fetchall()
+    return []
 
 
 def _opened(path: Path | None) -> sqlite3.Connection:
