@@ -191,14 +191,17 @@ class Shards(Generic[T]):
         if self._keys is None:
             self._keys = Journal(None)
         bare = [replace(entry, params="", secrets=()) for entry in entries]
-        self._keys.plan(
-            self._partition.flow_id, bare, lambda *_: "", targets=self._plan.target(stem_of)
-        )
+        flow_id, targets = self._partition.flow_id, self._plan.target(stem_of)
+        self._keys.plan(flow_id, bare, _no_idempotency_key, targets=targets)
 
     def _judge(self, tally: Tally, *, at_end: bool) -> None:
         error = too_many_failures(tally, self._plan.max_failures, at_end=at_end)
         if error is not None:
             raise error
+
+
+def _no_idempotency_key(_entry: Entry, _generation: int) -> str:
+    return ""
 
 
 def _of_call(partition: Partition, first: object) -> Partition:

@@ -12,18 +12,25 @@ import signal
 import sys
 import threading
 import traceback
+from importlib import import_module
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dcipher import AsyncDcipher, Dcipher, Resilience
 from dcipher._batch.pacing import durations, gate
-from dcipher._client import flows, flows_async  # noqa: F401 - imported once, not in each child
-from dcipher._results import results, results_async  # noqa: F401
 from dcipher.emulator import Emulator
 from dcipher.emulator.faults import Cut, Drop, ExpireURL, Respond
-from dcipher.emulator.gate import listener  # noqa: F401
 
+if TYPE_CHECKING:
+    from dcipher.emulator.faults.answers import Operation
+    from dcipher.emulator.faults.effect import Effect
+
+for module in (  # once, not in each child
+    *("_client.flows", "_client.flows_async", "_results.results", "_results.results_async"),
+    "emulator.gate.listener",
+):
+    import_module(f"dcipher.{module}")
 gate.FIRST_RATE = 200.0  # type: ignore[misc]
 durations.FIRST_UNKNOWN = 0.05  # type: ignore[misc]
 
@@ -44,7 +51,7 @@ def emulate(job: dict[str, Any]) -> None:
         busy = Respond(429, headers={"Retry-After": "0"})
         if chance.random() < 0.3:  # a storm
             emulator.fault(None, busy, times=chance.randrange(10, 60))
-        for operation, effect in (
+        disturbed: tuple[tuple[Operation, Effect], ...] = (
             ("start", Drop("after")),
             ("start", Drop("after", "reset")),
             ("start", Drop("before", "reset")),
@@ -55,10 +62,11 @@ def emulate(job: dict[str, Any]) -> None:
             ("status", ExpireURL()),
             ("result", Cut(at=3)),
             ("result", Drop("before", "reset")),
-        ):
+        )
+        for operation, effect in disturbed:
             emulator.fault(
                 operation, effect, times=None, probability=chance.random() * 0.08, seed=job["seed"]
-            )  # type: ignore[arg-type]
+            )
     with emulator:
         _leave(job, {"url": emulator.url})
         threading.Event().wait()

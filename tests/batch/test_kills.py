@@ -28,6 +28,8 @@ ROWS = 100
 """No more than a report names."""
 KILLS = int(os.environ.get("DCIPHER_KILLS", "40"))
 """Per case; there are three."""
+PAGE = 4096 + 24
+"""Bytes of a page in the WAL."""
 SEED = int(os.environ.get("DCIPHER_SEED", "1"))
 
 pytestmark = [
@@ -99,6 +101,15 @@ class World:
         """What the batch left, if it has ended by itself."""
         return json.loads(self._out.read_text()) if self._out.exists() else None
 
+    def wait_for_progress(self) -> None:
+        """Waits until the journal has grown by a random number of commits, but not for long."""
+        wal = self._folder / "batch.db-wal"
+        wanted = _size(wal) + self._chance.randrange(40) * PAGE
+        ends = time.monotonic() + self._chance.random() * 5
+        while _size(wal) < wanted and self.result() is None and time.monotonic() < ends:
+            time.sleep(0.001)
+        time.sleep(self._chance.random() * 0.02)
+
     def kill_something(self) -> None:
         """Kills the batch, the service, or both, and starts them again."""
         what = self._chance.choices(["batch", "emulator", "both"], [6, 2, 1])[0]
@@ -132,6 +143,13 @@ class World:
     def end(self) -> None:
         _kill(self._batch)
         _kill(self._emulator)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _kill(pid: int) -> None:
@@ -181,7 +199,7 @@ def test_killed_at_random(
             world.serve(faults=True)
             world.start()
             while kills.total() + world.kills.total() < KILLS:
-                time.sleep(chance.random() ** 2 * 1.5)
+                world.wait_for_progress()
                 told = world.result()
                 if told is not None and "error" not in told:
                     break

@@ -91,7 +91,7 @@ class Pace:
         usual = self._durations.usual or age
         if usual < NEWS * self._announced:
             self._announced = usual
-            for ring in [*self._waits.values()]:
+            for ring in self._waits.copy().values():
                 ring()
 
 
