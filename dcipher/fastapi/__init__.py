@@ -25,7 +25,7 @@ from dcipher._extras.installation import install
 
 try:
     from dcipher.fastapi.events import status_events
-    from dcipher.fastapi.handlers import add_problem_handlers, problems
+    from dcipher.fastapi.handlers import add_problem_handlers, event_responses, problems
     from dcipher.fastapi.lifespan import DcipherDep, dcipher_lifespan, get_dcipher
     from dcipher.fastapi.run_view import RunView
 except ImportError as _error:
@@ -40,6 +40,7 @@ __all__ = [
     "RunView",
     "add_problem_handlers",
     "dcipher_lifespan",
+    "event_responses",
     "get_dcipher",
     "problems",
     "status_events",

@@ -1,4 +1,4 @@
-"""Error responses: the handler of an application, and their part of its OpenAPI document."""
+"""Error responses: the handler of an application; the part of errors and events in its OpenAPI document."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from fastapi import FastAPI, Request, Response
 from dcipher import DcipherError
 from dcipher._masking.text import clean
 from dcipher.fastapi.problem_documents import MEDIA_TYPE, problem_of, rules_of, schema
+from dcipher.fastapi.run_view import RunView
 from dcipher.logs import logger
 
-__all__ = ["add_problem_handlers", "problems"]
+__all__ = ["add_problem_handlers", "event_responses", "problems"]
 
 
 def add_problem_handlers(app: FastAPI, *, docs_url: str | None = None) -> None:
@@ -52,6 +53,47 @@ def problems(*errors: type[DcipherError]) -> dict[int | str, dict[str, Any]]:
     for rule in {rule: 0 for kind in errors or (DcipherError,) for rule in rules_of(kind)}:
         found.setdefault(rule.status, []).append(rule.detail)
     return {status: _response(status, details) for status, details in sorted(found.items())}
+
+
+def event_responses(*errors: type[DcipherError]) -> dict[int | str, dict[str, Any]]:
+    """Returns the `responses=` of a route that returns `status_events`: its events, and `problems`.
+
+    FastAPI describes a stream as JSON, unless the route has `response_class=StreamingResponse`.
+
+    Args:
+        *errors: Classes of errors before the first event. Default: all errors.
+    """
+    content = {"text/event-stream": {"itemSchema": {"oneOf": _events()}}}
+    described = {
+        "description": "The changes of the status, as server-sent events",
+        "content": content,
+    }
+    return {200: described, **problems(*errors)}
+
+
+def _events() -> list[dict[str, Any]]:
+    """Returns the schemas of the events, as FastAPI writes those of its own streams."""
+    view = RunView.model_json_schema(mode="serialization")
+    status = view.pop("$defs")[
+        "RunStatus"
+    ]  # a reference would be searched at the root of the document
+    view["properties"]["status"]["anyOf"][0] = status
+    number = {"type": "string", "description": "The number of the change"}
+    return [
+        _event("A change of the status", view, {"id": number}),
+        _event("The last status again", view, {"event": {"const": "end"}, "id": number}),
+        _event("An error, which ends the stream", schema(), {"event": {"const": "problem"}}),
+    ]
+
+
+def _event(description: str, data: dict[str, Any], fields: dict[str, Any]) -> dict[str, Any]:
+    text = {"type": "string", "contentMediaType": "application/json", "contentSchema": data}
+    return {
+        "type": "object",
+        "description": description,
+        "required": ["data", *fields],
+        "properties": {**fields, "data": text},
+    }
 
 
 def _response(status: int, details: list[str]) -> dict[str, Any]:

@@ -6,11 +6,12 @@ leaves, another one continues.
 
 from __future__ import annotations
 
+import sys
 from collections import OrderedDict, deque
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from weakref import WeakKeyDictionary
 
 import anyio
@@ -20,6 +21,8 @@ from dcipher.errors import DcipherError
 from dcipher.fastapi.run_view import RunView
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from dcipher import AsyncDcipher, Run
 
 __all__ = ["Change", "Hub", "Watched", "hub_of"]
@@ -131,12 +134,18 @@ class Hub:
     """The runs that are watched with one client, on one event loop."""
 
     def __init__(self) -> None:
-        self.closing: bool = False
+        self._is_closed = False
+        self._is_worker_ending = _worker_ending()
         self._watched: OrderedDict[tuple[str, str], Watched] = OrderedDict()
+
+    @property
+    def closing(self) -> bool:
+        """Whether all streams end."""
+        return self._is_closed or self._is_worker_ending()
 
     def close(self) -> None:
         """Ends all streams. A signal handler may call it."""
-        self.closing = True
+        self._is_closed = True
 
     def join(self, run: Run) -> Watched:
         """Returns a watched run for a listener, who must call `leave` at the end."""
@@ -159,6 +168,19 @@ class Hub:
         """Begins anew with the next listener."""
         if self._watched.get(watched.key) is watched:
             del self._watched[watched.key]
+
+
+def _worker_ending() -> Callable[[], bool]:
+    """Returns whether hypercorn ends this process, which is a worker of it, when it is called.
+
+    Such a worker gets no signal, only an event, and waits for open streams: from Python 3.12 on, without
+    a limit (`Server.wait_closed`). The event is an argument of the process, which has no public name
+    (guarded by `test_hypercorn_stops_though_streams_are_open`).
+    """
+    module = sys.modules.get("multiprocessing.process")  # a worker has it
+    process: Any = None if module is None else module.current_process()
+    event: Any = getattr(process, "_kwargs", {}).get("shutdown_event")
+    return event.is_set if hasattr(event, "is_set") else bool
 
 
 _HUBS: RunVar[WeakKeyDictionary[AsyncDcipher, Hub]] = RunVar("dcipher_hubs")

@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi import FastAPI
-from fastapi.responses import StreamingResponse  # noqa: TC002 - FastAPI resolves annotations
+from fastapi.responses import StreamingResponse
 
-from dcipher import DcipherError, Resilience, Run
+from dcipher import DcipherError, NotFoundError, Resilience, Run
 from dcipher.fastapi import (
     DcipherDep,
     RunView,
     add_problem_handlers,
     dcipher_lifespan,
+    event_responses,
     problems,
     status_events,
 )
@@ -34,7 +35,11 @@ def make(*, raising: list[DcipherError] | None = None, docs_url: str | None = No
     async def status(flow_id: str, task_id: str, dcipher: DcipherDep) -> Run:
         return await dcipher.runs.get(flow_id, task_id)
 
-    @app.get("/runs/{flow_id}/{task_id}/events")
+    @app.get(
+        "/runs/{flow_id}/{task_id}/events",
+        response_class=StreamingResponse,
+        responses=event_responses(NotFoundError),
+    )
     async def events(
         flow_id: str, task_id: str, dcipher: DcipherDep, timeout: float | None = None
     ) -> StreamingResponse:

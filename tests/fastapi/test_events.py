@@ -241,12 +241,55 @@ def test_free_text_of_the_service_is_a_change(emulator: Emulator, serve: Serve) 
     assert stream.statuses == ["setting up data: x", "RUNNING", "SUCCEEDED"]
 
 
-SERVER = """
+UVICORN = """
 import sys
 import uvicorn
 from tests.fastapi.app import make
 uvicorn.run(make(), host="127.0.0.1", port=int(sys.argv[1]), log_level="info")
 """
+HYPERCORN = """
+import sys
+from hypercorn.config import Config
+from hypercorn.run import run
+config = Config()
+config.application_path = "tests.fastapi.app:make()"
+config.bind = [f"127.0.0.1:{sys.argv[1]}"]
+config.workers, config.graceful_timeout = int(sys.argv[2]), 3600.0
+if __name__ == "__main__":
+    run(config)
+"""
+
+
+def stops(number: signal.Signals, emulator: Emulator, log: Path, *words: str) -> str:
+    """Start a server with three listeners, send it a signal, and return its log when it has ended."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    root = str(Path(__file__).parents[2])
+    program = log.with_suffix(".py")
+    program.write_text(words[0])
+    with log.open("w") as out:
+        server = subprocess.Popen(  # noqa: S603 - our own code
+            [sys.executable, str(program), str(port), *words[1:]],
+            env={**os.environ, "PYTHONPATH": root},
+            stdout=out,
+            stderr=subprocess.STDOUT,
+        )
+    site = Site(f"http://127.0.0.1:{port}")
+    try:
+        until(lambda: "unning on" in log.read_text() or server.poll() is not None)
+        streams = [site.listen(started(site, "gated")) for _ in range(3)]
+        until(lambda: all("RUNNING" in stream.statuses for stream in streams))
+        with no_hang():
+            server.send_signal(number)
+            server.wait(HANG)
+        until(lambda: all(stream.ended for stream in streams))
+        assert not any(stream.of("end") or stream.of("problem") for stream in streams)
+        return log.read_text()
+    finally:
+        server.kill()
+        server.wait()
+        site.close()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows ends a process without a signal")
@@ -255,34 +298,20 @@ def test_server_stops_though_streams_are_open(
     number: signal.Signals, emulator: Emulator, gate: Gate, tmp_path: Path
 ) -> None:
     """A server that is told to stop does so, with open streams and without a limit for them."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    root = str(Path(__file__).parents[2])
-    log = tmp_path / "log"
-    with log.open("w") as out:
-        server = subprocess.Popen(  # noqa: S603 - our own code
-            [sys.executable, "-c", SERVER, str(port)],
-            env={**os.environ, "PYTHONPATH": root},
-            stdout=out,
-            stderr=subprocess.STDOUT,
-        )
-    site = Site(f"http://127.0.0.1:{port}")
-    try:
-        until(lambda: "running on" in log.read_text() or server.poll() is not None)
-        streams = [site.listen(started(site, "gated")) for _ in range(3)]
-        until(lambda: all("RUNNING" in stream.statuses for stream in streams))
-        with no_hang():
-            server.send_signal(number)
-            server.wait(HANG)
-        until(lambda: all(stream.ended for stream in streams))
-        assert not any(stream.of("end") or stream.of("problem") for stream in streams)
-        assert "Traceback" not in log.read_text().partition("Shutting down")[0]
-        assert "complete" in log.read_text().rpartition("shutdown")[2]
-    finally:
-        server.kill()
-        server.wait()
-        site.close()
+    text = stops(number, emulator, tmp_path / "log", UVICORN)
+    assert "Traceback" not in text.partition("Shutting down")[0]
+    assert "complete" in text.rpartition("shutdown")[2]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows ends a process without a signal")
+@pytest.mark.parametrize("workers", ["0", "1", "2"])
+def test_hypercorn_stops_though_streams_are_open(
+    workers: str, emulator: Emulator, gate: Gate, tmp_path: Path
+) -> None:
+    """So does hypercorn, whose workers get no signal, with an hour for open streams."""
+    pytest.importorskip("hypercorn", reason="hypercorn, of the group `dev`, is not installed")
+    text = stops(signal.SIGTERM, emulator, tmp_path / "log", HYPERCORN, workers)
+    assert "Traceback" not in text
 
 
 def test_disconnects_leave_nothing_behind(

@@ -15,6 +15,7 @@ NAMES = [
     "RunView",
     "add_problem_handlers",
     "dcipher_lifespan",
+    "event_responses",
     "get_dcipher",
     "problems",
     "status_events",
@@ -52,6 +53,7 @@ def test_signatures_are_these() -> None:
     assert bare(dcipher.fastapi.dcipher_lifespan) == "(**client_options)"
     assert bare(dcipher.fastapi.add_problem_handlers) == "(app, *, docs_url=None)"
     assert bare(dcipher.fastapi.problems) == "(*errors)"
+    assert bare(dcipher.fastapi.event_responses) == "(*errors)"
     assert bare(dcipher.fastapi.status_events) == "(client, run, *, timeout=None)"
 
 

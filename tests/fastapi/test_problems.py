@@ -44,16 +44,17 @@ from dcipher import (
     UnprocessableEntityError,
     WaitTimeoutError,
 )
-from dcipher.emulator.faults import Drop, Respond
+from dcipher.emulator.faults import Drop, Respond, Statuses
 from dcipher.fastapi import RunView, add_problem_handlers, problems
 from tests.fastapi.app import make
 from tests.fastapi.conftest import SECRETS
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from dcipher.emulator import Emulator
-    from tests.fastapi.conftest import Site
+    from tests.fastapi.conftest import Gate, Site
 
     Serve = Callable[[Any], Site]
 
@@ -219,6 +220,36 @@ def test_responses_are_in_the_openapi_document(emulator: Emulator, serve: Serve)
         if status != "200":
             assert "application/problem+json" in response["content"]
     assert set(declared["422"]["content"]) == {"application/problem+json", "application/json"}
+
+
+def test_events_are_in_the_openapi_document(emulator: Emulator, gate: Gate, serve: Serve) -> None:
+    """A stream is described as one: each kind of event, whose data has the schema that is declared for it."""
+    site = serve(make())
+    document = site.web.get("/openapi.json").json()
+    declared = document["paths"]["/runs/{flow_id}/{task_id}/events"]["get"]["responses"]
+    assert set(declared) == {"200", "404", "422"}
+    assert set(declared["200"]["content"]) == {"text/event-stream"}
+    assert "$ref" not in json.dumps(declared["200"])
+    kinds = declared["200"]["content"]["text/event-stream"]["itemSchema"]["oneOf"]
+    assert {kind["properties"]["data"]["contentMediaType"] for kind in kinds} == {
+        "application/json"
+    }
+    events = [kind["properties"].get("event", {}).get("const", "message") for kind in kinds]
+    schemas = dict(
+        zip(events, (kind["properties"]["data"]["contentSchema"] for kind in kinds), strict=True)
+    )
+    gate.opened.set()
+    run = site.web.post("/runs/gated", json={}).json()
+    streams = [site.listen(f"/runs/gated/{run['task_id']}/events")]
+    until(lambda: streams[0].ended)
+    emulator.fault("status", Statuses("RUNNING"), times=None)
+    run = site.web.post("/runs/gated", json={}).json()
+    streams.append(site.listen(f"/runs/gated/{run['task_id']}/events?timeout=0.3"))
+    until(lambda: streams[1].ended)
+    for event, schema in schemas.items():
+        data = [sent.data for stream in streams for sent in stream.of(event)]
+        assert data
+        assert all({*schema["required"]} <= {*one} <= {*schema["properties"]} for one in data)
 
 
 def test_service_that_fails_is_a_problem(emulator: Emulator, serve: Serve) -> None:
