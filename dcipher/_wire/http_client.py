@@ -20,7 +20,6 @@ from dcipher._settings.kinds import check_kind
 from dcipher._settings.secret_arguments import drops_frames
 from dcipher._wire.layers.direct import adds_something, note
 from dcipher._wire.layers.layers import layered
-from dcipher._wire.layers.layers_async import async_layered
 from dcipher._wire.pools.routes import Reference, Routes
 from dcipher.errors import DcipherError
 from dcipher.resilience import Resilience
@@ -335,25 +334,22 @@ class HTTPClient:
     def _key_header(self) -> str | None:
         return None
 
-    @property
-    def _retries(self) -> Resilience | None:
-        resilience = self._resilience
-        if resilience is None or (resilience.max_retries == 0 and resilience.deadline is None):
-            return None
-        return resilience
-
     def _layered(self, transport: httpx.BaseTransport) -> httpx.BaseTransport:
         return layered(transport, **self._layers())
 
     def _async_layered(self, transport: httpx.AsyncBaseTransport) -> httpx.AsyncBaseTransport:
+        from dcipher._wire.layers.layers_async import async_layered
+
         return async_layered(transport, **self._layers())
 
     def _layers(self) -> dict[str, Any]:
+        policy = self._resilience
+        retries = policy is not None and (policy.max_retries > 0 or policy.deadline is not None)
         return {
             "base_url": self._base_url,
             "key_header": self._key_header(),
             "signer": self._signer(),
-            "retries": self._retries,
+            "retries": policy if retries else None,
             "secrets": self.secrets() if self._raise_on_unexpected_status else None,
         }
 

@@ -248,7 +248,7 @@ def test_an_idle_connection_to_another_store_expires(server: FaultyServer) -> No
         for url in (server.url, other.url, server.url):
             client.get(url)
             time.sleep(0.1)
-        pool = next(pool for pool in http._routes._pools().values() if pool is not None)
+        pool = next(pool for pool in http._routes.pools().values() if pool is not None)
         assert len(pool._state.peek().idle._idle) == 1
 
 

@@ -410,7 +410,7 @@ def locks_of(client: Dcipher) -> dict[str, Any]:
     from dcipher._wire.pools import certificates
 
     http = client._api.http
-    (pool,) = [pool for pool in http._routes._pools().values() if pool is not None]
+    (pool,) = [pool for pool in http._routes.pools().values() if pool is not None]
     return {
         "connections": pool._state._lock,
         "routes": http._routes._lock,

@@ -15,6 +15,7 @@ from dcipher._concurrency.limiting import Permit
 from dcipher._concurrency.tasks.threads import async_in_own_thread, calling_back
 from dcipher._concurrency.tasks.workers import abort_on_stop
 from dcipher._results.downloads.ranges.parallel import ParallelDownload
+from dcipher._wire.pools.routes import sync_side
 
 from .download import Download
 from .transfers.bridge import Bridge
@@ -33,7 +34,9 @@ if TYPE_CHECKING:
 
 __all__ = ["async_fetch", "async_spare_permits", "fetch", "spare_permits"]
 
-# socket.getaddrinfo imports this codec at its first call, when there may be no file descriptor left.
+# What is imported at the first request may fail to be: there may be no file descriptor left. That is what
+# an async download sends by in its thread, and a codec of socket.getaddrinfo.
+sync_side()
 codecs.lookup("idna")
 
 

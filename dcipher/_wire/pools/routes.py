@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from dcipher._concurrency.limiting import Permit
     from dcipher._wire.httpx2_clients import AsyncHttpx2Client, Httpx2Client
 
-__all__ = ["Reference", "Routes"]
+__all__ = ["Reference", "Routes", "sync_side"]
 
 MAX_CONNECTIONS = 100
 NO_LIMIT = 1_000_000
@@ -60,7 +60,8 @@ class _Side(NamedTuple):
     is_async: bool = False
 
 
-def _sync_side() -> _Side:
+def sync_side() -> _Side:
+    """Returns the classes for sync requests, which are imported at the first call."""
     from dcipher._wire.proxies.routing import RoutedTransport
     from dcipher._wire.transport.connections import Connection
 
@@ -102,18 +103,21 @@ class Routes:
         reference: Reference | None = None,
         pools: Pools | None = None,
         async_pools: Pools | None = None,
+        above: Routes | None = None,
         secrets: tuple[str, ...] = (),
         spare_limiter: Scoped[Limiter] | None = None,
     ) -> None:
+        """`above`: those whose pools are used, but for the pools that are passed."""
         self._reference = None if reference is None else ref(reference)
         self._verify = httpx_args.get("verify", verify)
         self._args = dict(httpx_args)
         self._sync = pools
         self._async = async_pools
+        self._above = above
         self._lock = ForkLock()
         """Held while pools are created: several threads may use the clients that share them."""
         self._given_proxies = self._read_given_proxies()
-        self._proxies = self._read_proxies() if pools is None else Proxies()
+        self._proxies = self._read_proxies() if above is None else Proxies()
         # In a closure: no repr or traceback with the fields of an object shows them.
         mounts: Mapping[str, Any] = httpx_args.get("mounts") or {}
         given = [httpx_args.get("transport"), *mounts.values()]
@@ -137,12 +141,12 @@ class Routes:
     @property
     def is_custom(self) -> bool:
         """Whether requests use a custom transport instead of our connections."""
-        return any(pool is not None and pool.is_custom for pool in self._pools().values())
+        return any(pool is not None and pool.is_custom for pool in self.pools().values())
 
     @property
     def is_custom_async(self) -> bool:
         """The same for async requests."""
-        return any(pool is not None and pool.is_custom for pool in self._async_pools().values())
+        return any(pool is not None and pool.is_custom for pool in self.async_pools().values())
 
     def spare_permits(self, count: int) -> list[Permit]:
         """Returns permits for `count` more sync connections of a download, or as many as are available.
@@ -159,13 +163,15 @@ class Routes:
     @property
     def was_used(self) -> bool:
         """Whether a sync request used our connections."""
+        if self._sync is None and self._above is not None:
+            return self._above.was_used
         return any(pool is not None and pool.was_used for pool in (self._sync or {}).values())
 
     def transports_only(self) -> Routes:
         """Returns the same routes for a client without the auth, hooks and headers of this one."""
         args = {name: value for name, value in self._args.items() if name in _TRANSPORT_ARGS}
         args["cookies"] = NoCookies()
-        return self._with(args, self._pools(), self._async_pools())
+        return self._with(args)
 
     def via(self, client: httpx.Client | Httpx2Client) -> Routes:
         """Returns routes that send everything by the sync client of the user."""
@@ -176,7 +182,7 @@ class Routes:
             ClientTransport(client) if isinstance(client, httpx.Client) else Httpx2Transport(client)
         )
         pools: Pools = {None: SingleTransportPool(transport)}
-        return self._with(self._args, pools, self._async_pools(), _secrets_in(client))
+        return self._with(self._args, pools=pools, secrets=_secrets_in(client))
 
     def async_via(self, client: httpx.AsyncClient | AsyncHttpx2Client) -> Routes:
         """Returns routes that send everything by the async client of the user."""
@@ -189,13 +195,14 @@ class Routes:
             else AsyncHttpx2Transport(client)
         )
         pools: Pools = {None: AsyncSingleTransportPool(transport)}
-        return self._with(self._args, self._pools(), pools, _secrets_in(client))
+        return self._with(self._args, async_pools=pools, secrets=_secrets_in(client))
 
     def _with(
         self,
         args: Mapping[str, Any],
-        pools: Pools,
-        async_pools: Pools,
+        *,
+        pools: Pools | None = None,
+        async_pools: Pools | None = None,
         secrets: tuple[str, ...] = (),
     ) -> Routes:
         return Routes(
@@ -203,6 +210,7 @@ class Routes:
             args,
             pools=pools,
             async_pools=async_pools,
+            above=self,
             secrets=(*self.secrets(), *secrets),
             spare_limiter=self._spare_limiter,
         )
@@ -213,7 +221,7 @@ class Routes:
         reference: Reference | None,
     ) -> dict[str, Any]:
         """Returns `transport` and `mounts` for an httpx.Client, which releases the reference when closed."""
-        return _transport_args(self._pools(), layered, reference)
+        return _transport_args(self.pools(), layered, reference)
 
     def async_transport_args(
         self,
@@ -221,24 +229,28 @@ class Routes:
         reference: Reference | None,
     ) -> dict[str, Any]:
         """Returns the same for an httpx.AsyncClient."""
-        return _transport_args(self._async_pools(), layered, reference)
+        return _transport_args(self.async_pools(), layered, reference)
 
     def release(self, reference: Reference | None) -> None:
         """Releases a reference to the sync connections that no httpx client was made for."""
-        for pool in self._pools().values():
+        for pool in self.pools().values():
             if pool is not None and not pool.is_custom:
                 pool.transport(reference).close()
 
-    def _pools(self) -> Pools:
+    def pools(self) -> Pools:
+        """Returns the sync pools, which are created at the first call."""
         with self._lock():
             if self._sync is None:
-                self._sync = self._make(_sync_side())
+                above = self._above
+                self._sync = self._make(sync_side()) if above is None else above.pools()
             return self._sync
 
-    def _async_pools(self) -> Pools:
+    def async_pools(self) -> Pools:
+        """Returns the async pools, which are created at the first call."""
         with self._lock():
             if self._async is None:
-                self._async = self._make(_async_side())
+                above = self._above
+                self._async = self._make(_async_side()) if above is None else above.async_pools()
             return self._async
 
     def _make(self, side: _Side) -> Pools:
