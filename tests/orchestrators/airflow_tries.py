@@ -163,6 +163,10 @@ class Airflow:
             "next_kwargs": {**kwargs, "event": event},
         }
 
+    def fail_trigger(self, error: str) -> None:
+        """Let the next try be what follows a trigger that failed."""
+        self._next = {"next_method": "__fail__", "next_kwargs": {"error": error}}
+
     @property
     def store(self) -> dict[str, Any]:
         return self.stores[-1]

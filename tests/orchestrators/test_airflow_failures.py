@@ -156,6 +156,18 @@ def test_a_wait_that_timed_out_is_resumed(attempt: Tries, service: Service) -> N
     assert len(service.emulator.runs) == 1
 
 
+def test_a_trigger_that_timed_out_is_resumed(
+    attempt: Tries, service: Service, airflow: Airflow
+) -> None:
+    """After `wait_timeout` in the triggerer, the next try waits for the same run."""
+    assert attempt(deferrable=True, wait_timeout=60) == "deferred"
+    assert airflow.states[-1]["trigger_timeout"] == "PT1M"
+    airflow.fail_trigger("Trigger timeout")
+    assert attempt(deferrable=True) == AGAIN
+    assert attempt() == DONE
+    assert len(service.emulator.runs) == 1
+
+
 def test_a_result_that_expired(attempt: Tries, service: Service, tmp_path: Path) -> None:
     """A task whose URL has expired starts a new run when it is cleared."""
     service.emulator.fault("result", ExpireURL())

@@ -26,6 +26,7 @@ from dcipher import (
     TLSError,
     WaitTimeoutError,
 )
+from dcipher._wire.messages.operations import start_run
 from dcipher.airflow.provider_info import get_provider_info
 from dcipher.airflow.tasks import (
     client_options,
@@ -122,7 +123,8 @@ def test_keys() -> None:
     keys = [idempotency_key(part) for part in parts]
     assert len({*keys}) == 3
     assert keys[0] == idempotency_key(["a", "b", "c", -1])
-    assert all(key.isascii() and len(key) < 60 for key in keys)
+    long = idempotency_key(["ä b" * 250, "manual__2026-01-01T00:00:00+00:00", "c", -1])
+    assert all(start_run("f", None, key).idempotency_key == key for key in [*keys, long])
     assert idempotency_key(["ä b"], base="mine") == "mine"
     assert idempotency_key(["a"], base="mine", replaced="t") == "mine-after-t"
 
