@@ -7,7 +7,7 @@ import io
 import sys
 from contextlib import ExitStack
 from functools import partial
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
 
 from dcipher._concurrency.tasks.threads import import_for_threads, in_thread
 from dcipher._concurrency.tasks.workers import each
@@ -45,6 +45,9 @@ if TYPE_CHECKING:
     from dcipher.models import Run
 
 __all__ = ["Results"]
+
+SMALL: Final = 65_536
+"""Bytes up to which the format is detected on the event loop: a thread would cost more."""
 
 
 class Results:
@@ -134,7 +137,10 @@ class Results:
         sink = Rewindable(memory, run, index)
         transfer = self._receive(run, index, sink)
         with parse_errors(run, index):
-            format_ = in_thread(format_of, run, index, transfer, sink)
+            if memory.getbuffer().nbytes <= SMALL:
+                format_ = format_of(run, index, transfer, sink)
+            else:
+                format_ = in_thread(format_of, run, index, transfer, sink)
         return memory.getvalue(), format_
 
     def rows(

@@ -6,7 +6,7 @@ import io
 import sys
 from contextlib import ExitStack
 from functools import partial
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
 
 from dcipher._concurrency.tasks.threads import async_import_for_threads, async_in_thread
 from dcipher._concurrency.tasks.workers import async_each
@@ -44,6 +44,9 @@ if TYPE_CHECKING:
     from dcipher.models import Run
 
 __all__ = ["AsyncResults"]
+
+SMALL: Final = 65_536
+"""Bytes up to which the format is detected on the event loop: a thread would cost more."""
 
 
 class AsyncResults:
@@ -133,7 +136,10 @@ class AsyncResults:
         sink = Rewindable(memory, run, index)
         transfer = await self._receive(run, index, sink)
         with parse_errors(run, index):
-            format_ = await async_in_thread(format_of, run, index, transfer, sink)
+            if memory.getbuffer().nbytes <= SMALL:
+                format_ = format_of(run, index, transfer, sink)
+            else:
+                format_ = await async_in_thread(format_of, run, index, transfer, sink)
         return memory.getvalue(), format_
 
     async def rows(

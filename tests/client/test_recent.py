@@ -125,6 +125,20 @@ def test_a_hundred_are_remembered(connect: Connect, api: FaultyServer) -> None:
     assert client.runs.recent[0].outputs == started[50].outputs
 
 
+def test_a_run_that_was_held_is_as_old_as_it_is() -> None:
+    """A run that a call held is the first to be forgotten afterwards, and not before the next start."""
+    recent = RecentRuns()
+    runs = [Run(flow_id="f", task_id=str(n)) for n in range(202)]
+    recent.add(runs[0])
+    with recent.held(runs[0]):
+        for run in runs[1:201]:
+            recent.add(run)
+        assert recent() == (*reversed(runs[101:201]), runs[0])
+    assert recent()[-1] == runs[0]
+    recent.add(runs[201])
+    assert recent() == (*reversed(runs[102:202]),)
+
+
 def test_recent_runs_show_no_url(connect: Connect, api: FaultyServer) -> None:
     """A repr, a text and a pickle of the recent runs have no signed URL in them."""
     client = connect(api)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
+from collections import Counter, OrderedDict
 from contextlib import AbstractContextManager
 from functools import partial
 from threading import RLock
@@ -54,16 +54,13 @@ class RecentRuns:
         with here.lock:
             # A start that was repeated with its key returns the same run.
             known = here.runs.pop(ids, None)
-            here.runs[ids] = run if known is None else _merged(known, run)
             here.started += 1
             here.numbers[ids] = here.started
+            here.runs[ids] = run if known is None else _merged(known, run)
+            here.spare.pop(ids, None)
             if not here.held[ids]:
-                here.spare.add(ids)
-            if len(here.spare) > LIMIT:
-                # Not by a search of all runs: ten thousand may be held.
-                for old in sorted(here.spare, key=here.numbers.__getitem__)[:-LIMIT]:
-                    here.spare.remove(old)
-                    del here.runs[old], here.numbers[old]
+                here.spare[ids] = None
+            here.drop_oldest()
 
     def held(self, run: Run) -> AbstractContextManager[None]:
         """Returns a context in which a run of the list is not removed."""
@@ -74,11 +71,12 @@ class RecentRuns:
         with here.lock:
             here.held[ids] += more
             if here.held[ids] > 0:
-                here.spare.discard(ids)
+                here.spare.pop(ids, None)
                 return
             del here.held[ids]  # below 0: a forked child ends a block of its parent
             if ids in here.runs:
-                here.spare.add(ids)
+                here.spare[ids] = None
+                here.is_sorted = False
 
     def report(self, run: Run) -> None:
         """Updates a run, if it is in the list."""
@@ -146,8 +144,18 @@ class _Runs:
         """Their order: how many had been started then."""
         self.started = 0
         self.held: Counter[tuple[str, str]] = Counter()
-        self.spare: set[tuple[str, str]] = set()
-        """Those that are not held."""
+        self.spare: OrderedDict[tuple[str, str], None] = OrderedDict()
+        """Those that are not held, the oldest first if `is_sorted`."""
+        self.is_sorted = True
+
+    def drop_oldest(self) -> None:
+        """Removes runs above the limit, without a search of all runs: ten thousand may be held."""
+        if len(self.spare) > LIMIT and not self.is_sorted:
+            self.spare = OrderedDict.fromkeys(sorted(self.spare, key=self.numbers.__getitem__))
+            self.is_sorted = True
+        while len(self.spare) > LIMIT:
+            old, _ = self.spare.popitem(last=False)
+            del self.runs[old], self.numbers[old]
 
 
 def _merged(known: Run, run: Run) -> Run:

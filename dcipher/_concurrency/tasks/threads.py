@@ -85,7 +85,7 @@ async def async_in_own_thread(
                 outcome.append(_outcome(function, portal))
                 # The call may have been cancelled, and its portal with it.
                 with suppress(RuntimeError, CancelledError):
-                    portal.call(done.set)
+                    portal.start_task_soon(done.set)
 
             thread = threading.Thread(
                 target=copy_context().run, args=(work,), name="dcipher download", daemon=True
