@@ -41,6 +41,8 @@ class RunPolls:
         self._api = api
         self._recent = recent
         self._paces = Scoped(Paces)
+        # The wait retries, not each poll: two layers of retries would multiply.
+        self._once = replace(api.options.resilience, max_retries=0)
 
     def _poll(
         self,
@@ -78,8 +80,6 @@ class RunPolls:
 
     def _changes(self, run: Run, wait: Wait) -> Generator[Run]:
         """Yields the run after the first poll and at each change of its status, until it has ended."""
-        # The wait retries, not each poll: two layers of retries would multiply.
-        once = replace(self._api.options.resilience, max_retries=0)
         latest, alarm = _Latest(run), Alarm()
         wait.keep_pace(self._paces.get().of(run.flow_id), alarm.ring)
         try:
@@ -95,7 +95,7 @@ class RunPolls:
                         latest.poll(),
                         latest.updated,
                         within=wait.poll_timeout(),
-                        resilience=once,
+                        resilience=self._once,
                     )
                     delay = wait.after_poll(run)
                 except APIError as error:

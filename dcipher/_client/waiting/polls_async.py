@@ -40,6 +40,8 @@ class AsyncRunPolls:
         self._api = api
         self._recent = recent
         self._paces = AsyncScoped(Paces)
+        # The wait retries, not each poll: two layers of retries would multiply.
+        self._once = replace(api.options.resilience, max_retries=0)
 
     async def _poll(
         self,
@@ -77,8 +79,6 @@ class AsyncRunPolls:
 
     async def _changes(self, run: Run, wait: Wait) -> AsyncGenerator[Run]:
         """Yields the run after the first poll and at each change of its status, until it has ended."""
-        # The wait retries, not each poll: two layers of retries would multiply.
-        once = replace(self._api.options.resilience, max_retries=0)
         latest, alarm = _Latest(run), AsyncAlarm()
         wait.keep_pace(self._paces.get().of(run.flow_id), alarm.ring)
         try:
@@ -94,7 +94,7 @@ class AsyncRunPolls:
                         latest.poll(),
                         latest.updated,
                         within=wait.poll_timeout(),
-                        resilience=once,
+                        resilience=self._once,
                     )
                     delay = wait.after_poll(run)
                 except APIError as error:
