@@ -53,7 +53,7 @@ def doctor(call: Invocation) -> None:
 
     The exit code is 0, 4 if the key is missing or rejected, or 1 if another check failed.
     """
-    from dcipher.cli.doctor.reports import report
+    from dcipher.cli.doctor.diagnosis import report
 
     report(call)
 
@@ -87,7 +87,7 @@ def whoami(call: Invocation) -> None:
 
     The exit code is 4 if there is no key, or the service rejects it.
     """
-    from dcipher.cli.doctor.reports import who
+    from dcipher.cli.doctor.diagnosis import who
 
     who(call)
 

@@ -22,7 +22,7 @@ from dcipher._extras.installation import install
 from dcipher.cli import main
 from dcipher.cli.doctor import diagnosis
 from dcipher.cli.doctor.checks import Answer, Certificate, connection_check
-from dcipher.cli.doctor.reports import fingerprint
+from dcipher.cli.doctor.diagnosis import fingerprint
 from tests.conftest import KEY
 from tests.faulty import NOTHING, FaultyServer, Reply, json_reply
 from tests.wire.transport.test_connecting import (

@@ -103,8 +103,6 @@ def execute(call: Invocation, command: Sequence[str], options: dict[str, Any]) -
 )
 def env(call: Invocation, shell: str) -> None:
     """Print the variables of the running emulator for a shell: eval "$(dcipher emulator env)"."""
-    from dcipher.cli.emulator.commands import assignments
-
     found = only_emulator(call.options.base_url)
     if call.output.structured:
         call.output.data({"DCIPHER_BASE_URL": found.url, "DCIPHER_API_KEY": found.api_key})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.exceptions import Exit
@@ -12,7 +12,6 @@ from dcipher.cli.app.options import PATH
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from dcipher.cli.app.invocation import Invocation
 
@@ -88,17 +87,7 @@ def head(call: Invocation, file: str, rows: int, format_: str | None) -> None:
 )
 @_OVERWRITE
 @_FROM
-def validate(
-    call: Invocation,
-    file: str,
-    model: str,
-    format_: str | None,
-    on_invalid: str,
-    max_invalid: str | None,
-    rejects: Path | None,
-    keep_raw: bool,
-    overwrite: bool,
-) -> None:
+def validate(call: Invocation, file: str, model: str, format_: str | None, **options: Any) -> None:
     """Validate each row with a model. The exit code is 5 if a row is invalid, else 0.
 
     Prints the number of rows, the number of invalid rows, the errors by type, and the first
@@ -108,8 +97,7 @@ def validate(
     from dcipher.cli.results.checking import Checks
     from dcipher.cli.results.checking import validate as check
 
-    checks = Checks(on_invalid, max_invalid, rejects, keep_raw, overwrite)
-    raise Exit(check(call, file, model, checks, format_))
+    raise Exit(check(call, file, model, Checks(**options), format_))
 
 
 @app.command()

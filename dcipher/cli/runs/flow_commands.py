@@ -136,8 +136,10 @@ def run(
 
         dcipher flows run 65cf2f3e -p text=@essay.txt -p top:=5 -o topics.json
     """
+    from uuid import uuid4
+
     from dcipher.cli.app.params import params_of
-    from dcipher.cli.runs.starting import Start, new_key, run_flow
+    from dcipher.cli.runs.starting import Start, run_flow
     from dcipher.cli.runs.starting import dry_run as show_request
 
     call.remember(off=no_ledger, urls=keep_urls)
@@ -146,7 +148,7 @@ def run(
             raise UsageError(f"{option} cannot be used with --no-wait.")
     # An empty key is rejected: with a variable that is not set, each call would start a run.
     if options["idempotency_key"] is None:
-        options["idempotency_key"] = new_key()
+        options["idempotency_key"] = str(uuid4())
     start = Start(params=params_of(param, text, params, call.read), **options)
     (show_request if dry_run else run_flow)(call, start)
 

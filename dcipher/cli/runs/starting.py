@@ -9,7 +9,6 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 from dcipher.cli.app.explanations import repeat_with
 from dcipher.cli.app.signals import deferred
@@ -46,11 +45,6 @@ class Start:
     reveal_urls: bool
 
 
-def new_key() -> str:
-    """Returns a new idempotency key, which is known before anything is sent."""
-    return str(uuid4())
-
-
 def run_flow(call: Invocation, start: Start) -> None:
     """Runs the flow as requested."""
     check_output(start.output, call.output, overwrite=start.overwrite)
@@ -60,8 +54,13 @@ def run_flow(call: Invocation, start: Start) -> None:
     call.following.saving = start.output is not None
     with call.client() as client:
         run = _started(call, client, start)
-        if start.wait:
-            run = _ended(call, client, run, start)
+        try:
+            if start.wait:
+                run = wait_for(call, client, run, start.timeout)
+        except RunError as error:
+            if start.output != STDOUT:
+                _show(call, error.run, start, reported=True)
+            raise
         files: Sequence[Path] = ()
         if start.output is not None:
             files = save_results(client, run, start.output, call.output, overwrite=start.overwrite)
@@ -93,7 +92,12 @@ def _started(call: Invocation, client: Dcipher, start: Start) -> Run:
         began = "was started before" if following.knows(run) else "started"
         following.note(run)
         if start.save_run is not None:
-            _kept(call, run, start.save_run)
+            # The run is started and paid for: it continues without the file.
+            try:
+                save_run(run, start.save_run)
+            except OSError as error:
+                why = f"{start.save_run} cannot be written: {error.strerror}"
+                call.output.warn(f"warning: --save-run: {why}. Next: {repeat_with(key)}")
     call.output.note(f"Run {run.task_id} of flow {run.flow_id} {began}.")
     if call.output.quiet:  # at once, so that the id is printed whatever happens
         call.output.data(run_record(run), key="task_id")
@@ -102,25 +106,6 @@ def _started(call: Invocation, client: Dcipher, start: Start) -> Run:
 
 # With the key: a program that does not stop in time is killed.
 _PUT_OFF = "Stopping after the response to the start (idempotency key {}). Press Ctrl-C again to stop at once."
-
-
-def _kept(call: Invocation, run: Run, path: Path) -> None:
-    # The run is started and paid for: it continues without the file.
-    try:
-        save_run(run, path)
-    except OSError as error:
-        call.output.warn(f"warning: --save-run: {path} cannot be written: {error.strerror}.")
-        if run.idempotency_key is not None:
-            call.output.warn(f"Next: {repeat_with(run.idempotency_key)}")
-
-
-def _ended(call: Invocation, client: Dcipher, run: Run, start: Start) -> Run:
-    try:
-        return wait_for(call, client, run, start.timeout)
-    except RunError as error:
-        if start.output != STDOUT:
-            _show(call, error.run, start, reported=True)
-        raise
 
 
 def _show(
@@ -136,7 +121,6 @@ def dry_run(call: Invocation, start: Start) -> None:
     """Checks the params against the flow, and prints the request. Nothing is started."""
     from dcipher._flow_types.fitting import problems
     from dcipher._wire.messages.operations import start_run
-    from dcipher.cli.runs.starting import as_curl
 
     check_output(start.output, call.output, overwrite=start.overwrite)
     operation = start_run(start.flow, start.params, start.idempotency_key)
