@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, cast
 
@@ -60,10 +61,9 @@ def _effect(word: str) -> dict[str, Any]:
 
 def _value(text: str) -> Any:
     """Parses JSON; any other text is itself."""
-    try:
+    with suppress(ValueError):
         return json.loads(text)
-    except ValueError:
-        return text
+    return text
 
 
 def _kinds() -> dict[str, type[Effect]]:

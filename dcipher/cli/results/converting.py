@@ -18,6 +18,7 @@ from dcipher._files.paths import check_target
 from dcipher._files.replacement import replacing
 from dcipher._files.storage_errors import storage_errors
 from dcipher._results.parsing.row_errors import InvalidRow, ResultReadError
+from dcipher._results.rows.documents import detect_format
 from dcipher._results.rows.reading import Format, iter_rows
 from dcipher.cli.app.imports import listed
 from dcipher.cli.results.checking import ANY, opened, type_named
@@ -60,23 +61,21 @@ class Target:
     @classmethod
     def of(cls, out: str, to: str | None, *, overwrite: bool) -> Target:
         """Returns the target for a file name. Raises `CommandError` for an unknown or unsupported format."""
-        suffixes = [suffix.lower() for suffix in Path(out).suffixes]
-        packing = (
-            suffixes.pop() if suffixes and suffixes[-1] in {".gz", ".gzip", ".zst", ".zstd"} else ""
-        )
-        known = to or _BY_SUFFIX.get(suffixes[-1] if suffixes else "")
-        if known is None:
+        suffix = Path(out).suffix.lower()
+        packing = suffix if suffix in {".gz", ".gzip", ".zst", ".zstd"} else ""
+        known = detect_format(None, out, b"") if to is None else Format(to)
+        if known is Format.BINARY:
             raise UsageError(f"{out} has no known format: add --to json, ndjson, csv or parquet.")
-        if packing.startswith(".z") or (packing and known == "parquet"):
+        if packing.startswith(".z") or (packing and known is Format.PARQUET):
             raise UsageError(
-                f"{known} cannot be written as {packing}. Remove that suffix, or use .gz for text."
+                f"{known.value} cannot be written as {packing}. Remove that suffix, or use .gz for text."
             )
         if out == "-":
-            return cls(None, Format(known), compressed=False)
+            return cls(None, known, compressed=False)
         path = Path(out)
         with storage_errors(path):
             check_target(path, overwrite=overwrite)
-        return cls(path, Format(known), bool(packing))
+        return cls(path, known, bool(packing))
 
     @contextmanager
     def opened(self) -> Generator[BinaryIO]:
@@ -91,15 +90,6 @@ class Target:
             # Without name and time, so that the same rows give the same bytes.
             with gzip.GzipFile("", "wb", fileobj=file, mtime=0) as packed:
                 yield cast("BinaryIO", cast("object", packed))
-
-
-_BY_SUFFIX = {
-    ".json": "json",
-    ".ndjson": "ndjson",
-    ".jsonl": "ndjson",
-    ".csv": "csv",
-    ".parquet": "parquet",
-}
 
 
 def convert(

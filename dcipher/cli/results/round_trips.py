@@ -79,29 +79,19 @@ class RoundTrip:
         return self._serializer.to_python(row, warnings=False)
 
     def _refusal(self, location: str, more: str = "") -> CommandError:
-        name = _NAMES[self._format]
+        is_parquet, is_csv = self._format is Format.PARQUET, self._format is Format.CSV
+        name = "Parquet" if is_parquet else self._format.name
+        better = "NDJSON" if is_parquet else f"Parquet{' or NDJSON' * is_csv}"
         where = f", {location.removeprefix('.')}" if location else ""
         return CommandError(
             f"Nothing was converted: {self._place()}{where} would not be read back from {name} "
             f"unchanged.{more}",
             ExitCode.INVALID_ROWS,
-            next_step=f"convert to {_BETTER[self._format]}, or remove --model",
+            next_step=f"convert to {better}, or remove --model",
         )
 
 
 _NOTHING = object()
-_NAMES = {
-    Format.CSV: "CSV",
-    Format.JSON: "JSON",
-    Format.NDJSON: "NDJSON",
-    Format.PARQUET: "Parquet",
-}
-_BETTER = {
-    Format.CSV: "Parquet or NDJSON",
-    Format.JSON: "Parquet",
-    Format.NDJSON: "Parquet",
-    Format.PARQUET: "NDJSON",
-}
 
 
 def _is_same(one: object, other: object) -> bool:
