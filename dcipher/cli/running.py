@@ -24,7 +24,8 @@ from dcipher.cli.terminal.text import printable, printable_json
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
 
-    from dcipher.cli.app.explanations import Explanation
+    from dcipher.cli.terminal.failures import CommandError
+
 
 __all__ = ["run"]
 
@@ -99,7 +100,7 @@ def _failed(error: BaseException, call: Invocation) -> int:
     return explanation.code
 
 
-def _document(explanation: Explanation) -> str:
+def _document(explanation: CommandError) -> str:
     error: dict[str, Any] = {
         "exit_code": int(explanation.code),
         "message": explanation.message,

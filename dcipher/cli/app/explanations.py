@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 import shlex
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from dcipher import errors
 from dcipher.cli.app.params import texts_like_json
-from dcipher.cli.terminal.failures import CommandError, ExitCode, exit_code
+from dcipher.cli.terminal.failures import CommandError, ExitCode, UsageError, exit_code
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,37 +18,24 @@ if TYPE_CHECKING:
     from dcipher.cli.state.followed import Following
     from dcipher.models import Run
 
-__all__ = ["Explanation", "explain", "repeat_with", "wait_again"]
+__all__ = ["explain", "repeat_with", "wait_again"]
 
 
-class Explanation(NamedTuple):
-    """The message for an error, and its details for programs."""
-
-    code: ExitCode
-    message: str
-    next_step: str | None = None
-    details: Mapping[str, Any] = MappingProxyType({})
-
-    def __str__(self) -> str:
-        next_step = f" Next: {self.next_step}" if self.next_step else ""
-        return f"{self.message}{next_step}"
-
-
-def explain(error: BaseException, following: Following | None = None) -> Explanation:
-    """Returns the message for an error. `following` has the runs of the command."""
+def explain(error: BaseException, following: Following | None = None) -> CommandError:
+    """Returns an error as one of the command line. `following` has the runs of the command."""
     if isinstance(error, CommandError):
-        return Explanation(error.code, error.message, error.next_step, error.details)
+        return error
     if isinstance(error, click.UsageError):
         return _usage_error(error)
     if isinstance(error, KeyboardInterrupt):
         return _interruption(following, exit_code(error))
-    code = exit_code(error)
     message = _in_the_shell(error) or type(error).__name__
     run: Run | None = getattr(error, "run", None)
     details = {"type": type(error).__name__, **_details(error, run)}
     if isinstance(error, OSError) and not isinstance(error, errors.DcipherError):
         message = _of_the_system(error)
-    return Explanation(code, message, _next_step(error, run, following), details)
+    next_step = _next_step(error, run, following)
+    return CommandError(message, exit_code(error), next_step=next_step, details=details)
 
 
 def wait_again(runs: Sequence[Run]) -> str:
@@ -65,7 +51,7 @@ def wait_again(runs: Sequence[Run]) -> str:
     return "; ".join(lines)
 
 
-def _usage_error(error: click.UsageError) -> Explanation:
+def _usage_error(error: click.UsageError) -> CommandError:
     """Returns the message for a command line that click rejects."""
     path = error.ctx.command_path if error.ctx is not None else "dcipher"
     message = error.format_message()
@@ -73,7 +59,7 @@ def _usage_error(error: click.UsageError) -> Explanation:
         message += "."
     if path.endswith("flows run"):
         message += _as_param(message)
-    return Explanation(ExitCode.USAGE, message, f"{path} --help")
+    return UsageError(message, next_step=f"{path} --help")
 
 
 def _as_param(message: str) -> str:
@@ -88,30 +74,32 @@ def _as_param(message: str) -> str:
     return f" A param is given with -p: -p {param}."
 
 
-def _interruption(following: Following | None, code: ExitCode) -> Explanation:
+def _interruption(following: Following | None, code: ExitCode) -> CommandError:
     details: dict[str, Any] = {"type": "Interrupted"}
+    message, next_step = "Interrupted.", None
+    runs = [] if following is None else [*following.runs.values()]
+    running = [run for run in runs if not run.is_terminal]
     if following is not None and following.start is not None:
         flow, key = following.start
-        return Explanation(
-            code,
+        message = (
             f"Interrupted before the response to the start of flow {flow}: the run may or may not "
-            "have been started.",
-            repeat_with(key),
-            details | {"flow_id": flow, "idempotency_key": key},
+            "have been started."
         )
-    runs = [] if following is None else [*following.runs.values()]
-    if not runs:
-        return Explanation(code, "Interrupted.", details=details)
-    running = [run for run in runs if not run.is_terminal]
-    if not running:
+        next_step = repeat_with(key)
+        details |= {"flow_id": flow, "idempotency_key": key}
+    elif running:
+        names = ", ".join(f"{run.task_id} of flow {run.flow_id}" for run in running)
+        message = f"Interrupted: run {names} {'continues' if len(running) == 1 else 'continue'}."
+        next_step = _resume(running, following)
+        details |= _ids(running[0])
+    elif runs:
         last = runs[-1]
         message = (
             f"Interrupted: run {last.task_id} of flow {last.flow_id} has ended ({last.status})."
         )
-        return Explanation(code, message, _same_start(last), details | _ids(last))
-    names = ", ".join(f"{run.task_id} of flow {run.flow_id}" for run in running)
-    message = f"Interrupted: run {names} {'continues' if len(running) == 1 else 'continue'}."
-    return Explanation(code, message, _resume(running, following), details | _ids(running[0]))
+        next_step = _same_start(last)
+        details |= _ids(last)
+    return CommandError(message, code, next_step=next_step, details=details)
 
 
 def repeat_with(key: str, option: str = "") -> str:

@@ -230,7 +230,7 @@ def as_named(file: Path, output: Output) -> None:
             raise
         raise CommandError(
             f"The result is {_words(found)} and was not written as {wanted.value}; it is kept as "
-            f"{kept}. {error}"
+            f"{kept}. {error.message}"
         ) from error
 
 

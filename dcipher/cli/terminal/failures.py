@@ -106,6 +106,9 @@ class CommandError(DcipherError):
         self.details: dict[str, Any] = dict(details or {})
         """Further details for programs, with `--json`."""
 
+    def __str__(self) -> str:
+        return f"{self.message} Next: {self.next_step}" if self.next_step else self.message
+
 
 class UsageError(CommandError):
     """The command line is invalid."""
