@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from dcipher.cli.terminal.failures import CommandError
 
-
 __all__ = ["run"]
 
 

@@ -51,8 +51,10 @@ if TYPE_CHECKING:
     from dcipher.cli.app.invocation import Invocation
     from dcipher.cli.doctor.settings import Explained
 
-
 __all__ = ["fingerprint", "report", "who"]
+
+LONG_ENOUGH = 16
+"""Characters of a key that is too long to be found by trying all keys with its fingerprint."""
 
 ASKING = 8.0
 """Seconds for the request."""
@@ -189,10 +191,6 @@ def _certificate(response: httpx.Response) -> Certificate | None:
     names = {key: value for part in found.get("issuer", ()) for key, value in part}
     issuer = names.get("organizationName") or names.get("commonName") or "an unnamed authority"
     return Certificate(tls.version(), issuer, ssl.cert_time_to_seconds(found["notAfter"]))
-
-
-LONG_ENOUGH = 16
-"""Characters of a key that is too long to be found by trying all keys with its fingerprint."""
 
 
 def report(call: Invocation) -> None:

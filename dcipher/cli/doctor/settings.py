@@ -41,6 +41,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Explained", "Setting", "Unknown", "explained", "proxy_for", "show"]
 
+PREFIX = "DCIPHER_"
+OTHERS = ("DCIPHER_NO_LEDGER", "DCIPHER_STATE_DIR")
+"""Variables that only the command line reads."""
+_SECRET = ("api_key", "api_secret")
+
 
 def show(call: Invocation) -> None:
     """Prints all values, and the problems."""
@@ -106,12 +111,6 @@ def proxy_for(url: str) -> Named | None:
     Raises `ConfigurationError` for a variable with an invalid proxy.
     """
     return usable_proxy(environment_proxies(), origin_of(httpx.URL(url)))
-
-
-PREFIX = "DCIPHER_"
-OTHERS = ("DCIPHER_NO_LEDGER", "DCIPHER_STATE_DIR")
-"""Variables that only the command line reads."""
-_SECRET = ("api_key", "api_secret")
 
 
 @dataclass(frozen=True)

@@ -198,16 +198,15 @@ def _show(
     call.output.data(found, columns=columns, key=key, layout=layout)
 
 
-app.add_command(faults)
-
-
 def assignments(emulator: RunningEmulator, shell: str) -> str:
     """Returns the lines for a shell (`sh`, `fish` or `powershell`), which evaluates them.
 
     The shell reads the secret from its file. A secret of another service is unset.
     """
-    lines = [_UNSET[shell].format(name) for name in _in_other_letters()]
-    lines += [
+    # Settings are case-insensitive.
+    others = (name for name in os.environ if name.upper() in _OURS and name != name.upper())
+    lines = [
+        *(_UNSET[shell].format(name) for name in others),
         _SET[shell].format("DCIPHER_BASE_URL", _quoted(emulator.url, shell)),
         _SET[shell].format("DCIPHER_API_KEY", _quoted(emulator.api_key, shell)),
     ]
@@ -217,11 +216,6 @@ def assignments(emulator: RunningEmulator, shell: str) -> str:
     elif os.environ.get("DCIPHER_API_SECRET"):
         lines.append(_UNSET[shell].format("DCIPHER_API_SECRET"))
     return "\n".join(lines)
-
-
-def _in_other_letters() -> list[str]:
-    """Returns other spellings of our variables: settings are case-insensitive."""
-    return [name for name in os.environ if name.upper() in _OURS and name != name.upper()]
 
 
 _OURS = frozenset(("DCIPHER_BASE_URL", "DCIPHER_API_KEY", "DCIPHER_API_SECRET"))
@@ -240,3 +234,6 @@ def _quoted(text: str, shell: str) -> str:
     if shell == "fish":  # fishshell.com/docs/current/language.html#quotes
         return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
     return "'" + text.replace("'", "''") + "'"
+
+
+app.add_command(faults)

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from dcipher.cli.app.invocation import Invocation
     from dcipher.emulator import Emulator
 
-
 __all__ = ["emulating", "missing_extra", "with_emulation"]
 
 _TIME = "Seconds on the emulator's clock"

@@ -30,8 +30,14 @@ if TYPE_CHECKING:
     from dcipher.cli.terminal.output import Output
     from dcipher.models import Run
 
-
 __all__ = ["STDOUT", "check_output", "check_run_file", "download_all", "save_results", "save_run"]
+
+PACKED = {".gz": b"\x1f\x8b", ".gzip": b"\x1f\x8b", ".zst": b"\x28\xb5", ".zstd": b"\x28\xb5"}
+"""The first bytes of what such a name says."""
+FOREIGN = frozenset(
+    {".arrow", ".avro", ".feather", ".orc", ".tsv", ".xls", ".xlsx", ".xml", ".zip"}
+)
+"""Names of formats that a result may have, and that rows are not written in."""
 
 STDOUT = Path("-")
 
@@ -176,14 +182,6 @@ def _require_urls(run: Run) -> None:
         next_step=f"repeat `dcipher flows run` with -o FILE --idempotency-key {known} (it starts no "
         "second run)",
     )
-
-
-PACKED = {".gz": b"\x1f\x8b", ".gzip": b"\x1f\x8b", ".zst": b"\x28\xb5", ".zstd": b"\x28\xb5"}
-"""The first bytes of what such a name says."""
-FOREIGN = frozenset(
-    {".arrow", ".avro", ".feather", ".orc", ".tsv", ".xls", ".xlsx", ".xml", ".zip"}
-)
-"""Names of formats that a result may have, and that rows are not written in."""
 
 
 def check_format(path: Path) -> None:

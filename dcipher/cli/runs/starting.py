@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Start", "as_curl", "dry_run", "run_flow"]
 
+LONGEST = 8_000
+"""Bytes of a body within the command. On Linux, an argument may have 128 KiB."""
+
 
 @dataclass(frozen=True)
 class Start:
@@ -143,10 +146,6 @@ def dry_run(call: Invocation, start: Start) -> None:
         call.output.data(record, key="flow_id")
     else:
         call.output.data(line)
-
-
-LONGEST = 8_000
-"""Bytes of a body within the command. On Linux, an argument may have 128 KiB."""
 
 
 def as_curl(operation: Operation, base_url: str) -> tuple[str, Path | None]:

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
     from pathlib import Path
 
-
 __all__ = [
     "RunningEmulator",
     "missing_key",
