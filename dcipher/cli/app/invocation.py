@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 from contextlib import ExitStack, nullcontext
 from functools import cached_property
@@ -10,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from dcipher.cli.terminal.failures import UsageError
 from dcipher.cli.terminal.output import Form, Output
-from dcipher.logs import logger
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -104,13 +102,9 @@ class Invocation:
         """Returns a client with the options, the environment and `--env-file`."""
         from dcipher import Dcipher
         from dcipher.cli.app.layers import Layered
+        from dcipher.cli.terminal.retry_notes import report_retries
 
-        notes, level = _RetryNotes(self.output), logger.level
-        logger.addHandler(notes)
-        self._at_end.callback(logger.removeHandler, notes)
-        self._at_end.callback(logger.setLevel, level)
-        if level == logging.NOTSET:
-            logger.setLevel(logging.INFO)
+        report_retries(self.output, self._at_end)
         settings: Any = Layered(self.layers)
         return Dcipher(settings=settings)
 
@@ -138,17 +132,3 @@ def read_text(path: Path, what: str) -> str:
         raise UsageError(f"{what}: {where} is not UTF-8 text (byte {error.start}).") from None
     except OSError as error:
         raise UsageError(f"{what}: {where} cannot be read: {error.strerror}.") from None
-
-
-class _RetryNotes(logging.Handler):
-    """Prints a line for each retry, unless `DCIPHER_LOG` or the program already does."""
-
-    def __init__(self, output: Output) -> None:
-        super().__init__(logging.INFO)
-        self._output = output
-
-    def emit(self, record: logging.LogRecord) -> None:
-        is_reported = record.levelno >= logging.WARNING or hasattr(record, "is_retry")
-        # Without the records of an emulator in this process, which has its own logger.
-        if is_reported and record.name == logger.name and logger.handlers == [self]:
-            self._output.note(record.getMessage())
