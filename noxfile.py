@@ -123,10 +123,11 @@ def lowest(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def ecosystem(session: nox.Session) -> None:
-    """What respx, pytest-httpx, vcrpy and OpenTelemetry see of a client; `make test` has none of them."""
+    """What respx, pytest-httpx, vcrpy and OpenTelemetry's instrumentations see of a client."""
     tools = nox.project.dependency_groups(PROJECT, "ecosystem")
-    session.install("--editable", ".", *TEST, *tools)
-    session.run("pytest", "-q", str(ROOT / "tests" / "ecosystem"), *session.posargs)
+    session.install("--editable", ".[emulator]", *TEST, *tools)
+    folders = [str(ROOT / "tests" / name) for name in ("ecosystem", "telemetry")]
+    session.run("pytest", "-q", *folders, *session.posargs)
 
 
 @nox.session(default=False)

@@ -7,6 +7,7 @@ out of JSON, except by `Run.to_json(reveal=True)`.
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timezone
 from enum import Enum
 from pathlib import Path
@@ -64,6 +65,10 @@ class RunStatus(str, Enum):
 _TERMINAL = frozenset(
     {RunStatus.SUCCEEDED, RunStatus.FAILED, RunStatus.CANCELLED, RunStatus.CANCELFAILED}
 )
+
+
+# https://www.w3.org/TR/trace-context/#traceparent-header: an id of zeros is invalid.
+_TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}\Z")
 
 
 class SecretURL(SecretStr):
@@ -207,11 +212,21 @@ class Run(_Model):
     """
     files: tuple[Path, ...] = ()
     """The files to which `flows.run(save_path=…)` saved the results."""
+    traceparent: str | None = None
+    """The OpenTelemetry span of the start (W3C Trace Context), to which later spans of the run are linked.
+
+    `None` without OpenTelemetry. A malformed one becomes `None`, too: a run is not lost by it.
+    """
 
     @field_validator("created_at", "finished_at")
     @classmethod
     def _in_utc(cls, value: datetime | None) -> datetime | None:
         return _aware(value)
+
+    @field_validator("traceparent", mode="before")
+    @classmethod
+    def _valid(cls, value: object) -> object:
+        return value if isinstance(value, str) and _TRACEPARENT.match(value) else None
 
     @field_serializer("files", when_used="json")
     def _as_text(self, files: tuple[Path, ...]) -> list[str]:

@@ -40,6 +40,7 @@ RUN = Run(
     created_at=NOW,
     finished_at=NOW,
     files=(Path("out.json"),),
+    traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
     **EXTRA,
 )
 FLOW = Flow(
@@ -74,6 +75,25 @@ def test_unknown_fields_are_kept(cls: type[BaseModel]) -> None:
 def test_models_go_through_json_whole(model: BaseModel) -> None:
     """What is written is read as the same."""
     assert type(model).model_validate_json(model.model_dump_json()) == model
+
+
+@pytest.mark.parametrize(
+    "malformed",
+    [
+        "",
+        "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        "00-00000000000000000000000000000000-b7ad6b7169203331-01",
+        "00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01",
+        "00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01",
+        "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\n",
+        7,
+    ],
+)
+def test_malformed_traceparent(malformed: object) -> None:
+    """A run is not lost by a trace that is malformed: it has none (W3C Trace Context, section 3.2)."""
+    run = Run.model_validate({"flow_id": "f", "task_id": "t", "traceparent": malformed})
+    assert run.traceparent is None
+    assert run == Run(flow_id="f", task_id="t")
 
 
 # Runs through JSON

@@ -9,8 +9,9 @@ from contextlib import closing
 from typing import Generic, TypeVar
 
 import dcipher
-from dcipher._batch.engine.engine import Engine, Service
+from dcipher._batch.engine.engine import Engine
 from dcipher._batch.engine.plan import Plan
+from dcipher._batch.engine.steps import Service
 from dcipher._concurrency.iterables import is_streamed
 from dcipher.errors import BatchError
 from dcipher.errors._hints import with_hint

@@ -8,8 +8,9 @@ from contextlib import aclosing
 from typing import Generic, TypeVar
 
 import dcipher
-from dcipher._batch.engine.engine_async import AsyncEngine, AsyncService
+from dcipher._batch.engine.engine_async import AsyncEngine
 from dcipher._batch.engine.plan import Plan
+from dcipher._batch.engine.steps_async import AsyncService
 from dcipher._concurrency.iterables import async_is_streamed
 from dcipher.errors import BatchError
 from dcipher.errors._hints import with_hint

@@ -24,6 +24,8 @@ from dcipher._concurrency.callables import (
 )
 from dcipher._progress.runs import RunProgress, check_progress, run_display
 from dcipher._results.outputs.targets import check_targets
+from dcipher._telemetry import spans
+from dcipher._telemetry.context import traceparent
 from dcipher._wire.api import API
 from dcipher._wire.messages import operations
 from dcipher._wire.messages.params import Params
@@ -119,7 +121,9 @@ class Flows:
         try:
             run = self._api.call(
                 operation,
-                lambda response: started_run(response, operation, datetime.now(timezone.utc)),
+                lambda response: started_run(
+                    response, operation, datetime.now(timezone.utc), traceparent()
+                ),
             )
             self._recent.add(run)
         except BaseException as error:
@@ -183,7 +187,7 @@ class Flows:
             call_back(on_status, changed)
 
         try:
-            with run_display(progress) as display:
+            with spans.flow_run(flow_id), run_display(progress) as display:
                 run = self.start(flow_id, params, idempotency_key=key)
                 with self._recent.held(run):
                     run = self._runs.wait(run, timeout=wait_timeout, on_status=reported)
@@ -276,8 +280,8 @@ class Flows:
             InvalidParamsError: An argument is invalid. Rows are read when the batch runs.
         """
         from dcipher._batch.batch import Batch
-        from dcipher._batch.engine.engine import Service
         from dcipher._batch.engine.plan import planned
+        from dcipher._batch.engine.steps import Service
         from dcipher._batch.shards import Shards
 
         identity: dict[str, Any] = {"key": key, "params": params}

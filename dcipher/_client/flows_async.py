@@ -23,6 +23,8 @@ from dcipher._concurrency.callables import (
 )
 from dcipher._progress.runs import RunProgress, check_progress, run_display
 from dcipher._results.outputs.targets import check_targets
+from dcipher._telemetry import spans
+from dcipher._telemetry.context import traceparent
 from dcipher._wire.api_async import AsyncAPI
 from dcipher._wire.messages import operations
 from dcipher._wire.messages.params import Params
@@ -118,7 +120,9 @@ class AsyncFlows:
         try:
             run = await self._api.call(
                 operation,
-                lambda response: started_run(response, operation, datetime.now(timezone.utc)),
+                lambda response: started_run(
+                    response, operation, datetime.now(timezone.utc), traceparent()
+                ),
             )
             self._recent.add(run)
         except BaseException as error:
@@ -182,7 +186,7 @@ class AsyncFlows:
             await async_call_back(on_status, changed)
 
         try:
-            with run_display(progress) as display:
+            with spans.flow_run(flow_id), run_display(progress) as display:
                 run = await self.start(flow_id, params, idempotency_key=key)
                 with self._recent.held(run):
                     run = await self._runs.wait(run, timeout=wait_timeout, on_status=reported)
@@ -275,8 +279,8 @@ class AsyncFlows:
             InvalidParamsError: An argument is invalid. Rows are read when the batch runs.
         """
         from dcipher._batch.batch_async import AsyncBatch
-        from dcipher._batch.engine.engine_async import AsyncService
         from dcipher._batch.engine.plan import planned
+        from dcipher._batch.engine.steps_async import AsyncService
         from dcipher._batch.shards_async import AsyncShards
 
         identity: dict[str, Any] = {"key": key, "params": params}

@@ -1,5 +1,4 @@
 # Generated from dcipher/_client/runs_async.py by scripts/unasync.py: edit that, not this.
-# ruff: noqa: UP028
 """`client.runs`: fetches a run, waits for it, reads its results."""
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ from dcipher._concurrency.callables import (
     check_callback,
 )
 from dcipher._progress.runs import RunProgress, check_progress, run_display
+from dcipher._telemetry import spans
 from dcipher._wire.messages import operations
 from dcipher.models import Run
 
@@ -111,21 +111,23 @@ class Runs(RunResults):
         check_callback("on_status", on_status)
         check_progress(progress)
         wait = Wait(run, self._api.options.resilience, timeout, poll_interval)
-        if not run.is_terminal:
-            with self._recent.held(run), run_display(progress) as display:
-                try:
-                    with closing(self._changes(run, wait)) as changes:
-                        for changed in changes:
-                            run = changed
-                            display.status(run)
-                            call_back(on_status, run)
-                except BaseException as interruption:
-                    self._recent.note(interruption, run)
-                    raise
-        error = outcomes.failure(run)
-        if error is not None:
-            raise error
-        return run
+        with spans.wait(run) as span:
+            if not run.is_terminal:
+                with self._recent.held(run), run_display(progress) as display:
+                    try:
+                        with closing(self._changes(run, wait)) as changes:
+                            for changed in changes:
+                                run = changed
+                                span.status(run)
+                                display.status(run)
+                                call_back(on_status, run)
+                    except BaseException as interruption:
+                        self._recent.note(interruption, run)
+                        raise
+            error = outcomes.failure(run)
+            if error is not None:
+                raise error
+            return run
 
     def watch(
         self, run: Run, *, timeout: float | None = None, poll_interval: float | None = None
@@ -153,6 +155,8 @@ class Runs(RunResults):
         if run.is_terminal:
             yield run
             return
-        with self._note_on_error(run), closing(self._changes(run, wait)) as changes:
+        changes = self._changes(run, wait)
+        with spans.wait(run, is_current=False) as span, self._note_on_error(run), closing(changes):
             for changed in changes:
+                span.status(changed)
                 yield changed

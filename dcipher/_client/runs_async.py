@@ -11,6 +11,7 @@ from dcipher._concurrency.callables import (
     async_check_callback,
 )
 from dcipher._progress.runs import RunProgress, check_progress, run_display
+from dcipher._telemetry import spans
 from dcipher._wire.messages import operations
 from dcipher.models import Run
 
@@ -109,21 +110,23 @@ class AsyncRuns(AsyncRunResults):
         async_check_callback("on_status", on_status)
         check_progress(progress)
         wait = Wait(run, self._api.options.resilience, timeout, poll_interval)
-        if not run.is_terminal:
-            with self._recent.held(run), run_display(progress) as display:
-                try:
-                    async with aclosing(self._changes(run, wait)) as changes:
-                        async for changed in changes:
-                            run = changed
-                            display.status(run)
-                            await async_call_back(on_status, run)
-                except BaseException as interruption:
-                    self._recent.note(interruption, run)
-                    raise
-        error = outcomes.failure(run)
-        if error is not None:
-            raise error
-        return run
+        with spans.wait(run) as span:
+            if not run.is_terminal:
+                with self._recent.held(run), run_display(progress) as display:
+                    try:
+                        async with aclosing(self._changes(run, wait)) as changes:
+                            async for changed in changes:
+                                run = changed
+                                span.status(run)
+                                display.status(run)
+                                await async_call_back(on_status, run)
+                    except BaseException as interruption:
+                        self._recent.note(interruption, run)
+                        raise
+            error = outcomes.failure(run)
+            if error is not None:
+                raise error
+            return run
 
     async def watch(
         self, run: Run, *, timeout: float | None = None, poll_interval: float | None = None
@@ -151,7 +154,9 @@ class AsyncRuns(AsyncRunResults):
         if run.is_terminal:
             yield run
             return
-        with self._note_on_error(run):
-            async with aclosing(self._changes(run, wait)) as changes:
+        changes = self._changes(run, wait)
+        with spans.wait(run, is_current=False) as span, self._note_on_error(run):
+            async with aclosing(changes):
                 async for changed in changes:
+                    span.status(changed)
                     yield changed

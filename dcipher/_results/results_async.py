@@ -26,6 +26,7 @@ from dcipher._results.outputs.temporary_files import StoredFile
 from dcipher._results.parsing.compression import is_compressed
 from dcipher._results.rows.documents import parse_document
 from dcipher._results.rows.reading import Format, iter_rows
+from dcipher._telemetry import spans
 from dcipher._urls.hosts import leads_here
 from dcipher._wire.messages.parsing import output_secrets
 from dcipher.logs import logger
@@ -204,23 +205,26 @@ class AsyncResults:
         max_connections: int = 1,
     ) -> Transfer:
         outer = sys.exc_info()[1]
-        try:
-            with result_errors(run, index):
-                return await self._transfer(
-                    run,
-                    index,
-                    sink_for,
-                    on_progress=on_progress,
-                    require_integrity=require_integrity,
-                    keeps_encoded=keeps_encoded,
-                    max_connections=max_connections,
-                )
-        except BaseException as error:
-            urls = run.outputs[index : index + 1]
-            presentable(error, outer, (*self._api.plain_http.secrets(), *output_secrets(urls)))
-            raise error  # noqa: TRY201 - before Python 3.11, a plain one brings the frames back
-        finally:
-            del outer
+        with spans.fetch(run, index) as span:
+            try:
+                with result_errors(run, index):
+                    transfer = await self._transfer(
+                        run,
+                        index,
+                        sink_for,
+                        on_progress=on_progress,
+                        require_integrity=require_integrity,
+                        keeps_encoded=keeps_encoded,
+                        max_connections=max_connections,
+                    )
+                    span.received(transfer.arrived)
+                    return transfer
+            except BaseException as error:
+                urls = run.outputs[index : index + 1]
+                presentable(error, outer, (*self._api.plain_http.secrets(), *output_secrets(urls)))
+                raise error  # noqa: TRY201 - before Python 3.11, a plain one brings the frames back
+            finally:
+                del outer
 
     async def _transfer(
         self,

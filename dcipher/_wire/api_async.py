@@ -19,6 +19,8 @@ from dcipher._concurrency.tasks.threads import async_in_thread
 from dcipher._masking.secret_names import secret_values
 from dcipher._masking.text import MANY, relevant_secrets
 from dcipher._masking.tracebacks import presentable
+from dcipher._telemetry import spans
+from dcipher._telemetry.context import hidden, propagated
 from dcipher._wire.errors.connection_errors import connection_error, not_sent
 from dcipher._wire.errors.lost_starts import unknown_submission
 from dcipher._wire.errors.retries import Failure, Outcome, failure_of, is_repeatable
@@ -124,24 +126,31 @@ class AsyncAPI:
         *,
         resilience: Resilience | None = None,
         within: float | None = None,
+        is_poll: bool = False,
     ) -> T:
         """Sends a request, with retries, and returns the result of `parse` for its response.
 
         Raises an `APIError` after the retries that `resilience` allows.
 
-        `within`: seconds for one request, if that is less than the timeout.
+        `within`: seconds for one request, if that is less than the timeout. `is_poll`: it is part of
+        a wait, and has no span.
         """
         outer = sys.exc_info()[1]
         secrets = operation.secrets
         prepare(operation.name)
-        try:
-            return await self._call(operation, parse, resilience or self.options.resilience, within)
-        except BaseException as error:
-            del operation, parse  # error reporters record the variables of this frame
-            presentable(error, outer, (*self._secrets(), *secrets), keeps_query=True)
-            raise error  # noqa: TRY201 - before Python 3.11, a plain one brings the frames back
-        finally:
-            del secrets, outer
+        policy = resilience or self.options.resilience
+        is_traced = (
+            spans.poll(operation.flow_id) if is_poll else spans.call(operation, self.base_url)
+        )
+        with is_traced as span:
+            try:
+                return await self._call(operation, span.observing(parse), policy, within)
+            except BaseException as error:
+                del operation, parse  # error reporters record the variables of this frame
+                presentable(error, outer, (*self._secrets(), *secrets), keeps_query=True)
+                raise error  # noqa: TRY201 - before Python 3.11, a plain one brings the frames back
+            finally:
+                del secrets, outer
 
     async def _call(
         self,
@@ -265,7 +274,10 @@ class AsyncAPI:
     ) -> httpx.Request:
         # Not by client.build_request: it would merge headers, cookies and parameters for every call.
         # To a request with a stream, httpx adds no headers.
-        headers, content = self._headers(), operation.content
+        headers, content, trace = self._headers(), operation.content, propagated()
+        if trace:
+            headers = httpx.Headers(headers)
+            headers.update(trace)
         if content is not None:
             headers = httpx.Headers(headers)
             headers["Content-Type"] = "application/json"
@@ -283,7 +295,8 @@ class AsyncAPI:
         return request
 
     async def _exchange(self, request: httpx.Request) -> tuple[httpx.Response, bytes]:
-        response = await self.http._send_async(request)  # noqa: SLF001 - ours alone
+        with hidden():
+            response = await self.http._send_async(request)  # noqa: SLF001 - ours alone
         try:
             return response, await self._body(response)
         finally:

@@ -8,6 +8,8 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
+from opentelemetry import trace
+from opentelemetry.util._once import Once
 
 from dcipher._client.waiting import polling
 from dcipher.emulator import Emulator
@@ -47,6 +49,9 @@ def hosted(
     monkeypatch.setenv("DCIPHER_API_KEY", emulator.api_key)
     monkeypatch.chdir(tmp_path)
     logger, root = logging.getLogger("dcipher"), logging.getLogger()
+    # The guide to OpenTelemetry sets a tracer, as a program does once.
+    monkeypatch.setattr(trace, "_TRACER_PROVIDER", None)
+    monkeypatch.setattr(trace, "_TRACER_PROVIDER_SET_ONCE", Once())
     before = logger.level, list(logger.handlers), root.level, list(root.handlers)
     yield emulator
     logger.level, logger.handlers, root.level, root.handlers = before

@@ -13,7 +13,7 @@ import time
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
 from dcipher._batch.inputs.identity import fingerprint
 from dcipher._batch.journal.states import Change
@@ -36,24 +36,21 @@ from dcipher._concurrency.tasks.signals import terminable
 from dcipher._concurrency.tasks.threads import in_thread
 from dcipher._concurrency.tasks.workers import each
 from dcipher._progress.displays import display
+from dcipher._telemetry.batches import BatchSpan
 from dcipher.errors import BatchError, DcipherError
 
 from .failures import add_note, how_to_go_on
 from .feed import Feed
 from .plan import too_many_failures
-from .steps import Steps
+from .steps import Service, Steps
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Generator
     from pathlib import Path
-
-    from dcipher._wire.api import API
-    from dcipher.errors import RunError
-    from dcipher.models import Run
 
     from .plan import Plan
 
-__all__ = ["Engine", "Service"]
+__all__ = ["Engine"]
 
 T = TypeVar("T")
 
@@ -63,14 +60,6 @@ GROUP_DELAY: Final = 0.02
 """Seconds in which transitions of other rows join a commit, because each waits for the disk."""
 IDLE: Final = 0.5
 """Seconds between two checks when nothing was reported: a thread may call `stop`."""
-
-
-class Service(NamedTuple):
-    """The parts of the client that a batch needs."""
-
-    api: API
-    failure_of_run: Callable[[Run], RunError | None]
-    on_started: Callable[[Run], None]
 
 
 class Engine(Generic[T]):
@@ -91,6 +80,7 @@ class Engine(Generic[T]):
         self._error: BaseException | None = None
         self._tally = Tally()
         self._display = display(plan.progress, snapshot)
+        self._span = BatchSpan(plan.flow_id)
         self._began = monotonic()
         self._is_stopped = False
         self._steps: Steps | None = None
@@ -110,26 +100,28 @@ class Engine(Generic[T]):
     def outcomes(self) -> Generator[Outcome[T]]:
         """Yields the outcome of each row; the report is available at the end."""
         self._began = monotonic()
-        journal = in_thread(self._opened)
-        try:
-            with terminable(), closing(self._running(journal)) as running:
-                for outcome in running:
-                    yield outcome
-        except GeneratorExit:
-            raise
-        except BaseException as error:
-            self._explain(error)
-            raise
-        finally:
-            self._finish(journal)
-        if self._error is not None:
-            self._explain(self._error)
-            raise self._error
+        with self._span:
+            journal = in_thread(self._opened)
+            try:
+                with terminable(), closing(self._running(journal)) as running:
+                    for outcome in running:
+                        yield outcome
+            except GeneratorExit:
+                raise
+            except BaseException as error:
+                self._explain(error)
+                raise
+            finally:
+                self._finish(journal)
+            if self._error is not None:
+                self._explain(self._error)
+                raise self._error
 
     def _running(self, journal: Journal) -> Generator[Outcome[T]]:
         background = Background(partial(self._run, journal), "dcipher batch")
         try:
-            background.start()
+            with self._span.current():
+                background.start()
             while (outcome := self._outbox.get()) is not None:
                 with self._turn:
                     self._scheduled.undelivered -= 1
@@ -212,8 +204,9 @@ class Engine(Generic[T]):
 
     def steps(self, flow_id: str, results: Any) -> None:
         """Creates the steps, once the flow is known."""
+        self._span.found(flow_id)
         self._steps = Steps(
-            self._service.api,
+            self._service,
             flow_id,
             self,
             self._scheduled,
@@ -221,8 +214,6 @@ class Engine(Generic[T]):
             self._in_flight,
             results,
             holds_unknown=self._plan.holds_unknown,
-            failure_of_run=self._service.failure_of_run,
-            on_started=self._service.on_started,
         )
 
     # Work
@@ -313,6 +304,7 @@ class Engine(Generic[T]):
         if not job.is_resumed and job.run is not None:
             self._tally.took(max(0.0, monotonic() - job.began))
         row = job.row
+        self._span.item(status)
         self._give(Outcome(row.key, row.position, status, job.run, value, files, error))
 
     def _give(self, outcome: Outcome[Any]) -> None:
@@ -340,6 +332,7 @@ class Engine(Generic[T]):
 
     def _on_tick(self) -> None:
         now = monotonic()
+        self._span.active(self._scheduled.in_flight)
         if self._display.is_due(now):
             call_back(self._display.report, self._progress())
 
@@ -377,6 +370,7 @@ class Engine(Generic[T]):
             journal=None if journal.path is None else str(journal.path),
             rows=JournalRows(journal),
         )
+        self._span.ended(self._tally.rows, self._tally.counts)
         self._display.close(self._progress(is_last=True))
         try:
             if journal.path is not None and self._error is None:

@@ -11,7 +11,7 @@ import time
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
 from dcipher._batch.inputs.identity import fingerprint
 from dcipher._batch.journal.states import Change
@@ -34,24 +34,21 @@ from dcipher._concurrency.tasks.signals import async_terminable
 from dcipher._concurrency.tasks.threads import async_in_thread
 from dcipher._concurrency.tasks.workers import async_each
 from dcipher._progress.displays import display
+from dcipher._telemetry.batches import BatchSpan
 from dcipher.errors import BatchError, DcipherError
 
 from .failures import add_note, how_to_go_on
 from .feed_async import AsyncFeed
 from .plan import too_many_failures
-from .steps_async import AsyncSteps
+from .steps_async import AsyncService, AsyncSteps
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import AsyncGenerator
     from pathlib import Path
-
-    from dcipher._wire.api_async import AsyncAPI
-    from dcipher.errors import RunError
-    from dcipher.models import Run
 
     from .plan import Plan
 
-__all__ = ["AsyncEngine", "AsyncService"]
+__all__ = ["AsyncEngine"]
 
 T = TypeVar("T")
 
@@ -61,14 +58,6 @@ GROUP_DELAY: Final = 0.02
 """Seconds in which transitions of other rows join a commit, because each waits for the disk."""
 IDLE: Final = 0.5
 """Seconds between two checks when nothing was reported: a thread may call `stop`."""
-
-
-class AsyncService(NamedTuple):
-    """The parts of the client that a batch needs."""
-
-    api: AsyncAPI
-    failure_of_run: Callable[[Run], RunError | None]
-    on_started: Callable[[Run], None]
 
 
 class AsyncEngine(Generic[T]):
@@ -89,6 +78,7 @@ class AsyncEngine(Generic[T]):
         self._error: BaseException | None = None
         self._tally = Tally()
         self._display = display(plan.progress, snapshot)
+        self._span = BatchSpan(plan.flow_id)
         self._began = monotonic()
         self._is_stopped = False
         self._steps: AsyncSteps | None = None
@@ -108,27 +98,29 @@ class AsyncEngine(Generic[T]):
     async def outcomes(self) -> AsyncGenerator[Outcome[T]]:
         """Yields the outcome of each row; the report is available at the end."""
         self._began = monotonic()
-        journal = await async_in_thread(self._opened)
-        try:
-            with async_terminable():
-                async with aclosing(self._running(journal)) as running:
-                    async for outcome in running:
-                        yield outcome
-        except GeneratorExit:
-            raise
-        except BaseException as error:
-            self._explain(error)
-            raise
-        finally:
-            self._finish(journal)
-        if self._error is not None:
-            self._explain(self._error)
-            raise self._error
+        with self._span:
+            journal = await async_in_thread(self._opened)
+            try:
+                with async_terminable():
+                    async with aclosing(self._running(journal)) as running:
+                        async for outcome in running:
+                            yield outcome
+            except GeneratorExit:
+                raise
+            except BaseException as error:
+                self._explain(error)
+                raise
+            finally:
+                self._finish(journal)
+            if self._error is not None:
+                self._explain(self._error)
+                raise self._error
 
     async def _running(self, journal: Journal) -> AsyncGenerator[Outcome[T]]:
         background = AsyncBackground(partial(self._run, journal), "dcipher batch")
         try:
-            background.start()
+            with self._span.current():
+                background.start()
             while (outcome := await self._outbox.get()) is not None:
                 with self._turn:
                     self._scheduled.undelivered -= 1
@@ -211,8 +203,9 @@ class AsyncEngine(Generic[T]):
 
     def steps(self, flow_id: str, results: Any) -> None:
         """Creates the steps, once the flow is known."""
+        self._span.found(flow_id)
         self._steps = AsyncSteps(
-            self._service.api,
+            self._service,
             flow_id,
             self,
             self._scheduled,
@@ -220,8 +213,6 @@ class AsyncEngine(Generic[T]):
             self._in_flight,
             results,
             holds_unknown=self._plan.holds_unknown,
-            failure_of_run=self._service.failure_of_run,
-            on_started=self._service.on_started,
         )
 
     # Work
@@ -312,6 +303,7 @@ class AsyncEngine(Generic[T]):
         if not job.is_resumed and job.run is not None:
             self._tally.took(max(0.0, monotonic() - job.began))
         row = job.row
+        self._span.item(status)
         self._give(Outcome(row.key, row.position, status, job.run, value, files, error))
 
     def _give(self, outcome: Outcome[Any]) -> None:
@@ -339,6 +331,7 @@ class AsyncEngine(Generic[T]):
 
     async def _on_tick(self) -> None:
         now = monotonic()
+        self._span.active(self._scheduled.in_flight)
         if self._display.is_due(now):
             await async_call_back(self._display.report, self._progress())
 
@@ -376,6 +369,7 @@ class AsyncEngine(Generic[T]):
             journal=None if journal.path is None else str(journal.path),
             rows=JournalRows(journal),
         )
+        self._span.ended(self._tally.rows, self._tally.counts)
         self._display.close(self._progress(is_last=True))
         try:
             if journal.path is not None and self._error is None:

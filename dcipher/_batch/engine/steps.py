@@ -8,10 +8,11 @@ import time
 from dataclasses import replace
 from datetime import datetime, timezone
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from dcipher._batch.reports.outcomes import error_text
 from dcipher._concurrency.clock import monotonic
+from dcipher._telemetry.context import traceparent
 from dcipher._wire.messages import operations
 from dcipher._wire.messages.parsing import output_secrets, started_run, status_of
 from dcipher.errors import (
@@ -44,7 +45,15 @@ if TYPE_CHECKING:
 
     from .results import RowResults
 
-__all__ = ["Book", "Steps"]
+__all__ = ["Book", "Service", "Steps"]
+
+
+class Service(NamedTuple):
+    """The parts of the client that a batch needs."""
+
+    api: API
+    failure_of_run: Callable[[Run], RunError | None]
+    on_started: Callable[[Run], None]
 
 
 class Book(Protocol):
@@ -74,7 +83,7 @@ class Steps:
 
     def __init__(
         self,
-        api: API,
+        service: Service,
         flow_id: str,
         book: Book,
         schedule: Schedule,
@@ -83,19 +92,15 @@ class Steps:
         results: RowResults | None,
         *,
         holds_unknown: bool,
-        failure_of_run: Callable[[Run], RunError | None],
-        on_started: Callable[[Run], None],
     ) -> None:
-        self._api = api
+        self._api, self._failure_of_run, self._on_started = service
         self._flow_id = flow_id
         self._book = book
         self._schedule = schedule
         self._gate = gate
         self._in_flight = in_flight
         self._results = results
-        self._failure_of_run = failure_of_run
-        self._on_started = on_started
-        policy = api.options.resilience
+        policy = service.api.options.resilience
         self._policy = replace(
             policy, resend_ambiguous=policy.resend_ambiguous and not holds_unknown
         )
@@ -123,7 +128,9 @@ class Steps:
         try:
             run = self._api.call(
                 operation,
-                lambda response: started_run(response, operation, datetime.now(timezone.utc)),
+                lambda response: started_run(
+                    response, operation, datetime.now(timezone.utc), traceparent()
+                ),
                 resilience=self._once,
             )
         except APIError as error:
@@ -215,6 +222,7 @@ class Steps:
                 operations.run_status(run.flow_id, run.task_id, output_secrets(run.outputs)),
                 partial(_status_of, run),
                 resilience=self._once,
+                is_poll=True,
             )
         except APIError as error:
             self._poll_failed(job, error)

@@ -95,6 +95,7 @@ class AsyncRunPolls:
                         latest.updated,
                         within=wait.poll_timeout(),
                         resilience=self._once,
+                        is_poll=True,
                     )
                     delay = wait.after_poll(run)
                 except APIError as error:

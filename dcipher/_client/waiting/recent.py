@@ -162,7 +162,7 @@ def _merged(known: Run, run: Run) -> Run:
     """Returns `run` with the values that only `known` has: a run made from its ids has no URLs."""
     kept: dict[str, Any] = {
         name: getattr(known, name)
-        for name in ("idempotency_key", "created_at", "files")
+        for name in ("idempotency_key", "created_at", "files", "traceparent")
         if getattr(known, name) and not getattr(run, name)
     }
     if known.outputs and all(output.url is None for output in run.outputs):

@@ -67,8 +67,10 @@ def output_secrets(outputs: Iterable[Output]) -> tuple[str, ...]:
     )
 
 
-def started_run(response: APIResponse, operation: Operation, now: datetime) -> Run:
-    """Returns the run of the response to a start."""
+def started_run(
+    response: APIResponse, operation: Operation, now: datetime, traceparent: str | None = None
+) -> Run:
+    """Returns the run of the response to a start, whose span is `traceparent`."""
     known = response.json_object()
     task_id = known.pop("taskId", None)
     # A number is converted to text; True is an int in Python, but not an id.
@@ -87,6 +89,7 @@ def started_run(response: APIResponse, operation: Operation, now: datetime) -> R
         outputs=outputs,
         idempotency_key=operation.idempotency_key,
         created_at=now,
+        traceparent=traceparent,
     )
 
 

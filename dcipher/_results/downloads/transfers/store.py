@@ -10,6 +10,7 @@ import httpx
 
 from dcipher._concurrency.clock import monotonic
 from dcipher._masking.text import clean, masked_urls, redact, redact_query
+from dcipher._telemetry.context import hidden
 from dcipher._urls.signed_urls import MAX_REDIRECTS, joined, refusal, secrets_of
 from dcipher._wire.errors.causes import client_certificate_cause, tls_cause
 from dcipher._wire.errors.connection_errors import CHECK_TLS
@@ -139,7 +140,8 @@ class Store:
         self.deadline = Deadline(self._total_timeout, within=within)
         try:
             request = self._request(url, headers, self.deadline)
-            response = self._send_request(request)
+            with hidden(is_signed=True):
+                response = self._send_request(request)
         except RuntimeError:  # the client was closed
             if self._http._is_closed or self._http._is_closed_async:  # noqa: SLF001
                 raise DcipherError("This client was closed during a download.") from None

@@ -1,0 +1,1 @@
+"""Traces and metrics by OpenTelemetry, in a program that has imported it."""
