@@ -32,17 +32,15 @@ def measure(name: str, amount: float, flow_id: str, **attributes: str) -> None:
 @lru_cache(maxsize=2)
 def _instruments(provider: Any) -> dict[str, Callable[[float, dict[str, str]], None]]:
     meter = provider.get_meter("dcipher", __version__)
-    duration = meter.create_histogram(
+    duration = _histogram(
+        meter,
         "dcipher.run.duration",
         "s",
         "Time from the start of a run to the poll that reported its end",
-        explicit_bucket_boundaries_advisory=_SECONDS,
+        _SECONDS,
     )
-    size = meter.create_histogram(
-        "dcipher.result.size",
-        "By",
-        "Size of a result that was fetched",
-        explicit_bucket_boundaries_advisory=_BYTES,
+    size = _histogram(
+        meter, "dcipher.result.size", "By", "Size of a result that was fetched", _BYTES
     )
     active = meter.create_up_down_counter(
         "dcipher.run.active", "{run}", "Runs that this process waits for"
@@ -56,3 +54,10 @@ def _instruments(provider: Any) -> dict[str, Callable[[float, dict[str, str]], N
         "run.polls": polls.add,
         "batch.items": items.add,
     }
+
+
+def _histogram(meter: Any, name: str, unit: str, text: str, bounds: tuple[float, ...]) -> Any:
+    try:
+        return meter.create_histogram(name, unit, text, explicit_bucket_boundaries_advisory=bounds)
+    except TypeError:  # before OpenTelemetry 1.30
+        return meter.create_histogram(name, unit, text)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from opentelemetry.sdk.metrics import Meter
 
 from dcipher import Run, RunFailedError, WaitTimeoutError
 from tests.faulty import FaultyServer, json_reply
 
 if TYPE_CHECKING:
+    from opentelemetry.metrics import Histogram
+
     from tests.conftest import Connect
     from tests.telemetry.conftest import Metrics
 
@@ -44,6 +47,24 @@ def test_run(connect: Connect, api: FaultyServer, measured: Metrics) -> None:
     assert (size.count, size.sum, size.attributes) == (1, len('{"text": 1}'), FLOW)
     (now,) = measured.points("dcipher.run.active")
     assert (now.value, now.attributes) == (0, FLOW)
+
+
+def test_older_meter(
+    connect: Connect, api: FaultyServer, measured: Metrics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A meter of OpenTelemetry before 1.30, which takes no bounds, has its own."""
+    create = Meter.create_histogram
+
+    def create_histogram(
+        self: Meter, name: str, unit: str = "", description: str = ""
+    ) -> Histogram:
+        return create(self, name, unit, description)
+
+    monkeypatch.setattr(Meter, "create_histogram", create_histogram)
+    client = connect(api)
+    client.runs.wait(client.flows.start("f"))
+    (duration,) = measured.points("dcipher.run.duration")
+    assert duration.count == 1
 
 
 def test_failures(connect: Connect, api: FaultyServer, measured: Metrics) -> None:

@@ -171,6 +171,24 @@ def test_error_of_a_callback(connect: Connect, api: FaultyServer, spans: Spans) 
     assert "canary" not in wait.to_json()
 
 
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_cancelled_wait(api: FaultyServer, spans: Spans, backend: str) -> None:
+    """The span of a wait that is cancelled ends, and the caller's is current again."""
+    api.on("/flows/f/status", json_reply('{"status": "RUNNING"}'))
+
+    async def main() -> None:
+        async with AsyncDcipher(KEY, base_url=api.url) as client:
+            with spans.tracer.start_as_current_span("request") as request:
+                with anyio.move_on_after(0.1):
+                    await client.runs.wait(Run(flow_id="f", task_id="t"))
+                assert trace.get_current_span() is request
+
+    anyio.run(main, backend=backend)
+    wait = spans.one(WAIT)
+    assert wait.attributes["error.type"] in {"CancelledError", "Cancelled"}
+    assert not [event for event in wait.events if event.name == "exception"]
+
+
 def test_wait_in_another_process(connect: Connect, api: FaultyServer, spans: Spans) -> None:
     """A run that was stored as JSON is linked to its start, from a trace of its own."""
     with spans.tracer.start_as_current_span("first process"):
