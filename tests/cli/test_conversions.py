@@ -437,6 +437,21 @@ def test_what_would_come_back_as_something_else_is_refused(
     assert not (folder / target).exists()
 
 
+class Semicolon(BaseModel):
+    text: str = Field(alias="a;b")
+
+
+def test_a_file_that_would_be_taken_for_another(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The file is read back as a whole: one whose delimiter would be mistaken is refused."""
+    (folder / "r.json").write_text('[{"a;b": "1;2"}]')
+    command = ["results", "convert", "r.json", "o.csv", "--model", f"{__name__}:Semicolon"]
+    assert main(command) == 5
+    assert "would not be read back from CSV unchanged" in capsys.readouterr().err
+    assert not (folder / "o.csv").exists()
+
+
 @pytest.mark.skipif(find_spec("pyarrow") is None, reason="the extra `arrow` is not installed")
 def test_bytes_that_are_no_text(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Without base64 in the model they are refused; without a model they are base64 as RFC 4648 has it."""
