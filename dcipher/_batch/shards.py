@@ -119,7 +119,6 @@ class Shards(Generic[T]):
         finally:
             for shard in self._submitted:
                 shard.outcomes.cancel()
-            self._display.close(self._progress(is_last=True))
             self.report = report_of(
                 tally,
                 left_running=0,
@@ -130,6 +129,7 @@ class Shards(Generic[T]):
                 stopped=not is_whole,
                 journal=self._partition.folder,
             )
+            call_back(self._display.close, self._progress(is_last=True))
 
     def _submit(self, shards: Iterator[tuple[int, Path, list[Any]]]) -> bool:
         """Submits as many shards as permitted; returns whether any is left."""

@@ -118,7 +118,6 @@ class AsyncShards(Generic[T]):
         finally:
             for shard in self._submitted:
                 shard.outcomes.cancel()
-            self._display.close(self._progress(is_last=True))
             self.report = report_of(
                 tally,
                 left_running=0,
@@ -129,6 +128,7 @@ class AsyncShards(Generic[T]):
                 stopped=not is_whole,
                 journal=self._partition.folder,
             )
+            await async_call_back(self._display.close, self._progress(is_last=True))
 
     def _submit(self, shards: Iterator[tuple[int, Path, list[Any]]]) -> bool:
         """Submits as many shards as permitted; returns whether any is left."""

@@ -304,6 +304,8 @@ class Flows:
             progress=progress,
             nonce=uuid4().hex,
         )
+        if callable(progress):
+            check_callback("progress", progress)
         service = Service(self._api, failure, self._recent.add)
         if executor is None:
             return Batch(service, plan)

@@ -303,6 +303,8 @@ class AsyncFlows:
             progress=progress,
             nonce=uuid4().hex,
         )
+        if callable(progress):
+            async_check_callback("progress", progress)
         service = AsyncService(self._api, failure, self._recent.add)
         if executor is None:
             return AsyncBatch(service, plan)

@@ -44,7 +44,7 @@ class Display(Protocol[P_contra]):
         """Updates it."""
         ...
 
-    def close(self, progress: P_contra, /) -> None:
+    def close(self, progress: P_contra, /) -> object:
         """Updates it for the last time."""
         ...
 
@@ -117,8 +117,8 @@ class _Callback(_Interval, Generic[P]):
     def report(self, progress: P) -> object:
         return self._function(progress)
 
-    def close(self, progress: P) -> None:
-        self._function(progress)
+    def close(self, progress: P) -> object:
+        return self._function(progress)
 
 
 class _Safe(Generic[P]):

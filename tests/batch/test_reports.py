@@ -7,16 +7,18 @@ import re
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
 
+import anyio
 import pytest
 
-from dcipher import BatchProgress, DcipherError
+from dcipher import AsyncDcipher, BatchProgress, Dcipher, DcipherError
 from dcipher._batch.reports.outcomes import Outcome
 from dcipher._batch.reports.progress import sentence, snapshot
 from dcipher._batch.reports.report import report_of
 from dcipher._batch.reports.tally import Tally
 from dcipher._progress.displays import display
-from dcipher.errors import NotFoundError, RunFailedError
+from dcipher.errors import InvalidParamsError, NotFoundError, RunFailedError
 from dcipher.models import Run
+from tests.conftest import KEY
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -195,6 +197,26 @@ def test_a_bar_on_a_terminal(
     shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", capsys.readouterr().err)
     assert "━" in shown
     assert shown.endswith("dcipher: 10 of 10 rows\n")
+
+
+def test_progress_for_a_coroutine_function(emulator: Emulator) -> None:
+    """An async batch awaits it, also for the last time; a blocking one refuses it."""
+    told: list[bool] = []
+
+    async def show(progress: BatchProgress) -> None:
+        told.append(progress.is_last)
+
+    async def main() -> None:
+        async with AsyncDcipher(KEY, base_url=emulator.url) as client:
+            await client.flows.map("shout", [{"text": "a"}], progress=show).run()
+
+    anyio.run(main)
+    assert told[-1]
+    with (
+        Dcipher(KEY, base_url=emulator.url) as client,
+        pytest.raises(InvalidParamsError, match="progress must not be an async function"),
+    ):
+        client.flows.map("shout", [{"text": "a"}], progress=show)
 
 
 @pytest.mark.parametrize(

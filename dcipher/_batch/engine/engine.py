@@ -371,8 +371,8 @@ class Engine(Generic[T]):
             rows=JournalRows(journal),
         )
         self._span.ended(self._tally.rows, self._tally.counts)
-        self._display.close(self._progress(is_last=True))
         try:
+            call_back(self._display.close, self._progress(is_last=True))
             if journal.path is not None and self._error is None:
                 journal.remember("rate", repr(gate.rate))
                 if self._durations.usual is not None:

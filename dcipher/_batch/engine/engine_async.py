@@ -111,7 +111,7 @@ class AsyncEngine(Generic[T]):
                 self._explain(error)
                 raise
             finally:
-                self._finish(journal)
+                await self._finish(journal)
             if self._error is not None:
                 self._explain(self._error)
                 raise self._error
@@ -353,7 +353,7 @@ class AsyncEngine(Generic[T]):
             is_last=is_last,
         )
 
-    def _finish(self, journal: Journal) -> None:
+    async def _finish(self, journal: Journal) -> None:
         steps, schedule, gate = self._steps, self._scheduled, cast("Gate", self._gate)
         is_whole = self._feed is not None and self._feed.total == self._tally.rows
         if is_whole:
@@ -370,8 +370,8 @@ class AsyncEngine(Generic[T]):
             rows=JournalRows(journal),
         )
         self._span.ended(self._tally.rows, self._tally.counts)
-        self._display.close(self._progress(is_last=True))
         try:
+            await async_call_back(self._display.close, self._progress(is_last=True))
             if journal.path is not None and self._error is None:
                 journal.remember("rate", repr(gate.rate))
                 if self._durations.usual is not None:
