@@ -102,12 +102,10 @@ class DcipherRunFlowOperator(ResumableJobMixin, BaseOperator):
             self.execute_resumable(context)
             return self._saved()
 
-    def execute_complete(
-        self, context: Any, event: dict[str, Any], external_id: dict[str, str]
-    ) -> dict[str, Any]:
+    def execute_complete(self, context: Any, event: dict[str, Any]) -> dict[str, Any]:
         """Continues after the triggerer: the status is fetched here, with its error if there is one."""
         with self._connected(context):
-            self._run = self._client.runs.wait(named_run(external_id), timeout=self.wait_timeout)
+            self._run = self._client.runs.wait(named_run(event), timeout=self.wait_timeout)
             return self._saved()
 
     def on_kill(self) -> None:
@@ -194,7 +192,6 @@ class DcipherRunFlowOperator(ResumableJobMixin, BaseOperator):
                     created_at=run.created_at.isoformat() if run.created_at else None,
                 ),
                 method_name="execute_complete",
-                kwargs={"external_id": external_id},
                 timeout=self.wait_timeout and timedelta(seconds=self.wait_timeout),
             )
         self._run = self._client.runs.wait(run, timeout=self.wait_timeout)

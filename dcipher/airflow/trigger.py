@@ -69,5 +69,6 @@ class DcipherRunTrigger(BaseTrigger):
                     run = error.run
                 except APIError as error:
                     self.log.warning("%s", error)
-                yield TriggerEvent({"task_id": run.task_id, "status": str(run.status)})
+                # With the ids: `dag.test()` passes nothing else to the operator.
+                yield TriggerEvent({**self.external_id, "status": str(run.status)})
                 return

@@ -157,11 +157,8 @@ class Airflow:
     def resume(self, event: dict[str, Any]) -> None:
         """Let the next try be what follows the trigger of the last one."""
         deferred = self.states[-1]
-        kwargs = deferred["next_kwargs"]
-        self._next = {
-            "next_method": deferred["next_method"],
-            "next_kwargs": {**kwargs, "event": event},
-        }
+        # Nothing else of what the task deferred with, as in `dag.test()`.
+        self._next = {"next_method": deferred["next_method"], "next_kwargs": {"event": event}}
 
     def fail_trigger(self, error: str) -> None:
         """Let the next try be what follows a trigger that failed."""

@@ -118,12 +118,12 @@ def test_a_failed_run_of_a_deferred_task(
     """It is the same after the triggerer, and when the task was resumed because of another error."""
     service.is_broken = True
     assert attempt(deferrable=True) == "deferred"
-    airflow.resume({"status": "PENDING"})
+    airflow.resume({**airflow.store["dcipher_run"], "status": "PENDING"})
     assert attempt(deferrable=True) == FAILED
     assert "no topics today" in str(attempt.error)
     service.is_broken = False
     assert attempt(deferrable=True) == "deferred"
-    airflow.resume({"status": "SUCCEEDED"})
+    airflow.resume({**airflow.store["dcipher_run"], "status": "SUCCEEDED"})
     assert attempt(deferrable=True) == DONE
     assert len(service.emulator.runs) == 2
 

@@ -104,4 +104,5 @@ def test_blocks_no_other_trigger() -> None:
         text = json.dumps({"conn_type": "dcipher", "host": server.url, "password": KEY})
         with patch.dict(os.environ, {"AIRFLOW_CONN_DCIPHER_DEFAULT": text}):
             payload = asyncio.run(asyncio.wait_for(both(), 60))
-    assert payload == {"task_id": "t", "status": "SUCCEEDED"}
+    ids = {"flow_id": "topics", "task_id": "t", "idempotency_key": "k"}
+    assert payload == {**ids, "status": "SUCCEEDED"}
