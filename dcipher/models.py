@@ -41,7 +41,7 @@ __all__ = [
 
 
 class RunStatus(str, Enum):
-    """The status of a run, in the words of the service (observed)."""
+    """The status of a run, as the service reports it (observed)."""
 
     PENDING = "PENDING"
     QUEUED = "QUEUED"
@@ -129,7 +129,7 @@ class FlowParam(_Model):
     default: Any = None
     """The value that the service uses if none is sent."""
     description: str | None = None
-    """A description for people."""
+    """A description."""
 
 
 class Flow(_Model):
@@ -140,7 +140,7 @@ class Flow(_Model):
     name: str | None = None
     """A short title."""
     description: str | None = None
-    """A description for people."""
+    """A description."""
     params: tuple[FlowParam, ...] = ()
     """The parameters, in the order of the service."""
 

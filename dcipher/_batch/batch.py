@@ -26,8 +26,8 @@ T = TypeVar("T")
 class Batch(Generic[T]):
     """A batch of runs of one flow. `flows.map` returns it.
 
-    Nothing is read or sent until it is iterated over, or `run` is called, which is possible once. The same call
-    creates another batch, which resumes from the journal.
+    Nothing is read or sent before you iterate over it or call `run`. Do one of them, once. To resume from the
+    journal, call `flows.map` again.
     """
 
     def __init__(self, service: Service, plan: Plan, shards: Shards[T] | None = None) -> None:
@@ -40,8 +40,8 @@ class Batch(Generic[T]):
         """Yields the outcome of each row, as soon as it is known.
 
         The failure of a row is an outcome, and does not end the batch. Raises `TooManyFailuresError`, `JournalError`,
-        `InvalidParamsError` for a row that cannot be sent, and the `APIError`s that would be the same
-        for every row.
+        `InvalidParamsError` for a row that cannot be sent, and an `APIError` that every row would
+        meet, such as `AuthenticationError`.
         """
         if self._has_begun:
             raise with_hint(

@@ -67,13 +67,13 @@ class AsyncFlows:
         return await self._api.call(operations.get_flow(flow_id), flow_of)
 
     async def check(self, call: type[dcipher.FlowCall[Any]]) -> dcipher.FlowDrift:
-        """Compares a `FlowCall` with the current declaration of its flow, such as when a service starts.
+        """Compares a `FlowCall` with the current declaration of its flow, for example when an application starts.
 
         Args:
             call: The class, not an instance.
 
         Returns:
-            The differences. It is false if there are none.
+            The differences; falsy if there are none.
 
         Raises:
             InvalidParamsError: The class names no flow. Nothing was sent.
@@ -271,8 +271,8 @@ class AsyncFlows:
             progress: `"auto"`, `False`, or a function of a `BatchProgress`. DCIPHER_PROGRESS=0 takes
                 precedence.
             executor: Runs the rows in the workers of a `concurrent.futures.Executor`, or of a similar
-                object: in shards, each with its own journal in the folder `journal`. Then the
-                key comes from the environment of the workers, and there is no progress.
+                object: in shards, each with its own journal in the folder `journal`. The workers
+                read the API key from their own environment. Progress is the sum over all shards.
             shard: Rows that one worker runs at a time.
 
         Raises:
@@ -331,8 +331,8 @@ class AsyncFlows:
     ) -> dcipher.Partition:
         """Returns a function that runs a flow for each row of a part, in workers of Dask, Ray or Spark.
 
-        The arguments are those of `map`, except `journal`: a folder for the journals of the parts. The function can be
-        pickled. It creates its own client where it is called, with the API key of the environment there.
+        The arguments mean the same as in `map`; `journal` is a folder for the journals of the parts. The function can
+        be pickled. It creates its own client where it is called, with the API key of the environment there.
         """
         from dcipher._batch.engine.plan import planned
 

@@ -83,7 +83,7 @@ class AsyncRunResults(AsyncRunPolls):
             require_integrity: Reject a result that the store sends with neither a length nor a
                 digest.
             max_connections: Connections to use at the same time. 1: one result after the other.
-            progress: "auto" or `True` displays the bytes received, as `wait` does the status.
+            progress: "auto" or `True` displays the received bytes, in the same way as `wait` displays the status.
 
         Returns:
             The paths of the saved files, in the order of `run.outputs`.

@@ -91,7 +91,7 @@ class Runs(RunResults):
             run: The run, from anywhere.
             timeout: Seconds to wait. `None`: no limit. 0: poll once.
             poll_interval: Seconds between two polls. `None`: a tenth of the age of the run, at most
-                15 seconds; for more than ten runs of a flow at once, when they usually end.
+                15 seconds. If the client waits for more than ten runs of a flow, it follows their usual duration.
             on_status: Called with the `Run` at the first poll and at each change of status.
             progress: "auto" or `True` displays the status: on a terminal, in a notebook as a card
                 that is updated, elsewhere as lines on stderr. DCIPHER_PROGRESS=0 turns it off.
@@ -140,7 +140,7 @@ class Runs(RunResults):
             run: The run, from anywhere.
             timeout: Seconds to wait. `None`: no limit. 0: poll once.
             poll_interval: Seconds between two polls. `None`: a tenth of the age of the run, at most
-                15 seconds; for more than ten runs of a flow at once, when they usually end.
+                15 seconds. If the client waits for more than ten runs of a flow, it follows their usual duration.
 
         Yields:
             The run. The last one has ended.

@@ -19,7 +19,7 @@ DcipherError
 │   │   ├── RateLimitError 429             .retry_after
 │   │   ├── InternalServerError 500+
 │   │   └── UnexpectedStatus               not in the OpenAPI document
-│   ├── InvalidResponseError               2xx of another form
+│   ├── InvalidResponseError               unexpected 2xx body
 │   └── SubmissionUnknownError             .flow_id .idempotency_key
 ├── RunError                               .run
 │   ├── RunFailedError

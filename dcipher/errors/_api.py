@@ -67,7 +67,7 @@ class APIError(DcipherError):
         self.attempts = attempts
         """How many times the request was sent."""
         self.request_id = request_id
-        """The `X-Request-Id` of the response, for the support of the service."""
+        """The `X-Request-Id` of the response, to quote when you contact support."""
         self.run: dcipher.Run | None = None
         """The run that the call was about, with its outputs; `None` before there is one."""
 
@@ -167,7 +167,7 @@ class UnexpectedStatus(APIStatusError):  # noqa: N818 - the name that generated 
 
 
 class InvalidResponseError(APIError):
-    """A successful response without the documented form: a login page, an empty body, no task id."""
+    """A 2xx response that does not have the documented format: a login page, an empty body, no task id."""
 
 
 class SubmissionUnknownError(APIError):

@@ -21,7 +21,7 @@ class BatchError(DcipherError):
     def __init__(self, message: str = "", *, report: dcipher.BatchReport | None = None) -> None:
         super().__init__(message)
         self.report = report
-        """The outcomes of the rows so far, or `None` if none was begun."""
+        """The outcomes of the rows so far, or `None` if the batch failed before its first row."""
 
 
 class TooManyFailuresError(BatchError):
