@@ -26,6 +26,8 @@ from dcipher import (
     RunFailedError,
     UnprocessableEntityError,
 )
+from dcipher._telemetry.spans import CALLS
+from dcipher._wire.messages.parsing import _MODELS
 from tests.conftest import KEY
 from tests.faulty import FaultyServer, json_reply
 
@@ -59,6 +61,11 @@ def test_call(connect: Connect, api: FaultyServer, spans: Spans) -> None:
     assert get == {**common, "http.request.method": "GET", "dcipher.task.id": "t"}
     assert flow == {**common, "http.request.method": "GET"}
     assert all(span.status.status_code is StatusCode.UNSET for span in spans.ours())
+
+
+def test_each_operation() -> None:
+    """Each operation of the API has a span with a name."""
+    assert CALLS.keys() == _MODELS.keys()
 
 
 def test_retries(connect: Connect, api: FaultyServer, spans: Spans) -> None:
