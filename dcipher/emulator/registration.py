@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from dcipher.emulator.faults.answers import Operation
 from dcipher.emulator.faults.definition import Definition
 from dcipher.emulator.faults.effect import Effect
+from dcipher.emulator.faults.messages import Operation
 from dcipher.emulator.faults.rules import FaultRule, Faults
 from dcipher.emulator.runs.flows import Flows
 from dcipher.emulator.runs.service import Service

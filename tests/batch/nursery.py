@@ -23,8 +23,8 @@ from dcipher.emulator import Emulator
 from dcipher.emulator.faults import Cut, Drop, ExpireURL, Respond
 
 if TYPE_CHECKING:
-    from dcipher.emulator.faults.answers import Operation
     from dcipher.emulator.faults.effect import Effect
+    from dcipher.emulator.faults.messages import Operation
 
 for module in (  # once, not in each child
     *("_client.flows", "_client.flows_async", "_results.results", "_results.results_async"),

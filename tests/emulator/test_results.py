@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from dcipher._concurrency.clock import monotonic
 from dcipher.emulator import Emulator, Result
 from dcipher.emulator.faults import WrongRange
-from dcipher.emulator.faults.answers import Call
+from dcipher.emulator.faults.messages import Call
 from dcipher.emulator.runs.results import ResultURLs, Selection, StoredResult, select
 
 if TYPE_CHECKING:

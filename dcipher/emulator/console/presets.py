@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from pydantic import JsonValue
 
-    from dcipher.emulator.faults.answers import Operation
+    from dcipher.emulator.faults.messages import Operation
 
 __all__ = ["PRESETS", "Preset"]
 

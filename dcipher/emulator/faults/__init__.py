@@ -13,8 +13,7 @@ Example:
 
 from __future__ import annotations
 
-from dcipher.emulator.faults.coding import Digest, Encode
-from dcipher.emulator.faults.connection import (
+from dcipher.emulator.faults.connection_effects import (
     Cut,
     Delay,
     Dribble,
@@ -25,7 +24,9 @@ from dcipher.emulator.faults.connection import (
     Stall,
     Truncate,
 )
-from dcipher.emulator.faults.content import (
+from dcipher.emulator.faults.effect import Effect
+from dcipher.emulator.faults.encoding_effects import Digest, Encode
+from dcipher.emulator.faults.response_effects import (
     Garbage,
     Headers,
     Html,
@@ -35,9 +36,8 @@ from dcipher.emulator.faults.content import (
     Respond,
     Statuses,
 )
-from dcipher.emulator.faults.effect import Effect
 from dcipher.emulator.faults.rules import FaultRule
-from dcipher.emulator.faults.store import (
+from dcipher.emulator.faults.store_effects import (
     ChangeContent,
     ChangeETag,
     ExpireURL,

@@ -7,39 +7,44 @@ from typing import Annotated, ClassVar, Final, TypeAlias, cast
 from pydantic import ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from dcipher.emulator.faults import coding, connection, content, store
-from dcipher.emulator.faults.answers import OPERATIONS, Call, Operation
+from dcipher.emulator.faults import (
+    connection_effects,
+    encoding_effects,
+    response_effects,
+    store_effects,
+)
 from dcipher.emulator.faults.effect import CONFIG, Effect
+from dcipher.emulator.faults.messages import OPERATIONS, Call, Operation
 
 __all__ = ["Definition"]
 
 AnyEffect: TypeAlias = Annotated[
-    coding.Digest
-    | coding.Encode
-    | content.Garbage
-    | content.Headers
-    | content.Html
-    | content.Patch
-    | content.Redirect
-    | content.Replace
-    | content.Respond
-    | content.Statuses
-    | connection.Cut
-    | connection.Delay
-    | connection.Dribble
-    | connection.Drop
-    | connection.Extend
-    | connection.Frame
-    | connection.Raw
-    | connection.Stall
-    | connection.Truncate
-    | store.ChangeContent
-    | store.ChangeETag
-    | store.ExpireURL
-    | store.IgnoreRange
-    | store.Multipart
-    | store.RefuseRange
-    | store.WrongRange,
+    encoding_effects.Digest
+    | encoding_effects.Encode
+    | response_effects.Garbage
+    | response_effects.Headers
+    | response_effects.Html
+    | response_effects.Patch
+    | response_effects.Redirect
+    | response_effects.Replace
+    | response_effects.Respond
+    | response_effects.Statuses
+    | connection_effects.Cut
+    | connection_effects.Delay
+    | connection_effects.Dribble
+    | connection_effects.Drop
+    | connection_effects.Extend
+    | connection_effects.Frame
+    | connection_effects.Raw
+    | connection_effects.Stall
+    | connection_effects.Truncate
+    | store_effects.ChangeContent
+    | store_effects.ChangeETag
+    | store_effects.ExpireURL
+    | store_effects.IgnoreRange
+    | store_effects.Multipart
+    | store_effects.RefuseRange
+    | store_effects.WrongRange,
     Field(discriminator="kind"),
 ]
 

@@ -10,13 +10,13 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias, cast, final
 
-from dcipher.emulator.faults.answers import Stop
+from dcipher.emulator.faults.messages import Stop
 from dcipher.emulator.gate.gate import TRANSPORT, Disconnected, mark_sent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from dcipher.emulator.faults.answers import Answer, How, Part
+    from dcipher.emulator.faults.messages import Answer, How, Part
     from dcipher.emulator.gate.gate import Receive, Scope, Send
 
 __all__ = ["Span", "Wait", "deliver", "schedule"]

@@ -14,7 +14,7 @@ from pydantic import ConfigDict, JsonValue, PlainSerializer, PlainValidator, Typ
 from pydantic_core import to_json
 from typing_extensions import override
 
-from dcipher.emulator.faults.answers import OPERATIONS, Answer, Call, Operation
+from dcipher.emulator.faults.messages import OPERATIONS, Answer, Call, Operation
 from dcipher.emulator.runs.service import Service
 
 __all__ = [

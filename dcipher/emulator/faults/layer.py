@@ -10,16 +10,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar, cast, final
 from urllib.parse import parse_qsl
 
-from dcipher.emulator.faults.answers import Answer, Body, Call
 from dcipher.emulator.faults.delivery import deliver
+from dcipher.emulator.faults.messages import Answer, Body, Call
 from dcipher.emulator.gate.gate import mark_fault, request_body, request_headers, request_id
 from dcipher.emulator.runs.runs import run_identity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from dcipher.emulator.faults.answers import Operation
     from dcipher.emulator.faults.effect import Effect
+    from dcipher.emulator.faults.messages import Operation
     from dcipher.emulator.faults.rules import Applied, Faults
     from dcipher.emulator.gate.gate import ASGIApp, Message, Receive, Scope, Send
     from dcipher.emulator.runs.service import Service

@@ -11,9 +11,9 @@ from typing import final
 from pydantic import JsonValue
 from typing_extensions import override
 
-from dcipher.emulator.faults.answers import Call
 from dcipher.emulator.faults.definition import Definition
 from dcipher.emulator.faults.effect import Effect
+from dcipher.emulator.faults.messages import Call
 
 __all__ = ["Applied", "FaultRule", "Faults"]
 

@@ -14,8 +14,8 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 from typing_extensions import override
 
-from dcipher.emulator.faults.answers import Answer, Call
 from dcipher.emulator.faults.effect import Effect
+from dcipher.emulator.faults.messages import Answer, Call
 
 __all__ = ["Digest", "Encode"]
 

@@ -9,8 +9,8 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 from typing_extensions import override
 
-from dcipher.emulator.faults.answers import Answer, Body, Call, Pause, Stop
 from dcipher.emulator.faults.effect import Data, Effect, as_bytes
+from dcipher.emulator.faults.messages import Answer, Body, Call, Pause, Stop
 
 __all__ = ["Cut", "Delay", "Dribble", "Drop", "Extend", "Frame", "Raw", "Stall", "Truncate"]
 

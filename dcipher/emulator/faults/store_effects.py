@@ -11,8 +11,8 @@ from typing import ClassVar, Literal
 from pydantic.dataclasses import dataclass
 from typing_extensions import override
 
-from dcipher.emulator.faults.answers import Answer, Call, Operation
 from dcipher.emulator.faults.effect import Effect, HeaderValue
+from dcipher.emulator.faults.messages import Answer, Call, Operation
 from dcipher.emulator.runs.results import error_document
 from dcipher.emulator.runs.service import Service
 

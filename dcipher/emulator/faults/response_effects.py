@@ -14,7 +14,6 @@ from pydantic_core import from_json, to_json
 from typing_extensions import override
 
 from dcipher.emulator.contract.contract import ErrorResponse
-from dcipher.emulator.faults.answers import Answer, Body, Call, Operation, phrase
 from dcipher.emulator.faults.effect import (
     Effect,
     HeaderName,
@@ -23,6 +22,7 @@ from dcipher.emulator.faults.effect import (
     as_bytes,
     media_type,
 )
+from dcipher.emulator.faults.messages import Answer, Body, Call, Operation, phrase
 from dcipher.emulator.gate.refusals import Refusal
 
 __all__ = ["Garbage", "Headers", "Html", "Patch", "Redirect", "Replace", "Respond", "Statuses"]
