@@ -13,7 +13,7 @@ import pytest
 from dcipher import AsyncDcipher, Dcipher
 from dcipher._client.waiting.pace import FEW, FLOWS, Pace, Paces
 from dcipher._client.waiting.polling import LONGEST_INTERVAL, first_poll_in, next_poll_in
-from dcipher._concurrency.sleeping import Alarm
+from dcipher._concurrency.sleeping import Alarm, AsyncAlarm
 from dcipher._concurrency.tasks.workers import each
 from tests.conftest import KEY
 
@@ -158,6 +158,29 @@ def test_an_alarm_ends_a_sleep_of_another_thread() -> None:
     each([lambda: slept.append(alarm.sleep(60)), alarm.ring], 2, lambda: None)
     assert slept == [True]
     assert not alarm.sleep(0.01)
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_an_alarm_ends_a_sleep_of_another_task(backend: str) -> None:
+    """A ring ends the sleep in progress, and only that."""
+    pytest.importorskip(backend)
+    alarm = AsyncAlarm()
+    slept: list[bool] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(await alarm.sleep(seconds))
+
+    async def main() -> None:
+        alarm.ring()
+        await sleep(0.01)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(sleep, 60)
+            await anyio.wait_all_tasks_blocked()
+            alarm.ring()
+        await sleep(0.01)
+
+    anyio.run(main, backend=backend)
+    assert slept == [False, True, False]
 
 
 @pytest.mark.parametrize("kind", [Dcipher, AsyncDcipher])

@@ -136,6 +136,8 @@ class RunPolls:
 class _Latest:
     """A run, updated by each response to a poll, most of which are the same as the one before."""
 
+    __slots__ = ("_body", "_run", "is_changed", "poll")
+
     def __init__(self, run: Run) -> None:
         self._run = run
         # An error may leave with this object: the parts of signed URLs, which an operation has, are in
