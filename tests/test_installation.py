@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dcipher._extras.installation import _complete, install, install_command, installer
+from dcipher._extras.installation import (
+    _complete,
+    install,
+    install_command,
+    install_library,
+    installer,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -135,3 +141,22 @@ def test_a_tool_keeps_the_extras_that_it_has(
     assert found is not None
     assert found[1].split(",") == ["new", *expected]
     assert ("fastapi" in expected) == (find_spec("fastapi") is not None)
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "command"),
+    [
+        ("notes", "pipx_metadata.json", "pipx inject notes 'httpx[socks]'"),
+        ("dcipher", "uv-receipt.toml", "uv pip install --python {} 'httpx[socks]'"),
+        ("venv", None, "pip install 'httpx[socks]'"),
+    ],
+)
+def test_another_library_is_installed_beside_the_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, file: str | None, command: str
+) -> None:
+    """What no extra has goes into the same environment, by what made it."""
+    (tmp_path / name).mkdir()
+    if file is not None:
+        (tmp_path / name / file).touch()
+    monkeypatch.setattr("sys.prefix", str(tmp_path / name))
+    assert install_library("httpx[socks]").endswith(command.format(tmp_path / name))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-__all__ = ["install", "install_command", "installer"]
+__all__ = ["install", "install_command", "install_library", "installer"]
 
 
 def install(*extras: str) -> str:
@@ -29,6 +29,21 @@ def install(*extras: str) -> str:
         if "pip install" not in command:  # it makes a new environment: with what this one has, too
             extras = (*extras, *(name for name in _complete(found) if name not in extras))
     return install_command(",".join(extras), origin, command)
+
+
+def install_library(requirement: str) -> str:
+    """Returns the command that installs another library beside this package."""
+    try:
+        name = distribution("dcipher").read_text("INSTALLER") or ""
+    except PackageNotFoundError:
+        name = ""
+    environment = Path(sys.prefix)
+    command = installer(name, environment)
+    if command.startswith("pipx"):
+        command = f"pipx inject {environment.name} {{}}"
+    elif "pip install" not in command:  # a tool of uv
+        command = f"uv pip install --python {shlex.quote(sys.prefix)} {{}}"
+    return command.format(shlex.quote(requirement))
 
 
 def installer(name: str, environment: Path) -> str:

@@ -166,8 +166,11 @@ def _zstd() -> tuple[Callable[[], _Frame], type[Exception]]:
         if name == "zstandard":
             return partial(_OtherFrame, library), error
         return cast("Callable[[], _Frame]", library.ZstdDecompressor), error
+    from dcipher._extras.installation import install_library
+
     raise ResultSyntaxError(
-        "document", "is compressed with Zstandard: pip install zstandard, or read it as bytes"
+        "document",
+        f"is compressed with Zstandard: {install_library('zstandard')}, or read it as bytes",
     )
 
 

@@ -16,7 +16,7 @@ _KINDS = {
     b"PK\x03\x04": "a ZIP archive, such as an Excel workbook",
     b"\xd0\xcf\x11\xe0": "an old Office document",
     b"\x1f\x8b": "a gzip file that holds neither JSON, NDJSON nor CSV",
-    b"\x28\xb5\x2f\xfd": "a Zstandard file; if it holds JSON, NDJSON or CSV, pip install zstandard",
+    b"\x28\xb5\x2f\xfd": "a Zstandard file; if it holds JSON, NDJSON or CSV, install zstandard",
     b"BZh": "a bzip2 file",
     b"\xfd7zXZ": "an xz file",
     b"SQLite format 3": "an SQLite database",

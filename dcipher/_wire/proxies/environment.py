@@ -95,7 +95,9 @@ def _problem(url: str) -> str | None:
     if not 0 <= (parsed.port or 0) <= MAX_PORT:
         return f"the highest port is {MAX_PORT}"
     if parsed.scheme.startswith("socks") and find_spec("socksio") is None:
-        return "SOCKS needs another library: pip install 'httpx[socks]'"
+        from dcipher._extras.installation import install_library
+
+        return f"SOCKS needs another library: {install_library('httpx[socks]')}"
     return None
 
 
