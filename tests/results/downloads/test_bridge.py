@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import warnings
 from typing import TYPE_CHECKING
 
 import anyio
+import anyio.lowlevel
 import httpx
 import pytest
 
@@ -18,8 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 URL = "https://store.example.com/result.json?X-Amz-Signature=canary"
-CHUNK = b"x" * 10_000
-CHUNKS = 30  # more than are received ahead
+CHUNK = b"x" * 65_536
+CHUNKS = 60  # more than are received ahead, and written at once
 
 pytestmark = pytest.mark.parametrize("backend", ["asyncio", "trio"])
 
@@ -39,6 +42,7 @@ class Body(httpx.AsyncByteStream):
                 self.is_silent.set()
                 await anyio.sleep_forever()
             self.tasks.add(anyio.get_current_task().id)
+            await anyio.lowlevel.checkpoint()
             yield CHUNK
 
     async def aclose(self) -> None:
@@ -128,3 +132,34 @@ def test_an_error_of_the_transport_is_raised_in_the_thread(tmp_path: Path, backe
                 await client.runs.download(finished(), tmp_path / "result.bin")
 
     anyio.run(main, backend=backend)
+
+
+def test_a_cancellation_between_two_chunks_drops_no_generator(tmp_path: Path, backend: str) -> None:
+    """Trio warns of a generator that is dropped: a cancelled body ends where it waits for the network."""
+    body = Body()
+
+    async def main() -> None:
+        async with AsyncDcipher(KEY, transport=Transport(body)) as client:
+            with anyio.fail_after(HANG):
+                async with anyio.create_task_group() as group:
+                    is_slow = anyio.Event()
+
+                    async def progress(_done: int, _total: int | None) -> None:
+                        is_slow.set()
+                        await anyio.sleep_forever()
+
+                    async def download() -> None:
+                        path = tmp_path / "result.bin"
+                        await client.runs.download(finished(), path, on_progress=progress)
+
+                    group.start_soon(download)
+                    await is_slow.wait()
+                    await anyio.wait_all_tasks_blocked()
+                    group.cancel_scope.cancel()
+
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        anyio.run(main, backend=backend)
+        gc.collect()
+    assert [str(one.message) for one in found] == []
+    assert body.was_closed

@@ -76,7 +76,7 @@ class _Exchange(httpx.SyncByteStream):
                 async with aclosing(_chunks(response)) as chunks:
                     async for chunk in chunks:
                         self._received.put(chunk)
-                        await self._room.acquire()
+                        await self._wait_for_room(chunks)
             finally:
                 await response.aclose()
         except Exception as error:  # noqa: BLE001 - raised in the thread
@@ -86,6 +86,15 @@ class _Exchange(httpx.SyncByteStream):
             raise
         finally:
             self._received.put(_END)
+
+    async def _wait_for_room(self, chunks: AsyncGenerator[bytes]) -> None:
+        try:
+            await self._room.acquire()
+        except BaseException:
+            # Cancelled: so is the next read, which ends all generators below. trio warns of dropped ones.
+            async for _ in chunks:
+                pass
+            raise
 
     def response(self) -> httpx.Response:
         received = self._next()
