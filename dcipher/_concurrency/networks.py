@@ -46,7 +46,7 @@ class _Connected:
     @property
     def is_readable(self) -> bool:
         """Whether there is something to read, or the connection is closed."""
-        if self.has_decrypted():
+        if self.tls is not None and self.has_decrypted():
             return True
         number: int = self.raw.fileno()
         if number < 0:

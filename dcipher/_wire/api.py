@@ -220,12 +220,6 @@ class API:
         attempts: int,
         within: float | None,
     ) -> T:
-        response = self._send(operation, attempts, within)
-        if len(response.body) > LARGE:  # parsed in a thread: it must not block the event loop
-            return in_thread(_outcome, response, parse)
-        return _outcome(response, parse)
-
-    def _send(self, operation: Operation, attempts: int, within: float | None) -> APIResponse:
         self.check_open()
         url = self.base_url + operation.target
         deadline = Deadline(self.options.total_timeout, within=within)
@@ -236,7 +230,14 @@ class API:
         started = monotonic() if is_debugged else 0.0
         token = redacting.set(secrets)
         try:
-            response, body = self._exchange(request)
+            with hidden():
+                response = self.http._send(request)  # noqa: SLF001 - ours alone
+            stream: Any = response.stream
+            try:
+                whole: bytes | None = response.extensions.get(WHOLE)
+                body = _body(response) if whole is None else whole
+            finally:
+                stream.close()
         except DcipherError:
             raise
         except RuntimeError:  # of an httpx client that was closed during the call
@@ -266,9 +267,11 @@ class API:
             response.status_code, response.headers, body, info, attempts, secrets
         )
         is_encoded = has_header(response, b"content-encoding")
-        return _with_more_secrets(
-            _readable(received, is_encoded=is_encoded), operation.secrets[MANY:]
-        )
+        received = _readable(received, is_encoded=is_encoded)
+        received = _with_more_secrets(received, operation.secrets[MANY:])
+        if len(received.body) > LARGE:  # parsed in a thread: it must not block the event loop
+            return in_thread(_outcome, received, parse)
+        return _outcome(received, parse)
 
     def _request(
         self, operation: Operation, url: str, within: float | None, deadline: Deadline
@@ -295,29 +298,18 @@ class API:
         request.read()
         return request
 
-    def _exchange(self, request: httpx.Request) -> tuple[httpx.Response, bytes]:
-        with hidden():
-            response = self.http._send(request)  # noqa: SLF001 - ours alone
-        try:
-            return response, self._body(response)
-        finally:
-            stream: Any = response.stream
-            stream.close()
 
-    def _body(self, response: httpx.Response) -> bytes:
-        """Reads the raw body, up to the limit: a response of this API is small."""
-        if response.is_stream_consumed:  # it is complete, as from httpx.MockTransport
-            return response.content
-        whole: bytes | None = response.extensions.get(WHOLE)
-        if whole is not None:
-            return whole
-        body = bytearray()
-        stream: Any = response.stream
-        for chunk in stream:
-            body += chunk
-            if len(body) > MAX_BODY:
-                break
-        return bytes(body)
+def _body(response: httpx.Response) -> bytes:
+    """Reads the raw body, up to the limit: a response of this API is small."""
+    if response.is_stream_consumed:  # it is complete, as from httpx.MockTransport
+        return response.content
+    body = bytearray()
+    stream: Any = response.stream
+    for chunk in stream:
+        body += chunk
+        if len(body) > MAX_BODY:
+            break
+    return bytes(body)
 
 
 def _outcome(response: APIResponse, parse: Callable[[APIResponse], T]) -> T:

@@ -219,12 +219,6 @@ class AsyncAPI:
         attempts: int,
         within: float | None,
     ) -> T:
-        response = await self._send(operation, attempts, within)
-        if len(response.body) > LARGE:  # parsed in a thread: it must not block the event loop
-            return await async_in_thread(_outcome, response, parse)
-        return _outcome(response, parse)
-
-    async def _send(self, operation: Operation, attempts: int, within: float | None) -> APIResponse:
         self.check_open()
         url = self.base_url + operation.target
         deadline = Deadline(self.options.total_timeout, within=within)
@@ -235,7 +229,14 @@ class AsyncAPI:
         started = monotonic() if is_debugged else 0.0
         token = redacting.set(secrets)
         try:
-            response, body = await self._exchange(request)
+            with hidden():
+                response = await self.http._send_async(request)  # noqa: SLF001 - ours alone
+            stream: Any = response.stream
+            try:
+                whole: bytes | None = response.extensions.get(WHOLE)
+                body = await _body(response) if whole is None else whole
+            finally:
+                await stream.aclose()
         except DcipherError:
             raise
         except RuntimeError:  # of an httpx client that was closed during the call
@@ -265,9 +266,11 @@ class AsyncAPI:
             response.status_code, response.headers, body, info, attempts, secrets
         )
         is_encoded = has_header(response, b"content-encoding")
-        return _with_more_secrets(
-            _readable(received, is_encoded=is_encoded), operation.secrets[MANY:]
-        )
+        received = _readable(received, is_encoded=is_encoded)
+        received = _with_more_secrets(received, operation.secrets[MANY:])
+        if len(received.body) > LARGE:  # parsed in a thread: it must not block the event loop
+            return await async_in_thread(_outcome, received, parse)
+        return _outcome(received, parse)
 
     def _request(
         self, operation: Operation, url: str, within: float | None, deadline: Deadline
@@ -294,29 +297,18 @@ class AsyncAPI:
         request.read()
         return request
 
-    async def _exchange(self, request: httpx.Request) -> tuple[httpx.Response, bytes]:
-        with hidden():
-            response = await self.http._send_async(request)  # noqa: SLF001 - ours alone
-        try:
-            return response, await self._body(response)
-        finally:
-            stream: Any = response.stream
-            await stream.aclose()
 
-    async def _body(self, response: httpx.Response) -> bytes:
-        """Reads the raw body, up to the limit: a response of this API is small."""
-        if response.is_stream_consumed:  # it is complete, as from httpx.MockTransport
-            return response.content
-        whole: bytes | None = response.extensions.get(WHOLE)
-        if whole is not None:
-            return whole
-        body = bytearray()
-        stream: Any = response.stream
-        async for chunk in stream:
-            body += chunk
-            if len(body) > MAX_BODY:
-                break
-        return bytes(body)
+async def _body(response: httpx.Response) -> bytes:
+    """Reads the raw body, up to the limit: a response of this API is small."""
+    if response.is_stream_consumed:  # it is complete, as from httpx.MockTransport
+        return response.content
+    body = bytearray()
+    stream: Any = response.stream
+    async for chunk in stream:
+        body += chunk
+        if len(body) > MAX_BODY:
+            break
+    return bytes(body)
 
 
 def _outcome(response: APIResponse, parse: Callable[[APIResponse], T]) -> T:

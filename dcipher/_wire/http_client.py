@@ -334,13 +334,13 @@ class HTTPClient:
     def _key_header(self) -> str | None:
         return None
 
-    def _layered(self, transport: httpx.BaseTransport) -> httpx.BaseTransport:
-        return layered(transport, **self._layers())
+    def _layered(self, pool: Any, reference: Reference | None) -> httpx.BaseTransport:
+        return layered(pool, reference, **self._layers())
 
-    def _async_layered(self, transport: httpx.AsyncBaseTransport) -> httpx.AsyncBaseTransport:
+    def _async_layered(self, pool: Any, reference: Reference | None) -> httpx.AsyncBaseTransport:
         from dcipher._wire.layers.layers_async import async_layered
 
-        return async_layered(transport, **self._layers())
+        return async_layered(pool, reference, **self._layers())
 
     def _layers(self) -> dict[str, Any]:
         policy = self._resilience

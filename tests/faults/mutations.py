@@ -172,7 +172,7 @@ MUTATIONS = [
     Mutation("answers", "true is no taskId", "_wire/messages/parsing.py", " and not isinstance(task_id, bool) else", " else", ANSWERS),
     Mutation("answers", "one URL is an output", "_wire/messages/parsing.py", 'single = _items(known.pop("signedResponseURL", None))', 'single = _items(known.pop("signedResponseURL", None) and None)', ANSWERS),
     Mutation("answers", "several URLs are outputs", "_wire/messages/parsing.py", 'several = _items(known.pop("signedResponseURLs", None))', 'several = _items((known.pop("signedResponseURLs", None) or [None])[0])', ANSWERS),
-    Mutation("answers", "a body is not read beyond the cap", "_wire/api_async.py", "            if len(body) > MAX_BODY:\n                break\n", "", API),
+    Mutation("answers", "a body is not read beyond the cap", "_wire/api_async.py", "        if len(body) > MAX_BODY:\n            break\n", "", API),
     Mutation("answers", "an answer beyond the cap is refused", "_wire/api_async.py", "if len(response.body) > MAX_BODY and", "if False and", API),
     Mutation("answers", "a small bomb is capped", "_wire/messages/responses.py", "lambda _: MAX_BODY", "lambda _: 1 << 40", ANSWERS),
     Mutation("answers", "identity is asked of the API", "_client/assembly.py", '        "Accept-Encoding": "identity",\n', "", CONSTRUCTION),

@@ -26,25 +26,26 @@ from dcipher._wire.errors.retries import (
 from dcipher._wire.errors.status_errors import unexpected_status
 from dcipher._wire.messages.contract import is_documented
 from dcipher._wire.messages.responses import MAX_BODY, APIResponse, decoded
+from dcipher._wire.proxies.environment import origin_of
 from dcipher._wire.transport.deadlines import DEADLINE, Deadline, total_timeout_of
 from dcipher.errors import RequestInfo
 from dcipher.logs import logger
 
-from .origins import is_at_home, origin_of, without_credentials
+from .origins import is_at_home, without_credentials
 from .retrying import send_again
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from dcipher._wire.pools.pools import Pool
     from dcipher.errors import APIStatusError
     from dcipher.resilience import Resilience
     from dcipher.signing import Signer
 
 __all__ = [
     "CheckedTransport",
-    "HomeTransport",
+    "Credentials",
     "RetryTransport",
-    "SigningTransport",
     "layered",
 ]
 
@@ -183,60 +184,41 @@ def _discard(response: httpx.Response) -> None:
     _beginning(response, DRAINED, DRAIN_TIME)
 
 
-class HomeTransport(httpx.BaseTransport):
+class Credentials:
     """Sends credentials only to the origin of the base URL, for whatever reason a request goes elsewhere.
 
     RFC 9110 section 15.4: credentials are removed from a redirected request. httpx removes
-    `Authorization` and cookies, but no other header (observed).
+    `Authorization` and cookies, but no other header (observed). Every attempt is signed: each has its
+    own time and nonce.
     """
 
-    def __init__(
-        self,
-        home: httpx.BaseTransport,
-        away: httpx.BaseTransport,
-        base_url: str,
-        key_header: str | None,
-    ) -> None:
-        self._home = home
-        self._away = away
+    def __init__(self, base_url: str, key_header: str | None, signer: Signer | None) -> None:
         self._origin = origin_of(httpx.URL(base_url))
         self._key_header = key_header
+        self._signer = signer
 
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        if is_at_home(origin_of(request.url), self._origin):
-            return self._home.handle_request(request)
+    def prepare(self, request: httpx.Request) -> httpx.Request:
+        """Returns the request with its signature, or for another origin without credentials."""
+        origin = origin_of(request.url)
+        if origin == self._origin or is_at_home(origin, self._origin):
+            return request if self._signer is None else self._signed(request, self._signer)
         headers = without_credentials(request.headers, self._key_header)
         if kept_back := sorted(request.headers.keys() - headers.keys()):
             where, what = clean(request.url.host), clean(", ".join(kept_back))
             logger.info("%s is not where the base URL leads: it is not sent %s", where, what)
-        return self._away.handle_request(_changed(request, headers=headers))
+        return _changed(request, headers=headers)
 
-    def close(self) -> None:
-        self._home.close()
-
-
-class SigningTransport(httpx.BaseTransport):
-    """Signs every attempt: each has its own time and nonce."""
-
-    def __init__(self, transport: httpx.BaseTransport, signer: Signer) -> None:
-        self._transport = transport
-        self._signer = signer
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
+    def _signed(self, request: httpx.Request, signer: Signer) -> httpx.Request:
         body = request.read()
         headers = httpx.Headers(request.headers)
-        headers.update(dict(self._signer.sign(request.method, str(request.url), headers, body)))
-        signed = httpx.Request(
+        headers.update(dict(signer.sign(request.method, str(request.url), headers, body)))
+        return httpx.Request(
             request.method,
             request.url,
             headers=headers,
             stream=httpx.ByteStream(body),
             extensions=request.extensions,
         )
-        return self._transport.handle_request(signed)
-
-    def close(self) -> None:
-        self._transport.close()
 
 
 class CheckedTransport(httpx.BaseTransport):
@@ -277,7 +259,8 @@ class CheckedTransport(httpx.BaseTransport):
 
 
 def layered(
-    transport: httpx.BaseTransport,
+    pool: Pool,
+    reference: object,
     *,
     base_url: str,
     key_header: str | None,
@@ -285,15 +268,13 @@ def layered(
     retries: Resilience | None,
     secrets: Sequence[str] | None,
 ) -> httpx.BaseTransport:
-    """Returns a transport with the layers of a client, from the inside out.
+    """Returns a transport of a pool with the layers of a client, from the inside out.
 
     Each attempt is signed, unless it goes to another origin, which receives no credentials. Attempts
     are retried, and the last response is checked. `secrets`: for that check; `None`: no check.
     """
-    away = transport
-    if signer is not None:
-        transport = SigningTransport(transport, signer)
-    transport = HomeTransport(transport, away, base_url, key_header)
+    credentials = Credentials(base_url, key_header, signer)
+    transport: httpx.BaseTransport = pool.transport(reference, credentials)
     if retries is not None:
         transport = RetryTransport(transport, retries)
     if secrets is not None:

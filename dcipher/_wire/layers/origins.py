@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from dcipher._masking.secret_names import is_secret_name
 
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["Origin", "is_at_home", "origin_of", "without_credentials"]
+    from dcipher._wire.proxies.choice import Origin
 
-Origin: TypeAlias = "tuple[bytes, bytes, int | None]"
-
-
-def origin_of(url: httpx.URL) -> Origin:
-    """Scheme, host and port (RFC 6454 section 4); `None`: the default port of the scheme."""
-    return url.raw_scheme, url.raw_host, url.port
+__all__ = ["is_at_home", "without_credentials"]
 
 
 def is_at_home(origin: Origin, home: Origin) -> bool:
@@ -25,7 +20,7 @@ def is_at_home(origin: Origin, home: Origin) -> bool:
     It is the same origin; or, as with httpx, its https version on the default ports.
     """
     return origin == home or (
-        home[0] == b"http" and origin == (b"https", home[1], None) and home[2] is None
+        home.scheme == "http" and origin == ("https", home.host, None) and home.port is None
     )
 
 

@@ -34,7 +34,13 @@ if TYPE_CHECKING:
 
     from dcipher._wire.proxies.choice import Origin
 
-__all__ = ["ClientTransport", "ConnectionPool", "Pool", "SingleTransportPool"]
+__all__ = [
+    "ClientTransport",
+    "ConnectionPool",
+    "Home",
+    "Pool",
+    "SingleTransportPool",
+]
 
 
 class _Connection(Protocol):
@@ -47,8 +53,19 @@ class _Connection(Protocol):
     def is_idle(self) -> bool: ...
     @property
     def is_usable(self) -> bool: ...
+    def begin(self, request: httpx.Request) -> None: ...
     def handle_request(self, request: httpx.Request, /) -> httpx.Response: ...
+    def received(self, response: httpx.Response) -> None: ...
+    def explained(self, error: BaseException) -> BaseException: ...
     def close(self) -> None: ...
+
+
+class Home(Protocol):
+    """Knows the origin that credentials belong to."""
+
+    def prepare(self, request: httpx.Request, /) -> httpx.Request:
+        """Returns the request to send for a request of a client."""
+        ...
 
 
 class _State:
@@ -78,9 +95,12 @@ class Pool(ABC):
         """Adds a reference: the pool stays open until it is released or collected."""
         self._references.add(reference)
 
-    def transport(self, reference: object) -> PooledTransport:
-        """Returns a transport for an httpx client; closing it releases the reference, too."""
-        handle = PooledTransport(self, reference)
+    def transport(self, reference: object, home: Home | None = None) -> PooledTransport:
+        """Returns a transport for an httpx client; closing it releases the reference, too.
+
+        `home` prepares its requests.
+        """
+        handle = PooledTransport(self, reference, home)
         self._references.add(handle)
         return handle
 
@@ -207,7 +227,9 @@ class ConnectionPool(Pool):
             if connection is None:
                 connection = self._make(origin)
                 connection.siblings = self._owner.add(connection)
+            connection.begin(request)
             response = connection.handle_request(request)
+            connection.received(response)
             lease = _Lease(state, origin, connection, permit)
             inner: Any = response.stream
             response.stream = stream = _Stream(inner, self, lease)
@@ -215,12 +237,15 @@ class ConnectionPool(Pool):
                 stream.close()
         except BaseException as error:
             permit.release()
+            known = error if connection is None else connection.explained(error)
             if connection is not None:
                 self._close(connection)
             if has_too_many_files(error):  # closing idle connections frees some
                 for idle in state.idle.drop():
                     self._close(idle)
-            raise
+            if known is error:
+                raise
+            raise known from error
         return response
 
     def _permit(self, state: _State, request: httpx.Request) -> Permit:
@@ -296,13 +321,16 @@ class _Stream(httpx.SyncByteStream):
 class PooledTransport(httpx.BaseTransport):
     """The transport of one httpx client: closing it does not affect the other clients."""
 
-    def __init__(self, pool: Pool, reference: object) -> None:
+    def __init__(self, pool: Pool, reference: object, home: Home | None) -> None:
         self._pool: Pool | None = pool
+        self._home = home
         self.reference = reference
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         if self._pool is None:
             raise RuntimeError("The client has been closed.")
+        if self._home is not None:
+            request = self._home.prepare(request)
         response = self._pool.send(request)
         if 300 <= response.status_code < 400:
             forget_bad_location(request, response)

@@ -33,7 +33,13 @@ if TYPE_CHECKING:
 
     from dcipher._wire.proxies.choice import Origin
 
-__all__ = ["AsyncClientTransport", "AsyncConnectionPool", "AsyncPool", "AsyncSingleTransportPool"]
+__all__ = [
+    "AsyncClientTransport",
+    "AsyncConnectionPool",
+    "AsyncHome",
+    "AsyncPool",
+    "AsyncSingleTransportPool",
+]
 
 
 class _Connection(Protocol):
@@ -46,8 +52,19 @@ class _Connection(Protocol):
     def is_idle(self) -> bool: ...
     @property
     def is_usable(self) -> bool: ...
+    def begin(self, request: httpx.Request) -> None: ...
     async def handle_async_request(self, request: httpx.Request, /) -> httpx.Response: ...
+    def received(self, response: httpx.Response) -> None: ...
+    def explained(self, error: BaseException) -> BaseException: ...
     async def aclose(self) -> None: ...
+
+
+class AsyncHome(Protocol):
+    """Knows the origin that credentials belong to."""
+
+    async def prepare(self, request: httpx.Request, /) -> httpx.Request:
+        """Returns the request to send for a request of a client."""
+        ...
 
 
 class _State:
@@ -77,9 +94,12 @@ class AsyncPool(ABC):
         """Adds a reference: the pool stays open until it is released or collected."""
         self._references.add(reference)
 
-    def transport(self, reference: object) -> AsyncPooledTransport:
-        """Returns a transport for an httpx client; closing it releases the reference, too."""
-        handle = AsyncPooledTransport(self, reference)
+    def transport(self, reference: object, home: AsyncHome | None = None) -> AsyncPooledTransport:
+        """Returns a transport for an httpx client; closing it releases the reference, too.
+
+        `home` prepares its requests.
+        """
+        handle = AsyncPooledTransport(self, reference, home)
         self._references.add(handle)
         return handle
 
@@ -208,7 +228,9 @@ class AsyncConnectionPool(AsyncPool):
             if connection is None:
                 connection = self._make(origin)
                 connection.siblings = self._owner.add(connection)
+            connection.begin(request)
             response = await connection.handle_async_request(request)
+            connection.received(response)
             lease = _Lease(state, origin, connection, permit)
             inner: Any = response.stream
             response.stream = stream = _Stream(inner, self, lease)
@@ -216,12 +238,15 @@ class AsyncConnectionPool(AsyncPool):
                 await stream.aclose()
         except BaseException as error:
             permit.release()
+            known = error if connection is None else connection.explained(error)
             if connection is not None:
                 await self._close(connection)
             if has_too_many_files(error):  # closing idle connections frees some
                 for idle in state.idle.drop():
                     await self._close(idle)
-            raise
+            if known is error:
+                raise
+            raise known from error
         return response
 
     async def _permit(self, state: _State, request: httpx.Request) -> AsyncPermit:
@@ -299,13 +324,16 @@ class _Stream(httpx.AsyncByteStream):
 class AsyncPooledTransport(httpx.AsyncBaseTransport):
     """The transport of one httpx client: closing it does not affect the other clients."""
 
-    def __init__(self, pool: AsyncPool, reference: object) -> None:
+    def __init__(self, pool: AsyncPool, reference: object, home: AsyncHome | None) -> None:
         self._pool: AsyncPool | None = pool
+        self._home = home
         self.reference = reference
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         if self._pool is None:
             raise RuntimeError("The client has been closed.")
+        if self._home is not None:
+            request = await self._home.prepare(request)
         response = await self._pool.send(request)
         if 300 <= response.status_code < 400:
             forget_bad_location(request, response)

@@ -217,7 +217,7 @@ class Routes:
 
     def transport_args(
         self,
-        layered: Callable[[httpx.BaseTransport], httpx.BaseTransport],
+        layered: Callable[[Any, Reference | None], httpx.BaseTransport],
         reference: Reference | None,
     ) -> dict[str, Any]:
         """Returns `transport` and `mounts` for an httpx.Client, which releases the reference when closed."""
@@ -225,7 +225,7 @@ class Routes:
 
     def async_transport_args(
         self,
-        layered: Callable[[httpx.AsyncBaseTransport], httpx.AsyncBaseTransport],
+        layered: Callable[[Any, Reference | None], httpx.AsyncBaseTransport],
         reference: Reference | None,
     ) -> dict[str, Any]:
         """Returns the same for an httpx.AsyncClient."""
@@ -352,10 +352,10 @@ def _secrets_in(client: object) -> tuple[str, ...]:
 
 
 def _transport_args(
-    pools: Pools, layered: Callable[[Any], Any], reference: Reference | None
+    pools: Pools, layered: Callable[[Any, Any], Any], reference: Reference | None
 ) -> dict[str, Any]:
     mounts = {
-        pattern: None if pool is None else layered(pool.transport(reference))
+        pattern: None if pool is None else layered(pool, reference)
         for pattern, pool in pools.items()
     }
     return {"transport": mounts.pop(None), "mounts": mounts}

@@ -32,27 +32,38 @@ class AsyncConnection(httpx.AsyncHTTPTransport):
         self, origin: Origin, ssl_context: ssl.SSLContext | None, proxy: httpx.Proxy | None
     ) -> None:
         self.siblings: set[Any] = set()
+        self._has_own = False
+        """Whether the request has no deadline but that of its timeouts."""
         # Not httpx's own, which creates an unnecessary pool and context.
         url = httpx.URL(scheme=origin.scheme, host=origin.host, port=origin.port)
         self._exchanges = AsyncExchanges(origin_for(url), ssl_context, proxy)
         self._pool: Any = httpcore.AsyncHTTPConnection(origin_for(url))
         self._pool._connection = self._exchanges  # noqa: SLF001 - by which it sends
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+    def begin(self, request: httpx.Request) -> None:
+        """A request follows."""
         deadline: Deadline | None = request.extensions.get(DEADLINE)
-        own = head_deadline(request.extensions.get("timeout") or {}) if deadline is None else None
-        used = deadline or own or Deadline(None)
-        self._exchanges.begin(used)
-        try:
-            response = await super().handle_async_request(request)
-        except BaseException as error:
-            if self._exchanges.has_tunnel and not used.was_sent:
-                _raise_not_sent(error)
-            raise
-        response.extensions[DEADLINE] = used
-        if own is not None:
-            own.restart(None)  # the body may take as long as it comes
-        return response
+        self._has_own = deadline is None
+        if deadline is None:
+            deadline = head_deadline(request.extensions.get("timeout") or {})
+        self._exchanges.begin(deadline)
+
+    def received(self, response: httpx.Response) -> None:
+        """The head of its response was received."""
+        deadline = self._exchanges.deadline
+        response.extensions[DEADLINE] = deadline
+        if self._has_own:
+            deadline.restart(None)  # the body may take as long as it comes
+
+    def explained(self, error: BaseException) -> BaseException:
+        """Returns the error for a lost connection to the proxy, which httpx reports as one to the server."""
+        if not self._exchanges.has_tunnel or self._exchanges.deadline.was_sent:
+            return error
+        if isinstance(error, (httpx.ReadTimeout, httpx.WriteTimeout)):
+            return httpx.ConnectTimeout("the proxy opened no tunnel in time")
+        if isinstance(error, _LOST):
+            return httpx.ProxyError(f"the proxy opened no tunnel ({error})")
+        return error
 
     @property
     def is_idle(self) -> bool:
@@ -69,10 +80,4 @@ class AsyncConnection(httpx.AsyncHTTPTransport):
         await self._exchanges.aclose()
 
 
-def _raise_not_sent(error: BaseException) -> None:
-    """Raises an error for a lost connection to the proxy, which httpx reports as one to the server."""
-    if isinstance(error, (httpx.ReadTimeout, httpx.WriteTimeout)):
-        raise httpx.ConnectTimeout("the proxy opened no tunnel in time") from error
-    lost = (httpx.ReadError, httpx.WriteError, httpx.CloseError, httpx.RemoteProtocolError, OSError)
-    if isinstance(error, lost):
-        raise httpx.ProxyError(f"the proxy opened no tunnel ({error})") from error
+_LOST = (httpx.ReadError, httpx.WriteError, httpx.CloseError, httpx.RemoteProtocolError, OSError)

@@ -6,6 +6,7 @@ all of it, with a lock and a trace for each step: most of what a short call cost
 
 from __future__ import annotations
 
+import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +32,7 @@ from .heads import (
     sent,
 )
 from .streams_async import READ, async_opened
-from .traces_async import AsyncTrace, AsyncTracedBody, async_untraced, is_traced
+from .traces_async import LOGGER, AsyncTrace, AsyncTracedBody, async_untraced
 from .tunnels_async import async_open_tunnel
 
 if TYPE_CHECKING:
@@ -82,22 +83,39 @@ class AsyncExchanges(httpcore.AsyncConnectionInterface):
         if head is None:
             parser = new_parser()
             head = parser.send(self._checked(request)) or b""
-        trace = AsyncTrace(request, extensions) if is_traced(extensions) else None
+        is_traced = "trace" in extensions or LOGGER.isEnabledFor(logging.DEBUG)
+        trace = AsyncTrace(request, extensions) if is_traced else None
         stream = self._stream or await self._open(extensions, timeouts, trace)
-        self.deadline.was_sent, was_sent = True, False
-        timeout = timeouts.get("write")
+        deadline, was_sent = self.deadline, False
+        deadline.begin(stream)
+        deadline.was_sent = True
+        write, read = timeouts.get("write"), timeouts.get("read")
+        if trace is not None:
+            return await self._traced(request, stream, head, parser, trace)
+        # Without the stream's own methods: most requests and responses take one of these steps each.
         with suppress(httpcore.WriteError):  # a server may respond before it has read all
-            if trace is None:
-                await stream.write(head, timeout)
-                await _send_body(request, stream, parser, timeout)
-            else:
-                await trace.step("http11.send_request_headers", stream.write, head, timeout)
-                body = (request, stream, parser, timeout)
-                await trace.step("http11.send_request_body", _send_body, *body)
+            await stream.opened.send(head, deadline.bounded(write))
+            await _send_body(request, stream, parser, write)
+            was_sent = True
+        data = await stream.opened.receive(READ, deadline.to_read(read))
+        return await self._receive(request, stream, parser, was_sent, read, data)
+
+    async def _traced(
+        self,
+        request: httpcore.Request,
+        stream: AsyncStream,
+        head: bytes,
+        parser: h11.Connection | None,
+        trace: AsyncTrace,
+    ) -> httpcore.Response:
+        timeouts: dict[str, float | None] = extensions_of(request).get("timeout", {})
+        write, was_sent = timeouts.get("write"), False
+        with suppress(httpcore.WriteError):
+            await trace.step("http11.send_request_headers", stream.write, head, write)
+            body = (request, stream, parser, write)
+            await trace.step("http11.send_request_body", _send_body, *body)
             was_sent = True
         received = (request, stream, parser, was_sent, timeouts.get("read"))
-        if trace is None:
-            return await self._receive(*received)
         traced = await trace.step("http11.receive_response_headers", self._receive, *received)
         response: httpcore.Response = traced
         response.stream = AsyncTracedBody(response.stream, trace)
@@ -166,10 +184,11 @@ class AsyncExchanges(httpcore.AsyncConnectionInterface):
         parser: h11.Connection | None,
         was_sent: bool,
         timeout: float | None,
+        data: bytes | None = None,
     ) -> httpcore.Response:
-        data = await stream.read(READ, timeout)
-        head = None if request.method in {b"HEAD", b"CONNECT"} else ordinary_head(data)
-        if head is not None:
+        """Returns the response. `data`: what was read of it already."""
+        has_body = request.method not in {b"HEAD", b"CONNECT"}
+        if data is not None and has_body and (head := ordinary_head(data)) is not None:
             known = _Body(self, stream, head.length, timeout, is_last=not was_sent)
             known.begin(data[head.size :])
             return response_of(head, known, stream)
@@ -197,7 +216,8 @@ class AsyncExchanges(httpcore.AsyncConnectionInterface):
     @property
     def is_stale(self) -> bool:
         """Whether it was closed, or received bytes that nobody has requested."""
-        return self._stream is None or bool(self._stream.get_extra_info("is_readable"))
+        stream = self._stream
+        return stream is None or bool(stream.rest) or stream.opened.is_readable
 
     def info(self) -> str:  # for the repr of httpcore's connection
         return "HTTP/1.1"

@@ -30,7 +30,8 @@ class Stream(httpcore.NetworkStream):
     """The network stream of one connection, which serves one request at a time (HTTP/1.1)."""
 
     def __init__(self, opened: Socket, deadline: Deadline) -> None:
-        self._socket = opened
+        self.opened = opened
+        """The socket, plain or with TLS."""
         self.deadline = deadline
         """Of the request in progress."""
         self.rest = b""
@@ -40,7 +41,7 @@ class Stream(httpcore.NetworkStream):
         if self.rest:
             data, self.rest = self.rest[:max_bytes], self.rest[max_bytes:]
             return data
-        return self._socket.receive(max_bytes, self.deadline.to_read(timeout))
+        return self.opened.receive(max_bytes, self.deadline.to_read(timeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         deadline = self.deadline
@@ -48,7 +49,7 @@ class Stream(httpcore.NetworkStream):
             deadline.begin(self)
         for start in range(0, len(buffer), PIECE):
             piece = buffer[start : start + PIECE]
-            self._socket.send(piece, deadline.bounded(timeout))
+            self.opened.send(piece, deadline.bounded(timeout))
 
     def next_event(
         self, parser: h11.Connection, timeout: float | None, data: bytes | None = None
@@ -75,22 +76,22 @@ class Stream(httpcore.NetworkStream):
         timeout: float | None = None,
     ) -> Stream:
         timeout = self.deadline.to_connect(timeout)
-        self._socket = self._socket.secure(ssl_context, server_hostname, timeout)
+        self.opened = self.opened.secure(ssl_context, server_hostname, timeout)
         return self
 
     def close(self) -> None:
-        self._socket.close()
+        self.opened.close()
 
     def abort(self) -> None:
         """Interrupts waiting for it, from another thread."""
-        self._socket.abort()
+        self.opened.abort()
 
     def get_extra_info(self, info: str) -> Any:
         if (
             info == "is_readable"
         ):  # before it is reused: bytes that nobody has requested, or its end
-            return bool(self.rest) or self._socket.is_readable
-        return self._socket.describe(info)
+            return bool(self.rest) or self.opened.is_readable
+        return self.opened.describe(info)
 
     @property
     def own_socket(self) -> socket.socket | None:
@@ -98,7 +99,7 @@ class Stream(httpcore.NetworkStream):
 
         TLS in memory, such as that through a TLS proxy: the socket carries the outer one's bytes.
         """
-        raw, is_in_memory = self._socket.raw, isinstance(self._socket.tls, ssl.SSLObject)
+        raw, is_in_memory = self.opened.raw, isinstance(self.opened.tls, ssl.SSLObject)
         return raw if isinstance(raw, socket.socket) and not is_in_memory else None
 
     def take_rest(self) -> bytes:

@@ -29,7 +29,8 @@ class AsyncStream(httpcore.AsyncNetworkStream):
     """The network stream of one connection, which serves one request at a time (HTTP/1.1)."""
 
     def __init__(self, opened: AsyncSocket, deadline: Deadline) -> None:
-        self._socket = opened
+        self.opened = opened
+        """The socket, plain or with TLS."""
         self.deadline = deadline
         """Of the request in progress."""
         self.rest = b""
@@ -39,7 +40,7 @@ class AsyncStream(httpcore.AsyncNetworkStream):
         if self.rest:
             data, self.rest = self.rest[:max_bytes], self.rest[max_bytes:]
             return data
-        return await self._socket.receive(max_bytes, self.deadline.to_read(timeout))
+        return await self.opened.receive(max_bytes, self.deadline.to_read(timeout))
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         deadline = self.deadline
@@ -47,7 +48,7 @@ class AsyncStream(httpcore.AsyncNetworkStream):
             deadline.begin(self)
         for start in range(0, len(buffer), PIECE):
             piece = buffer[start : start + PIECE]
-            await self._socket.send(piece, deadline.bounded(timeout))
+            await self.opened.send(piece, deadline.bounded(timeout))
 
     async def next_event(
         self, parser: h11.Connection, timeout: float | None, data: bytes | None = None
@@ -74,22 +75,22 @@ class AsyncStream(httpcore.AsyncNetworkStream):
         timeout: float | None = None,
     ) -> AsyncStream:
         timeout = self.deadline.to_connect(timeout)
-        self._socket = await self._socket.secure(ssl_context, server_hostname, timeout)
+        self.opened = await self.opened.secure(ssl_context, server_hostname, timeout)
         return self
 
     async def aclose(self) -> None:
-        await self._socket.aclose()
+        await self.opened.aclose()
 
     def abort(self) -> None:
         """Interrupts waiting for it, from another thread."""
-        self._socket.abort()
+        self.opened.abort()
 
     def get_extra_info(self, info: str) -> Any:
         if (
             info == "is_readable"
         ):  # before it is reused: bytes that nobody has requested, or its end
-            return bool(self.rest) or self._socket.is_readable
-        return self._socket.describe(info)
+            return bool(self.rest) or self.opened.is_readable
+        return self.opened.describe(info)
 
     @property
     def own_socket(self) -> socket.socket | None:
@@ -97,7 +98,7 @@ class AsyncStream(httpcore.AsyncNetworkStream):
 
         TLS in memory, such as that through a TLS proxy: the socket carries the outer one's bytes.
         """
-        raw, is_in_memory = self._socket.raw, isinstance(self._socket.tls, ssl.SSLObject)
+        raw, is_in_memory = self.opened.raw, isinstance(self.opened.tls, ssl.SSLObject)
         return raw if isinstance(raw, socket.socket) and not is_in_memory else None
 
     def take_rest(self) -> bytes:

@@ -14,14 +14,10 @@ from .heads import extensions_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-__all__ = ["Trace", "TracedBody", "is_traced", "untraced"]
+__all__ = ["LOGGER", "Trace", "TracedBody", "untraced"]
 
-_logger = logging.getLogger(f"{httpcore.__name__}.http11")
-
-
-def is_traced(extensions: dict[str, Any]) -> bool:
-    """Returns whether a request has the `trace` extension, or the program logs what httpcore does."""
-    return "trace" in extensions or _logger.isEnabledFor(logging.DEBUG)
+LOGGER = logging.getLogger(f"{httpcore.__name__}.http11")
+"""Where it logs what httpcore does, all steps are reported."""
 
 
 def untraced(_name: str, run: Callable[..., Any], *arguments: Any) -> Any:

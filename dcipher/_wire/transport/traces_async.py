@@ -12,14 +12,10 @@ from .heads import extensions_of
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
-__all__ = ["AsyncTrace", "AsyncTracedBody", "async_untraced", "is_traced"]
+__all__ = ["LOGGER", "AsyncTrace", "AsyncTracedBody", "async_untraced"]
 
-_logger = logging.getLogger(f"{httpcore.__name__}.http11")
-
-
-def is_traced(extensions: dict[str, Any]) -> bool:
-    """Returns whether a request has the `trace` extension, or the program logs what httpcore does."""
-    return "trace" in extensions or _logger.isEnabledFor(logging.DEBUG)
+LOGGER = logging.getLogger(f"{httpcore.__name__}.http11")
+"""Where it logs what httpcore does, all steps are reported."""
 
 
 async def async_untraced(_name: str, run: Callable[..., Any], *arguments: Any) -> Any:

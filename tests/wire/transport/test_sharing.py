@@ -211,6 +211,10 @@ class Held(httpx.BaseTransport):
             self.reached.set()
             self.let_go.wait(HANG)
 
+    def begin(self, request: httpx.Request) -> None: ...
+
+    def received(self, response: httpx.Response) -> None: ...
+
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         self.hold("sending")
         return httpx.Response(200, stream=Body())
