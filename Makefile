@@ -69,8 +69,7 @@ check-cli: $(VENV)/.stamp ## Check that the page of the command line matches `--
 types: $(VENV)/.stamp ## Check types (mypy, basedpyright), and that every public name has a type
 	$(BIN)/mypy
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
-	@# It uses the `python` on the PATH to find dcipher, and ignores --pythonpath.
-	PATH="$(CURDIR)/$(BIN):$$PATH" basedpyright --verifytypes dcipher --ignoreexternal
+	$(BIN)/python scripts/public_types.py
 
 .PHONY: check-docs
 check-docs: $(VENV)/.stamp ## Build the documentation; a warning fails

@@ -29,7 +29,7 @@ from dcipher.errors import DcipherError
 from dcipher.models import Run, RunStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping
+    from collections.abc import Generator, Mapping, Sequence
 
     from pydantic import BaseModel
 
@@ -66,8 +66,8 @@ class DcipherRunFlowOperator(ResumableJobMixin, BaseOperator):
         **kwargs: The arguments of every operator; `durable=False` starts a new run for each try.
     """
 
-    external_id_key = "dcipher_run"
-    template_fields = ("flow_id", "flow_params", "save_path", "idempotency_key")
+    external_id_key: str = "dcipher_run"
+    template_fields: Sequence[str] = ("flow_id", "flow_params", "save_path", "idempotency_key")
     template_fields_renderers = {"flow_params": "json"}  # noqa: RUF012 - Airflow reads it so
 
     def __init__(
@@ -93,7 +93,7 @@ class DcipherRunFlowOperator(ResumableJobMixin, BaseOperator):
         self.idempotency_key = idempotency_key
         if deferrable is None:
             deferrable = conf.getboolean("operators", "default_deferrable", fallback=False)
-        self.deferrable = deferrable
+        self.deferrable: bool = bool(deferrable)
 
     def execute(self, context: Any) -> dict[str, Any]:
         """Starts the run, or finds that of an earlier try, and waits for it."""
