@@ -102,3 +102,4 @@ def test_one_request_for_each_connection(kind: str, portal: BlockingPortal) -> N
         else:
             used = portal.call(stream)
     assert type(used).__module__.startswith("dcipher._wire.transport.streams")
+    assert used.get_extra_info("is_readable")  # it is closed
