@@ -61,9 +61,9 @@ def read_rows(
         with journal_errors(path):
             found = connection.execute(
                 "SELECT key, position, state, task_id, attempts, ended_at - started_at, started_at, "
-                "files, error, flow, idempotency_key FROM rows WHERE ?1 IS NULL OR session = ?1 "
+                "files, error, flow, idempotency_key FROM rows WHERE :session IS NULL OR session = :session "
                 "ORDER BY session, position",
-                (session,),
+                {"session": session},
             )
             for columns in found:
                 yield _known(*columns)

@@ -206,8 +206,8 @@ class Journal:
         """Returns number, flow and state of the rows with this key, of any input."""
         with self._reading() as connection:
             return connection.execute(
-                "SELECT id, flow, state FROM rows WHERE key = ?1 AND (?2 IS NULL OR flow = ?2)",
-                (key, flow),
+                "SELECT id, flow, state FROM rows WHERE key = :key AND (:flow IS NULL OR flow = :flow)",
+                {"key": key, "flow": flow},
             ).fetchall()
 
     def apply(self, changes: Iterable[Change]) -> None:
