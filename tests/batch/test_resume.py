@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pydantic import BaseModel
 
-from dcipher import FlowCall
+from dcipher import AuthenticationError, FlowCall, PermissionDeniedError
 from dcipher.emulator import Emulator
-from dcipher.emulator.faults import Stall
+from dcipher.emulator.faults import Drop, Respond, Stall
 from tests.conftest import KEY
 from tests.waiting import HANG, until
 
@@ -364,3 +364,22 @@ def test_a_service_that_lost_the_run(connect: Connect, emulator: Emulator, tmp_p
     assert {type(outcome.error).__name__ for outcome in lost} == {"NotFoundError"}
     found, _ = mapped(connect, emulator, tmp_path, rows=rows, retry_failed=True)
     assert {outcome.status for outcome in found} == {"done"}
+
+
+@pytest.mark.parametrize("refusals", [(401,), (429, 401), (429, 429, 403)])
+def test_a_refusal_does_not_undo_a_lost_response(
+    connect: Connect, forgetful: Emulator, tmp_path: Path, refusals: tuple[int, ...]
+) -> None:
+    """After a lost response, a refused retry leaves the row in doubt: a later call may hold it."""
+    forgetful.fault("start", Drop("after"))
+    for nth, status in enumerate(refusals, 2):
+        forgetful.fault("start", Respond(status, headers={"Retry-After": "0"}), nth=nth)
+    journal = str(tmp_path / "batch.db")
+    rows = [{"id": "row-1", "text": "t1"}]
+    with connect(forgetful) as client:
+        with pytest.raises((AuthenticationError, PermissionDeniedError)):
+            client.flows.map("shout", rows, key="id", journal=journal).run()
+        again = client.flows.map("shout", rows, key="id", journal=journal, on_unknown="hold")
+        (outcome,) = again
+    assert outcome.status == "unknown"
+    assert len(forgetful.runs) == 1

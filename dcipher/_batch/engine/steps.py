@@ -158,11 +158,10 @@ class Steps:
     def _start_failed(self, job: Job, error: APIError) -> None:
         verdict, failure = verdict_of(error, self._policy)
         if verdict is Verdict.BATCH:
-            self._book.commit(job, "planned", attempts=job.row.attempts - 1)
+            self._withdraw(job)
             raise error
         if verdict is Verdict.REFUSED:
-            self._book.commit(job, "planned", attempts=job.row.attempts - 1)
-            job.row.attempts -= 1
+            self._withdraw(job)
             self._refused(failure)
             self._schedule.start_again(job)
             return
@@ -174,15 +173,20 @@ class Steps:
         if verdict is Verdict.UNKNOWN:
             self._end(job, "unknown", error)
         elif job.failures <= self._policy.max_retries:
-            if verdict is Verdict.NOT_SENT and job.row.attempts == 1:
-                self._book.commit(job, "planned", attempts=0)
-                job.row.attempts = 0
+            if verdict is Verdict.NOT_SENT:
+                self._withdraw(job)
             at = monotonic() + delay_of(failure, job.failures, self._policy, _jitter())
             self._schedule.start_again(job, at)
         elif verdict is Verdict.NOT_SENT and job.row.attempts == 1:
             self._end(job, "failed", error)
         else:
             self._end(job, "unknown", _unknown(job, self._flow_id, error))
+
+    def _withdraw(self, job: Job) -> None:
+        """Records that the last attempt started nothing; an earlier one whose response was lost may have."""
+        attempts = job.row.attempts - 1
+        self._book.commit(job, "sent" if attempts else "planned", attempts=attempts)
+        job.row.attempts = attempts
 
     def _refused(self, failure: Failure) -> None:
         now = monotonic()

@@ -157,11 +157,10 @@ class AsyncSteps:
     async def _start_failed(self, job: Job, error: APIError) -> None:
         verdict, failure = verdict_of(error, self._policy)
         if verdict is Verdict.BATCH:
-            await self._book.commit(job, "planned", attempts=job.row.attempts - 1)
+            await self._withdraw(job)
             raise error
         if verdict is Verdict.REFUSED:
-            await self._book.commit(job, "planned", attempts=job.row.attempts - 1)
-            job.row.attempts -= 1
+            await self._withdraw(job)
             self._refused(failure)
             self._schedule.start_again(job)
             return
@@ -173,15 +172,20 @@ class AsyncSteps:
         if verdict is Verdict.UNKNOWN:
             await self._end(job, "unknown", error)
         elif job.failures <= self._policy.max_retries:
-            if verdict is Verdict.NOT_SENT and job.row.attempts == 1:
-                await self._book.commit(job, "planned", attempts=0)
-                job.row.attempts = 0
+            if verdict is Verdict.NOT_SENT:
+                await self._withdraw(job)
             at = monotonic() + delay_of(failure, job.failures, self._policy, _jitter())
             self._schedule.start_again(job, at)
         elif verdict is Verdict.NOT_SENT and job.row.attempts == 1:
             await self._end(job, "failed", error)
         else:
             await self._end(job, "unknown", _unknown(job, self._flow_id, error))
+
+    async def _withdraw(self, job: Job) -> None:
+        """Records that the last attempt started nothing; an earlier one whose response was lost may have."""
+        attempts = job.row.attempts - 1
+        await self._book.commit(job, "sent" if attempts else "planned", attempts=attempts)
+        job.row.attempts = attempts
 
     def _refused(self, failure: Failure) -> None:
         now = monotonic()
