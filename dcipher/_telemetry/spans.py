@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlsplit
 
+from dcipher._masking.text import clean
 from dcipher.errors import DcipherError
 from dcipher.models import Run
 
@@ -29,7 +30,8 @@ CALLS: Final = {
     "status": "dcipher.runs.get",
 }
 # Of an error's text: a path may be as personal as a query.
-_URL = re.compile(r"[a-z][a-z0-9+.-]*:\\?/\\?/[^\s\"<>]*", re.IGNORECASE)
+# A scheme of any length would be searched for at each letter of a long text.
+_URL = re.compile(r"[a-z][a-z0-9+.-]{0,15}:\\?/\\?/[^\s\"<>]*", re.IGNORECASE)
 
 
 class Span:
@@ -105,10 +107,11 @@ class Span:
 
     def status(self, run: Run) -> None:
         """Reports the new status of a run."""
-        status = _URL.sub("[URL]", str(run.status))  # the service may say anything
+        if self._span is None:
+            return
+        status = _URL.sub("[URL]", clean(str(run.status)))  # the service may send any text
         self.set("dcipher.run.status", status)
-        if self._span is not None:
-            quietly(self._span.add_event, "status", {"dcipher.run.status": status})
+        quietly(self._span.add_event, "status", {"dcipher.run.status": status})
 
     def received(self, size: int) -> None:
         """Reports the size of a result in bytes."""

@@ -25,11 +25,13 @@ from dcipher import (
     Run,
     RunFailedError,
     UnprocessableEntityError,
+    WaitTimeoutError,
 )
 from dcipher._telemetry.spans import CALLS
 from dcipher._wire.messages.parsing import _MODELS
 from tests.conftest import KEY
 from tests.faulty import FaultyServer, json_reply
+from tests.waiting import no_hang
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -152,6 +154,15 @@ def test_statuses(connect: Connect, api: FaultyServer, spans: Spans) -> None:
     assert {poll.headers["traceparent"][36:52] for poll in polls} == {
         f"{wait.context.span_id:016x}"
     }
+
+
+def test_a_status_of_a_megabyte(connect: Connect, api: FaultyServer, spans: Spans) -> None:
+    """A status of any length is cut: it is neither searched nor exported whole."""
+    api.on("/flows/f/status", json_reply(f'{{"status": "{"y" * 1_000_000}"}}'))
+    with no_hang(), pytest.raises(WaitTimeoutError):
+        connect(api).runs.wait(Run(flow_id="f", task_id="t"), timeout=0)
+    (event,) = [event for event in spans.one(WAIT).events if event.name == "status"]
+    assert 0 < len(event.attributes["dcipher.run.status"]) <= 200
 
 
 def test_failed_run(connect: Connect, api: FaultyServer, spans: Spans) -> None:
