@@ -14,6 +14,7 @@ from dcipher._concurrency.callables import call_back
 from dcipher._concurrency.clock import monotonic
 from dcipher._concurrency.sleeping import Pause
 from dcipher._masking.text import redact, redact_query
+from dcipher._results.downloads.ranges.parallel import ParallelDownload
 from dcipher._results.downloads.ranges.plan import Pace, can_be_split
 from dcipher._results.downloads.transfers.bodies import raw_body, watched
 from dcipher._results.downloads.transfers.sources import Problem, TransferError
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from dcipher._concurrency.callables import ProgressCallback
-    from dcipher._results.downloads.ranges.parallel import ParallelDownload
     from dcipher._results.downloads.transfers.sources import Source
     from dcipher._results.downloads.transfers.transfer import Sink
     from dcipher._wire.http_client import HTTPClient
@@ -63,17 +63,23 @@ class Download:
         timeout: httpx.Timeout,
         total_timeout: float | None,
         on_progress: ProgressCallback | None = None,
-        parallel: ParallelDownload | None = None,
+        connections: int = 1,
         send: Callable[[httpx.Request], httpx.Response] | None = None,
     ) -> None:
-        """`send`: sends its requests, instead of `http`."""
+        """`connections`: for a large result, at most. `send`: sends its requests, instead of `http`."""
         self._source = source
         self._store = Store(http, source, timeout, total_timeout, math.inf, send)
         self._open_sink = open_sink
         self._resilience = resilience
         self.on_progress: ProgressCallback | None = on_progress
-        self._parallel = parallel
-        """Downloads a large result by several connections; `None`: by one."""
+        self._parallel = ParallelDownload(
+            http,
+            source,
+            resilience=resilience,
+            timeout=timeout,
+            total_timeout=total_timeout,
+            connections=connections,
+        )
         self._pace: Pace | None = None
         self._reported = 0.0
         self._pause = Pause()
@@ -253,8 +259,8 @@ class Download:
                 redact_query(self._source.url),
             )  # fmt: skip
         self._pace = None
-        wanted = self._parallel is not None and self._parallel.is_enabled
-        if wanted and can_be_split(transfer, response.status_code, response.headers):
+        can_split = can_be_split(transfer, response.status_code, response.headers)
+        if self._parallel.is_enabled and can_split:
             self._pace = Pace(monotonic())
         if not transfer.self_delimiting and not transfer.digests:
             self._accept_unverifiable()
@@ -297,11 +303,11 @@ class Download:
 
     def _fetch_in_parallel(self, chunks: Any) -> bool:
         """Downloads the rest by several connections. Returns False if that is impossible."""
-        parallel, total = self._parallel, self._transfer.total
+        total = self._transfer.total
         self._pace = None
-        if parallel is None or total is None or not self._writer.sink.reserve(total):
+        if total is None or not self._writer.sink.reserve(total):
             return False
-        progress = parallel.fetch(
+        progress = self._parallel.fetch(
             self._transfer, self._writer.sink, self._store, chunks, self._started
         )
         try:

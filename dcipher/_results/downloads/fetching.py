@@ -14,7 +14,6 @@ from dcipher._concurrency.callables import async_call_back
 from dcipher._concurrency.limiting import Permit
 from dcipher._concurrency.tasks.threads import async_in_own_thread, calling_back
 from dcipher._concurrency.tasks.workers import abort_on_stop
-from dcipher._results.downloads.ranges.parallel import ParallelDownload
 from dcipher._wire.pools.routes import sync_side
 
 from .download import Download
@@ -64,9 +63,7 @@ async def async_fetch(
         resilience=resilience,
         timeout=timeout,
         total_timeout=total_timeout,
-        parallel=_parallel(
-            http, source, resilience, timeout, total_timeout, 1 if bridge else connections
-        ),
+        connections=connections if bridge is None else 1,
         send=None if bridge is None else bridge.send,
     )
 
@@ -117,7 +114,7 @@ def fetch(
         timeout=timeout,
         total_timeout=total_timeout,
         on_progress=on_progress,
-        parallel=_parallel(http, source, resilience, timeout, total_timeout, connections),
+        connections=connections,
     )
     with abort_on_stop(download.abort):
         return download.run()
@@ -139,23 +136,3 @@ def spare_permits(http: HTTPClient, count: int) -> list[Permit]:
     There are none for a transport of the user, which may not be thread-safe.
     """
     return http.spare_permits(count)
-
-
-def _parallel(
-    http: HTTPClient,
-    source: Source,
-    resilience: Resilience,
-    timeout: httpx.Timeout,
-    total_timeout: float | None,
-    connections: int,
-) -> ParallelDownload | None:
-    if connections == 1:
-        return None
-    return ParallelDownload(
-        http,
-        source,
-        resilience=resilience,
-        timeout=timeout,
-        total_timeout=total_timeout,
-        connections=connections,
-    )
