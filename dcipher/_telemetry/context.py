@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from functools import lru_cache
 from importlib import import_module
 from typing import Any, Final
@@ -90,9 +91,11 @@ def hidden(*, is_signed: bool = False) -> Attached:
     """Returns a context for one request, in which instrumentations of HTTP clients report nothing.
 
     They would report what our span does, and signatures: opentelemetry-util-http redacts four query
-    parameters, and not `X-Amz-Signature`. `is_signed`: also in a program without a tracer.
+    parameters, and not `X-Amz-Signature`. `is_signed`: also without a tracer, and with DCIPHER_OTEL=0.
     """
-    if not is_loaded() or (api("context") if is_signed else tracer()) is None:
+    if not is_loaded():
+        return _NOTHING
+    if (sys.modules.get("opentelemetry.context") if is_signed else tracer()) is None:
         return _NOTHING
     return Attached(quietly(_suppressed))
 

@@ -91,10 +91,11 @@ class Span:
         self._span.set_status(trace.Status(trace.StatusCode.ERROR, name))
         # Not its traceback, nor a message of another library, which is not redacted.
         if isinstance(error, DcipherError):
-            message = _URL.sub("[URL]", str(error))
-            self._span.add_event(
-                "exception", {"exception.type": name, "exception.message": message}
-            )
+            found = {
+                "exception.type": f"{type(error).__module__}.{name}",
+                "exception.message": _URL.sub("[URL]", str(error)),
+            }
+            self._span.add_event("exception", found)
 
     def set(self, name: str, value: Any) -> None:
         """Sets an attribute; `None`: does nothing."""

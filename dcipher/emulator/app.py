@@ -81,6 +81,9 @@ def build_app(service: Service) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        # Newer versions of FastAPI report each request to the tracer of the program, which is ours only to
+        # test; older ones ignore the argument.
+        telemetry={"tracing": False, "metrics": False, "logs": False, "operation_spans": False},
         exception_handlers={
             Refusal: _on_refusal,
             RequestValidationError: _on_invalid,

@@ -35,7 +35,7 @@ class Spans:
         return [span for span in self.everything() if scope_of(span) == scope]
 
     def ours(self, name: str | None = None) -> list[Any]:
-        """Our spans in the order of their ends, of this name. The emulator may report its own."""
+        """Our spans in the order of their ends, of this name."""
         return [span for span in self.of("dcipher") if name in {None, span.name}]
 
     def one(self, name: str) -> Any:

@@ -83,16 +83,23 @@ def test_other_requests(connect: Connect, signed: FaultyServer, instrumented: Sp
     assert theirs.parent.span_id == instrumented.one("dcipher.runs.wait").context.span_id
 
 
+@pytest.mark.parametrize("is_off", [False, True])
 def test_signature_without_a_tracer(
-    connect: Connect, signed: FaultyServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    connect: Connect,
+    signed: FaultyServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    is_off: bool,
 ) -> None:
-    """Where only the instrumentation has a tracer, it reports calls, and no signed URL."""
+    """Where only the instrumentation has a tracer, or ours are off, it reports calls, and no signed URL."""
     from opentelemetry import trace
 
     from tests.telemetry.conftest import Spans
 
-    monkeypatch.setattr(trace, "_TRACER_PROVIDER", None)
     theirs = Spans()
+    monkeypatch.setattr(trace, "_TRACER_PROVIDER", theirs.provider if is_off else None)
+    if is_off:
+        monkeypatch.setenv("DCIPHER_OTEL", "0")
     HTTPXClientInstrumentor().instrument(tracer_provider=theirs.provider)
     try:
         connect(signed).flows.run("f", save_path=tmp_path / "result")

@@ -31,6 +31,7 @@ from dcipher._telemetry.spans import CALLS
 from dcipher._wire.messages.parsing import _MODELS
 from tests.conftest import KEY
 from tests.faulty import FaultyServer, json_reply
+from tests.telemetry.conftest import scope_of
 from tests.waiting import no_hang
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def test_failure(connect: Connect, api: FaultyServer, spans: Spans) -> None:
     assert span.attributes["http.response.status_code"] == 404
     (event,) = span.events
     assert set(event.attributes) == {"exception.type", "exception.message"}
-    assert event.attributes["exception.type"] == "NotFoundError"
+    assert event.attributes["exception.type"] == "dcipher.errors.NotFoundError"
     assert "look at [URL]" in event.attributes["exception.message"]
     assert "://" not in span.to_json().replace(span.resource.to_json(), "")
 
@@ -254,7 +255,10 @@ def test_reads(connect: Connect, api: FaultyServer, spans: Spans) -> None:
 def test_several_results(
     connect: Connect, emulator: Emulator, spans: Spans, tmp_path: Path
 ) -> None:
-    """Each result of a download is a span of the caller's trace, also in a thread of ours."""
+    """Each result of a download is a span of the caller's trace, also in a thread of ours.
+
+    The emulator, which is in the same program, has no spans.
+    """
     client = connect(emulator)
     run = client.runs.wait(client.flows.start("three"))
     with spans.tracer.start_as_current_span("request") as request:
@@ -262,6 +266,7 @@ def test_several_results(
     downloads = spans.ours(DOWNLOAD)
     assert sorted(span.attributes["dcipher.output.index"] for span in downloads) == [0, 1, 2]
     assert {span.parent.span_id for span in downloads} == {request.get_span_context().span_id}
+    assert {scope_of(span) for span in spans.everything()} == {"dcipher", "program"}
 
 
 def test_callbacks(connect: Connect, api: FaultyServer, spans: Spans, tmp_path: Path) -> None:
