@@ -95,7 +95,8 @@ def pytest(session: nox.Session, *arguments: str) -> None:
     """Run every test but the thorough ones, and a sample of the cases of each.
 
     `make test` runs all of them, on one Python. What follows `--` on nox's command line goes to
-    pytest: `nox -s tests-3.13 -- --sample 1` runs all cases there, too.
+    pytest: `nox -s tests-3.13 -- --sample 1` runs all cases there, too, and
+    `nox -s lowest -- --half 0` the half of the tests that is otherwise left to `wheel`.
     """
     sample = ("-m", "not thorough", "--sample", "20")
     # What the garbage collector finds is said in whichever test then runs: `make test` is where it
@@ -103,7 +104,7 @@ def pytest(session: nox.Session, *arguments: str) -> None:
     # connected when the call was cancelled).
     lenient = ("-W", "ignore::pytest.PytestUnraisableExceptionWarning")
     # Each worker collects all tests anew, which costs more than it brings where few are run.
-    workers = ("-n", "3", "--dist", "worksteal")
+    workers = ("-n", "2", "--dist", "worksteal")
     session.run("pytest", "-q", *workers, *sample, *lenient, *arguments, *session.posargs)
 
 
@@ -116,9 +117,12 @@ def tests(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS[0])
 def lowest(session: nox.Session) -> None:
-    """Everything but documents, scripts and random input, with the lowest version of each dependency that we allow."""
+    """One half of the tests, with the lowest version of each dependency that we allow.
+
+    Documents, scripts and random input do not depend on versions.
+    """
     session.install("--editable", ".[all]", *TEST, *FRAMES, *floors())
-    pytest(session, *without("docs", "fuzz", "scripts"))
+    pytest(session, "--half", "1", *without("docs", "fuzz", "scripts"))
 
 
 @nox.session(default=False)
@@ -169,7 +173,8 @@ def orchestrators(session: nox.Session, library: str) -> None:
 def wheel(session: nox.Session) -> None:
     """The wheel as a user installs it, away from the source: alone, with everything, and with httpx2.
 
-    Each step adds to the environment of the one before.
+    Each step adds to the environment of the one before. `lowest` runs the half of the tests that is
+    left out here.
     """
     # What an earlier run left here would be there from the first step on.
     session.run("python", "-m", "pip", "uninstall", "--quiet", "--yes", "dcipher", *LATER)
@@ -184,10 +189,10 @@ def wheel(session: nox.Session) -> None:
     session.run("python", "-c", "import dcipher; assert 'site-packages' in dcipher.__file__")
     session.run("python", "-W", "error", "-c", "from dcipher import *")
     where = ("--rootdir", str(ROOT), "-c", str(ROOT / "pyproject.toml"))
-    pytest(session, *where, *found(*MAIN, *PURE))
+    pytest(session, "--half", "2", *where, *found(*MAIN, *PURE))
 
     session.install(f"{built}[all]", *FRAMES)
-    pytest(session, *where, *without("docs", "fuzz", "scripts"), str(ROOT / "tests"))
+    pytest(session, "--half", "2", *where, *without("docs", "fuzz", "scripts"), str(ROOT / "tests"))
 
     session.install("httpx2")
     # The plugin alone: with the root on its path, Python would find the source.
@@ -198,4 +203,4 @@ def wheel(session: nox.Session) -> None:
         "wire/transport/test_[cs]*.py",
         "conformance/test_conformance.py",
     )
-    pytest(session, *where, "-p", "httpx2_alias", *found(*MAIN, *more))
+    pytest(session, "--half", "1", *where, "-p", "httpx2_alias", *found(*MAIN, *more))

@@ -170,6 +170,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="of each test, run one of its first two cases and every Nth",
     )
     parser.addoption("--rest", action="store_true", help="run what `--sample` leaves out instead")
+    parser.addoption(
+        "--half",
+        type=int,
+        choices=(0, 1, 2),
+        default=0,
+        help="run one half of the tests, always the same; the other half has the other number",
+    )
 
 
 UNCOVERED = (
@@ -185,15 +192,18 @@ UNCOVERED = (
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what is not in the sample: the same cases each time, on each worker."""
     every, rest = config.getoption("sample"), config.getoption("rest")
+    half = config.getoption("half")
     uncovered = UNCOVERED if rest or config.getoption("cov_source", None) else ()
     tests = [item.nodeid.partition("[")[0] for item in items]
     counts, seen = Counter(tests), Counter[str]()
     kept, left = [], []
     for item, test in zip(items, tests, strict=True):
         # Of one test the blocking client's case, of another the async one's.
-        one = crc32(test.encode()) % min(2, counts[test])
+        number = crc32(test.encode())
+        one = number % min(2, counts[test])
         chosen = seen[test] == one or seen[test] % every == every - 1
         chosen &= not test.startswith(uncovered)
+        chosen &= not half or number // 2 % 2 == half - 1
         (kept if chosen is not rest else left).append(item)
         seen[test] += 1
     if left:

@@ -10,18 +10,18 @@ __all__ = ["MUTATIONS", "Mutation"]
 
 
 class Mutation(NamedTuple):
-    """A change of one place in the product that takes one behaviour away."""
+    """A change of one place in the package that removes one behaviour."""
 
-    paragraph: str
-    says: str
-    """The behaviour."""
+    subject: str
+    """The subject of the faults: `test_<subject>.py` beside this file."""
+    behaviour: str
     file: str
-    """Inside the package. Of the two twins, the async one: the other is printed from it."""
+    """Its path in the package. Of two twins, the async one, from which the other is generated."""
     old: str
-    """Stands there once."""
+    """The text to replace. The file contains it once."""
     new: str
     tests: tuple[str, ...]
-    """What should notice, inside `tests`: run first, with the paragraph's own file here."""
+    """The tests that should fail, as paths in `tests`. They run first, together with those of the subject."""
 
 
 RETRIES = ("wire/errors/test_retries.py", "wire/transport/test_retrying.py")

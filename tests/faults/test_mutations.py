@@ -13,8 +13,8 @@ PACKAGE = Path(dcipher.__file__).parent
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda one: one.says)
-def test_there_is_what_it_breaks(mutation: Mutation) -> None:
-    """The old text of each mutation stands where it says, and is another than the new one."""
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda one: one.behaviour)
+def test_the_old_text_exists(mutation: Mutation) -> None:
+    """The file of each mutation contains its old text, which differs from the new one."""
     assert mutation.old in (PACKAGE / mutation.file).read_text(encoding="utf-8")
     assert mutation.old != mutation.new
