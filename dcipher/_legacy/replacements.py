@@ -101,12 +101,12 @@ def reject_legacy(cls: type) -> None:
 
 
 def legacy_attribute(owner: object, name: str) -> AttributeError:
-    """Returns the error for an attribute that a client does not have."""
-    kind = type(owner).__name__
+    """Returns the error for an attribute that a client, or its class, does not have."""
+    kind = f"{type(owner).__name__!r} object"
+    if isinstance(owner, type):
+        kind = f"type object {owner.__name__!r}"
     advice = f": {ATTRIBUTES[name]}" if name in ATTRIBUTES else ""
-    return AttributeError(
-        f"{kind!r} object has no attribute {name!r}{advice}", name=name, obj=owner
-    )
+    return AttributeError(f"{kind} has no attribute {name!r}{advice}", name=name, obj=owner)
 
 
 def legacy_item(key: object) -> TypeError:
@@ -135,6 +135,16 @@ def legacy_name(module: str, name: str) -> Exception:
     return ImportError(f"{module} was a module of dcipher 0.3.5: {instead}.", name=module)
 
 
+class _OfClass:
+    """An attribute that a class had in 0.3.5."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, owner: object, kind: type) -> object:
+        raise legacy_attribute(kind if owner is None else owner, self._name)
+
+
 class LegacyAttributes:
     """Raises errors for attributes that clients had in 0.3.5."""
 
@@ -143,6 +153,7 @@ class LegacyAttributes:
         reject_legacy(cls)
 
     if not TYPE_CHECKING:  # a type checker must report an unknown name
+        BASE_URL = _OfClass("BASE_URL")
 
         def __getattr__(self, name: str) -> Any:
             raise legacy_attribute(self, name)

@@ -87,6 +87,9 @@ class TLSError(APIConnectionError):
 class APIStatusError(APIError):
     """The API responded with an error status."""
 
+    status_code: int = 0
+    """The HTTP status. A class for one status has it, too, as in 0.3.5."""
+
     def __init__(
         self,
         message: str = "",
@@ -101,8 +104,9 @@ class APIStatusError(APIError):
         request_id: str | None = None,
     ) -> None:
         super().__init__(message, request=request, attempts=attempts, request_id=request_id)
-        self.status_code = status_code
-        """The HTTP status."""
+        if response is not None:
+            status_code = status_code or response.status_code
+        self.status_code = status_code or type(self).status_code
         self.response = response
         """The response: status, headers and body.
 
@@ -125,29 +129,43 @@ class APIStatusError(APIError):
 class BadRequestError(APIStatusError):
     """400: the service did not understand the request."""
 
+    status_code = 400
+
 
 class AuthenticationError(APIStatusError):
     """401: the API key is missing, wrong or revoked."""
+
+    status_code = 401
 
 
 class PermissionDeniedError(APIStatusError):
     """403: the API key has no permission for this."""
 
+    status_code = 403
+
 
 class NotFoundError(APIStatusError):
     """404: there is no such flow or run."""
+
+    status_code = 404
 
 
 class ConflictError(APIStatusError):
     """409: the request conflicts with one in progress."""
 
+    status_code = 409
+
 
 class UnprocessableEntityError(APIStatusError):
     """422: the parameters do not match the flow. See `error.field_errors`."""
 
+    status_code = 422
+
 
 class RateLimitError(APIStatusError):
     """429: there were too many requests. See `retry_after`."""
+
+    status_code = 429
 
 
 class InternalServerError(APIStatusError):
@@ -195,13 +213,16 @@ class SubmissionUnknownError(APIError):
 
 
 _BY_STATUS: dict[int, type[APIStatusError]] = {
-    400: BadRequestError,
-    401: AuthenticationError,
-    403: PermissionDeniedError,
-    404: NotFoundError,
-    409: ConflictError,
-    422: UnprocessableEntityError,
-    429: RateLimitError,
+    cls.status_code: cls
+    for cls in (
+        BadRequestError,
+        AuthenticationError,
+        PermissionDeniedError,
+        NotFoundError,
+        ConflictError,
+        UnprocessableEntityError,
+        RateLimitError,
+    )
 }
 
 

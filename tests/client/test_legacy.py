@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 
 import dcipher
@@ -115,6 +116,24 @@ def test_attributes_that_are_gone(connect: Connect, api: FaultyServer, name: str
             with pytest.raises(AttributeError, match=r"no attribute 'nothing'$"):
                 client.nothing  # type: ignore[attr-defined]  # noqa: B018
     assert api.requests == []
+
+
+@pytest.mark.parametrize("cls", [Dcipher, AsyncDcipher])
+def test_base_url_of_the_class(cls: Any) -> None:
+    """Reading it from the class says where it is passed."""
+    message = f"'{cls.__name__}' has no attribute 'BASE_URL': pass base_url=…"
+    with pytest.raises(AttributeError, match=message):
+        cls.BASE_URL  # noqa: B018
+    assert not hasattr(cls, "BASE_URL")
+
+
+def test_status_of_an_error_made_by_hand() -> None:
+    """An error that a test makes of a response has its status, and the class of one status has that one."""
+    response = httpx.Response(429, request=httpx.Request("GET", "https://api.test"))
+    assert dcipher.RateLimitError("message", response=response).status_code == 429
+    assert dcipher.InternalServerError("message", response=httpx.Response(503)).status_code == 503
+    assert dcipher.NotFoundError.status_code == dcipher.NotFoundError().status_code == 404
+    assert dcipher.NotFoundError("message", status_code=410).status_code == 410
 
 
 @pytest.mark.parametrize("cls", [Dcipher, AsyncDcipher])
