@@ -15,6 +15,7 @@ from urllib.parse import quote as percent_quote
 
 from pydantic_core import from_json
 
+from dcipher.emulator.faults.messages import ROUTES
 from dcipher.emulator.gate.masking import MASK
 
 if TYPE_CHECKING:
@@ -30,12 +31,6 @@ _LEFT_OUT: Final = {
     *("content-length", "host", "signature", "signature-input", "transfer-encoding", "user-agent"),
 }
 _ON_LOOPBACK = re.compile(r"http://(localhost|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?")
-_PATHS: Final = (
-    ("POST", "start", re.compile(r"/flows/([^/]+)/run")),
-    ("GET", "status", re.compile(r"/flows/([^/]+)/status")),
-    ("GET", "flow", re.compile(r"/flows/([^/]+)")),
-    ("GET", "result", re.compile(r"/results/([^/]+)/([0-9]{1,18})")),
-)
 _NO_BODY = "# The body was not stored: write it to the file `body`."
 _MASKED = f"# Replace each {MASK} with the secret."
 
@@ -96,7 +91,7 @@ def as_curl(sent: Sent) -> str:
 
 def as_python(sent: Sent) -> str:
     """Returns a program that reads its key from DCIPHER_API_KEY."""
-    for method, operation, pattern in _PATHS:
+    for method, operation, pattern in ROUTES:
         # The path is encoded again, because a decoded slash does not end a name.
         found = pattern.fullmatch(sent.target.partition("?")[0])
         if found is not None and method == sent.method:

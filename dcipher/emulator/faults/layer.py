@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from dataclasses import replace
 from email.utils import formatdate
 from functools import partial
-from typing import TYPE_CHECKING, Final, TypeVar, cast, final
+from typing import TYPE_CHECKING, TypeVar, cast, final
 from urllib.parse import parse_qsl
 
 from dcipher.emulator.faults.delivery import deliver
-from dcipher.emulator.faults.messages import Answer, Body, Call
+from dcipher.emulator.faults.messages import ROUTES, Answer, Body, Call
 from dcipher.emulator.gate.gate import mark_fault, request_body, request_headers, request_id
 from dcipher.emulator.runs.runs import run_identity
 
@@ -25,13 +24,6 @@ if TYPE_CHECKING:
     from dcipher.emulator.runs.service import Service
 
 __all__ = ["FaultLayer"]
-
-_ROUTES: Final[tuple[tuple[str, Operation, re.Pattern[str]], ...]] = (
-    ("GET", "flow", re.compile(r"/flows/([^/]+)")),
-    ("POST", "start", re.compile(r"/flows/([^/]+)/run")),
-    ("GET", "status", re.compile(r"/flows/([^/]+)/status")),
-    ("GET", "result", re.compile(r"/results/([^/]+)/([0-9]{1,18})")),
-)
 
 T = TypeVar("T")
 
@@ -97,7 +89,7 @@ async def _called(function: Callable[[], T], *, elsewhere: bool) -> T:
 def _call(scope: Scope, service: Service) -> Call | None:
     """Returns the request, if faults can be applied to it."""
     method, path = cast("str", scope["method"]), cast("str", scope["path"])
-    for verb, operation, pattern in _ROUTES:
+    for verb, operation, pattern in ROUTES:
         found = pattern.fullmatch(path)
         if found is not None and verb == method:
             return _described(scope, service, operation, found.groups())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
@@ -13,6 +14,7 @@ from dcipher.emulator.runs.results import StoredResult
 
 __all__ = [
     "OPERATIONS",
+    "ROUTES",
     "Answer",
     "Body",
     "Call",
@@ -29,7 +31,14 @@ Part: TypeAlias = Literal["head", "body"]
 How: TypeAlias = Literal["close", "reset", "stall"]
 Framing: TypeAlias = Literal["length", "chunked", "close"]
 
-OPERATIONS: frozenset[Operation] = frozenset(("flow", "start", "status", "result"))
+ROUTES: tuple[tuple[str, Operation, re.Pattern[str]], ...] = (
+    ("GET", "flow", re.compile(r"/flows/([^/]+)")),
+    ("POST", "start", re.compile(r"/flows/([^/]+)/run")),
+    ("GET", "status", re.compile(r"/flows/([^/]+)/status")),
+    ("GET", "result", re.compile(r"/results/([^/]+)/([0-9]{1,18})")),
+)
+"""Method, operation and path. The groups of a path are ids."""
+OPERATIONS: frozenset[Operation] = frozenset(operation for _, operation, _ in ROUTES)
 _STATUS_END = len("HTTP/1.1 200")
 
 
