@@ -35,7 +35,7 @@ LAYERS = 3
 """The number of layers of escapes that are decoded."""
 
 
-def redact(text: str, secrets: Iterable[str], *, is_cut: bool = False) -> str:
+def redact(text: str, secrets: Iterable[str], *, is_cut: bool = False, mask: str = REDACTED) -> str:
     """Returns `text` with all `secrets` masked, in any form.
 
     Services often repeat a wrong key in their response: as it is, percent-encoded, escaped for JSON
@@ -45,11 +45,11 @@ def redact(text: str, secrets: Iterable[str], *, is_cut: bool = False) -> str:
     """
     forms = [form for secret in secrets for form in _forms(secret)]
     if len(text) > LONG and sum(map(text.count, "%&\\")) > MOST_ESCAPES and forms:
-        return REDACTED
+        return mask
     found = list(_found(text, forms, _occurrences))
     if is_cut and forms:
         found += _cut(text, forms)
-    return _masked(text, found) if found else text
+    return _masked(text, found, mask) if found else text
 
 
 def _found(
@@ -233,12 +233,12 @@ def _beginning(text: str, form: str) -> Iterator[_Span]:
         at = text.find(form[:SHORTEST], at + 1)
 
 
-def _masked(text: str, found: Iterable[_Span]) -> str:
+def _masked(text: str, found: Iterable[_Span], mask: str) -> str:
     pieces: list[str] = []
     end = 0
     for start, stop in sorted(found):
         if start >= end:
-            pieces += [text[end:start], REDACTED]
+            pieces += [text[end:start], mask]
         end = max(end, stop)
     return "".join([*pieces, text[end:]])
 

@@ -91,12 +91,6 @@ class Guard:
         if self.rate is not None:
             self.rate.check()
 
-    def forget(self) -> None:
-        """Removes nonces, and resets the rate limit."""
-        self.signatures.forget()
-        if self.rate is not None:
-            self.rate.forget()
-
 
 @final
 class Gate:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import threading
 from collections import deque
 from collections.abc import Iterable, Mapping
@@ -12,6 +11,7 @@ from itertools import islice
 from typing import Final, final
 from urllib.parse import parse_qsl, urlencode
 
+from dcipher._masking.secret_names import is_secret_name
 from dcipher.emulator.gate.masking import MASK, masked_known
 
 __all__ = [
@@ -23,8 +23,6 @@ __all__ = [
     "size_of_headers",
 ]
 
-_SECRET_NAME = re.compile(r"auth|cookie|token|secret|credential|password|signature|key", re.I)
-_PLAIN = frozenset({"idempotency-key", "signature-input"})
 ENTRIES: Final = 100_000
 SIZE: Final = 64 * 1024 * 1024
 """Bytes that the requests take at most, about: heads may be large, and there may be many of them."""
@@ -131,10 +129,14 @@ def masked_headers(headers: Mapping[str, str], secrets: Iterable[str] = ()) -> d
     known = tuple(secrets)
     return {
         masked_known(name, known): MASK
-        if (name not in _PLAIN and _SECRET_NAME.search(name)) or masked_known(value, known) != value
+        if _is_secret(name) or masked_known(value, known) != value
         else value
         for name, value in headers.items()
     }
+
+
+def _is_secret(header: str) -> bool:
+    return is_secret_name(header) and header != "signature-input"
 
 
 def masked_query(query: str, secrets: Iterable[str] = ()) -> str:
@@ -143,7 +145,7 @@ def masked_query(query: str, secrets: Iterable[str] = ()) -> str:
     pairs = [
         (
             masked_known(name, known),
-            MASK if _SECRET_NAME.search(name) else masked_known(value, known),
+            MASK if is_secret_name(name) else masked_known(value, known),
         )
         for name, value in parse_qsl(query, keep_blank_values=True)
     ]

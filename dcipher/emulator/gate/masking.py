@@ -5,16 +5,15 @@ Pure. Every search is linear in the text, which comes from outside and is masked
 
 from __future__ import annotations
 
-import base64
-import html
 import json
 import re
-from functools import lru_cache, partial
+from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
-from urllib.parse import unquote
 
 from pydantic_core import from_json, to_json
+
+from dcipher._masking.redaction import redact
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -48,14 +47,7 @@ _STRING = r'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)'
 _SCALAR = re.compile(rf'{_STRING}|[^\s,{{}}\[\]"]+', re.DOTALL)
 _NESTED = re.compile(rf"{_STRING}|[{{}}\[\]]", re.DOTALL)
 _LONGEST_NAME: Final = 256
-_SHORTEST: Final = 3
-"""Characters: one or two stand in every text."""
 _FIELD = re.compile(r"(?!emu_)[a-z_]{1,16}")
-_LAYERS: Final = 4
-"""The largest number of nested encodings: a URL in JSON in a form has three."""
-_WORDS: Final = tuple(map(re.compile, [r"[^\s\"'<>,;/=?]+", r"\S+", r"(?s:.+)"]))
-_ESCAPE = re.compile(r"\\(?:u([0-9a-f]{4})|x([0-9a-f]{2})|(.))", re.DOTALL | re.I)
-_URL_SAFE = str.maketrans("+/", "-_")
 
 
 def is_secret_name(name: str) -> bool:
@@ -67,15 +59,17 @@ def is_secret_name(name: str) -> bool:
 
 
 def masked_known(text: str, secrets: Iterable[str]) -> str:
-    """Returns the text without these secrets, and without words that contain an encoded one."""
-    for secret in secrets:
-        if _is_held(text, secret):
-            text = re.sub(re.escape(secret), MASK, text, flags=re.IGNORECASE)
-            # The smallest part that contains it: a segment or a value, a word, all.
-            for words in _WORDS:
-                if _is_held(text, secret):
-                    text = words.sub(partial(_masked_word, secret), text)
-    return text
+    """Returns the text without these secrets, in any encoding."""
+    # No encoding is shorter.
+    forms = [form for secret in secrets if len(secret) <= len(text) for form in _forms(secret)]
+    return redact(text, forms, mask=MASK) if forms else text
+
+
+@lru_cache(maxsize=64)
+def _forms(secret: str) -> tuple[str, ...]:
+    """Returns the secret as it is, in lower case (names of headers), and in hex."""
+    raw = secret.encode("utf-8", "replace")
+    return (secret, secret.lower(), *([raw.hex(), raw.hex().upper()] if len(raw) > 7 else ()))
 
 
 def masked_text(text: str, secrets: Iterable[str] = ()) -> str:
@@ -102,9 +96,8 @@ def masked_value(value: JsonValue, secrets: Iterable[str] = ()) -> JsonValue:
 
 def masked_json(data: bytes, secrets: Iterable[str]) -> bytes:
     """Returns JSON of the emulator without these secrets."""
-    text = data.decode()
-    secrets = tuple(secret for secret in secrets if _is_held(text, secret))
-    return to_json(_without_known(from_json(text), secrets)) if secrets else data
+    secrets = _contained(data.decode(), secrets)
+    return to_json(_without_known(from_json(data), secrets)) if secrets else data
 
 
 def masked_body(text: str, secrets: Iterable[str] = ()) -> str:
@@ -112,8 +105,7 @@ def masked_body(text: str, secrets: Iterable[str] = ()) -> str:
 
     JSON without a secret is unchanged.
     """
-    # Once for the whole document, which may have thousands of small texts.
-    secrets = tuple(secret for secret in secrets if _is_held(text, secret))
+    secrets = _contained(text, secrets)
     try:
         value: JsonValue = from_json(text)
         masked = masked_value(value, secrets)
@@ -122,6 +114,11 @@ def masked_body(text: str, secrets: Iterable[str] = ()) -> str:
     if masked == value:
         return text
     return json.dumps(masked, ensure_ascii=False, separators=(",", ":"))
+
+
+def _contained(text: str, secrets: Iterable[str]) -> tuple[str, ...]:
+    """Returns the secrets in a whole document, which may have thousands of small texts."""
+    return tuple(secret for secret in secrets if masked_known(text, (secret,)) != text)
 
 
 def _without_query(found: re.Match[str]) -> str:
@@ -167,69 +164,3 @@ def _without_known(value: JsonValue, secrets: tuple[str, ...]) -> JsonValue:
         long = tuple(secret for secret in secrets if not _FIELD.fullmatch(secret))
         return {masked_known(k, long): _without_known(v, secrets) for k, v in value.items()}
     return value
-
-
-def _masked_word(secret: str, found: re.Match[str]) -> str:
-    return MASK if _is_held(found[0], secret) else found[0]
-
-
-def _is_held(text: str, secret: str) -> bool:
-    """Returns whether a text contains a secret, also encoded (URL, JSON, HTML, base64, hex)."""
-    if not _SHORTEST <= len(secret) <= len(text):  # no encoding is shorter
-        return False
-    lower, exact = _forms(secret)
-    return any(
-        any(form in small for form in lower) or any(form in view for form in exact)
-        for view in _decoded(text)
-        for small in [view.lower()]
-    )
-
-
-@lru_cache(maxsize=64)
-def _forms(secret: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Returns the patterns for a lower-case text, such as header names, and for the text itself."""
-    raw = secret.encode("utf-8", "replace")
-    if len(raw) < 8:  # shorter base64 may be in any text
-        return (secret.lower(),), ()
-    return (secret.lower(), raw.hex()), tuple(dict.fromkeys(_base64_of(raw)))
-
-
-def _base64_of(raw: bytes) -> Iterator[str]:
-    """Returns the base64 of a secret within other bytes, for each offset and both alphabets."""
-    for before in range(3):
-        text = base64.b64encode(b"\0" * before + raw).decode().rstrip("=")
-        alone = text[-(-before * 8 // 6) : (before + len(raw)) * 8 // 6]
-        yield alone
-        yield alone.translate(_URL_SAFE)
-
-
-def _decoded(text: str) -> Iterator[str]:
-    """Yields the text, and the text with each of a few layers of encoding removed."""
-    yield text
-    for _ in range(_LAYERS):
-        before = text
-        for mark, decode in _DECODERS:
-            if mark in text and (plain := decode(text)) != text:
-                text = plain
-                yield text
-        if text == before:
-            return
-
-
-def _of_json(text: str) -> str:
-    return _ESCAPE.sub(_unescaped, text)
-
-
-def _unescaped(found: re.Match[str]) -> str:
-    code = found[1] or found[2]
-    return chr(int(code, 16)) if code else found[3]
-
-
-def _of_html(text: str) -> str:
-    try:
-        return html.unescape(text)
-    except ValueError:  # a number of too many digits
-        return text
-
-
-_DECODERS: Final = (("%", unquote), ("\\", _of_json), ("&", _of_html))
