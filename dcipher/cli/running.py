@@ -14,7 +14,7 @@ from click.exceptions import Exit
 from dcipher.cli.app.explanations import explain
 from dcipher.cli.app.invocation import Invocation
 from dcipher.cli.app.options import Options
-from dcipher.cli.app.signals import heeded
+from dcipher.cli.app.signals import raising_stopped
 from dcipher.cli.root import app
 from dcipher.cli.terminal.failures import ExitCode, HelpWanted, UsageError
 from dcipher.cli.terminal.output import Output
@@ -22,7 +22,7 @@ from dcipher.cli.terminal.streams import finish, prepare, silence
 from dcipher.cli.terminal.text import printable, printable_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
+    from collections.abc import Generator, Sequence
 
     from dcipher.cli.terminal.failures import CommandError
 
@@ -34,7 +34,7 @@ def run(arguments: Sequence[str]) -> int:
     prepare()
     call = Invocation(Options())
     try:
-        with heeded(), _warnings_in_a_line():
+        with raising_stopped(), _warnings_in_a_line():
             _refuse_keys(arguments)
             with app.make_context("dcipher", list(arguments), obj=call) as ctx:
                 app.invoke(ctx)
@@ -67,14 +67,11 @@ def _refuse_keys(arguments: Sequence[str]) -> None:
 
 @contextmanager
 def _warnings_in_a_line() -> Generator[None]:
-    """Prints warnings of the library in one line, without its source."""
-    show_others: Callable[..., None] = warnings.showwarning
+    """Prints warnings in one line, without the source code."""
 
-    def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
-        if issubclass(category, UserWarning):
-            Output().warn(printable(f"warning: {message}"))
-        else:
-            show_others(message, category, *place, **more)
+    def show(message: Warning | str, *source: Any, **more: Any) -> None:
+        del source, more
+        Output().warn(printable(f"warning: {message}"))
 
     with warnings.catch_warnings():
         warnings.showwarning = show

@@ -51,9 +51,9 @@ class Invocation:
 
         The sources are `argument`, `environment`, and `.env` with `--env-file`.
         """
-        from dcipher.cli.app.layers import layers
+        from dcipher.cli.app.layers import loaders
 
-        return layers(self.options, self.read)
+        return tuple((source, load()) for source, load in loaders(self.options, self.read))
 
     @cached_property
     def following(self) -> Following:
@@ -82,18 +82,9 @@ class Invocation:
             self._stdin_for = what
         return read_text(path, what)
 
-    @property
-    def base_url(self) -> str:
-        """The base URL of the requests."""
-        return self._configuration.base_url
-
-    @property
-    def signs(self) -> bool:
-        """Whether the client signs its requests."""
-        return self._configuration.api_secret is not None
-
     @cached_property
-    def _configuration(self) -> Configuration:
+    def configuration(self) -> Configuration:
+        """The valid settings."""
         from dcipher._settings.checks import resolve
 
         return resolve(self.layers)

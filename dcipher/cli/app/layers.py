@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from dcipher._settings.checks import CHECKS, DOTENV, is_blank
+from dcipher._settings.checks import DOTENV, is_blank
 from dcipher._settings.environment import dotenv, ours
 from dcipher.cli.terminal.failures import CommandError, ExitCode, UsageError
 
@@ -18,20 +18,13 @@ if TYPE_CHECKING:
 
     from dcipher.cli.app.options import Options
 
-__all__ = ["Layered", "layers", "loaders"]
-
-
-def layers(
-    options: Options, read: Callable[[Path, str], str]
-) -> tuple[tuple[str, dict[str, Any]], ...]:
-    """Returns source, name and value of the settings, in order of precedence."""
-    return tuple((source, load()) for source, load in loaders(options, read))
+__all__ = ["Layered", "loaders"]
 
 
 def loaders(
     options: Options, read: Callable[[Path, str], str]
 ) -> Iterator[tuple[str, Callable[[], dict[str, Any]]]]:
-    """Yields the functions that return the settings of each source. They raise `DcipherError`."""
+    """Yields each source, in order of precedence, and a function that returns its settings or raises."""
     log = "debug" if options.verbose else None
     yield "argument", lambda: {"base_url": options.base_url, "log": log}
     if (key_file := options.api_key_file) is not None:
@@ -64,8 +57,6 @@ class Layered:
         self._layers = found
 
     def __getattr__(self, name: str) -> Any:
-        if name not in CHECKS:
-            raise AttributeError(name)
         return self._found(name)[1]
 
     def source(self, name: str) -> str:

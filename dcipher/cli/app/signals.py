@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
+    from contextlib import AbstractContextManager
     from types import FrameType
 
-__all__ = ["Stopped", "deferred", "handled", "heeded", "once"]
+__all__ = ["Stopped", "deferred", "handled", "once", "raising_stopped"]
 
 _ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 
@@ -57,11 +58,9 @@ def handled(
             signal.signal(number, previous)
 
 
-@contextmanager
-def heeded() -> Generator[None]:
+def raising_stopped() -> AbstractContextManager[None]:
     """In the block, SIGTERM and SIGHUP raise `Stopped`."""
-    with handled(_stop, _ENDING):
-        yield
+    return handled(_stop, _ENDING)
 
 
 @contextmanager
@@ -71,31 +70,31 @@ def deferred(on_signal: Callable[[], None]) -> Generator[None]:
     Otherwise the response to a start, with the id of the run and the URLs of its results, could be
     lost between the socket and the ledger. The second signal is not deferred.
     """
-    deferred_one: list[int] = []
+    signals: list[int] = []
 
     def defer(number: int, frame: FrameType | None) -> None:
         del frame
-        if deferred_one:
+        if signals:
             raise _raised(number)
-        deferred_one.append(number)
+        signals.append(number)
         on_signal()
 
     with handled(defer, (signal.SIGINT, *_ENDING)):
         yield
-    for number in deferred_one:
+    for number in signals:
         raise _raised(number)
 
 
 @contextmanager
 def once() -> Generator[None]:
     """In the block, the first signal is raised. Later ones are ignored: they interrupt no cleanup."""
-    came = False
+    is_raised = False
 
     def raise_first(number: int, frame: FrameType | None) -> None:
-        nonlocal came
+        nonlocal is_raised
         del frame
-        if not came:
-            came = True
+        if not is_raised:
+            is_raised = True
             raise _raised(number)
 
     with handled(raise_first, (signal.SIGINT, *_ENDING)):

@@ -138,7 +138,7 @@ def _permissions(call: Invocation) -> Iterator[Check]:
             (folder, "the list of runs", 0o700),
             *((path, "the list of runs", 0o600) for path in sorted(folder.glob("runs.*"))),
         ]
-    except (OSError, RuntimeError) as error:  # no home directory
+    except OSError as error:  # no home directory
         yield Check(
             "permissions", State.WARNING, f"There is no folder for the list of runs: {error}."
         )

@@ -23,7 +23,7 @@ __all__ = ["list_flows"]
 
 def list_flows(call: Invocation) -> None:
     """Prints the flows, each with the places from which it is known."""
-    here = Control.at(call, call.base_url)
+    here = Control.at(call, call.configuration.base_url)
     found = _of_emulator(here) if here.has_key or leads_here(here.url) else None
     if found is None:
         call.output.note(

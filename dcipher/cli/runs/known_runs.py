@@ -66,14 +66,8 @@ def _from_ledger(call: Invocation, task: str, flow: str | None) -> Run:
 
 def _run(entry: dict[str, Any]) -> Run:
     """Returns the run of an entry, without its status, which the service has."""
-    from pydantic import ValidationError
-
     from dcipher.models import Run
 
-    known = {name: entry.get(name) for name in ("flow_id", "task_id", "idempotency_key")}
-    try:
-        return Run.model_validate(
-            {**known, "created_at": entry.get("created_at"), "outputs": entry.get("outputs") or ()}
-        )
-    except ValidationError:  # the file was edited
-        return Run.model_validate(known)
+    names = ("flow_id", "task_id", "idempotency_key", "created_at")
+    known = {name: entry[name] for name in names}
+    return Run.model_validate({**known, "outputs": entry["outputs"] or ()})

@@ -136,10 +136,10 @@ def dry_run(call: Invocation, start: Start) -> None:
             next_step=f"dcipher flows get {start.flow}",
             details={"problems": found},
         )
-    line, file = as_curl(operation, call.base_url)
+    line, file = as_curl(operation, call.configuration.base_url)
     if file is not None:
         call.output.note(f"The body is in {file}.")
-    if call.signs:
+    if call.configuration.api_secret is not None:
         call.output.note("curl cannot sign: DCIPHER_API_SECRET is set, and dcipher signs requests.")
     if call.output.structured:
         record = {"flow_id": flow.id, "params": start.params, "curl": line}

@@ -86,7 +86,7 @@ def running_emulators() -> list[RunningEmulator]:
     """Returns the emulators that respond, ordered by port. Removes the files of the others."""
     try:
         paths = sorted((state_folder() / "emulators").glob("*.json"))
-    except (OSError, RuntimeError):
+    except OSError:
         return []
     found: list[RunningEmulator] = []
     for path in paths:

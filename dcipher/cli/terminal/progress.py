@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from dcipher.cli.terminal.text import colours, moving, printable
@@ -17,15 +16,21 @@ if TYPE_CHECKING:
 __all__ = ["Lines", "Progress", "progress"]
 
 
-def progress(output: Output) -> AbstractContextManager[Progress]:
+def progress(output: Output) -> Progress:
     """Returns the progress display for stderr; with `-q`, one that prints nothing."""
     if output.quiet or sys.stderr is None:
-        return nullcontext(Progress())
+        return Progress()
     return Bar() if moving(sys.stderr) else Lines(output)
 
 
 class Progress:
     """The base class. Prints nothing."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        pass
 
     def status(self, run: Run) -> None:
         """Reports a new status of a run."""
@@ -36,21 +41,18 @@ class Progress:
         del done, total
 
 
-class Lines(Progress, AbstractContextManager["Lines"]):
+class Lines(Progress):
     """Prints a line for each change, for pipes and CI logs."""
 
     def __init__(self, output: Output) -> None:
         self._output = output
-
-    def __exit__(self, *exc: object) -> None:
-        pass
 
     def status(self, run: Run) -> None:
         """Prints a line."""
         self._output.note(f"{run.task_id}  {status_text(run)}")
 
 
-class Bar(Progress, AbstractContextManager["Bar"]):
+class Bar(Progress):
     """A live line for each run and the download, with the elapsed time, which is removed at the end."""
 
     def __init__(self) -> None:
@@ -64,9 +66,6 @@ class Bar(Progress, AbstractContextManager["Bar"]):
         columns = (text, BarColumn(), TimeElapsedColumn())
         self._lines = Lines(*columns, console=console, transient=True)
         self._tasks: dict[str, Any] = {}
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *exc: object) -> None:
         self._lines.stop()
@@ -96,6 +95,6 @@ def status_text(run: Run) -> str:
     """Returns the status with its message, on one line. The message of an ended run is printed later."""
     from dcipher._masking.text import clean, masked_urls
 
-    said = "" if run.is_terminal else clean(masked_urls(run.message or ""), 120)
+    message = "" if run.is_terminal else clean(masked_urls(run.message or ""), 120)
     status = clean(masked_urls(str(run.status)), 80)
-    return f"{status}  {said}" if said else status
+    return f"{status}  {message}" if message else status
