@@ -94,11 +94,10 @@ def whoami(call: Invocation) -> None:
 
 @app.command()
 @argument(
-    "file",
-    metavar="FILE|-",
+    "file FILE|-",
+    "A text in UTF-8, with blank lines between paragraphs. - is standard input.",
     type=PATH,
     required=False,
-    help="A text in UTF-8, with blank lines between paragraphs. - is standard input.",
 )
 def demo(call: Invocation, file: Path | None) -> None:
     """Run a sample flow on this machine, without account and network. Nothing is kept.
@@ -116,11 +115,10 @@ def demo(call: Invocation, file: Path | None) -> None:
 
 @app.command()
 @argument(
-    "shell",
-    metavar="SHELL",
+    "shell SHELL",
+    "bash, zsh, fish or powershell. Default: yours.",
     type=click.Choice([*SCRIPTS]),
     required=False,
-    help="bash, zsh, fish or powershell. Default: yours.",
 )
 def completion(call: Invocation, shell: str | None) -> None:
     """Print the completion script for commands and options. Nothing is installed.

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
-
-import click
+from functools import partial
+from typing import TYPE_CHECKING
 
 from dcipher.cli.app.commands import argument
-from dcipher.cli.app.options import PATH
+from dcipher.cli.app.options import option
 from dcipher.cli.terminal.failures import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import click
 
 __all__ = [
     "FLOW",
@@ -44,28 +45,18 @@ def _from_ledger(name: str) -> Callable[[click.Context, click.Parameter, str], l
     return ids
 
 
-FLOW = argument(
-    "flow", metavar="FLOW", help="The id of the flow.", shell_complete=_from_ledger("flow_id")
-)
+FLOW = argument("flow FLOW", "The id of the flow.", shell_complete=_from_ledger("flow_id"))
 TASKS = argument(
-    "tasks",
-    metavar="TASK",
-    nargs=-1,
-    help="The ids of one or more runs.",
-    shell_complete=_from_ledger("task_id"),
+    "tasks TASK", "The ids of one or more runs.", nargs=-1, shell_complete=_from_ledger("task_id")
 )
-FLOW_OPTION = click.option(
-    "--flow",
-    metavar="FLOW",
-    help="The flow of the runs. Not needed for runs that were started on this machine.",
+FLOW_OPTION = option(
+    "--flow FLOW",
+    "The flow of the runs. Not needed for runs that were started on this machine.",
     shell_complete=_from_ledger("flow_id"),
 )
-RUN_FILE = click.option(
-    "--run",
-    "run_file",
-    metavar="FILE|-",
-    type=PATH,
-    help="A run written by --save-run or run.to_json(), from a file or standard input.",
+RUN_FILE = option(
+    "--run run_file FILE|-",
+    "A run written by --save-run or run.to_json(), from a file or standard input.",
 )
 
 
@@ -74,36 +65,28 @@ def _as_seconds(ctx: click.Context, param: click.Parameter, value: str | None) -
     return None if value is None else seconds(value, "--timeout")
 
 
-TIMEOUT = click.option(
-    "--timeout",
-    metavar="DURATION",
+TIMEOUT = option(
+    "--timeout DURATION",
+    "How long to wait: 90, 90s, 30m, 2h, 1h30m. Default: until the run has ended.",
     callback=_as_seconds,
-    help="How long to wait: 90, 90s, 30m, 2h, 1h30m. Default: until the run has ended.",
 )
-OUTPUT: dict[str, Any] = {
-    "metavar": "FILE|-",
-    "type": PATH,
-    "help": "Save the result to FILE. Several results are saved as FILE_0, FILE_1, … before the "
-    "suffix. The suffix determines the format of rows: .json, .ndjson, .csv or .parquet. With -, "
-    "only the bytes of a single result are written to stdout.",
-}
-"""The settings of -o, which some commands require."""
-OVERWRITE = click.option(
-    "--overwrite/--no-overwrite", default=True, help="Whether a file may be replaced."
+OUTPUT = partial(
+    option,
+    "--output -o FILE|-",
+    "Save the result to FILE. Several results are saved as FILE_0, FILE_1, … before the suffix. The "
+    "suffix determines the format of rows: .json, .ndjson, .csv or .parquet. With -, only the bytes "
+    "of a single result are written to stdout.",
 )
-KEEP_URLS = click.option(
+"""Some commands require it: `@OUTPUT(required=True)`."""
+OVERWRITE = option("--overwrite/--no-overwrite", "Whether a file may be replaced.", default=True)
+KEEP_URLS = option(
     "--keep-urls",
-    is_flag=True,
-    help="Store the signed URLs of the results in the list of runs (mode 0600), for `dcipher "
+    "Store the signed URLs of the results in the list of runs (mode 0600), for `dcipher "
     "runs download TASK`. Whoever reads them can read the results.",
 )
-REVEAL_URLS = click.option(
-    "--reveal-urls", is_flag=True, help="Print signed URLs in --json and --jsonl, instead of null."
-)
-NO_LEDGER = click.option(
-    "--no-ledger",
-    is_flag=True,
-    help="Do not store the run in `dcipher runs list` (DCIPHER_NO_LEDGER).",
+REVEAL_URLS = option("--reveal-urls", "Print signed URLs in --json and --jsonl, instead of null.")
+NO_LEDGER = option(
+    "--no-ledger", "Do not store the run in `dcipher runs list` (DCIPHER_NO_LEDGER)."
 )
 
 

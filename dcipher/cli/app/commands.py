@@ -8,7 +8,7 @@ app = Group("flows", help="Show flows, and run them.")
 
 
 @app.command()
-@argument("flow", metavar="FLOW", help="The id of the flow.")
+@argument("flow FLOW", "The id of the flow.")
 def get(call: Invocation, flow: str) -> None:
     "The text of --help."
     with call.client() as client:  # its errors become exit codes and messages: running.py
@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from dcipher.cli.app.options import global_options
+from dcipher.cli.app.options import global_options, split_declaration
 from dcipher.cli.terminal.failures import HelpWanted
 
 if TYPE_CHECKING:
@@ -52,9 +52,10 @@ class Argument(click.Argument):
         self.text = help  # newer versions of click list arguments that have `help`
 
 
-def argument(name: str, **settings: Any) -> Callable[[F], F]:
-    """Decorates a command with an argument that has a `metavar` and a `help` text."""
-    return click.argument(name, cls=Argument, **settings)
+def argument(declaration: str, help: str, **settings: Any) -> Callable[[F], F]:  # noqa: A002
+    """Decorates a command with an argument, such as `argument("flow FLOW", "The id of the flow.")`."""
+    names, metavar = split_declaration(declaration)
+    return click.argument(*names, cls=Argument, metavar=metavar, help=help, **settings)
 
 
 class Command(click.Command):

@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from dcipher.cli.app.commands import Group, argument
-from dcipher.cli.app.options import PATH
+from dcipher.cli.app.options import PATH, option
 from dcipher.cli.terminal.failures import UsageError
 
 if TYPE_CHECKING:
@@ -24,10 +22,7 @@ app: Group = Group(
 )
 
 _JOURNAL = argument(
-    "journal",
-    metavar="JOURNAL",
-    type=PATH,
-    help="The file of --journal, or of journal=… in Python.",
+    "journal JOURNAL", "The file of --journal, or of journal=… in Python.", type=PATH
 )
 COLUMNS = ["key", "status", "task_id", "seconds", "error"]
 
@@ -78,13 +73,11 @@ def _records(journal: Path) -> Iterator[dict[str, Any]]:
 
 @app.command()
 @_JOURNAL
-@argument("key", metavar="KEY", help="The key of the row.")
-@click.option("--task", metavar="TASK", help="The row was started: the id of its run.")
-@click.option("--again", is_flag=True, help="The row was not started: the next call starts it.")
-@click.option("--failed", is_flag=True, help="Mark the row as failed.")
-@click.option(
-    "--flow", metavar="FLOW", help="The flow of the row, if the journal has several flows."
-)
+@argument("key KEY", "The key of the row.")
+@option("--task TASK", "The row was started: the id of its run.")
+@option("--again", "The row was not started: the next call starts it.")
+@option("--failed", "Mark the row as failed.")
+@option("--flow FLOW", "The flow of the row, if the journal has several flows.")
 def resolve(
     call: Invocation,
     journal: Path,

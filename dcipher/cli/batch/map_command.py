@@ -9,7 +9,7 @@ from click.exceptions import Exit
 
 from dcipher.cli.app.arguments import FLOW
 from dcipher.cli.app.commands import Command, argument
-from dcipher.cli.app.options import PATH
+from dcipher.cli.app.options import option
 from dcipher.cli.terminal.failures import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -26,48 +26,24 @@ COLUMNS = ["key", "index", "status", "task_id", "files", "error"]
 
 @click.command("map", cls=Command)
 @FLOW
-@argument(
-    "file", metavar="FILE", help="The rows: JSON, NDJSON, CSV or Parquet; - is standard input."
+@argument("file FILE", "The rows: JSON, NDJSON, CSV or Parquet; - is standard input.")
+@option("--key COLUMN", "The column that identifies a row. Default: a hash of its params.")
+@option("--params COLUMN,…", "The columns that are sent as params. Default: all but that of --key.")
+@option(
+    "--journal FILE", "Record the state of each row in this file; the same command then resumes."
 )
-@click.option(
-    "--key",
-    metavar="COLUMN",
-    help="The column that identifies a row. Default: a hash of its params.",
+@option("--save DIR", "Save each result in this folder, as <key><suffix>.")
+@option("--in-flight N", "The number of concurrent runs. Default: adaptive.")
+@option("--starts-per-second X", "The rate of starts. Default: adaptive.")
+@option(
+    "--max-failures N|SHARE",
+    "Stop when more rows fail: a count such as 10, or a share such as 0.05.",
 )
-@click.option(
-    "--params",
-    metavar="COLUMN,…",
-    help="The columns that are sent as params. Default: all but that of --key.",
+@option("--retry-failed", "Retry rows that are failed or expired in the journal.")
+@option(
+    "--hold-unknown", "Do not retry a start whose response was lost: see `dcipher journal resolve`."
 )
-@click.option(
-    "--journal",
-    metavar="FILE",
-    type=PATH,
-    help="Record the state of each row in this file; the same command then resumes.",
-)
-@click.option(
-    "--save", metavar="DIR", type=PATH, help="Save each result in this folder, as <key><suffix>."
-)
-@click.option(
-    "--in-flight", metavar="N", type=int, help="The number of concurrent runs. Default: adaptive."
-)
-@click.option(
-    "--starts-per-second", metavar="X", type=float, help="The rate of starts. Default: adaptive."
-)
-@click.option(
-    "--max-failures",
-    metavar="N|SHARE",
-    help="Stop when more rows fail: a count such as 10, or a share such as 0.05.",
-)
-@click.option(
-    "--retry-failed", is_flag=True, help="Retry rows that are failed or expired in the journal."
-)
-@click.option(
-    "--hold-unknown",
-    is_flag=True,
-    help="Do not retry a start whose response was lost: see `dcipher journal resolve`.",
-)
-@click.option("--report", metavar="FILE", type=PATH, help="Write the report to this file, as HTML.")
+@option("--report FILE", "Write the report to this file, as HTML.")
 def map_rows(
     call: Invocation,
     /,

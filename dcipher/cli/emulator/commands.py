@@ -13,6 +13,7 @@ import click
 from click.exceptions import Exit
 
 from dcipher.cli.app.commands import Group, argument
+from dcipher.cli.app.options import option
 from dcipher.cli.emulator.control import Control, only_emulator
 from dcipher.cli.emulator.emulation import emulating, with_emulation
 from dcipher.cli.state.running_emulators import RunningEmulator, pointing_at, running_emulators
@@ -73,7 +74,7 @@ def _ready(record: Mapping[str, Any], emulator: RunningEmulator) -> str:
 
 
 @app.command("exec", context_settings={"allow_interspersed_args": False})
-@argument("command", metavar="CMD", nargs=-1, required=True, help="The command and its arguments.")
+@argument("command CMD", "The command and its arguments.", nargs=-1, required=True)
 @with_emulation
 def execute(call: Invocation, command: Sequence[str], options: dict[str, Any]) -> None:
     """Run a command with its own emulator.
@@ -98,9 +99,7 @@ def execute(call: Invocation, command: Sequence[str], options: dict[str, Any]) -
 
 
 @app.command()
-@click.option(
-    "--shell", type=click.Choice(["sh", "fish", "powershell"]), default="sh", help="The shell."
-)
+@option("--shell", "The shell.", type=click.Choice(["sh", "fish", "powershell"]), default="sh")
 def env(call: Invocation, shell: str) -> None:
     """Print the variables of the running emulator for a shell: eval "$(dcipher emulator env)"."""
     found = only_emulator(call.options.base_url)
@@ -143,23 +142,15 @@ def list_faults(call: Invocation) -> None:
 
 @faults.command()
 @argument(
-    "words",
-    metavar="OPERATION EFFECT",
-    nargs=-1,
-    required=True,
-    help="The operation and the effects; or JSON.",
+    "words OPERATION EFFECT", "The operation and the effects; or JSON.", nargs=-1, required=True
 )
-@click.option(
-    "--times", metavar="N", type=int, help="How many requests it is applied to. Default: 1."
-)
-@click.option("--always", is_flag=True, help="Apply it to any number of requests.")
-@click.option("--nth", metavar="N", type=int, help="The first matching request, counted from 1.")
-@click.option("--per-run", is_flag=True, help="Count separately for each run.")
-@click.option(
-    "--probability", metavar="P", type=float, help="The probability for each request, from 0 to 1."
-)
-@click.option("--flow", "flow_id", metavar="FLOW", help="Only requests for this flow.")
-@click.option("--task", "task_id", metavar="TASK", help="Only requests for this run.")
+@option("--times N", "How many requests it is applied to. Default: 1.")
+@option("--always", "Apply it to any number of requests.")
+@option("--nth N", "The first matching request, counted from 1.")
+@option("--per-run", "Count separately for each run.")
+@option("--probability P", "The probability for each request, from 0 to 1.")
+@option("--flow flow_id FLOW", "Only requests for this flow.")
+@option("--task task_id TASK", "Only requests for this run.")
 def add(
     call: Invocation, /, words: Sequence[str], always: bool, per_run: bool, **limits: Any
 ) -> None:
@@ -180,7 +171,7 @@ def add(
 
 
 @faults.command()
-@argument("numbers", metavar="ID", type=int, nargs=-1, help="The faults to remove. Default: all.")
+@argument("numbers ID", "The faults to remove. Default: all.", type=int, nargs=-1)
 def clear(call: Invocation, numbers: Sequence[int]) -> None:
     """Remove the faults of a running emulator, or some of them."""
     control = Control.meant(call)

@@ -11,10 +11,8 @@ from functools import partial, reduce, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from dcipher.cli.app.imports import described, import_user_module, listed
-from dcipher.cli.app.options import PATH
+from dcipher.cli.app.options import option
 from dcipher.cli.state.folder import write_private
 from dcipher.cli.state.running_emulators import RunningEmulator, registered, running_emulators
 from dcipher.cli.terminal.failures import CommandError, UsageError
@@ -31,77 +29,37 @@ __all__ = ["emulating", "missing_extra", "with_emulation"]
 _TIME = "Seconds on the emulator's clock"
 
 _OPTIONS = (
-    click.option("--host", metavar="HOST", default="127.0.0.1", help="The address to listen on."),
-    click.option(
-        "--port",
-        metavar="N",
-        type=int,
-        help="The port. 0: a free one. Default: 8787; for exec, a free one.",
-    ),
-    click.option(
-        "--allow-remote", is_flag=True, help="Permit a --host that is not a loopback address."
-    ),
-    click.option(
-        "--flows",
-        metavar="MODULE[:NAME]",
-        multiple=True,
-        help="Your own flows: a dcipher.emulator.Flows (default name: flows), or a function that is "
+    option("--host HOST", "The address to listen on.", default="127.0.0.1"),
+    option("--port N", "The port. 0: a free one. Default: 8787; for exec, a free one."),
+    option("--allow-remote", "Permit a --host that is not a loopback address."),
+    option(
+        "--flows MODULE[:NAME]",
+        "Your own flows: a dcipher.emulator.Flows (default name: flows), or a function that is "
         "called with the emulator. Modules in the working directory can be imported. Can be repeated.",
+        multiple=True,
     ),
-    click.option(
-        "--samples/--no-samples",
-        "sample_flows",
+    option(
+        "--samples/--no-samples sample_flows",
+        "Register the flows keywords, topics and language-stats.",
         default=True,
-        help="Register the flows keywords, topics and language-stats.",
     ),
-    click.option(
-        "--state-dir",
-        metavar="DIR",
-        type=PATH,
-        help="Store runs, results, the API key and URLs in this folder, for the next start.",
+    option(
+        "--state-dir DIR",
+        "Store runs, results, the API key and URLs in this folder, for the next start.",
     ),
-    click.option("--seed", metavar="N", type=int, help="Make task ids and faults repeatable."),
-    click.option(
-        "--time-scale",
-        metavar="X",
-        type=float,
-        default=1.0,
-        help="The speed of its clock. With 60, a minute takes a second.",
+    option("--seed N", "Make task ids and faults repeatable."),
+    option(
+        "--time-scale X", "The speed of its clock. With 60, a minute takes a second.", default=1.0
     ),
-    click.option(
-        "--queue-time",
-        metavar="SECONDS",
-        type=float,
-        default=0.02,
-        help=f"{_TIME} in each of PENDING and QUEUED.",
-    ),
-    click.option(
-        "--run-time",
-        "min_run_time",
-        metavar="SECONDS",
-        type=float,
-        default=0.0,
-        help=f"{_TIME} in RUNNING, at least.",
-    ),
-    click.option(
-        "--rate",
-        metavar="X",
-        type=float,
-        help="The rate limit, in requests per second. More get a 429.",
-    ),
-    click.option("--require-signature", is_flag=True, help="Reject requests without a signature."),
-    click.option(
-        "--api-secret-file",
-        metavar="FILE",
-        type=PATH,
-        help="The file with the secret that verifies signatures.",
-    ),
-    click.option("--no-idempotency", is_flag=True, help="Ignore Idempotency-Key."),
-    click.option(
-        "--ready-file",
-        metavar="FILE",
-        type=PATH,
-        help="Write url, api_key, console and pid to this file (JSON, mode 0600) when it is ready. "
+    option("--queue-time SECONDS", f"{_TIME} in each of PENDING and QUEUED.", default=0.02),
+    option("--run-time min_run_time SECONDS", f"{_TIME} in RUNNING, at least.", default=0.0),
+    option("--rate X", "The rate limit, in requests per second. More get a 429."),
+    option("--require-signature", "Reject requests without a signature."),
+    option("--api-secret-file FILE", "The file with the secret that verifies signatures."),
+    option("--no-idempotency", "Ignore Idempotency-Key."),
+    option(
+        "--ready-file FILE",
+        "Write url, api_key, console and pid to this file (JSON, mode 0600) when it is ready. "
         "It is removed at the end.",
     ),
 )
@@ -237,8 +195,8 @@ _OPTION_OF_ARGUMENT = {
 
 
 def _in_the_shell(text: str) -> str:
-    for argument, option in _OPTION_OF_ARGUMENT.items():
-        text = text.replace(argument, option)
+    for argument, name in _OPTION_OF_ARGUMENT.items():
+        text = text.replace(argument, name)
     return re.sub(r"^(rate|port|seed) is", r"--\1 is", text)
 
 

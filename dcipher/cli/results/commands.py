@@ -8,7 +8,7 @@ import click
 from click.exceptions import Exit
 
 from dcipher.cli.app.commands import Group, argument
-from dcipher.cli.app.options import PATH
+from dcipher.cli.app.options import option
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,18 +23,16 @@ app: Group = Group(
 
 _FORMATS = click.Choice(["json", "ndjson", "csv", "parquet"])
 _FILE = argument(
-    "file",
-    metavar="FILE",
-    help="JSON, NDJSON, CSV or Parquet, also compressed by gzip or Zstandard. - is standard input.",
+    "file FILE",
+    "JSON, NDJSON, CSV or Parquet, also compressed by gzip or Zstandard. - is standard input.",
 )
-_FROM = click.option(
-    "--from",
-    "format_",
+_FROM = option(
+    "--from format_",
+    "The format of FILE. Default: detected from its name, else from its first bytes.",
     type=_FORMATS,
-    help="The format of FILE. Default: detected from its name, else from its first bytes.",
 )
-_OVERWRITE = click.option(
-    "--overwrite/--no-overwrite", default=False, help="Whether an existing file is replaced."
+_OVERWRITE = option(
+    "--overwrite/--no-overwrite", "Whether an existing file is replaced.", default=False
 )
 _MODEL = (
     "The type of a row: a Pydantic model, a dataclass or another type. The module can be in the "
@@ -44,9 +42,7 @@ _MODEL = (
 
 @app.command()
 @_FILE
-@click.option(
-    "--rows", "-n", metavar="N", type=click.IntRange(min=0), default=10, help="The number of rows."
-)
+@option("--rows -n N", "The number of rows.", type=click.IntRange(min=0), default=10)
 @_FROM
 def head(call: Invocation, file: str, rows: int, format_: str | None) -> None:
     """Show the first rows: a table on a terminal, JSON lines in a pipe.
@@ -61,30 +57,25 @@ def head(call: Invocation, file: str, rows: int, format_: str | None) -> None:
 
 @app.command()
 @_FILE
-@click.option("--model", metavar="MODULE:NAME", required=True, help=_MODEL)
-@click.option(
+@option("--model MODULE:NAME", _MODEL, required=True)
+@option(
     "--on-invalid",
+    "collect: read all rows, count the invalid ones, and show the first locations. "
+    "drop: only count. raise: stop at the first invalid row.",
     type=click.Choice(["collect", "drop", "raise"]),
     default="collect",
-    help="collect: read all rows, count the invalid ones, and show the first locations. "
-    "drop: only count. raise: stop at the first invalid row.",
 )
-@click.option(
-    "--max-invalid",
-    metavar="N|N%",
-    help="The permitted number or share of invalid rows. The exit code is then 0. The "
+@option(
+    "--max-invalid N|N%",
+    "The permitted number or share of invalid rows. The exit code is then 0. The "
     "command stops as soon as there are more.",
 )
-@click.option(
-    "--rejects",
-    metavar="FILE",
-    type=PATH,
-    help="Write a JSON line for each invalid row to this file: its number and the reasons, "
+@option(
+    "--rejects FILE",
+    "Write a JSON line for each invalid row to this file: its number and the reasons, "
     "without values.",
 )
-@click.option(
-    "--keep-raw", is_flag=True, help="Include the invalid rows themselves, with their values."
-)
+@option("--keep-raw", "Include the invalid rows themselves, with their values.")
 @_OVERWRITE
 @_FROM
 def validate(call: Invocation, file: str, model: str, format_: str | None, **options: Any) -> None:
@@ -102,21 +93,18 @@ def validate(call: Invocation, file: str, model: str, format_: str | None, **opt
 
 @app.command()
 @argument(
-    "files",
-    metavar="FILE",
+    "files FILE",
+    "As for head. The rows of several files are written one after the other. Without -o, the "
+    "last one is OUT.",
     nargs=-1,
     required=True,
-    help="As for head. The rows of several files are written one after the other. Without -o, the "
-    "last one is OUT.",
 )
-@click.option(
-    "--output",
-    "-o",
-    metavar="OUT",
-    help="The new file. Its name determines the format; .gz compresses it. - is standard output.",
+@option(
+    "--output -o OUT",
+    "The new file. Its name determines the format; .gz compresses it. - is standard output.",
 )
-@click.option("--to", type=_FORMATS, help="The format of OUT. Default: by its name.")
-@click.option("--model", metavar="MODULE:NAME", help=_MODEL)
+@option("--to", "The format of OUT. Default: by its name.", type=_FORMATS)
+@option("--model MODULE:NAME", _MODEL)
 @_OVERWRITE
 @_FROM
 def convert(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import click
 from click.exceptions import Exit
 
 from dcipher.cli.app.arguments import (
@@ -17,7 +16,7 @@ from dcipher.cli.app.arguments import (
     TIMEOUT,
 )
 from dcipher.cli.app.commands import Group, argument
-from dcipher.cli.app.options import PATH
+from dcipher.cli.app.options import option
 from dcipher.cli.batch.map_command import map_rows
 from dcipher.cli.terminal.failures import UsageError
 
@@ -34,7 +33,7 @@ app: Group = Group("flows", help="Show flows, and run them.")
 
 @app.command()
 @FLOW
-@click.option("--python", is_flag=True, help="Print the Python code of a call of the flow instead.")
+@option("--python", "Print the Python code of a call of the flow instead.")
 def get(call: Invocation, flow: str, python: bool) -> None:
     """Show the name, description and params of a flow."""
     with call.client() as client:
@@ -71,48 +70,39 @@ def list_flows(call: Invocation) -> None:
 
 @app.command()
 @FLOW
-@click.option(
-    "--param",
-    "-p",
-    metavar="NAME=TEXT",
-    multiple=True,
-    help="A param. Can be repeated. NAME=TEXT is text, NAME:=JSON is JSON. NAME=@FILE and "
+@option(
+    "--param -p NAME=TEXT",
+    "A param. Can be repeated. NAME=TEXT is text, NAME:=JSON is JSON. NAME=@FILE and "
     "NAME:=@FILE read the value from a file (- for standard input). NAME=@@TEXT is text "
     "that begins with @.",
-)
-@click.option(
-    "--text",
-    metavar="NAME=TEXT",
     multiple=True,
-    help="A param whose text has no special characters at its beginning, such as the value "
+)
+@option(
+    "--text NAME=TEXT",
+    "A param whose text has no special characters at its beginning, such as the value "
     "of a variable.",
+    multiple=True,
 )
-@click.option(
-    "--params",
-    metavar="FILE|-",
-    type=PATH,
-    help="Params as a JSON object, from a file or standard input. -p takes precedence.",
+@option(
+    "--params FILE|-",
+    "Params as a JSON object, from a file or standard input. -p takes precedence.",
 )
-@click.option("--wait/--no-wait", default=True, help="Wait until the run has ended.")
+@option("--wait/--no-wait", "Wait until the run has ended.", default=True)
 @TIMEOUT
-@click.option("--output", "-o", **OUTPUT)
+@OUTPUT()
 @OVERWRITE
-@click.option(
+@option(
     "--dry-run",
-    is_flag=True,
-    help="Check the params against the flow, and print the request as a curl line with "
+    "Check the params against the flow, and print the request as a curl line with "
     "$DCIPHER_API_KEY. Nothing is started.",
 )
-@click.option(
-    "--idempotency-key",
-    metavar="KEY",
-    help="A start with the same key returns the same run. Default: a new key for each run.",
+@option(
+    "--idempotency-key KEY",
+    "A start with the same key returns the same run. Default: a new key for each run.",
 )
-@click.option(
-    "--save-run",
-    metavar="FILE",
-    type=PATH,
-    help="Store the run with the signed URLs of its results in this file (mode 0600), for "
+@option(
+    "--save-run FILE",
+    "Store the run with the signed URLs of its results in this file (mode 0600), for "
     "`dcipher runs download --run FILE`.",
 )
 @KEEP_URLS
@@ -143,9 +133,9 @@ def run(
     from dcipher.cli.runs.starting import dry_run as show_request
 
     call.remember(off=no_ledger, urls=keep_urls)
-    for name, option in (("output", "-o"), ("timeout", "--timeout")):
+    for name, called in (("output", "-o"), ("timeout", "--timeout")):
         if options[name] is not None and not options["wait"]:
-            raise UsageError(f"{option} cannot be used with --no-wait.")
+            raise UsageError(f"{called} cannot be used with --no-wait.")
     # An empty key is rejected: with a variable that is not set, each call would start a run.
     if options["idempotency_key"] is None:
         options["idempotency_key"] = str(uuid4())
@@ -158,33 +148,23 @@ app.add_command(map_rows)
 
 @app.command()
 @argument(
-    "flows",
-    metavar="FLOW",
-    nargs=-1,
-    help="The ids of the flows. By default, those of which the file has a class.",
+    "flows FLOW", "The ids of the flows. By default, those of which the file has a class.", nargs=-1
 )
-@click.option(
-    "--output",
-    "-o",
-    metavar="FILE|-",
-    default="-",
-    help="The module to write. - is standard output.",
-)
-@click.option(
+@option("--output -o FILE|-", "The module to write. - is standard output.", type=str, default="-")
+@option(
     "--check",
-    is_flag=True,
-    help="Write nothing: print what has changed since the file was written. The exit code is 2 if "
+    "Write nothing: print what has changed since the file was written. The exit code is 2 if "
     "anything has.",
 )
-@click.option(
-    "--sample",
-    metavar="FILE",
-    help="A result of the flow. A model of its rows is written, too (extra `arrow`).",
+@option(
+    "--sample FILE",
+    "A result of the flow. A model of its rows is written, too (extra `arrow`).",
+    type=str,
 )
-@click.option(
+@option(
     "--overwrite/--no-overwrite",
+    "Whether to replace a file that was not generated. A generated one is replaced.",
     default=False,
-    help="Whether to replace a file that was not generated. A generated one is replaced.",
 )
 def generate(
     call: Invocation,

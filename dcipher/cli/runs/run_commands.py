@@ -20,6 +20,7 @@ from dcipher.cli.app.arguments import (
     TIMEOUT,
 )
 from dcipher.cli.app.commands import Group
+from dcipher.cli.app.options import option
 from dcipher.cli.terminal.text import printable
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def watch(call: Invocation, runs: Sequence[Run], timeout: int | None) -> None:
 
 
 @app.command()
-@click.option("--output", "-o", required=True, **OUTPUT)
+@OUTPUT(required=True)
 @of_runs
 @OVERWRITE
 def download(call: Invocation, runs: Sequence[Run], output: Path, overwrite: bool) -> None:
@@ -137,14 +138,10 @@ def download(call: Invocation, runs: Sequence[Run], output: Path, overwrite: boo
 
 
 @app.command("list")
-@click.option(
-    "--limit",
-    metavar="N",
-    type=click.IntRange(min=1),
-    default=20,
-    help="The number of runs, the newest first.",
+@option(
+    "--limit N", "The number of runs, the newest first.", type=click.IntRange(min=1), default=20
 )
-@click.option("--status", metavar="STATUS", help="Only runs with this last known status.")
+@option("--status STATUS", "Only runs with this last known status.")
 def list_runs(call: Invocation, limit: int, status: str | None) -> None:
     """List the runs that this machine started or fetched, with their last known status.
 
