@@ -22,7 +22,7 @@ class AsyncPermit:
         self._semaphore: Semaphore | None = semaphore
 
     def release(self) -> None:
-        """Return the permit; any later call does nothing."""
+        """Returns the permit. A later call does nothing."""
         semaphore, self._semaphore = self._semaphore, None
         if semaphore is not None:
             semaphore.release()
@@ -68,7 +68,7 @@ class Permit:
         self._free: ref[SimpleQueue[Permit]] | None = free
 
     def release(self) -> None:
-        """Return the permit; any later call does nothing."""
+        """Returns the permit. A later call does nothing."""
         reference, self._free = self._free, None
         free = None if reference is None else reference()
         if free is not None:

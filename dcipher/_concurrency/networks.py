@@ -58,7 +58,7 @@ class _Connected:
         return bool(poll.poll(0))
 
     def has_decrypted(self) -> bool:
-        """Whether TLS has received what nobody has read from it: records arrive together."""
+        """Returns whether TLS has decrypted data that was not read yet: records arrive together."""
         tls = self.tls
         if tls is None:
             return False

@@ -114,5 +114,5 @@ class Pause:
             seconds -= SIGNAL_CHECK
 
     def end(self) -> None:
-        """Wait no longer, now and later."""
+        """Ends the wait, and every later one."""
         self._event.set()

@@ -37,7 +37,7 @@ class Display(Protocol[P_contra]):
     """Something that displays progress."""
 
     def is_due(self, now: float, /) -> bool:
-        """Whether it should be updated now."""
+        """Returns whether it should be updated now."""
         ...
 
     def report(self, progress: P_contra, /) -> object:

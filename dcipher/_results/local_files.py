@@ -153,12 +153,12 @@ class FilePart:
 
     @property
     def name(self) -> str:
-        """What it is called."""
+        """The name, for errors."""
         return self.result.name
 
     @property
     def format(self) -> Format:
-        """How it is written."""
+        """The format of the rows."""
         return self.result.format
 
     def reader(self) -> BinaryIO:

@@ -132,7 +132,7 @@ class AsyncResults:
             return await async_in_thread(parse_document, body, type_, format_)
 
     async def document(self, run: Run, index: int) -> tuple[bytes, Format]:
-        """One result as it is, and its format."""
+        """Returns one result unchanged, and its format."""
         memory = io.BytesIO()
         sink = Rewindable(memory, run, index)
         transfer = await self._receive(run, index, sink)
@@ -184,7 +184,7 @@ class AsyncResults:
         return stored, format_
 
     async def _receive(self, run: Run, index: int, sink: Rewindable) -> Transfer:
-        """One result in `sink`: from the file in which it was saved, else from its store."""
+        """Writes one result to `sink`: from the file in which it was saved, else from its store."""
         self._api.check_open()
         if run.files:
             with sink.storage_errors():

@@ -68,7 +68,7 @@ class Reading:
 
     @contextmanager
     def current(self) -> Generator[None]:
-        """In this context, this object records the sources that are read."""
+        """Makes this object record the sources that are read in this context."""
         # pydantic-settings passes no argument of the caller to settings_customise_sources.
         token = _current.set(self)
         try:
@@ -144,7 +144,7 @@ _given: ContextVar[str] = ContextVar("_given", default=ARGUMENT)
 
 @contextmanager
 def given_as(place: str) -> Generator[None]:
-    """In this context, the arguments of `Settings` come from `place`."""
+    """Records `place` as the source of the arguments of `Settings` in this context."""
     token = _given.set(place)
     try:
         yield
@@ -153,7 +153,7 @@ def given_as(place: str) -> Generator[None]:
 
 
 def within_validation() -> AbstractContextManager[None]:
-    """In this context, Pydantic creates `Settings` from data.
+    """Records that Pydantic creates `Settings` from data in this context.
 
     In the field of another model, the data may have several sources: pydantic-settings merges the
     environment and `.env` into one dict.

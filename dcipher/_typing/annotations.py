@@ -70,7 +70,7 @@ def known_fields(type_: Any) -> dict[str, FieldInfo] | None:
 
 
 def names_of(name: str, field: FieldInfo) -> tuple[str, str]:
-    """The name of a field's column, and what the model calls it when it reads."""
+    """Returns the name of a field's column, and the name by which the model reads it."""
     # `alias=` sets both: it is how a service calls the field, and the name is how Python does.
     outgoing = field.serialization_alias
     incoming = field.validation_alias

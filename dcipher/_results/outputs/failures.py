@@ -71,7 +71,7 @@ class Rewindable:
         )
 
     def writelines(self, chunks: Iterable[bytes | memoryview]) -> None:
-        """Appends."""
+        """Appends the chunks."""
         with self.storage_errors():
             self._file.writelines(chunks)
 

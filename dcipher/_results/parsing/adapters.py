@@ -32,21 +32,21 @@ def _cached_adapter(type_: Hashable, _spelling: str) -> TypeAdapter[object]:
 
 
 def is_sequence(type_: object) -> bool:
-    """Whether a row of this type is a list of cells, rather than a mapping by the columns' names."""
+    """Returns whether a row of this type is a list of cells, rather than a mapping by the columns' names."""
     while get_origin(type_) is Annotated:
         type_ = cast("object", get_args(type_)[0])
     return (get_origin(type_) or type_) in (list, tuple, Sequence)
 
 
 def choices_of(schema: Mapping[str, Any]) -> list[Any]:
-    """The choices of a union of Pydantic's core schemas, without their labels."""
+    """Returns the choices of a union of Pydantic's core schemas, without their labels."""
     choices: list[Any] = schema["choices"]
     labelled = (tuple, list)
     return [one[0] if type(one) in labelled else one for one in choices]
 
 
 def is_pydantics(function: object) -> bool:
-    """Whether a function in a core schema is Pydantic's own, and no validator of the user's."""
+    """Returns whether a function in a core schema is Pydantic's own, and no validator of the user's."""
     if isinstance(function, partial):
         function = cast("object", function.func)
     module: str = getattr(function, "__module__", None) or ""
@@ -55,7 +55,7 @@ def is_pydantics(function: object) -> bool:
 
 @lru_cache(maxsize=128)
 def kinds_of(adapter: TypeAdapter[Any]) -> frozenset[str]:
-    """The types of the core schemas in that of an adapter.
+    """Returns the types of the core schemas in that of an adapter.
 
     Also `any` for the items of what has no type for them, `strict`, `encoded bytes`, and `union of text`:
     of a text from JSON, such a union makes another choice than of a text of Python.

@@ -40,12 +40,12 @@ class Readable(Protocol):
     """A file to read rows from. `read` may return fewer bytes than requested, and none at the end."""
 
     def read(self, size: int = ..., /) -> bytes:
-        """Up to `size` bytes."""
+        """Returns up to `size` bytes."""
         ...
 
 
 def is_compressed(head: bytes) -> bool:
-    """Whether a file with these first bytes is gzip or Zstandard."""
+    """Returns whether a file with these first bytes is gzip or Zstandard."""
     return head.startswith((_GZIP, _ZSTD))
 
 

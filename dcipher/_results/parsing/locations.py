@@ -20,7 +20,7 @@ _NO_SCHEMAS = frozenset({"serialization", "metadata", "config", "default", "expe
 
 
 def without_keys(adapter: TypeAdapter[Any], loc: Location, shown: int = 0) -> Location:
-    """A location without the keys of mappings; its first `shown` parts stay."""
+    """Returns a location without the keys of mappings. Its first `shown` parts remain."""
     names = _names(adapter)
     if not names.has_mapping:
         return loc
@@ -57,7 +57,7 @@ def _names(adapter: TypeAdapter[Any]) -> _Names:
 
 
 def _nodes(schema: object) -> Iterator[Mapping[str, Any]]:
-    """Each dict of a schema; those of references are listed in it once."""
+    """Yields each dict of a schema, each referenced one once."""
     if isinstance(schema, Mapping):
         node = cast("Mapping[str, Any]", schema)
         yield node

@@ -28,7 +28,7 @@ _KINDS = {
 
 
 def advice_for(kind: str) -> str:
-    """How to read such a file anyway."""
+    """Returns advice for reading such a file."""
     return "read it as str" if kind.startswith("text") else "read it as bytes"
 
 

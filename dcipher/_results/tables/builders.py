@@ -206,7 +206,7 @@ def _offsets(sizes: Iterable[int]) -> Any:
 
 
 def _with_nulls(array: Any, missing: Sequence[bool]) -> Any:
-    """An array with nulls between its values."""
+    """Returns an array with nulls between its values."""
     if not len(array):
         return pa.array([None] * len(missing), array.type)
     places = count()

@@ -72,7 +72,7 @@ class Shape:
         return builder
 
     def field(self, name: str) -> Any:
-        """As a `pyarrow.Field`."""
+        """Returns a `pyarrow.Field`."""
         return pa.field(name, self.type, nullable=self.nullable, metadata=self.mark)
 
 
@@ -86,18 +86,18 @@ JSON_TEXT = Shape(pa.string(), json_text, mark=JSON_MARK)
 
 
 def list_shape(item: Shape) -> Shape:
-    """A list of values of a shape."""
+    """Returns a list of values of a shape."""
     return Shape(pa.list_(item.field("item")), builds=Lists, parts=(item,))
 
 
 def struct_shape(columns: Sequence[Column]) -> Shape:
-    """A struct with a field for each part of a value."""
+    """Returns a struct with a field for each part of a value."""
     arrow = pa.struct([column.field() for column in columns])
     return Shape(arrow, builds=Structs, columns=tuple(columns))
 
 
 def map_shape(keys: Shape, values: Shape) -> Shape:
-    """A map from values of one shape to those of another one."""
+    """Returns a map from values of one shape to those of another one."""
     return Shape(pa.map_(keys.type, values.field("value")), builds=Maps, parts=(keys, values))
 
 
@@ -112,7 +112,7 @@ class Column:
     """The name by which the type reads it, if that is another one."""
 
     def field(self) -> Any:
-        """As a `pyarrow.Field`."""
+        """Returns a `pyarrow.Field`."""
         field = self.shape.field(self.name)
         if self.key in (None, self.name):
             return field
@@ -158,7 +158,7 @@ def _has_integer(value: object, bound: int) -> bool:
 
 
 def value_column(shape: Shape) -> Column:
-    """The one column of rows that have no names in them."""
+    """Returns the only column of rows without names."""
     mark = {**(shape.mark or {}), **VALUE_MARK}
     return Column(VALUE, lambda row: row, replace(shape, mark=mark))
 

@@ -40,7 +40,7 @@ class CellBlocks:
         self._is_learned = False
 
     def read(self, file: BinaryIO, _: object) -> Iterator[list[Any]]:
-        """All records after the header, each block as one `pyarrow.StringArray` for a column.
+        """Yields all records after the header: for each block, a `pyarrow.StringArray` per column.
 
         An empty cell is null.
         """
@@ -63,12 +63,12 @@ class CellBlocks:
         return len(columns[0])
 
     def schema(self) -> Any:
-        """The columns that hold all blocks, as a `pyarrow.Schema`; ends the inference."""
+        """Returns the columns that fit all blocks, as a `pyarrow.Schema`. Ends the inference."""
         self._is_learned = True
         return self._kinds.schema
 
     def batch(self, columns: list[Any], schema: Any) -> Any:
-        """A block as a `pyarrow.RecordBatch` with these columns."""
+        """Returns a block as a `pyarrow.RecordBatch` with these columns."""
         return self._kinds.batch(columns, schema)
 
 
@@ -93,7 +93,7 @@ def _record_blocks(file: BinaryIO, delimiter: str) -> Iterator[bytes]:
 
 
 def _is_plain(block: bytes, delimiter: str) -> bool:
-    """Whether quotes enclose whole cells, carriage returns precede line feeds, and there is no NUL."""
+    """Returns whether quotes enclose whole cells, carriage returns precede line feeds, and there is no NUL."""
     if not any(odd in block for odd in (b'"', b"\r", b"\0")):
         return True
     cell = rf'(?:[^"{delimiter}\r\n\x00]*|"(?:[^"\r\x00]|""|\r\n)*")'

@@ -126,7 +126,7 @@ def _is_within(numbers: Any, low: int, high: int) -> bool:
 
 
 def _is_simple(column: Any) -> bool:
-    """Whether NumPy's arrays and Python's dicts hold a nested column without changes."""
+    """Returns whether NumPy's arrays and Python's dicts represent a nested column without changes."""
     chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
     return all(map(_is_simple_array, chunks))
 

@@ -221,7 +221,7 @@ class RowKinds:
         self._kind = _Kind()
 
     def add(self, rows: Sequence[Any], first: int) -> None:
-        """Take more rows into account; `first` is the number of the first one.
+        """Takes more rows into account. `first` is the number of the first one.
 
         Raises `ResultTypeError` for values of two kinds in one column.
         """
@@ -301,7 +301,7 @@ class CellKinds:
         self._filled = [False for _ in header]
 
     def add(self, columns: Sequence[Any]) -> None:
-        """Take more records into account: an array of text for each column, empty cells null."""
+        """Takes more records into account: an array of text for each column, with null for empty cells."""
         for place, possible in enumerate(self._possible):
             if possible or not self._filled[place]:
                 cells = columns[place].drop_null()
@@ -329,7 +329,7 @@ class CellKinds:
 
 
 def _fitting(cells: Any, kinds: Sequence[_CellKind]) -> list[_CellKind]:
-    """Those of the kinds that all cells are of."""
+    """Returns the kinds that match all cells."""
     found: dict[Any, Any] = {}
     for pattern, arrow in kinds:
         numbers = found.get(pa.int64())
@@ -341,13 +341,13 @@ def _fitting(cells: Any, kinds: Sequence[_CellKind]) -> list[_CellKind]:
 
 
 def _is_short(numbers: Any) -> bool:
-    """Whether they have no more digits than a float64 holds."""
+    """Returns whether they have no more digits than a float64 can represent."""
     ends = pc.min_max(numbers).as_py()
     return ends["min"] is None or (ends["min"] > -_SHORT and ends["max"] < _SHORT)
 
 
 def _read(cells: Any, pattern: str, arrow: Any) -> Any:
-    """The cells as values of a type; None where one of them is not written like it."""
+    """Returns the cells as values of a type; None if one of them does not have its form."""
     if not _match(cells, pattern):
         return None
     try:
@@ -360,7 +360,7 @@ def _read(cells: Any, pattern: str, arrow: Any) -> Any:
 
 
 def _at_the_ends(cells: Any, numbers: Any) -> Any:
-    """The cells that became 0 or an infinity: some are numbers that no float64 holds."""
+    """Returns the cells that became 0 or infinity: some are numbers beyond the range of a float64."""
     return cells.filter(pc.or_(pc.equal(numbers, 0.0), pc.is_inf(numbers)))
 
 

@@ -45,7 +45,7 @@ class StructBlocks:
         self._type: Any = _NOTHING
 
     def read(self, file: BinaryIO, format_: Format) -> Iterator[Any]:
-        """All rows, each block as a `pyarrow.StructArray`."""
+        """Yields all rows: each block as a `pyarrow.StructArray`."""
         source = ByteReader(file)
         if format_ is Format.JSON:
             return map(self._elements, array_blocks(source))
@@ -69,11 +69,11 @@ class StructBlocks:
         return self._learned(_only(table.column(0)).flatten(), block)
 
     def schema(self) -> Any:
-        """The columns that hold all blocks so far, as a `pyarrow.Schema`."""
+        """Returns the columns that fit all blocks so far, as a `pyarrow.Schema`."""
         return pa.schema([_final_field(field.name, field.type) for field in _members(self._type)])
 
     def batch(self, array: Any, schema: Any) -> Any:
-        """An array that was read, as a `pyarrow.RecordBatch` with these columns."""
+        """Returns an array as a `pyarrow.RecordBatch` with these columns."""
         if not len(schema):  # an array has a length, no column has none
             return pa.RecordBatch.from_struct_array(pa.array([{}] * len(array), _NOTHING))
         columns = _recast(array, pa.struct(list(schema))).flatten()
@@ -125,7 +125,7 @@ def _row_type(table: Any, column: str) -> Any:
 
 
 def _is_short(column: Any) -> bool:
-    """Whether the offsets of a list exceed its items."""
+    """Returns whether the offsets of a list exceed its items."""
     return any(map(_is_short_array, column.chunks))
 
 
@@ -137,7 +137,7 @@ def _is_short_array(array: Any) -> bool:
 
 
 def _is_doubtful(array: Any) -> bool:
-    """Whether there may be a rounded number, NaN, or an object that is a map."""
+    """Returns whether there may be a rounded number, NaN, or an object that is a map."""
     type_ = array.type
     if types.is_floating(type_):
         ends = pc.min_max(array).as_py()
@@ -149,14 +149,14 @@ def _is_doubtful(array: Any) -> bool:
 
 
 def _has_zero(array: Any) -> bool:
-    """Whether a number that is no integer is zero."""
+    """Returns whether a number that is no integer is zero."""
     if types.is_floating(array.type):
         return pc.any(pc.equal(array, 0.0)).as_py() is True
     return any(map(_has_zero, _parts(array)))
 
 
 def _parts(array: Any) -> list[Any]:
-    """The arrays that the values of one consist of."""
+    """Yields the arrays that the values of an array consist of."""
     if types.is_list(array.type):
         return [array.values]
     if types.is_struct(array.type):
@@ -214,7 +214,7 @@ def _hint(type_: Any, is_kept: Callable[[Any], bool]) -> Any:
 
 
 def _count(field: Any) -> int:
-    """The number of fields in a field, itself included."""
+    """Returns the number of fields in a field, itself included."""
     type_ = field.type
     while types.is_list(type_):
         type_ = type_.value_type

@@ -24,7 +24,7 @@ _BRANCHES = ("schema", "lax_schema", "strict_schema", "json_schema", "python_sch
 
 
 def may_return_none(metadata: Iterable[object]) -> bool:
-    """Whether the metadata of a type may replace its values, including by None."""
+    """Returns whether the metadata of a type may replace its values, including by None."""
     return any(
         isinstance(item, _VALIDATORS)
         or (hasattr(item, "__get_pydantic_core_schema__") and not is_pydantics(type(item)))
@@ -33,7 +33,7 @@ def may_return_none(metadata: Iterable[object]) -> bool:
 
 
 def never_null(type_: object) -> frozenset[str]:
-    """The names of the fields of a type with named fields that are never None in a validated value."""
+    """Returns the fields of a type with named fields that are never None in a validated value."""
     schema: Any = adapter_for(cast("type[object]", type_)).core_schema
     return frozenset(_Schema(schema).sure_fields())
 
@@ -89,7 +89,7 @@ class _Schema:
 
 
 def _may_change(schema: Mapping[str, Any]) -> bool:
-    """Whether code of the user's runs after validation, at this level."""
+    """Returns whether code of the user's runs after validation, at this level."""
     kind: str = schema["type"]
     if kind == "model":
         post_init = getattr(schema["cls"], schema.get("post_init") or "", None)

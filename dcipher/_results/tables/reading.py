@@ -93,11 +93,11 @@ class Reading(Protocol):
         ...
 
     def batches(self, size: int) -> Iterator[Any]:
-        """From the first row to the last, as `pyarrow.RecordBatch`es of at most `size` rows."""
+        """Yields all rows as `pyarrow.RecordBatch`es of at most `size` rows."""
         ...
 
     def table(self) -> Any:
-        """All rows as a `pyarrow.Table`."""
+        """Returns all rows as a `pyarrow.Table`."""
         ...
 
 
@@ -108,7 +108,7 @@ def check_columns(type_: object) -> None:
 
 
 def _columns_for(type_: object) -> Columns:
-    """The columns of rows that are validated as a type.
+    """Returns the columns of rows that are validated as a type.
 
     Raises `InvalidParamsError` where it cannot be validated, or not be a table.
     """

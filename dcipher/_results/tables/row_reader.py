@@ -125,7 +125,7 @@ class _Limit:
         self._most = most
 
     def at_once(self) -> int:
-        """How many of them may be objects at once."""
+        """Returns how many rows may be objects at the same time."""
         return min(self.rows, _AT_ONCE)
 
     def adapt(self, batch: Any) -> None:

@@ -245,7 +245,7 @@ def _list(item: Shape, *, is_list: bool = False) -> Shape:
 
 
 def _is_simple(shape: Shape) -> bool:
-    """Whether it has neither fields nor keys, nor items that are to be converted."""
+    """Returns whether it has no fields, no keys, and no items to convert."""
     if shape.builds is Lists:
         (item,) = shape.parts
         return item.convert is None and _is_simple(item)
@@ -296,7 +296,7 @@ _JSON_TYPES = {
 
 
 def _fields(type_: Any, within: tuple[object, ...]) -> list[Column] | None:
-    """The fields of a type that has names for them; None for any other."""
+    """Returns the columns of a type with named fields; None for any other type."""
     within = (*within, type_)
     known = known_fields(type_)
     if known is not None:

@@ -59,7 +59,7 @@ def handled(
 
 
 def raising_stopped() -> AbstractContextManager[None]:
-    """In the block, SIGTERM and SIGHUP raise `Stopped`."""
+    """Makes SIGTERM and SIGHUP raise `Stopped` in the block."""
     return handled(_stop, _ENDING)
 
 
@@ -87,7 +87,7 @@ def deferred(on_signal: Callable[[], None]) -> Generator[None]:
 
 @contextmanager
 def once() -> Generator[None]:
-    """In the block, the first signal is raised. Later ones are ignored: they interrupt no cleanup."""
+    """Raises the first signal in the block. Ignores later ones: they must not interrupt the cleanup."""
     is_raised = False
 
     def raise_first(number: int, frame: FrameType | None) -> None:

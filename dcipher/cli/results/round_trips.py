@@ -95,7 +95,7 @@ _NOTHING = object()
 
 
 def _is_same(one: object, other: object) -> bool:
-    """Whether two values are equal, NaN to itself."""
+    """Returns whether two values are equal, NaN to itself."""
     if isinstance(one, dict) and isinstance(other, dict):
         first, second = cast("dict[object, object]", one), cast("dict[object, object]", other)
         return first.keys() == second.keys() and all(_is_same(first[n], second[n]) for n in first)

@@ -52,7 +52,7 @@ class Page:
 
 
 def _pages() -> dict[str, Page]:
-    """The files by their name below `/_emulator/`, without those of Python."""
+    """Returns the files by their names below `/_emulator/`, without Python files."""
     found = {
         file.name: Page(file.read_bytes(), _TYPES[suffix])
         for file in resources.files(__package__ or __name__).iterdir()

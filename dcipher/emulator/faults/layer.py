@@ -132,7 +132,7 @@ def _described(
 
 
 async def _captured(app: ASGIApp, scope: Scope, receive: Receive, begun: Answer) -> Answer:
-    """The response of the application, in memory."""
+    """Returns the response of the application, in memory."""
     starts: list[Message] = []
     body = bytearray()
 

@@ -247,7 +247,7 @@ _SECOND = "redirected=1"
 
 
 def _merged(target: JsonValue, patch: JsonValue) -> JsonValue:
-    """RFC 7396 section 2."""
+    """Applies a merge patch (RFC 7396 section 2)."""
     if not isinstance(patch, dict):
         return patch
     merged = dict(target) if isinstance(target, dict) else {}

@@ -89,7 +89,7 @@ class Exchanges:
             return self._kept.get(request_id)
 
     def forget(self) -> None:
-        """Empty it."""
+        """Removes all exchanges."""
         with self._lock:
             self._kept.clear()
             self._size = 0

@@ -188,7 +188,7 @@ def refusal_body(scope: Scope, refusal: Refusal) -> bytes:
 
 
 def target(scope: Scope) -> str:
-    """Method and path for the log, without a secret."""
+    """Returns method and path for the log, without a secret."""
     return cast("_Answer", scope[_ANSWER]).target
 
 
@@ -267,7 +267,7 @@ class _Answer:
         return masked_known(f"{self.request.method} {self.request.path}", self.secrets)
 
     async def send(self, message: Message) -> None:
-        """An ASGI send."""
+        """Sends a message of ASGI."""
         if message["type"] == "http.response.start" and not self.begun:
             if self.fault is None:
                 headers = cast("_Headers", message.get("headers", ()))

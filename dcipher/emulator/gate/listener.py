@@ -142,7 +142,7 @@ class _Exhaustion:
         self._said = -math.inf
 
     def handle(self, loop: asyncio.AbstractEventLoop, context: Mapping[str, object]) -> None:
-        """An exception handler of a loop, which itself tries again after a second."""
+        """Handles an exception of the event loop, which retries after a second."""
         error = context.get("exception")
         if not isinstance(error, OSError) or error.errno not in _EXHAUSTED:
             loop.default_exception_handler(dict(context))

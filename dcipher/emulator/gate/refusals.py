@@ -34,5 +34,5 @@ class Refusal(Exception):  # noqa: N818 (not an error of the emulator: an answer
         self.unmatched: str | None = unmatched
 
     def to_json(self, secrets: Iterable[str]) -> bytes:
-        """The body that is sent: it may repeat what was asked for, but no secret."""
+        """Returns the body of the response. It may repeat parts of the request, but no secret."""
         return masked_json(self.body.to_json(), secrets)

@@ -17,7 +17,7 @@ _ROUNDS = 40
 def smoothed(
     vectors: Sequence[Mapping[str, float]], *, neighbours: int = 3
 ) -> list[dict[str, float]]:
-    """Each vector with something of its nearest neighbours in it, again of length 1.
+    """Returns each vector mixed with its nearest neighbours, again of length 1.
 
     Short texts about the same share few words; what their neighbours say brings them together.
     """
@@ -38,7 +38,7 @@ def smoothed(
 
 
 def cluster(vectors: Sequence[Mapping[str, float]], count: int) -> list[int]:
-    """The cluster of each vector, from 0; at most `count` clusters, none empty.
+    """Returns the cluster of each vector, from 0: at most `count` clusters, none of them empty.
 
     The best of several tries, each from other seeds. The same vectors give the same clusters.
     """
@@ -54,7 +54,7 @@ def cluster(vectors: Sequence[Mapping[str, float]], count: int) -> list[int]:
 
 
 def centroid(vectors: Iterable[Mapping[str, float]]) -> dict[str, float]:
-    """The direction in which the vectors point together, of length 1."""
+    """Returns the normalized sum of the vectors."""
     return _weighted((1.0, vector) for vector in vectors)
 
 
@@ -70,7 +70,7 @@ def _weighted(parts: Iterable[tuple[float, Mapping[str, float]]]) -> dict[str, f
 def _seeds(
     vectors: Sequence[Mapping[str, float]], count: int, chance: random.Random
 ) -> list[Mapping[str, float]]:
-    """Vectors far from each other (k-means++)."""
+    """Returns vectors far from each other (k-means++)."""
     seeds = [vectors[int(chance.random() * len(vectors))]]
     distances = [1.0] * len(vectors)
     while len(seeds) < count:
@@ -92,7 +92,7 @@ def _seeds(
 def _settle(
     vectors: Sequence[Mapping[str, float]], centres: Sequence[Mapping[str, float]]
 ) -> tuple[float, list[int]]:
-    """How well the vectors fit where k-means comes to rest, and the centre of each."""
+    """Runs k-means until it converges. Returns the total similarity, and the cluster of each vector."""
     labels: list[int] = []
     fit = 0.0
     for _ in range(_ROUNDS):
@@ -124,6 +124,6 @@ def _similarity(left: Mapping[str, float], right: Mapping[str, float]) -> float:
 
 
 def _numbered(labels: Sequence[int]) -> list[int]:
-    """The largest cluster is 0; of two as large the one that comes first."""
+    """Renumbers the clusters: the largest one is 0; of equal ones, the first."""
     order = sorted(set(labels), key=lambda label: (-labels.count(label), labels.index(label)))
     return [order.index(label) for label in labels]

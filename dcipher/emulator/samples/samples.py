@@ -139,7 +139,7 @@ def _topic_count(documents: int) -> int:
 
 
 def _shared(documents: list[list[str]]) -> list[list[str]]:
-    """The documents with only those terms that can group them: neither in one only nor in most."""
+    """Returns the documents with only the terms that are in several, but not in most of them."""
     if len(documents) < 4:
         return documents
     frequency = Counter(term for document in documents for term in set(document))

@@ -64,18 +64,18 @@ _LANGUAGES: Final = {name: frozenset(text.split()) for name, text in _COMMON_WOR
 
 
 def words(text: str) -> list[str]:
-    """The words in lower case; addresses on the web are none."""
+    """Returns the words in lower case, without URLs."""
     plain = _URL.sub(" ", text).casefold().replace("\u2019", "'")
     return [match.group() for match in _WORD.finditer(plain)]
 
 
 def sentences(text: str) -> list[str]:
-    """The sentences that have a word; a blank line ends one too."""
+    """Returns the sentences that have a word. A blank line also ends a sentence."""
     return [part.strip() for part in _SENTENCE_END.split(text) if _WORD.search(part)]
 
 
 def fold(word: str) -> str:
-    """English plurals and possessives folded into the singular; other words as they are."""
+    """Returns the singular of English plurals and possessives, and other words unchanged."""
     word = word.removesuffix("'s")
     if len(word) > 4 and word.endswith("ies"):
         return word[:-3] + "y"
@@ -87,14 +87,14 @@ def fold(word: str) -> str:
 
 
 def terms(text: str, *, min_length: int = 3) -> list[str]:
-    """The words that can say what a text is about, folded: no stop words, no short ones."""
+    """Returns the folded words that characterize a text: no stop words, and no short ones."""
     return [
         fold(word) for word in words(text) if len(word) >= min_length and word not in STOP_WORDS
     ]
 
 
 def surfaces(texts: Iterable[str]) -> dict[str, str]:
-    """How each folded word is written most often."""
+    """Returns the most frequent spelling of each folded word."""
     counts = Counter(word for text in texts for word in words(text))
     # Ties go to the alphabet: the same texts give the same words on every run.
     ordered = sorted(counts, key=lambda word: (-counts[word], word))
@@ -105,7 +105,7 @@ def surfaces(texts: Iterable[str]) -> dict[str, str]:
 
 
 def unit_vectors(documents: Sequence[Sequence[str]]) -> list[dict[str, float]]:
-    """TF-IDF weights by term (sublinear counts, smoothed rarity), each document of length 1."""
+    """Returns TF-IDF weights by term (sublinear counts, smoothed rarity), normalized for each document."""
     frequency = Counter(term for document in documents for term in set(document))
     total = len(documents)
     rarity = {term: math.log((1 + total) / (1 + n)) + 1 for term, n in frequency.items()}
@@ -122,14 +122,14 @@ def _unit(vector: Mapping[str, float]) -> dict[str, float]:
 
 
 def syllables(word: str) -> int:
-    """About how many syllables an English word has: groups of vowels, less a silent e."""
+    """Returns about how many syllables an English word has: groups of vowels, less a silent e."""
     groups = len(_VOWELS.findall(word))
     silent = word.endswith("e") and not word.endswith(("le", "ee")) and groups > 1
     return max(1, groups - silent)
 
 
 def guess_language(tokens: Sequence[str]) -> tuple[str, float]:
-    """The language (ISO 639-1, `und` where nothing tells) and the share of its common words."""
+    """Returns the language (ISO 639-1; `und` if unknown), and the share of its common words."""
     shares = {
         name: sum(token in common for token in tokens) / max(1, len(tokens))
         for name, common in _LANGUAGES.items()

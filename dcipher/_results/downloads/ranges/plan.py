@@ -86,7 +86,7 @@ def with_ranges(transfer: Transfer, done: Iterable[Range]) -> Transfer:
 
 
 def can_be_split(transfer: Transfer, status_code: int, headers: Mapping[str, str]) -> bool:
-    """Whether several connections may download what this response begins."""
+    """Returns whether several connections may download what this response begins."""
     knows_ranges = status_code == 206 or "bytes" in [
         unit.strip().lower() for unit in headers.get("accept-ranges", "").split(",")
     ]
@@ -150,7 +150,7 @@ class Pace:
         self._size = 0
 
     def is_slow(self, size: int, now: float) -> bool:
-        """Whether the connection, with `size` more bytes, was slow in the last window."""
+        """Returns whether the connection, with `size` more bytes, was slow in the last window."""
         self._size += size
         seconds = now - self._since
         if seconds < WINDOW:
@@ -258,7 +258,7 @@ class Scheduler:
         return False
 
     def all_have_data(self, now: float) -> bool:
-        """Whether each connection has received data, or is stalled."""
+        """Returns whether each connection has received data, or is stalled."""
         return not any(
             claim.position == claim.start and now - claim.since < STALL_TIMEOUT
             for claim in self._active

@@ -45,7 +45,7 @@ class CellReaders:
     others: CellReader | None = None
 
     def of(self, header: Sequence[str]) -> list[tuple[int, CellReader]]:
-        """The readers of a table's columns, with the place of each."""
+        """Returns the converters of a table's columns, with the index of each."""
         found = (
             (place, self.named[name] if name in self.named else self._at(place))
             for place, name in enumerate(header)
@@ -57,7 +57,7 @@ class CellReaders:
 
 
 def readers_of(adapter: TypeAdapter[Any], *, table: bool = False) -> CellReaders:
-    """The readers of the cells of a row of a type, or of the rows of a table of a type."""
+    """Returns the converters for the cells of a row type, or for the rows of a table type."""
     walk = _Walk()
     schema: _Schema = dict(adapter.core_schema)
     for row, config in walk.rows(schema, {}) if table else [(schema, cast("_Schema", {}))]:
@@ -86,7 +86,7 @@ class _Walk:
         self._within: set[str] = set()
 
     def rows(self, schema: _Schema, config: _Schema) -> Iterator[_Found]:
-        """The schemas of the rows of a table."""
+        """Yields the schemas of the rows of a table."""
         config = schema.get("config") or config
         if schema["type"] == "definitions":
             self._definitions |= {one["ref"]: one for one in schema["definitions"]}

@@ -90,7 +90,7 @@ def _records(sample: str, delimiter: str, line_end: str, *, whole: bool) -> list
 
 
 def is_table(sample: str, *, whole: bool) -> bool:
-    """Whether a text of unknown format is a table: a header, and records of the same width."""
+    """Returns whether a text of unknown format is a table: a header, and records of the same width."""
     if len(sample) > SAMPLE:
         sample, whole = sample[:SAMPLE], False
     try:

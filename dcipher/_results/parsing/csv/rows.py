@@ -272,7 +272,7 @@ class _Records:
 
 
 def _without_repeated_blanks(names: list[str]) -> list[str]:
-    """The names without the last ones that are empty, as another one is: spreadsheets add such columns."""
+    """Returns the names without trailing empty ones, if several are empty: spreadsheets add such columns."""
     end = len(names)
     while end and names[end - 1] == "" and names.index("") < end - 1:
         end -= 1
@@ -284,7 +284,7 @@ _LARGE = 1 << 22  # characters; a StringIO takes four bytes for each
 
 
 def _sample(text: TextReader) -> tuple[str, bool]:
-    """The beginning of the text, and whether it is all."""
+    """Returns the beginning of the text, and whether that is all of it."""
     pieces, size = list[str](), 0
     try:
         while size < SAMPLE and (piece := text.read()):
@@ -296,7 +296,7 @@ def _sample(text: TextReader) -> tuple[str, bool]:
 
 
 def _blocks(pieces: Iterable[str], end: str) -> Iterator[str]:
-    """The text in blocks of whole lines; only the last line may lack its end."""
+    """Yields the text in blocks of complete lines. Only the last line may lack its line end."""
     held: list[str] = []
     for piece in pieces:
         cut = piece.rfind(end) + 1

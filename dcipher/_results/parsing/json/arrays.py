@@ -27,7 +27,7 @@ _TOKEN = 12  # characters that the longest cut token reaches back: "-Infinity", 
 
 
 def is_bounded(text: bytes) -> bool:
-    """Whether `text` is one value from its beginning to its end, which may be invalid inside."""
+    """Returns whether `text` is one value from its beginning to its end, which may be invalid inside."""
     shown = text.strip(BLANKS).decode("latin-1")
     try:
         return _find_end(shown)[1] == len(shown)
@@ -65,7 +65,7 @@ class ArrayReader:
         self._may_guess: bool = True
 
     def offset(self) -> int:
-        """The offset of the next element in the file."""
+        """Returns the offset of the next element in the file."""
         return self._source.offset - len(self.window) + self.start
 
     def stop_guessing(self) -> None:

@@ -96,7 +96,7 @@ def array_blocks(source: ByteReader) -> Iterator[bytes]:
 
 
 def _first_seam(text: bytes) -> bytes:
-    """The text from the last brackets of the first element to the first key of the second one."""
+    """Returns the text from the last brackets of the first element to the first key of the second one."""
     with suppress(ValueError, RecursionError):
         # One byte is one character, which is all that brackets and quotes need.
         end = json.JSONDecoder().raw_decode(text.lstrip(BLANKS).decode("latin-1"))[1]
@@ -108,7 +108,7 @@ def _first_seam(text: bytes) -> bytes:
 
 
 def _last_cut(text: bytes, seam: bytes) -> int:
-    """The end of the last complete element that is followed by another one, or 0."""
+    """Returns the end of the last complete element that is followed by another one, or 0."""
     brackets = len(seam) - len(seam.lstrip(_BRACKETS))
     end = len(text)
     for _ in range(_TRIES):
@@ -129,7 +129,7 @@ def _check_depth(lines: bytes) -> None:
 
 
 def _is_balanced(text: bytes) -> bool:
-    """Whether all brackets outside of strings are closed, and not nested too deeply."""
+    """Returns whether all brackets outside of strings are closed, and not nested too deeply."""
     if b"\\" in text:
         # With all that may follow a backslash (RFC 8259, section 7), so that none meets another one.
         text = text.translate(None, _NOT_BRACKETS_OR_ESCAPES)

@@ -35,24 +35,24 @@ _STRING_OR_NUMBER = re.compile(
 
 
 def may_be_far(block: bytes) -> bool:
-    """Whether there may be a number beyond the range of a float, such as 1e400 and 1e-400."""
+    """Returns whether there may be a number beyond the range of a float, such as 1e400 and 1e-400."""
     # One character for all digits: two searches are faster than a pattern of sets of them.
     text = block.translate(_SIMPLER)
     return _RUN in text or bool(_EXPONENT.search(text))
 
 
 def may_be_long(block: bytes) -> bool:
-    """Whether there may be a number of more digits than a float holds."""
+    """Returns whether there may be a number of more digits than a float holds."""
     return bool(_LONG.search(block))
 
 
 def far_as_text(text: bytes) -> bytes:
-    """JSON with the numbers beyond the range of a float as strings."""
+    """Returns the JSON text with numbers beyond the range of a float as strings."""
     return _quoted(text, lambda number: not _is_integer(number) and _is_far(number.decode()))
 
 
 def long_as_text(text: bytes) -> bytes:
-    """JSON with all numbers that a float may not hold as strings."""
+    """Returns the JSON text with all numbers that a float may not represent as strings."""
     return _quoted(text, lambda number: not _is_integer(number) and not _is_short(number.decode()))
 
 
@@ -75,7 +75,7 @@ def _is_far(number: str) -> bool:
 
 
 def _is_short(number: str) -> bool:
-    """Whether a float holds all its digits, however it is written."""
+    """Returns whether a float holds all its digits, however it is written."""
     return len(number) < _SHORT and "e" not in number and "E" not in number
 
 
@@ -106,7 +106,7 @@ class LossyNumber(float):
 
 
 def parse_exactly(text: bytes | str, *, far_as_text: bool = False) -> tuple[object, bool]:
-    """The value of JSON text, which is valid; and whether it has a number of many digits.
+    """Returns the value of valid JSON text, and whether it has a number with many digits.
 
     Such a number is a `LossyNumber`, if another one has the same float.
     """
@@ -127,6 +127,6 @@ def parse_exactly(text: bytes | str, *, far_as_text: bool = False) -> tuple[obje
 
 
 def parse_decimals(text: str) -> object:
-    """The value of JSON text as `parse_exactly` makes it. Raises ValueError for what is not JSON."""
+    """Returns the value of JSON text as `parse_exactly` does. Raises ValueError for invalid JSON."""
     value: object = parse_json(text)
     return parse_exactly(text)[0] if may_be_long(text.encode()) else value

@@ -69,7 +69,7 @@ class JSONReader(Generic[T]):
         return self._plain(far_as_text(text) if self._keeps_numbers else text)
 
     def _exact(self, text: bytes) -> tuple[T] | None:
-        """The value with exact Decimals; None where it is not needed, or does not fit."""
+        """Returns the value with exact Decimals; None if they are not needed, or do not fit."""
         value, has_long = parse_exactly(text, far_as_text=self._is_untyped)
         if not has_long:
             return None
@@ -81,7 +81,7 @@ class JSONReader(Generic[T]):
             return None
 
     def _alike(self, text: bytes, value: object) -> tuple[T] | None:
-        """A value that differs from that of the text in the digits of Decimals only."""
+        """Returns a value that differs from that of the text only in the digits of Decimals."""
         plain = self._plain(far_as_text(text))
         ways: tuple[Callable[[], T], ...] = (
             lambda: self._plain(long_as_text(text)),

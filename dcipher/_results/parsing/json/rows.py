@@ -66,7 +66,7 @@ def json_rows(
 
 
 def _is_broken(error: ValueError) -> bool:
-    """Whether the error of the parser, or of Pydantic, is about the syntax, and not about the type."""
+    """Returns whether the error of the parser, or of Pydantic, is about the syntax, and not about the type."""
     if not isinstance(error, ValidationError):
         return True
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]

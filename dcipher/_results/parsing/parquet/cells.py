@@ -59,7 +59,7 @@ def plain_cells(column: Any, field: Any) -> tuple[list[Any], dict[int, str]]:
 
 
 def is_marked(field: Any, mark: Mapping[bytes, bytes]) -> bool:
-    """Whether a field's metadata holds a mark."""
+    """Returns whether a field's metadata has a mark."""
     return mark.items() <= (field.metadata or {}).items()
 
 

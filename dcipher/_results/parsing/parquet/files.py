@@ -60,7 +60,7 @@ class ParquetFile:
             self.has_dictionary: bool = any("dictionary<" in str(one) for one in self.schema.types)
 
     def batches(self, size: int) -> Iterator[Any]:
-        """The rows as `pyarrow.RecordBatch`es of at most `size` rows, and of about 512 KiB.
+        """Yields the rows as `pyarrow.RecordBatch`es of at most `size` rows, and of about 512 KiB.
 
         The metadata has the bytes of a row as they are encoded, which are few where values repeat.
         So the first batch has one row, and the size of a batch determines the number of rows of the
@@ -85,7 +85,7 @@ class ParquetFile:
             yield batch
 
     def _rows_within(self, nbytes: int) -> int:
-        """The number of encoded rows within some bytes, in the row group with the longest rows."""
+        """Returns the number of encoded rows within some bytes, in the row group with the longest rows."""
         metadata = self._file.metadata
         groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
         rows = [nbytes * g.num_rows // max(g.total_byte_size, 1) for g in groups if g.num_rows]

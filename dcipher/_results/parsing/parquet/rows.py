@@ -42,7 +42,7 @@ _BATCH = 1024  # rows that are decoded at once
 def parquet_rows(
     file: Readable, type_: type[T], adapter: TypeAdapter[T]
 ) -> Iterator[T | InvalidRow]:
-    """The rows, each a mapping by column to Python's values; for a list or tuple type its cells.
+    """Yields the rows: each is a mapping from column to value, or the cells for a list or tuple type.
 
     A value that Python cannot hold makes its row an `InvalidRow`.
     """
@@ -108,7 +108,7 @@ class _Validator(Generic[T]):
         self._adapter = adapter
 
     def row(self, number: int, row: Any) -> T | InvalidRow:
-        """The row as its type, or why it does not fit."""
+        """Returns the row as its type, or the reason why it is invalid."""
         try:
             return validated(row, self._adapter)
         except VALIDATOR_BUGS as error:
@@ -129,7 +129,7 @@ class RefusedError(Exception):
 
 
 def validated(value: Any, adapter: TypeAdapter[T], *, is_table: bool = False) -> T:
-    """A row of Parquet, or a list of all rows, as a type. Raises `RefusedError`.
+    """Validates a row of Parquet, or the list of all rows, as a type. Raises `RefusedError`.
 
     Text that was refused is parsed as the array or object of JSON that is written in it.
     """
@@ -195,7 +195,7 @@ def _table_with_parsed_text(rows: list[Any], error: ValidationError, adapter: An
 
 
 def _parsed(row: Any, places: set[int | str], adapter: TypeAdapter[Any]) -> Any:
-    """The row with the arrays and objects that are written in its text there; None without one."""
+    """Returns the row with its texts that contain arrays and objects parsed; None if it has none."""
     parse = parse_decimals if "decimal" in kinds_of(adapter) else from_json
     found: dict[Any, Any] = {}
     for place in places:
