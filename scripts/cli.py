@@ -19,7 +19,7 @@ os.environ["COLUMNS"] = "88"  # the width of --help on the page
 from dcipher.cli.app.invocation import Invocation  # noqa: E402 - found only from here on
 from dcipher.cli.app.options import Options  # noqa: E402
 from dcipher.cli.root import app  # noqa: E402
-from dcipher.cli.terminal.failures import ExitCode  # noqa: E402
+from dcipher.cli.terminal.errors import ExitCode  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -27,10 +27,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _main(given: list[str]) -> int:
-    if (answer := _quick(given)) is not None:
-        from dcipher.cli.terminal.streams import say
+    if (output := _quick(given)) is not None:
+        from dcipher.cli.terminal.streams import print_line
 
-        return say(answer)
+        return print_line(output)
     try:
         if "_DCIPHER_COMPLETE" in os.environ:
             return _print_completions(given)
@@ -47,7 +47,7 @@ def _main(given: list[str]) -> int:
 
 
 def _quick(given: list[str]) -> str | None:
-    """Returns the answer to what a shell may ask at every start. It needs no slow import."""
+    """Returns the output of commands that a shell may run at each start. It needs no slow import."""
     if given == ["--version"]:
         return f"dcipher {__version__}"
     if given[:1] == ["completion"] and len(given) == 2:
@@ -59,7 +59,7 @@ def _quick(given: list[str]) -> str | None:
 
 def _print_completions(words: Sequence[str]) -> int:
     from dcipher.cli.completion import complete
-    from dcipher.cli.terminal.streams import say
+    from dcipher.cli.terminal.streams import print_line
 
     found = complete(words)
-    return say("\n".join(found)) if found else 0
+    return print_line("\n".join(found)) if found else 0

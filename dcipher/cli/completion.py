@@ -1,4 +1,4 @@
-"""Shell completion: the scripts, and the completions that they ask for."""
+"""Shell completion: the scripts, and the completions that they request."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def complete(words: Sequence[str]) -> list[str]:
 
 
 # Each script runs dcipher with the words up to the cursor, of which the last one is completed. Without
-# an answer, the shell completes file names. The scripts of click need bash 4.4, which macOS lacks.
+# completions, the shell completes file names. The scripts of click need bash 4.4, which macOS lacks.
 SCRIPTS = {
     "bash": r"""
 _dcipher_complete() {

@@ -11,8 +11,8 @@ from pydantic import BaseModel
 from dcipher import Dcipher
 from dcipher._concurrency.clock import monotonic
 from dcipher.cli.app.layers import Layered
-from dcipher.cli.emulator.emulation import missing_extra
-from dcipher.cli.terminal.failures import UsageError
+from dcipher.cli.emulator.launch import missing_extra
+from dcipher.cli.terminal.errors import UsageError
 from dcipher.cli.terminal.output import Form
 
 if TYPE_CHECKING:
@@ -59,37 +59,37 @@ def demonstrate(call: Invocation, file: Path | None) -> None:
     documents = _paragraphs(TEXT if file is None else call.read(file, "demo"))
     if not documents:
         raise UsageError("The text has no words.")
-    say = call.output.note
+    note = call.output.note
     with _emulator() as emulator, _client(emulator) as client:
-        say(f"An emulator of the service runs on this machine: {emulator.url}")
+        note(f"An emulator of the service runs on this machine: {emulator.url}")
         flow = client.flows.get("topics")
         params = ", ".join(param.name for param in flow.params)
-        say(f"Its flow {flow.id!r} groups documents by topic. Its params are {params}.")
-        say(f"Its run is started with {len(documents)} paragraphs:")
+        note(f"Its flow {flow.id!r} groups documents by topic. Its params are {params}.")
+        note(f"Its run is started with {len(documents)} paragraphs:")
         began = monotonic()
 
         def on_status(run: Run) -> None:
-            say(f"  {monotonic() - began:4.1f} s  {run.status}")
+            note(f"  {monotonic() - began:4.1f} s  {run.status}")
 
         run = client.flows.run(
             "topics", {"documents": documents}, wait_timeout=60, on_status=on_status
         )
         topics = client.runs.read(run, list[Topic])
-    say("The result, each row validated with a model:")
+    note("The result, each row validated with a model:")
     call.output.data(
         [topic.model_dump() for topic in topics],
         columns=["label", "share", "terms", "documents"],
         key="label",
     )
     if call.output.form is Form.TEXT:
-        say(_recipe(file))
+        note(_recipe(file))
 
 
 def _emulator() -> Emulator:
     from dcipher.emulator import Emulator
 
     try:
-        # Without these times, there would be nothing to see.
+        # Without these times, the run would end at once.
         return Emulator(sample_flows=True, queue_time=0.2, min_run_time=0.3)
     except ImportError as error:
         raise missing_extra(error) from None

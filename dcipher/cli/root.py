@@ -12,7 +12,7 @@ from dcipher._version import __version__
 from dcipher.cli.app.commands import Group, argument
 from dcipher.cli.app.options import PATH
 from dcipher.cli.completion import SCRIPTS
-from dcipher.cli.terminal.failures import UsageError
+from dcipher.cli.terminal.errors import UsageError
 
 if TYPE_CHECKING:
     from dcipher.cli.app.invocation import Invocation
@@ -87,9 +87,9 @@ def whoami(call: Invocation) -> None:
 
     The exit code is 4 if there is no key, or the service rejects it.
     """
-    from dcipher.cli.doctor.diagnosis import who
+    from dcipher.cli.doctor.diagnosis import print_key
 
-    who(call)
+    print_key(call)
 
 
 @app.command()

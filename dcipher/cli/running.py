@@ -16,7 +16,7 @@ from dcipher.cli.app.invocation import Invocation
 from dcipher.cli.app.options import Options
 from dcipher.cli.app.signals import raising_stopped
 from dcipher.cli.root import app
-from dcipher.cli.terminal.failures import ExitCode, HelpWanted, UsageError
+from dcipher.cli.terminal.errors import ExitCode, HelpRequested, UsageError
 from dcipher.cli.terminal.output import Output
 from dcipher.cli.terminal.streams import finish, prepare, silence
 from dcipher.cli.terminal.text import printable, printable_json
@@ -24,7 +24,7 @@ from dcipher.cli.terminal.text import printable, printable_json
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
-    from dcipher.cli.terminal.failures import CommandError
+    from dcipher.cli.terminal.errors import CommandError
 
 __all__ = ["run"]
 
@@ -83,12 +83,12 @@ def _failed(error: BaseException, call: Invocation) -> int:
         finish()
     except OSError:  # the interpreter would try to write the rest at its end
         silence(sys.stdout)
-    if isinstance(error, HelpWanted):
+    if isinstance(error, HelpRequested):
         Output().warn(error.message)
         return error.code
     if call.options.verbose:
         Output().warn("".join(traceback.format_exception(error)).rstrip())
-    explanation = explain(error, call.current_following)
+    explanation = explain(error, call.current_followed)
     if call.options.json or call.options.jsonl:
         Output().warn(_document(explanation))
     else:

@@ -34,7 +34,7 @@ from dcipher._results.parsing.row_errors import InvalidRow
 from dcipher.cli import main
 from dcipher.cli.results.converting import Target, write_rows
 from dcipher.cli.results.row_bytes import cell_text
-from dcipher.cli.terminal.failures import CommandError
+from dcipher.cli.terminal.errors import CommandError
 from tests.results.tables.documents import documents
 
 if TYPE_CHECKING:

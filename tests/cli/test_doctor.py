@@ -21,7 +21,7 @@ pytest.importorskip("click", reason="the extra `cli` is not installed")
 from dcipher._extras.installation import install
 from dcipher.cli import main
 from dcipher.cli.doctor import diagnosis
-from dcipher.cli.doctor.checks import Answer, Certificate, connection_check
+from dcipher.cli.doctor.checks import Certificate, ProbeResponse, connection_check
 from dcipher.cli.doctor.diagnosis import fingerprint
 from tests.conftest import KEY
 from tests.faulty import NOTHING, FaultyServer, Reply, json_reply
@@ -202,7 +202,7 @@ def test_nobody_answers(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where nothing comes back, it ends in time."""
-    monkeypatch.setattr(diagnosis, "ASKING", 0.3)
+    monkeypatch.setattr(diagnosis, "REQUEST_TIMEOUT", 0.3)
     began = time.monotonic()
     with black_hole() as port:
         checks = found(capsys, f"http://127.0.0.1:{port}", 1)
@@ -214,21 +214,21 @@ def test_a_host_elsewhere_that_takes_no_connection(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Elsewhere, what curl says of it is the next thing to know."""
-    monkeypatch.setattr(diagnosis, "ASKING", 0.3)
+    monkeypatch.setattr(diagnosis, "REQUEST_TIMEOUT", 0.3)
     checks = found(capsys, "https://192.0.2.1", 1)  # RFC 5737: nobody has it
     assert checks["connection"]["next"] == "curl -v --max-time 10 https://192.0.2.1"
 
 
 def test_all_waits_together_are_short() -> None:
     """Whatever does not answer, it is over within 15 seconds."""
-    assert diagnosis.ASKING < diagnosis.LIMIT < 15
+    assert diagnosis.REQUEST_TIMEOUT < diagnosis.TOTAL_TIMEOUT < 15
 
 
 def test_a_resolver_that_does_not_answer(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The resolver has no timeout of its own: the request is given up."""
-    monkeypatch.setattr(diagnosis, "LIMIT", 0.1)
+    monkeypatch.setattr(diagnosis, "TOTAL_TIMEOUT", 0.1)
     hang = threading.Event()
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: hang.wait(60) and [])
     try:
@@ -340,7 +340,7 @@ def test_no_key_and_a_url_of_a_file(
 def test_a_proxy_that_is_not_there(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is named with its variable and without its password, and the way around it is the command."""
+    """It is named with its variable and without its password, and the route around it is the command."""
     monkeypatch.setenv("HTTPS_PROXY", f"http://user:{CANARY}@127.0.0.1:{unused_port()}")
     checks = found(capsys, AWAY, 1)
     assert "by HTTPS_PROXY, which is http://127.0.0.1:" in checks["connection"]["detail"]
@@ -401,7 +401,7 @@ def test_a_proxy_that_works(
 def test_a_proxy_that_speaks_tls_itself(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A failure of its own handshake is one of the connection, with the way around the proxy."""
+    """A failure of its own handshake is one of the connection, with the route around the proxy."""
     with Peer(says()) as peer:
         monkeypatch.setenv("HTTPS_PROXY", f"https://127.0.0.1:{peer.port}")
         checks = found(capsys, AWAY, 1)
@@ -458,10 +458,10 @@ def test_permissions(
 def test_no_home(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, server: FaultyServer
 ) -> None:
-    """Where the list of runs has no place, that is a warning."""
+    """Without a folder for the list of runs, the check is a warning."""
 
     def nowhere() -> Path:
-        raise RuntimeError("Could not determine home directory.")
+        raise FileNotFoundError("Could not determine home directory.")
 
     server.on("*", json_reply(NO_FLOW, 404))
     monkeypatch.setattr(diagnosis, "state_folder", nowhere)
@@ -497,7 +497,7 @@ def test_for_people(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_certificate_with_a_foreign_name() -> None:
     """What a certificate says of itself is escaped."""
     certificate = Certificate("TLSv1.3", "A\x1b[2J", 86400.0 * 40)
-    check = connection_check(Answer(None, 1.0, 0.0, None, certificate), "https://h", None)
+    check = connection_check(ProbeResponse(None, 1.0, 0.0, None, certificate), "https://h", None)
     assert "\x1b" not in check.detail
 
 

@@ -30,7 +30,7 @@ from dcipher.cli import main
 from dcipher.cli.app.signals import once
 from dcipher.cli.emulator.child import run_child
 from dcipher.cli.emulator.commands import assignments
-from dcipher.cli.emulator.fault_words import fault_document
+from dcipher.cli.emulator.fault_syntax import fault_document
 from dcipher.cli.state.running_emulators import RunningEmulator, registered, running_emulators
 from dcipher.emulator import Emulator
 from tests.cli.conftest import program
@@ -387,8 +387,8 @@ def test_an_entry_whose_port_is_another_s_is_left(running: Emulator, folder: Pat
     with socket.create_server(("127.0.0.1", 0)) as server:
         closed = f"http://127.0.0.1:{server.getsockname()[1]}"
     stale = RunningEmulator(closed, "emu_x", closed, os.getpid())
-    assert not stale.answers
-    assert RunningEmulator(own.url, "emu_x", own.console, 1).answers
+    assert not stale.is_reachable
+    assert RunningEmulator(own.url, "emu_x", own.console, 1).is_reachable
 
 
 # ---- start and exec, in processes of their own.

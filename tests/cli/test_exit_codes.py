@@ -6,7 +6,7 @@ import pytest
 
 from dcipher import errors
 from dcipher.cli.app.signals import Stopped
-from dcipher.cli.terminal.failures import ExitCode, exit_code, worst
+from dcipher.cli.terminal.errors import ExitCode, exit_code, worst
 from dcipher.models import Run
 from dcipher.rejects import Rejects
 

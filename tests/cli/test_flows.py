@@ -550,7 +550,7 @@ def test_flows_of_another_service(
         done = call("flows", "list", "--base-url", url)
         assert (done.code, done.out) == (0, "")
         assert f"{url} has no operation that lists its flows" in done.err
-        assert "There are none." in done.err
+        assert "There are no flows." in done.err
     Ledger().record(Run(flow_id="elsewhere", task_id="t"))
     Ledger().record(Run(flow_id="shout", task_id="t"))
     running = RunningEmulator(emulator.url, emulator.api_key, emulator.console, os.getpid())

@@ -18,7 +18,7 @@ from dcipher.cli.app.options import Options
 from dcipher.cli.app.signals import deferred
 from dcipher.cli.runs import saving
 from dcipher.cli.runs.waiting import followed_at_once
-from dcipher.cli.state.followed import Following
+from dcipher.cli.state.followed_runs import FollowedRuns
 from dcipher.cli.state.ledger import Ledger
 from dcipher.cli.terminal.output import Form, Output
 from dcipher.errors import WaitTimeoutError
@@ -34,8 +34,8 @@ RUN = Run(flow_id="f x", task_id="t", idempotency_key="k-1")
 
 
 @pytest.fixture
-def following(state: Path) -> Following:
-    return Following(Output(Form.IDS))
+def following(state: Path) -> FollowedRuns:
+    return FollowedRuns(Output(Form.IDS))
 
 
 @pytest.mark.skipif(
@@ -79,7 +79,7 @@ def test_other_threads_have_no_handlers() -> None:
     assert codes == [0]
 
 
-def test_what_is_said_while_a_start_hangs(following: Following) -> None:
+def test_what_is_said_while_a_start_hangs(following: FollowedRuns) -> None:
     """Whether there is a run is not known; the key that starts no second one is said."""
     following.start = "f", "k-1"
     explanation = explain(KeyboardInterrupt(), following)
@@ -89,11 +89,11 @@ def test_what_is_said_while_a_start_hangs(following: Following) -> None:
     assert explanation.details["idempotency_key"] == "k-1"
 
 
-def test_what_is_said_of_runs_that_go_on(following: Following) -> None:
+def test_what_is_said_of_runs_that_go_on(following: FollowedRuns) -> None:
     """A line that can be pasted for each flow; what has ended is not waited for."""
-    following.note(RUN)
-    following.note(Run(flow_id="g", task_id="u"))
-    following.note(Run(flow_id="g", task_id="v", status="SUCCEEDED"))
+    following.record(RUN)
+    following.record(Run(flow_id="g", task_id="u"))
+    following.record(Run(flow_id="g", task_id="v", status="SUCCEEDED"))
     explanation = explain(KeyboardInterrupt(), following)
     assert explanation.next_step == (
         "dcipher runs wait t --flow 'f x'; dcipher runs wait u --flow g"
@@ -102,9 +102,9 @@ def test_what_is_said_of_runs_that_go_on(following: Following) -> None:
 
 
 @pytest.mark.parametrize("status", ["SUCCEEDED", "FAILED"])
-def test_what_is_said_of_a_run_that_has_ended(following: Following, status: str) -> None:
+def test_what_is_said_of_a_run_that_has_ended(following: FollowedRuns, status: str) -> None:
     """Only one that went well has results to come back for."""
-    following.note(
+    following.record(
         RUN.model_copy(update={"status": Run(flow_id="f", task_id="t", status=status).status})
     )
     explanation = explain(KeyboardInterrupt(), following)
@@ -112,9 +112,9 @@ def test_what_is_said_of_a_run_that_has_ended(following: Following, status: str)
     assert (explanation.next_step is None) == (status == "FAILED")
 
 
-def test_what_is_said_can_be_pasted(following: Following) -> None:
+def test_what_is_said_can_be_pasted(following: FollowedRuns) -> None:
     """An id that looks like an option, and a key with a quote in it, are no trouble to a shell."""
-    following.note(Run(flow_id="-f", task_id="-t"))
+    following.record(Run(flow_id="-f", task_id="-t"))
     assert explain(KeyboardInterrupt(), following).next_step == (
         "dcipher runs wait --flow -f -- -t"
     )
@@ -124,11 +124,11 @@ def test_what_is_said_can_be_pasted(following: Following) -> None:
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), WaitTimeoutError("It is over.", run=RUN)])
 def test_what_is_said_of_results_that_were_to_be_saved(
-    following: Following, error: BaseException
+    following: FollowedRuns, error: BaseException
 ) -> None:
     """The wait alone gives no URL of theirs: the next step is the command that saves them."""
     following.saving = True
-    following.note(RUN)
+    following.record(RUN)
     explanation = explain(error, following)
     assert explanation.next_step == (
         "repeat the command with --idempotency-key k-1 (it starts no second run)"

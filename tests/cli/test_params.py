@@ -22,7 +22,7 @@ from dcipher.cli.app.arguments import seconds
 from dcipher.cli.app.invocation import read_text
 from dcipher.cli.app.params import params_of
 from dcipher.cli.runs.starting import as_curl
-from dcipher.cli.terminal.failures import CommandError
+from dcipher.cli.terminal.errors import CommandError
 from dcipher.models import Flow
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from dcipher.cli.app.commands import argument
 from dcipher.cli.app.options import option
-from dcipher.cli.terminal.failures import UsageError
+from dcipher.cli.terminal.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from dcipher.cli.app.options import global_options, split_declaration
-from dcipher.cli.terminal.failures import HelpWanted
+from dcipher.cli.terminal.errors import HelpRequested
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -90,7 +90,7 @@ class Command(click.Command):
             formatter.write("\n" + "\n".join(lines) + "\n")
 
     def get_short_help_str(self, limit: int = 45) -> str:
-        """Returns the whole first sentence, for the list of commands."""
+        """Returns the complete first sentence, for the list of commands."""
         del limit
         return super().get_short_help_str(limit=1000)
 
@@ -114,7 +114,7 @@ class Group(Command, click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Without arguments, the help is printed to stderr."""
         if not args and not ctx.resilient_parsing:
-            raise HelpWanted(self.get_help(ctx))
+            raise HelpRequested(self.get_help(ctx))
         return super().parse_args(ctx, args)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

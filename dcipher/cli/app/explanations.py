@@ -10,35 +10,35 @@ import click
 
 from dcipher import errors
 from dcipher.cli.app.params import texts_like_json
-from dcipher.cli.terminal.failures import CommandError, ExitCode, UsageError, exit_code
+from dcipher.cli.terminal.errors import CommandError, ExitCode, UsageError, exit_code
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from dcipher.cli.state.followed import Following
+    from dcipher.cli.state.followed_runs import FollowedRuns
     from dcipher.models import Run
 
-__all__ = ["explain", "repeat_with", "wait_again"]
+__all__ = ["explain", "repeat_with", "wait_command"]
 
 
-def explain(error: BaseException, following: Following | None = None) -> CommandError:
-    """Returns an error as one of the command line. `following` has the runs of the command."""
+def explain(error: BaseException, followed: FollowedRuns | None = None) -> CommandError:
+    """Converts an error to one of the command line. `followed` has the runs of the command."""
     if isinstance(error, CommandError):
         return error
     if isinstance(error, click.UsageError):
         return _usage_error(error)
     if isinstance(error, KeyboardInterrupt):
-        return _interruption(following, exit_code(error))
+        return _interruption(followed, exit_code(error))
     message = _in_the_shell(error) or type(error).__name__
     run: Run | None = getattr(error, "run", None)
     details = {"type": type(error).__name__, **_details(error, run)}
     if isinstance(error, OSError) and not isinstance(error, errors.DcipherError):
         message = _of_the_system(error)
-    next_step = _next_step(error, run, following)
+    next_step = _next_step(error, run, followed)
     return CommandError(message, exit_code(error), next_step=next_step, details=details)
 
 
-def wait_again(runs: Sequence[Run]) -> str:
+def wait_command(runs: Sequence[Run]) -> str:
     """Returns the command that waits for these runs, in any directory."""
     flows = {run.flow_id for run in runs}
     lines: list[str] = []
@@ -74,13 +74,13 @@ def _as_param(message: str) -> str:
     return f" A param is given with -p: -p {param}."
 
 
-def _interruption(following: Following | None, code: ExitCode) -> CommandError:
+def _interruption(followed: FollowedRuns | None, code: ExitCode) -> CommandError:
     details: dict[str, Any] = {"type": "Interrupted"}
     message, next_step = "Interrupted.", None
-    runs = [] if following is None else [*following.runs.values()]
+    runs = [] if followed is None else [*followed.runs.values()]
     running = [run for run in runs if not run.is_terminal]
-    if following is not None and following.start is not None:
-        flow, key = following.start
+    if followed is not None and followed.start is not None:
+        flow, key = followed.start
         message = (
             f"Interrupted before the response to the start of flow {flow}: the run may or may not "
             "have been started."
@@ -90,7 +90,7 @@ def _interruption(following: Following | None, code: ExitCode) -> CommandError:
     elif running:
         names = ", ".join(f"{run.task_id} of flow {run.flow_id}" for run in running)
         message = f"Interrupted: run {names} {'continues' if len(running) == 1 else 'continue'}."
-        next_step = _resume(running, following)
+        next_step = _resume(running, followed)
         details |= _ids(running[0])
     elif runs:
         last = runs[-1]
@@ -108,14 +108,14 @@ def repeat_with(key: str, option: str = "") -> str:
     return f"repeat the command with {options} (it starts no second run)"
 
 
-def _resume(runs: Sequence[Run], following: Following | None) -> str:
-    """Returns the command that resumes the interrupted one: a wait alone has no URLs of results."""
-    saving = following is not None and following.saving
-    return (_same_command(runs[0]) if saving else None) or wait_again(runs)
+def _resume(runs: Sequence[Run], followed: FollowedRuns | None) -> str:
+    """Returns the command that resumes the interrupted one. Without a start, a wait has no URLs of results."""
+    saving = followed is not None and followed.saving
+    return (_same_command(runs[0]) if saving else None) or wait_command(runs)
 
 
 def _same_start(run: Run) -> str | None:
-    """Returns how to get the URLs of the results: the response to the same start repeats them."""
+    """Returns the advice for getting the URLs of the results: the response to the same start repeats them."""
     same = _same_command(run) if run.succeeded else None
     return same and f"for its results, {same}"
 
@@ -142,21 +142,21 @@ def _of_the_system(error: OSError) -> str:
     return f"{name}{error.strerror or str(error) or type(error).__name__}"
 
 
-def _next_step(error: BaseException, run: Run | None, following: Following | None) -> str | None:
-    from dcipher.cli.state.running_emulators import missing_key, refused_key
+def _next_step(error: BaseException, run: Run | None, followed: FollowedRuns | None) -> str | None:
+    from dcipher.cli.state.running_emulators import missing_key_advice, rejected_key_advice
 
     if isinstance(error, errors.MissingAPIKeyError):
-        return missing_key()
+        return missing_key_advice()
     if isinstance(error, errors.AuthenticationError | errors.PermissionDeniedError):
-        return refused_key(error) or "dcipher doctor"
-    if following is not None and following.start is not None and _of_params(error):
-        return _look_at_params(error, following.start[0], following.params)
+        return rejected_key_advice(error) or "dcipher doctor"
+    if followed is not None and followed.start is not None and _of_params(error):
+        return _params_advice(error, followed.start[0], followed.params)
     if run is None:
         return "dcipher doctor" if isinstance(error, errors.APIConnectionError) else None
     waits = isinstance(error, errors.WaitTimeoutError | errors.PollingInterruptedError)
     fails = isinstance(error, errors.APIError | errors.ResultError)
     if waits or (fails and not run.is_terminal):
-        return _resume([run], following)
+        return _resume([run], followed)
     if isinstance(error, errors.APIError | errors.LocalStorageError):
         return _same_start(run)
     return None
@@ -168,7 +168,7 @@ def _of_params(error: BaseException) -> bool:
     return refused and "idempotency" not in str(error).lower()
 
 
-def _look_at_params(error: BaseException, flow: str, params: Mapping[str, Any]) -> str:
+def _params_advice(error: BaseException, flow: str, params: Mapping[str, Any]) -> str:
     text = str(error)
     named = [name for name in texts_like_json(params) if re.search(rf"\b{re.escape(name)}\b", text)]
     hint = "".join(f"; {name}=… is text, for JSON write -p {name}:=…" for name in named)
@@ -176,11 +176,11 @@ def _look_at_params(error: BaseException, flow: str, params: Mapping[str, Any]) 
 
 
 def _in_the_shell(error: BaseException) -> str:
-    """Returns the message of an error, with what a shell can do about it."""
+    """Returns the message of an error, with its advice for the command line."""
     text = str(error)
     if isinstance(error, errors.DcipherError) and error.hint:
         text = f"{text.removesuffix(error.hint)}{error.hint.cli}".strip()
-    # What was given to the command is called as it was there.
+    # Arguments are named as on the command line.
     for in_python, option in _OPTIONS:
         text = text.replace(in_python, option)
     return text

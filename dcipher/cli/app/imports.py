@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dcipher._masking.text import clean
-from dcipher.cli.terminal.failures import CommandError, UsageError
+from dcipher.cli.terminal.errors import CommandError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,7 +7,7 @@ from contextlib import ExitStack, nullcontext
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from dcipher.cli.terminal.failures import UsageError
+from dcipher.cli.terminal.errors import UsageError
 from dcipher.cli.terminal.output import Form, Output
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from dcipher import Dcipher
     from dcipher._settings.checks import Configuration
     from dcipher.cli.app.options import Options
-    from dcipher.cli.state.followed import Following
+    from dcipher.cli.state.followed_runs import FollowedRuns
 
 __all__ = ["Invocation", "read_text"]
 
@@ -35,12 +35,12 @@ class Invocation:
     @cached_property
     def output(self) -> Output:
         """The output of the command."""
-        asked = {
+        requested = {
             Form.JSON: self.options.json,
             Form.JSONL: self.options.jsonl,
             Form.IDS: self.options.quiet,
         }
-        forms = [form for form, given in asked.items() if given]
+        forms = [form for form, given in requested.items() if given]
         if len(forms) > 1:
             raise UsageError("Give one of --json, --jsonl and --quiet.")
         return Output(*forms, verbose=self.options.verbose)
@@ -56,23 +56,23 @@ class Invocation:
         return tuple((source, load()) for source, load in loaders(self.options, self.read))
 
     @cached_property
-    def following(self) -> Following:
+    def followed(self) -> FollowedRuns:
         """The runs that the command follows."""
-        from dcipher.cli.state.followed import Following
+        from dcipher.cli.state.followed_runs import FollowedRuns
 
-        return Following(self.output)
+        return FollowedRuns(self.output)
 
     @property
-    def current_following(self) -> Following | None:
+    def current_followed(self) -> FollowedRuns | None:
         """The runs that the command follows; `None` before the first one."""
-        following: Following | None = vars(self).get("following")
-        return following
+        followed: FollowedRuns | None = vars(self).get("followed")
+        return followed
 
-    def remember(self, *, off: bool, urls: bool = False) -> None:
+    def set_ledger(self, *, off: bool, urls: bool = False) -> None:
         """Sets whether the ledger stores the runs, and their signed URLs."""
         if off:
-            self.following.remembering = False
-        self.following.urls = urls
+            self.followed.is_recorded = False
+        self.followed.urls = urls
 
     def read(self, path: Path, what: str) -> str:
         """Reads a text. Standard input can be read only once."""

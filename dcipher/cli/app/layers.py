@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from dcipher._settings.checks import DOTENV, is_blank
 from dcipher._settings.environment import dotenv, ours
-from dcipher.cli.terminal.failures import CommandError, ExitCode, UsageError
+from dcipher.cli.terminal.errors import CommandError, ExitCode, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -50,7 +50,7 @@ def _variables(path: Path) -> dict[str, Any]:
 class Layered:
     """Settings for the client, from layers: a value by name, and its `source`.
 
-    The import of `Settings` takes longer than a whole command.
+    Importing `Settings` takes longer than a complete command.
     """
 
     def __init__(self, found: tuple[tuple[str, dict[str, Any]], ...]) -> None:

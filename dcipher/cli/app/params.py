@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
-from dcipher.cli.terminal.failures import UsageError
+from dcipher.cli.terminal.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -78,7 +78,7 @@ def _param(text: str, read: Read) -> tuple[str, Any]:
     option = f"-p {name}"
     if value.startswith("@@") and not is_json:
         return name, value[1:]
-    if value == "-" and not is_json:  # other programs read standard input for it
+    if value == "-" and not is_json:  # in other programs, it means standard input
         raise UsageError(
             f"{option}: standard input is {name}=@-; for the text -, give --text {name}=-."
         )

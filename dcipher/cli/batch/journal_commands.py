@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from dcipher.cli.app.commands import Group, argument
 from dcipher.cli.app.options import PATH, option
-from dcipher.cli.terminal.failures import UsageError
+from dcipher.cli.terminal.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

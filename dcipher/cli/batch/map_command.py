@@ -10,7 +10,7 @@ from click.exceptions import Exit
 from dcipher.cli.app.arguments import FLOW
 from dcipher.cli.app.commands import Command, argument
 from dcipher.cli.app.options import option
-from dcipher.cli.terminal.failures import ExitCode, UsageError
+from dcipher.cli.terminal.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from dcipher.cli.doctor.settings import Explained
 
 __all__ = [
-    "Answer",
     "Certificate",
     "Check",
+    "ProbeResponse",
     "State",
     "api_check",
     "clock_check",
@@ -89,14 +89,14 @@ class Certificate(NamedTuple):
     """Seconds since the epoch."""
 
 
-class Answer(NamedTuple):
+class ProbeResponse(NamedTuple):
     """The response of the API to a request for a flow that does not exist."""
 
     outcome: DcipherError | None
     """`None`: the flow exists."""
     milliseconds: float
-    here: float
-    """Our clock in the middle of the request, in seconds since the epoch."""
+    local_time: float
+    """The local time in the middle of the request, in seconds since the epoch."""
     server: float | None = None
     """The date of the response."""
     certificate: Certificate | None = None
@@ -127,29 +127,29 @@ def permission_check(path: Path, mode: int, what: str, wanted: int) -> Check:
     return Check("permissions", State.OK, f"{detail}.")
 
 
-def connection_check(answer: Answer, url: str, proxy: Named | None) -> Check:
-    """Checks the way to the API: the proxy, the name, the port and the certificate."""
-    way = "Requests are sent directly."
+def connection_check(response: ProbeResponse, url: str, proxy: Named | None) -> Check:
+    """Checks the connection to the API: the proxy, the name, the port and the certificate."""
+    route = "Requests are sent directly."
     if proxy is not None:
-        way = f"Requests are sent by {proxy.source}, which is {redact_query(proxy.value)}."
-    error = answer.outcome
+        route = f"Requests are sent by {proxy.source}, which is {redact_query(proxy.value)}."
+    error = response.outcome
     if isinstance(error, ConfigurationError):  # of a proxy, or certificates
-        return Check("connection", State.FAILED, _said(error), "dcipher config show")
+        return Check("connection", State.FAILED, _message(error), "dcipher config show")
     if isinstance(error, APIConnectionError):
-        detail = f"{way} {_said(error)}"
+        detail = f"{route} {_message(error)}"
         return Check("connection", State.FAILED, detail, _next_step(error, url, proxy))
-    if answer.certificate is None:
-        return Check("connection", State.OK, way)
-    days = int((answer.certificate.expires - answer.here) / DAY)
+    if response.certificate is None:
+        return Check("connection", State.OK, route)
+    days = int((response.certificate.expires - response.local_time) / DAY)
     detail = (
-        f"{way} {answer.certificate.version}, certificate by {clean(answer.certificate.issuer)}, "
+        f"{route} {response.certificate.version}, certificate by {clean(response.certificate.issuer)}, "
         f"valid for {days} more days."
     )
     return Check("connection", State.WARNING if days < SOON else State.OK, detail)
 
 
 def _next_step(error: DcipherError, url: str, proxy: Named | None) -> str:
-    """Returns the command that finds out more than the error says."""
+    """Returns the command that finds the cause."""
     parts = urlsplit(url)
     host = parts.hostname or ""
     causes = [*chain(error)]
@@ -167,9 +167,9 @@ def _next_step(error: DcipherError, url: str, proxy: Named | None) -> str:
     return f"curl -v --max-time 10 {quote(url)}"
 
 
-def api_check(answer: Answer) -> Check:
+def api_check(response: ProbeResponse) -> Check:
     """Checks whether the response is from the API."""
-    outcome, took = answer.outcome, f"after {answer.milliseconds:.0f} ms"
+    outcome, took = response.outcome, f"after {response.milliseconds:.0f} ms"
     if isinstance(outcome, AuthenticationError | PermissionDeniedError):
         return Check("api", State.OK, f"It responded with {outcome.status_code} {took}.")
     if outcome is None:
@@ -180,7 +180,7 @@ def api_check(answer: Answer) -> Check:
     if isinstance(outcome, NotFoundError):
         detail = f"The response {took} is not from the API: its 404 has no JSON message. Is the base URL right?"
         return Check("api", State.FAILED, detail, "dcipher config show")
-    return Check("api", State.FAILED, _said(outcome), "dcipher doctor -v")
+    return Check("api", State.FAILED, _message(outcome), "dcipher doctor -v")
 
 
 def key_check(outcome: DcipherError | None, next_step: str) -> Check:
@@ -189,10 +189,12 @@ def key_check(outcome: DcipherError | None, next_step: str) -> Check:
     `next_step`: the advice for a rejected key.
     """
     if isinstance(outcome, AuthenticationError):
-        detail = f"The API rejects the key: {_said(outcome)}"
+        detail = f"The API rejects the key: {_message(outcome)}"
         return Check("key", State.FAILED, detail, next_step, of_key=True)
     if isinstance(outcome, PermissionDeniedError):
-        detail = f"The API responded with 403 to a request that any key permits: {_said(outcome)}"
+        detail = (
+            f"The API responded with 403 to a request that any key permits: {_message(outcome)}"
+        )
         return Check("key", State.FAILED, detail, next_step, of_key=True)
     if outcome is None or _found_no_flow(outcome):
         detail = (
@@ -207,11 +209,11 @@ def _found_no_flow(outcome: DcipherError) -> bool:
     return isinstance(outcome, NotFoundError) and outcome.error is not None
 
 
-def clock_check(answer: Answer) -> Check:
+def clock_check(response: ProbeResponse) -> Check:
     """Compares the clock of this machine with that of the API."""
-    if answer.server is None:
+    if response.server is None:
         return Check("clock", State.SKIPPED, "The response has no date.")
-    skew = answer.here - answer.server
+    skew = response.local_time - response.server
     off = f"{abs(skew):.0f} s"
     if abs(skew) <= SKEW:
         return Check("clock", State.OK, f"{off} off the API, whose dates have whole seconds.")
@@ -222,7 +224,7 @@ def clock_check(answer: Answer) -> Check:
     return Check("clock", State.FAILED, detail, _SET_CLOCK.get(sys.platform, _SET_CLOCK["linux"]))
 
 
-def _said(error: DcipherError) -> str:
+def _message(error: DcipherError) -> str:
     return explain(error).message
 
 

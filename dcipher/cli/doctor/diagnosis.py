@@ -1,4 +1,4 @@
-"""Makes the checks of `dcipher doctor`. A check that needs an earlier one is skipped if that failed."""
+"""Runs the checks of `dcipher doctor`. A check that needs an earlier one is skipped if that failed."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from dcipher._version import __version__
 from dcipher._wire.errors.retries import http_date
 from dcipher.cli.app.layers import Layered
 from dcipher.cli.doctor.checks import (
-    Answer,
     Certificate,
     Check,
+    ProbeResponse,
     State,
     api_check,
     clock_check,
@@ -38,8 +38,8 @@ from dcipher.cli.doctor.checks import (
 from dcipher.cli.doctor.settings import explained, proxy_for
 from dcipher.cli.emulator.control import Control
 from dcipher.cli.state.folder import state_folder
-from dcipher.cli.state.running_emulators import missing_key, refused_key
-from dcipher.cli.terminal.failures import CommandError, ExitCode
+from dcipher.cli.state.running_emulators import missing_key_advice, rejected_key_advice
+from dcipher.cli.terminal.errors import CommandError, ExitCode
 from dcipher.cli.terminal.output import Form
 from dcipher.errors import APIConnectionError, ConfigurationError, DcipherError, MissingAPIKeyError
 
@@ -51,19 +51,19 @@ if TYPE_CHECKING:
     from dcipher.cli.app.invocation import Invocation
     from dcipher.cli.doctor.settings import Explained
 
-__all__ = ["fingerprint", "report", "who"]
+__all__ = ["fingerprint", "print_key", "report"]
 
 LONG_ENOUGH = 16
-"""Characters of a key that is too long to be found by trying all keys with its fingerprint."""
+"""Characters of a key. The fingerprint of a shorter one would permit to find it by trying all keys."""
 
-ASKING = 8.0
+REQUEST_TIMEOUT = 8.0
 """Seconds for the request."""
-LIMIT = 12.0
-"""Seconds for all of it, name resolution included."""
+TOTAL_TIMEOUT = 12.0
+"""Seconds for the request, name resolution included."""
 NO_FLOW = "dcipher-doctor-no-such-flow"
-"""The flow that is requested: nothing is started, and nothing is shown."""
+"""The requested flow, which does not exist: nothing is started."""
 NO_KEY = "dcipher-doctor-has-no-key"
-"""The key of the request, if there is none."""
+"""The key of the request, if no key is set."""
 
 _EXTRAS = {
     "emulator": ("fastapi", "uvicorn"),
@@ -73,8 +73,8 @@ _EXTRAS = {
 }
 
 
-def diagnosed(call: Invocation) -> Iterator[Check]:
-    """Yields each check as soon as it is made."""
+def checks_of(call: Invocation) -> Iterator[Check]:
+    """Yields each check as soon as it is done."""
     yield _versions()
     yield _extras()
     found = explained(call)
@@ -84,20 +84,20 @@ def diagnosed(call: Invocation) -> Iterator[Check]:
     if settings.state is State.FAILED:
         yield from skipped("a setting is invalid", "connection", "api", "key", "clock")
         return
-    answer, url = ask(found), found.values.base_url
+    response, url = probe(found), found.values.base_url
     # An invalid proxy is the outcome, too.
-    proxy = None if isinstance(answer.outcome, ConfigurationError) else proxy_for(url)
-    connection = connection_check(answer, url, proxy)
+    proxy = None if isinstance(response.outcome, ConfigurationError) else proxy_for(url)
+    connection = connection_check(response, url, proxy)
     yield connection
     if connection.state is State.FAILED:
-        answered = [*skipped("there is no connection", "api", "key", "clock")]
+        dependent_checks = [*skipped("there is no connection", "api", "key", "clock")]
     else:
-        key = key_check(answer.outcome, refused_key(answer.outcome) or "dcipher whoami")
-        answered = [api_check(answer), key, clock_check(answer)]
+        key = key_check(response.outcome, rejected_key_advice(response.outcome) or "dcipher whoami")
+        dependent_checks = [api_check(response), key, clock_check(response)]
     if found.values.api_key is None:
         detail = "There is no API key, neither in the environment nor in a named file."
-        answered[1] = Check("key", State.FAILED, detail, missing_key(), of_key=True)
-    yield from answered
+        dependent_checks[1] = Check("key", State.FAILED, detail, missing_key_advice(), of_key=True)
+    yield from dependent_checks
 
 
 def _versions() -> Check:
@@ -128,13 +128,13 @@ def _permissions(call: Invocation) -> Iterator[Check]:
     if os.name != "posix":
         yield Check("permissions", State.SKIPPED, "They are checked on POSIX systems only.")
         return
-    places: list[tuple[Path | None, str, int]] = [
+    files: list[tuple[Path | None, str, int]] = [
         (call.options.env_file or Path(".env"), "settings", 0o600),
         (call.options.api_key_file, "the API key", 0o600),
     ]
     try:
         folder = state_folder()
-        places += [
+        files += [
             (folder, "the list of runs", 0o700),
             *((path, "the list of runs", 0o600) for path in sorted(folder.glob("runs.*"))),
         ]
@@ -143,7 +143,7 @@ def _permissions(call: Invocation) -> Iterator[Check]:
             "permissions", State.WARNING, f"There is no folder for the list of runs: {error}."
         )
     checked = 0
-    for path, what, wanted in places:
+    for path, what, wanted in files:
         if path is not None and (path.is_file() or path.is_dir()):
             checked += 1
             yield permission_check(path, path.stat().st_mode, what, wanted)
@@ -151,17 +151,17 @@ def _permissions(call: Invocation) -> Iterator[Check]:
         yield Check("permissions", State.OK, "There is no file of settings and no list of runs.")
 
 
-def ask(found: Explained) -> Answer:
+def probe(found: Explained) -> ProbeResponse:
     """Sends one request to the API, with valid settings. Without a key, it has an invalid one."""
-    once = {"timeout": ASKING, "max_retries": 0}
+    once = {"timeout": REQUEST_TIMEOUT, "max_retries": 0}
     key_source = found.values.sources.get("base_url", "default")
     settings: Any = Layered((("argument", once), *found.layers, (key_source, {"api_key": NO_KEY})))
     outcomes: list[DcipherError | None] = []
-    seen: dict[str, Any] = {}
+    received: dict[str, Any] = {}
 
     def on_response(response: httpx.Response) -> None:
-        seen["server"] = http_date(response.headers.get("date", ""))
-        seen["certificate"] = _certificate(response)  # before its connection is closed
+        received["server"] = http_date(response.headers.get("date", ""))
+        received["certificate"] = _certificate(response)  # before its connection is closed
 
     def send() -> None:
         try:
@@ -174,13 +174,15 @@ def ask(found: Explained) -> Answer:
             outcomes.append(error)
 
     clock, began = time.time(), monotonic()
-    # A daemon: the resolver of the operating system has no timeout of its own.
+    # A daemon: the resolver of the operating system has no timeout.
     thread = threading.Thread(target=send, daemon=True)
     thread.start()
-    thread.join(LIMIT)
+    thread.join(TOTAL_TIMEOUT)
     took = monotonic() - began
-    outcome = outcomes[0] if outcomes else APIConnectionError(f"No response within {LIMIT:g} s.")
-    return Answer(outcome, took * 1000, clock + took / 2, **seen)
+    outcome = (
+        outcomes[0] if outcomes else APIConnectionError(f"No response within {TOTAL_TIMEOUT:g} s.")
+    )
+    return ProbeResponse(outcome, took * 1000, clock + took / 2, **received)
 
 
 def _certificate(response: httpx.Response) -> Certificate | None:
@@ -194,11 +196,11 @@ def _certificate(response: httpx.Response) -> Certificate | None:
 
 
 def report(call: Invocation) -> None:
-    """Prints each check as soon as it is made."""
+    """Prints each check as soon as it is done."""
     made: list[Check] = []
 
     def records() -> Iterator[Mapping[str, Any]]:
-        for check in diagnosed(call):
+        for check in checks_of(call):
             made.append(check)
             yield check.record()
 
@@ -217,16 +219,18 @@ def _line(record: Mapping[str, Any]) -> str:
     return f"{line}\n{'':<8} {'next':<12} {record['next']}" if record["next"] else line
 
 
-def who(call: Invocation) -> None:
-    """Prints which key is sent where, and whether it is accepted."""
+def print_key(call: Invocation) -> None:
+    """Prints the source of the key, its target, and whether the service accepts it."""
     found = explained(call)
     if found.all_problems:
         raise ConfigurationError(" ".join(found.all_problems))
     if found.values.api_key is None:
         raise MissingAPIKeyError("There is no API key.")
-    answer = ask(found)
-    api = api_check(answer)
-    key = key_check(answer.outcome, refused_key(answer.outcome) or "dcipher config show")
+    response = probe(found)
+    api = api_check(response)
+    key = key_check(
+        response.outcome, rejected_key_advice(response.outcome) or "dcipher config show"
+    )
     place = {setting.name: setting.source for setting in found.settings}
     record = {
         "key": f"set, {len(found.values.api_key)} characters",
@@ -262,7 +266,7 @@ def _service(call: Invocation, base_url: str) -> str:
     if not leads_here(base_url):
         return "unknown"
     try:
-        Control.at(call, base_url).ask("GET", "faults")
+        Control.at(call, base_url).request("GET", "faults")
     except CommandError as error:  # an emulator may have another key
         return "an emulator" if error.code is ExitCode.AUTHENTICATION else "unknown"
     return "an emulator"

@@ -27,7 +27,7 @@ from dcipher._wire.arguments import request_timeout
 from dcipher._wire.pools.routes import KEEPALIVE_EXPIRY, MAX_CONNECTIONS
 from dcipher._wire.proxies.environment import environment_proxies, origin_of, usable_proxy
 from dcipher.cli.app.layers import loaders
-from dcipher.cli.terminal.failures import ExitCode
+from dcipher.cli.terminal.errors import ExitCode
 from dcipher.errors import ConfigurationError, DcipherError, MissingAPIKeyError
 from dcipher.resilience import Resilience
 
@@ -214,13 +214,13 @@ class _Variable(NamedTuple):
 
 
 def _environment() -> dict[str, _Variable]:
-    """Returns upper case → variable: names are case-insensitive."""
+    """Returns the variables by their names in upper case, because names are case-insensitive."""
     ours = (name for name in os.environ if name.upper().startswith(PREFIX))
     return {name.upper(): _Variable(name, "environment") for name in ours}
 
 
 def _lines(path: Path | None) -> dict[str, _Variable]:
-    """Returns the variables of a file in the same way. The last line takes precedence."""
+    """Returns the variables of a file by their names in upper case. The last line takes precedence."""
     from dotenv.parser import parse_stream
 
     try:

@@ -25,7 +25,7 @@ _OF_THE_TERMINAL = ("SIGINT", "SIGQUIT")
 
 
 def run_child(
-    command: Sequence[str], variables: Mapping[str, str | None], say: Callable[[str], None]
+    command: Sequence[str], variables: Mapping[str, str | None], warn: Callable[[str], None]
 ) -> int:
     """Runs a command, and returns its exit code as a shell does. `None` unsets a variable."""
     # Settings are case-insensitive: a variable for another service must not remain.
@@ -48,10 +48,10 @@ def run_child(
         try:
             child = subprocess.Popen(command, env=environment)  # noqa: S603 - the user's own command
         except FileNotFoundError:
-            say(f"error: {command[0]}: command not found.")
+            warn(f"error: {command[0]}: command not found.")
             return NOT_FOUND
         except (OSError, ValueError) as error:
-            say(f"error: {command[0]}: {getattr(error, 'strerror', None) or error}.")
+            warn(f"error: {command[0]}: {getattr(error, 'strerror', None) or error}.")
             return NOT_EXECUTABLE
         for number in early:
             child.send_signal(number)

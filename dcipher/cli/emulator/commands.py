@@ -15,8 +15,8 @@ from click.exceptions import Exit
 from dcipher.cli.app.commands import Group, argument
 from dcipher.cli.app.options import option
 from dcipher.cli.emulator.control import Control, only_emulator
-from dcipher.cli.emulator.emulation import emulating, with_emulation
-from dcipher.cli.state.running_emulators import RunningEmulator, pointing_at, running_emulators
+from dcipher.cli.emulator.launch import emulator_options, launched_emulator
+from dcipher.cli.state.running_emulators import RunningEmulator, env_command, running_emulators
 from dcipher.cli.terminal.tables import Layout
 from dcipher.cli.terminal.text import is_terminal
 
@@ -40,7 +40,7 @@ faults: Group = Group(
 
 
 @app.command()
-@with_emulation
+@emulator_options
 def start(call: Invocation, options: dict[str, Any]) -> None:
     """Serve until Ctrl-C (exit code 0) or SIGTERM (143).
 
@@ -52,7 +52,7 @@ def start(call: Invocation, options: dict[str, Any]) -> None:
     from dcipher.cli.app.signals import Stopped, once
 
     try:
-        with once(), emulating(call, options, port=PORT, registers=True) as (at, _):
+        with once(), launched_emulator(call, options, port=PORT, registers=True) as (at, _):
             record = {"url": at.url, "api_key": at.api_key, "console": at.console, "pid": at.pid}
             call.output.data(record, key="url", text=lambda found: _ready(found, at))
             with redirect_stdout(sys.stderr):  # the output of flows is not data
@@ -65,17 +65,17 @@ def start(call: Invocation, options: dict[str, Any]) -> None:
 
 
 def _ready(record: Mapping[str, Any], emulator: RunningEmulator) -> str:
-    """Returns one line for programs; for people, a line for each value, and the next command."""
+    """Returns one line for programs. For people, returns a line for each value, and the next command."""
     if not is_terminal(sys.stdout):
         return "Ready: {url} API key: {api_key} Console: {console}".format(**record)
-    line = pointing_at(emulator, running_emulators())
+    line = env_command(emulator, running_emulators())
     rows = ("Ready:    {url}", "API key:  {api_key}", "Console:  {console}")
     return "\n".join(rows).format(**record) + f"\nIn another shell: {line}"
 
 
 @app.command("exec", context_settings={"allow_interspersed_args": False})
 @argument("command CMD", "The command and its arguments.", nargs=-1, required=True)
-@with_emulation
+@emulator_options
 def execute(call: Invocation, command: Sequence[str], options: dict[str, Any]) -> None:
     """Run a command with its own emulator.
 
@@ -87,7 +87,7 @@ def execute(call: Invocation, command: Sequence[str], options: dict[str, Any]) -
     """
     from dcipher.cli.emulator.child import run_child
 
-    with emulating(call, options, port=0, registers=False) as (at, secret):
+    with launched_emulator(call, options, port=0, registers=False) as (at, secret):
         variables = {
             "DCIPHER_BASE_URL": at.url,
             "DCIPHER_API_KEY": at.api_key,
@@ -121,14 +121,14 @@ def runs(call: Invocation) -> None:
 def requests(call: Invocation) -> None:
     """List the requests to a running emulator, in the order of their responses."""
     columns = ["at", "method", "path", "query", "status", "fault"]
-    _show(call, "requests", columns, "request_id", Layout(whole=("path", "query")))
+    _show(call, "requests", columns, "request_id", Layout(unfolded=("path", "query")))
 
 
 @app.command()
 def reset(call: Invocation) -> None:
     """Remove the runs, requests, keys and faults of a running emulator. Its flows remain."""
-    answer = Control.meant(call).ask("POST", "reset")
-    call.output.note(answer["message"])
+    response = Control.selected(call).request("POST", "reset")
+    call.output.note(response["message"])
 
 
 _FAULTS = ("id", "operation", "effects", "remaining", "hits", "matched")
@@ -161,12 +161,12 @@ def add(
     respond:'{"status": 429, "headers": {"Retry-After": "2"}}'. Alternatively, pass the JSON of a
     fault, as in the control API.
     """
-    from dcipher.cli.emulator.fault_words import fault_document
+    from dcipher.cli.emulator.fault_syntax import fault_document
 
     document = fault_document(words, per_run=per_run or None, **limits)
     if always:
         document["times"] = None
-    added = Control.meant(call).ask("POST", "faults", json.dumps(document).encode())
+    added = Control.selected(call).request("POST", "faults", json.dumps(document).encode())
     call.output.data(added, columns=_FAULTS)
 
 
@@ -174,18 +174,18 @@ def add(
 @argument("numbers ID", "The faults to remove. Default: all.", type=int, nargs=-1)
 def clear(call: Invocation, numbers: Sequence[int]) -> None:
     """Remove the faults of a running emulator, or some of them."""
-    control = Control.meant(call)
+    control = Control.selected(call)
     if numbers:
-        removed = [control.ask("DELETE", f"faults/{number}") for number in numbers]
+        removed = [control.request("DELETE", f"faults/{number}") for number in numbers]
     else:
-        removed = control.ask("DELETE", "faults")
+        removed = control.request("DELETE", "faults")
     call.output.data(removed, columns=_FAULTS)
 
 
 def _show(
     call: Invocation, name: str, columns: Any, key: str, layout: Layout | None = None
 ) -> None:
-    found = Control.meant(call).ask("GET", name)
+    found = Control.selected(call).request("GET", name)
     call.output.data(found, columns=columns, key=key, layout=layout)
 
 

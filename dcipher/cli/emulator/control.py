@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from dcipher.cli.state.running_emulators import running_emulators
-from dcipher.cli.terminal.failures import CommandError, ExitCode, UsageError
+from dcipher.cli.terminal.errors import CommandError, ExitCode, UsageError
 
 if TYPE_CHECKING:
     from dcipher.cli.app.invocation import Invocation
@@ -40,7 +40,7 @@ class Control:
         return cls(url.rstrip("/"), _key_for(call, url))
 
     @classmethod
-    def meant(cls, call: Invocation) -> Control:
+    def selected(cls, call: Invocation) -> Control:
         """Returns the one of `--base-url`, else of the environment, else the running one."""
         if call.options.base_url:
             return cls.at(call, call.options.base_url)
@@ -50,7 +50,7 @@ class Control:
         emulator = only_emulator(None)
         return cls(emulator.url, emulator.api_key)
 
-    def ask(self, method: str, name: str, body: bytes | None = None) -> Any:
+    def request(self, method: str, name: str, body: bytes | None = None) -> Any:
         """Sends a request. Returns the JSON of the response, or raises `CommandError`."""
         import httpx
 

@@ -21,7 +21,7 @@ from dcipher._results.parsing.row_errors import InvalidRow
 from dcipher._results.rows.reading import Format
 from dcipher.cli.app.imports import import_name
 from dcipher.cli.results.row_bytes import VALUE, plain_value
-from dcipher.cli.terminal.failures import ExitCode, UsageError
+from dcipher.cli.terminal.errors import ExitCode, UsageError
 from dcipher.cli.terminal.output import Form, Output
 from dcipher.cli.terminal.text import is_terminal
 from dcipher.errors import ResultParseError
@@ -61,8 +61,8 @@ def _binary(file: str) -> Any:
     try:
         return Path(file).open("rb")
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        said = getattr(error, "strerror", None) or error
-        raise UsageError(f"{file} cannot be read: {said}.") from None
+        reason = getattr(error, "strerror", None) or error
+        raise UsageError(f"{file} cannot be read: {reason}.") from None
 
 
 def type_named(model: str) -> Any:
@@ -180,7 +180,7 @@ def _report(output: Output, file: str, found: Rejects, *, counts_alone: bool) ->
 
 
 def parse_limit(text: str | None) -> float | None:
-    """Parses `12`, a number of rows (int), or `5%`, a share of them (float from 0.0 to 1.0)."""
+    """Parses `12`, a number of rows (int), or `5%`, a share of the rows (float from 0.0 to 1.0)."""
     if text is None:
         return None
     number = text.removesuffix("%")

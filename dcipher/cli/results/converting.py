@@ -31,7 +31,7 @@ from dcipher.cli.results.row_bytes import (
     no_column,
     plain_value,
 )
-from dcipher.cli.terminal.failures import CommandError, ExitCode, UsageError
+from dcipher.cli.terminal.errors import CommandError, ExitCode, UsageError
 from dcipher.cli.terminal.text import is_terminal
 from dcipher.errors import ResultParseError
 
@@ -112,10 +112,10 @@ def write_rows(files: Sequence[str], target: Target, model: str | None, format_:
         raise UsageError("Parquet cannot be printed to a terminal: pass a file.")
     with ExitStack() as stack:
         rows = _Rows([stack.enter_context(opened(file, format_)) for file in files], model)
-        # With a model, nothing is written before all rows have been read back. pyarrow needs a position.
-        whole = type_ is not None or (is_parquet and target.path is None)
+        # With a model, all rows are read back before anything is written. pyarrow needs a position.
+        is_buffered = type_ is not None or (is_parquet and target.path is None)
         sink = stack.enter_context(target.opened())
-        file = stack.enter_context(tempfile.TemporaryFile()) if whole else sink
+        file = stack.enter_context(tempfile.TemporaryFile()) if is_buffered else sink
         trip = None if type_ is None else RoundTrip(type_, target.format, rows.place)
         if is_parquet:
             _write_parquet(file, type_, rows)
@@ -125,7 +125,7 @@ def write_rows(files: Sequence[str], target: Target, model: str | None, format_:
         if trip is not None:
             file.seek(0)
             trip.check(rows.typed(type_), iter_rows(file, trip.type, target.format))
-        if whole:
+        if is_buffered:
             file.seek(0)
             shutil.copyfileobj(file, sink)
     return count

@@ -12,7 +12,7 @@ from dcipher._results.parsing.row_errors import InvalidRow, ResultReadError, pat
 from dcipher._results.rows.reading import Format
 from dcipher._typing.annotations import is_class
 from dcipher.cli.results.row_bytes import as_cells
-from dcipher.cli.terminal.failures import CommandError, ExitCode
+from dcipher.cli.terminal.errors import CommandError, ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

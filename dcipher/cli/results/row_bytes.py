@@ -15,7 +15,7 @@ from pydantic_core import to_json, to_jsonable_python
 
 from dcipher._results.parsing.adapters import adapter_for
 from dcipher._results.parsing.row_errors import JSONText, shown_name
-from dcipher.cli.terminal.failures import CommandError
+from dcipher.cli.terminal.errors import CommandError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -139,9 +139,8 @@ def columns_of_type(type_: Any) -> list[str] | None:
     """Returns the columns of a type in CSV, if it declares them."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # of defaults that JSON cannot say: they are not asked for
+            # Of defaults that JSON cannot represent, which are not needed.
+            warnings.simplefilter("ignore")
             schema = adapter_for(type_).json_schema(mode="serialization")
     except PydanticUserError:  # a field without a JSON schema
         return None

@@ -18,7 +18,7 @@ from dcipher.cli.app.arguments import (
 from dcipher.cli.app.commands import Group, argument
 from dcipher.cli.app.options import option
 from dcipher.cli.batch.map_command import map_rows
-from dcipher.cli.terminal.failures import UsageError
+from dcipher.cli.terminal.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -132,7 +132,7 @@ def run(
     from dcipher.cli.runs.starting import Start, run_flow
     from dcipher.cli.runs.starting import dry_run as show_request
 
-    call.remember(off=no_ledger, urls=keep_urls)
+    call.set_ledger(off=no_ledger, urls=keep_urls)
     for name, called in (("output", "-o"), ("timeout", "--timeout")):
         if options[name] is not None and not options["wait"]:
             raise UsageError(f"{called} cannot be used with --no-wait.")

@@ -14,7 +14,7 @@ from dcipher._flow_types.drift import FlowDrift, drift_of
 from dcipher._flow_types.generation import digest_of, digests_in, module_of
 from dcipher._flow_types.row_models import RowModels
 from dcipher.calls import FlowCall
-from dcipher.cli.terminal.failures import CommandError, ExitCode, UsageError
+from dcipher.cli.terminal.errors import CommandError, ExitCode, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -78,7 +78,7 @@ def check(call: Invocation, flows: Sequence[str], output: str) -> int:
 
 def _fetched(call: Invocation, ids: Sequence[str]) -> list[Flow]:
     with call.client() as client:
-        # With the requested ids: a service may spell them in another way.
+        # With the requested ids: a service may spell them differently.
         return [client.flows.get(flow).model_copy(update={"id": flow}) for flow in ids]
 
 

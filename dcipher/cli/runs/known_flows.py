@@ -8,7 +8,7 @@ from dcipher._urls.hosts import leads_here
 from dcipher.cli.emulator.control import Control
 from dcipher.cli.state.ledger import Ledger
 from dcipher.cli.state.running_emulators import running_emulators
-from dcipher.cli.terminal.failures import CommandError
+from dcipher.cli.terminal.errors import CommandError
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -22,7 +22,7 @@ __all__ = ["list_flows"]
 
 
 def list_flows(call: Invocation) -> None:
-    """Prints the flows, each with the places from which it is known."""
+    """Prints the flows, each with its sources."""
     here = Control.at(call, call.configuration.base_url)
     found = _of_emulator(here) if here.has_key or leads_here(here.url) else None
     if found is None:
@@ -34,7 +34,7 @@ def list_flows(call: Invocation) -> None:
         found = [flow for one in emulators for flow in _of_emulator(one) or ()]
         found += _of_ledger(call)
     if not found:
-        call.output.note("There are none.")
+        call.output.note("There are no flows.")
     records: dict[str, dict[str, Any]] = {}
     for flow, name, source in found:
         record = records.setdefault(flow, {"id": flow, "name": name, "known_from": []})
@@ -45,7 +45,7 @@ def list_flows(call: Invocation) -> None:
 def _of_emulator(control: Control) -> list[_Known] | None:
     """Returns the flows of an emulator; `None`: it is another service."""
     try:
-        found = control.ask("GET", "flows")
+        found = control.request("GET", "flows")
     except CommandError:
         return None
     return [(flow["id"], flow.get("name"), f"emulator {control.url}") for flow in found]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dcipher.cli.state.ledger import Ledger
-from dcipher.cli.terminal.failures import UsageError
+from dcipher.cli.terminal.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

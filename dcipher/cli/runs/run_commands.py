@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dcipher.cli.app.invocation import Invocation
-    from dcipher.cli.terminal.failures import ExitCode
+    from dcipher.cli.terminal.errors import ExitCode
     from dcipher.errors import DcipherError
     from dcipher.models import Run
 
@@ -52,7 +52,7 @@ def of_runs(command: Callable[..., None]) -> Callable[..., None]:
     ) -> None:
         from dcipher.cli.runs.known_runs import known_runs
 
-        call.remember(off=no_ledger)
+        call.set_ledger(off=no_ledger)
         command(call, known_runs(call, tasks, flow, run_file), **options)
 
     return TASKS(FLOW_OPTION(RUN_FILE(NO_LEDGER(with_runs))))
@@ -71,7 +71,7 @@ def status(call: Invocation, runs: Sequence[Run]) -> None:
     with call.client() as client:
         for run in runs:
             updated.append(client.runs.refresh(run))
-            call.following.note(updated[-1])
+            call.followed.record(updated[-1])
     _show(call, updated)
     _end(code_of(updated))
 
@@ -88,7 +88,7 @@ def wait(call: Invocation, runs: Sequence[Run], timeout: int | None, reveal_urls
     from dcipher.cli.runs.waiting import code_of, wait_for, wait_for_all
     from dcipher.errors import RunError
 
-    call.following.expect(runs)
+    call.followed.add(runs)
     with call.client() as client:
         if len(runs) == 1:
             try:
@@ -112,13 +112,13 @@ def watch(call: Invocation, runs: Sequence[Run], timeout: int | None) -> None:
     """
     from dcipher.cli.runs.waiting import changes_of, code_of
 
-    call.following.expect(runs)
+    call.followed.add(runs)
     failed: list[DcipherError] = []
     with call.client() as client:
         changes = changes_of(call, client, runs, timeout, failed)
         records = (_change(run) for run in changes if run.is_terminal or not call.output.quiet)
         call.output.data(records, key="task_id", text=_line)
-    _end(code_of(call.following.runs.values(), failed))
+    _end(code_of(call.followed.runs.values(), failed))
 
 
 @app.command()
@@ -164,7 +164,7 @@ def list_runs(call: Invocation, limit: int, status: str | None) -> None:
     records = [{name: entry.get(name) for name in names} for entry in found[:limit]]
     if not records:
         call.output.note("The list of runs is empty.")
-    layout = Layout(whole=_IDS, spare=["created_at", "status"])
+    layout = Layout(unfolded=_IDS, optional=["created_at", "status"])
     call.output.data(records, columns=_LISTED, key="task_id", layout=layout)
 
 
@@ -181,7 +181,7 @@ def _show(
 
     reported = reported and not call.output.structured
     records = [run_record(run, reveal=reveal, reported=reported) for run in runs]
-    layout = Layout(whole=_IDS, spare=["message", "finished_at", "created_at"])
+    layout = Layout(unfolded=_IDS, optional=["message", "finished_at", "created_at"])
     data: Any = records[0] if len(records) == 1 else records
     call.output.data(data, columns=COLUMNS[:-1], key="task_id", layout=layout)
 

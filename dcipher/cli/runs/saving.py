@@ -16,7 +16,7 @@ from dcipher._results.rows.documents import detect_format
 from dcipher._results.rows.reading import Format
 from dcipher.cli.app.explanations import repeat_with
 from dcipher.cli.state.folder import write_private
-from dcipher.cli.terminal.failures import CommandError, UsageError
+from dcipher.cli.terminal.errors import CommandError, UsageError
 from dcipher.cli.terminal.output import unwritable
 from dcipher.cli.terminal.progress import progress
 from dcipher.errors import DcipherError
@@ -33,11 +33,11 @@ if TYPE_CHECKING:
 __all__ = ["STDOUT", "check_output", "check_run_file", "download_all", "save_results", "save_run"]
 
 PACKED = {".gz": b"\x1f\x8b", ".gzip": b"\x1f\x8b", ".zst": b"\x28\xb5", ".zstd": b"\x28\xb5"}
-"""The first bytes of what such a name says."""
+"""Suffix → the first bytes of such a file."""
 FOREIGN = frozenset(
     {".arrow", ".avro", ".feather", ".orc", ".tsv", ".xls", ".xlsx", ".xml", ".zip"}
 )
-"""Names of formats that a result may have, and that rows are not written in."""
+"""Suffixes of formats that a result may have, but that cannot be written here."""
 
 STDOUT = Path("-")
 
@@ -64,16 +64,16 @@ def save_results(
 ) -> tuple[Path, ...]:
     """Downloads the results of `run`. Returns the files; none for stdout."""
     if path != STDOUT:
-        with progress(output) as shown:
-            files = client.runs.download(run, path, overwrite=overwrite, on_progress=shown.bytes)
+        with progress(output) as display:
+            files = client.runs.download(run, path, overwrite=overwrite, on_progress=display.bytes)
         for file in files:
             as_named(file, output)
         return files
     _one_only(run)
     with tempfile.TemporaryDirectory(prefix="dcipher-") as folder:
         file = Path(folder, "result")
-        with progress(output) as shown:
-            client.runs.download(run, file, on_progress=shown.bytes)
+        with progress(output) as display:
+            client.runs.download(run, file, on_progress=display.bytes)
         # After the progress bar, which clears the line of the cursor.
         _to_stdout(file, run)
     return ()
@@ -137,13 +137,13 @@ def download_all(call: Invocation, runs: Sequence[Run], output: Path, *, overwri
     """Saves the results of each run. The first failure ends the command."""
     for run in runs:
         _require_urls(run)
-    places = _places(runs, output)
-    for place in places:
-        check_output(place, call.output, overwrite=overwrite)
+    targets = _targets(runs, output)
+    for target in targets:
+        check_output(target, call.output, overwrite=overwrite)
     records: list[dict[str, str]] = []
     with call.client() as client:
-        for run, place in zip(runs, places, strict=True):
-            files = save_results(client, run, place, call.output, overwrite=overwrite)
+        for run, target in zip(runs, targets, strict=True):
+            files = save_results(client, run, target, call.output, overwrite=overwrite)
             records += [
                 {"task_id": run.task_id, "flow_id": run.flow_id, "file": str(file)}
                 for file in files
@@ -156,7 +156,7 @@ def _file(record: Mapping[str, object]) -> str:
     return str(record["file"])
 
 
-def _places(runs: Sequence[Run], output: Path) -> list[Path]:
+def _targets(runs: Sequence[Run], output: Path) -> list[Path]:
     if len(runs) == 1:
         return [output]
     if output == STDOUT or not output.is_dir():
@@ -195,8 +195,8 @@ def check_format(path: Path) -> None:
 def as_named(file: Path, output: Output) -> None:
     """Converts a result whose file has the name of another format, as `results convert` does.
 
-    Raises `CommandError` if it has no rows to convert. The original file then remains beside it. What
-    nothing here writes stays as it came, with a warning.
+    Raises `CommandError` if it has no rows to convert. The original file then remains beside it. If
+    the format cannot be written, the file is unchanged, and a warning is printed.
     """
     with file.open("rb") as source:
         head = source.read(HEAD)

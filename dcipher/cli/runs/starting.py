@@ -15,7 +15,7 @@ from dcipher.cli.app.signals import deferred
 from dcipher.cli.runs.run_records import COLUMNS, run_record
 from dcipher.cli.runs.saving import STDOUT, check_output, check_run_file, save_results, save_run
 from dcipher.cli.runs.waiting import wait_for
-from dcipher.cli.terminal.failures import UsageError
+from dcipher.cli.terminal.errors import UsageError
 from dcipher.cli.terminal.text import printable
 from dcipher.errors import RunError
 
@@ -54,7 +54,7 @@ def run_flow(call: Invocation, start: Start) -> None:
     check_run_file(start.save_run, overwrite=start.overwrite)
     if start.save_run is not None and start.save_run == start.output:
         raise UsageError("-o and --save-run name the same file.")
-    call.following.saving = start.output is not None
+    call.followed.saving = start.output is not None
     with call.client() as client:
         run = _started(call, client, start)
         try:
@@ -77,23 +77,23 @@ def run_flow(call: Invocation, start: Start) -> None:
 
 def _is_lost(call: Invocation, run: Run, start: Start) -> bool:
     """Returns whether neither the result of a succeeded run nor its URLs were saved or printed."""
-    following = call.following
+    followed = call.followed
     printed = start.reveal_urls and call.output.structured
-    kept = start.output or start.save_run or (following.urls and following.remembering)
+    kept = start.output or start.save_run or (followed.urls and followed.is_recorded)
     return run.succeeded and bool(run.outputs) and not (kept or printed)
 
 
 def _started(call: Invocation, client: Dcipher, start: Start) -> Run:
     """Starts the run, and stores it before anything else can happen."""
-    following = call.following
+    followed = call.followed
     key = start.idempotency_key
-    following.params = start.params
-    put_off = _PUT_OFF.format(key)
-    with deferred(lambda: call.output.warn(put_off)):
-        with following.starting(start.flow, key):
+    followed.params = start.params
+    deferral = _DEFERRED.format(key)
+    with deferred(lambda: call.output.warn(deferral)):
+        with followed.starting(start.flow, key):
             run = client.flows.start(start.flow, start.params, idempotency_key=key)
-        began = "was started before" if following.knows(run) else "started"
-        following.note(run)
+        began = "was started before" if followed.is_known(run) else "started"
+        followed.record(run)
         if start.save_run is not None:
             # The run is started and paid for: it continues without the file.
             try:
@@ -108,7 +108,7 @@ def _started(call: Invocation, client: Dcipher, start: Start) -> Run:
 
 
 # With the key: a program that does not stop in time is killed.
-_PUT_OFF = "Stopping after the response to the start (idempotency key {}). Press Ctrl-C again to stop at once."
+_DEFERRED = "Stopping after the response to the start (idempotency key {}). Press Ctrl-C again to stop at once."
 
 
 def _show(

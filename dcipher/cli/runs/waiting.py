@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from dcipher._concurrency.tasks.mailboxes import Mailbox
 from dcipher.cli.app.explanations import explain
-from dcipher.cli.terminal.failures import ExitCode, worst
+from dcipher.cli.terminal.errors import ExitCode, worst
 from dcipher.cli.terminal.progress import progress
 from dcipher.errors import DcipherError, RunError
 
@@ -23,16 +23,16 @@ __all__ = ["changes_of", "code_of", "followed_at_once", "wait_for", "wait_for_al
 
 def wait_for(call: Invocation, client: Dcipher, run: Run, timeout: float | None) -> Run:
     """Waits for one run. The errors of `runs.wait` are raised after the ledger is updated."""
-    with progress(call.output) as shown:
+    with progress(call.output) as display:
 
-        def changed(seen: Run) -> None:
-            call.following.note(seen)
-            shown.status(seen)
+        def changed(update: Run) -> None:
+            call.followed.record(update)
+            display.status(update)
 
         try:
             return client.runs.wait(run, timeout=timeout, on_status=changed)
         except RunError as error:
-            call.following.note(error.run)
+            call.followed.record(error.run)
             raise
 
 
@@ -45,10 +45,10 @@ def wait_for_all(
         return client.runs.wait(run, timeout=timeout, on_status=changed)
 
     failed: list[DcipherError] = []
-    with progress(call.output) as shown:
+    with progress(call.output) as display:
         for run in followed_at_once(call, runs, follow, failed):
-            shown.status(run)
-    return [call.following.runs[run.task_id] for run in runs], failed
+            display.status(run)
+    return [call.followed.runs[run.task_id] for run in runs], failed
 
 
 def changes_of(
@@ -61,8 +61,8 @@ def changes_of(
     """Yields the changes of several runs. Errors are added to `failed`."""
 
     def follow(run: Run, changed: Callable[[Run], None]) -> Run:
-        for seen in client.runs.watch(run, timeout=timeout):
-            run = seen
+        for update in client.runs.watch(run, timeout=timeout):
+            run = update
             changed(run)
         return run
 
@@ -83,7 +83,7 @@ def followed_at_once(
 
     def one(run: Run) -> None:
         try:
-            found.put((follow(run, lambda seen: found.put((seen, None, False))), None, True))
+            found.put((follow(run, lambda update: found.put((update, None, False))), None, True))
         except BaseException as error:  # noqa: BLE001 - raised in the main thread
             found.put((run, error, True))
 
@@ -98,7 +98,7 @@ def followed_at_once(
             raise error
         if isinstance(error, RunError):
             run = error.run
-        call.following.note(run)
+        call.followed.record(run)
         if error is not None:
             failed.append(error)
             call.output.warn(f"error: {explain(error)}")

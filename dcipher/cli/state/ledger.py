@@ -37,7 +37,7 @@ _TABLES = (
     f"CREATE TABLE runs ({', '.join(_COLUMNS)}, PRIMARY KEY (flow_id, task_id))",
     "CREATE INDEX runs_by_age ON runs (coalesce(created_at, seen_at), seen_at)",
 )
-# The end is when it was first seen. What is not known now stays as it was.
+# The end is when the status was first fetched. Unknown values are unchanged.
 _RECORD = f"""
 INSERT INTO runs ({", ".join(_COLUMNS)}) VALUES ({", ".join("?" * len(_COLUMNS))})
 ON CONFLICT DO UPDATE SET
@@ -67,7 +67,7 @@ class Ledger:
         self.path: Path = path or state_folder() / "runs.sqlite3"
 
     def begin(self, flow_id: str, idempotency_key: str) -> None:
-        """Stores a start before it is sent: after `kill -9`, its key is the only way to its run."""
+        """Stores a start before it is sent: after `kill -9`, only its key leads to its run."""
         entry = {
             "flow_id": flow_id,
             "seen_at": _text(datetime.now(timezone.utc)),
@@ -78,19 +78,19 @@ class Ledger:
             connection.execute(_RECORD, _row(entry))
 
     def forget(self, idempotency_key: str) -> None:
-        """Removes a start that was answered by an error."""
+        """Removes a start whose response was an error."""
         with self._opened() as connection, transaction(connection):
             connection.execute(_ANSWERED, (idempotency_key,))
 
     def record(self, run: Run, *, urls: bool = False) -> None:
-        """Stores what is known of `run`; with `urls`, the signed URLs of its results, too."""
+        """Stores the state of `run`; with `urls`, also the signed URLs of its results."""
         with self._opened() as connection, transaction(connection):
             connection.execute(_ANSWERED, (run.idempotency_key,))
             connection.execute(_RECORD, _row(_entry(run, urls=urls)))
             connection.execute(_PRUNE, (MOST,))
 
     def runs(self, most: int = -1) -> list[dict[str, Any]]:
-        """Returns what is known of each run, the newest first."""
+        """Returns the entries of the runs, the newest first."""
         return self._read(f"{_SELECT} NOT NULL {_NEWEST} LIMIT ?", most)
 
     def starts(self) -> list[dict[str, Any]]:
@@ -99,7 +99,7 @@ class Ledger:
         return self._read(f"{_SELECT} NULL AND seen_at >= ? {_NEWEST}", since)
 
     def find(self, task_id: str, flow_id: str | None = None) -> dict[str, Any] | None:
-        """Returns what is known of one run."""
+        """Returns the entry of a run."""
         where = "? AND flow_id = coalesce(?, flow_id)"
         found = self._read(f"{_SELECT} {where} {_NEWEST} LIMIT 1", task_id, flow_id)
         return found[0] if found else None

@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "RunningEmulator",
-    "missing_key",
-    "pointing_at",
-    "refused_key",
+    "env_command",
+    "missing_key_advice",
     "registered",
+    "rejected_key_advice",
     "running_emulators",
 ]
 
-_PATIENCE = 1.0  # seconds for a connection on this machine
+_CONNECT_TIMEOUT = 1.0  # seconds for a connection on this machine
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class RunningEmulator:
         return json.dumps(asdict(self)) + "\n"
 
     @property
-    def answers(self) -> bool:
+    def is_reachable(self) -> bool:
         """Whether the process exists and accepts connections."""
         if os.name == "posix":
             try:
@@ -61,7 +61,9 @@ class RunningEmulator:
                 pass
         parts = urlsplit(self.url)
         try:
-            with socket.create_connection((parts.hostname or "", parts.port or 80), _PATIENCE):
+            with socket.create_connection(
+                (parts.hostname or "", parts.port or 80), _CONNECT_TIMEOUT
+            ):
                 return True
         except OSError:
             return False
@@ -91,7 +93,7 @@ def running_emulators() -> list[RunningEmulator]:
     found: list[RunningEmulator] = []
     for path in paths:
         emulator = _read(path)
-        if emulator is not None and emulator.answers:
+        if emulator is not None and emulator.is_reachable:
             found.append(emulator)
         elif emulator is not None:
             with suppress(OSError):
@@ -107,18 +109,18 @@ def _read(path: Path) -> RunningEmulator | None:
         return None
 
 
-def missing_key() -> str:
+def missing_key_advice() -> str:
     """Returns the advice for a missing key: use the running emulator, or set a key."""
     running = running_emulators()
     if running:
-        return pointing_at(running[0], running)
+        return env_command(running[0], running)
     return (
         "export DCIPHER_API_KEY=…, or --env-file .env, or --api-key-file FILE; without an account, "
         "dcipher demo"
     )
 
 
-def refused_key(error: BaseException | None) -> str | None:
+def rejected_key_advice(error: BaseException | None) -> str | None:
     """Returns the advice if an emulator rejected the key; `None` for another service.
 
     An emulator without a state folder has a new key after each start.
@@ -130,11 +132,11 @@ def refused_key(error: BaseException | None) -> str | None:
     running = running_emulators()
     for one in running:
         if requested.startswith(f"{one.url}/"):
-            return pointing_at(one, running)
+            return env_command(one, running)
     return "export DCIPHER_API_KEY=…, the api_key of that emulator"
 
 
-def pointing_at(emulator: RunningEmulator, running: Sequence[RunningEmulator]) -> str:
+def env_command(emulator: RunningEmulator, running: Sequence[RunningEmulator]) -> str:
     """Returns the line that sets the variables of a running emulator in a shell."""
     which = f" --base-url {shlex.quote(emulator.url)}" * (len(running) > 1)
     return f'eval "$(dcipher emulator env{which})"'

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 from typing import TYPE_CHECKING, Any, cast
 
-from dcipher.cli.terminal.failures import CommandError
+from dcipher.cli.terminal.errors import CommandError
 from dcipher.cli.terminal.streams import silence
 from dcipher.cli.terminal.text import is_terminal, printable, printable_json
 

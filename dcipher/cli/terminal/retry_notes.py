@@ -1,4 +1,4 @@
-"""Reports retries on stderr, so that a command is not silent meanwhile."""
+"""Reports retries on stderr."""
 
 from __future__ import annotations
 

@@ -12,17 +12,17 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import TextIO
 
-__all__ = ["finish", "prepare", "say", "silence"]
+__all__ = ["finish", "prepare", "print_line", "silence"]
 
 
 def prepare() -> None:
-    """Lets the streams escape characters that their encoding lacks."""
+    """Makes the streams escape characters that their encoding lacks."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
-def say(text: str) -> int:
+def print_line(text: str) -> int:
     """Writes a line to stdout. Returns the exit code."""
     if sys.stdout is None:
         print("error: There is no standard output to write to.", file=sys.stderr)  # noqa: T201
@@ -46,7 +46,7 @@ def finish() -> None:
 
 
 def silence(stream: TextIO) -> None:
-    """Lets the last flush of the interpreter succeed, which would otherwise print a traceback."""
+    """Redirects a stream to the null device, so that the interpreter's last flush prints no traceback."""
     # As Python advises: docs.python.org/3/library/signal.html#note-on-sigpipe
     with contextlib.suppress(OSError, ValueError):
         null = os.open(os.devnull, os.O_WRONLY)

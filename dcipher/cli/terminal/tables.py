@@ -23,9 +23,9 @@ _MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.\d+)?(Z|[+-]\d\d:\
 class Layout(NamedTuple):
     """How a table is fitted to a narrow terminal."""
 
-    whole: Collection[str] = ()
+    unfolded: Collection[str] = ()
     """Columns whose cells are never folded, such as ids, which are copied."""
-    spare: Sequence[str] = ()
+    optional: Sequence[str] = ()
     """Columns that are omitted if folding is not enough, in this order."""
 
 
@@ -38,20 +38,20 @@ def table_lines(
     """
     columns = {name: [_in_seconds(row[i]) for row in rows] for i, name in enumerate(names)}
     if layout is None or _least_width(columns, columns) <= width():
-        return _printed(columns, () if layout is None else layout.whole)
+        return _printed(columns, () if layout is None else layout.unfolded)
     filled = {name: cells for name, cells in columns.items() if any(cells)}
-    for left_out in range(len(layout.spare) + 1):
-        gone = layout.spare[:left_out]
+    for left_out in range(len(layout.optional) + 1):
+        gone = layout.optional[:left_out]
         kept = {name: cells for name, cells in filled.items() if name not in gone}
-        if _least_width(kept, layout.whole) <= width():
-            return _printed(kept, layout.whole)
+        if _least_width(kept, layout.unfolded) <= width():
+            return _printed(kept, layout.unfolded)
     return ["  ".join(filter(None, row)) for row in zip(*filled.values(), strict=True)]
 
 
-def _least_width(columns: Mapping[str, Sequence[str]], whole: Collection[str]) -> int:
-    """Returns the width of a table in which only the cells of `whole` are not folded."""
+def _least_width(columns: Mapping[str, Sequence[str]], unfolded: Collection[str]) -> int:
+    """Returns the width of a table in which only the cells of `unfolded` are not folded."""
     widths = [
-        longest if name in whole else min(longest, _FOLDED)
+        longest if name in unfolded else min(longest, _FOLDED)
         for name, cells in columns.items()
         for longest in [max(map(len, (name, *cells)))]
     ]
@@ -64,17 +64,17 @@ def _in_seconds(cell: str) -> str:
     return cell if found is None else f"{found[1]} {found[2]}{found[3] or ''}"
 
 
-def _printed(columns: Mapping[str, Sequence[str]], whole: Collection[str]) -> list[str]:
+def _printed(columns: Mapping[str, Sequence[str]], unfolded: Collection[str]) -> list[str]:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold")
     for name, cells in columns.items():
-        title, is_whole = name.replace("_", " ").upper(), name in whole
+        title, is_unfolded = name.replace("_", " ").upper(), name in unfolded
         # rich shrinks the other columns.
-        least = max(map(len, (title, *cells))) if is_whole else None
-        table.add_column(Text(title), overflow="fold", no_wrap=is_whole, min_width=least)
+        least = max(map(len, (title, *cells))) if is_unfolded else None
+        table.add_column(Text(title), overflow="fold", no_wrap=is_unfolded, min_width=least)
     for row in zip(*columns.values(), strict=True):
         table.add_row(*map(Text, row))
     console = Console(

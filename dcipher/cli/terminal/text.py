@@ -39,10 +39,10 @@ def _escaped(match: re.Match[str]) -> str:
 def is_terminal(stream: TextIO | None) -> bool:
     """Returns whether `stream` is a terminal that can do more than print lines."""
     try:
-        seen = stream is not None and stream.isatty()
+        is_tty = stream is not None and stream.isatty()
     except ValueError:  # closed
         return False
-    return seen and os.environ.get("TERM") != "dumb"
+    return is_tty and os.environ.get("TERM") != "dumb"
 
 
 def moving(stream: TextIO | None) -> bool:

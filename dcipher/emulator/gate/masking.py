@@ -67,9 +67,10 @@ def masked_known(text: str, secrets: Iterable[str]) -> str:
 
 @lru_cache(maxsize=64)
 def _forms(secret: str) -> tuple[str, ...]:
-    """Returns the secret as it is, in lower case (names of headers), and in hex."""
+    """Returns the secret unchanged, in lower case (names of headers) and in upper case, and in hex."""
     raw = secret.encode("utf-8", "replace")
-    return (secret, secret.lower(), *([raw.hex(), raw.hex().upper()] if len(raw) > 7 else ()))
+    in_hex = [raw.hex(), raw.hex().upper()] if len(raw) > 7 else []
+    return (secret, secret.lower(), secret.upper(), *in_hex)
 
 
 def masked_text(text: str, secrets: Iterable[str] = ()) -> str:

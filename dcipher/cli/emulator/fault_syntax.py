@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, cast
 
-from dcipher.cli.terminal.failures import CommandError, UsageError
+from dcipher.cli.terminal.errors import CommandError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,7 +11,7 @@ from dcipher.errors import DcipherError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["CommandError", "ExitCode", "HelpWanted", "UsageError", "exit_code", "worst"]
+__all__ = ["CommandError", "ExitCode", "HelpRequested", "UsageError", "exit_code", "worst"]
 
 
 class ExitCode(IntEnum):
@@ -117,7 +117,7 @@ class UsageError(CommandError):
         super().__init__(message, ExitCode.USAGE, **more)
 
 
-class HelpWanted(CommandError):  # noqa: N818 - nothing has failed
+class HelpRequested(CommandError):  # noqa: N818 - nothing has failed
     """A group was called without a command: its help is printed."""
 
     def __init__(self, page: str) -> None:

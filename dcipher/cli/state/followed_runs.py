@@ -14,15 +14,15 @@ if TYPE_CHECKING:
     from dcipher.cli.terminal.output import Output
     from dcipher.models import Run
 
-__all__ = ["Following"]
+__all__ = ["FollowedRuns"]
 
 
-class Following:
-    """The runs of one call, with their last known state."""
+class FollowedRuns:
+    """The runs of one command, with their last known state."""
 
     def __init__(self, output: Output) -> None:
         self._output = output
-        self.remembering: bool = not is_off()
+        self.is_recorded: bool = not is_off()
         self.urls = False
         """Whether the ledger stores signed URLs, too."""
         self.saving = False
@@ -32,28 +32,28 @@ class Following:
         self.params: Mapping[str, Any] = {}
         """The params of that start."""
         self.runs: dict[str, Run] = {}
-        self._noted: dict[str, str] = {}  # task → the status in the ledger
+        self._recorded: dict[str, str] = {}  # task → the status in the ledger
 
-    def knows(self, run: Run) -> bool:
+    def is_known(self, run: Run) -> bool:
         """Returns whether the ledger contains `run`."""
-        if not self.remembering:
+        if not self.is_recorded:
             return False
         try:
             return Ledger().find(run.task_id, run.flow_id) is not None
-        except OSError:  # `note` prints the warning
+        except OSError:  # `record` prints the warning
             return False
 
-    def note(self, run: Run) -> None:
+    def record(self, run: Run) -> None:
         """Stores the state of `run`. If the ledger cannot be written, a warning is printed."""
         self.runs[run.task_id] = run
-        if not self.remembering or self._noted.get(run.task_id) == str(run.status):
+        if not self.is_recorded or self._recorded.get(run.task_id) == str(run.status):
             return
-        self._noted[run.task_id] = str(run.status)
+        self._recorded[run.task_id] = str(run.status)
         self._store(lambda ledger: ledger.record(run, urls=self.urls))
 
     @contextmanager
     def starting(self, flow_id: str, idempotency_key: str) -> Generator[None]:
-        """Stores a start until its response is known. `note` stores the run then."""
+        """Stores a start until its response is known. `record` stores the run then."""
         self.start = flow_id, idempotency_key
         self._store(lambda ledger: ledger.begin(flow_id, idempotency_key))
         try:
@@ -64,16 +64,16 @@ class Following:
         self.start = None
 
     def _store(self, write: Callable[[Ledger], None]) -> None:
-        if not self.remembering:
+        if not self.is_recorded:
             return
         try:
             write(Ledger())
         except OSError as error:
-            self.remembering = False
+            self.is_recorded = False
             self._output.note(
                 f"warning: the run was not added to `dcipher runs list`: {error.strerror or error}."
             )
 
-    def expect(self, runs: Sequence[Run]) -> None:
+    def add(self, runs: Sequence[Run]) -> None:
         """Adds runs that are waited for: the message at Ctrl-C names them."""
         self.runs.update((run.task_id, run) for run in runs)

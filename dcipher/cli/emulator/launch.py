@@ -15,7 +15,7 @@ from dcipher.cli.app.imports import described, import_user_module, listed
 from dcipher.cli.app.options import option
 from dcipher.cli.state.folder import write_private
 from dcipher.cli.state.running_emulators import RunningEmulator, registered, running_emulators
-from dcipher.cli.terminal.failures import CommandError, UsageError
+from dcipher.cli.terminal.errors import CommandError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from dcipher.cli.app.invocation import Invocation
     from dcipher.emulator import Emulator
 
-__all__ = ["emulating", "missing_extra", "with_emulation"]
+__all__ = ["emulator_options", "launched_emulator", "missing_extra"]
 
 _TIME = "Seconds on the emulator's clock"
 
@@ -65,7 +65,7 @@ _OPTIONS = (
 )
 
 
-def with_emulation(command: Callable[..., None]) -> Callable[..., None]:
+def emulator_options(command: Callable[..., None]) -> Callable[..., None]:
     """Decorates a command with the options of an emulator, which it receives as `options`."""
 
     @wraps(command)
@@ -77,7 +77,7 @@ def with_emulation(command: Callable[..., None]) -> Callable[..., None]:
 
 
 @contextmanager
-def emulating(
+def launched_emulator(
     call: Invocation, options: dict[str, Any], *, port: int, registers: bool
 ) -> Generator[tuple[RunningEmulator, str | None]]:
     """Runs an emulator during the block. Yields its description and secret. Raises `CommandError`."""
@@ -86,10 +86,10 @@ def emulating(
     if options["port"] is None:
         options["port"] = port
     emulator = _created(call, options, secret)
-    for place in flows:
-        add_flows(emulator, place)
+    for spec in flows:
+        add_flows(emulator, spec)
     with ExitStack() as stack:
-        # Its warnings, such as a full disk.
+        # Prints its warnings, such as a full disk.
         handler, logger = logging.StreamHandler(), logging.getLogger("dcipher.emulator")
         handler.setLevel(logging.WARNING)
         logger.addHandler(handler)
@@ -97,7 +97,7 @@ def emulating(
         try:
             emulator.start()
         except OSError as error:
-            raise _why_not(error) from error
+            raise _start_error(error) from error
         stack.callback(emulator.stop)
         where = RunningEmulator(
             url=emulator.url,
@@ -142,16 +142,16 @@ def missing_extra(error: ImportError) -> CommandError:
     return UsageError(f"{str(error).partition(':')[0]}.", next_step=install("cli", "emulator"))
 
 
-def _why_not(error: OSError) -> CommandError:
+def _start_error(error: OSError) -> CommandError:
     text = error.strerror or str(error)
     found = re.search(r" port (\d+) \(", text)
     if found is None:
         return CommandError(text)
     mine = [one for one in running_emulators() if one.url.endswith(f":{found[1]}")]
-    who = f" An emulator of yours runs there (process {mine[0].pid})." if mine else ""
+    owner = f" An emulator of yours runs there (process {mine[0].pid})." if mine else ""
     end = f"kill {mine[0].pid}" if mine else "end what listens there"
     return CommandError(
-        f"{text.partition('; try')[0]}.{who}",
+        f"{text.partition('; try')[0]}.{owner}",
         next_step=f"{end}, or the same command with --port 0 for a free one",
     )
 
@@ -200,11 +200,11 @@ def _in_the_shell(text: str) -> str:
     return re.sub(r"^(rate|port|seed) is", r"--\1 is", text)
 
 
-def add_flows(emulator: Emulator, place: str) -> None:
+def add_flows(emulator: Emulator, spec: str) -> None:
     """Registers a `Flows`, or calls a function with the emulator. Raises `CommandError`."""
     from dcipher.emulator import Flows
 
-    module_name, _, name = place.partition(":")
+    module_name, _, name = spec.partition(":")
     name = name or "flows"
     if module_name.endswith(".py") or "/" in module_name:
         raise _error(
@@ -225,7 +225,7 @@ def add_flows(emulator: Emulator, place: str) -> None:
         with redirect_stdout(sys.stderr):
             add()
     except Exception as error:
-        raise _error(f"{place}: {described(error)}") from error
+        raise _error(f"{spec}: {described(error)}") from error
 
 
 def _candidates(module: ModuleType) -> str:
