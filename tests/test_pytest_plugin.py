@@ -354,7 +354,7 @@ def test_value_that_the_emulator_refuses(pytester: pytest.Pytester) -> None:
         """,
     )
     result.assert_outcomes(passed=1, errors=1)
-    result.stdout.fnmatch_lines(["@pytest.mark.dcipher: rate is more than 0*"])
+    result.stdout.fnmatch_lines(["@pytest.mark.dcipher: rate must be more than 0*"])
 
 
 def test_wider_scope(pytester: pytest.Pytester) -> None:

@@ -244,11 +244,11 @@ async def _on_invalid(request: Request, error: Exception) -> Response:
 
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:
-    said = cast("HTTPException", error)
-    if said.status_code in {404, 405}:
+    found = cast("HTTPException", error)
+    if found.status_code in {404, 405}:
         mark_unmatched(request.scope, no_route(request.method, request.url.path, _routes(request)))
-    response = _json(ErrorResponse(message=said.detail).to_json(), said.status_code)
-    response.headers.update(said.headers or {})
+    response = _json(ErrorResponse(message=found.detail).to_json(), found.status_code)
+    response.headers.update(found.headers or {})
     return response
 
 
@@ -262,4 +262,6 @@ def _routes(request: Request) -> Iterator[tuple[str, str]]:
 async def _on_failure(request: Request, error: Exception) -> Response:
     # Before the response, so that its client finds the reason in the log.
     _LOGGER.error("%s failed", target(request.scope), exc_info=error)
-    return _json(ErrorResponse(message="The emulator failed; its log says why.").to_json(), 500)
+    return _json(
+        ErrorResponse(message="The emulator failed. Its log has the reason.").to_json(), 500
+    )

@@ -31,7 +31,7 @@ def assemble(
     guard: Guard,
     console: Console,
     *,
-    forget: Callable[[], None],
+    clear: Callable[[], None],
     control_key: str | None,
 ) -> Listener:
     """Returns the listener: control outside, then the gate, then the faults. `control_key`: its API key."""
@@ -42,7 +42,7 @@ def assemble(
             faults=faults,
             runs=service.runs.records,
             requests=journal.records,
-            forget=forget,
+            clear=clear,
             console=console,
         ),
         api_key=control_key,

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from pydantic_core import to_json
 
 from dcipher.emulator.console.pages import PAGES
-from dcipher.emulator.console.routes import Asked
+from dcipher.emulator.console.routes import ControlRequest
 from dcipher.emulator.contract.contract import FieldError
 from dcipher.emulator.faults.definition import Definition
 from dcipher.emulator.gate.access import authenticate
@@ -36,7 +36,7 @@ PREFIX: Final = "/_emulator/"
 HEADER: Final = "x-dcipher-emulator"
 _NUMBER = re.compile(r"faults/(\d{1,18})")
 _Reply: TypeAlias = "tuple[int, object]"
-_Answer: TypeAlias = "tuple[int, bytes, Mapping[str, str]]"
+_Response: TypeAlias = "tuple[int, bytes, Mapping[str, str]]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Controlled:
     faults: Faults
     runs: Callable[[], object]
     requests: Callable[[], object]
-    forget: Callable[[], None]
+    clear: Callable[[], None]
     console: Console
 
 
@@ -74,7 +74,7 @@ class Control:
             await self._app(scope, receive, send)
             return
         try:
-            status, body, headers = await self._answer(scope, receive, path)
+            status, body, headers = await self._respond(scope, receive, path)
         except Refusal as refusal:
             secrets = self._controlled.console.exchanges.secrets
             status, headers = refusal.status, refusal.headers
@@ -83,7 +83,7 @@ class Control:
             return
         await _send(send, status, body, headers)
 
-    async def _answer(self, scope: Scope, receive: Receive, path: str) -> _Answer:
+    async def _respond(self, scope: Scope, receive: Receive, path: str) -> _Response:
         headers = {
             name.decode("latin-1").lower(): value.decode("latin-1")
             for name, value in cast("Iterable[tuple[bytes, bytes]]", scope["headers"])
@@ -102,16 +102,16 @@ class Control:
         if size > MAX_BODY:
             raise Refusal(413, f"The body is larger than {MAX_BODY} bytes.")
         query = cast("bytes", scope["query_string"]).decode("latin-1")
-        asked = Asked(method, name, query, headers["host"], body)
+        request = ControlRequest(method, name, query, headers["host"], body)
         console = self._controlled.console
-        status, value = await console.reply(asked) or self._reply(method, name, body)
+        status, value = await console.reply(request) or self._reply(method, name, body)
         return status, masked_json(to_json(value), console.exchanges.secrets), {}
 
-    def _page(self, scope: Scope, headers: Mapping[str, str], path: str) -> _Answer | None:
+    def _page(self, scope: Scope, headers: Mapping[str, str], path: str) -> _Response | None:
         """Returns a file of the page, if requested by the emulator's own address; None: another request."""
         # A page on another host may resolve its name to our address (DNS rebinding).
         if headers.get("host", "").lower() not in _hosts(scope):
-            raise Refusal(403, "The control API is reached by the emulator's own address only.")
+            raise Refusal(403, "The control API is available only at the address of the emulator.")
         if path == PREFIX[:-1]:
             return 308, b"", {"location": PREFIX}
         # A browser that follows a link sends no header of ours; the page itself has no secret.
@@ -119,14 +119,14 @@ class Control:
         if page is None:
             return None
         if scope["method"] not in {"GET", "HEAD"}:
-            raise Refusal(405, f"{path} takes GET.", headers={"Allow": "GET"})
+            raise Refusal(405, f"{path} supports GET.", headers={"Allow": "GET"})
         return 200, page.content, page.headers
 
     def _check(self, headers: Mapping[str, str]) -> None:
         """Raises a `Refusal` unless the request comes from a program of the emulator's owner."""
         # A page of another origin cannot send our header without a preflight request, which is rejected.
         if headers.get(HEADER) != "1":
-            raise Refusal(403, "The control API wants the header 'X-Dcipher-Emulator: 1'.")
+            raise Refusal(403, "The control API requires the header 'X-Dcipher-Emulator: 1'.")
         if self._api_key is not None:
             authenticate(headers.get("authorization"), self._api_key)
 
@@ -140,7 +140,7 @@ class Control:
         allowed = [verb for verb, known in self._routes if known == name]
         allowed = ["DELETE"] if numbered is not None else allowed
         if allowed:
-            text = f"{PREFIX}{name} takes {', '.join(allowed)}."
+            text = f"{PREFIX}{name} supports {', '.join(allowed)}."
             raise Refusal(405, text, headers={"Allow": ", ".join(allowed)})
         raise Refusal(404, f"The control API has no {PREFIX}{name}.")
 
@@ -156,7 +156,7 @@ class Control:
 
     def _clear(self, _: bytes) -> _Reply:
         removed = self._faults()
-        self._controlled.faults.forget()
+        self._controlled.faults.clear()
         return 200, removed
 
     def _remove(self, number: int) -> _Reply:
@@ -167,8 +167,8 @@ class Control:
         return 200, rule.to_python()
 
     def _reset(self, _: bytes) -> _Reply:
-        self._controlled.forget()
-        return 200, {"message": "Runs, requests, keys and faults are forgotten."}
+        self._controlled.clear()
+        return 200, {"message": "Runs, requests, keys and faults were removed."}
 
 
 def _hosts(scope: Scope) -> frozenset[str]:

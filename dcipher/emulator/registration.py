@@ -150,4 +150,4 @@ class Registration:
 
     def clear_faults(self) -> None:
         """Removes all faults. The numbers of new ones start at 1."""
-        self._faults.forget()
+        self._faults.clear()

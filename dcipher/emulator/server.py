@@ -1,4 +1,4 @@
-"""The emulator: a local Dcipher service in a thread of its own."""
+"""The emulator: a local Dcipher service in its own thread."""
 
 from __future__ import annotations
 
@@ -213,7 +213,7 @@ class Emulator(Registration):
 
     def _start(self) -> None:
         if self._phase != "new":
-            raise RuntimeError("An emulator can be started once. Create a new one.")
+            raise RuntimeError("An emulator can be started only once. Create a new one.")
         self._phase = "stopped"  # an emulator that failed to start does not need to be stopped
         try:
             self._restore()
@@ -225,13 +225,13 @@ class Emulator(Registration):
                 self._journal,
                 guard,
                 self._console,
-                forget=self._forget_or_refuse,
+                clear=self._clear_or_refuse,
                 control_key=self._api_key if self._is_remote else None,
             )
             self._service.base_url = listener.bind(self._host, self._port)
             listener.start()
         except BaseException:
-            self._let_go()
+            self._release()
             raise
         self._phase = "started"
         listener.call(lambda: self._service.runs.resume(self._service.flows))
@@ -242,7 +242,7 @@ class Emulator(Registration):
             if self._phase == "started" and self._listener is not None:
                 self._phase = "stopped"
                 self._listener.stop()
-                self._let_go()
+                self._release()
 
     def reset(self) -> None:
         """Removes runs, requests, faults, idempotency keys and nonces. Flows remain registered.
@@ -254,9 +254,9 @@ class Emulator(Registration):
         """
         with self._changing_phase:
             if self._phase == "started" and self._listener is not None:
-                self._listener.call(self._forget)
+                self._listener.call(self._clear)
             else:
-                self._forget()
+                self._clear()
 
     def _restore(self) -> None:
         if self._state is None:
@@ -266,22 +266,22 @@ class Emulator(Registration):
         self._service.urls.secret = self._state.url_secret
         self._service.restore(kept)
 
-    def _let_go(self) -> None:
+    def _release(self) -> None:
         if self._state is not None:
             self._state.close()
 
-    def _forget(self) -> None:
-        self._service.forget()
-        self._signatures.forget()
+    def _clear(self) -> None:
+        self._service.clear()
+        self._signatures.clear()
         if self._rate is not None:
-            self._rate.forget()
-        self._journal.forget()
-        self._faults.forget()
-        self._console.forget()
+            self._rate.clear()
+        self._journal.clear()
+        self._faults.clear()
+        self._console.clear()
 
-    def _forget_or_refuse(self) -> None:
+    def _clear_or_refuse(self) -> None:
         try:
-            self._forget()
+            self._clear()
         except OSError as error:
             raise Refusal(500, f"Nothing was removed. {error}") from error
 
@@ -316,7 +316,7 @@ def _state(folder: str | os.PathLike[str]) -> State:
     if not isinstance(path, str):
         raise TypeError(f"state_dir must be a str or an os.PathLike, not {type(path).__name__}.")
     if not path:
-        raise ValueError("state_dir is empty: pass the path of a folder.")
+        raise ValueError("state_dir is empty. Pass the path of a folder.")
     # Imported here: an emulator without a state_dir does not need SQLite.
     from dcipher.emulator.runs.state import State
 

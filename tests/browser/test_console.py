@@ -457,7 +457,7 @@ def test_the_key_is_asked_for_and_kept_in_memory_only(visit: Visit) -> None:
         expect(field).to_be_focused()
         field.fill("emu_wrong")
         page.keyboard.press("Enter")
-        expect(page.get_by_role("alert")).to_contain_text("not this emulator's")
+        expect(page.get_by_role("alert")).to_contain_text("not that of this emulator")
         page.keyboard.press("Escape")
         field.fill(emulator.api_key)
         page.get_by_role("button", name="Continue").click()

@@ -283,7 +283,7 @@ def test_a_busy_port_is_said_at_once(running: Emulator, capsys: pytest.CaptureFi
         (["--require-signature"], "--api-secret-file"),
         (["--api-secret-file", "empty"], "empty is empty"),
         (["--api-secret-file", "missing"], "missing cannot be read"),
-        (["--api-key-file", "real"], "begins with emu_"),
+        (["--api-key-file", "real"], "must begin with emu_"),
         (["--flows", "shopp"], "There is no module shopp"),
         (
             ["--flows", "shop:nothing"],

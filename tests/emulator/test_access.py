@@ -38,13 +38,13 @@ def test_the_right_key_passes() -> None:
     ("header", "words"),
     [
         (None, "missing"),
-        ("", "not of the form"),
-        (KEY, "not of the form"),
-        ("Api-Key", "not of the form"),
-        (f"Bearer {KEY}", "not of the form"),
-        (f"Api-Key {KEY}, Api-Key {KEY}", "not this emulator's"),
-        ("Api-Key emu_another", "not this emulator's"),
-        ("Api-Key emu_é", "not this emulator's"),
+        ("", "must have the form"),
+        (KEY, "must have the form"),
+        ("Api-Key", "must have the form"),
+        (f"Bearer {KEY}", "must have the form"),
+        (f"Api-Key {KEY}, Api-Key {KEY}", "not that of this emulator"),
+        ("Api-Key emu_another", "not that of this emulator"),
+        ("Api-Key emu_é", "not that of this emulator"),
         ("Api-Key live_7d1f9a", "begin with emu_"),
     ],
 )
@@ -85,7 +85,7 @@ def test_the_rate_is_a_bucket() -> None:
     assert (caught.value.status, caught.value.headers["Retry-After"]) == (429, "1")
     now[0] = 0.5
     limit.check()
-    limit.forget()
+    limit.clear()
     limit.check()
     limit.check()
 

@@ -424,7 +424,7 @@ def test_a_reset_leaves_no_start_behind() -> None:
         service.flows.add("f", lambda: None)
         first = asyncio.create_task(service.start("f", b'{"pipelineParams":{}}', "k"))
         await asyncio.sleep(0)
-        service.forget()
+        service.clear()
         service._accept_time = 3600
         second = asyncio.create_task(service.start("f", b'{"pipelineParams":{}}', "k"))
         with pytest.raises(Refusal, match="was reset during this start") as refused:

@@ -75,7 +75,7 @@ def test_the_page_needs_the_known_host(lab: Lab) -> None:
     for path in ("/_emulator", "/_emulator/", "/_emulator/console.js"):
         answer = lab.web.get(lab.emulator.url + path, headers={"Host": "evil.example"})
         assert answer.status_code == 403
-        assert "own address" in answer.json()["message"]
+        assert "at the address of the emulator" in answer.json()["message"]
 
 
 def test_the_page_is_found_without_its_slash(lab: Lab) -> None:
@@ -333,10 +333,10 @@ def test_a_request_shows_what_went_over_the_wire(lab: Lab, ask: Ask) -> None:
     request = answer.json()
     assert request["headers"]["authorization"] == "***"
     assert json.loads(request["exchange"]["request"]["text"]) == {"pipelineParams": {"number": 7}}
-    shown = json.loads(request["exchange"]["answer"]["text"])
+    shown = json.loads(request["exchange"]["response"]["text"])
     assert shown["taskId"] == body["taskId"]
     assert shown["signedResponseURL"].endswith(f"/results/{body['taskId']}/0?***")
-    assert request["exchange"]["answer_headers"]["content-type"] == "application/json"
+    assert request["exchange"]["response_headers"]["content-type"] == "application/json"
     assert request["exchange"]["seconds"] >= 0
     assert "idempotency_key=" in request["python"]
     assert request["curl"].startswith("curl ")
@@ -350,7 +350,7 @@ def test_a_request_names_its_fault(lab: Lab, ask: Ask) -> None:
         _ = line.hear()
     request = ask("GET", "requests/1").json()
     assert (request["status"], request["fault"]) == (None, "1 on start: Drop('after')")
-    assert request["exchange"]["answer_headers"] == {}
+    assert request["exchange"]["response_headers"] == {}
     assert request["exchange"]["request"]["text"]
 
 

@@ -188,7 +188,7 @@ def test_only_its_own_address_reaches_it(lab: Lab, ask: Ask, host: str, status: 
     answer = ask("GET", "faults", headers={"Host": host.format(port=port)})
     assert answer.status_code == status
     if status == 403:
-        assert "own address" in answer.json()["message"]
+        assert "at the address of the emulator" in answer.json()["message"]
 
 
 def test_with_remote_callers_the_key_is_wanted(lab: Lab, ask: Ask) -> None:

@@ -40,13 +40,13 @@ def exchange(asked: bytes, *answered: bytes, secrets: tuple[str, ...] = ()) -> E
     """What is kept of one request."""
     exchanges = Exchanges(secrets=secrets)
     recording = exchanges.record("1")
-    recording.asked(asked)
+    recording.record_request(asked)
     headers = [(b"Set-Cookie", b"canary"), (b"ETag", b'"1"')]
-    recording.hear({"type": "http.response.start", "status": 200, "headers": headers})
+    recording.record_response({"type": "http.response.start", "status": 200, "headers": headers})
     for chunk in answered:
-        recording.hear({"type": "http.response.body", "body": chunk, "more_body": True})
+        recording.record_response({"type": "http.response.body", "body": chunk, "more_body": True})
     assert exchanges.get("1") is None
-    recording.hear({"type": "http.response.body", "body": b""})
+    recording.record_response({"type": "http.response.body", "body": b""})
     recording.finish()
     kept = exchanges.get("1")
     assert kept is not None
@@ -57,15 +57,15 @@ def test_both_sides_are_kept() -> None:
     """Bodies as text with their sizes, and the answer's headers without what they must not show."""
     kept = exchange(b'{"a": 1}', b"b", b"c")
     assert (kept.request.text, kept.request.size, kept.request.whole) == ('{"a": 1}', 8, True)
-    assert (kept.answer.text, kept.answer.size, kept.answer.whole) == ("bc", 2, True)
-    assert kept.answer_headers == {"set-cookie": "***", "etag": '"1"'}
+    assert (kept.response.text, kept.response.size, kept.response.whole) == ("bc", 2, True)
+    assert kept.response_headers == {"set-cookie": "***", "etag": '"1"'}
 
 
 def test_a_long_answer_is_cut() -> None:
     """Of a long text the beginning is kept, also where the cut goes through a character."""
     kept = exchange(b"", b"x" + "é".encode() * KEPT, b"y")
-    assert kept.answer.text == "x" + "é" * ((KEPT - 1) // 2)
-    assert (kept.answer.size, kept.answer.whole) == (2 * KEPT + 2, False)
+    assert kept.response.text == "x" + "é" * ((KEPT - 1) // 2)
+    assert (kept.response.size, kept.response.whole) == (2 * KEPT + 2, False)
 
 
 def test_a_long_request_is_cut_or_not_kept() -> None:
@@ -89,7 +89,7 @@ def test_secrets_are_masked_when_they_are_recorded() -> None:
     answered = b'{"signedResponseURL":"https://h/r?Expires=1\\u0026Signature=canary"}'
     kept = exchange(asked, answered, secrets=("emu_canary",))
     assert "canary" not in repr(kept)
-    assert json.loads(kept.answer.text or "")["signedResponseURL"] == "https://h/r?***"
+    assert json.loads(kept.response.text or "")["signedResponseURL"] == "https://h/r?***"
 
 
 def test_only_the_last_are_kept() -> None:
@@ -98,7 +98,7 @@ def test_only_the_last_are_kept() -> None:
     for number in "123":
         exchanges.record(number).finish()
     assert [exchanges.get(n) is not None for n in "123"] == [False, True, True]
-    exchanges.forget()
+    exchanges.clear()
     assert exchanges.get("3") is None
 
 
@@ -241,7 +241,7 @@ def test_the_journal_is_bounded_by_size() -> None:
     assert sum(map(size_of, kept)) <= 1_000_000
     assert [one.path for one in kept] == [f"/{number}" for number in range(40 - len(kept), 40)]
     assert [number for number, _ in journal.since(38)] == [39, 40]
-    journal.forget()
+    journal.clear()
     journal.add(record("/after"))
     assert [one.path for one in journal.records()] == ["/after"]
 
@@ -251,7 +251,7 @@ def test_exchanges_are_bounded_by_size() -> None:
     exchanges = Exchanges(size=1_000_000)
     for number in range(100):
         recording = exchanges.record(str(number))
-        recording.asked("\N{GRINNING FACE}".encode() * KEPT)
+        recording.record_request("\N{GRINNING FACE}".encode() * KEPT)
         recording.finish()
     kept = [exchanges.get(str(number)) for number in range(100)]
     assert kept[-1] is not None
@@ -269,5 +269,5 @@ def test_the_journal_numbers_its_requests() -> None:
     assert journal.since(5) == journal.since(99) == ()
     found = [journal.get(number) for number in (2, 3, 5, 6)]
     assert [r and r.path for r in found] == [None, "/3", "/5", None]
-    journal.forget()
+    journal.clear()
     assert (journal.count, journal.since(0), journal.get(1)) == (0, (), None)

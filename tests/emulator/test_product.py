@@ -139,7 +139,7 @@ def test_flows_with_an_id_that_is_taken_are_refused_whole() -> None:
     flows.flow("mine")(lambda: 1)
     flows.flow("topics")(lambda: 1)
     with Emulator(sample_flows=True) as emulator:
-        with pytest.raises(ValueError, match="'topics' already"):
+        with pytest.raises(ValueError, match="'topics' is already registered"):
             emulator.add_flows(flows)
         headers = {"Authorization": f"Api-Key {emulator.api_key}"}
         assert httpx.get(f"{emulator.url}/flows/mine", headers=headers).status_code == 404

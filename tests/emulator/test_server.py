@@ -51,11 +51,11 @@ def test_it_starts_once() -> None:
     with pytest.raises(RuntimeError, match="before it is started"):
         _ = emulator.url
     emulator.start()
-    with pytest.raises(RuntimeError, match="can be started once"):
+    with pytest.raises(RuntimeError, match="can be started only once"):
         emulator.start()
     emulator.stop()
     emulator.stop()
-    with pytest.raises(RuntimeError, match="can be started once"):
+    with pytest.raises(RuntimeError, match="can be started only once"):
         emulator.start()
 
 
@@ -197,7 +197,7 @@ def test_localhost_and_ipv6_are_loopback() -> None:
     [
         ({"host": "192.0.2.1"}, "allow_remote"),
         ({"host": "example.com"}, "allow_remote"),
-        ({"api_key": "live_key"}, "begins with emu_"),
+        ({"api_key": "live_key"}, "must begin with emu_"),
         ({"require_signature": True}, "api_secret"),
         ({"rate": 0}, "rate"),
         ({"max_workers": 0}, "max_workers"),
@@ -218,14 +218,14 @@ def test_arguments_that_cannot_be_meant_are_refused(
 )
 def test_a_flag_is_true_or_false(name: str) -> None:
     """The text "false" opens the emulator to nobody."""
-    with pytest.raises(TypeError, match=f"{name} is True or False, not str"):
+    with pytest.raises(TypeError, match=f"{name} must be True or False, not str"):
         Emulator(host="127.0.0.1", api_secret="s", **{name: "false"})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("flow_id", ["", "a/b", "a b", "a?b", "a#b", "a%2Fb", "..\\x", "a\n"])
 def test_a_flow_id_is_one_path_segment(flow_id: str) -> None:
     """What could not be asked for under its path is refused when it is registered."""
-    with pytest.raises(ValueError, match="no flow id"):
+    with pytest.raises(ValueError, match="is not a flow id"):
         Emulator().flow(flow_id)(lambda: None)
 
 
@@ -242,7 +242,7 @@ def test_a_flow_that_cannot_be_called_is_refused() -> None:
     for function in (by_position, stars, unknown):
         with pytest.raises(TypeError):
             emulator.flow("f")(function)
-    with pytest.raises(ValueError, match="at least one output"):
+    with pytest.raises(ValueError, match="outputs must be 1 or more"):
         emulator.flow("f", outputs=0)(lambda: None)
 
     def good() -> None: ...
@@ -273,7 +273,7 @@ def test_a_failing_reset_is_raised(emulator: Emulator) -> None:
     def fail() -> None:
         raise RuntimeError("no")
 
-    emulator._forget = fail  # type: ignore[method-assign]
+    emulator._clear = fail  # type: ignore[method-assign]
     with pytest.raises(RuntimeError, match="no"):
         emulator.reset()
 

@@ -176,7 +176,7 @@ def test_an_unfinished_run_whose_flow_has_gone_fails_and_says_so(
             emulator.flow(flow_id)(lambda text: text)
         with emulator:
             client = client_of(emulator)
-            with pytest.raises(RunFailedError, match="'slow' is not registered any more"):
+            with pytest.raises(RunFailedError, match="'slow' is no longer registered"):
                 client.runs.wait(unfinished, timeout=HANG)
             if not flows:
                 with pytest.raises(NotFoundError, match="no flow"):
@@ -199,7 +199,7 @@ def test_a_flow_may_come_shortly_after_the_start(
 @pytest.mark.parametrize(
     ("outputs", "flow", "words"),
     [
-        (2, lambda text: ("a", "b"), "its flow now 2"),
+        (2, lambda text: ("a", "b"), "but its flow now has 2"),
         (1, lambda other: other, "params are invalid"),
     ],
     ids=["outputs", "params"],
@@ -255,7 +255,7 @@ def test_a_state_of_another_version_is_refused_and_left(folder: Path) -> None:
     connection.execute("PRAGMA user_version = 7")
     connection.close()
     before = contents(folder)
-    with pytest.raises(OSError, match=r"version 7, and this emulator's is 1"):
+    with pytest.raises(OSError, match=r"version 7, but this emulator needs 1"):
         emulator_on(folder).start()
     assert contents(folder) == before
 
@@ -286,7 +286,7 @@ def test_what_is_damaged_or_another_s_is_refused_and_left(
     folder.mkdir()
     spoil(folder / "emulator.sqlite3")
     before = contents(folder)
-    with pytest.raises(OSError, match="state' is damaged, or not one of an emulator"):
+    with pytest.raises(OSError, match="state' is damaged, or does not belong to an emulator"):
         emulator_on(folder).start()
     assert contents(folder) == before
 
@@ -401,7 +401,7 @@ def test_a_disk_that_cannot_be_written_costs_no_run(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Starts and resets are refused, results served, faults said on the log; later all is kept."""
-    monkeypatch.setattr("dcipher.emulator.runs.runs._AGAIN", 0.05)
+    monkeypatch.setattr("dcipher.emulator.runs.runs._RETRY_DELAY", 0.05)
     with emulator_on(folder) as one:
         one.flow("slow", duration=1)(lambda: bytes(range(256)) * (BIG // 256))
         client = client_of(one)
@@ -487,7 +487,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ("change", "words"),
     [
         ("UPDATE secrets SET value = 'emu_text' WHERE name = 'api_key'", "secrets has a bad value"),
-        ("UPDATE secrets SET value = x'6c697665' WHERE name = 'api_key'", "begins with emu_"),
+        ("UPDATE secrets SET value = x'6c697665' WHERE name = 'api_key'", "must begin with emu_"),
         ("UPDATE secrets SET value = x'' WHERE name = 'url_secret'", "secrets has a bad value"),
         ("UPDATE runs SET task_id = x'00' WHERE number = 2", "row 2 of its table runs has a bad task_id"),
         ("UPDATE runs SET status = 'canary'", "row 1 of its table runs has a bad status"),
@@ -520,7 +520,7 @@ def test_what_is_damaged_is_named_without_its_value(
         connection.commit()
     before = contents(folder)
     for _ in range(2):
-        with pytest.raises(OSError, match="is damaged, or not one of an") as caught:
+        with pytest.raises(OSError, match="is damaged, or does not belong to an") as caught:
             emulator_on(folder).start()
         assert words in str(caught.value)
         assert "use another folder" in str(caught.value)
@@ -537,7 +537,7 @@ def test_a_file_that_was_cut_is_not_taken_for_a_new_one(
     path = folder / "emulator.sqlite3"
     path.write_bytes(path.read_bytes()[:size])
     before = contents(folder)
-    with pytest.raises(OSError, match="is damaged, or not one of an emulator"):
+    with pytest.raises(OSError, match="is damaged, or does not belong to an emulator"):
         emulator_on(folder).start()
     assert contents(folder) == before
 
@@ -571,7 +571,7 @@ def test_a_damaged_row_is_said_and_left(folder: Path) -> None:
     connection.commit()
     connection.close()
     for _ in range(2):
-        with pytest.raises(OSError, match="is damaged, or not one of an emulator"):
+        with pytest.raises(OSError, match="is damaged, or does not belong to an emulator"):
             emulator_on(folder).start()
 
 

@@ -53,8 +53,8 @@ def test_nearest_flow() -> None:
 
 def test_whose_run() -> None:
     """A run of another flow is said to be that."""
-    assert no_run("t", "f", really_of=None) == "no run 't' of flow 'f'"
-    assert no_run("t", "f", really_of="g") == "no run 't' of flow 'f'; it is one of 'g'"
+    assert no_run("t", "f", actual_flow=None) == "no run 't' of flow 'f'"
+    assert no_run("t", "f", actual_flow="g") == "no run 't' of flow 'f'; it is one of 'g'"
 
 
 @pytest.mark.parametrize(

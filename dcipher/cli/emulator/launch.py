@@ -197,7 +197,7 @@ _OPTION_OF_ARGUMENT = {
 def _in_the_shell(text: str) -> str:
     for argument, name in _OPTION_OF_ARGUMENT.items():
         text = text.replace(argument, name)
-    return re.sub(r"^(rate|port|seed) is", r"--\1 is", text)
+    return re.sub(r"^(rate|port|seed) must", r"--\1 must", text)
 
 
 def add_flows(emulator: Emulator, spec: str) -> None:

@@ -1,6 +1,6 @@
-"""The console: a page at `/_emulator/` that shows what the emulator does, and lets one start and break runs.
+"""The console: a page at `/_emulator/` that shows runs and requests, starts runs, and injects faults.
 
-The page is static: what it shows comes from the control API, as for any other program.
+The page is static. Its data comes from the control API, which any other program can use, too.
 """
 
 from __future__ import annotations

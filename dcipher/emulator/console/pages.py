@@ -24,7 +24,7 @@ _POLICY: Final = "; ".join(
         "form-action 'none'",
         "frame-ancestors 'none'",
         "object-src 'none'",
-        # No text may become markup, even if the code of the page tries to.
+        # No text may become markup, even if the code of the page has an error.
         "require-trusted-types-for 'script'",
         "trusted-types 'none'",
     ]

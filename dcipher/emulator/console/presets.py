@@ -1,4 +1,4 @@
-"""The faults with a button of their own: those that applications meet first, or forget first."""
+"""The faults with a button of their own: those that applications meet first, or clear first."""
 
 from __future__ import annotations
 

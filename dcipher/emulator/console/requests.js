@@ -47,7 +47,7 @@ class RequestRow {
     parts.push(h("div", { class: "pair" },
       h("div", {}, headerTable("Request headers", request.headers), exchange && contentBox("Request body", exchange.request)),
       exchange
-        ? h("div", {}, headerTable("Response headers", exchange.answer_headers), contentBox("Response body", exchange.answer))
+        ? h("div", {}, headerTable("Response headers", exchange.response_headers), contentBox("Response body", exchange.response))
         : h("p", { class: "muted" }, "The bodies of the last 1,000 completed requests are stored.")));
     return parts;
   }

@@ -25,16 +25,18 @@ if TYPE_CHECKING:
     from dcipher.emulator.gate.exchanges import Exchange, Exchanges
     from dcipher.emulator.runs.results import StoredResult
 
-__all__ = ["Asked", "Console"]
+__all__ = ["Console", "ControlRequest"]
 
 PREVIEW: Final = 64 * 1024
 """Bytes of a result that are shown."""
 _Reply: TypeAlias = "tuple[int, JsonValue]"
-_Route: TypeAlias = "tuple[str, re.Pattern[str], Callable[[Asked, str], Awaitable[_Reply]]]"
+_Route: TypeAlias = (
+    "tuple[str, re.Pattern[str], Callable[[ControlRequest, str], Awaitable[_Reply]]]"
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ControlRequest:
     """A request to the control API that has passed its checks."""
 
     method: str
@@ -66,38 +68,38 @@ class Console:
         """The store of requests and responses."""
         return self._sources.exchanges
 
-    async def reply(self, asked: Asked) -> _Reply | None:
+    async def reply(self, request: ControlRequest) -> _Reply | None:
         """Returns status and value; `None` if the route is not one of these."""
-        for method, pattern, answer in self._routes:
-            found = pattern.fullmatch(asked.name)
+        for method, pattern, response in self._routes:
+            found = pattern.fullmatch(request.name)
             if found is None:
                 continue
-            if method != asked.method:
-                text = f"/_emulator/{asked.name} supports {method}."
+            if method != request.method:
+                text = f"/_emulator/{request.name} supports {method}."
                 raise Refusal(405, text, headers={"Allow": method})
-            return await answer(asked, found[1])
+            return await response(request, found[1])
         return None
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """Forgets everything, after a reset."""
-        self._sources.exchanges.forget()
-        self._watch.forget()
+        self._sources.exchanges.clear()
+        self._watch.clear()
 
-    async def _state(self, asked: Asked, _: str) -> _Reply:
-        return 200, self._watch.state(parse_qs(asked.query).get("known", [""])[-1])
+    async def _state(self, request: ControlRequest, _: str) -> _Reply:
+        return 200, self._watch.state(parse_qs(request.query).get("known", [""])[-1])
 
-    async def _catalogue(self, _: Asked, _empty: str) -> _Reply:
+    async def _catalogue(self, _: ControlRequest, _empty: str) -> _Reply:
         return 200, {"presets": [p.to_python() for p in PRESETS], "effects": [*EFFECTS]}
 
-    async def _flows(self, _: Asked, _empty: str) -> _Reply:
+    async def _flows(self, _: ControlRequest, _empty: str) -> _Reply:
         return 200, [flow_summary(flow) for flow in self._sources.service.flows.every()]
 
-    async def _start(self, asked: Asked, flow_id: str) -> _Reply:
+    async def _start(self, request: ControlRequest, flow_id: str) -> _Reply:
         # As by the API, but without the signed URL, which only the downloader may know.
-        answer = from_json(await self._sources.service.start(flow_id, asked.body, None))
-        return 201, {"task_id": answer["taskId"]}
+        response = from_json(await self._sources.service.start(flow_id, request.body, None))
+        return 201, {"task_id": response["taskId"]}
 
-    async def _run(self, _: Asked, task_id: str) -> _Reply:
+    async def _run(self, _: ControlRequest, task_id: str) -> _Reply:
         run = self._sources.service.runs.get(task_id)
         secrets = self._sources.exchanges.secrets
         return 200, {
@@ -108,7 +110,7 @@ class Console:
             "results": [_preview(result, secrets) for result in run.results],
         }
 
-    async def _request(self, asked: Asked, number: str) -> _Reply:
+    async def _request(self, request: ControlRequest, number: str) -> _Reply:
         record = self._sources.journal.get(int(number))
         if record is None:
             raise Refusal(404, f"Request {number} does not exist, or was removed.")
@@ -117,7 +119,7 @@ class Console:
         content = Content(None, whole=False) if exchange is None else exchange.request
         path = masked_text(record.path, exchanges.secrets)
         sent = Sent(
-            base_url=f"http://{asked.host}",
+            base_url=f"http://{request.host}",
             method=record.method,
             path=path,
             query=record.query,
@@ -151,7 +153,7 @@ def _params(params: JsonValue, secrets: tuple[str, ...]) -> str:
 def _shown(exchange: Exchange) -> JsonValue:
     """Returns an exchange with indented JSON bodies."""
     shown: dict[str, JsonValue] = asdict(exchange)
-    for name, content in (("request", exchange.request), ("answer", exchange.answer)):
+    for name, content in (("request", exchange.request), ("response", exchange.response)):
         if content.text and content.whole:
             text = _indented(content.text)
             shown[name] = {**asdict(content), "text": text}

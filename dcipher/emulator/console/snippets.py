@@ -129,7 +129,7 @@ def _flow(_: Sent, names: tuple[str, ...]) -> list[str]:
 
 def _result(_: Sent, names: tuple[str, ...]) -> list[str]:
     return [
-        "# The signed URL is a secret of whoever started the run, who has kept the run:",
+        "# Only the program that started the run has the signed URL. It stored the run:",
         '# Path("run.json").write_text(run.to_json(reveal=True))',
         'run = Run.from_json(Path("run.json").read_text(encoding="utf-8"))',
         f'print(client.runs.download(run, "output-{int(names[1])}"))',
@@ -160,24 +160,24 @@ def _any_request(sent: Sent) -> str:
         arguments += ['api_key=os.environ["DCIPHER_API_KEY"]', 'auth_header_name="Authorization"']
         arguments.append('auth_scheme="Api-Key"')
     lines += _call("client = " + client, arguments)
-    asked = [_literal(sent.method), _literal(sent.target)]
+    call_arguments = [_literal(sent.method), _literal(sent.target)]
     headers = {
         name: value
         for name, value in sent.headers.items()
         if name not in _LEFT_OUT and value != MASK
     }
     if headers:
-        asked.append(f"headers={_literal(cast('JsonValue', headers))}")
+        call_arguments.append(f"headers={_literal(cast('JsonValue', headers))}")
     if sent.body is None:
         lines.append(_NO_BODY)
-        asked.append('content=open("body", "rb").read()')
+        call_arguments.append('content=open("body", "rb").read()')
     elif sent.body:
-        asked.append(f"content={_literal(sent.body)}.encode()")
+        call_arguments.append(f"content={_literal(sent.body)}.encode()")
     if MASK in sent.query or MASK in (sent.body or ""):
         lines.append(_MASKED)
     lines.append("with client:")
-    called = _call("answer = client.get_or_create_httpx_client().request", asked)
-    return "\n".join([*lines, *(f"    {line}" for line in called), "    print(answer.text)"])
+    called = _call("response = client.get_or_create_httpx_client().request", call_arguments)
+    return "\n".join([*lines, *(f"    {line}" for line in called), "    print(response.text)"])
 
 
 def _params(body: str | None) -> dict[str, JsonValue] | None:

@@ -51,7 +51,7 @@ class Watch:
         self._emulator = secrets.token_hex(6)
         self._resets = 0
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """Notes that the emulator was reset."""
         self._resets += 1
 

@@ -15,18 +15,18 @@ _LONG = 200  # characters that are compared: the time is quadratic
 
 def no_flow(flow_id: str, known: Iterable[str]) -> str:
     """Describes an unknown flow, with the nearest id."""
-    said = f"no flow {_quoted(flow_id)}"
+    text = f"no flow {_quoted(flow_id)}"
     flows = tuple(known)
     near = get_close_matches(flow_id[:_LONG], flows, n=1)
     if near:
-        return f"{said}; did you mean {near[0]!r}?"
-    return said if flows else f"{said}: none is registered"
+        return f"{text}; did you mean {near[0]!r}?"
+    return text if flows else f"{text}: none is registered"
 
 
-def no_run(task_id: str, flow_id: str, *, really_of: str | None) -> str:
-    """Describes an unknown run of a flow; `really_of`: the flow that has it."""
-    said = f"no run {_quoted(task_id)} of flow {_quoted(flow_id)}"
-    return said if really_of is None else f"{said}; it is one of {really_of!r}"
+def no_run(task_id: str, flow_id: str, *, actual_flow: str | None) -> str:
+    """Describes an unknown run of a flow; `actual_flow`: the flow that has it."""
+    text = f"no run {_quoted(task_id)} of flow {_quoted(flow_id)}"
+    return text if actual_flow is None else f"{text}; it is one of {actual_flow!r}"
 
 
 def no_route(method: str, path: str, routes: Iterable[tuple[str, str]]) -> str:

@@ -10,7 +10,7 @@ from pydantic.dataclasses import dataclass
 from typing_extensions import override
 
 from dcipher.emulator.faults.effect import Data, Effect, as_bytes
-from dcipher.emulator.faults.messages import Answer, Body, Call, Pause, Stop
+from dcipher.emulator.faults.messages import Body, Call, Pause, Response, Stop
 
 __all__ = ["Cut", "Delay", "Dribble", "Drop", "Extend", "Frame", "Raw", "Stall", "Truncate"]
 
@@ -36,8 +36,8 @@ class Drop(Effect):
         return self.when == "after"
 
     @override
-    def apply(self, answer: Answer, call: Call) -> Answer:
-        return replace(answer, stop=Stop("head", 0, self.how))
+    def apply(self, response: Response, call: Call) -> Response:
+        return replace(response, stop=Stop("head", 0, self.how))
 
 
 @dataclass(frozen=True, repr=False)
@@ -46,7 +46,7 @@ class Cut(Effect):
 
     Attributes:
         at: After how many bytes of the part. A negative number counts from the end of the part.
-            `None`: after the whole part, although keep-alive was announced.
+            `None`: after the complete part, although keep-alive was announced.
         part: `head` (status line and headers), or `body` (counted before chunking).
         how: `close` sends a FIN, `reset` an RST, and `stall` sends nothing more.
     """
@@ -57,8 +57,8 @@ class Cut(Effect):
     kind: Literal["cut"] = field(default="cut", kw_only=True)
 
     @override
-    def apply(self, answer: Answer, call: Call) -> Answer:
-        return replace(answer, stop=Stop(self.part, self.at, self.how))
+    def apply(self, response: Response, call: Call) -> Response:
+        return replace(response, stop=Stop(self.part, self.at, self.how))
 
 
 @dataclass(frozen=True, repr=False)
@@ -66,7 +66,7 @@ class Stall(Effect):
     """Pauses in the middle of a response.
 
     Attributes:
-        seconds: The length of the pause. `None`: for ever.
+        seconds: The length of the pause. `None`: without end.
         part: Pause in the `head`, or in the `body`.
         at: After how many bytes of the part. A negative number counts from the end of the part.
     """
@@ -77,9 +77,9 @@ class Stall(Effect):
     kind: Literal["stall"] = field(default="stall", kw_only=True)
 
     @override
-    def apply(self, answer: Answer, call: Call) -> Answer:
+    def apply(self, response: Response, call: Call) -> Response:
         pause = Pause(self.part, self.at, self.seconds)
-        return replace(answer, pauses=(*answer.pauses, pause))
+        return replace(response, pauses=(*response.pauses, pause))
 
 
 @dataclass(frozen=True, repr=False)
@@ -94,8 +94,8 @@ class Delay(Effect):
     kind: Literal["delay"] = field(default="delay", kw_only=True)
 
     @override
-    def apply(self, answer: Answer, call: Call) -> Answer:
-        return replace(answer, pauses=(*answer.pauses, Pause("head", 0, self.seconds)))
+    def apply(self, response: Response, call: Call) -> Response:
+        return replace(response, pauses=(*response.pauses, Pause("head", 0, self.seconds)))
 
 
 @dataclass(frozen=True, repr=False)
@@ -112,8 +112,8 @@ class Dribble(Effect):
     kind: Literal["dribble"] = field(default="dribble", kw_only=True)
 
     @override
-    def apply(self, answer: Answer, call: Call) -> Answer:
-        return replace(answer, rates=(*answer.rates, (self.part, self.bytes_per_second)))
+    def apply(self, response: Response, call: Call) -> Response:
+        return replace(response, rates=(*response.rates, (self.part, self.bytes_per_second)))
 
 
 @dataclass(frozen=True, repr=False)
@@ -122,7 +122,7 @@ class Truncate(Effect):
 
     Attributes:
         at: How many bytes are sent. A negative number: how many are left out at the end.
-        content_length: `right`: the length of what is sent. `wrong`: the length of the whole body.
+        content_length: `right`: the length of what is sent. `wrong`: the length of the complete body.
             `none`: no length, so that the body ends with the connection. `chunked`: chunked coding,
             without the last chunk.
     """
@@ -132,18 +132,18 @@ class Truncate(Effect):
     kind: Literal["truncate"] = field(default="truncate", kw_only=True)
 
     @override
-    def apply(self, answer: Answer, call: Call) -> Answer:
-        size = len(answer.body)
-        body = answer.body.between(0, self.at if self.at >= 0 else size + self.at)
+    def apply(self, response: Response, call: Call) -> Response:
+        size = len(response.body)
+        body = response.body.between(0, self.at if self.at >= 0 else size + self.at)
         match self.content_length:
             case "right":
-                return replace(answer, body=body, promised=None)
+                return replace(response, body=body, promised=None)
             case "wrong":
-                return replace(answer, body=body, promised=size)
+                return replace(response, body=body, promised=size)
             case "none":
-                return replace(answer, body=body, framing="close")
+                return replace(response, body=body, framing="close")
             case "chunked":
-                return replace(answer, body=body, framing="chunked", unfinished=True)
+                return replace(response, body=body, framing="chunked", unfinished=True)
 
 
 @dataclass(frozen=True, repr=False)
@@ -158,10 +158,10 @@ class Extend(Effect):
     kind: Literal["extend"] = field(default="extend", kw_only=True)
 
     @override
-    def apply(self, answer: Answer, call: Call) -> Answer:
-        size = len(answer.body)
-        body = Body((*answer.body.parts, memoryview(as_bytes(self.extra))))
-        return replace(answer, body=body, promised=size)
+    def apply(self, response: Response, call: Call) -> Response:
+        size = len(response.body)
+        body = Body((*response.body.parts, memoryview(as_bytes(self.extra))))
+        return replace(response, body=body, promised=size)
 
 
 @dataclass(frozen=True, repr=False)
@@ -176,8 +176,8 @@ class Frame(Effect):
     kind: Literal["frame"] = field(default="frame", kw_only=True)
 
     @override
-    def apply(self, answer: Answer, call: Call) -> Answer:
-        return replace(answer, framing=self.framing)
+    def apply(self, response: Response, call: Call) -> Response:
+        return replace(response, framing=self.framing)
 
 
 @dataclass(frozen=True, repr=False)
@@ -199,5 +199,5 @@ class Raw(Effect):
         return False
 
     @override
-    def apply(self, answer: Answer, call: Call) -> Answer:
-        return replace(answer, raw=as_bytes(self.data), stop=Stop("body", None, self.how))
+    def apply(self, response: Response, call: Call) -> Response:
+        return replace(response, raw=as_bytes(self.data), stop=Stop("body", None, self.how))

@@ -16,14 +16,14 @@ from dcipher.emulator.gate.gate import TRANSPORT, Disconnected, mark_sent
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from dcipher.emulator.faults.messages import Answer, How, Part
+    from dcipher.emulator.faults.messages import How, Part, Response
     from dcipher.emulator.gate.gate import Receive, Scope, Send
 
 __all__ = ["Span", "Wait", "deliver", "schedule"]
 
 _CHUNK = 256 * 1024
 _TICK = 0.05  # seconds between two pieces of a slow response
-_LOOK = 0.002  # seconds between two looks at what has not left yet
+_POLL = 0.002  # seconds between two checks of the unsent bytes
 _STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})")
 
 
@@ -37,7 +37,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Pauses for some seconds, or (None) for ever."""
+    """Pauses for some seconds; None: without end."""
 
     seconds: float | None
 
@@ -45,15 +45,15 @@ class Wait:
 Step: TypeAlias = "Span | Wait"
 
 
-async def deliver(answer: Answer, scope: Scope, receive: Receive, send: Send) -> None:
+async def deliver(response: Response, scope: Scope, receive: Receive, send: Send) -> None:
     """Sends a response. Returns when it is sent, or raises `Disconnected`."""
     peer = _Peer(receive)
-    if answer.is_plain:
-        await _as_http(answer, peer, scope, send)
+    if response.is_plain:
+        await _as_http(response, peer, scope, send)
         return
     wire = _Wire(cast("asyncio.Transport", scope[TRANSPORT]))
-    await _on_wire(answer, peer, scope, wire)
-    await _end(wire, peer, answer.stop.how if answer.stop else "close")
+    await _on_wire(response, peer, scope, wire)
+    await _end(wire, peer, response.stop.how if response.stop else "close")
 
 
 def schedule(
@@ -116,7 +116,7 @@ class _Peer:
 
 @final
 class _Wire:
-    """The connection itself, for what a server would not send."""
+    """The connection itself, for bytes that a server would not send."""
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
@@ -127,7 +127,7 @@ class _Wire:
         self._check()
         self._transport.write(data)
         while self._transport.get_write_buffer_size() > _CHUNK:
-            await asyncio.sleep(_LOOK)
+            await asyncio.sleep(_POLL)
             self._check()
         # A write that does not block does not yield: one response must not block the others.
         await asyncio.sleep(0)
@@ -139,7 +139,7 @@ class _Wire:
     async def reset(self) -> None:
         """Closes the connection by RST, when all written bytes have arrived."""
         while self._transport.get_write_buffer_size() or _unacknowledged(self._socket):
-            await asyncio.sleep(_LOOK)
+            await asyncio.sleep(_POLL)
             self._check()
         # Without time to linger, a socket is closed by RST instead of FIN.
         form = "hh" if sys.platform == "win32" else "ii"
@@ -163,31 +163,31 @@ def _unacknowledged(connection: socket.socket) -> int:
     return int.from_bytes(found, sys.byteorder)
 
 
-async def _as_http(answer: Answer, peer: _Peer, scope: Scope, send: Send) -> None:
-    for step in schedule(0, pauses=_pauses(answer, "head")):
+async def _as_http(response: Response, peer: _Peer, scope: Scope, send: Send) -> None:
+    for step in schedule(0, pauses=_pauses(response, "head")):
         if isinstance(step, Wait):
             _silent(scope, step)
             await peer.wait(step.seconds)
-    headers = answer.framed_headers if answer.framing == "length" else answer.headers
+    headers = response.framed_headers if response.framing == "length" else response.headers
     raw_headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
-    await send({"type": "http.response.start", "status": answer.status, "headers": raw_headers})
-    for step in _body_steps(answer):
+    await send({"type": "http.response.start", "status": response.status, "headers": raw_headers})
+    for step in _body_steps(response):
         if isinstance(step, Wait):
             await peer.wait(step.seconds)
             continue
-        piece = bytes(answer.body.between(step.start, step.stop))
+        piece = bytes(response.body.between(step.start, step.stop))
         await send({"type": "http.response.body", "body": piece, "more_body": True})
         await asyncio.sleep(0)  # as in `_Wire.write`
     await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-async def _on_wire(answer: Answer, peer: _Peer, scope: Scope, wire: _Wire) -> None:
-    head = answer.head if answer.raw is None else answer.raw
+async def _on_wire(response: Response, peer: _Peer, scope: Scope, wire: _Wire) -> None:
+    head = response.head if response.raw is None else response.raw
     end = None
-    if answer.stop is not None and answer.stop.part == "head":
-        end = len(head) if answer.stop.at is None else answer.stop.at
+    if response.stop is not None and response.stop.part == "head":
+        end = len(head) if response.stop.at is None else response.stop.at
     steps = list(
-        schedule(len(head), end=end, pauses=_pauses(answer, "head"), rate=answer.rate("head"))
+        schedule(len(head), end=end, pauses=_pauses(response, "head"), rate=response.rate("head"))
     )
     sent = max((step.stop for step in steps if isinstance(step, Span)), default=0)
     # A client that has the first byte finds the request in the journal, with its status.
@@ -201,21 +201,21 @@ async def _on_wire(answer: Answer, peer: _Peer, scope: Scope, wire: _Wire) -> No
         if status is not None:
             mark_sent(scope, int(status[1]))
         await wire.write(head[step.start : step.stop])
-    if answer.raw is None and end is None and answer.has_body:
-        await _body_on_wire(answer, peer, wire)
+    if response.raw is None and end is None and response.has_body:
+        await _body_on_wire(response, peer, wire)
 
 
-async def _body_on_wire(answer: Answer, peer: _Peer, wire: _Wire) -> None:
-    chunked = answer.framing == "chunked"
-    for step in _body_steps(answer):
+async def _body_on_wire(response: Response, peer: _Peer, wire: _Wire) -> None:
+    chunked = response.framing == "chunked"
+    for step in _body_steps(response):
         if isinstance(step, Wait):
             await peer.wait(step.seconds)
             continue
-        piece = bytes(answer.body.between(step.start, step.stop))
+        piece = bytes(response.body.between(step.start, step.stop))
         # RFC 9112 section 7.1
         await wire.write(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
-    whole = answer.stop is None or answer.stop.at is None
-    if chunked and whole and not answer.unfinished:
+    whole = response.stop is None or response.stop.at is None
+    if chunked and whole and not response.unfinished:
         await wire.write(b"0\r\n\r\n")
 
 
@@ -228,15 +228,18 @@ async def _end(wire: _Wire, peer: _Peer, how: How) -> None:
     await peer.gone()
 
 
-def _body_steps(answer: Answer) -> Iterator[Step]:
-    stop = answer.stop or Stop("body", None, "close")
+def _body_steps(response: Response) -> Iterator[Step]:
+    stop = response.stop or Stop("body", None, "close")
     return schedule(
-        len(answer.body), end=stop.at, pauses=_pauses(answer, "body"), rate=answer.rate("body")
+        len(response.body),
+        end=stop.at,
+        pauses=_pauses(response, "body"),
+        rate=response.rate("body"),
     )
 
 
-def _pauses(answer: Answer, part: Part) -> list[tuple[int, float | None]]:
-    return [(pause.at, pause.seconds) for pause in answer.pauses if pause.part == part]
+def _pauses(response: Response, part: Part) -> list[tuple[int, float | None]]:
+    return [(pause.at, pause.seconds) for pause in response.pauses if pause.part == part]
 
 
 def _silent(scope: Scope, wait: Wait) -> None:

@@ -14,7 +14,7 @@ from pydantic import ConfigDict, JsonValue, PlainSerializer, PlainValidator, Typ
 from pydantic_core import to_json
 from typing_extensions import override
 
-from dcipher.emulator.faults.messages import OPERATIONS, Answer, Call, Operation
+from dcipher.emulator.faults.messages import OPERATIONS, Call, Operation, Response
 from dcipher.emulator.runs.service import Service
 
 __all__ = [
@@ -61,10 +61,10 @@ class Effect:
         """Changes the service itself, before it receives the request."""
         _ = service, call
 
-    def apply(self, answer: Answer, call: Call) -> Answer:
+    def apply(self, response: Response, call: Call) -> Response:
         """Returns the changed response."""
         _ = call
-        return answer
+        return response
 
     @override
     def __repr__(self) -> str:

@@ -15,7 +15,7 @@ from pydantic.dataclasses import dataclass
 from typing_extensions import override
 
 from dcipher.emulator.faults.effect import Effect
-from dcipher.emulator.faults.messages import Answer, Call
+from dcipher.emulator.faults.messages import Call, Response
 
 __all__ = ["Digest", "Encode"]
 
@@ -28,7 +28,7 @@ class Digest(Effect):
 
     Attributes:
         name: The header. `content-digest` is for the bytes that are sent, the others are for the
-            whole file.
+            complete file.
         right: Whether the digest is right.
     """
 
@@ -41,9 +41,9 @@ class Digest(Effect):
     kind: Literal["digest"] = field(default="digest", kw_only=True)
 
     @override
-    def apply(self, answer: Answer, call: Call) -> Answer:
-        parts = answer.body.parts
-        if answer.status == 206 and call.stored is not None and self.name != "content-digest":
+    def apply(self, response: Response, call: Call) -> Response:
+        parts = response.body.parts
+        if response.status == 206 and call.stored is not None and self.name != "content-digest":
             parts = (memoryview(call.stored.content),)
         md5 = self.name in {"content-md5", "x-goog-hash"}
         found = hashlib.md5(usedforsecurity=False) if md5 else hashlib.sha256()
@@ -55,7 +55,7 @@ class Digest(Effect):
         # RFC 9530 section 2 and 3: a dictionary of byte sequences.
         form = {"repr-digest": "sha-256=:{}:", "content-digest": "sha-256=:{}:"}
         form["x-goog-hash"] = "md5={}"
-        return answer.with_headers({self.name: form.get(self.name, "{}").format(value)})
+        return response.with_headers({self.name: form.get(self.name, "{}").format(value)})
 
 
 @dataclass(frozen=True, repr=False)
@@ -89,19 +89,19 @@ class Encode(Effect):
             raise ValueError("members must be 1, unless coding is gzip.")
 
     @override
-    def apply(self, answer: Answer, call: Call) -> Answer:
-        size = len(answer.body) if self.bomb is None else self.bomb
+    def apply(self, response: Response, call: Call) -> Response:
+        size = len(response.body) if self.bomb is None else self.bomb
         bounds = [size * number // self.members for number in range(self.members + 1)]
         pairs = pairwise(bounds)
         encoded = b"".join(
             piece
             for pair in pairs
-            for piece in _compressed(self._blocks(answer, *pair), self._bits)
+            for piece in _compressed(self._blocks(response, *pair), self._bits)
         )
         encoded = encoded[: self.truncate]
-        etag = answer.header("etag")
+        etag = response.header("etag")
         weak = {"etag": f"W/{etag}"} if etag and not etag.startswith("W/") else {}
-        new = answer.with_body(encoded)
+        new = response.with_body(encoded)
         gone = ("accept-ranges", "repr-digest")
         return new.with_headers({"content-encoding": self.coding, **weak}, without=gone)
 
@@ -110,9 +110,9 @@ class Encode(Effect):
         # For zlib: with the header and trailer of gzip, or with those of RFC 1950.
         return zlib.MAX_WBITS + 16 if self.coding == "gzip" else zlib.MAX_WBITS
 
-    def _blocks(self, answer: Answer, start: int, stop: int) -> Iterator[bytes | memoryview]:
+    def _blocks(self, response: Response, start: int, stop: int) -> Iterator[bytes | memoryview]:
         if self.bomb is None:
-            yield from answer.body.between(start, stop).parts
+            yield from response.body.between(start, stop).parts
             return
         whole, rest = divmod(stop - start, _BLOCK)
         yield from repeat(bytes(_BLOCK), whole)

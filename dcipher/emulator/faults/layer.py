@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar, cast, final
 from urllib.parse import parse_qsl
 
 from dcipher.emulator.faults.delivery import deliver
-from dcipher.emulator.faults.messages import ROUTES, Answer, Body, Call
+from dcipher.emulator.faults.messages import ROUTES, Body, Call, Response
 from dcipher.emulator.gate.gate import mark_fault, request_body, request_headers, request_id
 from dcipher.emulator.runs.runs import run_identity
 
@@ -45,10 +45,10 @@ class FaultLayer:
             await self._app(scope, receive, send)
             return
         mark_fault(scope, applied.rule.words)
-        answer = await self._answer(applied, scope, receive)
-        await deliver(answer, scope, receive, send)
+        response = await self._respond(applied, scope, receive)
+        await deliver(response, scope, receive, send)
 
-    async def _answer(self, applied: Applied, scope: Scope, receive: Receive) -> Answer:
+    async def _respond(self, applied: Applied, scope: Scope, receive: Receive) -> Response:
         effects = applied.rule.effects
         heavy = any(effect.is_heavy for effect in effects)
         call = await _called(partial(self._acted, applied), elsewhere=heavy)
@@ -60,10 +60,10 @@ class FaultLayer:
             scope = {**scope, "headers": raw}
         # The gate does not change the headers of a fault, which may be about any of them.
         date, number = ("date", formatdate(usegmt=True)), ("x-request-id", call.request_id)
-        answer = Answer(200, (date, number))
+        response = Response(200, (date, number))
         if all(effect.asks for effect in effects):
-            answer = await _captured(self._app, scope, receive, answer)
-        return await _called(partial(_changed, answer, effects, call), elsewhere=heavy)
+            response = await _captured(self._app, scope, receive, response)
+        return await _called(partial(_changed, response, effects, call), elsewhere=heavy)
 
     def _acted(self, applied: Applied) -> Call:
         """Applies the effects on the service. Returns the call, with the current file."""
@@ -75,10 +75,10 @@ class FaultLayer:
         return replace(call, stored=self._service.result(call.task_id, str(call.output_index)))
 
 
-def _changed(answer: Answer, effects: Iterable[Effect], call: Call) -> Answer:
+def _changed(response: Response, effects: Iterable[Effect], call: Call) -> Response:
     for effect in effects:
-        answer = effect.apply(answer, call)
-    return answer
+        response = effect.apply(response, call)
+    return response
 
 
 async def _called(function: Callable[[], T], *, elsewhere: bool) -> T:
@@ -131,7 +131,7 @@ def _described(
     )
 
 
-async def _captured(app: ASGIApp, scope: Scope, receive: Receive, begun: Answer) -> Answer:
+async def _captured(app: ASGIApp, scope: Scope, receive: Receive, begun: Response) -> Response:
     """Returns the response of the application, in memory."""
     starts: list[Message] = []
     body = bytearray()
@@ -145,7 +145,7 @@ async def _captured(app: ASGIApp, scope: Scope, receive: Receive, begun: Answer)
     try:
         await app(scope, receive, collect)
     except Exception:
-        # An error is sent first, and raised then: it is in the log.
+        # An error is sent before it is raised, and it is in the log.
         if not starts:
             raise
     raw = cast("Iterable[tuple[bytes, bytes]]", starts[0]["headers"])

@@ -15,7 +15,6 @@ from dcipher.emulator.runs.results import StoredResult
 __all__ = [
     "OPERATIONS",
     "ROUTES",
-    "Answer",
     "Body",
     "Call",
     "Framing",
@@ -23,6 +22,7 @@ __all__ = [
     "Operation",
     "Part",
     "Pause",
+    "Response",
     "Stop",
 ]
 
@@ -60,14 +60,14 @@ class Call:
     output_index: int | None = None
     request_id: str = ""
     stored: StoredResult | None = None
-    """The whole file of a `result`, if it exists."""
+    """The complete file of a `result`, if it exists."""
     turn: int = 0
     """How often the rule was applied before: to this run with `per_run`, else to any."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """A pause after `at` bytes of a part, for some seconds, or (None) for ever."""
+    """A pause after `at` bytes of a part, for some seconds; None: without end."""
 
     part: Part
     at: int
@@ -114,7 +114,7 @@ class Body:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     """A response, and how it is sent.
 
     The headers have lower-case names, and neither a length nor a transfer coding: `framing` and
@@ -140,14 +140,14 @@ class Answer:
         """Returns the first value of a header."""
         return next((value for known, value in self.headers if known == name), None)
 
-    def with_headers(self, values: Mapping[str, str], *, without: Iterable[str] = ()) -> Answer:
+    def with_headers(self, values: Mapping[str, str], *, without: Iterable[str] = ()) -> Response:
         """Returns the response with these headers added or replaced."""
         named = {name.lower(): value for name, value in values.items()}
         gone = {*named, *(name.lower() for name in without)}
         kept = tuple(item for item in self.headers if item[0] not in gone)
         return replace(self, headers=(*kept, *named.items()))
 
-    def with_body(self, *parts: bytes | bytearray) -> Answer:
+    def with_body(self, *parts: bytes | bytearray) -> Response:
         """Returns the response with another body."""
         return replace(self, body=Body.of(*parts), promised=None)
 

@@ -22,7 +22,7 @@ from dcipher.emulator.faults.effect import (
     as_bytes,
     media_type,
 )
-from dcipher.emulator.faults.messages import Answer, Body, Call, Operation, phrase
+from dcipher.emulator.faults.messages import Body, Call, Operation, Response, phrase
 from dcipher.emulator.gate.refusals import Refusal
 
 __all__ = ["Garbage", "Headers", "Html", "Patch", "Redirect", "Replace", "Respond", "Statuses"]
@@ -53,9 +53,9 @@ class Respond(Effect):
         return False
 
     @override
-    def apply(self, answer: Answer, call: Call) -> Answer:
-        kept = tuple(item for item in answer.headers if item[0] in _OF_THE_SERVER)
-        new = replace(answer, status=self.status, headers=kept, body=Body(), promised=None)
+    def apply(self, response: Response, call: Call) -> Response:
+        kept = tuple(item for item in response.headers if item[0] in _OF_THE_SERVER)
+        new = replace(response, status=self.status, headers=kept, body=Body(), promised=None)
         body = self.body
         if body is None and self.status >= 400:
             error = ErrorResponse(message=f"{phrase(self.status)} (a fault of the emulator).")
@@ -105,11 +105,11 @@ class Statuses(Effect):
         return len(self.words)
 
     @override
-    def apply(self, answer: Answer, call: Call) -> Answer:
-        if answer.status != 200:
-            return answer  # there is no such run
+    def apply(self, response: Response, call: Call) -> Response:
+        if response.status != 200:
+            return response  # there is no such run
         body = {"status": self.words[call.turn % len(self.words)], "message": self.message}
-        return answer.with_body(to_json(body, exclude_none=True))
+        return response.with_body(to_json(body, exclude_none=True))
 
 
 @dataclass(frozen=True, repr=False)
@@ -126,8 +126,8 @@ class Replace(Effect):
     kind: Literal["replace"] = field(default="replace", kw_only=True)
 
     @override
-    def apply(self, answer: Answer, call: Call) -> Answer:
-        new = answer.with_body(as_bytes(self.body))
+    def apply(self, response: Response, call: Call) -> Response:
+        new = response.with_body(as_bytes(self.body))
         return new.with_headers({"content-type": self.content_type}) if self.content_type else new
 
 
@@ -145,11 +145,11 @@ class Html(Effect):
     kind: Literal["html"] = field(default="html", kw_only=True)
 
     @override
-    def apply(self, answer: Answer, call: Call) -> Answer:
+    def apply(self, response: Response, call: Call) -> Response:
         page = (
             f"<!DOCTYPE html>\n<html><head><title>{self.title}</title></head><body></body></html>"
         )
-        new = replace(answer, status=self.status or answer.status).with_body(page.encode())
+        new = replace(response, status=self.status or response.status).with_body(page.encode())
         return new.with_headers({"content-type": "text/html; charset=utf-8"}, without=_OF_THE_FILE)
 
 
@@ -169,10 +169,10 @@ class Garbage(Effect):
     kind: Literal["garbage"] = field(default="garbage", kw_only=True)
 
     @override
-    def apply(self, answer: Answer, call: Call) -> Answer:
+    def apply(self, response: Response, call: Call) -> Response:
         chance = random.Random(self.seed)  # noqa: S311 (nothing here is secret, and it must repeat)
-        return answer.with_body(
-            chance.randbytes(len(answer.body) if self.size is None else self.size)
+        return response.with_body(
+            chance.randbytes(len(response.body) if self.size is None else self.size)
         )
 
 
@@ -190,12 +190,12 @@ class Patch(Effect):
     kind: Literal["patch"] = field(default="patch", kw_only=True)
 
     @override
-    def apply(self, answer: Answer, call: Call) -> Answer:
+    def apply(self, response: Response, call: Call) -> Response:
         try:
-            value = cast("JsonValue", from_json(bytes(answer.body)))
+            value = cast("JsonValue", from_json(bytes(response.body)))
         except ValueError:
             raise Refusal(500, "The fault is a Patch, but the response is not JSON.") from None
-        return answer.with_body(to_json(_merged(value, self.patch)))
+        return response.with_body(to_json(_merged(value, self.patch)))
 
 
 @dataclass(frozen=True, repr=False)
@@ -214,8 +214,8 @@ class Headers(Effect):
     kind: Literal["headers"] = field(default="headers", kw_only=True)
 
     @override
-    def apply(self, answer: Answer, call: Call) -> Answer:
-        return answer.with_headers(self.set, without=self.remove)
+    def apply(self, response: Response, call: Call) -> Response:
+        return response.with_headers(self.set, without=self.remove)
 
 
 @dataclass(frozen=True, repr=False)
@@ -233,12 +233,12 @@ class Redirect(Effect):
     kind: Literal["redirect"] = field(default="redirect", kw_only=True)
 
     @override
-    def apply(self, answer: Answer, call: Call) -> Answer:
+    def apply(self, response: Response, call: Call) -> Response:
         if self.location is None and _SECOND in call.query.split("&"):
-            return answer
+            return response
         query = "&".join(part for part in (call.query, _SECOND) if part)
         location = self.location or f"{call.origin}{call.path}?{query}"
-        new = replace(answer, status=self.status).with_body()
+        new = replace(response, status=self.status).with_body()
         gone = ("content-type", *_OF_THE_FILE)
         return new.with_headers({"location": location}, without=gone)
 

@@ -193,7 +193,7 @@ class Faults:
         with self._lock:
             self._rules = tuple(rule for rule in self._rules if rule.id != number)
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """Removes all rules and numbers new ones from 1, so that the same rules decide the same."""
         with self._lock:
             self._rules, self._last = (), 0

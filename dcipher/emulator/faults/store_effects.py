@@ -12,7 +12,7 @@ from pydantic.dataclasses import dataclass
 from typing_extensions import override
 
 from dcipher.emulator.faults.effect import Effect, HeaderValue
-from dcipher.emulator.faults.messages import Answer, Call, Operation
+from dcipher.emulator.faults.messages import Call, Operation, Response
 from dcipher.emulator.runs.results import error_document
 from dcipher.emulator.runs.service import Service
 
@@ -31,7 +31,7 @@ _RESULT: frozenset[Operation] = frozenset(("result",))
 
 @dataclass(frozen=True, repr=False)
 class IgnoreRange(Effect):
-    """Responds to a request for a range with 200 and the whole file."""
+    """Responds to a request for a range with 200 and the complete file."""
 
     operations: ClassVar[frozenset[Operation]] = _RESULT
     needs_range: ClassVar[bool] = True
@@ -63,10 +63,10 @@ class WrongRange(Effect):
 
     @override
     def request(self, call: Call) -> Mapping[str, str]:
-        asked = _asked(call)
-        if asked is None or call.stored is None:
+        requested = _requested(call)
+        if requested is None or call.stored is None:
             return call.headers
-        first, last = asked
+        first, last = requested
         size = len(call.stored.content)
         if first:
             start = max(0, min(int(first) + self.shift, size - 1))
@@ -75,15 +75,15 @@ class WrongRange(Effect):
         return {**call.headers, "range": f"bytes=-{max(1, int(last) + self.shift)}"}
 
     @override
-    def apply(self, answer: Answer, call: Call) -> Answer:
-        sent = _CONTENT_RANGE.fullmatch(answer.header("content-range") or "")
-        asked = _asked(call)
-        if not self.lie or answer.status != 206 or sent is None or asked is None:
-            return answer
+    def apply(self, response: Response, call: Call) -> Response:
+        sent = _CONTENT_RANGE.fullmatch(response.header("content-range") or "")
+        requested = _requested(call)
+        if not self.lie or response.status != 206 or sent is None or requested is None:
+            return response
         size = int(sent[3])
-        start = int(asked[0]) if asked[0] else max(0, size - int(asked[1]))
-        stop = start + len(answer.body) - 1
-        return answer.with_headers({"content-range": f"bytes {start}-{stop}/{size}"})
+        start = int(requested[0]) if requested[0] else max(0, size - int(requested[1]))
+        stop = start + len(response.body) - 1
+        return response.with_headers({"content-range": f"bytes {start}-{stop}/{size}"})
 
 
 @dataclass(frozen=True, repr=False)
@@ -96,11 +96,11 @@ class RefuseRange(Effect):
     kind: Literal["refuse_range"] = field(default="refuse_range", kw_only=True)
 
     @override
-    def apply(self, answer: Answer, call: Call) -> Answer:
-        if call.stored is None or answer.status not in {200, 206}:
-            return answer  # it is rejected for another reason
+    def apply(self, response: Response, call: Call) -> Response:
+        if call.stored is None or response.status not in {200, 206}:
+            return response  # it is rejected for another reason
         text = "The requested range is not satisfiable"
-        new = replace(answer, status=416)
+        new = replace(response, status=416)
         return new.with_body(error_document("InvalidRange", text, call.request_id)).with_headers(
             {
                 "content-range": f"bytes */{len(call.stored.content)}",
@@ -120,17 +120,17 @@ class Multipart(Effect):
     kind: Literal["multipart"] = field(default="multipart", kw_only=True)
 
     @override
-    def apply(self, answer: Answer, call: Call) -> Answer:
-        described = answer.header("content-range")
-        if answer.status != 206 or described is None:
-            return answer
+    def apply(self, response: Response, call: Call) -> Response:
+        described = response.header("content-range")
+        if response.status != 206 or described is None:
+            return response
         # RFC 9110 section 14.6
         before = (
-            f"--{_BOUNDARY}\r\nContent-Type: {answer.header('content-type')}\r\n"
+            f"--{_BOUNDARY}\r\nContent-Type: {response.header('content-type')}\r\n"
             f"Content-Range: {described}\r\n\r\n"
         )
-        body = answer.body.framed(before.encode("latin-1"), f"\r\n--{_BOUNDARY}--\r\n".encode())
-        return replace(answer, body=body).with_headers(
+        body = response.body.framed(before.encode("latin-1"), f"\r\n--{_BOUNDARY}--\r\n".encode())
+        return replace(response, body=body).with_headers(
             {"content-type": f"multipart/byteranges; boundary={_BOUNDARY}"},
             without=("content-range",),
         )
@@ -150,9 +150,9 @@ class ChangeETag(Effect):
     kind: Literal["change_etag"] = field(default="change_etag", kw_only=True)
 
     @override
-    def apply(self, answer: Answer, call: Call) -> Answer:
-        true = answer.header("etag") or ""
-        return answer.with_headers(
+    def apply(self, response: Response, call: Call) -> Response:
+        true = response.header("etag") or ""
+        return response.with_headers(
             {"etag": self.etag or f'"{sha256(true.encode("latin-1")).hexdigest()[:32]}"'}
         )
 
@@ -191,12 +191,12 @@ class ExpireURL(Effect):
             service.expire_urls(call.task_id)
 
 
-# Either a first byte and perhaps a last one, or how many of the last bytes. Blanks stand in one
-# place only between two others: in two, a header full of them would take the square of its length.
+# Either a first byte and an optional last one, or the number of last bytes. No two runs of blanks are
+# adjacent: matching a header of blanks would take quadratic time.
 _RANGE = re.compile(r"bytes *= *(?:([0-9]{1,18}) *)?- *([0-9]{0,18})", re.I)
 
 
-def _asked(call: Call) -> tuple[str, str] | None:
+def _requested(call: Call) -> tuple[str, str] | None:
     """Returns the first and last byte of the requested range, as text."""
     found = _RANGE.search(call.headers.get("range", ""))
     first, last = ("", "") if found is None else (found[1] or "", found[2])

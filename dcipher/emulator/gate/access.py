@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["KEY_PREFIX", "RateLimit", "SignatureCheck", "authenticate", "new_key", "own_key"]
 
 KEY_PREFIX = "emu_"
-_KEY = re.compile(KEY_PREFIX + r"[!-~]+")  # a header's value carries it
-_CHALLENGE = {"WWW-Authenticate": "Api-Key"}  # RFC 9110 section 15.5.2: a 401 carries one
+_KEY = re.compile(KEY_PREFIX + r"[!-~]+")  # it is the value of a header
+_CHALLENGE = {"WWW-Authenticate": "Api-Key"}  # RFC 9110 section 15.5.2: a 401 has one
 
 
 def new_key() -> str:
@@ -28,18 +28,18 @@ def new_key() -> str:
 
 
 def own_key(key: object) -> str:
-    """Returns a given key, or '' without one. Raises TypeError, or a ValueError without the key."""
+    """Returns the given key, or ''. Raises TypeError, or a ValueError that does not contain the key."""
     if key is None:
         return ""
     if not isinstance(key, str):
-        raise TypeError(f"api_key is a str, not {type(key).__name__}.")
+        raise TypeError(f"api_key must be a str, not {type(key).__name__}.")
     if not key.startswith(KEY_PREFIX):
         raise ValueError(
-            f"The emulator's api_key begins with {KEY_PREFIX}: no real key belongs here."
+            f"The emulator's api_key must begin with {KEY_PREFIX}: a real key does not belong here."
         )
     if not _KEY.fullmatch(key):
         raise ValueError(
-            f"The emulator's api_key is {KEY_PREFIX} and one or more visible ASCII characters."
+            f"The emulator's api_key must be {KEY_PREFIX} and one or more visible ASCII characters."
         )
     return key
 
@@ -51,15 +51,15 @@ def authenticate(authorization: str | None, api_key: str) -> None:
     scheme, _, key = authorization.partition(" ")
     key = key.strip()
     if scheme.lower() != "api-key" or not key:
-        raise _unauthorized("The Authorization header is not of the form 'Api-Key …'.")
+        raise _unauthorized("The Authorization header must have the form 'Api-Key …'.")
     if not key.startswith(KEY_PREFIX):
         message = (
-            f"The emulator takes only keys that begin with {KEY_PREFIX}: this looks like a key of "
-            "the real service, which does not belong here. Use the emulator's own api_key."
+            f"The emulator accepts only keys that begin with {KEY_PREFIX}. This looks like a key of the "
+            "real service, which does not belong here. Use the api_key of the emulator."
         )
         raise _unauthorized(message)
     if not hmac.compare_digest(key.encode(), api_key.encode()):
-        raise _unauthorized("The API key is not this emulator's: use its api_key.")
+        raise _unauthorized("The API key is not that of this emulator. Use its api_key.")
 
 
 @final
@@ -79,7 +79,7 @@ class SignatureCheck:
             return
         if self.secret is None:
             raise _unauthorized(
-                "The request is signed, but the emulator knows no secret: give it an api_secret."
+                "The request is signed, but the emulator has no secret. Pass it an api_secret."
             )
         # Imported here: an emulator without signed requests does not need it.
         from dcipher.signing import SignatureError, verify_request
@@ -96,7 +96,7 @@ class SignatureCheck:
             raise _unauthorized(f"The signature is not valid: {error}") from None
         self._once(verified.nonce, now, verified.expires)
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """Removes the nonces."""
         self._nonces.clear()
 
@@ -104,7 +104,7 @@ class SignatureCheck:
         if not nonce:
             raise _unauthorized("The signature has no nonce.")
         if self._nonces.get(nonce, 0.0) > now:
-            raise _unauthorized("The signature was used before: its nonce is known.")
+            raise _unauthorized("The nonce of the signature was used before.")
         if len(self._nonces) >= _MANY_NONCES:
             self._nonces = {known: end for known, end in self._nonces.items() if end > now}
         self._nonces[nonce] = (math.inf if expires is None else expires) + _SKEW
@@ -135,8 +135,8 @@ class RateLimit:
             )
         self._tokens -= 1.0
 
-    def forget(self) -> None:
-        """Fills the bucket."""
+    def clear(self) -> None:
+        """Refills the bucket."""
         self._tokens = self._capacity
 
 

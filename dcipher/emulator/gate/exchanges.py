@@ -46,17 +46,17 @@ class Exchange:
     """A request and its response."""
 
     request: Content
-    answer_headers: Mapping[str, str]
+    response_headers: Mapping[str, str]
     """Empty if a fault wrote the response to the connection itself."""
-    answer: Content
+    response: Content
     seconds: float
     """From the head of the request to the end of the response."""
 
     @property
     def size(self) -> int:
         """About how many bytes it takes; a character takes at most four."""
-        texts = (self.request.text or "", self.answer.text or "")
-        return _EXCHANGE + 4 * sum(map(len, texts)) + size_of_headers(self.answer_headers)
+        texts = (self.request.text or "", self.response.text or "")
+        return _EXCHANGE + 4 * sum(map(len, texts)) + size_of_headers(self.response_headers)
 
 
 @final
@@ -88,7 +88,7 @@ class Exchanges:
         with self._lock:
             return self._kept.get(request_id)
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """Removes all exchanges."""
         with self._lock:
             self._kept.clear()
@@ -104,27 +104,27 @@ class Recording:
         self._request_id = request_id
         self._began = monotonic()
         self._request = b""
-        self._asked = 0
+        self._request_size = 0
         self._headers: dict[str, str] = {}
-        self._answer = bytearray()
-        self._answered = 0
+        self._response = bytearray()
+        self._response_size = 0
         self._done = False
 
-    def asked(self, body: bytes, size: int | None = None) -> None:
+    def record_request(self, body: bytes, size: int | None = None) -> None:
         """Records the request body, or its beginning and the total size."""
-        self._asked = len(body) if size is None else size
-        self._request = body if self._asked <= READ else b""
+        self._request_size = len(body) if size is None else size
+        self._request = body if self._request_size <= READ else b""
 
-    def hear(self, message: MutableMapping[str, object]) -> None:
+    def record_response(self, message: MutableMapping[str, object]) -> None:
         """Records a message of the response before it is sent, so that it is complete for its client."""
         if message["type"] == "http.response.start":
             raw = cast("Iterable[tuple[bytes, bytes]]", message.get("headers", ()))
             self._headers = {k.decode("latin-1").lower(): v.decode("latin-1") for k, v in raw}
             return
         body = cast("bytes", message.get("body", b""))
-        self._answered += len(body)
-        if len(self._answer) < KEPT:
-            self._answer += body[: KEPT - len(self._answer)]
+        self._response_size += len(body)
+        if len(self._response) < KEPT:
+            self._response += body[: KEPT - len(self._response)]
         if not message.get("more_body", False):
             self.finish()
 
@@ -135,13 +135,13 @@ class Recording:
         self._done = True
         secrets = self._exchanges.secrets
         exchange = Exchange(
-            request=_content(self._request, self._asked, secrets),
-            answer_headers=masked_headers(self._headers, secrets),
-            answer=_content(bytes(self._answer), self._answered, secrets),
+            request=_content(self._request, self._request_size, secrets),
+            response_headers=masked_headers(self._headers, secrets),
+            response=_content(bytes(self._response), self._response_size, secrets),
             seconds=monotonic() - self._began,
         )
         self._request = b""
-        self._answer.clear()
+        self._response.clear()
         self._exchanges.add(self._request_id, exchange)
 
 

@@ -1,7 +1,7 @@
 """The layer that every request passes: pure ASGI, so that bodies are streamed.
 
-It gives the request an id, reads its body, asks for key, signature and rate in this order, writes
-the journal, and responds to errors of inner layers. Further layers are ASGI applications around
+It assigns an id to the request, reads its body, checks the key, the signature and the rate limit in
+this order, writes the journal, and responds to errors of inner layers. Further layers are ASGI applications around
 it (the control API) or inside it (faults).
 """
 
@@ -62,7 +62,7 @@ _OPEN = ("/results/", "/openapi.json")  # a signed URL is its own authorization
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 TRANSPORT: Final = "dcipher.transport"
 """The key of the connection in the scope."""
-_ANSWER = "dcipher.answer"
+_RESPONSE = "dcipher.response"
 _BODY = "dcipher.body"
 _Headers: TypeAlias = "Iterable[tuple[bytes, bytes]]"
 _LOGGER = logging.getLogger("dcipher.emulator")
@@ -106,8 +106,8 @@ class Gate:
         """Serves a request. Lifespan and websockets are not passed to it."""
         request = _Request.of(scope)
         recording = self._exchanges.record(request.id)
-        answer = _Answer(request, send, self._note, recording, self._guard.secrets)
-        scope[_ANSWER] = answer
+        response = _Response(request, send, self._record, recording, self._guard.secrets)
+        scope[_RESPONSE] = response
         try:
             body = await self._body(request, receive, recording)
             scope[_BODY] = body
@@ -115,18 +115,18 @@ class Gate:
                 receive = _replay(body, receive)
             if not request.path.startswith(_OPEN):
                 self._guard.check(request, body)
-            await self._app(scope, receive, answer.send)
+            await self._app(scope, receive, response.send)
         except Refusal as refusal:
-            await answer.refuse(refusal)
+            await response.refuse(refusal)
         except Disconnected:
-            _LOGGER.debug("%s: the client went away", answer.target)
+            _LOGGER.debug("%s: the client disconnected", response.target)
         except Exception:
             # If the response has begun, the error is logged elsewhere, or the client has disconnected.
-            if not answer.begun:
-                _LOGGER.exception("%s failed in the emulator", answer.target)
-                await answer.refuse(Refusal(500, "The emulator failed; its log says why."))
+            if not response.begun:
+                _LOGGER.exception("%s failed in the emulator", response.target)
+                await response.refuse(Refusal(500, "The emulator failed. Its log has the reason."))
         finally:
-            answer.close()
+            response.close()
 
     async def _body(self, request: _Request, receive: Receive, recording: Recording) -> bytes:
         """Returns the body of a request with the key. Of others, only the beginning is recorded."""
@@ -141,15 +141,15 @@ class Gate:
             except Refusal as refusal:
                 refused, keep = refusal, READ
         body, size = await read_body(receive, keep=keep) if wanted else (b"", 0)
-        recording.asked(body, size)
+        recording.record_request(body, size)
         if refused is not None:
             raise refused
         if keep == MAX_BODY and size > keep:
             raise Refusal(413, f"The body is larger than {MAX_BODY} bytes.")
         return body
 
-    def _note(self, answer: _Answer, status: int | None) -> None:
-        request, secrets = answer.request, self._guard.secrets
+    def _record(self, response: _Response, status: int | None) -> None:
+        request, secrets = response.request, self._guard.secrets
         headers = masked_headers(request.headers, secrets)
         self._journal.add(
             RequestRecord(
@@ -161,50 +161,50 @@ class Gate:
                 idempotency_key=headers.get("idempotency-key"),
                 request_id=request.id,
                 at=request.at,
-                fault=answer.fault and masked_known(answer.fault, secrets),
-                unmatched=answer.unmatched and masked_known(answer.unmatched, secrets),
+                fault=response.fault and masked_known(response.fault, secrets),
+                unmatched=response.unmatched and masked_known(response.unmatched, secrets),
             )
         )
 
 
 def request_id(scope: Scope) -> str:
     """Returns the id of the request."""
-    return cast("_Answer", scope[_ANSWER]).request.id
+    return cast("_Response", scope[_RESPONSE]).request.id
 
 
 def request_headers(scope: Scope) -> Mapping[str, str]:
     """Returns the headers by lower-case name. Repeated headers are joined with commas."""
-    return cast("_Answer", scope[_ANSWER]).request.headers
+    return cast("_Response", scope[_RESPONSE]).request.headers
 
 
 def request_body(scope: Scope) -> bytes:
-    """Returns the whole body."""
+    """Returns the complete body."""
     return cast("bytes", scope[_BODY])
 
 
 def refusal_body(scope: Scope, refusal: Refusal) -> bytes:
     """Returns the body for a refusal, without secrets of the request."""
-    return refusal.to_json(cast("_Answer", scope[_ANSWER]).secrets)
+    return refusal.to_json(cast("_Response", scope[_RESPONSE]).secrets)
 
 
 def target(scope: Scope) -> str:
     """Returns method and path for the log, without a secret."""
-    return cast("_Answer", scope[_ANSWER]).target
+    return cast("_Response", scope[_RESPONSE]).target
 
 
 def mark_fault(scope: Scope, words: str) -> None:
     """Marks the response as a fault, whose headers must not be changed."""
-    cast("_Answer", scope[_ANSWER]).fault = words
+    cast("_Response", scope[_RESPONSE]).fault = words
 
 
 def mark_unmatched(scope: Scope, words: str) -> None:
     """Marks the request as unmatched."""
-    cast("_Answer", scope[_ANSWER]).unmatched = words
+    cast("_Response", scope[_RESPONSE]).unmatched = words
 
 
 def mark_sent(scope: Scope, status: int | None) -> None:
     """Records the response of a layer that sends on the connection itself."""
-    cast("_Answer", scope[_ANSWER]).begin(status)
+    cast("_Response", scope[_RESPONSE]).begin(status)
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,14 +241,14 @@ class _Request:
 
 
 @final
-class _Answer:
+class _Response:
     """Sends the response: adds date and id, and records the status when it begins."""
 
     def __init__(
         self,
         request: _Request,
         send: Send,
-        note: Callable[[_Answer, int | None], None],
+        note: Callable[[_Response, int | None], None],
         recording: Recording,
         secrets: tuple[str, ...],
     ) -> None:
@@ -258,7 +258,7 @@ class _Answer:
         self.fault: str | None = None
         self.unmatched: str | None = None
         self._send = send
-        self._note = note
+        self._record = note
         self._recording = recording
 
     @property
@@ -278,14 +278,14 @@ class _Answer:
                 ]
             # Recorded before it is sent: a client that has the response finds it in the journal.
             self.begin(cast("int", message["status"]))
-        self._recording.hear(message)
+        self._recording.record_response(message)
         await self._send(message)
 
     def begin(self, status: int | None) -> None:
         """Records the request, once."""
         if not self.begun:
             self.begun = True
-            self._note(self, status)
+            self._record(self, status)
 
     async def refuse(self, refusal: Refusal) -> None:
         """Responds with an error, unless a response has begun."""
@@ -312,7 +312,7 @@ class _Answer:
         self._recording.finish()
 
 
-class Disconnected(Exception):  # noqa: N818 (the client's doing, no error)
+class Disconnected(Exception):  # noqa: N818 (not an error of the emulator)
     """The client disconnected before its request was complete."""
 
 
@@ -340,7 +340,7 @@ async def _next(receive: Receive) -> Message:
     try:
         return await asyncio.wait_for(receive(), BODY_TIME)
     except asyncio.TimeoutError:
-        text = f"Nothing of the body came for {BODY_TIME:g} seconds."
+        text = f"No part of the body was received for {BODY_TIME:g} seconds."
         raise Refusal(408, text, headers={"Connection": "close"}) from None
 
 

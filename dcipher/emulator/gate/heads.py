@@ -43,7 +43,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._requests = 0
-        self._heard = False
+        self._has_data = False
         self._app = inner.app
         inner.app = self._serve
 
@@ -55,7 +55,7 @@ class Connection(asyncio.Protocol):
 
     @override
     def data_received(self, data: bytes) -> None:
-        self._heard = True
+        self._has_data = True
         if self._requests == 0 and self._timer is None:
             self._wait()
         self._inner.data_received(data)
@@ -86,7 +86,7 @@ class Connection(asyncio.Protocol):
             await self._app(scope, receive, send)
         finally:
             self._requests -= 1
-            self._heard = False
+            self._has_data = False
 
     def _wait(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(self._head_time, self._end)
@@ -99,6 +99,6 @@ class Connection(asyncio.Protocol):
     def _end(self) -> None:
         self._timer = None
         if self._requests == 0 and self._transport is not None:
-            if self._heard:  # RFC 9110 section 15.5.9
+            if self._has_data:  # RFC 9110 section 15.5.9
                 self._transport.write(_TOO_LATE)
             self._transport.close()

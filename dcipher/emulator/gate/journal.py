@@ -98,7 +98,7 @@ class Journal:
             index = number - self._count - 1
             return self._records[index] if -len(self._records) <= index < 0 else None
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """Removes all requests."""
         with self._lock:
             self._records.clear()

@@ -32,15 +32,17 @@ __all__ = ["Listener"]
 T = TypeVar("T")
 
 _BACKLOG = 2048
-_AT_ONCE = 16
-"""Connections that are accepted in one turn of the loop: as often it tries where none can be."""
-_SAID_EVERY = 60.0  # seconds between two lines of the log about connections that cannot be accepted
+_ACCEPTED_AT_ONCE = 16
+"""Connections that are accepted in one turn of the event loop, which is also the number of attempts."""
+_LOG_INTERVAL = (
+    60.0  # seconds between two lines of the log about connections that cannot be accepted
+)
 _EXHAUSTED = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
-_LAST_ANSWERS = 0.2  # seconds for responses in progress when the server stops
-_LAST_TURNS = 5  # of the event loop, in which what was accepted a moment ago becomes a connection
+_LAST_RESPONSES = 0.2  # seconds for responses in progress when the server stops
+_LAST_TURNS = 5  # of the event loop, in which a socket that was just accepted becomes a connection
 _MESSAGES = logging.getLogger("uvicorn.asgi")
 _LOGGER = logging.getLogger("dcipher.emulator")
-_LOGGER.addHandler(logging.NullHandler())  # otherwise logging's last resort writes to stderr
+_LOGGER.addHandler(logging.NullHandler())  # without it, logging would write to stderr
 
 
 @final
@@ -85,7 +87,7 @@ class Listener:
     def stop(self) -> None:
         """Stops serving, and waits until it has stopped."""
         with contextlib.suppress(RuntimeError):  # the loop has ended already
-            _ = self._loop.result().call_soon_threadsafe(self._server.leave)
+            _ = self._loop.result().call_soon_threadsafe(self._server.end)
         self._thread.join()
         _MESSAGES.removeFilter(self._filter)
 
@@ -103,7 +105,7 @@ class Listener:
         loop.set_exception_handler(_Exhaustion().handle)
 
         def started() -> None:
-            # uvicorn's number is how many asyncio accepts in one turn, and the system's queue, too.
+            # uvicorn passes one number for both: asyncio's connections per turn, and the queue of the system.
             for listening in sockets:
                 listening.listen(_BACKLOG)
             self._loop.set_result(loop)
@@ -139,7 +141,7 @@ class _Exhaustion:
     """Logs once a minute that no connection can be accepted; asyncio logs every attempt."""
 
     def __init__(self) -> None:
-        self._said = -math.inf
+        self._logged_at = -math.inf
 
     def handle(self, loop: asyncio.AbstractEventLoop, context: Mapping[str, object]) -> None:
         """Handles an exception of the event loop, which retries after a second."""
@@ -147,11 +149,11 @@ class _Exhaustion:
         if not isinstance(error, OSError) or error.errno not in _EXHAUSTED:
             loop.default_exception_handler(dict(context))
             return
-        if monotonic() - self._said >= _SAID_EVERY:
-            self._said = monotonic()
+        if monotonic() - self._logged_at >= _LOG_INTERVAL:
+            self._logged_at = monotonic()
             _LOGGER.error(
-                "The emulator cannot accept connections: %s. Those that wait are served when others"
-                " end; close what is not used, or raise the limit (ulimit -n).",
+                "The emulator cannot accept connections: %s. Waiting connections are served when others"
+                " end. Close unused ones, or raise the limit (ulimit -n).",
                 error.strerror,
             )
 
@@ -171,7 +173,7 @@ class _Config(uvicorn.Config):
 
         def quiet(**arguments: object) -> asyncio.Protocol:
             inner = protocol(**arguments)
-            # The access log would contain signed URLs, and malformed requests need no warning.
+            # The access log would contain signed URLs. Malformed requests need no warning.
             inner.access_log = False
             inner.logger = _LOGGER
             return Connection(inner, head_time=HEAD_TIME)
@@ -189,7 +191,7 @@ class _Server(uvicorn.Server):
             _Config(
                 app,
                 access_log=False,
-                backlog=_AT_ONCE,
+                backlog=_ACCEPTED_AT_ONCE,
                 date_header=False,  # the gate adds it, unless a fault is about it
                 lifespan="off",
                 log_config=None,
@@ -200,26 +202,26 @@ class _Server(uvicorn.Server):
             )
         )
         self.on_started: Callable[[], None] = lambda: None
-        self._left: asyncio.Event | None = None
+        self._exit: asyncio.Event | None = None
 
-    def leave(self) -> None:
+    def end(self) -> None:
         """Ends `serve`; on the event loop."""
         self.should_exit = True
-        if self._left is not None:
-            self._left.set()
+        if self._exit is not None:
+            self._exit.set()
 
     @override
     async def main_loop(self) -> None:
-        # uvicorn's own sleeps between its ticks; this one wakes up.
-        self._left = asyncio.Event()
+        # uvicorn's own loop sleeps between its ticks; this one can be woken.
+        self._exit = asyncio.Event()
         self.on_started()
         while not await self.on_tick(0):
             with contextlib.suppress(asyncio.TimeoutError):
-                _ = await asyncio.wait_for(self._left.wait(), 0.1)
+                _ = await asyncio.wait_for(self._exit.wait(), 0.1)
 
     @override
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        # uvicorn's own waits for every connection, for ever or with an error in the log.
+        # uvicorn's own method waits for every connection, without a limit or with an error in the log.
         for server in self.servers:
             server.close()
         for listening in sockets or ():
@@ -227,7 +229,7 @@ class _Server(uvicorn.Server):
         connections = self.server_state.connections
         for connection in tuple(connections):
             connection.shutdown()
-        deadline = monotonic() + _LAST_ANSWERS
+        deadline = monotonic() + _LAST_RESPONSES
         # uvicorn has a set of its connections, and no event for when it is empty.
         while connections and monotonic() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(0.005)

@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 @final
 class _Loop(asyncio.SelectorEventLoop):
-    """asyncio's own reads `time.monotonic`, by which nothing would ever be due."""
+    """An event loop with our clock. asyncio reads `time.monotonic`, which a test tool may have stopped."""
 
     @override
     def time(self) -> float:
@@ -28,7 +28,7 @@ class _Loop(asyncio.SelectorEventLoop):
 
 def run(main: Coroutine[object, object, T]) -> T:
     """Runs a coroutine, as `asyncio.run` does, on its own loop."""
-    # Not asyncio.Runner, which is new in Python 3.11, nor a policy, which is the process's.
+    # Not asyncio.Runner, which is new in Python 3.11, nor a policy, which would apply to the process.
     loop = _Loop()
     try:
         asyncio.set_event_loop(loop)

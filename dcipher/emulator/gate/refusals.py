@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["Refusal"]
 
 
-class Refusal(Exception):  # noqa: N818 (not an error of the emulator: an answer to its caller)
+class Refusal(Exception):  # noqa: N818 (not an error of the emulator: an response to its caller)
     """A rejected request, with the status and the body of the response."""
 
     def __init__(

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-__all__ = ["Database", "Kept", "Piece", "StateError", "pieces"]
+__all__ = ["Database", "Persisted", "Piece", "StateError", "pieces"]
 
 FILE: Final = "emulator.sqlite3"
 VERSION: Final = 1
@@ -58,7 +58,7 @@ class StateError(OSError):
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class Persisted:
     """The persisted runs, in the order of their starts, and the starts that have a key."""
 
     runs: tuple[Run, ...]
@@ -123,12 +123,12 @@ class Database:
         value: object = given or (found[0][0] if found else new())
         if not isinstance(value, bytes) or not value:
             raise ValueError(f"the row {name} of its table secrets has a bad value")
-        self._do("INSERT OR REPLACE INTO secrets VALUES (?, ?)", name, value)
+        self._execute("INSERT OR REPLACE INTO secrets VALUES (?, ?)", name, value)
         return value
 
     def add_run(self, run: Run) -> None:
         """Adds a run without results. Raises `IntegrityError` if its task id exists."""
-        self._do(
+        self._execute(
             _ADD_RUN,
             run.task_id,
             run.flow_id,
@@ -147,47 +147,47 @@ class Database:
     def end_run(self, run: Run) -> None:
         """Stores the outcome of a run."""
         values = (run.status, run.message, run.started_at, run.finished_at, run.task_id)
-        self._do(_END_RUN, *values)
+        self._execute(_END_RUN, *values)
 
     def put_start(self, flow_id: str, key: str, digest: bytes, started: Started) -> None:
         """Stores the response to a start with an idempotency key."""
         row = (flow_id, key, digest, started.task_id, json.dumps(started.paths))
-        self._do("INSERT OR REPLACE INTO starts VALUES (?,?,?,?,?)", *row)
+        self._execute("INSERT OR REPLACE INTO starts VALUES (?,?,?,?,?)", *row)
 
     def put_piece(self, piece: Piece) -> None:
         """Stores a piece of a result, which is valid after `put_results`."""
-        self._do("INSERT INTO pieces VALUES (?,?,?,?)", *piece)
+        self._execute("INSERT INTO pieces VALUES (?,?,?,?)", *piece)
 
     def put_results(self, run: Run) -> None:
         """Stores the results of a run whose pieces are stored."""
         for place, result in enumerate(run.results):
             row = (run.task_id, place, result.content_type, result.sha256, result.modified)
-            self._do("INSERT INTO results VALUES (?,?,?,?,?)", *row)
+            self._execute("INSERT INTO results VALUES (?,?,?,?,?)", *row)
 
     def drop_results(self, task_id: str) -> None:
         """Removes the results of a run, and their pieces."""
-        self._do("DELETE FROM results WHERE task_id = ?", task_id)
-        self._do("DELETE FROM pieces WHERE task_id = ?", task_id)
+        self._execute("DELETE FROM results WHERE task_id = ?", task_id)
+        self._execute("DELETE FROM pieces WHERE task_id = ?", task_id)
 
     def drop_unfinished(self) -> None:
         """Removes the pieces of unfinished runs, which are executed again."""
-        self._do(
+        self._execute(
             "DELETE FROM pieces WHERE NOT EXISTS (SELECT 1 FROM results"
             " WHERE results.task_id = pieces.task_id AND results.place = pieces.place)"
         )
 
     def expire(self, task_id: str) -> None:
         """Marks the signed URLs of a run as expired."""
-        self._do("UPDATE runs SET urls_expired = 1 WHERE task_id = ?", task_id)
+        self._execute("UPDATE runs SET urls_expired = 1 WHERE task_id = ?", task_id)
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """Empties every table but that of the secrets."""
         for table in _TABLES:
-            self._do(f"DELETE FROM {table}")  # noqa: S608 (our own names)
+            self._execute(f"DELETE FROM {table}")  # noqa: S608 (our own names)
 
-    def kept(self) -> Kept:
+    def persisted(self) -> Persisted:
         """Returns all runs and starts."""
-        return Kept(tuple(self._runs()), tuple(self._starts()))
+        return Persisted(tuple(self._runs()), tuple(self._starts()))
 
     def _runs(self) -> Iterator[Run]:
         found = self._all(f"SELECT {_COLUMNS} FROM runs ORDER BY number")  # noqa: S608 (our own names)
@@ -208,7 +208,9 @@ class Database:
                 run.started_at, run.finished_at = row.started_at, row.finished_at
                 run.results = tuple(self._results(row.task_id))
                 if len(run.results) != (run.outputs if run.status == "SUCCEEDED" else 0):
-                    raise ValueError("its table results lacks a row of a run, or has one more")
+                    raise ValueError(
+                        "its table results lacks a row of a run, or has an additional one"
+                    )
             yield run
 
     def _results(self, task_id: str) -> Iterator[StoredResult]:
@@ -232,7 +234,7 @@ class Database:
             paths = rows.parsed("starts", "paths", rows.PATHS, row.paths)
             yield row.flow_id, row.key, row.digest, Started(row.task_id, paths)
 
-    def _do(self, statement: str, *values: object) -> None:
+    def _execute(self, statement: str, *values: object) -> None:
         _ = self._connection.execute(statement, values)
 
     def _all(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
@@ -267,7 +269,9 @@ def _make(path: Path) -> None:
     try:
         with contextlib.closing(sqlite3.connect(name, isolation_level=None)) as connection:
             create_tables(connection, _SCHEMA, _APPLICATION, VERSION)
-        with contextlib.suppress(FileExistsError):  # another emulator was faster, and has the lock
+        with contextlib.suppress(
+            FileExistsError
+        ):  # another emulator was faster, and holds the lock
             try:
                 os.link(name, path)
             except FileExistsError:
@@ -310,9 +314,9 @@ def _check_ours(connection: sqlite3.Connection) -> None:
     """Raises `StateError` for another version, `ValueError` for the file of another program."""
     version = pragma(connection, "user_version")
     if pragma(connection, "application_id") != _APPLICATION:
-        raise ValueError(f"{FILE} is another program's database")
+        raise ValueError(f"{FILE} is a database of another program")
     if version != VERSION:
         raise StateError(
-            f"The state in {FILE} is of version {version}, and this emulator's is {VERSION}: use "
-            "the dcipher that made it, or give another folder. Nothing was changed."
+            f"The state in {FILE} has version {version}, but this emulator needs {VERSION}. Use the "
+            "version of dcipher that wrote it, or another folder. Nothing was changed."
         )

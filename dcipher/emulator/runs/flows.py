@@ -61,7 +61,7 @@ class Flow:
 
 @dataclass(frozen=True, slots=True)
 class _Params:
-    """The params of a function: the model that validates them, and the names to call it with."""
+    """The params of a function: the model that validates them, and the names of its arguments."""
 
     model: type[BaseModel]
     names: tuple[str, ...] | None
@@ -84,7 +84,7 @@ class _Params:
                 continue
             if parameter.kind not in _BY_NAME:
                 raise TypeError(
-                    f"A flow's params have names: {function!r} takes {parameter} by position only."
+                    f"The params of a flow need names, but {function!r} takes {parameter} by position only."
                 )
             field = f"p{len(fields)}"
             names[field] = name
@@ -149,10 +149,12 @@ class FlowRegistry:
     ) -> Flow:
         """Registers a function. Raises ValueError or TypeError if it cannot be a flow."""
         if not _ID.fullmatch(flow_id):
-            raise ValueError(f"{flow_id!r} is no flow id: it has no blanks and none of /\\?#%.")
+            raise ValueError(
+                f"{flow_id!r} is not a flow id: it must not contain blanks, or any of /\\?#%."
+            )
         self._check_free(flow_id)
         if outputs < 1:
-            raise ValueError("A flow has at least one output.")
+            raise ValueError("outputs must be 1 or more.")
         if duration is not None:
             _ = number("The duration of a flow", duration)
         params = _Params.of(function)
@@ -173,7 +175,7 @@ class FlowRegistry:
         return flow
 
     def include(self, other: FlowRegistry) -> None:
-        """Registers all flows of another registry. If an id is taken, raises ValueError, and adds none."""
+        """Registers all flows of another registry, or raises ValueError if one of the ids is registered."""
         for flow_id in other._flows:
             self._check_free(flow_id)
         self._flows.update(other._flows)
@@ -184,7 +186,7 @@ class FlowRegistry:
 
     def _check_free(self, flow_id: str) -> None:
         if flow_id in self._flows:
-            raise ValueError(f"There is a flow {flow_id!r} already; give this one another id.")
+            raise ValueError(f"The flow {flow_id!r} is already registered. Choose another id.")
 
     def find(self, flow_id: str) -> Flow | None:
         """Returns the flow, if there is one."""
@@ -198,10 +200,10 @@ class FlowRegistry:
         """Returns the flow. Raises a `Refusal`: 404 if there is none, 403 if it is restricted."""
         flow = self.find(flow_id)
         if flow is None:
-            said = no_flow(flow_id, self._flows)
-            raise Refusal(404, f"There is no flow {flow_id!r}.", unmatched=said)
+            text = no_flow(flow_id, self._flows)
+            raise Refusal(404, f"There is no flow {flow_id!r}.", unmatched=text)
         if flow.restricted:
-            raise Refusal(403, f"This API key may not use the flow {flow_id!r}.")
+            raise Refusal(403, f"This API key has no permission for the flow {flow_id!r}.")
         return flow
 
 
@@ -265,7 +267,9 @@ def _signature(function: Callable[..., object]) -> inspect.Signature:
     try:
         return inspect.signature(function, eval_str=True)
     except NameError as error:
-        message = f"{error}: define the types in a flow's annotations at the top of the module."
+        message = (
+            f"{error}: define the types of a flow's annotations at the top level of the module."
+        )
         raise TypeError(message) from error
 
 

@@ -43,7 +43,7 @@ class IdempotencyKeys:
             known = self._starts[flow_id, key] = Start(self, (flow_id, key), digest)
         elif known.digest != digest:
             raise Refusal(422, "This Idempotency-Key was used for a start with another body.")
-        elif known.answer is None:
+        elif known.response is None:
             raise Refusal(
                 409,
                 "A start with this Idempotency-Key is still in progress.",
@@ -51,12 +51,12 @@ class IdempotencyKeys:
             )
         return known
 
-    def restore(self, flow_id: str, key: str, digest: bytes, answer: Started) -> None:
+    def restore(self, flow_id: str, key: str, digest: bytes, response: Started) -> None:
         """Restores a start from before a restart."""
         start = self._starts[flow_id, key] = Start(self, (flow_id, key), digest)
-        start.answer = answer
+        start.response = response
 
-    def forget(self, start: Start | None = None) -> None:
+    def clear(self, start: Start | None = None) -> None:
         """Removes one start, or all."""
         if start is None:
             self._starts.clear()
@@ -73,7 +73,7 @@ class Start:
         self._keys = keys
         self.key: tuple[str, str] = key
         self.digest: bytes = digest
-        self.answer: Started | None = None
+        self.response: Started | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -85,5 +85,5 @@ class Start:
         traceback: TracebackType | None,
     ) -> None:
         # A rejected start started nothing: the key is free for a corrected one.
-        if self.answer is None:
-            self._keys.forget(self)
+        if self.response is None:
+            self._keys.clear(self)

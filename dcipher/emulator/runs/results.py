@@ -107,7 +107,7 @@ class ResultURLs:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Returns the response to a GET: 200 or 206 with the bytes from start to stop, 304, 412 or 416."""
+    """The response to a GET: 200 or 206 with the bytes from start to stop, 304, 412 or 416."""
 
     status: int
     start: int = 0
@@ -177,7 +177,7 @@ def _range(header: str, size: int) -> Selection:
 def _suffix(length: int, size: int) -> Selection:
     if length == 0:
         return Selection(416)
-    # A Content-Range cannot describe an empty file, so it is sent whole.
+    # A Content-Range cannot describe an empty file, so it is sent completely.
     return Selection(206, max(0, size - length), size) if size else Selection(200)
 
 

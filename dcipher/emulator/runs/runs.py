@@ -32,8 +32,8 @@ Status: TypeAlias = Literal["PENDING", "QUEUED", "RUNNING", "SUCCEEDED", "FAILED
 FINISHED: Final = frozenset(("SUCCEEDED", "FAILED"))
 _FLOW_GRACE = 1.0
 """Seconds after the start in which a flow can be registered for the runs that wait for it."""
-_LOOKS = 50
-_AGAIN = 1.0
+_FLOW_POLLS = 50
+_RETRY_DELAY = 1.0
 """Seconds between two attempts to persist a run on a full disk."""
 _LOGGER = logging.getLogger("dcipher.emulator")
 
@@ -152,7 +152,7 @@ class Runs:
     def launch(self, run: Run, flow: Flow, work: Callable[[], object]) -> None:
         """Starts a run in the background. Call it on the event loop."""
         self._runs[run.task_id] = run
-        self._spawn(self._live(run, flow, work))
+        self._spawn(self._execute(run, flow, work))
 
     def restore(self, runs: Iterable[Run]) -> None:
         """Restores the runs from before a restart."""
@@ -165,7 +165,7 @@ class Runs:
         """Executes unfinished runs again, from their params. Call it on the event loop."""
         for run in tuple(self._runs.values()):
             if run.status not in FINISHED:
-                self._spawn(self._again(run, flows))
+                self._spawn(self._restart(run, flows))
 
     def find(self, task_id: str) -> Run | None:
         """Returns the run, if there is one."""
@@ -175,9 +175,9 @@ class Runs:
         """Returns the run. Raises a `Refusal` with 404 if there is none, or not of this flow."""
         run = self.find(task_id)
         if run is None or flow_id not in (None, run.flow_id):
-            really_of = None if run is None else run.flow_id
-            said = no_run(task_id, flow_id or "", really_of=really_of)
-            raise Refusal(404, f"There is no run {task_id!r} of this flow.", unmatched=said)
+            actual_flow = None if run is None else run.flow_id
+            text = no_run(task_id, flow_id or "", actual_flow=actual_flow)
+            raise Refusal(404, f"There is no run {task_id!r} of this flow.", unmatched=text)
         return run
 
     def every(self) -> Collection[Run]:
@@ -188,7 +188,7 @@ class Runs:
         """Returns every run, in the order of the starts. Call it from any thread."""
         return tuple(run.record() for run in tuple(self._runs.values()))
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """Ends and removes every run. Call it on the event loop, or when there is none."""
         for task in tuple(self._tasks):
             _ = task.cancel()
@@ -215,7 +215,7 @@ class Runs:
         text = f"{self._seed}\n{identity}"
         return uuid.UUID(bytes=hashlib.sha256(text.encode()).digest()[:16], version=4).hex
 
-    async def _live(self, run: Run, flow: Flow, work: Callable[[], object]) -> None:
+    async def _execute(self, run: Run, flow: Flow, work: Callable[[], object]) -> None:
         waits = self._pace.real(self._pace.queue_time)
         await asyncio.sleep(waits)
         run.status = "QUEUED"
@@ -229,18 +229,18 @@ class Runs:
         await asyncio.sleep(max(0.0, began + least - monotonic()))
         await self._end(run, outcome)
 
-    async def _again(self, run: Run, flows: FlowRegistry) -> None:
-        for _ in range(_LOOKS):
+    async def _restart(self, run: Run, flows: FlowRegistry) -> None:
+        for _ in range(_FLOW_POLLS):
             if flows.find(run.flow_id) is not None:
                 break
-            await asyncio.sleep(_FLOW_GRACE / _LOOKS)
+            await asyncio.sleep(_FLOW_GRACE / _FLOW_POLLS)
         try:
             flow, work = _rebound(run, flows)
         except (Refusal, LookupError) as error:
-            text = f"The emulator ended during this run, which cannot be executed again: {error}"
+            text = f"The emulator ended during this run, and it cannot be executed again: {error}"
             await self._end(run, _Outcome(error=text))
         else:
-            await self._live(run, flow, work)
+            await self._execute(run, flow, work)
 
     async def _end(self, run: Run, outcome: _Outcome) -> None:
         """Persists the outcome before it is published: a restart must not change what a client has received."""
@@ -251,25 +251,25 @@ class Runs:
             finished_at=time.time(),
             status="SUCCEEDED" if outcome.error is None else "FAILED",
         )
-        kept = await self._keep(ended)
-        if not kept:
+        persisted = await self._persist(ended)
+        if not persisted:
             _LOGGER.error(
                 "Run %s cannot be persisted: it would be executed again after a restart.",
                 run.task_id,
             )
         run.results, run.message, run.finished_at = ended.results, ended.message, ended.finished_at
         run.status = ended.status
-        while not kept:
-            await asyncio.sleep(_AGAIN)
-            kept = await self._keep(replace(run))
+        while not persisted:
+            await asyncio.sleep(_RETRY_DELAY)
+            persisted = await self._persist(replace(run))
 
-    async def _keep(self, run: Run) -> bool:
+    async def _persist(self, run: Run) -> bool:
         if self._state is None:
             return True
         try:
             await self._state.finish(run)
         except OSError as error:
-            _LOGGER.error("%s", error)  # noqa: TRY400 (its text says all)
+            _LOGGER.error("%s", error)  # noqa: TRY400 (its text has the reason)
             return False
         return True
 
@@ -285,7 +285,7 @@ class Runs:
             files = _files(value, run.outputs)
             now = time.time()
             return _Outcome(tuple(StoredResult.of(file, modified=now) for file in files))
-        except BaseException as error:  # noqa: BLE001 (whatever a flow raises is its run's failure)
+        except BaseException as error:  # noqa: BLE001 (any exception of a flow fails its run)
             # JSON and databases cannot contain a lone surrogate.
             text = str(error).encode(errors="backslashreplace").decode()
             return _Outcome(error=text or type(error).__name__)
@@ -295,14 +295,14 @@ def _rebound(run: Run, flows: FlowRegistry) -> tuple[Flow, Callable[[], object]]
     """Returns the flow and the call of a run from before a restart. Raises `LookupError` or `Refusal`."""
     flow = flows.find(run.flow_id)
     if flow is None:
-        raise LookupError(f"the flow {run.flow_id!r} is not registered any more.")
+        raise LookupError(f"the flow {run.flow_id!r} is no longer registered.")
     if flow.outputs != run.outputs:
-        raise LookupError(f"it has {run.outputs} outputs, and its flow now {flow.outputs}.")
+        raise LookupError(f"it has {run.outputs} outputs, but its flow now has {flow.outputs}.")
     return flow, flow.bind(run.params)
 
 
 def run_identity(flow_id: str, body: bytes) -> str:
-    """Returns what equal starts have in common. The identity of a run adds its number among them."""
+    """Returns the common identity of equal starts. The identity of a run also has its number among them."""
     return f"{flow_id}/{hashlib.sha256(body).hexdigest()}"
 
 

@@ -25,7 +25,7 @@ from dcipher.emulator.runs.results import Result, StoredResult
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from dcipher.emulator.runs.database import Kept
+    from dcipher.emulator.runs.database import Persisted
     from dcipher.emulator.runs.flows import Flow
     from dcipher.emulator.runs.pace import Pace
     from dcipher.emulator.runs.results import ResultURLs
@@ -58,11 +58,11 @@ class Service:
         self._resets = 0
         self._changing = threading.Lock()
 
-    def restore(self, kept: Kept) -> None:
+    def restore(self, persisted: Persisted) -> None:
         """Restores the state from before a restart."""
-        self.runs.restore(kept.runs)
+        self.runs.restore(persisted.runs)
         if self._keys is not None:
-            for start in kept.starts:
+            for start in persisted.starts:
                 self._keys.restore(*start)
 
     def describe(self, flow_id: str) -> bytes:
@@ -74,17 +74,17 @@ class Service:
         flow = self.flows.get(flow_id)
         request = _start_request(body)
         if self._keys is None or not key:
-            return self._answer(await self._new(flow, request, key, body))
+            return self._response_body(await self._new(flow, request, key, body))
         with self._keys.claim(flow_id, key, body) as start:
-            if start.answer is None:
-                start.answer = await self._new(flow, request, key, body)
-            return self._answer(start.answer)
+            if start.response is None:
+                start.response = await self._new(flow, request, key, body)
+            return self._response_body(start.response)
 
     def status(self, flow_id: str, task_id: str) -> bytes:
         """Returns the JSON of a run's status."""
         run = self.runs.find(task_id)
         if run is None or run.flow_id != flow_id or self.flows.find(flow_id) is not None:
-            # Otherwise it is a run from before a restart, whose flow is not registered.
+            # Otherwise, it is a run from before a restart, whose flow is not registered.
             _ = self.flows.get(flow_id)
         run = self.runs.get(task_id, flow_id)
         return StatusResponse(status=run.status, message=run.message).to_json()
@@ -125,17 +125,17 @@ class Service:
         run = self.runs.find(task_id)
         return run is not None and run.urls_expired
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """Removes runs and keys. Call it on the event loop, or when there is none.
 
-        StateError where they cannot be forgotten in the state folder: then nothing is.
+        Raises `StateError` if the state folder cannot be written to. Nothing is removed then.
         """
         if self._state is not None:
-            self._state.forget()
+            self._state.clear()
         self._resets += 1
-        self.runs.forget()
+        self.runs.clear()
         if self._keys is not None:
-            self._keys.forget()
+            self._keys.clear()
 
     async def _new(
         self, flow: Flow, request: StartRequest, key: str | None, body: bytes
@@ -150,7 +150,7 @@ class Service:
         started = Started(run.task_id, tuple(paths))
         if self._state is not None:
             try:
-                await _kept(self._state.add(run, body, started))
+                await _persist_start(self._state.add(run, body, started))
             except BaseException:
                 if resets == self._resets:
                     self.runs.withdraw(run)
@@ -163,7 +163,7 @@ class Service:
         if self._resets != known:
             raise Refusal(503, "The emulator was reset during this start; nothing was started.")
 
-    def _answer(self, started: Started) -> bytes:
+    def _response_body(self, started: Started) -> bytes:
         urls = [self.base_url + path for path in started.paths]
         if len(urls) == 1:
             response = StartResponse(taskId=started.task_id, signedResponseURL=urls[0])
@@ -172,10 +172,10 @@ class Service:
         return response.to_json()
 
 
-async def _kept(keeping: Awaitable[None]) -> None:
+async def _persist_start(persisting: Awaitable[None]) -> None:
     """Converts an error of persisting a start to a `Refusal` with 500: nothing was started."""
     try:
-        await keeping
+        await persisting
     except OSError as error:
         raise Refusal(500, f"The run was not started. {error}") from error
 
@@ -194,5 +194,5 @@ def _start_request(body: bytes) -> StartRequest:
             for item in error.errors(include_url=False, include_context=False, include_input=False)
         ]
         raise Refusal(
-            422, 'The body is not of the form {"pipelineParams": {…}}.', detail=detail
+            422, 'The body must have the form {"pipelineParams": {…}}.', detail=detail
         ) from None

@@ -19,7 +19,7 @@ def smoothed(
 ) -> list[dict[str, float]]:
     """Returns each vector mixed with its nearest neighbours, again of length 1.
 
-    Short texts about the same share few words; what their neighbours say brings them together.
+    Short texts about one subject share few words. The words of their neighbours bring them together.
     """
     index: dict[str, list[tuple[int, float]]] = {}
     for number, vector in enumerate(vectors):
@@ -40,7 +40,7 @@ def smoothed(
 def cluster(vectors: Sequence[Mapping[str, float]], count: int) -> list[int]:
     """Returns the cluster of each vector, from 0: at most `count` clusters, none of them empty.
 
-    The best of several tries, each from other seeds. The same vectors give the same clusters.
+    It is the best of several attempts, each with other seeds. The same vectors have the same clusters.
     """
     if not vectors:
         return []

@@ -28,21 +28,23 @@ __all__ = ["SAMPLES", "Keyword", "LanguageStats", "Topic", "keywords", "language
 
 def _some_text(documents: list[str]) -> list[str]:
     if not any(words(document) for document in documents):
-        raise ValueError("at least one document has words in it")
+        raise ValueError("at least one document must have words")
     return documents
 
 
 Documents = Annotated[
     list[str],
-    Field(min_length=1, description="The texts; at least one has words in it."),
+    Field(min_length=1, description="The texts. At least one must have words."),
     AfterValidator(_some_text),
 ]
-MinLength = Annotated[int, Field(ge=1, le=50, description="Letters that a term has at least.")]
+MinLength = Annotated[
+    int, Field(ge=1, le=50, description="The minimum number of letters of a term.")
+]
 
 
 @dataclass(frozen=True, slots=True)
 class Keyword:
-    """A term of a document, and how much it sets the document apart from the others (TF-IDF)."""
+    """A term of a document, and its TF-IDF weight."""
 
     document: int
     term: str
@@ -51,7 +53,7 @@ class Keyword:
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """Documents that are about the same, largest topic first."""
+    """A group of documents about one subject. The largest topic is the first one."""
 
     topic: int
     label: str
@@ -63,7 +65,7 @@ class Topic:
 
 @dataclass(frozen=True, slots=True)
 class LanguageStats:
-    """What can be counted in a document."""
+    """Statistics of a document."""
 
     document: int
     language: str
@@ -76,15 +78,17 @@ class LanguageStats:
     words_per_sentence: float
     letters_per_word: float
     reading_ease: float | None
-    """Flesch; 100 is very easy, 0 very hard; English only."""
+    """The Flesch score, from 100 (very easy) to 0 (very hard). English only."""
 
 
 def keywords(
     documents: Documents,
-    top: Annotated[int, Field(ge=1, le=1000, description="Terms of each document.")] = 10,
+    top: Annotated[
+        int, Field(ge=1, le=1000, description="The number of terms of each document.")
+    ] = 10,
     min_length: MinLength = 3,
 ) -> list[Keyword]:
-    """The terms that set each document apart from the others (TF-IDF), best first."""
+    """Finds the terms that distinguish each document from the others (TF-IDF), the best first."""
     written = surfaces(documents)
     vectors = unit_vectors([terms(d, min_length=min_length) for d in documents])
     return [
@@ -98,12 +102,16 @@ def topics(
     documents: Documents,
     count: Annotated[
         int | None,
-        Field(ge=1, le=100, description="How many topics at most; by default by the documents."),
+        Field(
+            ge=1,
+            le=100,
+            description="The maximum number of topics. Default: depends on the number of documents.",
+        ),
     ] = None,
-    top: Annotated[int, Field(ge=1, le=100, description="Terms of each topic.")] = 8,
+    top: Annotated[int, Field(ge=1, le=100, description="The number of terms of each topic.")] = 8,
     min_length: MinLength = 3,
 ) -> list[Topic]:
-    """Documents grouped by what they are about; one without terms is in no topic."""
+    """Groups documents by subject. A document without terms is in no topic."""
     found = [terms(document, min_length=min_length) for document in documents]
     vectors = unit_vectors(_shared(found))
     used = [index for index, vector in enumerate(vectors) if vector]
@@ -114,7 +122,7 @@ def topics(
     for number in range(max(labels, default=-1) + 1):
         members = [index for index, label in zip(used, labels, strict=True) if label == number]
         centre = centroid(vectors[index] for index in members)
-        # What stands out: heavy in the topic, and heavier than in the texts as a whole.
+        # Terms that are frequent in the topic, and more frequent than in all documents.
         weight = {term: w * (w / everything[term]) for term, w in centre.items()}
         best = [written[t] for t in sorted(weight, key=lambda t: (-weight[t], t))[:top]]
         share = round(len(members) / len(documents), 4)
@@ -123,7 +131,7 @@ def topics(
 
 
 def language_stats(documents: Documents) -> list[LanguageStats]:
-    """Language, counts and readability of each document."""
+    """Computes language, counts and readability of each document."""
     return [_stats(index, document) for index, document in enumerate(documents)]
 
 
@@ -145,7 +153,7 @@ def _shared(documents: list[list[str]]) -> list[list[str]]:
     frequency = Counter(term for document in documents for term in set(document))
     most = max(2, len(documents) // 2)
     kept = [[t for t in document if 1 < frequency[t] <= most] for document in documents]
-    # A document that shares nothing keeps its own terms: it is a topic for itself.
+    # A document that shares no term keeps its own terms: it is a topic of one document.
     return [shared or own for shared, own in zip(kept, documents, strict=True)]
 
 

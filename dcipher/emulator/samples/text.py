@@ -1,4 +1,4 @@
-"""Words, sentences, weights: what the sample flows know of text. Pure, and the standard library."""
+"""Words, sentences and term weights of text, for the sample flows. Pure, standard library only."""
 
 from __future__ import annotations
 
