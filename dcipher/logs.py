@@ -123,20 +123,21 @@ class _SignedURLFilter(logging.Filter):
             text = record.getMessage()
         except Exception:  # noqa: BLE001 - logging reports a record that cannot be formatted
             return True
-        cleaned = _URL.sub(_masked, text)
+        cleaned = re.sub(_URL, _masked, text)
         if redacting.get() or downloading.get():  # a request of ours, not of another client
             cleaned = _redact_repeated(redact(cleaned, redacting.get()))
         if downloading.get() or looks_signed(cleaned):  # also a path without its host
-            cleaned = _QUERY.sub(f"?{REDACTED}", cleaned)
-        cleaned = _QUERY_STRING.sub(_without_signature, cleaned)
-        cleaned = _CREDENTIAL.sub(rf"\1b'{REDACTED}'", cleaned)
+            cleaned = re.sub(_QUERY, f"?{REDACTED}", cleaned)
+        cleaned = re.sub(_QUERY_STRING, _without_signature, cleaned)
+        cleaned = re.sub(_CREDENTIAL, rf"\1b'{REDACTED}'", cleaned)
         if cleaned != text:
             record.msg, record.args = cleaned, None
         return True
 
 
-_URL = re.compile(r"https?://[^\s'\"<>\\]+", re.IGNORECASE)
-_QUERY = re.compile(r"\?[^\s'\"<>\[]+")
+# Patterns as text: `re` compiles them with the first record that passes the filter.
+_URL = r"(?i)https?://[^\s'\"<>\\]+"
+_QUERY = r"\?[^\s'\"<>\[]+"
 
 
 def _masked(match: re.Match[str]) -> str:
@@ -147,19 +148,18 @@ def _masked(match: re.Match[str]) -> str:
 # How Python writes bytes.
 _BYTES = r"""b(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
 # hpack: Adding (b'authorization', b'…') to the header table
-_CREDENTIAL = re.compile(
-    rf"(\(b'(?:(?:proxy-)?authorization|cookie|(?:x-)?api-key|signature)', )({_BYTES})",
-    re.IGNORECASE,
+_CREDENTIAL = (
+    rf"(?i)(\(b'(?:(?:proxy-)?authorization|cookie|(?:x-)?api-key|signature)', )({_BYTES})"
 )
 # uvicorn: ASGI [1] Started scope={…, 'query_string': b'…'}
-_QUERY_STRING = re.compile(rf"('query_string': )({_BYTES})")
-_QUOTED = re.compile(r"(\.failed exception=.*?\bb)\\*['\"].*", re.DOTALL)
-_LOCATION = re.compile(rf"(\(b'location', )({_BYTES})", re.IGNORECASE)
+_QUERY_STRING = rf"('query_string': )({_BYTES})"
+_QUOTED = r"(?s)(\.failed exception=.*?\bb)\\*['\"].*"
+_LOCATION = rf"(?i)(\(b'location', )({_BYTES})"
 _REASONS = (
     # httpx: HTTP Request: GET https://h/p "HTTP/1.1 404 Not Found"
-    re.compile(r'("HTTP/[0-9.]+ ([0-9]{3}) )(.*)(")\Z', re.DOTALL),
+    r'(?s)("HTTP/[0-9.]+ ([0-9]{3}) )(.*)(")\Z',
     # httpcore: return_value=(b'HTTP/1.1', 404, b'Not Found', [(b'Date', b'…')])
-    re.compile(rf"(return_value=\(b'HTTP/[0-9.]+', ([0-9]{{3}}), b)({_BYTES[1:]})(,)"),
+    rf"(return_value=\(b'HTTP/[0-9.]+', ([0-9]{{3}}), b)({_BYTES[1:]})(,)",
 )
 
 
@@ -170,10 +170,10 @@ def _without_signature(match: re.Match[str]) -> str:
 
 def _redact_repeated(text: str) -> str:
     if ".failed exception=" in text:  # h11 quotes the line that it could not parse
-        return _QUOTED.sub(rf"\1{REDACTED}", text)
+        return re.sub(_QUOTED, rf"\1{REDACTED}", text)
     for reason in _REASONS:
-        text = reason.sub(_registered, text)
-    return _LOCATION.sub(_bare, text)
+        text = re.sub(reason, _registered, text)
+    return re.sub(_LOCATION, _bare, text)
 
 
 def _registered(match: re.Match[str]) -> str:

@@ -5,15 +5,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Executor
 from datetime import datetime, timezone
-from typing import Any, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 from uuid import uuid4
 
 from typing_extensions import Unpack
 
 import dcipher
-from dcipher._batch.options import MapOptions, Progress
 from dcipher._client.waiting.outcomes import failure, note_start
 from dcipher._client.waiting.recent import RecentRuns
 from dcipher._client.waiting.wait import check_wait_timeout
@@ -23,9 +21,9 @@ from dcipher._concurrency.callables import (
     check_callback,
 )
 from dcipher._progress.runs import RunProgress, check_progress, run_display
-from dcipher._results.outputs.targets import check_targets
 from dcipher._telemetry import spans
 from dcipher._telemetry.context import traceparent
+from dcipher._typing.lazy import Lazy
 from dcipher._wire.api import API
 from dcipher._wire.messages import operations
 from dcipher._wire.messages.params import Params
@@ -36,6 +34,13 @@ from dcipher.logs import logger
 from dcipher.models import Flow, Run
 
 from .runs import Runs
+
+if TYPE_CHECKING:
+    from concurrent import futures
+
+    from dcipher._batch import options as map_options
+else:
+    futures, map_options = Lazy("concurrent.futures"), Lazy("dcipher._batch.options")
 
 __all__ = ["Flows"]
 
@@ -171,6 +176,8 @@ class Flows:
         check_callback("on_status", on_status)
         check_progress(progress)
         if save_path is not None:
+            from dcipher._results.outputs.targets import check_targets
+
             check_targets(save_path, overwrite=overwrite)
             # An import may fail, too, and no run is to be paid for that cannot be saved then.
             from dcipher._results.results import Results
@@ -214,17 +221,22 @@ class Flows:
         rows: None = None,
         *,
         read: None = None,
-        **options: Unpack[MapOptions],
+        **options: Unpack[map_options.MapOptions],
     ) -> dcipher.Batch[R]: ...
 
     @overload
     def map(
-        self, flow_id: str, rows: Any, *, read: type[T], **options: Unpack[MapOptions]
+        self, flow_id: str, rows: Any, *, read: type[T], **options: Unpack[map_options.MapOptions]
     ) -> dcipher.Batch[T]: ...
 
     @overload
     def map(
-        self, flow_id: Any, rows: Any = None, *, read: Any = None, **options: Unpack[MapOptions]
+        self,
+        flow_id: Any,
+        rows: Any = None,
+        *,
+        read: Any = None,
+        **options: Unpack[map_options.MapOptions],
     ) -> dcipher.Batch[Any]: ...
 
     def map(
@@ -243,8 +255,8 @@ class Flows:
         retry_failed: bool = False,
         on_unknown: Literal["resend", "hold"] = "resend",
         ordered: bool = False,
-        progress: Progress = "auto",
-        executor: Executor | None = None,
+        progress: map_options.Progress = "auto",
+        executor: futures.Executor | None = None,
         shard: int = 500,
     ) -> dcipher.Batch[Any]:
         """Runs a flow once for each row. Iterate over the batch, or call its `run()`.

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterable, Callable, Iterable, Sequence
-from concurrent.futures import Executor
 from datetime import datetime, timezone
-from typing import Any, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 from uuid import uuid4
 
 from typing_extensions import Unpack
 
 import dcipher
-from dcipher._batch.options import MapOptions, Progress
 from dcipher._client.waiting.outcomes import failure, note_start
 from dcipher._client.waiting.recent import RecentRuns
 from dcipher._client.waiting.wait import check_wait_timeout
@@ -22,9 +20,9 @@ from dcipher._concurrency.callables import (
     async_check_callback,
 )
 from dcipher._progress.runs import RunProgress, check_progress, run_display
-from dcipher._results.outputs.targets import check_targets
 from dcipher._telemetry import spans
 from dcipher._telemetry.context import traceparent
+from dcipher._typing.lazy import Lazy
 from dcipher._wire.api_async import AsyncAPI
 from dcipher._wire.messages import operations
 from dcipher._wire.messages.params import Params
@@ -35,6 +33,13 @@ from dcipher.logs import logger
 from dcipher.models import Flow, Run
 
 from .runs_async import AsyncRuns
+
+if TYPE_CHECKING:
+    from concurrent import futures
+
+    from dcipher._batch import options as map_options
+else:
+    futures, map_options = Lazy("concurrent.futures"), Lazy("dcipher._batch.options")
 
 __all__ = ["AsyncFlows"]
 
@@ -170,6 +175,8 @@ class AsyncFlows:
         async_check_callback("on_status", on_status)
         check_progress(progress)
         if save_path is not None:
+            from dcipher._results.outputs.targets import check_targets
+
             check_targets(save_path, overwrite=overwrite)
             # An import may fail, too, and no run is to be paid for that cannot be saved then.
             from dcipher._results.results_async import AsyncResults
@@ -213,17 +220,22 @@ class AsyncFlows:
         rows: None = None,
         *,
         read: None = None,
-        **options: Unpack[MapOptions],
+        **options: Unpack[map_options.MapOptions],
     ) -> dcipher.AsyncBatch[R]: ...
 
     @overload
     def map(
-        self, flow_id: str, rows: Any, *, read: type[T], **options: Unpack[MapOptions]
+        self, flow_id: str, rows: Any, *, read: type[T], **options: Unpack[map_options.MapOptions]
     ) -> dcipher.AsyncBatch[T]: ...
 
     @overload
     def map(
-        self, flow_id: Any, rows: Any = None, *, read: Any = None, **options: Unpack[MapOptions]
+        self,
+        flow_id: Any,
+        rows: Any = None,
+        *,
+        read: Any = None,
+        **options: Unpack[map_options.MapOptions],
     ) -> dcipher.AsyncBatch[Any]: ...
 
     def map(
@@ -242,8 +254,8 @@ class AsyncFlows:
         retry_failed: bool = False,
         on_unknown: Literal["resend", "hold"] = "resend",
         ordered: bool = False,
-        progress: Progress = "auto",
-        executor: Executor | None = None,
+        progress: map_options.Progress = "auto",
+        executor: futures.Executor | None = None,
         shard: int = 500,
     ) -> dcipher.AsyncBatch[Any]:
         """Runs a flow once for each row. Iterate over the batch, or call its `run()`.

@@ -14,9 +14,7 @@ from dcipher._concurrency.tasks.threads import in_thread
 from dcipher._extras.libraries import library
 from dcipher._files.storage_errors import import_errors
 from dcipher._progress.runs import RunProgress, check_progress, run_display
-from dcipher._results.outputs.row_policy import OnInvalid
 from dcipher._results.outputs.targets import targets
-from dcipher._results.tables.table import Table, check_size, check_table
 from dcipher._typing.lazy import Lazy
 from dcipher.errors import InvalidParamsError
 from dcipher.errors._hints import with_hint
@@ -31,9 +29,11 @@ if TYPE_CHECKING:
     import polars as pl  # type: ignore[import-not-found, unused-ignore]
     import pyarrow as pa  # type: ignore[import-not-found, import-untyped, unused-ignore]
 
+    from dcipher._results.outputs import row_policy
     from dcipher._results.results import Results
 else:
     pa, pd, pl = Lazy("pyarrow"), Lazy("pandas"), Lazy("polars")
+    row_policy = Lazy("dcipher._results.outputs.row_policy")
 
 __all__ = ["RunResults"]
 
@@ -155,7 +155,7 @@ class RunResults(RunPolls):
         run: Run,
         type_: type[T],
         *,
-        on_invalid: OnInvalid = "raise",
+        on_invalid: row_policy.OnInvalid = "raise",
         max_invalid: float | None = None,
         keep_raw: bool = False,
         output_index: int | None = None,
@@ -167,7 +167,7 @@ class RunResults(RunPolls):
         run: Run,
         type_: object = Any,
         *,
-        on_invalid: OnInvalid = "raise",
+        on_invalid: row_policy.OnInvalid = "raise",
         max_invalid: float | None = None,
         keep_raw: bool = False,
         output_index: int | None = None,
@@ -178,7 +178,7 @@ class RunResults(RunPolls):
         run: Run,
         type_: object = Any,
         *,
-        on_invalid: OnInvalid = "raise",
+        on_invalid: row_policy.OnInvalid = "raise",
         max_invalid: float | None = None,
         keep_raw: bool = False,
         output_index: int | None = None,
@@ -230,7 +230,9 @@ class RunResults(RunPolls):
 
         return Records(self._results(run), begin, run, type_, policy)
 
-    def table(self, run: Run, type_: Any = None, *, output_index: int | None = None) -> Table:
+    def table(
+        self, run: Run, type_: Any = None, *, output_index: int | None = None
+    ) -> dcipher.Table:
         """Reads the results as a `Table`, for polars, pandas, DuckDB and any library that reads Arrow.
 
         The results are downloaded to a temporary file at once. Close the table, or use it in a
@@ -252,6 +254,8 @@ class RunResults(RunPolls):
         """
         check_run(run)
         with import_errors(run):
+            from dcipher._results.tables.table import check_table
+
             check_table(type_)
         with self._note_on_error(run):
             run = self._ended(run)
@@ -280,6 +284,9 @@ class RunResults(RunPolls):
             ResultParseError: A row is invalid. The message has its number.
             DcipherError: As `table` does.
         """
+        check_run(run)
+        with import_errors(run):
+            from dcipher._results.tables.table import check_size
         check_size(size)
         with self.table(run, type_, output_index=output_index) as table:
             batches = in_thread(table.batches, size)

@@ -13,9 +13,7 @@ from dcipher._concurrency.tasks.threads import async_in_thread
 from dcipher._extras.libraries import library
 from dcipher._files.storage_errors import import_errors
 from dcipher._progress.runs import RunProgress, check_progress, run_display
-from dcipher._results.outputs.row_policy import OnInvalid
 from dcipher._results.outputs.targets import targets
-from dcipher._results.tables.table import Table, check_size, check_table
 from dcipher._typing.lazy import Lazy
 from dcipher.errors import InvalidParamsError
 from dcipher.errors._hints import with_hint
@@ -30,9 +28,11 @@ if TYPE_CHECKING:
     import polars as pl  # type: ignore[import-not-found, unused-ignore]
     import pyarrow as pa  # type: ignore[import-not-found, import-untyped, unused-ignore]
 
+    from dcipher._results.outputs import row_policy
     from dcipher._results.results_async import AsyncResults
 else:
     pa, pd, pl = Lazy("pyarrow"), Lazy("pandas"), Lazy("polars")
+    row_policy = Lazy("dcipher._results.outputs.row_policy")
 
 __all__ = ["AsyncRunResults"]
 
@@ -154,7 +154,7 @@ class AsyncRunResults(AsyncRunPolls):
         run: Run,
         type_: type[T],
         *,
-        on_invalid: OnInvalid = "raise",
+        on_invalid: row_policy.OnInvalid = "raise",
         max_invalid: float | None = None,
         keep_raw: bool = False,
         output_index: int | None = None,
@@ -166,7 +166,7 @@ class AsyncRunResults(AsyncRunPolls):
         run: Run,
         type_: object = Any,
         *,
-        on_invalid: OnInvalid = "raise",
+        on_invalid: row_policy.OnInvalid = "raise",
         max_invalid: float | None = None,
         keep_raw: bool = False,
         output_index: int | None = None,
@@ -177,7 +177,7 @@ class AsyncRunResults(AsyncRunPolls):
         run: Run,
         type_: object = Any,
         *,
-        on_invalid: OnInvalid = "raise",
+        on_invalid: row_policy.OnInvalid = "raise",
         max_invalid: float | None = None,
         keep_raw: bool = False,
         output_index: int | None = None,
@@ -229,7 +229,9 @@ class AsyncRunResults(AsyncRunPolls):
 
         return AsyncRecords(self._results(run), begin, run, type_, policy)
 
-    async def table(self, run: Run, type_: Any = None, *, output_index: int | None = None) -> Table:
+    async def table(
+        self, run: Run, type_: Any = None, *, output_index: int | None = None
+    ) -> dcipher.Table:
         """Reads the results as a `Table`, for polars, pandas, DuckDB and any library that reads Arrow.
 
         The results are downloaded to a temporary file at once. Close the table, or use it in a
@@ -251,6 +253,8 @@ class AsyncRunResults(AsyncRunPolls):
         """
         check_run(run)
         with import_errors(run):
+            from dcipher._results.tables.table import check_table
+
             check_table(type_)
         with self._note_on_error(run):
             run = await self._ended(run)
@@ -279,6 +283,9 @@ class AsyncRunResults(AsyncRunPolls):
             ResultParseError: A row is invalid. The message has its number.
             DcipherError: As `table` does.
         """
+        check_run(run)
+        with import_errors(run):
+            from dcipher._results.tables.table import check_size
         check_size(size)
         with await self.table(run, type_, output_index=output_index) as table:
             batches = await async_in_thread(table.batches, size)

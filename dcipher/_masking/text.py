@@ -51,10 +51,10 @@ _VOWEL = re.compile("[aeioAEIO]|un(?!i)|nd|[FHLMNRSX](?=[A-Z])")
 
 # In JSON, a slash may be written as \/ (RFC 8259 section 7). To the end of the word, so that each
 # character is matched at most once.
-_URL = re.compile(r"https?:\\?/[^\s\"<>]*", re.IGNORECASE)
+_URL = r"(?i)https?:\\?/[^\s\"<>]*"
 # The end of a quotation or a sentence. An apostrophe may also be part of the URL.
 _CLOSING = "'.,;:!)]}"
-_PARAMETER = re.compile(rf"({SIGNATURE})(?!\[redacted\])[^\s&;\"<>]+", re.IGNORECASE)
+_PARAMETER = rf"(?i)({SIGNATURE})(?!\[redacted\])[^\s&;\"<>]+"
 
 
 def masked_urls(text: str) -> str:
@@ -63,7 +63,7 @@ def masked_urls(text: str) -> str:
     A parameter with the name of a signature is masked anywhere: after a path, in a URL of
     another scheme or one that is percent-encoded.
     """
-    return _PARAMETER.sub(rf"\1{REDACTED}", _URL.sub(_without_query, text))
+    return re.sub(_PARAMETER, rf"\1{REDACTED}", re.sub(_URL, _without_query, text))
 
 
 def _without_query(match: re.Match[str]) -> str:

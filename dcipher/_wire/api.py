@@ -27,7 +27,7 @@ from dcipher._wire.errors.lost_starts import unknown_submission
 from dcipher._wire.errors.retries import Failure, Outcome, failure_of, is_repeatable
 from dcipher._wire.errors.status_errors import status_error
 from dcipher._wire.layers.direct import NoBody, has_header
-from dcipher._wire.layers.retrying import send_again
+from dcipher._wire.layers.retrying import prepare_retries, send_again
 from dcipher._wire.messages.parsing import prepare
 from dcipher._wire.messages.responses import BOM, MAX_BODY, APIResponse, decoded
 from dcipher._wire.transport.deadlines import DEADLINE, Deadline
@@ -139,6 +139,8 @@ class API:
         outer = sys.exc_info()[1]
         secrets = operation.secrets
         prepare(operation.name)
+        if operation.idempotency_key is not None:  # a start that fails is retried in any case
+            prepare_retries()
         policy = resilience or self.options.resilience
         is_traced = (
             spans.poll(operation.flow_id) if is_poll else spans.call(operation, self.base_url)

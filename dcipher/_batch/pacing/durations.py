@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from statistics import median
 from typing import Final
 
 __all__ = ["Durations"]
@@ -43,7 +42,9 @@ class Durations:
         # Sorting for each run would cost more than it tells.
         if len(self._known) < 10 or self._since >= 10:
             self._since = 0
-            self.usual = median(self._known)
+            # Not by `statistics`: each program that makes a client would import that.
+            ordered, middle = sorted(self._known), len(self._known) // 2
+            self.usual = (ordered[middle] + ordered[~middle]) / 2
 
     def first_poll(self) -> float:
         """Returns the age, in seconds, at which a run is polled first."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from concurrent.futures import CancelledError
 from contextlib import nullcontext, suppress
 from contextvars import ContextVar, copy_context
 from functools import partial
@@ -23,10 +22,9 @@ if TYPE_CHECKING:
     P = ParamSpec("P")
 from dcipher._concurrency.groups import ungrouped
 
-from .workers import STOP_TIMEOUT
-
 __all__ = [
     "OWN_THREADS",
+    "STOP_TIMEOUT",
     "async_import_for_threads",
     "async_in_own_thread",
     "async_in_thread",
@@ -72,6 +70,8 @@ async def async_in_own_thread(
     threads (such as FastAPI's blocking endpoints). One that is started by the callback of a download is not
     counted: the download waits for it.
     """
+    from concurrent.futures import CancelledError
+
     from anyio import Event
     from anyio.from_thread import BlockingPortal
 
@@ -136,4 +136,6 @@ def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
 
 
 OWN_THREADS = 32
+STOP_TIMEOUT = 0.5
+"""Seconds that a cancelled call waits for its thread to end."""
 _own_threads = AsyncScoped(_new_limiter)

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     P = ParamSpec("P")
 from dcipher._concurrency.groups import ungrouped
 
-__all__ = ["STOP_TIMEOUT", "TICK", "abort_on_stop", "async_each", "each"]
+from .threads import STOP_TIMEOUT
+
+__all__ = ["TICK", "abort_on_stop", "async_each", "each"]
 
 
 async def async_each(
@@ -176,7 +178,5 @@ class _Workers:
 
 
 _current: ContextVar[_Workers | None] = ContextVar("dcipher_workers", default=None)
-STOP_TIMEOUT = 0.5
-"""Seconds that a cancelled call waits for its thread to end."""
 TICK = 0.1
 """Seconds between two calls of `on_tick`."""

@@ -7,10 +7,8 @@ It uses tenacity; `_wire/errors/retries.py` decides whether and when.
 from __future__ import annotations
 
 import random
+from importlib import import_module
 from typing import TYPE_CHECKING, TypeVar
-
-# At the top: after a failure, an import may fail, too, if there are too many open files.
-from tenacity import Retrying, stop_never
 
 from dcipher._concurrency.clock import monotonic
 from dcipher._concurrency.sleeping import sleep
@@ -27,9 +25,21 @@ if TYPE_CHECKING:
     from dcipher._concurrency.sleeping import Sleep
     from dcipher.resilience import Resilience
 
-__all__ = ["send_again"]
+__all__ = ["prepare_retries", "send_again"]
 
 T = TypeVar("T")
+
+
+def prepare_retries() -> bool:
+    """Imports tenacity, which takes longer than all of this package that a call needs.
+
+    Returns whether that is possible: not if there are too many open files.
+    """
+    try:
+        import_module("tenacity")
+    except OSError:
+        return False
+    return True
 
 
 def send_again(
@@ -52,14 +62,16 @@ def send_again(
         return attempt()
     except Exception as error:  # classified by failure_of, and raised again unless there is a retry
         rules = _Rules(failure_of, resilience, repeatable, what, started)
-        if rules.delay_after(error, attempts=1) is None:
+        if rules.delay_after(error, attempts=1) is None or not prepare_retries():
             raise
         first = error
     return _again(attempt, first, rules, pause)
 
 
 def _again(attempt: Attempt[T], first: Exception, rules: _Rules, pause: Sleep) -> T:
-    # tenacity is set up only after a failure: a call that succeeds does not pay for it.
+    # Only after a failure: a call that succeeds does not pay for it.
+    from tenacity import Retrying, stop_never
+
     failed: list[Exception] = [first]
 
     def attempt_or_replay() -> T:

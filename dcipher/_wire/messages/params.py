@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import cmath
 import json
 import math
 import re
@@ -179,7 +178,11 @@ def _missing(value: object) -> str:
     if isinstance(value, Decimal):  # a signalling NaN cannot even be compared
         return "" if value.is_finite() else "NaN" if value.is_nan() else "infinite"
     if isinstance(value, complex):
-        return "" if cmath.isfinite(value) else "a complex NaN or infinity"
+        return (
+            ""
+            if math.isfinite(value.real) and math.isfinite(value.imag)
+            else "a complex NaN or infinity"
+        )
     if isinstance(value, (date, time, timedelta)) or kind in MOMENTS:
         # pandas' NaT is a datetime, and its isoformat() is "NaT".
         return "" if value == value else "NaT"

@@ -10,12 +10,9 @@ from typing import TYPE_CHECKING, cast
 from pydantic import ValidationError
 
 from dcipher._masking.text import masked_urls, redact, relevant_secrets
-from dcipher._masking.validation import message_of
 from dcipher._urls.signed_urls import expiry, looks_signed, secrets_of
 from dcipher.errors import InvalidParamsError
 from dcipher.models import (
-    ErrorResponse,
-    FieldError,
     Flow,
     Output,
     Run,
@@ -48,11 +45,10 @@ _MODELS: dict[str, tuple[type[BaseModel], ...]] = {
 def prepare(name: str) -> None:
     """Builds the models for the response to the operation `name`, before its request is sent.
 
-    Pydantic imports modules for that, which fails if there are too many open files. After a start was
-    accepted, its run would be lost.
+    Pydantic imports modules for the first of them, which fails if there are too many open files. After
+    a start was accepted, its run would be lost.
     """
-    models: tuple[type[BaseModel], ...] = (*_MODELS[name], ErrorResponse, FieldError)
-    for model in models:
+    for model in _MODELS[name]:
         model.model_rebuild()
 
 
@@ -199,6 +195,8 @@ def flow_of(response: APIResponse) -> Flow:
     try:
         return Flow.model_validate(_redacted(known, response))
     except ValidationError as error:
+        from dcipher._masking.validation import message_of
+
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         raise response.invalid(f"its field {where!r} is invalid ({message_of(first)})") from None

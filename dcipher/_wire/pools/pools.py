@@ -33,39 +33,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from dcipher._wire.proxies.choice import Origin
+    from dcipher._wire.transport.connections import Connection
+
+    class _Home(Protocol):
+        """Knows the origin that credentials belong to."""
+
+        def prepare(self, request: httpx.Request, /) -> httpx.Request:
+            """Returns the request to send for a request of a client."""
+            ...
+
 
 __all__ = [
     "ClientTransport",
     "ConnectionPool",
-    "Home",
     "Pool",
     "SingleTransportPool",
 ]
-
-
-class _Connection(Protocol):
-    """A transport of one connection."""
-
-    siblings: set[Any]
-    """All open connections of its event loop."""
-
-    @property
-    def is_idle(self) -> bool: ...
-    @property
-    def is_usable(self) -> bool: ...
-    def begin(self, request: httpx.Request) -> None: ...
-    def handle_request(self, request: httpx.Request, /) -> httpx.Response: ...
-    def received(self, response: httpx.Response) -> None: ...
-    def explained(self, error: BaseException) -> BaseException: ...
-    def close(self) -> None: ...
-
-
-class Home(Protocol):
-    """Knows the origin that credentials belong to."""
-
-    def prepare(self, request: httpx.Request, /) -> httpx.Request:
-        """Returns the request to send for a request of a client."""
-        ...
 
 
 class _State:
@@ -73,7 +56,7 @@ class _State:
 
     def __init__(self, max_connections: int) -> None:
         self.limiter = Limiter(max_connections)
-        self.idle: IdleConnections[_Connection] = IdleConnections()
+        self.idle: IdleConnections[Connection] = IdleConnections()
 
 
 class Pool(ABC):
@@ -95,7 +78,7 @@ class Pool(ABC):
         """Adds a reference: the pool stays open until it is released or collected."""
         self._references.add(reference)
 
-    def transport(self, reference: object, home: Home | None = None) -> PooledTransport:
+    def transport(self, reference: object, home: _Home | None = None) -> PooledTransport:
         """Returns a transport for an httpx client; closing it releases the reference, too.
 
         `home` prepares its requests.
@@ -184,7 +167,7 @@ class ConnectionPool(Pool):
 
     def __init__(
         self,
-        make: Callable[[Origin], _Connection],
+        make: Callable[[Origin], Connection],
         *,
         max_connections: int,
         keepalive_expiry: float,
@@ -217,7 +200,7 @@ class ConnectionPool(Pool):
     def send(self, request: httpx.Request) -> httpx.Response:
         state = self._state.get()
         origin = origin_of(request.url)
-        connection: _Connection | None = None
+        connection: Connection | None = None
         permit = self._permit(state, request)
         try:
             connection = state.idle.pop(origin)
@@ -258,19 +241,19 @@ class ConnectionPool(Pool):
                 request=request,
             ) from None
 
-    def give_back(self, lease: _Lease) -> list[_Connection]:
+    def give_back(self, lease: _Lease) -> list[Connection]:
         """Returns a connection to the pool. Returns those to be closed, such as expired ones."""
         # The last client may have been closed before the call.
         if not self._references or not lease.connection.is_idle or self._keepalive_expiry < 0:
             return [lease.connection]
         return lease.state.idle.push(lease.origin, lease.connection, self._keepalive_expiry)
 
-    def close(self, connections: list[_Connection]) -> None:
+    def close(self, connections: list[Connection]) -> None:
         """Closes connections that are in nobody's use."""
         for connection in connections:
             self._close(connection)
 
-    def _close(self, connection: _Connection) -> None:
+    def _close(self, connection: Connection) -> None:
         try:
             close_transport(connection)
         finally:
@@ -288,7 +271,7 @@ class _Lease(NamedTuple):
 
     state: _State
     origin: Origin
-    connection: _Connection
+    connection: Connection
     permit: Permit
 
 
@@ -321,7 +304,7 @@ class _Stream(httpx.SyncByteStream):
 class PooledTransport(httpx.BaseTransport):
     """The transport of one httpx client: closing it does not affect the other clients."""
 
-    def __init__(self, pool: Pool, reference: object, home: Home | None) -> None:
+    def __init__(self, pool: Pool, reference: object, home: _Home | None) -> None:
         self._pool: Pool | None = pool
         self._home = home
         self.reference = reference

@@ -32,39 +32,22 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from dcipher._wire.proxies.choice import Origin
+    from dcipher._wire.transport.connections_async import AsyncConnection
+
+    class _Home(Protocol):
+        """Knows the origin that credentials belong to."""
+
+        async def prepare(self, request: httpx.Request, /) -> httpx.Request:
+            """Returns the request to send for a request of a client."""
+            ...
+
 
 __all__ = [
     "AsyncClientTransport",
     "AsyncConnectionPool",
-    "AsyncHome",
     "AsyncPool",
     "AsyncSingleTransportPool",
 ]
-
-
-class _Connection(Protocol):
-    """A transport of one connection."""
-
-    siblings: set[Any]
-    """All open connections of its event loop."""
-
-    @property
-    def is_idle(self) -> bool: ...
-    @property
-    def is_usable(self) -> bool: ...
-    def begin(self, request: httpx.Request) -> None: ...
-    async def handle_async_request(self, request: httpx.Request, /) -> httpx.Response: ...
-    def received(self, response: httpx.Response) -> None: ...
-    def explained(self, error: BaseException) -> BaseException: ...
-    async def aclose(self) -> None: ...
-
-
-class AsyncHome(Protocol):
-    """Knows the origin that credentials belong to."""
-
-    async def prepare(self, request: httpx.Request, /) -> httpx.Request:
-        """Returns the request to send for a request of a client."""
-        ...
 
 
 class _State:
@@ -72,7 +55,7 @@ class _State:
 
     def __init__(self, max_connections: int) -> None:
         self.limiter = AsyncLimiter(max_connections)
-        self.idle: IdleConnections[_Connection] = IdleConnections()
+        self.idle: IdleConnections[AsyncConnection] = IdleConnections()
 
 
 class AsyncPool(ABC):
@@ -94,7 +77,7 @@ class AsyncPool(ABC):
         """Adds a reference: the pool stays open until it is released or collected."""
         self._references.add(reference)
 
-    def transport(self, reference: object, home: AsyncHome | None = None) -> AsyncPooledTransport:
+    def transport(self, reference: object, home: _Home | None = None) -> AsyncPooledTransport:
         """Returns a transport for an httpx client; closing it releases the reference, too.
 
         `home` prepares its requests.
@@ -185,7 +168,7 @@ class AsyncConnectionPool(AsyncPool):
 
     def __init__(
         self,
-        make: Callable[[Origin], _Connection],
+        make: Callable[[Origin], AsyncConnection],
         *,
         max_connections: int,
         keepalive_expiry: float,
@@ -218,7 +201,7 @@ class AsyncConnectionPool(AsyncPool):
     async def send(self, request: httpx.Request) -> httpx.Response:
         state = self._state.get()
         origin = origin_of(request.url)
-        connection: _Connection | None = None
+        connection: AsyncConnection | None = None
         permit = await self._permit(state, request)
         try:
             connection = state.idle.pop(origin)
@@ -259,19 +242,19 @@ class AsyncConnectionPool(AsyncPool):
                 request=request,
             ) from None
 
-    def give_back(self, lease: _Lease) -> list[_Connection]:
+    def give_back(self, lease: _Lease) -> list[AsyncConnection]:
         """Returns a connection to the pool. Returns those to be closed, such as expired ones."""
         # The last client may have been closed before the call.
         if not self._references or not lease.connection.is_idle or self._keepalive_expiry < 0:
             return [lease.connection]
         return lease.state.idle.push(lease.origin, lease.connection, self._keepalive_expiry)
 
-    async def close(self, connections: list[_Connection]) -> None:
+    async def close(self, connections: list[AsyncConnection]) -> None:
         """Closes connections that are in nobody's use."""
         for connection in connections:
             await self._close(connection)
 
-    async def _close(self, connection: _Connection) -> None:
+    async def _close(self, connection: AsyncConnection) -> None:
         try:
             await async_close_transport(connection)
         finally:
@@ -289,7 +272,7 @@ class _Lease(NamedTuple):
 
     state: _State
     origin: Origin
-    connection: _Connection
+    connection: AsyncConnection
     permit: AsyncPermit
 
 
@@ -324,7 +307,7 @@ class _Stream(httpx.AsyncByteStream):
 class AsyncPooledTransport(httpx.AsyncBaseTransport):
     """The transport of one httpx client: closing it does not affect the other clients."""
 
-    def __init__(self, pool: AsyncPool, reference: object, home: AsyncHome | None) -> None:
+    def __init__(self, pool: AsyncPool, reference: object, home: _Home | None) -> None:
         self._pool: AsyncPool | None = pool
         self._home = home
         self.reference = reference

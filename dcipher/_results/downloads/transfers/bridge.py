@@ -10,7 +10,7 @@ import httpx
 from anyio import Semaphore
 from typing_extensions import override
 
-from dcipher._concurrency.tasks.workers import STOP_TIMEOUT
+from dcipher._concurrency.tasks.threads import STOP_TIMEOUT
 from dcipher._wire.transport.deadlines import DEADLINE
 
 if TYPE_CHECKING:
