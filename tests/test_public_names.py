@@ -157,7 +157,8 @@ def test_a_first_answer_is_cheap(api: FaultyServer, name: str) -> None:
         "    return await flow if inspect.isawaitable(flow) else flow\n"
         "assert anyio.run(main).name == 'F'\n"
         "heavy = {'pydantic_settings', 'dotenv', 'dcipher.settings', 'dcipher.calls', 'dcipher.signing', "
-        "'dcipher._results.downloads.download', 'fastapi', 'pyarrow', 'pandas', 'polars'}\n"
+        "'dcipher._results.downloads.download', 'fastapi', 'pyarrow', 'pandas', 'polars', 'tenacity', "
+        "'dcipher._results.outputs.row_policy', 'dcipher._results.tables.table', 'dcipher.rejects'}\n"
         f"other = 'dcipher._wire.transport.exchanges{'_async' if name == 'Dcipher' else ''}'\n"
         "print(sorted({*heavy, other} & set(sys.modules)))"
     )

@@ -845,3 +845,71 @@ def test_no_module_can_be_imported_after_the_run(
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
+
+
+FAILURES_WITHOUT_IMPORTS = """
+import asyncio, errno, sys, httpx
+from dcipher import AsyncDcipher, Dcipher, InternalServerError, Resilience, UnprocessableEntityError
+kind, url = sys.argv[1:]
+
+class Full:
+    def find_spec(self, name, path=None, target=None):
+        raise OSError(errno.EMFILE, "Too many open files", name)
+
+def full(response):  # from the first response on, no module can be imported
+    if not any(isinstance(finder, Full) for finder in sys.meta_path):
+        sys.meta_path.insert(0, Full())
+
+async def full_async(response):
+    full(response)
+
+how = dict(api_key="emu_canary-key-0123456789", base_url=url, resilience=Resilience(backoff_initial=0.01))
+if kind == "sync":
+    how["http_client"] = httpx.Client(event_hooks={"response": [full]})
+    def call(name, *arguments):
+        return getattr(Dcipher(**how).flows, name)(*arguments)
+else:
+    how["http_client"] = httpx.AsyncClient(event_hooks={"response": [full_async]})
+    loop = asyncio.new_event_loop()
+    def call(name, *arguments):
+        return loop.run_until_complete(getattr(AsyncDcipher(**how).flows, name)(*arguments))
+for name, arguments, error in (
+    ("get", ["f"], InternalServerError), ("start", ["f", {}], UnprocessableEntityError),
+):
+    try:
+        call(name, *arguments)
+    except error as failed:
+        print(name, failed.attempts, *failed.error.field_errors)
+    sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, Full)]
+if kind == "async":
+    loop.close()
+"""
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_no_module_can_be_imported_after_a_failure(server: FaultyServer, kind: str) -> None:
+    """A start is retried, and its error is read. Another call, if it cannot be retried, raises its own error."""
+    invalid = '{"detail": [{"loc": ["body", "top"], "msg": "too large", "type": "le"}]}'
+    server.on("/flows/f", json_reply(invalid, status=503))
+    replies = iter([json_reply("{}", status=503), json_reply(invalid, status=422)])
+    server.on("/flows/f/run", lambda _: next(replies))
+    done = subprocess.run(  # noqa: S603 - our own interpreter
+        [
+            sys.executable,
+            "-Wignore::ResourceWarning",
+            "-c",
+            FAILURES_WITHOUT_IMPORTS,
+            kind,
+            server.url,
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=ENVIRONMENT,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.split("\n")[:2] == [
+        "get 1 body.top: too large",
+        "start 2 body.top: too large",
+    ]
