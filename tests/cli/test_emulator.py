@@ -293,7 +293,7 @@ def test_a_busy_port_is_said_at_once(running: Emulator, capsys: pytest.CaptureFi
         (["--flows", "shop.py"], "--flows shop:flows"),
         (["--flows", "broken"], "ZeroDivisionError: division by zero (broken.py, line 1)"),
         (["--flows", "lacks"], "No module named 'not_there'"),
-        (["--flows", "shop", "--flows", "shop"], "There is a flow 'shout' already"),
+        (["--flows", "shop", "--flows", "shop"], "The flow 'shout' is already registered"),
     ],
 )
 def test_what_cannot_be_meant_is_a_usage_error(
@@ -751,7 +751,7 @@ def test_runs_requests_and_reset(running: Emulator, capsys: pytest.CaptureFixtur
     assert running.api_key not in out
     assert main(["emulator", "reset"]) == 0
     assert running.runs == ()
-    assert "forgotten" in capsys.readouterr().err
+    assert "were removed" in capsys.readouterr().err
 
 
 def test_faults_are_added_listed_and_cleared(
