@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from collections import deque
 from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -58,6 +59,9 @@ LEAST = 0.25
 With less, it could only time out.
 """
 
+SHORTEST = 6
+"""Characters of a secret param that is redacted in the responses to later calls, too."""
+
 
 class API:
     """The connection of a client to the API: the HTTP client, and the options of requests."""
@@ -68,7 +72,9 @@ class API:
         options: Options,
         configured_by: str,
         allow_insecure: bool,
+        sent: deque[str] | None = None,
     ) -> None:
+        """`sent`: the secret params of earlier starts, which a later response may repeat."""
         self.http = http
         self.options = options
         self.configured_by = configured_by
@@ -84,7 +90,10 @@ class API:
         # In a closure: a repr of headers would contain a key that is not in Authorization.
         self._headers: Callable[[], httpx.Headers] = lambda: headers
         secrets = (*http.secrets(), *secret_values(options.headers))
-        self._secrets: Callable[[], tuple[str, ...]] = lambda: secrets
+        # No lock, which a fork could leave locked: each step is atomic.
+        known = deque[str](maxlen=MANY) if sent is None else sent
+        self._sent: Callable[[], deque[str]] = lambda: known
+        self._secrets: Callable[[], tuple[str, ...]] = lambda: (*secrets, *known)
         self.plain_http: HTTPClient = http.anonymous()
         """For the stores of results: without key, cookies and headers of the user."""
 
@@ -95,6 +104,7 @@ class API:
             options,
             self.configured_by,
             self.allow_insecure,
+            self._sent(),
         )
 
     def close(self) -> None:
@@ -139,8 +149,9 @@ class API:
         outer = sys.exc_info()[1]
         secrets = operation.secrets
         prepare(operation.name)
-        if operation.idempotency_key is not None:  # a start that fails is retried in any case
-            prepare_retries()
+        if operation.idempotency_key is not None:
+            prepare_retries()  # a start that fails is retried in any case
+            self._remember(secrets)
         policy = resilience or self.options.resilience
         is_traced = (
             spans.poll(operation.flow_id) if is_poll else spans.call(operation, self.base_url)
@@ -154,6 +165,11 @@ class API:
                 raise error  # noqa: TRY201 - before Python 3.11, a plain one brings the frames back
             finally:
                 del secrets, outer
+
+    def _remember(self, secrets: tuple[str, ...]) -> None:
+        """Remembers the secrets of a start, but for short ones, which may be words of any text."""
+        known = self._sent()
+        known.extend(new for new in secrets if len(new) >= SHORTEST and new not in known)
 
     def _call(
         self,

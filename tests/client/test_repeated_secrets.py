@@ -158,6 +158,47 @@ def test_a_param_that_is_secret(connect: Connect, server: FaultyServer) -> None:
     assert "canary" not in shown(caught.value)
 
 
+LATER = {
+    "flows.get": lambda client, _: client.flows.get("f"),
+    "runs.refresh": lambda client, run: client.runs.refresh(run),
+    "runs.get": lambda client, run: client.runs.get("f", run.task_id),
+    "runs.wait": lambda client, run: client.runs.wait(run),
+    "a derived client": lambda client, _: client.with_options(timeout=9).flows.get("f"),
+    "a start": lambda client, _: client.flows.start("f", {"word": "b"}),
+}
+
+
+@pytest.mark.parametrize("later", LATER)
+def test_a_secret_param_of_an_earlier_start(
+    connect: Connect, server: FaultyServer, caplog: pytest.LogCaptureFixture, later: str
+) -> None:
+    """It is masked in the error of a later call, in what it logs, and in a status."""
+    body = b'{"message": "user canary-1 has no access"}'
+    refused = Reply(body, 400, {"X-Note": "canary-1"})
+    server.on("/flows/f", refused)
+    server.on("/flows/f/run", json_reply('{"taskId": "t"}'), refused)
+    server.on("/flows/f/status", refused)
+    client = connect(server, resilience=ONCE)
+    run = client.flows.start("f", {"word": SecretStr("canary-1"), "short": SecretStr("user")})
+    with caplog.at_level("DEBUG"), pytest.raises(BadRequestError) as caught:
+        LATER[later](client, run)
+    assert "canary" not in shown(caught.value) + caplog.text
+    assert "user [redacted] has no access" in str(caught.value)
+
+
+def test_a_status_that_repeats_a_secret_param(connect: Connect, server: FaultyServer) -> None:
+    """The last hundred secrets of a client are masked in its runs, also when they are fetched by their ids."""
+    server.on("/flows/f/run", json_reply('{"taskId": "t"}'))
+    server.on("/flows/f/status", json_reply('{"status": "FAILED", "message": "canary-0 canary-9"}'))
+    client = connect(server, resilience=ONCE)
+    words = [SecretStr("canary-0"), *(SecretStr(f"secret-{i:03}") for i in range(99))]
+    run = client.flows.start("f", {"words": words})
+    client.flows.start("f", {"words": [SecretStr("canary-9"), *words[1:]]})
+    with pytest.raises(RunFailedError) as caught:
+        client.runs.wait(run)
+    assert caught.value.run.message == client.runs.get("f", "t").message == "canary-0 [redacted]"
+
+
 PASSWORD = "canary-p@ss/1234"
 ENCODED = base64.b64encode(f"user:{PASSWORD}".encode()).decode()
 QUOTED = "canary-p%40ss%2F1234"
