@@ -41,7 +41,7 @@ class _Connected:
         self.tls = tls
         """Its TLS, if it has one."""
         self._below = below
-        """What this TLS is around, such as that of a proxy."""
+        """The stream below this TLS, such as that of a proxy."""
 
     @property
     def is_readable(self) -> bool:
@@ -76,7 +76,7 @@ class _Connected:
         return self.raw.getpeername() if info == "server_addr" else None
 
     def abort(self) -> None:
-        """Ends what waits for it, from another thread."""
+        """Ends pending operations, from another thread."""
         with suppress(OSError):  # it may be closed by now
             self.raw.shutdown(socket.SHUT_RDWR)
 
@@ -131,7 +131,7 @@ class AsyncSocket(_Connected):
         self._ends, self._breaks = EndOfStream, (BrokenResourceError, ClosedResourceError)
 
     async def receive(self, max_bytes: int, seconds: float | None) -> bytes:
-        """Returns what arrives next; nothing at the end."""
+        """Returns the next bytes; nothing at the end."""
         try:
             if seconds is None:
                 return await self._stream.receive(max_bytes)
@@ -210,7 +210,7 @@ class Socket(_Connected):
         self._io: socket.socket | _InnerTLS = raw if inner is None else inner
 
     def receive(self, max_bytes: int, seconds: float | None) -> bytes:
-        """Returns what arrives next; nothing at the end."""
+        """Returns the next bytes; nothing at the end."""
         try:
             self.raw.settimeout(seconds)
             return self._io.recv(max_bytes)

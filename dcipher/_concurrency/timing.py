@@ -1,4 +1,4 @@
-"""Calls a function that has no timeout of its own: an async one is cancelled."""
+"""Calls a function with a timeout: an async one is cancelled."""
 
 from __future__ import annotations
 

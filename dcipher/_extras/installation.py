@@ -26,7 +26,9 @@ def install(*extras: str) -> str:
     else:
         origin = found.read_text("direct_url.json") or ""
         command = installer(found.read_text("INSTALLER") or "", Path(sys.prefix))
-        if "pip install" not in command:  # it makes a new environment: with what this one has, too
+        if (
+            "pip install" not in command
+        ):  # it creates a new environment, which needs the same packages
             extras = (*extras, *(name for name in _complete(found) if name not in extras))
     return install_command(",".join(extras), origin, command)
 
@@ -94,7 +96,7 @@ def _requirement(extras: str, origin: str | None) -> tuple[str, str]:
 
 
 def _path(path: str) -> str:
-    # RFC 8089: the drive of Windows stands behind a slash.
+    # RFC 8089: a drive of Windows follows a slash.
     text = unquote(path)
     return text[1:] if text[2:3] == ":" else text
 

@@ -18,7 +18,7 @@ __all__ = ["check_target", "path_of"]
 
 
 def path_of(path: object) -> Path:
-    """Returns an argument as a path. Raises `InvalidParamsError` for what is none."""
+    """Returns an argument as a path. Raises `InvalidParamsError` for an invalid one."""
     try:
         text: object = os.fspath(path) if isinstance(path, os.PathLike) else path
     except Exception as error:  # of a class of the program's

@@ -35,7 +35,7 @@ _ADVICE = {
 def storage_errors(
     target: Path, run: Run | None = None, index: int | None = None
 ) -> Generator[None]:
-    """Converts an OSError to a `LocalStorageError` with the file, the reason, and what is left there."""
+    """Converts an OSError to a `LocalStorageError` with the file, the reason, and the remaining files."""
     try:
         yield
     except LocalStorageError:
@@ -60,7 +60,7 @@ def storage_error(
     *,
     left: str = "",
 ) -> LocalStorageError:
-    """Returns the error for a file that cannot be written. `left`: what is there now."""
+    """Returns the error for a file that cannot be written. `left`: the remaining files."""
     failure = LocalStorageError(
         f"The result cannot be saved to {target}: {error.strerror or error}.{left}",
         run=run,

@@ -1,1 +1,1 @@
-"""What notebooks show."""
+"""HTML representations for notebooks."""

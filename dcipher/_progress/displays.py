@@ -25,7 +25,7 @@ logger = logging.getLogger("dcipher")
 
 
 class Snapshot(NamedTuple):
-    """Progress at one moment: a line of text, and how much of the whole is done."""
+    """Progress at one moment: a line of text, and the completed share."""
 
     text: str
     done: int = 0
@@ -52,8 +52,8 @@ class Display(Protocol[P_contra]):
 def display(option: Any, snapshot: Callable[[P], Snapshot]) -> Display[P]:
     """Returns the display for a `progress=` argument. DCIPHER_PROGRESS=0 takes precedence over it.
 
-    A function of the user gets the progress itself, and what it raises is raised. Displays of ours
-    get a `snapshot`, and one that fails, as on a stream that was closed, is not updated any more.
+    A function of the user gets the progress itself, and its exceptions are raised. Our displays
+    get a `snapshot`, and one that fails, as on a stream that was closed, is no longer updated.
     """
     if option is False or os.environ.get("DCIPHER_PROGRESS", "").strip().lower() in OFF:
         return _Nowhere()
@@ -69,7 +69,7 @@ def _found() -> _Lines | _Terminal | _Notebook:
         try:
             return _Terminal()
         except ImportError:
-            pass  # rich is an extra: lines serve as well
+            pass  # rich is an extra: lines are the fallback
     return _Lines()
 
 

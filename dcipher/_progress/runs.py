@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["RunDisplay", "RunProgress", "check_progress", "run_display"]
 
 RunProgress: TypeAlias = Literal["auto"] | bool
-"""What `progress=` of a single run takes."""
+"""The values of `progress=` of a single run."""
 
 
 class _Progress(NamedTuple):
@@ -56,7 +56,7 @@ class RunDisplay:
             self._display.report(self._last)
 
     def on_progress(self, function: Callable[..., Any] | None = None) -> Callable[..., Any] | None:
-        """Returns what a download calls with its bytes: it displays them, and calls `function`."""
+        """Returns the callback of a download, which displays its bytes, and calls `function`."""
         if self._display is None:
             return function
 
@@ -86,7 +86,7 @@ def run_display(option: RunProgress) -> RunDisplay:
 
 
 def check_progress(option: Any) -> None:
-    """Raises InvalidParamsError for what `progress=` does not take."""
+    """Raises InvalidParamsError for an invalid `progress=`."""
     if option != "auto" and not isinstance(option, bool):
         raise InvalidParamsError(
             'progress must be "auto", True or False. To have a function of yours called, pass '

@@ -42,7 +42,7 @@ class Records(Iterator[T], Generic[T]):
     there are no more rows.
     """
 
-    # No generator is kept here: trio warns of one that is not exhausted.
+    # Not a generator: trio warns of one that is not exhausted.
 
     def __init__(
         self,

@@ -41,7 +41,7 @@ class AsyncRecords(AsyncIterator[T], Generic[T]):
     there are no more rows.
     """
 
-    # No generator is kept here: trio warns of one that is not exhausted.
+    # Not a generator: trio warns of one that is not exhausted.
 
     def __init__(
         self,

@@ -172,7 +172,7 @@ class Results:
         return Table(tuple(parts), type_)
 
     def _store(self, run: Run, index: int, held: ExitStack) -> tuple[StoredFile, Format]:
-        """Downloads one result to a file that `held` closes, decompressed: it is read more than once."""
+        """Downloads one result to a file that `held` closes, and decompresses it, because it is read several times."""
         stored = StoredFile()
         held.callback(stored.close)
         sink = Rewindable(stored.file, run, index)

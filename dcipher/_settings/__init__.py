@@ -1,1 +1,1 @@
-"""What a setting may be, and where it comes from."""
+"""Validation, precedence and sources of settings."""

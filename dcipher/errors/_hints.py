@@ -1,4 +1,4 @@
-"""What to do about an error, as data: for Python, and for the command line."""
+"""Advice for errors, as data: for Python, and for the command line."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ __all__ = ["Hint", "with_hint", "without_hint"]
 
 
 class Hint(str):
-    """What to do about an error. It is a part of the message of the error."""
+    """Advice for an error. It is a part of the message of the error."""
 
     __slots__: tuple[str, ...] = ("cli",)
 
     cli: str
-    """The same for the command line. Empty: it says something of its own."""
+    """The same for the command line. Empty: the command line has its own advice."""
 
     def __new__(cls, text: str = "", cli: str | None = None) -> Hint:  # noqa: PYI034 - no subclasses
         """Takes the text, and another one for the command line where that differs."""
@@ -35,7 +35,7 @@ E = TypeVar("E", bound=_Hinted)
 
 
 def with_hint(error: E, hint: str, cli: str | None = None) -> E:
-    """Adds what to do about it to an error that says only what happened; returns it."""
+    """Adds advice to an error whose message says only what happened. Returns the error."""
     error.hint = Hint(hint, cli)
     error.message = f"{error.message} {hint}".strip()
     error.args = (error.message, *error.args[1:])
@@ -43,5 +43,5 @@ def with_hint(error: E, hint: str, cli: str | None = None) -> E:
 
 
 def without_hint(error: _Hinted) -> str:
-    """Returns what happened: the message of an error without its hint."""
+    """Returns the message of an error without its hint."""
     return error.message.removesuffix(error.hint).rstrip()

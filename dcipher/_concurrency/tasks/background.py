@@ -20,10 +20,10 @@ __all__ = ["AsyncBackground", "Background"]
 
 
 class AsyncBackground:
-    """Runs an async function as a task of its own on the event loop of its caller.
+    """Runs an async function as its own task on the event loop of its caller.
 
     No task group: one that is open at the `yield` of a generator would cancel the code around the
-    loop over it (PEP 789). What the function raises is the function's to report.
+    loop over it (PEP 789). The function must report its exceptions.
     """
 
     def __init__(self, function: AsyncAttempt[object], name: str) -> None:
@@ -72,10 +72,10 @@ class AsyncBackground:
 
 
 class Background:
-    """Runs a function in a thread of its own.
+    """Runs a function in its own thread.
 
-    It is a daemon: a program that ends does not wait for it. What the function raises is the
-    function's to report.
+    It is a daemon: a program that ends does not wait for it. The function must
+    report its exceptions.
     """
 
     def __init__(self, function: Attempt[object], name: str) -> None:

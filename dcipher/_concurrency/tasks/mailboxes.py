@@ -25,7 +25,7 @@ class AsyncMailbox(Generic[T]):
         self._waiting: deque[Event] = deque()
 
     def put(self, item: T) -> None:
-        """Appends an item, and wakes one that waits for it."""
+        """Appends an item, and wakes a waiting reader."""
         self._items.append(item)
         if self._waiting:
             self._waiting.popleft().set()
@@ -67,7 +67,7 @@ class Mailbox(Generic[T]):
         self._items: SimpleQueue[T] = SimpleQueue()
 
     def put(self, item: T) -> None:
-        """Appends an item, and wakes one that waits for it."""
+        """Appends an item, and wakes a waiting reader."""
         self._items.put(item)
 
     def get(self, seconds: float | None = None) -> T | None:

@@ -88,7 +88,7 @@ def each(jobs: Iterable[Attempt[object]], concurrency: int, on_tick: Attempt[obj
 
 @contextmanager
 def abort_on_stop(abort: Callable[[], None]) -> Generator[None]:
-    """Registers what ends this job of `each` when its pool stops; outside of a job, does nothing.
+    """Registers a function that ends this job of `each` when its pool stops; outside of a job, does nothing.
 
     `abort` may be called from another thread, at any moment, and more than once.
     """
@@ -156,7 +156,7 @@ class _Workers:
             working -= 1
 
     def add(self, abort: Callable[[], None]) -> None:
-        """Registers what ends a job in progress."""
+        """Registers a function that ends a job in progress."""
         self._aborts.add(abort)
         if self._stopped:
             abort()

@@ -46,7 +46,7 @@ def choices_of(schema: Mapping[str, Any]) -> list[Any]:
 
 
 def is_pydantics(function: object) -> bool:
-    """Returns whether a function in a core schema is Pydantic's own, and no validator of the user's."""
+    """Returns whether a function in a core schema is Pydantic's own, and not a validator of the user."""
     if isinstance(function, partial):
         function = cast("object", function.func)
     module: str = getattr(function, "__module__", None) or ""
@@ -57,8 +57,8 @@ def is_pydantics(function: object) -> bool:
 def kinds_of(adapter: TypeAdapter[Any]) -> frozenset[str]:
     """Returns the types of the core schemas in that of an adapter.
 
-    Also `any` for the items of what has no type for them, `strict`, `encoded bytes`, and `union of text`:
-    of a text from JSON, such a union makes another choice than of a text of Python.
+    Also `any` for untyped items, `strict`, `encoded bytes`, and `union of text`: for a text of JSON, such
+    a union chooses another type than for a text of Python.
     """
     return frozenset(_kinds(adapter.core_schema))
 
@@ -92,6 +92,6 @@ def _settings(found: object) -> Iterator[str]:
 _WRITTEN = frozenset(
     {"str", "bytes", "date", "datetime", "time", "timedelta", "uuid", "decimal", "url"}
 )
-"""Types that JSON has as text."""
+"""Types that are text in JSON."""
 _UNTYPED = {"dict": "values_schema", "list": "items_schema", "set": "items_schema"}
 _NO_SCHEMAS = frozenset({"serialization", "metadata", "config", "default", "expected", "members"})

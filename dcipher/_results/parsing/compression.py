@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["MAX_EXPANSION", "SUFFIXES", "Readable", "beginning", "is_compressed", "opened"]
 
 MAX_EXPANSION = 250
-"""How many times its size a compressed file may expand to, beyond the first 16 MiB."""
+"""The maximum ratio of decompressed to compressed size, beyond the first 16 MiB."""
 
 SUFFIXES = frozenset({".gz", ".gzip", ".zst", ".zstd"})
 
@@ -156,7 +156,7 @@ class _Zstd:
 
 
 def _zstd() -> tuple[Callable[[], _Frame], type[Exception]]:
-    # The first is Python's own from 3.14 on, and the second is the same for those before.
+    # The first is in the standard library since Python 3.14; the second is its backport.
     for name in ("compression.zstd", "backports.zstd", "zstandard"):
         try:
             library = import_module(name)
@@ -175,7 +175,7 @@ def _zstd() -> tuple[Callable[[], _Frame], type[Exception]]:
 
 
 class _OtherFrame:
-    """A frame of the library zstandard, which returns the whole output at once."""
+    """A frame of the library zstandard, which returns the complete output at once."""
 
     needs_input = True
 

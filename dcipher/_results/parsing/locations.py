@@ -1,4 +1,4 @@
-"""Which parts of the place of an error are names of the type: the keys of a mapping are data."""
+"""Removes data from the locations of errors: the keys of a mapping are not names of the type."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["without_keys"]
 
 KEY = "…"
-"""Stands for a key of a mapping."""
+"""The replacement for a key of a mapping."""
 
 _NO_SCHEMAS = frozenset({"serialization", "metadata", "config", "default", "expected", "members"})
 
@@ -31,7 +31,7 @@ class _Names(NamedTuple):
     has_mapping: bool
     known: frozenset[str]
     labels: frozenset[str]
-    """What the labels of a union's choices begin with: `int`, `function-after[check(), str]`."""
+    """The beginnings of the labels of a union's choices: `int`, `function-after[check(), str]`."""
 
     def holds(self, part: int | str) -> bool:
         if isinstance(part, int) or part in self.known:

@@ -56,10 +56,10 @@ class ErrorDetail(TypedDict):
 
 
 class ResultReadError(ValueError):
-    """A result cannot be read as requested; ``location`` names the place, ``message`` the reason.
+    """A result cannot be read as requested; ``location`` is the position, ``message`` the reason.
 
     ``row`` is the row's number in the data, from 0, and ``line`` the line of the file that it begins
-    in, from 1; None where there is none. No text contains a value of the document, only the names
+    in, from 1; None if it has none. No text contains a value of the document, only the names
     of its fields.
     """
 
@@ -81,7 +81,7 @@ class ResultReadError(ValueError):
 
     @override
     def __str__(self) -> str:
-        # Both are named, unless the location itself does: `[3].name`, `row 3, column name`.
+        # Both are named, unless the location has them: `[3].name`, `row 3, column name`.
         named = self.row is None or self.location.startswith("row ")
         counted = [] if named else [f"row {self.row}"]
         counted += [] if self.line is None else [f"line {self.line}"]
@@ -94,7 +94,7 @@ class ResultSyntaxError(ResultReadError):
 
 
 class ResultTypeError(ResultReadError):
-    """The document is well-formed, and does not fit the type; ``errors`` has up to 100 reasons."""
+    """The document is well-formed, but does not match the type; ``errors`` has up to 100 reasons."""
 
 
 class JSONText(str):
@@ -111,9 +111,9 @@ class InvalidRow:
     location: str
     errors: tuple[ErrorDetail, ...]
     raw: object = field(default=None, compare=False, repr=False)
-    """The row as it was read: a `JSONText`, or the cells."""
+    """The original row: a `JSONText`, or the cells."""
     line: int | None = None
-    """The line of the file that the row begins in, from 1, where there are lines."""
+    """The line of the file that the row begins in, from 1, if the format has lines."""
 
     def error(self) -> ResultTypeError:
         """Returns the error as an exception."""
@@ -123,7 +123,7 @@ class InvalidRow:
 def type_error(
     error: ValidationError, adapter: TypeAdapter[Any], *, has_rows: bool = False
 ) -> ResultTypeError:
-    """Returns the error for a document that does not fit its type; it may be a list of rows."""
+    """Returns the error for a document that does not match its type; it may be a list of rows."""
     details = details_of(error, adapter)
     loc = details[0]["loc"]
     row = loc[0] if has_rows and loc and isinstance(loc[0], int) else None
@@ -142,7 +142,7 @@ def _refusal(
 
 
 VALIDATOR_BUGS = (LookupError, ArithmeticError, AttributeError, TypeError)
-"""Exceptions of a defective validator of the user's.
+"""Exceptions of a defective validator of the user.
 
 For Pydantic, ValueError and AssertionError are validation errors. It propagates all others.
 """
@@ -154,7 +154,7 @@ _OURS = frozenset({"dcipher", "pydantic"})  # between the reader and the user's 
 def failed_validator(
     error: Exception, row: int | None = None, line: int | None = None
 ) -> ResultTypeError:
-    """Returns the error for one of `VALIDATOR_BUGS`, with its place and without its text.
+    """Returns the error for one of `VALIDATOR_BUGS`, with its location, but without its text.
 
     The text may be a value of the document (`{}[value]`). An error of the type itself is raised.
     """
@@ -185,13 +185,13 @@ def details_of(
 
 def _shown(error: ErrorDetails, adapter: TypeAdapter[Any], columns: int) -> Location:
     loc = error["loc"]
-    last = loc[-1:] if error["type"] == "extra_forbidden" else ()  # the name is what is wrong
+    last = loc[-1:] if error["type"] == "extra_forbidden" else ()  # the name itself is invalid
     parts = without_keys(adapter, loc[: len(loc) - len(last)], columns)
     return tuple(map(shown_name, (*parts, *last)))
 
 
 def shown_name(part: int | str) -> int | str:
-    """Returns a part of a location for display: a name comes from the document, and has any length."""
+    """Returns a part of a location for display: a name from the document may have any length."""
     return part if isinstance(part, int) else clean(part, _NAME)
 
 

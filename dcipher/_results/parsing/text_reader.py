@@ -28,7 +28,7 @@ _MARKS = {  # the longer first: that of UTF-32 begins with that of UTF-16
 def foreign_encoding(head: bytes) -> str | None:
     """Returns the encoding that the first bytes of a text indicate, or None for UTF-8.
 
-    A document nearly always begins with an ASCII character. A zero beside it is its other half.
+    A document nearly always begins with an ASCII character. A zero beside it is the other half of a code unit.
     """
     for mark, name in _MARKS.items():
         if head.startswith(mark):
@@ -72,7 +72,7 @@ class ByteReader:
         return data
 
     def blocks(self, at_least: int = 0) -> Iterator[tuple[int, bytes]]:
-        """Yields the rest in blocks of whole lines, each with its offset in the file.
+        """Yields the rest in blocks of complete lines, each with its offset in the file.
 
         Only the last line may lack its line end.
         """

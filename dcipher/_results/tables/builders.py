@@ -1,4 +1,4 @@
-"""Arrays of Arrow from values that are added little by little.
+"""Builds arrays of Arrow from values that are added in pieces.
 
 Only the leaves of the added values are held (numbers, text, times), not the objects around them, which
 would slow down the garbage collection of Python. Importing this imports pyarrow.
@@ -25,7 +25,7 @@ pa = library("pyarrow", "arrow")
 
 
 class NullError(ValueError):
-    """A null where the type has none."""
+    """A null of a type that is not nullable."""
 
 
 # UnicodeEncodeError, of a lone surrogate, is a ValueError; ArrowInvalid is one, too.
@@ -37,7 +37,7 @@ REFUSALS = (
     pa.ArrowException,
     PydanticSerializationError,
 )
-"""Exceptions of a builder for a value that Arrow cannot hold. The builder is unusable afterwards."""
+"""Exceptions of a builder for a value that Arrow cannot represent. The builder is unusable afterwards."""
 
 
 class Builder:
@@ -58,7 +58,7 @@ class Builder:
 
 
 class Leaves(Builder):
-    """Values that pyarrow takes one by one."""
+    """Values that pyarrow converts one by one."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__(shape)
@@ -78,7 +78,7 @@ class Leaves(Builder):
 
 
 class _Nested(Builder):
-    """Values that consist of others."""
+    """Values that consist of other values."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__(shape)
@@ -109,7 +109,7 @@ class _Nested(Builder):
 
 
 class Lists(_Nested):
-    """Lists, and whatever else has items."""
+    """Lists, and other collections."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__(shape)
@@ -153,7 +153,7 @@ class Maps(_Nested):
 
 
 class Structs(_Nested):
-    """Values with parts that have names."""
+    """Values with named fields."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__(shape)
@@ -170,7 +170,7 @@ class Structs(_Nested):
 
 
 class Parts:
-    """The parts of values, a builder for each column."""
+    """A builder for each column of values."""
 
     def __init__(self, columns: Sequence[Column]) -> None:
         self._builders = [(column.get, column.shape.builder()) for column in columns]
@@ -189,7 +189,7 @@ _SIZED = frozenset({list, tuple, set, frozenset})
 
 
 def _listed(value: Any) -> Sequence[Any]:
-    # As an unvalidated default may be: text has items, too, and is no list.
+    # Such as an unvalidated default: text has items, too, but is not a list.
     if isinstance(value, (str, bytes, bytearray, dict)):
         raise TypeError
     return list(value)
@@ -212,7 +212,7 @@ def _with_nulls(array: Any, missing: Sequence[bool]) -> Any:
     places = count()
     if not pa.types.is_struct(array.type):
         return array.take(pa.array([None if gap else next(places) for gap in missing], pa.int64()))
-    # Where a struct is null, its fields are not looked at; but they may have to be no nulls.
+    # The fields of a null struct are ignored, but may have to be non-null.
     filled = array.take(pa.array([0 if gap else next(places) for gap in missing], pa.int64()))
     fields = [array.type.field(n) for n in range(array.type.num_fields)]
     parts = [filled.field(n) for n in range(len(fields))]

@@ -1,4 +1,4 @@
-"""Downloads one large result by several connections, each in a thread of its own.
+"""Downloads one large result by several connections, each in its own thread.
 
 This is blocking on purpose: an async download runs in a thread, too. The first connection of the
 download continues, and others join it. When one fails, the rest take over its range; the download

@@ -164,7 +164,7 @@ class Worker:
         raise _interrupted("the response ended early")
 
     def _write(self, claim: Claim, chunk: bytes | memoryview, until: int) -> bool:
-        """Writes a chunk; returns False where the worker was stopped before."""
+        """Writes a chunk; returns False if the worker was stopped before."""
         if claim.position + len(chunk) > until:
             raise TransferError(
                 Problem.BROKEN,

@@ -1,7 +1,7 @@
 """Converts cells of CSV, which are text, for a field: numbers, None, choices, JSON.
 
-A cell is read by its own column alone. Most types parse text themselves (Pydantic's lax mode). This
-converts the text for the others. What is not converted stays text, which the type may refuse.
+Only the column of a cell determines how it is read. Most types parse text themselves (Pydantic's lax
+mode). This converts the text for the others. Unconverted cells remain text, which the type may reject.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _INSIDE = frozenset({"default", "function-after", "definitions"})
 
 @dataclass
 class CellReaders:
-    """The converters of the cells of each column. A column without a converter stays text."""
+    """The converters of the cells of each column. The cells of a column without a converter remain text."""
 
     named: dict[str, CellReader | None] = field(default_factory=dict[str, CellReader | None])
     placed: list[CellReader | None] = field(default_factory=list[CellReader | None])
@@ -64,7 +64,7 @@ def readers_of(adapter: TypeAdapter[Any], *, table: bool = False) -> CellReaders
         walk.row(row, config)
     readers = CellReaders()
     for name, found in walk.fields.items():
-        # Models of a union may differ in what a column is: then each of them sees the text.
+        # If the models of a union differ in the type of a column, each of them receives the text.
         alike = all(one == found[0] for one in found)
         readers.named[name] = walk.reader(*found[0]) if alike else None
     readers.placed = [walk.reader(*found) for found in walk.items]
@@ -198,7 +198,7 @@ class _Walk:
         inner = self.reader(schema, config)
         validator = self._validator(schema, config)
         if validator is None or _fits(validator, ""):
-            return inner  # empty text fits; or, later, what does not fit is tried again as None
+            return inner  # empty text is valid; or, if it is invalid, it is retried as None
         return lambda cell: (inner(cell) if inner else cell) if cell else None
 
     def _json_bytes(self, schema: _Schema, config: _Schema) -> CellReader | None:
@@ -209,7 +209,7 @@ class _Walk:
 
     def _container(self, schema: _Schema, config: _Schema) -> CellReader:
         validator = None
-        if self._holds(schema, frozenset({"bytes"})):  # which JSON may have in base64
+        if self._holds(schema, frozenset({"bytes"})):  # which may be base64 in JSON
             validator = self._validator(schema, config)
         parse = parse_decimals if self._holds(schema, frozenset({"decimal"})) else parse_json
 

@@ -41,7 +41,7 @@ class Dialect:
 
 
 def dialect_of(sample: str, *, whole: bool) -> Dialect:
-    """Returns the dialect of a document that begins with `sample`, which may be the whole of it.
+    """Returns the dialect of a document that begins with `sample`, which may be all of it.
 
     Raises `ResultSyntaxError` for an ambiguous header.
     """

@@ -41,7 +41,7 @@ __all__ = ["NotFittingError", "cells_reader", "csv_dialect", "csv_header", "csv_
 T = TypeVar("T")
 
 _TEXT = (Any, object, dict[str, str], list[str])
-"""Types that cells fit as they are."""
+"""Types that accept the text of cells."""
 
 
 def csv_header(text: TextReader) -> list[str]:
@@ -118,7 +118,7 @@ def cells_reader(type_: type[T], header: list[str]) -> Callable[[list[str]], T]:
         if readers:
             for place, reader in readers:
                 values[place] = reader(cells[place])
-        # Text is all that CSV has: no type is strict about it.
+        # CSV has only text, so no type is strict.
         try:
             return check(
                 values if by_place else dict(zip(header, values, strict=True)), strict=False
@@ -130,7 +130,7 @@ def cells_reader(type_: type[T], header: list[str]) -> Callable[[list[str]], T]:
         except NotFittingError:
             if shorter is None or cells[-1]:
                 raise
-        # A delimiter that ends every line makes a column without a name.
+        # A delimiter at the end of every line adds a column without a name.
         return shorter(cells[:-1])
 
     return validate
@@ -143,10 +143,10 @@ def _named(header: Sequence[str], cells: Sequence[str]) -> dict[str, str]:
 def _without_empty(
     adapter: TypeAdapter[T], values: list[Any], header: list[str], error: ValidationError
 ) -> T:
-    """Validates the row again, with None for the empty cells that were refused.
+    """Validates the row with None instead of the empty cells that were rejected.
 
-    If it is still invalid, the errors are those of the other cells, and of the cells that None does not
-    fit, either.
+    If it is still invalid, the errors are those of the other cells, and of the cells that do not accept
+    None, either.
     """
     check = cast("Callable[..., T]", adapter.validator.validate_python)
     names: Sequence[int | str] = header or range(len(values))
@@ -161,7 +161,7 @@ def _without_empty(
         return check(dict(zip(header, tried, strict=True)) if header else tried, strict=False)
     except ValidationError as again:
         filled = empty - _blamed(again)
-        if filled == empty and blamed <= empty:  # the cells fit, and something else does not
+        if filled == empty and blamed <= empty:  # the cells are valid, but the row is not
             raise NotFittingError(details_of(again, adapter, columns=1)) from None
         details = tuple(
             d for d in details_of(error, adapter, columns=1) if filled.isdisjoint(d["loc"])

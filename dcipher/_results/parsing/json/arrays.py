@@ -1,4 +1,4 @@
-"""Finds the elements of a JSON array, without the whole array in memory."""
+"""Finds the elements of a JSON array, without the complete array in memory."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ArrayReader", "is_bounded"]
 
-# Finds where a value ends. What numbers are does not matter here, and len is the fastest to ask. What
-# is wrong inside a value, NaN or a control character, is wrong with that value alone.
+# Finds where a value ends. The values of numbers are not needed, and len is the fastest function to
+# call. An error inside a value, such as NaN or a control character, makes only that value invalid.
 _find_end = json.JSONDecoder(
     strict=False, parse_float=len, parse_int=len, parse_constant=len
 ).raw_decode
@@ -44,12 +44,12 @@ _STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 class ArrayReader:
     """The elements of a JSON array, found one after another in a window of its text.
 
-    The characters of the window are its bytes, decoded as Latin-1: what is not ASCII is inside of
-    strings, which are skipped, and the bytes of an element are validated.
+    The characters of the window are its bytes, decoded as Latin-1: other characters than ASCII are
+    only in strings, which are skipped, and the bytes of an element are validated.
     """
 
     def __init__(self, source: ByteReader, data: bytes) -> None:
-        """`data` is what follows the opening bracket."""
+        """`data`: the bytes after the opening bracket."""
         self._source: ByteReader = source
         self._closed: bool = False
         self.number: int = 0
@@ -93,7 +93,7 @@ class ArrayReader:
             return error
         except RecursionError:
             raise self._wrong("is nested too deeply") from None
-        gap = _GAP.match(self._text, end)  # without one, a number may go on, too
+        gap = _GAP.match(self._text, end)  # without one, a number may continue, too
         return (end, gap) if gap else json.JSONDecodeError("Expecting ',' or ']'", self._text, end)
 
     def _pass(self, end: int, gap: re.Match[str]) -> bytes:
@@ -117,7 +117,7 @@ class ArrayReader:
         elif unterminated or error.pos >= len(self._text.rstrip(_BLANKS)):
             raise self._wrong("the text ends too early")
         else:
-            # "Invalid control character at", "Invalid \\escape: " go on with the place.
+            # "Invalid control character at", "Invalid \\escape: " continue with the position.
             message = error.msg.removesuffix(" at").rstrip(": ")
             place = self._source.offset - len(self.window) + error.pos
             raise self._wrong(f"{message} at byte {place}")

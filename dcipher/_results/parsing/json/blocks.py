@@ -1,6 +1,6 @@
 """Splits JSON into blocks of many rows, without parsing them; pure.
 
-A block of valid JSON consists of whole elements or lines. `DoubtError` is raised if that is not certain;
+A block of valid JSON consists of complete elements or lines. `DoubtError` is raised if that is not certain;
 the rows are then read one by one.
 """
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 __all__ = ["BLOCK", "DoubtError", "array_blocks", "line_blocks"]
 
 BLOCK = 1 << 20
-"""Bytes of text that are read at once: with fewer, pyarrow's reader takes longer."""
+"""Bytes of text that are read at once: with fewer, pyarrow's reader is slower."""
 
 _MAX_DEPTH = (
-    150  # Pydantic's parser goes to 200 or so; pyarrow's breaks the process at some thousand
+    150  # Pydantic's parser accepts about 200; pyarrow's crashes the process at some thousand
 )
 _FIRST = 1 << 15  # characters of the first block, which detects unsuitable rows early
 _MAX_HELD = 1 << 26  # characters without a boundary
@@ -61,8 +61,8 @@ def line_blocks(source: ByteReader) -> Iterator[bytes]:
 
 
 def _is_object_each(lines: bytes) -> bool:
-    # A value cannot go on in a line that begins with a brace after one that ends with one: there
-    # would have to be a comma. So each line is whole, and as many values as lines are one in each.
+    # A value cannot continue in a line that begins with a brace after a line that ends with one: there
+    # would be a comma. So each line is complete, and equal numbers mean one value per line.
     ends = lines.count(b"}\n{")
     return lines[:1] == b"{" and lines[-1:] == b"}" and ends == lines.count(b"\n")
 
@@ -131,11 +131,11 @@ def _check_depth(lines: bytes) -> None:
 def _is_balanced(text: bytes) -> bool:
     """Returns whether all brackets outside of strings are closed, and not nested too deeply."""
     if b"\\" in text:
-        # With all that may follow a backslash (RFC 8259, section 7), so that none meets another one.
+        # With every escape (RFC 8259, section 7), so that no replacement joins two others.
         text = text.translate(None, _NOT_BRACKETS_OR_ESCAPES)
         text = text.replace(b"\\\\", b"").replace(b'\\"', b"")
-    # Two quotes side by side enclose no bracket, or lie between two strings: to leave them out
-    # changes for none of the others whether it is inside of a string.
+    # Two adjacent quotes enclose no bracket, or are between two strings: removing them does not change
+    # whether another character is inside of a string.
     marks = text.translate(None, _NOT_BRACKETS).replace(b'""', b"")
     if b'"' in marks:
         marks = b"".join(marks.split(b'"')[::2])

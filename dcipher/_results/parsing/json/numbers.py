@@ -1,4 +1,4 @@
-"""Numbers of JSON that a float does not hold: found in text, and read without loss."""
+"""Numbers of JSON that a float cannot represent: found in text, and read without loss."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ __all__ = [
 _SIMPLER = bytes.maketrans(b"123456789E", b"000000000e")
 _EXPONENT = re.compile(rb"0e[+-]?000")
 _RUN = b"0" * 210
-"""Digits of the shortest number without such an exponent that no float holds: 309, less 99."""
-_LONG = re.compile(rb"[0-9.]{16}")  # a float holds every digit of 15
+"""Digits of the shortest number without such an exponent that is beyond a float: 309, less 99."""
+_LONG = re.compile(rb"[0-9.]{16}")  # a float represents every number of 15 digits
 _STRING_OR_NUMBER = re.compile(
     rb'"[^"\\]*(?:\\.[^"\\]*)*"|-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?', re.DOTALL
 )
@@ -42,7 +42,7 @@ def may_be_far(block: bytes) -> bool:
 
 
 def may_be_long(block: bytes) -> bool:
-    """Returns whether there may be a number of more digits than a float holds."""
+    """Returns whether there may be a number with more digits than a float can represent."""
     return bool(_LONG.search(block))
 
 
@@ -65,7 +65,7 @@ def _quoted(text: bytes, is_such: Callable[[bytes], bool]) -> bytes:
 
 
 def _is_integer(number: bytes) -> bool:
-    return number.removeprefix(b"-").isdigit()  # it is exact as it is
+    return number.removeprefix(b"-").isdigit()  # it is exact
 
 
 def _is_far(number: str) -> bool:
@@ -75,7 +75,7 @@ def _is_far(number: str) -> bool:
 
 
 def _is_short(number: str) -> bool:
-    """Returns whether a float holds all its digits, however it is written."""
+    """Returns whether a float represents all its digits, in any notation."""
     return len(number) < _SHORT and "e" not in number and "E" not in number
 
 
@@ -83,9 +83,9 @@ _SHORT = 16  # characters of a number
 
 
 class LossyNumber(float):
-    """The nearest float to a number, which `str` returns as it was written.
+    """The nearest float to a number, which `str` returns in its original notation.
 
-    Pydantic makes a Decimal of the text of a float, and so of all digits of this one.
+    Pydantic creates a Decimal from the text of a float, so it has all digits of this one.
     """
 
     _text: str = ""

@@ -28,10 +28,10 @@ T = TypeVar("T")
 class JSONReader(Generic[T]):
     """Parses JSON text as values of a type.
 
-    A number beyond the range of a float, 1e400 or 1e-400, is its text where the type takes anything,
-    and exact where it is a Decimal. As a float it is what Pydantic, as Python's float(), makes of it.
+    A number beyond the range of a float, 1e400 or 1e-400, is its text if the type is Any, and exact if the
+    type is Decimal. If the type is float, Pydantic converts it as Python's float() does.
 
-    Pydantic makes a Decimal of the float that is nearest to a number, and so loses its 17th digit.
+    Pydantic creates a Decimal from the float that is nearest to a number, and so loses its 17th digit.
     Text with such a number is therefore parsed here, and validated as values of Python.
     """
 
@@ -42,7 +42,7 @@ class JSONReader(Generic[T]):
         self._plain: Callable[[bytes], T] = parse if anything else adapter.validator.validate_json
         self._python = cast("Callable[..., T]", adapter.validator.validate_python)
         self._serializer = adapter.serializer
-        # To look for such numbers costs, and a type of neither has no use for it.
+        # Searching for such numbers costs time, and other types do not need it.
         kinds = kinds_of(adapter)
         self._is_untyped: bool = anything or "any" in kinds
         self._has_decimal: bool = "decimal" in kinds
@@ -112,7 +112,7 @@ def _agree(exact: Any, plain: Any) -> bool:
 
 
 _OTHERWISE = frozenset({"strict", "encoded bytes", "union of text", "json-or-python"})
-"""What may make something else of a value of Python than of JSON."""
+"""Core schemas that may validate a Python value differently from JSON."""
 
-# One literal character to begin with is what `re` looks for fastest.
+# `re` is fastest for a pattern that begins with one literal character.
 _NO_NUMBERS = (re.compile(rb"N(?=aN)"), re.compile(rb"I(?=nfinity)"))

@@ -121,9 +121,9 @@ def _array_rows(
 def _guessed_rows(
     array: ArrayReader, validate: Callable[[bytes], T]
 ) -> Generator[T, None, tuple[bytes, ValueError | None]]:
-    # An element is taken to end where the seam of the last two comes next, and validation, which
-    # has to parse it anyway, confirms that: what starts with an element, is valid JSON and
-    # ends with a closing bracket is that element.
+    # The next occurrence of the seam of the last two elements is assumed to end the element.
+    # Validation, which has to parse it anyway, confirms that: text that starts with an element, is
+    # valid JSON and ends with a closing bracket is that element.
     window, start, number, seam = array.window, array.start, array.number, array.seam
     guess, refusal = b"", None
     while seam:

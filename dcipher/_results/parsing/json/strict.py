@@ -1,4 +1,4 @@
-"""JSON as RFC 8259 defines it: without NaN and Infinity (section 6), which Pydantic takes."""
+"""JSON as RFC 8259 defines it: without NaN and Infinity (section 6), which Pydantic accepts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The cells of a column of Parquet as values of Python, each exactly what the file holds.
+"""The cells of a column of Parquet as values of Python, each exactly as in the file.
 
 Python's times have microseconds and years from 1 to 9999, text is Unicode, and the keys of a dict are
 unique: a cell that Python cannot represent is reported beside the valid ones. Importing this imports
@@ -35,11 +35,11 @@ pa = library("pyarrow", "arrow")
 JSON_MARK = {b"dcipher.json": b"1"}
 """The metadata of a field whose text is JSON, because Arrow has no type for its values."""
 VALUE_MARK = {b"dcipher.value": b"1"}
-"""The metadata of the one column of rows that have no names in them."""
+"""The metadata of the only column of rows without names."""
 KEY_MARK = b"dcipher.key"
 """The key of the metadata with the name by which the model reads a field: its alias."""
 OPTIONAL_MARK = {b"dcipher.optional": b"1"}
-"""The metadata of a field that may be missing, and is never None where it is not."""
+"""The metadata of a field that may be missing, and is not None if it is present."""
 
 _TYPE = 64  # characters of a type that are shown
 
@@ -85,7 +85,7 @@ def _one_by_one(
     misfits: dict[int, str] = {}
     for place in range(len(column)):
         try:
-            # A slice would be validated with all the items of the others.
+            # A slice would be validated with all items of the other ones.
             values += _values(column.take(pa.array([place])), exact, convert)
         except Exception:  # noqa: BLE001
             values.append(None)

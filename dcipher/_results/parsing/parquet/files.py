@@ -32,10 +32,10 @@ _SPOOLED = 8 << 20  # bytes of a decompressed file that stay in memory
 class ParquetFile:
     """A Parquet file that is open, with pyarrow.
 
-    Parquet is read from its end, so what cannot seek, such as a compressed file, is copied to a
-    temporary file first.
+    Parquet is read from its end, so a file that cannot seek, such as a compressed one, is first copied to a
+    temporary file.
 
-    Raises `ResultSyntaxError` where pyarrow is missing, or cannot read the file.
+    Raises `ResultSyntaxError` if pyarrow is not installed, or cannot read the file.
     """
 
     def __init__(self, file: Readable) -> None:
@@ -62,7 +62,7 @@ class ParquetFile:
     def batches(self, size: int) -> Iterator[Any]:
         """Yields the rows as `pyarrow.RecordBatch`es of at most `size` rows, and of about 512 KiB.
 
-        The metadata has the bytes of a row as they are encoded, which are few where values repeat.
+        The metadata has the bytes of a row as they are encoded, which are few if values repeat.
         So the first batch has one row, and the size of a batch determines the number of rows of the
         next one. A batch with a dictionary repeats it, and has as many rows as the metadata permits.
         """
@@ -113,7 +113,7 @@ def _copied(file: Readable) -> BinaryIO:
 @contextmanager
 def _errors(otherwise: str = "it is damaged") -> Generator[None]:
     # pyarrow raises its ArrowInvalid (a ValueError), ArrowNotImplementedError, OSError and more;
-    # its texts may quote what the file holds.
+    # its texts may quote the content of the file.
     try:
         yield
     except (ResultSyntaxError, MemoryError):

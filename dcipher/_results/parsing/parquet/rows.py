@@ -44,7 +44,7 @@ def parquet_rows(
 ) -> Iterator[T | InvalidRow]:
     """Yields the rows: each is a mapping from column to value, or the cells for a list or tuple type.
 
-    A value that Python cannot hold makes its row an `InvalidRow`.
+    A value that Python cannot represent makes its row an `InvalidRow`.
     """
     document = ParquetFile(file)
     names: list[str] = document.schema.names
@@ -102,7 +102,7 @@ def _invalid_row(number: int, details: tuple[ErrorDetail, ...], row: object) -> 
 
 
 class _Validator(Generic[T]):
-    """Validates rows of Parquet as those of JSON are."""
+    """Validates rows of Parquet in the same way as rows of JSON."""
 
     def __init__(self, adapter: TypeAdapter[T]) -> None:
         self._adapter = adapter
@@ -119,22 +119,22 @@ class _Validator(Generic[T]):
 
 
 class RefusedError(Exception):
-    """A value of Parquet that does not fit, and why."""
+    """A value of Parquet is invalid, with the reasons."""
 
     def __init__(self, error: ValidationError, value: object) -> None:
         super().__init__()
         self.error = error
         self.value = value
-        """The value as it was validated last."""
+        """The value that was validated last."""
 
 
 def validated(value: Any, adapter: TypeAdapter[T], *, is_table: bool = False) -> T:
     """Validates a row of Parquet, or the list of all rows, as a type. Raises `RefusedError`.
 
-    Text that was refused is parsed as the array or object of JSON that is written in it.
+    Rejected text is parsed as JSON if it contains an array or object.
     """
     check = adapter.validator.validate_python
-    # Of text, a union chooses as it does of JSON.
+    # For text, a union chooses as for JSON.
     if "union of text" in kinds_of(adapter) and not is_table and _is_of_json(value):
         with suppress(ValidationError, PydanticSerializationError):
             return cast("T", _from_json(value, adapter))
@@ -149,7 +149,7 @@ def validated(value: Any, adapter: TypeAdapter[T], *, is_table: bool = False) ->
     except ValidationError as error:
         value, refusal = changed, error
     try:
-        # A strict type takes from JSON, which has few types, what it refuses of Python.
+        # A strict type accepts some values from JSON, which has few types, that it rejects from Python.
         if all(type(e["input"]) in _OF_JSON for e in refusal.errors(include_url=False)):
             return cast("T", _from_json(value, adapter))
     except ValidationError as error:
