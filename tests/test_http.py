@@ -123,7 +123,7 @@ def test_a_missing_key(key: str | None) -> None:
     ],
     ids=str,
 )
-def test_what_cannot_be_used(arguments: dict[str, Any]) -> None:
+def test_invalid_settings(arguments: dict[str, Any]) -> None:
     """What cannot be used is a `ConfigurationError` at once."""
     with pytest.raises(ConfigurationError):
         HTTPAuthenticatedClient(**{"base_url": "https://x.invalid", "api_key": "k", **arguments})

@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 
 
 class Done(NamedTuple):
-    """What a call of the command line left."""
+    """The result of a call of the command line."""
 
     code: int
     out: str
@@ -75,7 +75,7 @@ def dcipher(
 
 @pytest.fixture
 def loggers() -> Iterator[None]:
-    """Puts back what -v changes."""
+    """Restores the loggers that -v changes."""
     logger = logging.getLogger("dcipher")
     before = logger.level, list(logger.handlers)
     yield
@@ -87,7 +87,7 @@ def service(emulator: Emulator) -> dict[str, str]:
 
 
 def environment(variables: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The environment of a program: this one's, where it finds the package, and `variables`."""
+    """Returns the environment of a program: that of this process, the path of the package, and `variables`."""
     path = os.pathsep.join([str(ROOT), *sys.path])
     return {**os.environ, "PYTHONPATH": path, **(variables or {})}
 

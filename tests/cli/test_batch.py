@@ -24,7 +24,7 @@ def rows(tmp_path: Path) -> Path:
 
 
 def test_a_run_for_each_row(dcipher: Call, emulator: Emulator, rows: Path, tmp_path: Path) -> None:
-    """Each row of a file is run, its result saved, and the report printed; the same again resumes."""
+    """Each row of a file is run, its result saved, and the report printed. The same command resumes."""
     command = ("flows", "map", "shout", rows, "--key", "id", "--params", "text")
     files = ("--journal", tmp_path / "texts.db", "--save", tmp_path / "results")
     done = dcipher(*command, *files, "--report", tmp_path / "report.html")
@@ -74,7 +74,7 @@ def test_failures(dcipher: Call, emulator: Emulator, rows: Path, tmp_path: Path)
 
 
 def test_an_unknown_row(dcipher: Call, emulator: Emulator, rows: Path, tmp_path: Path) -> None:
-    """A row whose start is unknown is resolved by a person, and the next call goes on from there."""
+    """A row whose start is unknown is resolved by the user, and the next call resumes from there."""
     emulator.fault("start", Drop("after"), times=1)
     journal = tmp_path / "texts.db"
     command = (
@@ -120,8 +120,8 @@ def test_other_resolutions(
         (["journal", "resolve", "nothing.db", "a", "--again"], 2),
     ],
 )
-def test_what_cannot_be(dcipher: Call, rows: Path, arguments: list[str], code: int) -> None:
-    """What cannot be used is said, by the exit code too; a file of rows that is no journal stays as it is."""
+def test_invalid_files(dcipher: Call, rows: Path, arguments: list[str], code: int) -> None:
+    """An unusable file is reported, also by the exit code. A file of rows is not changed into a journal."""
     before = rows.read_bytes()
     done = dcipher(*[argument.format(rows=rows) for argument in arguments])
     assert (done.code, done.out) == (code, "")

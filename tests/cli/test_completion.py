@@ -1,4 +1,4 @@
-"""What a shell completes a command line with."""
+"""The completion of command lines by shells."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def complete(*words: str) -> list[str]:
     ],
 )
 def test_candidates(words: list[str], expected: list[str]) -> None:
-    """Commands, options, choices; nothing where a file's name may stand."""
+    """Commands, options and choices are completed; nothing where a file name may be."""
     assert complete(*words) == expected
 
 
@@ -57,7 +57,7 @@ def test_options_are_there_once_a_dash_is(call: Call) -> None:
 
 
 def test_ids_from_the_list_of_runs(monkeypatch: pytest.MonkeyPatch, state: Path) -> None:
-    """Runs and flows that are known here, the newest first; none where the list is not there."""
+    """Known runs and flows are completed, the newest first; none without the list."""
     assert complete("runs", "wait", "") == []
     for i in range(3):
         Ledger().record(Run(flow_id=f"flow-{i % 2}", task_id=f"task-{i}"))
@@ -69,7 +69,7 @@ def test_ids_from_the_list_of_runs(monkeypatch: pytest.MonkeyPatch, state: Path)
 
 
 def test_the_protocol(monkeypatch: pytest.MonkeyPatch, call: Call) -> None:
-    """The words up to the cursor; PowerShell gives the last one beside them."""
+    """The shell passes the words up to the cursor. PowerShell passes the last one separately."""
     monkeypatch.setenv("_DCIPHER_COMPLETE", "bash")
     assert call("flows", "") == (0, "get\nlist\nrun\nmap\ngenerate\n", "")
     assert call("nothing", "at", "all") == (0, "", "")
@@ -87,8 +87,8 @@ def test_scripts_are_printed(call: Call, shell: str) -> None:
     assert "dcipher" in done.out
 
 
-def test_the_own_shell(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is known by SHELL; another one is asked for."""
+def test_the_shell_of_the_user(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SHELL names the shell. Another one is an argument."""
     monkeypatch.setenv("SHELL", "/usr/bin/fish")
     assert "function __dcipher_complete" in call("completion").out
     monkeypatch.setenv("SHELL", "/bin/tcsh")
@@ -125,8 +125,8 @@ def test_bash_completes(call: Call, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not (ROOT / "scripts" / "cli.py").exists(), reason="needs the source")
-def test_what_is_printed_is_up_to_date() -> None:
-    """The page of the documentation is the help of the commands."""
+def test_the_page_of_the_command_line_is_current() -> None:
+    """The page of the documentation equals the help of the commands."""
     done = subprocess.run(  # noqa: S603
         [sys.executable, str(ROOT / "scripts" / "cli.py"), "--check"],
         env=environment(),

@@ -1,4 +1,4 @@
-"""`dcipher config show`: every setting with its source, whatever is wrong with it, and no secret."""
+"""`dcipher config show`: every setting with its source, also invalid ones, and no secret."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def shown(
     capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0
 ) -> dict[str, dict[str, Any]]:
-    """Name → the record of each setting; no secret is in what was printed, nor a part of one."""
+    """Returns the record of each setting by name, after checking that no part of a secret was printed."""
     assert main(["config", "show", "--json", *arguments]) == code
     said, noted = capsys.readouterr()
     for secret in (KEY, SECRET):
@@ -44,7 +44,7 @@ def shown(
 
 
 def test_defaults(capsys: pytest.CaptureFixture[str]) -> None:
-    """Where nothing is said, all settings and options are shown with their defaults."""
+    """Without settings, all settings and options are shown with their defaults."""
     found = shown(capsys)
     assert set(CHECKS) < set(found)
     assert found["api_key"] == {
@@ -104,7 +104,7 @@ def test_each_source(
 def test_a_key_from_standard_input(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The key may come from standard input, which is read once, and that is its source."""
+    """The key may come from standard input, which is read once and shown as its source."""
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(f"{KEY}\n".encode())))
     found = shown(capsys, "--api-key-file", "-", "--env-file", "missing.env", code=2)
     assert found["api_key"]["source"] == "--api-key-file standard input"
@@ -124,14 +124,14 @@ def test_a_key_from_standard_input(
         ("HTTPS_PROXY", f"nonsense://u:{KEY}@h", "HTTPS_PROXY is not a valid proxy"),
     ],
 )
-def test_what_cannot_be_used(
+def test_invalid_settings(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     variable: str,
     value: str,
     words: str,
 ) -> None:
-    """Each is said with the reason and without the value, all else is shown, and the exit code is 2."""
+    """Each is reported with the reason, but without the value. The others are shown, and the exit code is 2."""
     monkeypatch.setenv(variable, value)
     found = shown(capsys, code=2)
     assert found["user_agent"]["value"].startswith("dcipher/")
@@ -152,10 +152,10 @@ def test_what_cannot_be_used(
         (["--api-key-file", "empty"], "empty is empty"),
     ],
 )
-def test_files_that_cannot_be_used(
+def test_unreadable_files(
     folder: Path, capsys: pytest.CaptureFixture[str], options: list[str], words: str
 ) -> None:
-    """A file that cannot be read is said, and hides nothing of the rest."""
+    """An unreadable file is reported, and the other settings are shown."""
     (folder / "latin.env").write_bytes(b"# x\n\xe9")
     (folder / "empty").write_text(" \n")
     assert len(shown(capsys, *options, code=2)) > len(CHECKS)
@@ -164,17 +164,17 @@ def test_files_that_cannot_be_used(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="pipes in the file system are POSIX")
-def test_a_pipe_is_not_waited_for(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Nobody writes into it: it is refused, as every other command does."""
+def test_a_pipe_is_rejected(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A pipe without a writer is rejected, as by every other command."""
     os.mkfifo(folder / "pipe")
     assert main(["config", "show", "--env-file", str(folder / "pipe")]) == 2
     assert "there is no file" in capsys.readouterr().err
 
 
-def test_a_key_that_would_go_elsewhere(
+def test_a_base_url_of_a_file_and_a_key_of_another_source(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A base URL of a file, and a key that is not of it, are said to be no pair, as the client says."""
+    """The combination is reported, as by the client."""
     monkeypatch.setenv("DCIPHER_API_KEY", KEY)
     (folder / "x.env").write_text("DCIPHER_BASE_URL=https://h.example\n")
     shown(capsys, "--env-file", "x.env", code=2)
@@ -182,10 +182,10 @@ def test_a_key_that_would_go_elsewhere(
     assert "the API key does not, so it is not sent there" in capsys.readouterr().err
 
 
-def test_variables_that_are_no_settings(
+def test_unknown_variables(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """They are said with their place and the nearest that there is; those of the command line are known."""
+    """They are reported with their source and the nearest setting. Those of the command line are known."""
     monkeypatch.setenv("DCIPHER_APIKEY", KEY)
     monkeypatch.setenv("DCIPHER_STATE_DIR", str(folder))
     monkeypatch.setenv("DCIPHER_QQQQQQQ", "1")
@@ -228,13 +228,13 @@ def test_variables_that_are_no_settings(
         ({}, "https://api.example", None),
     ],
 )
-def test_which_proxy(
+def test_the_proxy(
     monkeypatch: pytest.MonkeyPatch,
     variables: dict[str, str],
     url: str,
     expected: tuple[str, str] | None,
 ) -> None:
-    """The proxy that is shown is the one that a request to that URL goes by."""
+    """The displayed proxy is the one that a request to that URL uses."""
     from dcipher.cli.doctor.settings import proxy_for
 
     for name, value in variables.items():

@@ -1,4 +1,4 @@
-"""`results convert`: what is written is read back as the same rows by the same model, in every format."""
+"""`results convert`: the same model reads the same rows back, in every format."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ def rows_of(path: Path, model: str) -> list[Any]:
 
 
 def converted(folder: Path, source: Path, format_: str, model: str) -> list[Any] | None:
-    """The rows of the file as they are read back; None where it was refused, and nothing was written."""
+    """Returns the rows that are read back; None if the conversion was rejected, and nothing was written."""
     target = folder / f"target.{format_}"
     target.unlink(missing_ok=True)
     name = f"{__name__}:{model}" if hasattr(sys.modules[__name__], model) else f"builtins:{model}"
@@ -196,8 +196,10 @@ MODELS = [pytest.param(name, marks=BASE64 if name == "Binary" else ()) for name 
 
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("format_", FORMATS)
-def test_rows_come_back(tmp_path_factory: pytest.TempPathFactory, model: str, format_: str) -> None:
-    """Whatever the rows: they are read back as they were, or CSV refuses them and nothing is written."""
+def test_rows_are_read_back(
+    tmp_path_factory: pytest.TempPathFactory, model: str, format_: str
+) -> None:
+    """Any rows are read back unchanged, or CSV rejects them and nothing is written."""
     folder = tmp_path_factory.mktemp("converted")
 
     @settings(max_examples=12, deadline=None)
@@ -220,7 +222,7 @@ MANY = pytest.param(2000, marks=[pytest.mark.long, pytest.mark.thorough])
 
 
 def check_conversions(folder: Path, type_: Any, values: list[Any]) -> None:
-    """Rows of a type are read back from each format as they were; CSV may refuse them."""
+    """Checks that the rows of a type are read back unchanged from each format. CSV may reject them."""
     vars(sys.modules[__name__])["Document"] = type_
     source = folder / "source.ndjson"
     source.write_text("\n".join(map(json.dumps, values)))
@@ -231,7 +233,7 @@ def check_conversions(folder: Path, type_: Any, values: list[Any]) -> None:
 
 
 def check_plain_conversions(folder: Path, rows: list[Any]) -> None:
-    """Without a model, JSON is what it was, and CSV the text of every cell."""
+    """Checks that without a model, JSON is unchanged, and CSV has the text of every cell."""
     source = folder / "source.json"
     source.write_text(json.dumps(rows))
     for format_ in ("json", "ndjson", "csv"):
@@ -256,10 +258,10 @@ rows_of_json = st.lists(st.dictionaries(st.sampled_from("abc"), cells_of_json), 
 
 
 @pytest.mark.parametrize("examples", [15, MANY])
-def test_rows_of_any_model_come_back(
+def test_rows_of_any_model_are_read_back(
     tmp_path_factory: pytest.TempPathFactory, examples: int
 ) -> None:
-    """Whatever the model, and whatever its rows."""
+    """This holds for any model and any rows."""
     folder = tmp_path_factory.mktemp("converted")
 
     @settings(max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -271,10 +273,10 @@ def test_rows_of_any_model_come_back(
 
 
 @pytest.mark.parametrize("examples", [15, MANY])
-def test_rows_without_a_model_come_back(
+def test_rows_without_a_model_are_read_back(
     tmp_path_factory: pytest.TempPathFactory, examples: int
 ) -> None:
-    """No row is lost, no value changes; what CSV cannot have is refused."""
+    """No row is lost and no value changes. CSV rejects values that it cannot represent."""
     folder = tmp_path_factory.mktemp("converted")
 
     @settings(max_examples=examples, deadline=None)
@@ -290,7 +292,7 @@ def test_rows_without_a_model_come_back(
 def test_rows_without_columns(
     folder: Path, target: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What a format cannot hold is refused, and nothing is written."""
+    """A format rejects rows that it cannot represent, and nothing is written."""
     (folder / "r.json").write_text("[{}, {}]")
     assert main(["results", "convert", "r.json", f"o.{target}"]) == 1
     assert "Row 0 has no columns" in capsys.readouterr().err
@@ -305,8 +307,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("target", FORMATS)
-def test_a_header_alone_keeps_its_columns(folder: Path, target: str) -> None:
-    """A CSV without rows is columns without rows where the format has them."""
+def test_a_header_without_rows(folder: Path, target: str) -> None:
+    """A CSV without rows becomes columns without rows, if the format has columns."""
     (folder / "r.csv").write_bytes(b"sep=;\na;b;a b\n")
     assert main(["results", "convert", "r.csv", f"o.{target}"]) == 0
     written = (folder / f"o.{target}").read_bytes()
@@ -320,8 +322,8 @@ def test_a_header_alone_keeps_its_columns(folder: Path, target: str) -> None:
         assert written == {"json": b"[]\n", "ndjson": b""}[target]
 
 
-def test_what_is_excluded_is_not_written(folder: Path) -> None:
-    """A field with exclude=True is no column, and no part of a row; its default comes back."""
+def test_excluded_fields_are_not_written(folder: Path) -> None:
+    """A field with exclude=True is not a column or a part of a row. Its default is read back."""
     (folder / "r.json").write_text('[{"Label Name": "a", "Score": 1, "hidden": 7}]')
     for target in FORMATS:
         command = ["results", "convert", "r.json", f"o.{target}", "--model", f"{__name__}:Aliased"]
@@ -332,7 +334,7 @@ def test_what_is_excluded_is_not_written(folder: Path) -> None:
 
 
 def test_extra_columns_of_every_row(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """With extra='allow' CSV has the columns of all rows, and refuses what it cannot tell apart."""
+    """With extra='allow', CSV has the columns of all rows, and rejects ambiguous ones."""
     model = ["--model", f"{__name__}:Open"]
     (folder / "r.ndjson").write_text(
         '{"name": "a", "x": "1", "y": "2"}\n{"name": "b", "x": "", "y": "z"}\n'
@@ -377,10 +379,10 @@ class Extra(Unlike):
     ],
     ids=["another choice", "a time without a zone", "a path", "an extra column"],
 )
-def test_parquet_that_would_come_back_as_something_else_is_refused(
+def test_rows_that_change_in_parquet_are_rejected(
     folder: Path, capsys: pytest.CaptureFixture[str], model: str, row: str, place: str
 ) -> None:
-    """As for the other formats: it says which row and field, and leaves no file."""
+    """As for the other formats, the error names row and field, and leaves no file."""
     (folder / "r.ndjson").write_text("{}\n" + row)
     command = ["results", "convert", "r.ndjson", "o.parquet", "--model", f"{__name__}:{model}"]
     assert main(command) == 5
@@ -391,8 +393,8 @@ def test_parquet_that_would_come_back_as_something_else_is_refused(
 
 
 @pytest.mark.skipif(find_spec("pyarrow") is None, reason="the extra `arrow` is not installed")
-def test_parquet_with_nan_comes_back(folder: Path) -> None:
-    """NaN is no other value than NaN, and a wide result is a few row groups."""
+def test_parquet_with_nan_is_read_back(folder: Path) -> None:
+    """NaN equals NaN, and a wide result has few row groups."""
     import pyarrow.parquet as pq
 
     rows = "".join(f"nan,{n}\n" for n in range(70_000))
@@ -424,10 +426,10 @@ class Lossy(BaseModel):
         ('{"doubled": 1}', "o.ndjson", "row 0, doubled"),
     ],
 )
-def test_what_would_come_back_as_something_else_is_refused(
+def test_rows_that_change_are_rejected(
     folder: Path, capsys: pytest.CaptureFixture[str], row: str, target: str, place: str
 ) -> None:
-    """It says which row and field, shows no value, and leaves no file."""
+    """The error names row and field, shows no value, and leaves no file."""
     (folder / "r.ndjson").write_text(row)
     command = ["results", "convert", "r.ndjson", target, "--model", f"{__name__}:Lossy"]
     assert main(command) == 5
@@ -441,10 +443,8 @@ class Semicolon(BaseModel):
     text: str = Field(alias="a;b")
 
 
-def test_a_file_that_would_be_taken_for_another(
-    folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """The file is read back as a whole: one whose delimiter would be mistaken is refused."""
+def test_an_ambiguous_file_is_rejected(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The complete file is read back: one whose delimiter would be misdetected is rejected."""
     (folder / "r.json").write_text('[{"a;b": "1;2"}]')
     command = ["results", "convert", "r.json", "o.csv", "--model", f"{__name__}:Semicolon"]
     assert main(command) == 5
@@ -453,8 +453,8 @@ def test_a_file_that_would_be_taken_for_another(
 
 
 @pytest.mark.skipif(find_spec("pyarrow") is None, reason="the extra `arrow` is not installed")
-def test_bytes_that_are_no_text(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Without base64 in the model they are refused; without a model they are base64 as RFC 4648 has it."""
+def test_bytes_that_are_not_text(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without base64 in the model, they are rejected. Without a model, they are base64 of RFC 4648."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

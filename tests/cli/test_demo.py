@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An empty current folder, which is empty afterwards, too, but for what a test puts there."""
+    """An empty working directory. Afterwards, it has only files of the test."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -34,7 +34,7 @@ def _emulates() -> None:
 
 @pytest.mark.usefixtures("_emulates")
 def test_the_demo(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """It shows what it does on stderr and the topics on stdout, and leaves nothing behind."""
+    """It prints its steps on stderr and the topics on stdout, and leaves no file."""
     assert main(["demo"]) == 0
     said, noted = capsys.readouterr()
     assert len(said.splitlines()) == 3
@@ -53,10 +53,10 @@ def test_the_demo_without_a_word(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.usefixtures("_emulates")
-def test_settings_have_no_part_in_it(
+def test_the_demo_ignores_settings(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the user has set, and what is wrong with it, changes nothing; with --json, stdout is the data."""
+    """Settings of the user, also invalid ones, have no effect. With --json, stdout is the data."""
     monkeypatch.setenv("DCIPHER_TIMEOUT", "soon")
     monkeypatch.setenv("DCIPHER_API_KEY", "canary-key")
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
@@ -69,8 +69,8 @@ def test_settings_have_no_part_in_it(
 
 
 @pytest.mark.usefixtures("_emulates")
-def test_a_text_of_ones_own(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Paragraphs are apart by blank lines; those without a word are none."""
+def test_a_text_of_the_user(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Blank lines separate paragraphs. Those without a word are ignored."""
     (folder / "my.txt").write_text("Lakes\r\nand rivers.\r\n\r\n---\n \nRivers and lakes!\n")
     assert main(["demo", "my.txt", "--json"]) == 0
     said, noted = capsys.readouterr()
@@ -87,10 +87,10 @@ def test_a_text_of_ones_own(folder: Path, capsys: pytest.CaptureFixture[str]) ->
         (None, "demo: t.txt cannot be read: No such file"),
     ],
 )
-def test_texts_that_cannot_be_used(
+def test_invalid_texts(
     folder: Path, capsys: pytest.CaptureFixture[str], body: bytes | None, words: str
 ) -> None:
-    """Each is said before anything is started; the exit code is 2."""
+    """Each is reported before anything is started. The exit code is 2."""
     if body is not None:
         (folder / "t.txt").write_bytes(body)
     assert main(["demo", "t.txt"]) == 2
@@ -103,7 +103,7 @@ def test_texts_that_cannot_be_used(
 def test_without_the_extra(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, words: list[str]
 ) -> None:
-    """Where FastAPI is missing, it is said what installs it, everywhere in the same words."""
+    """Without FastAPI, every command has the same message with the line that installs it."""
     for name in [n for n in sys.modules if n.startswith(("fastapi", "dcipher.emulator.a"))]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "fastapi", None)
@@ -118,7 +118,7 @@ def test_without_the_extra(
 def test_the_lines_of_python(
     folder: Path, capsys: pytest.CaptureFixture[str], file: str | None
 ) -> None:
-    """What it prints as Python runs as it is, and does the same."""
+    """The printed Python code runs, and does the same."""
     (folder / "it's.txt").write_text("Rivers flow into lakes.\n\nLakes feed rivers.")
     assert main(["demo", *([file] if file else [])]) == 0
     noted = capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""`dcipher doctor` and `dcipher whoami`: what stands between a machine and a run is found, each at real servers."""
+"""`dcipher doctor` and `dcipher whoami` find problems, each with real servers."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def trusted(authority: trustme.CA, folder: Path, monkeypatch: pytest.MonkeyPatch
 def found(
     capsys: pytest.CaptureFixture[str], url: str | None, code: int, *options: str
 ) -> dict[str, dict[str, Any]]:
-    """Name → check. What failed has a command, what is skipped says why, no secret is printed."""
+    """Returns the checks by name. A failed one has a command, a skipped one a reason. No secret is printed."""
     given = [] if url is None else ["--base-url", url]
     assert main(["doctor", "--json", *given, *options]) == code
     said, noted = capsys.readouterr()
@@ -100,8 +100,8 @@ NAMES = [
 ]
 
 
-def test_all_is_well(capsys: pytest.CaptureFixture[str], server: FaultyServer) -> None:
-    """At a server that answers as the API does, nothing fails; one question is asked, and nothing started."""
+def test_nothing_fails(capsys: pytest.CaptureFixture[str], server: FaultyServer) -> None:
+    """With a server that responds like the API, nothing fails. One request is sent, and nothing is started."""
     server.on("*", json_reply(NO_FLOW, 404, Date=formatdate(usegmt=True)))
     checks = found(capsys, server.url, 0)
     assert list(checks) == NAMES
@@ -111,8 +111,8 @@ def test_all_is_well(capsys: pytest.CaptureFixture[str], server: FaultyServer) -
 
 
 @pytest.mark.usefixtures("trusted")
-def test_a_certificate_that_fits(capsys: pytest.CaptureFixture[str], authority: trustme.CA) -> None:
-    """It says the version of TLS, who signed the certificate, and how long it is valid."""
+def test_a_valid_certificate(capsys: pytest.CaptureFixture[str], authority: trustme.CA) -> None:
+    """The check names the version of TLS, the issuer of the certificate, and its validity."""
     with FaultyServer(tls=context_of(authority)) as server:
         server.on("*", json_reply(NO_FLOW, 404))
         checks = found(capsys, server.url, 0)
@@ -142,7 +142,7 @@ def test_a_certificate_that_ends_soon(
     ],
     ids=["wrong host", "expired", "unknown authority"],
 )
-def test_a_certificate_that_is_not_accepted(
+def test_an_invalid_certificate(
     capsys: pytest.CaptureFixture[str],
     authority: trustme.CA,
     request: pytest.FixtureRequest,
@@ -150,7 +150,7 @@ def test_a_certificate_that_is_not_accepted(
     options: dict[str, Any],
     words: str,
 ) -> None:
-    """Each is told from the others, with what to do; the key is not sent."""
+    """Each cause has its own message, with advice. The key is not sent."""
     if trusts:
         request.getfixturevalue("trusted")
     with FaultyServer(tls=context_of(authority, **options)) as server:
@@ -163,8 +163,8 @@ def test_a_certificate_that_is_not_accepted(
     assert states(checks)["api"] == states(checks)["key"] == "skipped"
 
 
-def test_a_port_that_speaks_no_tls(capsys: pytest.CaptureFixture[str]) -> None:
-    """Secure http to a port of plain http, or to one that hangs up, is said as such."""
+def test_a_port_without_tls(capsys: pytest.CaptureFixture[str]) -> None:
+    """HTTPS to a port with plain HTTP, or to one that closes the connection, has its own message."""
     plain = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"
     for answer, words in ((plain, "is not secure"), (b"", "There was no response")):
         with Peer(says(answer)) as peer:
@@ -175,7 +175,7 @@ def test_a_port_that_speaks_no_tls(capsys: pytest.CaptureFixture[str]) -> None:
 def test_certificates_that_cannot_be_loaded(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, folder: Path
 ) -> None:
-    """A variable that leads to no certificates is named."""
+    """The variable whose path has no certificates is named."""
     monkeypatch.setenv("SSL_CERT_FILE", str(folder / "missing.pem"))
     with Peer(says()) as peer:
         checks = found(capsys, f"https://127.0.0.1:{peer.port}", 1)
@@ -183,25 +183,23 @@ def test_certificates_that_cannot_be_loaded(
     assert "missing.pem" in checks["connection"]["detail"]
 
 
-def test_a_name_that_leads_nowhere(capsys: pytest.CaptureFixture[str]) -> None:
-    """What depends on the name is skipped, and says so."""
+def test_an_unknown_host(capsys: pytest.CaptureFixture[str]) -> None:
+    """Checks that need the name are skipped, with the reason."""
     checks = found(capsys, AWAY, 1)
     assert checks["connection"]["state"] == "failed"
     assert checks["connection"]["next"] == "nslookup api.dcipher.invalid"
     assert [states(checks)[name] for name in ("api", "key", "clock")] == ["skipped"] * 3
 
 
-def test_a_port_where_nobody_listens(capsys: pytest.CaptureFixture[str]) -> None:
-    """On this machine, the emulator is what may be missing."""
+def test_a_closed_port(capsys: pytest.CaptureFixture[str]) -> None:
+    """On this machine, the advice is to start the emulator."""
     checks = found(capsys, f"http://127.0.0.1:{unused_port()}", 1)
     assert "refused" in checks["connection"]["detail"]
     assert checks["connection"]["next"] == "dcipher emulator start"
 
 
-def test_nobody_answers(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Where nothing comes back, it ends in time."""
+def test_no_response(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a response, it ends in time."""
     monkeypatch.setattr(diagnosis, "REQUEST_TIMEOUT", 0.3)
     began = time.monotonic()
     with black_hole() as port:
@@ -210,24 +208,24 @@ def test_nobody_answers(
     assert time.monotonic() - began < 60
 
 
-def test_a_host_elsewhere_that_takes_no_connection(
+def test_a_remote_host_that_refuses_connections(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Elsewhere, what curl says of it is the next thing to know."""
+    """For another host, the next step is curl."""
     monkeypatch.setattr(diagnosis, "REQUEST_TIMEOUT", 0.3)
     checks = found(capsys, "https://192.0.2.1", 1)  # RFC 5737: nobody has it
     assert checks["connection"]["next"] == "curl -v --max-time 10 https://192.0.2.1"
 
 
-def test_all_waits_together_are_short() -> None:
-    """Whatever does not answer, it is over within 15 seconds."""
+def test_the_total_time_is_limited() -> None:
+    """Without any response, it ends within 15 seconds."""
     assert diagnosis.REQUEST_TIMEOUT < diagnosis.TOTAL_TIMEOUT < 15
 
 
-def test_a_resolver_that_does_not_answer(
+def test_a_resolver_without_a_response(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The resolver has no timeout of its own: the request is given up."""
+    """The resolver has no timeout, so the request is abandoned."""
     monkeypatch.setattr(diagnosis, "TOTAL_TIMEOUT", 0.1)
     hang = threading.Event()
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: hang.wait(60) and [])
@@ -264,7 +262,7 @@ def test_a_resolver_that_does_not_answer(
         "nothing",
     ],
 )
-def test_what_the_api_answers(
+def test_responses_of_the_api(
     capsys: pytest.CaptureFixture[str],
     server: FaultyServer,
     reply: Reply,
@@ -273,7 +271,7 @@ def test_what_the_api_answers(
     key: str,
     words: str,
 ) -> None:
-    """Each answer says what it can of the API and of the key; a refused key alone is exit code 4."""
+    """Each response determines the checks of the API and the key. Only a rejected key is exit code 4."""
     server.on("*", reply)
     checks = found(capsys, server.url, code)
     assert (checks["api"]["state"], checks["key"]["state"]) == (api, key)
@@ -327,7 +325,7 @@ def test_no_key_and_a_url_of_a_file(
     folder: Path,
     server: FaultyServer,
 ) -> None:
-    """The invalid key may be sent wherever the base URL comes from."""
+    """The invalid key may be sent to a base URL from any source."""
     monkeypatch.delenv("DCIPHER_API_KEY")
     (folder / "local.env").write_text(f"DCIPHER_BASE_URL={server.url}\n")
     server.on("*", json_reply('{"message": "no"}', 401))
@@ -356,10 +354,10 @@ def test_a_proxy_that_is_not_there(
         (f"nonsense://user:{CANARY}@h", "HTTPS_PROXY is not a valid proxy"),
     ],
 )
-def test_a_proxy_that_cannot_be(
+def test_invalid_proxies(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, value: str, words: str
 ) -> None:
-    """A name that leads nowhere, and what is no proxy, are told apart."""
+    """An unknown host and an invalid proxy have different messages."""
     monkeypatch.setenv("HTTPS_PROXY", value)
     assert words in found(capsys, AWAY, 1)["connection"]["detail"]
 
@@ -372,10 +370,10 @@ def test_a_proxy_that_cannot_be(
         (b"", "opened no tunnel (Server disconnected"),
     ],
 )
-def test_a_proxy_that_opens_no_tunnel(
+def test_a_proxy_that_rejects_the_tunnel(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, answer: bytes, words: str
 ) -> None:
-    """What it says instead of opening one is said."""
+    """Its response is reported."""
     with Peer(says(answer)) as peer:
         monkeypatch.setenv("HTTPS_PROXY", f"http://user:{CANARY}@127.0.0.1:{peer.port}")
         checks = found(capsys, AWAY, 1)
@@ -398,10 +396,10 @@ def test_a_proxy_that_works(
     assert states(checks)["connection"] == states(checks)["key"] == "ok"
 
 
-def test_a_proxy_that_speaks_tls_itself(
+def test_a_proxy_with_tls(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A failure of its own handshake is one of the connection, with the route around the proxy."""
+    """A failed handshake with it is a failed connection, with the command that avoids the proxy."""
     with Peer(says()) as peer:
         monkeypatch.setenv("HTTPS_PROXY", f"https://127.0.0.1:{peer.port}")
         checks = found(capsys, AWAY, 1)
@@ -412,20 +410,20 @@ def test_a_proxy_that_speaks_tls_itself(
 # Settings and files.
 
 
-def test_settings_that_cannot_be_used(
+def test_invalid_settings_send_no_request(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing is asked of the network with settings that cannot be used."""
+    """With invalid settings, nothing is sent."""
     monkeypatch.setenv("DCIPHER_TIMEOUT", "soon")
     checks = found(capsys, None, 1)
     assert checks["settings"]["next"] == "dcipher config show"
     assert {states(checks)[name] for name in NAMES[4:]} == {"skipped"}
 
 
-def test_a_variable_with_a_slip(
+def test_an_unknown_variable(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, server: FaultyServer
 ) -> None:
-    """A variable that is no setting is a warning."""
+    """An unknown variable is a warning."""
     server.on("*", json_reply(NO_FLOW, 404))
     monkeypatch.setenv("DCIPHER_APIKEY", "x")
     checks = found(capsys, server.url, 0)
@@ -473,7 +471,7 @@ def test_no_home(
 def test_missing_extras(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, server: FaultyServer
 ) -> None:
-    """An extra that is not installed is no failure, and what installs it is said."""
+    """A missing extra is not a failure. The check has the command that installs it."""
     server.on("*", json_reply(NO_FLOW, 404))
     monkeypatch.setattr(diagnosis, "_EXTRAS", {"other": ("no-such-distribution",)})
     checks = found(capsys, server.url, 0)
@@ -483,8 +481,8 @@ def test_missing_extras(
     assert found(capsys, server.url, 0)["extras"]["next"] is None
 
 
-def test_for_people(capsys: pytest.CaptureFixture[str]) -> None:
-    """Without --json, each check is a line, and what to do stands below what failed."""
+def test_the_text_output(capsys: pytest.CaptureFixture[str]) -> None:
+    """Without --json, each check is a line, and the advice follows a failed one."""
     assert main(["doctor", "--base-url", f"http://127.0.0.1:{unused_port()}"]) == 1
     said, noted = capsys.readouterr()
     lines = said.splitlines()
@@ -495,7 +493,7 @@ def test_for_people(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_certificate_with_a_foreign_name() -> None:
-    """What a certificate says of itself is escaped."""
+    """The names in a certificate are escaped."""
     certificate = Certificate("TLSv1.3", "A\x1b[2J", 86400.0 * 40)
     check = connection_check(ProbeResponse(None, 1.0, 0.0, None, certificate), "https://h", None)
     assert "\x1b" not in check.detail
@@ -504,8 +502,8 @@ def test_a_certificate_with_a_foreign_name() -> None:
 # whoami
 
 
-def test_who_at_an_emulator(capsys: pytest.CaptureFixture[str], emulator: Emulator) -> None:
-    """It says which key goes where, that it is an emulator, and that the key is taken there."""
+def test_whoami_with_an_emulator(capsys: pytest.CaptureFixture[str], emulator: Emulator) -> None:
+    """It shows the key, its target, that this is an emulator, and that the key is accepted."""
     assert main(["whoami", "--json", "--base-url", emulator.url]) == 0
     said, noted = capsys.readouterr()
     assert json.loads(said) == {
@@ -520,10 +518,10 @@ def test_who_at_an_emulator(capsys: pytest.CaptureFixture[str], emulator: Emulat
     assert KEY not in said + noted
 
 
-def test_a_key_that_is_refused(
+def test_a_rejected_key(
     capsys: pytest.CaptureFixture[str], emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is known is printed, and the exit code is 4."""
+    """The known values are printed, and the exit code is 4."""
     monkeypatch.setenv("DCIPHER_API_KEY", "emu_other")
     assert main(["whoami", "--jsonl", "--base-url", emulator.url]) == 4
     said, noted = capsys.readouterr()
@@ -533,8 +531,10 @@ def test_a_key_that_is_refused(
     assert "emu_other" not in said + noted
 
 
-def test_nobody_who_knows_the_key(capsys: pytest.CaptureFixture[str], server: FaultyServer) -> None:
-    """Where the API gives no answer, it is not known whether it takes the key: exit code 1."""
+def test_a_key_that_was_not_checked(
+    capsys: pytest.CaptureFixture[str], server: FaultyServer
+) -> None:
+    """Without a response of the API, it is unknown whether the key is accepted: exit code 1."""
     server.on("*", Reply(b"<html>", 404))
     assert main(["whoami", "--json", "--base-url", server.url]) == 1
     said, noted = capsys.readouterr()
@@ -547,10 +547,10 @@ def test_nobody_who_knows_the_key(capsys: pytest.CaptureFixture[str], server: Fa
     assert main(["whoami", "--base-url", f"http://127.0.0.1:{unused_port()}"]) == 1
 
 
-def test_who_at_the_hosted_service(
+def test_whoami_with_the_hosted_service(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without a base URL it is the hosted service that is asked (here it cannot be reached)."""
+    """Without a base URL, the hosted service is used (here it is unreachable)."""
     monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{unused_port()}")
     assert main(["whoami", "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["service"] == "the hosted service"
@@ -569,7 +569,7 @@ def test_who_without_a_key(
 
 
 def test_fingerprints() -> None:
-    """The same key has the same one; it holds no part of the key, and a short key has none."""
+    """The fingerprint of a key is stable. It has no part of the key, and a short key has none."""
     assert fingerprint(KEY) == fingerprint(KEY)
     assert fingerprint(KEY) != fingerprint(KEY + "x")
     assert fingerprint("short") is None

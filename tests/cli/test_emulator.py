@@ -1,4 +1,4 @@
-"""`dcipher emulator`: start, exec, env, and what is asked of a running one."""
+"""`dcipher emulator`: start, exec, env, and the commands for a running one."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ number = 7
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working directory with a module of flows, and a state folder of its own."""
+    """A working directory with a module of flows, and its own state folder."""
     monkeypatch.setenv("DCIPHER_STATE_DIR", str(tmp_path / "state"))
     monkeypatch.chdir(tmp_path)
     (tmp_path / "shop.py").write_text(SHOP)
@@ -221,8 +221,8 @@ def test_start_on_a_terminal(monkeypatch: pytest.MonkeyPatch, others: int) -> No
     assert ("--base-url" in said[0]) == bool(others)
 
 
-def test_start_says_it_as_json(capsys: pytest.CaptureFixture[str]) -> None:
-    """`--json` is one object with url, api_key, console and pid; `-q` the URL alone."""
+def test_start_prints_json(capsys: pytest.CaptureFixture[str]) -> None:
+    """`--json` is one object with url, api_key, console and pid; `-q` prints only the URL."""
     words = ["emulator", "start", "--port", "0", "--ready-file", "ready.json", "--no-samples"]
     with meanwhile(signal.SIGINT, lambda ready: None):
         assert main([*words, "--json"]) == 0
@@ -233,8 +233,8 @@ def test_start_says_it_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.startswith("http://127.0.0.1:")
 
 
-def test_a_key_of_one_s_own(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
-    """`--api-key-file` and `--api-secret-file` are what it takes; the secret is in no output."""
+def test_given_key_and_secret(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
+    """`--api-key-file` and `--api-secret-file` set them. The secret is in no output."""
     (folder / "key").write_text("emu_mine\n")
     (folder / "secret").write_text("canary-secret\n")
 
@@ -255,8 +255,10 @@ def test_a_key_of_one_s_own(capsys: pytest.CaptureFixture[str], folder: Path) ->
     assert "canary" not in "".join(capsys.readouterr())
 
 
-def test_a_busy_port_is_said_at_once(running: Emulator, capsys: pytest.CaptureFixture[str]) -> None:
-    """Exit 1, the port, whose it is, and what to do; nothing on stdout."""
+def test_a_busy_port_is_reported_at_once(
+    running: Emulator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit code 1, the port, its process, and advice. Nothing is printed on stdout."""
     port = running.url.rpartition(":")[2]
     assert main(["emulator", "start", "--port", port]) == 1
     out, err = capsys.readouterr()
@@ -296,10 +298,10 @@ def test_a_busy_port_is_said_at_once(running: Emulator, capsys: pytest.CaptureFi
         (["--flows", "shop", "--flows", "shop"], "The flow 'shout' is already registered"),
     ],
 )
-def test_what_cannot_be_meant_is_a_usage_error(
+def test_invalid_options_are_usage_errors(
     words: list[str], text: str, capsys: pytest.CaptureFixture[str], folder: Path
 ) -> None:
-    """Exit 2, the option, the way out, and no real key in it."""
+    """Exit code 2, the option, advice, and no real key."""
     (folder / "real").write_text("live_canary\n")
     (folder / "empty").write_text("\n")
     (folder / "broken.py").write_text("1 / 0\n")
@@ -311,8 +313,8 @@ def test_what_cannot_be_meant_is_a_usage_error(
     assert "canary" not in err
 
 
-def test_a_ready_file_that_cannot_be_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
-    """Exit 1, with the name; the emulator does not go on without it."""
+def test_an_unwritable_ready_file_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit code 1 with its name. The emulator is not started without it."""
     assert main(["emulator", "start", "--port", "0", "--ready-file", "no/where"]) == 1
     out, err = capsys.readouterr()
     assert (out, "no/where cannot be written" in err) == ("", True)
@@ -335,8 +337,10 @@ def test_a_ready_file_is_no_pipe_and_only_ones_own(capsys: pytest.CaptureFixture
     assert Path("ready").read_text() == "other\n"
 
 
-def test_a_state_of_another_is_an_error(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
-    """A folder that another emulator uses: exit 1, and what to do."""
+def test_a_state_folder_in_use_is_an_error(
+    capsys: pytest.CaptureFixture[str], folder: Path
+) -> None:
+    """If another emulator uses the folder, the exit code is 1, with advice."""
     with Emulator(state_dir=folder / "kept"):
         assert main(["emulator", "start", "--port", "0", "--state-dir", "kept"]) == 1
     assert "another emulator uses it" in capsys.readouterr().err
@@ -353,8 +357,8 @@ def test_a_registry_that_cannot_be_written_is_a_warning(
     assert "will not find this emulator" in capsys.readouterr().err
 
 
-def test_a_second_signal_does_not_break_the_cleaning_up() -> None:
-    """Once it ends, the files are removed whatever comes."""
+def test_a_second_signal_does_not_interrupt_the_cleanup() -> None:
+    """When it ends, the files are removed despite further signals."""
     cleaned = False
 
     def interrupt() -> None:
@@ -377,8 +381,8 @@ def test_a_second_signal_does_not_break_the_cleaning_up() -> None:
     assert (cleaned, raised.type) == (True, KeyboardInterrupt)
 
 
-def test_an_entry_whose_port_is_another_s_is_left(running: Emulator, folder: Path) -> None:
-    """Who ends removes its own entry only; one of a process that lives but does not listen is stale."""
+def test_only_its_own_entry_is_removed(running: Emulator, folder: Path) -> None:
+    """An emulator removes only its own entry. One whose process runs but does not listen is stale."""
     own = entry(running)
     (path,) = (folder / "state" / "emulators").iterdir()
     with registered(own):
@@ -414,10 +418,10 @@ sys.exit(main())
 """
 
 
-def test_kill_9_leaves_nothing_that_misleads(
+def test_the_entry_of_a_killed_emulator_is_stale(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Its entry is recognised as stale; started again on its folder it has its key and its runs."""
+    """Its entry is stale. Restarted with its folder, it has its key and its runs."""
     words = ("start", "--port", "0", "--ready-file", "ready.json", "--state-dir", "kept")
     process = shell(*words, "--flows", "shop")
     ready = read_ready(folder / "ready.json")
@@ -447,16 +451,16 @@ def test_kill_9_leaves_nothing_that_misleads(
         (["-c", "pass"], 0),
     ],
 )
-def test_exec_gives_the_command_s_code(
+def test_exec_returns_the_exit_code_of_the_command(
     command: list[str], code: int, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """As a shell does, 128+n for a signal, and nothing of its own is written."""
+    """As in a shell, it is 128+n for a signal. exec itself prints nothing."""
     assert main(["emulator", "exec", "--no-samples", "--", sys.executable, *command]) == code
     assert capfd.readouterr() == ("", "")
 
 
-def test_exec_of_what_cannot_be_executed(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """127 where there is no such command, 126 where it cannot be executed, said on stderr."""
+def test_exec_of_an_unusable_command(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """127 for a missing command, 126 for one that cannot be executed, reported on stderr."""
     (folder / "plain").write_text("")
     assert main(["emulator", "exec", "no-such-command-here"]) == 127
     assert main(["emulator", "exec", "./plain"]) == 126
@@ -518,8 +522,8 @@ time.sleep(0.3)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_goes_to_the_child(number: int, capfd: pytest.CaptureFixture[str]) -> None:
-    """Sent to this process, it is the child that hears it; afterwards our handlers are back."""
+def test_a_signal_is_forwarded_to_the_child(number: int, capfd: pytest.CaptureFixture[str]) -> None:
+    """The child receives a signal of this process. Afterwards, our handlers are restored."""
 
     def act() -> None:
         wait_for(Path("waits").exists)
@@ -561,7 +565,7 @@ def test_a_signal_before_there_is_a_child_is_not_lost(monkeypatch: pytest.Monkey
 @pytest.mark.thorough
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_exec_forwards_signals(number: int) -> None:
-    """The command hears what was sent to `exec`, and its code is the answer."""
+    """The command receives the signals of `exec`, whose exit code is that of the command."""
     with shell("exec", "--no-samples", "--", sys.executable, "-c", WAITING) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "waits\n"
@@ -570,8 +574,8 @@ def test_exec_forwards_signals(number: int) -> None:
     assert (out, err, process.returncode) == (f"heard {int(number)}\n", "", 3)
 
 
-def test_ctrl_c_on_a_terminal_comes_once() -> None:
-    """The terminal sends it to both: it is not forwarded on top of that, and `exec` waits."""
+def test_ctrl_c_on_a_terminal_is_received_once() -> None:
+    """The terminal sends it to both, so it is not forwarded, and `exec` waits."""
     import pty
 
     code = WAITING.replace("time.sleep(30)", TWICE).replace("sys.exit(3)", "times.append(number)")
@@ -592,8 +596,8 @@ def test_ctrl_c_on_a_terminal_comes_once() -> None:
 
 
 @pytest.mark.parametrize("redirected", [False, True], ids=["terminal", "null"])
-def test_the_terminal_is_known_whatever_stdin_is(*, redirected: bool) -> None:
-    """`exec -- pytest </dev/null`: the second Ctrl-C, forwarded, would break off its cleaning up."""
+def test_the_terminal_is_detected_without_stdin(*, redirected: bool) -> None:
+    """`exec -- pytest </dev/null`: a forwarded second Ctrl-C would interrupt its cleanup."""
     import pty
 
     code = "from dcipher.cli.emulator.child import _in_the_foreground as f; print(f())"
@@ -687,10 +691,10 @@ def test_which_emulator_is_meant(
     assert capsys.readouterr().out == ""
 
 
-def test_what_is_no_emulator_is_said(
+def test_a_server_that_is_not_an_emulator(
     capsys: pytest.CaptureFixture[str], folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody there, another server, garbage in the registry: exit 1 in a sentence, and no real key sent."""
+    """A closed port, another server, an invalid registry: exit code 1 with a sentence, and no real key is sent."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"http://127.0.0.1:{server.getsockname()[1]}"
         said: list[bytes] = []
@@ -723,10 +727,10 @@ def test_what_is_no_emulator_is_said(
     assert "No emulator of yours runs" in capsys.readouterr().err
 
 
-def test_an_emulator_that_others_reach_wants_its_key(
+def test_a_remote_emulator_requires_its_key(
     capsys: pytest.CaptureFixture[str], folder: Path
 ) -> None:
-    """The key comes from the registry, or from --api-key-file; without it the exit code is 4."""
+    """The key comes from the registry, or from --api-key-file. Without it, the exit code is 4."""
     with Emulator(allow_remote=True) as emulator:
         words = ["emulator", "runs", "--base-url", emulator.url]
         assert main(words) == 4
@@ -738,7 +742,7 @@ def test_an_emulator_that_others_reach_wants_its_key(
 
 
 def test_runs_requests_and_reset(running: Emulator, capsys: pytest.CaptureFixture[str]) -> None:
-    """Runs and requests come as lines or JSON, the key masked; after a reset there are none."""
+    """Runs and requests are lines or JSON, with the key redacted. After a reset, there are none."""
     with Dcipher(running.api_key, base_url=running.url) as client:
         run = client.flows.run("shout", {"text": "river"})
     assert main(["emulator", "runs"]) == 0
@@ -791,17 +795,17 @@ def test_faults_are_added_listed_and_cleared(
         (["flow", "expire_url"], "not supported"),
     ],
 )
-def test_what_is_no_fault_is_a_usage_error(
+def test_invalid_faults_are_usage_errors(
     running: Emulator, words: list[str], text: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Exit 2 with the reason, by the command line or by the emulator; nothing is added."""
+    """Exit code 2 with the reason of the command line or of the emulator. Nothing is added."""
     assert main(["emulator", "faults", "add", *words]) == 2
     assert text in capsys.readouterr().err
     assert running.faults == ()
 
 
-def test_effects_as_they_are_typed() -> None:
-    """The value is the first one of the effect's, JSON where it is JSON; an object gives several."""
+def test_the_syntax_of_effects() -> None:
+    """The value is the first one of the effect, parsed as JSON if possible. An object sets several."""
 
     def effect(word: str) -> dict[str, Any]:
         found: dict[str, Any] = fault_document(["any", word])["effects"][0]

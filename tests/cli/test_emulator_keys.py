@@ -1,4 +1,4 @@
-"""Where a key is missing or refused, the next step leads out: at an emulator, its own line."""
+"""If a key is missing or rejected, the next step is the line of the running emulator."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def entry(url: str, key: str) -> RunningEmulator:
 
 @pytest.fixture
 def known(state: object, emulator: Emulator) -> Iterator[Emulator]:
-    """The emulator, where other commands find it."""
+    """The emulator, registered for other commands."""
     del state
     with registered(entry(emulator.url, emulator.api_key)):
         yield emulator
@@ -47,14 +47,14 @@ def stale(known: Emulator, dcipher: Call, monkeypatch: pytest.MonkeyPatch) -> Ca
 
 @pytest.mark.parametrize("words", ["flows get shout", "whoami"])
 def test_an_emulator_that_was_restarted(stale: Call, words: str) -> None:
-    """The next step gives the shell the new key: no circle."""
+    """The next step sets the new key in the shell."""
     done = stale(*words.split())
     assert done.code == 4
     assert done.err.endswith(f"Next: {LINE}\n")
 
 
-def test_the_doctor_at_one_that_was_restarted(stale: Call) -> None:
-    """It says the same."""
+def test_the_doctor_with_a_restarted_emulator(stale: Call) -> None:
+    """It has the same advice."""
     done = stale("doctor")
     assert done.code == 4
     assert LINE in done.out
@@ -62,8 +62,8 @@ def test_the_doctor_at_one_that_was_restarted(stale: Call) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the line is for POSIX shells")
-def test_the_line_is_what_it_needs(stale: Call) -> None:
-    """Evaluated in a shell, it has the key taken."""
+def test_the_line_sets_the_key(stale: Call) -> None:
+    """Evaluated in a shell, the line makes the emulator accept the key."""
     del stale
     done = subprocess.run(  # noqa: S603 - our own code
         ["sh", "-c", f'dcipher() {{ "$PYTHON" -m dcipher "$@"; }}; {LINE} && dcipher whoami'],  # noqa: S607
@@ -79,7 +79,7 @@ def test_the_line_is_what_it_needs(stale: Call) -> None:
 def test_several_emulators(
     stale: Call, emulator: Emulator, server: FaultyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The line names the one that refused the key, and works."""
+    """The line names the emulator that rejected the key, and works."""
     with ExitStack() as stack:
         stack.enter_context(registered(entry(server.url, "emu_other")))
         line = re.search(r'eval "\$\(dcipher (.*)\)"', stale("flows", "get", "shout").err)
@@ -89,10 +89,10 @@ def test_several_emulators(
         assert emulator.api_key in stale(*line[1].split()).out
 
 
-def test_an_emulator_that_nobody_finds(
+def test_an_unregistered_emulator(
     dcipher: Call, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One that a program started has no line; its key has to be given."""
+    """An emulator that a program started has no line. Its key must be set."""
     monkeypatch.setenv("DCIPHER_API_KEY", "emu_before")
     done = dcipher("flows", "get", "shout")
     assert "Next: export DCIPHER_API_KEY=…, the api_key of that emulator" in done.err
@@ -110,7 +110,7 @@ def test_another_service_that_refuses_the_key(
 
 
 @pytest.mark.parametrize("words", ["flows get shout", "whoami", "doctor"])
-def test_no_key_where_an_emulator_runs(
+def test_no_key_with_a_running_emulator(
     known: Emulator, call: Call, monkeypatch: pytest.MonkeyPatch, words: str
 ) -> None:
     """Its line is the next step."""
@@ -122,7 +122,7 @@ def test_no_key_where_an_emulator_runs(
 
 
 def test_no_key_and_no_emulator(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
-    """How to give a key, and what works without one."""
+    """The advice is how to set a key, and the commands that need none."""
     monkeypatch.delenv("DCIPHER_API_KEY", raising=False)
     done = call("flows", "get", "shout")
     assert done.code == 4

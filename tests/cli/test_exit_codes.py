@@ -1,4 +1,4 @@
-"""Which exit code stands for what."""
+"""The exit code of each error."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def make(name: str) -> BaseException:
 
 @pytest.mark.parametrize("name", [n for n in errors.__all__ if n[0].isupper()])
 def test_every_error_has_its_code(name: str) -> None:
-    """Each public error of the library ends the program with the code that the table says."""
+    """Each public error of the library has the exit code of the table."""
     if name == "RequestInfo":
         pytest.skip("no error, but what one knows of its request")
     assert exit_code(make(name)) == EXPECTED[name]
@@ -75,7 +75,7 @@ def test_codes_are_those_of_the_specification() -> None:
 
 
 def test_interrupts_and_bugs() -> None:
-    """Ctrl-C is 130 as for any program; what nobody thought of is a failure."""
+    """Ctrl-C is 130, as for any program. An unexpected error is a failure."""
     assert exit_code(KeyboardInterrupt()) == 130
     assert exit_code(Stopped(15)) == 143
     assert exit_code(ZeroDivisionError()) == 1
@@ -86,5 +86,5 @@ def test_interrupts_and_bugs() -> None:
     [([], 0), ([0, 0], 0), ([0, 124], 124), ([124, 3], 3), ([3, 1], 1), ([1, 4, 3], 4)],
 )
 def test_the_worst_of_several_counts(codes: list[int], expected: int) -> None:
-    """Of runs that ended differently, what most wants attention is the code."""
+    """Of several runs, the most severe code is returned."""
     assert worst(map(ExitCode, codes)) == expected

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 def test_get_shows_a_flow(dcipher: Call) -> None:
-    """What it is, and what it takes; for programs the model; the id alone with -q."""
+    """It prints name, description and params; for programs the model; with -q only the id."""
     done = dcipher("flows", "get", "shout")
     assert done.code == 0
     assert done.out.splitlines() == [
@@ -52,7 +52,7 @@ def test_get_shows_a_flow(dcipher: Call) -> None:
 
 
 def test_run_waits_and_shows_the_run(dcipher: Call, emulator: Emulator) -> None:
-    """The run is started once with these params, and shown as it ended; the rest is on stderr."""
+    """The run is started once with these params, and its final state is printed. Messages are on stderr."""
     done = dcipher("flows", "run", "shout", "-p", "text=5", "-p", "times:=2")
     assert done.code == 0
     shown = dict(line.split("\t", 1) for line in done.out.splitlines())
@@ -64,7 +64,7 @@ def test_run_waits_and_shows_the_run(dcipher: Call, emulator: Emulator) -> None:
 
 @pytest.mark.parametrize("form", ["--json", "--jsonl"])
 def test_run_for_programs(dcipher: Call, form: str) -> None:
-    """One document, without the signed URLs; with them where they are asked for by name."""
+    """One document, without the signed URLs unless they are requested."""
     document = json.loads(dcipher("flows", "run", "shout", form).out)
     assert document["status"] == "SUCCEEDED"
     assert [output["url"] for output in document["outputs"]] == [None]
@@ -79,7 +79,7 @@ def test_run_with_quiet_is_the_id(dcipher: Call, emulator: Emulator) -> None:
 
 
 def test_run_without_waiting(dcipher: Call, emulator: Emulator) -> None:
-    """It is started, and shown as it is at that moment."""
+    """The run is started, and its current state is printed."""
     done = dcipher("flows", "run", "slow", "--no-wait", "--json")
     assert done.code == 0
     assert json.loads(done.out)["status"] == "PENDING"
@@ -104,10 +104,10 @@ def test_run_without_waiting(dcipher: Call, emulator: Emulator) -> None:
         ["-p", "x"],
     ],
 )
-def test_what_cannot_be_done_is_said_before_the_start(
+def test_unusable_options_are_rejected_before_the_start(
     dcipher: Call, emulator: Emulator, more: list[str]
 ) -> None:
-    """Nothing is started where it is known that the rest cannot be done."""
+    """Nothing is started if a later step is known to fail."""
     done = dcipher("flows", "run", "shout", *more)
     assert done.code == (1 if more in (["-o", "no/x"], ["-o", "."]) else 2)
     assert done.out == ""
@@ -124,10 +124,10 @@ def test_run_saves_its_result(dcipher: Call, tmp_path: Path) -> None:
     assert "files\tthree_0.txt, three_1.txt, three_2.txt\n" in done.out
 
 
-def test_run_replaces_no_file_where_it_may_not(
+def test_run_does_not_replace_a_file_with_no_overwrite(
     dcipher: Call, emulator: Emulator, tmp_path: Path
 ) -> None:
-    """`--no-overwrite` refuses before the start, in words of the shell."""
+    """`--no-overwrite` rejects it before the start, with the names of options."""
     (tmp_path / "out.json").write_text("mine")
     done = dcipher("flows", "run", "shout", "-o", "out.json", "--no-overwrite")
     assert done.code == 1
@@ -151,8 +151,8 @@ def test_run_to_stdout_is_the_result_and_nothing_else(monkeypatch: pytest.Monkey
     assert stream.buffer.getvalue() == expected  # type: ignore[attr-defined]
 
 
-def test_several_results_do_not_fit_into_stdout(dcipher: Call, emulator: Emulator) -> None:
-    """The error says how to have them without a second run, and that works."""
+def test_stdout_has_only_one_result(dcipher: Call, emulator: Emulator) -> None:
+    """The error has the command that saves them without a second run, and it works."""
     done = dcipher("flows", "run", "three", "-o", "-")
     assert (done.code, done.out) == (1, "")
     assert "has 3 results" in done.err
@@ -176,8 +176,8 @@ def test_a_failed_run(dcipher: Call) -> None:
     [["flows", "run", "fails"], ["runs", "wait"], ["runs", "wait", "another"]],
     ids=" ".join,
 )
-def test_a_reason_is_given_once(dcipher: Call, arguments: list[str]) -> None:
-    """To people, the message of a run that failed is in the error alone."""
+def test_a_reason_is_printed_once(dcipher: Call, arguments: list[str]) -> None:
+    """In text output, only the error has the message of a failed run."""
     if arguments[0] == "runs":
         fails = dcipher("flows", "run", "fails", "--no-wait", "-q").out.strip()
         others = [dcipher("flows", "run", "shout", "--no-wait", "-q").out.strip()] * len(
@@ -203,7 +203,7 @@ def test_a_reason_is_given_once(dcipher: Call, arguments: list[str]) -> None:
     ],
 )
 def test_a_result_has_the_format_of_its_name(dcipher: Call, name: str, expected: bytes) -> None:
-    """What `-o` names .csv is CSV; where a name says no format, the result is as it came."""
+    """A target named .csv is CSV. If the name has no format, the result is unchanged."""
     run = ("flows", "run", "rows", "-p", "count:=2", "--save-run", "run.json", "-o")
     assert dcipher(*run, name).code == 0
     assert Path(name).read_bytes() == expected
@@ -214,13 +214,13 @@ def test_a_result_has_the_format_of_its_name(dcipher: Call, name: str, expected:
 
 @pytest.mark.parametrize("name", ["t.csv.gz", "t.ndjson.gz"])
 def test_a_result_is_compressed_by_its_name(dcipher: Call, name: str) -> None:
-    """A suffix that names a compression counts, too, where the format is another one."""
+    """A suffix of a compression is applied, too, also with another format."""
     assert dcipher("flows", "run", "rows", "-o", name).code == 0
     assert len(gzip.decompress(Path(name).read_bytes()).splitlines()) >= 3
 
 
 def test_a_result_as_parquet(dcipher: Call) -> None:
-    """And what is named .parquet is Parquet."""
+    """A target named .parquet is Parquet."""
     parquet = pytest.importorskip("pyarrow.parquet")
     assert dcipher("flows", "run", "rows", "-o", "t.parquet").code == 0
     assert parquet.read_table("t.parquet").to_pylist() == [{"n": 0}, {"n": 1}, {"n": 2}]
@@ -234,16 +234,16 @@ def test_a_result_of_the_named_format_is_compressed(dcipher: Call, name: str) ->
 
 
 @pytest.mark.parametrize("name", ["t.xlsx", "t.tsv", "t.json.zst", "t.parquet.gz", "t.gz"])
-def test_a_name_of_a_format_that_is_not_written(dcipher: Call, name: str) -> None:
-    """The result is there as it came, and a warning says what it is."""
+def test_a_suffix_of_an_unsupported_format(dcipher: Call, name: str) -> None:
+    """The result is saved unchanged, with a warning that names its format."""
     done = dcipher("flows", "run", "rows", "-p", "count:=2", "-o", name)
     assert done.code == 0
     assert Path(name).read_bytes() == b'[{"n":0},{"n":1}]'
     assert f"warning: {name} is json, despite its name" in done.err
 
 
-def test_a_text_is_no_parquet(dcipher: Call, emulator: Emulator) -> None:
-    """It is kept as it came, beside; no file is named Parquet that is none."""
+def test_text_is_not_saved_as_parquet(dcipher: Call, emulator: Emulator) -> None:
+    """It is kept unchanged in another file. No file named Parquet has another format."""
     emulator.flow("prose")(lambda: "It is a text.")
     done = dcipher("flows", "run", "prose", "-o", "t.parquet")
     assert done.code == 1
@@ -255,7 +255,7 @@ def test_a_text_is_no_parquet(dcipher: Call, emulator: Emulator) -> None:
 def test_no_parquet_without_pyarrow(
     dcipher: Call, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where Parquet cannot be written, it is said before a run is started."""
+    """If Parquet cannot be written, this is reported before a run is started."""
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
     done = dcipher("flows", "run", "rows", "-o", "t.parquet")
     assert (done.code, done.out, len(emulator.runs)) == (2, "", 0)
@@ -263,7 +263,7 @@ def test_no_parquet_without_pyarrow(
 
 
 def test_a_result_that_cannot_be_converted(dcipher: Call, emulator: Emulator) -> None:
-    """It is kept as it came, under the name of what it is; no file has another format than its name."""
+    """It is kept unchanged, with the suffix of its format. No file has another format than its name."""
     rows: list[dict[str, int]] = [{"a": 1}, {"a": 1, "new": 2}]
     emulator.flow("uneven")(lambda: rows)
     done = dcipher("flows", "run", "uneven", "-o", "t.csv")
@@ -275,14 +275,14 @@ def test_a_result_that_cannot_be_converted(dcipher: Call, emulator: Emulator) ->
     assert json.loads(Path("t.csv.json").read_bytes()) == rows
 
 
-def test_prose_is_no_table(dcipher: Call) -> None:
-    """A text is saved as it is, whatever its name says."""
+def test_prose_is_not_converted(dcipher: Call) -> None:
+    """A text is saved unchanged, with any name."""
     assert dcipher("flows", "run", "three", "-o", "t.json").code == 0
     assert Path("t_1.json").read_bytes() == b"one"
 
 
-def test_a_wait_that_is_over(dcipher: Call) -> None:
-    """Code 124; the id is printed, and the line that waits again, which works."""
+def test_a_timeout(dcipher: Call) -> None:
+    """Exit code 124. The id and the command that resumes the wait are printed, which works."""
     done = dcipher("flows", "run", "slow", "--timeout", "0")
     assert done.code == 124
     line = done.err.split("Next: ")[1].strip()
@@ -313,7 +313,7 @@ def test_standard_input_is_there_once(call: Call, monkeypatch: pytest.MonkeyPatc
 
 
 def test_dry_run_starts_nothing(dcipher: Call, emulator: Emulator) -> None:
-    """Params that fit give a curl line without the key."""
+    """Valid params print a curl line without the key."""
     done = dcipher("flows", "run", "shout", "-p", "text=it's", "--dry-run")
     assert done.code == 0
     words = shlex.split(done.out)
@@ -327,7 +327,7 @@ def test_dry_run_starts_nothing(dcipher: Call, emulator: Emulator) -> None:
 
 
 def test_dry_run_names_every_problem(dcipher: Call, emulator: Emulator) -> None:
-    """Code 2, all problems at once, as a list for programs."""
+    """Exit code 2 with all problems at once, as a list for programs."""
     words = ("flows", "run", "shout", "-p", "times=3", "-p", "txt=x", "--dry-run")
     done = dcipher(*words)
     assert (done.code, done.out) == (2, "")
@@ -341,7 +341,7 @@ def test_dry_run_names_every_problem(dcipher: Call, emulator: Emulator) -> None:
 def test_dry_run_of_a_long_body_and_a_signed_request(
     call: Call, api: FaultyServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """A long body is in a file, which is named; curl cannot sign, which is said."""
+    """A long body is in a file, which is named. A note says that curl cannot sign."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DCIPHER_API_SECRET", "canary-secret")
     monkeypatch.setenv("DCIPHER_API_KEY", "emu_x")
@@ -359,7 +359,7 @@ def test_dry_run_of_a_long_body_and_a_signed_request(
 def test_dry_run_is_the_same_request(
     call: Call, api: FaultyServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str
 ) -> None:
-    """What cannot be printed is in a file: the body that curl sends is that of the command itself."""
+    """A body that cannot be printed is in a file. curl sends the same body as the command."""
     monkeypatch.setenv("DCIPHER_API_KEY", "emu_x")
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     api.on("*", json_reply('{"taskId": "t", "id": "f"}'))
@@ -373,8 +373,8 @@ def test_dry_run_is_the_same_request(
     assert "--globoff" in words
 
 
-def test_an_empty_idempotency_key_is_refused(dcipher: Call, emulator: Emulator) -> None:
-    """A variable that is not set would start, and have paid for, another run each time."""
+def test_an_empty_idempotency_key_is_rejected(dcipher: Call, emulator: Emulator) -> None:
+    """With a variable that is not set, each call would start and pay for another run."""
     done = dcipher("flows", "run", "shout", "--no-wait", "--idempotency-key", "")
     assert done.code == 2
     assert "--idempotency-key must be" in done.err
@@ -383,7 +383,7 @@ def test_an_empty_idempotency_key_is_refused(dcipher: Call, emulator: Emulator) 
 
 @pytest.mark.skipif(os.name == "nt", reason="pipes in the file system are POSIX")
 def test_no_pipe_or_device_is_replaced(dcipher: Call, emulator: Emulator, tmp_path: Path) -> None:
-    """`--save-run /dev/null` by root would make a file with secrets of it: refused before the start."""
+    """`--save-run /dev/null` by root would replace it by a file with secrets: it is rejected before the start."""
     os.mkfifo(tmp_path / "pipe")
     done = dcipher("flows", "run", "shout", "--save-run", "pipe")
     assert done.code == 2
@@ -399,7 +399,7 @@ def test_dry_run_of_a_flow_that_is_not_there(dcipher: Call) -> None:
 
 @pytest.mark.skipif(os.name == "nt", reason="modes of files are POSIX")
 def test_a_run_is_saved_for_later(dcipher: Call, tmp_path: Path) -> None:
-    """`--save-run` keeps the URLs, for its owner alone, and replaces what was there as a whole."""
+    """`--save-run` stores the URLs in a private file, which it replaces atomically."""
     file = tmp_path / "run.json"
     file.write_text("old")
     file.chmod(0o644)
@@ -410,10 +410,10 @@ def test_a_run_is_saved_for_later(dcipher: Call, tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["run.json"]
 
 
-def test_a_list_that_cannot_be_written_costs_no_run(
+def test_an_unwritable_list_does_not_fail_the_run(
     dcipher: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """It is a warning, once; the run goes on and its result is there."""
+    """There is one warning. The run continues, and its result is saved."""
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("DCIPHER_STATE_DIR", str(tmp_path / "file" / "below"))
     done = dcipher("flows", "run", "shout", "-o", "out")
@@ -423,10 +423,10 @@ def test_a_list_that_cannot_be_written_costs_no_run(
 
 
 @pytest.mark.parametrize("way", ["--no-ledger", "DCIPHER_NO_LEDGER"])
-def test_nothing_is_remembered_where_that_is_not_wanted(
+def test_the_ledger_can_be_disabled(
     dcipher: Call, monkeypatch: pytest.MonkeyPatch, state: Path, way: str
 ) -> None:
-    """The option and the variable leave no trace."""
+    """With the option or the variable, nothing is stored."""
     more = [way] if way.startswith("-") else []
     if not more:
         monkeypatch.setenv(way, "1")
@@ -441,21 +441,21 @@ def refused(dcipher: Call, *params: str) -> str:
 
 
 @pytest.mark.parametrize("text", ["three", "[3", '{"a": 1}', "true"])
-def test_a_start_whose_params_are_refused(dcipher: Call, text: str) -> None:
-    """The flow is named where its params stand; a text that looks like JSON is asked about."""
+def test_a_start_with_rejected_params(dcipher: Call, text: str) -> None:
+    """The next step is the command that shows the params. A text that looks like JSON is mentioned."""
     err = refused(dcipher, "-p", f"size={text}")
     assert "Next: dcipher flows get bytes" in err
     assert ("for JSON write -p size:=…" in err) == (text != "three")
 
 
-def test_only_params_that_are_named_are_asked_about(dcipher: Call) -> None:
-    """Another one that looks like JSON is no matter."""
+def test_only_named_params_are_mentioned(dcipher: Call) -> None:
+    """Another param that looks like JSON is not mentioned."""
     done = dcipher("flows", "run", "shout", "-p", "times=3 times", "-p", "text=[1]")
     assert "Next: dcipher flows get shout\n" in done.err
 
 
 def test_an_idempotency_key_of_another_start(dcipher: Call) -> None:
-    """The params are not blamed: another key is what it needs."""
+    """The params are not mentioned: another key is needed."""
     assert dcipher("flows", "run", "shout", "--idempotency-key", "k-1").code == 0
     done = dcipher("flows", "run", "shout", "-p", "text=[1]", "--idempotency-key", "k-1")
     assert done.code == 2
@@ -465,7 +465,7 @@ def test_an_idempotency_key_of_another_start(dcipher: Call) -> None:
 
 
 def test_a_start_that_is_repeated(dcipher: Call, state: Path) -> None:
-    """It is not said to have started a run where the list knows that run; else nobody knows."""
+    """If the list has the run, the message says that it was started before."""
     words = ("flows", "run", "shout", "--no-wait", "--idempotency-key", "k-1")
     assert "of flow shout started.\n" in dcipher(*words).err
     assert "of flow shout was started before.\n" in dcipher(*words).err
@@ -477,10 +477,10 @@ def test_a_start_that_is_repeated(dcipher: Call, state: Path) -> None:
 
 @pytest.mark.usefixtures("loggers")
 @pytest.mark.parametrize("log", [None, "info"])
-def test_a_retry_is_said(
+def test_a_retry_is_reported(
     call: Call, monkeypatch: pytest.MonkeyPatch, server: FaultyServer, log: str | None
 ) -> None:
-    """A command that sends a request again says so on stderr, once a retry; `-q` says nothing."""
+    """A command reports each retry once on stderr. `-q` prints nothing."""
     failing = json_reply("{}", 503)
     monkeypatch.setenv("DCIPHER_BASE_URL", server.url)
     monkeypatch.setenv("DCIPHER_API_KEY", "emu_key")
@@ -495,10 +495,8 @@ def test_a_retry_is_said(
         assert call("flows", "get", "f", "-q").err == ""
 
 
-def test_a_command_leaves_the_logger_as_it_was(
-    api: FaultyServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A program that runs a command in its own process has the logger that it had before."""
+def test_a_command_restores_the_logger(api: FaultyServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program that runs a command in its own process keeps its logger."""
     monkeypatch.setenv("DCIPHER_API_KEY", "emu_a-key-0123456789")
     monkeypatch.setenv("DCIPHER_BASE_URL", api.url)
     before = logger.level, [*logger.handlers]
@@ -524,14 +522,14 @@ def test_a_kill_before_the_response_loses_no_run(dcipher: Call, emulator: Emulat
     assert "idempotency-key" not in dcipher("runs", "list").err
 
 
-def test_a_start_that_is_refused_leaves_nothing(dcipher: Call, emulator: Emulator) -> None:
-    """An error has said what became of it."""
+def test_a_rejected_start_is_not_stored(dcipher: Call, emulator: Emulator) -> None:
+    """Its error has reported the result."""
     assert dcipher("flows", "run", "nowhere").code != 0
     assert "idempotency-key" not in dcipher("runs", "list").err
 
 
 def test_flows_of_an_emulator(dcipher: Call, emulator: Emulator) -> None:
-    """An emulator is asked for its flows, and nothing else is listed."""
+    """The flows of an emulator are listed, and no others."""
     Ledger().record(Run(flow_id="elsewhere", task_id="t"))
     done = dcipher("flows", "list", "--json")
     assert (done.code, done.err) == (0, "")
@@ -544,7 +542,7 @@ def test_flows_of_an_emulator(dcipher: Call, emulator: Emulator) -> None:
 def test_flows_of_another_service(
     call: Call, server: FaultyServer, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It cannot be asked, which is said: the flows are those of the emulators and of the list of runs."""
+    """A note says that it cannot list them: the flows are those of the emulators and of the list of runs."""
     monkeypatch.setenv("DCIPHER_API_KEY", "a-key-of-the-service")
     for url in (server.url, "https://api.dcipher.invalid"):
         done = call("flows", "list", "--base-url", url)

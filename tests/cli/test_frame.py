@@ -1,4 +1,4 @@
-"""The frame: global options, help, errors, what is imported when."""
+"""The common parts: global options, help, errors, and which modules are imported."""
 
 from __future__ import annotations
 
@@ -46,15 +46,15 @@ def test_global_options_stand_anywhere(call: Call, arguments: list[str]) -> None
     assert json.loads(done.out)["dcipher"] == __version__
 
 
-def test_global_options_stand_between(dcipher: Call) -> None:
-    """A group of commands takes them, too."""
+def test_global_options_between_commands(dcipher: Call) -> None:
+    """A group of commands accepts them, too."""
     assert json.loads(dcipher("flows", "--json", "get", "shout").out)["id"] == "shout"
 
 
 def test_the_last_of_two_values_counts(
     dcipher: Call, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What stands at the command goes over what stands before it."""
+    """An option after the command takes precedence over one before it."""
     monkeypatch.setenv("DCIPHER_MAX_RETRIES", "0")
     done = dcipher("--base-url", "http://127.0.0.1:1", "flows", "get", "shout", "-q")
     assert done.code == 1
@@ -67,7 +67,7 @@ def test_the_last_of_two_values_counts(
 
 @pytest.mark.parametrize("forms", [["--json", "-q"], ["--json", "--jsonl"], ["-q", "--jsonl"]])
 def test_one_form_at_a_time(call: Call, forms: list[str]) -> None:
-    """Two forms of output contradict each other."""
+    """Two forms of output are a usage error."""
     done = call("version", *forms)
     assert (done.code, done.out) == (2, "")
     assert "Give one of" in done.err
@@ -86,8 +86,8 @@ def test_one_form_at_a_time(call: Call, forms: list[str]) -> None:
         (["flows", "run", "f", "-p"], "requires an argument"),
     ],
 )
-def test_a_command_line_that_is_none(call: Call, arguments: list[str], said: str) -> None:
-    """A usage error is one line on stderr, code 2, with the help to look at."""
+def test_an_invalid_command_line(call: Call, arguments: list[str], said: str) -> None:
+    """A usage error is one line on stderr with exit code 2 and the command for the help."""
     done = call(*arguments)
     assert (done.code, done.out) == (2, "")
     assert said in done.err
@@ -108,8 +108,8 @@ def test_a_command_line_that_is_none(call: Call, arguments: list[str], said: str
         ("nothing", None),
     ],
 )
-def test_a_command_that_was_meant(call: Call, words: str, meant: str | None) -> None:
-    """The nearest name is said, or what the thing is called here; once, and only if there is one."""
+def test_a_similar_command(call: Call, words: str, meant: str | None) -> None:
+    """The nearest name, or our name for it, is suggested once, if there is one."""
     done = call(*words.split())
     assert done.code == 2
     assert ("Did you mean" in done.err) == (meant is not None)
@@ -133,16 +133,16 @@ def test_a_command_that_was_meant(call: Call, words: str, meant: str | None) -> 
         ("flows run f -p text:=@", "a file name belongs after @"),
     ],
 )
-def test_plain_words(call: Call, words: str, said: str) -> None:
-    """What is wrong is a sentence, in words that need no Python, and leads on."""
+def test_usage_messages(call: Call, words: str, said: str) -> None:
+    """The error is a sentence that needs no knowledge of Python, and has a next step."""
     done = call(*words.split())
     assert done.code == 2
     assert said in done.err
 
 
 @pytest.mark.parametrize("arguments", [[], ["flows"], ["runs"]])
-def test_nothing_at_all_is_answered_by_the_help(call: Call, arguments: list[str]) -> None:
-    """A group without a command shows what there is, on stderr: nothing was done."""
+def test_a_group_without_a_command_prints_its_help(call: Call, arguments: list[str]) -> None:
+    """A group without a command lists its commands on stderr: nothing was done."""
     done = call(*arguments)
     assert (done.code, done.out) == (2, "")
     assert done.err.startswith("Usage: dcipher")
@@ -153,7 +153,7 @@ def test_nothing_at_all_is_answered_by_the_help(call: Call, arguments: list[str]
     "arguments", [["--api-key", "canary"], ["--api-key=canary"], ["flows", "--api-key", "canary"]]
 )
 def test_there_is_no_option_for_a_key(call: Call, arguments: list[str]) -> None:
-    """A key on the command line is refused, is not repeated, and the ways to give one are said."""
+    """A key on the command line is rejected and not repeated. The error lists the alternatives."""
     done = call(*arguments, "version")
     assert (done.code, done.out) == (2, "")
     assert "canary" not in done.err
@@ -217,7 +217,7 @@ def test_commands_import_nothing_heavy() -> None:
         (["completion", "bash"], {}),
     ],
 )
-def test_what_must_be_quick_imports_little(arguments: list[str], variables: dict[str, str]) -> None:
+def test_quick_commands_import_little(arguments: list[str], variables: dict[str, str]) -> None:
     """The version and the completion script are printed without click, asyncio and the HTTP client."""
     code = (
         "import sys; from dcipher.cli import main; code = main(sys.argv[1:]); "
@@ -236,7 +236,7 @@ def test_what_must_be_quick_imports_little(arguments: list[str], variables: dict
 
 
 def test_versions_are_printed(call: Call) -> None:
-    """`--version` as other programs have it; `version` for whoever reports a fault."""
+    """`--version` prints one line; `version` also prints that of Python."""
     assert call("--version") == (0, f"dcipher {__version__}\n", "")
     assert call("--json", "--version").out == f"dcipher {__version__}\n"
     assert call("version", "-q").out == f"{__version__}\n"
@@ -244,7 +244,7 @@ def test_versions_are_printed(call: Call) -> None:
 
 
 def test_without_the_extra() -> None:
-    """What is missing is said with the line that installs it; the version needs nothing."""
+    """The error names the missing library and the line that installs it. The version needs nothing."""
     code = "import sys; sys.modules['click'] = None\nfrom dcipher.cli import main; sys.exit(main())"
     words = [sys.executable, "-c", code]
     done = subprocess.run(  # noqa: S603
@@ -269,7 +269,7 @@ def test_without_the_extra() -> None:
 
 
 def test_is_installed_as_a_program() -> None:
-    """Where the package is installed, its script is the same function."""
+    """If the package is installed, its script is the same function."""
     scripts = [e for e in metadata.entry_points(group="console_scripts") if e.name == "dcipher"]
     if not scripts:
         pytest.skip("the package is not installed here, or by an older pyproject.toml")
@@ -283,7 +283,7 @@ def test_is_installed_as_a_program() -> None:
 def test_key_from_a_file_or_standard_input(
     dcipher: Call, emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A file's line is the key, with or without its end; so is standard input, where asked."""
+    """The key is the line of the file, with or without its line end, or of standard input if requested."""
     monkeypatch.setenv("DCIPHER_API_KEY", "emu_wrong")
     file = tmp_path / "key"
     file.write_text(f"{emulator.api_key}\n")
@@ -310,10 +310,10 @@ def test_files_that_are_not_there(dcipher: Call) -> None:
     assert (done.code, "there is no file none" in done.err) == (2, True)
 
 
-def test_dotenv_only_where_it_is_named(
+def test_dotenv_only_if_it_is_named(
     dcipher: Call, emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A `.env` that happens to be in the folder is not read; one that is named is."""
+    """A `.env` in the working directory is not read, unless it is named."""
     lines = (f"{name}={value}\n" for name, value in service(emulator).items())
     (tmp_path / ".env").write_text("".join(lines))
     for name in service(emulator):
@@ -327,7 +327,7 @@ def test_dotenv_only_where_it_is_named(
 def test_a_base_url_from_a_file_gets_no_key_from_elsewhere(
     dcipher: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The library's rule holds here, too: the error says how to give the base URL."""
+    """The rule of the library applies: the error has the option for the base URL."""
     monkeypatch.delenv("DCIPHER_BASE_URL")
     (tmp_path / ".env").write_text("DCIPHER_BASE_URL=https://elsewhere.invalid\n")
     done = dcipher("flows", "get", "shout", "--env-file", ".env")
@@ -339,7 +339,7 @@ def test_a_base_url_from_a_file_gets_no_key_from_elsewhere(
 def test_a_key_with_blanks_is_one_line_of_warning(
     dcipher: Call, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the library warns of comes without a line of its source; other warnings stay."""
+    """A warning of the library is printed without its source code."""
     monkeypatch.setenv("DCIPHER_API_KEY", f" {emulator.api_key}")
     with warnings.catch_warnings():
         warnings.simplefilter("always")
@@ -355,7 +355,7 @@ def test_a_key_with_blanks_is_one_line_of_warning(
 
 
 def test_errors_for_programs(dcipher: Call) -> None:
-    """With --json the last line of stderr is an object; stdout stays data."""
+    """With --json, the last line of stderr is an object; stdout has only data."""
     done = dcipher("flows", "get", "none", "--json")
     assert (done.code, done.out) == (1, "")
     error = json.loads(done.err.splitlines()[-1])["error"]
@@ -368,10 +368,10 @@ def test_errors_for_programs(dcipher: Call) -> None:
 
 
 @pytest.mark.usefixtures("loggers")
-def test_a_traceback_only_where_it_is_asked_for(
+def test_a_traceback_only_with_verbose(
     dcipher: Call, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without -v an error is a line; with it the library's log and the traceback are there."""
+    """Without -v, an error is a line. With it, the log of the library and the traceback are printed."""
     quiet = dcipher("flows", "get", "none")
     assert quiet.err.count("\n") == 1
     loud = dcipher("flows", "get", "none", "-v")
@@ -413,7 +413,7 @@ IN_PYTHON = re.compile(r"client\.|error\.run|api_key=|base_url=|idempotency_key=
 def test_errors_say_what_to_do_in_the_shell(
     error: errors.DcipherError, next_step: str | None
 ) -> None:
-    """What the library says in Python, the command line says as a line that can be pasted."""
+    """The advice of the library for Python is a line to paste on the command line."""
     explanation = explain(error)
     assert IN_PYTHON.search(str(explanation)) is None
     assert (explanation.next_step is None) == (next_step is None)

@@ -45,8 +45,8 @@ def test_a_module_for_several_flows(dcipher: Call, folder: Path) -> None:
     assert (folder / "flows.py").read_text() == printed.out
 
 
-def test_work_of_others_is_not_replaced(dcipher: Call, folder: Path) -> None:
-    """A file that was not generated is replaced only where that is asked for."""
+def test_other_files_are_not_replaced(dcipher: Call, folder: Path) -> None:
+    """A file that was not generated is replaced only with --overwrite."""
     (folder / "flows.py").write_text("mine")
     refused = dcipher("flows", "generate", "shout", "-o", "flows.py")
     assert refused.code == 1
@@ -55,8 +55,8 @@ def test_work_of_others_is_not_replaced(dcipher: Call, folder: Path) -> None:
     assert dcipher("flows", "generate", "shout", "-o", "flows.py", "--overwrite").code == 0
 
 
-def test_a_check_says_what_has_changed(dcipher: Call, folder: Path) -> None:
-    """Exit code 0 where nothing has, 2 with each difference where something has."""
+def test_a_check_reports_changes(dcipher: Call, folder: Path) -> None:
+    """Exit code 0 without changes; 2 with each difference otherwise."""
     dcipher("flows", "generate", "shout", "-o", "flows.py")
     same = dcipher("flows", "generate", "-o", "flows.py", "--check")
     assert (same.code, same.out, same.err) == (0, "", "flows.py matches its flows.\n")
@@ -103,10 +103,10 @@ def test_a_check_says_what_has_changed(dcipher: Call, folder: Path) -> None:
         (["generate", "nothing", "-o", "flows.py"], None, 1, "nothing"),
     ],
 )
-def test_what_cannot_be_done(
+def test_invalid_arguments(
     dcipher: Call, folder: Path, arguments: list[str], text: str | None, code: int, said: str
 ) -> None:
-    """Each has its reason, and writes nothing."""
+    """Each has its reason, and nothing is written."""
     if text == "shout":
         dcipher("flows", "generate", "shout", "-o", "flows.py")
     elif text is not None:
@@ -119,7 +119,7 @@ def test_what_cannot_be_done(
 
 
 def test_a_file_that_cannot_be_imported(dcipher: Call, folder: Path) -> None:
-    """A check of a file that somebody broke says so, with the command that writes it anew."""
+    """A check of a broken file reports it, with the command that regenerates it."""
     dcipher("flows", "generate", "shout", "-o", "flows.py")
     source = (folder / "flows.py").read_text()
     digest = source.partition("sha256:")[2][:64]
@@ -140,10 +140,10 @@ def test_a_model_of_the_rows(dcipher: Call, folder: Path) -> None:
     assert 'class Shout(FlowCall[list[Row]], flow="shout"):' in done.out
 
 
-def test_what_a_service_says_is_no_code(
+def test_text_of_a_service_is_not_code(
     api: FaultyServer, call: Call, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A hostile name or description stays text, also when the file is checked, which imports it."""
+    """A hostile name or description remains text, also in a check, which executes the file."""
     monkeypatch.setenv("DCIPHER_API_KEY", "emu_key")
     monkeypatch.setenv("DCIPHER_BASE_URL", api.url)
     hostile = '"""\nopen("owned", "w")\n"""'

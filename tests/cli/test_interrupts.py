@@ -1,4 +1,4 @@
-"""Ctrl-C, in this process: what is put off, what is said."""
+"""Ctrl-C in this process: deferred signals and messages."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def following(state: Path) -> FollowedRuns:
     threading.current_thread() is not threading.main_thread(),
     reason="signals are the main thread's",
 )
-def test_the_first_is_put_off_the_second_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The block goes on after the first, and is left by the second; the handler is put back."""
+def test_only_the_first_signal_is_deferred(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The block continues after the first signal, and the second ends it. The handler is restored."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     told: list[str] = []
     try:
@@ -59,8 +59,8 @@ def test_the_first_is_put_off_the_second_is_not(monkeypatch: pytest.MonkeyPatch)
     assert told == ["told", "went on", "to its end"]
 
 
-def test_a_signal_that_is_ignored_stays_so() -> None:
-    """A job in the background of a shell does not begin to heed it."""
+def test_an_ignored_signal_remains_ignored() -> None:
+    """This concerns background jobs of a shell."""
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         with deferred(lambda: None):
@@ -79,8 +79,8 @@ def test_other_threads_have_no_handlers() -> None:
     assert codes == [0]
 
 
-def test_what_is_said_while_a_start_hangs(following: FollowedRuns) -> None:
-    """Whether there is a run is not known; the key that starts no second one is said."""
+def test_the_message_during_a_start(following: FollowedRuns) -> None:
+    """It is unknown whether there is a run. The message has the key that starts no second one."""
     following.start = "f", "k-1"
     explanation = explain(KeyboardInterrupt(), following)
     assert explanation.code == 130
@@ -89,8 +89,8 @@ def test_what_is_said_while_a_start_hangs(following: FollowedRuns) -> None:
     assert explanation.details["idempotency_key"] == "k-1"
 
 
-def test_what_is_said_of_runs_that_go_on(following: FollowedRuns) -> None:
-    """A line that can be pasted for each flow; what has ended is not waited for."""
+def test_the_message_for_running_runs(following: FollowedRuns) -> None:
+    """There is a line to paste for each flow. Ended runs are not waited for."""
     following.record(RUN)
     following.record(Run(flow_id="g", task_id="u"))
     following.record(Run(flow_id="g", task_id="v", status="SUCCEEDED"))
@@ -102,8 +102,8 @@ def test_what_is_said_of_runs_that_go_on(following: FollowedRuns) -> None:
 
 
 @pytest.mark.parametrize("status", ["SUCCEEDED", "FAILED"])
-def test_what_is_said_of_a_run_that_has_ended(following: FollowedRuns, status: str) -> None:
-    """Only one that went well has results to come back for."""
+def test_the_message_for_an_ended_run(following: FollowedRuns, status: str) -> None:
+    """Only a succeeded run has results to fetch."""
     following.record(
         RUN.model_copy(update={"status": Run(flow_id="f", task_id="t", status=status).status})
     )
@@ -112,8 +112,8 @@ def test_what_is_said_of_a_run_that_has_ended(following: FollowedRuns, status: s
     assert (explanation.next_step is None) == (status == "FAILED")
 
 
-def test_what_is_said_can_be_pasted(following: FollowedRuns) -> None:
-    """An id that looks like an option, and a key with a quote in it, are no trouble to a shell."""
+def test_the_message_can_be_pasted(following: FollowedRuns) -> None:
+    """An id that looks like an option, and a key with a quote, are quoted for the shell."""
     following.record(Run(flow_id="-f", task_id="-t"))
     assert explain(KeyboardInterrupt(), following).next_step == (
         "dcipher runs wait --flow -f -- -t"
@@ -123,10 +123,8 @@ def test_what_is_said_can_be_pasted(following: FollowedRuns) -> None:
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), WaitTimeoutError("It is over.", run=RUN)])
-def test_what_is_said_of_results_that_were_to_be_saved(
-    following: FollowedRuns, error: BaseException
-) -> None:
-    """The wait alone gives no URL of theirs: the next step is the command that saves them."""
+def test_the_message_for_results_to_save(following: FollowedRuns, error: BaseException) -> None:
+    """A wait has no URLs of results: the next step is the command that saves them."""
     following.saving = True
     following.record(RUN)
     explanation = explain(error, following)
@@ -136,8 +134,8 @@ def test_what_is_said_of_results_that_were_to_be_saved(
     assert "--idempotency-key" not in explanation.message
 
 
-def test_what_is_said_where_there_is_no_run() -> None:
-    """A word."""
+def test_the_message_without_a_run() -> None:
+    """It is one word."""
     assert str(explain(KeyboardInterrupt(), None)) == "Interrupted."
 
 
@@ -145,7 +143,7 @@ def test_what_is_said_where_there_is_no_run() -> None:
 def test_interrupted_anywhere(
     dcipher: Call, emulator: Emulator, monkeypatch: pytest.MonkeyPatch, when: str
 ) -> None:
-    """Wherever Ctrl-C comes, the code is 130 and the run is not lost."""
+    """Wherever Ctrl-C interrupts the command, the exit code is 130 and the run is not lost."""
     from dcipher._client.flows import Flows
     from dcipher._client.runs import Runs
 
@@ -201,8 +199,8 @@ def test_a_wait_that_is_over_loses_no_result(dcipher: Call, more: list[str]) -> 
     ],
     ids=" ".join,
 )
-def test_a_result_that_was_saved_or_kept_needs_no_word(dcipher: Call, more: list[str]) -> None:
-    """Nor does one whose waiter wants ids alone, or does not wait."""
+def test_no_note_about_a_saved_result(dcipher: Call, more: list[str]) -> None:
+    """Nor is there one with -q, or without a wait."""
     assert "not saved" not in dcipher("flows", "run", "shout", *more).err
 
 
@@ -210,7 +208,7 @@ def test_a_result_that_was_saved_or_kept_needs_no_word(dcipher: Call, more: list
     "more", [[], ["--json"], ["--keep-urls", "--no-ledger"], ["--reveal-urls"]], ids=" ".join
 )
 def test_a_result_that_was_not_saved(dcipher: Call, tmp_path: Path, more: list[str]) -> None:
-    """A line on stderr says it, and how to have the result without a second run."""
+    """A note on stderr says how to save the result without a second run."""
     first = dcipher("flows", "run", "shout", *more)
     assert (first.code, first.err.count("not saved")) == (0, 1)
     key = first.err.partition("--idempotency-key ")[2].split()[0]
@@ -219,8 +217,10 @@ def test_a_result_that_was_not_saved(dcipher: Call, tmp_path: Path, more: list[s
     assert json.loads(again.out)["idempotency_key"] == key
 
 
-def test_a_run_that_cannot_be_saved_goes_on(dcipher: Call, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A disk that is full at the wrong moment is a warning: the run is started and paid for."""
+def test_a_run_continues_if_it_cannot_be_saved(
+    dcipher: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk is a warning: the run is started and paid for."""
 
     def full(*args: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -233,7 +233,7 @@ def test_a_run_that_cannot_be_saved_goes_on(dcipher: Call, monkeypatch: pytest.M
 
 
 def test_half_a_run_is_never_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was there stays where the new one cannot be written."""
+    """If the new file cannot be written, the old one is unchanged."""
     file = tmp_path / "run.json"
     file.write_text("old")
     monkeypatch.setattr(saving.os, "fsync", lambda _: (_ for _ in ()).throw(OSError(5, "I/O")))
@@ -244,7 +244,7 @@ def test_half_a_run_is_never_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_a_bug_in_a_thread_is_not_swallowed() -> None:
-    """What is no error of the library is given on, too."""
+    """Other errors than those of the library are raised, too."""
 
     def follow(run: Run, changed: Callable[[Run], None]) -> Run:
         changed(run)

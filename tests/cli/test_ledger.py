@@ -36,7 +36,7 @@ def with_url(task: str) -> Run:
 
 
 def test_the_last_status_of_a_run_counts() -> None:
-    """A run is there once, with its last status; its end is when it was first seen."""
+    """A run has one entry with its last status. Its end is when this status was first fetched."""
     ledger = Ledger()
     ledger.record(run("a"))
     ledger.record(run("b", after=1))
@@ -54,8 +54,8 @@ def test_the_last_status_of_a_run_counts() -> None:
 
 
 @POSIX
-def test_is_for_its_owner_alone(state: Path) -> None:
-    """The folder is 0700, the files 0600, whatever the umask is, and one that was open is closed."""
+def test_it_is_private(state: Path) -> None:
+    """The folder has mode 0700, the files 0600, with any umask. An open file is restricted."""
     before = os.umask(0)
     try:
         Ledger().record(run("a"))
@@ -68,8 +68,8 @@ def test_is_for_its_owner_alone(state: Path) -> None:
     assert stat.S_IMODE((state / "runs.sqlite3").stat().st_mode) == 0o600
 
 
-def test_holds_neither_params_nor_urls(state: Path) -> None:
-    """A signed URL is there only where it was asked to be kept."""
+def test_it_contains_no_params_and_urls(state: Path) -> None:
+    """A signed URL is stored only if this was requested."""
     Ledger().record(with_url("a"))
     file = state / "runs.sqlite3"
     assert b"canary" not in file.read_bytes()
@@ -81,8 +81,8 @@ def test_holds_neither_params_nor_urls(state: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"garbage" * 1000, b"SQLite format 3\0"])
-def test_another_file_is_an_error_and_stays(call: Call, content: bytes, state: Path) -> None:
-    """A file that is no list is named, and is not changed; a run does not fail because of it."""
+def test_another_file_is_an_error(call: Call, content: bytes, state: Path) -> None:
+    """A file that is not a list is named, and not changed. It does not fail a run."""
     make_state_folder()
     (state / "runs.sqlite3").write_bytes(content)
     done = call("runs", "list")
@@ -102,7 +102,7 @@ for i in range(40):
 
 
 def test_several_processes_write_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing of what four processes write at the same time is lost or mixed."""
+    """Nothing that four processes write at the same time is lost."""
     words = [sys.executable, "-c", WRITER]
     writers = [subprocess.Popen([*words, str(n)], env=environment()) for n in range(4)]  # noqa: S603
     try:
@@ -121,8 +121,8 @@ def test_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [entry["task_id"] for entry in Ledger().runs()] == [f"t{i}" for i in range(29, 19, -1)]
 
 
-def test_another_process_holds_it(monkeypatch: pytest.MonkeyPatch, state: Path) -> None:
-    """A lock that is not released is waited for shortly, and is an OSError then."""
+def test_a_locked_file(monkeypatch: pytest.MonkeyPatch, state: Path) -> None:
+    """A lock that is not released is an OSError after a short wait."""
     monkeypatch.setattr(module, "TIMEOUT", 0.05)
     Ledger().record(run("a"))
     with closing(sqlite3.connect(state / "runs.sqlite3", isolation_level=None)) as other:
@@ -134,7 +134,7 @@ def test_another_process_holds_it(monkeypatch: pytest.MonkeyPatch, state: Path) 
 
 @POSIX
 def test_a_link_is_not_followed(state: Path, tmp_path: Path) -> None:
-    """Whoever can make a link in the folder cannot have another file written to."""
+    """A link in the folder cannot redirect a write to another file."""
     make_state_folder()
     (state / "runs.sqlite3").symlink_to(tmp_path / "other")
     with pytest.raises(OSError, match=r"."):
@@ -143,7 +143,7 @@ def test_a_link_is_not_followed(state: Path, tmp_path: Path) -> None:
 
 
 def test_the_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """DCIPHER_STATE_DIR, then XDG_STATE_HOME where it is absolute, then the platform's place."""
+    """DCIPHER_STATE_DIR, then an absolute XDG_STATE_HOME, then the folder of the platform."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     assert state_folder() == Path(os.environ["DCIPHER_STATE_DIR"])
     monkeypatch.delenv("DCIPHER_STATE_DIR")
@@ -161,8 +161,8 @@ def test_the_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         assert state_folder() == folder
 
 
-def test_no_home_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a home there is no folder, and the way to name one is said."""
+def test_no_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a home directory, the error names the variable for the folder."""
 
     def nowhere() -> Path:
         raise RuntimeError("Could not determine home directory.")
@@ -175,7 +175,7 @@ def test_no_home_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_listing(call: Call) -> None:
-    """The newest first, as many as asked, of one status if asked; ids alone with -q."""
+    """The newest runs first, limited in number and status if requested; only ids with -q."""
     for i, status in enumerate(["SUCCEEDED", "FAILED", "RUNNING"]):
         Ledger().record(run(f"t{i}", status, after=i))
     assert call("runs", "list", "-q").out.split() == ["t2", "t1", "t0"]
@@ -188,20 +188,20 @@ def test_listing(call: Call) -> None:
 
 
 def test_an_empty_list(call: Call) -> None:
-    """Nothing known is no error; for programs it is an empty list."""
+    """An empty list is not an error. For programs, it is an empty list."""
     done = call("runs", "list")
     assert (done.code, done.out, done.err) == (0, "", "The list of runs is empty.\n")
     assert json.loads(call("runs", "list", "--json").out) == []
 
 
 def test_statuses_of_models_are_words() -> None:
-    """What is kept is the service's word, not Python's name for it."""
+    """The status of the service is stored, not the name of an enum in Python."""
     Ledger().record(run("a", RunStatus.FAILED))
     assert Ledger().runs()[0]["status"] == "FAILED"
 
 
 def test_a_start_is_there_until_its_run_is_known(state: Path) -> None:
-    """Each start has its own entry, which is no run; the run, or an error, takes its place."""
+    """Each start has its own entry, which is not a run. The run, or an error, replaces it."""
     ledger = Ledger()
     for key in ("k1", "k2", "k1", "k3"):
         ledger.begin("f", key)
@@ -214,7 +214,7 @@ def test_a_start_is_there_until_its_run_is_known(state: Path) -> None:
 
 
 def test_a_start_of_last_month_is_not_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its key is of no use any more."""
+    """Its key has expired."""
 
     class Clock(datetime):
         @classmethod

@@ -1,4 +1,4 @@
-"""Params as they are written on a command line, and what a flow says of them."""
+"""Params on the command line, and their comparison with a flow."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ from dcipher.models import Flow
     ],
 )
 def test_nothing_is_guessed(text: str, expected: dict[str, Any]) -> None:
-    """`=` is text whatever it looks like, `:=` is JSON, and the first of them counts."""
+    """`=` is text, `:=` is JSON, and the first of them counts."""
     assert params_of([text], [], None, read_text) == expected
 
 
@@ -69,8 +69,8 @@ def test_a_text_as_it_stands(text: str) -> None:
         ([], ["=v"], "NAME=TEXT"),
     ],
 )
-def test_texts_that_cannot_be(given: list[str], texts: list[str], said: str) -> None:
-    """Such a param has a name, which is there once."""
+def test_invalid_texts(given: list[str], texts: list[str], said: str) -> None:
+    """Such a param needs a name, which is unique."""
     with pytest.raises(CommandError, match=said):
         params_of(given, texts, None, read_text)
 
@@ -80,17 +80,17 @@ def test_texts_that_cannot_be(given: list[str], texts: list[str], said: str) -> 
     [(["k=@/dev/zero"], None), (["k:=@/dev/zero"], None), ([], Path("/dev/zero"))],
 )
 @pytest.mark.skipif(not Path("/dev/zero").exists(), reason="there is no endless file")
-def test_a_file_without_an_end(
+def test_an_endless_file(
     given: list[str], document: Path | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A file that would fill the memory is refused."""
+    """A file that would fill the memory is rejected."""
     monkeypatch.setattr(invocation, "LARGEST", 1024 * 1024)
     with pytest.raises(CommandError, match="/dev/zero is longer than 1 MiB"):
         params_of(given, [], document, read_text)
 
 
-def test_a_pipe_without_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So is standard input that never ends; what has just the size that is read is read whole."""
+def test_an_endless_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Endless standard input is rejected, too. Input of exactly the limit is read completely."""
     monkeypatch.setattr(invocation, "LARGEST", 4)
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"12345")))
     with pytest.raises(CommandError, match="standard input is longer"):
@@ -118,8 +118,8 @@ def test_a_pipe_without_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
         (["k=@."], "cannot be read"),
     ],
 )
-def test_what_is_no_param_is_said(given: list[str], said: str) -> None:
-    """What cannot be understood is a usage error that names the param and the right way."""
+def test_invalid_params(given: list[str], said: str) -> None:
+    """An invalid param is a usage error that names the param and the correct syntax."""
     with pytest.raises(CommandError) as caught:
         params_of(given, [], None, read_text)
     assert said in caught.value.message
@@ -127,7 +127,7 @@ def test_what_is_no_param_is_said(given: list[str], said: str) -> None:
 
 
 def test_files(tmp_path: Path) -> None:
-    """`=@` takes a file's text to the byte, `:=@` its JSON, `--params` an object that -p goes over."""
+    """`=@` reads a text from a file, `:=@` JSON, `--params` an object, over which -p takes precedence."""
     (tmp_path / "t").write_bytes("größer\r\n".encode())
     (tmp_path / "bom").write_bytes(b"\xef\xbb\xbf[1]")
     (tmp_path / "all").write_text('{"text": "old", "n": 1}')
@@ -171,8 +171,8 @@ def test_durations(text: str, expected: int) -> None:
 @pytest.mark.parametrize(
     "text", ["", "s", "1.5h", "-1", "1d", "30 m", "m30", "1m1h", "1e3", "٣", "inf", "9" * 30]
 )
-def test_what_is_no_duration(text: str) -> None:
-    """Anything else is a usage error that shows the ways there are."""
+def test_invalid_durations(text: str) -> None:
+    """An invalid one is a usage error that lists the syntax."""
     with pytest.raises(CommandError, match="1h30m") as caught:
         seconds(text, "--timeout")
     assert caught.value.code == 2
@@ -203,8 +203,8 @@ FLOW = Flow.model_validate(
         {"text": "t", "top": None, "tags": None},
     ],
 )
-def test_params_that_fit(params: dict[str, Any]) -> None:
-    """What the declared words of JSON allow is no problem; neither is an unknown word."""
+def test_valid_params(params: dict[str, Any]) -> None:
+    """Values of the declared JSON types are valid, and so are all values for an unknown type."""
     assert problems(FLOW, params) == []
 
 
@@ -223,20 +223,20 @@ def test_params_that_fit(params: dict[str, Any]) -> None:
         ({"text": "", "tops": 1}, ["tops is not a param of this flow (nearest: top)"]),
     ],
 )
-def test_params_that_do_not_fit(params: dict[str, Any], expected: list[str]) -> None:
-    """Each problem is named, with the nearest name or the way to write JSON."""
+def test_mismatching_params(params: dict[str, Any], expected: list[str]) -> None:
+    """Each problem is named, with the nearest name or the syntax for JSON."""
     assert problems(FLOW, params) == expected
 
 
-def test_all_problems_are_said_at_once() -> None:
-    """Nobody has to find them one by one."""
+def test_all_problems_are_reported_at_once() -> None:
+    """They are in one message."""
     found = problems(FLOW, {"top": "x", "zzz": 1})
     assert [text.split()[0] for text in found] == ["text", "top", "zzz"]
     assert "which has text, top" in found[2]
 
 
-def test_a_flow_without_params_takes_anything() -> None:
-    """What is not declared is not known to be wrong: the service may not say what it takes."""
+def test_a_flow_without_declared_params() -> None:
+    """Undeclared params are not an error: the service may not describe them."""
     assert problems(Flow(id="f"), {"any": 1}) == []
 
 
@@ -259,8 +259,8 @@ def test_curl_line_is_the_request() -> None:
 
 
 @pytest.mark.skipif(shutil.which("sh") is None, reason="needs a POSIX shell")
-def test_a_shell_sends_what_the_line_says(tmp_path: Path) -> None:
-    """A real shell gives `curl` these words, with the key filled in."""
+def test_a_shell_parses_the_line(tmp_path: Path) -> None:
+    """A real shell passes these arguments to `curl`, with the key filled in."""
     fake = tmp_path / "curl"
     fake.write_text('#!/bin/sh\nfor word; do printf "%s\\0" "$word"; done\n')
     fake.chmod(0o700)
@@ -279,7 +279,7 @@ def test_a_shell_sends_what_the_line_says(tmp_path: Path) -> None:
 
 
 def test_a_long_body_is_in_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """One argument holds 128 KiB at most: a long body is in a file of its owner alone."""
+    """An argument has at most 128 KiB: a long body is in a private file."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     operation = start_run("f", {"text": "x" * 200_000}, "k")
     line, file = as_curl(operation, "https://h")

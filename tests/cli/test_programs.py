@@ -91,7 +91,7 @@ def listed() -> None:
 @pytest.mark.usefixtures("listed")
 @THOROUGH
 def test_a_table_on_a_terminal() -> None:
-    """People get a table with titles; what stands in it is neither markup nor a command."""
+    """The output is a table with titles. Its content is neither markup nor an escape sequence."""
     code, text = in_terminal("runs", "list", columns=160)
     assert code == 0
     assert "TASK ID" in text
@@ -104,8 +104,8 @@ def test_a_table_on_a_terminal() -> None:
 @POSIX
 @pytest.mark.usefixtures("listed")
 @THOROUGH
-def test_no_colour_where_it_is_not_wanted() -> None:
-    """NO_COLOR is respected, and a terminal that knows lines alone gets lines."""
+def test_no_colour() -> None:
+    """NO_COLOR is respected, and a dumb terminal gets plain lines."""
     assert "\x1b[3" not in in_terminal("runs", "list", NO_COLOR="1")[1]
     text = in_terminal("runs", "list", TERM="dumb")[1]
     assert "\x1b" not in text
@@ -117,7 +117,7 @@ def test_no_colour_where_it_is_not_wanted() -> None:
 @pytest.mark.usefixtures("listed")
 @pytest.mark.parametrize("columns", [20, 40])
 def test_a_narrow_terminal(columns: int) -> None:
-    """No id is cut; a terminal that is narrower than one folds its line itself."""
+    """No id is truncated. A terminal that is narrower than an id wraps its line."""
     _, text = in_terminal("runs", "list", columns=columns)
     lines = [PLAIN.sub("", line) for line in text.replace("\r", "").splitlines()]
     assert columns < 34 or max(map(len, lines)) <= columns
@@ -202,8 +202,8 @@ def test_a_full_disk(arguments: list[str]) -> None:
 
 @FULL
 @THOROUGH
-def test_a_result_that_does_not_fit_into_stdout(emulator: Emulator) -> None:
-    """`-o -` onto a full disk says so, and how to have the result nevertheless."""
+def test_a_result_and_a_full_disk(emulator: Emulator) -> None:
+    """`-o -` to a full disk reports it, and how to get the result."""
     with open("/dev/full", "w") as full:  # noqa: PTH123
         done = subprocess.run(  # noqa: S603
             command("flows", "run", "shout", "-o", "-"),
@@ -237,7 +237,7 @@ def without(descriptor: int, *arguments: object, **variables: str) -> tuple[int,
 @POSIX
 @THOROUGH
 def test_closed_streams() -> None:
-    """Without stdout there is an error, without stderr and stdin what needs neither works."""
+    """Without stdout, there is an error. Commands that do not need stderr or stdin work without them."""
     code, _, err = without(1, "version")
     assert (code, err) == (1, "error: There is no standard output to write to.\n")
     assert without(1, "--version")[0] == 1
@@ -249,8 +249,8 @@ def test_closed_streams() -> None:
     assert "there is no standard input" in err
 
 
-def test_standard_input_is_not_read_unasked(emulator: Emulator) -> None:
-    """A program that is given a pipe that never ends does not wait for it."""
+def test_standard_input_is_read_only_on_request(emulator: Emulator) -> None:
+    """A command with an endless pipe as stdin does not wait for it."""
     reading, writing = os.pipe()
     try:
         done = subprocess.run(  # noqa: S603
@@ -273,7 +273,7 @@ def test_standard_input_is_not_read_unasked(emulator: Emulator) -> None:
 )
 @THOROUGH
 def test_a_narrow_encoding(variables: dict[str, str]) -> None:
-    """What an encoding cannot write is escaped: no crash, and JSON stays JSON."""
+    """Characters that an encoding lacks are escaped. JSON remains valid."""
     Ledger().record(Run(flow_id="größe-日本", task_id="t"))
     done = program("runs", "list", "--json", **variables)
     assert done.returncode == 0
@@ -286,7 +286,7 @@ def test_a_narrow_encoding(variables: dict[str, str]) -> None:
 
 @THOROUGH
 def test_lone_surrogates_and_controls_in_json() -> None:
-    """What no text should hold is escaped, so that it neither breaks the JSON nor a terminal."""
+    """Invalid characters are escaped, so that JSON stays valid and terminals are safe."""
     Ledger().record(Run.model_construct(flow_id="a\x9b31m\u202e", task_id="t", outputs=()))
     done = program("runs", "list", "--json")
     assert r"a\u009b31m\u202e" in done.stdout
@@ -338,7 +338,7 @@ def endless(server: FaultyServer) -> FaultyServer:
 
 
 def held(server: FaultyServer) -> threading.Event:
-    """What the answer to the start of `late` waits for."""
+    """An event that delays the response to the start of `late`."""
     answer = threading.Event()
     server.on("/flows/late/run", replace(json_reply('{"taskId": "t-1"}'), held=answer))
     return answer
@@ -365,7 +365,7 @@ def ours(server: FaultyServer) -> dict[str, str]:
     ids=" ".join,
 )
 def test_ctrl_c_while_waiting(endless: FaultyServer, arguments: list[str]) -> None:
-    """Code 130, at once; the run goes on, and the line that re-attaches is on stderr."""
+    """Exit code 130 at once. The run continues, and stderr has the command that resumes the wait."""
     with running(*arguments, **ours(endless)) as process:
         until(lambda: asked(endless, "/flows/endless/status"), process)
         process.send_signal(signal.SIGINT)
@@ -378,8 +378,8 @@ def test_ctrl_c_while_waiting(endless: FaultyServer, arguments: list[str]) -> No
 
 
 @POSIX
-def test_ctrl_c_between_the_start_and_its_answer(endless: FaultyServer) -> None:
-    """It is put off until the answer is there: the id is not lost, and the line re-attaches."""
+def test_ctrl_c_between_the_start_and_its_response(endless: FaultyServer) -> None:
+    """It is deferred until the response: the id is not lost, and the command resumes the wait."""
     answer = held(endless)
     with running("flows", "run", "late", **ours(endless)) as process:
         until(lambda: asked(endless, "/flows/late/run"), process)
@@ -395,8 +395,8 @@ def test_ctrl_c_between_the_start_and_its_answer(endless: FaultyServer) -> None:
 
 
 @FULL
-def test_a_full_disk_under_stderr_ends_no_run(emulator: Emulator) -> None:
-    """What is said cannot be written: the run is waited for, and shown, all the same."""
+def test_an_unwritable_stderr_does_not_fail_the_run(emulator: Emulator) -> None:
+    """Messages cannot be written, but the run is waited for and printed."""
     with open("/dev/full", "w") as full:  # noqa: PTH123
         done = subprocess.run(  # noqa: S603
             command("flows", "run", "shout", "--json"),
@@ -431,7 +431,7 @@ def test_a_signal_between_the_start_and_its_answer(endless: FaultyServer, number
 
 @POSIX
 def test_a_signal_while_waiting(endless: FaultyServer) -> None:
-    """SIGTERM ends the wait as Ctrl-C does: the line that re-attaches is said."""
+    """SIGTERM ends the wait as Ctrl-C does, with the command that resumes it."""
     with running("runs", "wait", "t-1", "--flow", "endless", **ours(endless)) as process:
         until(lambda: asked(endless, "/flows/endless/status"), process)
         process.send_signal(signal.SIGTERM)
@@ -442,7 +442,7 @@ def test_a_signal_while_waiting(endless: FaultyServer) -> None:
 
 @POSIX
 def test_ctrl_c_twice_while_a_start_hangs(endless: FaultyServer) -> None:
-    """The second one is not put off; the key that starts no second run is said."""
+    """The second one is not deferred. The message has the key that starts no second run."""
     with running("flows", "run", "stalled", **ours(endless)) as process:
         until(lambda: asked(endless, "/flows/stalled/run"), process)
         process.send_signal(signal.SIGINT)
@@ -457,8 +457,8 @@ def test_ctrl_c_twice_while_a_start_hangs(endless: FaultyServer) -> None:
 
 @POSIX
 @THOROUGH
-def test_ctrl_c_where_there_is_no_run(server: FaultyServer) -> None:
-    """There is nothing to re-attach to."""
+def test_ctrl_c_without_a_run(server: FaultyServer) -> None:
+    """There is nothing to resume."""
     server.on("/flows/f", STALL)
     with running("flows", "get", "f", **ours(server)) as process:
         until(lambda: asked(server, "/flows/f"), process)
@@ -470,7 +470,7 @@ def test_ctrl_c_where_there_is_no_run(server: FaultyServer) -> None:
 @POSIX
 @THOROUGH
 def test_ctrl_c_during_the_download(server: FaultyServer, tmp_path: Path) -> None:
-    """The run has ended; how to have its results without a second run is said."""
+    """The run has ended. The message says how to get its results without a second run."""
     server.on(
         "/flows/f/run", json_reply(f'{{"taskId": "t", "signedResponseURL": "{server.url}/r"}}')
     )
@@ -492,10 +492,10 @@ CANARIES = ("canary-key", "canary-signature", "canary-secret")
 
 
 @pytest.mark.usefixtures("loggers")
-def test_nothing_secret_anywhere(
+def test_no_output_has_a_secret(
     api: FaultyServer, call: Call, tmp_path: Path, state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No key, secret or signed URL is printed or written, even with -v, unless asked for by name."""
+    """No key, secret or signed URL is printed or written, even with -v, unless requested."""
     api.on("/flows/bad/run", json_reply('{"message": "key emu_canary-key-0123456789"}', 401))
     says = f'"see {api.url}/result?Signature=canary-signature"'
     api.on("/flows/f/status", json_reply(f'{{"status": "FAILED", "message": {says}}}'))

@@ -1,4 +1,4 @@
-"""`dcipher results`: local files are shown, checked and converted, whatever they hold and however large they are."""
+"""`dcipher results`: local files are displayed, validated and converted, also large and invalid ones."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def out(capsysbinary: pytest.CaptureFixture[bytes]) -> tuple[str, str]:
 
 
 def program(*arguments: str, **settings: Any) -> subprocess.CompletedProcess[bytes]:
-    """The command in a process of its own."""
+    """Runs the command in its own process."""
     command = [sys.executable, "-m", "dcipher", *arguments]
     path = str(Path(__file__).parents[2])
     environ = {**os.environ, "PYTHONPATH": path, **settings.pop("env", {})}
@@ -176,7 +176,7 @@ def test_convert_each_format(
     model: str | None,
     target: str,
 ) -> None:
-    """Every format becomes every other, with a model or without, and is read again as the same rows."""
+    """Every format is converted to every other, with and without a model, and is read back as the same rows."""
     (folder / name).write_bytes(body())
     given = ["--from", "parquet"] if name == "r.gz" else []
     given += ["--model", model] if model else []
@@ -194,8 +194,8 @@ def test_convert_each_format(
     )
 
 
-def test_head_shows_few(folder: Path, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
-    """`-n` says how many rows; what follows them is not read, not even where it is broken."""
+def test_head_shows_some_rows(folder: Path, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    """`-n` is the number of rows. The rest is not read, even if it is malformed."""
     (folder / "r.ndjson").write_bytes(b'{"n": 1}\n' * 200_000 + b"broken")
     assert main(["results", "head", "r.ndjson"]) == 0
     assert len(out(capsysbinary)[0].splitlines()) == 10
@@ -210,7 +210,7 @@ def test_head_shows_few(folder: Path, capsysbinary: pytest.CaptureFixture[bytes]
 
 @contextmanager
 def on_terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], str]]:
-    """Standard output is a terminal; gives what reads from its other end."""
+    """Makes standard output a terminal. Returns a function that reads its output."""
     import pty
 
     controlling, terminal = pty.openpty()
@@ -243,7 +243,7 @@ def test_head_on_a_terminal(folder: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_head_of_ragged_csv(folder: Path, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
-    """A record with too few cells is said, the others are shown, and the exit code is 5."""
+    """A record with too few cells is reported, the others are printed, and the exit code is 5."""
     (folder / "r.csv").write_bytes(b'a,b\n1,"x\ny"\n2\n3,z\n')
     assert main(["results", "head", "r.csv"]) == 5
     said, noted = out(capsysbinary)
@@ -255,8 +255,8 @@ def test_head_of_ragged_csv(folder: Path, capsysbinary: pytest.CaptureFixture[by
 
 
 @needs_arrow
-def test_values_that_json_has_not(folder: Path, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
-    """Bytes, dates, decimals, NaN and infinities of Parquet become what JSON has."""
+def test_values_that_json_lacks(folder: Path, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    """Bytes, dates, decimals, NaN and infinities of Parquet become JSON values."""
     day = dt.date(2026, 1, 2)
     rows = [{"b": b"\xff", "d": day, "n": float("nan"), "i": float("inf")}]
     (folder / "r.parquet").write_bytes(parquet(rows))
@@ -286,7 +286,7 @@ def test_values_that_json_has_not(folder: Path, capsysbinary: pytest.CaptureFixt
         ("book.xlsx", b"PK\x03\x04abc", 1, "ZIP archive, such as an Excel workbook"),
     ],
 )
-def test_files_that_cannot_be_read(
+def test_unreadable_files(
     folder: Path,
     capsysbinary: pytest.CaptureFixture[bytes],
     name: str,
@@ -294,7 +294,7 @@ def test_files_that_cannot_be_read(
     code: int,
     words: str,
 ) -> None:
-    """Each says which file and why, on one line, in each command."""
+    """Each command reports the file and the reason on one line."""
     if body is not None:
         (folder / name).write_bytes(body)
     for command in (
@@ -319,10 +319,10 @@ def test_a_folder_and_a_name_with_a_nul(capsysbinary: pytest.CaptureFixture[byte
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may read everything")
-def test_a_file_that_may_not_be_read(
+def test_a_file_without_permission(
     folder: Path, capsysbinary: pytest.CaptureFixture[bytes]
 ) -> None:
-    """Permission denied is said as such."""
+    """The reason is that permission is denied."""
     (folder / "r.json").touch(mode=0)
     assert main(["results", "head", "r.json"]) == 2
     assert "Permission denied" in out(capsysbinary)[1]
@@ -332,7 +332,7 @@ def test_a_file_that_may_not_be_read(
     not Path("/proc/self/mem").exists(), reason="no file that fails when it is read"
 )
 def test_a_disk_that_fails(capsysbinary: pytest.CaptureFixture[bytes]) -> None:
-    """What fails while it is read is said with its file, and not blamed on the target."""
+    """A read error names the file that is read, and not the target."""
     assert main(["results", "head", "/proc/self/mem"]) == 1
     assert "/proc/self/mem cannot be read: Input/output error" in out(capsysbinary)[1]
     assert main(["results", "convert", "/proc/self/mem", "o.json"]) == 1
@@ -365,7 +365,7 @@ def test_files_without_rows(
 def test_standard_input(
     body: bytes, monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes]
 ) -> None:
-    """`-` is standard input; a pipe, where one cannot go back, is read as a file is."""
+    """`-` is standard input. A pipe, which cannot seek, is read like a file."""
     reading, writing = os.pipe()
     os.write(writing, parquet(ROWS) if body == b"parquet" else body)
     os.close(writing)
@@ -390,7 +390,7 @@ def test_parquet_to_standard_output(
 
 
 def test_an_endless_pipe() -> None:
-    """The head of what never ends is shown, and then it is over."""
+    """The first rows of an endless pipe are printed, and the command ends."""
     command = f"yes '{{\"n\": 1}}' | {sys.executable} -m dcipher results head - -n 1"
     environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     done = subprocess.run(  # noqa: S602
@@ -427,8 +427,8 @@ def bad(folder: Path) -> str:
     return "bad.json"
 
 
-def test_rows_that_do_not_fit(bad: str, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
-    """They are counted by the kind of error, the first places are said, no value is shown; exit code 5."""
+def test_invalid_rows(bad: str, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    """They are counted by type of error, and the first locations are printed without values. Exit code 5."""
     assert main(["results", "validate", bad, "--model", "shapes:Topic"]) == 5
     said = out(capsysbinary)[0]
     assert "rows\t4" in said
@@ -441,10 +441,10 @@ def test_rows_that_do_not_fit(bad: str, capsysbinary: pytest.CaptureFixture[byte
     assert out(capsysbinary)[0] == "3\n"
 
 
-def test_values_are_shown_when_asked_for(
+def test_values_are_shown_on_request(
     bad: str, folder: Path, capsysbinary: pytest.CaptureFixture[bytes]
 ) -> None:
-    """`--keep-raw` shows the rows, on the output and in the file of rejects; without it neither has them."""
+    """`--keep-raw` includes the rows in the output and in the file of rejects."""
     command = ["results", "validate", bad, "--model", "shapes:Topic", "--json", "--rejects", "no"]
     assert main(command) == 5
     found = json.loads(out(capsysbinary)[0])
@@ -503,10 +503,10 @@ def test_it_stops_when_there_are_too_many(
     assert len(json.loads(out(capsysbinary)[0])["first"]) == 10
 
 
-def test_what_was_found_before_it_broke(
+def test_the_report_of_a_truncated_file(
     folder: Path, capsysbinary: pytest.CaptureFixture[bytes]
 ) -> None:
-    """A file that breaks half-way is an error, after what was found out before."""
+    """A truncated file is an error after the report of the rows before."""
     (folder / "r.ndjson").write_bytes(b'1\n"x"\n{')
     command = ["results", "validate", "r.ndjson", "--model", "shapes:Number", "--rejects", "no"]
     assert main(command) == 1
@@ -546,7 +546,7 @@ def test_options_that_make_no_sense(
 
 @pytest.mark.parametrize("model", ["shapes:Plain", "shapes:Outer.Inner", "builtins:dict"])
 def test_other_types(folder: Path, model: str) -> None:
-    """What rows may be is what Pydantic knows: a dataclass, a nested class, a type of Python's own."""
+    """A row type is any type of Pydantic: a dataclass, a nested class, a standard type."""
     (folder / "r.json").write_bytes(JSON)
     assert main(["results", "validate", "r.json", "--model", model]) == 0
 
@@ -572,7 +572,7 @@ def test_other_types(folder: Path, model: str) -> None:
         ("shapes:__name__", "Pydantic does not support this type", ""),
     ],
 )
-def test_a_wrong_model(
+def test_an_unknown_model(
     bad: str,
     folder: Path,
     capsysbinary: pytest.CaptureFixture[bytes],
@@ -580,7 +580,7 @@ def test_a_wrong_model(
     words: str,
     next_step: str,
 ) -> None:
-    """It says what there is, and what to write instead; the exit code is 2."""
+    """The error lists the existing types and a command. The exit code is 2."""
     (folder / "breaks.py").write_text("1 / 0")
     (folder / "leaves.py").write_text("raise SystemExit(3)")
     assert main(["results", "validate", bad, "--model", model]) == 2
@@ -594,7 +594,7 @@ def test_a_wrong_model(
 
 
 def test_no_digit_is_lost(folder: Path) -> None:
-    """From JSON to JSON, numbers stay as they are written, and so does text."""
+    """From JSON to JSON, numbers and text are unchanged."""
     text = '{"n": 1.10, "big": 123456789012345678901234567890.5, "e": 1E400, "s": "\\u00e9\\n"}'
     (folder / "r.json").write_text(f"[\n{text.replace(', ', ',' + chr(10))},\n 1.50 ]")
     assert main(["results", "convert", "r.json", "o.ndjson"]) == 0
@@ -604,7 +604,7 @@ def test_no_digit_is_lost(folder: Path) -> None:
 
 
 def test_nested_values_in_csv(folder: Path) -> None:
-    """In CSV what is no text is written as JSON writes it, null is empty, quoting is RFC 4180's."""
+    """In CSV, other values than text are JSON, null is empty, and quotes follow RFC 4180."""
     row = {"a": [1, {"b": "ä"}], "t": True, "n": None, "s": 'say "x",\nplease', "f": 0.1}
     (folder / "r.json").write_text(json.dumps([row, {"a": 1}]))
     assert main(["results", "convert", "r.json", "o.csv"]) == 0
@@ -617,10 +617,10 @@ def test_nested_values_in_csv(folder: Path) -> None:
     ]
 
 
-def test_a_column_that_comes_later(
+def test_a_new_column_in_a_later_row(
     folder: Path, capsysbinary: pytest.CaptureFixture[bytes]
 ) -> None:
-    """A later row with a new column is an error that says which and what to do; OUT is as it was."""
+    """It is an error with the column and advice. OUT is unchanged."""
     (folder / "r.json").write_text('[{"a": 1}, {"a": 1, "new": 2}]')
     (folder / "o.csv").write_text("before")
     assert main(["results", "convert", "r.json", "o.csv", "--overwrite"]) == 1
@@ -631,7 +631,7 @@ def test_a_column_that_comes_later(
 
 
 def test_columns_of_a_model(folder: Path) -> None:
-    """With a model, the columns are those that it says, by its aliases, so that it reads them again."""
+    """With a model, the columns are those of its fields, by alias, so that it reads them back."""
     (folder / "r.json").write_text('[{"score": 1, "label": "x"}]')
     assert main(["results", "convert", "r.json", "o.csv", "--model", "shapes:Renamed"]) == 0
     assert (folder / "o.csv").read_bytes() == b"label,score\r\nx,1.0\r\n"
@@ -639,15 +639,15 @@ def test_columns_of_a_model(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["shapes:Calls", "builtins:dict", "shapes:Number"])
-def test_types_that_say_no_columns(name: str) -> None:
-    """Where a type says no columns, those of the first row are to be taken."""
+def test_types_without_columns(name: str) -> None:
+    """For a type without declared columns, those of the first row are used."""
     assert columns_of_type(import_name(name, "--model")) is None
 
 
-def test_a_row_that_does_not_fit_ends_a_conversion(
+def test_an_invalid_row_ends_a_conversion(
     bad: str, folder: Path, capsysbinary: pytest.CaptureFixture[bytes]
 ) -> None:
-    """It is exit code 5, says which row and how to see all of them, and OUT is not there."""
+    """Exit code 5 with the row and the command that shows all of them. OUT is not written."""
     for name in ["o.json", "o.csv"] + (["o.parquet"] if find_spec("pyarrow") else []):
         assert main(["results", "convert", bad, name, "--model", "shapes:Topic"]) == 5
         noted = out(capsysbinary)[1]
@@ -674,7 +674,7 @@ def test_a_row_that_does_not_fit_ends_a_conversion(
         (["o.json", "--to", "yaml"], 2, "yaml"),
     ],
 )
-def test_targets_that_cannot_be(
+def test_invalid_targets(
     bad: str,
     folder: Path,
     capsysbinary: pytest.CaptureFixture[bytes],
@@ -682,7 +682,7 @@ def test_targets_that_cannot_be(
     code: int,
     words: str,
 ) -> None:
-    """A target that cannot be written is said before anything is read."""
+    """An unwritable target is reported before anything is read."""
     (folder / "there.json").write_text("before")
     assert main(["results", "convert", bad, *arguments]) == code
     assert words in out(capsysbinary)[1]
@@ -695,8 +695,8 @@ def write(folder: Path, **files: str) -> None:
         (folder / f"{stem}.{suffix}").write_text(text)
 
 
-def test_several_files_are_one(folder: Path) -> None:
-    """The rows of all files are in one, in order; columns are matched by name, and JSON stays exact."""
+def test_several_files(folder: Path) -> None:
+    """The rows of all files are written in order. Columns are matched by name, and JSON is exact."""
     write(folder, a_csv="n,s\n1,x\n", b_csv="s,n\ny,2\n", c_json='[{"n": 3.10}]', d_ndjson="4\n")
     assert main(["results", "convert", "a.csv", "b.csv", "-o", "o.csv"]) == 0
     assert (folder / "o.csv").read_text() == "n,s\n1,x\n2,y\n"
@@ -729,14 +729,14 @@ def test_several_files_with_a_model(folder: Path) -> None:
         (["a.csv"], 2, "one file needs OUT"),
     ],
 )
-def test_several_files_that_do_not_fit(
+def test_several_files_with_different_columns(
     folder: Path,
     capsysbinary: pytest.CaptureFixture[bytes],
     arguments: list[str],
     code: int,
     words: str,
 ) -> None:
-    """What does not fit is an error that names the file, and OUT is not there."""
+    """The error names the file, and OUT is not written."""
     if "o.parquet" in arguments:
         pytest.importorskip("pyarrow")
     write(folder, a_csv="n\n1\n", b_csv="m\n1\n", c_json='[{"n": 1}, {"z": 1}]', e_csv="n\n1,2\n")
@@ -757,7 +757,7 @@ def test_a_file_onto_itself(folder: Path) -> None:
 
 
 def test_the_same_rows_are_the_same_bytes(folder: Path) -> None:
-    """A compressed file holds neither a time nor a name."""
+    """A compressed file has no timestamp and no name."""
     (folder / "r.json").write_bytes(JSON)
     for name in ("a.json.gz", "b.json.gz"):
         assert main(["results", "convert", "r.json", name]) == 0
@@ -765,8 +765,8 @@ def test_the_same_rows_are_the_same_bytes(folder: Path) -> None:
 
 
 @needs_arrow
-def test_columns_of_mixed_kinds(folder: Path, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
-    """Parquet without a model needs one kind of value for each column, and says where there are two."""
+def test_columns_of_mixed_types(folder: Path, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    """Parquet without a model needs one type per column. The error names a column with two."""
     (folder / "r.json").write_text('[{"a": 1}, {"a": "x"}]')
     assert main(["results", "convert", "r.json", "o.parquet"]) == 1
     assert "row 1, column a" in out(capsysbinary)[1]
@@ -775,7 +775,7 @@ def test_columns_of_mixed_kinds(folder: Path, capsysbinary: pytest.CaptureFixtur
 def test_parquet_without_pyarrow(
     folder: Path, capsysbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where pyarrow is missing, it is said what installs it."""
+    """Without pyarrow, the error has the command that installs it."""
     for name in [name for name in sys.modules if name.partition(".")[0] == "pyarrow"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "pyarrow", None)
@@ -805,7 +805,7 @@ def test_a_full_standard_output(folder: Path) -> None:
 
 
 def test_a_full_disk(folder: Path) -> None:
-    """Where the target does not fit on the disk, what was there is intact, and nothing is left over."""
+    """If the disk is full, an existing file is intact, and no temporary file remains."""
     (folder / "r.csv").write_bytes(b"a,b\r\n" + b"1,2\r\n" * 200_000)
     (folder / "o.ndjson").write_text("before")
 
@@ -842,7 +842,7 @@ def test_a_reader_that_goes(folder: Path) -> None:
 def test_an_interruption(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes]
 ) -> None:
-    """Ctrl-C leaves what was there, and nothing beside it; no run is spoken of; exit code 130."""
+    """Ctrl-C leaves the existing file, and no temporary one. No run is mentioned. Exit code 130."""
     (folder / "o.csv").write_text("before")
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     reading, writing = os.pipe()
@@ -896,7 +896,7 @@ print(code, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)
     "target", ["o.csv", "o.ndjson", pytest.param("o.parquet", marks=needs_arrow)]
 )
 def test_a_large_file(folder: Path, target: str) -> None:
-    """40 MB take hardly more memory than 8 MB, and so do 40 MB that do not fit."""
+    """40 MB need hardly more memory than 8 MB, also with invalid rows."""
     row = json.dumps({"label": "x" * 180, "score": 1.5, "more": list(range(10))}) + ",\n"
 
     def peak(megabytes: int, *arguments: str, code: int) -> int:

@@ -36,8 +36,8 @@ def test_a_run_from_here_needs_no_flow(dcipher: Call) -> None:
     assert Ledger().runs()[0]["status"] == "SUCCEEDED"
 
 
-def test_a_run_from_elsewhere(dcipher: Call, emulator: Emulator, state: Path) -> None:
-    """It needs its flow, which is said; with it, it is remembered."""
+def test_an_unknown_run(dcipher: Call, emulator: Emulator, state: Path) -> None:
+    """It needs --flow, which the error says. With it, the run is stored."""
     task = start(dcipher, "shout", "--no-ledger")
     done = dcipher("runs", "wait", task)
     assert (done.code, done.out) == (2, "")
@@ -77,7 +77,7 @@ def test_files_that_are_no_runs(dcipher: Call, tmp_path: Path, more: list[str], 
 
 
 def test_several_runs_are_waited_for_at_once(dcipher: Call, emulator: Emulator) -> None:
-    """All of them, in their order; the worst of what became of them is the code."""
+    """All of them are waited for and printed in order. The exit code is the most severe one."""
     tasks = [start(dcipher, flow) for flow in ("slow", "shout", "fails")]
     done = dcipher("runs", "wait", *tasks, "--json")
     assert done.code == 3
@@ -89,8 +89,8 @@ def test_several_runs_are_waited_for_at_once(dcipher: Call, emulator: Emulator) 
     assert (ids.code, ids.out.split(), ids.err) == (0, tasks[:2], "")
 
 
-def test_several_of_which_one_takes_too_long(dcipher: Call) -> None:
-    """Code 124, and the line that waits for it."""
+def test_several_runs_and_a_timeout(dcipher: Call) -> None:
+    """Exit code 124, and the command that resumes the wait for the run."""
     tasks = [start(dcipher, flow) for flow in ("slow", "shout")]
     dcipher("runs", "wait", tasks[1])
     done = dcipher("runs", "wait", *tasks, "--timeout", "0")
@@ -98,7 +98,7 @@ def test_several_of_which_one_takes_too_long(dcipher: Call) -> None:
     assert f"Next: dcipher runs wait {tasks[0]} --flow slow" in done.err
 
 
-def test_several_of_which_one_is_not_there(dcipher: Call) -> None:
+def test_several_runs_with_an_unknown_one(dcipher: Call) -> None:
     """The others are waited for nevertheless."""
     task = start(dcipher, "shout")
     done = dcipher("runs", "wait", task, "none", "--flow", "shout", "--json")
@@ -108,8 +108,8 @@ def test_several_of_which_one_is_not_there(dcipher: Call) -> None:
 
 
 @pytest.mark.parametrize(("flow", "code"), [("shout", 0), ("fails", 3)])
-def test_status_says_how_it_ended(dcipher: Call, flow: str, code: int) -> None:
-    """The code of a status is that of the run, of several the worst."""
+def test_the_exit_code_of_status(dcipher: Call, flow: str, code: int) -> None:
+    """It is that of the run, or the most severe of several."""
     task = start(dcipher, flow)
     assert dcipher("runs", "wait", task).code == code
     assert dcipher("runs", "status", task, start(dcipher, "shout")).code == code
@@ -141,7 +141,7 @@ def test_watch_several(dcipher: Call) -> None:
 
 
 def test_download_needs_urls(dcipher: Call, emulator: Emulator) -> None:
-    """Without them it is said how to have the results without a second run, and that works."""
+    """Without them, the error says how to get the results without a second run, and that works."""
     task = start(dcipher, "shout")
     dcipher("runs", "wait", task)
     done = dcipher("runs", "download", task, "-o", "x")
@@ -153,8 +153,8 @@ def test_download_needs_urls(dcipher: Call, emulator: Emulator) -> None:
     assert "the key of the first start" in done.err
 
 
-def test_download_with_urls_that_were_kept(dcipher: Call, tmp_path: Path) -> None:
-    """`--keep-urls` is enough; the bytes go to a file or to stdout."""
+def test_download_with_stored_urls(dcipher: Call, tmp_path: Path) -> None:
+    """`--keep-urls` is sufficient. The bytes are written to a file or to stdout."""
     task = start(dcipher, "shout", "--keep-urls")
     dcipher("runs", "wait", task)
     assert dcipher("runs", "download", task, "-o", "x").out == "x\n"
@@ -197,18 +197,16 @@ def test_download_of_several(dcipher: Call, tmp_path: Path) -> None:
     assert dcipher("runs", "download", *tasks).code == 2
 
 
-def test_download_of_a_run_that_goes_on(dcipher: Call) -> None:
-    """It has no result yet; the line that waits is said."""
+def test_download_of_a_running_run(dcipher: Call) -> None:
+    """It has no result yet. The error has the command that waits."""
     task = start(dcipher, "slow", "--keep-urls")
     done = dcipher("runs", "download", task, "-o", "x")
     assert done.code == 1
     assert f"Next: dcipher runs wait {task} --flow slow" in done.err
 
 
-def test_a_list_that_cannot_be_read(
-    dcipher: Call, monkeypatch: pytest.MonkeyPatch, state: Path
-) -> None:
-    """Where the flow is given, a list that cannot be read is a warning."""
+def test_an_unreadable_list(dcipher: Call, monkeypatch: pytest.MonkeyPatch, state: Path) -> None:
+    """With --flow, an unreadable list is a warning."""
     task = start(dcipher, "shout")
     (state / "runs.sqlite3").unlink()
     (state / "runs.sqlite3").mkdir()
@@ -217,8 +215,8 @@ def test_a_list_that_cannot_be_read(
     assert "warning: the list of runs cannot be read" in done.err
 
 
-def test_an_entry_that_somebody_edited(dcipher: Call, state: Path) -> None:
-    """What does not fit in it is left out; the ids are enough."""
+def test_an_edited_entry(dcipher: Call, state: Path) -> None:
+    """Invalid values are ignored: the ids are sufficient."""
     task = start(dcipher, "shout")
     entry = {"v": 1, "task_id": task, "flow_id": "shout", "created_at": "yesterday"}
     (state / "runs.jsonl").write_text(json.dumps(entry) + "\n")

@@ -1,4 +1,4 @@
-"""What a terminal is shown, in this process: tables, progress, text from elsewhere."""
+"""Output on a terminal, in this process: tables, progress, untrusted text."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Terminal:
             return main(arguments)
 
     def seen(self) -> str:
-        """What it got so far."""
+        """Returns the output so far."""
         return self._got.decode().replace("\r\n", "\n")
 
     def text(self) -> str:
@@ -75,7 +75,7 @@ class Terminal:
 
 @contextmanager
 def standard(stream: TextIO | None) -> Iterator[None]:
-    """Stdout and stderr lead to `stream`; a fixture's would be pytest's again in the test."""
+    """Redirects stdout and stderr to `stream`. A fixture would be replaced by pytest during the test."""
     before = sys.stdout, sys.stderr
     sys.stdout = sys.stderr = stream  # type: ignore[assignment]
     try:
@@ -94,7 +94,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Terminal]:
 
 
 def test_a_table(terminal: Terminal) -> None:
-    """Titles, a row a record; what stands in it is neither markup nor a command."""
+    """Titles, and a row for each record. Its content is neither markup nor an escape sequence."""
     for i, flow in enumerate(("[red]flow[/red]", "\x1b]0;owned\x07\u202eevil", "plain")):
         Ledger().record(Run(flow_id=flow, task_id=f"task-{i}"))
     assert terminal.main("runs", "list") == 0
@@ -107,8 +107,8 @@ def test_a_table(terminal: Terminal) -> None:
 
 
 @pytest.mark.parametrize("columns", [20, 45, 60, 80])
-def test_a_narrow_one(terminal: Terminal, monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
-    """No id is cut; only where one does not fit is a line wider than the terminal."""
+def test_a_narrow_table(terminal: Terminal, monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+    """No id is truncated. A line is wider than the terminal only if an id is."""
     monkeypatch.setenv("COLUMNS", str(columns))
     task, flow = "0123456789abcdef" * 2, "65cf2f3e"
     now = datetime.now(timezone.utc)
@@ -130,7 +130,7 @@ def test_ids_of_an_emulator(
     columns: int,
     words: str,
 ) -> None:
-    """They can be copied whole, the times are in seconds, and a row is a line where it can be."""
+    """They can be copied completely, times have seconds, and a row is a line if possible."""
     monkeypatch.setenv("COLUMNS", str(columns))
     with Dcipher(emulator.api_key, base_url=emulator.url) as client:
         run = client.flows.run("shout")
@@ -154,7 +154,7 @@ def test_ids_of_an_emulator(
 def test_no_colours(
     terminal: Terminal, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]
 ) -> None:
-    """NO_COLOR and a terminal that knows lines alone are respected."""
+    """NO_COLOR and dumb terminals are respected."""
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     Ledger().record(Run(flow_id="f", task_id="t"))

@@ -423,7 +423,7 @@ def test_one_of_several_results(connect: Connect, server: FaultyServer) -> None:
             client.runs.read(run, output_index=index)
 
 
-def test_rows_that_do_not_fit(
+def test_invalid_rows(
     connect: Connect, server: FaultyServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A row that does not fit is an error that says where, without its value; or it is left out, and counted."""

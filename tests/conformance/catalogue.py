@@ -120,7 +120,7 @@ _CONNECTING = Section(
             tests=(
                 "tests/wire/transport/test_connecting.py::test_a_proxy_that_refuses",
                 "tests/wire/transport/test_connecting.py::test_a_proxy_that_does_not_connect",
-                "tests/wire/transport/test_connecting.py::test_a_proxy_that_opens_no_tunnel",
+                "tests/wire/transport/test_connecting.py::test_a_proxy_that_rejects_the_tunnel",
             ),
         ),
         Case(
@@ -982,7 +982,7 @@ _DOWNLOADING = Section(
             "The result does not have the requested format or type",
             "`ResultParseError`, with `.location`; the message has no values of the result",
             tests=(
-                "tests/client/test_runs.py::test_rows_that_do_not_fit",
+                "tests/client/test_runs.py::test_invalid_rows",
                 "tests/client/test_runs.py::test_a_result_that_is_no_json",
             ),
         ),
@@ -1321,14 +1321,14 @@ _SETTINGS = Section(
         Case(
             "The key contains blanks, control characters or non-ASCII characters",
             "`ConfigurationError` with the position, not the key",
-            tests=("tests/faults/test_configuration.py::test_what_cannot_be_used",),
+            tests=("tests/faults/test_configuration.py::test_invalid_settings",),
         ),
         Case(
             "`timeout`, or a part of an `httpx.Timeout`, is 0, negative, `nan`, `inf` or not a "
             "number; `max_retries` is negative or not an integer",
             "`ConfigurationError`",
             tests=(
-                "tests/faults/test_configuration.py::test_what_cannot_be_used",
+                "tests/faults/test_configuration.py::test_invalid_settings",
                 "tests/faults/test_configuration.py::test_a_timeout_of_httpx",
                 "tests/settings/test_checks.py::test_max_retries_that_are_none",
             ),
@@ -1338,7 +1338,7 @@ _SETTINGS = Section(
             "`ConfigurationError`, without what may be a password. A path is permitted, and a "
             "trailing slash is ignored",
             tests=(
-                "tests/faults/test_configuration.py::test_what_cannot_be_used",
+                "tests/faults/test_configuration.py::test_invalid_settings",
                 "tests/settings/test_checks.py::test_a_base_url_shows_no_password",
                 "tests/faults/test_configuration.py::test_the_tail_of_a_base_url",
             ),
@@ -1558,7 +1558,7 @@ _SECRETS = Section(
             "`ConfigurationError` without the value, also in its traceback",
             tests=(
                 "tests/faults/test_configuration.py::test_a_traceback_without_the_value",
-                "tests/client/test_construction.py::test_settings_that_cannot_be_used",
+                "tests/client/test_construction.py::test_invalid_settings_send_no_request",
             ),
         ),
         Case(

@@ -88,7 +88,7 @@ def give(
         ("max_retries", "2.5", "integer"),
     ],
 )
-def test_what_cannot_be_used(give: Callable[..., Any], name: str, value: str, says: str) -> None:
+def test_invalid_settings(give: Callable[..., Any], name: str, value: str, says: str) -> None:
     """From whichever place, it is a `ConfigurationError` that says what is wrong, and not the value."""
     others = {} if name == "api_key" else {"api_key": KEY}
     with pytest.raises(ConfigurationError) as caught:

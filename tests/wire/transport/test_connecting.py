@@ -237,7 +237,7 @@ def test_a_certificate_that_does_not_fit(
 
 
 @pytest.mark.usefixtures("trusted")
-def test_a_certificate_that_fits(connect: Connect, authority: trustme.CA) -> None:
+def test_a_valid_certificate(connect: Connect, authority: trustme.CA) -> None:
     """With the same authority, a certificate that is in order is accepted: what is refused is refused for its cause."""
     with FaultyServer(tls=context_of(authority)) as server:
         server.on("*", json_reply('{"id": "f"}'))
@@ -422,7 +422,7 @@ def test_tls_within_the_tls_of_a_proxy(
         (drips, APITimeoutError, "the proxy opened no tunnel in time|connecting took longer"),
     ],
 )
-def test_a_proxy_that_opens_no_tunnel(
+def test_a_proxy_that_rejects_the_tunnel(
     connect: Connect,
     monkeypatch: pytest.MonkeyPatch,
     act: Callable[[socket.socket], None],
