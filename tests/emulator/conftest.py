@@ -115,13 +115,13 @@ def make_lab(web: httpx.Client) -> Iterator[Callable[[str], Lab]]:
 
 @pytest.fixture(scope="session")
 def labs(make_lab: Callable[[str], Lab]) -> Callable[[str], Lab]:
-    """One laboratory for each protocol: starting one takes longer than most tests."""
+    """One `Lab` for each protocol: starting one takes longer than most tests."""
     return functools.cache(make_lab)
 
 
 @pytest.fixture
 def lab(request: pytest.FixtureRequest, labs: Callable[[str], Lab]) -> Iterator[Lab]:
-    """What tests of faults do with an emulator; it has no past."""
+    """An emulator for tests of faults, without the state of an earlier test."""
     chosen = "protocol" in request.fixturenames
     shared = labs(request.getfixturevalue("protocol") if chosen else "h11")
     yield shared

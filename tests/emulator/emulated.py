@@ -1,4 +1,4 @@
-"""An emulator in a process of its own, which a test can kill."""
+"""An emulator in its own process, which a test can kill."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Emulated:
         self.errors = self._process.communicate(timeout=HANG)[1]
 
     def end(self) -> str:
-        """End it in an orderly way; what it wrote to stderr."""
+        """Ends it regularly. Returns its stderr."""
         errors = self._process.communicate("", timeout=HANG)[1]
         assert self._process.returncode == 0, errors
         return errors

@@ -1,4 +1,4 @@
-"""Who may ask, and how often: API key, signature, rate, and that no secret is kept."""
+"""Access control: API key, signature, rate limit. No secret is stored."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SECRET = "a shared secret"
 
 
 def test_the_right_key_passes() -> None:
-    """The scheme is case-insensitive (RFC 9110 section 11.1), blanks around the key are none."""
+    """The scheme is case-insensitive (RFC 9110 section 11.1), and blanks around the key are ignored."""
     authenticate(f"Api-Key {KEY}", KEY)
     authenticate(f"api-key  {KEY} ", KEY)
 
@@ -49,7 +49,7 @@ def test_the_right_key_passes() -> None:
     ],
 )
 def test_any_other_key_is_401(header: str | None, words: str) -> None:
-    """The message says what is wrong with the key and never repeats it."""
+    """The message has the problem, and never the key."""
     with pytest.raises(Refusal, match=words) as caught:
         authenticate(header, KEY)
     assert caught.value.status == 401
@@ -59,7 +59,7 @@ def test_any_other_key_is_401(header: str | None, words: str) -> None:
 
 
 def test_authentication_comes_first(emulator: Emulator) -> None:
-    """Without the key nobody learns which flows and paths there are, nor starts anything."""
+    """Without the key, a client cannot list flows and paths, or start a run."""
     assert httpx.get(f"{emulator.url}/flows/nope").status_code == 401
     assert httpx.get(f"{emulator.url}/nowhere").status_code == 401
     answer = httpx.post(f"{emulator.url}/flows/shout/run", content=b"{")
@@ -75,7 +75,7 @@ def test_a_large_unauthorized_body_gets_its_answer(emulator: Emulator) -> None:
 
 
 def test_the_rate_is_a_bucket() -> None:
-    """As many at once as a second has; then one as soon as there is a token again."""
+    """A second's requests at once, and then one for each new token."""
     now = [0.0]
     limit = RateLimit(2.0, clock=lambda: now[0])
     limit.check()
@@ -90,8 +90,8 @@ def test_the_rate_is_a_bucket() -> None:
     limit.check()
 
 
-def test_a_slow_rate_says_how_long_to_wait() -> None:
-    """Retry-After is in whole seconds, rounded up."""
+def test_a_slow_rate_has_retry_after() -> None:
+    """Retry-After is in seconds, rounded up."""
     limit = RateLimit(0.3, clock=lambda: 0.0)
     limit.check()
     with pytest.raises(Refusal) as caught:
@@ -148,10 +148,10 @@ def test_signed_requests_are_served(
         assert client.send(signed(client, "GET", path)).status_code == 200
 
 
-def test_unsigned_requests_are_401_where_signatures_are_required(
+def test_unsigned_requests_are_401_if_signatures_are_required(
     strict: Emulator, connect: Callable[[Emulator], httpx.Client]
 ) -> None:
-    """require_signature means every request to the API, but not the signed URLs."""
+    """require_signature applies to every request to the API, but not to signed URLs."""
     with strict:
         answer = connect(strict).get("/flows/f")
         assert answer.status_code == 401
@@ -159,10 +159,10 @@ def test_unsigned_requests_are_401_where_signatures_are_required(
         assert httpx.get(f"{strict.url}/results/x/0").status_code == 403
 
 
-def test_a_signature_counts_once(
+def test_a_signature_is_accepted_once(
     strict: Emulator, connect: Callable[[Emulator], httpx.Client]
 ) -> None:
-    """The same request again is a replay; after a reset the nonce is forgotten."""
+    """The same request is a replay. A reset removes the nonce."""
     with strict:
         client = connect(strict)
         request = signed(client, "GET", "/flows/f")
@@ -193,17 +193,15 @@ def test_a_changed_request_is_401(
         assert SECRET not in wrong.text
 
 
-def test_a_signature_without_a_secret_to_verify_it_is_401(
-    emulator: Emulator, client: httpx.Client
-) -> None:
-    """The message says what the emulator lacks."""
+def test_a_signature_without_a_secret_is_401(emulator: Emulator, client: httpx.Client) -> None:
+    """The message says that the emulator has no secret."""
     answer = client.send(signed(client, "GET", "/flows/shout"))
     assert answer.status_code == 401
     assert "api_secret" in answer.json()["message"]
 
 
 def test_a_signature_needs_a_nonce() -> None:
-    """Without one a replay could not be told."""
+    """Without one, a replay could not be detected."""
     signer = HMACSigner(SECRET, key_id="test", nonce=lambda: "")
     headers = {"authorization": f"Api-Key {KEY}"}
     url = "http://127.0.0.1:1/flows/f"
@@ -212,8 +210,8 @@ def test_a_signature_needs_a_nonce() -> None:
         SignatureCheck(SECRET, required=True).verify("GET", url, headers, b"")
 
 
-def test_known_nonces_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those whose signatures have expired are forgotten when there are many."""
+def test_expired_nonces_are_removed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nonces of expired signatures are removed if there are many."""
     monkeypatch.setattr("dcipher.emulator.gate.access._MANY_NONCES", 2)
     check = SignatureCheck(SECRET, required=True)
     for number in range(3):
@@ -225,7 +223,7 @@ def test_known_nonces_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_journal_has_requests_without_secrets(
     emulator: Emulator, client: httpx.Client, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Keys, cookies and signatures are masked by name, the key itself wherever it stands."""
+    """Keys, cookies and signatures are redacted by name, and the key of the emulator anywhere."""
     caplog.set_level(logging.DEBUG)
     headers = {
         "Idempotency-Key": "k1",
@@ -251,10 +249,10 @@ def test_the_journal_has_requests_without_secrets(
         assert secret not in seen
 
 
-def test_no_place_of_a_request_shows_the_key(
+def test_no_part_of_a_request_shows_the_key(
     emulator: Emulator, client: httpx.Client, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Path, query, name of a header, body, method: not in journal, control API, log or answer."""
+    """Path, query, name of a header, body, method: not in journal, control API, log or response."""
     caplog.set_level(logging.DEBUG, logger="dcipher")
     emulator._service.describe = fails  # type: ignore[method-assign]
     key = emulator.api_key
@@ -300,8 +298,8 @@ def fails(flow_id: str) -> bytes:
     raise RuntimeError("this flow cannot be described")
 
 
-def test_a_body_without_a_key_is_not_kept() -> None:
-    """It is read to its end, since its sender would not hear the 401 else, and takes no memory."""
+def test_the_body_of_a_request_without_a_key_is_not_stored() -> None:
+    """It is read completely, because its client would not receive the 401 otherwise, but takes no memory."""
 
     async def app(_scope: Scope, _receive: Receive, _send: Send) -> None:
         raise AssertionError("nobody has authorized this")
@@ -333,8 +331,8 @@ def test_a_body_without_a_key_is_not_kept() -> None:
     assert asyncio.run(ask({}, "/results/t/0")) == 500
 
 
-def test_masking_goes_by_name_and_by_value() -> None:
-    """A header or parameter is masked when its name says so, or when it holds the key."""
+def test_values_are_redacted_by_name_and_by_value() -> None:
+    """A header or parameter is redacted by its name, or if it contains the key."""
     headers = {"x-auth-token": "a", "signature-input": "b", "signature": "c", "accept": "see KEY"}
     assert masked_headers(headers, ["KEY"]) == {
         "x-auth-token": "***",

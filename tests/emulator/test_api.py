@@ -1,4 +1,4 @@
-"""The operations over a real socket: start, status, flow, and what they refuse."""
+"""The operations over a real socket: start, status, flow, and their errors."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Settings(BaseModel):
 def test_a_run_goes_from_start_to_result(
     client: httpx.Client, start: Start, finish: Finish
 ) -> None:
-    """A start gives a task id and a signed URL, where the result is once the run succeeded."""
+    """A start returns a task id and a signed URL, which has the result when the run has succeeded."""
     started = start(client, "shout", text="hé", times=2)
     assert started.status_code == 200
     assert set(started.json()) == {"taskId", "signedResponseURL"}
@@ -83,13 +83,13 @@ def test_a_flow_is_described_from_its_signature(emulator: Emulator, client: http
 
 
 class Opaque:
-    """A type that JSON Schema knows nothing of."""
+    """A type without a JSON schema."""
 
 
-def test_a_param_of_any_type_is_described_as_far_as_that_goes(
+def test_a_param_of_any_type_is_described_as_far_as_possible(
     emulator: Emulator, client: httpx.Client
 ) -> None:
-    """A type without a schema and a default without JSON are left out, the rest stays."""
+    """A type without a schema and a default without JSON are left out."""
 
     @emulator.flow("opaque")
     def opaque(thing: Opaque = Opaque(), number: int = 1) -> None: ...  # noqa: B008 (as above)
@@ -101,14 +101,14 @@ def test_a_param_of_any_type_is_described_as_far_as_that_goes(
 
 
 def test_name_and_description_default_to_the_function(client: httpx.Client) -> None:
-    """Without words of its own a flow is called like its function and described by its docstring."""
+    """By default, a flow has the name of its function and the docstring as its description."""
     flow = client.get("/flows/shout").json()
     assert flow["name"] == "Shout"
     assert flow["description"] == "Say it louder."
 
 
-def test_invalid_params_are_422_with_the_place(client: httpx.Client, start: Start) -> None:
-    """Every wrong param is named by its path, as FastAPI does it, and no run is started."""
+def test_invalid_params_are_422_with_locations(client: httpx.Client, start: Start) -> None:
+    """Every invalid param has its path, as in FastAPI, and no run is started."""
     answer = start(client, "shout", times="many", colour="red")
     assert answer.status_code == 422
     assert {(tuple(e["loc"]), e["type"]) for e in answer.json()["detail"]} == {
@@ -120,7 +120,7 @@ def test_invalid_params_are_422_with_the_place(client: httpx.Client, start: Star
 
 
 def test_more_than_three_errors_are_counted(emulator: Emulator, client: httpx.Client) -> None:
-    """The message shows three errors and says how many more there are."""
+    """The message has three errors and the number of the others."""
 
     @emulator.flow("four")
     def four(a: int, b: int, c: int, d: int) -> None: ...
@@ -131,7 +131,7 @@ def test_more_than_three_errors_are_counted(emulator: Emulator, client: httpx.Cl
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b'{"pipelineParams": {"a": NaN}}'])
-def test_what_is_not_json_is_400(client: httpx.Client, body: bytes) -> None:
+def test_invalid_json_is_400(client: httpx.Client, body: bytes) -> None:
     """A body that is missing or is not JSON is a 400 with a message."""
     answer = client.post("/flows/shout/run", content=body)
     assert answer.status_code == 400
@@ -140,7 +140,7 @@ def test_what_is_not_json_is_400(client: httpx.Client, body: bytes) -> None:
 
 @pytest.mark.parametrize("body", [[], {}, {"pipelineParams": 1}, None])
 def test_json_of_another_form_is_422(client: httpx.Client, body: object) -> None:
-    """JSON that is not an object with pipelineParams is a 422 that says where."""
+    """JSON that is not an object with pipelineParams is a 422 with the location."""
     answer = client.post("/flows/shout/run", content=json.dumps(body))
     assert answer.status_code == 422
     assert answer.json()["detail"][0]["loc"][0] == "body"
@@ -168,15 +168,15 @@ def test_a_status_without_task_id_is_422(client: httpx.Client) -> None:
 def test_every_error_is_json_with_a_message(
     client: httpx.Client, method: str, path: str, status: int
 ) -> None:
-    """What is not there is said as JSON, by the framework too, and has a request id."""
+    """Every error is JSON with a request id, also those of the framework."""
     answer = client.request(method, path)
     assert answer.status_code == status
     assert answer.json()["message"]
     assert answer.headers["x-request-id"]
 
 
-def test_a_405_says_what_is_allowed(client: httpx.Client) -> None:
-    """RFC 9110 section 15.5.6: a 405 carries Allow."""
+def test_a_405_has_the_allowed_methods(client: httpx.Client) -> None:
+    """RFC 9110 section 15.5.6: a 405 has Allow."""
     assert client.delete("/flows/shout").headers["allow"] == "GET"
 
 
@@ -191,7 +191,7 @@ def test_a_run_belongs_to_its_flow(emulator: Emulator, client: httpx.Client, sta
 
 
 def test_a_restricted_flow_is_403(emulator: Emulator, client: httpx.Client) -> None:
-    """A flow that the key may not use says so, to every operation."""
+    """Every operation responds with 403 for a flow without permission."""
 
     @emulator.flow("secret", restricted=True)
     def secret() -> None: ...
@@ -202,13 +202,13 @@ def test_a_restricted_flow_is_403(emulator: Emulator, client: httpx.Client) -> N
 
 
 def test_request_ids_differ(client: httpx.Client) -> None:
-    """Each answer has an id of its own."""
+    """Each response has its own id."""
     ids = {client.get("/flows/shout").headers["x-request-id"] for _ in range(3)}
     assert len(ids) == 3
 
 
 def test_statuses_go_forward_only(connect: Connect, start: Start) -> None:
-    """A run is seen PENDING, QUEUED, RUNNING, SUCCEEDED in this order."""
+    """The statuses of a run are PENDING, QUEUED, RUNNING, SUCCEEDED, in this order."""
     with Emulator(queue_time=0.05, min_run_time=0.05) as emulator:
 
         @emulator.flow("slow")
@@ -240,7 +240,7 @@ def test_an_exception_fails_the_run(
     error: Exception,
     message: str,
 ) -> None:
-    """The run's message is the exception's, or its class where that is silent; no result comes."""
+    """The message of the run is that of the exception, or its class if that is empty. There is no result."""
 
     @emulator.flow("broken")
     def broken() -> None:
@@ -254,7 +254,7 @@ def test_an_exception_fails_the_run(
 def test_even_system_exit_only_fails_the_run(
     emulator: Emulator, client: httpx.Client, start: Start, finish: Finish
 ) -> None:
-    """A flow cannot take the emulator down."""
+    """A flow cannot end the emulator."""
 
     @emulator.flow("exit")
     def leave() -> None:
@@ -370,14 +370,14 @@ def test_the_same_key_with_another_body_is_422(client: httpx.Client, start: Star
     assert "Idempotency-Key" in answer.json()["message"]
 
 
-def test_a_refused_start_leaves_the_key_free(client: httpx.Client, start: Start) -> None:
-    """After a 422 the corrected start may use the same key."""
+def test_a_rejected_start_does_not_use_the_key(client: httpx.Client, start: Start) -> None:
+    """After a 422, the corrected start can use the same key."""
     assert start(client, "shout", key="k", wrong=1).status_code == 422
     assert start(client, "shout", key="k", text="a").status_code == 200
 
 
 def test_concurrent_duplicates_are_one_run(emulator: Emulator, connect: Connect) -> None:
-    """Twenty starts at once with one key make exactly one run, and all get its answer."""
+    """Twenty concurrent starts with one key create one run, and all get its response."""
     client = connect(emulator)
     body = {"pipelineParams": {"text": "x"}}
 
@@ -392,7 +392,7 @@ def test_concurrent_duplicates_are_one_run(emulator: Emulator, connect: Connect)
 
 
 def test_a_duplicate_of_a_start_in_progress_is_409(connect: Connect, start: Start) -> None:
-    """While a start has no answer yet, the same key is refused for now, and only that key."""
+    """While a start has no response, only the same key is rejected."""
     with Emulator(accept_time=0.3) as emulator:
 
         @emulator.flow("f")
@@ -416,8 +416,8 @@ def service_of(pace: Pace) -> Service:
     return Service(runs=runs, urls=ResultURLs(lifetime=60), pace=pace)
 
 
-def test_a_reset_leaves_no_start_behind() -> None:
-    """One that is in progress meanwhile is refused; its end frees no key that is another's by then."""
+def test_a_reset_rejects_a_start_in_progress() -> None:
+    """Its end does not release a key that another start uses by then."""
 
     async def body() -> None:
         service = service_of(Pace(accept_time=0.01, queue_time=3600))
@@ -443,7 +443,7 @@ def test_a_reset_leaves_no_start_behind() -> None:
 
 
 def test_equal_starts_at_one_instant_are_two_runs_or_one() -> None:
-    """Without a key each is a run with an id of its own; with one, the second is refused for now."""
+    """Without a key, each is a run with its own id. With one, the second is rejected for now."""
 
     async def body() -> None:
         service = service_of(Pace(accept_time=0.01, queue_time=3600))
@@ -494,7 +494,7 @@ def test_two_changes_of_results_at_once_both_count() -> None:
 
 
 def test_without_idempotency_every_start_is_a_run(connect: Connect, start: Start) -> None:
-    """idempotency=False is a service that knows nothing of the header."""
+    """With idempotency=False, the service ignores the header."""
     with Emulator(idempotency=False) as emulator:
 
         @emulator.flow("f")
@@ -505,10 +505,10 @@ def test_without_idempotency_every_start_is_a_run(connect: Connect, start: Start
         assert len(answers) == len(emulator.runs) == 2
 
 
-def test_the_status_answers_while_a_flow_computes(
+def test_the_status_responds_while_a_flow_computes(
     emulator: Emulator, client: httpx.Client, start: Start, finish: Finish
 ) -> None:
-    """Flows run off the event loop: a status comes while one blocks its thread."""
+    """Flows do not run on the event loop: a status responds while one blocks its thread."""
     go = threading.Event()
 
     @emulator.flow("block")
@@ -540,7 +540,7 @@ def test_a_run_is_queued_until_a_worker_is_free(connect: Connect, start: Start) 
 
 
 def test_runs_that_wait_need_no_threads(connect: Connect, start: Start) -> None:
-    """Runs that only take their time wait on the event loop."""
+    """Waiting runs wait on the event loop."""
     with Emulator(queue_time=0.0) as emulator:
 
         @emulator.flow("nap", duration=0.2)
@@ -555,10 +555,8 @@ def test_runs_that_wait_need_no_threads(connect: Connect, start: Start) -> None:
         assert len(emulator.runs) == 300
 
 
-def test_a_client_that_leaves_halfway_harms_nobody(
-    emulator: Emulator, client: httpx.Client
-) -> None:
-    """A start whose body never ends is in the journal without a status, and starts nothing."""
+def test_a_client_that_disconnects_early(emulator: Emulator, client: httpx.Client) -> None:
+    """A start with an incomplete body is in the journal without a status, and starts nothing."""
     host, port = emulator.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port))) as raw:
         raw.sendall(b"POST /flows/shout/run HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{")
@@ -568,10 +566,10 @@ def test_a_client_that_leaves_halfway_harms_nobody(
     assert emulator.runs == ()
 
 
-def test_garbage_on_the_wire_is_a_400_without_noise(
+def test_bytes_that_are_not_http_are_400(
     emulator: Emulator, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """What is no HTTP is answered, and nothing is printed."""
+    """They get a response, and nothing is printed."""
     host, port = emulator.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=HANG) as raw:
         raw.sendall(b"\x00\x01nonsense\r\n\r\n")
@@ -582,7 +580,7 @@ def test_garbage_on_the_wire_is_a_400_without_noise(
 def test_a_body_that_is_too_large_is_413(
     client: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """There is a limit to what a start may send."""
+    """The body of a start has a limit."""
     monkeypatch.setattr("dcipher.emulator.gate.gate.MAX_BODY", 1000)
     assert client.post("/flows/shout/run", content=b"x" * 1001).status_code == 413
 
@@ -590,7 +588,7 @@ def test_a_body_that_is_too_large_is_413(
 def test_a_failure_of_the_emulator_is_a_500(
     emulator: Emulator, client: httpx.Client, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What goes wrong inside is JSON outside, and in the log of `dcipher.emulator`."""
+    """An internal error is JSON for the client, and logged by `dcipher.emulator`."""
 
     def fail(flow_id: str) -> bytes:
         raise RuntimeError(flow_id)

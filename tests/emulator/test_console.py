@@ -1,4 +1,4 @@
-"""The console without a browser: what is served, what it asks for, and that no secret is in it."""
+"""The console without a browser: its files, its requests, and no secret in them."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ def ask(lab: Lab) -> Ask:
 
 
 @pytest.mark.parametrize("name", sorted(PAGES))
-def test_the_page_keeps_to_itself(lab: Lab, name: str) -> None:
-    """Each file is served without a header of ours, and forbids whatever is not the emulator's."""
+def test_the_page_is_isolated(lab: Lab, name: str) -> None:
+    """Each file is served without our header, and forbids content from other origins."""
     answer = lab.web.get(lab.emulator.console + name)
     assert (answer.status_code, answer.content) == (200, PAGES[name].content)
     policy = answer.headers["content-security-policy"].split("; ")
@@ -71,7 +71,7 @@ def test_the_page_keeps_to_itself(lab: Lab, name: str) -> None:
 
 
 def test_the_page_needs_the_known_host(lab: Lab) -> None:
-    """A name that was led to this address gets no page, no script and no redirect."""
+    """Another name for this address gets no page, no script and no redirect."""
     for path in ("/_emulator", "/_emulator/", "/_emulator/console.js"):
         answer = lab.web.get(lab.emulator.url + path, headers={"Host": "evil.example"})
         assert answer.status_code == 403
@@ -108,8 +108,8 @@ def test_the_page_has_no_markup_from_text() -> None:
             assert re.findall(r"(?:https?:)?//\w+\.\w+", text) == [], name
 
 
-def test_the_emulator_knows_its_console() -> None:
-    """The URL is there as soon as the emulator has one, and not before."""
+def test_the_url_of_the_console() -> None:
+    """The URL is available as soon as the emulator has one, and not before."""
     emulator = Emulator()
     with pytest.raises(RuntimeError, match="before it is started"):
         _ = emulator.console
@@ -121,7 +121,7 @@ def test_the_emulator_knows_its_console() -> None:
 
 
 def test_a_state_is_sent_once(lab: Lab, ask: Ask) -> None:
-    """The first response has everything; with its ETag, the next one only what has changed since."""
+    """The first response has everything. With its ETag, the next one has only the changes."""
     task_id, _ = lab.run()
     lab.emulator.fault("status", Respond(503))
     first = ask("GET", "state").json()
@@ -160,7 +160,7 @@ def test_a_run_that_moves_is_another_state(lab: Lab, ask: Ask) -> None:
 
 @pytest.mark.parametrize("known", ["", "x", "é"])
 def test_an_unknown_etag_gets_everything(lab: Lab, ask: Ask, known: str) -> None:
-    """The ETag of another emulator, or none at all, gets the whole state."""
+    """The ETag of another emulator, or no ETag, gets the complete state."""
     _ = lab.run()
     state = ask("GET", "state", params={"known": known}).json()
     assert (len(state["runs"]), len(state["requests"])) == (1, 1)
@@ -178,8 +178,8 @@ def test_a_reset_is_another_state(lab: Lab, ask: Ask) -> None:
     assert [fault["id"] for fault in after["faults"]] == [1]
 
 
-def test_equal_faults_are_told_apart(lab: Lab, ask: Ask) -> None:
-    """Faults that were cleared and written again, with the same numbers, are a change."""
+def test_equal_new_faults_are_a_change(lab: Lab, ask: Ask) -> None:
+    """Faults that were cleared and added again with the same numbers are a change."""
     lab.emulator.fault("start", Drop())
     etag = ask("GET", "state").json()["etag"]
     lab.emulator.clear_faults()
@@ -211,8 +211,8 @@ def test_of_many_runs_the_newest_are_sent() -> None:
 # ---- Flows and their form.
 
 
-def test_a_start_goes_the_way_of_the_api(lab: Lab, ask: Ask) -> None:
-    """It makes a run like any other, gives no signed URL away, and stands in no journal."""
+def test_a_start_is_that_of_the_api(lab: Lab, ask: Ask) -> None:
+    """It creates an ordinary run, shows no signed URL, and is not in the journal."""
     lab.emulator.fault(None, Respond(500), times=None)
     answer = ask("POST", "flows/file/runs", json={"pipelineParams": {"number": 3}})
     assert (answer.status_code, set(answer.json())) == (201, {"task_id"})
@@ -231,10 +231,10 @@ def test_a_start_goes_the_way_of_the_api(lab: Lab, ask: Ask) -> None:
         ("none", b'{"pipelineParams": {}}', 404, None),
     ],
 )
-def test_a_start_that_is_not_valid_is_refused_at_its_place(
+def test_an_invalid_start_is_rejected_with_locations(
     lab: Lab, ask: Ask, flow_id: str, body: bytes, status: int, loc: list[str] | None
 ) -> None:
-    """As by the API: each value with its path, so that a form shows it at its field."""
+    """As in the API, each value has its path, so that the form shows it at its field."""
     answer = ask("POST", f"flows/{flow_id}/runs", content=body)
     assert answer.status_code == status
     assert answer.json()["message"]
@@ -243,8 +243,8 @@ def test_a_start_that_is_not_valid_is_refused_at_its_place(
     assert lab.emulator.runs == ()
 
 
-def test_a_flow_shows_what_its_form_needs(lab: Lab, ask: Ask) -> None:
-    """Type, default, description and schema of each param; a restricted flow says so."""
+def test_a_flow_has_the_data_of_its_form(lab: Lab, ask: Ask) -> None:
+    """Type, default, description and schema of each param, and whether the flow is restricted."""
     with Emulator(sample_flows=True) as emulator:
         emulator.flow("closed", restricted=True, name=EVIL)(lambda **more: None)
         flows = lab.web.get(f"{emulator.console}flows", headers=HEADER).json()
@@ -266,7 +266,7 @@ def test_a_flow_shows_what_its_form_needs(lab: Lab, ask: Ask) -> None:
 
 
 def test_a_run_shows_params_and_results_without_secrets(lab: Lab, ask: Ask) -> None:
-    """What has a secret's name, the key of the emulator and queries of URLs are masked at any depth."""
+    """Values of secret names, the key of the emulator and queries of URLs are redacted at any depth."""
     key = lab.emulator.api_key
     flow_id = f"shown-{time.monotonic_ns()}"
 
@@ -292,8 +292,8 @@ def test_a_run_shows_params_and_results_without_secrets(lab: Lab, ask: Ask) -> N
     assert run["urls_expired"]
 
 
-def test_a_message_of_a_run_is_masked(lab: Lab, ask: Ask) -> None:
-    """What a flow says when it fails may repeat a signed URL: it is shown without its query."""
+def test_a_message_of_a_run_is_redacted(lab: Lab, ask: Ask) -> None:
+    """The message of a failed flow may have a signed URL: it is shown without its query."""
     flow_id = f"fails-{time.monotonic_ns()}"
 
     @lab.emulator.flow(flow_id)
@@ -306,7 +306,7 @@ def test_a_message_of_a_run_is_masked(lab: Lab, ask: Ask) -> None:
 
 
 def test_large_and_binary_results_are_shown_in_part(lab: Lab, ask: Ask) -> None:
-    """The beginning of what is long, and of what is no text only its size."""
+    """A long text is truncated, and of binary results only the size is shown."""
     flow_id = f"long-{time.monotonic_ns()}"
 
     @lab.emulator.flow(flow_id, outputs=2)
@@ -324,8 +324,8 @@ def test_large_and_binary_results_are_shown_in_part(lab: Lab, ask: Ask) -> None:
     assert ask("GET", "runs/none").status_code == 404
 
 
-def test_a_request_shows_what_went_over_the_wire(lab: Lab, ask: Ask) -> None:
-    """Headers and bodies of both sides, masked; and how to send it again."""
+def test_a_request_shows_both_messages(lab: Lab, ask: Ask) -> None:
+    """Headers and bodies of request and response, redacted, and the commands to repeat it."""
     body = lab.start(7, key="one").json()
     answer = ask("GET", "requests/1")
     for secret in (lab.emulator.api_key, body["signedResponseURL"].rpartition("=")[2]):
@@ -360,8 +360,8 @@ def lab_line(lab: Lab) -> Any:
     return Line(lab.emulator.url)
 
 
-def test_a_request_that_is_not_there_is_said(lab: Lab, ask: Ask) -> None:
-    """404 with a message, for the number after the last one, for 0 and for a huge one."""
+def test_an_unknown_request(lab: Lab, ask: Ask) -> None:
+    """404 with a message: for the number after the last one, for 0 and for a huge one."""
     _ = lab.start()
     for number in ("2", "0", "9" * 18):
         answer = ask("GET", f"requests/{number}")
@@ -373,7 +373,7 @@ def test_a_request_that_is_not_there_is_said(lab: Lab, ask: Ask) -> None:
 
 @pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.title)
 def test_each_button_is_a_fault(lab: Lab, ask: Ask, preset: Any) -> None:
-    """What a button sends is taken as it is."""
+    """The fault of each button is accepted unchanged."""
     fault = preset.to_python()["fault"]
     assert ask("POST", "faults", json=fault).status_code == 201
     assert lab.emulator.faults[0].remaining in {1, 3}
@@ -382,7 +382,7 @@ def test_each_button_is_a_fault(lab: Lab, ask: Ask, preset: Any) -> None:
 
 @pytest.mark.parametrize("effect", EFFECTS, ids=lambda effect: effect["name"])
 def test_each_effect_has_a_form(effect: Any) -> None:
-    """What the form begins with is a fault for each operation that it offers."""
+    """The initial values of the form are a valid fault for each of its operations."""
     values = {v["name"]: v["default"] for v in effect["values"] if v["default"] is not None}
     assert effect["says"]
     for operation in [None, *effect["operations"]]:
@@ -406,8 +406,8 @@ def test_every_effect_is_offered() -> None:
 # ---- Who may ask.
 
 
-def test_with_remote_callers_the_page_is_shown_and_the_key_is_wanted(lab: Lab) -> None:
-    """The page has no secret and is for anyone at the right address; what it asks for is not."""
+def test_with_remote_callers_the_requests_of_the_page_need_the_key(lab: Lab) -> None:
+    """The page has no secret and needs no key at the right address; its requests do."""
     with Emulator(allow_remote=True) as emulator:
         assert lab.web.get(emulator.console).status_code == 200
         for path in ("state", "flows", "catalogue"):
@@ -418,8 +418,8 @@ def test_with_remote_callers_the_page_is_shown_and_the_key_is_wanted(lab: Lab) -
 
 
 @pytest.mark.parametrize("path", ["state", "flows", "catalogue", "runs/x", "requests/1"])
-def test_what_the_page_asks_for_needs_the_header(lab: Lab, path: str) -> None:
-    """A foreign page, which cannot send it, is refused."""
+def test_requests_of_the_page_need_the_header(lab: Lab, path: str) -> None:
+    """A page of another origin, which cannot send it, is rejected."""
     answer = lab.web.get(lab.emulator.console + path)
     assert answer.status_code == 403
     assert answer.headers["x-content-type-options"] == "nosniff"

@@ -1,4 +1,4 @@
-"""The OpenAPI document: complete, labelled, up to date, and what the emulator really does."""
+"""The OpenAPI document: complete, labelled, current, and true for the emulator."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]
 
 
 def test_the_written_documents_are_up_to_date(document: dict[str, Any]) -> None:
-    """docs/openapi.json and the shipped copy are what the emulator says of itself."""
+    """docs/openapi.json and the shipped copy equal the document of the emulator."""
     for written in (
         ROOT / "docs" / "openapi.json",
         ROOT / "dcipher" / "_wire" / "messages" / "openapi.json",
@@ -51,7 +51,7 @@ def test_the_emulator_serves_its_contract(emulator: Emulator, document: dict[str
 
 
 def test_every_operation_has_its_statuses(document: dict[str, Any]) -> None:
-    """The four operations document what they answer; nothing is left of FastAPI's own errors."""
+    """The four operations document their responses, without the errors of FastAPI."""
     statuses = {name: set(operation["responses"]) for name, operation in operations(document)}
     api = {"200", "400", "401", "403", "404", "409", "422", "429", "500", "503"}
     files = {"200", "206", "304", "400", "403", "404", "412", "416", "500", "503"}
@@ -60,7 +60,7 @@ def test_every_operation_has_its_statuses(document: dict[str, Any]) -> None:
     assert "servers" not in document
 
 
-def test_everything_says_how_it_is_known(document: dict[str, Any]) -> None:
+def test_everything_has_a_source(document: dict[str, Any]) -> None:
     """Every operation, parameter, status, header and field has one of the three labels."""
     labelled: list[dict[str, Any]] = [document["components"]["securitySchemes"]["ApiKey"]]
     for _, operation in operations(document):
@@ -74,8 +74,8 @@ def test_everything_says_how_it_is_known(document: dict[str, Any]) -> None:
     assert {item.get(SOURCE) for item in labelled} == SOURCES
 
 
-def test_what_was_seen_is_told_from_what_is_assumed(document: dict[str, Any]) -> None:
-    """The labels of a few that matter."""
+def test_observed_and_assumed_labels(document: dict[str, Any]) -> None:
+    """The labels of some important fields."""
     found = dict(operations(document))
     assert found["startRun"][SOURCE] == found["getRunStatus"][SOURCE] == "observed"
     assert found["getFlow"][SOURCE] == "specified"
@@ -97,12 +97,12 @@ def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
     assert text.count('"$ref"') >= len(document["components"]["schemas"])
 
 
-def test_answers_are_what_the_contract_says(
+def test_responses_match_the_contract(
     client: httpx.Client,
     start: Callable[..., httpx.Response],
     finish: Callable[[httpx.Client, str, httpx.Response], dict[str, str]],
 ) -> None:
-    """Real answers validate as the contract's models, and have no field that it lacks."""
+    """Real responses validate as the models of the contract, and have no other fields."""
     started = start(client, "shout", text="x")
     flow = client.get("/flows/shout").json()
     status = finish(client, "shout", started)
@@ -115,8 +115,8 @@ def test_answers_are_what_the_contract_says(
         assert json.loads(back.to_json()) == answer
 
 
-def test_the_check_says_what_is_stale(tmp_path: Path) -> None:
-    """With another document there the check exits with 1 and names the file and the remedy."""
+def test_the_check_names_a_stale_document(tmp_path: Path) -> None:
+    """With another document, the check exits with 1 and names the file and the command."""
     scripts = tmp_path / "scripts"
     scripts.mkdir()
     (tmp_path / "dcipher").symlink_to(ROOT / "dcipher")
@@ -132,8 +132,8 @@ def test_the_check_says_what_is_stale(tmp_path: Path) -> None:
     ]
 
 
-def test_the_reduction_keeps_names_and_drops_noise() -> None:
-    """A field called title stays a field; titles, null defaults and wrappers go."""
+def test_the_reduction_keeps_names() -> None:
+    """A field called title remains; titles, null defaults and wrappers are removed."""
     schema = {
         "title": "T",
         "properties": {"title": {"title": "Title", "type": "string", "default": None}},

@@ -62,10 +62,10 @@ def test_a_fault_is_registered_and_applied(lab: Lab, ask: Ask) -> None:
         (b'{"effects": [{"kind": "statuses", "words": []}]}', 422, "words"),
     ],
 )
-def test_a_bad_fault_is_refused_as_the_api_refuses(
+def test_an_invalid_fault_is_rejected(
     lab: Lab, ask: Ask, body: bytes, status: int, words: str
 ) -> None:
-    """With a message, and with 422 the place of each error; nothing is registered."""
+    """The response has a message, and with 422 the location of each error. Nothing is registered."""
     answer = ask("POST", "faults", content=body)
     assert answer.status_code == status
     assert words in answer.json()["message"]
@@ -76,7 +76,7 @@ def test_a_bad_fault_is_refused_as_the_api_refuses(
 
 
 def test_faults_are_removed(lab: Lab, ask: Ask) -> None:
-    """One by its number, or all; what was removed is the answer."""
+    """One by its number, or all. The response has the removed ones."""
     lab.emulator.fault("start", Respond(500))
     lab.emulator.fault("start", Drop())
     answer = ask("DELETE", "faults/1")
@@ -87,7 +87,7 @@ def test_faults_are_removed(lab: Lab, ask: Ask) -> None:
 
 
 def test_runs_and_requests_are_shown(lab: Lab, ask: Ask) -> None:
-    """As in Python, without a secret; the control API's own requests are in no journal."""
+    """As in Python, without secrets. Requests to the control API are not in the journal."""
     task_id, target = lab.run()
     lab.emulator.fault("result", Cut(5))
     _ = lab.fetch(target)
@@ -135,10 +135,10 @@ def test_no_fault_is_for_the_control_api(lab: Lab, ask: Ask) -> None:
         ("GET", "flows/file/runs", 405, "POST"),
     ],
 )
-def test_what_there_is_not_is_said(
+def test_unknown_paths_and_methods(
     ask: Ask, method: str, path: str, status: int, allowed: str | None
 ) -> None:
-    """404 for another path, 405 with what it takes for another method; always JSON."""
+    """404 for another path, 405 with the supported methods for another method; always JSON."""
     answer = ask(method, path)
     assert answer.status_code == status
     assert answer.headers.get("allow") == allowed
@@ -157,8 +157,8 @@ def test_a_foreign_page_cannot_use_it(lab: Lab, method: str, headers: dict[str, 
     assert len(lab.emulator.faults) == 1
 
 
-def test_a_page_that_asks_first_is_refused(lab: Lab) -> None:
-    """A CORS preflight gets 403, and no header that would allow anything."""
+def test_a_preflight_request_is_rejected(lab: Lab) -> None:
+    """A CORS preflight gets 403, and no header that would permit anything."""
     asked = {
         "Origin": "https://example.com",
         "Access-Control-Request-Method": "POST",
@@ -182,8 +182,8 @@ def test_a_page_that_asks_first_is_refused(lab: Lab) -> None:
         ("127.0.0.1.evil.example:{port}", 403),
     ],
 )
-def test_only_its_own_address_reaches_it(lab: Lab, ask: Ask, host: str, status: int) -> None:
-    """A name that was led to this address by somebody's DNS is refused."""
+def test_it_accepts_only_its_own_address(lab: Lab, ask: Ask, host: str, status: int) -> None:
+    """Another name that DNS resolves to this address is rejected."""
     port = lab.emulator.url.rpartition(":")[2]
     answer = ask("GET", "faults", headers={"Host": host.format(port=port)})
     assert answer.status_code == status
@@ -191,8 +191,8 @@ def test_only_its_own_address_reaches_it(lab: Lab, ask: Ask, host: str, status: 
         assert "at the address of the emulator" in answer.json()["message"]
 
 
-def test_with_remote_callers_the_key_is_wanted(lab: Lab, ask: Ask) -> None:
-    """Whoever may come from elsewhere shows the API key; on loopback only it is not asked for."""
+def test_with_remote_callers_the_key_is_required(lab: Lab, ask: Ask) -> None:
+    """Requests from elsewhere need the API key. Only on a loopback address, they do not."""
     with Emulator(allow_remote=True) as emulator:
         url = f"{emulator.url}/_emulator/faults"
         refused = lab.web.get(url, headers=HEADER)
@@ -214,10 +214,10 @@ def test_ipv6_has_brackets(lab: Lab) -> None:
     emulator.stop()
 
 
-def test_a_client_that_goes_away_is_no_error(
+def test_a_client_that_disconnects_is_not_an_error(
     lab: Lab, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """In the middle of its request: nothing is registered, and nothing is said."""
+    """In the middle of its request: nothing is registered or logged."""
     from tests.emulator.wire import Line
 
     body = json.dumps({"effects": [{"kind": "drop"}]}).encode()

@@ -1,4 +1,4 @@
-"""What is kept of requests: bounded, and without secrets."""
+"""Stored requests and responses: bounded, and without secrets."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ KEY = "emu_aB3-_x/7+Kq9.Zt5"
 
 
 def exchange(asked: bytes, *answered: bytes, secrets: tuple[str, ...] = ()) -> Exchange:
-    """What is kept of one request."""
+    """Returns the stored data of one request."""
     exchanges = Exchanges(secrets=secrets)
     recording = exchanges.record("1")
     recording.record_request(asked)
@@ -53,23 +53,23 @@ def exchange(asked: bytes, *answered: bytes, secrets: tuple[str, ...] = ()) -> E
     return kept
 
 
-def test_both_sides_are_kept() -> None:
-    """Bodies as text with their sizes, and the answer's headers without what they must not show."""
+def test_both_sides_are_stored() -> None:
+    """Bodies as text with their sizes, and the redacted headers of the response."""
     kept = exchange(b'{"a": 1}', b"b", b"c")
     assert (kept.request.text, kept.request.size, kept.request.whole) == ('{"a": 1}', 8, True)
     assert (kept.response.text, kept.response.size, kept.response.whole) == ("bc", 2, True)
     assert kept.response_headers == {"set-cookie": "***", "etag": '"1"'}
 
 
-def test_a_long_answer_is_cut() -> None:
-    """Of a long text the beginning is kept, also where the cut goes through a character."""
+def test_a_long_response_is_truncated() -> None:
+    """The beginning of a long text is stored, also if it is truncated within a character."""
     kept = exchange(b"", b"x" + "é".encode() * KEPT, b"y")
     assert kept.response.text == "x" + "é" * ((KEPT - 1) // 2)
     assert (kept.response.size, kept.response.whole) == (2 * KEPT + 2, False)
 
 
-def test_a_long_request_is_cut_or_not_kept() -> None:
-    """What is too long to be searched for secrets is not kept at all; its size is."""
+def test_a_long_request_is_truncated_or_not_stored() -> None:
+    """A request that is too long to search for secrets is not stored; only its size is."""
     cut = exchange(json.dumps({"text": "x" * KEPT}).encode()).request
     assert (len(cut.text or ""), cut.whole) == (KEPT, False)
     left = exchange(json.dumps({"password": "canary", "text": "x" * READ}).encode()).request
@@ -77,14 +77,14 @@ def test_a_long_request_is_cut_or_not_kept() -> None:
 
 
 @pytest.mark.parametrize("body", [b"\x00\x01", b"\xff\xfe", b"caf\xc3"])
-def test_what_is_not_text_is_not_kept(body: bytes) -> None:
-    """Of bytes that are no text only the number is known."""
+def test_binary_bodies_are_not_stored(body: bytes) -> None:
+    """Only the size of bytes that are not text is stored."""
     kept = exchange(body)
     assert (kept.request.text, kept.request.size, kept.request.whole) == (None, len(body), False)
 
 
-def test_secrets_are_masked_when_they_are_recorded() -> None:
-    """Neither side keeps the key, a secret's value, or the query of a signed URL."""
+def test_secrets_are_redacted_when_they_are_recorded() -> None:
+    """No side has the key, the value of a secret, or the query of a signed URL."""
     asked = json.dumps({"pipelineParams": {"password": "canary", "note": "emu_canary"}}).encode()
     answered = b'{"signedResponseURL":"https://h/r?Expires=1\\u0026Signature=canary"}'
     kept = exchange(asked, answered, secrets=("emu_canary",))
@@ -92,8 +92,8 @@ def test_secrets_are_masked_when_they_are_recorded() -> None:
     assert json.loads(kept.response.text or "")["signedResponseURL"] == "https://h/r?***"
 
 
-def test_only_the_last_are_kept() -> None:
-    """The oldest go; a reset forgets all."""
+def test_only_the_last_are_stored() -> None:
+    """The oldest are removed. A reset removes all."""
     exchanges = Exchanges(limit=2)
     for number in "123":
         exchanges.record(number).finish()
@@ -107,16 +107,16 @@ def test_only_the_last_are_kept() -> None:
     ["password", "api_key", "apiKey", "APIKey", "X-API-Key", "sessionToken", "client_secret",
      "accesstoken", "Authorization", "Set-Cookie", "Signature", "private-key", "AWSSecretKey"],
 )  # fmt: skip
-def test_names_of_secrets_are_known(name: str) -> None:
-    """However their words are put together."""
+def test_names_of_secrets(name: str) -> None:
+    """Secret names are detected in any notation."""
     assert is_secret_name(name)
 
 
 @pytest.mark.parametrize(
     "name", ["keyword", "keywords", "key", "sort_key", "max_tokens", "author", "monkey", "text", ""]
 )
-def test_other_names_are_not(name: str) -> None:
-    """A param that only sounds like one is shown."""
+def test_other_names(name: str) -> None:
+    """A param that only resembles one is shown."""
     assert not is_secret_name(name)
 
 
@@ -139,8 +139,8 @@ def test_other_names_are_not(name: str) -> None:
         ("[" * 5000, "[" * 5000),
     ],
 )  # fmt: skip
-def test_bodies_are_masked(body: str, masked: str) -> None:
-    """Whole JSON by its values, a part of it and other text by its looks; the rest stays as it is."""
+def test_bodies_are_redacted(body: str, masked: str) -> None:
+    """Complete JSON by its values; truncated JSON and other text by patterns. The rest is unchanged."""
     assert masked_body(body) == masked
 
 
@@ -153,7 +153,7 @@ JSON = st.recursive(
 
 @given(JSON, st.sampled_from(["token", "api_key", "Password"]))
 def test_no_depth_hides_a_secret(value: object, name: str) -> None:
-    """Wherever it stands in whatever JSON, a secret is not in what is shown."""
+    """A secret at any depth of any JSON is not shown."""
     wrapped = {"around": [value, {name: [value, "canary-value"]}], "url": "https://h/?canary-value"}
     assert "canary-value" not in masked_body(json.dumps(wrapped))
     assert "canary-value" not in json.dumps(masked_value(wrapped))  # type: ignore[arg-type]
@@ -167,8 +167,8 @@ SIZE = 128 * 1024
     ['\\"', '"', "\\", '":', '"token":', '"token":{', '"a" ', "http://", "http://a?", "%25", "&amp;",
      "&#0", "&", "\\u0065", "A", "emu_aB3-", '"a":"', " "],
 )  # fmt: skip
-def test_the_time_that_masking_takes_grows_as_the_text_does(unit: str) -> None:
-    """No text makes it take the square of its length, which here would be minutes."""
+def test_the_time_of_redaction_is_linear(unit: str) -> None:
+    """No text takes quadratic time, which would be minutes here."""
     text = '"' + unit * (SIZE // len(unit))
     began = monotonic()
     masked_body(text, [KEY])
@@ -194,7 +194,7 @@ ENCODINGS: dict[str, Callable[[str], str]] = {
 
 @pytest.mark.parametrize("encode", ENCODINGS.values(), ids=ENCODINGS)
 def test_a_known_secret_is_found_in_any_encoding(encode: Callable[[str], str]) -> None:
-    """In text, in JSON, in a header, in a query and in its names; what stands beside it stays."""
+    """In text, JSON, a header, a query and names. The surrounding text remains."""
     hidden = encode(KEY)
     body = {"text": f"before {hidden} after", hidden: 1, "other": "visible"}
     headers = masked_headers({"x-note": f"see {hidden}", "accept": "visible"}, [KEY])
@@ -212,14 +212,14 @@ def test_a_known_secret_is_found_in_any_encoding(encode: Callable[[str], str]) -
         assert masked_text(shown, [KEY]) == shown
 
 
-def test_a_short_secret_breaks_no_json_of_the_emulator() -> None:
-    """Where a secret is a word, the names of fields stay: a program reads them."""
+def test_a_short_secret_does_not_break_json_of_the_emulator() -> None:
+    """If a secret is a word, the names of fields remain, because programs read them."""
     assert json.loads(masked_json(b'{"status": "the status"}', ["status"])) == {"status": "the ***"}
     assert masked_json(b'{"a": "a"}', ["a", "zz"]) == b'{"a": "a"}'
 
 
 def test_known_secrets_are_found_anywhere() -> None:
-    """In names and in texts, too."""
+    """In names and in texts."""
     assert masked_value({"a-KEY": "b KEY c"}, ["KEY"]) == {"a-***": "b *** c"}
     assert masked_text("KEY", ["KEY"]) == "***"
 
@@ -230,7 +230,7 @@ def record(path: str) -> RequestRecord:
 
 
 def test_the_journal_is_bounded_by_size() -> None:
-    """Large heads push out older requests, many small headers do, too; the newest one stays."""
+    """Large heads remove older requests, and so do many small headers. The newest one remains."""
     journal = Journal(size=1_000_000)
     for number in range(40):
         headers = {"x": "y" * 60_000} if number % 2 else {f"h{n}": "" for n in range(600)}
@@ -247,7 +247,7 @@ def test_the_journal_is_bounded_by_size() -> None:
 
 
 def test_exchanges_are_bounded_by_size() -> None:
-    """A thousand long bodies are fewer than a thousand short ones."""
+    """Fewer long bodies than short ones are stored."""
     exchanges = Exchanges(size=1_000_000)
     for number in range(100):
         recording = exchanges.record(str(number))
@@ -259,7 +259,7 @@ def test_exchanges_are_bounded_by_size() -> None:
 
 
 def test_the_journal_numbers_its_requests() -> None:
-    """A number stays a request's own while older ones are let go; a reset begins with 1 again."""
+    """The number of a request remains when older ones are removed. A reset begins with 1."""
     journal = Journal(limit=3)
     for number in range(1, 6):
         journal.add(record(f"/{number}"))

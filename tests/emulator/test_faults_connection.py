@@ -43,8 +43,8 @@ def chunks(data: bytes) -> tuple[bytes, bool]:
 
 
 @pytest.mark.parametrize(("how", "end"), [("close", "closed"), ("reset", "reset")])
-def test_a_dropped_answer_is_no_byte(lab: Lab, how: str, end: str) -> None:
-    """The connection ends by FIN or by a real RST, and the journal knows that nothing was sent."""
+def test_a_dropped_response_has_no_byte(lab: Lab, how: str, end: str) -> None:
+    """The connection ends by FIN or by a real RST, and the journal has no status."""
     _, target = lab.run()
     lab.emulator.fault("result", Drop("after", how=how))  # type: ignore[arg-type]
     reply = lab.fetch(target)
@@ -85,7 +85,7 @@ def test_a_body_is_cut_to_the_byte(lab: Lab, how: str, end: str, at: int, sent: 
     ("at", "status"), [(0, None), (11, None), (12, 200), (40, 200), (-2, 200), (None, 200)]
 )
 def test_a_head_is_cut_to_the_byte(lab: Lab, at: int | None, status: int | None) -> None:
-    """Of the head so many bytes come, of the body none; the journal has what could be read."""
+    """Exactly these bytes of the head are sent, and none of the body. The journal has the readable status."""
     task_id, _ = lab.run()
     lab.emulator.fault("status", Cut(at, part="head", how="reset"))
     reply = lab.fetch(f"/flows/file/status?taskId={task_id}", **lab.headers)
@@ -104,7 +104,7 @@ def test_a_head_is_cut_to_the_byte(lab: Lab, at: int | None, status: int | None)
     ("how", "end"), [("close", "closed"), ("reset", "reset"), ("stall", "silent")]
 )
 def test_a_connection_ends_between_two_requests(lab: Lab, how: str, end: str) -> None:
-    """The answer is whole and promises to keep the connection, which is then gone, or deaf."""
+    """The response is complete and announces keep-alive. Then the connection is closed, or silent."""
     _, target = lab.run()
     lab.emulator.fault("result", Cut(how=how))  # type: ignore[arg-type]
     with Line(lab.emulator.url) as line:
@@ -131,8 +131,8 @@ def test_a_reset_throws_nothing_away(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("part", ["head", "body"])
-def test_silence_ends_and_the_answer_goes_on(lab: Lab, part: str) -> None:
-    """After so many bytes nothing comes for the time that was said, then all the rest."""
+def test_a_stall_ends(lab: Lab, part: str) -> None:
+    """After these bytes, nothing is sent for the given time, and then the rest."""
     _, target = lab.run()
     lab.emulator.fault("result", Stall(1.0, part=part, at=20))  # type: ignore[arg-type]
     with Line(lab.emulator.url) as line:
@@ -160,8 +160,8 @@ def test_silence_for_ever_ends_with_the_client(lab: Lab) -> None:
     assert lab.get(target).content == FILE
 
 
-def test_a_delay_comes_before_the_head(lab: Lab) -> None:
-    """Nothing comes for so long; then an answer as any other, and the connection goes on."""
+def test_a_delay_precedes_the_head(lab: Lab) -> None:
+    """After the delay, the response is an ordinary one, and the connection stays open."""
     _, target = lab.run()
     lab.emulator.fault("result", Delay(1.0))
     with Line(lab.emulator.url) as line:
@@ -173,8 +173,8 @@ def test_a_delay_comes_before_the_head(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize(("part", "rate"), [("head", 2000.0), ("body", 40_000.0)])
-def test_a_part_comes_slowly(lab: Lab, part: str, rate: float) -> None:
-    """The bytes come in pieces, at about the speed that was said."""
+def test_a_part_is_sent_slowly(lab: Lab, part: str, rate: float) -> None:
+    """The bytes are sent in pieces, at about the given speed."""
     _, target = lab.run()
     lab.emulator.fault("result", Dribble(rate, part=part))  # type: ignore[arg-type]
     began = time.monotonic()
@@ -194,7 +194,7 @@ def test_a_part_comes_slowly(lab: Lab, part: str, rate: float) -> None:
 @pytest.mark.parametrize("at", [100, -100])
 @pytest.mark.parametrize("length", ["right", "wrong", "none", "chunked"])
 def test_a_body_is_truncated(lab: Lab, at: int, length: str) -> None:
-    """Fewer bytes, with an honest length, the old one, none at all, or chunks without an end."""
+    """Fewer bytes, with the right length, the original one, none, or unfinished chunks."""
     _, target = lab.run()
     lab.emulator.fault("result", Truncate(at, content_length=length))  # type: ignore[arg-type]
     reply = lab.fetch(target, Connection="close")
@@ -207,8 +207,8 @@ def test_a_body_is_truncated(lab: Lab, at: int, length: str) -> None:
     assert reply.end == "closed"
 
 
-def test_a_truncation_that_is_honest_keeps_the_connection(lab: Lab) -> None:
-    """Fewer bytes with the right length are an answer as any other."""
+def test_a_truncation_with_the_right_length_keeps_the_connection(lab: Lab) -> None:
+    """Fewer bytes with the right length are an ordinary response."""
     _, target = lab.run()
     lab.emulator.fault("result", Truncate(100))
     with Line(lab.emulator.url) as line:
@@ -218,8 +218,8 @@ def test_a_truncation_that_is_honest_keeps_the_connection(lab: Lab) -> None:
         assert line.answer().body == FILE
 
 
-def test_more_comes_than_was_promised(lab: Lab) -> None:
-    """The length is that of the file, and other bytes follow it."""
+def test_more_bytes_than_the_length(lab: Lab) -> None:
+    """The length is that of the file, and other bytes follow."""
     _, target = lab.run()
     lab.emulator.fault("result", Extend(b"HTTP/1.1 200 OK\r\n\r\n"))
     reply = lab.fetch(target)
@@ -228,8 +228,8 @@ def test_more_comes_than_was_promised(lab: Lab) -> None:
     assert reply.end == "closed"
 
 
-def test_the_right_bytes_come_without_a_length(lab: Lab) -> None:
-    """In chunks, after which the connection goes on, or until the connection ends."""
+def test_a_body_without_a_length(lab: Lab) -> None:
+    """In chunks, after which the connection stays open, or until the connection ends."""
     _, target = lab.run()
     lab.emulator.fault("result", Frame())
     lab.emulator.fault("result", Frame("close"))
@@ -259,10 +259,10 @@ def test_the_right_bytes_come_without_a_length(lab: Lab) -> None:
 @pytest.mark.parametrize(
     ("how", "end"), [("close", "closed"), ("reset", "reset"), ("stall", "silent")]
 )
-def test_raw_bytes_are_exactly_these(
+def test_raw_bytes_are_sent_unchanged(
     lab: Lab, data: bytes, status: int | None, how: str, end: str
 ) -> None:
-    """Nothing is added or changed, the service is not asked, and the connection ends as said."""
+    """Nothing is added or changed, the request does not reach the service, and the connection ends as specified."""
     lab.emulator.fault("start", Raw(data, how=how))  # type: ignore[arg-type]
     with Line(lab.emulator.url) as line:
         line.ask("/flows/file/run", "POST", b'{"pipelineParams": {}}', **lab.headers)
@@ -273,8 +273,8 @@ def test_raw_bytes_are_exactly_these(
 
 
 @pytest.mark.parametrize("status", [200, 204, 304, 404, 503, 599, 799])
-def test_any_status_is_answered(lab: Lab, status: int) -> None:
-    """Known or not, with its headers; one without a body has none, and the connection goes on."""
+def test_any_status_is_sent(lab: Lab, status: int) -> None:
+    """Any status has its headers. One without a body has none, and the connection stays open."""
     lab.emulator.fault("flow", Respond(status, headers={"X-Fault": "1"}))
     with Line(lab.emulator.url) as line:
         line.ask("/flows/file", **lab.headers)
@@ -311,8 +311,8 @@ def test_a_client_that_goes_away_leaves_no_word(
     assert [r for r in caplog.records if r.name.startswith("dcipher")] == []
 
 
-def test_the_emulator_stops_though_answers_hang(own_lab: Lab) -> None:
-    """With silent, slow and delayed answers under way it stops within a second, whole."""
+def test_the_emulator_stops_during_hanging_responses(own_lab: Lab) -> None:
+    """With silent, slow and delayed responses in progress, it stops completely within a second."""
     lab = own_lab
     _, target = lab.run()
     hanging: list[Effect] = [
@@ -338,7 +338,7 @@ def test_the_emulator_stops_though_answers_hang(own_lab: Lab) -> None:
 
 
 def test_a_reset_waits_no_longer_than_its_client(lab: Lab) -> None:
-    """A client that reads nothing of what comes before the RST, and goes, holds up nobody."""
+    """A client that does not read the bytes before the RST, and disconnects, delays no other."""
     _, target = lab.run()
     lab.emulator.fault("result", Raw(bytes(8_000_000), how="reset"))
     with Line(lab.emulator.url, window=4096) as line:

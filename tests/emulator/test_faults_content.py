@@ -1,4 +1,4 @@
-"""Faults of what is said: status, headers and body, over a connection that goes on."""
+"""Faults in the content: status, headers and body, on a connection that stays open."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def raw(lab: Lab, target: str, **headers: str) -> tuple[dict[str, str], bytes]:
-    """Headers and body as they came: httpx would decode them."""
+    """Returns headers and body undecoded: httpx would decode them."""
     with Line(lab.emulator.url) as line:
         line.ask(target, **headers)
         reply = line.answer()
@@ -48,10 +48,8 @@ def raw(lab: Lab, target: str, **headers: str) -> tuple[dict[str, str], bytes]:
         ("", None, b""),
     ],
 )
-def test_a_response_has_the_body_that_was_given(
-    lab: Lab, body: Any, kind: str | None, sent: bytes
-) -> None:
-    """Text, bytes and JSON go out as they are, with their type; the service hears of nothing."""
+def test_a_response_has_the_given_body(lab: Lab, body: Any, kind: str | None, sent: bytes) -> None:
+    """Text, bytes and JSON are sent unchanged, with their type. The service receives nothing."""
     lab.emulator.fault("start", Respond(503, headers={"Retry-After": "2"}, body=body))
     answer = lab.start()
     assert (answer.status_code, answer.content) == (503, sent)
@@ -64,7 +62,7 @@ def test_a_response_has_the_body_that_was_given(
 
 
 def test_an_error_looks_like_one_of_the_api(lab: Lab) -> None:
-    """Without a body of its own, an error has a message, and a success has nothing."""
+    """Without a given body, an error has a message, and a success has none."""
     lab.emulator.fault("flow", Respond(429))
     lab.emulator.fault("flow", Respond(200))
     lab.emulator.fault("flow", Respond(429, headers={"content-type": "text/x"}, body="a"))
@@ -75,8 +73,8 @@ def test_an_error_looks_like_one_of_the_api(lab: Lab) -> None:
     assert lab.web.get(url, headers=lab.headers).headers["content-type"] == "text/x"
 
 
-def test_statuses_come_in_their_order_and_then_the_truth(lab: Lab) -> None:
-    """Each look has the next word, as often as was said, with the message if there is one."""
+def test_statuses_are_returned_in_order(lab: Lab) -> None:
+    """Each poll returns the next status, as often as specified, with the message if there is one."""
     task_id, _ = lab.run()
     rule = lab.emulator.fault("status", Statuses("PENDING", "warming up", message="soon"), times=2)
     seen = [lab.status(task_id).json() for _ in range(5)]
@@ -97,7 +95,7 @@ def test_statuses_can_be_each_runs_own(lab: Lab) -> None:
 
 
 def test_a_body_is_replaced(lab: Lab) -> None:
-    """Status and headers stay the service's, but for the type where one is given."""
+    """Status and headers remain, except for a given type."""
     _, target = lab.run()
     lab.emulator.fault("result", Replace("nonsense"))
     lab.emulator.fault("result", Replace({"a": 1}, content_type="application/json"))
@@ -114,8 +112,8 @@ def test_a_body_is_replaced(lab: Lab) -> None:
     assert lab.get(target).content == b""
 
 
-def test_a_page_comes_instead(lab: Lab) -> None:
-    """HTML with the service's status or another, and nothing of the file that it hides."""
+def test_a_page_replaces_the_response(lab: Lab) -> None:
+    """HTML with the original status or another, and no header of the file."""
     _, target = lab.run()
     lab.emulator.fault("result", Html())
     lab.emulator.fault("result", Html(502, title="Bad gateway"))
@@ -129,7 +127,7 @@ def test_a_page_comes_instead(lab: Lab) -> None:
 
 
 def test_garbage_is_the_same_for_a_seed(lab: Lab) -> None:
-    """As many random bytes as the body had, or as was said; another seed gives others."""
+    """Random bytes of the original or given size. Another seed has other bytes."""
     _, target = lab.run()
     for effect in (Garbage(1), Garbage(1), Garbage(2), Garbage(1, size=5)):
         lab.emulator.fault("result", effect)
@@ -157,8 +155,8 @@ def test_json_is_patched(lab: Lab, patch: Any, expected: Any) -> None:
     assert lab.status(task_id).json() == expected
 
 
-def test_a_patch_of_what_is_no_json_says_so(lab: Lab) -> None:
-    """It would do nothing, which a test should know."""
+def test_a_patch_of_a_body_that_is_not_json(lab: Lab) -> None:
+    """It would do nothing, so the response is an error."""
     _, target = lab.run()
     lab.emulator.fault("result", Patch({"a": 1}))
     answer = lab.get(target)
@@ -169,7 +167,7 @@ def test_a_patch_of_what_is_no_json_says_so(lab: Lab) -> None:
 
 
 def test_headers_are_set_and_removed(lab: Lab) -> None:
-    """Each once, whatever the case of its name, and those of the server, too."""
+    """Names are case-insensitive, and the headers of the server are included."""
     _, target = lab.run()
     date = "Thu, 01 Jan 2026 00:00:00 GMT"
     lab.emulator.fault(
@@ -196,7 +194,7 @@ def test_headers_are_set_and_removed(lab: Lab) -> None:
     ],
 )
 def test_a_digest_is_right_or_not(lab: Lab, name: Any, algorithm: str, form: str) -> None:
-    """Of the whole file, of a part too, but for Content-Digest; the other one is well-formed."""
+    """It is that of the complete file, also for a range, except Content-Digest. A wrong one is well-formed."""
     _, target = lab.run()
     for right in (True, True, False):
         lab.emulator.fault("result", Digest(name, right=right))
@@ -212,8 +210,8 @@ def test_a_digest_is_right_or_not(lab: Lab, name: Any, algorithm: str, form: str
     assert len(wrong.headers[name]) == len(true.headers[name])
 
 
-def test_a_coding_nobody_asked_for(lab: Lab) -> None:
-    """One gzip member or several, deflate, and a gzip that ends too soon, as a whole body."""
+def test_an_unrequested_coding(lab: Lab) -> None:
+    """One or several gzip members, deflate, and a truncated gzip, as complete bodies."""
     _, target = lab.run()
     effects = [Encode(), Encode(members=3), Encode("deflate"), Encode(truncate=-9)]
     for effect in effects:
@@ -242,7 +240,7 @@ def test_a_bomb_is_small_until_it_is_opened(lab: Lab) -> None:
 
 
 def test_a_redirect_leads_to_a_second_url_that_works(lab: Lab) -> None:
-    """By default to the same thing, and once; else to any text that was given."""
+    """By default to the same resource, once; otherwise to the given text."""
     task_id, target = lab.run()
     lab.emulator.fault("result", Redirect(), times=2)
     answer = lab.get(target)
@@ -259,7 +257,7 @@ def test_a_redirect_leads_to_a_second_url_that_works(lab: Lab) -> None:
 
 
 def test_effects_are_applied_in_order(lab: Lab) -> None:
-    """What comes later sees what the earlier ones made."""
+    """A later effect receives the response of the earlier ones."""
     task_id, _ = lab.run()
     lab.emulator.fault(
         "status", Delay(0), Replace('{"a": 1}'), Patch({"b": 2}), Headers({"x-y": "z"})
@@ -270,8 +268,8 @@ def test_effects_are_applied_in_order(lab: Lab) -> None:
     assert answer.headers["content-length"] == str(len(answer.content))
 
 
-def test_the_connection_goes_on_after_each(lab: Lab) -> None:
-    """What is still HTTP costs no connection."""
+def test_the_connection_stays_open_after_each(lab: Lab) -> None:
+    """A response that is valid HTTP keeps the connection."""
     _, target = lab.run()
     effects: list[Effect] = [Html(), Garbage(), Encode(), Redirect(), Replace(), Respond(418)]
     for effect in effects:
@@ -285,7 +283,7 @@ def test_the_connection_goes_on_after_each(lab: Lab) -> None:
 
 
 def test_a_failure_of_the_emulator_is_not_hidden(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the service itself fails, the fault is applied to the error that it answers."""
+    """If the service itself fails, the fault is applied to its error response."""
 
     def fail(*_: object) -> bytes:
         raise RuntimeError("broken")

@@ -1,4 +1,4 @@
-"""Rules: what they are for, what they count, and that chance repeats."""
+"""Rules: which requests match, how they are counted, and that probabilities are repeatable."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def codes(ask: Callable[[], Any], count: int) -> list[int]:
         ({"times": None, "probability": 0.0}, [200, 200, 200, 200, 200]),
     ],
 )
-def test_nth_and_times_count_what_matches(
+def test_nth_and_times_count_matching_requests(
     lab: Lab, arguments: dict[str, Any], expected: list[int]
 ) -> None:
-    """From the nth on, so many times; other operations count for nothing."""
+    """It is applied from the nth request on, so many times. Other operations do not count."""
     task_id, target = lab.run()
     rule = lab.emulator.fault("status", Respond(503), **arguments)
     seen = []
@@ -67,7 +67,7 @@ def test_the_first_that_is_due_is_applied_alone(lab: Lab) -> None:
 
 
 def test_a_rule_is_for_a_flow_a_run_or_an_output(lab: Lab) -> None:
-    """What it is not for is answered as ever."""
+    """Other requests get ordinary responses."""
     task_id, target = lab.run()
     other, _ = lab.run(1)
     emulator = lab.emulator
@@ -84,8 +84,8 @@ def test_a_rule_is_for_a_flow_a_run_or_an_output(lab: Lab) -> None:
     assert [rule.consumed for rule in rules] == [True, True, False, False]
 
 
-def test_each_run_is_counted_by_itself(lab: Lab) -> None:
-    """With per_run, a start by flow and body, a look at a run or a result by the run."""
+def test_each_run_is_counted_separately(lab: Lab) -> None:
+    """With per_run, a start is identified by flow and body, a poll and a result by the run."""
     rule = lab.emulator.fault("start", Respond(500), per_run=True)
     assert rule.remaining == 1
     assert [lab.start(n).status_code for n in (1, 2, 1, 2, 1)] == [500, 500, 200, 200, 200]
@@ -100,16 +100,16 @@ def test_each_run_is_counted_by_itself(lab: Lab) -> None:
     assert codes(lambda: lab.get(second[1]), 2) == [500, 200]
 
 
-def test_one_without_an_end_is_never_used_up(lab: Lab) -> None:
-    """Nothing is counted down; it is consumed once it was applied."""
+def test_an_unlimited_rule(lab: Lab) -> None:
+    """It has no remaining number, and is consumed when it was applied once."""
     rule = lab.emulator.fault("start", Respond(500), times=None)
     assert (rule.remaining, rule.consumed) == (None, False)
     assert codes(lab.start, 3) == [500] * 3
     assert (rule.remaining, rule.hits, rule.consumed) == (None, 3, True)
 
 
-def test_what_was_not_consumed_is_named(lab: Lab) -> None:
-    """Each rule with what it is and how far it came; nothing is said where all were."""
+def test_unconsumed_rules_are_named(lab: Lab) -> None:
+    """Each rule with its description and its counters; no error if all are consumed."""
     emulator = lab.emulator
     emulator.check_faults()
     used = emulator.fault("start", Respond(500))
@@ -133,8 +133,8 @@ def test_what_was_not_consumed_is_named(lab: Lab) -> None:
     assert emulator.faults == ()
 
 
-def test_a_reset_forgets_the_faults() -> None:
-    """Also before the start; the next fault is number 1 again."""
+def test_a_reset_removes_the_faults() -> None:
+    """Also before the start. The next fault has the number 1."""
     emulator = Emulator()
     emulator.fault("start", Respond(500))
     emulator.reset()
@@ -168,10 +168,10 @@ def test_a_reset_forgets_the_faults() -> None:
         ("result", [Cut()], {"output_index": -1}, "output_index"),
     ],
 )
-def test_a_fault_that_cannot_be_is_refused_at_once(
+def test_an_invalid_fault_is_rejected_at_once(
     operation: Any, effects: list[Any], arguments: dict[str, Any], words: str
 ) -> None:
-    """With a sentence that names what is wrong, when it is registered."""
+    """The error names the problem when the fault is registered."""
     emulator = Emulator()
     with pytest.raises(ValueError, match=words):
         emulator.fault(operation, *effects, **arguments)
@@ -179,8 +179,8 @@ def test_a_fault_that_cannot_be_is_refused_at_once(
 
 
 @pytest.mark.parametrize("effect", [503, Cut, "cut", None])
-def test_what_is_no_effect_is_a_type_error(effect: Any) -> None:
-    """The message says where effects come from."""
+def test_an_argument_that_is_not_an_effect_is_a_type_error(effect: Any) -> None:
+    """The message names the module of the effects."""
     with pytest.raises(TypeError, match=r"dcipher\.emulator\.faults, such as Respond"):
         Emulator().fault("start", effect)
 
@@ -205,14 +205,14 @@ def test_an_effect_that_cannot_be_is_a_value_error(make: Callable[[], object]) -
 
 
 @pytest.mark.parametrize("words", [(), (1,)])
-def test_statuses_are_words(words: Any) -> None:
-    """None at all, or a number, is a TypeError."""
+def test_statuses_are_texts(words: Any) -> None:
+    """No status, or a number, is a TypeError."""
     with pytest.raises(TypeError, match="one or more statuses"):
         _ = Statuses(*words)
 
 
 def test_a_rule_is_the_same_as_json() -> None:
-    """What a rule says of itself makes the same rule; bytes are base64, defaults may be left out."""
+    """The JSON of a rule defines the same rule. Bytes are base64, and defaults may be left out."""
     emulator = Emulator()
     effects = [
         Respond(503, headers={"Retry-After": "2"}, body=b"\xff"),
@@ -230,7 +230,7 @@ def test_a_rule_is_the_same_as_json() -> None:
 
 
 def test_reprs_are_short() -> None:
-    """What is left at its default is left out, and a long body is cut."""
+    """Defaults are left out, and a long body is truncated."""
     assert repr(Cut()) == "Cut()"
     assert repr(Respond(503, headers={"A": "b"})) == "Respond(503, headers={'a': 'b'})"
     assert repr(Statuses("A", message="m")) == "Statuses('A', message='m')"
@@ -279,12 +279,12 @@ def test_chance_is_the_same_however_requests_interleave(
 
 @pytest.fixture(scope="module")
 def decided() -> dict[str, Any]:
-    """What the first of two orders has found, for the second."""
+    """The decisions in the first of two orders, for the second."""
     return {}
 
 
-def test_equal_starts_are_told_apart_by_their_order(lab: Lab) -> None:
-    """Runs of the same flow and body have faults of their own, the same each time."""
+def test_equal_starts_are_distinguished_by_their_order(lab: Lab) -> None:
+    """Runs of the same flow and body have their own faults, the same each time."""
 
     def seen() -> Iterator[int]:
         lab.emulator.reset()
@@ -321,5 +321,5 @@ def test_equal_starts_are_told_apart_by_their_order(lab: Lab) -> None:
 def test_a_part_is_sent_as_planned(
     size: int, arguments: dict[str, Any], expected: list[Any]
 ) -> None:
-    """Where it ends, where it is silent, how fast it is; nothing follows a silence without end."""
+    """Its end, its pauses and its speed. Nothing follows a pause without end."""
     assert list(schedule(size, **arguments)) == expected

@@ -1,4 +1,4 @@
-"""The SDK against faults, as the documents show it, and what a fault costs where there is none."""
+"""The SDK with faults, as in the documentation, and the cost of faults."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def client(lab: Lab) -> Iterator[Dcipher]:
 
 
 def test_a_lost_start_is_one_run(lab: Lab, client: Dcipher) -> None:
-    """The answer is lost after the run was made: the client finds that very run."""
+    """The response is lost after the run was created: the client finds this run."""
     lab.emulator.fault("start", Drop("after", how="reset"), times=2)
     run = client.flows.run("file")
     assert [record.task_id for record in lab.emulator.runs] == [run.task_id]
@@ -35,7 +35,7 @@ def test_a_lost_start_is_one_run(lab: Lab, client: Dcipher) -> None:
 
 
 def test_a_download_survives(lab: Lab, client: Dcipher, tmp_path: Path) -> None:
-    """Two cuts, a range that is ignored and a refusal: the file is whole."""
+    """Two cuts, an ignored range and a rejection: the file is complete."""
     emulator = lab.emulator
     emulator.fault("result", Cut(1000, how="reset"))
     emulator.fault("result", Respond(503), nth=2)
@@ -46,23 +46,23 @@ def test_a_download_survives(lab: Lab, client: Dcipher, tmp_path: Path) -> None:
     emulator.check_faults()
 
 
-def test_a_run_that_is_said_to_fail(lab: Lab, client: Dcipher) -> None:
-    """The client believes what it is told, in its own words."""
+def test_a_run_that_fails_by_a_fault(lab: Lab, client: Dcipher) -> None:
+    """The client raises the error with the given message."""
     lab.emulator.fault("status", Statuses("warming up", "FAILED", message="out of memory"))
     with pytest.raises(RunFailedError, match="out of memory"):
         client.flows.run("file")
 
 
-def test_a_url_that_expires_in_between(lab: Lab, client: Dcipher) -> None:
-    """The store refuses it, and the client says what that means."""
+def test_a_url_that_expires(lab: Lab, client: Dcipher) -> None:
+    """The store rejects it, and the error of the client explains that."""
     run = client.flows.run("file")
     lab.emulator.fault("result", ExpireURL())
     with pytest.raises(ResultExpiredError):
         client.runs.read(run, bytes)
 
 
-def test_a_large_file_is_held_once(lab: Lab) -> None:
-    """A fault on a file of many megabytes takes the memory of one copy, a bomb that of its code."""
+def test_a_large_file_is_in_memory_once(lab: Lab) -> None:
+    """A fault on a large file takes the memory of one copy, and a bomb only that of its compressed bytes."""
     size = 32 * 1024 * 1024
     large = lab.finish(lab.start_of("large", size=size))
     _, small = lab.run()
@@ -76,7 +76,7 @@ def test_a_large_file_is_held_once(lab: Lab) -> None:
 
 
 def peak(lab: Lab, target: str) -> int:
-    """How much memory a GET takes at most, in the emulator and in a client that keeps nothing."""
+    """Returns the peak memory of a GET, in the emulator and in a client that stores nothing."""
     tracemalloc.start()
     try:
         before = tracemalloc.get_traced_memory()[0]

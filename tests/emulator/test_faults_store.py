@@ -23,7 +23,7 @@ SIZE = len(FILE)
 
 
 def test_a_range_is_ignored(lab: Lab) -> None:
-    """200 with the whole file; a request without a range is none of its business."""
+    """200 with the complete file. A request without a range does not match."""
     _, target = lab.run()
     rule = lab.emulator.fault("result", IgnoreRange())
     assert lab.get(target).content == FILE
@@ -33,8 +33,8 @@ def test_a_range_is_ignored(lab: Lab) -> None:
     assert lab.get(target, Range="bytes=5-9").status_code == 206
 
 
-def test_several_effects_meet_in_one_answer(lab: Lab) -> None:
-    """The whole file instead of a range, and the connection ends within it."""
+def test_several_effects_in_one_response(lab: Lab) -> None:
+    """The complete file instead of a range, and the connection ends within it."""
     _, target = lab.run()
     lab.emulator.fault("result", IgnoreRange(), Cut(10))
     reply = lab.fetch(target, Range="bytes=100-")
@@ -53,7 +53,7 @@ def test_several_effects_meet_in_one_answer(lab: Lab) -> None:
     ],
 )
 def test_another_range_is_sent(lab: Lab, asked: str, shift: int, start: int, stop: int) -> None:
-    """206 with other bytes; Content-Range says which, or claims those that were asked for."""
+    """206 with other bytes. Content-Range names these, or claims the requested ones."""
     _, target = lab.run()
     lab.emulator.fault("result", WrongRange(shift))
     lab.emulator.fault("result", WrongRange(shift, lie=True))
@@ -67,16 +67,16 @@ def test_another_range_is_sent(lab: Lab, asked: str, shift: int, start: int, sto
 
 
 @pytest.mark.parametrize("asked", ["lines=1-2", "bytes=-", "bytes=x-1"])
-def test_what_is_no_range_is_left_alone(lab: Lab, asked: str) -> None:
-    """A range that the store does not understand is ignored by it, and so by the fault."""
+def test_an_invalid_range_is_ignored(lab: Lab, asked: str) -> None:
+    """A range that the store ignores is ignored by the fault, too."""
     _, target = lab.run()
     lab.emulator.fault("result", WrongRange(lie=True))
     answer = lab.get(target, Range=asked)
     assert (answer.status_code, answer.content) == (200, FILE)
 
 
-def test_a_range_is_refused(lab: Lab) -> None:
-    """416 with the size of the file and the store's XML."""
+def test_a_range_is_rejected(lab: Lab) -> None:
+    """416 with the size of the file and the XML of the store."""
     _, target = lab.run()
     lab.emulator.fault("result", RefuseRange())
     answer = lab.get(target, Range="bytes=1-")
@@ -87,8 +87,8 @@ def test_a_range_is_refused(lab: Lab) -> None:
     assert lab.get("/results/nobody/0", Range="bytes=1-").status_code == 403
 
 
-def test_one_range_comes_as_multipart(lab: Lab) -> None:
-    """The part stands between boundaries, with its own Content-Range."""
+def test_a_range_as_multipart(lab: Lab) -> None:
+    """The part is between boundaries, with its own Content-Range."""
     _, target = lab.run()
     lab.emulator.fault("result", Multipart())
     lab.emulator.fault("result", Multipart())
@@ -108,8 +108,8 @@ def test_one_range_comes_as_multipart(lab: Lab) -> None:
     assert lab.get(target, Range="lines=1").content == FILE
 
 
-def test_one_answer_has_another_etag(lab: Lab) -> None:
-    """The bytes are the same, and so is the next answer; the ETag may be a given one."""
+def test_a_response_with_another_etag(lab: Lab) -> None:
+    """The bytes are the same, and so is the next response. The ETag may be a given one."""
     _, target = lab.run()
     true = lab.get(target).headers["etag"]
     lab.emulator.fault("result", ChangeETag())
@@ -122,8 +122,8 @@ def test_one_answer_has_another_etag(lab: Lab) -> None:
     assert lab.get(target).headers["etag"] == true
 
 
-def test_a_file_changes_for_good(lab: Lab) -> None:
-    """Other bytes of the same length from now on, with their ETag and digest; conditions hold."""
+def test_a_file_changes_permanently(lab: Lab) -> None:
+    """Other bytes of the same length from now on, with their ETag and digest. Conditions are evaluated."""
     _, target = lab.run()
     true = lab.get(target).headers["etag"]
     lab.emulator.fault("result", ChangeContent(), nth=2)
@@ -139,8 +139,8 @@ def test_a_file_changes_for_good(lab: Lab) -> None:
     assert again.headers["repr-digest"] == f"sha-256=:{digest}:"
 
 
-def test_only_the_file_that_is_asked_for_changes(lab: Lab) -> None:
-    """The run's other results, and what is not there, stay as they are."""
+def test_only_the_requested_file_changes(lab: Lab) -> None:
+    """Other results of the run are unchanged."""
     started = lab.start_of("pair")
     _ = lab.finish(started)
     first, second = (url.removeprefix(lab.emulator.url) for url in started["signedResponseURLs"])

@@ -1,4 +1,4 @@
-"""The gate around any ASGI application: what is raised within it becomes an answer, once."""
+"""The gate around any ASGI application: exceptions within it become responses, once."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def ask(app: ASGIApp) -> tuple[httpx.Response, Journal]:
     return asyncio.run(send()), journal
 
 
-def test_a_refusal_from_within_is_the_answer() -> None:
-    """A layer inside the gate refuses a request by raising, with its headers."""
+def test_a_refusal_from_within_is_the_response() -> None:
+    """A layer inside the gate rejects a request by raising, with its headers."""
 
     async def app(_scope: Scope, _receive: Receive, _send: Send) -> None:
         raise Refusal(503, "Later.", headers={"Retry-After": "7"})
@@ -48,7 +48,7 @@ def test_a_refusal_from_within_is_the_answer() -> None:
 
 
 def test_any_other_exception_is_a_500(caplog: pytest.LogCaptureFixture) -> None:
-    """What goes wrong in a layer is answered, and logged with its traceback."""
+    """An error in a layer gets a response, and is logged with its traceback."""
 
     async def app(_scope: Scope, _receive: Receive, _send: Send) -> None:
         raise RuntimeError("a layer broke")
@@ -59,8 +59,8 @@ def test_any_other_exception_is_a_500(caplog: pytest.LogCaptureFixture) -> None:
     assert "a layer broke" in caplog.text
 
 
-def test_an_answer_that_has_begun_stays() -> None:
-    """After the first bytes nothing else can be answered, whatever is raised."""
+def test_a_response_that_has_begun_is_not_replaced() -> None:
+    """After the first bytes, no other response is possible, whatever is raised."""
     ids: list[str] = []
 
     for error in (Refusal(400, "too late"), RuntimeError("too late")):

@@ -1,4 +1,4 @@
-"""Connections: how long one may take for a head or a body, and what happens when there are too many."""
+"""Connections: timeouts for heads and bodies, and too many connections."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def hasty(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
 
 
 @pytest.mark.parametrize("sent", [b"", b"G", HALF, HALF + b": 1\r\n"])
-def test_a_head_that_does_not_end_is_not_waited_for(hasty: Emulator, sent: bytes) -> None:
-    """Its connection is closed, with 408 where a request had begun (RFC 9110 section 15.5.9)."""
+def test_an_incomplete_head_has_a_timeout(hasty: Emulator, sent: bytes) -> None:
+    """Its connection is closed, with 408 if a request had begun (RFC 9110 section 15.5.9)."""
     with Line(hasty.url) as line:
         line.send(sent)
         reply = line.hear(quiet=60)
@@ -47,8 +47,8 @@ def test_a_head_that_does_not_end_is_not_waited_for(hasty: Emulator, sent: bytes
     assert reply.data[:12] == (b"HTTP/1.1 408" if sent else b"")
 
 
-def test_a_second_head_on_a_connection_is_not_waited_for_either(hasty: Emulator) -> None:
-    """What was answered before makes no difference."""
+def test_a_second_incomplete_head_has_a_timeout(hasty: Emulator) -> None:
+    """Earlier responses make no difference."""
     with Line(hasty.url) as line:
         line.ask("/openapi.json")
         assert line.answer().status == 200
@@ -72,8 +72,8 @@ def test_a_body_that_does_not_come_is_not_waited_for(
     assert (reply.status, reply.end) == (408, "closed")
 
 
-def test_who_waits_for_an_answer_is_not_cut_off(hasty: Emulator) -> None:
-    """The limits are for what a client sends: an answer may take longer, and its connection goes on."""
+def test_a_client_that_waits_for_a_response_has_no_timeout(hasty: Emulator) -> None:
+    """The limits apply to the bytes of a client: a response may take longer, and its connection stays open."""
     headers = {"Authorization": f"Api-Key {hasty.api_key}"}
     with httpx.Client(base_url=hasty.url, headers=headers, timeout=60) as client:
         for _ in range(2):
@@ -94,8 +94,8 @@ with Emulator() as emulator:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="RLIMIT_NOFILE is POSIX")
-def test_too_many_connections_are_one_line_and_then_over() -> None:
-    """Half-open heads take all that a process may open: it says so once, and serves when they end."""
+def test_too_many_connections_are_one_line_in_the_log() -> None:
+    """Half-open heads take all descriptors: it logs this once, and serves when they end."""
     process = subprocess.Popen(  # noqa: S603 (this very interpreter)
         [sys.executable, "-c", PROGRAM],
         stdin=subprocess.PIPE,
@@ -120,8 +120,8 @@ def test_too_many_connections_are_one_line_and_then_over() -> None:
     assert len(errors.splitlines()) == 1
 
 
-def test_any_other_error_of_the_loop_is_logged_as_ever(caplog: pytest.LogCaptureFixture) -> None:
-    """Only what comes by the thousand is told apart."""
+def test_other_errors_of_the_loop_are_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """Only frequent errors are handled separately."""
     with Emulator() as emulator:
 
         def fail() -> None:

@@ -1,4 +1,4 @@
-"""What an emulator is given: its clock, its seed, its flows, and arguments that make no sense."""
+"""The arguments of an emulator: its clock, its seed, its flows, and invalid ones."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 NAN, INF = float("nan"), float("inf")
 
 
-def test_the_clock_goes_faster() -> None:
-    """At 1000, forty emulated minutes of accepting, queueing and running take seconds, and no less."""
+def test_the_clock_is_faster() -> None:
+    """At 1000, forty emulated minutes of accepting, queueing and running take seconds, and not less."""
     emulator = Emulator(
         accept_time=60, queue_time=60, min_run_time=300, time_scale=1000, url_lifetime=900
     )
@@ -39,7 +39,7 @@ def test_the_clock_goes_faster() -> None:
 
 
 def test_retry_after_is_in_real_seconds() -> None:
-    """The rate is one of the wire, whatever the clock."""
+    """The rate limit is in real time, with any clock."""
     with Emulator(rate=1, time_scale=1000) as emulator:
         headers = {"Authorization": f"Api-Key {emulator.api_key}"}
         answers = [httpx.get(f"{emulator.url}/flows/x", headers=headers) for _ in range(2)]
@@ -98,7 +98,7 @@ def test_a_seed_decides_faults_by_chance() -> None:
     ids=str,
 )
 def test_arguments_are_checked(arguments: dict[str, Any], kind: type[Exception]) -> None:
-    """At once, by the argument's name, and without a key or a secret in the message."""
+    """At once, with the name of the argument, and without a key or a secret in the message."""
     (name,) = arguments
     with pytest.raises(kind, match=name.removeprefix("api_")) as caught:
         Emulator(**arguments)
@@ -111,8 +111,8 @@ def test_nothing_is_made_before_the_start(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_flows_are_gathered_without_an_emulator() -> None:
-    """A `Flows` takes what `Emulator.flow` takes; the functions stay as they are."""
+def test_flows_are_collected_without_an_emulator() -> None:
+    """A `Flows` has the arguments of `Emulator.flow`. The functions are unchanged."""
     flows = Flows()
 
     @flows.flow("shout", name="Louder", duration=0.2, outputs=2)
@@ -133,7 +133,7 @@ def test_flows_are_gathered_without_an_emulator() -> None:
             assert client.runs.read(run, bytes, output_index=1) == b"a"
 
 
-def test_flows_with_an_id_that_is_taken_are_refused_whole() -> None:
+def test_flows_with_a_registered_id_are_rejected() -> None:
     """None of them is registered then."""
     flows = Flows()
     flows.flow("mine")(lambda: 1)

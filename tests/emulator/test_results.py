@@ -54,13 +54,13 @@ WHOLE = Selection(200, 0, 10)
     ],
 )
 def test_a_range_selects_bytes(header: str, expected: Selection) -> None:
-    """RFC 9110 section 14: one byte range is honoured, what is none is ignored."""
+    """RFC 9110 section 14: one byte range is honoured, an invalid one is ignored."""
     assert select({"range": header}, size=10, etag=ETAG, modified=MODIFIED) == expected
 
 
 @pytest.mark.parametrize("unit", ["bytes=", " ", "0", "0 ", "-", "- ", ",", '"'])
-def test_the_time_that_a_range_takes_grows_as_the_header_does(unit: str) -> None:
-    """No header makes it take the square of its length, which here would be an hour."""
+def test_the_time_of_a_range_is_linear(unit: str) -> None:
+    """No header takes quadratic time, which would be an hour here."""
     began = monotonic()
     for before in ("", "bytes=", "bytes = 1"):
         header = before + unit * (512 * 1024 // len(unit)) + "x"
@@ -132,8 +132,10 @@ class _Point:
         (_Point(float("nan")), b'{"x":null}', "application/json"),
     ],
 )
-def test_what_a_flow_returns_is_a_file(value: object, content: bytes, content_type: str) -> None:
-    """Text and bytes are the file as they are, a Result chooses, all else is valid JSON."""
+def test_the_return_value_of_a_flow_is_a_file(
+    value: object, content: bytes, content_type: str
+) -> None:
+    """Text and bytes are the file unchanged, a Result has its own type, and other values are valid JSON."""
     assert Result.of(value) == Result(content, content_type)
 
 
@@ -162,8 +164,8 @@ def test_a_signed_path_cannot_be_changed() -> None:
 
 
 @pytest.mark.parametrize(("lifetime", "expires"), [(0, "100"), (-5, "95"), (0.1, "101")])
-def test_a_lifetime_of_nothing_has_passed(lifetime: float, expires: str) -> None:
-    """A lifetime is rounded up to a second, but none of it is none."""
+def test_a_lifetime_of_zero_has_passed(lifetime: float, expires: str) -> None:
+    """A lifetime is rounded up to a second, but 0 is 0."""
     assert f"Expires={expires}&" in ResultURLs(lifetime=lifetime).path("t", 0, now=100.4)
 
 
@@ -181,8 +183,8 @@ def url(emulator: Emulator, client: httpx.Client, start: Start, finish: Finish) 
     return signed
 
 
-def test_a_file_comes_with_everything_to_check_it(url: str) -> None:
-    """Length, type, validators and digest are there, of the whole file and of a part."""
+def test_a_file_has_all_validators(url: str) -> None:
+    """Length, type, validators and digest, for the complete file and for a range."""
     whole = httpx.get(url)
     assert (whole.status_code, whole.content) == (200, b"0123456789")
     assert whole.headers["content-length"] == "10"
@@ -196,8 +198,8 @@ def test_a_file_comes_with_everything_to_check_it(url: str) -> None:
     assert part.headers["repr-digest"] == whole.headers["repr-digest"]
 
 
-def test_conditions_hold_over_the_wire(url: str) -> None:
-    """304 without a body, 412 and 416 as an object store says them."""
+def test_conditions_over_the_wire(url: str) -> None:
+    """304 without a body, 412 and 416 as from an object store."""
     etag = httpx.get(url).headers["etag"]
     same = httpx.get(url, headers={"If-None-Match": etag})
     assert (same.status_code, same.content, same.headers["etag"]) == (304, b"", etag)
@@ -210,7 +212,7 @@ def test_conditions_hold_over_the_wire(url: str) -> None:
 
 
 def test_an_api_key_on_a_signed_url_is_400(emulator: Emulator, url: str) -> None:
-    """Two authentications at once are refused, as S3 does it."""
+    """Two authentications are rejected, as by S3."""
     answer = httpx.get(url, headers={"Authorization": f"Api-Key {emulator.api_key}"})
     assert answer.status_code == 400
     assert answer.headers["content-type"] == "application/xml"
@@ -234,8 +236,8 @@ def test_a_changed_url_is_403(url: str) -> None:
     assert httpx.get(f"{plain}1?{query}").status_code == 403
 
 
-def test_an_expired_url_says_so(connect: Connect, start: Start) -> None:
-    """After its lifetime the URL is a 403 that names the reason, and the id of the request."""
+def test_an_expired_url(connect: Connect, start: Start) -> None:
+    """After its lifetime, the URL is a 403 with the reason and the id of the request."""
     with Emulator(url_lifetime=0) as emulator:
 
         @emulator.flow("f")
@@ -247,8 +249,8 @@ def test_an_expired_url_says_so(connect: Connect, start: Start) -> None:
     assert answer.headers["x-request-id"] in answer.text
 
 
-def test_a_result_that_is_not_there_yet_is_404(connect: Connect, start: Start) -> None:
-    """The URL is known from the start, the file only after the end."""
+def test_a_missing_result_is_404(connect: Connect, start: Start) -> None:
+    """The URL is known from the start, the file exists only after the end."""
     with Emulator(queue_time=5) as emulator:
 
         @emulator.flow("f")
@@ -259,10 +261,10 @@ def test_a_result_that_is_not_there_yet_is_404(connect: Connect, start: Start) -
     assert "<Code>NoSuchKey</Code>" in answer.text
 
 
-def test_a_large_file_streams_and_holds_up_nobody(
+def test_a_large_file_is_streamed(
     emulator: Emulator, client: httpx.Client, start: Start, finish: Finish
 ) -> None:
-    """64 MiB arrive whole, and a status answers while they are on their way."""
+    """64 MiB are received completely, and a status responds meanwhile."""
     content = hashlib.sha256(b"seed").digest() * (2 * 1024 * 1024)
 
     @emulator.flow("large")
@@ -286,7 +288,7 @@ def test_a_large_file_streams_and_holds_up_nobody(
 def test_an_empty_file_is_a_file(
     emulator: Emulator, client: httpx.Client, start: Start, finish: Finish
 ) -> None:
-    """A flow may return nothing at all: 200, and no bytes."""
+    """A flow may return an empty text: 200, and no bytes."""
 
     @emulator.flow("empty")
     def empty() -> str:

@@ -34,8 +34,8 @@ LAW = [
 MIXED = [text for trio in zip(COOKING, SAILING, LAW, strict=True) for text in trio]
 
 
-def test_topics_are_what_the_texts_are_about() -> None:
-    """Nine texts about three things fall into these three, with words that say which."""
+def test_topics_group_texts_by_subject() -> None:
+    """Nine texts about three subjects are grouped into these, with characteristic words."""
     rows = topics(MIXED, count=3)
     assert sorted(row.documents for row in rows) == [[0, 3, 6], [1, 4, 7], [2, 5, 8]]
     found = {row.documents[0]: set(row.terms) for row in rows}
@@ -48,7 +48,7 @@ def test_topics_are_what_the_texts_are_about() -> None:
 
 
 def test_topics_are_the_same_every_time() -> None:
-    """The same texts give the same rows."""
+    """The same texts have the same rows."""
     assert topics(MIXED) == topics(MIXED)
 
 
@@ -61,7 +61,7 @@ def test_few_texts_have_few_topics(documents: list[str]) -> None:
 
 
 def test_texts_of_stop_words_have_no_topic() -> None:
-    """Where there are no terms there are no rows."""
+    """Without terms, there are no rows."""
     assert topics(["the of and"]) == []
 
 
@@ -79,14 +79,14 @@ def test_topics_of_forty_documents_take_less_than_a_second() -> None:
     assert time.thread_time() - began < 1
 
 
-def test_more_clusters_than_vectors_are_not_made() -> None:
-    """Equal vectors are one cluster, however many are asked for."""
+def test_not_more_clusters_than_vectors() -> None:
+    """Equal vectors are one cluster, for any requested number."""
     assert cluster([{"a": 1.0}, {"a": 1.0}], 5) == [0, 0]
     assert cluster([], 3) == []
 
 
-def test_keywords_set_a_document_apart() -> None:
-    """What all documents say scores below what only one says; best first."""
+def test_keywords_distinguish_a_document() -> None:
+    """A term of all documents scores lower than one of a single document. The best is first."""
     rows = keywords(["common zebra zebra", "common lion"], top=2)
     assert [(row.document, row.term) for row in rows] == [
         (0, "zebra"),
@@ -98,7 +98,7 @@ def test_keywords_set_a_document_apart() -> None:
 
 
 def test_language_stats_count() -> None:
-    """Tokens, types, hapaxes and sentences are what a person counts; other scripts are words too."""
+    """Tokens, types, hapaxes and sentences are counted as by a person, in other scripts, too."""
     english, german, greek, nothing = language_stats(
         ["The cat sat. The cat ran!", "Der Hund ist nicht auf dem Sofa.", "Λίγα λόγια", "123"]
     )
@@ -142,12 +142,12 @@ def test_words_are_words_in_any_script(text: str, expected: list[str]) -> None:
     ],
 )
 def test_plurals_are_folded(word: str, folded: str) -> None:
-    """Singular and plural are one term, and words that only look like plurals stay."""
+    """Singular and plural are one term. Words that only resemble plurals are unchanged."""
     assert fold(word) == folded
 
 
-def test_sentences_end_where_a_reader_stops() -> None:
-    """At marks before a blank, at blank lines, at the marks of other scripts."""
+def test_the_ends_of_sentences() -> None:
+    """At marks before a blank, at blank lines, and at the marks of other scripts."""
     text = 'He said "Stop." Then 3.5 m.\n\nA heading\n\n你好。再见'
     assert sentences(text) == ['He said "Stop.', "Then 3.5 m.", "A heading", "你好", "再见"]
 

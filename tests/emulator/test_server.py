@@ -1,4 +1,4 @@
-"""The emulator as an object: start and stop, what it refuses, what it leaves behind."""
+"""The emulator as an object: start and stop, invalid arguments, cleanup."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     Start = Callable[..., httpx.Response]
 
 
-def test_it_accepts_when_it_is_entered_and_not_after() -> None:
-    """The first request inside succeeds, the first one outside finds nobody."""
+def test_it_accepts_connections_within_the_block() -> None:
+    """The first request inside succeeds, the first one outside finds a closed port."""
     with Emulator() as emulator:
         assert httpx.get(f"{emulator.url}/openapi.json").status_code == 200
         url = emulator.url
@@ -35,8 +35,8 @@ def test_it_accepts_when_it_is_entered_and_not_after() -> None:
         _ = httpx.get(url)
 
 
-def test_the_key_is_random_and_not_shown() -> None:
-    """Each emulator has a key of its own, which its repr does not tell."""
+def test_the_key_is_random_and_not_in_the_repr() -> None:
+    """Each emulator has its own key."""
     one, two = Emulator(), Emulator()
     assert one.api_key.startswith("emu_")
     assert one.api_key != two.api_key
@@ -60,7 +60,7 @@ def test_it_starts_once() -> None:
 
 
 def test_it_stops_quickly_and_leaves_no_thread(connect: Connect, start: Start) -> None:
-    """With idle connections and async runs under way it stops within a second, whole."""
+    """With idle connections and async runs in progress, it stops completely within a second."""
     before = set(threading.enumerate())
     emulator = Emulator(queue_time=0.0)
 
@@ -80,15 +80,15 @@ def test_it_stops_quickly_and_leaves_no_thread(connect: Connect, start: Start) -
         emulator.stop()
 
     def left() -> set[threading.Thread]:
-        """Those of this emulator, and of another one whose runs began meanwhile: they end by themselves."""
+        """Returns the threads of this emulator. Those of another one with new runs end by themselves."""
         every = threading.enumerate()
         return {one for one in every if one.name.startswith("dcipher-emulator")} - before
 
     assert until(lambda: not left())
 
 
-def test_it_stops_though_a_flow_computes(connect: Connect, start: Start) -> None:
-    """A flow that cannot be interrupted is left to its daemon thread, whose end harms nobody."""
+def test_it_stops_while_a_flow_computes(connect: Connect, start: Start) -> None:
+    """A flow that cannot be interrupted continues in its daemon thread without effect."""
     go, blocked = threading.Event(), list[threading.Thread]()
     with Emulator(queue_time=0.0) as emulator:
 
@@ -108,7 +108,7 @@ def test_it_stops_though_a_flow_computes(connect: Connect, start: Start) -> None
 
 
 def test_it_stops_while_a_download_stalls(connect: Connect, start: Start) -> None:
-    """A client that reads no further is cut off."""
+    """A client that stops reading is disconnected."""
     with Emulator(queue_time=0.0) as emulator:
 
         @emulator.flow("large")
@@ -135,7 +135,7 @@ def test_it_is_an_async_context_manager(run: Callable[[Callable[..., object]], o
 
 
 def test_it_serves_a_caller_with_a_running_loop() -> None:
-    """The plain `with` works inside a coroutine: the server has a loop of its own."""
+    """The plain `with` works inside a coroutine: the server has its own loop."""
 
     async def main() -> int:
         with Emulator() as emulator:
@@ -164,7 +164,7 @@ def test_several_at_once_know_nothing_of_each_other(connect: Connect) -> None:
 
 
 def test_a_busy_port_is_an_error_at_once() -> None:
-    """The message says which address, and what to do."""
+    """The message has the address and advice."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(OSError, match=f"127.0.0.1 port {port}"):
@@ -204,10 +204,8 @@ def test_localhost_and_ipv6_are_loopback() -> None:
         ({"url_lifetime": 10**400}, "url_lifetime"),
     ],
 )
-def test_arguments_that_cannot_be_meant_are_refused(
-    arguments: dict[str, object], words: str
-) -> None:
-    """At once, with the way out, and without the key in the message."""
+def test_invalid_arguments_are_rejected(arguments: dict[str, object], words: str) -> None:
+    """At once, with advice, and without the key in the message."""
     with pytest.raises(ValueError, match=words) as caught:
         Emulator(**arguments)  # type: ignore[arg-type]
     assert "live_key" not in str(caught.value)
@@ -217,20 +215,20 @@ def test_arguments_that_cannot_be_meant_are_refused(
     "name", ["allow_remote", "require_signature", "idempotency", "sample_flows"]
 )
 def test_a_flag_is_true_or_false(name: str) -> None:
-    """The text "false" opens the emulator to nobody."""
+    """The text "false" does not open the emulator to others."""
     with pytest.raises(TypeError, match=f"{name} must be True or False, not str"):
         Emulator(host="127.0.0.1", api_secret="s", **{name: "false"})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("flow_id", ["", "a/b", "a b", "a?b", "a#b", "a%2Fb", "..\\x", "a\n"])
 def test_a_flow_id_is_one_path_segment(flow_id: str) -> None:
-    """What could not be asked for under its path is refused when it is registered."""
+    """An id that could not be requested by its path is rejected when it is registered."""
     with pytest.raises(ValueError, match="is not a flow id"):
         Emulator().flow(flow_id)(lambda: None)
 
 
-def test_a_flow_that_cannot_be_called_is_refused() -> None:
-    """Positional params, unknown types, no outputs and a second flow under the id are errors."""
+def test_an_invalid_flow_is_rejected() -> None:
+    """Positional params, unknown types, no outputs and a second flow with the id are errors."""
     emulator = Emulator()
 
     def by_position(a: int, /) -> None: ...
@@ -268,7 +266,7 @@ def test_a_reset_forgets_everything_but_the_flows(
 
 
 def test_a_failing_reset_is_raised(emulator: Emulator) -> None:
-    """What goes wrong on the server's loop reaches the caller."""
+    """An error on the loop of the server is raised in the caller."""
 
     def fail() -> None:
         raise RuntimeError("no")
@@ -278,8 +276,8 @@ def test_a_failing_reset_is_raised(emulator: Emulator) -> None:
         emulator.reset()
 
 
-def test_a_reset_and_a_stop_at_once_are_one_after_another(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A stop that comes in the midst of a reset waits for it: no reset hangs on a loop that is gone."""
+def test_a_concurrent_reset_and_stop_are_sequential(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stop during a reset waits for it: no reset hangs on a closed loop."""
     with Emulator() as emulator:
         listener = emulator._listener
         assert listener is not None
@@ -296,8 +294,8 @@ def test_a_reset_and_a_stop_at_once_are_one_after_another(monkeypatch: pytest.Mo
         assert not stopping.is_alive()
 
 
-def test_a_server_that_cannot_start_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An error in the server's thread before it accepts is raised by start."""
+def test_the_error_of_a_failed_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error in the thread of the server is raised by start."""
 
     async def fail(*_: object, **__: object) -> None:
         raise RuntimeError("broken")
@@ -309,8 +307,8 @@ def test_a_server_that_cannot_start_says_why(monkeypatch: pytest.MonkeyPatch) ->
     emulator.stop()
 
 
-def test_the_loggers_of_others_are_left_alone() -> None:
-    """Uvicorn's loggers, which an application in the same process uses, stay as they were."""
+def test_other_loggers_are_unchanged() -> None:
+    """The loggers of uvicorn, which an application in the same process may use, are unchanged."""
     access = logging.getLogger("uvicorn.access")
     before = (access.level, access.propagate, list(access.handlers))
     with Emulator():
@@ -329,7 +327,7 @@ def test_nothing_is_printed(
 
 
 def test_importing_is_cheap_and_works_without_the_extra() -> None:
-    """Without FastAPI the import works, and constructing says what to install."""
+    """Without FastAPI, the import works, and the constructor raises an error with the command to install it."""
     code = """
 import sys
 for name in ("fastapi", "uvicorn"):

@@ -1,4 +1,4 @@
-"""A request as curl and as Python: what is printed is run, and asks the same."""
+"""A request as curl and as Python: the printed code is executed, and sends the same request."""
 
 from __future__ import annotations
 
@@ -67,10 +67,10 @@ def echo(lab: Lab) -> str:
 
 
 @pytest.mark.parametrize("text", TEXTS)
-def test_a_start_is_sent_again(
+def test_a_start_is_repeated(
     lab: Lab, echo: str, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By curl and by Python it has the same params and the same Idempotency-Key."""
+    """Curl and Python send the same params and the same Idempotency-Key."""
     params = {"text": text, "list": [1, 2.5, None, True]}
     with Dcipher(lab.emulator.api_key, base_url=lab.emulator.url) as client:
         run = client.flows.start(echo, params, idempotency_key="it's$x")
@@ -82,10 +82,10 @@ def test_a_start_is_sent_again(
     assert [r.params for r in lab.emulator.runs] == [params]
 
 
-def test_looks_are_sent_again(
+def test_polls_are_repeated(
     lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A look at a run, and at a flow."""
+    """The status of a run, and a flow."""
     with Dcipher(lab.emulator.api_key, base_url=lab.emulator.url) as client:
         run = client.flows.run("file")
         shown = last(lab)
@@ -99,10 +99,10 @@ def test_looks_are_sent_again(
     assert "id='file'" in capsys.readouterr().out
 
 
-def test_a_download_is_sent_again_by_who_has_the_run(
+def test_a_download_is_repeated_with_a_stored_run(
     lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The signed URL is in neither; Python takes it from the run that was stored."""
+    """No code has the signed URL. Python reads it from the stored run."""
     monkeypatch.chdir(tmp_path)
     with Dcipher(lab.emulator.api_key, base_url=lab.emulator.url) as client:
         run = client.flows.run("file", save_path="first")
@@ -126,7 +126,7 @@ def test_a_download_is_sent_again_by_who_has_the_run(
         ("GET", "/flows/file/status", b""),
     ],
 )
-def test_any_request_is_sent_again(
+def test_any_request_is_repeated(
     lab: Lab,
     method: str,
     target: str,
@@ -135,7 +135,7 @@ def test_any_request_is_sent_again(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """What is no operation, or not a valid one, is refused in the same words both times."""
+    """An unknown or invalid operation has the same error both times."""
     headers = {**lab.headers, "Content-Type": "application/json", "X-Odd": "it's $x"}
     url = lab.emulator.url + target
     answer: httpx.Response = lab.web.request(method, url, headers=headers, content=body)
@@ -163,15 +163,15 @@ def sent(**changes: Any) -> Sent:
 
 
 def test_the_key_is_a_variable() -> None:
-    """Neither has a key, or asks for one where none was sent."""
+    """The code has no key, and needs none if none was sent."""
     assert '-H "Authorization: Api-Key $DCIPHER_API_KEY"' in as_curl(sent())
     assert "DCIPHER_API_KEY" not in as_curl(sent(headers={}))
     assert "HTTPClient(" in as_python(sent(path="/x", headers={}))
     assert "DCIPHER_API_KEY" not in as_python(sent(path="/x", headers={}))
 
 
-def test_a_body_that_was_not_kept_is_a_file() -> None:
-    """Who sends it again has to bring it."""
+def test_a_body_that_was_not_stored_is_a_file() -> None:
+    """The user has to provide it."""
     assert "--data-binary @body" in as_curl(sent(body=None))
     assert "# The body was not stored" in as_curl(sent(body=None))
     code = as_python(sent(body=None))
@@ -179,8 +179,8 @@ def test_a_body_that_was_not_kept_is_a_file() -> None:
     compile(code, "<console>", "exec")
 
 
-def test_what_is_left_out_is_said() -> None:
-    """A signature, which curl cannot make, and values that were masked."""
+def test_omitted_parts_are_noted() -> None:
+    """A signature, which curl cannot create, and redacted values."""
     headers = {"authorization": "***", "signature": "***", "cookie": "***", "x-empty": ""}
     shown = as_curl(sent(headers=headers, body='{"pipelineParams": {"token": "***"}}'))
     assert "# The request was signed" in shown
@@ -191,8 +191,8 @@ def test_what_is_left_out_is_said() -> None:
     assert "# Replace each ***" in as_python(sent(path="/x", body='{"token": "***"}'))
 
 
-def test_plain_http_elsewhere_is_allowed_knowingly() -> None:
-    """An emulator that others reach has no TLS: the client is told that this is meant."""
+def test_plain_http_to_another_host_is_permitted_explicitly() -> None:
+    """A remote emulator has no TLS: the code permits that."""
     assert "allow_insecure=True" in as_python(sent(base_url="http://10.0.0.7:8787"))
     assert "allow_insecure" not in as_python(sent(base_url="http://[::1]:8787"))
 
@@ -205,8 +205,8 @@ def test_long_calls_take_several_lines() -> None:
     assert max(map(len, code.splitlines())) < 130
 
 
-def test_names_are_written_as_they_are() -> None:
-    """A slash within a name is part of it, and so is what would end a string."""
+def test_names_are_quoted() -> None:
+    """A slash within a name is part of it, and so is a quote."""
     code = as_python(sent(method="GET", path="/flows/a\"b'c", body=""))
     assert "client.flows.get('a\"b\\'c')" in code
     assert "/flows/a%22b'\"'\"'c'" in as_curl(sent(method="GET", path="/flows/a\"b'c", body=""))

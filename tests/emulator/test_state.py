@@ -1,4 +1,4 @@
-"""What outlives the emulator's process: runs, results, keys and URLs."""
+"""The persisted state of an emulator: runs, results, keys and URLs."""
 
 from __future__ import annotations
 
@@ -61,8 +61,8 @@ def port_of(url: str) -> int:
     return int(url.rpartition(":")[2])
 
 
-def test_what_was_kept_is_there_after_a_restart(folder: Path, client_of: ClientOf) -> None:
-    """Key, runs, results with their types, URLs and idempotency keys are those from before."""
+def test_the_state_after_a_restart(folder: Path, client_of: ClientOf) -> None:
+    """Key, runs, results with their types, URLs and idempotency keys are the same."""
     with emulator_on(folder) as one:
         client = client_of(one)
         first = client.flows.start("quick", {"text": "river"}, idempotency_key="k")
@@ -119,8 +119,8 @@ def test_a_run_survives_kill_9_at_each_moment(
 
 
 @pytest.mark.thorough
-def test_a_start_that_was_answered_is_never_lost(folder: Path) -> None:
-    """Killed in the midst of starts and results: whatever was answered is known, and ends."""
+def test_a_start_with_a_response_is_never_lost(folder: Path) -> None:
+    """After a kill during starts and results, every run with a response is known, and ends."""
     known: list[str] = []
     with Emulated(folder, "bytes", "quick") as process:
         headers = {"Authorization": f"Api-Key {process.key}"}
@@ -166,10 +166,10 @@ def unfinished(killed: tuple[Path, Run], folder: Path) -> Run:
     return killed[1]
 
 
-def test_an_unfinished_run_whose_flow_has_gone_fails_and_says_so(
+def test_an_unfinished_run_without_its_flow_fails(
     folder: Path, unfinished: Run, client_of: ClientOf
 ) -> None:
-    """It is FAILED with the reason, also after one more restart, though its flow is back then."""
+    """It is FAILED with the reason, also after another restart with the flow."""
     for flows in ((), ("slow",)):
         emulator = emulator_on(folder)
         for flow_id in flows:
@@ -183,10 +183,10 @@ def test_an_unfinished_run_whose_flow_has_gone_fails_and_says_so(
                     client.flows.start("slow", {"text": "x"})
 
 
-def test_a_flow_may_come_shortly_after_the_start(
+def test_a_flow_may_be_registered_after_the_start(
     folder: Path, unfinished: Run, client_of: ClientOf
 ) -> None:
-    """What is registered within the `with` block is in time for the run that waits for it."""
+    """A flow that is registered within the `with` block is in time for a waiting run."""
     with emulator_on(folder) as emulator:
         client = client_of(emulator)
         assert client.runs.get("slow", unfinished.task_id).status == "PENDING"
@@ -204,7 +204,7 @@ def test_a_flow_may_come_shortly_after_the_start(
     ],
     ids=["outputs", "params"],
 )
-def test_a_flow_that_became_another_is_said(
+def test_a_changed_flow_fails_an_old_run(
     folder: Path,
     unfinished: Run,
     client_of: ClientOf,
@@ -212,7 +212,7 @@ def test_a_flow_that_became_another_is_said(
     flow: Callable[..., object],
     words: str,
 ) -> None:
-    """Params that it does not take any more, or another number of outputs, fail the old run."""
+    """Invalid params, or another number of outputs, fail the old run."""
     emulator = emulator_on(folder)
     emulator.flow("slow", outputs=outputs)(flow)
     with emulator, pytest.raises(RunFailedError, match=words):
@@ -220,7 +220,7 @@ def test_a_flow_that_became_another_is_said(
 
 
 def test_a_folder_belongs_to_one_emulator(folder: Path) -> None:
-    """A second one is refused at once, in this process and in another, and takes nothing away."""
+    """A second one is rejected at once, in this process and in another, without an effect."""
     with emulator_on(folder) as one:
         with no_hang(), pytest.raises(OSError, match="another emulator uses it"):
             emulator_on(folder).start()
@@ -232,8 +232,8 @@ def test_a_folder_belongs_to_one_emulator(folder: Path) -> None:
     emulator.stop()
 
 
-def test_a_start_that_fails_lets_go_of_the_folder(folder: Path) -> None:
-    """Where the port is taken, the next emulator has the folder."""
+def test_a_failed_start_releases_the_folder(folder: Path) -> None:
+    """If the port is in use, the next emulator can use the folder."""
     with emulator_on(folder) as one:
         port = port_of(one.url)
         with pytest.raises(OSError, match=f"port {port}"):
@@ -246,8 +246,8 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def test_a_state_of_another_version_is_refused_and_left(folder: Path) -> None:
-    """The message says both versions, and not a byte changes."""
+def test_a_state_of_another_version_is_rejected(folder: Path) -> None:
+    """The message has both versions, and the file is unchanged."""
     with emulator_on(folder):
         pass
     path = folder / "emulator.sqlite3"
@@ -279,10 +279,10 @@ def broken_page(path: Path) -> None:
     [lambda path: path.write_bytes(b"not a database " * 500), another_database, broken_page],
     ids=["text", "another's", "a page"],
 )
-def test_what_is_damaged_or_another_s_is_refused_and_left(
+def test_a_damaged_or_foreign_file_is_rejected(
     folder: Path, spoil: Callable[[Path], object]
 ) -> None:
-    """The message names the folder, and not a byte changes."""
+    """The message names the folder, and the file is unchanged."""
     folder.mkdir()
     spoil(folder / "emulator.sqlite3")
     before = contents(folder)
@@ -291,8 +291,8 @@ def test_what_is_damaged_or_another_s_is_refused_and_left(
     assert contents(folder) == before
 
 
-def test_a_folder_that_cannot_be_is_an_error(tmp_path: Path) -> None:
-    """A file in its place, or in its parent's, is said by the system's own words."""
+def test_an_impossible_folder_is_an_error(tmp_path: Path) -> None:
+    """A file at its path, or at its parent's, is reported with the reason of the system."""
     (tmp_path / "file").write_text("")
     for path in (tmp_path / "file", tmp_path / "file" / "state"):
         with pytest.raises(OSError, match="cannot be opened"):
@@ -308,8 +308,8 @@ def test_only_the_owner_may_read(folder: Path) -> None:
     assert {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o600}
 
 
-def test_a_given_key_is_the_key_from_then_on(folder: Path) -> None:
-    """`api_key` beats the one that was kept, and takes its place; before the start none is known."""
+def test_a_given_key_replaces_the_stored_one(folder: Path) -> None:
+    """`api_key` takes precedence over the stored one. Before the start, no key is known."""
     with Emulator(state_dir=folder, api_key="emu_mine") as one:
         assert one.api_key == "emu_mine"
     two = Emulator(state_dir=folder)
@@ -319,8 +319,8 @@ def test_a_given_key_is_the_key_from_then_on(folder: Path) -> None:
         assert two.api_key == "emu_mine"
 
 
-def test_what_faults_did_to_results_stays(folder: Path, client_of: ClientOf) -> None:
-    """An expired URL and a changed file are so after a restart, too."""
+def test_effects_of_faults_persist(folder: Path, client_of: ClientOf) -> None:
+    """An expired URL and a changed file persist over a restart."""
     with emulator_on(folder) as one:
         client = client_of(one)
         urls = []
@@ -338,8 +338,8 @@ def test_what_faults_did_to_results_stays(folder: Path, client_of: ClientOf) -> 
         assert httpx.get(urls[1]).status_code == 403
 
 
-def test_a_reset_forgets_what_was_kept(folder: Path, client_of: ClientOf) -> None:
-    """Runs and idempotency keys are gone over a restart, the API key stays."""
+def test_a_reset_removes_the_state(folder: Path, client_of: ClientOf) -> None:
+    """Runs and idempotency keys are removed also after a restart. The API key remains."""
     with emulator_on(folder) as one:
         client_of(one).flows.run("quick", {"text": "a"}, idempotency_key="k")
         one.reset()
@@ -352,10 +352,8 @@ def test_a_reset_forgets_what_was_kept(folder: Path, client_of: ClientOf) -> Non
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="RLIMIT_FSIZE is POSIX")
-def test_a_full_disk_is_said_and_costs_nothing_that_was_kept(
-    folder: Path, client_of: ClientOf
-) -> None:
-    """A start is refused with the reason, a result is served and kept later; old runs are whole."""
+def test_a_full_disk_damages_no_state(folder: Path, client_of: ClientOf) -> None:
+    """A start is rejected with the reason. A result is served and persisted later; old runs are intact."""
     with Emulated(folder, "bytes", "slow", "quick") as process:
         client = client_of(process)
         first = client.runs.wait(client.flows.start("quick", {"text": "river"}))
@@ -394,13 +392,13 @@ def read_only(emulator: Emulator) -> Iterator[None]:
     connection.execute("PRAGMA query_only = 0")
 
 
-def test_a_disk_that_cannot_be_written_costs_no_run(
+def test_an_unwritable_disk_fails_no_run(
     folder: Path,
     client_of: ClientOf,
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Starts and resets are refused, results served, faults said on the log; later all is kept."""
+    """Starts and resets are rejected, results served, faults logged. Later, everything is persisted."""
     monkeypatch.setattr("dcipher.emulator.runs.runs._RETRY_DELAY", 0.05)
     with emulator_on(folder) as one:
         one.flow("slow", duration=1)(lambda: bytes(range(256)) * (BIG // 256))
@@ -433,8 +431,8 @@ def slow_at(emulator: Emulator, run: Run) -> Run:
     return Run.from_json(text.replace(old, emulator.url))
 
 
-def test_no_task_id_is_given_twice(folder: Path, client_of: ClientOf) -> None:
-    """A refused start does not count; each kept one has its own id, over restarts and seeds."""
+def test_task_ids_are_unique(folder: Path, client_of: ClientOf) -> None:
+    """A rejected start does not count. Each run has its own id, over restarts and seeds."""
     known: list[str] = []
 
     def start(emulator: Emulator) -> None:
@@ -471,7 +469,7 @@ def test_no_task_id_is_given_twice(folder: Path, client_of: ClientOf) -> None:
 
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a finished run that has a key, and one that is not over."""
+    """A folder with a finished run that has a key, and an unfinished one."""
     folder = tmp_path_factory.mktemp("kept") / "state"
     with (
         emulator_on(folder) as emulator,
@@ -510,10 +508,8 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("ALTER TABLE runs RENAME COLUMN message TO said", "no such column"),
     ],
 )  # fmt: skip
-def test_what_is_damaged_is_named_without_its_value(
-    kept: Path, folder: Path, change: str, words: str
-) -> None:
-    """Table, row and column, and what to do; not a byte changes, and the folder is free again."""
+def test_a_damaged_value_is_named(kept: Path, folder: Path, change: str, words: str) -> None:
+    """Table, row and column, and advice. The file is unchanged, and the folder is released."""
     shutil.copytree(kept, folder)
     with closing(sqlite3.connect(folder / "emulator.sqlite3")) as connection:
         connection.execute(change)
@@ -529,10 +525,8 @@ def test_what_is_damaged_is_named_without_its_value(
 
 
 @pytest.mark.parametrize("size", [0, 50, 4096, 5000, -4096])
-def test_a_file_that_was_cut_is_not_taken_for_a_new_one(
-    kept: Path, folder: Path, size: int
-) -> None:
-    """Wherever it was cut: the state is not silently begun anew."""
+def test_a_truncated_file_is_not_a_new_one(kept: Path, folder: Path, size: int) -> None:
+    """At any length, the state is not replaced silently."""
     shutil.copytree(kept, folder)
     path = folder / "emulator.sqlite3"
     path.write_bytes(path.read_bytes()[:size])
@@ -543,10 +537,10 @@ def test_a_file_that_was_cut_is_not_taken_for_a_new_one(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="modes are POSIX")
-def test_a_file_that_others_could_read_is_closed_to_them(
+def test_a_readable_file_becomes_private(
     kept: Path, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A copy may come with any mode: the key in it is the owner's, which is said once."""
+    """A copy may have any mode. The file with the key becomes private, with one warning."""
     shutil.copytree(kept, folder)
     path = folder / "emulator.sqlite3"
     path.chmod(0o644)
@@ -558,8 +552,8 @@ def test_a_file_that_others_could_read_is_closed_to_them(
     assert "Other users could read" in messages[0]
 
 
-def test_a_damaged_row_is_said_and_left(folder: Path) -> None:
-    """What SQLite takes for whole, and is none of ours, is an error; the folder is free again."""
+def test_a_damaged_row_is_rejected(folder: Path) -> None:
+    """A row that is valid for SQLite, but not for the emulator, is an error. The folder is released."""
     with emulator_on(folder):
         pass
     path = folder / "emulator.sqlite3"
@@ -575,8 +569,8 @@ def test_a_damaged_row_is_said_and_left(folder: Path) -> None:
             emulator_on(folder).start()
 
 
-def test_a_seed_gives_equal_starts_equal_ids(folder: Path, client_of: ClientOf) -> None:
-    """The same starts get the same ids in any order, another seed others, and none comes twice."""
+def test_equal_starts_have_equal_ids_with_a_seed(folder: Path, client_of: ClientOf) -> None:
+    """In any order. Another seed has other ids, and no id occurs twice."""
 
     def ids(seed: int | None, texts: str) -> dict[str, list[str]]:
         found: dict[str, list[str]] = {}

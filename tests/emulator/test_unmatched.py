@@ -1,4 +1,4 @@
-"""Requests for what is not there: the journal says what was asked for, and what was meant."""
+"""Unmatched requests: the journal has the requested route, flow or run, and a suggestion."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ ROUTES = [
     ],
 )
 def test_nearest_route(method: str, path: str, meant: str | None) -> None:
-    """The nearest route is named, whatever the identifier in it; none where none is near."""
+    """The nearest route is named, with any identifier in it; none if none is similar."""
     said = "no route" if meant is None else f"no route; did you mean {meant}?"
     assert no_route(method, path, ROUTES) == said
 
 
 def test_nearest_flow() -> None:
-    """The flow with nearly that id is named, or that there is none at all."""
+    """The flow with a similar id is named, or that none is registered."""
     assert no_flow("keyword", ["topics", "keywords"]) == (
         "no flow 'keyword'; did you mean 'keywords'?"
     )
@@ -52,7 +52,7 @@ def test_nearest_flow() -> None:
 
 
 def test_whose_run() -> None:
-    """A run of another flow is said to be that."""
+    """The flow of the run is named."""
     assert no_run("t", "f", actual_flow=None) == "no run 't' of flow 'f'"
     assert no_run("t", "f", actual_flow="g") == "no run 't' of flow 'f'; it is one of 'g'"
 
@@ -70,7 +70,7 @@ def test_whose_run() -> None:
 def test_journal(
     client: httpx.Client, emulator: Emulator, method: str, url: str, said: str
 ) -> None:
-    """The journal notes what a request asked for that is not there."""
+    """The journal marks unmatched requests."""
     assert client.request(method, url).status_code in {404, 405}
     assert [request.unmatched for request in emulator.requests] == [said]
 
@@ -78,7 +78,7 @@ def test_journal(
 def test_run_of_another_flow(
     client: httpx.Client, emulator: Emulator, start: Callable[..., httpx.Response]
 ) -> None:
-    """A run that is looked for under another flow matches nothing."""
+    """A run that is requested with another flow is unmatched."""
     emulator.flow("other")(lambda: 1)
     task_id = start(client, "shout", text="hi").json()["taskId"]
     assert client.get("/flows/other/status", params={"taskId": task_id}).status_code == 404
@@ -86,8 +86,8 @@ def test_run_of_another_flow(
     assert emulator.requests[-1].unmatched == said
 
 
-def test_other_refusals_match(client: httpx.Client, emulator: Emulator) -> None:
-    """A 404 that is a fault, a wrong key and wrong params are no requests for what is not there."""
+def test_other_rejected_requests_match(client: httpx.Client, emulator: Emulator) -> None:
+    """A 404 of a fault, a wrong key and invalid params are not unmatched."""
     emulator.fault("flow", Respond(404))
     assert client.get("/flows/shout").status_code == 404
     assert client.get("/flows/nope", headers={"Authorization": "Api-Key emu_x"}).status_code == 401

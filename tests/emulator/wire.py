@@ -1,4 +1,4 @@
-"""A client on a bare socket: every byte that comes, and how the connection ended."""
+"""A client on a bare socket: every received byte, and how the connection ended."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FILE = b"".join(b"line %04d of the result.\n" % number for number in range(400))
 
 @dataclass(frozen=True)
 class Reply:
-    """What came over the wire."""
+    """The received bytes of a response."""
 
     data: bytes
     end: Literal["closed", "reset", "silent"]
@@ -38,7 +38,7 @@ class Reply:
 
     @property
     def body(self) -> bytes:
-        """All that follows the head, as it came: chunks with their sizes."""
+        """Everything after the head, undecoded: chunks with their sizes."""
         return self.data.partition(b"\r\n\r\n")[2]
 
 
@@ -103,7 +103,7 @@ class Line:
         return "closed"
 
     def answer(self) -> Reply:
-        """One answer with a Content-Length, on a connection that goes on."""
+        """Returns one response with a Content-Length, on a connection that stays open."""
         self._socket.settimeout(HANG)
         head = bytearray()
         while not head.endswith(b"\r\n\r\n"):
@@ -118,7 +118,7 @@ class Line:
 
 
 class Lab:
-    """An emulator with a flow `file`, and what a test asks of it."""
+    """An emulator with a flow `file`, and requests for tests."""
 
     def __init__(self, emulator: Emulator, web: httpx.Client) -> None:
         self.emulator = emulator
@@ -145,7 +145,7 @@ class Lab:
         return self.web.post(url, headers=headers, json=body)
 
     def start_of(self, flow_id: str, **params: object) -> dict[str, str]:
-        """What the service says to another start."""
+        """Returns the response of the service to another start."""
         url = f"{self.emulator.url}/flows/{flow_id}/run"
         answer = self.web.post(url, headers=self.headers, json={"pipelineParams": params})
         started: dict[str, str] = answer.json()
@@ -174,7 +174,7 @@ class Lab:
         return self.web.get(self.emulator.url + target, headers=named)
 
     def fetch(self, target: str, *, quiet: float = HANG, **headers: str) -> Reply:
-        """A GET on a connection of its own, heard to its end."""
+        """Sends a GET on its own connection, and reads it to the end."""
         with Line(self.emulator.url) as line:
             line.ask(target, **headers)
             return line.hear(quiet=quiet)
