@@ -1,29 +1,29 @@
 """Many runs: `flows.map` with a journal, beside asyncio and httpx by hand.
 
-`python -m benchmarks.batch [ROWS]`: an emulator in a process of its own, whose clock goes 20 times as
-fast, so that a run of 20 s takes one; then a process for each contestant, which prints its CPU time a
-run, its requests, and its peak of memory.
+`python -m benchmarks.batch [ROWS] [--seconds 2] [--in-flight 200]`: a server that costs next to nothing,
+in a process of its own; then a process for each contestant, which prints its CPU time a run, its polls,
+and its peak of memory. The polls are timed by the length of the runs: those of 2 s cost as many as those
+of 20 s, and take a tenth of the time.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import json
-import os
 import resource
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import httpx
 
-from dcipher import AsyncDcipher, Dcipher
+from dcipher import AsyncDcipher, BatchReport, Dcipher
 
-AT_ONCE = 200
-RUN = 20.0
-SCALE = 20.0
+KEY = "benchmark-key"
 
 
 def memory() -> float:
@@ -32,122 +32,117 @@ def memory() -> float:
 
 
 def cpu() -> float:
+    """The CPU time of this process, in seconds."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     return used.ru_utime + used.ru_stime
 
 
 def rows(count: int):
+    """The rows, one by one."""
     for n in range(count):
         yield {"id": n, "text": f"Some text, number {n}, that is to be grouped by its topics."}
 
 
-async def by_hand(url: str, key: str, count: int) -> dict[str, float]:
-    """What one writes in ten minutes: a task a row, a semaphore, a poll every second."""
+async def by_hand(url: str, flow_id: str, asked: argparse.Namespace) -> dict[str, float]:
+    """What one writes in ten minutes: a task a row, a semaphore, a poll every 0.15 of the usual time."""
     polls = 0
-    at_once = asyncio.Semaphore(AT_ONCE)
-    headers = {"Authorization": f"Api-Key {key}"}
+    at_once = asyncio.Semaphore(asked.in_flight)
+    headers = {"Authorization": f"Api-Key {KEY}"}
+    limits = httpx.Limits(max_connections=None)
     async with (
-        httpx.AsyncClient(base_url=url, headers=headers, timeout=60) as client,
-        httpx.AsyncClient(timeout=60) as store,
+        httpx.AsyncClient(base_url=url, headers=headers, timeout=60, limits=limits) as client,
+        httpx.AsyncClient(timeout=60, limits=limits) as store,
     ):
 
         async def one(row: dict[str, object]) -> object:
             nonlocal polls
             async with at_once:
                 body = {"pipelineParams": {"text": row["text"]}}
-                run = (await client.post("/flows/echo/run", json=body)).raise_for_status().json()
-                while True:
-                    await asyncio.sleep(3.0 / SCALE)
+                run = (await client.post(f"/flows/{flow_id}/run", json=body)).raise_for_status()
+                started = run.json()
+                target = f"/flows/{flow_id}/status?taskId={started['taskId']}"
+                status = ""
+                while status not in {"SUCCEEDED", "FAILED", "CANCELLED"}:
+                    await asyncio.sleep(0.15 * asked.seconds)
                     polls += 1
-                    target = f"/flows/echo/status?taskId={run['taskId']}"
                     status = (await client.get(target)).raise_for_status().json()["status"]
-                    if status in {"SUCCEEDED", "FAILED", "CANCELLED"}:
-                        break
-                return (await store.get(run["signedResponseURL"])).json()
+                return (await store.get(started["signedResponseURL"])).json()
 
-        tasks = [asyncio.create_task(one(row)) for row in rows(count)]
+        tasks = [asyncio.create_task(one(row)) for row in rows(asked.rows)]
         await asyncio.gather(*tasks)
-    return {"polls": polls / count}
+    return {"polls": polls / asked.rows}
 
 
-async def mapped_async(url: str, key: str, count: int) -> dict[str, float]:
+def _figures(report: BatchReport, asked: argparse.Namespace) -> dict[str, float]:
+    assert report.done == asked.rows, report
+    return {"polls": report.polls / asked.rows, "p50": report.seconds.p50 or 0.0}
+
+
+def _options(asked: argparse.Namespace, folder: str) -> dict[str, Any]:
+    return {
+        "key": "id", "journal": Path(folder, "j.db"), "read": dict, "progress": False,
+        "in_flight": asked.in_flight,
+    }  # fmt: skip
+
+
+async def mapped_async(url: str, flow_id: str, asked: argparse.Namespace) -> dict[str, float]:
+    """By `AsyncDcipher`."""
     with tempfile.TemporaryDirectory() as folder:
-        async with AsyncDcipher(key, base_url=url) as client:
-            batch = client.flows.map(
-                "echo",
-                rows(count),
-                key="id",
-                journal=Path(folder, "j.db"),
-                read=dict,
-                progress=False,
-            )
-            report = await batch.run()
-    assert report.done == count, report
-    return {"polls": report.polls / count, "p50": report.seconds.p50 or 0.0}
+        async with AsyncDcipher(KEY, base_url=url) as client:
+            batch = client.flows.map(flow_id, rows(asked.rows), **_options(asked, folder))
+            return _figures(await batch.run(), asked)
 
 
-def mapped(url: str, key: str, count: int) -> dict[str, float]:
-    with tempfile.TemporaryDirectory() as folder, Dcipher(key, base_url=url) as client:
-        batch = client.flows.map(
-            "echo", rows(count), key="id", journal=Path(folder, "j.db"), read=dict, progress=False
-        )
-        report = batch.run()
-    assert report.done == count, report
-    return {"polls": report.polls / count, "p50": report.seconds.p50 or 0.0}
+def mapped(url: str, flow_id: str, asked: argparse.Namespace) -> dict[str, float]:
+    """By `Dcipher`."""
+    with tempfile.TemporaryDirectory() as folder, Dcipher(KEY, base_url=url) as client:
+        batch = client.flows.map(flow_id, rows(asked.rows), **_options(asked, folder))
+        return _figures(batch.run(), asked)
 
 
-def contestant(name: str, url: str, key: str, count: int) -> None:
+def contestant(url: str, asked: argparse.Namespace) -> None:
+    """Does the work, and prints what it cost."""
     base, began, used = memory(), time.perf_counter(), cpu()
-    if name == "by hand":
-        told = asyncio.run(by_hand(url, key, count))
-    elif name == "flows.map, async":
-        told = asyncio.run(mapped_async(url, key, count))
+    flow_id = f"{asked.seconds}-json"
+    if asked.contestant == "by hand":
+        figures = asyncio.run(by_hand(url, flow_id, asked))
+    elif asked.contestant == "async":
+        figures = asyncio.run(mapped_async(url, flow_id, asked))
     else:
-        told = mapped(url, key, count)
-    told = {
-        "cpu_ms": (cpu() - used) * 1000 / count, **told,
+        figures = mapped(url, flow_id, asked)
+    figures = {
+        "cpu_ms": (cpu() - used) * 1000 / asked.rows, **figures,
         "peak_mib": memory(), "added_mib": memory() - base, "seconds": time.perf_counter() - began,
     }  # fmt: skip
-    print(
-        name.ljust(18),
-        json.dumps({key: round(value, 2) for key, value in told.items()}),
-        flush=True,
-    )
-
-
-FLOW = """
-from dcipher.emulator import Flows
-flows = Flows()
-@flows.flow("echo")
-def echo(text: str) -> dict[str, str]:
-    return {"text": text}
-"""
+    rounded = {name: round(value, 2) for name, value in figures.items()}
+    print(asked.contestant.ljust(8), json.dumps(rounded), flush=True)
 
 
 def main() -> None:
-    if len(sys.argv) == 5:
-        contestant(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]))
+    """Runs all contestants, or one of them."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("rows", type=int, nargs="?", default=10_000)
+    parser.add_argument("--seconds", type=float, default=2.0, help="of a run")
+    parser.add_argument("--in-flight", type=int, default=200)
+    parser.add_argument("--contestant", choices=("by hand", "async", "blocking"))
+    parser.add_argument("--url", help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.url is not None:
+        contestant(asked.url, asked)
         return
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
-    for name in ("by hand", "flows.map, async", "flows.map"):
-        with tempfile.TemporaryDirectory() as folder:
-            Path(folder, "benchflows.py").write_text(FLOW, encoding="utf-8")
-            ready = Path(folder, "ready.json")
-            command = [
-                sys.executable, "-m", "dcipher", "emulator", "start", "--flows", "benchflows", "--port", "0",
-                "--time-scale", str(SCALE), "--run-time", str(RUN), "--ready-file", str(ready),
-            ]  # fmt: skip
-            python = {**os.environ, "PYTHONPATH": f"{folder}{os.pathsep}{Path.cwd()}"}
-            server = subprocess.Popen(command, env=python, stdout=subprocess.DEVNULL)
-            try:
-                while not ready.exists():
-                    time.sleep(0.1)
-                told = json.loads(ready.read_text(encoding="utf-8"))
-                here = [sys.executable, "-m", "benchmarks.batch"]
-                subprocess.run([*here, name, told["url"], told["api_key"], str(count)], check=True)
-            finally:
-                server.terminate()
-                server.wait()
+    names = [asked.contestant] if asked.contestant else ["by hand", "async", "blocking"]
+    options = [str(asked.rows), f"--seconds={asked.seconds}", f"--in-flight={asked.in_flight}"]
+    for name in names:
+        command = [sys.executable, "-m", "benchmarks.server"]
+        server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        try:
+            assert server.stdout is not None
+            url = server.stdout.readline().strip()
+            here = [sys.executable, "-m", "benchmarks.batch", f"--contestant={name}"]
+            subprocess.run([*here, f"--url={url}", *options], check=True)
+        finally:
+            server.terminate()
+            server.wait()
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """A server that costs next to nothing, so that what is measured is the client.
 
-A flow's id says what its runs do: `2.5-1024` runs for 2.5 seconds and has a result of 1,024 bytes.
+A flow's id says what its runs do: `2.5-1024` runs for 2.5 seconds and has a result of 1,024 bytes,
+`2.5-json` one of a JSON object.
 The id of a run begins with the moment of its end on the monotonic clock, which all processes of
 a machine share: nothing is stored, and a client knows how late it learned of the end.
 """
@@ -59,6 +60,8 @@ class Service:
                 return _json({"id": flow_id.decode(), "name": "A flow", "params": []}), NOTHING
             case b"GET", b"v2", b"actor-runs", _:
                 return _APIFY_RUN, NOTHING
+            case b"GET", b"results", b"json":
+                return _RESULT, NOTHING
             case b"GET", b"results", size:
                 return HEAD % (b"200 OK", BLOB, int(size)), Body(0, int(size))
             case b"GET", b"objects", size, mib:
@@ -117,6 +120,7 @@ _APIFY_RUN = _json(
         }
     }
 )  # fmt: skip
+_RESULT = _json({"text": "Some text that was grouped by its topics.", "topics": [1, 2, 3]})
 _RUNNING = _json({"status": "RUNNING", "message": "step 3 of 7"})
 _SUCCEEDED = _json({"status": "SUCCEEDED", "message": "done"})
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
-from dcipher._batch.engine.failures import add_note
 from dcipher._batch.engine.plan import too_many_failures
 from dcipher._concurrency.callables import async_call_back
 from dcipher._concurrency.clock import monotonic
@@ -17,7 +16,7 @@ from dcipher._concurrency.tasks.threads import async_in_thread
 from dcipher._progress.displays import display
 from dcipher.calls import flow_id_of, is_call, result_type_of
 from dcipher.errors import InvalidParamsError
-from dcipher.errors._hints import with_hint
+from dcipher.errors._hints import add_note, with_hint
 
 from .inputs.names import stem_of
 from .inputs.rows import is_known_whole, rows_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol, TypeVar
 
-__all__ = ["Hint", "with_hint", "without_hint"]
+__all__ = ["Hint", "add_note", "with_hint", "without_hint"]
 
 
 class Hint(str):
@@ -45,3 +45,10 @@ def with_hint(error: E, hint: str, cli: str | None = None) -> E:
 def without_hint(error: _Hinted) -> str:
     """Returns the message of an error without its hint."""
     return error.message.removesuffix(error.hint).rstrip()
+
+
+def add_note(error: BaseException, text: str) -> None:
+    """Adds a note (PEP 678), as `add_note` does from Python 3.11 on."""
+    notes: list[str] = vars(error).setdefault("__notes__", [])
+    if text not in notes:
+        notes.append(text)

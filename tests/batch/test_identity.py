@@ -15,6 +15,7 @@ from pydantic import BaseModel, Field, SecretStr
 from dcipher import FlowCall, InvalidParamsError
 from dcipher._batch.inputs.identity import Identity, idempotency_key
 from dcipher._batch.inputs.names import stem_of, suffix_of
+from dcipher._batch.inputs.rows import rows_of
 from dcipher.models import Output, SecretURL
 
 
@@ -179,3 +180,27 @@ def test_suffixes(url: str, suffix: str) -> None:
 def test_a_suffix_without_a_url() -> None:
     """Without a URL there is none."""
     assert suffix_of(Output()) == ""
+
+
+def test_rows_with_a_byte_order_mark() -> None:
+    """A CSV file of Excel, read without regard to its byte order mark, is told by the first column."""
+    row = {"\ufeffid": "1", "text": "a"}
+    with pytest.raises(InvalidParamsError, match="utf-8-sig"):
+        Identity("id", None).entry(row, 0)
+
+
+def test_functions_that_fail() -> None:
+    """What a function of the row raises says which row it was."""
+    for identity in (Identity(lambda row: row["no"], None), Identity(None, lambda row: row["no"])):
+        with pytest.raises(KeyError) as caught:
+            identity.entry({}, 7)
+        assert caught.value.__notes__ == ["Row 7 of the input."]
+
+
+def test_columns_of_the_same_name() -> None:
+    """A table whose columns have the same name is refused, of whatever library."""
+    pyarrow = pytest.importorskip("pyarrow")
+    column = pyarrow.array([1])
+    table = pyarrow.Table.from_arrays([column, column], names=["a", "a"])
+    with pytest.raises(InvalidParamsError, match="columns of different names"):
+        rows_of(table)

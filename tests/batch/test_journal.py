@@ -331,6 +331,24 @@ def test_a_full_disk(path: Path) -> None:
     journal.close()
 
 
+def test_a_full_disk_at_the_end(path: Path) -> None:
+    """The lock is released although the journal cannot be written."""
+    journal = Journal(path)
+    plan(journal, entry("a"))
+    journal._connection.execute("PRAGMA query_only = ON")
+    with pytest.raises(JournalError):
+        journal.close()
+    Journal(path).close()
+
+
+def test_a_symbolic_link(path: Path) -> None:
+    """A symbolic link is refused, by that name."""
+    link = path.with_name("link.db")
+    link.symlink_to(path)
+    with pytest.raises(JournalError, match="it is a symbolic link"):
+        Journal(link)
+
+
 def test_memory_of_many_rows() -> None:
     """A journal without a file keeps its rows on disk where they are many."""
     journal = Journal(None)

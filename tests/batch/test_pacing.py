@@ -209,12 +209,12 @@ def polls_of(durations: Durations, seconds: float) -> tuple[int, float]:
 
 
 def test_polls_of_equal_runs() -> None:
-    """Runs of half a minute are polled eight times at most, and noticed within a tenth of that."""
+    """Runs of half a minute are polled three times at most, and noticed within a tenth of that."""
     durations = Durations()
     first, _ = polls_of(durations, 30.0)
     assert first <= 14
     seen = [polls_of(durations, 30.0) for _ in range(200)]
-    assert sum(polls for polls, _ in seen) / len(seen) <= 8
+    assert sum(polls for polls, _ in seen) / len(seen) <= 3
     assert max(late for _, late in seen[20:]) <= 3.0
 
 
@@ -223,6 +223,15 @@ def test_polls_of_different_runs() -> None:
     durations, chance = Durations(), random.Random(3)  # noqa: S311 - a simulation
     seen = [polls_of(durations, chance.uniform(1, 120)) for _ in range(500)]
     assert sum(polls for polls, _ in seen) / len(seen) <= 12
+
+
+def test_polls_of_shorter_runs() -> None:
+    """If a flow becomes faster, its runs are polled earlier before long."""
+    durations = Durations()
+    for _ in range(200):
+        polls_of(durations, 30.0)
+    late = [polls_of(durations, 10.0)[1] for _ in range(200)]
+    assert max(late[-10:]) <= 3.0
 
 
 def test_late_polls() -> None:

@@ -70,7 +70,7 @@ def test_counts() -> None:
     assert (found.reused, found.left_running, found.resent_count) == (1, 2, 1)
     assert (found.seconds.p50, found.seconds.p90, found.seconds.max) == (51.0, 91.0, 100.0)
     assert str(found) == (
-        "10 rows in 61.5 s: 1 done, 1 expired, 8 failed (1 from the journal); 2 runs go on; "
+        "10 rows in 61.5 s: 1 done, 1 expired, 8 failed (1 from the journal); 2 runs continue; "
         "1 starts were sent again."
     )
 
@@ -142,14 +142,19 @@ def test_progress_is_reported(connect: Connect, emulator: Emulator) -> None:
     assert any(progress.in_flight for progress in told[:-1])
 
 
-def test_a_function_that_fails(connect: Connect, emulator: Emulator) -> None:
-    """What the function raises ends the batch."""
+def test_a_function_that_fails(connect: Connect, emulator: Emulator, tmp_path: Path) -> None:
+    """What the function raises ends the batch, which completes its requests, and resumes."""
+    rows, journal = [{"id": n} for n in range(3)], tmp_path / "batch.db"
 
     def broken(progress: BatchProgress) -> None:
         raise RuntimeError("no room to show it")
 
-    with connect(emulator) as client, pytest.raises(RuntimeError, match="no room"):
-        client.flows.map("slow", [{}], progress=broken).run()
+    with connect(emulator) as client:
+        with pytest.raises(RuntimeError, match="no room") as caught:
+            client.flows.map("slow", rows, key="id", journal=journal, progress=broken).run()
+        assert "resumes from" in "".join(caught.value.__notes__)
+        report = client.flows.map("slow", rows, key="id", journal=journal, progress=False).run()
+    assert (report.done, report.resent) == (3, ())
 
 
 def test_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:

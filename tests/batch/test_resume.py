@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pydantic import BaseModel
 
-from dcipher import AuthenticationError, FlowCall, PermissionDeniedError
+from dcipher import AuthenticationError, FlowCall, JournalError, PermissionDeniedError
 from dcipher.emulator import Emulator
 from dcipher.emulator.faults import Drop, Respond, Stall
 from tests.conftest import KEY
@@ -256,6 +256,19 @@ def mapped(connect: Connect, emulator: Emulator, path: Path, **options: Any) -> 
             journal=path / "batch.db", ordered=True, **options,
         )  # fmt: skip
         return [*batch], batch.report
+
+
+def test_a_damaged_row(connect: Connect, emulator: Emulator, tmp_path: Path) -> None:
+    """A text of the journal that was changed is an error of the journal, and the next call is not blocked."""
+    journal, rows = tmp_path / "batch.db", [{"text": "a"}]
+    with connect(emulator) as client:
+        client.flows.map("shout", rows, journal=journal).run()
+        with closing(sqlite3.connect(journal)) as connection:
+            connection.execute("UPDATE rows SET run = substr(run, 2)")
+            connection.commit()
+        for _ in range(2):
+            with pytest.raises(JournalError, match="damaged"):
+                client.flows.map("shout", rows, journal=journal).run()
 
 
 def test_results_are_reused(connect: Connect, emulator: Emulator, tmp_path: Path) -> None:

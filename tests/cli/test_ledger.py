@@ -92,6 +92,17 @@ def test_another_file_is_an_error(call: Call, content: bytes, state: Path) -> No
     assert (state / "runs.sqlite3").read_bytes() == content
 
 
+def test_a_newer_list_is_an_error_and_stays() -> None:
+    """A list of a newer version is neither read nor changed."""
+    ledger = Ledger()
+    ledger.record(run("a"))
+    with closing(sqlite3.connect(ledger.path)) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    for use in (lambda: ledger.record(run("b")), lambda: ledger.find("a")):
+        with pytest.raises(OSError, match="newer version of dcipher"):
+            use()
+
+
 WRITER = """
 import sys
 from dcipher.cli.state.ledger import Ledger

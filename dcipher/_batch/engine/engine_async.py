@@ -5,8 +5,6 @@ There are a few workers, not one for each row: `pacing/schedule.py` decides whic
 
 from __future__ import annotations
 
-import math
-import threading
 import time
 from contextlib import aclosing
 from dataclasses import replace
@@ -14,30 +12,31 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
 from dcipher._batch.inputs.identity import fingerprint
-from dcipher._batch.journal.states import Change
 from dcipher._batch.journal.store import Journal
 from dcipher._batch.pacing.durations import Durations
 from dcipher._batch.pacing.gate import Gate, shared_gate
 from dcipher._batch.pacing.in_flight import InFlight
-from dcipher._batch.pacing.schedule import Action, Job, Schedule
+from dcipher._batch.pacing.schedule import Job, Schedule
 from dcipher._batch.reports.columns import JournalRows
 from dcipher._batch.reports.outcomes import Outcome
 from dcipher._batch.reports.progress import BatchProgress, snapshot
 from dcipher._batch.reports.report import BatchReport, report_of
 from dcipher._batch.reports.tally import Tally
+from dcipher._batch.work.actions_async import AsyncActions
+from dcipher._batch.work.writer_async import AsyncWriter
 from dcipher._concurrency.callables import AsyncAttempt, async_call_back
 from dcipher._concurrency.clock import monotonic
-from dcipher._concurrency.sleeping import async_sleep
 from dcipher._concurrency.tasks.background import AsyncBackground
-from dcipher._concurrency.tasks.mailboxes import AsyncMailbox, AsyncReply
+from dcipher._concurrency.tasks.mailboxes import AsyncMailbox
 from dcipher._concurrency.tasks.signals import async_terminable
 from dcipher._concurrency.tasks.threads import async_in_thread
 from dcipher._concurrency.tasks.workers import async_each
 from dcipher._progress.displays import display
 from dcipher._telemetry.batches import BatchSpan
 from dcipher.errors import BatchError, DcipherError
+from dcipher.errors._hints import add_note
 
-from .failures import add_note, how_to_go_on
+from .failures import how_to_go_on
 from .feed_async import AsyncFeed
 from .plan import too_many_failures
 from .steps_async import AsyncService, AsyncSteps
@@ -54,10 +53,6 @@ T = TypeVar("T")
 
 WORKERS: Final = 24
 """Concurrent requests, for any number of runs."""
-GROUP_DELAY: Final = 0.02
-"""Seconds in which transitions of other rows join a commit, because each waits for the disk."""
-IDLE: Final = 0.5
-"""Seconds between two checks when nothing was reported: a thread may call `stop`."""
 
 
 class AsyncEngine(Generic[T]):
@@ -68,13 +63,8 @@ class AsyncEngine(Generic[T]):
         # A client with resend_ambiguous=False does not retry ambiguous starts here, either.
         holds = plan.holds_unknown or not service.api.options.resilience.resend_ambiguous
         self._plan = replace(plan, holds_unknown=holds)
-        self._turn = threading.RLock()
-        self._actions: AsyncMailbox[Action | None] = AsyncMailbox()
-        self._bell: AsyncMailbox[bool] = AsyncMailbox()
-        self._writes: AsyncMailbox[tuple[Change, AsyncReply] | None] = AsyncMailbox()
         self._outbox: AsyncMailbox[Outcome[T] | None] = AsyncMailbox()
         self._held: dict[int, Outcome[T]] = {}
-        self._idle = WORKERS
         self._error: BaseException | None = None
         self._tally = Tally()
         self._display = display(plan.progress, snapshot)
@@ -83,6 +73,8 @@ class AsyncEngine(Generic[T]):
         self._is_stopped = False
         self._steps: AsyncSteps | None = None
         self._schedule: Schedule | None = None
+        self._actions: AsyncActions | None = None
+        self._writer: AsyncWriter | None = None
         self._gate: Gate | None = None
         self._durations = Durations()
         self._in_flight = InFlight(plan.in_flight)
@@ -122,13 +114,11 @@ class AsyncEngine(Generic[T]):
             with self._span.current():
                 background.start()
             while (outcome := await self._outbox.get()) is not None:
-                with self._turn:
-                    self._scheduled.undelivered -= 1
-                self._bell.put(True)
+                self._due.delivered()
                 yield outcome
         finally:
             self.stop()
-            self._bell.put(True)
+            self._due.wake()
             await background.wait()
 
     def _opened(self) -> Journal:
@@ -148,6 +138,8 @@ class AsyncEngine(Generic[T]):
             ordered=self._plan.ordered,
         )
         self._schedule.is_stopped = self._is_stopped
+        self._actions = AsyncActions(self._schedule, WORKERS)
+        self._writer = AsyncWriter(journal, self._schedule, self._actions, self._fail)
         return journal
 
     @property
@@ -155,12 +147,21 @@ class AsyncEngine(Generic[T]):
         assert self._schedule is not None  # noqa: S101 - since `_opened`
         return self._schedule
 
+    @property
+    def _due(self) -> AsyncActions:
+        assert self._actions is not None  # noqa: S101 - since `_opened`
+        return self._actions
+
+    @property
+    def _journal(self) -> AsyncWriter:
+        assert self._writer is not None  # noqa: S101 - since `_opened`
+        return self._writer
+
     async def _run(self, journal: Journal) -> None:
         self._feed = AsyncFeed(journal, self._plan, self._service.api, self._accept, self)
         jobs: list[AsyncAttempt[object]] = [
             self._fed,
-            partial(self._write, journal),
-            self._dispatch,
+            self._journal.run,
             *([self._work] * WORKERS),
         ]
         try:
@@ -170,6 +171,8 @@ class AsyncEngine(Generic[T]):
         except BaseException as error:  # noqa: BLE001 - raised again, to whoever reads the outcomes
             self._error = self._error or error
         finally:
+            self._due.end()
+            self._journal.end()
             self._outbox.put(None)
 
     # Rows in
@@ -180,15 +183,13 @@ class AsyncEngine(Generic[T]):
             await self._feed.run()
         except Exception as error:  # noqa: BLE001 - raised again, to whoever reads the outcomes
             self._fail(error)
-        with self._turn:
+        with self._due.lock:
             self._scheduled.is_exhausted = True
-        self._bell.put(True)
+        self._due.wake()
 
     async def room(self) -> bool:
         """Waits until more rows are needed; returns False if none will be."""
-        while not self._scheduled.wants_rows and not self._scheduled.is_stopped:
-            await async_sleep(0.02)
-        return not self._scheduled.is_stopped
+        return await self._due.room()
 
     def _accept(self, job: Job, known: Outcome[Any] | None) -> None:
         """Accepts a row of the journal: with its outcome, or with work to do."""
@@ -197,9 +198,9 @@ class AsyncEngine(Generic[T]):
         if known is not None:
             self._give(known)
             return
-        with self._turn:
+        with self._due.lock:
             self._scheduled.add(job, monotonic())
-        self._bell.put(True)
+        self._due.wake()
 
     def steps(self, flow_id: str, results: Any) -> None:
         """Creates the steps, once the flow is known."""
@@ -208,6 +209,7 @@ class AsyncEngine(Generic[T]):
             self._service,
             flow_id,
             self,
+            self._journal,
             self._scheduled,
             cast("Gate", self._gate),
             self._in_flight,
@@ -217,28 +219,8 @@ class AsyncEngine(Generic[T]):
 
     # Work
 
-    async def _dispatch(self) -> None:
-        while True:
-            with self._turn:
-                now = monotonic()
-                due = self._scheduled.next(now) if self._idle > 0 else math.inf
-                if isinstance(due, Action):
-                    self._idle -= 1
-            if due is None:
-                break
-            if isinstance(due, Action):
-                self._actions.put(due)
-                continue
-            await self._bell.get(min(max(due - now, 0.0), IDLE))
-            self._bell.drain()
-        for _ in range(WORKERS):
-            self._actions.put(None)
-        self._writes.put(None)
-        if not self._scheduled.is_exhausted:
-            raise _Over
-
     async def _work(self) -> None:
-        while (action := await self._actions.get()) is not None:
+        while (action := await self._due.next()) is not None:
             steps = self._steps
             assert steps is not None  # noqa: S101 - the first row made them
             step = {"start": steps.start, "poll": steps.poll, "finish": steps.finish}[action.kind]
@@ -248,42 +230,16 @@ class AsyncEngine(Generic[T]):
                 self._fail(error)
                 if action.kind == "start":
                     self._scheduled.drop(action.job)
-            with self._turn:
+            with self._due.lock:
                 self._scheduled.done()
-                self._idle += 1
-            self._bell.put(True)
+        if not self._scheduled.is_exhausted:
+            raise _Over
+        self._journal.end()
 
     def _fail(self, error: BaseException) -> None:
         self._error = self._error or error
         self.stop()
-        self._bell.put(True)
-
-    # Journal
-
-    async def commit(self, job: Job, state: str, /, **values: Any) -> None:
-        """Records a transition; it is on disk when this returns."""
-        reply = AsyncReply()
-        self._writes.put((Change(job.row.id, job.row.state, state, values), reply))
-        await reply.wait()
-        job.row.state = state
-
-    async def _write(self, journal: Journal) -> None:
-        delay = 0.0 if journal.path is None else GROUP_DELAY
-        while (first := await self._writes.get()) is not None:
-            if delay and self._scheduled.in_flight > 1:
-                await async_sleep(delay)
-            group = [first, *self._writes.drain()]
-            changes = [item[0] for item in group if item is not None]
-            error: BaseException | None = None
-            try:
-                await async_in_thread(journal.apply, changes)
-            except DcipherError as failure:
-                error = failure
-            for item in group:
-                if item is not None:
-                    item[1].settle(error)
-            if group[-1] is None:
-                return
+        self._due.wake()
 
     def sent_again(self, job: Job, /) -> None:
         """Counts a start that may have been accepted before."""
@@ -307,7 +263,7 @@ class AsyncEngine(Generic[T]):
         self._give(Outcome(row.key, row.position, status, job.run, value, files, error))
 
     def _give(self, outcome: Outcome[Any]) -> None:
-        with self._turn:
+        with self._due.lock:
             self._tally.add(outcome)
             if self._plan.ordered:
                 self._held[outcome.index] = outcome
@@ -332,8 +288,12 @@ class AsyncEngine(Generic[T]):
     async def _on_tick(self) -> None:
         now = monotonic()
         self._span.active(self._scheduled.in_flight)
-        if self._display.is_due(now):
-            await async_call_back(self._display.report, self._progress())
+        self._journal.flush()
+        if self._display.is_due(now) and self._error is None:
+            try:
+                await async_call_back(self._display.report, self._progress())
+            except Exception as error:  # noqa: BLE001 - of the user: requests in progress are completed
+                self._fail(error)
 
     def _progress(self, *, is_last: bool = False) -> BatchProgress:
         feed, tally, schedule = self._feed, self._tally, self._scheduled
@@ -371,9 +331,15 @@ class AsyncEngine(Generic[T]):
         )
         self._span.ended(self._tally.rows, self._tally.counts)
         try:
+            await self._close(journal)
+        except Exception as error:  # noqa: BLE001 - raised again by `outcomes`, unless an earlier one says more
+            self._error = self._error or error
+
+    async def _close(self, journal: Journal) -> None:
+        try:
             await async_call_back(self._display.close, self._progress(is_last=True))
             if journal.path is not None and self._error is None:
-                journal.remember("rate", repr(gate.rate))
+                journal.remember("rate", repr(cast("Gate", self._gate).rate))
                 if self._durations.usual is not None:
                     journal.remember("seconds", repr(self._durations.usual))
         finally:

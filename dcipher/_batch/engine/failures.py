@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from dcipher.resilience import Resilience
 
-__all__ = ["Verdict", "add_note", "delay_of", "how_to_go_on", "patience", "verdict_of"]
+__all__ = ["Verdict", "delay_of", "how_to_go_on", "patience", "verdict_of"]
 
 NEW_RUN: float = 10.0
 """Seconds after the start in which a 404 on the status means "not created yet"."""
@@ -96,10 +96,3 @@ def how_to_go_on(journal: Path | None, ended: int, running: int) -> str:
     rows = "1 row has its outcome" if ended == 1 else f"{ended:,} rows have their outcome"
     runs = "1 run continues" if running == 1 else f"{running:,} runs continue"
     return f"{rows}, {runs}. {how}"
-
-
-def add_note(error: BaseException, text: str) -> None:
-    """Adds a note (PEP 678), as `add_note` does from Python 3.11 on."""
-    notes: list[str] = vars(error).setdefault("__notes__", [])
-    if text not in notes:
-        notes.append(text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import threading
 import time
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from dcipher._batch.inputs.identity import idempotency_key
 from dcipher._batch.inputs.names import stem_of
 from dcipher._batch.inputs.rows import is_known_whole, rows_of
+from dcipher._batch.journal.schema import damaged
 from dcipher._batch.journal.states import ENDS, Change, Entry
 from dcipher._batch.pacing.schedule import Job
 from dcipher._batch.reports.outcomes import Outcome, error_text, stored_error
@@ -28,7 +30,7 @@ from dcipher.errors import (
     ResultParseError,
     SubmissionUnknownError,
 )
-from dcipher.errors._hints import with_hint
+from dcipher.errors._hints import add_note, with_hint
 from dcipher.models import Run
 
 from .results_async import AsyncRowResults
@@ -183,7 +185,11 @@ class AsyncFeed:
             self._taken = page[-1].position
 
     async def _job(self, row: Row) -> tuple[Job, Outcome[Any] | None]:
-        run = None if row.run is None else Run.from_json(row.run)
+        try:
+            run = None if row.run is None else Run.from_json(row.run)
+            _ = json.loads(row.files or "[]"), json.loads(row.error or "{}")
+        except ValueError as error:  # SQLite does not notice that bytes of a text have changed
+            raise damaged(self._journal.path, f"row {row.key}") from error
         if row.state == "sent" and self._plan.holds_unknown:
             await self._hold(row)
         if row.state in ENDS:
@@ -270,6 +276,8 @@ class _Reader:
             self.is_slow = self._empty > 20
             return []
         for error in self._error:
+            if type(error).__module__ == "sqlite3":
+                add_note(error, "The rows are read in another thread. Pass a list of them.")
             raise error
         return None
 

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from dcipher._batch.pacing.gate import Gate
     from dcipher._batch.pacing.in_flight import InFlight
     from dcipher._batch.pacing.schedule import Job, Schedule
+    from dcipher._batch.work.writer import Writer
     from dcipher._wire.api import API
     from dcipher._wire.errors.retries import Failure
     from dcipher._wire.messages.operations import Operation
@@ -58,9 +59,6 @@ class Service(NamedTuple):
 
 class Book(Protocol):
     """The receiver of the outcomes of steps."""
-
-    def commit(self, job: Job, state: str, /, **values: Any) -> None:
-        """Records a transition; it is on disk when this returns."""
 
     def deliver(
         self,
@@ -86,6 +84,7 @@ class Steps:
         service: Service,
         flow_id: str,
         book: Book,
+        journal: Writer,
         schedule: Schedule,
         gate: Gate,
         in_flight: InFlight,
@@ -96,6 +95,7 @@ class Steps:
         self._api, self._failure_of_run, self._on_started = service
         self._flow_id = flow_id
         self._book = book
+        self._journal = journal
         self._schedule = schedule
         self._gate = gate
         self._in_flight = in_flight
@@ -115,12 +115,12 @@ class Steps:
         if (
             row.state == "sent"
         ):  # it may have been accepted: the age of its key counts from the first time
-            self._book.commit(job, "sent", attempts=row.attempts + 1, resent=row.resent + 1)
+            self._journal.commit(job, "sent", attempts=row.attempts + 1, resent=row.resent + 1)
             row.resent += 1
             if row.resent == 1:
                 self._book.sent_again(job)
         else:
-            self._book.commit(job, "sent", attempts=row.attempts + 1, sent_at=now)
+            self._journal.commit(job, "sent", attempts=row.attempts + 1, sent_at=now)
             row.sent_at = now
         row.attempts += 1
         operation = self._operation(job)
@@ -137,17 +137,17 @@ class Steps:
             self._start_failed(job, error)
             return
         self._on_started(run)
-        self._book.commit(
+        job.run, job.failures, row.params = run, 0, ""
+        self._gate.succeeded()
+        self._in_flight.accepted(self._schedule.in_flight, first_attempt=row.attempts == 1)
+        self._journal.record(
             job,
             "started",
+            partial(self._schedule.started, job, monotonic()),
             task_id=run.task_id,
             run=run.to_json(reveal=True),
             started_at=time.time(),
         )
-        job.run, job.failures, row.params = run, 0, ""
-        self._gate.succeeded()
-        self._in_flight.accepted(self._schedule.in_flight, first_attempt=row.attempts == 1)
-        self._schedule.started(job, monotonic())
 
     def _operation(self, job: Job) -> Operation:
         # The same bytes that the idempotency key was computed from: a service may compare them.
@@ -185,7 +185,7 @@ class Steps:
     def _withdraw(self, job: Job) -> None:
         """Records that the last attempt started nothing; an earlier one whose response was lost may have."""
         attempts = job.row.attempts - 1
-        self._book.commit(job, "sent" if attempts else "planned", attempts=attempts)
+        self._journal.commit(job, "sent" if attempts else "planned", attempts=attempts)
         job.row.attempts = attempts
 
     def _refused(self, failure: Failure) -> None:
@@ -302,10 +302,10 @@ class Steps:
             kept = None
             self._schedule.drop(job)
         told = None if error is None else error_text(error)
-        self._book.commit(
-            job, status, run=kept, ended_at=time.time(), error=told, **(columns or {})
+        then = partial(self._book.deliver, job, status, value=value, files=files, error=error)
+        self._journal.record(
+            job, status, then, run=kept, ended_at=time.time(), error=told, **(columns or {})
         )
-        self._book.deliver(job, status, value=value, files=files, error=error)
 
 
 def _status_of(run: Run, response: Any) -> Run:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from dcipher._batch.pacing.gate import Gate
     from dcipher._batch.pacing.in_flight import InFlight
     from dcipher._batch.pacing.schedule import Job, Schedule
+    from dcipher._batch.work.writer_async import AsyncWriter
     from dcipher._wire.api_async import AsyncAPI
     from dcipher._wire.errors.retries import Failure
     from dcipher._wire.messages.operations import Operation
@@ -57,9 +58,6 @@ class AsyncService(NamedTuple):
 
 class AsyncBook(Protocol):
     """The receiver of the outcomes of steps."""
-
-    async def commit(self, job: Job, state: str, /, **values: Any) -> None:
-        """Records a transition; it is on disk when this returns."""
 
     def deliver(
         self,
@@ -85,6 +83,7 @@ class AsyncSteps:
         service: AsyncService,
         flow_id: str,
         book: AsyncBook,
+        journal: AsyncWriter,
         schedule: Schedule,
         gate: Gate,
         in_flight: InFlight,
@@ -95,6 +94,7 @@ class AsyncSteps:
         self._api, self._failure_of_run, self._on_started = service
         self._flow_id = flow_id
         self._book = book
+        self._journal = journal
         self._schedule = schedule
         self._gate = gate
         self._in_flight = in_flight
@@ -114,12 +114,14 @@ class AsyncSteps:
         if (
             row.state == "sent"
         ):  # it may have been accepted: the age of its key counts from the first time
-            await self._book.commit(job, "sent", attempts=row.attempts + 1, resent=row.resent + 1)
+            await self._journal.commit(
+                job, "sent", attempts=row.attempts + 1, resent=row.resent + 1
+            )
             row.resent += 1
             if row.resent == 1:
                 self._book.sent_again(job)
         else:
-            await self._book.commit(job, "sent", attempts=row.attempts + 1, sent_at=now)
+            await self._journal.commit(job, "sent", attempts=row.attempts + 1, sent_at=now)
             row.sent_at = now
         row.attempts += 1
         operation = self._operation(job)
@@ -136,17 +138,17 @@ class AsyncSteps:
             await self._start_failed(job, error)
             return
         self._on_started(run)
-        await self._book.commit(
+        job.run, job.failures, row.params = run, 0, ""
+        self._gate.succeeded()
+        self._in_flight.accepted(self._schedule.in_flight, first_attempt=row.attempts == 1)
+        self._journal.record(
             job,
             "started",
+            partial(self._schedule.started, job, monotonic()),
             task_id=run.task_id,
             run=run.to_json(reveal=True),
             started_at=time.time(),
         )
-        job.run, job.failures, row.params = run, 0, ""
-        self._gate.succeeded()
-        self._in_flight.accepted(self._schedule.in_flight, first_attempt=row.attempts == 1)
-        self._schedule.started(job, monotonic())
 
     def _operation(self, job: Job) -> Operation:
         # The same bytes that the idempotency key was computed from: a service may compare them.
@@ -166,25 +168,25 @@ class AsyncSteps:
             return
         if verdict is Verdict.ROW:
             self._gate.succeeded()  # there was a response
-            await self._end(job, "failed", error)
+            self._end(job, "failed", error)
             return
         self._failed(job, error, failure)
         if verdict is Verdict.UNKNOWN:
-            await self._end(job, "unknown", error)
+            self._end(job, "unknown", error)
         elif job.failures <= self._policy.max_retries:
             if verdict is Verdict.NOT_SENT:
                 await self._withdraw(job)
             at = monotonic() + delay_of(failure, job.failures, self._policy, _jitter())
             self._schedule.start_again(job, at)
         elif verdict is Verdict.NOT_SENT and job.row.attempts == 1:
-            await self._end(job, "failed", error)
+            self._end(job, "failed", error)
         else:
-            await self._end(job, "unknown", _unknown(job, self._flow_id, error))
+            self._end(job, "unknown", _unknown(job, self._flow_id, error))
 
     async def _withdraw(self, job: Job) -> None:
         """Records that the last attempt started nothing; an earlier one whose response was lost may have."""
         attempts = job.row.attempts - 1
-        await self._book.commit(job, "sent" if attempts else "planned", attempts=attempts)
+        await self._journal.commit(job, "sent" if attempts else "planned", attempts=attempts)
         job.row.attempts = attempts
 
     def _refused(self, failure: Failure) -> None:
@@ -240,10 +242,10 @@ class AsyncSteps:
         if run.succeeded and self._results is not None:
             self._schedule.finish(job)
         elif run.succeeded:
-            await self._end(job, "done")
+            self._end(job, "done")
         else:
             cancelled = run.status is RunStatus.CANCELLED
-            await self._end(job, "cancelled" if cancelled else "failed", self._failure_of_run(run))
+            self._end(job, "cancelled" if cancelled else "failed", self._failure_of_run(run))
 
     async def _poll_failed(self, job: Job, error: APIError) -> None:
         now = monotonic()
@@ -256,7 +258,7 @@ class AsyncSteps:
         elif verdict is Verdict.ROW:
             self._gate.succeeded()
             self._schedule.drop(job)
-            await self._end(job, "failed", error)
+            self._end(job, "failed", error)
         else:
             # Failed polls do not affect the run: it is never given up because of them.
             self._failed(job, error, failure)
@@ -271,20 +273,20 @@ class AsyncSteps:
         try:
             fetched = await results.fetch(run, job.row.key)
         except RejectedError as rejected:
-            await self._end(job, "rejected", rejected.error, rejected.columns, rejected.files)
+            self._end(job, "rejected", rejected.error, rejected.columns, rejected.files)
         except ResultParseError as error:
-            await self._end(job, "rejected", error)
+            self._end(job, "rejected", error)
         except ResultExpiredError as error:
-            await self._end(job, "expired", error)
+            self._end(job, "expired", error)
         except (InvalidParamsError, LocalStorageError):
             raise  # the type, or the disk: every row would fail
         except (APIError, ResultError) as error:
             # The run is paid for: it is kept, and the next call fetches its result.
             self._book.deliver(job, "failed", error=error)
         else:
-            await self._end(job, "done", None, fetched.columns, fetched.files, fetched.value)
+            self._end(job, "done", None, fetched.columns, fetched.files, fetched.value)
 
-    async def _end(
+    def _end(
         self,
         job: Job,
         status: str,
@@ -301,10 +303,10 @@ class AsyncSteps:
             kept = None
             self._schedule.drop(job)
         told = None if error is None else error_text(error)
-        await self._book.commit(
-            job, status, run=kept, ended_at=time.time(), error=told, **(columns or {})
+        then = partial(self._book.deliver, job, status, value=value, files=files, error=error)
+        self._journal.record(
+            job, status, then, run=kept, ended_at=time.time(), error=told, **(columns or {})
         )
-        self._book.deliver(job, status, value=value, files=files, error=error)
 
 
 def _status_of(run: Run, response: Any) -> Run:

@@ -15,7 +15,7 @@ from dcipher._batch.journal.states import Entry
 from dcipher._masking.text import clean, with_article
 from dcipher._wire.messages.params import params_body
 from dcipher.errors import InvalidParamsError
-from dcipher.errors._hints import with_hint, without_hint
+from dcipher.errors._hints import add_note, with_hint, without_hint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -52,6 +52,9 @@ class Identity:
             raise with_hint(
                 InvalidParamsError(what), error.hint, error.hint.cli
             ) from error.__cause__
+        except Exception as error:  # of key or params, which are the user's
+            add_note(error, f"Row {position} of the input.")
+            raise
         return Entry(key, params, digest, position, tuple(secrets))
 
     def _key_of(self, row: object) -> object:
@@ -123,7 +126,8 @@ def _text(key: object) -> str:
         if 0 < len(text) <= LONGEST_KEY and text.isprintable() and text.strip() == text:
             return text
     raise InvalidParamsError(
-        f"its key is {clean(repr(value), 60)}: a key is a text or a whole number that names the row."
+        f"its key is {clean(repr(value), 60)}: a key is a whole number, or a printable text of 1 to "
+        f"{LONGEST_KEY} characters, without a space at its ends."
     )
 
 
@@ -154,9 +158,16 @@ def _column(row: object, name: str) -> Any:
         if name in columns:
             return columns[name]
         names = [*columns]
-    raise InvalidParamsError(
-        f"it has no column {clean(name, 60)!r}; it has {clean(', '.join(map(str, cast('list[Any]', names))), 200)}."
+    known = [str(known) for known in cast("list[object]", names)]
+    error = InvalidParamsError(
+        f"it has no column {clean(name, 60)!r}; it has {clean(', '.join(known), 200)}."
     )
+    if f"\ufeff{name}" in known:
+        raise with_hint(
+            error,
+            'The name begins with a byte order mark: open the file with encoding="utf-8-sig".',
+        )
+    raise error
 
 
 def fingerprint(secret: str) -> str:

@@ -47,13 +47,16 @@ def rows_of(rows: Any) -> Iterator[object]:
     readers = library("pyarrow", "arrow").RecordBatchReader
     try:
         reader = readers.from_stream(rows)
+        names = reader.schema.names
+        if len(names) != len({*names}):
+            raise ValueError(names)  # noqa: TRY301 - as pandas raises it itself
     except Exception as error:  # of any library; its text may hold values
         raise InvalidParamsError(
             f"rows cannot be read as a table: {with_article(type(rows).__name__)} needs columns of "
             "different names, and of types that Arrow supports."
         ) from error
     # A pandas index without a name is not a column.
-    names = [name for name in reader.schema.names if not _UNNAMED_INDEX.match(name)]
+    names = [name for name in names if not _UNNAMED_INDEX.match(name)]
     batches = (batch.select(names) for batch in reader)
     slices = (batch.slice(at, CHUNK) for batch in batches for at in range(0, batch.num_rows, CHUNK))
     return chain.from_iterable(piece.to_pylist() for piece in slices)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
-__all__ = ["connected", "journal_errors", "now"]
+__all__ = ["connected", "damaged", "journal_errors", "now"]
 
 APPLICATION_ID: Final = 0x64634A31
 """`dcJ1` in ASCII, by which `file` and SQLite identify the file."""
@@ -127,7 +127,7 @@ def _recognised(connection: sqlite3.Connection, path: Path | None) -> bool:
         )
     problem = pragma(connection, "quick_check(1)")
     if problem != "ok":
-        raise _damaged(path, str(problem))
+        raise damaged(path, str(problem))
     return False
 
 
@@ -144,7 +144,7 @@ def _journal_error(path: Path | None, error: Exception) -> JournalError:
     where = "the temporary folder" if path is None else str(path)
     text = str(error)
     if isinstance(error, OSError) and error.strerror:
-        text = error.strerror
+        text = "it is a symbolic link" if error.errno == errno.ELOOP else error.strerror
     if "full" in text or getattr(error, "errno", None) in {
         errno.ENOSPC,
         getattr(errno, "EDQUOT", -1),
@@ -154,16 +154,18 @@ def _journal_error(path: Path | None, error: Exception) -> JournalError:
             JournalError(full), "Free disk space, then run the same line again: it resumes."
         )
     if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError):
-        return _damaged(path, text)
+        return damaged(path, text)
     return with_hint(
         JournalError(f"The journal {where} cannot be used: {text}."),
         "Check the path, or choose another one.",
     )
 
 
-def _damaged(path: Path | None, problem: str) -> JournalError:
+def damaged(path: Path | None, problem: str) -> JournalError:
+    """Returns the error for a journal that cannot be read."""
+    what = " ".join(problem.split())
     return with_hint(
-        JournalError(f"The journal {path} is damaged, or is no journal ({problem})."),
+        JournalError(f"The journal {path} is damaged, or is no journal ({what})."),
         "Restore it from a copy, together with its -wal file; or begin a new one: starts that the "
         "service still knows are not repeated.",
     )

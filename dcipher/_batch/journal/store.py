@@ -249,12 +249,14 @@ class Journal:
     def close(self) -> None:
         """Writes everything into the one file, and releases the lock. Closing twice does nothing."""
         with self._turn:
-            if self._pid == os.getpid() and self._lock is not None:
-                with journal_errors(self.path):
-                    _prune(self._connection)
-                    # What was removed is in the WAL still: it is emptied.
-                    self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            self._release()
+            try:
+                if self._pid == os.getpid() and self._lock is not None:
+                    with journal_errors(self.path):
+                        _prune(self._connection)
+                        # What was removed is in the WAL still: it is emptied.
+                        self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            finally:
+                self._release()
 
     def _release(self) -> None:
         connection = getattr(self, "_connection", None)

@@ -10,7 +10,9 @@ __all__ = ["Durations"]
 REMEMBERED: Final = 101
 """Runs that the median is taken of: the last ones."""
 FIRST_POLL: Final = 0.8
-"""The share of the median after which a run is polled first."""
+"""The share of the median after which a run is polled first, at the earliest."""
+EARLY: Final = 0.1
+"""The share of the runs that may have ended before they are polled first, if most take equally long."""
 STEP: Final = 0.05
 """The share of the median between two polls, until a run takes longer than usual."""
 LATE_STEP: Final = 0.1
@@ -29,6 +31,7 @@ class Durations:
         self._known: deque[float] = deque(() if usual is None else (usual,), REMEMBERED)
         self.usual: float | None = usual
         """The median, in seconds; `None`: no run has ended."""
+        self._early = 0.0
         self._since = 0
 
     def ended(self, seconds: float, *, seen_running: float) -> None:
@@ -45,10 +48,13 @@ class Durations:
             # Not by `statistics`: each program that makes a client would import that.
             ordered, middle = sorted(self._known), len(self._known) // 2
             self.usual = (ordered[middle] + ordered[~middle]) / 2
+            self._early = ordered[int(EARLY * len(ordered))] if len(ordered) >= 10 else 0.0
 
     def first_poll(self) -> float:
         """Returns the age, in seconds, at which a run is polled first."""
-        return FIRST_UNKNOWN if self.usual is None else max(FIRST_POLL * self.usual, SHORTEST)
+        if self.usual is None:
+            return FIRST_UNKNOWN
+        return max(FIRST_POLL * self.usual, self._early, SHORTEST)
 
     def next_poll(self, age: float) -> float:
         """Returns the seconds until the next poll of a run of this age."""

@@ -150,9 +150,18 @@ class Schedule:
         self._busy += 1
         return action
 
+    def begun(self) -> None:
+        """Counts what an action left to be done after it."""
+        self._busy += 1
+
     def done(self) -> None:
-        """Counts an action that has been carried out."""
+        """Counts an action that has been carried out, or what it left to be done."""
         self._busy -= 1
+
+    def delivered(self) -> bool:
+        """Counts an outcome that its reader took; returns whether the schedule waited for that."""
+        self.undelivered -= 1
+        return self.undelivered + len(self._ended) >= UNDELIVERED - 1
 
     def _is_done(self) -> bool:
         return (

@@ -137,7 +137,7 @@ class BatchReport:
         if self.reused:
             text += f" ({self.reused:,} from the journal)"
         if self.left_running:
-            text += f"; {self.left_running:,} runs go on"
+            text += f"; {self.left_running:,} runs continue"
         if self.resent_count:
             text += f"; {self.resent_count:,} starts were sent again"
         if self.resent_late:

@@ -36,9 +36,13 @@ class AsyncMailbox(Generic[T]):
             return self._items.popleft()
         from anyio import Event, move_on_after
 
-        with move_on_after(seconds):
+        if seconds is None:
             while not self._items:
                 await self._wait(Event())
+        else:
+            with move_on_after(seconds):
+                while not self._items:
+                    await self._wait(Event())
         return self._items.popleft() if self._items else None
 
     async def _wait(self, event: Event) -> None:
@@ -72,6 +76,8 @@ class Mailbox(Generic[T]):
 
     def get(self, seconds: float | None = None) -> T | None:
         """Returns the oldest item, or `None` after so many seconds without one."""
+        if seconds is None and threading.current_thread() is not threading.main_thread():
+            return self._items.get()  # only the main thread handles signals
         while True:
             try:
                 return self._items.get(timeout=SIGNAL_CHECK if seconds is None else seconds)

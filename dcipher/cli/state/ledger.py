@@ -121,6 +121,8 @@ class Ledger:
             with closing(
                 sqlite3.connect(uri, uri=True, timeout=TIMEOUT, isolation_level=None)
             ) as connection:
+                if int(pragma(connection, "user_version")) > _VERSION:
+                    raise sqlite3.DatabaseError("it was written by a newer version of dcipher")
                 yield connection
         except sqlite3.Error as error:
             raise OSError(f"{self.path} cannot be used: {error}") from error
