@@ -68,7 +68,7 @@ def test_one_that_has_begun_is_waited_for(backend: str) -> None:
 def test_ctrl_c_while_its_thread_starts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_started: bool
 ) -> None:
-    """Ctrl-C in `Thread.start`, before or after the thread is there: nothing goes on unseen."""
+    """Ctrl-C in `Thread.start`, before or after the thread exists: no thread continues unnoticed."""
     start = threading.Thread.start
 
     def interrupted(thread: threading.Thread) -> None:

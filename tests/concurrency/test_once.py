@@ -29,14 +29,14 @@ def ready() -> threading.Event:
 
 
 def test_it_is_computed_once() -> None:
-    """The second reading finds what the first one has computed; on the class it is itself."""
+    """The second access returns the value of the first one. On the class, it is the property itself."""
     thing = Thing(threading.Event(), ready())
     assert (thing.value, thing.value, thing.times) == (1, 1, 1)
     assert Thing.value.__doc__ == "A number."
 
 
 def test_no_object_waits_for_another() -> None:
-    """While one object computes its value, another one does: no lock is there that a fork might leave held."""
+    """One object computes its value while another one does: there is no lock that a fork could copy."""
     slow = Thing(threading.Event(), threading.Event())
     thread = threading.Thread(target=lambda: slow.value)
     thread.start()

@@ -1,4 +1,4 @@
-"""Waits of the main thread hear a signal that does not interrupt them."""
+"""Waits of the main thread handle signals that do not interrupt them."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_a_signal_to_another_thread(wait: Callable[[float], None]) -> None:
 
 
 def test_how_long_it_takes() -> None:
-    """It sleeps as long as it was asked to, and no longer for no time; a pause ends early."""
+    """It sleeps as long as requested, and not at all for 0. A pause ends early."""
     began = time.monotonic()
     sleep(0.0)
     sleep(-1.0)

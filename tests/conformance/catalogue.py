@@ -992,7 +992,7 @@ _DOWNLOADING = Section(
             " `.rejects`, and without values, unless `keep_raw=True`",
             tests=(
                 "tests/results/test_records.py::test_too_many_rows_that_do_not_fit",
-                "tests/results/test_records.py::test_a_share_is_judged_at_the_hundredth_row",
+                "tests/results/test_records.py::test_a_share_is_checked_at_the_hundredth_row",
             ),
         ),
         Case(
@@ -1003,15 +1003,15 @@ _DOWNLOADING = Section(
             tests=(
                 "tests/results/test_records.py::test_a_compressed_result_that_is_cut_or_a_bomb",
                 "tests/results/rows/test_compression.py::test_a_compressed_file_that_is_cut_or_broken",
-                "tests/results/rows/test_compression.py::test_a_bomb_is_refused",
+                "tests/results/rows/test_compression.py::test_a_bomb_is_rejected",
             ),
         ),
         Case(
             "The iteration over rows stops half-way, and nobody closes it",
             "No temporary file is left, and there is no warning",
             tests=(
-                "tests/results/test_records.py::test_dropped_half_way_it_leaves_nothing",
-                "tests/results/test_records.py::test_dropped_half_way_on_an_event_loop",
+                "tests/results/test_records.py::test_dropped_rows_leave_no_file",
+                "tests/results/test_records.py::test_dropped_rows_on_an_event_loop",
             ),
         ),
     ),
@@ -1163,7 +1163,7 @@ _FILES = Section(
             "It has the permissions of an ordinary `open()`, or those of the old file",
             tests=(
                 "tests/results/test_files.py::test_permissions_follow_the_umask",
-                "tests/results/test_files.py::test_permissions_of_an_existing_file_stay",
+                "tests/results/test_files.py::test_permissions_of_an_existing_file",
             ),
         ),
         Case(
@@ -1314,7 +1314,7 @@ _SETTINGS = Section(
             "They are removed; for blanks, there is one warning, which does not contain the key",
             tests=(
                 "tests/faults/test_configuration.py::test_blanks_around_a_key",
-                "tests/settings/test_checks.py::test_blanks_around_are_left_out_with_one_warning",
+                "tests/settings/test_checks.py::test_surrounding_blanks_are_removed_with_one_warning",
                 "tests/faults/test_configuration.py::test_a_pasted_prefix",
             ),
         ),
@@ -1330,7 +1330,7 @@ _SETTINGS = Section(
             tests=(
                 "tests/faults/test_configuration.py::test_invalid_settings",
                 "tests/faults/test_configuration.py::test_a_timeout_of_httpx",
-                "tests/settings/test_checks.py::test_max_retries_that_are_none",
+                "tests/settings/test_checks.py::test_invalid_max_retries",
             ),
         ),
         Case(
@@ -1348,7 +1348,7 @@ _SETTINGS = Section(
             "`ConfigurationError`, unless `allow_insecure=True`. `http` to this machine is "
             "permitted",
             tests=(
-                "tests/settings/test_checks.py::test_what_a_key_may_not_travel_over",
+                "tests/settings/test_checks.py::test_urls_that_a_key_may_not_be_sent_to",
                 "tests/client/test_construction.py::test_plain_http_may_be_allowed",
                 "tests/client/test_construction.py::test_this_machine_may_be_reached_by_plain_http",
             ),
@@ -1391,7 +1391,7 @@ _SETTINGS = Section(
             "The key is a placeholder from an example (`…`, `<key>`, `$KEY`)",
             "`ConfigurationError`; it is not sent",
             "Replace it by your own key",
-            tests=("tests/settings/test_checks.py::test_a_placeholder_is_no_key",),
+            tests=("tests/settings/test_checks.py::test_a_placeholder_is_rejected",),
         ),
         Case(
             "The program was written for 0.3.5",
@@ -1509,7 +1509,7 @@ _SECRETS = Section(
             "Redacting takes time in proportion to the text, not to the number of secrets",
             tests=(
                 "tests/masking/test_text.py::test_the_time_is_linear",
-                "tests/masking/test_text.py::test_very_many_secrets_are_narrowed_to_those_that_are_repeated",
+                "tests/masking/test_text.py::test_very_many_secrets_are_filtered",
                 "tests/wire/messages/test_parsing.py::test_a_start_with_very_many_urls_takes_no_longer",
             ),
         ),

@@ -72,7 +72,7 @@ def test_no_difference_is_false() -> None:
     ],
 )
 def test_differences(params: Any, breaking: list[str], compatible: list[str]) -> None:
-    """What makes a start fail is breaking; with what is compatible, it still works."""
+    """A difference that makes a start fail is breaking; with a compatible one, it still works."""
     found = drift(*params)
     assert (list(found.breaking), list(found.compatible)) == (breaking, compatible)
     assert bool(found) is bool(breaking or compatible)
@@ -103,7 +103,7 @@ def test_differences(params: Any, breaking: list[str], compatible: list[str]) ->
     ],
 )
 def test_types(annotation: Any, word: str, *, fits: bool) -> None:
-    """A type changed where no value of the class's has the flow's type."""
+    """A type has changed if no value of the class has the type of the flow."""
     call = type(
         "One",
         (FlowCall[Any],),
@@ -114,8 +114,8 @@ def test_types(annotation: Any, word: str, *, fits: bool) -> None:
     assert bool(found.breaking) is not fits
 
 
-def test_a_client_asks_the_service(connect: Connect, server: FaultyServer) -> None:
-    """`flows.check` compares with the flow as it is now; a class without a flow is refused."""
+def test_a_client_fetches_the_flow(connect: Connect, server: FaultyServer) -> None:
+    """`flows.check` compares with the current flow. A class without a flow is rejected."""
     server.on("/flows/f", json_reply('{"id": "f", "params": [{"name": "text", "type": "string"}]}'))
     with connect(server) as client:
         found = client.flows.check(Topics)

@@ -40,7 +40,7 @@ ROWS = [
 
 
 def test_a_row_has_the_types_of_the_sample(tmp_path: Path) -> None:
-    """Objects are classes of their own; what is null or missing in a row is optional."""
+    """Objects have their own classes. Fields that are null or missing in a row are optional."""
     source = generated(tmp_path / "r.json", json.dumps(ROWS))
     row = loaded(source).Row
     annotations = {name: str(field.annotation) for name, field in row.model_fields.items()}
@@ -73,7 +73,7 @@ def test_a_row_has_the_types_of_the_sample(tmp_path: Path) -> None:
     ],
 )
 def test_the_sample_fits_its_model(tmp_path: Path, name: str, body: str, *, is_list: bool) -> None:
-    """The result's type is what the class says, and the sample is one of it."""
+    """The type of the result is that of the class, and the sample is valid."""
     type_ = result_type_of(call_in(generated(tmp_path / name, body)))
     value = json.loads(f"[{','.join(body.splitlines())}]" if name.endswith("ndjson") else body)
     read: Any = TypeAdapter(type_).validate_python(value)

@@ -86,7 +86,7 @@ urls = st.text(max_size=30) | st.builds(
 
 
 @efforts
-def test_any_url_is_judged(effort: int) -> None:
+def test_any_url_is_checked(effort: int) -> None:
     """When it expires, why it is not fetched, what of it is masked: an answer for any text."""
 
     @example("https://s/r?sig=S&se=0001-01-01T00:00:00%2B14:00", "//[")

@@ -127,7 +127,7 @@ def test_every_form_is_found(form: str) -> None:
 
 
 @pytest.mark.parametrize("form", sorted(forms(SECRET)))
-def test_every_form_is_masked(form: str) -> None:
+def test_every_form_is_redacted(form: str) -> None:
     """What the search finds, an error does not repeat, whichever way the service has written it."""
     search = Search(key=SECRET)
     search.text("", redact(f"x{form}y", [SECRET]))

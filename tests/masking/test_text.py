@@ -39,26 +39,26 @@ from tests.fuzz.leaks import forms
     ],
 )
 def test_clean(text: str, shown: str) -> None:
-    """One line, without what a terminal obeys; letters of every script stay."""
+    """One line, without control characters of terminals. Letters of every script remain."""
     assert clean(text) == shown
 
 
 @pytest.mark.parametrize(("length", "limit"), [(200, 200), (3, 3), (0, 1)])
-def test_clean_keeps_what_fits(length: int, limit: int) -> None:
-    """What fits is not cut."""
+def test_clean_keeps_short_text(length: int, limit: int) -> None:
+    """Text within the limit is unchanged."""
     assert clean("x" * length, limit) == "x" * length
 
 
 @pytest.mark.parametrize(("length", "limit"), [(201, 200), (10_000_000, 200), (4, 3), (2, 1)])
-def test_clean_cuts_what_does_not(length: int, limit: int) -> None:
-    """What does not fit is cut, and the cut is seen."""
+def test_clean_truncates_long_text(length: int, limit: int) -> None:
+    """Longer text is truncated visibly."""
     assert clean("x" * length, limit) == "x" * (limit - 1) + "…"
 
 
 @given(st.text(st.characters(), max_size=900), st.integers(1, 300))
 @settings(max_examples=200, deadline=None)
-def test_any_text_is_fit_to_be_shown(text: str, limit: int) -> None:
-    """Short enough, printable in UTF-8, on one line, without controls; cleaning it again changes nothing."""
+def test_any_text_becomes_printable(text: str, limit: int) -> None:
+    """Short, printable in UTF-8, on one line, without controls. Cleaning it twice changes nothing."""
     shown = clean(text, limit)
     assert len(shown) <= limit
     assert shown.splitlines() in ([], [shown])
@@ -67,14 +67,14 @@ def test_any_text_is_fit_to_be_shown(text: str, limit: int) -> None:
     assert clean(shown, limit) == shown
 
 
-def test_every_mark_of_direction_is_left_out() -> None:
-    """Unicode's twelve Bidi_Control characters (UAX 9) reorder what is shown: none is left."""
+def test_every_mark_of_direction_is_removed() -> None:
+    """The twelve Bidi_Control characters of Unicode (UAX 9) reorder text: all are removed."""
     marks = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
     assert clean(f"a{marks}b") == "a b"
 
 
-def test_a_cut_behind_blanks_is_seen() -> None:
-    """Text that is left out is announced, even where blanks fill the part that is looked at."""
+def test_truncation_after_blanks_is_visible() -> None:
+    """Truncated text is marked, even if blanks fill the examined part."""
     assert clean("a" + "\n" * 900 + "b").endswith(("b", "…"))
 
 
@@ -113,23 +113,23 @@ SECRET = "emu_k3y+/abcdef=0123"
         base64.b64encode(SECRET.encode()).decode(),
     ],
 )
-def test_a_secret_is_one_however_it_is_written(written: str) -> None:
-    """As entities, encoded twice, broken into lines, in UTF-16 that was read as something else."""
+def test_a_secret_in_any_notation(written: str) -> None:
+    """As entities, encoded twice, broken into lines, in UTF-16 that was decoded wrongly."""
     shown = redact(f"bad key {written}!", [SECRET])
     assert shown.startswith(f"bad key {REDACTED}")
     assert "emu" not in shown
     assert "0123" not in shown
 
 
-def test_a_long_secret_is_masked_and_soon_found() -> None:
-    """A session token of a thousand characters: its pattern takes no second to make."""
+def test_a_long_secret_is_redacted_quickly() -> None:
+    """A session token of a thousand characters needs no second."""
     token, began = "Fwo+/" * 200, time.process_time()
     assert redact(f"a {token} b", [token]) == f"a {REDACTED} b"
     assert time.process_time() - began < 1
 
 
-def test_very_many_secrets_are_narrowed_to_those_that_are_repeated() -> None:
-    """Of thousands, those that the text may hold; of few, all."""
+def test_very_many_secrets_are_filtered() -> None:
+    """Of thousands, only those that the text may contain; of few, all."""
     many = [f"signature+{number:08}" for number in range(20_000)]
     assert relevant_secrets(many[:3], "") == many[:3]
     assert relevant_secrets(many, f"x {many[17_000]}") == (many[17_000],)
@@ -137,7 +137,7 @@ def test_very_many_secrets_are_narrowed_to_those_that_are_repeated() -> None:
 
 
 def test_one_secret_may_begin_another() -> None:
-    """A secret that begins with another one is masked whole, whichever is given first."""
+    """A secret that begins with another one is redacted completely, in any order of the arguments."""
     assert "tail" not in redact("echo: sk-1.tail", ["sk-1", "sk-1.tail"])
 
 
@@ -180,8 +180,8 @@ def test_redact_query_of_a_reference(reference: str, shown: str) -> None:
 
 
 @pytest.mark.parametrize("url", ["https://h//@x", "https://h/p//user@x", "/p//a@b"])
-def test_a_path_holds_no_user_info(url: str) -> None:
-    """RFC 3986 section 3.2: // begins an authority only behind the scheme, or at the very start."""
+def test_a_path_has_no_user_info(url: str) -> None:
+    """RFC 3986 section 3.2: // begins an authority only after the scheme, or at the start."""
     assert redact_query(url) == url
 
 
@@ -209,7 +209,7 @@ def test_a_path_holds_no_user_info(url: str) -> None:
     ],
 )
 def test_masked_urls(text: str, shown: str) -> None:
-    """The query and fragment of each URL are masked, up to where the URL ends; the rest stays."""
+    """The query and fragment of each URL are redacted up to its end. The rest is unchanged."""
     assert masked_urls(text) == shown
 
 
@@ -220,8 +220,8 @@ def test_masked_urls(text: str, shown: str) -> None:
     st.sampled_from(["", " ", '"', "\n", ">", "</a>"]),
 )
 @settings(max_examples=150, deadline=None)
-def test_no_signature_survives(before: str, url: str, query: str, after: str) -> None:
-    """Wherever a URL stands, nothing of its query does; masking twice changes nothing."""
+def test_no_signature_remains(before: str, url: str, query: str, after: str) -> None:
+    """Nothing of the query of a URL remains at any position. Redacting twice changes nothing."""
     shown = masked_urls(f"{before} {url}?{query}SIGNATURE{after}")
     assert "SIGNATURE" not in shown.removeprefix(before)
     assert shown.endswith(f"?{REDACTED}{after}")
@@ -235,8 +235,8 @@ def test_no_signature_survives(before: str, url: str, query: str, after: str) ->
     st.text(st.characters(codec="utf-8"), max_size=30),
 )
 @settings(max_examples=200, deadline=None)
-def test_no_query_survives(scheme: str, host: str, path: str, query: str) -> None:
-    """Whatever the query, nothing of it is shown."""
+def test_no_query_remains(scheme: str, host: str, path: str, query: str) -> None:
+    """No query is shown."""
     url = f"{scheme}://{host}/{path}"
     assert redact_query(f"{url}?{query}") == redact_query(f"{url}#{query}") == f"{url}?{REDACTED}"
 
@@ -256,8 +256,8 @@ def test_no_query_survives(scheme: str, host: str, path: str, query: str) -> Non
         *(("Series", "a Series"), ("HTML", "an HTML"), ("Namespace", "a Namespace")),
     ],
 )
-def test_an_article_is_the_spoken_one(noun: str, shown: str) -> None:
-    """A name of a type stands behind the article that a reader would say."""
+def test_articles_follow_pronunciation(noun: str, shown: str) -> None:
+    """The name of a type has the article that a reader would say."""
     assert with_article(noun) == shown
 
 
@@ -268,8 +268,8 @@ HARD = 'k3y+/é "<0>&=_%'
 
 @pytest.mark.parametrize("secret", [SECRET, HARD, "canary-cred%2F6", "a" * 40, "pässwörd 1"])
 @pytest.mark.parametrize("before", ["", "x", "é ", "%", "\\", "&"])
-def test_every_form_is_masked(secret: str, before: str) -> None:
-    """Each form that a library writes, and one form within another, wherever it stands."""
+def test_every_form_is_redacted(secret: str, before: str) -> None:
+    """Each notation of a library, and one within another, at any position."""
     for form in forms(secret):
         for text in {form, quote(form, safe=""), json.dumps(form)[1:-1], html.escape(form)}:
             shown = redact(f"{before}{text} after", [secret])
@@ -280,10 +280,8 @@ def test_every_form_is_masked(secret: str, before: str) -> None:
 
 @given(st.text(max_size=40), st.text(min_size=3, max_size=12), st.text(max_size=40))
 @settings(max_examples=300, deadline=None)
-def test_any_secret_is_masked_and_nothing_else_is_lost(
-    before: str, secret: str, after: str
-) -> None:
-    """What stands around a secret stays, whatever characters it is made of."""
+def test_any_secret_is_redacted_and_nothing_else(before: str, secret: str, after: str) -> None:
+    """The text around a secret remains, whatever characters it has."""
     shown = redact(f"{before}|{secret}|{after}", [secret])
     assert shown.count("|") >= 2 or "|" in secret
     if secret not in f"{before}|" and secret not in f"|{after}":
@@ -292,14 +290,14 @@ def test_any_secret_is_masked_and_nothing_else_is_lost(
 
 @given(st.text("ab%2Fu\\&amp;#x;é\n\0", max_size=60))
 @settings(max_examples=300, deadline=None)
-def test_a_text_without_the_secret_stays_as_it_is(text: str) -> None:
-    """Whatever escapes are in it, whole ones and broken ones."""
+def test_a_text_without_the_secret_is_unchanged(text: str) -> None:
+    """Complete and truncated escapes are unchanged."""
     assert redact(text, ["no such secret", "zz/zz"]) == text
 
 
 @pytest.mark.parametrize("written", [SECRET, quote(SECRET, safe=""), "\r\n".join(SECRET)])
-def test_the_beginning_of_a_secret_at_a_cut_is_masked(written: str) -> None:
-    """A text that went on may end within a secret: from three characters on, no part of it is shown."""
+def test_the_beginning_of_a_secret_at_the_end_is_redacted(written: str) -> None:
+    """A truncated text may end within a secret: from three characters on, no part of it is shown."""
     whole = redact(written, [SECRET])
     assert whole == REDACTED
     for end in range(len(written) // 4, len(written)):
@@ -326,7 +324,7 @@ ENDLESS = [
 
 @pytest.mark.parametrize("piece", [*ENDLESS, "?token%25", "'", '"\\', "%3f", "&amp;#", "a\n"])
 def test_no_text_takes_long(piece: str) -> None:
-    """A hundred secrets in 64 KiB of whatever is looked at most: no more than a moment."""
+    """A hundred secrets in any 64 KiB need only a moment."""
     text = (piece * 65_536)[:65_536]
     secrets = [f"{'a' * 60}{number}" for number in range(MANY)]
     began = time.process_time()
@@ -338,7 +336,7 @@ def test_no_text_takes_long(piece: str) -> None:
 @pytest.mark.thorough
 @pytest.mark.parametrize("piece", ENDLESS)
 def test_the_time_is_linear(piece: str) -> None:
-    """Twice the text takes twice the time, and not four times."""
+    """Twice the text needs twice the time."""
 
     def seconds(length: int) -> float:
         text = (piece * length)[:length]
@@ -352,8 +350,8 @@ def test_the_time_is_linear(piece: str) -> None:
     assert seconds(1 << 20) < 6 * seconds(1 << 18) + 0.05
 
 
-def test_a_long_text_of_escapes_is_masked_as_a_whole() -> None:
-    """To undo millions of them would take seconds; a long text without them is looked through."""
+def test_a_long_text_of_escapes_is_redacted_completely() -> None:
+    """Decoding millions of escapes would need seconds. A long text without them is searched."""
     assert redact("a%61" * 100_000, [SECRET]) == REDACTED
     lines = "a line\n" * 100_000
     assert redact(lines + SECRET, [SECRET]) == lines + REDACTED

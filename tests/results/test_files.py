@@ -1,4 +1,4 @@
-"""Results on disk: complete or not at all, at the path and with the mode of a plain open()."""
+"""Results on disk: complete or missing, at the path and with the mode of a plain open()."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def run(server: FaultyServer) -> Run:
 def test_permissions_follow_the_umask(
     connect: Connect, server: FaultyServer, run: Run, tmp_path: Path, umask: int
 ) -> None:
-    """A new file has the permissions that a plain open() gives."""
+    """A new file has the permissions of a plain open()."""
     before = os.umask(umask)
     try:
         (path,) = connect(server).runs.download(run, tmp_path / "out")
@@ -56,10 +56,10 @@ def test_permissions_follow_the_umask(
 
 @posix
 @pytest.mark.parametrize("mode", [0o600, 0o640, 0o755])
-def test_permissions_of_an_existing_file_stay(
+def test_permissions_of_an_existing_file(
     connect: Connect, server: FaultyServer, run: Run, tmp_path: Path, mode: int
 ) -> None:
-    """A file that is replaced keeps its permissions."""
+    """A replaced file keeps its permissions."""
     target = tmp_path / "out"
     target.touch()
     target.chmod(mode)
@@ -70,7 +70,7 @@ def test_permissions_of_an_existing_file_stay(
 
 @posix
 def test_a_symbolic_link(connect: Connect, server: FaultyServer, run: Run, tmp_path: Path) -> None:
-    """A target that is a link has the result afterwards, and the file behind it is whole: the old or the new one."""
+    """The target of a link has the result afterwards, and is complete at any moment: the old or the new one."""
     behind, link = tmp_path / "behind", tmp_path / "link"
     behind.write_bytes(b"old")
     link.symlink_to(behind)
@@ -119,7 +119,7 @@ def test_a_file_that_appears_meanwhile(
 
 
 @pytest.mark.parametrize("name", ["folder", "missing/out", "file/out"])
-def test_places_that_are_none(
+def test_invalid_paths(
     connect: Connect, server: FaultyServer, run: Run, tmp_path: Path, name: str
 ) -> None:
     """A folder, a missing folder, and a file as a folder are errors before a byte is fetched."""
@@ -143,10 +143,10 @@ def test_a_device_is_no_file(connect: Connect, server: FaultyServer, run: Run) -
 
 @posix
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs the descriptors of Linux")
-def test_an_open_file_is_no_target(
+def test_an_open_file_is_not_a_target(
     connect: Connect, server: FaultyServer, run: Run, tmp_path: Path
 ) -> None:
-    """The file behind /dev/stdout is open, and not replaced: what the program writes to it would be lost."""
+    """The file behind /dev/stdout is not replaced: later output of the program would be lost."""
     log, link = tmp_path / "log", tmp_path / "link"
     with log.open("w") as opened:
         link.symlink_to(f"/dev/fd/{opened.fileno()}")
@@ -162,8 +162,8 @@ class Unnamed(os.PathLike[str]):
         raise LookupError("mine")
 
 
-def test_a_path_that_cannot_be_read(connect: Connect, server: FaultyServer, run: Run) -> None:
-    """What a path's own code raises is the cause of an error of ours, before a byte is fetched."""
+def test_a_path_object_that_raises(connect: Connect, server: FaultyServer, run: Run) -> None:
+    """An exception of a path object is the cause of our error, before a byte is fetched."""
     with pytest.raises(InvalidParamsError, match="from a Unnamed") as caught:
         connect(server).runs.download(run, Unnamed())
     assert isinstance(caught.value.__cause__, LookupError)
@@ -183,14 +183,14 @@ def test_overwrite_is_true_or_false(
 
 
 def test_a_long_name(connect: Connect, server: FaultyServer, run: Run, tmp_path: Path) -> None:
-    """A name of 255 bytes, of letters that take three, is saved: the temporary name is no longer."""
+    """A name of 255 bytes, with letters of three bytes, is saved: the temporary name is not longer."""
     name = "文" * 85
     (path,) = connect(server).runs.download(run, tmp_path / name)
     assert path.read_bytes() == BODY
 
 
 def test_two_writers(server: FaultyServer, run: Run, tmp_path: Path) -> None:
-    """Several downloads to one path at the same time: a whole file of one of them, and no debris."""
+    """After several concurrent downloads to one path, it has a complete file of one of them, and no debris."""
     target = tmp_path / "out"
     with Dcipher(KEY, base_url=server.url) as client:
         threads = [
@@ -207,7 +207,7 @@ def test_two_writers(server: FaultyServer, run: Run, tmp_path: Path) -> None:
 def test_several_results_and_one_that_fails(
     connect: Connect, server: FaultyServer, run: Run, tmp_path: Path
 ) -> None:
-    """Where the second of two results fails, the first that was saved stays, and the error names the second."""
+    """If the second of two results fails, the first remains, and the error names the second."""
     second = {"url": f"{server.url}/second?Signature=x"}
     both = Run.model_validate(
         {**json.loads(run.to_json(reveal=True)), "outputs": [*json.loads(run.to_json(reveal=True))["outputs"], second],
@@ -260,7 +260,7 @@ def in_a_child(url: str, target: Path, size: int, call: str) -> list[Any]:
 
 @posix
 def test_a_full_disk(server: FaultyServer, run: Run, tmp_path: Path) -> None:
-    """A disk that takes no more is a `LocalStorageError`; the old file is intact, and there is no debris."""
+    """A full disk is a `LocalStorageError`. The old file is intact, and there is no debris."""
     target = tmp_path / "out"
     target.write_bytes(b"old")
     name, errno, text = in_a_child(f"{server.url}/result?Signature=x", target, 100_000, "download")
@@ -279,10 +279,10 @@ def test_a_full_disk_under_records(server: FaultyServer, tmp_path: Path) -> None
     assert name == "LocalStorageError"
 
 
-def test_a_name_that_cannot_be(
+def test_an_impossible_name(
     connect: Connect, server: FaultyServer, run: Run, tmp_path: Path
 ) -> None:
-    """A name that the file system has no bytes for is said before anything is sent."""
+    """A name that the file system cannot encode is rejected before anything is sent."""
     client = connect(server)
     with pytest.raises(InvalidParamsError, match="a file name cannot have"):
         client.flows.run("f", save_path=f"{tmp_path}/\ud800.json")

@@ -39,7 +39,7 @@ def served(server: FaultyServer, body: bytes, content_type: str, name: str = "re
     ["Rivers flow, lakes rest.", "Rivers, lakes.\nSeas, straits.\n", "one\ntwo\n", "[Note] x"],
 )
 def test_prose_is_text(connect: Connect, server: FaultyServer, text: str) -> None:
-    """Text is its text as `str` and bytes without a type; it has no rows, and the error says what to do."""
+    """Without a type, text is `str` or bytes. It has no rows, and the error has advice."""
     client = connect(server)
     run = served(server, text.encode(), "text/plain")
     assert client.runs.read(run, str) == text
@@ -52,8 +52,8 @@ def test_prose_is_text(connect: Connect, server: FaultyServer, text: str) -> Non
             call()
 
 
-def test_a_table_that_is_named_so_may_be_one_line(connect: Connect, server: FaultyServer) -> None:
-    """With the type or the name of a CSV no evidence is asked for."""
+def test_a_table_of_one_line(connect: Connect, server: FaultyServer) -> None:
+    """With the type or the suffix of CSV, one line is sufficient."""
     client = connect(server)
     for content_type, name in (("text/csv", "result"), ("text/plain", "result.csv")):
         run = served(server, b"name,score\n", content_type, name)
@@ -67,7 +67,7 @@ def test_a_table_that_is_named_so_may_be_one_line(connect: Connect, server: Faul
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
 def test_a_first_line_beyond_the_head(connect: Connect, server: FaultyServer, pack: Any) -> None:
-    """NDJSON is told from JSON by what follows its first line, however long that is."""
+    """NDJSON is distinguished from JSON by the bytes after its first line, of any length."""
     rows = [{"text": "x" * 200_000}, {"text": "y"}]
     body = b"".join(json.dumps(row).encode() + b"\n" for row in rows)
     client = connect(server)
@@ -81,7 +81,7 @@ def test_a_first_line_beyond_the_head(connect: Connect, server: FaultyServer, pa
 
 @needs_arrow
 def test_parquet_in_gzip(connect: Connect, server: FaultyServer) -> None:
-    """A Parquet file that was compressed as a whole is read by all readers alike."""
+    """All readers read a compressed Parquet file."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -96,10 +96,8 @@ def test_parquet_in_gzip(connect: Connect, server: FaultyServer) -> None:
 
 
 @pytest.mark.parametrize("format_", ["application/json", "application/x-ndjson", "text/csv"])
-def test_a_row_is_counted_and_its_line_too(
-    connect: Connect, server: FaultyServer, format_: str
-) -> None:
-    """Errors and rejects have the row from 0, and the line from 1 where there are lines."""
+def test_numbers_of_rows_and_lines(connect: Connect, server: FaultyServer, format_: str) -> None:
+    """Errors and rejects have the row from 0, and the line from 1 if the format has lines."""
     body = {
         "application/json": b'[{"name": "a", "score": 1}, {"name": "\\ud800", "score": 1}]',
         "application/x-ndjson": b'{"name": "a", "score": 1}\n\n{"name": "\\ud800", "score": 1}\n',

@@ -68,7 +68,7 @@ MIXED = numbers(0, "canary-1", 2, "canary-3", None, 5)
 
 @pytest.fixture
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder for temporary files, and results that go there at once."""
+    """The folder for temporary files, in which all results are stored."""
     folder = tmp_path / "temporary"
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
@@ -77,8 +77,8 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_rows_that_do_not_fit_are_collected(connect: Connect, server: FaultyServer) -> None:
-    """The rows that fit are given, of the others it is known which, where and why, without values."""
+def test_invalid_rows_are_collected(connect: Connect, server: FaultyServer) -> None:
+    """Valid rows are returned. Of the others, number, location and reason are recorded, without values."""
     records = connect(server).runs.records(
         finished(server, MIXED, numbers("canary", 1)), Row, on_invalid="collect"
     )
@@ -100,10 +100,10 @@ def test_rows_that_do_not_fit_are_collected(connect: Connect, server: FaultyServ
         (b"n\n1\nx,y\n", "text/csv", ["x", "y"]),
     ],
 )
-def test_raw_rows_are_kept_where_that_is_asked_for(
+def test_raw_rows_are_kept_on_request(
     connect: Connect, server: FaultyServer, body: bytes, media_type: str, raw: object
 ) -> None:
-    """With `keep_raw=True` a reject has its row as it was read; no repr has it."""
+    """With `keep_raw=True`, a reject has its original row, which is not in a repr."""
     run = finished(server, body, kind=media_type)
     records = connect(server).runs.records(run, Row, on_invalid="collect", keep_raw=True)
     assert list(records) == [Row(n=1)]
@@ -132,8 +132,8 @@ def test_too_many_rows_that_do_not_fit(
     assert list(records) == []
 
 
-def test_a_share_is_judged_at_the_hundredth_row(connect: Connect, server: FaultyServer) -> None:
-    """A result that begins badly is given up at its hundredth row, not at its end."""
+def test_a_share_is_checked_at_the_hundredth_row(connect: Connect, server: FaultyServer) -> None:
+    """A result with too many invalid rows is abandoned at its hundredth row, not at its end."""
     body = numbers(*["x"] * 60, *range(5000))
     records = connect(server).runs.records(
         finished(server, body), Row, on_invalid="drop", max_invalid=0.5
@@ -168,7 +168,7 @@ def test_within_the_limit_all_is_read(connect: Connect, server: FaultyServer) ->
 def test_arguments_are_checked_at_the_call(
     connect: Connect, server: FaultyServer, wrong: dict[str, Any]
 ) -> None:
-    """A wrong argument is said by the call itself, before a row is asked for or anything is sent."""
+    """The call itself rejects an invalid argument, before anything is sent."""
     run = finished(server, MIXED)
     with pytest.raises(InvalidParamsError):
         connect(server).runs.records(run, **{"type_": Row, **wrong})
@@ -178,7 +178,7 @@ def test_arguments_are_checked_at_the_call(
 
 
 def test_it_is_a_context_manager(connect: Connect, server: FaultyServer, temporary: Path) -> None:
-    """Leaving the context, or closing, ends the rows; twice is once."""
+    """Leaving the context, or closing, ends the rows. Closing twice does nothing."""
     client = connect(server)
     run = finished(server, numbers(*range(5000)))
     with client.runs.records(run, Row) as records:
@@ -201,8 +201,8 @@ def test_after_an_error_there_are_no_more_rows(connect: Connect, server: FaultyS
     assert list(records) == []
 
 
-def test_dropped_half_way_it_leaves_nothing(server: FaultyServer, temporary: Path) -> None:
-    """Rows that nobody reads on and nobody closes leave no file, open or not, and no warning."""
+def test_dropped_rows_leave_no_file(server: FaultyServer, temporary: Path) -> None:
+    """Rows that are neither exhausted nor closed leave no file and no warning."""
     run = finished(server, numbers(*range(5000)))
 
     def drop(client: Dcipher) -> None:
@@ -219,10 +219,8 @@ def test_dropped_half_way_it_leaves_nothing(server: FaultyServer, temporary: Pat
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
-def test_dropped_half_way_on_an_event_loop(
-    server: FaultyServer, temporary: Path, backend: str
-) -> None:
-    """The same under asyncio and trio, which warn of generators that are dropped."""
+def test_dropped_rows_on_an_event_loop(server: FaultyServer, temporary: Path, backend: str) -> None:
+    """The same holds under asyncio and trio, which warn of dropped generators."""
     run = finished(server, numbers(*range(5000)))
 
     async def drop(client: AsyncDcipher) -> None:
@@ -247,8 +245,8 @@ def test_dropped_half_way_on_an_event_loop(
     assert list(temporary.iterdir()) == []
 
 
-def test_a_cancelled_reading_is_over(server: FaultyServer, temporary: Path) -> None:
-    """A cancellation while the result is fetched closes the rows, and the client goes on."""
+def test_a_cancellation_closes_the_rows(server: FaultyServer, temporary: Path) -> None:
+    """The client can be used afterwards."""
     run = finished(server, numbers(1))
     server.on("/r0", Reply(numbers(1), delay=5.0))
 
@@ -265,7 +263,7 @@ def test_a_cancelled_reading_is_over(server: FaultyServer, temporary: Path) -> N
 
 
 def test_one_reader_at_a_time(server: FaultyServer) -> None:
-    """Two tasks that read the same rows at once get an error, not each other's rows."""
+    """Two tasks that read the same rows concurrently get an error."""
     run = finished(server, numbers(*range(300)))
 
     async def main() -> None:
@@ -291,8 +289,8 @@ def test_one_reader_at_a_time(server: FaultyServer) -> None:
     anyio.run(main)
 
 
-def test_a_repr_shows_where_it_is(server: FaultyServer) -> None:
-    """The run and the rows that were read, and nothing that they hold."""
+def test_the_repr_of_records(server: FaultyServer) -> None:
+    """It has the run and the number of rows, but no values."""
     with Dcipher(KEY, base_url=server.url) as client:
         records = client.runs.records(finished(server, MIXED), Row, on_invalid="drop")
         assert repr(records) == "<Records of run t: 0 rows read>"
@@ -301,7 +299,7 @@ def test_a_repr_shows_where_it_is(server: FaultyServer) -> None:
 
 
 def test_one_thread_at_a_time(server: FaultyServer) -> None:
-    """Two threads that read the same rows at once, or close them, get an error."""
+    """Two threads that read or close the same rows concurrently get an error."""
     held = Held(Reply(numbers(*range(3))))
     server.on("/r0", held)
     outputs = (Output.model_validate({"url": f"{server.url}/r0"}),)
@@ -324,7 +322,7 @@ def test_one_thread_at_a_time(server: FaultyServer) -> None:
 def test_a_compressed_result_that_is_cut_or_a_bomb(
     connect: Connect, server: FaultyServer, body: bytes, tmp_path: Path
 ) -> None:
-    """Read whole or row by row it is a `ResultParseError`; saved, and as bytes, it is what it is."""
+    """As a value or rows, it is a `ResultParseError`. Saved, and as bytes, it is unchanged."""
     run = finished(server, body)
     client = connect(server)
     for read in (client.runs.read, lambda *args: list(client.runs.records(*args))):
@@ -354,7 +352,7 @@ FAILING: list[Any] = [
 def test_a_validator_that_fails(
     connect: Connect, server: FaultyServer, failing: Any, on_invalid: Any
 ) -> None:
-    """What is no refusal ends the reading, with the number of the row in its result and without a value."""
+    """An exception that is not a rejection ends the iteration, with the number of the row, without a value."""
 
     def check(value: str) -> str:
         return failing(value) if value == "canary" else value
@@ -376,7 +374,7 @@ def test_a_validator_that_fails(
 def test_a_validator_that_fails_in_any_reader(
     connect: Connect, server: FaultyServer, failing: Any, format_: str
 ) -> None:
-    """It is the same error of all readers and formats: row, class and place, and no value."""
+    """All readers and formats have the same error: row, class and location, but no value."""
 
     def check(value: str) -> str:
         return failing(value) if value == "canary" else value
@@ -412,8 +410,8 @@ def test_a_validator_that_fails_in_any_reader(
         assert "canary" not in str(caught.value)
 
 
-def test_what_a_validator_raises_on_purpose(connect: Connect, server: FaultyServer) -> None:
-    """An exception of another kind is the user's own, and comes out of all readers as it is."""
+def test_an_exception_of_a_validator(connect: Connect, server: FaultyServer) -> None:
+    """Another exception is that of the user, and is raised unchanged by all readers."""
 
     class StopError(Exception):
         pass

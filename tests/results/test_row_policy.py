@@ -48,8 +48,8 @@ def test_a_number_of_rows() -> None:
     assert policy.rejects[0].errors == (("a[3].b", "missing", "Field required"),)
 
 
-def test_a_share_is_judged_from_the_hundredth_row_on() -> None:
-    """Before the hundredth row a share says nothing; then, and at the end, it does."""
+def test_a_share_is_checked_from_the_hundredth_row_on() -> None:
+    """Before the hundredth row, a share is meaningless. Then, and at the end, it is checked."""
     policy = RowPolicy("drop", 0.5, keep_raw=False)
     assert policy.batch_size() == 100
     for number in range(60):
@@ -64,8 +64,8 @@ def test_a_share_is_judged_from_the_hundredth_row_on() -> None:
     assert policy.batch_size() > 100
 
 
-def test_a_share_of_few_rows_is_judged_at_the_end() -> None:
-    """However few rows there are, at the end their share counts; of none nothing is wrong."""
+def test_a_share_of_few_rows_is_checked_at_the_end() -> None:
+    """At the end, the share of any number of rows counts. No rows are valid."""
     policy = RowPolicy("drop", 0.0, keep_raw=False)
     policy.check(RUN, None, at_end=True)
     policy.reject(row(0), 0)
@@ -74,8 +74,8 @@ def test_a_share_of_few_rows_is_judged_at_the_end() -> None:
         policy.check(RUN, None, at_end=True)
 
 
-def test_dropped_rows_are_counted_and_not_kept() -> None:
-    """Dropping takes no memory for a row, and counts what was wrong."""
+def test_dropped_rows_are_only_counted() -> None:
+    """A dropped row takes no memory, and its reasons are counted."""
     policy = RowPolicy("drop", None, keep_raw=False)
     policy.reject(row(0, JSONText("[1]")), 0)
     assert (len(policy.rejects), policy.rejects.total) == (0, 1)
@@ -83,7 +83,7 @@ def test_dropped_rows_are_counted_and_not_kept() -> None:
 
 
 def test_rows_are_numbered_within_their_result() -> None:
-    """The second result begins at 0 again, and what was read is counted on."""
+    """The second result begins at 0, and the total number of rows continues."""
     policy = RowPolicy("collect", None, keep_raw=True)
     policy.reject(row(4, JSONText('{"a": 12345678901234567890}')), 0)
     policy.count(10)
@@ -97,7 +97,7 @@ def test_rows_are_numbered_within_their_result() -> None:
 
 
 def test_a_raw_row_beyond_the_parser_is_its_text() -> None:
-    """What is nested too deeply to be parsed is kept as it stands."""
+    """A row that is nested too deeply to be parsed is kept as text."""
     deep = "[" * 500 + "]" * 500
     policy = RowPolicy("collect", None, keep_raw=True)
     policy.reject(row(0, JSONText(deep)), 0)

@@ -86,8 +86,8 @@ def test_parquet(tmp_path: Path) -> None:
             assert table.num_rows == 2
 
 
-def test_invalid_rows_are_refused_as_by_a_client(tmp_path: Path) -> None:
-    """`on_invalid`, `max_invalid` and `keep_raw` mean what they mean for `runs.records`."""
+def test_invalid_rows_are_rejected_as_by_a_client(tmp_path: Path) -> None:
+    """`on_invalid`, `max_invalid` and `keep_raw` are those of `runs.records`."""
     path = tmp_path / "r.ndjson"
     path.write_text('{"label": "a"}\n{"size": 3}\n{"label": "c"}\n')
     seen: list[Any] = []
@@ -110,8 +110,8 @@ def test_invalid_rows_are_refused_as_by_a_client(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("read", [read_file, records_file])
-def test_what_cannot_be_read_says_so(tmp_path: Path, read: Any) -> None:
-    """A file that is not there is an OSError; a broken one names itself, and no value of it."""
+def test_unreadable_files(tmp_path: Path, read: Any) -> None:
+    """A missing file is an OSError. The error of a malformed one has its name, but no value."""
     with pytest.raises(FileNotFoundError):
         read(tmp_path / "no.json")
     broken = tmp_path / "b.json"
@@ -130,8 +130,8 @@ def test_what_cannot_be_read_says_so(tmp_path: Path, read: Any) -> None:
         read(broken, format="xml")
 
 
-def test_a_format_may_be_said(tmp_path: Path) -> None:
-    """A name that misleads is overruled by `format=`."""
+def test_a_given_format(tmp_path: Path) -> None:
+    """`format=` takes precedence over the suffix."""
     path = tmp_path / "topics.txt"
     path.write_text("label,size\na,1\n")
     assert read_file(path, list[Topic], format="csv") == [Topic(label="a", size=1)]
@@ -139,7 +139,7 @@ def test_a_format_may_be_said(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names")
 def test_a_pipe_is_read_once(tmp_path: Path) -> None:
-    """What can be read only once is read, too."""
+    """A file that can be read only once is read, too."""
     path = tmp_path / "pipe.json"
     os.mkfifo(path)
     for read in (read_file, lambda path: list(records_file(path))):
@@ -150,7 +150,7 @@ def test_a_pipe_is_read_once(tmp_path: Path) -> None:
 
 
 def test_saved_results_are_read_back(connect: Connect, api: FaultyServer, tmp_path: Path) -> None:
-    """What a client saved is what these read."""
+    """These functions read the files that a client saved."""
     api.on("/result", json_reply(json.dumps(ROWS)))
     with connect(api) as client:
         run = client.flows.run("f", save_path=tmp_path / "topics.json")

@@ -28,8 +28,8 @@ def store(api: FaultyServer) -> FaultyServer:
     return api
 
 
-def test_what_was_saved_is_read(connect: Connect, store: FaultyServer, tmp_path: Path) -> None:
-    """After `flows.run(…, save_path=…)`, a value, rows and a table cost no GET; the name does not matter."""
+def test_a_saved_result_is_read(connect: Connect, store: FaultyServer, tmp_path: Path) -> None:
+    """After `flows.run(…, save_path=…)`, a value, rows and a table need no GET, with any file name."""
     client = connect(store)
     run = client.flows.run("f", save_path=tmp_path / "topics.csv")
     assert client.runs.read(run) == ROWS
@@ -70,7 +70,7 @@ def made_a_folder(path: Path) -> None:
 def test_a_file_that_changed_is_not_read(
     connect: Connect, store: FaultyServer, tmp_path: Path, change: Callable[[Path], None]
 ) -> None:
-    """Whatever happened to the file, the result is the service's: it is fetched."""
+    """After any change of the file, the result is fetched."""
     client = connect(store)
     run = client.flows.run("f", save_path=tmp_path / "r.json")
     change(tmp_path / "r.json")

@@ -36,7 +36,7 @@ WHERE = "DCIPHER_X, environment"
 
 
 def quietly(check: Any, value: object) -> Any:
-    """Return what a check makes of a value, without its warnings."""
+    """Returns the value of a check without its warnings."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return check(value, WHERE)
@@ -52,8 +52,8 @@ def test_defaults() -> None:
     assert (Configuration().timeout, Configuration().max_retries) == (60.0, 5)
 
 
-def test_the_first_layer_wins() -> None:
-    """Argument beats environment beats `.env`; blanks count as missing; the sources are kept."""
+def test_precedence() -> None:
+    """Argument, environment, `.env`. Blanks count as missing, and the sources are recorded."""
     found = resolve(
         [
             ("argument", {"api_key": None, "timeout": 5, "base_url": " "}),
@@ -75,8 +75,8 @@ def test_the_first_layer_wins() -> None:
     )
 
 
-def test_only_the_winner_is_checked() -> None:
-    """A value that does not count may be wrong; the one that counts is named with its place."""
+def test_only_the_used_value_is_checked() -> None:
+    """An unused value may be invalid. The error for the used one names its source."""
     assert resolve([("argument", {"timeout": 5}), ("environment", {"timeout": "x"})]).timeout == 5
     with pytest.raises(ConfigurationError, match=r"timeout \(DCIPHER_TIMEOUT, environment\)"):
         resolve([("environment", {"timeout": "x"})])
@@ -85,7 +85,7 @@ def test_only_the_winner_is_checked() -> None:
 
 
 def test_every_setting_has_a_check() -> None:
-    """What a configuration holds is checked, each by its own rule."""
+    """Each value of a configuration is checked by its own rule."""
     assert set(CHECKS) == set(Configuration.__dataclass_fields__) - {"sources"}
 
 
@@ -116,13 +116,13 @@ def test_is_blank(value: object, blank: bool) -> None:
     ],
 )
 def test_usable_key(sources: dict[str, str]) -> None:
-    """A key goes to a base URL that came from a place as trusted as its own."""
+    """A key is sent to a base URL from a source that is as trusted."""
     assert usable_key(Configuration(api_key="k", sources=sources)) == "k"
 
 
 @pytest.mark.parametrize("source", ["argument", "environment"])
 def test_a_dotenv_cannot_steal_a_key(source: str) -> None:
-    """A base URL from `.env` never receives a key that came from elsewhere."""
+    """A base URL from `.env` never receives a key from another source."""
     found = Configuration(
         api_key="SECRET", base_url="https://evil", sources={"api_key": source, "base_url": DOTENV}
     )
@@ -132,7 +132,7 @@ def test_a_dotenv_cannot_steal_a_key(source: str) -> None:
 
 
 def test_no_key_at_all() -> None:
-    """The error says where a key could be."""
+    """The error lists the sources of a key."""
     with pytest.raises(
         MissingAPIKeyError, match=r"DCIPHER_API_KEY.*api_key=….*dcipher\.emulator.*dcipher demo"
     ):
@@ -179,8 +179,8 @@ NO_PLACEHOLDERS = [
 
 @pytest.mark.parametrize("check", [check_api_key, check_api_secret])
 @pytest.mark.parametrize("text", PLACEHOLDERS)
-def test_a_placeholder_is_no_key(check: Any, text: str) -> None:
-    """What was copied from an example as it stands there is named before it is sent anywhere."""
+def test_a_placeholder_is_rejected(check: Any, text: str) -> None:
+    """Text that was copied from an example is reported before it is sent."""
     if check is check_api_secret:
         text = text.removeprefix("Api-Key ")
     with pytest.raises(ConfigurationError, match="is a placeholder from an example"):
@@ -190,13 +190,13 @@ def test_a_placeholder_is_no_key(check: Any, text: str) -> None:
 @pytest.mark.parametrize("check", [check_api_key, check_api_secret])
 @pytest.mark.parametrize("text", NO_PLACEHOLDERS)
 def test_a_key_that_resembles_a_placeholder(check: Any, text: str) -> None:
-    """Nothing is refused for a part of it alone."""
+    """A key that only contains such text is accepted."""
     assert check(text, WHERE) == text
 
 
 @pytest.mark.parametrize("check", [check_api_key, check_api_secret])
-def test_blanks_around_are_left_out_with_one_warning(check: Any) -> None:
-    """A line break from a file is no part of a key, and the warning does not show it."""
+def test_surrounding_blanks_are_removed_with_one_warning(check: Any) -> None:
+    """A line break from a file is not part of a key, and the warning does not show it."""
     with pytest.warns(UserWarning, match="surrounding blanks or a line break") as caught:
         assert check(" SECRET\r\n", WHERE) == "SECRET"
     assert len(caught) == 1
@@ -217,8 +217,8 @@ def test_blanks_around_are_left_out_with_one_warning(check: Any) -> None:
         (SecretStr(""), "is empty"),
     ],
 )
-def test_a_key_that_no_header_can_carry(value: object, says: str) -> None:
-    """The error says what and where, never the key."""
+def test_a_key_that_a_header_cannot_contain(value: object, says: str) -> None:
+    """The error has the kind and position of the character, never the key."""
     with pytest.raises(ConfigurationError, match=says) as caught:
         check_api_key(value, WHERE)
     assert WHERE in str(caught.value)
@@ -239,8 +239,8 @@ def test_check_api_secret(secret: str) -> None:
 
 @given(st.text(st.characters(), min_size=1).map("sEcReT".__add__))
 @settings(max_examples=200, deadline=None)
-def test_any_key_is_visible_ascii_or_refused(text: str) -> None:
-    """Whatever the text: what a header can carry, or an error that does not show it."""
+def test_any_key_is_visible_ascii_or_rejected(text: str) -> None:
+    """Any text is either valid in a header, or an error that does not show it."""
     try:
         key = quietly(check_api_key, text)
     except ConfigurationError as error:
@@ -306,8 +306,8 @@ def test_check_base_url(value: object, url: str) -> None:
         ("https://" + "a." * 127, "cannot be a name"),
     ],
 )
-def test_a_base_url_that_is_none(value: object, says: str) -> None:
-    """Each defect is named, with the place that it came from."""
+def test_an_invalid_base_url(value: object, says: str) -> None:
+    """Each defect is named, with the source of the URL."""
     with pytest.raises(ConfigurationError, match=says) as caught:
         check_base_url(value, WHERE)
     assert WHERE in str(caught.value)
@@ -317,7 +317,7 @@ def test_a_base_url_that_is_none(value: object, says: str) -> None:
     "value", ["ftp://user:PASSWORD@h", "user:PASSWORD@h", "https://user:PASSWORD", "sk-PASSWORD"]
 )
 def test_a_base_url_shows_no_password(value: str) -> None:
-    """User info, or a key that was put into the wrong variable, is not in the error."""
+    """User info, or a key in the wrong variable, is not in the error."""
     with pytest.raises(ConfigurationError) as caught:
         check_base_url(value, WHERE)
     assert "PASSWORD" not in str(caught.value)
@@ -332,16 +332,16 @@ def test_a_base_url_shows_no_password(value: str) -> None:
         "https://h/" + "a" * 70_000,
     ],
 )
-def test_a_base_url_that_httpx_refuses(value: str) -> None:
-    """What httpx will not take is a configuration error when the client is made."""
+def test_a_base_url_that_httpx_rejects(value: str) -> None:
+    """It is a configuration error of the constructor of the client."""
     with pytest.raises(ConfigurationError):
         HTTPClient(value)
 
 
 @given(st.text(max_size=30) | st.text(max_size=20).map("https://".__add__))
 @settings(max_examples=150, deadline=None)
-def test_any_base_url_is_plain_or_refused(text: str) -> None:
-    """Whatever the text: a URL without user info, query and fragment, or `ConfigurationError`."""
+def test_any_base_url_is_plain_or_rejected(text: str) -> None:
+    """Any text is a URL without user info, query and fragment, or a `ConfigurationError`."""
     try:
         url = check_base_url(text, WHERE)
     except ConfigurationError:
@@ -354,14 +354,14 @@ def test_any_base_url_is_plain_or_refused(text: str) -> None:
 @pytest.mark.parametrize(
     "url", ["https://h", "http://localhost:1", "http://127.0.0.1", "http://[::1]"]
 )
-def test_what_a_key_may_travel_over(url: str) -> None:
-    """Https anywhere, plain http on this machine."""
+def test_urls_that_a_key_may_be_sent_to(url: str) -> None:
+    """Https to any host, plain http to this machine."""
     refuse_plain_http(url)
 
 
 @pytest.mark.parametrize("url", ["http://h", "HTTP://h", "http://localhost.example.com"])
-def test_what_a_key_may_not_travel_over(url: str) -> None:
-    """Plain http to elsewhere is refused, and the way out is named."""
+def test_urls_that_a_key_may_not_be_sent_to(url: str) -> None:
+    """Plain http to another host is rejected, with advice."""
     with pytest.raises(ConfigurationError, match="allow_insecure=True"):
         refuse_plain_http(url)
 
@@ -378,27 +378,27 @@ def test_check_timeout(value: object, number: float) -> None:
 @pytest.mark.parametrize(
     "value", [0, -1, "nan", "inf", float("nan"), 10**400, True, "", "5s", None, [5], b"5"]
 )
-def test_a_timeout_that_is_none(value: object) -> None:
-    """Not positive, not finite, or no number at all."""
+def test_invalid_timeouts(value: object) -> None:
+    """Not positive, not finite, or not a number."""
     with pytest.raises(ConfigurationError, match="positive, finite number of seconds"):
         check_timeout(value, WHERE)
 
 
 @pytest.mark.parametrize(("value", "count"), [(0, 0), (3, 3), ("7", 7), (" 7 ", 7)])
 def test_check_max_retries(value: object, count: int) -> None:
-    """A whole number, or its text; none is a number, too."""
+    """An integer, or its text, including 0."""
     assert check_max_retries(value, WHERE) == count
 
 
 @pytest.mark.parametrize("value", [-1, "-1", 1.0, "1.0", True, None, "", "many", "9" * 5000])
-def test_max_retries_that_are_none(value: object) -> None:
-    """Negative, broken or no numbers are refused."""
+def test_invalid_max_retries(value: object) -> None:
+    """Negative numbers, fractions and other values are rejected."""
     with pytest.raises(ConfigurationError, match="integer, 0 or more"):
         check_max_retries(value, WHERE)
 
 
 def test_check_log() -> None:
-    """A level in any case; another word is refused unseen (it may be a key), and the levels are named."""
+    """A level in any case. The error for another word lists the levels, but not the word, which may be a key."""
     assert check_log(" DEBUG ", WHERE) == "debug"
     with pytest.raises(ConfigurationError, match="debug, info, warning, error, critical") as caught:
         check_log("loud\x1b", WHERE)
@@ -448,28 +448,28 @@ def test_check_headers(headers: dict[str, str] | None, checked: dict[str, str]) 
         ({"Idempotency-Key": "k"}, "idempotency_key="),
     ],
 )
-def test_headers_that_are_none(headers: Any, says: str) -> None:
-    """Nothing of the client's is replaced, no line is injected, and values are not shown."""
+def test_invalid_headers(headers: Any, says: str) -> None:
+    """No header of the client is replaced, no line is injected, and values are not shown."""
     with pytest.raises(ConfigurationError, match=says):
         check_headers(headers)
 
 
 def sent(headers: dict[str, str]) -> None:
-    """Put headers into a request as far as the bytes that go out."""
+    """Sends headers, and returns their bytes."""
     request = httpx.Request("GET", "https://h", headers=check_headers(headers))
     h11.Request(method="GET", target="/", headers=request.headers.raw)
 
 
 @pytest.mark.parametrize("value", [" a", "a ", "  a  "])
-def test_blanks_around_a_header_value_are_no_part_of_it(value: str) -> None:
-    """RFC 9110 section 5.5: the blanks around a value do not belong to it, and h11 refuses them."""
+def test_blanks_around_a_header_value_are_removed(value: str) -> None:
+    """RFC 9110 section 5.5: they do not belong to the value, and h11 rejects them."""
     assert check_headers({"X-Team": value}) == {"X-Team": "a"}
     sent({"X-Team": value})
 
 
 @pytest.mark.parametrize("value", ["é", "\ud800", "a\tb", "\x01", "a\x7f"])
 def test_a_header_value_that_cannot_be_sent(value: str) -> None:
-    """What httpx cannot encode, or h11 refuses (RFC 9110 section 5.5), is a configuration error."""
+    """A value that httpx cannot encode, or h11 rejects (RFC 9110 section 5.5), is a configuration error."""
     with pytest.raises(ConfigurationError):
         sent({"X-Team": value})
 
@@ -482,8 +482,8 @@ def test_a_header_value_that_cannot_be_sent(value: str) -> None:
     )
 )
 @settings(max_examples=150, deadline=None)
-def test_any_headers_of_ascii_go_out_or_are_refused(headers: dict[str, str]) -> None:
-    """Names and visible values: what passes the check passes httpx and h11."""
+def test_any_headers_of_ascii_are_sent_or_rejected(headers: dict[str, str]) -> None:
+    """Names and visible values that pass the check are accepted by httpx and h11."""
     try:
         checked = check_headers(headers)
     except ConfigurationError:

@@ -38,14 +38,14 @@ from dcipher.signing.digests import content_digest, digest_matches, digests
     ],
 )
 def test_the_digests_of_rfc_9530_are_reproduced(body, expected):
-    """The examples of RFC 9530 (and of no bytes at all) come out to the letter, and match."""
+    """The examples of RFC 9530 (and that of no bytes) are reproduced exactly, and match."""
     assert content_digest(body, expected.partition("=")[0]) == expected
     assert digest_matches(expected, body) is True
     assert digest_matches(expected, body + b" ") is False
 
 
-def test_an_unknown_digest_algorithm_is_refused():
-    """Only the two algorithms that RFC 9530 holds for secure are made."""
+def test_an_unknown_digest_algorithm_is_rejected():
+    """Only the two algorithms that RFC 9530 calls secure are supported."""
     with pytest.raises(ValueError, match="sha-256, sha-512"):
         content_digest(b"", "md5")
 
@@ -68,8 +68,8 @@ def test_an_unknown_digest_algorithm_is_refused():
         ('md5=:AAAA:;p="never closed, sha-256=:AAAA:', {"md5": b"\0\0\0"}),
     ],
 )
-def test_digest_headers_are_read_with_patience(header, expected):
-    """What is well formed is found by its algorithm, what is not is passed over."""
+def test_digest_headers_are_parsed_leniently(header, expected):
+    """Well-formed digests are found by algorithm, malformed ones are ignored."""
     assert digests(header) == expected
 
 
@@ -78,13 +78,13 @@ DIGEST_FRAGMENTS = st.sampled_from(["sha-256", "=", ":", "AAAA", "A", '"', "\\",
 
 @given(st.text() | st.lists(DIGEST_FRAGMENTS, max_size=20).map("".join))
 def test_no_digest_header_raises(header):
-    """Any text at all is read without an error."""
+    """Any text is parsed without an error."""
     assert all(isinstance(digest, bytes) for digest in digests(header).values())
     assert digest_matches(header, b"") in (True, False, None)
 
 
 def test_a_match_needs_every_known_digest():
-    """One wrong digest is a mismatch, an unknown algorithm says nothing."""
+    """One wrong digest is a mismatch. An unknown algorithm is ignored."""
     right, wrong = content_digest(b"x"), content_digest(b"y", "sha-512")
     assert digest_matches(f"{right}, md5=:AAAA:", b"x") is True
     assert digest_matches(f"{right}, {wrong}", b"x") is False

@@ -35,7 +35,7 @@ from dcipher.signing.structured_fields import (
     ],
 )
 def test_a_bare_item_is_read_and_written(text, value):
-    """Each kind of item is read as its Python value, of its own type, and written as it was."""
+    """Each type of item is a Python value of its own type, and is serialized unchanged."""
     assert parse_dictionary(f"key={text}") == {"key": Item(value, {})}
     (item,) = parse_dictionary(f"key={text}").values()
     assert isinstance(item, Item)
@@ -68,15 +68,15 @@ def test_items_have_parameters_and_stand_in_lists():
         ("a=1, a=2", "the key a is repeated"),
     ],
 )
-def test_a_malformed_dictionary_is_refused_where_it_breaks(text, refusal):
-    """What is malformed, not supported, or there twice is an error that says where."""
+def test_a_malformed_dictionary_is_rejected_with_its_position(text, refusal):
+    """Malformed, unsupported or repeated items are an error with the position."""
     with pytest.raises(StructuredFieldError, match=rf"^{refusal}$"):
         parse_dictionary(text)
 
 
 @pytest.mark.parametrize("text", ["é", "a\nb", "\x7f", "\0"])
-def test_a_string_that_no_header_can_carry_is_refused_unquoted(text):
-    """Only printable ASCII is written, and the refusal does not repeat the text."""
+def test_a_string_that_a_header_cannot_contain_is_rejected(text):
+    """Only printable ASCII is serialized, and the error does not repeat the text."""
     with pytest.raises(StructuredFieldError, match="ASCII") as caught:
         serialize(text)
     assert text not in str(caught.value)
@@ -115,8 +115,8 @@ def member_text() -> st.SearchStrategy[str]:
     st.integers(0, 200),
     st.sampled_from(["", ",", '"', " ", "(", ";", "1", "\t", "é"]),
 )
-def test_structured_fields_are_read_as_another_library_reads_them(members, position, noise):
-    """What is accepted is well formed, and is written again in the same canonical form."""
+def test_structured_fields_are_parsed_as_by_another_library(members, position, noise):
+    """Accepted fields are well-formed, and are serialized in the same canonical form."""
     text = ", ".join(members)
     text = text[:position] + noise + text[position:]
     try:

@@ -71,14 +71,14 @@ def test_this_machine(host: str) -> None:
 
 @pytest.mark.parametrize("host", ELSEWHERE)
 def test_elsewhere(host: str) -> None:
-    """What merely looks like this machine is elsewhere."""
+    """A name that only resembles this machine is another host."""
     assert not is_this_machine(host)
 
 
 @given(st.ip_addresses())
 @settings(max_examples=200)
 def test_addresses(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> None:
-    """An address is this machine where the standard library calls it loopback, mapped or not."""
+    """An address is this machine if the standard library calls it loopback, mapped or not."""
     assert is_this_machine(str(address)) is address.is_loopback
     if isinstance(address, ipaddress.IPv4Address):
         mapped = f"[::ffff:{address}]"
@@ -94,7 +94,7 @@ def test_addresses(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> No
         ("[::1]", "::1"),
     ],
 )
-def test_names_are_compared_as_dns_knows_them(host: str, name: str) -> None:
+def test_names_are_compared_as_in_dns(host: str, name: str) -> None:
     """Case, a trailing dot and the alphabet make no difference."""
     assert ascii_host(host) == name
 
@@ -113,14 +113,14 @@ def test_names_are_compared_as_dns_knows_them(host: str, name: str) -> None:
         ("10.0.0.1.", "10.0.0.1."),
     ],
 )
-def test_dns_is_not_asked_for_this_machine(host: str, asked: str) -> None:
-    """What counts as this machine is connected to as `localhost`, or by its address: no resolver can lead away."""
+def test_this_machine_is_not_resolved_by_dns(host: str, asked: str) -> None:
+    """It is connected to as `localhost`, or by its address, so that no resolver can redirect it."""
     assert resolvable(host) == asked
 
 
 @given(st.text(max_size=20))
 def test_any_text_is_a_host_or_none(text: str) -> None:
-    """Whatever the text, nothing is raised."""
+    """No text raises an exception."""
     is_this_machine(text)
     is_this_machine(f"{text}.localhost")
     ascii_host(text)

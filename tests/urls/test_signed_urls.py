@@ -34,7 +34,7 @@ def utc(*parts: int) -> datetime:
     ],
 )
 def test_expiry(url: str, moment: datetime) -> None:
-    """Each store's own way of saying it, in UTC."""
+    """The expiry in the notation of each store, in UTC."""
     assert expiry(url) == moment
 
 
@@ -58,7 +58,7 @@ def test_expiry(url: str, moment: datetime) -> None:
     ],
 )
 def test_no_expiry(url: str) -> None:
-    """Where it is not said, or cannot be read, it is not known."""
+    """A missing or invalid expiry is unknown."""
     assert expiry(url) is None
 
 
@@ -77,7 +77,7 @@ queries = st.dictionaries(
 @example("https://[")
 @example("//\u2100?Expires=1&sig=s")
 def test_any_url_has_an_expiry_or_none(url: str) -> None:
-    """Whatever the text, nothing is raised; a moment has a zone and can be compared and written."""
+    """No text raises an exception. An expiry has a time zone and can be compared and formatted."""
     moment = expiry(url)
     if moment is not None:
         assert moment.utcoffset() is not None
@@ -89,8 +89,8 @@ def test_any_url_has_an_expiry_or_none(url: str) -> None:
     "url",
     ["https://h/x?sig=1", "https://h:8443/x", "http://localhost:1/x", "http://[::1]/", "HTTPS://h"],
 )
-def test_what_is_fetched(url: str) -> None:
-    """Https anywhere, http on this machine."""
+def test_urls_that_are_fetched(url: str) -> None:
+    """Https to any host, http to this machine."""
     assert refusal(url) is None
 
 
@@ -114,8 +114,8 @@ def test_what_is_fetched(url: str) -> None:
         ("https://h:99999/", "not a URL"),
     ],
 )
-def test_what_is_not_fetched(url: str, why: str) -> None:
-    """Anything else is refused, and the reason holds nothing of the URL."""
+def test_urls_that_are_not_fetched(url: str, why: str) -> None:
+    """Any other URL is rejected, and the reason has no part of it."""
     assert why in str(refusal(url))
 
 
@@ -123,14 +123,14 @@ def test_what_is_not_fetched(url: str, why: str) -> None:
     "url", ["http://localhost/x", "http://127.0.0.2:6379/", "HTTP://a.localhost", "http://[::1]/"]
 )
 def test_plain_http_to_this_machine_from_elsewhere(url: str) -> None:
-    """Where the base URL is elsewhere, no plain http leads to this machine, unless it may lead anywhere."""
+    """If the base URL is another host, plain http to this machine needs `allow_insecure`."""
     assert "leads to this machine" in str(refusal(url, may_lead_here=False))
     assert refusal(url, may_lead_here=False, allow_insecure=True) is None
     assert refusal("https://localhost/x", may_lead_here=False) is None
 
 
-def test_http_elsewhere_only_where_it_is_allowed() -> None:
-    """`allow_insecure` lets plain http through, and user info not."""
+def test_plain_http_needs_permission() -> None:
+    """`allow_insecure` permits plain http, but not user info."""
     assert refusal("http://h/x", allow_insecure=True) is None
     assert refusal("http://u:p@h/x", allow_insecure=True) is not None
 
@@ -146,7 +146,7 @@ def test_http_elsewhere_only_where_it_is_allowed() -> None:
     ],
 )
 def test_joined(location: str, target: str) -> None:
-    """A redirect leads where RFC 3986 section 5 says; what is no URL is left to be refused."""
+    """A redirect is resolved by RFC 3986 section 5. An invalid URL is rejected later."""
     assert joined("https://h/a/b?c", location) == target
 
 
@@ -154,8 +154,8 @@ def test_joined(location: str, target: str) -> None:
 @settings(max_examples=100, deadline=None)
 @example("https://[")
 @example("//\u2100/")
-def test_any_redirect_leads_somewhere(location: str) -> None:
-    """Whatever the text: a place that can be judged, and never an exception."""
+def test_any_redirect_is_resolved(location: str) -> None:
+    """Any text is resolved to a URL that can be checked, without an exception."""
     refusal(joined("https://h/a/b?c", location), redirected_from="https://h/a/b?c")
 
 
@@ -174,7 +174,7 @@ def test_any_redirect_leads_somewhere(location: str) -> None:
     ],
 )
 def test_secrets_of(url: str, secrets: list[str]) -> None:
-    """Each value of the query, as it stands there and decoded; what is short is no secret."""
+    """Each value of the query, encoded and decoded. Short values are not secrets."""
     assert sorted(secrets_of(url)) == sorted(secrets)
 
 
@@ -187,8 +187,8 @@ def test_a_query_without_names_is_a_secret() -> None:
 @pytest.mark.parametrize(
     "said", ["X-Amz-Algorithm=AWS4-HMAC-SHA256", "response-content-type=application/json"]
 )
-def test_what_every_url_says_is_no_secret(said: str) -> None:
-    """Words of every day stay readable in what a service says."""
+def test_common_words_are_not_secrets(said: str) -> None:
+    """Common words remain readable in messages of a service."""
     assert secrets_of(f"{S3}?{said}&X-Amz-Signature=SIGNATURE") == ("SIGNATURE",)
 
 
@@ -197,8 +197,8 @@ def test_what_every_url_says_is_no_secret(said: str) -> None:
     st.text(st.characters(codec="utf-8"), max_size=9),
 )
 @settings(max_examples=100, deadline=None)
-def test_what_a_url_was_made_with_is_among_its_secrets(value: str, other: str) -> None:
-    """Whatever a query is made from: the value itself is masked, should a store repeat it."""
+def test_the_values_of_a_query_are_secrets(value: str, other: str) -> None:
+    """The value of any query is redacted if a store repeats it."""
     assert value in secrets_of(f"{S3}?{urlencode({'sig': value, 'x': other})}")
 
 
@@ -220,8 +220,8 @@ def test_a_scheme_has_no_case() -> None:
 
 @given(st.text(st.characters()), st.booleans(), st.none() | st.text())
 @settings(max_examples=200, deadline=None)
-def test_any_url_is_judged(url: str, allow_insecure: bool, redirected_from: str | None) -> None:
-    """Whatever the text: a reason or none, and never an exception."""
+def test_any_url_is_checked(url: str, allow_insecure: bool, redirected_from: str | None) -> None:
+    """Any text has a reason or none, without an exception."""
     why = refusal(url, allow_insecure=allow_insecure, redirected_from=redirected_from)
     assert why is None or why.startswith("it ")
 

@@ -8,8 +8,8 @@ from dcipher._results.parsing.adapters import adapter_for
 from tests.results.rows.reading import Topic
 
 
-def test_adapters_are_kept_by_type() -> None:
-    """A type's adapter is built once; equal unions of another order do not share theirs."""
+def test_adapters_are_cached_by_type() -> None:
+    """The adapter of a type is built once. Equal unions in another order have their own."""
     assert adapter_for(list[Topic]) is adapter_for(list[Topic])
     assert adapter_for(int | str) is not adapter_for(str | int)
 

@@ -40,10 +40,10 @@ packings = pytest.mark.parametrize("pack", [gzip.compress, zstd], ids=["gzip", "
 @packings
 @pytest.mark.parametrize("format_", BODIES)
 @pytest.mark.parametrize("parts", [1, 2])
-def test_a_compressed_file_is_what_it_holds(
+def test_a_compressed_file_is_decompressed(
     pack: Callable[[bytes], bytes], format_: Format, parts: int
 ) -> None:
-    """Whole or row by row, of one member or several, and with nothing but its bytes to tell."""
+    """As a value or row by row, of one or several members, detected by its bytes alone."""
     body = BODIES[format_]
     cut = len(body) // parts
     packed = b"".join(pack(body[at : at + cut + 1]) for at in range(0, len(body), cut + 1))
@@ -73,8 +73,8 @@ def test_a_compressed_file_that_is_cut_or_broken(pack: Callable[[bytes], bytes])
 
 
 @packings
-def test_a_bomb_is_refused(pack: Callable[[bytes], bytes]) -> None:
-    """What expands to more than 250 times its size, beyond 16 MiB, is refused before it is all there."""
+def test_a_bomb_is_rejected(pack: Callable[[bytes], bytes]) -> None:
+    """A file that expands to more than 250 times its size, beyond 16 MiB, is rejected before it is complete."""
     bomb = pack(b"[" + b" " * SPACES + b"]")
     for call in (read, parse_document):
         with pytest.raises(ResultSyntaxError, match="expand to more than"):
@@ -82,29 +82,29 @@ def test_a_bomb_is_refused(pack: Callable[[bytes], bytes]) -> None:
     assert parse_document(pack(b" " * (15 << 20) + b"[1]"), Any, Format.JSON) == [1]
 
 
-def test_the_beginning_of_a_damaged_file_tells_nothing() -> None:
-    """To look for a format in a file that is broken is no error: whoever reads it is told."""
+def test_detection_ignores_a_damaged_beginning() -> None:
+    """Detecting the format of a damaged file is no error: reading it is."""
     assert compression.beginning(b"\x1f\x8b\x08" + b"\xff" * 20) == b""
     assert compression.beginning(b"plain") == b"plain"
     assert detect_format(None, None, b"\x1f\x8b\x08" + b"\xff" * 20) is Format.BINARY
 
 
-def test_a_name_that_lies_is_seen_through() -> None:
-    """A store that decompressed a `.json.gz` on the way, or a `.json` that is gzip, is read all the same."""
+def test_a_wrong_suffix_is_ignored() -> None:
+    """A decompressed `.json.gz`, or a `.json` that is gzip, is read nevertheless."""
     assert detect_format(None, "r.json.gz", b"[1]") is Format.JSON
     assert parse_document(b"[1]", Any, Format.JSON) == [1]
     assert parse_document(gzip.compress(b"[1]"), Any, Format.JSON) == [1]
 
 
 def test_an_empty_gzip_is_an_empty_document() -> None:
-    """Nothing, compressed, is nothing: no rows where that is fine, an error where it is not."""
+    """It has no rows if the format permits that, and is an error otherwise."""
     assert read(gzip.compress(b""), Topic, Format.NDJSON) == []
     with pytest.raises(ResultSyntaxError, match="is empty"):
         read(gzip.compress(b""), Topic)
 
 
-def test_without_a_library_zstandard_says_what_to_install() -> None:
-    """Where no library knows Zstandard, the error names one, and the bytes can still be had."""
+def test_zstandard_without_a_library() -> None:
+    """The error names a library, and the bytes can still be read."""
     code = (
         "import sys; sys.modules.update(dict.fromkeys(['zstandard', 'backports.zstd', 'compression.zstd']))\n"
         "from dcipher._results.rows.documents import *; from dcipher._results.rows.reading import Format\n"
@@ -132,7 +132,7 @@ def test_without_a_library_zstandard_says_what_to_install() -> None:
     ],
 )
 def test_a_file_of_another_kind_is_named(head: bytes, kind: str) -> None:
-    """What cannot be read as rows says what it is, as far as its first bytes tell."""
+    """The error for a file without rows has its kind, if its first bytes show it."""
     format_ = detect_format(None, None, head)
     assert format_ is Format.BINARY
     with pytest.raises(ResultSyntaxError, match=f"{kind}.*read it as bytes"):

@@ -103,10 +103,8 @@ def test_csv_rows_become_the_type(type_: Any, expected: list[object], chunk: int
     ),
     st.sampled_from([1, 3, 17]),
 )
-def test_what_the_csv_writer_writes_is_read_back(
-    cells: list[tuple[str, str, str]], chunk: int
-) -> None:
-    """Any cells that are written as CSV come back."""
+def test_csv_is_read_back(cells: list[tuple[str, str, str]], chunk: int) -> None:
+    """Any cells that are written as CSV are read back."""
     file = io.StringIO()
     csv.writer(file, quoting=csv.QUOTE_ALL).writerows([("a", "b", "c"), *cells])
     with in_chunks(chunk):
@@ -124,8 +122,8 @@ def test_aliases_are_the_columns_names() -> None:
     assert read(b"Label Name\nx\n", Named, Format.CSV) == [Named(**{"Label Name": "x"})]
 
 
-def test_an_empty_cell_is_none_only_where_empty_text_does_not_fit() -> None:
-    """Empty stays text for text, is None for a number or None, and does not fit a plain number."""
+def test_an_empty_cell_is_none_only_if_empty_text_is_invalid() -> None:
+    """It remains text for text, is None for an optional number, and is invalid for a number."""
     loose = read(b"name,score,level\n,,2\na,1,\na,x,3\n", Loose, Format.CSV)
     assert loose[0] == Loose(name="", score=None, level=2)
     assert (loose[1].location, loose[1].errors[0]["type"]) == ("row 1, column level", "int_parsing")
@@ -170,7 +168,7 @@ POSITIONAL = tuple[int | str, int | None, str | None, float]
 
 @pytest.mark.parametrize("type_", [Judged, JudgedTuple, JudgedDict, JudgedData, POSITIONAL])
 def test_an_empty_cell_changes_no_other(type_: Any) -> None:
-    """Each cell is read by its column alone, whatever else is empty, in rows of every kind."""
+    """Each cell is read by its column alone, in rows of every type."""
 
     def values(row: Any) -> list[Any]:
         if isinstance(row, (list, tuple)):
@@ -230,7 +228,7 @@ class Validated(BaseModel):
 
 
 def test_validators_of_a_field_run_once() -> None:
-    """Those of the user see what they would see of JSON, or the cell, and once."""
+    """Validators of the user receive the value as from JSON, or the cell, once."""
     body = b"halved,inner,split\n4,8,a/b\n,,\n6,6,c\n3,,d\n,3,d\n"
     first, second, twice, *odd = read(body, Validated, Format.CSV)
     assert (first.halved, first.inner, first.split) == (2, 4, ["a", "b"])
@@ -301,8 +299,8 @@ class Word(str, Enum):
     ],
     ids=str,
 )
-def test_a_cell_fits_what_it_spells(type_: Any, cell: str, expected: object) -> None:
-    """Choices of numbers and booleans, unions and JSON inside a cell are read, by name and by position."""
+def test_cells_of_choices_and_json(type_: Any, cell: str, expected: object) -> None:
+    """Choices of numbers and booleans, unions and JSON in a cell are read, by name and by position."""
     file = io.StringIO(newline="")
     csv.writer(file).writerows([("a", "b"), (cell, "x")])
     body = file.getvalue().encode()
@@ -328,8 +326,8 @@ def test_a_cell_fits_what_it_spells(type_: Any, cell: str, expected: object) -> 
         (Topic, "{}", "missing"),
     ],
 )
-def test_a_cell_that_spells_nothing_is_refused(type_: Any, cell: str, kind: str) -> None:
-    """What is wrong is what the field says."""
+def test_an_invalid_cell_is_rejected(type_: Any, cell: str, kind: str) -> None:
+    """The error is that of the field."""
     file = io.StringIO(newline="")
     csv.writer(file).writerows([("a", "b"), (cell, "x")])
     (row,) = read(file.getvalue().encode(), create_model("Row", a=(type_, ...)), Format.CSV)
@@ -357,7 +355,7 @@ class Table(RootModel[list[Row]]):
     ],
 )
 def test_a_table_of_any_type_has_the_same_cells(type_: Any) -> None:
-    """Whatever holds the rows, a cell is what its row's type makes of it."""
+    """The type of the row alone determines the value of a cell."""
     found = parse_document(b"pick,maybe,tags\n1,,\n2,-3,[4]\n", type_, Format.CSV)
     rows = found.root if isinstance(found, Table) else list(found)
     assert rows == [Row(pick=1), Row(pick=2, maybe=3, tags=[4])]
@@ -393,7 +391,7 @@ class Renamed(BaseModel):
 
 
 def test_cells_are_found_under_every_alias() -> None:
-    """Aliases, choices of them, and the name where it is permitted."""
+    """Aliases, choices of aliases, and the name if it is permitted."""
     expected = [Renamed(level=Level.LOW, day=2)]
     for header in (b"Level No,day", b"level,Tag", b"Level No,Tag"):
         assert read(header + b"\n1,2\n", Renamed, Format.CSV) == expected
@@ -427,10 +425,10 @@ def test_cells_are_found_under_every_alias() -> None:
     ],
 )
 @pytest.mark.parametrize("chunk", [1, 3, 1 << 18])
-def test_tables_as_spreadsheets_write_them(
+def test_tables_of_spreadsheets(
     text: bytes, header: list[str], rows: list[list[str]], chunk: int
 ) -> None:
-    """Semicolons, tabs, bars, Excel's first line, bare CR and a delimiter at each end, where it is plain."""
+    """Semicolons, tabs, bars, the first line of Excel, bare CR and trailing delimiters, if unambiguous."""
     with in_chunks(chunk):
         assert read(BOM + text, list[str], Format.CSV) == rows
         assert csv_header(TextReader(io.BytesIO(text))) == header
@@ -446,7 +444,7 @@ class Closed(BaseModel):
 
 @pytest.mark.parametrize("rows", [1, 30])
 def test_a_delimiter_at_the_end_of_every_line(rows: int) -> None:
-    """It makes a column without a name, which is kept, and left out for a type that refuses it empty."""
+    """It adds a column without a name, which is left out if the type rejects it and it is empty."""
     body = b"a,b,\n" + b"1,2,\n" * rows
     assert read(body, Any, Format.CSV) == [{"a": "1", "b": "2", "": ""}] * rows
     assert read(body, list[str], Format.CSV) == [["1", "2", ""]] * rows
@@ -461,7 +459,7 @@ def test_a_delimiter_at_the_end_of_every_line(rows: int) -> None:
 
 
 def test_a_cell_of_a_column_that_was_left_out_is_not_lost() -> None:
-    """Columns at the end that repeat the empty name are left out while they are empty."""
+    """Trailing columns that repeat the empty name are left out only while they are empty."""
     *good, long, short = read(b"a,,,\n" + b"1,,,\n" * 50 + b"3,,,x\n5\n", Any, Format.CSV)
     assert good == [{"a": "1", "": ""}] * 50
     kinds = [row.errors[0]["type"] for row in (long, short)]
@@ -470,8 +468,8 @@ def test_a_cell_of_a_column_that_was_left_out_is_not_lost() -> None:
     assert read(b"a,,\n1,2,3\n", list[str], Format.CSV) == [["1", "2", "3"]]
 
 
-def test_what_can_be_read_in_two_ways_is_refused() -> None:
-    """It says what was seen, and what to do."""
+def test_an_ambiguous_table_is_rejected() -> None:
+    """The error has the candidates and advice."""
     with pytest.raises(ResultSyntaxError, match=r"semicolons and tabs.*read it as str"):
         read(b"a;b\tc\n1;2\t3\n", Any, Format.CSV)
     with pytest.raises(ResultSyntaxError, match=r"line 3.*carriage return stands alone"):
@@ -498,8 +496,8 @@ def test_rows_are_counted_from_0_and_lines_from_1(chunk: int) -> None:
     ("type_", "location"),
     [(Topic, "row 1, column score"), (tuple[str, float], "row 1, column score"), (int, "row 0")],
 )
-def test_a_csv_row_that_does_not_fit_names_its_column(type_: Any, location: str) -> None:
-    """The place is the row's number and the column's name, by position too."""
+def test_an_invalid_csv_row_names_its_column(type_: Any, location: str) -> None:
+    """The location is the number of the row and the name of the column, also by position."""
     found = read(b"name,score\na,1\nb,x\n", type_, Format.CSV)
     assert next(row.location for row in found if isinstance(row, InvalidRow)) == location
 
@@ -530,15 +528,15 @@ def test_columns_that_repeat_are_named() -> None:
         (b'a,b\n1,2\n"' + b"x" * 200_000 + b'"x,4\n', 1),
     ],
 )
-def test_broken_csv_is_refused(text: bytes, before: int) -> None:
-    """A quote that does not end, or text after it, is damage, and not a cell."""
+def test_malformed_csv_is_rejected(text: bytes, before: int) -> None:
+    """An unclosed quote, or text after a quote, is an error."""
     found, error = read_until_error(text, list[str], Format.CSV)
     assert len(found) == before
     assert error is not None
 
 
 def test_a_cell_may_be_longer_than_the_csv_limit() -> None:
-    """Cells beyond `csv.field_size_limit()` are read, and the limit of the process stays."""
+    """Cells beyond `csv.field_size_limit()` are read, and the limit of the process is unchanged."""
     before = csv.field_size_limit()
     long = 'x"y\r\n,' * 50_000
     cells = [("a", long, ""), (long, "", "b"), ("z" * 200_000, "", ""), ("c", "d", "e")]
@@ -549,7 +547,7 @@ def test_a_cell_may_be_longer_than_the_csv_limit() -> None:
 
 
 def test_huge_lines_are_split_as_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lines that are too large for a StringIO end where they end in one."""
+    """Lines that are too large for a StringIO end at the same position."""
     body = 'a,b\r\n1,"x\n\u2028y\r\n"\n3,4'.encode()
     rows = read(body, list[str], Format.CSV)
     monkeypatch.setattr(csv_rows, "_LARGE", 1)

@@ -134,7 +134,7 @@ def value_of(row: Any) -> Any:
 
 @pytest.mark.parametrize("name", TYPES)
 def test_a_decimal_is_exact_in_every_type(name: str) -> None:
-    """Neither a validator, nor another choice, nor what holds the field makes a float of it."""
+    """No validator, other choice or container converts it to a float."""
     type_ = TYPES[name]
     for format_, body in (
         (Format.NDJSON, LINE),
@@ -211,8 +211,8 @@ class Beside(BaseModel):
 
 
 @pytest.mark.parametrize("number", [LONG, "600000000000000.2", "1.00000000000000000001"])
-def test_what_is_a_float_stays_one(number: str) -> None:
-    """Beside an exact Decimal, a float is the nearest one, also where anything is asked for."""
+def test_a_float_beside_a_decimal(number: str) -> None:
+    """Beside an exact Decimal, a float is the nearest one, also for the type Any."""
     fields = ("exact", "share", "either", "anything")
     row = ", ".join(f'"{name}": {number}' for name in fields)
     (found,) = read(f"[{{{row}}}]".encode(), Beside)
@@ -250,7 +250,7 @@ class Written(BaseModel):
 
 
 def test_text_beside_a_long_number_is_read_as_beside_a_short_one() -> None:
-    """A union makes of text from JSON the same choice, however long the numbers beside it are."""
+    """A union makes the same choice for text, independent of the numbers beside it."""
     text = '"day": "2020-01-01", "key": "12345678-1234-5678-1234-567812345678", "at": "2020-01-01"'
     for number in ("1.5", LONG, "1e400"):
         (row,) = read(f'[{{"price": {number}, {text}}}]'.encode(), Written)

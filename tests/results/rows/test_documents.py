@@ -53,7 +53,7 @@ class Topics(RootModel[list[Topic]]):
     ],
 )
 def test_the_content_type_decides_first(content_type: str, expected: Format) -> None:
-    """What the service says beats the name and the bytes."""
+    """It takes precedence over the name and the bytes."""
     assert detect_format(content_type, "result.bin", b"\0") is expected
 
 
@@ -76,10 +76,10 @@ def test_the_content_type_decides_first(content_type: str, expected: Format) -> 
         (None, Format.BINARY),
     ],
 )
-def test_the_name_decides_where_the_type_says_nothing(
+def test_the_name_decides_without_a_specific_type(
     content_type: str | None, name: str | None, expected: Format
 ) -> None:
-    """A generic type, or none, leaves it to the suffix, in any case."""
+    """With a generic type, or none, the suffix decides, in any case."""
     assert detect_format(content_type, name, b"\0") is expected
 
 
@@ -135,7 +135,7 @@ def test_the_name_decides_where_the_type_says_nothing(
     ],
 )
 def test_the_first_bytes_decide_last(head: bytes, expected: Format) -> None:
-    """Without a type and a name the beginning of the result tells."""
+    """Without a type and a suffix, the first bytes decide."""
     assert detect_format(None, None, head) is expected
 
 
@@ -153,10 +153,8 @@ def test_the_first_bytes_decide_last(head: bytes, expected: Format) -> None:
         (b'{"a": "%s", "b": [1\n]}', Format.JSON),
     ],
 )
-def test_a_head_within_the_first_line_says_nothing_yet(
-    body: bytes, expected: Format, pack: Any
-) -> None:
-    """A first line longer than what is looked at is read on to its end, piece by piece."""
+def test_a_head_within_the_first_line(body: bytes, expected: Format, pack: Any) -> None:
+    """A first line that is longer than the head is read to its end, in pieces."""
     whole = body % (b"x" * 5_000_000)
     file = io.BytesIO(pack(whole))
     head = file.read(1 << 16)
@@ -173,7 +171,7 @@ def test_a_head_within_the_first_line_says_nothing_yet(
 @settings(max_examples=200, deadline=None)
 @given(st.text() | st.none(), st.text() | st.none(), st.binary(max_size=80))
 def test_detecting_never_fails(content_type: str | None, name: str | None, head: bytes) -> None:
-    """Whatever a service sends, there is an answer."""
+    """Any header, name and content has a result."""
     assert isinstance(detect_format(content_type, name, head), Format)
 
 
@@ -208,13 +206,13 @@ def test_rows_become_the_type_in_every_format(
     assert parse_document(wrap(mark + body), type_, format_) == expected
 
 
-def test_an_iterable_of_rows_gives_the_rows() -> None:
-    """What need not be a list is one all the same."""
+def test_an_iterable_of_rows_is_a_list() -> None:
+    """A type such as Iterable[X] is a list of rows."""
     assert list(parse_document(NDJSON_ROWS, Iterable[Topic], Format.NDJSON)) == TOPICS
 
 
 def test_a_json_document_may_be_anything() -> None:
-    """JSON is validated as it stands."""
+    """JSON is validated unchanged."""
     report = parse_document(b'{"topics": %s}' % JSON_ROWS, Report, Format.JSON)
     assert report == Report(topics=TOPICS)
     assert parse_document(b' "text" ', str, Format.JSON) == "text"
@@ -229,7 +227,7 @@ def test_untyped_rows_are_plain(type_: Any) -> None:
 
 
 def test_as_text_everything_is_text() -> None:
-    """A JSON string is its value, and any other document its text: prose, a number, what is broken."""
+    """A JSON string is its value, and any other document its text, also a malformed one."""
     for body in (
         "Rivers, lakes.",
         "42",
@@ -245,8 +243,8 @@ def test_as_text_everything_is_text() -> None:
     assert parse_document(b'"\\u00e9"', str, Format.JSON) == "é"
 
 
-def test_bytes_and_text_are_what_they_are() -> None:
-    """As bytes nothing is changed; as text only the byte order mark goes."""
+def test_bytes_and_text_are_unchanged() -> None:
+    """Bytes are unchanged. From text, only the byte order mark is removed."""
     for format_ in Format:
         assert parse_document(bytearray(BOM + b"\0x"), bytes, format_) == BOM + b"\0x"
     for format_ in (Format.NDJSON, Format.CSV, Format.BINARY):
@@ -277,10 +275,10 @@ def test_bytes_and_text_are_what_they_are() -> None:
         (b"\0", list[Topic], Format.BINARY, "document", "read it as bytes"),
     ],
 )
-def test_a_document_that_cannot_be_read_says_where(
+def test_the_location_of_a_syntax_error(
     body: bytes, type_: Any, format_: Format, location: str, message: str
 ) -> None:
-    """What breaks the format is a syntax error, whatever the type."""
+    """Malformed content is a syntax error for any type."""
     with pytest.raises(ResultSyntaxError) as raised:
         parse_document(body, type_, format_)
     assert raised.value.location == location
@@ -301,10 +299,10 @@ def test_a_document_that_cannot_be_read_says_where(
         (b"name,score\na\n", Topics, Format.CSV, "row 0"),
     ],
 )
-def test_a_document_that_does_not_fit_says_where(
+def test_the_location_of_a_type_error(
     body: bytes, type_: Any, format_: Format, location: str
 ) -> None:
-    """What does not fit its type is a type error with the path, and without the value."""
+    """An invalid value is a type error with the path, and without the value."""
     with pytest.raises(ResultTypeError) as raised:
         parse_document(body, type_, format_)
     assert raised.value.location == location
@@ -322,7 +320,7 @@ def test_a_document_that_does_not_fit_says_where(
 def test_any_bytes_are_a_value_or_one_of_two_errors(
     body: bytes, format_: Format, type_: Any
 ) -> None:
-    """Nothing but `ResultSyntaxError` and `ResultTypeError` is raised, whatever the bytes."""
+    """Any bytes raise only `ResultSyntaxError` and `ResultTypeError`."""
     refusal, value = None, None
     try:
         value = parse_document(body, type_, format_)

@@ -23,8 +23,8 @@ TEXT_FORMATS = [Format.JSON, Format.NDJSON, Format.CSV]
 
 
 @pytest.mark.parametrize("format_", [Format.NDJSON, Format.CSV])
-def test_nothing_has_no_rows(format_: Format) -> None:
-    """Nothing, or blanks, are no rows where a format permits that; an empty JSON document is broken."""
+def test_an_empty_file_has_no_rows(format_: Format) -> None:
+    """An empty or blank file has no rows if the format permits that. An empty JSON document is malformed."""
     for body in (b"", BOM):
         assert read(body, Topic, format_) == []
         assert parse_document(body, list[Topic], format_) == []
@@ -41,7 +41,7 @@ def test_nothing_has_no_rows(format_: Format) -> None:
     ],
 )
 def test_one_row_of_json(body: bytes) -> None:
-    """One row, with marks and line ends of another system, or without an array at all."""
+    """One row, with byte order marks and line ends of another system, or without an array."""
     assert read(body, Topic) == [Topic(name="a", score=1)]
 
 
@@ -58,7 +58,7 @@ def test_marks_and_line_ends(mark: bytes, end: bytes) -> None:
 @pytest.mark.parametrize("format_", TEXT_FORMATS)
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le"])
 def test_another_encoding_is_named(format_: Format, encoding: str) -> None:
-    """UTF-16 and UTF-32 are refused by name, with and without their mark."""
+    """UTF-16 and UTF-32 are rejected by name, with and without a byte order mark."""
     body = '[{"name":"é"}]'.encode(encoding)
     for call in (read, parse_document):
         advice = f"is {encoding[:6].upper()} text, not UTF-8: save it as UTF-8"
@@ -67,8 +67,8 @@ def test_another_encoding_is_named(format_: Format, encoding: str) -> None:
 
 
 @pytest.mark.parametrize("format_", TEXT_FORMATS)
-def test_latin_1_is_refused_where_it_shows(format_: Format) -> None:
-    """One byte that is not UTF-8 is named by its place in the file, and changes no text.
+def test_latin_1_is_rejected(format_: Format) -> None:
+    """The error has the position of a byte that is not UTF-8. No text is changed.
 
     It ends a CSV and a whole document, and refuses one row of JSON.
     """
@@ -87,7 +87,7 @@ def test_latin_1_is_refused_where_it_shows(format_: Format) -> None:
 
 @pytest.mark.parametrize("format_", [Format.JSON, Format.NDJSON])
 def test_deep_nesting_is_no_crash(format_: Format) -> None:
-    """A hundred thousand brackets are an error, in a row as in the whole."""
+    """A hundred thousand brackets are an error, in a row and in a document."""
     for body in (b"[" * 100_000, b'[{"a":' * 100_000, b"[" * 100_000 + b"]" * 100_000):
         if format_ is Format.NDJSON and body.endswith(b"]"):
             assert isinstance(read(body, Any, format_)[0], InvalidRow)
@@ -99,7 +99,7 @@ def test_deep_nesting_is_no_crash(format_: Format) -> None:
 
 
 def test_numbers_beyond_64_bits() -> None:
-    """Integers of any size are whole, and a float type says what it makes of them."""
+    """Integers of any size are exact, and a float type has the nearest float."""
     big = 2**64 + 1
     body = f'[{{"n": {big}}}, {{"n": {-big}}}, {{"n": 1e400}}]'.encode()
     found = read(body, dict[str, int])
@@ -125,8 +125,8 @@ def test_nan_is_not_json(word: bytes) -> None:
     assert row["a"] != 0
 
 
-def test_headers_that_repeat_and_ragged_rows() -> None:
-    """No cell is lost silently: names that repeat are refused, rows of another width do not fit."""
+def test_repeated_headers_and_ragged_rows() -> None:
+    """No cell is lost silently: repeated names are rejected, and rows of another length are invalid."""
     with pytest.raises(ResultSyntaxError, match="columns repeat"):
         read(b"a,a\n1,2\n", dict[str, str], Format.CSV)
     found = read(b"a,b\n1\n1,2\n1,2,3\n", dict[str, str], Format.CSV)
@@ -177,8 +177,8 @@ STAMP = {"name": "n", "at": "2026-11-21T10:00:00Z"}
     ],
     ids=str,
 )
-def test_json_rows_are_what_pydantic_makes_of_them(type_: Any, row: Any) -> None:
-    """Aliases, strict types, unions, dates, decimals, secrets: as the whole document is read."""
+def test_json_rows_are_those_of_pydantic(type_: Any, row: Any) -> None:
+    """Aliases, strict types, unions, dates, decimals, secrets: as in the complete document."""
     body = json.dumps([row] * 3).encode()
     assert read(body, type_) == parse_document(body, list[type_], Format.JSON)
     lines = (json.dumps(row) + "\n").encode() * 3
@@ -186,8 +186,8 @@ def test_json_rows_are_what_pydantic_makes_of_them(type_: Any, row: Any) -> None
     assert not any(isinstance(found, InvalidRow) for found in read(body, type_))
 
 
-def test_csv_rows_of_hard_types() -> None:
-    """Text is all that CSV has: a strict model takes it, and an empty cell is None where it may be."""
+def test_csv_rows_of_difficult_types() -> None:
+    """A strict model accepts the text of CSV, and an empty cell is None if that is permitted."""
     header, cells = ",".join(ROW), ",".join(ROW.values())
     (row, empty) = read(f"{header}\n{cells}\n{cells[:-1]}\n".encode(), Strict, Format.CSV)
     assert (row.day, row.price, row.either) == (date(2026, 11, 21), Decimal("1.10"), "x")
@@ -198,8 +198,8 @@ def test_csv_rows_of_hard_types() -> None:
     assert read(b"name,score\nn,1.5\n", Plain, Format.CSV) == [Plain("n", 1.5)]
 
 
-def test_a_secret_that_does_not_fit_is_not_told() -> None:
-    """Every error of a row names fields and kinds, and none of its values."""
+def test_an_invalid_secret_is_not_shown() -> None:
+    """An error of a row names fields and types, but no values."""
     row = {**ROW, "key": ["hunter2"], "kind": "hunter2", "price": "hunter2", "hunter": "hunter2"}
     (invalid,) = read(json.dumps([row]).encode(), Strict)
     assert {e["type"] for e in invalid.errors} >= {
@@ -224,7 +224,7 @@ def test_patito_models_are_models() -> None:
 @pytest.mark.thorough
 @pytest.mark.parametrize("format_", TEXT_FORMATS)
 def test_one_row_of_200_mib(format_: Format) -> None:
-    """A row of any size is one row: memory is a few times its size, time is linear."""
+    """Memory is a few times the size of a row, and time is linear."""
     size = 200 << 20
     text = b"x" * size
     body = {

@@ -1,4 +1,4 @@
-"""Rows of JSON and NDJSON: accepted and rejected ones, however the bytes arrive."""
+"""Rows of JSON and NDJSON: accepted and rejected ones, in chunks of any size."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ JSON_VALUES = st.recursive(
 def test_any_values_in_any_chunks(
     values: list[object], chunk: int, style: tuple[int | None, tuple[str, str]], ascii_only: bool
 ) -> None:
-    """Whatever the values, the layout and the chunks, JSON and NDJSON give the same rows."""
+    """JSON and NDJSON have the same rows for any values, layout and chunks."""
     indent, separators = style
     text = json.dumps(values, indent=indent, separators=separators, ensure_ascii=ascii_only)
     lines = "\r\n".join(json.dumps(v, ensure_ascii=ascii_only) for v in values)
@@ -81,8 +81,8 @@ def test_any_values_in_any_chunks(
 
 @settings(max_examples=150, deadline=None)
 @given(st.text('[]{},:" \\u1eE-.truefalsnN\n', max_size=30).map(lambda text: f"[{text}]"))
-def test_what_is_accepted_is_json(text: str) -> None:
-    """An array is read without an error only if it is JSON, and then it is the same."""
+def test_only_json_is_accepted(text: str) -> None:
+    """An array is read without an error only if it is JSON, and has the same value."""
     found, error = read_until_error(text.encode())
     if error is None and not any(isinstance(row, InvalidRow) for row in found):
         assert found == json.loads(text)
@@ -120,10 +120,10 @@ def test_what_is_accepted_is_json(text: str) -> None:
         (b"[1, " + b"[" * 200_000 + b"]" * 200_000 + b"]", 1, "[1]", "deep|recursion|memory"),
     ],
 )
-def test_broken_json_is_refused_where_it_breaks(
+def test_malformed_json_is_rejected_at_its_position(
     text: bytes, before: int, location: str, message: str, chunk: int
 ) -> None:
-    """The rows before the damage come out, then one error that says where and what."""
+    """The rows before are returned, and then one error with position and reason."""
     with in_chunks(chunk if len(text) < 9999 else 1 << 18):
         found, error = read_until_error(text)
     assert len(found) == before
@@ -134,8 +134,8 @@ def test_broken_json_is_refused_where_it_breaks(
 
 
 @pytest.mark.parametrize(("text", "row"), [("{}", {}), (' "a" ', "a"), ("12", 12), ("null", None)])
-def test_a_document_that_is_no_array_is_one_row(text: str, row: object) -> None:
-    """An object or a scalar at the top is the only row."""
+def test_a_document_that_is_not_an_array_is_one_row(text: str, row: object) -> None:
+    """An object or a scalar is the only row."""
     assert read(text.encode()) == [row]
 
 
@@ -167,10 +167,10 @@ SHORT_OF_A_ROW = [
 @pytest.mark.parametrize("chunk", [7, 1 << 18])
 @pytest.mark.parametrize("type_", [Any, dict[str, Any]])
 @pytest.mark.parametrize(("row", "message"), SHORT_OF_A_ROW, ids=lambda value: str(value)[:20])
-def test_what_is_wrong_inside_a_row_is_that_rows_fault(
+def test_an_error_inside_a_row_makes_that_row_invalid(
     row: bytes, message: str, type_: Any, chunk: int, format_: Format
 ) -> None:
-    """A row that is not quite JSON, but ends where it ends, is refused, and the rows around it are read."""
+    """A malformed row with a known end is rejected, and the rows around it are read."""
     good = b'{"a":1}'
     parts = [good, row, good, row, good]
     body = b"[" + b",".join(parts) + b"]" if format_ is Format.JSON else b"\n".join(parts)
@@ -188,7 +188,7 @@ def test_what_is_wrong_inside_a_row_is_that_rows_fault(
 
 @pytest.mark.parametrize("format_", [Format.JSON, Format.NDJSON])
 def test_rows_nested_beyond_every_parser(format_: Format) -> None:
-    """A line whose brackets close is a row that does not fit; of an array's element nobody finds the end."""
+    """A line with closed brackets is an invalid row. The end of an element of an array is unknown."""
     deep = b"[" * 100_000 + b'"]"' + b"]" * 100_000
     if format_ is Format.NDJSON:
         first, row, last = read(b"1\n" + deep + b"\n2\n", Any, format_)
@@ -204,8 +204,8 @@ def test_a_single_value_may_be_short_of_a_row() -> None:
         assert (row.location, row.errors[0]["type"]) == ("[0]", "json_invalid")
 
 
-def test_a_name_that_repeats_has_the_last_value() -> None:
-    """RFC 8259, section 4, leaves it open; Pydantic and json take the last, and so do all readers here."""
+def test_a_repeated_name_has_the_last_value() -> None:
+    """RFC 8259, section 4, permits any. Pydantic, json and all readers here use the last."""
     row = b'{"a": 1, "b": 2, "a": 3}'
     assert read(b"[" + row + b"]") == read(row, Any, Format.NDJSON) == [{"a": 3, "b": 2}]
     assert read(row, dict[str, int]) == [{"a": 3, "b": 2}]
@@ -234,8 +234,8 @@ FAR = [
 
 
 @pytest.mark.parametrize("number", FAR, ids=lambda number: number[:12])
-def test_a_number_that_no_float_holds_is_not_rounded(number: str) -> None:
-    """It is its text where anything is asked for and exact as Decimal, in every reader; as float, Python's."""
+def test_a_number_beyond_a_float_is_not_rounded(number: str) -> None:
+    """It is text for Any and exact as Decimal in every reader; as float, it is that of Python."""
     line = f'{{"anything": {number}}}'.encode()
     for found in (
         read(line, Any, Format.NDJSON),
@@ -255,8 +255,8 @@ def test_a_number_that_no_float_holds_is_not_rounded(number: str) -> None:
         assert isinstance(row, InvalidRow) == math.isinf(float(number))
 
 
-def test_numbers_that_a_float_or_an_integer_holds_are_that() -> None:
-    """Wide integers stay exact, and text that looks like such a number stays text."""
+def test_representable_numbers_are_numbers() -> None:
+    """Large integers are exact, and text that resembles a number remains text."""
     wide = "-" + "9" * 400
     near = ["1.7976931348623157e+308", "5e-324", "1e300", "-1e-300", "0e999", "0.0E-400", "-0.0"]
     body = f'[{wide}, {", ".join(near)}, -0, "1e400", {{"e999": "a 1e-400 b\\" 1e400"}}]'.encode()
@@ -294,7 +294,7 @@ def test_a_decimal_has_every_digit(number: str) -> None:
 
 
 def test_a_long_number_is_still_a_number() -> None:
-    """It fits where it fits as a number: as no text, and as a Decimal of few places by its float."""
+    """It is valid as a number: not as text, and as a Decimal of few places by its float."""
     long = "0.10000000000000001"
     (row,) = read(f'[{{"name": {long}, "price": {long}}}]'.encode(), Price)
     assert isinstance(row, InvalidRow)
@@ -306,7 +306,7 @@ def test_a_long_number_is_still_a_number() -> None:
 @pytest.mark.parametrize("nested", [False, True])
 @pytest.mark.parametrize("chunk", [7, 300, 1 << 18])
 def test_each_row_is_validated_once(chunk: int, *, nested: bool) -> None:
-    """A validator with a memory sees each row once, invalid or not."""
+    """A validator receives each row once, valid or not."""
     seen: list[int] = []
 
     def once(row: dict[str, Any]) -> dict[str, Any]:
@@ -335,7 +335,7 @@ def test_a_field_of_json_text_that_breaks_is_an_invalid_row() -> None:
 def test_one_huge_element_is_read_in_linear_time(
     format_: Format, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An element of a thousand chunks is parsed about ten times, not a thousand."""
+    """An element of a thousand chunks is parsed about ten times."""
     looks = 0
     find_end = json_arrays._find_end
 

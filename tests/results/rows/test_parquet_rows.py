@@ -59,8 +59,8 @@ def test_rows_of_parquet() -> None:
         assert list(iter_rows(file, Topic, Format.PARQUET)) == TOPICS
 
 
-def test_a_row_of_parquet_that_does_not_fit() -> None:
-    """It says which row and column, and has its number in the stream."""
+def test_an_invalid_row_of_parquet() -> None:
+    """The error names row and column, and has the number of the row."""
 
     class Small(BaseModel):
         score: Annotated[float, Field(lt=500)]
@@ -87,14 +87,14 @@ def test_values_keep_their_types() -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"PAR1", BODY[:-1], BODY[:300], BODY[:300] + BODY[400:]])
-def test_broken_parquet_is_refused(body: bytes) -> None:
-    """What is cut or damaged is a syntax error."""
+def test_malformed_parquet_is_rejected(body: bytes) -> None:
+    """A truncated or damaged file is a syntax error."""
     with pytest.raises(ResultSyntaxError, match="no Parquet that can be read"):
         read(body, Topic, Format.PARQUET)
 
 
-def test_columns_of_one_name_are_refused() -> None:
-    """Of two columns with one name a dict would lose one; as cells both are there."""
+def test_repeated_columns_are_rejected() -> None:
+    """A dict would lose one of two columns with the same name. As cells, both exist."""
     file = io.BytesIO()
     pq.write_table(pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"]), file)
     with pytest.raises(ResultSyntaxError, match="columns repeat"):
@@ -108,7 +108,7 @@ def test_no_rows() -> None:
 
 
 def test_without_pyarrow_the_extra_is_named() -> None:
-    """Where pyarrow is missing the error says what to install, and the bytes can still be had."""
+    """Without pyarrow, the error has the command to install it, and the bytes can still be read."""
     code = (
         "import sys; sys.modules['pyarrow'] = None\n"
         "from typing import Any; from dcipher._results.rows.documents import *\n"
@@ -124,7 +124,7 @@ def test_without_pyarrow_the_extra_is_named() -> None:
 
 
 def test_parquet_inside_a_compressed_file() -> None:
-    """A compressed file is read as what it holds, row by row and as a whole, and leaves no file."""
+    """A compressed file is read by its content, row by row and as a value, and leaves no file."""
     body = gzip.compress(BODY)
     assert read(body, Topic, Format.PARQUET) == TOPICS
     assert parse_document(body, list[Topic], Format.PARQUET) == TOPICS
@@ -175,8 +175,8 @@ def whole(type_: Any, *numbers: int) -> Any:
     ],
     ids=lambda value: str(getattr(value, "type", ""))[:30],
 )
-def test_a_cell_that_python_cannot_hold(column: Any, good: Any, why: str) -> None:
-    """It makes its row a reject that names row and column and no value; the rest is read exactly."""
+def test_a_cell_that_python_cannot_represent(column: Any, good: Any, why: str) -> None:
+    """Its row is a reject with row and column, but without a value. The others are exact."""
     table = pa.table({"n": [1, 2, 3, 4], "c": pa.concat_arrays([column[:1], column, column[:1]])})
     file = io.BytesIO()
     pq.write_table(table, file)
@@ -229,7 +229,7 @@ class Strict(BaseModel):
 
 
 def test_strict_models_read_parquet_as_json() -> None:
-    """A strict model takes from Parquet what it takes from JSON, and refuses what it refuses there."""
+    """A strict model accepts the same values from Parquet as from JSON."""
     row = {
         "n": 1,
         "colour": "red",
@@ -249,7 +249,7 @@ def test_strict_models_read_parquet_as_json() -> None:
 
 
 def test_an_encrypted_column() -> None:
-    """A file that needs a key is a syntax error that says so."""
+    """A file that needs a key is a syntax error with that reason."""
     encryption = pytest.importorskip("pyarrow.parquet.encryption")
 
     class Keys(encryption.KmsClient):  # type: ignore[misc, name-defined]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Dribble(io.BytesIO):
-    """A file that returns less than it is asked for, as sockets and pipes do."""
+    """A file that returns fewer bytes than requested, as sockets and pipes do."""
 
     def read(self, size: int | None = -1, /) -> bytes:
         return super().read(min(size, 3) if size and size > 0 else size)
@@ -38,7 +38,7 @@ class Dribble(io.BytesIO):
 def test_any_bytes_are_rows_or_a_syntax_error(
     body: bytes, format_: Format, type_: Any, chunk: int
 ) -> None:
-    """Nothing but rows and `ResultSyntaxError` comes out of any bytes, and chunks do not matter."""
+    """Any bytes in any chunks are rows or raise `ResultSyntaxError`."""
     whole = _outcome(body, format_, type_)
     with in_chunks(chunk):
         assert _outcome(body, format_, type_) == whole
@@ -60,14 +60,14 @@ def _outcome(body: bytes, format_: Format, type_: Any) -> tuple[object, str]:
         (Format.CSV, b"name,score\n" + b"a,1\n" * 9),
     ],
 )
-def test_a_file_may_return_less_than_asked(format_: Format, text: bytes) -> None:
-    """Short reads are not taken for the end."""
+def test_a_file_may_return_less_than_requested(format_: Format, text: bytes) -> None:
+    """A short read is not the end."""
     assert list(iter_rows(Dribble(text), Topic, format_)) == [Topic(name="a", score=1)] * 9
 
 
 @pytest.mark.parametrize("format_", [Format.JSON, Format.NDJSON])
-def test_rows_that_do_not_fit_are_in_the_stream(format_: Format) -> None:
-    """An invalid row takes the place of its value, and the rows around it are read.
+def test_invalid_rows_are_in_the_stream(format_: Format) -> None:
+    """An invalid row replaces its value, and the rows around it are read.
 
     Its row is counted from 0, its line from 1, and both are named.
     """
@@ -100,10 +100,10 @@ def test_rows_that_do_not_fit_are_in_the_stream(format_: Format) -> None:
 @pytest.mark.parametrize("record", [{"t": "x" * 90}, {"t": [{"a": 1}, {"b": "y" * 90}]}])
 @pytest.mark.parametrize("format_", [Format.JSON, Format.NDJSON, Format.CSV])
 @pytest.mark.parametrize("size", [4 << 20, pytest.param(32 << 20, marks=pytest.mark.thorough)])
-def test_memory_does_not_grow_with_the_document(
+def test_memory_is_constant(
     size: int, format_: Format, record: dict[str, object], tmp_path: Path
 ) -> None:
-    """Rows of any number take less than three megabytes to read."""
+    """Reading any number of rows needs less than three megabytes."""
     row = json.dumps(record)
     path = tmp_path / "rows"
     with path.open("w") as file:
@@ -125,7 +125,7 @@ def test_memory_does_not_grow_with_the_document(
 
 
 def test_a_binary_result_has_no_rows() -> None:
-    """Rows of bytes that are in none of the formats are refused before anything is read."""
+    """Rows of an unknown format are rejected before anything is read."""
     with pytest.raises(ResultSyntaxError, match="neither JSON, NDJSON, CSV nor Parquet"):
         iter_rows(io.BytesIO(b"\0"), bytes, Format.BINARY)
 
@@ -139,7 +139,7 @@ def test_a_binary_result_has_no_rows() -> None:
         (b"PK\x03\x04", "a ZIP archive"),
     ],
 )
-def test_what_has_no_rows_is_named(body: bytes, words: str) -> None:
-    """A file without rows is said to be what it is."""
+def test_a_file_without_rows_is_named(body: bytes, words: str) -> None:
+    """The error has the kind of the file."""
     with pytest.raises(ResultSyntaxError, match=words):
         iter_rows(io.BytesIO(body), str, Format.BINARY)

@@ -64,7 +64,7 @@ def test_an_error_does_not_tell_the_document(type_: Any, text: str) -> None:
 
 
 def test_errors_survive_pickling() -> None:
-    """Both errors come back whole from another process."""
+    """Both errors are the same in another process."""
     (row,) = read(b'[{"name": "a"}]', Topic)
     for error in (row.error(), ResultSyntaxError("[3]", "is cut")):
         again = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes
@@ -78,7 +78,7 @@ def test_errors_survive_pickling() -> None:
 
 
 def test_errors_of_one_row_are_bounded() -> None:
-    """A row with thousands of wrong values keeps a hundred reasons."""
+    """A row with thousands of invalid values has a hundred reasons."""
     (row,) = read(json.dumps([["x"] * 5000]).encode(), list[int])
     assert len(row.errors) == 100
 
@@ -104,8 +104,8 @@ def echo(value: Any) -> Any:
     ],
     ids=str,
 )
-def test_a_validator_that_quotes_is_masked(value: Any) -> None:
-    """Whatever a validator of the user's own quotes, as it is, as Python or JSON writes it, is masked."""
+def test_values_in_messages_of_validators_are_redacted(value: Any) -> None:
+    """Values that a validator of the user quotes, in the notation of Python or JSON, are redacted."""
     (row,) = read(json.dumps([value]).encode(), Annotated[Any, AfterValidator(echo)])
     (detail,) = row.errors
     assert detail["msg"].startswith("Value error, ")
@@ -118,7 +118,7 @@ def wide(row: Any) -> Any:
 
 
 def test_a_validator_that_quotes_a_wide_row(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All cells of a row are masked, the message's own words are not, and no pattern is compiled for it."""
+    """All cells of a row are redacted, the other words are not, and no pattern is compiled for it."""
     row = {f"c{n}": f"hunter{n}" for n in range(150)} | {"short": "o", "number": "12"}
     type_ = Annotated[Any, AfterValidator(wide)]
     _ = read(b"[{}]", type_)
@@ -141,8 +141,8 @@ KINDS = [
 
 @pytest.mark.parametrize("type_", KINDS, ids=str)
 @pytest.mark.parametrize("word", WORDS)
-def test_no_message_of_pydantic_tells_a_value(type_: Any, word: str) -> None:
-    """Of no type does an error repeat what it got, in JSON as in CSV."""
+def test_no_message_of_pydantic_has_a_value(type_: Any, word: str) -> None:
+    """No error of any type repeats its input, in JSON and in CSV."""
     for body, format_ in (
         (json.dumps([word, [word], {"v": word}]).encode(), Format.JSON),
         (b"v\n%s\n" % word.encode(), Format.CSV),
@@ -160,7 +160,7 @@ OWN_TYPES: list[Any] = sorted(get_args(ErrorType))
 
 
 def context_of(kind: Any) -> dict[str, Any] | None:
-    """A context that Pydantic takes for an error of this kind; what is text there is a canary."""
+    """Returns a context that Pydantic accepts for an error of this type, with canaries as texts."""
     context: dict[str, Any] = {}
     for _ in range(9):
         try:
@@ -174,8 +174,8 @@ def context_of(kind: Any) -> dict[str, Any] | None:
 
 
 @pytest.mark.parametrize("kind", OWN_TYPES)
-def test_no_kind_of_error_tells_what_is_not_of_the_type(kind: Any) -> None:
-    """Of each kind that Pydantic has, the message holds what the type says, and nothing else."""
+def test_messages_have_only_words_of_the_type(kind: Any) -> None:
+    """The message of each error type of Pydantic has only words of the type."""
     context = context_of(kind) or {}
     own = {CANARY: "TYPE", 77777: 5}
     for name in context.keys() & validation._OF_THE_TYPE:
@@ -208,8 +208,8 @@ def test_no_kind_of_error_tells_what_is_not_of_the_type(kind: Any) -> None:
     ],
     ids=str,
 )
-def test_a_message_says_what_the_type_wants(type_: Any, value: Any, said: str) -> None:
-    """What is left of a message is a sentence that helps."""
+def test_a_redacted_message_is_useful(type_: Any, value: Any, said: str) -> None:
+    """The rest of a message is a useful sentence."""
     (row,) = read(json.dumps([value]).encode(), type_)
     assert row.errors[0]["msg"].startswith(said)
     assert not row.errors[0]["msg"].endswith(("…", ",", ":"))
@@ -226,8 +226,8 @@ def test_a_message_says_what_the_type_wants(type_: Any, value: Any, said: str) -
         lambda text: (_ for _ in ()).throw(AssertionError(f"begins with `{text[:6]}`")),
     ],
 )
-def test_a_validator_that_quotes_a_part_is_masked(parse: Any) -> None:
-    """What a validator's library quotes of a value, and not only the whole of it, is masked."""
+def test_parts_of_values_in_messages_are_redacted(parse: Any) -> None:
+    """Parts of a value that the library of a validator quotes are redacted, too."""
 
     def validate(text: str) -> Any:
         try:

@@ -50,10 +50,10 @@ def array(rows: list[Any], separators: tuple[str, str], *, ascii_: bool) -> byte
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(items, max_size=8), spacing, st.booleans(), st.sampled_from([1, 7, 1 << 18]))
-def test_rows_are_those_of_the_whole(
+def test_rows_are_those_of_the_complete_document(
     rows: list[Any], separators: tuple[str, str], ascii_: bool, chunk: int
 ) -> None:
-    """An element is valid, and is the same value, exactly where Pydantic's reader of the whole says so."""
+    """An element is valid, with the same value, exactly if Pydantic's parser of the document agrees."""
     body = array(rows, separators, ascii_=ascii_)
     with in_chunks(chunk):
         found = read(body, Item)
@@ -91,8 +91,8 @@ broken = st.builds(
 
 @settings(max_examples=80, deadline=None)
 @given(broken, st.sampled_from([1, 5, 1 << 18]))
-def test_what_is_broken_is_so_for_both(body: bytes, chunk: int) -> None:
-    """A document is refused exactly where Pydantic's reader of the whole refuses it."""
+def test_malformed_documents_are_rejected_by_both(body: bytes, chunk: int) -> None:
+    """A document is rejected exactly if Pydantic's parser rejects it."""
     try:
         whole = TypeAdapter(Any).validate_json(body)
     except ValidationError:
@@ -147,7 +147,7 @@ def test_csv_is_that_of_polars(rows: list[list[str]], end: str, chunk: int) -> N
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.fixed_dictionaries({"a": st.integers(-(2**63), 2**63 - 1), "b": texts})))
 def test_lines_and_parquet_are_those_of_polars(rows: list[dict[str, Any]]) -> None:
-    """NDJSON and Parquet that polars writes are the rows that it was given."""
+    """NDJSON and Parquet written by polars are the rows that polars received."""
     polars = pytest.importorskip("polars", reason="polars is not installed")
     pytest.importorskip("pyarrow", reason="Parquet needs the extra `arrow`")
     frame = polars.DataFrame(rows, schema={"a": polars.Int64, "b": polars.String})
@@ -167,10 +167,10 @@ good = values.map(lambda value: json.dumps(value, ensure_ascii=False).encode())
 @given(
     st.lists(good | flawed, max_size=6), st.booleans(), st.booleans(), st.sampled_from([3, 1 << 18])
 )
-def test_each_row_is_judged_as_the_parser_judges_it_alone(
+def test_each_row_is_independent_of_others(
     rows: list[bytes], lines: bool, mark: bool, chunk: int
 ) -> None:
-    """A row is a value exactly where Pydantic's parser takes its text by itself, whatever stands beside it."""
+    """A row is valid exactly if Pydantic's parser accepts its text alone."""
     body = b"\n".join(rows) if lines else b"[" + b",".join(rows) + b"]"
     with in_chunks(chunk):
         found = read(BOM * mark + body, Any, Format.NDJSON if lines else Format.JSON)
@@ -191,7 +191,7 @@ shapes = st.sampled_from(
 @settings(max_examples=80, deadline=None)
 @given(st.data(), shapes, st.sampled_from([3, 1 << 18]))
 def test_read_and_records_agree(data: st.DataObject, type_: Any, chunk: int) -> None:
-    """`read` of a list is the list of `records`, or both refuse the same first row, in every format."""
+    """`read` of a list is the list of `records`, or both reject the same first row, in every format."""
     format_ = data.draw(st.sampled_from([Format.JSON, Format.NDJSON, Format.CSV]))
     if format_ is Format.CSV:
         body = table(data.draw(tables), "\n").replace(b'"a"', b'"name"')
@@ -230,8 +230,8 @@ spelled = st.sampled_from(["", "", "1", "x", "2.5", "yes", "2026-01-02", " 7 ", 
 
 @settings(max_examples=80, deadline=None)
 @given(st.lists(st.fixed_dictionaries(dict.fromkeys(COLUMNS, spelled)), min_size=1, max_size=4))
-def test_a_cell_is_what_its_type_makes_of_it_alone(rows: list[dict[str, str]]) -> None:
-    """Of each cell by itself Pydantic says whether it fits, and what it is: a row is no more than that."""
+def test_each_cell_is_independent_of_others(rows: list[dict[str, str]]) -> None:
+    """Pydantic validates each cell alone with the same result."""
     file = io.StringIO(newline="")
     writer = csv.DictWriter(file, list(COLUMNS), quoting=csv.QUOTE_ALL)
     writer.writeheader()

@@ -58,7 +58,7 @@ class Node(BaseModel):
 
 
 class Kind(NamedTuple):
-    """An annotation, and what JSON may have for it."""
+    """An annotation, and its possible JSON values."""
 
     type: Any
     values: st.SearchStrategy[Any]

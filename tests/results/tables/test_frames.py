@@ -107,7 +107,7 @@ def test_values_of_pandas(type_: Any, values: list[Any], nulls: bool) -> None:
     ids=str,
 )
 def test_types_of_pandas(column: Any, dtype: str) -> None:
-    """NumPy's type where it holds the values, else pandas', else Arrow's."""
+    """The type of NumPy if it represents the values, else that of pandas, else that of Arrow."""
     pytest.importorskip("pandas", reason="the extra `pandas` is not installed")
     with table(parquet(column, pa.nulls(len(column))), format_=Format.PARQUET) as made:
         frame = made.to_pandas()
@@ -144,7 +144,7 @@ def test_values_of_polars() -> None:
 
 
 def test_a_nameless_column_of_csv() -> None:
-    """The index that pandas writes without a name keeps its place and its empty name in every reader."""
+    """The index that pandas writes without a name keeps its position and its empty name in every reader."""
     body = b",a,column_0\n0,x,1\n1,y,2\n"
     with table(body, format_=Format.CSV) as made:
         assert made.to_arrow().column_names == ["", "a", "column_0"]
@@ -181,8 +181,8 @@ TWICE = pa.array([[("k", 1)], [("k", 1), ("k", 2)]], pa.map_(pa.string(), pa.int
     ],
     ids=["names", "decimal256", "map", "deep map"],
 )
-def test_what_a_frame_cannot_hold(frame: str, body: bytes, where: str) -> None:
-    """It is a `ResultParseError` that names the column, whatever the library raises."""
+def test_values_that_a_frame_cannot_represent(frame: str, body: bytes, where: str) -> None:
+    """They are a `ResultParseError` with the column, whatever the library raises."""
     pytest.importorskip(frame, reason="an extra is not installed")
     with (
         table(body, format_=Format.PARQUET) as made,
@@ -192,7 +192,7 @@ def test_what_a_frame_cannot_hold(frame: str, body: bytes, where: str) -> None:
     assert caught.value.location == where
 
 
-def test_text_that_is_none() -> None:
+def test_invalid_text_and_times() -> None:
     """Text that is not UTF-8, and times beyond a day, are errors before any library reads them."""
     text = pa.Array.from_buffers(
         pa.string(), 1, [None, pa.py_buffer(b"\0\0\0\0\1\0\0\0"), pa.py_buffer(b"\xff")]

@@ -1,4 +1,4 @@
-"""Tables without a model: the columns fit every row, or an error says why not."""
+"""Tables without a model: the columns fit every row, or an error has the reason."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def arrow(body: str | bytes, format_: Format = Format.JSON) -> Any:
     ids=str,
 )
 def test_types(rows: list[Any], type_: str) -> None:
-    """A column has the type that holds all its values, however late they come."""
+    """The type of a column fits all its values, also late ones."""
     # More than are looked at together, so that what was learned before counts.
     filled = [{"c": rows[0]}, *[{}] * 9000, *({"c": value} for value in rows)]
     whole = arrow(json.dumps(filled))
@@ -54,7 +54,7 @@ def test_types(rows: list[Any], type_: str) -> None:
 
 
 def test_objects_without_fields() -> None:
-    """What has no type in Arrow that everyone reads, an object without fields, is a string of JSON."""
+    """An object without fields, for which Arrow has no portable type, is a string of JSON."""
     whole = arrow('[{"a": {}, "b": {"c": {}, "d": 1}}, {"b": null}, {"a": null, "b": {"d": 2}}]')
     assert whole.to_pylist() == [
         {"a": "{}", "b": {"c": "{}", "d": 1}},
@@ -97,7 +97,7 @@ def test_rows(body: str, rows: list[Any]) -> None:
     ids=str,
 )
 def test_mixed(tail: list[Any], where: str, why: str) -> None:
-    """Values that one column cannot hold are an error: row, column and kinds, and none of the values."""
+    """Values without a common type are an error with row, column and types, but without values."""
     body = json.dumps([*[{"a": 1}] * 9001, *tail])
     with pytest.raises(ResultParseError, match=why) as caught:
         arrow(body)
@@ -107,7 +107,7 @@ def test_mixed(tail: list[Any], where: str, why: str) -> None:
 
 
 def test_several_results_are_one_table() -> None:
-    """What the rows of a second result hold has a part in the columns of all."""
+    """The rows of all results determine the columns."""
     with table(b'[{"a": 1}]', b'{"a": 1.5}\n{"b": 2}', format_=Format.NDJSON) as made:
         with pytest.raises(ResultParseError, match="rows before have an array") as caught:
             made.to_arrow()
@@ -161,7 +161,7 @@ UTC = timezone.utc
     ids=str,
 )
 def test_cells(cells: list[str], type_: str, values: list[Any]) -> None:
-    """A column of CSV has a narrower type than text only where nothing of any cell is lost."""
+    """A column of CSV has another type than text only if no cell loses anything."""
     body = "c,d\r\n" + "".join(f"{cell},x\r\n" for cell in [*cells, ""])
     whole = arrow(body, Format.CSV)
     assert str(whole.schema.field("c").type) == type_
@@ -187,8 +187,8 @@ def test_cells_late_in_a_column() -> None:
         (b"a,b\n\xff,2\n", "not UTF-8"),
     ],
 )
-def test_csv_that_is_none(body: str | bytes, message: str) -> None:
-    """What is no table of equal rows under different names is an error that says where."""
+def test_invalid_csv(body: str | bytes, message: str) -> None:
+    """An invalid table is an error with the position."""
     with pytest.raises(ResultParseError, match=message):
         arrow(body, Format.CSV)
 
@@ -202,7 +202,7 @@ def test_csv_without_rows(body: str, names: list[str]) -> None:
 
 
 def test_headers_of_several_results_differ() -> None:
-    """Results of other columns are not put under each other."""
+    """Results with different columns are an error."""
     with (
         table(b"a,b\n1,2\n", b"b,a\n1,2\n", format_=Format.CSV) as made,
         pytest.raises(ResultParseError, match="not that of the result before") as caught,
@@ -221,8 +221,8 @@ CELLS = [
 
 
 @pytest.mark.parametrize("body", CELLS, ids=range(len(CELLS)))
-def test_what_other_readers_of_csv_find(body: str) -> None:
-    """Where the cells leave no doubt, the table is that of the readers of pyarrow, pandas and polars."""
+def test_other_readers_of_csv(body: str) -> None:
+    """For unambiguous cells, the table equals those of pyarrow, pandas and polars."""
     whole = arrow(body, Format.CSV)
     options = {
         "parse_options": pyarrow.csv.ParseOptions(newlines_in_values=True),
@@ -238,8 +238,8 @@ def test_what_other_readers_of_csv_find(body: str) -> None:
         assert whole[name].to_pylist() == theirs[name].tolist()
 
 
-def test_what_other_readers_of_json_find() -> None:
-    """Of rows of JSON the table is what pyarrow and polars make of the same bytes."""
+def test_other_readers_of_json() -> None:
+    """For rows of JSON, the table equals those of pyarrow and polars."""
     rows = [
         {"n": n, "f": n / 3, "s": f"é{n}", "l": [n, None], "o": {"b": n % 2 == 0}}
         for n in range(50)

@@ -26,7 +26,7 @@ BIG = 2**53 + 1
 
 
 class Document(NamedTuple):
-    """What a document holds, and the libraries that may read it otherwise."""
+    """The content of a document, and the libraries that may read it differently."""
 
     body: bytes
     format: Format
@@ -204,7 +204,7 @@ READERS = {"pyarrow": _pyarrow, "polars": _polars, "pandas": _pandas, "duckdb": 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_a_document_that_is_read_differently(tmp_path: Path, name: str) -> None:
-    """A table has the values that the document spells; what else is read for them has a reason."""
+    """A table has the values of the document. Other values of other libraries have a reason."""
     body, format_, rows, why, others = DOCUMENTS[name]
     assert detect_format(None, f"x.{format_.value}", body, lambda: io.BytesIO(body)) is format_
     with table(body, format_=format_) as made:

@@ -27,7 +27,7 @@ class Row(BaseModel):
 
 
 def peak(rows: int, type_: type[Row] | None) -> tuple[int, int]:
-    """Bytes of Python and of Arrow that reading so many rows takes at its peak."""
+    """Returns the peak memory of Python and of Arrow for reading these rows."""
     body = b"".join(b'{"n": %d, "text": "some words in it"}\n' % n for n in range(rows))
     return peak_of(body, rows, type_, Format.NDJSON, 4096)
 
@@ -54,7 +54,7 @@ def peak_of(
     ("rows", "type_"), [(300_000, None), (1_000_000, Row)], ids=["inferred", "model"]
 )
 def test_a_million_rows(rows: int, type_: type[Row] | None) -> None:
-    """What very many rows need is what fifty thousand need, nearly."""
+    """A million rows need about as much memory as fifty thousand."""
     few, few_arrow = peak(50_000, type_)
     many, many_arrow = peak(rows, type_)
     assert many < 1.5 * few + 1_000_000
@@ -62,7 +62,7 @@ def test_a_million_rows(rows: int, type_: type[Row] | None) -> None:
 
 
 def test_long_rows_make_smaller_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A batch ends where its rows were many bytes, before it has the rows that it might have."""
+    """A batch ends after some bytes, also with fewer rows."""
     monkeypatch.setattr(row_reader, "_BYTES", 1_000_000)
     body = b'{"text": "' + b"x" * 10_000 + b'"}\n'
     with table(body * 600, format_=Format.NDJSON) as made:
@@ -102,7 +102,7 @@ WIDE = [
 def test_wide_rows_are_few_at_once(
     format_: Format, width: int, type_: type[Row] | None, *, alike: bool
 ) -> None:
-    """Whatever the width of the rows, and however they are encoded: a batch ends after some bytes."""
+    """A batch ends after some bytes, for any width and encoding of the rows."""
     rows = 60 * MIB // width
     body = written(wide(rows, width, alike=alike), format_)
     before = pa.total_allocated_bytes()
@@ -111,7 +111,7 @@ def test_wide_rows_are_few_at_once(
 
 
 def test_parquet_whose_rows_become_wide() -> None:
-    """Batches of the rows before do not tell what those of the next row group take; its metadata does."""
+    """The metadata of the next row group, not the batches before, limits its batch."""
     file = io.BytesIO()
     parts = [wide(50_000, 8, alike=False), wide(200, 200_000, alike=False)]
     tables = [pa.Table.from_pylist(part) for part in parts]

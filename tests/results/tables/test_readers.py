@@ -23,7 +23,7 @@ from tests.results.tables.results import table  # noqa: E402
 
 
 def by_rows(body: bytes, format_: Format) -> Any:
-    """The table that is read row by row, or why there is none."""
+    """Returns the table that is read row by row, or the reason why there is none."""
     with table(body, format_=format_) as made:
         try:
             return _tables.inferred_rows(made._parts).table()
@@ -32,7 +32,7 @@ def by_rows(body: bytes, format_: Format) -> Any:
 
 
 def by_blocks(body: bytes, format_: Format) -> Any:
-    """The table that pyarrow's readers find; None where they are in doubt."""
+    """Returns the table of pyarrow's readers; None if they are in doubt."""
     with table(body, format_=format_) as made:
         try:
             return _tables._Blocks(made._parts).table()
@@ -53,7 +53,7 @@ def as_read(body: bytes, format_: Format) -> Any:
 
 
 def check(body: bytes, format_: Format, *, is_plain: bool = False) -> Any:
-    """All ways to one result are one result."""
+    """Checks that all readers have the same result."""
     expected, quick = by_rows(body, format_), by_blocks(body, format_)
     assert quick is None or same(quick, expected)
     assert quick is not None or not is_plain
@@ -151,7 +151,7 @@ def check_records(rows: list[Any]) -> None:
 
 
 def holds(made: Any, value: Any) -> bool:
-    """Whether a value of a table is that of a row: what is missing there is null here."""
+    """Returns whether a value of a table is that of a row. A missing value is null."""
     if value == {}:
         return made == "{}" or not any(made.values())
     if isinstance(value, dict):
@@ -170,14 +170,14 @@ def holds(made: Any, value: Any) -> bool:
 @example([{"a": {str(n): n for n in range(300)}}] * 2, (",", ":"), True)
 @example([{"a": {}}, {"a": {"b": 1}}, {"a": None}], (",", ":"), True)
 def test_any_rows(rows: list[Any], separators: tuple[str, str], ascii_: bool) -> None:
-    """Whatever the rows hold, they are read as row by row, or refused as there."""
+    """Any rows have the same result as row by row."""
     check_json(rows, separators, ascii_)
 
 
 @settings(max_examples=40, deadline=None)
 @given(rows_of_one_shape)
 def test_rows_of_one_shape(rows: list[Any]) -> None:
-    """Rows of one shape are a table with the values that `records` gives."""
+    """Rows of one shape are a table with the values of `records`."""
     check_records(rows)
 
 
@@ -195,7 +195,7 @@ def test_very_many_rows(rows: list[Any], separators: tuple[str, str], ascii_: bo
 @settings(max_examples=3000, deadline=None)
 @given(rows_of_one_shape)
 def test_very_many_rows_of_one_shape(rows: list[Any]) -> None:
-    """The same on many more documents."""
+    """This holds for many more documents."""
     check_records(rows)
 
 
@@ -204,7 +204,7 @@ def test_very_many_rows_of_one_shape(rows: list[Any]) -> None:
 def test_documents_of_many_blocks(
     monkeypatch: pytest.MonkeyPatch, format_: Format, size: int
 ) -> None:
-    """Where a block ends changes nothing, and plain rows are read by pyarrow's readers."""
+    """The ends of blocks have no effect, and pyarrow's readers read plain rows."""
     monkeypatch.setattr("dcipher._results.parsing.json.blocks.BLOCK", 0)
     monkeypatch.setattr("dcipher._results.parsing.json.blocks._FIRST", size)
     monkeypatch.setattr("dcipher._results.parsing.text_reader._CHUNK", size)
@@ -246,8 +246,8 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("lines", HOSTILE, ids=lambda body: repr(body)[:30])
-def test_documents_that_are_odd(lines: bytes) -> None:
-    """What pyarrow's readers take for something else, or for a reason to crash, is read as row by row."""
+def test_unusual_documents(lines: bytes) -> None:
+    """Documents that pyarrow's readers misread, or crash on, are read row by row."""
     check(lines, Format.NDJSON)
     check(b"[" + lines.replace(b"\n", b",") + b"]", Format.JSON)
     check(b"[" + lines, Format.JSON)
@@ -260,8 +260,8 @@ def test_documents_that_are_odd(lines: bytes) -> None:
      b'[{"a":"}, {\\"a"}, {"a":"x"}]'],
     ids=repr,
 )  # fmt: skip
-def test_arrays_that_are_odd(body: bytes) -> None:
-    """Only whole arrays of objects are read in blocks."""
+def test_unusual_arrays(body: bytes) -> None:
+    """Only complete arrays of objects are read in blocks."""
     check(body, Format.JSON)
 
 
@@ -297,7 +297,7 @@ cells = st.sampled_from([*PLAIN, '"', '""', '"x"', 'a"b', 'x,"y"', ",", "\n", "\
     st.booleans(),
 )
 def test_any_cells(rows: list[list[str]], end: str, quoted: bool) -> None:
-    """Cells are read as Python's csv reads them, however they are quoted."""
+    """Cells are read as by Python's csv module, with any quotes."""
     check_cells(rows, end, quoted)
 
 
@@ -328,7 +328,7 @@ def check_cells(rows: list[list[str]], end: str, quoted: bool) -> None:
 @example(["x", '"', "x", '"', ",", "x"])
 @example(["x", "\n", '"', "x", "\n", "x", '"', "x", '"'])
 def test_any_text_as_csv(pieces: list[str]) -> None:
-    """Whatever stands in a CSV file is read, or refused, as record by record."""
+    """Any CSV file has the same result as record by record."""
     check(("a,b\n" + "".join(pieces)).encode(), Format.CSV)
     check(("a\n" + "".join(pieces)).encode(), Format.CSV)
 
@@ -344,7 +344,7 @@ def test_very_much_text_as_csv(pieces: list[str]) -> None:
 
 
 def test_maps_of_maps_are_not_read_as_structs() -> None:
-    """Very many different keys are noticed in the first rows: pyarrow's reader takes a minute for all of them."""
+    """Many different keys are detected in the first rows: pyarrow's reader would need a minute."""
     rows = [
         {"m": {f"k{n * 5 + i}": {f"k{n * 7 + j}": j for j in range(20)} for i in range(5)}}
         for n in range(2000)

@@ -219,7 +219,7 @@ CASES: list[tuple[Any, Any, Any, Any]] = [
     ("type_", "arrow", "value", "shown"), CASES, ids=lambda value: str(value)[:30]
 )
 def test_a_value_in_its_column(type_: Any, arrow: Any, value: Any, shown: Any) -> None:
-    """An annotation has one type in Arrow, and a value of it, or None, comes back from there."""
+    """An annotation has one type in Arrow, from which its values and None are read back."""
 
     class Row(BaseModel):
         model_config = ConfigDict(arbitrary_types_allowed=True)
@@ -249,10 +249,10 @@ def parquet(columns: Any, rows: list[Any]) -> bytes:
 
 @pytest.mark.parametrize(("type_", "_arrow", "value", "_shown"), CASES, ids=lambda v: str(v)[:30])
 @pytest.mark.parametrize("strict", [False, True], ids=["lax", "strict"])
-def test_what_is_written_is_read_back(
+def test_rows_are_read_back_from_parquet(
     type_: Any, _arrow: Any, value: Any, _shown: Any, strict: bool
 ) -> None:
-    """Rows that are written as Parquet with these columns are read back by their type, a strict one, too."""
+    """Rows that are written as Parquet with these columns are read back, also by a strict type."""
     if type_ in (SecretStr, Union[UUID, str], Json[list[int]]):  # noqa: UP007
         pytest.skip("what is written leaves open what it was")
 
@@ -403,16 +403,16 @@ SURE = {"sure", "made", "checked", "url", "path", "before", "items"}
     ],
     ids=lambda value: getattr(value, "__name__", ""),  # a set is told in another order each time
 )
-def test_what_is_surely_not_null(type_: Any, sure: set[str]) -> None:
-    """A column is *not null* only where no row can have a null there, and the same within a struct."""
+def test_columns_that_are_not_null(type_: Any, sure: set[str]) -> None:
+    """A column is *not null* only if no row can have a null there, also within a struct."""
     schema = columns_of(type_).schema
     assert {field.name for field in schema if not field.nullable} == sure
     nested = columns_of(TypedDict("Outer", {"inner": type_})).schema.field("inner")
     assert {field.name for field in nested.type if not field.nullable} == sure
 
 
-def test_nulls_stand_in_their_columns() -> None:
-    """What a default or a validator makes None is a null, in columns that say so."""
+def test_nulls_of_defaults_and_validators() -> None:
+    """A None of a default or a validator is a null in a nullable column."""
     rows = [
         Defaults.model_validate({"after": 2, "plain": 2, "named": 2, "items": [1], "either": 3})
     ]
@@ -436,7 +436,7 @@ class Full(BaseModel):
 
 @pytest.mark.parametrize("values", [[None, None], [None, {"x": 1}, None]], ids=["all", "some"])
 def test_objects_that_are_null(values: list[Any]) -> None:
-    """A null object can be written as Parquet, though its fields are never null where it is not."""
+    """A null object can be written as Parquet, although its fields are not nullable."""
 
     class Row(BaseModel):
         full: Full | None
@@ -446,8 +446,8 @@ def test_objects_that_are_null(values: list[Any]) -> None:
     assert read(parquet(columns_of(Row), rows), Row, Format.PARQUET) == rows
 
 
-def test_what_may_be_missing_is_missing() -> None:
-    """A null of a field that is never None itself is a key less, so that its default stands in."""
+def test_missing_fields_have_their_default() -> None:
+    """A null of a field that is never None is a missing key, so that its default applies."""
 
     class Outer(BaseModel):
         inner: Late
@@ -483,8 +483,8 @@ def test_a_null_that_is_not_allowed(row: Defaults, column: str) -> None:
     assert "canary" not in str(caught.value)
 
 
-def test_excluded_fields_are_no_columns() -> None:
-    """What a model leaves out of what it writes has no column."""
+def test_excluded_fields_have_no_column() -> None:
+    """A field that a model excludes has no column."""
 
     class Row(BaseModel):
         a: int
@@ -494,7 +494,7 @@ def test_excluded_fields_are_no_columns() -> None:
 
 
 def test_names() -> None:
-    """A column has the field's name; an alias that is for what goes out alone replaces it."""
+    """A column has the name of the field, or its serialization alias."""
 
     class Row(BaseModel):
         plain: int
@@ -506,7 +506,7 @@ def test_names() -> None:
 
 
 def test_a_name_twice() -> None:
-    """Two fields of one name in the table are refused."""
+    """Two fields with the same name in the table are rejected."""
 
     class Row(BaseModel):
         a: int
@@ -533,13 +533,13 @@ def test_a_name_twice() -> None:
     ids=lambda value: str(value)[:20],
 )
 def test_rows_of_any_type(type_: Any, values: list[Any], rows: list[Any]) -> None:
-    """What has fields is columns; anything else is one column, `value`."""
+    """A type with fields has columns; any other has one column, `value`."""
     validated = [TypeAdapter(type_).validate_python(value) for value in values]
     assert columns_of(type_).batch(validated, 0).to_pylist() == rows
 
 
 def test_a_tree_is_text() -> None:
-    """A type that holds itself has no end in Arrow: what is inside is a string of JSON."""
+    """A recursive type has no finite type in Arrow: it is a string of JSON."""
     tree = Tree(name="a", children=[Tree(name="b")])
     batch = columns_of(Tree).batch([tree], 0)
     assert batch.to_pylist() == [{"name": "a", "children": ['{"name":"b","children":[]}']}]
@@ -565,8 +565,8 @@ class Wide(BaseModel):
     ],
     ids=lambda value: str(value)[:20],
 )
-def test_what_arrow_cannot_hold(row: Wide, column: str, message: str) -> None:
-    """A value that Arrow cannot hold is an error with row, column and reason, and without the value."""
+def test_values_that_arrow_cannot_represent(row: Wide, column: str, message: str) -> None:
+    """They are an error with row, column and reason, but without the value."""
     with pytest.raises(ResultTypeError, match=message) as caught:
         columns_of(Wide).batch([Wide(), Wide(), row, Wide()], 40)
     assert caught.value.location == f"row 42, column {column}"
@@ -574,8 +574,8 @@ def test_what_arrow_cannot_hold(row: Wide, column: str, message: str) -> None:
     assert "1.234567" not in str(caught.value)
 
 
-def test_no_type_at_all() -> None:
-    """A class that Pydantic knows nothing of is refused."""
+def test_an_unsupported_type() -> None:
+    """A class that Pydantic does not support is rejected."""
 
     class Unknown:
         pass
@@ -586,7 +586,7 @@ def test_no_type_at_all() -> None:
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="`type` statements came with 3.12")
 def test_a_type_statement() -> None:
-    """A named type is what it stands for."""
+    """A type alias has the columns of its type."""
     exec("type Score = float | None", globals())  # noqa: S102 - older Pythons cannot parse it
 
     class Row(BaseModel):

@@ -111,10 +111,10 @@ def parquet(rows: list[Any], **columns: Any) -> bytes:
     ],
     ids=["json", "ndjson"],
 )
-def test_a_model_says_the_columns(
+def test_the_columns_of_a_model(
     connect: Connect, server: FaultyServer, body: bytes, kind: str
 ) -> None:
-    """Rows are validated, and their columns are those of the model, whatever the format."""
+    """Rows are validated, and their columns are those of the model, in any format."""
     run = results(server, body, kind=kind)
     client = connect(server)
     made = client.runs.to_arrow(run, Topic)
@@ -126,7 +126,7 @@ def test_a_model_says_the_columns(
 
 
 def test_csv_with_a_model(connect: Connect, server: FaultyServer) -> None:
-    """A cell is what its column's type makes of it; an empty one is None where that is allowed."""
+    """The type of the column determines the value of a cell. An empty one is None if that is permitted."""
     body = "\ufefflabel,size,seen,at\r\n007,5,1950-02-03,2020-01-01T00:00:00+01:00\r\nb,,,\r\n"
     run = results(server, body.encode(), kind="text/csv")
     made = connect(server).runs.to_arrow(run, Topic).select(["label", "size", "seen", "at"])
@@ -180,16 +180,16 @@ def test_parquet_without_a_model(connect: Connect, server: FaultyServer) -> None
     ],
     ids=["magic only", "two schemas", "damaged"],
 )
-def test_parquet_that_is_none(
+def test_invalid_parquet(
     connect: Connect, server: FaultyServer, bodies: list[bytes], message: str
 ) -> None:
-    """What is no Parquet file, or not the same one, is a `ResultParseError`."""
+    """An invalid or changed Parquet file is a `ResultParseError`."""
     with pytest.raises(ResultParseError, match=message):
         connect(server).runs.to_arrow(results(server, *bodies))
 
 
-def test_parquet_beside_something_else(connect: Connect, server: FaultyServer) -> None:
-    """Parquet and other formats are one table only where a model says which columns it has."""
+def test_parquet_and_other_formats(connect: Connect, server: FaultyServer) -> None:
+    """Parquet and other formats are one table only with a model."""
     run = results(server, parquet([{"label": "a"}]), b'[{"label": "b"}]')
     client = connect(server)
     with pytest.raises(InvalidParamsError, match="output_index"):
@@ -197,8 +197,8 @@ def test_parquet_beside_something_else(connect: Connect, server: FaultyServer) -
     assert client.runs.to_arrow(run, Topic)["label"].to_pylist() == ["a", "b"]
 
 
-def test_parquet_row_that_does_not_fit(connect: Connect, server: FaultyServer) -> None:
-    """A row of Parquet that the model refuses is an error that says which."""
+def test_an_invalid_row_of_parquet(connect: Connect, server: FaultyServer) -> None:
+    """A row of Parquet that the model rejects is an error with its number."""
     run = results(server, parquet([{"label": "a"}, {"label": None}]))
     with pytest.raises(ResultParseError) as caught:
         connect(server).runs.to_arrow(run, Topic)
@@ -206,7 +206,7 @@ def test_parquet_row_that_does_not_fit(connect: Connect, server: FaultyServer) -
 
 
 def test_the_arrow_stream(connect: Connect, server: FaultyServer) -> None:
-    """What reads Arrow takes the table as it is, each time from its first row."""
+    """Readers of Arrow accept the table, each time from its first row."""
     table = connect(server).runs.table(results(server, ndjson(ROWS)), Topic)
     for _ in range(2):
         assert pa.table(table).to_pylist() == SHOWN
@@ -235,7 +235,7 @@ def test_polars(connect: Connect, server: FaultyServer) -> None:
 
 
 def test_pandas(connect: Connect, server: FaultyServer) -> None:
-    """Pandas has the same values: no integer became a float, no time is out of bounds."""
+    """Pandas has the same values: no integer becomes a float, no time is out of bounds."""
     pd = pytest.importorskip("pandas", reason="the extra `pandas` is not installed")
     client, run = connect(server), results(server, ndjson(ROWS))
     frame = client.runs.to_pandas(run, Topic)
@@ -257,7 +257,7 @@ def test_pandas(connect: Connect, server: FaultyServer) -> None:
 
 
 def test_duckdb(connect: Connect, server: FaultyServer) -> None:
-    """DuckDB finds the table by the name of the variable, and may ask it again."""
+    """DuckDB finds the table by the name of the variable, also several times."""
     duckdb = pytest.importorskip("duckdb", reason="DuckDB is not installed")
     with connect(server).runs.table(results(server, ndjson(ROWS)), Topic) as topics:
         for _ in range(2):
@@ -270,8 +270,8 @@ def test_duckdb(connect: Connect, server: FaultyServer) -> None:
         assert topics.num_rows is None
 
 
-def test_a_row_that_does_not_fit(connect: Connect, server: FaultyServer) -> None:
-    """A row that does not fit is an error that says where, without its value, in the stream too."""
+def test_an_invalid_row(connect: Connect, server: FaultyServer) -> None:
+    """An invalid row is an error with its location, without its value, also in the stream."""
     client = connect(server)
     run = results(server, b'[{"label": "a"}, {"label": "b", "size": "canary"}]')
     with pytest.raises(ResultParseError) as caught:
@@ -295,8 +295,8 @@ def test_a_row_that_does_not_fit(connect: Connect, server: FaultyServer) -> None
     assert "canary" not in f"{caught.value}{stream.value}"
 
 
-def test_a_type_that_is_no_table(connect: Connect, server: FaultyServer) -> None:
-    """A type that cannot be validated is refused before anything is fetched."""
+def test_an_invalid_type(connect: Connect, server: FaultyServer) -> None:
+    """A type that cannot be validated is rejected before anything is fetched."""
 
     class Unknown:
         pass
@@ -318,8 +318,8 @@ def test_a_type_that_is_no_table(connect: Connect, server: FaultyServer) -> None
     assert server.seen("/0") == []
 
 
-def test_a_table_that_is_closed(connect: Connect, server: FaultyServer) -> None:
-    """A closed table says so; closing it again does nothing; its text names the run."""
+def test_a_closed_table(connect: Connect, server: FaultyServer) -> None:
+    """A closed table raises an error. Closing it twice does nothing. Its repr names the run."""
     table = connect(server).runs.table(results(server, b'[{"n": 1}]'))
     with table:
         waiting = table.batches(size=1)
@@ -335,10 +335,10 @@ BIG = ndjson([{"label": "x" * 1000, "size": n} for n in range(9000)])
 """More than is kept in memory."""
 
 
-def test_nothing_is_left(
+def test_no_temporary_file_remains(
     connect: Connect, server: FaultyServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No temporary file outlives its table, however that ends: closed, dropped, left early, or failed."""
+    """No temporary file outlives its table: closed, dropped, left early, or failed."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     client, run = connect(server), results(server, BIG)
     files: list[Any] = []
@@ -385,7 +385,7 @@ def test_several_read_at_once(connect: Connect, server: FaultyServer) -> None:
 
 
 def test_without_the_libraries() -> None:
-    """Without its extra, a call says which one brings what it needs, before anything is fetched."""
+    """Without its extra, a call names the extra before anything is fetched."""
     code = """
 import sys
 sys.modules["pyarrow"] = sys.modules["polars"] = sys.modules["pandas"] = None

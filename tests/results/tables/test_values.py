@@ -27,7 +27,7 @@ from tests.results.tables.results import table  # noqa: E402
 
 
 def shown(value: Any, arrow: Any) -> Any:
-    """A value of a row as it is given to `pa.Table.from_pylist`, field by field."""
+    """Returns a value of a row as an argument of `pa.Table.from_pylist`, field by field."""
     if value is None:
         return None
     type_ = arrow.type
@@ -113,7 +113,7 @@ def _pair(entry: Any) -> tuple[Any, Any]:
 
 
 def check_frames(type_: Any, values: list[Any]) -> None:
-    """pandas, polars and DuckDB hold the values of the table."""
+    """Checks that pandas, polars and DuckDB have the values of the table."""
     body = "\n".join(map(json.dumps, values)).encode()
     with table(body, type_=type_, format_=Format.NDJSON) as made:
         found = made.to_arrow()
@@ -135,15 +135,15 @@ def check_frames(type_: Any, values: list[Any]) -> None:
 
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(documents())
-def test_a_table_holds_what_the_rows_hold(document: tuple[Any, list[Any]]) -> None:
-    """Rows, batches and tables of a model hold what Pydantic reads, and Parquet of it reads back."""
+def test_a_table_has_the_values_of_the_rows(document: tuple[Any, list[Any]]) -> None:
+    """Rows, batches and tables of a model have the values of Pydantic, and Parquet of it is read back."""
     check(*document)
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(documents())
-def test_a_frame_holds_what_the_table_holds(document: tuple[Any, list[Any]]) -> None:
-    """pandas, polars and DuckDB are given the same values at every depth, nulls among them."""
+def test_a_frame_has_the_values_of_the_table(document: tuple[Any, list[Any]]) -> None:
+    """pandas, polars and DuckDB have the same values at every depth, including nulls."""
     check_frames(*document)
 
 

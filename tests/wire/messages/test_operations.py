@@ -203,7 +203,7 @@ def test_a_key_that_a_header_can_carry(key: str) -> None:
 @pytest.mark.parametrize(
     "key", ["", " ", "a b", "a\r\nX: y", "ä", "\x7f", "x" * 256, None, 5, b"k"]
 )
-def test_a_key_that_no_header_can_carry(key: Any) -> None:
+def test_a_key_that_a_header_cannot_contain(key: Any) -> None:
     """Anything else is refused before anything is sent."""
     with pytest.raises(InvalidParamsError, match="idempotency_key"):
         start_run("f", None, key)
