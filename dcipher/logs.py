@@ -14,7 +14,8 @@ import threading
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
-from dcipher._masking.text import REDACTED, redact, redact_query
+from dcipher._masking.redaction import REDACTED, redact
+from dcipher._masking.urls import redact_query
 from dcipher._urls.signed_urls import looks_signed
 
 __all__ = ["concealing", "configure", "downloading", "filter_server", "logger", "redacting"]

@@ -9,7 +9,8 @@ from datetime import datetime, timezone
 from html import escape
 from typing import TYPE_CHECKING, Final
 
-from dcipher._masking.text import clean, masked_urls
+from dcipher._masking.text import clean
+from dcipher._masking.urls import redact_urls
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -69,7 +70,7 @@ def run_card(run: dcipher.Run, now: datetime | None = None) -> str:
     good = "good" if run.succeeded else "bad" if run.is_terminal else ""
     facts = {
         "status": f'<b class="status {good}">{_text(str(run.status))}</b>',
-        "message": _text(masked_urls(run.message or ""), 400),
+        "message": _text(redact_urls(run.message or ""), 400),
         "flow": f"<code>{_text(run.flow_id)}</code>",
         "run": f"<code>{_text(run.task_id)}</code>",
         "started": _ago(run.created_at, now),

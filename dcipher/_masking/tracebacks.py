@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from dcipher._urls.signed_urls import looks_signed
 
-from .text import redact, redact_query
+from .redaction import redact
+from .urls import redact_query
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

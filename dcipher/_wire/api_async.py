@@ -17,8 +17,8 @@ import httpx
 
 from dcipher._concurrency.clock import monotonic
 from dcipher._concurrency.tasks.threads import async_in_thread
+from dcipher._masking.redaction import MANY, relevant_secrets
 from dcipher._masking.secret_names import secret_values
-from dcipher._masking.text import MANY, relevant_secrets
 from dcipher._masking.tracebacks import presentable
 from dcipher._telemetry import spans
 from dcipher._telemetry.context import hidden, propagated

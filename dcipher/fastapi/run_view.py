@@ -7,7 +7,8 @@ from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, field_validator
 
-from dcipher._masking.text import clean, masked_urls
+from dcipher._masking.text import clean
+from dcipher._masking.urls import redact_urls
 from dcipher.models import RunStatus
 
 __all__ = ["RunView"]
@@ -43,4 +44,4 @@ class RunView(BaseModel):
     def _published(cls, value: RunStatus | str | None) -> RunStatus | str | None:
         if value is None or isinstance(value, RunStatus):
             return value
-        return clean(masked_urls(value))
+        return clean(redact_urls(value))

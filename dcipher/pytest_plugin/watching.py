@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, final
 
 import pytest
 
-from dcipher._masking.text import clean, redact
+from dcipher._masking.redaction import redact
+from dcipher._masking.text import clean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

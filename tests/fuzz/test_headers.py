@@ -10,7 +10,9 @@ from typing import Any
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dcipher._masking.text import clean, masked_urls, redact, redact_query, unsigned
+from dcipher._masking.redaction import redact
+from dcipher._masking.text import clean
+from dcipher._masking.urls import redact_message, redact_query, redact_urls
 from dcipher._results.downloads.transfers.sources import Source, TransferError
 from dcipher._results.downloads.transfers.transfer import Transfer, begin, headers_for, refused
 from dcipher._urls.signed_urls import expiry, joined, looks_signed, refusal, secrets_of
@@ -163,8 +165,8 @@ def test_any_text_is_cleaned(effort: int) -> None:
         assert len(shown) <= limit
         assert clean(shown, limit) == shown
         shown.encode()
-        masked = unsigned(text, secrets)
-        assert masked == masked_urls(redact(text, secrets))
+        masked = redact_message(text, secrets)
+        assert masked == redact_urls(redact(text, secrets))
         for secret in secrets:
             if len(secret) > 2 and not set(secret) & set("[redacted]"):
                 assert secret not in masked

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 import dcipher._masking.text
 from dcipher import APIError, Run
-from dcipher._masking.text import redact
+from dcipher._masking.redaction import redact
 from dcipher.errors import APIStatusError, RequestInfo
 from tests.fuzz.leaks import Search, forms
 

@@ -13,16 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dcipher._masking.text import (
-    MANY,
-    REDACTED,
-    clean,
-    masked_urls,
-    redact,
-    redact_query,
-    relevant_secrets,
-    with_article,
-)
+from dcipher._masking.redaction import MANY, REDACTED, redact, relevant_secrets
+from dcipher._masking.text import clean, with_article
+from dcipher._masking.urls import redact_query, redact_urls
 from tests.fuzz.leaks import forms
 
 
@@ -208,9 +201,9 @@ def test_a_path_has_no_user_info(url: str) -> None:
         ("https://h/p?a=1\nnext", f"https://h/p?{REDACTED}\nnext"),
     ],
 )
-def test_masked_urls(text: str, shown: str) -> None:
+def test_redact_urls(text: str, shown: str) -> None:
     """The query and fragment of each URL are redacted up to its end. The rest is unchanged."""
-    assert masked_urls(text) == shown
+    assert redact_urls(text) == shown
 
 
 @given(
@@ -222,10 +215,10 @@ def test_masked_urls(text: str, shown: str) -> None:
 @settings(max_examples=150, deadline=None)
 def test_no_signature_remains(before: str, url: str, query: str, after: str) -> None:
     """Nothing of the query of a URL remains at any position. Redacting twice changes nothing."""
-    shown = masked_urls(f"{before} {url}?{query}SIGNATURE{after}")
+    shown = redact_urls(f"{before} {url}?{query}SIGNATURE{after}")
     assert "SIGNATURE" not in shown.removeprefix(before)
     assert shown.endswith(f"?{REDACTED}{after}")
-    assert masked_urls(shown) == shown
+    assert redact_urls(shown) == shown
 
 
 @given(
@@ -329,7 +322,7 @@ def test_no_text_takes_long(piece: str) -> None:
     secrets = [f"{'a' * 60}{number}" for number in range(MANY)]
     began = time.process_time()
     for is_cut in (False, True):
-        masked_urls(redact(text, secrets, is_cut=is_cut))
+        redact_urls(redact(text, secrets, is_cut=is_cut))
     assert time.process_time() - began < 10  # it was minutes
 
 
@@ -343,7 +336,7 @@ def test_the_time_is_linear(piece: str) -> None:
         taken = []
         for _ in range(3):
             began = time.process_time()
-            masked_urls(redact(text, ["a" * 200, SECRET]))
+            redact_urls(redact(text, ["a" * 200, SECRET]))
             taken.append(time.process_time() - began)
         return min(taken)
 

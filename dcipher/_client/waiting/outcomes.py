@@ -5,7 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from dcipher._masking.text import clean, masked_urls
+from dcipher._masking.text import clean
+from dcipher._masking.urls import redact_urls
 from dcipher.errors import (
     APIError,
     DcipherError,
@@ -39,7 +40,7 @@ __all__ = [
 
 def failure(run: Run) -> RunError | None:
     """Returns the error for a run that failed or was cancelled; otherwise `None`."""
-    message = clean(masked_urls(run.message or "")).rstrip(".!")
+    message = clean(redact_urls(run.message or "")).rstrip(".!")
     reason = f": {message}" if message else " without a message"
     name = f"Run {named(run)}"
     if run.status is RunStatus.FAILED:

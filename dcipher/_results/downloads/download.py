@@ -13,7 +13,8 @@ import httpx
 from dcipher._concurrency.callables import call_back
 from dcipher._concurrency.clock import monotonic
 from dcipher._concurrency.sleeping import Pause
-from dcipher._masking.text import redact, redact_query
+from dcipher._masking.redaction import redact
+from dcipher._masking.urls import redact_query
 from dcipher._results.downloads.ranges.parallel import ParallelDownload
 from dcipher._results.downloads.ranges.plan import Pace, can_be_split
 from dcipher._results.downloads.transfers.bodies import raw_body, watched

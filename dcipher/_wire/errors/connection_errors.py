@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 import httpx
 
-from dcipher._masking.text import clean, unsigned
+from dcipher._masking.text import clean
+from dcipher._masking.urls import redact_message
 from dcipher.errors import APIConnectionError, APIError, APITimeoutError, RequestInfo, TLSError
 from dcipher.errors._hints import with_hint
 
@@ -45,7 +46,7 @@ def connection_error(
         error.request = httpx.Request(request.method, request.url)
     tls = tls_cause(error) if isinstance(error, httpx.ConnectError) else None
     # h11 quotes a line that it cannot parse, and a service may repeat the key in it.
-    cause = clean(unsigned(_root_cause(error), secrets)).rstrip(".")
+    cause = clean(redact_message(_root_cause(error), secrets)).rstrip(".")
     wanted = client_certificate_cause(error)
     if wanted is not None:
         what = (

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 import httpx
 from pydantic_core import from_json
 
-from dcipher._masking.text import clean, redact, redact_query, unsigned
+from dcipher._masking.redaction import redact
+from dcipher._masking.text import clean
+from dcipher._masking.urls import redact_message, redact_query
 from dcipher._wire.messages.responses import LONGEST_TEXT, has_readable_charset
 from dcipher.errors import APIStatusError, UnexpectedStatus, status_error_class
 from dcipher.errors._hints import with_hint
@@ -103,7 +105,7 @@ def _error(
 def _message(received: APIResponse, error: ErrorResponse | None) -> str:
     text = ""
     if error is not None and error.message:
-        text = clean(unsigned(error.message, received.secrets))
+        text = clean(redact_message(error.message, received.secrets))
     elif is_about_an_error(received.status_code, received.headers):
         text = received.excerpt
     parts = [f"{received.request} returned {received.status_code}" + (f": {text}" if text else "")]
@@ -143,17 +145,17 @@ def _body(received: APIResponse) -> object:
             return _masked(from_json(received.body), received.secrets)
     except ValueError:
         pass
-    return unsigned(received.text, received.secrets, is_cut=received.is_cut)
+    return redact_message(received.text, received.secrets, is_cut=received.is_cut)
 
 
 def _masked(value: object, secrets: Sequence[str]) -> object:
     if isinstance(value, str):
-        return unsigned(value, secrets)
+        return redact_message(value, secrets)
     if isinstance(value, list):
         return [_masked(item, secrets) for item in cast("JSONArray", value)]
     if isinstance(value, dict):
         fields = cast("JSONObject", value).items()
-        return {unsigned(name, secrets): _masked(item, secrets) for name, item in fields}
+        return {redact_message(name, secrets): _masked(item, secrets) for name, item in fields}
     return value
 
 
@@ -182,7 +184,9 @@ def _showable(received: APIResponse, body: object) -> httpx.Response:
 
 def _header(name: bytes, value: bytes, secrets: Sequence[str]) -> bytes:
     text = value.decode("latin-1")
-    redacted = _location(text, secrets) if name.lower() == b"location" else unsigned(text, secrets)
+    redacted = (
+        _location(text, secrets) if name.lower() == b"location" else redact_message(text, secrets)
+    )
     return redacted.encode("latin-1")
 
 
@@ -196,7 +200,7 @@ def _content(received: APIResponse, body: object) -> tuple[bytes, str]:
         return str(body).encode("utf-8", "replace"), "utf-8"
     # A repeated name in an object, or text in an undeclared charset, is not in `body`.
     raw = received.body.decode("utf-8", "replace")
-    is_clean = unsigned(raw, received.secrets) == raw
+    is_clean = redact_message(raw, received.secrets) == raw
     try:
         if from_json(received.body) == body and is_clean:
             return received.body, "utf-8"  # RFC 8259 section 8.1, whatever the Content-Type says

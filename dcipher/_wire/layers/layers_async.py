@@ -14,7 +14,8 @@ import httpx
 
 from dcipher._concurrency.clock import monotonic
 from dcipher._concurrency.sleeping import async_sleep
-from dcipher._masking.text import clean, redact_query
+from dcipher._masking.text import clean
+from dcipher._masking.urls import redact_query
 from dcipher._wire.errors.retries import (
     Failure,
     is_repeatable,

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, cast
 
 from pydantic import ValidationError
 
-from dcipher._masking.text import masked_urls, redact, relevant_secrets
+from dcipher._masking.redaction import redact, relevant_secrets
+from dcipher._masking.urls import redact_urls
 from dcipher._urls.signed_urls import expiry, looks_signed, secrets_of
 from dcipher.errors import InvalidParamsError
 from dcipher.models import (
@@ -134,7 +135,7 @@ def _text(value: str, response: APIResponse) -> str:
     if not response.may_repeat:
         return value
     value = redact(value, response.secrets)
-    return masked_urls(value) if looks_signed(value) else value
+    return redact_urls(value) if looks_signed(value) else value
 
 
 def _outputs(known: JSONObject) -> Iterator[Output]:

@@ -11,7 +11,9 @@ import httpx
 from pydantic_core import from_json
 
 from dcipher._concurrency.once import once
-from dcipher._masking.text import clean, redact, unsigned
+from dcipher._masking.redaction import redact
+from dcipher._masking.text import clean
+from dcipher._masking.urls import redact_message
 from dcipher._urls.signed_urls import looks_signed
 from dcipher.errors import InvalidResponseError, RequestInfo
 from dcipher.errors._hints import with_hint
@@ -63,7 +65,7 @@ class APIResponse:
         """At most 200 clean characters of the body, without secrets and signed URLs."""
         text = self.text[:EXCERPT]
         is_cut = self.is_cut or len(text) < len(self.text)
-        return clean(unsigned(text, self.secrets, is_cut=is_cut))
+        return clean(redact_message(text, self.secrets, is_cut=is_cut))
 
     @property
     def is_cut(self) -> bool:
@@ -114,7 +116,7 @@ class APIResponse:
         if not self.body.strip():
             return "the body is empty"
         declared = self.headers.get("content-type", "no content type")
-        kind = clean(unsigned(declared, self.secrets), 60)
+        kind = clean(redact_message(declared, self.secrets), 60)
         # Truncated JSON is the API's, and may contain values of the caller. A page or a text comes
         # from a proxy, and has the reason.
         is_foreign = _PAGE.match(self.headers.get("content-type", "")) is not None

@@ -12,7 +12,7 @@ from urllib.request import getproxies
 import httpx
 
 from dcipher._masking.secret_names import secret_values
-from dcipher._masking.text import redact_query
+from dcipher._masking.urls import redact_query
 from dcipher.errors import ConfigurationError
 from dcipher.logs import logger
 

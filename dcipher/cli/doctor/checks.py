@@ -11,7 +11,8 @@ from shlex import quote
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
-from dcipher._masking.text import clean, redact_query
+from dcipher._masking.text import clean
+from dcipher._masking.urls import redact_query
 from dcipher._urls.hosts import is_this_machine
 from dcipher._wire.errors.causes import chain
 from dcipher.cli.app.explanations import explain

@@ -13,7 +13,8 @@ import httpx
 from click.exceptions import Exit
 
 from dcipher._client.assembly import user_agent
-from dcipher._masking.text import clean, redact_query
+from dcipher._masking.text import clean
+from dcipher._masking.urls import redact_query
 from dcipher._settings.checks import (
     CHECKS,
     DOTENV,

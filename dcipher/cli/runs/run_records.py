@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from dcipher._masking.text import masked_urls
+from dcipher._masking.urls import redact_urls
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +33,7 @@ def run_record(
     for name in ("status", "message"):
         text = record[name]
         if isinstance(text, str):
-            record[name] = masked_urls(text)
+            record[name] = redact_urls(text)
     outputs: list[dict[str, Any]] = document.get("outputs") or []
     record["outputs"] = [{name: one.get(name) for name in ("url", "expires_at")} for one in outputs]
     if reported and run.is_terminal:

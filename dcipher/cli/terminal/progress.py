@@ -93,8 +93,9 @@ class Bar(Progress):
 
 def status_text(run: Run) -> str:
     """Returns the status with its message, on one line. The message of an ended run is printed later."""
-    from dcipher._masking.text import clean, masked_urls
+    from dcipher._masking.text import clean
+    from dcipher._masking.urls import redact_urls
 
-    message = "" if run.is_terminal else clean(masked_urls(run.message or ""), 120)
-    status = clean(masked_urls(str(run.status)), 80)
+    message = "" if run.is_terminal else clean(redact_urls(run.message or ""), 120)
+    status = clean(redact_urls(str(run.status)), 80)
     return f"{status}  {message}" if message else status

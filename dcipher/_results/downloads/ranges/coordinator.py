@@ -9,7 +9,7 @@ from contextvars import copy_context
 from typing import TYPE_CHECKING, Protocol
 
 from dcipher._concurrency.clock import monotonic
-from dcipher._masking.text import redact_query
+from dcipher._masking.urls import redact_query
 from dcipher._results.downloads.transfers.sources import Problem, TransferError
 from dcipher._wire.errors.retries import Failure, next_delay
 from dcipher.logs import logger

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from dcipher._concurrency.clock import monotonic
-from dcipher._masking.text import clean, masked_urls, redact, redact_query
+from dcipher._masking.redaction import redact
+from dcipher._masking.text import clean
+from dcipher._masking.urls import redact_query, redact_urls
 from dcipher._telemetry.context import hidden
 from dcipher._urls.signed_urls import MAX_REDIRECTS, joined, refusal, secrets_of
 from dcipher._wire.errors.causes import client_certificate_cause, tls_cause
@@ -112,7 +114,7 @@ class Store:
         """Returns the error for a failed connection."""
         # h11 quotes the line that it cannot parse, which may be a row of the result.
         said = str(error).partition(": bytearray(")[0]
-        words = clean(masked_urls(redact(f"{type(error).__name__}: {said}", self.secrets)))
+        words = clean(redact_urls(redact(f"{type(error).__name__}: {said}", self.secrets)))
         if client_certificate_cause(error) is not None:
             return _refused(f"the store requires another client certificate ({words})")
         if tls_cause(error) is not None:

@@ -6,7 +6,8 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
-from dcipher._masking.text import clean, unsigned
+from dcipher._masking.text import clean
+from dcipher._masking.urls import redact_message
 from dcipher._urls.signed_urls import secrets_of
 from dcipher._wire.errors.retries import Failure, Outcome, http_date, retry_after, status_failure
 from dcipher._wire.messages.encodings import encoding_of
@@ -226,7 +227,7 @@ def refused(
 ) -> TransferError:
     """Returns the error for an error status. `secrets`: those of the URLs that it redirected to."""
     # Some stores repeat the request in their errors.
-    words = clean(unsigned(excerpt, [*secrets_of(source.url), *secrets], is_cut=True))
+    words = clean(redact_message(excerpt, [*secrets_of(source.url), *secrets], is_cut=True))
     text = f"the store returned {status_code}" + (f": {words}" if words else "")
     if status_code in {412, 416}:
         return changed()
