@@ -184,7 +184,6 @@ UNCOVERED = (
     "tests/fuzz/",
     "tests/scripts/",
     "tests/client/test_leaks.py",
-    "tests/test_pytest_plugin.py",
 )
 """Tests of much CPU time, whose lines other tests cover: they are in the rest, not in the sample with coverage."""
 
