@@ -189,7 +189,7 @@ UNCOVERED = (
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what is not in the sample: the same cases each time, on each worker."""
+    """Deselects the cases outside of the sample: the same each time, on each worker."""
     every, rest = config.getoption("sample"), config.getoption("rest")
     half = config.getoption("half")
     uncovered = UNCOVERED if rest or config.getoption("cov_source", None) else ()
@@ -273,7 +273,7 @@ def api(server: FaultyServer) -> FaultyServer:
 
 @pytest.fixture(scope="session")
 def shared_emulator() -> Iterator[Emulator]:
-    """One for all: starting one takes longer than most tests."""
+    """One emulator for all tests: starting one takes longer than most tests."""
     pytest.importorskip("fastapi")
     pytest.importorskip("uvicorn")
     from dcipher.emulator import Emulator

@@ -30,7 +30,7 @@ After: TypeAlias = Literal["keep", "close", "reset", "stall"]
 
 @dataclass(frozen=True)
 class Recorded:
-    """A request as it came over the wire."""
+    """A received request."""
 
     method: str
     target: str
@@ -52,7 +52,7 @@ class Recorded:
 
 @dataclass(frozen=True)
 class Reply:
-    """What is sent back, and what happens to the connection then."""
+    """A response, and what happens to the connection afterwards."""
 
     body: bytes = b""
     status: int = 200
@@ -119,7 +119,7 @@ def json_reply(text: str, status: int = 200, **headers: str) -> Reply:
 
 
 class Held:
-    """A reply that waits until it is let go."""
+    """A reply that waits until it is released."""
 
     def __init__(self, reply: Reply) -> None:
         self._reply = reply
@@ -131,7 +131,7 @@ class Held:
 
 
 class FaultyServer:
-    """Plays the script of a path: one reply for each request, the last one again and again."""
+    """Plays the script of a path: one reply for each request, and the last one repeatedly."""
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self._tls = tls
@@ -150,12 +150,12 @@ class FaultyServer:
         return f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}"
 
     def on(self, path: str, *steps: Step) -> None:
-        """Set the script of a path; `*` stands for every path that has none."""
+        """Sets the script of a path. `*` is every path without one."""
         with self._lock:
             self._scripts[path] = deque(steps)
 
     def seen(self, path: str, method: str | None = None) -> list[Recorded]:
-        """The requests for a path."""
+        """Returns the requests for a path."""
         with self._lock:
             return [
                 request
@@ -172,7 +172,7 @@ class FaultyServer:
                 connection.shutdown(socket.SHUT_RDWR)
 
     def arrived(self, path: str, number: int = 1) -> bool:
-        """Wait for so many requests for a path; whether they came."""
+        """Waits for so many requests for a path. Returns whether they were received."""
         return until(lambda: len(self.seen(path)) >= number)
 
     def open_connections(self) -> int:
@@ -243,7 +243,7 @@ class FaultyServer:
         return step if isinstance(step, Reply) else step(request)
 
     def _play(self, connection: socket.socket, reply: Reply) -> bool:
-        """Send a reply; whether the connection is kept."""
+        """Sends a reply. Returns whether the connection stays open."""
         self._stopped.wait(reply.delay)
         while reply.held is not None and not (reply.held.wait(0.05) or self._stopped.is_set()):
             pass
@@ -266,7 +266,7 @@ class FaultyServer:
         return reply.after == "keep"
 
     def _stall(self, connection: socket.socket) -> None:
-        """Say nothing until the client goes away, or the test ends; a client that hangs fails, late."""
+        """Sends nothing until the client disconnects, or the test ends. A client that hangs fails, late."""
         connection.settimeout(0.05)
         ends = time.monotonic() + 2 * HANG
         while not self._stopped.is_set() and time.monotonic() < ends:
@@ -278,7 +278,7 @@ class FaultyServer:
 
 
 def _read(connection: socket.socket, number: int) -> Recorded | None:
-    """The next request; `None` where the client has gone."""
+    """Returns the next request; `None` if the client has disconnected."""
     data = b""
     while b"\r\n\r\n" not in data:
         more = connection.recv(65536)

@@ -11,7 +11,7 @@ httpx2.alias_httpx()
 
 
 def pytest_report_header() -> str:
-    """Return the line that says which library the tests really ran with."""
+    """Returns the line that names the library of the tests."""
     import httpx
 
     if httpx is not httpx2:

@@ -19,7 +19,7 @@ __all__ = ["HTTP2Server", "SocksProxy"]
 
 
 class _Peer:
-    """Listens, and serves each connection in a thread of its own."""
+    """Listens, and serves each connection in its own thread."""
 
     def __init__(self) -> None:
         self._listening = socket.create_server(("127.0.0.1", 0))
@@ -66,7 +66,7 @@ class _Peer:
 
 
 class HTTP2Server(_Peer):
-    """Answers each path by HTTP/2 over TLS; `requests` are the headers that came."""
+    """Responds to each path by HTTP/2 over TLS. `requests` are the received headers."""
 
     def __init__(self, tls: ssl.SSLContext) -> None:
         super().__init__()
@@ -102,7 +102,7 @@ class HTTP2Server(_Peer):
 
 
 class Asked(NamedTuple):
-    """What a SOCKS proxy was asked for."""
+    """A request to a SOCKS proxy."""
 
     host: str
     port: int
@@ -113,7 +113,7 @@ class Asked(NamedTuple):
 
 
 class SocksProxy(_Peer):
-    """SOCKS 5 (RFC 1928), with a password where it is given one (RFC 1929); leads to one port of this machine.
+    """SOCKS 5 (RFC 1928), with an optional password (RFC 1929). It connects to one port of this machine.
 
     `asked` is what it was asked for, `carried` what it could read of that. `says`: what it answers
     instead, before it closes.

@@ -63,7 +63,7 @@ def run(**values: Any) -> Run:
     )
 
 
-def test_a_flow_shows_what_it_takes_and_how_it_is_run() -> None:
+def test_a_flow_shows_its_params_and_a_call() -> None:
     """Its name, its params, and the call to paste."""
     flow = Flow.model_validate(
         {
@@ -108,15 +108,15 @@ def test_a_flow_shows_what_it_takes_and_how_it_is_run() -> None:
         ({"created_at": NOW + timedelta(hours=1)}, ["2026-05-04 13:00 UTC"]),
     ],
 )
-def test_a_run_shows_how_it_is_and_what_comes_next(values: Any, words: list[str]) -> None:
+def test_a_run_shows_its_state_and_the_next_line(values: Any, words: list[str]) -> None:
     """Its status, its ids, its age, its results, the next line to write; never the URL."""
     text = page(run_card(run(**values), NOW)).text
     for word in ("topics", "8d71", *words):
         assert word in text
 
 
-def test_a_result_that_is_gone_is_said() -> None:
-    """An expired URL is no invitation to download."""
+def test_an_expired_result_is_marked() -> None:
+    """The card of an expired URL has no line for a download."""
     text = page(run_card(run(status="SUCCEEDED"), NOW + timedelta(hours=2))).text
     assert "the URL has expired" in text
 
@@ -131,15 +131,15 @@ def test_a_result_that_is_gone_is_said() -> None:
     ],
 )
 def test_the_repr_of_a_run_is_one_line(values: Any, line: str) -> None:
-    """A prompt, a log and a debugger show which run it is; `str` shows all of it, without its URLs."""
+    """A prompt, a log and a debugger show which run it is. `str` shows all fields, without the URLs."""
     shown = run(**values)
     assert repr(shown) == line
     assert f"status={shown.status!r}" in str(shown)
     assert "canary" not in str(shown)
 
 
-def test_hostile_text_stays_text() -> None:
-    """What a service says becomes no element, no attribute and no escape of a terminal."""
+def test_hostile_text_remains_text() -> None:
+    """Text of a service becomes no element, no attribute and no escape of a terminal."""
     flow = Flow.model_validate(
         {"id": HOSTILE, "name": HOSTILE, "description": HOSTILE,
          "params": [{"name": HOSTILE, "type": HOSTILE, "default": HOSTILE, "required": True}]}
@@ -156,7 +156,7 @@ class Row(BaseModel):
 
 
 def test_a_table_shows_its_columns_and_reads_no_row(tmp_path: Any) -> None:
-    """With a model, the columns are known; without one, only the rows say them."""
+    """With a model, the columns are known; without one, they would need rows."""
     pytest.importorskip("pyarrow", reason="the extra `arrow` is not installed")
     path = tmp_path / "r.ndjson"
     path.write_text('{"n": 1}\n{"n": "broken"}\n')
@@ -180,7 +180,7 @@ def test_rejects_show_reasons_and_no_values(tmp_path: Any) -> None:
 
 
 def test_a_status_of_the_service_is_a_badge() -> None:
-    """A run that ended well, badly, or not yet, looks different."""
+    """Runs that succeeded, failed, or are in progress have different badges."""
     html = {
         status: run_card(run(status=status), NOW) for status in ("SUCCEEDED", "FAILED", "RUNNING")
     }

@@ -39,8 +39,8 @@ def stopped(request: pytest.FixtureRequest) -> Callable[[], AbstractContextManag
     return request.param  # type: ignore[no-any-return]
 
 
-def test_it_goes_on(stopped: Callable[[], AbstractContextManager[Any]]) -> None:
-    """Stopped before it is imported, or after: it goes on, forwards only."""
+def test_the_clock_cannot_be_stopped(stopped: Callable[[], AbstractContextManager[Any]]) -> None:
+    """Stopped before or after it is imported, it continues, only forwards."""
     with stopped():
         assert time.time() < 1_600_000_000
         clocks = [monotonic, importlib.reload(dcipher._concurrency.clock).monotonic]
@@ -54,7 +54,7 @@ def test_it_goes_on(stopped: Callable[[], AbstractContextManager[Any]]) -> None:
 
 
 def test_nothing_else_measures_a_wait() -> None:
-    """`time.monotonic` is read in one place: whatever waits by it waits for ever when it is stopped."""
+    """Only one module reads `time.monotonic`: a wait for a stopped clock would never end."""
     package = Path(dcipher.__file__).parent
     found = [
         path.name
@@ -64,10 +64,10 @@ def test_nothing_else_measures_a_wait() -> None:
     assert found == []
 
 
-def test_waits_and_an_emulator_go_on(
+def test_waits_and_an_emulator_continue(
     stopped: Callable[[], AbstractContextManager[Any]], run_in_time: None
 ) -> None:
-    """Made while the clocks stand: a wait ends in its time, and so do queues, durations and flows."""
+    """While the clocks are stopped, a wait ends in time, and so do queues, durations and flows."""
     from dcipher.emulator import Emulator
 
     with stopped(), Emulator(queue_time=0.01, min_run_time=0.01, rate=1000) as emulator:

@@ -1,4 +1,4 @@
-"""What is released: the sdist, the wheel, their contents, and the Pythons that they name."""
+"""The release: the sdist, the wheel, their contents, and the Pythons that they name."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def source(*folders: str) -> set[str]:
 
 
 def test_the_wheel_has_the_package_and_nothing_else(tmp_path: Path) -> None:
-    """By way of the sdist or not, the wheel is the same: small, whole, licensed, without tests or caches."""
+    """Built from the sdist or not, the wheel is the same: small, complete, licensed, without tests or caches."""
     for tool in ("hatchling", "twine"):
         pytest.importorskip(tool, reason=f"{tool}, of the group `release`, is not installed")
     run("hatchling", "build", "-t", "sdist", "-t", "wheel", "-d", str(tmp_path))

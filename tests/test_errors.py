@@ -168,7 +168,7 @@ ATTRIBUTES = {
 
 
 def full(cls: type[DcipherError]) -> DcipherError:
-    """Return an error of the class with a value for everything that it takes."""
+    """Returns an error of the class with a value for each argument."""
     names = [name for name in inspect.signature(cls).parameters if name != "message"]
     return cls("what happened", **{name: VALUES[name] for name in names})
 
@@ -176,7 +176,7 @@ def full(cls: type[DcipherError]) -> DcipherError:
 every_class = pytest.mark.parametrize("cls", BASES, ids=lambda cls: cls.__name__)
 
 
-def test_the_tree_is_whole() -> None:
+def test_the_tree_is_complete() -> None:
     """The classes above are those of the module, and each is public twice."""
     found = {
         cls
@@ -192,7 +192,7 @@ def test_the_tree_is_whole() -> None:
 
 @every_class
 def test_bases(cls: type[DcipherError]) -> None:
-    """Each class stands where the tree has it."""
+    """Each class has the base of the tree."""
     assert cls.__bases__ == BASES[cls]
 
 
@@ -219,7 +219,7 @@ def test_the_drawing_names_every_class_once() -> None:
 
 @every_class
 def test_attributes(cls: type[DcipherError]) -> None:
-    """Each class has what the tree promises, as it was given."""
+    """Each class has the attributes of the tree, with the given values."""
     error = full(cls)
     assert error.message == str(error) == "what happened"
     assert error.args == ("what happened",)
@@ -267,8 +267,8 @@ def test_pickles(cls: type[DcipherError], protocol: int) -> None:
 
 
 @every_class
-def test_pickles_hold_no_signed_url(cls: type[DcipherError]) -> None:
-    """Neither a pickle nor any text of an error holds the URL of its run."""
+def test_pickles_have_no_signed_url(cls: type[DcipherError]) -> None:
+    """Neither a pickle nor any text of an error has the URL of its run."""
     error = full(cls)
     for text in (str(pickle.dumps(error)), str(error), repr(error), repr(vars(error))):
         assert "SIGNATURE" not in text
@@ -277,15 +277,15 @@ def test_pickles_hold_no_signed_url(cls: type[DcipherError]) -> None:
 @every_class
 @pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy])
 def test_copies(cls: type[DcipherError], copied: Any) -> None:
-    """A copy is as whole as the original."""
+    """A copy has all attributes."""
     back = copied(full(cls))
     assert type(back) is cls
     assert str(back) == "what happened"
 
 
 @every_class
-def test_notes_survive(cls: type[DcipherError]) -> None:
-    """What a caller notes on an error (PEP 678) goes through a pickle."""
+def test_notes_are_pickled(cls: type[DcipherError]) -> None:
+    """Notes of a caller (PEP 678) are pickled."""
     error: Any = full(cls)
     error.__notes__ = ["while loading"]  # add_note is new in Python 3.11
     assert pickle.loads(pickle.dumps(error)).__notes__ == ["while loading"]  # noqa: S301 - our own
@@ -300,7 +300,7 @@ def test_notes_survive(cls: type[DcipherError]) -> None:
     ],
 )
 def test_builtins_catch_them(builtin: type[Exception], classes: set[type[DcipherError]]) -> None:
-    """`except ValueError`, `TimeoutError` and `OSError` catch what they should, and nothing more."""
+    """`except ValueError`, `TimeoutError` and `OSError` catch the right errors, and no others."""
     assert {cls for cls in BASES if issubclass(cls, builtin)} == classes
     for cls in classes:
         with pytest.raises(builtin):
@@ -308,7 +308,7 @@ def test_builtins_catch_them(builtin: type[Exception], classes: set[type[Dcipher
 
 
 def test_a_storage_error_is_an_os_error() -> None:
-    """`errno` and `filename` are where code that handles OSError looks for them, and the text is ours."""
+    """It has `errno` and `filename`, as code for OSError expects, and our text."""
     error = full(LocalStorageError)
     assert isinstance(error, OSError)
     assert (error.errno, error.filename) == (errno.ENOSPC, "out.json")
@@ -336,12 +336,12 @@ def test_a_storage_error_is_an_os_error() -> None:
     ],
 )
 def test_status_error_class(code: int, cls: type[APIStatusError]) -> None:
-    """One class a status; what has none is the base, and from 500 it is the service's fault."""
+    """One class per status. Others have the base class; from 500 on, that of the service."""
     assert status_error_class(code) is cls
 
 
 def test_the_content_of_an_unexpected_status() -> None:
-    """The bytes of the body, or none where there was no answer."""
+    """The bytes of the body, or none without a response."""
     assert UnexpectedStatus("x", response=RESPONSE).content == b'{"message": "m"}'
     assert UnexpectedStatus("x").content == b""
 
@@ -359,7 +359,7 @@ def test_a_request_as_text() -> None:
 
 @pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
 def test_a_hint_is_data(protocol: int) -> None:
-    """What to do stands in the message, and in `hint`; it pickles, with what the shell says instead."""
+    """Advice is in the message, and in `hint`. It is pickled, with the text for the command line."""
     plain = ConfigurationError("It is wrong.")
     assert (plain.hint, plain.hint.cli) == ("", "")
     made = with_hint(ConfigurationError("It is wrong."), "Pass x=….", "Give --x.")
@@ -369,7 +369,7 @@ def test_a_hint_is_data(protocol: int) -> None:
 
 
 def test_common_errors_have_a_hint(connect: Connect, server: FaultyServer) -> None:
-    """An error of the API, of its connection, and of a run say what to do, apart from what happened."""
+    """Errors of the API, of its connection, and of a run have advice, apart from the message."""
     server.on("/flows/f", Reply(b"", 404))
     with connect(server, max_retries=0) as client:
         with pytest.raises(NotFoundError) as caught:

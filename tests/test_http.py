@@ -92,7 +92,7 @@ def test_a_request(send: Send, server: FaultyServer) -> None:
     ],
 )
 def test_the_key(send: Send, server: FaultyServer, arguments: Any, header: str, value: str) -> None:
-    """The key travels in the header that was named, after its scheme, and no header of the user's takes its place."""
+    """The key is sent in the named header, after its scheme. No header of the user replaces it."""
     server.on("*", OK)
     client = HTTPAuthenticatedClient(server.url, api_key="k", **arguments)
     send(client.with_headers({header: "other", header.upper(): "other"}), "GET", "/")
@@ -124,13 +124,13 @@ def test_a_missing_key(key: str | None) -> None:
     ids=str,
 )
 def test_invalid_settings(arguments: dict[str, Any]) -> None:
-    """What cannot be used is a `ConfigurationError` at once."""
+    """An invalid value is a `ConfigurationError` at once."""
     with pytest.raises(ConfigurationError):
         HTTPAuthenticatedClient(**{"base_url": "https://x.invalid", "api_key": "k", **arguments})
 
 
 def test_deriving_changes_nothing() -> None:
-    """Each `with_*` gives a new client; the first one is as it was, and what it gives away are copies."""
+    """Each `with_*` returns a new client. The first one is unchanged, and its attributes are copies."""
     headers = {"X-A": "1"}
     first = HTTPClient("https://x.invalid", headers=headers, cookies={"a": "1"}, timeout=1)
     headers["X-A"] = "changed"
@@ -156,8 +156,8 @@ def test_deriving_changes_nothing() -> None:
         first.with_headers({"X": "\n"})
 
 
-def test_what_published_clients_had() -> None:
-    """The private names of generated clients hold what they held there; a fresh copy has no httpx client."""
+def test_private_names_of_published_clients() -> None:
+    """The private names of generated clients have the same values. A new copy has no httpx client."""
     client = HTTPClient("https://x.invalid", headers={"a": "1"}, cookies={"b": "2"}, timeout=5)
     assert (client._headers, client._cookies, client._timeout) == ({"a": "1"}, {"b": "2"}, 5)
     assert (client._client, client._async_client) == (None, None)
@@ -258,7 +258,7 @@ def test_headers_of_httpx_args_do_not_take_the_key_away(send: Send, server: Faul
 
 
 def test_a_transport_and_mounts(kind: str, send: Send) -> None:
-    """`transport` and `mounts` in `httpx_args` take the place of the network."""
+    """`transport` and `mounts` in `httpx_args` replace the network."""
 
     def answer(name: str) -> httpx.MockTransport:
         return httpx.MockTransport(lambda request: httpx.Response(200, text=name))
@@ -271,7 +271,7 @@ def test_a_transport_and_mounts(kind: str, send: Send) -> None:
 
 
 def test_limits(send: Send, server: FaultyServer) -> None:
-    """`limits` are kept: without kept connections each request has its own."""
+    """`limits` are used: without keep-alive, each request has its own connection."""
     server.on("*", OK)
     none = httpx.Limits(max_connections=5, max_keepalive_connections=0)
     client = HTTPClient(server.url, httpx_args={"limits": none})
@@ -340,16 +340,16 @@ def test_retries_are_in_the_httpx_client(send: Send, server: FaultyServer) -> No
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "OPTIONS"])
-def test_what_is_idempotent_is_repeated(send: Send, server: FaultyServer, method: str) -> None:
-    """Idempotent methods are repeated, and in the end the last answer is given."""
+def test_idempotent_methods_are_retried(send: Send, server: FaultyServer, method: str) -> None:
+    """Idempotent methods are retried, and the last response is returned."""
     server.on("*", Reply(b"", 500))
     assert send(HTTPClient(server.url, resilience=QUICK), method, "/").status_code == 500
     assert len(server.requests) == 3
 
 
 @pytest.mark.parametrize("method", ["POST", "PATCH"])
-def test_what_is_not_is_sent_once(send: Send, server: FaultyServer, method: str) -> None:
-    """A POST without a key is sent once after what may have reached the service, again after what did not."""
+def test_other_methods_are_sent_once(send: Send, server: FaultyServer, method: str) -> None:
+    """A POST without a key is not retried if it may have reached the service, and retried otherwise."""
     client = HTTPClient(server.url, resilience=QUICK)
     server.on("*", Reply(b"", 500))
     assert send(client, method, "/", json={}).status_code == 500
@@ -393,8 +393,8 @@ def test_a_streamed_body_is_sent_once(kind: str, send: Send, server: FaultyServe
     assert len(server.requests) == 1
 
 
-def test_an_exhausted_exception_is_httpx_own(send: Send, server: FaultyServer) -> None:
-    """Where the last attempt fails without an answer, httpx's own exception comes through."""
+def test_the_last_exception_is_that_of_httpx(send: Send, server: FaultyServer) -> None:
+    """If the last attempt fails without a response, the exception of httpx is raised."""
     server.on("*", RESET)
     with pytest.raises(httpx.TransportError):
         send(HTTPClient(server.url, resilience=QUICK), "GET", "/")
@@ -402,7 +402,7 @@ def test_an_exhausted_exception_is_httpx_own(send: Send, server: FaultyServer) -
 
 
 def test_retries_respect_retry_after(send: Send, server: FaultyServer) -> None:
-    """Not before the service says; not at all where it says too much."""
+    """Not earlier than the service says, and not at all if that is too late."""
     server.on("*", Reply(b"", 429, {"Retry-After": "0.3"}), OK)
     send(HTTPClient(server.url, resilience=QUICK), "GET", "/")
     first, second = server.requests
@@ -413,7 +413,7 @@ def test_retries_respect_retry_after(send: Send, server: FaultyServer) -> None:
 
 
 def test_signatures(send: Send, server: FaultyServer) -> None:
-    """With a secret each attempt is signed, with a nonce of its own, over key, target and body."""
+    """With a secret, each attempt is signed, with its own nonce, over key, target and body."""
     server.on("*", Reply(b"", 503), OK)
     client = HTTPAuthenticatedClient(server.url, api_key="k", api_secret=b"s", resilience=QUICK)
     send(client, "PUT", "/a%2fb?x=1&y=%20", json={"é": 1})
@@ -432,8 +432,8 @@ def test_signatures(send: Send, server: FaultyServer) -> None:
     assert len({signature.key_id for signature in verified}) == 1
 
 
-def test_a_signer_of_the_users(send: Send, server: FaultyServer) -> None:
-    """A signer of the user's own takes the place of the standard one."""
+def test_a_signer_of_the_user(send: Send, server: FaultyServer) -> None:
+    """A signer of the user replaces the standard one."""
     server.on("*", OK)
 
     class Own:
@@ -448,7 +448,7 @@ def test_a_signer_of_the_users(send: Send, server: FaultyServer) -> None:
 
 
 def test_redirects(send: Send, server: FaultyServer) -> None:
-    """Redirects are followed only where that is asked for."""
+    """Redirects are followed only on request."""
     server.on("/a", Reply(b"", 302, {"Location": "/b"}))
     server.on("/b", OK)
     assert send(HTTPClient(server.url), "GET", "/a").status_code == 302
@@ -479,10 +479,10 @@ def elsewhere() -> Iterator[FaultyServer]:
     ids=str,
 )
 @pytest.mark.parametrize("way", ["302", "307", "absolute"])
-def test_credentials_stay_at_home(
+def test_credentials_are_sent_only_to_the_origin(
     send: Send, server: FaultyServer, elsewhere: FaultyServer, more: dict[str, Any], way: str
 ) -> None:
-    """Key, signature, cookies and secret headers go to the base URL's origin, not where it redirects to."""
+    """Key, signature, cookies and secret headers are sent to the base URL's origin, not to a redirect."""
     away = f"{elsewhere.url}/away"
     server.on("*", Reply(b"", 302 if way == "absolute" else int(way), {"Location": away}))
     client = HTTPAuthenticatedClient(
@@ -509,7 +509,7 @@ def test_credentials_stay_at_home(
 
 
 def test_credentials_within_the_origin(send: Send, server: FaultyServer) -> None:
-    """A redirect within the origin takes all of them along, and is signed anew."""
+    """A redirect within the origin has all of them, and is signed anew."""
     server.on("/a", Reply(b"", 302, {"Location": f"{server.url}/b"}))
     server.on("/b", OK)
     client = HTTPAuthenticatedClient(
@@ -557,10 +557,10 @@ def test_which_origin_is_home(send: Send, base: str, to: str, goes_along: bool) 
     assert [("api-key" in request.headers) for request in seen] == [True, goes_along]
 
 
-def test_what_is_not_sent_is_logged(
+def test_removed_headers_are_logged(
     send: Send, server: FaultyServer, elsewhere: FaultyServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Whoever looks for a header that is missing elsewhere finds its name in the log, not its value."""
+    """The log has the name of a header that was not sent, but not its value."""
     caplog.set_level("INFO", "dcipher")
     client = HTTPAuthenticatedClient(server.url, api_key="canary-key", headers=CREDENTIALS)
     send(client, "GET", elsewhere.url)
@@ -569,8 +569,10 @@ def test_what_is_not_sent_is_logged(
     assert "canary" not in text
 
 
-def test_a_refusal_is_not_decoded(kind: str, portal: BlockingPortal, server: FaultyServer) -> None:
-    """What is thrown away is not decoded, broken or a bomb; the last one is as it came, for who wants it."""
+def test_a_retried_response_is_not_decoded(
+    kind: str, portal: BlockingPortal, server: FaultyServer
+) -> None:
+    """A discarded body is not decoded, damaged or a bomb. The last one is available undecoded."""
     broken = Reply(b"no gzip", 503, {"Content-Encoding": "gzip"})
     server.on("*", broken, broken, OK)
     client = HTTPClient(server.url, resilience=QUICK)
@@ -595,8 +597,8 @@ def test_a_refusal_is_not_decoded(kind: str, portal: BlockingPortal, server: Fau
     close(client, kind, portal)
 
 
-def test_a_refusal_keeps_its_connection(send: Send, server: FaultyServer) -> None:
-    """A short body is read, so that the next attempt finds the connection; a long one costs it."""
+def test_a_retried_response_keeps_its_connection(send: Send, server: FaultyServer) -> None:
+    """A short body is read, so that the next attempt uses the connection. A long one closes it."""
     client = HTTPClient(server.url, resilience=QUICK)
     server.on("*", json_reply("{}", 503), json_reply("{}", 503), OK)
     assert send(client, "GET", "/").status_code == 200
@@ -619,14 +621,14 @@ def test_a_refusal_keeps_its_connection(send: Send, server: FaultyServer) -> Non
 def test_a_deadline_bounds_every_attempt(
     send: Send, server: FaultyServer, reply: Reply, patience: Resilience
 ) -> None:
-    """However long the timeout is, an attempt ends with the deadline."""
+    """An attempt ends with the deadline, with any timeout."""
     server.on("*", reply)
     with no_hang(), pytest.raises(httpx.TimeoutException):
         send(HTTPClient(server.url, timeout=2 * HANG, resilience=patience), "GET", "/")
 
 
-def test_a_refusal_that_drips(send: Send, server: FaultyServer) -> None:
-    """Without a deadline it is the timeout that ends it: nobody waits for the body of a 503 without end."""
+def test_a_slow_error_response(send: Send, server: FaultyServer) -> None:
+    """Without a deadline, the timeout ends the wait for the body of a 503."""
     server.on("*", Reply(b"", raw=b"HTTP/1.1 503 X\r\n\r\n" + bytes(20_000), trickle=0.03))
     quick = Resilience(max_retries=1, backoff_initial=0.002)
     with no_hang(), pytest.raises(httpx.TimeoutException):
@@ -642,8 +644,8 @@ def test_an_attempt_whose_head_drips(send: Send, server: FaultyServer) -> None:
     assert len(server.requests) == 3
 
 
-def test_a_head_that_drips_without_a_resilience(send: Send, server: FaultyServer) -> None:
-    """The parts of the timeout together bound the head of a response, also where nothing is sent again."""
+def test_a_slow_head_without_a_resilience(send: Send, server: FaultyServer) -> None:
+    """The sum of the timeouts limits the head of a response, also without retries."""
     server.on("*", Reply(bytes(5), 200, {"X": "x" * 20_000}, trickle=0.02))
     with no_hang(), pytest.raises(httpx.ReadTimeout):
         send(HTTPClient(server.url, timeout=0.2), "GET", "/")
@@ -651,7 +653,7 @@ def test_a_head_that_drips_without_a_resilience(send: Send, server: FaultyServer
 
 
 def test_a_body_may_take_longer_than_its_head(send: Send, server: FaultyServer) -> None:
-    """What bounds the head does not bound the body: it may be a large one."""
+    """The limit of the head does not apply to the body, which may be large."""
     server.on("*", Reply(bytes(300), 200, trickle=0.01))
     timeout = httpx.Timeout(1.5, pool=0.1, connect=0.1, write=0.1)
     for resilience in (None, QUICK):
@@ -659,8 +661,8 @@ def test_a_body_may_take_longer_than_its_head(send: Send, server: FaultyServer) 
         assert send(client, "GET", "/").content == bytes(300)
 
 
-def test_places_come_back(kind: str, portal: BlockingPortal, server: FaultyServer) -> None:
-    """Whatever becomes of a refused answer, its place among the connections is free again."""
+def test_permits_are_returned(kind: str, portal: BlockingPortal, server: FaultyServer) -> None:
+    """After any rejected response, its connection permit is available again."""
     one = httpx.Limits(max_connections=1)
     client = HTTPClient(server.url, timeout=2, resilience=QUICK, httpx_args={"limits": one})
 
@@ -683,7 +685,7 @@ def test_places_come_back(kind: str, portal: BlockingPortal, server: FaultyServe
 
 
 def test_an_unexpected_status_that_is_encoded(send: Send, server: FaultyServer) -> None:
-    """Its body is decoded as the API's answers are: whole, and bounded; the status outlives all else."""
+    """Its body is decoded as other responses are: completely, and bounded. The status is kept in any case."""
     body = gzip.compress(b'{"message": "tea"}')
     server.on(
         "*",
@@ -707,8 +709,8 @@ def test_an_unexpected_status_that_is_encoded(send: Send, server: FaultyServer) 
     assert all(len(error.content) < 10_000_000 for error in others)
 
 
-def test_an_unexpected_status_that_drips(send: Send, server: FaultyServer) -> None:
-    """It is raised when the time to read is over, with what came until then."""
+def test_a_slow_unexpected_status(send: Send, server: FaultyServer) -> None:
+    """It is raised when the read timeout has passed, with the bytes so far."""
     server.on("*", Reply(raw=b"HTTP/1.1 418 X\r\n\r\n" + b"a" * 20_000, trickle=0.02))
     client = HTTPClient(server.url, timeout=0.7, raise_on_unexpected_status=True)
     with no_hang(), pytest.raises(UnexpectedStatus, match="returned 418: a"):
@@ -739,7 +741,7 @@ def secure(authority: trustme.CA) -> Iterator[FaultyServer]:
 def test_certificates(
     send: Send, secure: FaultyServer, authority: trustme.CA, tmp_path: Any
 ) -> None:
-    """`verify_ssl` takes a context, a file, or False; without it the certificate has to be known."""
+    """`verify_ssl` takes a context, a file, or False. Otherwise, the certificate must be trusted."""
     context = ssl.create_default_context()
     authority.configure_trust(context)
     file = tmp_path / "ca.pem"
@@ -769,7 +771,7 @@ def test_it_is_not_copied() -> None:
 
 
 def test_an_ended_client_makes_no_connection(server: FaultyServer) -> None:
-    """A client whose sync side was ended before it was used refuses to be; one that was used is closed."""
+    """A client whose blocking side was closed before its first use rejects requests. A used one is closed."""
     unused, used = HTTPClient(server.url), HTTPClient(server.url)
     used.get_or_create_httpx_client().get("/")
     for client in (unused, used):
@@ -782,7 +784,7 @@ def test_an_ended_client_makes_no_connection(server: FaultyServer) -> None:
 
 
 def test_a_download_by_a_client_that_is_closed(server: FaultyServer) -> None:
-    """Who fetches a result by a client that somebody has closed meanwhile hears that, and not of httpx."""
+    """The error of a download by a closed client says so, and is not one of httpx."""
     result = Output(url=f"{server.url}/result")
     run = Run(flow_id="f", task_id="t", status="SUCCEEDED", outputs=(result,))
     with Dcipher("k", base_url=server.url) as client:

@@ -67,14 +67,14 @@ def folder(url: str, **more: Any) -> str:
         ),
     ],
 )
-def test_an_extra_comes_from_where_the_package_came(origin: str | None, command: str) -> None:
-    """An index, a folder, a wheel or a repository, as pip wrote it down; without what may be secret."""
+def test_an_extra_has_the_source_of_the_package(origin: str | None, command: str) -> None:
+    """An index, a folder, a wheel or a repository, as recorded by pip, without secrets."""
     assert install_command("cli,arrow", origin) == command
     assert shlex.split(command)[:2] == ["pip", "install"]
 
 
 def test_it_can_be_pasted() -> None:
-    """Of this very package, it is one line with the extras that were asked for."""
+    """For this package, it is one line with the requested extras."""
     words = shlex.split(install("cli", "arrow"))
     assert "install" in words
     assert "[cli,arrow]" in words[-1]
@@ -102,10 +102,10 @@ WHEEL = json.dumps({"url": "file:///dist/d.whl", "archive_info": {}})
         ("archive-v0/AWxK5", "uv", None, "uvx --from '/dist/d.whl[cli]' dcipher"),
     ],
 )
-def test_an_extra_is_installed_by_what_installed_the_package(
+def test_an_extra_is_installed_by_the_same_installer(
     tmp_path: Path, folder_name: str, recorded_by: str, file: str | None, command: str
 ) -> None:
-    """pip, uv, uv's tools and cache, pipx: an environment that uv made has no pip of its own."""
+    """pip, uv, tools and cache of uv, pipx: an environment of uv has no pip."""
     environment = tmp_path / folder_name
     environment.mkdir(parents=True)
     if file is not None:
@@ -114,8 +114,8 @@ def test_an_extra_is_installed_by_what_installed_the_package(
     assert install_command("cli", WHEEL, installer(recorded_by, environment)) == command
 
 
-def test_a_checkout_stays_editable_where_that_can_be_said() -> None:
-    """`-e` belongs to the commands that accept it."""
+def test_a_checkout_stays_editable() -> None:
+    """`-e` is used for the commands that accept it."""
     origin = folder("file:///src", editable=True)
     commands = [
         install_command("cli", origin, command)
@@ -128,10 +128,8 @@ def test_a_checkout_stays_editable_where_that_can_be_said() -> None:
     ]
 
 
-def test_a_tool_keeps_the_extras_that_it_has(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A tool's environment is made anew: the command names the extras that are there, too."""
+def test_a_tool_keeps_its_extras(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment of a tool is recreated: the command includes the installed extras."""
     (tmp_path / "dcipher").mkdir()
     (tmp_path / "dcipher" / "uv-receipt.toml").touch()
     expected = _complete(distribution("dcipher"))
@@ -154,7 +152,7 @@ def test_a_tool_keeps_the_extras_that_it_has(
 def test_another_library_is_installed_beside_the_package(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, file: str | None, command: str
 ) -> None:
-    """What no extra has goes into the same environment, by what made it."""
+    """A library without an extra is installed into the same environment, by the same installer."""
     (tmp_path / name).mkdir()
     if file is not None:
         (tmp_path / name / file).touch()

@@ -23,7 +23,7 @@ S3 = "https://b.s3.amazonaws.com/r.json?X-Amz-Expires=60&X-Amz-Signature=SECRET"
 
 @pytest.fixture(autouse=True)
 def _as_before() -> Iterator[None]:
-    """Give every logger back as it was."""
+    """Restores every logger."""
     names = ["dcipher", *logs._LIBRARIES, *logs._SERVER]
     loggers = [logging.getLogger(name) for name in names]
     before = [(log, log.level, [*log.handlers], [*log.filters]) for log in loggers]
@@ -34,8 +34,8 @@ def _as_before() -> Iterator[None]:
         log.filters[:] = filters
 
 
-def test_configure_twice_gives_one_handler() -> None:
-    """However often, there is one handler; the last level counts."""
+def test_configure_twice_adds_one_handler() -> None:
+    """There is one handler, and the last level counts."""
     logs.logger.handlers.clear()
     logs.configure("info")
     logs.configure("DEBUG")
@@ -44,8 +44,8 @@ def test_configure_twice_gives_one_handler() -> None:
     assert all(len(logging.getLogger(name).filters) == 1 for name in LIBRARIES)
 
 
-def test_configure_leaves_the_users_handlers() -> None:
-    """A handler of the application's on our logger stays, beside ours."""
+def test_configure_keeps_handlers_of_the_user() -> None:
+    """A handler of the application on our logger remains, beside ours."""
     own = logging.NullHandler()
     logs.logger.addHandler(own)
     logs.configure("info")
@@ -54,7 +54,7 @@ def test_configure_leaves_the_users_handlers() -> None:
 
 
 def test_without_a_level_only_the_filters_are_set() -> None:
-    """`None` leaves logger and handlers alone; signatures are kept out all the same."""
+    """`None` does not change logger and handlers. Signatures are redacted nevertheless."""
     logs.logger.handlers.clear()
     level = logs.logger.level
     logs.configure(None)
@@ -84,7 +84,7 @@ def test_the_handler_writes_to_the_stderr_of_the_moment(monkeypatch: pytest.Monk
 
 
 def logged(name: str, message: object, *args: object) -> str:
-    """Return what a library's record says after the filters."""
+    """Returns the message of a library's record after the filters."""
     logs.configure(None)
     record = logging.getLogger(name).makeRecord(name, logging.INFO, "f", 1, message, args, None)
     assert logging.getLogger(name).filter(record)
@@ -105,8 +105,8 @@ def logged(name: str, message: object, *args: object) -> str:
         "token=SECRET",
     ],
 )
-def test_signed_urls_are_masked(name: str, query: str) -> None:
-    """The query of a signed URL of every store is masked; method, host and status stay."""
+def test_signed_urls_are_redacted(name: str, query: str) -> None:
+    """The query of a signed URL of every store is redacted. Method, host and status remain."""
     url = httpx.URL(f"https://store.example.com/r.json?{query}")
     said = logged(name, 'HTTP Request: %s %s "%s %d %s"', "GET", url, "HTTP/1.1", 200, "OK")
     assert said == 'HTTP Request: GET https://store.example.com/r.json?[redacted] "HTTP/1.1 200 OK"'
@@ -131,7 +131,7 @@ def test_a_location_is_masked() -> None:
     ],
 )
 def test_nothing_else_is_changed(message: str, args: tuple[object, ...]) -> None:
-    """Other URLs and other words stay, as does the record that says them."""
+    """Other URLs and words are unchanged, and so is their record."""
     logs.configure(None)
     log = logging.getLogger("httpx")
     record = log.makeRecord("httpx", logging.INFO, "f", 1, message, args, None)
@@ -139,8 +139,8 @@ def test_nothing_else_is_changed(message: str, args: tuple[object, ...]) -> None
     assert (record.msg, record.args) == (message, args)
 
 
-def test_while_downloading_every_query_is_masked() -> None:
-    """A store may sign in any way: while it is asked, every query is taken for a secret."""
+def test_while_downloading_every_query_is_redacted() -> None:
+    """A store may use any signature: during a download, every query is a secret."""
     url = "https://store.example.com/r?key=SECRET"
     assert logged("httpx", "GET %s", url) == f"GET {url}"
     token = logs.downloading.set(True)
@@ -151,7 +151,7 @@ def test_while_downloading_every_query_is_masked() -> None:
 
 
 def test_a_record_that_cannot_be_formatted_is_left_to_logging() -> None:
-    """A filter does not raise for a broken record."""
+    """A filter does not raise for an invalid record."""
     logs.configure(None)
     log = logging.getLogger("httpx")
     record = log.makeRecord("httpx", logging.INFO, "f", 1, "%d %s", ("x",), None)
@@ -160,15 +160,15 @@ def test_a_record_that_cannot_be_formatted_is_left_to_logging() -> None:
 
 
 def test_a_record_that_lacks_a_name_is_left_to_logging() -> None:
-    """Nor does it raise where a name in the message has no value."""
+    """Nor does it raise if a name in the message has no value."""
     logs.configure(None)
     log = logging.getLogger("httpx")
     record = log.makeRecord("httpx", logging.INFO, "f", 1, "%(a)s", ({"b": 1},), None)
     assert log.filter(record)
 
 
-def test_other_loggers_are_left_alone() -> None:
-    """The application's own records are the application's."""
+def test_other_loggers_are_unchanged() -> None:
+    """Records of the application are unchanged."""
     assert "SECRET" in logged("application", "GET %s", S3)
 
 
@@ -190,7 +190,7 @@ for name in ("dcipher", "httpx", "httpcore.http11"):
 
 
 def test_importing_configures_nothing() -> None:
-    """Neither the import nor the use of any name touches logging, whatever DCIPHER_LOG says."""
+    """Neither the import nor the use of any name configures logging, with any DCIPHER_LOG."""
     done = subprocess.run(  # noqa: S603 - our own interpreter
         [sys.executable, "-c", IMPORT],
         capture_output=True,
@@ -212,15 +212,15 @@ def test_a_header_of_http2_is_masked(name: str) -> None:
     assert "gzip" in logged(name, "Adding %s to the table", (b"accept-encoding", b"gzip"))
 
 
-def test_a_logger_that_a_library_has_made_is_filtered() -> None:
-    """A child that a newer version has, which nobody here knows by its name."""
+def test_an_unknown_child_logger_is_filtered() -> None:
+    """A child logger of a newer version of a library is filtered, too."""
     logging.getLogger("httpcore.http3.new")
     assert "SECRET" not in logged("httpcore.http3.new", "GET %s", S3)
     del logging.root.manager.loggerDict["httpcore.http3.new"]
 
 
-def test_what_the_server_says_of_a_request_is_masked() -> None:
-    """The emulator's uvicorn logs the query of a signed URL, with its path and by itself."""
+def test_records_of_the_server_are_redacted() -> None:
+    """Uvicorn logs the query of a signed URL, with its path and alone."""
     logs.filter_server()
     scope = {"path": "/r", "query_string": b"X-Amz-Signature=SECRET&x=1"}
     assert "SECRET" not in logged("uvicorn.asgi", "ASGI [1] Started scope=%s", scope)

@@ -55,7 +55,7 @@ MODELS: list[BaseModel] = [RUN, OUTPUT, FLOW, FLOW.params[0], ERROR, ERROR.field
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: type(model).__name__)
 def test_models_are_frozen(model: BaseModel) -> None:
-    """No field of a model, known or not, can be set."""
+    """No field of a model, known or unknown, can be set."""
     for name in [*type(model).model_fields, "unknown"]:
         with pytest.raises(ValidationError, match="frozen"):
             setattr(model, name, None)
@@ -63,7 +63,7 @@ def test_models_are_frozen(model: BaseModel) -> None:
 
 @pytest.mark.parametrize("cls", [Run, Output, Flow, FlowParam, ErrorResponse, FieldError])
 def test_unknown_fields_are_kept(cls: type[BaseModel]) -> None:
-    """What the service says beyond its contract stays, through JSON, too."""
+    """Additional fields of the service remain, through JSON, too."""
     needed = {"flow_id": "f", "task_id": "t", "id": "f", "name": "n"}
     said = {name: needed[name] for name in needed if name in cls.model_fields}
     model = cls.model_validate({**said, "beyond": {"a": [1]}})
@@ -72,8 +72,8 @@ def test_unknown_fields_are_kept(cls: type[BaseModel]) -> None:
 
 
 @pytest.mark.parametrize("model", [FLOW, ERROR, FLOW.params[0], ERROR.field_errors[0]])
-def test_models_go_through_json_whole(model: BaseModel) -> None:
-    """What is written is read as the same."""
+def test_models_are_restored_from_json(model: BaseModel) -> None:
+    """The JSON of a model is read as an equal model."""
     assert type(model).model_validate_json(model.model_dump_json()) == model
 
 
@@ -99,8 +99,8 @@ def test_malformed_traceparent(malformed: object) -> None:
 # Runs through JSON
 
 
-def test_a_run_goes_through_json_but_for_its_urls() -> None:
-    """All of a run comes back; its URLs are null, their expiry stays."""
+def test_a_run_is_restored_from_json_without_its_urls() -> None:
+    """The URLs are null, and their expiry remains."""
     text = RUN.model_dump_json()
     assert "SIGNATURE" not in text
     stored = Run.model_validate_json(text)
@@ -108,8 +108,8 @@ def test_a_run_goes_through_json_but_for_its_urls() -> None:
     assert Run.from_json(RUN.to_json()) == stored
 
 
-def test_a_revealed_run_goes_through_json_whole() -> None:
-    """`to_json(reveal=True)` is what one stores to download later."""
+def test_a_revealed_run_is_restored_completely() -> None:
+    """`to_json(reveal=True)` is for a later download."""
     assert Run.from_json(RUN.to_json(reveal=True)) == RUN
     assert Run.from_json(RUN.to_json(reveal=True).encode()) == RUN
     assert json.loads(RUN.to_json(reveal=True))["outputs"][0]["url"] == URL
@@ -126,14 +126,14 @@ def test_a_run_is_made_of_two_ids() -> None:
 @pytest.mark.parametrize(
     "text", ["", "{}", "[]", '{"flow_id": "f"}', '{"flow_id": "f", "task_id": 5}']
 )
-def test_what_is_no_run(text: str) -> None:
-    """Anything else than a run is a ValidationError."""
+def test_invalid_runs(text: str) -> None:
+    """Anything but a run is a ValidationError."""
     with pytest.raises(ValidationError):
         Run.from_json(text)
 
 
-def test_a_run_that_does_not_fit_shows_no_url() -> None:
-    """The error for a stored run that is damaged does not hold its URL."""
+def test_the_error_for_an_invalid_run_has_no_url() -> None:
+    """The error for a damaged stored run does not contain its URL."""
     with pytest.raises(ValidationError) as caught:
         Run.from_json(
             RUN.to_json(reveal=True)
@@ -145,7 +145,7 @@ def test_a_run_that_does_not_fit_shows_no_url() -> None:
 
 @pytest.mark.parametrize("mode", ["validation", "serialization"])
 def test_a_run_is_a_response_model(mode: Any) -> None:
-    """A web framework can describe a run, and what it writes of one holds no URL."""
+    """A web framework can describe a run, and its output has no URL."""
     adapter = TypeAdapter(Run)
     assert "outputs" in adapter.json_schema(mode=mode)["properties"]
     assert b"SIGNATURE" not in adapter.dump_json(RUN)
@@ -186,8 +186,8 @@ runs = st.builds(
 
 @given(runs)
 @settings(max_examples=150, deadline=None)
-def test_any_run_goes_through_json(run: Run) -> None:
-    """Whatever a run holds, its revealed JSON gives it back, and its hidden JSON all but the URLs."""
+def test_any_run_is_restored_from_json(run: Run) -> None:
+    """The revealed JSON of any run restores it; the ordinary one all but the URLs."""
     assert Run.from_json(run.to_json(reveal=True)) == run
     hidden = tuple(output.model_copy(update={"url": None}) for output in run.outputs)
     assert Run.from_json(run.to_json()) == run.model_copy(update={"outputs": hidden})
@@ -220,25 +220,25 @@ def test_a_run_with_a_strange_file_goes_through_json() -> None:
 )
 @pytest.mark.parametrize("model", [RUN, OUTPUT], ids=["run", "output"])
 def test_a_signed_url_is_not_shown(shown: Any, model: BaseModel) -> None:
-    """No way of showing or writing a model gives its URL away."""
+    """No representation of a model shows its URL."""
     assert "SIGNATURE" not in shown(model)
 
 
 def test_a_signed_url_is_null_in_a_dump() -> None:
-    """Not asterisks, which would be taken for a URL."""
+    """It is not replaced by asterisks, which could be mistaken for a URL."""
     assert OUTPUT.model_dump() == {"url": None, "expires_at": NOW}
     assert RUN.model_dump(mode="json")["outputs"][0]["url"] is None
 
 
-def test_a_signed_url_is_told_when_asked() -> None:
-    """`get_secret_value()` gives it in the clear, byte for byte."""
+def test_get_secret_value_returns_the_signed_url() -> None:
+    """`get_secret_value()` returns it unchanged."""
     assert OUTPUT.url is not None
     assert OUTPUT.url.get_secret_value() == URL
     assert isinstance(Output.model_validate({"url": URL}).url, SecretURL)
 
 
-def test_a_pickle_comes_back_without_its_urls() -> None:
-    """A pickled run goes on without URLs; all else is there."""
+def test_a_pickle_has_no_urls() -> None:
+    """A pickled run has everything but its URLs."""
     back = pickle.loads(pickle.dumps(RUN))  # noqa: S301 - our own
     assert [output.url for output in back.outputs] == [None, None]
     assert back.outputs[0].expires_at == NOW
@@ -249,7 +249,7 @@ def test_a_pickle_comes_back_without_its_urls() -> None:
     "copied", [copy.copy, copy.deepcopy, lambda run: run.model_copy(deep=True)]
 )
 def test_a_copy_in_the_process_keeps_its_urls(copied: Any) -> None:
-    """What stays in the process stays whole."""
+    """A copy within the process is complete."""
     assert copied(RUN) == RUN
     assert copied(RUN).outputs[0].url.get_secret_value() == URL
 
@@ -275,7 +275,7 @@ def test_a_copied_url_is_the_same() -> None:
     ],
 )
 def test_normal_status(text: str, status: object) -> None:
-    """The known words in any case and between blanks; any other words as they are."""
+    """Known words in any case and with blanks; other words unchanged."""
     assert normal_status(text) == status
     run = Run(flow_id="f", task_id="t", status=text)
     assert run.status == status
@@ -299,7 +299,7 @@ def test_normal_status(text: str, status: object) -> None:
     ],
 )
 def test_is_terminal(status: str, terminal: bool, succeeded: bool) -> None:
-    """Four words end a run; what is not known does not."""
+    """Four statuses end a run; an unknown one does not."""
     run = Run(flow_id="f", task_id="t", status=status)
     assert (run.is_terminal, run.succeeded) == (terminal, succeeded)
     if isinstance(run.status, RunStatus):
@@ -336,5 +336,5 @@ def test_a_flow_without_an_id(said: dict[str, object]) -> None:
     ],
 )
 def test_a_field_error_as_text(error: FieldError, text: str) -> None:
-    """Where and what, in one line."""
+    """Location and message, on one line."""
     assert str(error) == text

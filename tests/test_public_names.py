@@ -100,8 +100,8 @@ def attribute(client: object, name: str) -> Any:
     return client
 
 
-def test_the_names_are_sorted_and_there() -> None:
-    """`__all__` is sorted, each of its names can be had, and `dir()` shows them."""
+def test_the_names_are_sorted_and_exist() -> None:
+    """`__all__` is sorted, each of its names exists, and `dir()` shows them."""
     assert dcipher.__all__ == sorted(dcipher.__all__)
     assert len(set(dcipher.__all__)) == len(dcipher.__all__)
     for name in dcipher.__all__:
@@ -131,7 +131,7 @@ def test_every_error_is_public() -> None:
 
 
 def test_importing_is_cheap() -> None:
-    """`import dcipher` imports none of the libraries that it stands on, and no heavy part of Python's."""
+    """`import dcipher` imports none of its libraries, and no slow part of the standard library."""
     code = (
         "import sys, dcipher; heavy = {'httpx', 'pydantic', 'anyio', 'tenacity', "
         "'pydantic_settings', 'asyncio', 'ssl', 'json', 'pyarrow', 'pandas', 'polars', 'numpy'};"
@@ -198,8 +198,8 @@ def test_the_clients_are_twins() -> None:
 
 
 @pytest.mark.parametrize("name", [name for name, _ in CALLS])
-def test_what_is_awaited(name: str) -> None:
-    """Every call that talks is a coroutine (or an async iterator) on the one client and plain on the other."""
+def test_coroutines(name: str) -> None:
+    """Every call that sends is a coroutine (or an async iterator) on the async client and plain on the other."""
     function = attribute(AsyncDcipher("k"), name)
     talks = inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
     # `records` gives an async iterator, and checks its arguments at the call.
@@ -211,7 +211,7 @@ def test_what_is_awaited(name: str) -> None:
 
 
 def test_a_watch_is_a_generator() -> None:
-    """What `watch` gives can be closed early."""
+    """The result of `watch` can be closed early."""
     from dcipher import Run
 
     watching = AsyncDcipher("k").runs.watch(Run(flow_id="f", task_id="t"))
@@ -275,7 +275,7 @@ def test_every_public_signature_resolves() -> None:
 @pytest.mark.parametrize(("name", "_"), CALLS)
 @pytest.mark.parametrize("cls", [Dcipher, AsyncDcipher])
 def test_the_calls_of_a_client_resolve(cls: type, name: str, _: str) -> None:
-    """So does what a client that was made holds, wrapped or not."""
+    """So do the calls of a client object, wrapped or not."""
     call = attribute(cls("k"), name)
 
     @functools.wraps(call)
@@ -290,7 +290,7 @@ def test_the_calls_of_a_client_resolve(cls: type, name: str, _: str) -> None:
 
 @pytest.mark.parametrize("cls", [Dcipher, AsyncDcipher])
 def test_the_parts_of_a_client_have_types(cls: type) -> None:
-    """What looks at the class finds which calls `flows` and `runs` hold."""
+    """The class of a client shows the calls of `flows` and `runs`."""
     assert typing.get_type_hints(cls) == {"flows": cls("k").flows.__class__, "runs": cls.runs}
 
 
@@ -303,7 +303,7 @@ def test_the_fixtures_resolve() -> None:
 
 
 def test_a_type_of_a_library_that_is_not_installed_is_any() -> None:
-    """A result as a frame of pandas has the type `Any` where there is no pandas; a mistake stays one."""
+    """A frame of pandas has the type `Any` without pandas. A wrong name is an error."""
     assert Lazy("no_such_library").DataFrame is Any
     assert Lazy("decimal").Decimal.__name__ == "Decimal"
     with pytest.raises(AttributeError):
@@ -312,7 +312,7 @@ def test_a_type_of_a_library_that_is_not_installed_is_any() -> None:
 
 @pytest.mark.parametrize("cls", [Dcipher, AsyncDcipher])
 def test_pydantic_validates_a_call(cls: type) -> None:
-    """`validate_call` reads the signature, and lets through what fits it."""
+    """`validate_call` reads the signature, and accepts valid arguments."""
     start = validate_call(cls("k").flows.start)
 
     def call(*args: Any) -> None:
@@ -327,7 +327,7 @@ def test_pydantic_validates_a_call(cls: type) -> None:
 
 
 def test_pydantic_takes_every_public_callable() -> None:
-    """`validate_call` takes what a program calls; classes of httpx and the like by `isinstance`."""
+    """`validate_call` accepts public callables. Classes of httpx are checked by `isinstance`."""
     arbitrary = validate_call(config={"arbitrary_types_allowed": True})
     clients = (Dcipher, AsyncDcipher, dcipher.HTTPClient, dcipher.HTTPAuthenticatedClient)
     calls: list[Any] = [vars(cls)["__init__"] for cls in clients]
@@ -357,7 +357,7 @@ def test_fastapi_injects_a_call() -> None:
     ids=["instance", "class"],
 )
 def test_a_double_of_a_client_has_its_calls(cls: type, specified: Callable[[type], Any]) -> None:
-    """What `create_autospec` makes knows every call of a client, and their arguments."""
+    """An object of `create_autospec` has every call of a client, with its arguments."""
     double = specified(cls)
     for name, _ in CALLS:
         call = attribute(double, name)
@@ -369,7 +369,7 @@ def test_a_double_of_a_client_has_its_calls(cls: type, specified: Callable[[type
 
 
 @pytest.mark.parametrize("cls", [Dcipher, AsyncDcipher, dcipher.HTTPClient, dcipher.Table])
-def test_a_class_can_be_looked_at(cls: type) -> None:
+def test_a_class_can_be_inspected(cls: type) -> None:
     """`dir`, `help` and `inspect.getmembers` show the public names of a class, without an instance."""
     names = {name for name, _ in inspect.getmembers(cls) if not name.startswith("_")}
     assert names == public(cls)
@@ -379,7 +379,7 @@ def test_a_class_can_be_looked_at(cls: type) -> None:
 
 @pytest.mark.parametrize("cls", [Dcipher, AsyncDcipher])
 def test_the_parts_of_a_client_on_its_class(cls: type) -> None:
-    """On the class, `flows` and `runs` are the classes of what a client has; one never made has none."""
+    """On the class, `flows` and `runs` are the classes of the parts of a client."""
     for part in ("flows", "runs"):
         assert getattr(cls, part) is type(getattr(cls("k"), part))
         with pytest.raises(AttributeError, match=f"no attribute '{part}'"):

@@ -62,7 +62,7 @@ def elsewhere(
 
 
 def test_runs_a_flow(pytester: pytest.Pytester) -> None:
-    """The client of a test talks to the emulator of the same test, which has only its own runs."""
+    """The client of a test uses the emulator of the same test, which has only its own runs."""
     result = run(
         pytester,
         """
@@ -82,7 +82,7 @@ def test_runs_a_flow(pytester: pytest.Pytester) -> None:
 def test_application_finds_the_emulator(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`Dcipher()` asks the emulator, whatever the machine and `.env` say; then all is as before."""
+    """`Dcipher()` uses the emulator, with any environment and `.env`. Afterwards, all is restored."""
     monkeypatch.setenv("DCIPHER_API_KEY", "a-real-key")
     monkeypatch.setenv("dcipher_base_url", "https://api.example.com")
     monkeypatch.setenv("DCIPHER_API_SECRET", "a-real-secret")
@@ -114,7 +114,7 @@ def test_application_finds_the_emulator(
 
 
 def test_fault_that_did_not_happen(pytester: pytest.Pytester) -> None:
-    """A test fails, itself and once, for a fault that was not consumed; the mark allows it."""
+    """A test fails once for a fault that was not consumed, unless the mark permits it."""
     result = run(
         pytester,
         """
@@ -152,7 +152,7 @@ def test_fault_that_did_not_happen(pytester: pytest.Pytester) -> None:
 
 
 def test_request_that_matched_nothing(pytester: pytest.Pytester) -> None:
-    """A test fails for requests whose error it swallowed, and says what was meant."""
+    """A test fails for unmatched requests whose error it ignored, with suggestions."""
     result = run(
         pytester,
         """
@@ -190,7 +190,7 @@ def test_request_that_matched_nothing(pytester: pytest.Pytester) -> None:
 
 
 def test_failed_test_is_not_failed_twice(pytester: pytest.Pytester) -> None:
-    """The report of a test that fails by itself keeps its error, and gets what happened."""
+    """A test that fails keeps its error, and its report has the unconsumed faults."""
     result = run(
         pytester,
         """
@@ -252,7 +252,7 @@ def test_many_requests(pytester: pytest.Pytester) -> None:
 
 
 def test_fixtures_ends(pytester: pytest.Pytester) -> None:
-    """What other fixtures ask for at their ends is an error there, unless the test has failed."""
+    """Requests of other fixtures at their end are an error there, unless the test has failed."""
     result = run(
         pytester,
         """
@@ -324,8 +324,8 @@ def test_marks_merge(pytester: pytest.Pytester) -> None:
         ("unmatched=True", "unmatched must be 'fail' or 'allow', not True."),
     ],
 )
-def test_wrong_mark(pytester: pytest.Pytester, mark: str, said: str) -> None:
-    """A mark that is wrong is said when the tests are collected; none of them runs."""
+def test_an_invalid_mark(pytester: pytest.Pytester, mark: str, said: str) -> None:
+    """An invalid mark is reported at collection, and none of the tests runs."""
     test = f"""
         import pytest
 
@@ -340,8 +340,8 @@ def test_wrong_mark(pytester: pytest.Pytester, mark: str, said: str) -> None:
     assert result.ret == pytest.ExitCode.INTERRUPTED
 
 
-def test_value_that_the_emulator_refuses(pytester: pytest.Pytester) -> None:
-    """An argument that is known and cannot be is an error of that test alone."""
+def test_an_invalid_argument_of_the_mark(pytester: pytest.Pytester) -> None:
+    """An invalid value of a known argument is an error of that test only."""
     result = run(
         pytester,
         """
@@ -358,7 +358,7 @@ def test_value_that_the_emulator_refuses(pytester: pytest.Pytester) -> None:
 
 
 def test_wider_scope(pytester: pytest.Pytester) -> None:
-    """A fixture that lives longer than a test is told that the emulator does not."""
+    """The error for a fixture of a wider scope says that the emulator ends with the test."""
     result = run(
         pytester,
         """
@@ -375,7 +375,7 @@ def test_wider_scope(pytester: pytest.Pytester) -> None:
 
 
 def test_unittest_classes(pytester: pytest.Pytester) -> None:
-    """A test of a unittest class fails for the same things, and keeps an error of its own."""
+    """A test of a unittest class fails in the same cases, and keeps its own error."""
     result = run(
         pytester,
         """
@@ -485,7 +485,7 @@ def test_pytest_asyncio(
 
 
 def test_xdist(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Under pytest-xdist each test has an emulator of its own, and its report comes back whole."""
+    """With pytest-xdist, each test has its own emulator, and its report is complete."""
     pytester.makeconftest(FLOW)
     pytester.makepyfile(
         """
@@ -527,10 +527,10 @@ def test_missing_extra(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatc
     )
 
 
-def test_costs_nothing_where_it_is_not_used(
+def test_it_imports_nothing_unless_it_is_used(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A run that uses no fixture of the plugin imports none of the libraries that they need."""
+    """A run without fixtures of the plugin imports none of their libraries."""
     pytester.makepyfile(
         """
         import sys

@@ -46,8 +46,8 @@ def test_counts_begin_with_the_most_frequent() -> None:
     assert list(rejects().counts().items()) == [("missing", 2), ("int_type", 1)]
 
 
-def test_no_repr_tells_a_value() -> None:
-    """Not even where the rows themselves were kept."""
+def test_no_repr_has_a_value() -> None:
+    """This also holds if the rows themselves are kept."""
     found = rejects({"n": "hunter2"})
     assert repr(found) == "<Rejects: 2 of 9 rows, missing: 2, int_type: 1>"
     assert "hunter2" not in repr(list(found))
@@ -55,7 +55,7 @@ def test_no_repr_tells_a_value() -> None:
 
 
 def test_saved_as_ndjson(tmp_path: Path) -> None:
-    """One object a line, the same as `to_list` gives; a file that was there is replaced."""
+    """One object per line, equal to `to_list`. An existing file is replaced."""
     path = tmp_path / "rejects.ndjson"
     path.write_text("old")
     found = rejects({"n": "é\n\ud800", "price": Decimal("1.5")})
@@ -70,7 +70,7 @@ def test_saved_as_ndjson(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such modes")
 def test_a_saved_file_has_the_mode_of_a_plain_one(tmp_path: Path) -> None:
-    """The umask counts for a new file, and a file that was there keeps its mode."""
+    """The umask applies to a new file, and an existing one keeps its mode."""
     path = tmp_path / "rejects.ndjson"
     before = os.umask(0o027)
     try:
@@ -83,15 +83,15 @@ def test_a_saved_file_has_the_mode_of_a_plain_one(tmp_path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
-    """A folder, and a place in one that is not there, are a `LocalStorageError`."""
+def test_an_unwritable_path(tmp_path: Path) -> None:
+    """A folder, and a path in a missing one, are a `LocalStorageError`."""
     for place in (tmp_path, tmp_path / "no" / "rejects.ndjson"):
         with pytest.raises(LocalStorageError):
             rejects().save(place)
 
 
-def test_a_failure_leaves_what_was_there(tmp_path: Path) -> None:
-    """A reject that cannot be written loses neither the old file nor leaves a new one."""
+def test_a_failure_keeps_the_existing_file(tmp_path: Path) -> None:
+    """A reject that cannot be written neither changes the old file nor leaves a new one."""
 
     class Stubborn:
         def __str__(self) -> str:

@@ -25,7 +25,7 @@ FOREIGN = {
 
 
 def files() -> list[Path]:
-    """Return what is committed or about to be; in an unpacked sdist, everything."""
+    """Returns the committed and new files; in an unpacked sdist, all."""
     git = shutil.which("git")
     if git is not None and (ROOT / ".git").exists():
         words = [git, "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
@@ -44,7 +44,7 @@ def files() -> list[Path]:
 
 
 def foreign(text: str) -> list[str]:
-    """Return what `text` says of the world that it was written in, with its line."""
+    """Returns references to the environment of the author in `text`, with their lines."""
     return [
         f"line {number}: {what}: {line.strip()}"
         for number, line in enumerate(text.splitlines(), start=1)
@@ -58,8 +58,8 @@ def text_of(path: Path) -> str:
     return "" if b"\0" in data else data.decode("utf-8")
 
 
-def test_speaks_of_itself_only() -> None:
-    """No file names a package registry, a folder of somebody's machine, or an issue's number."""
+def test_no_reference_to_the_environment_of_the_author() -> None:
+    """No file names a package registry, a folder of a machine, or the number of an issue."""
     found = {path.relative_to(ROOT).as_posix(): foreign(text_of(path)) for path in files()}
     assert "pyproject.toml" in found
     assert {name: lines for name, lines in found.items() if lines} == {}
@@ -76,8 +76,8 @@ def test_speaks_of_itself_only() -> None:
         "fixes issue {}12".format("#"),
     ],
 )
-def test_finds_what_is_foreign(line: str) -> None:
-    """The search above finds each kind of thing that it is there for."""
+def test_finds_each_kind_of_reference(line: str) -> None:
+    """The search above finds each kind."""
     assert len(foreign(line)) == 1
 
 
@@ -101,7 +101,7 @@ def test_no_line_ends_of_another_system() -> None:
 
 
 def test_version_is_in_the_changelog() -> None:
-    """What is about to be released is described for its users."""
+    """The changelog describes the next release."""
     changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     assert re.search(rf"^## \[?{re.escape(__version__)}\b", changelog, re.MULTILINE)
 
@@ -110,13 +110,13 @@ def test_version_is_in_the_changelog() -> None:
     "name",
     ["py.typed", "_wire/messages/openapi.json", "_client/client.py", "emulator/console/index.html"],
 )
-def test_package_is_whole(name: str) -> None:
-    """What is not imported, or is printed, is installed with the rest."""
+def test_the_package_is_complete(name: str) -> None:
+    """Modules that are not imported, or are generated, are installed, too."""
     assert resources.files(dcipher).joinpath(name).is_file()
 
 
-def test_ci_runs_what_the_readme_says() -> None:
-    """CI has no command of its own: each is a target of the Makefile that the README names."""
+def test_ci_runs_documented_targets() -> None:
+    """CI has no other commands: each is a target of the Makefile that the README names."""
     commands = [
         line
         for line in (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()

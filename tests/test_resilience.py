@@ -22,8 +22,8 @@ def test_defaults() -> None:
     assert rules.retry_statuses == RETRY_STATUSES
 
 
-def test_statuses_that_are_tried_again() -> None:
-    """408, 409, 425, 429 and every 5xx, nothing else."""
+def test_statuses_that_are_retried() -> None:
+    """408, 409, 425, 429 and every 5xx, and no others."""
     assert {code for code in range(100, 600) if code in RETRY_STATUSES} == {
         408, 409, 425, 429, *range(500, 600),
     }  # fmt: skip
@@ -69,8 +69,8 @@ def test_seconds(name: str, value: Any) -> None:
         ("deadline", 0),
     ],
 )
-def test_what_makes_no_sense(name: str, value: Any) -> None:
-    """Negative, infinite and other things than numbers are refused by name."""
+def test_invalid_values(name: str, value: Any) -> None:
+    """Negative, infinite and other values than numbers are rejected by name."""
     with pytest.raises(ConfigurationError, match=name):
         Resilience(**{name: value})
 
@@ -93,16 +93,16 @@ def test_what_makes_no_sense(name: str, value: Any) -> None:
     ],
     ids=lambda value: str(value)[:20],
 )
-def test_what_makes_no_sense_either(name: str, value: Any) -> None:
-    """The docstring promises `ConfigurationError` for whatever makes no sense."""
+def test_other_invalid_values(name: str, value: Any) -> None:
+    """As documented, any invalid value is a `ConfigurationError`."""
     with pytest.raises(ConfigurationError, match=name):
         Resilience(**{name: value})
 
 
 @given(st.floats() | st.integers(-(2**64), 2**64) | st.none() | st.text() | st.booleans())
 @settings(max_examples=100, deadline=None)
-def test_any_deadline_is_usable_or_refused(value: Any) -> None:
-    """Whatever is given: none, or a positive finite number, or `ConfigurationError`."""
+def test_any_deadline_is_valid_or_rejected(value: Any) -> None:
+    """Any value is None, a positive finite number, or a `ConfigurationError`."""
     try:
         deadline = Resilience(deadline=value).deadline
     except ConfigurationError:

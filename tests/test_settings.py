@@ -48,7 +48,7 @@ def test_without_anything_there_are_defaults() -> None:
 
 
 def test_argument_environment_file_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An argument beats the environment, that beats `.env`, that beats the default; each says where it came from."""
+    """The precedence is argument, environment, `.env`, default. Each source is recorded."""
     (tmp_path / ".env").write_text("DCIPHER_TIMEOUT=1\nDCIPHER_MAX_RETRIES=1\nUNRELATED=x\n")
     monkeypatch.setenv("DCIPHER_TIMEOUT", "2")
     found = Settings()
@@ -82,10 +82,10 @@ def test_argument_environment_file_default(tmp_path: Path, monkeypatch: pytest.M
         ("log", "loud"),
     ],
 )
-def test_values_that_cannot_be_used(
+def test_invalid_values_of_settings(
     name: str, value: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Wherever it stands, such a value is a `ConfigurationError` that names the setting; a secret is not shown."""
+    """An invalid value of any source is a `ConfigurationError` that names the setting, without a secret."""
     said: list[str] = []
     with pytest.raises(ConfigurationError, match=name) as caught:
         Settings(**{name: value})
@@ -109,7 +109,7 @@ def test_values_that_cannot_be_used(
 
 @pytest.mark.parametrize("value", ["", "  ", "\t"])
 def test_blank_is_missing(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A blank value counts as none at all."""
+    """A blank value counts as missing."""
     for name in NAMES:
         monkeypatch.setenv(f"DCIPHER_{name.upper()}", value)
     assert Settings(_env_file=None).model_dump() == Settings().model_dump()
@@ -119,7 +119,7 @@ def test_blank_is_missing(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_blank_variable_does_not_hide_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A variable of blanks counts as missing, so `.env` has its say, as it has for the clients."""
+    """A blank variable counts as missing, so `.env` applies, as for the clients."""
     (tmp_path / ".env").write_text("DCIPHER_TIMEOUT=7\n")
     monkeypatch.setenv("DCIPHER_TIMEOUT", "  ")
     assert configuration({}).timeout == 7.0
@@ -154,8 +154,8 @@ def test_a_folder_called_env(tmp_path: Path) -> None:
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
 @pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")])
 @pytest.mark.parametrize("read", READERS)
-def test_what_is_no_file_is_not_read(tmp_path: Path, make: Any, read: Any) -> None:
-    """A pipe or a device is refused before it is opened: it might never begin, or never end."""
+def test_only_regular_files_are_read(tmp_path: Path, make: Any, read: Any) -> None:
+    """A pipe or a device is rejected before it is opened: it might block, or never end."""
     make(tmp_path / ".env")
     with pytest.raises(ConfigurationError, match=r"\.env cannot be read: it is not a regular file"):
         read()
@@ -181,7 +181,7 @@ def test_a_file_that_is_far_too_large(tmp_path: Path, read: Any) -> None:
 
 @pytest.mark.parametrize("read", READERS)
 def test_a_byte_order_mark(tmp_path: Path, read: Any) -> None:
-    """What Windows' editors put before the first line does not lose it."""
+    """A byte order mark of editors on Windows is ignored."""
     (tmp_path / ".env").write_text(
         "DCIPHER_BASE_URL=https://h\r\nDCIPHER_TIMEOUT=7\r\n", "utf-8-sig"
     )
@@ -200,7 +200,7 @@ def test_a_byte_order_mark(tmp_path: Path, read: Any) -> None:
 def test_where_a_file_is_in_another_encoding(
     tmp_path: Path, read: Any, content: bytes, place: str
 ) -> None:
-    """The error says where, also where the bytes happen to be UTF-8, and shows nothing of the file."""
+    """The error has the position, also if the bytes are valid UTF-8 by chance, but no content."""
     (tmp_path / ".env").write_bytes(content)
     with pytest.raises(ConfigurationError) as caught:
         read()
@@ -211,10 +211,10 @@ def test_where_a_file_is_in_another_encoding(
 @pytest.mark.parametrize("reference", ["${CANARY}", "${CANARY:-x}", "${DCIPHER_API_SECRET}"])
 @pytest.mark.parametrize("name", ["api_key", "api_secret", "base_url"])
 @pytest.mark.parametrize("read", READERS)
-def test_a_reference_is_not_filled_in(
+def test_a_reference_is_not_expanded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read: Any, name: str, reference: str
 ) -> None:
-    """Whoever places a `.env` gets nothing of the environment; that nothing is filled in is said."""
+    """The author of a `.env` gets nothing of the environment. The error says that it is not expanded."""
     monkeypatch.setenv("CANARY", "canary-value")
     monkeypatch.setenv("DCIPHER_API_SECRET", "" if name == "api_secret" else "canary-value")
     value = f"https://h/{reference}" if name == "base_url" else reference
@@ -225,10 +225,10 @@ def test_a_reference_is_not_filled_in(
 
 
 @pytest.mark.parametrize("read", READERS)
-def test_a_secret_may_hold_what_looks_like_a_reference(
+def test_a_secret_may_resemble_a_reference(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read: Any
 ) -> None:
-    """It is taken as it is written, in whatever quotes."""
+    """It is unchanged, in any quotes."""
     monkeypatch.setenv("B", "canary-value")
     for quote in ("", "'", '"'):
         (tmp_path / ".env").write_text(f"DCIPHER_API_KEY={quote}a${{B}}c${{B{quote}\n")
@@ -259,7 +259,7 @@ def refuses(settings: Settings, **arguments: Any) -> None:
 
 @pytest.fixture
 def evil(tmp_path: Path) -> Path:
-    """A `.env` that somebody put into the working directory."""
+    """A `.env` of another author in the working directory."""
     (tmp_path / ".env").write_text(f"DCIPHER_BASE_URL={EVIL}\n")
     return tmp_path
 
@@ -292,7 +292,7 @@ class FromVault(Settings):
 
 
 class FromVaultToo(FromVault):
-    """One that asks the class above by position, and comes last."""
+    """A source that calls the class above by position, and is the last one."""
 
     @classmethod
     def settings_customise_sources(
@@ -310,7 +310,7 @@ class FromVaultToo(FromVault):
 
 
 def with_a_key_of(place: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """Read settings whose key comes from `place`; the place is empty afterwards."""
+    """Returns settings whose key comes from `place`, which is empty afterwards."""
     if place == "argument":
         return Settings(api_key=KEY)
     if place == "environment":
@@ -331,10 +331,10 @@ PLACES = ["argument", "environment", "secrets_dir", "other file", "vault", "vaul
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_a_base_url_of_a_file_and_a_key_of_elsewhere(
+def test_a_base_url_of_a_file_and_another_key(
     evil: Path, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
-    """The source is recorded when the value is read, whatever became of it since, and in a copy, too."""
+    """The source is recorded when the value is read, also for a copy."""
     found = with_a_key_of(place, evil, monkeypatch)
     assert found.base_url == EVIL
     for one in (found, copy.copy(found), copy.deepcopy(found), found.model_copy()):
@@ -345,10 +345,10 @@ def test_a_base_url_of_a_file_and_a_key_of_elsewhere(
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_what_is_set_later_says_nothing_of_what_was_read(
+def test_later_variables_do_not_change_sources(
     evil: Path, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
-    """A variable that is set after the settings were read does not make its values the environment's."""
+    """A variable that is set after the settings were read does not change the source of a value."""
     found = with_a_key_of(place, evil, monkeypatch)
     monkeypatch.setenv("DCIPHER_BASE_URL", "https://h")
     monkeypatch.setenv("DCIPHER_API_KEY", KEY)
@@ -367,8 +367,8 @@ def test_a_secret_is_protected_as_the_key_is(evil: Path, secret: Any) -> None:
         Dcipher(api_secret=secret)
 
 
-def test_two_files_are_two_places(tmp_path: Path) -> None:
-    """Each value is known by its file; of several, the last counts, and blanks count as nothing."""
+def test_two_files_are_two_sources(tmp_path: Path) -> None:
+    """Each value has its file. Of several, the last takes precedence, and blanks count as missing."""
     (tmp_path / "a.env").write_text(f"DCIPHER_API_KEY={KEY}\nDCIPHER_BASE_URL=https://a\n")
     (tmp_path / "b.env").write_text("DCIPHER_API_KEY=' '\nDCIPHER_TIMEOUT=3\n")
     found = Settings(_env_file=["a.env", "b.env"])
@@ -412,8 +412,8 @@ def test_a_file_that_a_source_of_the_users_reads(
     refuses(found)
 
 
-def test_settings_that_the_program_makes(evil: Path) -> None:
-    """What a program gives, it gives as an argument: by a copy, or without validation."""
+def test_settings_of_the_program(evil: Path) -> None:
+    """A value of the program counts as an argument: by a copy, or without validation."""
     with (evil / ".env").open("a") as file:
         file.write("DCIPHER_API_KEY=mine\n")
     found = Settings()
@@ -455,10 +455,10 @@ class Outer(Settings):
         ("APP_DCIPHER__API_KEY", f'APP_DCIPHER={{"base_url": "{EVIL}"}}'),
     ],
 )
-def test_settings_in_a_field_of_others(
+def test_settings_in_a_field_of_another_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, text: str
 ) -> None:
-    """Of what was merged from several places, nothing says where the key may go; the program may."""
+    """Merged values have an unknown source, unless the program sets them."""
     monkeypatch.setenv(variable, KEY)
     (tmp_path / ".env").write_text(f"{text}\n")
     found = App().dcipher  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
@@ -476,8 +476,8 @@ def test_settings_in_a_field_of_others(
         lambda data: Outer.model_validate({"inner": data, "base_url": "https://h"}).inner,
     ],
 )
-def test_settings_that_a_model_makes(made: Any) -> None:
-    """Data that reach us through another model are of an unknown place; settings keep their own."""
+def test_settings_created_by_a_model(made: Any) -> None:
+    """Data from another model have an unknown source; settings keep their sources."""
     refuses(made({"api_key": KEY, "base_url": EVIL}))
     client(made({"api_key": KEY})).close()
     assert made(Settings(base_url="https://h")).source("base_url") == "argument"
@@ -491,8 +491,8 @@ def test_settings_that_a_model_makes(made: Any) -> None:
         lambda data: Settings.model_validate_json(json.dumps(data)),
     ],
 )
-def test_validated_data_are_one_place(validate: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A base URL in data gets the key in them, and none of elsewhere."""
+def test_validated_data_are_one_source(validate: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A base URL in data receives the key in them, and no other."""
     client(validate({"api_key": KEY, "base_url": "https://h"})).close()
     monkeypatch.setenv("DCIPHER_API_KEY", KEY)
     found = validate({"base_url": EVIL})
@@ -505,7 +505,7 @@ def test_validated_data_are_one_place(validate: Any, monkeypatch: pytest.MonkeyP
     "error", [ConnectionError("vault down"), TimeoutError(), OSError(5, "I/O")]
 )
 def test_a_source_that_fails(error: OSError, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What it raises is named, by its reason or its kind; its text may hold anything."""
+    """The reason or class of its exception is reported, but not its text."""
 
     def down(_: object) -> dict[str, Any]:
         raise error
@@ -516,8 +516,8 @@ def test_a_source_that_fails(error: OSError, monkeypatch: pytest.MonkeyPatch) ->
         FromVault()
 
 
-def test_a_value_that_no_source_gave(evil: Path) -> None:
-    """What was put there behind the model's back is of an unknown place, and gets no key."""
+def test_a_value_without_a_source(evil: Path) -> None:
+    """A value that was set past the model has an unknown source, and receives no key."""
     found = Settings(_env_file=None, api_key=KEY)
     found.__dict__["base_url"] = EVIL
     assert found.source("base_url") == "unknown"
@@ -584,7 +584,7 @@ def outcome(read: Any) -> Any:
 def test_settings_and_the_clients_agree(
     environment: dict[str, str], dotenv: dict[str, str], lower: bool
 ) -> None:
-    """Whatever stands in the environment and in `.env`, `Settings` and the clients' own reading come to the same."""
+    """For any environment and `.env`, `Settings` and the clients read the same values."""
     names = {name: f"DCIPHER_{name.upper()}" for name in NAMES}
     written = {name: value.lower() if lower else value for name, value in names.items()}
     before = Path.cwd()

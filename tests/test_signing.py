@@ -62,7 +62,7 @@ def verify(headers, method="POST", url=URL, body=BODY, **options) -> VerifiedSig
 
 
 def by_hand(lines: list[str], params: str, *, label="sig1", secret=SECRET) -> dict[str, str]:
-    """What another signer, which knows nothing of this module, would send."""
+    """Returns the headers of another signer, which does not use this module."""
     base = "\n".join([*lines, f'"@signature-params": {params}'])
     mac = base64.b64encode(hmac.digest(secret.encode(), base.encode(), "sha256")).decode()
     return {"Signature-Input": f"{label}={params}", "Signature": f"{label}=:{mac}:"}
@@ -90,7 +90,7 @@ RFC_HEADERS = {
 
 
 def test_the_hmac_vector_of_rfc_9421_verifies():
-    """The signature printed in RFC 9421 B.2.5 holds for the request printed there."""
+    """The signature in RFC 9421 B.2.5 is valid for the request there."""
     verified = verify_request(*RFC_REQUEST, RFC_HEADERS, RFC_BODY, secret=RFC_SECRET)
     assert verified == VerifiedSignature(
         key_id="test-shared-secret",
@@ -103,7 +103,7 @@ def test_the_hmac_vector_of_rfc_9421_verifies():
 
 
 def test_the_signature_base_of_rfc_9421_is_reproduced():
-    """The base of RFC 9421 B.2.5 comes out byte for byte, and signs to the printed value."""
+    """The base of RFC 9421 B.2.5 is reproduced byte for byte, and has the signature of the RFC."""
     base = signature_base(
         [
             ("date", "Tue, 20 Apr 2021 02:07:55 GMT"),
@@ -178,13 +178,13 @@ def test_a_get_is_signed_without_the_headers_of_a_body():
     ],
 )
 def test_a_header_that_is_absent_is_not_covered(method, headers, body, components):
-    """What the request lacks is left out; where there is content, its digest is always covered."""
+    """Missing headers are left out. If there is content, its digest is always covered."""
     verified = verify(signed(method, URL, headers, body), method=method, body=body)
     assert list(verified.components) == ["@method", "@authority", "@path", "@query", *components]
 
 
 def test_a_digest_of_the_caller_is_replaced_by_the_right_one():
-    """The digest is made from the body that is signed, whatever a header says of it."""
+    """The digest is computed from the signed body, whatever a header contains."""
     headers = {**POST_HEADERS, "content-digest": content_digest(b"something else")}
     added = make_signer().sign("POST", URL, headers, BODY)
     assert added["Content-Digest"] == content_digest(BODY)
@@ -231,8 +231,8 @@ def test_every_attempt_has_its_own_nonce_and_the_present_time():
         ("https://example.com/a@b:c?d@e:f#g", "example.com", "/a@b:c", "?d@e:f"),
     ],
 )
-def test_the_url_is_taken_apart_as_rfc_9421_says(url, authority, path, query):
-    """Authority in lower case without a default port; path and query as they are on the wire."""
+def test_the_url_is_split_by_rfc_9421(url, authority, path, query):
+    """Authority in lower case without a default port; path and query as on the wire."""
     covered = '("@authority" "@path" "@query")'
     lines = [f'"@authority": {authority}', f'"@path": {path}', f'"@query": {query}']
     assert verify(by_hand(lines, covered), url=url).components == ("@authority", "@path", "@query")
@@ -248,8 +248,8 @@ def test_the_url_is_taken_apart_as_rfc_9421_says(url, authority, path, query):
         ("https://u@a.example:8443/p?", "https://a.example:8443/p?", "https", "/p?"),
     ],
 )
-def test_other_signers_may_cover_the_whole_target(url, target, scheme, request_target):
-    """`@target-uri`, `@scheme` and `@request-target` are understood when others cover them."""
+def test_other_signers_may_cover_the_complete_target(url, target, scheme, request_target):
+    """`@target-uri`, `@scheme` and `@request-target` are supported in signatures of others."""
     lines = [
         f'"@target-uri": {target}',
         f'"@scheme": {scheme}',
@@ -276,8 +276,8 @@ def test_other_signers_may_cover_the_whole_target(url, target, scheme, request_t
         "https://[::1/a",
     ],
 )
-def test_a_url_that_is_not_absolute_or_not_as_sent_is_refused(url):
-    """Neither signing nor verifying guesses what a broken or unquoted URL means."""
+def test_a_relative_or_unquoted_url_is_rejected(url):
+    """Neither signing nor verifying guesses the meaning of an invalid URL."""
     with pytest.raises(SignatureError, match="URL"):
         make_signer().sign("GET", url, {}, b"")
     with pytest.raises(SignatureError, match="URL"):
@@ -302,8 +302,8 @@ def test_header_values_are_brought_into_their_canonical_form(headers, value):
 
 
 @pytest.mark.parametrize("value", ["ä", "a\x00b", "a\x1b[31m", "a\x7f"])
-def test_a_value_that_cannot_stand_in_a_signature_is_refused_unquoted(value):
-    """A covered value beyond printable ASCII is an error that names the header, not the value."""
+def test_an_unsignable_value_is_rejected(value):
+    """A covered value beyond printable ASCII is an error with the header, but without the value."""
     with pytest.raises(SignatureError, match="'authorization'") as caught:
         make_signer().sign("GET", URL, {"Authorization": f"Api-Key {value}"}, b"")
     assert value not in str(caught.value)
@@ -321,7 +321,7 @@ def test_a_value_that_cannot_stand_in_a_signature_is_refused_unquoted(value):
     ],
 )
 def test_nothing_can_forge_a_line_of_the_base(components, params):
-    """Names, values and parameters that would break out of their line are refused."""
+    """Names, values and parameters with line breaks are rejected."""
     with pytest.raises(SignatureError):
         signature_base(components, params)
 
@@ -342,29 +342,29 @@ def test_nothing_can_forge_a_line_of_the_base(components, params):
         {"tag": "a\nb"},
     ],
 )
-def test_a_setting_that_cannot_work_is_refused_at_once(options):
-    """A lifetime, name or text that no verifier would take is a ValueError when it is given."""
+def test_an_invalid_setting_is_rejected_at_once(options):
+    """A lifetime, name or text that no verifier accepts is a ValueError of the constructor."""
     with pytest.raises(ValueError, match=r"lifetime|key_header|ASCII"):
         make_signer(**options)
 
 
-def test_a_nonce_that_cannot_stand_in_a_header_is_refused():
-    """A nonce of the caller's own making is checked when it is used."""
+def test_an_invalid_nonce_is_rejected():
+    """A nonce of the caller is checked when it is used."""
     with pytest.raises(SignatureError, match="ASCII"):
         make_signer(nonce=lambda: "é").sign("GET", URL, {}, b"")
 
 
 @pytest.mark.parametrize("secret", ["", b""])
-def test_an_empty_secret_is_refused_on_both_sides(secret):
-    """Nobody signs or verifies with an empty secret."""
+def test_an_empty_secret_is_rejected(secret):
+    """An empty secret neither signs nor verifies."""
     with pytest.raises(ValueError, match="the secret is empty"):
         HMACSigner(secret, key_id="k1")
     with pytest.raises(ValueError, match="the secret is empty"):
         verify(signed(), secret=secret)
 
 
-def test_a_secret_that_is_not_text_is_refused_without_showing_it():
-    """A lone surrogate in the secret or key is an error that carries nothing of it."""
+def test_an_invalid_secret_is_rejected():
+    """The error for a lone surrogate in the secret or key does not contain it."""
     for make in (lambda text: HMACSigner(text, key_id="k1"), key_id):
         with pytest.raises(ValueError, match="is not UTF-8 text") as caught:
             make("hidden-\udc80")
@@ -381,8 +381,8 @@ def test_text_and_its_utf_8_bytes_are_the_same_secret():
         assert verify(added, method="GET", body=b"", secret="pässword", now=None).key_id == "k1"
 
 
-def test_the_signer_shows_everything_but_its_secret():
-    """The repr tells the settings, and not even an attribute holds the secret."""
+def test_the_repr_of_a_signer_has_no_secret():
+    """The repr has the settings, and no attribute has the secret."""
     signer = make_signer()
     assert repr(signer) == (
         "HMACSigner(key_id='k1', key_header='authorization', lifetime=300.0, tag='dcipher')"
@@ -415,7 +415,7 @@ def test_the_signer_cannot_be_changed():
 
 
 def test_a_key_id_is_a_short_hash_of_the_key():
-    """The id of a key is the same every time, and does not hold the key."""
+    """The id of a key is stable, and does not contain the key."""
     assert key_id("abc") == "ba7816bf8f01cfea"
     assert key_id("abd") != key_id("abc")
     with pytest.raises(ValueError, match="the API key is empty"):
@@ -451,8 +451,8 @@ TAMPERED = {
 
 
 @pytest.mark.parametrize("change", TAMPERED.values(), ids=TAMPERED)
-def test_a_request_that_was_changed_is_refused(change):
-    """Not one part of what was signed may differ when it arrives."""
+def test_a_changed_request_is_rejected(change):
+    """Every signed part must be unchanged."""
     headers = signed()
     assert verify(headers).tag == "dcipher"
     with pytest.raises(SignatureError, match="does not match"):
@@ -484,7 +484,7 @@ def test_a_covered_header_can_neither_be_changed_nor_dropped(name):
     ],
 )
 def test_the_parameters_are_signed_too(old, new):
-    """Nobody gives a signature a longer life, another name or fewer components."""
+    """Lifetime, name and components of a signature cannot be changed."""
     headers = signed()
     changed = headers["Signature-Input"].replace(old, new, 1)
     assert changed != headers["Signature-Input"]
@@ -493,7 +493,7 @@ def test_the_parameters_are_signed_too(old, new):
 
 
 def test_an_uncovered_header_may_change():
-    """What a proxy adds or changes outside of the signature does not break it."""
+    """Headers that a proxy adds or changes do not invalidate it."""
     assert verify(signed() | {"User-Agent": "proxy", "Via": "1.1 x"}).nonce == "n-1"
 
 
@@ -506,8 +506,8 @@ def test_an_uncovered_header_may_change():
         (NOW + 361, "has expired"),
     ],
 )
-def test_a_signature_holds_from_created_to_expires_within_the_skew(now, refusal):
-    """The clocks of both sides may differ by a minute, by default, and no more."""
+def test_a_signature_is_valid_from_created_to_expires(now, refusal):
+    """By default, the clocks of both sides may differ by a minute."""
     if refusal is None:
         assert verify(signed(), now=now).expires == NOW + 300
     else:
@@ -523,14 +523,14 @@ def test_the_skew_is_the_callers_choice():
 
 
 def test_required_components_must_be_covered():
-    """A signature over less than the verifier asks for is refused, with the names."""
+    """A signature over fewer components than required is rejected, with their names."""
     assert verify(signed(), required={"@method", "content-digest"}).key_id == "k1"
     with pytest.raises(SignatureError, match="does not cover host, x-a"):
         verify(signed(), required=["x-a", "@method", "host"])
 
 
 def test_a_digest_is_checked_although_it_is_not_covered():
-    """A wrong digest is refused wherever it stands; an unknown one only where it is covered."""
+    """A wrong digest is always rejected, an unknown one only if it is covered."""
     plain = by_hand(['"@method": POST'], '("@method")')
     unknown = {"Content-Digest": "md5=:AAAA:"}
     covered = by_hand(['"content-digest": md5=:AAAA:'], '("content-digest")')
@@ -550,7 +550,7 @@ def test_a_digest_is_checked_although_it_is_not_covered():
     ],
 )
 def test_other_signers_may_add_or_omit_parameters(params):
-    """`alg` may be missing, and parameters that nobody knows are signed like the others."""
+    """`alg` may be missing, and unknown parameters are signed like the others."""
     assert verify(by_hand(['"@method": POST'], params)).components == ("@method",)
 
 
@@ -563,7 +563,7 @@ def test_other_signers_may_add_or_omit_parameters(params):
     ],
 )
 def test_another_spelling_of_the_parameters_is_the_same_signature(spelled):
-    """The base holds the parameters as RFC 9421 2.3 writes them, however the header does."""
+    """The base has the canonical form of RFC 9421 2.3, for any form of the header."""
     lines = ['"@method": POST', '"@path": /flows/65cf2f3e/run']
     headers = by_hand(lines, '("@method" "@path");created=1;flag')
     headers["Signature-Input"] = f"  sig1={spelled} "
@@ -576,8 +576,8 @@ def joined(*parts: dict[str, str]) -> dict[str, str]:
     return {name: " ,\t".join(part[name] for part in parts) for name in names}
 
 
-def test_the_first_label_that_holds_is_taken():
-    """Signatures of other algorithms, and wrong ones, do not hide one that holds."""
+def test_the_first_valid_label_is_used():
+    """Signatures of other algorithms, and invalid ones, do not hide a valid one."""
     other = {"Signature-Input": 'a=();alg="ed25519"', "Signature": "a=:AAAA:"}
     missing = {"Signature-Input": 'b=("@path")', "Signature": "x"}
     wrong = by_hand(['"@method": POST'], '("@method");keyid="w"', label="c", secret="other")
@@ -590,8 +590,8 @@ def test_the_first_label_that_holds_is_taken():
         verify(joined(other, wrong, missing))
 
 
-def test_a_header_cannot_pass_for_a_derived_component():
-    """What is derived from the request line comes from there, whatever a header is called."""
+def test_a_header_cannot_replace_a_derived_component():
+    """Components of the request line come from there, whatever the name of a header is."""
     with pytest.raises(SignatureError, match="does not match the request"):
         verify({"@path": "/signed"} | by_hand(['"@path": /signed'], '("@path")'))
 
@@ -634,8 +634,8 @@ def test_a_header_cannot_pass_for_a_derived_component():
         ("", "malformed"),
     ],
 )
-def test_a_signature_input_that_is_not_one_of_ours_is_refused(params, refusal):
-    """Malformed or unsupported input is a SignatureError that says which, even if it is signed."""
+def test_an_unsupported_signature_input_is_rejected(params, refusal):
+    """Malformed or unsupported input is a SignatureError that names it, even if it is signed."""
     headers = {"Content-Type": "x"} | by_hand(['"@method": POST'], params)
     with pytest.raises(SignatureError, match=refusal):
         verify(headers)
@@ -644,36 +644,36 @@ def test_a_signature_input_that_is_not_one_of_ours_is_refused(params, refusal):
 @pytest.mark.parametrize(
     "signature", ["sig1", "sig1=?1", 'sig1="AAAA"', "sig1=(:AAAA:)", "sig2=:AAAA:", "sig1=AAAA"]
 )
-def test_a_signature_that_is_not_bytes_is_refused(signature):
-    """The signature under the label must be a byte sequence."""
+def test_a_signature_that_is_not_bytes_is_rejected(signature):
+    """The signature of the label must be a byte sequence."""
     with pytest.raises(SignatureError, match="is missing, or is not a byte sequence"):
         verify(signed() | {"Signature": signature})
 
 
 @pytest.mark.parametrize("name", ["Signature", "Signature-Input"])
-def test_a_request_without_signature_is_refused(name):
-    """Both headers must be there."""
+def test_a_request_without_signature_is_rejected(name):
+    """Both headers are required."""
     headers = {key: value for key, value in signed().items() if key != name}
     with pytest.raises(SignatureError, match=f"has no '{name.lower()}'"):
         verify(headers)
 
 
-def test_a_refusal_is_found_where_it_is_imported_from():
-    """The error names the public module, and survives pickling."""
+def test_the_error_has_its_public_module():
+    """The error names the public module, and can be pickled."""
     error = pickle.loads(pickle.dumps(SignatureError("text")))  # noqa: S301 - our own bytes
     assert (type(error), error.args) == (SignatureError, ("text",))
     assert SignatureError.__module__ == "dcipher.signing"
 
 
-def test_the_refusal_of_a_malformed_header_names_it():
-    """Which of the two headers is malformed, and where, stands in the text."""
+def test_the_error_for_a_malformed_header_names_it():
+    """The text has the header and the position."""
     with pytest.raises(SignatureError, match=r"^signature-input: malformed at character 4$"):
         verify(signed() | {"Signature-Input": "sig1!"})
     with pytest.raises(SignatureError, match=r"^signature: malformed at character 0$"):
         verify(signed() | {"Signature": ""})
 
 
-def test_no_refusal_tells_a_secret():
+def test_no_error_has_a_secret():
     """Neither the shared secret nor the API key is in the text or the chain of an error."""
     headers = signed() | {"Signature": "sig1=:AAAA:"}
     with pytest.raises(SignatureError) as caught:
@@ -706,8 +706,8 @@ HEADER_TEXT = st.text() | st.lists(FRAGMENTS, max_size=20).map("".join)
 
 
 @given(HEADER_TEXT, HEADER_TEXT, st.text(max_size=20))
-def test_any_header_text_is_refused_with_one_error(signature_input, signature, digest):
-    """Whatever the headers hold, the outcome is a SignatureError and nothing else."""
+def test_any_invalid_header_is_one_error(signature_input, signature, digest):
+    """Any headers raise only SignatureError."""
     headers = {
         "Signature-Input": signature_input,
         "Signature": signature,
@@ -758,8 +758,8 @@ MESSAGES = st.builds(
 
 @settings(max_examples=150)
 @given(MESSAGES)
-def test_another_library_verifies_what_is_signed_here(message):
-    """Every request signed here holds for `http_message_signatures`, its digest included."""
+def test_another_library_verifies_our_signatures(message):
+    """`http_message_signatures` accepts every request signed here, with its digest."""
     signer = HMACSigner(SECRET, key_id="k1")
     message.headers |= signer.sign(message.method, message.url, message.headers, message.body)
     verifier = HTTPMessageVerifier(
@@ -776,8 +776,8 @@ COMPONENTS = st.lists(st.sampled_from([*DERIVED, "authorization"]), unique=True)
 
 @settings(max_examples=150)
 @given(MESSAGES, COMPONENTS, st.booleans())
-def test_what_another_library_signs_is_verified_here(message, components, include_alg):
-    """Every request signed by `http_message_signatures` holds here, whatever it covers."""
+def test_signatures_of_another_library_are_verified(message, components, include_alg):
+    """Every request signed by `http_message_signatures` is accepted here, with any components."""
     signer = HTTPMessageSigner(signature_algorithm=algorithms.HMAC_SHA256, key_resolver=OneKey())
     signer.sign(
         message,

@@ -17,7 +17,7 @@ HANG = 60.0
 
 
 def until(reached: Callable[[], object]) -> bool:
-    """Wait until something is true. What never becomes so fails the test, which would else only take long."""
+    """Waits until a condition is true. The test fails if it never is."""
     assert has_become(reached), "it did not come within a minute"
     return True
 
@@ -32,14 +32,14 @@ def has_become(reached: Callable[[], object]) -> bool:
 
 @contextmanager
 def no_hang() -> Generator[None]:
-    """What is in the block ends before what would hold it up does."""
+    """Checks that the block ends before the operation that would block it."""
     began = time.monotonic()
     yield
     assert time.monotonic() - began < HANG
 
 
 def fastest(call: Callable[[], object], within: float) -> None:
-    """What is called takes less than so many seconds, at least when the machine has nothing else to do.
+    """Checks that a call takes less than so many seconds, at least on an idle machine.
 
     For times of which no wrong one is as long as a hang: a machine that is busy makes some of them
     longer, a broken promise all.

@@ -629,8 +629,8 @@ _WAITING = Section(
             "Waits, retries and an emulator in the same process continue, by a clock that such "
             "tools do not change",
             tests=(
-                "tests/test_clock.py::test_it_goes_on",
-                "tests/test_clock.py::test_waits_and_an_emulator_go_on",
+                "tests/test_clock.py::test_the_clock_cannot_be_stopped",
+                "tests/test_clock.py::test_waits_and_an_emulator_continue",
             ),
         ),
         Case(
@@ -681,8 +681,8 @@ _WAITING = Section(
             "The JSON of a stored run is damaged",
             "`Run.from_json` raises `pydantic.ValidationError`, without the URL",
             tests=(
-                "tests/test_models.py::test_what_is_no_run",
-                "tests/test_models.py::test_a_run_that_does_not_fit_shows_no_url",
+                "tests/test_models.py::test_invalid_runs",
+                "tests/test_models.py::test_the_error_for_an_invalid_run_has_no_url",
             ),
         ),
         Case(
@@ -1367,7 +1367,7 @@ _SETTINGS = Section(
             "Each value keeps the source that it was read from, and the same rule applies: "
             "`ConfigurationError`",
             tests=(
-                "tests/test_settings.py::test_what_is_set_later_says_nothing_of_what_was_read",
+                "tests/test_settings.py::test_later_variables_do_not_change_sources",
                 "tests/test_settings.py::test_a_base_url_of_another_source",
             ),
         ),
@@ -1375,14 +1375,14 @@ _SETTINGS = Section(
             "The `.env` file has `${NAME}`",
             "It is not expanded. In `base_url`, or as a whole key or secret, it raises "
             "`ConfigurationError`",
-            tests=("tests/test_settings.py::test_a_reference_is_not_filled_in",),
+            tests=("tests/test_settings.py::test_a_reference_is_not_expanded",),
         ),
         Case(
             "The `.env` file is a pipe, a device, or larger than 1 MiB",
             "`ConfigurationError`, without waiting for the pipe. A folder of that name, and "
             "`/dev/null`, count as no file",
             tests=(
-                "tests/test_settings.py::test_what_is_no_file_is_not_read",
+                "tests/test_settings.py::test_only_regular_files_are_read",
                 "tests/test_settings.py::test_a_file_that_is_far_too_large",
                 "tests/test_settings.py::test_no_file_by_any_name",
             ),
@@ -1479,7 +1479,7 @@ _SECRETS = Section(
             "Nothing is configured; the root logger is never changed",
             tests=(
                 "tests/test_logs.py::test_importing_configures_nothing",
-                "tests/test_logs.py::test_configure_leaves_the_users_handlers",
+                "tests/test_logs.py::test_configure_keeps_handlers_of_the_user",
             ),
         ),
         Case(
@@ -1487,16 +1487,16 @@ _SECRETS = Section(
             "The logger `dcipher` has that level, and one handler on stderr",
             tests=(
                 "tests/faults/test_logging.py::test_a_program_that_is_logged",
-                "tests/test_logs.py::test_configure_twice_gives_one_handler",
+                "tests/test_logs.py::test_configure_twice_adds_one_handler",
             ),
         ),
         Case(
             "httpx logs a signed URL",
             "Its query is redacted; nothing else in the records of httpx and httpcore is changed",
             tests=(
-                "tests/test_logs.py::test_signed_urls_are_masked",
+                "tests/test_logs.py::test_signed_urls_are_redacted",
                 "tests/test_logs.py::test_nothing_else_is_changed",
-                "tests/test_logs.py::test_other_loggers_are_left_alone",
+                "tests/test_logs.py::test_other_loggers_are_unchanged",
             ),
         ),
         Case(
@@ -1544,8 +1544,8 @@ _SECRETS = Section(
             "Its URLs are left out; `to_json(reveal=True)` includes them",
             tests=(
                 "tests/test_models.py::test_a_signed_url_is_not_shown",
-                "tests/test_models.py::test_a_pickle_comes_back_without_its_urls",
-                "tests/test_models.py::test_a_revealed_run_goes_through_json_whole",
+                "tests/test_models.py::test_a_pickle_has_no_urls",
+                "tests/test_models.py::test_a_revealed_run_is_restored_completely",
             ),
         ),
         Case(

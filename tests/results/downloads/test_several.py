@@ -523,7 +523,7 @@ def interrupted(connect: Connect, server: FaultyServer, target: Path) -> Shop:
 
 
 @pytest.mark.parametrize("number", [1, 4])
-def test_it_goes_on(
+def test_the_clock_cannot_be_stopped(
     connect: Connect, server: FaultyServer, target: Path, interrupted: Shop, number: int
 ) -> None:
     """The next download asks for the gaps alone, by one connection or several, and checks the whole."""
