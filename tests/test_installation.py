@@ -89,6 +89,10 @@ WHEEL = json.dumps({"url": "file:///dist/d.whl", "archive_info": {}})
         ("venv", "pip\n", None, "pip install '/dist/d.whl[cli]'"),
         ("venv", "conda\n", "conda-meta/history", "pip install '/dist/d.whl[cli]'"),
         ("venv", "uv", None, "uv pip install '/dist/d.whl[cli]'"),
+        (".venv", "uv", None, "uv pip install '/dist/d.whl[cli]'"),
+        (".venv", "uv", "../uv.lock", "uv add '/dist/d.whl[cli]'"),
+        (".venv", "pip", "../uv.lock", "pip install '/dist/d.whl[cli]'"),
+        ("venv", "Poetry 2.5.1", None, "poetry add '/dist/d.whl[cli]'"),
         ("dcipher", "uv", "uv-receipt.toml", "uv tool install --force '/dist/d.whl[cli]'"),
         (
             "notes",
@@ -105,7 +109,7 @@ WHEEL = json.dumps({"url": "file:///dist/d.whl", "archive_info": {}})
 def test_an_extra_is_installed_by_the_same_installer(
     tmp_path: Path, folder_name: str, recorded_by: str, file: str | None, command: str
 ) -> None:
-    """pip, uv, tools and cache of uv, pipx: an environment of uv has no pip."""
+    """pip, uv, its projects, tools and cache, pipx, Poetry: an environment of uv has no pip."""
     environment = tmp_path / folder_name
     environment.mkdir(parents=True)
     if file is not None:
@@ -119,10 +123,18 @@ def test_a_checkout_stays_editable() -> None:
     origin = folder("file:///src", editable=True)
     commands = [
         install_command("cli", origin, command)
-        for command in ("uv pip install {}", "pipx install --force {}", "uvx --from {} dcipher")
+        for command in (
+            "uv pip install {}",
+            "uv add {}",
+            "poetry add {}",
+            "pipx install --force {}",
+            "uvx --from {} dcipher",
+        )
     ]
     assert commands == [
         "uv pip install -e '/src[cli]'",
+        "uv add --editable '/src[cli]'",
+        "poetry add -e '/src[cli]'",
         "pipx install --force -e '/src[cli]'",
         "uvx --from '/src[cli]' dcipher",
     ]

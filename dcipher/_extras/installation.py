@@ -26,9 +26,8 @@ def install(*extras: str) -> str:
     else:
         origin = found.read_text("direct_url.json") or ""
         command = installer(found.read_text("INSTALLER") or "", Path(sys.prefix))
-        if (
-            "pip install" not in command
-        ):  # it creates a new environment, which needs the same packages
+        # It replaces the installed packages: name their extras, too.
+        if "pip install" not in command:
             extras = (*extras, *(name for name in _complete(found) if name not in extras))
     return install_command(",".join(extras), origin, command)
 
@@ -43,7 +42,7 @@ def install_library(requirement: str) -> str:
     command = installer(name, environment)
     if command.startswith("pipx"):
         command = f"pipx inject {environment.name} {{}}"
-    elif "pip install" not in command:  # a tool of uv
+    elif command.startswith(("uv tool", "uvx")):
         command = f"uv pip install --python {shlex.quote(sys.prefix)} {{}}"
     return command.format(shlex.quote(requirement))
 
@@ -62,7 +61,14 @@ def installer(name: str, environment: Path) -> str:
         return f"pipx {'install' if tool == 'dcipher' else f'inject {tool}'} --force {{}}"
     if environment.parent.name.startswith("archive-v"):  # a folder of uv's cache
         return "uvx --from {} dcipher"
-    return "uv pip install {}" if name.strip() == "uv" else "pip install {}"
+    recorded = name.strip().lower()
+    if recorded.startswith("poetry"):
+        return "poetry add {}"
+    if recorded != "uv":
+        return "pip install {}"
+    # In a project, the next `uv sync` would uninstall what is not in its pyproject.toml.
+    is_project = environment.name == ".venv" and (environment.parent / "uv.lock").is_file()
+    return "uv add {}" if is_project else "uv pip install {}"
 
 
 def install_command(extras: str, origin: str | None, command: str = "pip install {}") -> str:
@@ -70,6 +76,8 @@ def install_command(extras: str, origin: str | None, command: str = "pip install
     option, requirement = _requirement(extras, origin)
     if "--with" in command or "--from" in command:  # they accept no option
         option = ""
+    if command.startswith("uv add"):
+        option = option.replace("-e", "--editable")
     return command.format(f"{option}{shlex.quote(requirement)}")
 
 
