@@ -11,7 +11,7 @@ Example:
             task_id="topics",
             flow_id="65cf2f3e",
             flow_params={"text": "Rivers flow into lakes."},
-            save_path="/data/topics/{{ ds }}.json",
+            save_path="/data/topics/{{ dag_run.run_after | ds }}.json",
             deferrable=True,
         )
     ```

@@ -11,7 +11,7 @@ from airflow.sdk import BaseHook
 
 from dcipher import AsyncDcipher, Dcipher
 from dcipher.airflow.provider_info import CONNECTION_TYPE
-from dcipher.airflow.tasks import client_options
+from dcipher.airflow.tasks import client_options, explained
 from dcipher.errors import DcipherError, NotFoundError
 
 __all__ = ["DcipherHook"]
@@ -60,5 +60,5 @@ class DcipherHook(BaseHook):
             if error.error is None:  # a page of another server
                 return False, str(error)
         except DcipherError as error:
-            return False, str(error)
+            return False, explained(error, self.dcipher_conn_id)
         return True, "The API accepts the key."

@@ -17,6 +17,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from dcipher.airflow.hook import DcipherHook
 from dcipher.airflow.tasks import (
+    explained,
     external_id,
     idempotency_key,
     is_over,
@@ -124,7 +125,7 @@ class DcipherRunFlowOperator(ResumableJobMixin, BaseOperator):
                 context["task_state_store"].set(self.external_id_key, {**stored, "over": True})
             if is_retryable(error, retry_failed=self.retry_failed):
                 raise
-            raise AirflowFailException(str(error)) from error
+            raise AirflowFailException(explained(error, self.dcipher_conn_id)) from error
 
     def _stored(self, context: Any) -> dict[str, Any] | None:
         store = context.get("task_state_store") if self.durable else None

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "client_options",
+    "explained",
     "external_id",
     "idempotency_key",
     "is_over",
@@ -107,6 +108,13 @@ def is_retryable(error: DcipherError, *, retry_failed: bool) -> bool:
     if isinstance(error, APIError):
         return failure_of(error, Resilience()).outcome is not Outcome.PERMANENT
     return not isinstance(error, (ConfigurationError, InvalidParamsError))
+
+
+def explained(error: DcipherError, connection: str) -> str:
+    """Returns the text of an error. The key is one of a connection, not of the environment."""
+    return str(error).replace(
+        "DCIPHER_API_KEY or api_key=…", f"the password of the connection {connection!r}"
+    )
 
 
 def report(run: dcipher.Run, files: Sequence[Path] = ()) -> dict[str, Any]:

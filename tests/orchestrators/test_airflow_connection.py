@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import runpy
+from datetime import datetime
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -61,7 +63,8 @@ def test_the_test_of_a_connection(
             found.append(connection.test_connection())
     assert [is_valid for is_valid, _ in found] == [True, False, False, False]
     assert found[0][1] == "The API accepts the key."
-    assert "401" in found[1][1]
+    assert "returned 401" in found[1][1]
+    assert "Check the password of the connection 'mine', and the API secret" in found[1][1]
     assert "no API key" in found[2][1]
     out = capfd.readouterr()
     assert service.leaked(repr([found, DcipherHook("mine")]) + out.out + out.err) == []
@@ -77,6 +80,9 @@ def test_the_dag_of_the_guide(tmp_path: Path) -> None:
     assert task.flow_id == "65cf2f3e"
     stored = json.dumps(DagSerialization.to_dict(bag.dags["topics"]))
     assert DagSerialization.from_dict(json.loads(stored)).task_dict["topics"].task_id == "topics"
+    # All that the context of a run has that somebody triggers: it has no logical date, so no `ds`.
+    task.render_template_fields({"dag_run": SimpleNamespace(run_after=datetime(2026, 1, 2))})
+    assert task.save_path.endswith("/topics-2026-01-02.json")
 
 
 def test_the_task_of_the_guide(
