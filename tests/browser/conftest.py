@@ -38,7 +38,7 @@ def browser() -> Iterator[Browser]:
 
 @dataclass
 class Seen:
-    """What a page did that nobody sees."""
+    """Errors and requests of a page."""
 
     origin: str
     errors: list[str] = field(default_factory=list)
@@ -51,7 +51,7 @@ class Seen:
             self.errors.append(message.text)
 
     def check(self) -> None:
-        """No error, and no request to anybody else."""
+        """Checks that there was no error, and no request to another host."""
         left = [e for e in self.errors if not any(words in e for words in self.expected)]
         assert left == []
         assert [
@@ -69,7 +69,7 @@ def emulator() -> Iterator[Emulator]:
 
 @pytest.fixture
 def visit(browser: Browser) -> Iterator[Callable[..., tuple[Page, Seen]]]:
-    """Open the console of an emulator in a window of its own; what it did is checked at the end."""
+    """Opens the console of an emulator in its own window, and checks it at the end."""
     opened: list[Seen] = []
     contexts = []
 

@@ -1,4 +1,4 @@
-"""The console in a real browser: what a person does with it, and what a hostile text cannot."""
+"""The console in a real browser: its use by a person, and hostile texts."""
 
 from __future__ import annotations
 
@@ -89,10 +89,8 @@ def busy(emulator: Emulator) -> None:
 # ---- What a person does.
 
 
-def test_a_run_that_is_started_in_the_form_is_seen_to_finish(
-    emulator: Emulator, visit: Visit
-) -> None:
-    """From a flow's form to its result, in the form and in the list of runs."""
+def test_a_run_from_the_form_to_its_result(emulator: Emulator, visit: Visit) -> None:
+    """From the form of a flow to its result, in the form and in the list of runs."""
     page, _ = visit(emulator)
     flows = section(live(page), "Flows")
     flows.get_by_role("button", name="Keywords").click()
@@ -110,7 +108,7 @@ def test_a_run_that_is_started_in_the_form_is_seen_to_finish(
 
 
 def test_a_run_moves_along_its_timeline(emulator: Emulator, visit: Visit) -> None:
-    """A run of a program is seen as it waits, as it runs, and as it fails, without a reload."""
+    """The page shows a run of a program as it waits, runs, and fails, without a reload."""
     go = threading.Event()
 
     @emulator.flow("slow")
@@ -153,8 +151,8 @@ def test_a_fault_is_injected_by_its_button_and_consumed(emulator: Emulator, visi
     expect(row).not_to_contain_text(emulator.api_key)
 
 
-def test_a_fault_is_written_in_the_form_and_removed(emulator: Emulator, visit: Visit) -> None:
-    """Operation, effect with its values, times; what is not valid is said; each can be removed."""
+def test_a_fault_is_added_in_the_form_and_removed(emulator: Emulator, visit: Visit) -> None:
+    """Operation, effect with its values, times. Invalid values are reported, and each fault can be removed."""
     page, seen = visit(emulator)
     seen.expected = ("422",)
     faults = section(live(page), "Faults")
@@ -183,8 +181,8 @@ def test_a_fault_is_written_in_the_form_and_removed(emulator: Emulator, visit: V
     assert emulator.faults == ()
 
 
-def test_a_value_that_is_not_valid_is_said_at_its_field(emulator: Emulator, visit: Visit) -> None:
-    """By the words of the service; the field has the focus, and what was typed stays."""
+def test_an_invalid_value_is_reported_at_its_field(emulator: Emulator, visit: Visit) -> None:
+    """The message is that of the service. The field has the focus, and keeps its text."""
     page, seen = visit(emulator)
     seen.expected = ("422",)
     flows = section(live(page), "Flows")
@@ -204,7 +202,7 @@ def test_a_value_that_is_not_valid_is_said_at_its_field(emulator: Emulator, visi
 
 @pytest.mark.thorough
 def test_each_type_of_param_has_its_field(emulator: Emulator, visit: Visit) -> None:
-    """What is typed arrives as the param's type, large numbers whole, and defaults as they are."""
+    """A value is sent with the type of the param, large numbers exactly, and defaults unchanged."""
 
     @emulator.flow("types")
     def types(
@@ -249,7 +247,7 @@ def test_each_type_of_param_has_its_field(emulator: Emulator, visit: Visit) -> N
 
 @pytest.mark.thorough
 def test_runs_are_filtered_by_flow_and_status(emulator: Emulator, visit: Visit) -> None:
-    """What does not match is not shown, and comes back."""
+    """Other runs are hidden until the filter is removed."""
     busy(emulator)
     page, _ = visit(emulator)
     runs = section(live(page), "Runs")
@@ -265,8 +263,8 @@ def test_runs_are_filtered_by_flow_and_status(emulator: Emulator, visit: Visit) 
 
 
 @pytest.mark.thorough
-def test_a_text_is_copied_as_it_is(emulator: Emulator, visit: Visit) -> None:
-    """The button copies the text itself, not what stands for its unseen characters."""
+def test_a_text_is_copied_unchanged(emulator: Emulator, visit: Visit) -> None:
+    """The button copies the text itself, not its escaped characters."""
     busy(emulator)
     page, _ = visit(emulator, permissions=["clipboard-read", "clipboard-write"])
     runs = section(live(page), "Runs")
@@ -314,8 +312,8 @@ def test_the_keyboard_is_enough(emulator: Emulator, visit: Visit) -> None:
 # ---- What a hostile text cannot do.
 
 
-def test_what_comes_from_outside_is_text(emulator: Emulator, visit: Visit) -> None:
-    """Names, params, messages, headers, paths and faults with markup are shown, not obeyed."""
+def test_untrusted_text_is_text(emulator: Emulator, visit: Visit) -> None:
+    """Names, params, messages, headers, paths and faults with markup are shown, not interpreted."""
     busy(emulator)
     page, _ = visit(emulator)
     live(page)
@@ -388,8 +386,8 @@ def test_it_is_accessible(emulator: Emulator, visit: Visit, scheme: str) -> None
 
 
 @pytest.mark.thorough
-def test_motion_is_reduced_where_it_is_not_wanted(emulator: Emulator, visit: Visit) -> None:
-    """Nothing pulses for who has asked for that."""
+def test_motion_is_reduced_on_request(emulator: Emulator, visit: Visit) -> None:
+    """Nothing is animated if the user prefers reduced motion."""
     emulator.flow("slow", duration=60)(lambda: None)
     with connect(emulator) as client:
         client.flows.start("slow")
@@ -403,8 +401,8 @@ def test_motion_is_reduced_where_it_is_not_wanted(emulator: Emulator, visit: Vis
 # ---- What may happen to the emulator.
 
 
-def test_a_reset_is_said_and_shown(emulator: Emulator, visit: Visit) -> None:
-    """By the page's own button, which asks first; and by somebody else."""
+def test_a_reset_is_reported_and_shown(emulator: Emulator, visit: Visit) -> None:
+    """By the button of the page, which asks first, and by another program."""
     with connect(emulator) as client:
         client.flows.start("topics", {"documents": ["Rivers."]})
     page, _ = visit(emulator)
@@ -424,8 +422,8 @@ def test_a_reset_is_said_and_shown(emulator: Emulator, visit: Visit) -> None:
 
 
 @pytest.mark.thorough
-def test_an_emulator_that_is_gone_is_said_and_found_again(visit: Visit) -> None:
-    """Few tries while it is away; the one that comes in its place is shown from its beginning."""
+def test_an_emulator_that_is_restarted(visit: Visit) -> None:
+    """The page reports a stopped emulator, retries rarely, and shows the new one from its beginning."""
     first = Emulator(sample_flows=True)
     first.start()
     with connect(first) as client:
@@ -448,8 +446,8 @@ def test_an_emulator_that_is_gone_is_said_and_found_again(visit: Visit) -> None:
         expect(section(page, "Flows").locator("button.flow")).to_have_text("Otherother")
 
 
-def test_the_key_is_asked_for_and_kept_in_memory_only(visit: Visit) -> None:
-    """A wrong one is refused; the right one opens the page, and a reload asks again."""
+def test_the_key_is_kept_in_memory_only(visit: Visit) -> None:
+    """A wrong one is rejected. The right one opens the page, and a reload requests it again."""
     with Emulator(allow_remote=True, sample_flows=True) as emulator:
         page, seen = visit(emulator)
         seen.expected = ("401",)
@@ -477,8 +475,8 @@ def test_the_key_is_asked_for_and_kept_in_memory_only(visit: Visit) -> None:
 
 
 @pytest.mark.thorough
-def test_nothing_is_asked_while_nobody_looks(emulator: Emulator, visit: Visit) -> None:
-    """A page in the background is quiet, and goes on when it is seen."""
+def test_a_background_page_sends_no_requests(emulator: Emulator, visit: Visit) -> None:
+    """A page in the background is silent, and continues when it is visible."""
     page, seen = visit(emulator)
     live(page)
     hide = """(hidden) => {
@@ -497,8 +495,8 @@ def test_nothing_is_asked_while_nobody_looks(emulator: Emulator, visit: Visit) -
 
 
 @pytest.mark.thorough
-def test_ten_thousand_runs_are_no_burden(emulator: Emulator, visit: Visit) -> None:
-    """They are all counted, few are drawn, and a look without news is small and quick."""
+def test_ten_thousand_runs(emulator: Emulator, visit: Visit) -> None:
+    """All are counted, few are drawn, and an update without changes is small and fast."""
     flow = emulator._service.flows.add("many", lambda: None, duration=3600)
     runs = emulator._service.runs
 

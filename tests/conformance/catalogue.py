@@ -334,7 +334,7 @@ _STARTING = Section(
             "Start with a new key",
             tests=(
                 "tests/client/test_recent.py::test_a_run_that_ended_badly_is_not_replayed_by_its_advice",
-                "tests/results/downloads/test_urls.py::test_a_clock_that_is_wrong",
+                "tests/results/downloads/test_urls.py::test_a_wrong_clock",
             ),
         ),
         Case(
@@ -475,7 +475,7 @@ _ANSWERS = Section(
             "The client does not ask for that. A compressed response is decoded up to 8 MiB, then"
             " `InvalidResponseError`",
             tests=(
-                "tests/faults/test_answers.py::test_what_is_asked_for",
+                "tests/faults/test_answers.py::test_the_request_for_a_range",
                 "tests/faults/test_answers.py::test_a_status_that_cannot_be_used",
             ),
         ),
@@ -705,22 +705,22 @@ _SIGNED_URLS = Section(
             "Run the flow again, with a new idempotency key: the service issues a URL only once",
             tests=(
                 "tests/faults/test_signed_urls.py::test_when_a_url_expires",
-                "tests/results/downloads/test_urls.py::test_a_long_expired_url_is_not_even_asked",
-                "tests/results/downloads/test_urls.py::test_a_clock_that_is_wrong",
+                "tests/results/downloads/test_urls.py::test_a_long_expired_url_is_not_requested",
+                "tests/results/downloads/test_urls.py::test_a_wrong_clock",
             ),
         ),
         Case(
             "The store reports that the URL has expired",
             "`ResultExpiredError` after one request",
             "Run the flow again, with a new idempotency key",
-            tests=("tests/results/downloads/test_urls.py::test_a_store_that_says_expired",),
+            tests=("tests/results/downloads/test_urls.py::test_a_store_that_reports_expiry",),
         ),
         Case(
             "The URL expires during a download",
             "`ResultExpiredError`; an existing file is intact",
             "Run the flow again, with a new idempotency key",
             tests=(
-                "tests/results/downloads/test_urls.py::test_an_expiry_in_the_middle_is_not_tried_again",
+                "tests/results/downloads/test_urls.py::test_an_expiry_in_the_middle_is_not_retried",
             ),
         ),
         Case(
@@ -729,7 +729,7 @@ _SIGNED_URLS = Section(
             " `ResultError`",
             tests=(
                 "tests/faults/test_signed_urls.py::test_a_store_that_refuses",
-                "tests/results/downloads/test_urls.py::test_a_result_that_is_not_there_yet",
+                "tests/results/downloads/test_urls.py::test_a_result_that_is_not_available_yet",
             ),
         ),
         Case(
@@ -737,7 +737,7 @@ _SIGNED_URLS = Section(
             "`ResultError`, at once",
             tests=(
                 "tests/faults/test_signed_urls.py::test_seconds_after_the_end",
-                "tests/results/downloads/test_urls.py::test_a_refusal_is_final",
+                "tests/results/downloads/test_urls.py::test_a_late_rejection_is_final",
             ),
         ),
         Case(
@@ -776,7 +776,7 @@ _SIGNED_URLS = Section(
             "`ResultError`, at once; nothing is sent",
             "If this is intended, pass `allow_insecure=True`",
             tests=(
-                "tests/results/downloads/test_urls.py::test_a_run_of_elsewhere_does_not_lead_to_this_machine",
+                "tests/results/downloads/test_urls.py::test_a_foreign_run_does_not_lead_to_this_machine",
             ),
         ),
         Case(
@@ -829,7 +829,7 @@ _DOWNLOADING = Section(
             "The attempt ends after `timeout`, and is retried or resumed",
             tests=(
                 "tests/results/downloads/test_resuming.py::test_a_stalled_body_is_resumed",
-                "tests/results/downloads/test_resuming.py::test_a_head_that_trickles_in",
+                "tests/results/downloads/test_resuming.py::test_a_slow_head",
             ),
         ),
         Case(
@@ -845,7 +845,7 @@ _DOWNLOADING = Section(
             "multipart",
             "This is detected, and never joined with the first part: the download starts again",
             tests=(
-                "tests/results/downloads/test_resuming.py::test_parts_that_do_not_fit_are_never_put_together",
+                "tests/results/downloads/test_resuming.py::test_mismatching_parts_are_never_joined",
                 "tests/results/downloads/test_transfer.py::test_a_range_that_does_not_fit",
             ),
         ),
@@ -855,7 +855,7 @@ _DOWNLOADING = Section(
             "`ResultChangedError`",
             tests=(
                 "tests/results/downloads/test_resuming.py::test_a_result_that_keeps_changing",
-                "tests/results/downloads/test_resuming.py::test_parts_that_do_not_fit_are_never_put_together",
+                "tests/results/downloads/test_resuming.py::test_mismatching_parts_are_never_joined",
             ),
         ),
         Case(
@@ -871,7 +871,7 @@ _DOWNLOADING = Section(
             tests=(
                 "tests/faults/test_downloading.py::test_a_digest_that_is_not_the_bodys",
                 "tests/faults/test_downloading.py::test_a_digest_of_a_file_in_two_parts",
-                "tests/results/downloads/test_integrity.py::test_what_is_broken_is_not_saved",
+                "tests/results/downloads/test_integrity.py::test_a_damaged_body_is_not_saved",
             ),
         ),
         Case(
@@ -879,7 +879,7 @@ _DOWNLOADING = Section(
             " or a malformed digest",
             "None of them is used as a digest",
             tests=(
-                "tests/results/downloads/test_integrity.py::test_what_is_no_digest_of_the_file_is_not_taken_for_one",
+                "tests/results/downloads/test_integrity.py::test_other_checksums_are_ignored",
                 "tests/conformance/test_promises.py::test_checksums_that_are_not_looked_at",
             ),
         ),
@@ -896,9 +896,9 @@ _DOWNLOADING = Section(
             "Decompressed to the end of the last member, and not resumed. If it is truncated or "
             "damaged, `IntegrityError`",
             tests=(
-                "tests/results/downloads/test_integrity.py::test_what_is_encoded_all_the_same_is_decoded",
+                "tests/results/downloads/test_integrity.py::test_an_unrequested_encoding_is_decoded",
                 "tests/results/downloads/test_integrity.py::test_an_encoded_result_is_not_resumed",
-                "tests/results/downloads/test_integrity.py::test_what_is_broken_is_not_saved",
+                "tests/results/downloads/test_integrity.py::test_a_damaged_body_is_not_saved",
             ),
         ),
         Case(
@@ -906,15 +906,15 @@ _DOWNLOADING = Section(
             "A value that is no coding is ignored. The bytes of an unknown coding are saved as "
             "they are, with a warning",
             tests=(
-                "tests/results/downloads/test_integrity.py::test_words_that_are_no_encoding",
-                "tests/results/downloads/test_integrity.py::test_an_encoding_that_is_unknown_is_saved_as_it_is",
+                "tests/results/downloads/test_integrity.py::test_values_that_are_not_encodings",
+                "tests/results/downloads/test_integrity.py::test_an_unknown_encoding_is_saved_unchanged",
             ),
         ),
         Case(
             "The compressed body is a decompression bomb",
             "`IntegrityError` as soon as it expands too far; the disk is not filled",
             tests=(
-                "tests/results/downloads/test_integrity.py::test_what_is_broken_is_not_saved",
+                "tests/results/downloads/test_integrity.py::test_a_damaged_body_is_not_saved",
                 "tests/wire/messages/test_encodings.py::test_a_bomb_is_defused",
             ),
         ),
@@ -933,8 +933,8 @@ _DOWNLOADING = Section(
             "Saved if it is complete. Another 2xx or a 3xx raises `ResultError`, without an "
             "excerpt of the body",
             tests=(
-                "tests/results/downloads/test_integrity.py::test_a_success_that_a_proxy_has_changed_is_saved_where_it_is_whole",
-                "tests/results/downloads/test_integrity.py::test_a_status_that_is_no_error_shows_nothing_of_its_body",
+                "tests/results/downloads/test_integrity.py::test_a_203_is_saved_if_it_is_complete",
+                "tests/results/downloads/test_integrity.py::test_an_unexpected_success_shows_no_body",
             ),
         ),
         Case(
@@ -1028,7 +1028,7 @@ _FILES = Section(
             tests=(
                 "tests/client/test_flows.py::test_the_error_of_a_path_is_an_os_error",
                 "tests/faults/test_files.py::test_a_folder_that_takes_no_file",
-                "tests/faults/test_files.py::test_a_place_that_is_none",
+                "tests/faults/test_files.py::test_an_unwritable_path_of_one",
             ),
         ),
         Case(
@@ -1046,8 +1046,8 @@ _FILES = Section(
             " received part",
             "Free disk space",
             tests=(
-                "tests/results/downloads/test_replacing.py::test_a_disk_that_is_too_small_for_all_of_it_says_so_at_once",
-                "tests/results/downloads/test_replacing.py::test_what_did_not_arrive_takes_no_room",
+                "tests/results/downloads/test_replacing.py::test_a_disk_that_is_too_small_fails_at_once",
+                "tests/results/downloads/test_replacing.py::test_missing_bytes_take_no_space",
             ),
         ),
         Case(
@@ -1056,7 +1056,7 @@ _FILES = Section(
             "tried in that folder",
             "Choose another path, or free disk space",
             tests=(
-                "tests/results/downloads/test_replacing.py::test_what_cannot_be_replaced_is_noticed_before",
+                "tests/results/downloads/test_replacing.py::test_an_immutable_target_is_noticed_before",
                 "tests/results/downloads/test_replacing.py::test_a_full_disk_is_noticed_before",
             ),
         ),
@@ -1076,7 +1076,7 @@ _FILES = Section(
             "Another user's link in a folder like `/tmp` raises `LocalStorageError`",
             tests=(
                 "tests/results/downloads/test_replacing.py::test_a_symbolic_link_is_followed",
-                "tests/results/downloads/test_replacing.py::test_a_link_of_another_user_in_a_shared_folder_is_refused",
+                "tests/results/downloads/test_replacing.py::test_a_link_of_another_user_in_a_shared_folder_is_rejected",
             ),
         ),
         Case(
@@ -1087,7 +1087,7 @@ _FILES = Section(
             "started",
             tests=(
                 "tests/results/downloads/test_replacing.py::test_a_mounted_file_is_written_in_place",
-                "tests/results/downloads/test_replacing.py::test_a_mounted_file_that_cannot_be_written_is_noticed_before",
+                "tests/results/downloads/test_replacing.py::test_an_unwritable_mounted_file_is_noticed_before",
                 "tests/results/downloads/test_replacing.py::test_a_file_of_another_user_in_a_sticky_folder",
             ),
         ),
@@ -1095,7 +1095,7 @@ _FILES = Section(
             "A complete result cannot be moved to the path",
             "`LocalStorageError`, which names the file beside it with the complete result",
             "Move that file, or download again",
-            tests=("tests/results/downloads/test_replacing.py::test_what_was_paid_for_stays",),
+            tests=("tests/results/downloads/test_replacing.py::test_a_complete_result_is_kept",),
         ),
         Case(
             "The file system does not support hard links, permissions, locks or syncing (exFAT, "
@@ -1150,7 +1150,7 @@ _FILES = Section(
             "Nothing is written through it",
             tests=(
                 "tests/faults/test_files.py::test_a_symbolic_link_in_the_way",
-                "tests/results/downloads/test_resumed_parts.py::test_what_stands_in_its_place",
+                "tests/results/downloads/test_resumed_parts.py::test_other_files_at_the_path_of_the_part",
             ),
         ),
         Case(
@@ -1178,16 +1178,16 @@ _FILES = Section(
             "Download to the same path again",
             tests=(
                 "tests/results/test_files.py::test_several_results_and_one_that_fails",
-                "tests/results/downloads/test_several_results.py::test_a_store_that_refuses_one",
+                "tests/results/downloads/test_several_results.py::test_a_store_that_rejects_one",
             ),
         ),
         Case(
             "The part that was kept of a download is damaged, too short, or of another result",
             "The download starts again. A wrong digest of the whole file is detected",
             tests=(
-                "tests/results/downloads/test_resumed_parts.py::test_a_damaged_note",
+                "tests/results/downloads/test_resumed_parts.py::test_a_damaged_sidecar",
                 "tests/results/downloads/test_resumed_parts.py::test_another_run",
-                "tests/results/downloads/test_resumed_parts.py::test_the_digest_covers_what_was_there",
+                "tests/results/downloads/test_resumed_parts.py::test_the_digest_covers_resumed_bytes",
             ),
         ),
     ),

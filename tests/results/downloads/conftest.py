@@ -24,7 +24,7 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def connect(connect: Connect, kind: str, portal: BlockingPortal) -> Iterator[Connect]:
-    """Connect a client in one of the three ways."""
+    """Returns a client of one of the three kinds."""
     given: list[httpx.AsyncClient] = []
 
     def make(server: Any = None, **kwargs: Any) -> Any:

@@ -67,7 +67,7 @@ def finished() -> Run:
 
 
 def test_a_body_is_read_by_one_task(tmp_path: Path, backend: str) -> None:
-    """One task reads the whole body: what a transport has opened in it can be closed there."""
+    """One task reads the complete body, so that a transport can close what it opened."""
     body, target = Body(), tmp_path / "result.bin"
 
     async def main() -> None:
@@ -81,7 +81,7 @@ def test_a_body_is_read_by_one_task(tmp_path: Path, backend: str) -> None:
 
 
 def test_a_cancelled_download_closes_its_response(tmp_path: Path, backend: str) -> None:
-    """A cancellation ends a silent body: its response is closed, and no thread is left."""
+    """A cancellation ends a silent body: its response is closed, and no thread remains."""
     body = Body(silent=True)
 
     async def main() -> None:
@@ -135,7 +135,7 @@ def test_an_error_of_the_transport_is_raised_in_the_thread(tmp_path: Path, backe
 
 
 def test_a_cancellation_between_two_chunks_drops_no_generator(tmp_path: Path, backend: str) -> None:
-    """Trio warns of a generator that is dropped: a cancelled body ends where it waits for the network."""
+    """Trio warns of a dropped generator: a cancelled body ends where it waits for the network."""
     body = Body()
 
     async def main() -> None:

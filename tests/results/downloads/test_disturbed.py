@@ -1,4 +1,4 @@
-"""Downloads disturbed from outside: their file removed, their folder changed, forked, called again."""
+"""Disturbed downloads: a removed file, a changed folder, a fork, nested calls."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def once(act: Callable[[], object]) -> Callable[[int, int | None], None]:
 
 
 def test_the_part_is_removed(connect: Connect, server: FaultyServer, target: Path) -> None:
-    """Who clears up the folder during a download makes it fail; the old file stays."""
+    """If the part is removed during a download, the download fails, and the old file remains."""
     server.on("/result", store(BODY))
     with pytest.raises(LocalStorageError, match="the unfinished file was removed"):
         connect(server).runs.download(
@@ -80,7 +80,7 @@ def test_the_part_is_replaced(connect: Connect, server: FaultyServer, target: Pa
 def test_another_folder(
     connect: Connect, server: FaultyServer, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A relative path is meant from where the program was when it asked."""
+    """A relative path is relative to the working directory at the call."""
     elsewhere = target.parent / "elsewhere"
     elsewhere.mkdir()
     (elsewhere / PART).write_bytes(b"a part of somebody's")
@@ -119,8 +119,8 @@ def test_a_child_that_unwinds(server: FaultyServer, target: Path) -> None:
 
 @FORKS
 @THREADS_AND_FORKS
-def test_a_child_that_lives_on(server: FaultyServer, target: Path) -> None:
-    """A child that was forked meanwhile does not hold on to the lock of what was kept."""
+def test_a_child_process_keeps_no_lock(server: FaultyServer, target: Path) -> None:
+    """A child that was forked meanwhile does not keep the lock of the part."""
     server.on("/result", store(BODY, cut=2 * MIB))
     children: list[int] = []
 
@@ -145,10 +145,10 @@ def test_a_child_that_lives_on(server: FaultyServer, target: Path) -> None:
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
-def test_cancelled_while_the_disk_takes_its_time(
+def test_cancelled_while_the_disk_is_slow(
     server: FaultyServer, target: Path, monkeypatch: pytest.MonkeyPatch, backend: str
 ) -> None:
-    """A download that was cancelled at its last step does not replace what a later one has saved."""
+    """A download that was cancelled at its last step does not replace a later one's file."""
     server.on("/first", Reply(b"first"))
     server.on("/second", Reply(b"second"))
     real, slow = os.fsync, [True]
@@ -179,7 +179,7 @@ def test_cancelled_while_the_disk_takes_its_time(
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_callbacks_that_download(server: FaultyServer, tmp_path: Path, backend: str) -> None:
-    """As many downloads at once as there may be, whose `on_progress` downloads, too, come to their end."""
+    """As many concurrent downloads as permitted, whose `on_progress` downloads, too, complete."""
     server.on("*", Reply(bytes(2 * MIB)))
     many = 34
 
@@ -214,10 +214,10 @@ def test_callbacks_that_download(server: FaultyServer, tmp_path: Path, backend: 
     assert {path.stat().st_size for path in tmp_path.iterdir()} == {2 * MIB}
 
 
-def test_no_place_for_temporary_files(
+def test_no_temporary_folder(
     connect: Connect, server: FaultyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A small result is read where no temporary file can be made."""
+    """A small result is read even if no temporary file can be created."""
 
     def nowhere(*_: Any, **__: Any) -> Any:
         raise FileNotFoundError(2, "No usable temporary directory found")
@@ -231,7 +231,7 @@ def test_no_place_for_temporary_files(
 
 
 def test_the_part_of_a_private_file(connect: Connect, server: FaultyServer, target: Path) -> None:
-    """What is to replace a file that only its owner may read is never readable for others."""
+    """The part of a private file is never readable for others."""
     target.chmod(0o600)
     server.on("/result", store(BODY, cut=2 * MIB))
     with pytest.raises(IntegrityError):
@@ -239,8 +239,8 @@ def test_the_part_of_a_private_file(connect: Connect, server: FaultyServer, targ
     assert stat.S_IMODE(target.with_name(PART).stat().st_mode) == 0o600
 
 
-def test_a_note_that_is_a_folder(connect: Connect, server: FaultyServer, target: Path) -> None:
-    """Where no note can be written, nothing is kept, and the error is that of the download."""
+def test_a_sidecar_that_is_a_folder(connect: Connect, server: FaultyServer, target: Path) -> None:
+    """If no sidecar can be written, nothing is kept, and the error is that of the download."""
     target.with_name(f"{PART}.json").mkdir()
     server.on("/result", store(BODY, cut=2 * MIB))
     with pytest.raises(IntegrityError, match="Nothing was saved"):
@@ -250,8 +250,8 @@ def test_a_note_that_is_a_folder(connect: Connect, server: FaultyServer, target:
     assert target.read_bytes() == BODY
 
 
-def test_a_target_that_cannot_be_looked_at(tmp_path: Path) -> None:
-    """A part whose target turns out to be a loop of links is removed again."""
+def test_a_target_in_a_loop_of_links(tmp_path: Path) -> None:
+    """A part whose target is in a loop of links is removed."""
     (tmp_path / "loop").symlink_to("loop")
     with pytest.raises(LocalStorageError):
         PartFile(tmp_path / "loop", "i")
@@ -266,7 +266,7 @@ def test_a_store_that_repeats_the_signature(
     caplog: pytest.LogCaptureFixture,
     where: str,
 ) -> None:
-    """A signature that a store puts into its headers is in no log and in no error."""
+    """A signature that a store repeats in its headers is in no log and in no error."""
     caplog.set_level(0)
     for name in ("httpcore", "httpx", "dcipher"):
         caplog.set_level(1, logger=name)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 class Broken(NamedTuple):
-    """A body that is not what was promised."""
+    """A body that differs from its promise."""
 
     name: str
     reply: Reply
@@ -72,10 +72,10 @@ BROKEN = [
 
 
 @pytest.mark.parametrize("broken", BROKEN, ids=lambda broken: broken.name)
-def test_what_is_broken_is_not_saved(
+def test_a_damaged_body_is_not_saved(
     connect: Connect, server: FaultyServer, target: Path, broken: Broken
 ) -> None:
-    """A body that is cut, damaged or another one than promised leaves the old file and no debris."""
+    """A truncated, damaged or different body leaves the old file and no debris."""
     server.on("/result", broken.reply)
     client = connect(server, resilience=Resilience(max_retries=1, backoff_initial=0.01))
     with pytest.raises(IntegrityError):
@@ -84,7 +84,7 @@ def test_what_is_broken_is_not_saved(
 
 
 @pytest.mark.parametrize("broken", BROKEN[:6] + BROKEN[8:], ids=lambda broken: broken.name)
-def test_what_was_broken_once_may_be_whole_again(
+def test_a_damaged_body_is_fetched_again(
     connect: Connect, server: FaultyServer, target: Path, broken: Broken
 ) -> None:
     """A damaged body is fetched again from its start."""
@@ -96,7 +96,7 @@ def test_what_was_broken_once_may_be_whole_again(
 def test_a_damaged_gzip_leaves_nothing_in_the_next_attempt(
     connect: Connect, server: FaultyServer, target: Path
 ) -> None:
-    """What a damaged gzip gave before the damage is not in the file of the next attempt."""
+    """The output before the damage is not in the file of the next attempt."""
     text = SMALL.hex().encode()
     good = gzip.compress(text)
     bad = good[: len(good) // 2] + b"\0" * 64 + good[len(good) // 2 + 64 :]
@@ -109,7 +109,7 @@ def test_a_damaged_gzip_leaves_nothing_in_the_next_attempt(
 def test_a_wrong_gzip_trailer_leaves_nothing_in_the_next_attempt(
     connect: Connect, server: FaultyServer, target: Path, flaw: str
 ) -> None:
-    """A gzip whose checksum or length is wrong is fetched again, and only the good one is in the file."""
+    """A gzip with a wrong checksum or length is fetched again, and only the valid one is in the file."""
     good = gzip.compress(SMALL)
     bad = good[:-8] + b"\0\0\0\0" + good[-4:] if flaw == "checksum" else good[:-4] + b"\0\0\0\1"
     server.on("/result", Reply(bad, 200, GZIP), Reply(good, 200, GZIP))
@@ -128,10 +128,10 @@ def test_a_wrong_gzip_trailer_leaves_nothing_in_the_next_attempt(
         ("identity", SMALL),
     ],
 )
-def test_what_is_encoded_all_the_same_is_decoded(
+def test_an_unrequested_encoding_is_decoded(
     connect: Connect, server: FaultyServer, target: Path, name: str, body: bytes
 ) -> None:
-    """An encoding that nobody asked for is undone, to the last member."""
+    """An encoding that was not requested is decoded, to the last member."""
     server.on("/result", Reply(body, 200, {"Content-Encoding": name}))
     connect(server, resilience=ONCE).runs.download(result_of(server), target)
     assert_saved(target, SMALL)
@@ -139,14 +139,14 @@ def test_what_is_encoded_all_the_same_is_decoded(
 
 
 @pytest.mark.parametrize("name", ["br", "zstd", "gzip, gzip", "of-our-own"])
-def test_an_encoding_that_is_unknown_is_saved_as_it_is(
+def test_an_unknown_encoding_is_saved_unchanged(
     connect: Connect,
     server: FaultyServer,
     target: Path,
     name: str,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """The bytes were paid for: they are saved, with a warning. Reading them is an error that says why."""
+    """The bytes were paid for: they are saved, with a warning. Reading them is an error with the reason."""
     server.on("/result", Reply(SMALL, 200, {"Content-Encoding": name, "ETag": '"1"'}))
     client = connect(server, resilience=ONCE)
     client.runs.download(result_of(server), target)
@@ -156,10 +156,10 @@ def test_an_encoding_that_is_unknown_is_saved_as_it_is(
         client.runs.read(result_of(server))
 
 
-def test_an_unknown_encoding_is_not_integer(
+def test_an_unknown_encoding_has_no_integrity(
     connect: Connect, server: FaultyServer, target: Path
 ) -> None:
-    """Whoever requires integrity gets no result that is encoded in an unknown way."""
+    """With `require_integrity`, a result in an unknown encoding is an error."""
     server.on("/result", Reply(SMALL, 200, {"Content-Encoding": "br"}))
     with pytest.raises(IntegrityError, match="'br' is not supported"):
         connect(server).runs.download(result_of(server), target, require_integrity=True)
@@ -167,10 +167,10 @@ def test_an_unknown_encoding_is_not_integer(
 
 
 @pytest.mark.parametrize("name", ["aws-chunked", "aws-chunked,gzip", "gzip, aws-chunked", "utf-8"])
-def test_words_that_are_no_encoding(
+def test_values_that_are_not_encodings(
     connect: Connect, server: FaultyServer, target: Path, name: str
 ) -> None:
-    """What an upload has left in the header changes no byte; what is encoded beside it is decoded."""
+    """Other values of the header change no byte. An encoding beside them is decoded."""
     body = gzip.compress(SMALL) if "gzip" in name else SMALL
     server.on("/result", Reply(body, 200, {"Content-Encoding": name}))
     client = connect(server, resilience=ONCE)
@@ -198,7 +198,7 @@ def test_an_encoded_result_is_not_resumed(
 def test_a_right_digest_is_accepted(
     connect: Connect, server: FaultyServer, target: Path, name: str, resumed: bool
 ) -> None:
-    """Each kind of digest is taken over the whole file, after a resume as well."""
+    """Each kind of digest is computed over the complete file, also after a resume."""
     value = WRONG[name]
     for algorithm in ("sha256", "sha512", "md5", "sha1"):
         value = value.replace(digest_of(b"x", algorithm), digest_of(SMALL, algorithm))
@@ -221,10 +221,10 @@ def test_a_right_digest_is_accepted(
         {"x-goog-hash": "crc32c=AAAAAA=="},
     ],
 )
-def test_what_is_no_digest_of_the_file_is_not_taken_for_one(
+def test_other_checksums_are_ignored(
     connect: Connect, server: FaultyServer, target: Path, headers: dict[str, str]
 ) -> None:
-    """An ETag, a checksum of parts, and what cannot be read promise nothing."""
+    """An ETag, a checksum of parts, and invalid values promise nothing."""
     server.on("/result", Reply(SMALL, 200, headers))
     connect(server, resilience=ONCE).runs.download(result_of(server), target)
     assert_saved(target, SMALL)
@@ -235,10 +235,10 @@ ROWS = b'[{"name": "canary-77"}]'
 
 @pytest.mark.parametrize("status", [201, 202, 204, 205, 207, 208, 226, 299, 304, 302, 206])
 @pytest.mark.parametrize("kind_of_body", ["application/json", "text/plain", None])
-def test_a_status_that_is_no_error_shows_nothing_of_its_body(
+def test_an_unexpected_success_shows_no_body(
     connect: Connect, server: FaultyServer, target: Path, status: int, kind_of_body: str | None
 ) -> None:
-    """Below 400 the body may be the result: the error names the status, and holds no value of it."""
+    """Below 400, the body may be the result: the error has the status, and no value of it."""
     headers = {} if kind_of_body is None else {"Content-Type": kind_of_body}
     body = b"" if status in {204, 205, 304} else ROWS
     server.on("/result", Reply(body, status, headers))
@@ -266,7 +266,7 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 def test_a_row_in_place_of_framing_is_not_shown(
     connect: Connect, server: FaultyServer, target: Path, answer: bytes
 ) -> None:
-    """The HTTP parser quotes the line that it cannot read; where that is a row, the error has no value of it."""
+    """The HTTP parser quotes an invalid line. If that is a row, the error has no value of it."""
     server.on("/result", Reply(raw=answer + b"\r\n\r\n", after="close"))
     with pytest.raises(ResultError, match="RemoteProtocolError: illegal") as caught:
         connect(server, resilience=ONCE).runs.download(result_of(server), target)
@@ -288,20 +288,20 @@ def test_a_row_in_place_of_framing_is_not_shown(
     ],
     ids=str,
 )
-def test_an_excerpt_is_of_a_text_about_an_error(
+def test_excerpts(
     connect: Connect, server: FaultyServer, target: Path, headers: dict[str, str], is_shown: bool
 ) -> None:
-    """What a store says of an error is shown; a table or a file is not, whatever its status."""
+    """The text of a store about an error is shown; a table or a file is not, for any status."""
     server.on("/result", Reply(b"name: canary-77", 403, headers))
     with pytest.raises(ResultError) as caught:
         connect(server, resilience=ONCE).runs.download(result_of(server), target)
     assert ("canary" in str(caught.value)) is is_shown
 
 
-def test_a_success_that_a_proxy_has_changed_is_saved_where_it_is_whole(
+def test_a_203_is_saved_if_it_is_complete(
     connect: Connect, server: FaultyServer, target: Path
 ) -> None:
-    """RFC 9110 section 15.3.4: 203 is a 200 from a proxy; length and digest are checked as ever."""
+    """RFC 9110 section 15.3.4: 203 is a 200 from a proxy. Length and digest are checked."""
     server.on("/result", Reply(ROWS, 203, {"Content-Type": "application/json"}))
     client = connect(server, resilience=ONCE)
     client.runs.download(result_of(server), target)
@@ -317,10 +317,8 @@ def test_a_success_that_a_proxy_has_changed_is_saved_where_it_is_whole(
         assert "canary" not in repr(caught.value)
 
 
-def test_a_changed_success_is_no_part_of_another_answer(
-    connect: Connect, server: FaultyServer, target: Path
-) -> None:
-    """A 203 that breaks off is fetched again from its start: its ETag is not the proxy's."""
+def test_a_203_is_not_resumed(connect: Connect, server: FaultyServer, target: Path) -> None:
+    """A 203 that is interrupted is fetched again from its start: its ETag is not that of the proxy."""
     server.on(
         "/result",
         Reply(SMALL, 203, {"ETag": '"1"'}, cut=1000, after="close"),
@@ -342,10 +340,10 @@ def test_a_changed_success_is_no_part_of_another_answer(
     ],
     ids=["in the head", "for a chunk", "for a body", "after an interim answer", "after a refusal"],
 )
-def test_garbage_behind_a_head_is_asked_for_again(
+def test_bytes_that_are_not_http_are_retried(
     connect: Connect, server: FaultyServer, target: Path, head: bytes
 ) -> None:
-    """What is no HTTP is a lost answer, wherever it begins; of a status that is final, the body does not count."""
+    """They are a lost response, wherever they begin. The body of a final status is ignored."""
     garbage = b"\x00\xff\x13garbage\r\n\r\n"
     server.on("/result", Reply(raw=head + garbage, after="close"), Reply(SMALL))
     connect(server).runs.download(result_of(server), target)

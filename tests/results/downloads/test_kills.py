@@ -60,7 +60,7 @@ IN_EVERY_PYTHON = ["after write part", "after rename new note 2", "before rename
 
 
 def download(server: FaultyServer, target: Path, kind: str, step: str, *more: str) -> None:
-    """A download in a process of its own, which must have been killed at the step."""
+    """Runs a download in its own process, which must be killed at the step."""
     done = subprocess.run(  # noqa: S603 - our own program
         [
             sys.executable,
@@ -82,7 +82,7 @@ def download(server: FaultyServer, target: Path, kind: str, step: str, *more: st
 
 @pytest.fixture(params=["sync", "async"])
 def kind(request: pytest.FixtureRequest) -> str:
-    """Which of the two clients is killed, and goes on."""
+    """Which of the two clients is killed, and resumes."""
     return request.param  # type: ignore[no-any-return]
 
 
@@ -93,7 +93,7 @@ def target(server: FaultyServer, tmp_path: Path) -> Path:
 
 
 def started_at(server: FaultyServer) -> int:
-    """The byte that was asked for first, last time."""
+    """Returns the first requested byte of the last request."""
     asked = server.seen("/result")[-1].headers.get("range", "bytes=0-")
     return int(asked.removeprefix("bytes=").removesuffix("-"))
 
@@ -133,7 +133,7 @@ def test_killed_at(
 def test_killed_again(
     kind: str, connect: Connect, server: FaultyServer, target: Path, step: str
 ) -> None:
-    """A download that took up another one, and is killed too, is taken up in its turn."""
+    """A download that resumed another one, and is killed, too, is resumed."""
     target.write_bytes(OLD)
     download(server, target, kind, "after rename new note 2")
     download(server, target, kind, step)
@@ -146,10 +146,10 @@ def test_killed_again(
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("step", ["before link part", "after link part", "after remove part"])
-def test_killed_where_nothing_may_be_replaced(
+def test_killed_with_no_overwrite(
     connect: Connect, server: FaultyServer, target: Path, step: str
 ) -> None:
-    """With `overwrite=False` there is no file, or a whole one, into which the next download does not write."""
+    """With `overwrite=False`, there is no file, or a complete one, which the next download does not change."""
     download(server, target, "sync", step, "new")
     assert target.exists() == (not step.startswith("before"))
     if target.exists():
@@ -188,7 +188,7 @@ def test_killed_with_several_connections(
 
 
 def of_several(request: Recorded) -> Reply:
-    """A store that gives ranges."""
+    """A store that supports ranges."""
     headers = {"ETag": '"1"', "Accept-Ranges": "bytes"}
     asked = request.headers.get("range", "").removeprefix("bytes=")
     if not asked:
@@ -204,7 +204,7 @@ def of_several(request: Recorded) -> Reply:
 def test_killed_at_any_moment(
     connect: Connect, server: FaultyServer, target: Path, after: float
 ) -> None:
-    """Killed while bytes come in, it leaves the old file; what arrived is not asked for again where it was noted."""
+    """The old file remains. Received bytes are not requested again if the sidecar has them."""
     slow = store(BODY)
     begun: list[float] = []
 

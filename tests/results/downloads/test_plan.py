@@ -52,13 +52,13 @@ def test_united(found: list[Range]) -> None:
 
 @given(RANGES, st.integers(60, 70))
 def test_missing(found: list[Range], total: int) -> None:
-    """What is there and what is missing are everything, and nothing is both."""
+    """The received and the missing ranges are everything, and do not overlap."""
     assert bytes_of(gaps_of(found, total)) == set(range(total)) - bytes_of(found)
 
 
 @given(RANGES, st.integers(1, 9))
 def test_split(found: list[Range], count: int) -> None:
-    """Dividing loses nothing, and gives each connection something where there is enough."""
+    """Splitting loses nothing, and each connection has a range if there is enough."""
     gaps = merged(found)
     shares = split([(a * MIB, b * MIB) for a, b in gaps], count)
     assert merged(shares) == tuple((a * MIB, b * MIB) for a, b in gaps)
@@ -68,7 +68,7 @@ def test_split(found: list[Range], count: int) -> None:
 
 
 def test_with_ranges() -> None:
-    """What is there from the beginning is received, what is beyond a gap is a part."""
+    """Bytes from the beginning are received; a range beyond a gap is a part."""
     transfer = with_ranges(replace(WHOLE, parts=((10, 20),), received=5), [(5, 8), (30, 40)])
     assert (transfer.received, transfer.parts) == (8, ((10, 20), (30, 40)))
     assert transfer.arrived == 28
@@ -91,23 +91,23 @@ def test_with_ranges() -> None:
         (replace(WHOLE, received=93 * MIB), 206, {}, False),
     ],
 )
-def test_what_can_be_shared(
+def test_what_can_be_split(
     transfer: Transfer, status: int, fields: dict[str, str], shared: bool
 ) -> None:
-    """Above 64 MiB, with a strong validator, unencoded, of a store that says that it knows ranges."""
+    """Above 64 MiB, with a strong validator, unencoded, of a store that supports ranges."""
     assert can_be_split(transfer, status, fields) is shared
 
 
-def test_what_is_asked_for() -> None:
-    """A part is asked for by its places and its validator."""
+def test_the_request_for_a_range() -> None:
+    """A range is requested by its offsets and the validator."""
     headers = range_headers(WHOLE, (2 * MIB, 3 * MIB))
     assert headers["Range"] == f"bytes={2 * MIB}-{3 * MIB - 1}"
     assert headers["If-Match"] == '"1"'
     assert headers["Accept-Encoding"] == "identity"
 
 
-def test_a_gap_is_asked_for() -> None:
-    """One connection that goes on with what several left asks for the bytes up to the next part."""
+def test_the_request_for_a_gap() -> None:
+    """One connection that resumes parts of several requests the bytes up to the next part."""
     assert headers_for(replace(WHOLE, received=5, parts=((10, 20),)))["Range"] == "bytes=5-9"
     assert headers_for(replace(WHOLE, received=5))["Range"] == "bytes=5-"
 
@@ -115,8 +115,8 @@ def test_a_gap_is_asked_for() -> None:
 GOOD = {"etag": '"1"', "content-range": f"bytes 10-19/{100 * MIB}", "content-length": "10"}
 
 
-def test_a_part() -> None:
-    """The part that was asked for, of the same object."""
+def test_a_valid_range() -> None:
+    """The requested range, of the same object."""
     check_range(WHOLE, (10, 20), 206, GOOD)
     check_range(WHOLE, (10, 20), 206, {k: v for k, v in GOOD.items() if k != "content-length"})
 
@@ -149,8 +149,8 @@ def stopped(problem: Problem) -> TransferError:
     return TransferError(problem, problem.value, Failure(Outcome.PERMANENT))
 
 
-def test_what_is_said_in_the_end() -> None:
-    """What makes all that is there useless comes before what another attempt may mend."""
+def test_the_most_severe_error() -> None:
+    """An error that makes the existing bytes useless takes precedence over one that a retry may fix."""
     order = [Problem.REFUSED, Problem.INTERRUPTED, Problem.EXPIRED, Problem.CHANGED]
     for place in range(1, 5):
         assert most_severe(map(stopped, order[:place])).problem is order[place - 1]
@@ -195,7 +195,7 @@ def carried_out(scheduler: Scheduler, rng: random.Random) -> int:
 
 @pytest.mark.parametrize("seed", range(60))
 def test_scheduler(seed: int) -> None:
-    """Whoever fails, stands still or is quick: all is fetched, and never is less there than before."""
+    """With failing, stalled and fast connections, all is fetched, and no received byte is lost."""
     rng = random.Random(seed)  # noqa: S311 - no secret
     total = rng.randrange(20, 400) * MIB + rng.randrange(5)
     parts = merged(
@@ -209,8 +209,8 @@ def test_scheduler(seed: int) -> None:
     assert (whole.received, whole.parts, whole.arrived) == (total, (), total)
 
 
-def test_as_few_requests_as_can_be() -> None:
-    """Where all are as quick as each other, each has one share, and nobody asks again."""
+def test_as_few_requests_as_possible() -> None:
+    """With connections of the same speed, each has one range, without another request."""
     scheduler = Scheduler(Transfer(received=1, total=400 * MIB + 1, etag='"1"'), 4)
     claims = [scheduler.claim(0.0) for _ in range(4)]
     sizes = {claim.left for claim in claims if claim is not None}
@@ -218,7 +218,7 @@ def test_as_few_requests_as_can_be() -> None:
 
 
 def test_the_slowest_is_helped() -> None:
-    """Who has nothing to do takes a half of what is left of the largest share."""
+    """An idle connection takes half of the largest remaining range."""
     scheduler = Scheduler(Transfer(received=1, total=80 * MIB + 1, etag='"1"'), 2)
     one, other = scheduler.claim(0.0), scheduler.claim(0.0)
     assert one is not None
@@ -230,8 +230,8 @@ def test_the_slowest_is_helped() -> None:
     assert (one.left, third.left, third.start) == (20 * MIB, 20 * MIB, one.end)
 
 
-def test_what_stands_still_is_fetched_by_another_too() -> None:
-    """What is too little to be divided is asked for once more where nothing comes, but not at once again."""
+def test_a_stalled_range_is_fetched_by_another() -> None:
+    """A small range is requested once more if it is stalled, but not repeatedly at once."""
     scheduler = Scheduler(Transfer(received=1, total=MIB, etag='"1"'), 1)
     one = scheduler.claim(0.0)
     assert one is not None
@@ -245,7 +245,7 @@ def test_what_stands_still_is_fetched_by_another_too() -> None:
 
 
 def test_the_last_connection_skips_existing_bytes() -> None:
-    """The last connection goes on with its answer over what others brought, to what they did not."""
+    """The last connection continues its response over existing bytes to the next gap."""
     scheduler = Scheduler(Transfer(received=1, total=80 * MIB + 1, etag='"1"'), 2)
     one, other = scheduler.claim(0.0), scheduler.claim(0.0)
     assert one is not None
@@ -261,8 +261,8 @@ def test_the_last_connection_skips_existing_bytes() -> None:
 PARTS = Transfer(received=500, total=1000, etag='"1"', parts=((600, 700), (800, 1000)))
 
 
-def test_a_note_with_parts() -> None:
-    """What was noted of several connections is what is taken up."""
+def test_a_sidecar_with_parts() -> None:
+    """The recorded parts of several connections are resumed."""
     assert load_sidecar(dump_sidecar(PARTS, "me"), "me", 1000) == PARTS
 
 
@@ -299,8 +299,8 @@ def test_a_note_of_more_than_there_is() -> None:
     [(b"[600,700]", b"[600]"), (b"[600,700]", b"[600,700,800]"), (b"600", b'"600"'),
      (b'"version":2', b'"version":1'), (b'"total":1000', b'"total":null')],
 )  # fmt: skip
-def test_a_damaged_note(old: bytes, new: bytes) -> None:
-    """Whatever else stands there starts a new transfer."""
+def test_a_damaged_sidecar(old: bytes, new: bytes) -> None:
+    """Any other content starts a new transfer."""
     sidecar = dump_sidecar(PARTS, "me")
     assert old in sidecar
     assert load_sidecar(sidecar.replace(old, new), "me", 1000) == Transfer()

@@ -42,7 +42,7 @@ class Interrupt:
 
 
 def _interrupted_and_finished(server: FaultyServer, target: Path, at: int) -> bool | None:
-    """Whether the bytes are right in the end; `None` where there are fewer moments than `at`."""
+    """Returns whether the bytes are right in the end; `None` if there are fewer moments than `at`."""
     interrupt = Interrupt(at)
     with Dcipher(api_key=KEY, base_url=server.url) as client:
         sys.setprofile(interrupt)
@@ -62,7 +62,7 @@ def _interrupted_and_finished(server: FaultyServer, target: Path, at: int) -> bo
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.thorough
 def test_an_interruption_at_any_moment(server: FaultyServer, tmp_path: Path) -> None:
-    """Wherever Ctrl-C strikes, the next download goes on with the right byte."""
+    """After Ctrl-C at any moment, the next download resumes at the right byte."""
     server.on("/result", store(BODY))
     wrong = [
         at
@@ -75,7 +75,7 @@ def test_an_interruption_at_any_moment(server: FaultyServer, tmp_path: Path) -> 
 def test_a_cancellation_while_the_disk_is_slow(
     server: FaultyServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A task that is cancelled while its part is made durable leaves a part that can be gone on with."""
+    """A task that is cancelled while its part is synced leaves a part that can be resumed."""
     server.on("/result", store(BODY * 2))
     monkeypatch.setattr(
         dcipher._results.downloads.transfers.transfer, "KEPT_EVERY", 2 * MIB

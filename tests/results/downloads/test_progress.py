@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from tests.conftest import Connect
 
 
-def test_progress_is_told(connect: Connect, server: FaultyServer, target: Path) -> None:
-    """`on_progress` grows, comes at most ten times a second, and last with everything."""
+def test_progress_is_reported(connect: Connect, server: FaultyServer, target: Path) -> None:
+    """`on_progress` grows, is called at most ten times a second, and last with everything."""
     body = BODY * 4
     server.on("/result", Reply(body))
     calls: list[tuple[int, int | None]] = []
@@ -37,10 +37,10 @@ def test_progress_is_told(connect: Connect, server: FaultyServer, target: Path) 
 
 
 @pytest.mark.parametrize("size", [0, 5])
-def test_progress_of_little(
+def test_progress_of_small_results(
     connect: Connect, server: FaultyServer, target: Path, size: int
 ) -> None:
-    """Also a result that arrives at once is told, once."""
+    """A result that is received at once is reported once."""
     server.on("/result", Reply(b"x" * size))
     calls: list[tuple[int, int | None]] = []
     connect(server).runs.download(
@@ -50,7 +50,7 @@ def test_progress_of_little(
 
 
 def test_a_callback_that_raises(connect: Connect, server: FaultyServer, target: Path) -> None:
-    """What `on_progress` raises comes through, and leaves the old file."""
+    """The exception of `on_progress` is raised, and the old file remains."""
     server.on("/result", Reply(BODY))
 
     def stop(done: int, total: int | None) -> None:
@@ -64,7 +64,7 @@ def test_a_callback_that_raises(connect: Connect, server: FaultyServer, target: 
 def test_a_run_that_is_not_known_to_have_ended(
     connect: Connect, api: FaultyServer, target: Path
 ) -> None:
-    """A run is looked at once before its download; one that goes on has no result."""
+    """A run is polled once before its download. A running one has no result."""
     client = connect(api)
     run = client.flows.start("f")
     client.runs.download(run, target)
@@ -75,7 +75,7 @@ def test_a_run_that_is_not_known_to_have_ended(
 
 
 def test_a_run_without_urls(connect: Connect, api: FaultyServer, target: Path) -> None:
-    """Whoever lost the URLs is told how to keep them."""
+    """The error for lost URLs says how to store them."""
     client = connect(api)
     for run in (
         Run(flow_id="f", task_id="t", status="SUCCEEDED"),

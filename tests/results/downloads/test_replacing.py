@@ -85,7 +85,7 @@ def small(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def shared() -> Iterator[Path]:
-    """A folder where everybody may make files, as /tmp is; pytest's own are for one user alone."""
+    """A folder in which everybody may create files, as in /tmp; those of pytest are private."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o1777)
         yield Path(folder)
@@ -93,7 +93,7 @@ def shared() -> Iterator[Path]:
 
 @pytest.fixture(params=["part", "replacing"])
 def save(request: pytest.FixtureRequest) -> Callable[[Path], None]:
-    """The two ways in which a file is put in the place of another."""
+    """The two ways to replace a file."""
     if request.param == "part":
         return saved
 
@@ -108,7 +108,7 @@ def save(request: pytest.FixtureRequest) -> Callable[[Path], None]:
 def test_a_mounted_file_is_written_in_place(
     mounted: Path, save: Callable[[Path], None], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A file that is mounted cannot be renamed over: it is written, whole, with a warning."""
+    """A mounted file cannot be replaced by a rename: it is written completely, with a warning."""
     check_targets(mounted, overwrite=True)
     save(mounted)
     assert (mounted.parent / "outside").read_bytes() == b"new"
@@ -117,10 +117,10 @@ def test_a_mounted_file_is_written_in_place(
 
 
 @root
-def test_a_mounted_file_that_cannot_be_written_is_noticed_before(
+def test_an_unwritable_mounted_file_is_noticed_before(
     mounted: Path, connect: Connect, server: FaultyServer
 ) -> None:
-    """Nothing is asked for where the result could be put neither by a rename nor in place."""
+    """Nothing is requested if the result could be saved neither by a rename nor in place."""
     subprocess.run(["mount", "-o", "remount,bind,ro", mounted], check=True)  # noqa: S603, S607
     with pytest.raises(LocalStorageError, match=r"cannot be written|Read-only"):
         check_targets(mounted, overwrite=True)
@@ -131,7 +131,7 @@ def test_a_mounted_file_that_cannot_be_written_is_noticed_before(
 
 @pytest.fixture(params=["+a", "+i"])
 def fixed(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[Path], Path]]:
-    """Make that a file or a folder may only be appended to, or not be changed at all."""
+    """Makes a file or a folder append-only or immutable."""
     made: list[Path] = []
 
     def fix(path: Path) -> Path:
@@ -151,7 +151,7 @@ def fixed(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[
 @root
 @pytest.mark.parametrize("which", ["file", "folder"])
 @pytest.mark.parametrize("exists", [True, False])
-def test_what_cannot_be_replaced_is_noticed_before(
+def test_an_immutable_target_is_noticed_before(
     tmp_path: Path,
     fixed: Callable[[Path], Path],
     which: str,
@@ -159,7 +159,7 @@ def test_what_cannot_be_replaced_is_noticed_before(
     connect: Connect,
     server: FaultyServer,
 ) -> None:
-    """No run is started for a file, or in a folder, that may only be appended to, or not be changed."""
+    """No run is started for an append-only or immutable file or folder."""
     target = tmp_path / "out.json"
     if exists or which == "file":
         target.write_bytes(b"old")
@@ -172,7 +172,7 @@ def test_what_cannot_be_replaced_is_noticed_before(
 
 @root
 def test_a_full_disk_is_noticed_before(small: Path, connect: Connect, server: FaultyServer) -> None:
-    """No run is started for a result that not one byte could be written of."""
+    """No run is started if not one byte of its result could be written."""
     with suppress(OSError), (small / "full").open("wb", 0) as file:
         while True:
             file.write(bytes(4096))
@@ -183,8 +183,8 @@ def test_a_full_disk_is_noticed_before(small: Path, connect: Connect, server: Fa
 
 
 @root
-def test_what_is_half_written_is_not_intact(tmp_path: Path, small: Path) -> None:
-    """Where a file that can only be written in place was not written to its end, nobody says it is intact."""
+def test_a_partly_written_file_is_not_intact(tmp_path: Path, small: Path) -> None:
+    """If a file was not completely written in place, the error does not say that it is intact."""
     (small / "file").write_bytes(b"old")
     target = tmp_path / "out.json"
     target.touch()
@@ -205,7 +205,7 @@ def test_what_is_half_written_is_not_intact(tmp_path: Path, small: Path) -> None
 @root
 @pytest.mark.parametrize("mode", [0o644, 0o666])
 def test_a_file_of_another_user_in_a_sticky_folder(shared: Path, mode: int) -> None:
-    """It is written in place where that is allowed, and else refused before anything is asked for."""
+    """It is written in place if that is permitted, and else rejected before anything is requested."""
     target = shared / "out.json"
     target.write_bytes(b"old")
     target.chmod(mode)
@@ -229,10 +229,10 @@ def test_a_file_of_another_user_in_a_sticky_folder(shared: Path, mode: int) -> N
 
 
 @pytest.mark.parametrize("number", [errno.EBUSY, errno.EXDEV, errno.EPERM, errno.EACCES])
-def test_a_rename_that_is_refused(
+def test_a_rename_that_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, save: Callable[[Path], None]
 ) -> None:
-    """Whatever the kernel's reason: what is there is written over, and no longer than what is new."""
+    """For any reason of the kernel, the file is overwritten, and has the length of the new one."""
     target = tmp_path / "out.json"
     target.write_bytes(b"old, and longer than what is new")
     refuse(monkeypatch, number, "replace")
@@ -241,10 +241,10 @@ def test_a_rename_that_is_refused(
     assert [path.name for path in tmp_path.iterdir()] == ["out.json"]
 
 
-def test_what_was_paid_for_stays(
+def test_a_complete_result_is_kept(
     connect: Connect, server: FaultyServer, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where nothing can be put at the target, the whole result is where the error says; the next download works."""
+    """If the target cannot be written, the error names the file with the result. The next download works."""
     server.on("/result", Reply(SMALL, headers={"ETag": '"1"'}))
     client, replace = connect(server), os.replace
 
@@ -317,7 +317,7 @@ def test_a_file_system_that_lacks_nearly_everything(
 def test_a_disk_that_fails_to_sync_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is no lack of the file system is no success: EIO at the end means that bytes are lost."""
+    """EIO at the end means that bytes are lost: only a missing feature of the file system is ignored."""
     refuse(monkeypatch, errno.EIO, "fsync")
     with pytest.raises(LocalStorageError):
         saved(tmp_path / "out.json")
@@ -328,7 +328,7 @@ def test_a_disk_that_fails_to_sync_is_an_error(
 def test_owner_group_and_mode_are_kept(
     tmp_path: Path, save: Callable[[Path], None], mode: int
 ) -> None:
-    """A file that root replaces stays whose it was, but runs as nobody else any more."""
+    """A file that root replaces keeps its owner, but not setuid."""
     target = tmp_path / "out.json"
     target.write_bytes(b"old")
     os.chown(target, 1001, 1002)
@@ -343,7 +343,7 @@ def test_owner_group_and_mode_are_kept(
 def test_a_symbolic_link_is_followed(
     tmp_path: Path, save: Callable[[Path], None], exists: bool
 ) -> None:
-    """The link stays, and what it points to is replaced: beside it, so that one rename does it."""
+    """The link remains, and its target is replaced by a rename in the same folder."""
     behind, link = tmp_path / "elsewhere" / "behind.json", tmp_path / "out.json"
     behind.parent.mkdir()
     if exists:
@@ -365,8 +365,10 @@ def test_a_link_into_no_folder_is_noticed_before(tmp_path: Path) -> None:
 
 
 @root
-def test_a_link_of_another_user_in_a_shared_folder_is_refused(tmp_path: Path, shared: Path) -> None:
-    """Whoever guesses a name in /tmp does not have a result written over a file of their choice."""
+def test_a_link_of_another_user_in_a_shared_folder_is_rejected(
+    tmp_path: Path, shared: Path
+) -> None:
+    """Another user cannot have a result written over any file by a link in /tmp."""
     victim = tmp_path / "victim"
     victim.write_bytes(b"precious")
     (shared / "out.json").symlink_to(victim)
@@ -378,8 +380,8 @@ def test_a_link_of_another_user_in_a_shared_folder_is_refused(tmp_path: Path, sh
     assert victim.read_bytes() == b"precious"
 
 
-def test_what_did_not_arrive_takes_no_room(tmp_path: Path) -> None:
-    """A store may claim two gigabytes: what is kept of an aborted download is what came, wherever it lies."""
+def test_missing_bytes_take_no_space(tmp_path: Path) -> None:
+    """If a store announces two gigabytes, an aborted download occupies only the received bytes."""
     part = PartFile(tmp_path / "out.bin", "identity")
     part.resume()
     assert part.reserve(1024 * MIB)
@@ -394,8 +396,8 @@ def test_what_did_not_arrive_takes_no_room(tmp_path: Path) -> None:
 
 
 @root
-def test_a_disk_that_is_too_small_for_all_of_it_says_so_at_once(tmp_path: Path) -> None:
-    """That there is room is checked on the disk itself, which is as empty after as before."""
+def test_a_disk_that_is_too_small_fails_at_once(tmp_path: Path) -> None:
+    """The space is checked on the disk itself, and released."""
     disk = tmp_path / "disk"
     disk.mkdir()
     done = subprocess.run(  # noqa: S603
@@ -420,7 +422,7 @@ def test_a_disk_that_is_too_small_for_all_of_it_says_so_at_once(tmp_path: Path) 
 
 @pytest.mark.parametrize("exists", [True, False])
 def test_an_error_says_what_is_intact(tmp_path: Path, exists: bool) -> None:
-    """What was there before is said to be intact where there was something."""
+    """An existing file is reported as intact."""
     target = tmp_path / "out.json"
     if exists:
         target.touch()

@@ -44,7 +44,7 @@ NOTE = f"{PART}.json"
 
 @pytest.fixture
 def interrupted(connect: Connect, server: FaultyServer, target: Path) -> FaultyServer:
-    """A server that now has the whole result, of which an interrupted download kept two megabytes."""
+    """A server with the complete result, of which an interrupted download kept two megabytes."""
     server.on("/result", store(BODY, cut=2 * MIB))
     with pytest.raises(IntegrityError, match=f"{2 * MIB} bytes of it are kept"):
         connect(server, resilience=ONCE).runs.download(result_of(server), target)
@@ -71,10 +71,10 @@ def test_the_clock_cannot_be_stopped(
     assert_saved(target, BODY)
 
 
-def test_progress_counts_what_was_there(
+def test_progress_includes_resumed_bytes(
     connect: Connect, interrupted: FaultyServer, target: Path
 ) -> None:
-    """`on_progress` counts from what was taken up to the whole."""
+    """`on_progress` counts from the resumed bytes to the total."""
     seen: list[tuple[int, int | None]] = []
     connect(interrupted).runs.download(
         result_of(interrupted), target, on_progress=lambda done, total: seen.append((done, total))
@@ -83,8 +83,8 @@ def test_progress_counts_what_was_there(
     assert seen[-1] == (len(BODY), len(BODY))
 
 
-def test_what_the_note_says(interrupted: FaultyServer, target: Path) -> None:
-    """The note is its owner's alone, and holds no URL: a signed one is a secret."""
+def test_the_sidecar(interrupted: FaultyServer, target: Path) -> None:
+    """It is private, and has no URL, because a signed one is a secret."""
     path = target.with_name(NOTE)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert "canary" not in path.read_text()
@@ -95,7 +95,7 @@ def test_what_the_note_says(interrupted: FaultyServer, target: Path) -> None:
 def test_another_object_under_the_same_url(
     connect: Connect, interrupted: FaultyServer, target: Path
 ) -> None:
-    """Where the store has another object by now, it is fetched whole."""
+    """If the store has another object, it is fetched completely."""
     other = BODY[::-1]
     interrupted.on("/result", store(other, etag='"2"'))
     connect(interrupted, resilience=TWICE).runs.download(result_of(interrupted), target)
@@ -110,20 +110,20 @@ def test_a_store_without_ranges(connect: Connect, interrupted: FaultyServer, tar
 
 
 @pytest.mark.parametrize("status", [400, 403, 405, 501])
-def test_a_store_that_refuses_ranges(
+def test_a_store_that_rejects_ranges(
     connect: Connect, interrupted: FaultyServer, target: Path, status: int
 ) -> None:
-    """A store that refuses to give a part is asked for the whole, at once."""
+    """If a store rejects a range, the complete file is requested at once."""
     whole = Reply(BODY, headers={"ETag": '"1"'})
     interrupted.on("/result", lambda r: Reply(b"", status) if "range" in r.headers else whole)
     connect(interrupted, resilience=ONCE).runs.download(result_of(interrupted), target)
     assert_saved(target, BODY)
 
 
-def test_a_store_that_refuses_altogether(
+def test_a_store_that_rejects_everything(
     connect: Connect, interrupted: FaultyServer, target: Path
 ) -> None:
-    """What was kept is kept until there is something better."""
+    """The part is kept until it can be replaced."""
     interrupted.on("/result", Reply(b"", 403))
     with pytest.raises(ResultError, match="are kept"):
         connect(interrupted).runs.download(result_of(interrupted), target)
@@ -134,7 +134,7 @@ def test_a_store_that_refuses_altogether(
 def test_a_validator_that_cannot_be_sent_back(
     connect: Connect, server: FaultyServer, target: Path, etag: str
 ) -> None:
-    """An ETag that no header of a request can carry is none: nothing is kept, and the next download works."""
+    """An ETag that a request header cannot contain is ignored: nothing is kept, and the next download works."""
     server.on("/result", store(BODY, etag=etag, cut=2 * MIB), store(BODY, etag=etag))
     connect(server, resilience=TWICE).runs.download(result_of(server), target)
     assert ranges(server) == [None, None]
@@ -142,7 +142,7 @@ def test_a_validator_that_cannot_be_sent_back(
 
 
 def test_another_run(connect: Connect, interrupted: FaultyServer, target: Path) -> None:
-    """What was kept of one run is not mixed with another run's result."""
+    """The part of one run is not mixed with the result of another."""
     other = result_of(interrupted).model_copy(update={"task_id": "other"})
     connect(interrupted).runs.download(other, target)
     assert ranges(interrupted)[-1] is None
@@ -150,25 +150,25 @@ def test_another_run(connect: Connect, interrupted: FaultyServer, target: Path) 
 
 
 def test_another_signature(connect: Connect, interrupted: FaultyServer, target: Path) -> None:
-    """The same result under a new signature is gone on with."""
+    """The same result with a new signature is resumed."""
     again = run_at(f"{interrupted.url}/result?Signature=another")
     connect(interrupted).runs.download(again, target)
     assert ranges(interrupted)[-1] == f"bytes={2 * MIB}-"
     assert_saved(target, BODY)
 
 
-def test_what_is_read_is_not_said_to_be_kept(connect: Connect, server: FaultyServer) -> None:
-    """A result that is read, and not saved, is not kept anywhere, and nobody says so."""
+def test_a_result_that_is_read_is_not_kept(connect: Connect, server: FaultyServer) -> None:
+    """A result that is read, and not saved, is not kept, and no message says so."""
     server.on("/result", store(BODY, cut=2 * MIB))
     with pytest.raises(IntegrityError) as caught:
         connect(server, resilience=ONCE).runs.read(result_of(server), bytes)
     assert "kept" not in str(caught.value)
 
 
-def test_the_digest_covers_what_was_there(
+def test_the_digest_covers_resumed_bytes(
     connect: Connect, server: FaultyServer, target: Path
 ) -> None:
-    """A digest is checked over the whole; damage to the kept part is noticed, and it is fetched anew."""
+    """A digest is checked over the complete file. A damaged part is detected, and fetched again."""
     digest = base64.b64encode(hashlib.sha256(BODY).digest()).decode()
     promised = {"Repr-Digest": f"sha-256=:{digest}:"}
     server.on("/result", store(BODY, cut=2 * MIB, **promised))
@@ -184,7 +184,7 @@ def test_the_digest_covers_what_was_there(
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b'{"version": 2}'])
-def test_a_damaged_note(
+def test_a_damaged_sidecar(
     connect: Connect, interrupted: FaultyServer, target: Path, damage: bytes
 ) -> None:
     """A note that cannot be read is forgotten, and the result fetched anew."""
@@ -195,7 +195,7 @@ def test_a_damaged_note(
 
 
 def test_a_shorter_part(connect: Connect, interrupted: FaultyServer, target: Path) -> None:
-    """A part that has fewer bytes than its note says is fetched anew."""
+    """A part with fewer bytes than in its sidecar is fetched again."""
     os.truncate(target.with_name(PART), MIB)
     connect(interrupted).runs.download(result_of(interrupted), target)
     assert ranges(interrupted)[-1] is None
@@ -203,7 +203,7 @@ def test_a_shorter_part(connect: Connect, interrupted: FaultyServer, target: Pat
 
 
 def test_a_longer_part(connect: Connect, interrupted: FaultyServer, target: Path) -> None:
-    """What is in the part beyond its note is not taken for good."""
+    """Bytes of the part beyond its sidecar are ignored."""
     with target.with_name(PART).open("ab") as part:
         part.write(b"never synced")
     connect(interrupted).runs.download(result_of(interrupted), target)
@@ -220,7 +220,7 @@ def test_a_note_alone(connect: Connect, interrupted: FaultyServer, target: Path)
 
 
 def test_expired(connect: Connect, interrupted: FaultyServer, target: Path) -> None:
-    """What can never be completed is not kept: the URL has expired."""
+    """A part whose URL has expired is not kept."""
     interrupted.on("/result", Reply(b"Request has expired", 403))
     with pytest.raises(ResultExpiredError):
         connect(interrupted).runs.download(result_of(interrupted), target)
@@ -228,7 +228,7 @@ def test_expired(connect: Connect, interrupted: FaultyServer, target: Path) -> N
 
 
 def test_out_of_service(connect: Connect, interrupted: FaultyServer, target: Path) -> None:
-    """A store that is out of service does not cost what was kept."""
+    """A store that is unavailable does not affect the part."""
     interrupted.on("/result", Reply(b"", 503))
     with pytest.raises(ResultError, match="are kept"):
         connect(interrupted, resilience=TWICE).runs.download(result_of(interrupted), target)
@@ -240,7 +240,7 @@ def test_out_of_service(connect: Connect, interrupted: FaultyServer, target: Pat
 
 
 def test_a_callback_that_raises(connect: Connect, server: FaultyServer, target: Path) -> None:
-    """Whoever ends a download by an error of `on_progress` can go on later."""
+    """A download that is ended by an error of `on_progress` can be resumed."""
     server.on("/result", store(BODY))
 
     class Enough(Exception):  # noqa: N818 - not an error
@@ -260,7 +260,7 @@ def test_a_callback_that_raises(connect: Connect, server: FaultyServer, target: 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_cancelled(server: FaultyServer, target: Path, backend: str) -> None:
-    """An async download that is cancelled leaves a part at once, and the next one goes on there."""
+    """A cancelled async download leaves a part at once, and the next one resumes there."""
     server.on("/result", store(BODY, cut=2 * MIB, after="stall"))
     part = target.with_name(PART)
 
@@ -305,7 +305,7 @@ def test_cancelled_between_two_attempts(server: FaultyServer, target: Path) -> N
 
 
 def test_two_at_a_time(connect: Connect, interrupted: FaultyServer, target: Path) -> None:
-    """A part that another process is filling is left to it; this download has a file of its own."""
+    """The part of another process is not used; this download has its own file."""
     with target.with_name(PART).open("r+b") as part:
         fcntl.flock(part, fcntl.LOCK_EX)
         connect(interrupted).runs.download(result_of(interrupted), target)
@@ -316,7 +316,7 @@ def test_two_at_a_time(connect: Connect, interrupted: FaultyServer, target: Path
 
 
 def test_many_at_a_time(connect: Connect, server: FaultyServer, target: Path) -> None:
-    """Twenty downloads to one path: each writes a file of its own, and none leaves anything."""
+    """Twenty downloads to one path: each writes its own file, and none remains."""
     server.on("/result", store(BODY))
     client, errors = connect(server), []
 
@@ -335,8 +335,8 @@ def test_many_at_a_time(connect: Connect, server: FaultyServer, target: Path) ->
     assert_saved(target, BODY)
 
 
-def test_what_killed_ones_left(connect: Connect, server: FaultyServer, target: Path) -> None:
-    """The files of killed downloads are removed by the next one, and a living one's is not."""
+def test_files_of_killed_downloads(connect: Connect, server: FaultyServer, target: Path) -> None:
+    """The next download removes them, but not those of running ones."""
     left = [target.with_name(f"{PART}.{number}") for number in (1, 3)]
     for path in left:
         path.write_bytes(b"left")
@@ -349,10 +349,10 @@ def test_what_killed_ones_left(connect: Connect, server: FaultyServer, target: P
 
 
 @pytest.mark.parametrize("what", ["link", "dangling", "folder", "pipe", "hard link"])
-def test_what_stands_in_its_place(
+def test_other_files_at_the_path_of_the_part(
     connect: Connect, server: FaultyServer, target: Path, what: str
 ) -> None:
-    """Whatever somebody has put where the part would be, nothing is written through it, or into it."""
+    """Nothing is written through or into another file at the path of the part."""
     part, other = target.with_name(PART), target.with_name("other")
     other.write_bytes(b"mine")
     if what == "folder":
@@ -371,10 +371,10 @@ def test_what_stands_in_its_place(
 
 
 @pytest.mark.parametrize("what", ["link", "pipe"])
-def test_a_note_that_is_none(
+def test_a_foreign_sidecar(
     connect: Connect, interrupted: FaultyServer, target: Path, what: str
 ) -> None:
-    """A note is read where it is a file of one's own, and nowhere else."""
+    """A sidecar is read only if it is our own regular file."""
     path = target.with_name(NOTE)
     elsewhere = target.with_name("elsewhere")
     path.rename(elsewhere)
@@ -388,8 +388,10 @@ def test_a_note_that_is_none(
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
-def test_somebody_elses_part(connect: Connect, interrupted: FaultyServer, target: Path) -> None:
-    """A part of another user's is not taken up."""
+def test_the_part_of_another_user(
+    connect: Connect, interrupted: FaultyServer, target: Path
+) -> None:
+    """It is not resumed."""
     part = target.with_name(PART)
     os.chown(part, 12345, 12345)
     connect(interrupted).runs.download(result_of(interrupted), target)
@@ -401,7 +403,7 @@ def test_somebody_elses_part(connect: Connect, interrupted: FaultyServer, target
 def test_without_locks(
     connect: Connect, server: FaultyServer, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On a file system without locks each download has a file of its own, and nothing is left."""
+    """On a file system without locks, each download has its own file, and none remains."""
 
     def flock(descriptor: int, how: int) -> None:
         raise OSError(95, "Operation not supported")
@@ -420,7 +422,7 @@ def test_without_locks(
 def test_without_a_module_for_locks(
     connect: Connect, server: FaultyServer, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On Windows each download has a file of its own, and nothing is left."""
+    """On Windows, each download has its own file, and none remains."""
     monkeypatch.setattr("dcipher._results.downloads.files.slots.HAS_LOCKS", False)
     server.on("/result", store(BODY, cut=2 * MIB))
     with pytest.raises(IntegrityError):
@@ -431,8 +433,8 @@ def test_without_a_module_for_locks(
     assert_saved(target, BODY)
 
 
-def test_long_names_stay_apart(tmp_path: Path) -> None:
-    """Two long names that begin alike have a part each."""
+def test_long_names_have_different_parts(tmp_path: Path) -> None:
+    """Two long names with the same beginning have different parts."""
     first, second = (tmp_path / f"{'x' * 240}{end}" for end in "ab")
     one, two = PartFile(first, "i"), PartFile(second, "i")
     try:
@@ -444,7 +446,7 @@ def test_long_names_stay_apart(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_keeps_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A note that cannot be written is an error that says which file; nothing half-written is taken up."""
+    """A sidecar that cannot be written is an error with the file. Nothing incomplete is resumed."""
     part = PartFile(tmp_path / "out", "i")
 
     def full(descriptor: int) -> None:
@@ -463,7 +465,7 @@ def test_a_full_disk_keeps_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_another_one_begins_while_this_one_is_renamed(
     target: Path, monkeypatch: pytest.MonkeyPatch, taken_up: bool, is_written: bool
 ) -> None:
-    """Who takes the name of the unfinished file as soon as it is free keeps the note that it writes there."""
+    """A download that takes the free name of the unfinished file keeps its own sidecar."""
     first = PartFile(target, "i")
     first.resume()
     first.writelines([b"1234567890"])

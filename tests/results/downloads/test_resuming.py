@@ -61,7 +61,7 @@ def test_every_framing(
 
 
 def test_integrity_can_be_required(connect: Connect, server: FaultyServer, target: Path) -> None:
-    """A body that ends with the connection could be half of one: `require_integrity` refuses it, at once."""
+    """A body that ends with the connection may be incomplete: `require_integrity` rejects it at once."""
     server.on("/result", Reply(SMALL, framing="none", after="close"))
     with pytest.raises(IntegrityError, match="neither a length nor a digest"):
         connect(server).runs.download(result_of(server), target, require_integrity=True)
@@ -85,7 +85,7 @@ def test_a_passing_fault_of_the_store(
 def test_a_lost_connection_is_resumed(
     connect: Connect, server: FaultyServer, target: Path, after: Any
 ) -> None:
-    """After a lost connection the rest is asked for, of the same version, and nothing is fetched twice."""
+    """After a lost connection, only the missing bytes of the same version are requested."""
     first = Reply(BODY, 200, {"ETag": '"1"'}, cut=2 * MIB, after=after)
     server.on("/result", first, store(BODY))
     connect(server).runs.download(result_of(server), target)
@@ -106,8 +106,8 @@ def test_progress_earns_attempts(connect: Connect, server: FaultyServer, target:
     assert_saved(target, BODY)
 
 
-def test_no_retries_means_none(connect: Connect, server: FaultyServer, target: Path) -> None:
-    """`max_retries=0` switches the retries off for downloads, too."""
+def test_no_retries(connect: Connect, server: FaultyServer, target: Path) -> None:
+    """`max_retries=0` disables retries for downloads, too."""
     server.on("/result", store(BODY, cut=2 * MIB))
     with pytest.raises(IntegrityError):
         connect(server, resilience=ONCE).runs.download(result_of(server), target)
@@ -118,7 +118,7 @@ def test_no_retries_means_none(connect: Connect, server: FaultyServer, target: P
 def test_one_byte_does_not_earn_attempts(
     connect: Connect, server: FaultyServer, target: Path
 ) -> None:
-    """A store that brings a byte for each attempt is given up after `max_retries`."""
+    """A store that sends one byte per attempt is abandoned after `max_retries`."""
     server.on("/result", store(BODY, cut=1))
     with pytest.raises(IntegrityError, match="Nothing was saved"):
         connect(server, resilience=TWICE).runs.download(result_of(server), target)
@@ -130,7 +130,7 @@ def test_one_byte_does_not_earn_attempts(
 def test_without_a_strong_validator_it_starts_again(
     connect: Connect, server: FaultyServer, target: Path, etag: str
 ) -> None:
-    """Without a strong ETag nothing is resumed: the next attempt asks for everything."""
+    """Without a strong ETag, nothing is resumed: the next attempt requests everything."""
     server.on("/result", store(BODY, etag=etag, cut=2 * MIB), store(BODY, etag=etag))
     connect(server).runs.download(result_of(server), target)
     assert_saved(target, BODY)
@@ -174,10 +174,10 @@ ODD = [
 
 
 @pytest.mark.parametrize("odd", ODD, ids=lambda odd: odd.name)
-def test_parts_that_do_not_fit_are_never_put_together(
+def test_mismatching_parts_are_never_joined(
     connect: Connect, server: FaultyServer, target: Path, odd: Odd
 ) -> None:
-    """An answer that is not the rest of what is there begins anew: the file is the last version, whole."""
+    """A response that is not the rest starts the transfer again: the file is the last version."""
     first = Reply(BODY, 200, {"ETag": '"1"'}, cut=2 * MIB, after="close")
     server.on("/result", first, odd.reply, Reply(BODY, 200, {"ETag": '"3"'}))
     connect(server).runs.download(result_of(server), target)
@@ -185,7 +185,7 @@ def test_parts_that_do_not_fit_are_never_put_together(
 
 
 def test_a_result_that_keeps_changing(connect: Connect, server: FaultyServer, target: Path) -> None:
-    """Where the attempts end with another version, it is said, and nothing is saved."""
+    """If the attempts end with another version, this is the error, and nothing is saved."""
     first = Reply(BODY, 200, {"ETag": '"1"'}, cut=MIB // 2, after="close")
     server.on("/result", first, Reply(b"", 412))
     with pytest.raises(ResultChangedError, match="changed between two parts"):
@@ -196,7 +196,7 @@ def test_a_result_that_keeps_changing(connect: Connect, server: FaultyServer, ta
 
 
 def test_a_stalled_body_is_resumed(connect: Connect, server: FaultyServer, target: Path) -> None:
-    """A body that stops in the middle is given up after `timeout`, and resumed."""
+    """A stalled body is abandoned after `timeout`, and resumed."""
     stalls = Reply(SMALL, 200, {"ETag": '"1"'}, cut=100_000, after="stall")
     server.on("/result", stalls, store(SMALL))
     connect(server, timeout=1.0).runs.download(result_of(server), target)
@@ -204,8 +204,8 @@ def test_a_stalled_body_is_resumed(connect: Connect, server: FaultyServer, targe
     assert server.requests[1].headers["range"] == "bytes=100000-"
 
 
-def test_a_head_that_trickles_in(connect: Connect, server: FaultyServer, target: Path) -> None:
-    """A store that sends its head byte by byte does not hold up a download for ever: it is asked again."""
+def test_a_slow_head(connect: Connect, server: FaultyServer, target: Path) -> None:
+    """A head that is sent byte by byte is abandoned, and the request is retried."""
     slow = Reply(BODY, headers={"X-Padding": "x" * 20_000}, trickle=0.01)
     server.on("/result", slow, store(BODY))
     client = connect(server, timeout=httpx.Timeout(0.3), resilience=TWICE)

@@ -56,13 +56,13 @@ NOTE = ".result.bin.dcipher.part.json"
 
 @pytest.fixture(params=["sync", "async"])
 def kind(request: pytest.FixtureRequest) -> str:
-    """Through an async client of the user's, a result comes by one connection."""
+    """Through an async client of the user, a result is received by one connection."""
     return str(request.param)
 
 
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is large begins at a megabyte, and each connection is too slow."""
+    """Reduces the threshold to a megabyte, and makes each connection too slow."""
     monkeypatch.setattr(ranges, "LARGE", MIB)
     monkeypatch.setattr(ranges, "LEAST", MIB // 4)
     monkeypatch.setattr(ranges, "WINDOW", 0.0)
@@ -71,7 +71,7 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Shop:
-    """A store that has one object and knows ranges; `spoil` changes what it answers."""
+    """A store that has one object and supports ranges. `spoil` changes its responses."""
 
     def __init__(
         self,
@@ -114,7 +114,7 @@ def plain(server: FaultyServer) -> int:
 
 
 def test_by_several(connect: Connect, server: FaultyServer, target: Path) -> None:
-    """The rest is asked for by ranges of one object, each by a connection of its own, on the same file."""
+    """The rest is requested by ranges of one object, each by its own connection, into the same file."""
     shop = Shop(first=slowly)
     server.on("/result", shop)
     connect(server).runs.download(result_of(server), target)
@@ -127,10 +127,8 @@ def test_by_several(connect: Connect, server: FaultyServer, target: Path) -> Non
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 9])
-def test_as_many_as_one_wants(
-    connect: Connect, server: FaultyServer, target: Path, number: int
-) -> None:
-    """`max_connections` is the most that are open at once; 1 asks once."""
+def test_max_connections(connect: Connect, server: FaultyServer, target: Path, number: int) -> None:
+    """`max_connections` limits the open connections; 1 is one request."""
     at_once: list[int] = []
 
     def counted(_: int, reply: Reply) -> Reply:
@@ -148,8 +146,10 @@ def test_as_many_as_one_wants(
 
 
 @pytest.mark.parametrize("number", [0, -1, 1.5, "4", True, None])
-def test_no_number(connect: Connect, server: FaultyServer, target: Path, number: Any) -> None:
-    """What is no number of connections is said before anything is sent."""
+def test_an_invalid_number(
+    connect: Connect, server: FaultyServer, target: Path, number: Any
+) -> None:
+    """An invalid number of connections is rejected before anything is sent."""
     with pytest.raises(InvalidParamsError, match="max_connections"):
         connect(server).runs.download(result_of(server), target, max_connections=number)
     assert server.requests == []
@@ -163,24 +163,24 @@ def test_no_number(connect: Connect, server: FaultyServer, target: Path, number:
 def test_by_one(
     connect: Connect, server: FaultyServer, target: Path, headers: dict[str, str]
 ) -> None:
-    """Without a strong validator, or of a store that gives no ranges, it comes by one connection."""
+    """Without a strong validator, or ranges, one connection is used."""
     server.on("/result", Shop(**headers))
     connect(server).runs.download(result_of(server), target)
     assert_saved(target, BODY)
     assert len(server.requests) == 1
 
 
-def test_what_is_small(
+def test_a_small_result(
     connect: Connect, server: FaultyServer, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is not above the threshold comes by one connection."""
+    """A result up to the threshold uses one connection."""
     monkeypatch.setattr(ranges, "LARGE", len(BODY))
     server.on("/result", Shop())
     connect(server).runs.download(result_of(server), target)
     assert len(server.requests) == 1
 
 
-def test_what_is_fast(
+def test_a_fast_connection(
     connect: Connect, server: FaultyServer, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A connection that is fast enough is not helped."""
@@ -195,15 +195,17 @@ def digest(body: bytes) -> dict[str, str]:
     return {"Repr-Digest": f"sha-256=:{said}:"}
 
 
-def test_the_digest_is_of_the_whole(connect: Connect, server: FaultyServer, target: Path) -> None:
-    """A digest is checked over all that came, by whichever connection."""
+def test_the_digest_covers_all_connections(
+    connect: Connect, server: FaultyServer, target: Path
+) -> None:
+    """A digest is checked over all bytes, from any connection."""
     server.on("/result", Shop(**digest(BODY)))
     connect(server).runs.download(result_of(server), target)
     assert_saved(target, BODY)
 
 
 def test_the_wrong_digest(connect: Connect, server: FaultyServer, target: Path) -> None:
-    """A part that is not what was promised makes nothing of it worth keeping."""
+    """After a wrong digest, nothing is kept."""
 
     def damaged(_: int, reply: Reply) -> Reply:
         return replace(reply, body=bytes(len(reply.body)))
@@ -215,7 +217,7 @@ def test_the_wrong_digest(connect: Connect, server: FaultyServer, target: Path) 
 
 
 def another_range(reply: Reply) -> Reply:
-    """One byte later than what was asked for."""
+    """Returns a range one byte later than requested."""
     said = re.sub(
         r"bytes (\d+)", lambda m: f"bytes {int(m[1]) + 1}", reply.headers["Content-Range"]
     )
@@ -242,10 +244,10 @@ REFUSALS: dict[str, Callable[[Reply], Reply]] = {
 
 
 @pytest.mark.parametrize("name", REFUSALS)
-def test_a_store_that_gives_nothing_to_others(
+def test_a_store_that_rejects_other_connections(
     connect: Connect, server: FaultyServer, target: Path, name: str
 ) -> None:
-    """Whatever the others are answered: the first connection goes on to the end, without a retry."""
+    """Whatever the others receive, the first connection continues to the end, without a retry."""
     shop = Shop(spoil=lambda _, reply: REFUSALS[name](reply))
     server.on("/result", shop)
     connect(server, resilience=ONCE).runs.download(result_of(server), target)
@@ -255,10 +257,10 @@ def test_a_store_that_gives_nothing_to_others(
 
 
 @pytest.mark.parametrize("name", REFUSALS)
-def test_a_store_that_gives_nothing_to_one_of_them(
+def test_a_store_that_rejects_one_connection(
     connect: Connect, server: FaultyServer, target: Path, name: str
 ) -> None:
-    """What one of them does not get, another one brings."""
+    """Another connection fetches its range."""
     shop = Shop(spoil=lambda number, reply: REFUSALS[name](reply) if number == 1 else reply)
     server.on("/result", shop)
     connect(server, resilience=ONCE).runs.download(result_of(server), target)
@@ -271,7 +273,7 @@ def test_a_store_that_gives_nothing_to_one_of_them(
 def test_one_of_them_ends(
     connect: Connect, server: FaultyServer, target: Path, after: Any, place: int
 ) -> None:
-    """One connection that breaks, or says nothing more, in the middle: the others bring the rest."""
+    """If one connection ends or stalls, the others fetch the rest."""
 
     def spoilt(number: int, reply: Reply) -> Reply:
         cut = len(reply.body) // 3
@@ -285,7 +287,7 @@ def test_one_of_them_ends(
 
 @pytest.mark.parametrize("after", ["close", "reset", "stall"])
 def test_the_first_ends(connect: Connect, server: FaultyServer, target: Path, after: Any) -> None:
-    """The first connection may break as well: it is one of several by then."""
+    """The first connection may end, too: it is one of several."""
     first = Shop(first=lambda reply: replace(reply, cut=len(reply.body) // 8, after=after))
     server.on("/result", first)
     connect(server, resilience=TWICE).runs.download(result_of(server), target)
@@ -294,7 +296,7 @@ def test_the_first_ends(connect: Connect, server: FaultyServer, target: Path, af
 
 
 def test_all_end(connect: Connect, server: FaultyServer, target: Path) -> None:
-    """Where all break, again and again, what they brought earns more attempts, and is kept."""
+    """If all end repeatedly, received bytes earn more attempts, and are kept."""
     shop = Shop(
         spoil=lambda _, reply: replace(reply, cut=200_000, after="reset"),
         first=lambda reply: replace(reply, cut=2 * MIB, after="reset"),
@@ -306,7 +308,7 @@ def test_all_end(connect: Connect, server: FaultyServer, target: Path) -> None:
 
 
 def test_changed_in_the_middle(connect: Connect, server: FaultyServer, target: Path) -> None:
-    """Nothing is put together from two objects: it is fetched anew, or that is what is said."""
+    """Two objects are never joined: the new one is fetched, or the error says so."""
     other = BODY[::-1]
     shop = Shop()
 
@@ -339,7 +341,7 @@ def test_changed_and_no_retries(connect: Connect, server: FaultyServer, target: 
 
 
 def test_expired_in_the_middle(connect: Connect, server: FaultyServer, target: Path) -> None:
-    """Who was answered before the URL expired goes on; where that is not enough, it is said."""
+    """Connections with a response continue after the URL has expired. Otherwise, the error says so."""
 
     def expired(number: int, reply: Reply) -> Reply:
         if number >= 3:
@@ -352,10 +354,10 @@ def test_expired_in_the_middle(connect: Connect, server: FaultyServer, target: P
     assert_untouched(target)
 
 
-def test_the_url_is_asked_for_at_the_beginning(
+def test_requests_are_sent_at_the_beginning(
     connect: Connect, server: FaultyServer, target: Path
 ) -> None:
-    """A URL that expires while all are at work does not matter: no more is asked for."""
+    """A URL that expires while all connections are active has no effect."""
 
     def until_then(number: int, reply: Reply) -> Reply:
         # Three help the first one.
@@ -383,10 +385,10 @@ def test_a_disk_that_is_too_small(
 
 
 @pytest.mark.parametrize("name", ["posix_fallocate", "pwrite"])
-def test_a_system_that_cannot(
+def test_a_system_without_positioned_writes(
     connect: Connect, server: FaultyServer, target: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    """Where nothing can be reserved, or written at a place, it comes all the same."""
+    """If space cannot be reserved, or written at an offset, the download works nevertheless."""
     monkeypatch.delattr(os, name)
     server.on("/result", Shop())
     connect(server).runs.download(result_of(server), target)
@@ -410,7 +412,7 @@ def test_a_file_system_that_reserves_nothing(
 def test_a_disk_that_is_full_in_the_middle(
     connect: Connect, server: FaultyServer, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What a helper cannot write is an error of the disk, and leaves the old file."""
+    """A failed write of a worker is an error of the disk, and the old file remains."""
     write = os.pwrite
 
     def full(descriptor: int, data: Any, place: int) -> int:
@@ -426,7 +428,7 @@ def test_a_disk_that_is_full_in_the_middle(
 
 
 def test_progress(connect: Connect, server: FaultyServer, target: Path) -> None:
-    """`on_progress` grows, comes from one thread, at most ten times a second, and last with everything."""
+    """`on_progress` grows, is called by one thread, at most ten times a second, and last with everything."""
     server.on("/result", Shop(spoil=lambda _, reply: replace(reply, delay=0.25)))
     calls: list[tuple[int, int | None]] = []
     threads: set[int] = set()
@@ -457,8 +459,8 @@ def test_a_callback_that_raises(connect: Connect, server: FaultyServer, target: 
     assert at_work() == []
 
 
-def test_nobody_is_left(connect: Connect, server: FaultyServer, target: Path) -> None:
-    """When it is there, no thread is at work, and no connection of a helper is open."""
+def test_no_thread_remains(connect: Connect, server: FaultyServer, target: Path) -> None:
+    """When the download ends, no thread and no connection of a worker remains."""
     server.on("/result", Shop())
     client = connect(server)
     client.runs.download(result_of(server), target)
@@ -469,7 +471,7 @@ def test_nobody_is_left(connect: Connect, server: FaultyServer, target: Path) ->
 
 @pytest.mark.parametrize(("limit", "spared"), [(1, 0), (2, 0), (3, 1), (4, 1), (9, 4), (None, 9)])
 def test_few_connections(limit: int | None, spared: int) -> None:
-    """Of all connections of a client, less than half help: what has none yet finds one, too."""
+    """Less than half of the connections of a client help, so that other results get one, too."""
     limits = httpx.Limits(max_connections=limit)
     with HTTPClient("http://127.0.0.1:9", httpx_args={"limits": limits}) as http:
         permits = http.anonymous().spare_permits(9)
@@ -483,7 +485,7 @@ def test_few_connections(limit: int | None, spared: int) -> None:
 def test_no_spare_permits(
     connect: Connect, server: FaultyServer, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where no connection can be spared, it comes by one."""
+    """If no connection is available, one is used."""
     monkeypatch.setattr(HTTPClient, "spare_permits", lambda *_: [])
     server.on("/result", Shop())
     connect(server).runs.download(result_of(server), target)
@@ -496,7 +498,7 @@ def test_no_spare_permits(
 
 @pytest.fixture
 def interrupted(connect: Connect, server: FaultyServer, target: Path) -> Shop:
-    """What several connections left, with gaps, and a store that is well again."""
+    """The parts of several connections, with gaps, and a store that works again."""
     # The first connection may fail before another has begun: then one alone has left something.
     for _ in range(20):
         shop = Shop(
@@ -535,28 +537,28 @@ def test_the_clock_cannot_be_stopped(
     assert number > 1 or size <= len(BODY) - 900_000
 
 
-def test_what_was_kept_is_of_another_object(
+def test_parts_of_another_object(
     connect: Connect, server: FaultyServer, target: Path, interrupted: Shop
 ) -> None:
-    """Where the object has changed since, all of it is fetched anew."""
+    """If the object has changed, it is fetched completely."""
     interrupted.body, interrupted.etag, interrupted._more = BODY[::-1], '"2"', {}
     connect(server, resilience=ONCE).runs.download(result_of(server), target)
     assert_saved(target, BODY[::-1])
 
 
-def test_what_was_kept_and_a_store_without_ranges(
+def test_parts_and_a_store_without_ranges(
     connect: Connect, server: FaultyServer, target: Path, interrupted: Shop
 ) -> None:
-    """A store that knows no ranges any more gives the whole."""
+    """A store without ranges sends the complete file."""
     server.on("/result", Reply(BODY, 200, {"ETag": '"1"'}))
     connect(server, resilience=ONCE).runs.download(result_of(server), target)
     assert_saved(target, BODY)
 
 
-def test_damage_to_what_was_kept(
+def test_damaged_parts(
     connect: Connect, server: FaultyServer, target: Path, interrupted: Shop
 ) -> None:
-    """A byte of a part that is another one by now is noticed, and all is fetched anew."""
+    """A changed byte of a part is detected, and all is fetched again."""
     start, end = json.loads(target.with_name(NOTE).read_text())["parts"][0]
     with target.with_name(NOTE.removesuffix(".json")).open("r+b") as part:
         part.seek((start + end) // 2)
@@ -591,8 +593,8 @@ def test_cancelled(server: FaultyServer, target: Path) -> None:
     assert_untouched(target, kept=True)
 
 
-def test_an_async_client_of_the_users(server: FaultyServer, target: Path) -> None:
-    """Through it, a result comes by one connection."""
+def test_an_async_client_of_the_user(server: FaultyServer, target: Path) -> None:
+    """Through it, a result is received by one connection."""
     server.on("/result", Shop())
 
     async def run() -> None:
@@ -622,10 +624,10 @@ def test_an_outage(connect: Connect, server: FaultyServer, target: Path) -> None
     assert_saved(target, BODY)
 
 
-def test_no_secret_of_a_helper(
+def test_no_secret_of_a_worker(
     connect: Connect, server: FaultyServer, target: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What a store repeats of a URL that it redirects a helper to is masked."""
+    """The URL of a redirect of a worker is redacted if the store repeats it."""
     moved = Reply(b"", 302, {"Location": f"{server.url}/moved?Signature=canary-elsewhere"})
     server.on(
         "/result",
@@ -641,7 +643,7 @@ def test_no_secret_of_a_helper(
 
 
 def test_silence(connect: Connect, server: FaultyServer, target: Path) -> None:
-    """Where nobody answers a helper, the first connection goes on; the helper is not waited for."""
+    """If a worker gets no response, the first connection continues without it."""
     server.on("/result", Shop(spoil=lambda _, __: STALL))
     with no_hang():
         connect(server, timeout=2 * HANG).runs.download(result_of(server), target)

@@ -1,4 +1,4 @@
-"""Several results of one run concurrently: each is saved completely or not at all, and nothing is left behind."""
+"""Several results of one run concurrently: each is saved completely or not at all, and nothing else remains."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def kept(*indexes: int) -> set[str]:
 
 
 class Counting:
-    """A store that knows how many are asked for at the same time, and waits once for those it expects."""
+    """A store that counts concurrent requests, and waits once for the expected ones."""
 
     def __init__(self, expected: int) -> None:
         self._changed = threading.Condition()
@@ -95,7 +95,7 @@ class Counting:
 
 
 class Meeting:
-    """A store that gives nothing before all have been asked for."""
+    """A store that responds only when all results have been requested."""
 
     def __init__(self, count: int, **how: Any) -> None:
         self._barrier = threading.Barrier(count)
@@ -108,7 +108,7 @@ class Meeting:
 
 @pytest.fixture
 def stalled(server: FaultyServer) -> FaultyServer:
-    """A store that gives a megabyte and a half of each result, and no more while anybody waits."""
+    """A store that sends a megabyte and a half of each result, and then waits."""
     server.on("*", Meeting(3, cut=MIB + MIB // 2, after="stall"))
     return server
 
@@ -125,7 +125,7 @@ def are_there(server: FaultyServer, folder: Path, count: int) -> bool:
 
 
 def test_at_once(connect: Connect, server: FaultyServer, tmp_path: Path) -> None:
-    """All are asked for before any is answered; each goes to its own path, and the paths are in order."""
+    """All are requested before any response. Each is saved to its own path, and the paths are in order."""
     server.on("*", Meeting(AT_ONCE))
     paths = connect(server).runs.download(run_of(server, AT_ONCE), tmp_path / "out.bin")
     assert [path.name for path in paths] == [f"out_{n}.bin" for n in range(AT_ONCE)]
@@ -135,10 +135,10 @@ def test_at_once(connect: Connect, server: FaultyServer, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])
-def test_no_more_than_one_wants(
+def test_max_connections_of_results(
     connect: Connect, server: FaultyServer, tmp_path: Path, number: int
 ) -> None:
-    """`max_connections` bounds how many come at once; 1: one after the other."""
+    """`max_connections` limits the concurrent results; 1: one after the other."""
     counting = Counting(number)
     server.on("*", counting)
     run, path = run_of(server, 6), tmp_path / "out.bin"
@@ -208,8 +208,8 @@ def test_a_blocking_client_of_the_users(
 # One of them fails.
 
 
-def test_a_store_that_refuses_one(connect: Connect, stalled: FaultyServer, tmp_path: Path) -> None:
-    """The first that fails ends the others; what arrived of them is kept, and the next download goes on there."""
+def test_a_store_that_rejects_one(connect: Connect, stalled: FaultyServer, tmp_path: Path) -> None:
+    """The first failure ends the others. Their received bytes are kept, and the next download resumes."""
 
     def refuse(_: Recorded) -> Reply:
         assert going_on(stalled, tmp_path)
@@ -234,7 +234,7 @@ def test_a_store_that_refuses_one(connect: Connect, stalled: FaultyServer, tmp_p
 
 
 def test_a_url_that_has_expired(connect: Connect, stalled: FaultyServer, tmp_path: Path) -> None:
-    """One that fails at once, while the others still connect, ends them as well."""
+    """One that fails at once, while the others still connect, ends them, too."""
     *others, last = (run := run_of(stalled, 3)).outputs
     expired = last.model_copy(update={"expires_at": run.finished_at})
     run = run.model_copy(update={"outputs": (*others, expired)})
@@ -247,8 +247,8 @@ def test_a_url_that_has_expired(connect: Connect, stalled: FaultyServer, tmp_pat
     assert names(tmp_path) == set()
 
 
-def test_a_place_that_is_none(connect: Connect, stalled: FaultyServer, tmp_path: Path) -> None:
-    """A path of one that cannot be written to is said, with its place, and the others end."""
+def test_an_unwritable_path_of_one(connect: Connect, stalled: FaultyServer, tmp_path: Path) -> None:
+    """The error has the path, and the others end."""
     (tmp_path / "out_1.bin").mkdir()
     stalled.on("*", Reply(BODIES[0], cut=1000, after="stall"))
     with pytest.raises(LocalStorageError) as caught:
@@ -258,8 +258,8 @@ def test_a_place_that_is_none(connect: Connect, stalled: FaultyServer, tmp_path:
     assert names(tmp_path) == {"out_1.bin"}
 
 
-def test_what_is_saved_stays(connect: Connect, server: FaultyServer, tmp_path: Path) -> None:
-    """Results that are saved when another one fails stay, and those that never began leave nothing."""
+def test_saved_results_remain(connect: Connect, server: FaultyServer, tmp_path: Path) -> None:
+    """Results that are saved when another one fails remain. Those that never began leave nothing."""
 
     def refuse(_: Recorded) -> Reply:
         until(lambda: saved(0, 2, 3) <= names(tmp_path))
@@ -337,8 +337,8 @@ def test_progress(connect: Connect, server: FaultyServer, tmp_path: Path, number
     assert not any(name.startswith("dcipher") for name in threads)
 
 
-def test_progress_of_little(connect: Connect, server: FaultyServer, tmp_path: Path) -> None:
-    """Results that arrive at once are told in two calls at most; where a store gives no length, the sum has none."""
+def test_progress_of_small_results(connect: Connect, server: FaultyServer, tmp_path: Path) -> None:
+    """Results that are received at once are reported in at most two calls. Without a length, there is no total."""
     server.on("*", Reply(b"12345"))
     client = connect(server)
     for whole in ((10, 10), (10, None)):
@@ -353,8 +353,8 @@ def listener(heard: list[tuple[int, int | None]]) -> Callable[[int, int | None],
     return lambda done, total: heard.append((done, total))
 
 
-def test_progress_of_several_is_told_at_once() -> None:
-    """What was noted of several results since the last call is told in one, and what was told is not repeated."""
+def test_progress_of_several_is_reported_at_once() -> None:
+    """Progress of several results since the last call is reported in one, without repetition."""
     heard: list[tuple[int, int | None]] = []
     progress = Progress(listener(heard), 2)
     for done, total in ((5, None), (5, 10)):
@@ -368,7 +368,7 @@ def test_progress_of_several_is_told_at_once() -> None:
 
 
 def test_an_error_of_the_callback(connect: Connect, stalled: FaultyServer, tmp_path: Path) -> None:
-    """What `on_progress` raises comes out as it is, and ends all of them; what arrived is kept."""
+    """The exception of `on_progress` is raised unchanged, and ends all of them. Received bytes are kept."""
     cause = ValueError("why")
 
     def stop(_done: int, _total: int | None) -> None:
@@ -389,7 +389,7 @@ def test_an_error_of_the_callback(connect: Connect, stalled: FaultyServer, tmp_p
 @pytest.mark.parametrize("given", [False, True], ids=["ours", "given"])
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_a_cancellation(stalled: FaultyServer, tmp_path: Path, backend: str, given: bool) -> None:
-    """A cancelled call leaves no thread, no connection and no file but what the next one goes on with."""
+    """A cancelled call leaves no thread, no connection, and only files that the next one resumes."""
 
     async def main() -> bool:
         theirs = httpx.AsyncClient() if given else None
@@ -446,7 +446,7 @@ else:
 @pytest.mark.skipif(sys.platform == "win32", reason="needs SIGINT")
 @pytest.mark.parametrize("side", SIDES)
 def test_ctrl_c(stalled: FaultyServer, tmp_path: Path, side: str) -> None:
-    """Ctrl-C ends them all soon, without noise; what arrived is kept."""
+    """Ctrl-C ends them all soon, without output. Received bytes are kept."""
     program = PROGRAM.format(url=stalled.url, side=side)
     code, said = interrupted(program, tmp_path, lambda: going_on(stalled, tmp_path, 3))
     assert code in {-signal.SIGINT, 128 + signal.SIGINT}, said
@@ -464,7 +464,7 @@ def nothing() -> None:
 
 
 def test_the_first_of_several_errors() -> None:
-    """Where each job raises an error of its own kind, one comes out, and the jobs that wait never begin."""
+    """If each job raises another error, one is raised, and waiting jobs never begin."""
     done: list[int] = []
     both = threading.Barrier(2)
 
@@ -483,7 +483,7 @@ def test_the_first_of_several_errors() -> None:
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_the_first_of_several_errors_of_tasks(backend: str) -> None:
-    """Where each task raises an error of its own kind, the first comes out, and in no group."""
+    """If each task raises another error, the first is raised, not in a group."""
     done: list[int] = []
 
     async def slow() -> None:

@@ -26,24 +26,24 @@ def altered(**more: Any) -> bytes:
     return json.dumps({**json.loads(dump_sidecar(HALF, "me")), **more}).encode()
 
 
-def test_there_and_back() -> None:
-    """What was noted is what is taken up."""
+def test_a_sidecar_is_restored() -> None:
+    """The recorded state is resumed."""
     assert load_sidecar(dump_sidecar(HALF, "me"), "me", 500) == HALF
 
 
-def test_what_was_not_synced() -> None:
-    """Bytes beyond the noted ones are not counted."""
+def test_unsynced_bytes() -> None:
+    """Bytes beyond the recorded ones are not counted."""
     assert load_sidecar(dump_sidecar(HALF, "me"), "me", 777).received == 500
 
 
-def test_a_complete_file_is_asked_for_once_more() -> None:
-    """Of a complete file the last byte is fetched again, so that the store says whether it is still the same."""
+def test_the_last_byte_of_a_complete_file_is_requested() -> None:
+    """The response shows whether the store still has the same object."""
     whole = Transfer(received=1000, total=1000, etag='"1"')
     assert load_sidecar(dump_sidecar(whole, "me"), "me", 1000).received == 999
 
 
 def test_without_a_total() -> None:
-    """A transfer whose length is not known is taken up where it was."""
+    """A transfer of unknown length is resumed."""
     unknown = Transfer(received=1000, etag='"1"')
     assert load_sidecar(dump_sidecar(unknown, "me"), "me", 1000) == unknown
 
@@ -79,20 +79,20 @@ def test_without_a_total() -> None:
         altered(content_type=7),
     ],
 )
-def test_what_does_not_fit(sidecar: bytes) -> None:
-    """A sidecar that is damaged, of another result, or of more bytes than there are, starts a new transfer."""
+def test_a_mismatching_sidecar(sidecar: bytes) -> None:
+    """A sidecar that is damaged, of another result, or of more bytes than exist, starts a new transfer."""
     assert load_sidecar(sidecar, "me", 500) == Transfer()
 
 
 def test_a_result_of_one_byte() -> None:
-    """Nothing is left to go on with where all but the last byte is nothing."""
+    """Without its last byte, it has nothing to resume."""
     one = Transfer(received=1, total=1, etag='"1"')
     assert load_sidecar(dump_sidecar(one, "me"), "me", 1) == Transfer()
 
 
 @given(st.binary(max_size=200))
 def test_any_bytes(sidecar: bytes) -> None:
-    """Whatever stands there, it is a transfer that fits the file."""
+    """Any content is a transfer that matches the file."""
     assert load_sidecar(sidecar, "me", 10).received <= 10
 
 
@@ -111,8 +111,8 @@ def stopped(problem: Problem) -> TransferError:
         (OSError("full"), False),
     ],
 )
-def test_what_is_left_for_another(error: BaseException, kept: bool) -> None:
-    """What can be gone on with is kept, unless its URL is of no use any more, or the disk has no room."""
+def test_parts_that_are_kept(error: BaseException, kept: bool) -> None:
+    """A part is kept, unless its URL has expired, or the disk is full."""
     assert is_worth_keeping(Transfer(received=2 * MIB, etag='"1"'), error) is kept
 
 
@@ -124,8 +124,8 @@ def test_what_is_left_for_another(error: BaseException, kept: bool) -> None:
         Transfer(received=MIB - 1, etag='"1"'),
     ],
 )
-def test_what_is_not_worth_it(transfer: Transfer) -> None:
-    """Without a validator, decoded, or soon fetched again: nothing is kept."""
+def test_parts_that_are_not_kept(transfer: Transfer) -> None:
+    """Without a validator, decoded, or small: nothing is kept."""
     assert not is_worth_keeping(transfer, KeyboardInterrupt())
 
 
@@ -138,12 +138,12 @@ def test_what_is_not_worth_it(transfer: Transfer) -> None:
         (MIB - 1, 1000.0, False),
     ],
 )
-def test_when_it_is_noted(new: int, seconds: float, due: bool) -> None:
-    """Every 256 MiB, or every three seconds where at least a megabyte came."""
+def test_when_the_sidecar_is_written(new: int, seconds: float, due: bool) -> None:
+    """Every 256 MiB, or every three seconds after at least a megabyte."""
     transfer = Transfer(received=5 * MIB + new, etag='"1"')
     assert is_due(transfer, 5 * MIB, seconds) is due
 
 
-def test_what_cannot_be_resumed_is_never_noted() -> None:
-    """Without a validator there is nothing to note."""
+def test_no_sidecar_without_a_validator() -> None:
+    """Without a validator, there is no state to record."""
     assert not is_due(Transfer(received=1000 * MIB), 0, 1000.0)

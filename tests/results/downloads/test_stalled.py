@@ -1,4 +1,4 @@
-"""A download without bytes of the body is stalled, whatever else arrives."""
+"""A download without bytes of the body is stalled, whatever else is received."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ FRAMING = {
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Half a second stands for the thirty that a transfer may trickle."""
+    """Replaces the thirty seconds of a slow transfer by half a second."""
     for module in (
         "_wire.transport.deadlines",
         "_results.downloads.transfers.store",
@@ -54,34 +54,34 @@ def options(request: pytest.FixtureRequest, kind: str) -> Iterator[dict[str, Any
 
 
 @pytest.mark.parametrize("what", FRAMING)
-def test_framing_that_trickles_is_no_progress(
+def test_slow_framing_is_not_progress(
     connect: Connect, server: FaultyServer, target: Path, options: dict[str, Any], what: str
 ) -> None:
-    """Extensions of chunks and trailers bring nothing of the result: it is asked for again."""
+    """Extensions of chunks and trailers are not bytes of the result: the request is retried."""
     server.on("/result", Reply(raw=FRAMING[what], trickle=0.02), Reply(SMALL))
     connect(server, **options).runs.download(result_of(server), target)
     assert_saved(target, SMALL)
     assert len(server.requests) == 2
 
 
-def test_a_stalled_body_is_not_whole(
+def test_a_stalled_body_is_not_complete(
     connect: Connect, server: FaultyServer, target: Path, options: dict[str, Any]
 ) -> None:
-    """Where the connection's end is the body's, one that is given up is not taken for whole."""
+    """If the end of the connection is that of the body, an abandoned one is incomplete."""
     body = Reply(SMALL[:3000], framing="none", trickle=0.02, after="stall")
     server.on("/result", body, Reply(SMALL))
     connect(server, **options).runs.download(result_of(server), target)
     assert_saved(target, SMALL)
 
 
-def test_a_refusal_that_trickles_is_read_no_further(
+def test_a_slow_error_response_is_abandoned(
     connect: Connect,
     server: FaultyServer,
     target: Path,
     options: dict[str, Any],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What a store says of a refusal is waited for only for a while: the status says more."""
+    """The body of an error is read only for a while: the status is sufficient."""
     monkeypatch.setattr("dcipher._results.downloads.transfers.store.EXCERPT_TIME", 0.5)
     refused = FRAMING["an extension"].replace(b"200 OK", b"405 No")
     server.on("/result", Reply(raw=refused, trickle=0.02))
@@ -106,10 +106,10 @@ def test_a_pause_behind_enough_is_no_stall(
     assert len(server.requests) == 2  # the read itself timed out
 
 
-def test_a_head_that_trickles_has_the_timeout_as_a_whole(
+def test_a_slow_head_has_the_total_timeout(
     connect: Connect, server: FaultyServer, target: Path, kind: str
 ) -> None:
-    """`timeout` bounds the head of a download as it bounds a request: not by the sum of its phases."""
+    """`timeout` limits the head of a download as that of a request, not the sum of its phases."""
     if "user" in kind:
         pytest.skip("waiting for a connection counts there, too")
     server.on("/result", Reply(SMALL, headers={"X-Long": "x" * 2000}, trickle=0.05))
@@ -123,7 +123,7 @@ def test_a_head_that_trickles_has_the_timeout_as_a_whole(
 
 
 @pytest.mark.parametrize("framing", ["length", "chunked"])
-def test_the_deadline_ends_a_download_that_goes_on(
+def test_the_deadline_ends_an_active_download(
     connect: Connect,
     server: FaultyServer,
     target: Path,
@@ -131,7 +131,7 @@ def test_the_deadline_ends_a_download_that_goes_on(
     options: dict[str, Any],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """`Resilience.deadline` bounds a download with all its attempts, also while bytes still come."""
+    """`Resilience.deadline` limits a download with all its attempts, also while bytes are received."""
     monkeypatch.setattr("dcipher._wire.transport.deadlines.SLOWEST", 1.0)
     server.on("/result", Reply(bytes(20_000), framing=framing, trickle=0.005))
     patient = Resilience(max_retries=9, backoff_initial=0.01, deadline=0.8)
@@ -141,10 +141,10 @@ def test_the_deadline_ends_a_download_that_goes_on(
     assert len(server.requests) == 1
 
 
-def test_the_deadline_ends_a_download_that_stands_still(
+def test_the_deadline_ends_a_stalled_download(
     connect: Connect, server: FaultyServer, target: Path
 ) -> None:
-    """The same where nothing comes any more, though a read may take longer."""
+    """The same holds for a stalled one, even if a read may take longer."""
     server.on("/result", Reply(bytes(1_000_000), cut=300_000, after="stall"))
     patient = Resilience(max_retries=9, backoff_initial=0.01, deadline=0.8)
     client = connect(server, timeout=2 * HANG, resilience=patient)

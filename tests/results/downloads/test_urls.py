@@ -50,10 +50,10 @@ if TYPE_CHECKING:
         "se=2020-01-01T00%3A00%3A00Z&sig=x",
     ],
 )
-def test_a_long_expired_url_is_not_even_asked(
+def test_a_long_expired_url_is_not_requested(
     connect: Connect, server: FaultyServer, target: Path, query: str
 ) -> None:
-    """A URL that says that it expired years ago is a `ResultExpiredError`, without a request."""
+    """A URL that expired years ago is a `ResultExpiredError`, without a request."""
     server.on("/result", Reply(SMALL))
     started = f'{{"taskId": "t", "signedResponseURL": "{server.url}/result?{query}"}}'
     server.on("/flows/f/run", Reply(started.encode()))
@@ -77,10 +77,8 @@ def signed(server: FaultyServer, hours: float) -> Run:
 
 
 @pytest.mark.parametrize("hours", [-2, -0.001, -14, -24 * 20])
-def test_a_clock_that_is_wrong(
-    connect: Connect, server: FaultyServer, target: Path, hours: float
-) -> None:
-    """A clock that is ahead does not keep a result from who paid for it: the store knows better."""
+def test_a_wrong_clock(connect: Connect, server: FaultyServer, target: Path, hours: float) -> None:
+    """A clock that is ahead does not prevent a download: the store decides."""
     server.on("/result", Reply(SMALL))
     connect(server).runs.download(signed(server, hours), target)
     assert_saved(target, SMALL)
@@ -97,7 +95,7 @@ def test_a_clock_that_is_wrong(
     ],
     ids=["no date", "right", "clock behind", "clock ahead", "not expired"],
 )
-def test_a_refusal_is_judged_by_the_store_s_clock(
+def test_expiry_is_checked_by_the_clock_of_the_store(
     connect: Connect,
     server: FaultyServer,
     target: Path,
@@ -106,7 +104,7 @@ def test_a_refusal_is_judged_by_the_store_s_clock(
     code: int,
     expired: bool,
 ) -> None:
-    """Whether a refused URL has expired is a question of the store's time; it is asked once."""
+    """Whether a rejected URL has expired depends on the time of the store. It is requested once."""
     ahead = timedelta(hours=store_is_ahead or 0)
     date = format_datetime(datetime.now(timezone.utc) + ahead, usegmt=True)
     headers = {} if store_is_ahead is None else {"Date": date}
@@ -126,10 +124,10 @@ def test_a_refusal_is_judged_by_the_store_s_clock(
         (410, b"this link expired"),
     ],
 )
-def test_a_store_that_says_expired(
+def test_a_store_that_reports_expiry(
     connect: Connect, server: FaultyServer, target: Path, code: int, body: bytes
 ) -> None:
-    """A refusal that speaks of expiry is a `ResultExpiredError`, after one request."""
+    """An error about expiry is a `ResultExpiredError`, after one request."""
     server.on("/result", Reply(body, code))
     with pytest.raises(ResultExpiredError) as caught:
         connect(server).runs.download(result_of(server), target)
@@ -138,10 +136,10 @@ def test_a_store_that_says_expired(
     assert_untouched(target)
 
 
-def test_an_expiry_in_the_middle_is_not_tried_again(
+def test_an_expiry_in_the_middle_is_not_retried(
     connect: Connect, server: FaultyServer, target: Path
 ) -> None:
-    """A URL that expires between two parts is asked for once more, not twice."""
+    """A URL that expires between two parts is requested once more, not twice."""
     server.on("/result", store(BODY, cut=2 * MIB), Reply(b"Request has expired", 403))
     with pytest.raises(ResultExpiredError):
         connect(server).runs.download(result_of(server), target)
@@ -150,10 +148,10 @@ def test_an_expiry_in_the_middle_is_not_tried_again(
 
 
 @pytest.mark.parametrize("code", [403, 404])
-def test_a_result_that_is_not_there_yet(
+def test_a_result_that_is_not_available_yet(
     connect: Connect, server: FaultyServer, target: Path, code: int
 ) -> None:
-    """Seconds after the end of the run the store may not know the result yet: it is asked again."""
+    """Seconds after the end of the run, the store may lack the result: the request is retried."""
     server.on("/result", Reply(b"", code), Reply(b"", code), Reply(SMALL))
     run = run_at(f"{server.url}/result?{QUERY}", finished=False)
     connect(server).runs.download(run, target)
@@ -161,10 +159,10 @@ def test_a_result_that_is_not_there_yet(
 
 
 @pytest.mark.parametrize("code", [400, 401, 403, 404, 410, 405, 204, 304])
-def test_a_refusal_is_final(
+def test_a_late_rejection_is_final(
     connect: Connect, server: FaultyServer, target: Path, code: int
 ) -> None:
-    """Long after the end, a refusal of the store is asked for once, and is an error."""
+    """Long after the end, an error of the store is final after one request."""
     server.on("/result", Reply(b"", code, framing="none" if code in {204, 304} else "length"))
     with pytest.raises(ResultError, match=str(code)):
         connect(server).runs.download(result_of(server), target)
@@ -192,7 +190,7 @@ def test_a_refusal_is_final(
 def test_a_url_is_sent_byte_for_byte(
     connect: Connect, server: FaultyServer, target: Path, target_of_url: str
 ) -> None:
-    """A signature covers the URL as it was given: nothing is quoted, unquoted, merged or sorted."""
+    """A signature covers the URL unchanged: nothing is quoted, unquoted, merged or sorted."""
     server.on("*", Reply(SMALL))
     connect(server).runs.download(run_at(server.url + target_of_url + "#fragment"), target)
     expected = target_of_url if target_of_url.startswith("/") else f"/{target_of_url}"
@@ -219,7 +217,7 @@ def test_nothing_of_the_user_goes_to_the_store(
 def test_redirects_of_the_store_are_followed(
     connect: Connect, server: FaultyServer, target: Path, code: int
 ) -> None:
-    """A store may send to another place, by a relative path as well, and the URL is kept as it is."""
+    """A store may redirect, also by a relative path, and the URL of the result is kept."""
     server.on("/result", Reply(b"", code, {"Location": "/other?x=a%2fb|c"}))
     server.on("/other", Reply(SMALL))
     connect(server).runs.download(result_of(server), target)
@@ -227,10 +225,10 @@ def test_redirects_of_the_store_are_followed(
     assert server.requests[1].target == "/other?x=a%2fb|c"
 
 
-def test_a_refusal_after_other_failures_is_retried(
+def test_a_refused_connection_after_other_failures_is_retried(
     connect: Connect, server: FaultyServer, target: Path
 ) -> None:
-    """A connection that is refused here counts by itself: the failures before it were others."""
+    """A refused connection counts separately from the failures before it."""
     dead = Reply(b"", 302, {"Location": "http://127.0.0.1:9/result"})
     server.on("/result", RESET, RESET, dead, Reply(SMALL))
     connect(server).runs.download(result_of(server), target)
@@ -267,7 +265,7 @@ def test_five_redirects_are_enough(connect: Connect, server: FaultyServer, targe
 def test_redirects_that_are_not_followed(
     connect: Connect, server: FaultyServer, target: Path, location: str
 ) -> None:
-    """A redirect to plain http elsewhere, to another scheme, or to nothing is an error at once."""
+    """A redirect to plain http of another host, to another scheme, or to nothing is an error at once."""
     server.on("/result", Reply(b"", 302, {"Location": location}))
     with pytest.raises(ResultError) as caught:
         connect(server).runs.download(result_of(server), target)
@@ -277,10 +275,10 @@ def test_redirects_that_are_not_followed(
 
 
 @pytest.mark.parametrize("base_url", ["https://api.invalid", "https://192.0.2.1"])
-def test_a_run_of_elsewhere_does_not_lead_to_this_machine(
+def test_a_foreign_run_does_not_lead_to_this_machine(
     connect: Connect, server: FaultyServer, target: Path, base_url: str
 ) -> None:
-    """Who makes up the JSON of a run has nothing behind our firewall asked; `allow_insecure` permits it."""
+    """The author of the JSON of a run cannot have a local service requested; `allow_insecure` permits it."""
     server.on("/result", Reply(SMALL))
     run = Run.from_json(result_of(server).to_json(reveal=True))
     with pytest.raises(ResultError, match="leads to this machine by plain http"):
@@ -307,7 +305,7 @@ def test_a_run_of_elsewhere_does_not_lead_to_this_machine(
 def test_urls_that_are_not_fetched(
     connect: Connect, api: FaultyServer, target: Path, url: str
 ) -> None:
-    """Plain http to another machine, another scheme, user info or no URL at all is an error without a request."""
+    """Plain http to another machine, another scheme, user info or an invalid URL is an error without a request."""
     with pytest.raises(ResultError, match="not fetched"):
         connect(api).runs.download(run_at(url), target)
     assert_untouched(target)
@@ -345,7 +343,7 @@ def test_urls_that_http_cannot_carry(
 
 
 def test_https_leads_to_https_only(connect: Connect, target: Path) -> None:
-    """A redirect from https to plain http is refused, on this machine too."""
+    """A redirect from https to plain http is rejected, also to this machine."""
     authority = trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
@@ -367,8 +365,8 @@ def test_https_leads_to_https_only(connect: Connect, target: Path) -> None:
 
 
 @pytest.mark.thorough
-def test_a_refusal_that_trickles_in(connect: Connect, server: FaultyServer, target: Path) -> None:
-    """What a store says with its refusal is not waited for without end: the status says enough."""
+def test_a_slow_rejection(connect: Connect, server: FaultyServer, target: Path) -> None:
+    """The body of an error is not waited for without a limit: the status is sufficient."""
     server.on("/result", Reply(b"x" * 1000, 404, trickle=0.1))
     with no_hang(), pytest.raises(ResultError, match="404"):
         connect(server).runs.download(run_at(f"{server.url}/result", finished=True), target)
