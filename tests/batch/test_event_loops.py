@@ -152,7 +152,7 @@ def test_an_input_that_never_comes(emulator: Emulator) -> None:
     anyio.run(main)
 
 
-def test_no_temporary_file_remains(emulator: Emulator) -> None:
+def test_no_thread_remains(emulator: Emulator) -> None:
     """After a batch none of its threads is left."""
 
     async def main() -> None:

@@ -162,7 +162,7 @@ def test_settings_take_the_place_of_the_environment(
     ],
     ids=lambda arguments: "-".join(arguments),
 )
-def test_invalid_settings_send_no_request(construct: Construct, arguments: dict[str, Any]) -> None:
+def test_invalid_settings(construct: Construct, arguments: dict[str, Any]) -> None:
     """What cannot be used is a `ConfigurationError` at once, and no secret is repeated."""
     with pytest.raises(ConfigurationError) as caught:
         construct(**{"api_key": "k", **arguments})

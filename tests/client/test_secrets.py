@@ -471,7 +471,7 @@ def test_settings_and_clients() -> None:
 
 @pytest.mark.parametrize("name", ["api_key", "api_secret", "base_url", "timeout", "max_retries"])
 @pytest.mark.parametrize("value", [f"{KEY}\n{KEY}", f"https://u:{KEY}@h/", f"é{KEY}", f"{KEY} x"])
-def test_invalid_settings_send_no_request(
+def test_invalid_settings(
     name: str, value: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """A key in the wrong place, or with a blank in it, is not shown by the error that says so."""

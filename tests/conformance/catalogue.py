@@ -475,7 +475,7 @@ _ANSWERS = Section(
             "The client does not ask for that. A compressed response is decoded up to 8 MiB, then"
             " `InvalidResponseError`",
             tests=(
-                "tests/faults/test_answers.py::test_the_request_for_a_range",
+                "tests/faults/test_answers.py::test_responses_are_requested_unencoded",
                 "tests/faults/test_answers.py::test_a_status_that_cannot_be_used",
             ),
         ),
@@ -1028,7 +1028,7 @@ _FILES = Section(
             tests=(
                 "tests/client/test_flows.py::test_the_error_of_a_path_is_an_os_error",
                 "tests/faults/test_files.py::test_a_folder_that_takes_no_file",
-                "tests/faults/test_files.py::test_an_unwritable_path_of_one",
+                "tests/faults/test_files.py::test_an_unwritable_path",
             ),
         ),
         Case(

@@ -156,7 +156,7 @@ def test_cookies(kind: str, connect: Connect, server: FaultyServer) -> None:
     assert [request.path for request in server.requests] == ["/flows/f", "/flows/g", "/flows/f"]
 
 
-def test_the_request_for_a_range(connect: Connect, api: FaultyServer) -> None:
+def test_responses_are_requested_unencoded(connect: Connect, api: FaultyServer) -> None:
     """No answer is asked for in an encoding: what is not compressed cannot be a bomb."""
     client = connect(api)
     client.runs.read(client.runs.wait(client.flows.start("f"), timeout=5))

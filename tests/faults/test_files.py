@@ -190,7 +190,7 @@ def test_a_folder_that_takes_no_file(connect: Connect, api: FaultyServer, tmp_pa
     ],
 )
 @pytest.mark.parametrize("call", ["run", "download"])
-def test_an_unwritable_path_of_one(
+def test_an_unwritable_path(
     connect: Connect,
     api: FaultyServer,
     tmp_path: Path,

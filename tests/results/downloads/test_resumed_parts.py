@@ -61,10 +61,8 @@ def note(target: Path) -> dict[str, Any]:
     return json.loads(target.with_name(NOTE).read_text())  # type: ignore[no-any-return]
 
 
-def test_the_clock_cannot_be_stopped(
-    connect: Connect, interrupted: FaultyServer, target: Path
-) -> None:
-    """The next download asks for the rest alone, by the validator, and leaves nothing but the file."""
+def test_it_resumes(connect: Connect, interrupted: FaultyServer, target: Path) -> None:
+    """The next download requests only the missing bytes, with the validator, and leaves only the file."""
     connect(interrupted).runs.download(result_of(interrupted), target)
     assert ranges(interrupted) == [None, f"bytes={2 * MIB}-"]
     assert interrupted.seen("/result")[-1].headers["if-match"] == '"1"'

@@ -525,10 +525,10 @@ def interrupted(connect: Connect, server: FaultyServer, target: Path) -> Shop:
 
 
 @pytest.mark.parametrize("number", [1, 4])
-def test_the_clock_cannot_be_stopped(
+def test_it_resumes(
     connect: Connect, server: FaultyServer, target: Path, interrupted: Shop, number: int
 ) -> None:
-    """The next download asks for the gaps alone, by one connection or several, and checks the whole."""
+    """The next download requests only the gaps, by one or several connections, and checks the complete file."""
     connect(server).runs.download(result_of(server), target, max_connections=number)
     assert_saved(target, BODY)
     assert plain(server) == 0
