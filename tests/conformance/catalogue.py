@@ -1558,7 +1558,7 @@ _SECRETS = Section(
             "`ConfigurationError` without the value, also in its traceback",
             tests=(
                 "tests/faults/test_configuration.py::test_a_traceback_without_the_value",
-                "tests/client/test_construction.py::test_invalid_settings_send_no_request",
+                "tests/client/test_construction.py::test_invalid_settings",
             ),
         ),
         Case(
