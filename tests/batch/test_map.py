@@ -26,6 +26,7 @@ from dcipher import (
     TooManyFailuresError,
     UnprocessableEntityError,
 )
+from dcipher._batch.journal.reading import states_of
 from dcipher.emulator.faults import Drop, Respond
 from tests.waiting import HANG, until
 
@@ -106,8 +107,11 @@ def test_one_failure_ends_nothing(connect: Connect, emulator: Emulator) -> None:
         batch = client.flows.map("shout", [{"text": "a"}, {"times": "x"}, {"text": "b"}])
         mixed = {outcome.index: outcome for outcome in batch}
     assert outcomes[0].status == "failed"
-    with pytest.raises(RunFailedError, match="the corpus is empty"):
+    with pytest.raises(
+        RunFailedError, match=r"the corpus is empty.*pass retry_failed=True"
+    ) as caught:
         outcomes[0].unwrap()
+    assert "idempotency_key" not in str(caught.value)
     assert [mixed[n].status for n in range(3)] == ["done", "failed", "done"]
     assert isinstance(mixed[1].error, UnprocessableEntityError)
     [group] = batch.report.failures
@@ -401,14 +405,16 @@ def test_a_flow_that_is_not_there(connect: Connect, emulator: Emulator, rows: li
     assert "0 runs continue" in caught.value.__notes__[-1]
 
 
-def test_a_service_that_is_not_there(connect: Connect, rows: list[Any]) -> None:
-    """A service that was never reached ends the batch soon, with the reason and how to go on."""
+def test_a_service_that_is_not_there(connect: Connect, rows: list[Any], tmp_path: Path) -> None:
+    """A service that was never reached ends the batch soon, with the reason and how to go on; no row is in doubt."""
+    journal = tmp_path / "batch.db"
     with (
         connect(base_url="http://127.0.0.1:9") as client,
         pytest.raises(Exception, match="refused") as caught,
     ):
-        client.flows.map("shout", rows, key="id").run()
+        client.flows.map("shout", rows, key="id", journal=journal).run()
     assert "0 rows have their outcome, 0 runs continue" in caught.value.__notes__[-1]
+    assert states_of(journal) == {"planned": len(rows)}
 
 
 @pytest.mark.parametrize(("limit", "failed"), [(0, 1), (2, 3), (0.0, 1)])

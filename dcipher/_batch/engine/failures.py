@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from dcipher._wire.errors.retries import Failure, Outcome, backoff, failure_of
 from dcipher.errors import (
     APIError,
     APIStatusError,
     AuthenticationError,
+    DcipherError,
     NotFoundError,
     PermissionDeniedError,
+    ResultExpiredError,
+    RunCancelledError,
+    RunFailedError,
     SubmissionUnknownError,
     TLSError,
 )
+from dcipher.errors._hints import with_hint, without_hint
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from dcipher.resilience import Resilience
 
-__all__ = ["Verdict", "delay_of", "how_to_go_on", "patience", "verdict_of"]
+__all__ = ["Verdict", "advised", "delay_of", "how_to_go_on", "patience", "verdict_of"]
+
+E = TypeVar("E", bound="DcipherError | None")
 
 NEW_RUN: float = 10.0
 """Seconds after the start in which a 404 on the status means "not created yet"."""
@@ -96,3 +103,18 @@ def how_to_go_on(journal: Path | None, ended: int, running: int) -> str:
     rows = "1 row has its outcome" if ended == 1 else f"{ended:,} rows have their outcome"
     runs = "1 run continues" if running == 1 else f"{running:,} runs continue"
     return f"{rows}, {runs}. {how}"
+
+
+def advised(error: E) -> E:
+    """Returns the error of a run with advice for a row: its idempotency key is not the user's."""
+    if isinstance(error, RunCancelledError):
+        error.message = without_hint(error)
+        return with_hint(error, "If you still need its result, give the row another key.")
+    if isinstance(error, (RunFailedError, ResultExpiredError)):
+        error.message = without_hint(error)
+        return with_hint(
+            error,
+            "To run its flow again, pass retry_failed=True.",
+            "To run its flow again, give --retry-failed.",
+        )
+    return error

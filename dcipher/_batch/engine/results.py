@@ -21,6 +21,8 @@ from dcipher._results.rows.reading import Format
 from dcipher.errors import ResultExpiredError, ResultParseError
 from dcipher.errors._hints import with_hint
 
+from .failures import advised
+
 if TYPE_CHECKING:
     from dcipher._batch.journal.states import Row
     from dcipher._wire.api import API
@@ -117,14 +119,11 @@ class RowResults:
             return Fetched()
         if self._plan.save is None and row.result is not None:
             return Fetched(self._parsed(run, row.result, Format(row.format)))
-        raise with_hint(
-            ResultExpiredError(
-                f"The result of run {run.task_id} is no longer in the journal, nor in its file.",
-                run=run,
-            ),
-            "To run its flow again, pass retry_failed=True.",
-            "To run its flow again, give --retry-failed.",
+        error = ResultExpiredError(
+            f"The result of run {run.task_id} is no longer in the journal, nor in its file.",
+            run=run,
         )
+        raise advised(error)
 
 
 class RejectedError(Exception):

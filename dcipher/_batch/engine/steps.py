@@ -29,7 +29,7 @@ from dcipher.errors import (
 )
 from dcipher.models import Output, Run, RunStatus
 
-from .failures import Verdict, delay_of, patience, verdict_of
+from .failures import Verdict, advised, delay_of, patience, verdict_of
 from .results import RejectedError
 
 if TYPE_CHECKING:
@@ -169,7 +169,12 @@ class Steps:
             self._gate.succeeded()  # there was a response
             self._end(job, "failed", error)
             return
-        self._failed(job, error, failure)
+        try:
+            self._failed(job, error, failure)
+        except DcipherError:  # the batch ends
+            if verdict is Verdict.NOT_SENT:
+                self._withdraw(job)
+            raise
         if verdict is Verdict.UNKNOWN:
             self._end(job, "unknown", error)
         elif job.failures <= self._policy.max_retries:
@@ -301,6 +306,7 @@ class Steps:
         else:
             kept = None
             self._schedule.drop(job)
+        error = advised(error)
         told = None if error is None else error_text(error)
         then = partial(self._book.deliver, job, status, value=value, files=files, error=error)
         self._journal.record(

@@ -28,7 +28,7 @@ from dcipher.errors import (
 )
 from dcipher.models import Output, Run, RunStatus
 
-from .failures import Verdict, delay_of, patience, verdict_of
+from .failures import Verdict, advised, delay_of, patience, verdict_of
 from .results_async import RejectedError
 
 if TYPE_CHECKING:
@@ -170,7 +170,12 @@ class AsyncSteps:
             self._gate.succeeded()  # there was a response
             self._end(job, "failed", error)
             return
-        self._failed(job, error, failure)
+        try:
+            self._failed(job, error, failure)
+        except DcipherError:  # the batch ends
+            if verdict is Verdict.NOT_SENT:
+                await self._withdraw(job)
+            raise
         if verdict is Verdict.UNKNOWN:
             self._end(job, "unknown", error)
         elif job.failures <= self._policy.max_retries:
@@ -302,6 +307,7 @@ class AsyncSteps:
         else:
             kept = None
             self._schedule.drop(job)
+        error = advised(error)
         told = None if error is None else error_text(error)
         then = partial(self._book.deliver, job, status, value=value, files=files, error=error)
         self._journal.record(
