@@ -6,13 +6,15 @@ The same flows have the same text. Above each class is a digest of the flow that
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import re
+import tokenize
 from typing import TYPE_CHECKING, Any
 
 from .fitting import fits
 from .names import class_name, field_names
-from .source import call_lines, docstring_lines, is_literal, literal
+from .source import WIDTH, call_lines, docstring_lines, is_literal, literal
 from .words import annotation_of, json_type_of
 
 if TYPE_CHECKING:
@@ -64,8 +66,11 @@ def module_of(flows: Iterable[Flow], results: Mapping[str, RowModels] | None = N
 
 
 def _imports(body: str) -> str:
+    tokens = tokenize.generate_tokens(io.StringIO(body).readline)
+    names_used = {token.string for token in tokens if token.type == tokenize.NAME}
+
     def used(module: str, *names: str) -> Iterator[str]:
-        if found := [name for name in names if re.search(rf"\b{name}\b", body)]:
+        if found := [name for name in names if name in names_used]:
             yield f"from {module} import {', '.join(found)}"
 
     standard = [*used("datetime", "date", "datetime", "time"), *used("decimal", "Decimal")]
@@ -75,7 +80,9 @@ def _imports(body: str) -> str:
 
 
 def _class_lines(flow: Flow, name: str, result: str) -> Iterator[str]:
-    yield f"class {name}(FlowCall[{result}], flow={literal(flow.id)}):"
+    bases = f"FlowCall[{result}], flow={literal(flow.id)}"
+    line = f"class {name}({bases}):"
+    yield from [line] if len(line) <= WIDTH else [f"class {name}(", f"    {bases}", "):"]
     said = "\n\n".join(text for text in (flow.name, flow.description) if text and text.strip())
     yield from docstring_lines(said or f"Flow {flow.id}.")
     names = field_names(param.name for param in flow.params)
@@ -87,20 +94,20 @@ def _class_lines(flow: Flow, name: str, result: str) -> Iterator[str]:
 
 def _field_lines(param: FlowParam, name: str) -> Iterator[str]:
     annotation = annotation_of(param.type)
-    arguments: list[str] = []
+    arguments: list[tuple[str, object]] = []
     if param.default is not None and is_literal(param.default):
         if not fits(param.type, param.default):
             annotation = "Any"
-        arguments.append(f"default={literal(param.default)}")
+        arguments.append(("default=", param.default))
     elif not param.required or param.default is not None:
         annotation = annotation if annotation == "Any" else f"{annotation} | None"
-        arguments.append("default=None")
+        arguments.append(("default=", None))
     if name != param.name:
-        arguments.append(f"alias={literal(param.name)}")
+        arguments.append(("alias=", param.name))
     # A linter warns about a list that all instances seem to share; Pydantic copies it.
     if name == param.name and arguments and not isinstance(param.default, (list, tuple, dict)):
-        (default,) = arguments
-        yield f"    {name}: {annotation} = {default.removeprefix('default=')}"
+        ((_, default),) = arguments
+        yield f"    {name}: {annotation} = {literal(default)}"
     elif arguments:
         yield from call_lines(f"{name}: {annotation} = Field", arguments)
     else:
@@ -124,9 +131,5 @@ def start_of(flow: Flow) -> str:
             params[param.name] = param.default
         elif param.required:
             params[param.name] = ...
-    given = ", ".join(
-        f"{literal(name)}: {'...' if value is ... else literal(value)}"
-        for name, value in params.items()
-    )
-    arguments = [literal(flow.id), *([f"{{{given}}}"] if params else [])]
+    arguments: list[tuple[str, object]] = [("", flow.id), *([("", params)] if params else [])]
     return "\n".join(call_lines("run = client.flows.run", arguments, depth=0))

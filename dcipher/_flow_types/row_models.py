@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from dcipher._extras.libraries import library
 
 from .names import class_name, field_names
-from .source import call_lines, docstring_lines, literal
+from .source import call_lines, docstring_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -103,12 +103,12 @@ def _kinds() -> Iterator[tuple[Any, str]]:
 
 
 def _field(name: str, column: str, annotation: str, may_be_missing: bool) -> Iterator[str]:
-    arguments: list[str] = []
+    arguments: list[tuple[str, object]] = []
     if may_be_missing:
         annotation = annotation if annotation == "Any" else f"{annotation} | None"
-        arguments.append("default=None")
+        arguments.append(("default=", None))
     if name != column:
-        arguments.append(f"alias={literal(column)}")
+        arguments.append(("alias=", column))
         yield from call_lines(f"{name}: {annotation} = Field", arguments)
     else:
         yield f"    {name}: {annotation}{' = None' if may_be_missing else ''}"

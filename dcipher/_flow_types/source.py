@@ -8,7 +8,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
 __all__ = ["WIDTH", "call_lines", "docstring_lines", "is_literal", "literal"]
 
@@ -38,7 +38,9 @@ def literal(value: object) -> str:
         return f"{{{', '.join(f'{literal(key)}: {literal(item)}' for key, item in items)}}}"
     if isinstance(value, (list, tuple)):
         return f"[{', '.join(map(literal, cast('Sequence[object]', value)))}]"
-    return repr(value)
+    if value is ...:
+        return "..."
+    return repr(value).replace("e+", "e")
 
 
 def _text(value: str) -> str:
@@ -80,13 +82,40 @@ def _printable(found: re.Match[str]) -> str:
     return character if character.isprintable() else character.encode("unicode_escape").decode()
 
 
-def call_lines(begin: str, arguments: Sequence[str], depth: int = 1) -> Iterable[str]:
-    """Returns `begin(arguments)`, with one argument per line if it is too long for one line."""
+def call_lines(
+    begin: str, arguments: Sequence[tuple[str, object]], depth: int = 1
+) -> Iterator[str]:
+    """Yields `begin(arguments)`, as formatters break it over lines.
+
+    An argument is its name with `=`, or an empty text, and its value.
+    """
     indent = _INDENT * depth
-    line = f"{indent}{begin}({', '.join(arguments)})"
-    if len(line) <= WIDTH:
-        return [line]
-    inner = f"{indent}{_INDENT}{', '.join(arguments)}"
-    if len(inner) <= WIDTH:
-        return [f"{indent}{begin}(", inner, f"{indent})"]
-    return [f"{indent}{begin}(", *(f"{indent}{_INDENT}{one}," for one in arguments), f"{indent})"]
+    given = ", ".join(f"{name}{literal(value)}" for name, value in arguments)
+    if len(line := f"{indent}{begin}({given})") <= WIDTH:
+        yield line
+        return
+    yield f"{indent}{begin}("
+    if len(inner := f"{indent}{_INDENT}{given}") <= WIDTH:
+        yield inner
+    else:
+        for name, value in arguments:
+            yield from _item_lines(name, value, indent + _INDENT)
+    yield f"{indent})"
+
+
+def _item_lines(name: str, value: object, indent: str) -> Iterator[str]:
+    line = f"{indent}{name}{literal(value)},"
+    if len(line) <= WIDTH or not value or not isinstance(value, (dict, list, tuple)):
+        yield line
+        return
+    is_dict = isinstance(value, dict)
+    yield f"{indent}{name}{'{' if is_dict else '['}"
+    items: list[tuple[str, object]]
+    if is_dict:
+        named = cast("dict[object, object]", value).items()
+        items = [(f"{literal(key)}: ", item) for key, item in named]
+    else:
+        items = [("", item) for item in cast("Sequence[object]", value)]
+    for key, item in items:
+        yield from _item_lines(key, item, indent + _INDENT)
+    yield f"{indent}{'}' if is_dict else ']'},"

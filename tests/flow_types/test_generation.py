@@ -230,6 +230,15 @@ def test_text_of_a_service_is_not_code(said: dict[str, Any]) -> None:
             "id": "a",
             "params": [{"name": "o", "default": {"a": [1, None, True]}, "description": '"'}],
         },
+        {
+            "id": "a",
+            "params": [
+                {"name": "n", "default": [*range(50)]},
+                {"name": "o o", "default": {"a": [{"b": "word " * 16}], "c": {}}},
+                {"name": "time", "default": 1e300, "description": "Any date, as Decimal."},
+            ],
+        },
+        {"id": "a", "name": "Long words of a title " * 4},
     ],
 )
 def test_it_is_formatted(said: dict[str, Any], tmp_path: Path) -> None:
