@@ -51,7 +51,7 @@ async def deliver(response: Response, scope: Scope, receive: Receive, send: Send
     if response.is_plain:
         await _as_http(response, peer, scope, send)
         return
-    wire = _Wire(cast("asyncio.Transport", scope[TRANSPORT]))
+    wire = _Wire(cast("asyncio.Transport", scope[TRANSPORT]), peer)
     await _on_wire(response, peer, scope, wire)
     await _end(wire, peer, response.stop.how if response.stop else "close")
 
@@ -118,17 +118,18 @@ class _Peer:
 class _Wire:
     """The connection itself, for bytes that a server would not send."""
 
-    def __init__(self, transport: asyncio.Transport) -> None:
+    def __init__(self, transport: asyncio.Transport, peer: _Peer) -> None:
         self._transport = transport
+        self._peer = peer
         self._socket = cast("socket.socket", transport.get_extra_info("socket"))
 
     async def write(self, data: bytes) -> None:
         """Sends bytes. Raises `Disconnected` if the client has disconnected."""
-        self._check()
+        await self._check()
         self._transport.write(data)
         while self._transport.get_write_buffer_size() > _CHUNK:
             await asyncio.sleep(_POLL)
-            self._check()
+            await self._check()
         # A write that does not block does not yield: one response must not block the others.
         await asyncio.sleep(0)
 
@@ -140,14 +141,16 @@ class _Wire:
         """Closes the connection by RST, when all written bytes have arrived."""
         while self._transport.get_write_buffer_size() or _unacknowledged(self._socket):
             await asyncio.sleep(_POLL)
-            self._check()
+            await self._check()
         # Without time to linger, a socket is closed by RST instead of FIN.
         form = "hh" if sys.platform == "win32" else "ii"
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack(form, 1, 0))
         self._transport.abort()
 
-    def _check(self) -> None:
+    async def _check(self) -> None:
         if self._transport.is_closing():
+            # The transport knows it a turn of the event loop before uvicorn, which would log an error.
+            await self._peer.gone()
             raise Disconnected
 
 
