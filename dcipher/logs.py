@@ -22,6 +22,9 @@ __all__ = ["concealing", "configure", "downloading", "filter_server", "logger", 
 
 logger: logging.Logger = logging.getLogger("dcipher")
 
+# Context variables, because a filter receives only the record of httpx, and not the request.
+# tests/test_logs.py: test_while_downloading_every_query_is_redacted;
+# tests/client/test_secrets.py: test_headers_that_repeat_the_key_are_not_logged
 downloading: ContextVar[bool] = ContextVar("dcipher_downloading", default=False)
 """True while a signed URL is fetched: every query in a record of httpx or httpcore is redacted."""
 

@@ -136,8 +136,9 @@ class Reading:
         return label
 
 
+# Context variables, because pydantic-settings and Pydantic call our methods without our arguments.
+# tests/test_settings.py: test_argument_environment_file_default, test_settings_created_by_a_model
 _current: ContextVar[Reading | None] = ContextVar("_current", default=None)
-
 _given: ContextVar[str] = ContextVar("_given", default=ARGUMENT)
 """The source of the keyword arguments of `Settings.__init__`, in which Pydantic passes data, too."""
 

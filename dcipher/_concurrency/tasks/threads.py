@@ -37,6 +37,8 @@ __all__ = [
 T = TypeVar("T")
 
 
+# A context variable, because code of the user is between the callback and a download that it starts.
+# tests/results/downloads/test_disturbed.py: test_callbacks_that_download
 calling_back: ContextVar[bool] = ContextVar("calling_back", default=False)
 """True in a callback that a download waits for."""
 

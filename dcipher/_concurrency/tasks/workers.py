@@ -177,6 +177,8 @@ class _Workers:
                 thread.join(0.01)
 
 
+# A context variable, because a job is any function: `each` cannot pass it the pool, and downloads also
+# run outside of one. tests/results/downloads/test_several_results.py: test_a_url_that_has_expired
 _current: ContextVar[_Workers | None] = ContextVar("dcipher_workers", default=None)
 TICK = 0.1
 """Seconds between two calls of `on_tick`."""
