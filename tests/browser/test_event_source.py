@@ -1,4 +1,4 @@
-"""`status_events` in a real browser: an `EventSource` sees a run to its end, and reconnects on its way."""
+"""`status_events` in a real browser: an `EventSource` receives the events of a run to its end, and reconnects."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def page(browser: Browser) -> Any:
 
 
 class Backend:
-    """The application of a user's, and what it was asked for."""
+    """An application of the user, and its requests."""
 
     def __init__(self) -> None:
         self.last_ids: list[str | None] = []
@@ -86,7 +86,7 @@ def gate(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def seen(page: Page, *words: str) -> None:
-    """Wait until the page shows these, in this order."""
+    """Waits until the page shows these statuses, in this order."""
     page.wait_for_function(
         "words => words.every(word => document.body.textContent.includes(word))", arg=list(words)
     )

@@ -23,14 +23,14 @@ _TARGET = re.compile(r"^([a-z-]+):", re.MULTILINE)
 
 
 def split(script: str) -> Iterator[str]:
-    """The commands of a script: its lines, those that go on in the next one joined."""
+    """Returns the commands of a script: its lines, with continued ones joined."""
     for line in re.sub(r"\\\n\s*", "", script).split("\n"):
         if line.strip() and not line.lstrip().startswith("#"):
             yield line
 
 
 def words(command: str) -> list[str]:
-    """The words of a command, without the variables that are set for it; none where it is syntax."""
+    """Returns the words of a command, without its variables; none if it is syntax."""
     try:
         found = shlex.split(command, comments=True)
     except ValueError:  # a quote goes on in the next line
@@ -46,17 +46,17 @@ def is_ours(command: str) -> bool:
 
 
 def starts_server(command: str) -> bool:
-    """Whether it goes on until somebody ends it."""
+    """Returns whether it runs until it is ended."""
     return words(command)[:3] == ["dcipher", "emulator", "start"] and not command.endswith("&")
 
 
 def is_checked(command: str) -> bool:
-    """Whether it is not run: it installs, builds, or holds a value that the reader has to fill in."""
+    """Returns whether it is not executed: it installs, builds, or has a placeholder for the reader."""
     return words(command)[:1] in [[name] for name in CHECKED] or "…" in command
 
 
 def check(command: str, root: Path) -> str | None:
-    """What is wrong with a command that is not run."""
+    """Returns the error of a command that is not executed."""
     found = words(command)
     if found[:1] == ["make"]:
         return _unknown_targets(found[1:], root)
@@ -68,7 +68,7 @@ def check(command: str, root: Path) -> str | None:
 
 
 def unknown_settings(names: Iterable[str]) -> str | None:
-    """What is wrong where a name is no variable of a setting."""
+    """Returns the error for a name that is not the variable of a setting."""
     settings = {f"DCIPHER_{name.upper()}" for name in Settings.model_fields}
     unknown = sorted({name.strip() for name in names if not name.startswith("#")} - settings)
     return f"no settings: {', '.join(unknown)}" if unknown else None

@@ -42,7 +42,7 @@ def emulator() -> Iterator[Emulator]:
 def hosted(
     emulator: Emulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> Iterator[Emulator]:
-    """What a reader's environment says, and an empty folder; loggers are left as they were."""
+    """The environment of a reader, and an empty folder. Loggers are restored."""
     # The runs of the documents end at once: there is no need to wait half a second for each.
     monkeypatch.setattr(polling, "FIRST_INTERVAL", 0.05)
     monkeypatch.setenv("DCIPHER_BASE_URL", emulator.url)

@@ -63,7 +63,7 @@ def language(example: Example) -> str:
 
 
 def file_name(example: Example) -> str | None:
-    """The name of the file that a block is, where its first line says it."""
+    """Returns the file name of a block, if its first line has one."""
     named = _NAMED.match(example.parsed)
     return named[1] if named else None
 
@@ -114,7 +114,7 @@ def _execute(code: str, path: str, **names: object) -> None:
 
 
 def _run_tests(file: Path) -> None:
-    """Run a block that is a test as its reader would: as a file of its own, by pytest."""
+    """Runs a block that is a test as its reader would: as its own file, by pytest."""
     plugin = ("-p", PLUGIN) if find_spec(PLUGIN) else ()
     # Starlette's own test client prefers another library, and says so.
     known = ("-W", "ignore:Using `httpx` with `starlette.testclient`")
@@ -124,7 +124,7 @@ def _run_tests(file: Path) -> None:
 
 
 def python(*words: str, cwd: Path | None = None, **variables: str) -> str:
-    """Run Python with warnings as errors; what it prints. It has this package, wherever it is."""
+    """Runs Python with warnings as errors, and this package. Returns the output."""
     ours = {name: value for name, value in os.environ.items() if not name.startswith("DCIPHER_")}
     environment = {**ours, "PYTHONPATH": str(PACKAGE), "PYTHONUTF8": "1", **variables}
     done = subprocess.run(  # noqa: S603 - our own code
@@ -144,7 +144,7 @@ def python(*words: str, cwd: Path | None = None, **variables: str) -> str:
 
 
 def _run_diff(example: Example) -> None:
-    """Run what the lines that stay and the new ones say; a client is there, as in the old code."""
+    """Runs the unchanged and the new lines, with a client as in the old code."""
     lines = str(example.parsed).splitlines(keepends=True)
     code = "".join("\n" if line.startswith("-") else line[1:] for line in lines)
     with dcipher.Dcipher() as client:
@@ -159,13 +159,13 @@ def _run_shell(example: Example) -> str | None:
 
 
 def _run_console(example: Example) -> str | None:
-    """Run what stands behind the prompts."""
+    """Runs the commands after the prompts."""
     lines = str(example.parsed).splitlines()
     return _run_script("\n".join(line[2:] for line in lines if line.startswith("$ ")))
 
 
 def _run_script(script: str) -> str | None:
-    """Check the commands that install and build, run all others; what is wrong with it."""
+    """Checks the commands that install and build, and runs all others. Returns the error."""
     left: list[str] = []
     for command in commands.split(script):
         if command in NOT_RUN:
@@ -186,7 +186,7 @@ def _can_be_run(command: str) -> bool:
 
 
 def _run_bash(script: str) -> str | None:
-    """Run a script that ends with the first command that fails; what it says, if it does."""
+    """Runs a script that ends with the first failing command. Returns its output if it fails."""
     if not script.strip():
         return None
     done = subprocess.run(  # noqa: S603 - our own document
@@ -202,7 +202,7 @@ def _run_bash(script: str) -> str | None:
 
 
 def _run_server(command: str) -> str | None:
-    """Start what goes on until it is ended, await the line that says that it is ready, end it."""
+    """Starts a server, waits for the line that it is ready, and ends it."""
     if not _can_be_run(command):
         return None
     # Another one may listen at the usual port of this machine.
@@ -234,7 +234,7 @@ def _bash() -> str:
 
 
 def _environment() -> Mapping[str, str]:
-    """The reader's: `dcipher` and `python` are commands, curl fails where the answer is an error."""
+    """The environment of the reader: `dcipher` and `python` are commands, curl fails for an error response."""
     home = Path.cwd().parent / f"{Path.cwd().name}-home"
     home.mkdir(exist_ok=True)
     (home / ".curlrc").write_text("fail\nsilent\nshow-error\n", encoding="utf-8")
@@ -285,7 +285,7 @@ def _read_dotenv(example: Example) -> str | None:
 
 
 def _show(example: Example) -> None:
-    """Text is there to be read."""
+    """Does nothing: text is not executed."""
 
 
 EVALUATORS: Final[Mapping[str, Callable[[Example], str | None]]] = {

@@ -59,7 +59,7 @@ def test_blocks_of_a_document_run(path: Path, hosted: Emulator) -> None:
 
 
 def test_blocks_pass_strict_type_checking(tmp_path: Path) -> None:
-    """What a reader pastes into a typed application passes `mypy --strict` there."""
+    """A block passes `mypy --strict` in a typed application."""
     pytest.importorskip("mypy", reason="the type checker is not installed")
     for path in DOCUMENTS:
         if not all(map(is_installed, NEEDS.get(name_of(path), ()))):
@@ -76,8 +76,8 @@ def test_blocks_pass_strict_type_checking(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", WITH_TABS, ids=name_of)
-def test_tabs_say_the_same(path: Path) -> None:
-    """A tab for the blocking client stands beside one for the async client, which makes the same calls."""
+def test_tabs_make_the_same_calls(path: Path) -> None:
+    """A tab for the blocking client is beside one for the async client, which makes the same calls."""
     tabs = re.split(r'^=== "(\w+)"\n', path.read_text(encoding="utf-8"), flags=re.MULTILINE)
     of_each = list(zip(tabs[1::2], (calls(text) for text in tabs[2::2]), strict=True))
     for (title, made), (other, made_too) in zip(of_each[::2], of_each[1::2], strict=True):
@@ -86,20 +86,20 @@ def test_tabs_say_the_same(path: Path) -> None:
 
 
 def calls(text: str) -> set[str]:
-    """What the tab at the beginning of `text` asks a client for."""
+    """Returns the calls of the tab at the beginning of `text`."""
     tab = re.split(r"^(?=\S)", text, flags=re.MULTILINE)[0]
     return set(re.findall(r"client\.(?:flows|runs)\.\w+", tab))
 
 
 def test_every_language_has_a_runner() -> None:
-    """Nothing is left out by mistake: the documents hold Python, and no language that nobody runs."""
+    """The documentation has Python, and no language without a runner."""
     found = [language(example) for path in DOCUMENTS for example in examples(path)]
     assert found.count("python") > 30
     assert set(found) <= set(EVALUATORS)
 
 
-def test_what_is_not_run_is_there() -> None:
-    """Each command that is left out stands in a document, and its reason is said."""
+def test_excluded_commands_exist() -> None:
+    """Each command that is not executed is in a document, and its reason is given."""
     texts = "".join(path.read_text(encoding="utf-8") for path in DOCUMENTS)
     assert {command for command in NOT_RUN if command not in texts} == set()
     assert all(NOT_RUN.values())
@@ -107,7 +107,7 @@ def test_what_is_not_run_is_there() -> None:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A folder with the texts that the demo reads; what it writes does not go to the real one."""
+    """A folder with the texts that the demo reads, which receives its output."""
     shutil.copy(ROOT / "README.md", tmp_path)
     shutil.copytree(ROOT / "docs", tmp_path / "docs")
     return tmp_path
@@ -126,7 +126,7 @@ def test_demo_shows_all_that_it_runs(checkout: Path) -> None:
 
 
 def code_lines(source: str) -> Iterator[str]:
-    """Every line but the titles of the cells, whose mark is not shown."""
+    """Returns every line but the titles of the cells, which are not shown."""
     for line in source.splitlines():
         if not line.startswith("# %% "):
             yield line
@@ -152,13 +152,13 @@ def test_example_asks_the_service_of_the_environment(emulator: Emulator, tmp_pat
 
 
 @pytest.mark.parametrize("name", ["run_topics.py", "run_topics_async.py"])
-def test_example_without_a_key_says_so(name: str, tmp_path: Path) -> None:
-    """An example that cannot run ends with 1 and a line that says what to do."""
+def test_an_example_without_a_key(name: str, tmp_path: Path) -> None:
+    """An example that cannot run ends with 1 and a line of advice."""
     with pytest.raises(AssertionError, match="Set DCIPHER_API_KEY"):
         python(str(ROOT / "examples" / name), str(ROOT / "README.md"), cwd=tmp_path)
 
 
-def test_readme_links_what_is_there() -> None:
+def test_links_of_the_readme_exist() -> None:
     """Each link of README leads to a file, and each page of the guides and concepts is linked."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     links = set(re.findall(r"\]\(([^)#:]+)\)", readme))

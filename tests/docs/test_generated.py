@@ -77,14 +77,14 @@ def test_a_table_without_its_marks_is_an_error() -> None:
 
 
 def test_every_setting_has_a_row() -> None:
-    """Each field of `Settings` stands in the table, with its variable."""
+    """Each field of `Settings` is in the table, with its variable."""
     page = (ROOT / "docs" / "reference" / "settings.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `(\w+)` `(\w+)` \|", page, re.MULTILINE)
     assert rows == [(name, f"DCIPHER_{name.upper()}") for name in Settings.model_fields]
 
 
-def test_wire_page_says_what_the_contract_says() -> None:
-    """Every operation, parameter, status, header and field stands there, with the contract's source."""
+def test_wire_page_matches_the_contract() -> None:
+    """It has every operation, parameter, status, header and field, with its source."""
     contract = json.loads((ROOT / "docs" / "openapi.json").read_bytes())
     page = (ROOT / "docs" / "reference" / "wire.md").read_text(encoding="utf-8")
     rows = [line for line in page.splitlines() if line.startswith("|")]
@@ -96,7 +96,7 @@ def test_wire_page_says_what_the_contract_says() -> None:
 
 
 def facts(contract: Any) -> list[tuple[str, str, Any]]:
-    """What the contract knows the source of: of what, its name, and what is said of it."""
+    """Returns the sources of the contract: for each name, its place and its description."""
     found = []
     for item in contract["paths"].values():
         for operation in item.values():
@@ -132,13 +132,13 @@ def public_errors() -> list[str]:
 
 
 def test_every_error_has_one_anchor() -> None:
-    """The name that a traceback shows is an anchor of the page of errors, exactly once."""
+    """The name in a traceback is an anchor of the page of errors, exactly once."""
     anchors = re.findall(r"^### (\w+) \{ #(\w+) \}$", ERRORS, re.MULTILINE)
     assert sorted(anchors) == sorted((name, name) for name in public_names())
 
 
 @pytest.mark.parametrize("name", public_errors())
-def test_every_error_says_what_to_do(name: str) -> None:
+def test_every_error_has_advice(name: str) -> None:
     """The section of each error says when it is raised, when to catch it, and how to fix it."""
     section = ERRORS.partition(f"{{ #{name} }}\n")[2].partition("\n#")[0]
     points = re.findall(r"^- \*\*(Raised|Catch it|Fix)(?: if)?[:,]?\*\*", section, re.MULTILINE)
@@ -146,8 +146,8 @@ def test_every_error_says_what_to_do(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", public_names())
-def test_every_error_says_what_it_has(name: str) -> None:
-    """Each attribute that a class brings is named under it."""
+def test_every_error_lists_its_attributes(name: str) -> None:
+    """Each new attribute of a class is named in its section."""
     own = re.compile(
         r"^ +self\.(\w+)(?:: .+)? = |^    (\w+): |@property\n    def (\w+)", re.MULTILINE
     )

@@ -90,7 +90,7 @@ def block(language: str, code: str) -> str:
     ],
 )
 def test_a_wrong_example_fails(language: str, code: str, hosted: Emulator, tmp_path: Path) -> None:
-    """Whatever language an example is in, a mistake in it fails."""
+    """An error in an example of any language fails."""
     with pytest.raises((AssertionError, ImportError, AttributeError, ValueError)):
         run(block(language, code), tmp_path)
 
@@ -110,7 +110,7 @@ def test_a_wrong_example_fails(language: str, code: str, hosted: Emulator, tmp_p
     ],
 )
 def test_a_right_example_passes(language: str, code: str, hosted: Emulator, tmp_path: Path) -> None:
-    """What is as it should be passes, in each language."""
+    """A correct example passes, in each language."""
     run(block(language, code), tmp_path)
 
 
@@ -145,7 +145,7 @@ def test_blocks_share_a_folder_and_no_names(hosted: Emulator, tmp_path: Path) ->
 def test_a_server_is_started_and_ended(
     hosted: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What goes on until Ctrl-C is waited for until it is ready; what ends before that fails."""
+    """A server is waited for until it is ready. One that ends before fails."""
     monkeypatch.setattr(runner, "_can_be_run", lambda command: True)
     monkeypatch.setattr(runner.commands, "starts_server", lambda command: "--port" in command)
     run(block("sh", f"python -c '{SERVER}' --port 1"), tmp_path)

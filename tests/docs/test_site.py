@@ -24,7 +24,7 @@ HERE = "http://site/"
 
 
 class Page(HTMLParser):
-    """What a page has, links to, and loads."""
+    """The content of a page, its links, and the files that it loads."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -97,8 +97,8 @@ def missing_from_llms(site: Path, pages: Mapping[str, Page]) -> Iterator[str]:
 
 @pytest.mark.long
 @pytest.mark.thorough
-def test_the_site_holds_together(tmp_path: Path) -> None:
-    """No link is dead, no anchor means two places, nothing is loaded from elsewhere, llms.txt has every page."""
+def test_the_site_is_consistent(tmp_path: Path) -> None:
+    """No link is dead, no anchor is ambiguous, nothing is loaded from elsewhere, llms.txt has every page."""
     command = ("-W", "default", "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path))
     python(*command, cwd=ROOT, NO_MKDOCS_2_WARNING="1")
     pages = pages_of(tmp_path)
@@ -111,8 +111,8 @@ def test_the_site_holds_together(tmp_path: Path) -> None:
     assert not re.search(r"^:::|^--8<--|<!-- generated: ", whole, re.MULTILINE)
 
 
-def test_what_is_wrong_with_a_site_is_found(tmp_path: Path) -> None:
-    """Each of the questions above finds what it asks for."""
+def test_each_error_of_a_site_is_found(tmp_path: Path) -> None:
+    """Each check above finds its error."""
     (tmp_path / "there.txt").touch()
     (tmp_path / "style.css").write_text("a { src: url(https://elsewhere.example/font) }")
     (tmp_path / "llms.txt").write_text("- [Home](./): It is.\n- [Gone](gone/): It was.\n")

@@ -29,7 +29,7 @@ def rows(heading: str) -> list[list[str]]:
 
 
 def test_every_module_of_the_package_is_public_or_private_there() -> None:
-    """No module is left out, and each has its names in `__all__`."""
+    """No module is missing, and each has its names in `__all__`."""
     found = {module.name for module in pkgutil.iter_modules(dcipher.__path__)} - {*dcipher._FORMER}
     found = {f"dcipher.{name}" for name in found if not name.startswith("_")}
     named = set(re.findall(r"`(dcipher(?:\.[a-z]\w*)*)`", PAGE))
@@ -41,7 +41,7 @@ def test_every_module_of_the_package_is_public_or_private_there() -> None:
 
 
 def test_the_types_of_attributes_exist() -> None:
-    """The names outside of `dcipher.__all__` that it calls public are where it says."""
+    """The public names outside of `dcipher.__all__` exist where it says."""
     assert models.SecretURL.__module__ == "dcipher.models"
     assert {"RequestInfo"} <= set(errors.__all__)
     assert {"Reason"} <= set(rejects.__all__)

@@ -24,7 +24,7 @@ NO_CONTENT = {"button", "nav", "script", "style"}
 
 
 class Content(HTMLParser):
-    """What stands in the article of a page, in its order, and in its navigation."""
+    """The content of the article of a page, in order, and of its navigation."""
 
     def __init__(self, address: str, html: str) -> None:
         super().__init__()

@@ -29,7 +29,7 @@ efforts = pytest.mark.parametrize(
 
 
 def explore(check: Callable[[], None], examples: int) -> None:
-    """Run a property that `given` decorates; the cases follow from its code, not from the day.
+    """Runs a property that `given` decorates. The cases depend on its code, not on the day.
 
     A failure prints the smallest case, and the line that reproduces it.
     """
@@ -52,7 +52,7 @@ _DIRECTIONS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\
 
 
 def assert_told_well(error: DcipherError, *, hides: str | None = None) -> None:
-    """An error is short, on one line, clean, printable, and the same after a pickle.
+    """Checks that an error is short, on one line, clean, printable, and the same after a pickle.
 
     `hides`: what it must not show, nor what stands behind it.
     """

@@ -51,7 +51,7 @@ def forms(secret: str) -> set[str]:
 
 
 def _base64(secret: bytes) -> set[str]:
-    """The characters that stand for it alone, wherever among the other bytes it begins."""
+    """Returns the characters that depend on it alone, at each offset in other bytes."""
     found: set[str] = set()
     for before in range(3):
         text = base64.b64encode(b"\0" * before + secret).decode().rstrip("=")
@@ -61,7 +61,7 @@ def _base64(secret: bytes) -> set[str]:
 
 
 class Search(logging.Handler):
-    """Collects where each text stood; `found()` says which of them holds which secret."""
+    """Collects texts with their positions. `found()` returns those that contain a secret."""
 
     def __init__(self, **secrets: str) -> None:
         super().__init__(0)
@@ -71,11 +71,11 @@ class Search(logging.Handler):
         self.looked_at = 0
 
     def found(self) -> list[str]:
-        """Every leak, once: its place, and which secret."""
+        """Returns every leak once: its position, and the secret."""
         return list(self._leaks)
 
     def text(self, where: str, text: str) -> None:
-        """Look at one text."""
+        """Searches one text."""
         self.looked_at += 1
         if hash(text) in self._clean:  # the same is said again and again
             return
@@ -120,7 +120,7 @@ class Search(logging.Handler):
     # Values
 
     def value(self, where: str, value: object, seen: set[int] | None = None) -> None:
-        """Look at a value, and at all that is reached from it by public attributes and items."""
+        """Searches a value, and everything that its public attributes and items lead to."""
         seen = set() if seen is None else seen
         if id(value) in seen or len(seen) > 5000:
             return
@@ -158,7 +158,7 @@ class Search(logging.Handler):
     def error(
         self, where: str, error: BaseException, *, suppressed: bool = False, frames: bool = True
     ) -> None:
-        """An error, all that it holds, all that is behind it, its traceback, copies and pickle.
+        """Searches an error, its attributes and causes, its traceback, copies and pickle.
 
         `suppressed`: what `from None` hides from tracebacks, too. `frames`: and the variables of
         the package's frames in the traceback.
@@ -179,7 +179,7 @@ class Search(logging.Handler):
             self.model(f"{where}.run", run)
 
     def _locals(self, where: str, error: BaseException) -> None:
-        """What a reporter that keeps local variables sees in the frames of the package."""
+        """Returns the local variables of the package's frames, as an error reporter stores them."""
         for one in (error, *_behind(error)):
             for frame, _ in traceback.walk_tb(one.__traceback__):
                 code = frame.f_code
@@ -214,7 +214,7 @@ def _behind(error: BaseException, *, suppressed: bool = False) -> Iterator[BaseE
 
 
 def _parts(value: object) -> Iterable[tuple[str, object]]:
-    """What is reached from a value without asking for a secret."""
+    """Yields the parts of a value that are accessible without revealing a secret."""
     if isinstance(value, (SecretStr, str, bytes, type)):
         return []
     if isinstance(value, Mapping):

@@ -37,7 +37,7 @@ OPERATIONS = {
 
 
 class Service:
-    """An emulator with one flow and one finished run, its contract, and a way to call it."""
+    """An emulator with one flow and one finished run, its contract, and a client of it."""
 
     def __init__(self, emulator: Emulator, client: httpx.Client) -> None:
         self.client = client
@@ -87,7 +87,7 @@ def service() -> Iterator[Service]:
 def conforms(
     service: Service, case: Any, *, with_key: bool = True, names: list[str] = CHECKS
 ) -> int:
-    """Send a case; whatever comes back must be in the document. Gives the status."""
+    """Sends a case, whose response must be in the document. Returns the status."""
     sent = case.as_transport_kwargs(base_url=str(service.client.base_url))
     headers = {name: value for name, value in sent["headers"].items() if _sendable(name, value)}
     headers.pop("Authorization", None)

@@ -30,8 +30,8 @@ grammar = st.text('()=:;,"?\\*%-._~ \taz09AZ+/é\x00', max_size=40) | st.text(ma
 
 
 @efforts
-def test_any_structured_field_is_read_or_refused(effort: int) -> None:
-    """A dictionary (RFC 9651), or `StructuredFieldError`; a digest field never raises at all."""
+def test_any_structured_field_is_parsed_or_rejected(effort: int) -> None:
+    """A dictionary (RFC 9651), or `StructuredFieldError`. A digest field never raises."""
 
     @example('a="' + "\\" * 1001)
     @example("a=" + "(" * 10_000)
@@ -55,7 +55,7 @@ def signed() -> dict[str, str]:
 
 @efforts
 def test_no_change_of_a_signed_request_is_accepted(effort: int) -> None:
-    """A signed request with other characters in its headers is refused, or says the same as before."""
+    """A signed request with other characters in its headers is rejected, or has the same meaning."""
     whole = signed()
     verify_request("POST", URL, whole, BODY, secret=SECRET, required=())
     names = st.sampled_from(["Signature-Input", "Signature", "Content-Digest", "Authorization"])
@@ -89,7 +89,7 @@ urls = st.text(max_size=30) | st.builds(
 
 @efforts
 def test_any_url_is_checked(effort: int) -> None:
-    """When it expires, why it is not fetched, what of it is masked: an answer for any text."""
+    """Its expiry, the reason not to fetch it, and its redacted form: a result for any text."""
 
     @example("https://s/r?sig=S&se=0001-01-01T00:00:00%2B14:00", "//[")
     @example("https://s/r?sig=S&se=9999-12-31T23:59:59-14:00", "")
@@ -111,8 +111,8 @@ def test_any_url_is_checked(effort: int) -> None:
 
 
 @efforts
-def test_any_answer_of_a_store_is_judged(effort: int) -> None:
-    """Any headers begin a transfer, or are a `TransferError`; any refusal is told on one clean line."""
+def test_any_response_of_a_store_is_checked(effort: int) -> None:
+    """Any headers begin a transfer, or are a `TransferError` with one clean line."""
     known = st.sampled_from(
         [
             *("etag", "content-length", "content-range", "content-encoding", "content-md5"),
@@ -157,7 +157,7 @@ def test_any_answer_of_a_store_is_judged(effort: int) -> None:
 
 @efforts
 def test_any_text_is_cleaned(effort: int) -> None:
-    """Whatever the text: one line, within the limit, without the secrets; cleaning it twice is once."""
+    """One line, within the limit, without the secrets. Cleaning it twice changes nothing."""
 
     @given(st.text(max_size=300), st.integers(2, 60), st.lists(st.text(max_size=8), max_size=3))
     def check(text: str, limit: int, secrets: list[Any]) -> None:

@@ -41,7 +41,7 @@ def only_request(server: FaultyServer, before: int) -> Recorded:
 def test_any_flow_id_is_one_segment(
     connect: Connect, server: FaultyServer, prefix: str, call: str, effort: int
 ) -> None:
-    """A flow's id is refused unsent, or it is one segment of the path, which decodes to exactly it."""
+    """A flow id is rejected unsent, or is one segment of the path, which decodes to it exactly."""
     server.on("*", ANSWER)
     client = connect(server, base_url=server.url + prefix, max_retries=0)
     calls: dict[str, Any] = {
@@ -75,7 +75,7 @@ def test_any_flow_id_is_one_segment(
 
 @efforts
 def test_any_task_id_is_one_parameter(connect: Connect, server: FaultyServer, effort: int) -> None:
-    """A run's id is refused unsent, or it is the one query parameter, which decodes to exactly it."""
+    """A task id is rejected unsent, or is the only query parameter, which decodes to it exactly."""
     server.on("*", ANSWER)
     client = connect(server, max_retries=0)
 
@@ -100,10 +100,10 @@ def test_any_task_id_is_one_parameter(connect: Connect, server: FaultyServer, ef
 
 
 @efforts
-def test_any_task_id_of_an_answer_can_be_asked_for(
+def test_any_task_id_of_a_response_can_be_requested(
     connect: Connect, server: FaultyServer, effort: int
 ) -> None:
-    """What a start answers as the run's id is refused there, or is an id that can be asked for."""
+    """The id of a start response is rejected there, or can be requested."""
     from json import dumps
 
     from dcipher import InvalidResponseError
@@ -131,7 +131,7 @@ texts = st.text(max_size=20) | st.text("aZ09 \t\r\n:;,é\x00\x7f\x85\u2028", max
 def test_any_idempotency_key_is_one_header(
     connect: Connect, server: FaultyServer, effort: int
 ) -> None:
-    """A key is refused unsent, or it is the value of the one header, to the character."""
+    """A key is rejected unsent, or is the exact value of the header."""
     server.on("*", ANSWER)
     client = connect(server, max_retries=0)
 
@@ -158,7 +158,7 @@ OURS = {"authorization", "signature", "host", "content-length", "transfer-encodi
 
 @efforts
 def test_any_header_is_one_header(connect: Connect, server: FaultyServer, effort: int) -> None:
-    """A header of the user's is refused, or it is on the wire once; it replaces nothing of ours."""
+    """A header of the user is rejected, or sent once. It replaces none of ours."""
     server.on("*", ANSWER)
     client = connect(server, max_retries=0)
     client.flows.get("f")

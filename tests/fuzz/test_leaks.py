@@ -109,7 +109,7 @@ def _with_run(secret: str) -> APIError:
 
 @pytest.mark.parametrize("plant", list(PLANTS))
 def test_a_leak_is_found(plant: str) -> None:
-    """A secret that was put there is found, and where there is none, none is."""
+    """An existing secret is found, and no other."""
     search = Search(key=SECRET)
     PLANTS[plant](search, "nothing")
     assert search.looked_at > 0
@@ -128,7 +128,7 @@ def test_every_form_is_found(form: str) -> None:
 
 @pytest.mark.parametrize("form", sorted(forms(SECRET)))
 def test_every_form_is_redacted(form: str) -> None:
-    """What the search finds, an error does not repeat, whichever way the service has written it."""
+    """An error repeats no form that the search finds, in any notation of the service."""
     search = Search(key=SECRET)
     search.text("", redact(f"x{form}y", [SECRET]))
     assert search.found() == []

@@ -36,7 +36,7 @@ class Size(IntEnum):
 
 
 class Words(str):
-    """Text that says something else of itself."""
+    """Text with a misleading representation."""
 
     __slots__ = ()
 
@@ -101,7 +101,7 @@ mixed = st.dictionaries(
 
 
 def as_json(value: Any) -> Any:
-    """What JSON carries of a value, by other means than those of the package."""
+    """Returns the JSON of a value, without the package."""
     if isinstance(value, Enum):
         return as_json(value.value)
     if isinstance(value, (datetime, date, time)):
@@ -124,7 +124,7 @@ def as_json(value: Any) -> Any:
 
 
 def told(params: Any) -> bytes | None:
-    """The body of the start, or `None` where it is refused, and well."""
+    """Returns the body of the start, or `None` if it is rejected properly."""
     try:
         return start_run("f", params, "key").content
     except InvalidParamsError as error:
@@ -135,8 +135,8 @@ def told(params: Any) -> bytes | None:
 
 
 @efforts
-def test_what_json_can_carry_is_carried(effort: int) -> None:
-    """Text, numbers, dates, enums, mappings and rows of any class arrive equal."""
+def test_json_values_are_sent(effort: int) -> None:
+    """Text, numbers, dates, enums, mappings and rows of any class are equal after parsing."""
 
     @example({"a": {"b": [1.5e300, -0.0, 10**4000]}})
     @given(good)
@@ -149,8 +149,8 @@ def test_what_json_can_carry_is_carried(effort: int) -> None:
 
 
 @efforts
-def test_what_json_cannot_carry_is_refused_or_carried_whole(effort: int) -> None:
-    """Nothing is lost on the way: what is not refused has as many names and items as it had."""
+def test_other_values_are_rejected_or_sent_completely(effort: int) -> None:
+    """Nothing is lost: accepted values have all their names and items."""
 
     @example({Colour.RED: 1, "red": 2})
     @given(mixed)
@@ -172,8 +172,8 @@ def _leaves(value: Any) -> int:
 
 
 @efforts
-def test_any_object_is_refused_or_carried(effort: int) -> None:
-    """Whatever is passed as params, a model or no mapping at all: bytes, or `InvalidParamsError`."""
+def test_any_object_is_rejected_or_sent(effort: int) -> None:
+    """Any params, a model or another object, are bytes, or `InvalidParamsError`."""
     nested: Any = {}
     for _ in range(5000):
         nested = {"a": [nested]}

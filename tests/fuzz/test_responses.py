@@ -44,7 +44,7 @@ Pairs = list[tuple[bytes, bytes]]
 
 
 def judged(name: str, status: int, pairs: Pairs, body: bytes, secrets: list[str]) -> Run | Flow:
-    """What a client makes of an answer, without the client."""
+    """Returns the result of a response, without the client."""
     answer = APIResponse(status, httpx.Headers(pairs), body, INFO, 2, tuple(secrets))
     answer = _readable(answer)
     if not 200 <= status < 300:
@@ -53,7 +53,7 @@ def judged(name: str, status: int, pairs: Pairs, body: bytes, secrets: list[str]
 
 
 def assert_a_good_model(model: Run | Flow) -> None:
-    """It prints, pickles, and goes through JSON whole."""
+    """Checks that it can be printed, pickled, and restored from JSON."""
     repr(model), str(model)
     assert pickle.loads(pickle.dumps(model)).model_dump() == model.model_dump()  # noqa: S301
     again: Run | Flow
@@ -79,8 +79,8 @@ operations = pytest.mark.parametrize("name", list(OPERATIONS))
 
 @efforts
 @operations
-def test_any_answer_is_a_model_or_a_typed_error(name: str, effort: int) -> None:
-    """Whatever status, headers and body: a model that can be kept, or an error fit to be shown."""
+def test_any_response_is_a_model_or_a_typed_error(name: str, effort: int) -> None:
+    """Any status, headers and body: a model that can be stored, or an error that can be shown."""
 
     @example(500, [(b"Content-Encoding", b"br")], b"x", [])
     @example(500, [(b"Content-Type", b"text/plain; charset=hex")], b"xyz", [])
@@ -105,8 +105,8 @@ def test_any_answer_is_a_model_or_a_typed_error(name: str, effort: int) -> None:
     "status",
     [200, 422, *(pytest.param(n, marks=pytest.mark.thorough) for n in (204, 302, 404, 500, 999))],
 )
-def test_curious_bodies(name: str, status: int) -> None:
-    """Each of a collection of bodies that broke somebody's parser, at each kind of status."""
+def test_unusual_bodies(name: str, status: int) -> None:
+    """Each of a collection of bodies that broke some parser, with each kind of status."""
     for body in curiosities:
         try:
             model = judged(name, status, [(b"Content-Type", b"application/json")], body, [])
@@ -123,7 +123,7 @@ def test_curious_bodies(name: str, status: int) -> None:
     ids=["text", "escapes", "brackets"],
 )
 def test_ten_megabytes(status: int, body: bytes) -> None:
-    """A body beyond the cap is refused or cut, and no more of it than a line is shown."""
+    """A body beyond the limit is rejected or truncated, and at most a line of it is shown."""
     assert len(body) > MAX_BODY
     with pytest.raises(DcipherError) as caught:
         judged("start", status, [], body, [])
@@ -132,7 +132,7 @@ def test_ten_megabytes(status: int, body: bytes) -> None:
 
 @efforts
 def test_any_error_body_is_a_model_or_none(effort: int) -> None:
-    """`ErrorResponse` or `None`, whatever JSON; with a text where there is one, and dumpable."""
+    """`ErrorResponse` or `None`, for any JSON; with its text if there is one, and dumpable."""
 
     @example({"message": "m", "field_errors": "x", "model_config": 1})
     @example({"error": {"message": {"message": "x"}}})
@@ -155,8 +155,8 @@ def test_any_error_body_is_a_model_or_none(effort: int) -> None:
 
 
 @efforts
-def test_any_unexpected_status_is_told(effort: int) -> None:
-    """The error of a status that the OpenAPI document does not list is as fit to be shown."""
+def test_any_unexpected_status_is_reported(effort: int) -> None:
+    """The error of a status that the OpenAPI document lacks can be shown, too."""
 
     @given(statuses, headers, bodies)
     def check(status: int, pairs: Pairs, body: bytes) -> None:
@@ -224,7 +224,7 @@ def test_any_bytes_on_the_wire(
 def test_any_head_on_the_wire(
     connect: Connect, server: FaultyServer, name: str, effort: int
 ) -> None:
-    """Any status, headers and body that a server can send become what they become without one."""
+    """Any status, headers and body that a server can send have the same result as without one."""
     client = connect(server, max_retries=0, timeout=5.0)
 
     @given(st.integers(200, 999), headers, bodies)

@@ -63,10 +63,10 @@ def outcome(call: Any) -> Any:
 
 @efforts
 @pytest.mark.parametrize("encoding", [None, "gzip"])
-def test_any_result_is_a_value_or_an_error_that_says_where(
+def test_any_result_is_a_value_or_an_error_with_a_position(
     connect: Connect, server: FaultyServer, encoding: str | None, effort: int
 ) -> None:
-    """Any bytes of any content type and name, read whole or row by row as any type."""
+    """Any bytes of any content type and name, as a value or row by row, as any type."""
     client = connect(server, max_retries=0)
 
     @example(b"[" * 100_000, "application/json", "result", Any)
@@ -110,10 +110,10 @@ tables_of_two = st.lists(st.fixed_dictionaries({"a": texts, "b": texts}), max_si
 
 
 @efforts
-def test_rows_are_the_items_of_the_whole(
+def test_rows_are_the_items_of_the_list(
     connect: Connect, server: FaultyServer, effort: int
 ) -> None:
-    """`records` gives what `read` gives as a list, for every valid document of the three formats."""
+    """`records` yields the items of `read` as a list, for every valid document of the three formats."""
     client = connect(server, max_retries=0)
     documents = st.one_of(
         st.tuples(

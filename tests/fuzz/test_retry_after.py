@@ -50,8 +50,8 @@ def test_the_oracle_writes_the_dates_of_the_rfc() -> None:
 
 
 @efforts
-def test_dates_are_told_against_the_servers_own(effort: int) -> None:
-    """A date in any form, less the server's Date in any form, or less our own time; never below 0."""
+def test_dates_are_relative_to_the_clock_of_the_server(effort: int) -> None:
+    """A date in any form, less the server's Date in any form, or less our time; never below 0."""
 
     @given(moments, forms, st.none() | moments, forms, st.sampled_from(["", " ", "\t "]))
     def check(until: int, form: str, date: int | None, date_form: str, blank: str) -> None:
@@ -66,7 +66,7 @@ def test_dates_are_told_against_the_servers_own(effort: int) -> None:
 
 @efforts
 def test_seconds_are_seconds(effort: int) -> None:
-    """Plain digits, with decimals or without; milliseconds beat them, where they are plain as well."""
+    """Plain digits, with or without decimals. Valid milliseconds take precedence."""
 
     @given(seconds, st.none() | seconds, st.sampled_from(["+1", "x", "1e3", ""]))
     def check(plain: str, milliseconds: str | None, rubbish: str) -> None:
@@ -81,8 +81,8 @@ def test_seconds_are_seconds(effort: int) -> None:
 
 @pytest.mark.parametrize("name", ["retry-after", "retry-after-ms"])
 @efforts
-def test_what_is_no_plain_number_is_ignored(name: str, effort: int) -> None:
-    """Signs, exponents, infinities, other scripts' digits, lists, units and nothing: as if not there."""
+def test_other_numbers_are_ignored(name: str, effort: int) -> None:
+    """Signs, exponents, infinities, digits of other scripts, lists, units and blanks are ignored."""
     spoilt = st.builds(
         str.format,
         st.sampled_from(
@@ -107,7 +107,7 @@ def test_what_is_no_plain_number_is_ignored(name: str, effort: int) -> None:
 
 @efforts
 def test_any_header_is_harmless(effort: int) -> None:
-    """Whatever bytes, however often: nothing, or a finite number that is not negative."""
+    """Any bytes, also repeated: nothing, or a finite number that is not negative."""
     day = st.sampled_from(["Mon, ", "Tuesday, ", "Sun "])
     near_dates = st.builds(
         lambda name, rest: f"{name}{rest}".encode("utf-8", "replace"),

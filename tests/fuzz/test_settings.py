@@ -96,8 +96,8 @@ def outcome(read: Any) -> Any:
 
 
 @efforts
-def test_any_surroundings_are_settings_or_one_error(effort: int) -> None:
-    """`Settings` and the clients' own reading come to the same; an error shows no value of a secret."""
+def test_any_environment_is_settings_or_one_error(effort: int) -> None:
+    """`Settings` and the clients have the same result. An error shows no value of a secret."""
 
     @example({}, b"DCIPHER_API_KEY=\x00x")
     @example({}, "DCIPHER_API_KEY=é".encode("utf-16"))
@@ -114,8 +114,8 @@ def test_any_surroundings_are_settings_or_one_error(effort: int) -> None:
 
 @efforts
 @pytest.mark.parametrize("cls", [Dcipher, AsyncDcipher])
-def test_any_surroundings_are_a_client_or_one_error(cls: Any, effort: int) -> None:
-    """A client is made, or a `ConfigurationError` says why not; neither shows a secret."""
+def test_any_environment_is_a_client_or_one_error(cls: Any, effort: int) -> None:
+    """A client is created, or the reason is a `ConfigurationError`. Neither shows a secret."""
 
     @given(environments, st.none() | dotenvs)
     def check(environment: dict[str, str], dotenv: bytes | None) -> None:
@@ -133,7 +133,7 @@ def test_any_surroundings_are_a_client_or_one_error(cls: Any, effort: int) -> No
 
 @efforts
 def test_any_argument_is_a_client_or_one_error(effort: int) -> None:
-    """Arguments of any kind, also of the wrong one, end in a client or in a `ConfigurationError`."""
+    """Arguments of any type result in a client or in a `ConfigurationError`."""
     anything = values | st.none() | st.integers() | st.floats() | st.booleans() | st.binary()
     anything |= st.lists(st.integers(), max_size=1)
 

@@ -37,7 +37,7 @@ script = load()
 
 
 class Repository:
-    """A repository of its own, with one async file to begin with."""
+    """A temporary repository, with one async file."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -57,7 +57,7 @@ class Repository:
         return wrong
 
     def printed(self, code: str, rules: dict[str, str] | None = None) -> str:
-        """Return what the rules of the project make of `code`, without the header."""
+        """Returns the generated code for `code`, without the header."""
         self.write("job_async.py", code)
         self.run(script.RULES if rules is None else rules)
         text = (self.package / "job.py").read_text(encoding="utf-8")
@@ -70,8 +70,8 @@ def repository(tmp_path: Path) -> Repository:
     return Repository(tmp_path)
 
 
-def test_prints_and_then_agrees(repository: Repository) -> None:
-    """What was just printed is current, header and all."""
+def test_generated_files_are_current(repository: Repository) -> None:
+    """A file that was just generated is current, including its header."""
     assert repository.run() == []
     assert repository.run(check=True) == []
     code = (repository.package / "job.py").read_text()
@@ -108,7 +108,7 @@ def test_lists_every_pair(repository: Repository, capsys: pytest.CaptureFixture[
     ],
 )
 def test_rules(repository: Repository, code: str, twin: str | None) -> None:
-    """Each rule of the project changes whole words as its line says, in docstrings too."""
+    """Each rule of the project replaces complete words, in docstrings, too."""
     body = "\n    pass" if code.endswith(":") else ""
     source = f"{code}{body}\n"
     if code.startswith(("async ", "await ")):
@@ -120,8 +120,8 @@ def test_rules(repository: Repository, code: str, twin: str | None) -> None:
     assert twin in repository.printed(source)
 
 
-def test_drops_what_only_coroutines_need(repository: Repository) -> None:
-    """An import that is left without a use goes."""
+def test_removes_unused_imports(repository: Repository) -> None:
+    """An import that is no longer used is removed."""
     code = "from abc import Awaitable, C\n\nx: Awaitable[C]\n"
     printed = repository.printed(code, {r"Awaitable\[(\w+)\]": r"\1"})
     assert printed == "from abc import C\n\nx: C\n"
@@ -156,7 +156,7 @@ def test_stale(repository: Repository, change: object) -> None:
 
 
 def test_shows_the_difference(repository: Repository) -> None:
-    """A stale file comes with a unified diff, and a long one is cut and says so."""
+    """A stale file has a unified diff, and a long one is truncated with a note."""
     repository.run()
     twin = repository.package / "job.py"
     twin.write_text(twin.read_text().replace("other", "another"))
@@ -180,7 +180,7 @@ def test_missing(repository: Repository) -> None:
 @pytest.mark.parametrize("check", [False, True])
 @pytest.mark.parametrize("name", ["gone.py", "deep/x.py"])
 def test_orphan(repository: Repository, name: str, check: bool) -> None:
-    """A printed file whose source has gone is reported in both modes, and left alone."""
+    """A generated file without its source is reported in both modes, and not changed."""
     source = name.replace(".py", "_async.py")
     repository.write(source, "")
     repository.run()
@@ -190,8 +190,8 @@ def test_orphan(repository: Repository, name: str, check: bool) -> None:
     assert (repository.package / name).exists()
 
 
-def test_what_is_written_by_hand_is_no_orphan(repository: Repository) -> None:
-    """A file beside the printed ones that is written by hand is nobody's mistake."""
+def test_a_file_written_by_hand_is_not_an_orphan(repository: Repository) -> None:
+    """A file beside the generated ones without their header is ignored."""
     repository.write("hand.py", "x = 1\n")
     repository.run()
     assert repository.run(check=True) == []
@@ -213,8 +213,8 @@ def test_unusable_source(repository: Repository) -> None:
         repository.run()
 
 
-def test_ruff_refuses(repository: Repository) -> None:
-    """What ruff complains of stops the run, with its own words."""
+def test_an_error_of_ruff(repository: Repository) -> None:
+    """An error of ruff ends the run, with its message."""
     (repository.root / "pyproject.toml").write_text("[tool.ruff]\nline-length = 'long'\n")
     with pytest.raises(SystemExit, match=r"(?s)dcipher/job\.py: ruff check failed.*line-length"):
         repository.run()
@@ -223,7 +223,7 @@ def test_ruff_refuses(repository: Repository) -> None:
 def test_exit_code(
     repository: Repository, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The command fails while something is wrong, says what on stderr, and repairs it."""
+    """The command fails while a file is wrong, with a message on stderr, and fixes it."""
     monkeypatch.setattr(script, "ROOT", repository.root)
     monkeypatch.setattr(script, "RULES", ASYNC)
     assert script.main(["--check"]) == 1
@@ -234,7 +234,7 @@ def test_exit_code(
 
 
 def test_same_on_every_run(repository: Repository) -> None:
-    """Printing twice gives the same bytes."""
+    """Generating twice has the same bytes."""
     repository.run()
     first = (repository.package / "job.py").read_bytes()
     repository.run()
