@@ -53,9 +53,10 @@ def client_options(connection: Any, extra: Mapping[str, Any]) -> dict[str, Any]:
         raise with_hint(error, "Set its password to the API key.")
     options: dict[str, Any] = {"api_key": SecretStr(connection.password)}
     if host := connection.host:
-        url = host if "://" in host else f"{connection.schema or 'https'}://{host}"
-        has_port = connection.port is None or urlsplit(url).port is not None
-        options["base_url"] = url if has_port else f"{url.rstrip('/')}:{connection.port}"
+        url = urlsplit(host if "://" in host else f"{connection.schema or 'https'}://{host}")
+        if connection.port is not None and url.port is None:
+            url = url._replace(netloc=f"{url.netloc}:{connection.port}")
+        options["base_url"] = url.geturl()
     elif extra.get("base_url"):
         options["base_url"] = extra["base_url"]
     if secret := extra.get("api_secret"):

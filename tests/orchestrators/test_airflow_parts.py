@@ -94,6 +94,7 @@ def test_the_form_hides_the_secret() -> None:
         ("api.example", None, None, {}, "https://api.example"),
         ("api.example", 8443, "http", {}, "http://api.example:8443"),
         ("http://127.0.0.1", 99, None, {}, "http://127.0.0.1:99"),
+        ("https://api.example/v1", 99, None, {}, "https://api.example:99/v1"),
         ("http://127.0.0.1:98/", 99, None, {}, "http://127.0.0.1:98/"),
         ("", None, None, {"base_url": "https://x"}, "https://x"),
         ("https://y", None, None, {"base_url": "https://x"}, "https://y"),
