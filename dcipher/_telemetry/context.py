@@ -83,8 +83,12 @@ def attached(span: Any, *, is_batch: bool = False) -> Attached:
 
 
 def batch_of_row() -> Any:
-    """Returns the context of the batch's span for a row; `None`: no batch, or it has no span."""
-    return quietly(lambda: _api().get_value(_BATCH))
+    """Returns the context of the batch's span for a row; `None`: no batch, or it has no span.
+
+    What is called where a batch reads its rows, and has a span of its own, is no row.
+    """
+    current = _current()
+    return current if quietly(lambda: _api().get_value(_BATCH)) == current else None
 
 
 def hidden(*, is_signed: bool = False) -> Attached:

@@ -9,7 +9,7 @@ import pytest
 from opentelemetry import trace
 from opentelemetry.trace import StatusCode
 
-from dcipher import NotFoundError
+from dcipher import Dcipher, NotFoundError
 from tests.batch.conftest import _quick
 from tests.faulty import FaultyServer, json_reply
 
@@ -58,6 +58,23 @@ def test_code_around_a_batch(connect: Connect, emulator: Emulator, spans: Spans)
     for _ in connect(emulator).flows.map("shout", rows(), progress=False):
         assert not trace.get_current_span().get_span_context().is_valid
     assert seen == [spans.one(MAP).context.span_id]
+
+
+@pytest.mark.usefixtures("_quick")
+def test_run_where_rows_are_read(connect: Connect, emulator: Emulator, spans: Spans) -> None:
+    """A run that the function of the rows waits for is no row: it has all its spans, in the trace of the batch."""
+    client = Dcipher(emulator.api_key, base_url=emulator.url)
+
+    def rows() -> Iterator[dict[str, str]]:
+        client.flows.run("shout", {"text": "x"})
+        yield ROWS[0]
+
+    with client:
+        list(connect(emulator).flows.map("shout", rows(), progress=False))
+    whole, (nested, of_row) = spans.one("dcipher.flows.run"), spans.ours(START)
+    assert whole.parent.span_id == spans.one(MAP).context.span_id
+    assert nested.parent.span_id == whole.context.span_id
+    assert of_row.parent is None
 
 
 def test_batch_that_fails(connect: Connect, server: FaultyServer, spans: Spans) -> None:
