@@ -124,8 +124,13 @@ def _sockets(client: httpx.Client) -> list[Any]:
 
 @contextmanager
 def served(app: Any, port: int = 0) -> Generator[Site]:
+    # After a shorter time, uvicorn leaves open connections to the garbage collector.
     config = uvicorn.Config(
-        app, host="127.0.0.1", port=port, log_level="critical", timeout_graceful_shutdown=1
+        app,
+        host="127.0.0.1",
+        port=port,
+        log_level="critical",
+        timeout_graceful_shutdown=round(HANG),
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
