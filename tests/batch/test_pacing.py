@@ -5,7 +5,9 @@ from __future__ import annotations
 import heapq
 import math
 import random
+import threading
 from collections import deque
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,10 +18,13 @@ from dcipher._batch.pacing.durations import Durations
 from dcipher._batch.pacing.gate import Gate, shared_gate
 from dcipher._batch.pacing.in_flight import InFlight
 from dcipher._batch.pacing.schedule import UNDELIVERED, WINDOW, Action, Job, Schedule
+from dcipher._batch.work.actions import SOON, Actions
+from dcipher._concurrency.clock import monotonic
 from dcipher._wire.errors.retries import Failure
 from dcipher._wire.errors.retries import Outcome as ServiceOutcome
 from dcipher.models import Run
 from dcipher.resilience import Resilience
+from tests.waiting import HANG
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -364,3 +369,33 @@ def test_a_resumed_run_is_polled_at_once() -> None:
     plan.add(job(0, run=Run(flow_id="f", task_id="t")), 5.0)
     assert [action.kind for action in taken(plan, 5.0)] == ["poll"]
     assert plan.in_flight == 1
+
+
+def test_a_worker_that_is_busy_delays_no_other_step() -> None:
+    """An idle worker takes the next step while another is busy, and both end with the batch."""
+    plan = Schedule(Gate(1e4), InFlight(5), Durations())
+    actions, steps = Actions(plan, 2), SimpleQueue[Action | None]()
+    now = monotonic()
+    for position, after in ((0, 0.1), (1, 0.1 + 2 * SOON)):
+        plan.add(job(position, run=Run(flow_id="f", task_id=str(position))), now + after)
+
+    def work(*, is_busy: threading.Event) -> None:
+        while (action := actions.next()) is not None:
+            steps.put(action)
+            is_busy.wait(HANG)
+            plan.done()
+        steps.put(None)
+
+    free = threading.Event()
+    workers = [threading.Thread(target=work, kwargs={"is_busy": free}) for _ in range(2)]
+    for worker in workers:
+        worker.start()
+    first = steps.get(timeout=HANG)
+    actions.let_one_wait()  # as at each tick
+    second = steps.get(timeout=HANG)
+    assert first is not None
+    assert second is not None
+    assert [first.job.row.position, second.job.row.position] == [0, 1]
+    plan.is_exhausted = True
+    free.set()
+    assert [steps.get(timeout=HANG) for _ in workers] == [None, None]

@@ -290,6 +290,7 @@ class Engine(Generic[T]):
         now = monotonic()
         self._span.active(self._scheduled.in_flight)
         self._journal.flush()
+        self._due.let_one_wait()
         if self._display.is_due(now) and self._error is None:
             try:
                 call_back(self._display.report, self._progress())

@@ -289,6 +289,7 @@ class AsyncEngine(Generic[T]):
         now = monotonic()
         self._span.active(self._scheduled.in_flight)
         self._journal.flush()
+        self._due.let_one_wait()
         if self._display.is_due(now) and self._error is None:
             try:
                 await async_call_back(self._display.report, self._progress())

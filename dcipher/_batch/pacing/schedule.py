@@ -127,6 +127,13 @@ class Schedule:
         at = min(due, start)
         return None if at == math.inf and self._is_done() else at
 
+    def earliest(self, now: float) -> float:
+        """Returns the time of the next action at the earliest."""
+        if self._ended and self.undelivered < UNDELIVERED:
+            return now
+        due = self._due[0][0] if self._due else math.inf
+        return min(due, self._gate_at("start", now)) if self._may_start() else due
+
     def _gate_at(self, kind: Kind, now: float) -> float:
         if kind == "start" and self._start_interval is not None:
             return max(self._gate.open_at(now), self._next_start)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from threading import RLock
 from typing import Final
 
@@ -14,6 +15,8 @@ __all__ = ["Actions"]
 
 IDLE: Final = 0.5
 """Seconds between two checks when nothing was reported: a thread may call `stop`."""
+SOON: Final = 0.1
+"""Seconds within which a worker, busy with a request, may not be back."""
 
 
 class Actions:
@@ -47,14 +50,16 @@ class Actions:
                 if due is None:
                     break
                 if isinstance(due, Action):
-                    self._let_another_wait()
+                    if self._schedule.earliest(now) < now + SOON:
+                        self.let_one_wait()
+                    self._make_room()
                     return due
                 is_first = self._waits_until is None
                 if is_first:
                     self._waits_until = due
                 else:
                     self._idle += 1
-                    self._wake(before=due)
+                    self.wake(before=due)
             if is_first:
                 self._bell.get(min(max(due - now, 0.0), IDLE))
                 self._bell.drain()
@@ -64,17 +69,18 @@ class Actions:
         self.end()
         return None
 
-    def _let_another_wait(self) -> None:
-        if self._waits_until is None and self._idle > 0:
-            self._idle -= 1
-            self._turns.put(True)
-        self._make_room()
+    def let_one_wait(self) -> None:
+        """Wakes an idle worker if none waits for the next step: all others may be busy for long."""
+        with self.lock:
+            if self._waits_until is None and self._idle > 0:
+                self._idle -= 1
+                self._turns.put(True)
 
-    def wake(self) -> None:
-        """Has the schedule asked again, because something changed that was no step."""
-        self._wake(before=-1.0)
+    def wake(self, before: float = -math.inf) -> None:
+        """Has the schedule asked again, because something changed that was no step.
 
-    def _wake(self, *, before: float) -> None:
+        `before`: not if a worker asks it by then anyhow.
+        """
         until = self._waits_until
         if until is not None and before < until:
             self._bell.put(True)

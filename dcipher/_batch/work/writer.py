@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
@@ -71,6 +72,7 @@ class Writer:
                 else:
                     self._fail(error)
                 self._schedule.done()
+            self._actions.wake(before=job.due if state == "started" else -math.inf)
 
         with self._actions.lock:
             self._schedule.begun()
@@ -103,7 +105,6 @@ class Writer:
             for item in group:
                 if item is not None:
                     item[1](error)
-            self._actions.wake()
             if None in group:
                 return
 
