@@ -398,7 +398,7 @@ def test_a_wrong_key(connect: Connect, emulator: Emulator, rows: list[Any]) -> N
     assert len(emulator.runs) == 0
 
 
-def test_a_flow_that_is_not_there(connect: Connect, emulator: Emulator, rows: list[Any]) -> None:
+def test_an_unknown_flow(connect: Connect, emulator: Emulator, rows: list[Any]) -> None:
     """A flow that does not exist ends the batch."""
     with connect(emulator) as client, pytest.raises(NotFoundError) as caught:
         client.flows.map("nowhere", rows, key="id").run()

@@ -38,7 +38,7 @@ class Later(FlowCall["list[Text]"], flow="rows"):
 
 
 class Numbers(FlowCall[list[int]], flow="shout"):
-    """Expects something else than what the flow returns."""
+    """Expects another type than that of the flow's result."""
 
     text: str
 
@@ -67,7 +67,7 @@ def test_a_result_of_another_type(connect: Connect, emulator: Emulator) -> None:
 
 
 def test_a_call_is_sent_by_alias(connect: Connect, api: FaultyServer) -> None:
-    """`flows.start` and `flows.run` take a call in place of id and params, and send it by alias."""
+    """`flows.start` and `flows.run` accept a call instead of id and params, and send it by alias."""
     with connect(api) as client:
         started = client.flows.start(Renamed(text="a", count=3))
         finished = client.flows.run(Renamed(text="a"))
@@ -83,14 +83,14 @@ class Renamed(Shout, flow="f"):
 
 @pytest.mark.parametrize("method", ["start", "run"])
 def test_params_beside_a_call(connect: Connect, api: FaultyServer, method: str) -> None:
-    """Params beside a call are refused before anything is sent."""
+    """Params beside a call are rejected before anything is sent."""
     with connect(api) as client, pytest.raises(InvalidParamsError, match="Do not pass params"):
         getattr(client.flows, method)(Renamed(text="a"), {"text": "b"})
     assert api.requests == []
 
 
 def test_a_call_without_a_flow(connect: Connect, api: FaultyServer) -> None:
-    """A class without a flow is refused before anything is sent, with the line that names one."""
+    """A class without a flow is rejected before anything is sent, with the line that names one."""
 
     class Homeless(FlowCall[Text]):
         text: str
@@ -100,8 +100,8 @@ def test_a_call_without_a_flow(connect: Connect, api: FaultyServer) -> None:
     assert api.requests == []
 
 
-def test_what_a_class_knows() -> None:
-    """A class knows its flow and the type of its result; a subclass has those of its base."""
+def test_the_attributes_of_a_class() -> None:
+    """A class has its flow and the type of its result. A subclass has those of its base."""
     assert (flow_id_of(Shout), result_type_of(Shout)) == ("shout", Text)
     assert (flow_id_of(Loud), result_type_of(Loud)) == ("shout", Text)
     assert (flow_id_of(Renamed), result_type_of(Renamed)) == ("f", Text)
@@ -114,8 +114,8 @@ def test_what_a_class_knows() -> None:
 
 
 @pytest.mark.parametrize("flow", ["", "  ", 5])
-def test_a_flow_that_is_no_id(flow: Any) -> None:
-    """A flow that cannot be an id is refused where the class is defined."""
+def test_an_invalid_flow_id(flow: Any) -> None:
+    """It is rejected when the class is defined."""
     with pytest.raises(TypeError, match="Broken"):
 
         class Broken(FlowCall[Text], flow=flow):
@@ -123,7 +123,7 @@ def test_a_flow_that_is_no_id(flow: Any) -> None:
 
 
 def test_a_call_is_frozen_and_strict() -> None:
-    """A call cannot be changed, and refuses a field that its class does not have."""
+    """A call cannot be changed, and rejects an unknown field."""
     call = Shout(text="a")
     with pytest.raises(ValidationError):
         call.text = "b"  # type: ignore[misc]
@@ -142,7 +142,7 @@ def test_fields_of_any_name() -> None:
 
 
 def test_a_call_as_the_body_of_an_endpoint() -> None:
-    """FastAPI takes a call as a body, by alias, and refuses one that does not fit."""
+    """FastAPI accepts a call as a body, by alias, and rejects an invalid one."""
     pytest.importorskip("fastapi")
     from fastapi import FastAPI
 

@@ -47,7 +47,7 @@ async def nap(*_: object) -> None:
 
 
 class Moment(NamedTuple):
-    """What a call is doing when it is cancelled."""
+    """The state of a call when it is cancelled."""
 
     name: str
     call: Callable[[AsyncDcipher, Run, Path], Awaitable[Any]]
@@ -134,7 +134,7 @@ async def by_cancel(call: Call, seconds: float) -> None:
 
 
 class Sibling(Exception):  # noqa: N818 - what a sibling raises
-    """Fails, and takes the others of its group along."""
+    """Fails, and cancels the other tasks of its group."""
 
 
 async def failing(seconds: float) -> None:
@@ -144,7 +144,7 @@ async def failing(seconds: float) -> None:
 
 @contextmanager
 def siblings() -> Generator[None]:
-    """What comes out of a group in which a sibling failed is what the sibling raised, and nothing else."""
+    """Checks that a group raises only the exception of the failed sibling."""
     try:
         yield
     except BaseException as error:
@@ -172,7 +172,7 @@ async def by_trio(call: Call, seconds: float) -> None:
 
 
 def kinds(error: BaseException) -> set[str]:
-    """The class of an exception; of a group, those of what is in it."""
+    """Returns the class of an exception, or those of the exceptions in a group."""
     within: tuple[BaseException, ...] | None = getattr(error, "exceptions", None)
     if within is None:
         return {type(error).__name__}
@@ -239,7 +239,7 @@ def authority() -> trustme.CA:
 async def cancelled(
     call: Call, means: list[Means], number: int, seed: int, ended: Counter[str]
 ) -> None:
-    """Make so many calls at once, by each of the means, and cancel each at its own moment."""
+    """Makes so many concurrent calls in each way, and cancels each at its own moment."""
     rng = random.Random(seed)  # noqa: S311 - the moments are to be the same each time
 
     async def noted() -> None:
@@ -257,7 +257,7 @@ async def cancelled(
 
 
 async def usable(client: AsyncDcipher) -> None:
-    """As many calls as there are places, at once, all succeed, three times."""
+    """Checks three times that as many concurrent calls as permits succeed."""
     with anyio.fail_after(HANG):
         for _ in range(3):
             async with anyio.create_task_group() as group:
@@ -273,7 +273,7 @@ async def usable(client: AsyncDcipher) -> None:
 def test_cancelled_at_any_moment(
     authority: trustme.CA, backend: str, moment: Moment, number: int, tmp_path: Path
 ) -> None:
-    """However a call is cancelled, and wherever it is: the cancellation comes out, and the pool is as it was."""
+    """However and whenever a call is cancelled, the cancellation is raised, and the pool is unchanged."""
     seed = 20_240
     ended: Counter[str] = Counter()
     (tmp_path / "result").write_bytes(b"old")
@@ -339,7 +339,7 @@ def test_a_cancelled_download_that_waits_for_the_store(authority: trustme.CA) ->
 def test_a_cancelled_run_is_not_lost(
     api: FaultyServer, means: Means, status: str, tmp_path: Path
 ) -> None:
-    """A `flows.run` that is cancelled while it waits or downloads says in a note how to wait for its run again."""
+    """A `flows.run` that is cancelled during the wait or the download has a note with the call that resumes it."""
     api.on("/flows/f/status", json_reply(f'{{"status": "{status}"}}'))
     api.on("/result", STALL)
     notes: list[str] = []
@@ -366,8 +366,8 @@ def test_a_cancelled_run_is_not_lost(
 @pytest.mark.skipif(
     sys.version_info < (3, 11), reason="before Python 3.11, exceptions have no notes"
 )
-def test_a_cancelled_start_says_its_key(api: FaultyServer) -> None:
-    """A start that is cancelled while its answer is awaited says in a note with which key it may be sent again."""
+def test_a_cancelled_start_has_a_note_with_its_key(api: FaultyServer) -> None:
+    """A start that is cancelled before its response has a note with the key to repeat it."""
     api.on("/flows/f/run", STALL)
 
     async def main() -> list[str]:
@@ -386,7 +386,7 @@ def test_a_cancelled_start_says_its_key(api: FaultyServer) -> None:
 
 
 async def past(seconds: float) -> None:
-    """Block the loop until the limit is over, and let it notice without being told yet."""
+    """Blocks the loop until the time limit has passed, and lets it notice."""
     time.sleep(seconds + 0.01)  # noqa: ASYNC251 - that is what this is for
     for _ in range(3):
         await anyio.lowlevel.cancel_shielded_checkpoint()
@@ -416,8 +416,8 @@ def test_a_limit_that_ends_in_the_turn_in_which_all_is_done(backend: str, ending
 
 
 @BACKENDS
-def test_a_cancellation_within_a_limit_is_none_of_it(backend: str) -> None:
-    """A call that is cancelled from outside while it has time left is cancelled, not out of time."""
+def test_a_cancellation_before_the_timeout_is_not_a_timeout(backend: str) -> None:
+    """A call that is cancelled from outside before its timeout is cancelled."""
 
     async def main() -> bool:
         with anyio.CancelScope() as scope:

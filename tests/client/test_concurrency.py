@@ -44,7 +44,7 @@ def client_for(server: Any, **options: Any) -> AsyncDcipher:
 
 
 @BACKENDS
-def test_a_whole_run(api: FaultyServer, backend: str, tmp_path: Path) -> None:
+def test_a_complete_run(api: FaultyServer, backend: str, tmp_path: Path) -> None:
     """Start, wait with an async callback, save with an async callback, read, rows: on asyncio and on trio."""
     seen: list[Any] = []
 
@@ -67,7 +67,7 @@ def test_a_whole_run(api: FaultyServer, backend: str, tmp_path: Path) -> None:
 
 @BACKENDS
 def test_three_hundred_at_once(api: FaultyServer, backend: str) -> None:
-    """300 calls at once share at most 100 connections, and all succeed."""
+    """300 concurrent calls share at most 100 connections, and all succeed."""
     found: list[str] = []
 
     async def main() -> None:
@@ -85,7 +85,7 @@ def test_three_hundred_at_once(api: FaultyServer, backend: str) -> None:
 
 
 def test_no_free_connection(kind: str, connect: Connect, api: FaultyServer) -> None:
-    """A call that finds no free connection within `timeout` says how many there are; nothing was sent."""
+    """A call without a free connection within `timeout` reports their number. Nothing was sent."""
     slowly = Held(json_reply('{"id": "f"}'))
     api.on("/flows/slow", slowly)
     http = HTTPAuthenticatedClient(
@@ -147,7 +147,7 @@ def test_tasks_of_asyncio_may_be_cancelled(api: FaultyServer) -> None:
 def test_a_cancelled_download_leaves_nothing(
     api: FaultyServer, backend: str, tmp_path: Path
 ) -> None:
-    """A download that is cancelled in the middle ends at once, and leaves the old file and no debris."""
+    """A cancelled download ends at once, and leaves the old file and no debris."""
     target = tmp_path / "out"
     target.write_bytes(b"old")
     api.on("/result", Reply(b"x" * 200_000, cut=100_000, after="stall"))
@@ -209,8 +209,8 @@ def test_threads_share_a_client(api: FaultyServer) -> None:
     assert api.connections <= 50
 
 
-def test_answers_are_not_mixed_up(api: FaultyServer) -> None:
-    """Each thread gets the answer to its own question."""
+def test_responses_are_not_mixed_up(api: FaultyServer) -> None:
+    """Each thread gets the response to its own request."""
     api.on("*", lambda request: json_reply(f'{{"id": "{request.path.rpartition("/")[2]}"}}'))
     with Dcipher(KEY, base_url=api.url) as client, ThreadPoolExecutor(20) as pool:
         names = [f"n{number}" for number in range(200)]
@@ -220,7 +220,7 @@ def test_answers_are_not_mixed_up(api: FaultyServer) -> None:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
 def test_a_fork(api: FaultyServer) -> None:
-    """Parent and child go on with one client, each on connections of its own, and answers stay apart."""
+    """Parent and child use one client, each with its own connections and responses."""
     api.on("*", lambda request: json_reply(f'{{"id": "{request.path.rpartition("/")[2]}"}}'))
     client = Dcipher(KEY, base_url=api.url)
     client.flows.get("before")
@@ -245,7 +245,7 @@ def test_a_fork(api: FaultyServer) -> None:
 
 
 def test_a_client_that_was_never_closed_warns_once_at_most(api: FaultyServer) -> None:
-    """Whoever forgets to close a client with several open connections gets one warning, not one for each."""
+    """An unclosed client with several open connections warns once."""
     client = Dcipher(KEY, base_url=api.url)
     held = Held(json_reply('{"id": "f"}'))
     api.on("/flows/f", held)
@@ -272,7 +272,7 @@ def test_a_client_that_was_never_closed_warns_once_at_most(api: FaultyServer) ->
 
 
 def test_a_wait_of_many_runs(api: FaultyServer) -> None:
-    """A hundred runs are waited for at once, by one client."""
+    """One client waits for a hundred runs concurrently."""
     api.on("/flows/f/status", json_reply('{"status": "SUCCEEDED"}'))
 
     async def main() -> int:

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every test has a working directory of its own, for its `.env`."""
+    """Every test has its own working directory, for its `.env`."""
     monkeypatch.chdir(tmp_path)
 
 
@@ -50,14 +50,14 @@ def sent_key(server: FaultyServer) -> str:
 
 
 def test_without_a_key(construct: Construct) -> None:
-    """No key is a `MissingAPIKeyError` that names the variable, at once."""
+    """A missing key is a `MissingAPIKeyError` with the variable, at once."""
     with pytest.raises(MissingAPIKeyError, match="DCIPHER_API_KEY") as caught:
         construct()
     assert isinstance(caught.value, (ConfigurationError, ValueError))
 
 
 @pytest.mark.parametrize("key", ["", "  ", "\n"])
-def test_a_blank_key_is_none(
+def test_a_blank_key_is_missing(
     construct: Construct, monkeypatch: pytest.MonkeyPatch, key: str
 ) -> None:
     """A blank key counts as missing, as an argument and in the environment."""
@@ -69,7 +69,7 @@ def test_a_blank_key_is_none(
 
 
 def test_the_key_is_sent(connect: Connect, api: FaultyServer) -> None:
-    """The key travels as `Authorization: Api-Key <key>`, the answer is asked for as JSON."""
+    """The key is sent as `Authorization: Api-Key <key>`, and JSON is requested."""
     connect(api).flows.get("f")
     assert sent_key(api) == f"Api-Key {KEY}"
     headers = api.requests[0].headers
@@ -99,7 +99,7 @@ def test_a_base_url_of_a_file_gets_no_foreign_key(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A `.env` that names a base URL only gets the key that stands in it, too."""
+    """A base URL of a `.env` receives only a key of the same file."""
     (tmp_path / ".env").write_text(f"DCIPHER_BASE_URL={api.url}\n")
     with pytest.raises(ConfigurationError, match=r"\.env"):
         construct("argument")
@@ -163,7 +163,7 @@ def test_settings_take_the_place_of_the_environment(
     ids=lambda arguments: "-".join(arguments),
 )
 def test_invalid_settings(construct: Construct, arguments: dict[str, Any]) -> None:
-    """What cannot be used is a `ConfigurationError` at once, and no secret is repeated."""
+    """An invalid argument is a `ConfigurationError` at once, and no secret is repeated."""
     with pytest.raises(ConfigurationError) as caught:
         construct(**{"api_key": "k", **arguments})
     assert "canary" not in str(caught.value)
@@ -179,8 +179,8 @@ def test_header_values_that_http_cannot_carry(
 
 
 @pytest.mark.parametrize("name", ["user-agent", "ACCEPT", "content-type", "accept-encoding"])
-def test_a_header_of_the_users_is_sent_once(connect: Connect, api: FaultyServer, name: str) -> None:
-    """A header that the client has, too, is sent once, whatever the case of its name."""
+def test_a_header_of_the_user_is_sent_once(connect: Connect, api: FaultyServer, name: str) -> None:
+    """A header that the client has, too, is sent once, with a name in any case."""
     client = connect(api, headers={"X-A": "1"}).with_options(headers={"x-a": "2", name: "mine"})
     client.flows.start("f")
     pairs = [header.lower() for header, _ in api.requests[0].pairs]
@@ -239,10 +239,10 @@ def test_a_client_of_the_users(
 
 
 @pytest.mark.parametrize("subclass", [False, True])
-def test_a_client_of_the_users_stores_no_cookies(
+def test_a_client_of_the_user_stores_no_cookies(
     kind: str, connect: Connect, api: FaultyServer, portal: BlockingPortal, subclass: bool
 ) -> None:
-    """Neither those of an answer, of a redirect, of an error, nor of a store; its own requests still do."""
+    """Neither those of a response, of a redirect, of an error, nor of a store. Its own requests do."""
     cls: Any = httpx.Client if kind == "sync" else httpx.AsyncClient
     if subclass:
         cls = type("Own", (cls,), {"tenant": "t"})
@@ -273,9 +273,7 @@ def test_a_client_of_the_users_stores_no_cookies(
     _ = own.close() if kind == "sync" else portal.call(own.aclose)
 
 
-def test_a_client_of_the_users_that_is_closed(
-    kind: str, connect: Connect, api: FaultyServer
-) -> None:
+def test_a_closed_client_of_the_user(kind: str, connect: Connect, api: FaultyServer) -> None:
     """A call through a client that its owner has closed is a `DcipherError` that says so."""
     cls: Any = httpx.Client if kind == "sync" else httpx.AsyncClient
     own = cls()
@@ -290,8 +288,10 @@ def test_a_client_of_the_users_that_is_closed(
         client.flows.get("f")
 
 
-def test_the_timeout_of_a_users_client(kind: str, connect: Connect, api: FaultyServer) -> None:
-    """Without a timeout of its own, the client keeps that of the httpx client."""
+def test_the_timeout_of_a_client_of_the_user(
+    kind: str, connect: Connect, api: FaultyServer
+) -> None:
+    """Without `timeout`, that of the httpx client is used."""
     from tests.faulty import STALL
 
     cls: Any = httpx.Client if kind == "sync" else httpx.AsyncClient
@@ -344,8 +344,8 @@ def test_retries_do_not_multiply(connect: Connect, api: FaultyServer) -> None:
     assert len(api.requests) == 3
 
 
-def test_a_transport_of_the_users(kind: str, connect: Connect) -> None:
-    """`transport=` takes the place of the network."""
+def test_a_transport_of_the_user(kind: str, connect: Connect) -> None:
+    """`transport=` replaces the network."""
     seen: list[str] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -364,7 +364,7 @@ def test_a_transport_of_the_users(kind: str, connect: Connect) -> None:
 
 
 def test_every_attempt_is_signed_anew(connect: Connect, api: FaultyServer) -> None:
-    """With a secret, each attempt has a signature that holds, and a nonce of its own."""
+    """With a secret, each attempt has a valid signature with its own nonce."""
     api.on("/flows/f/run", json_reply("{}", 500), json_reply('{"taskId": "t"}'))
     client = connect(api, api_secret="s3cret")
     client.flows.start("f", {"text": "é"})
@@ -384,7 +384,7 @@ def test_every_attempt_is_signed_anew(connect: Connect, api: FaultyServer) -> No
 
 
 def test_use_after_close(connect: Connect, api: FaultyServer) -> None:
-    """A closed client says so, whatever is called; closing twice is nothing."""
+    """Every call of a closed client is an error. Closing twice does nothing."""
     client = connect(api)
     run = client.runs.refresh(client.flows.start("f"))
     with client:
@@ -413,15 +413,15 @@ def test_a_client_that_was_never_used_closes(construct: Construct) -> None:
 @pytest.mark.parametrize("cls", [Dcipher, AsyncDcipher])
 @pytest.mark.parametrize("how", [copy.copy, copy.deepcopy, pickle.dumps])
 def test_a_client_is_not_copied(cls: type, how: Callable[[object], object]) -> None:
-    """Copies and pickles of a client are a TypeError that says what to do instead."""
+    """Copies and pickles of a client are a TypeError with advice."""
     with pytest.raises(TypeError, match=f"{cls.__name__} cannot be copied or pickled"):
         how(cls("k"))
 
 
-def test_an_empty_proxy_variable_and_a_broken_one(
+def test_empty_and_invalid_proxy_variables(
     connect: Connect, api: FaultyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A broken proxy variable is a `ConfigurationError` that names it where it counts; an empty one is none."""
+    """An invalid proxy variable that is used is a `ConfigurationError` with its name. An empty one is ignored."""
     monkeypatch.setenv("HTTPS_PROXY", "")
     connect(api).flows.get("f")
     for broken in ("http://", "nonsense://x", "http://user:canary@[::1"):
@@ -452,7 +452,7 @@ def test_certificates_that_are_not_there(connect: Connect, monkeypatch: pytest.M
 
 
 def test_an_untrusted_certificate(connect: Connect) -> None:
-    """A certificate that nobody vouches for is a `TLSError`, after one attempt."""
+    """An untrusted certificate is a `TLSError`, after one attempt."""
     import ssl
 
     import trustme
@@ -473,7 +473,7 @@ def test_an_untrusted_certificate(connect: Connect) -> None:
 
 
 def test_hooks_of_an_http_client_of_ours(connect: Connect, server: FaultyServer, kind: str) -> None:
-    """Hooks and auth in `httpx_args` see each call; a redirect is not followed, whatever the client says."""
+    """Hooks and auth in `httpx_args` receive each call. A redirect is not followed, with any option."""
     server.on("*", Reply(status=307, headers={"Location": "/flows/g"}))
     seen: list[str] = []
 
@@ -495,10 +495,8 @@ def test_hooks_of_an_http_client_of_ours(connect: Connect, server: FaultyServer,
     assert {request.path for request in server.requests} == {"/flows/f", "/flows/f/run"}
 
 
-def test_an_httpx_client_that_was_given_hooks_later(
-    connect: Connect, server: FaultyServer, kind: str
-) -> None:
-    """Also hooks that the httpx client was given after it was built, between two calls."""
+def test_hooks_that_are_added_later(connect: Connect, server: FaultyServer, kind: str) -> None:
+    """This includes hooks that are added to the httpx client between two calls."""
     server.on("*", json_reply('{"id": "f"}'))
     seen: list[str] = []
 

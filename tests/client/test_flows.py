@@ -56,17 +56,17 @@ class Asynchronous:
         ({"overwrite": "no"}, "overwrite must be True or False"),
     ],
 )
-def test_arguments_that_are_none(
+def test_invalid_arguments_of_a_run(
     connect: Connect, emulator: Emulator, tmp_path: Path, arguments: dict[str, Any], says: str
 ) -> None:
-    """What would fail, or lose a file, once the run is paid for, is refused before it is started."""
+    """Arguments that would fail after the run, or lose a file, are rejected before the start."""
     with pytest.raises(InvalidParamsError, match=says):
         connect(emulator).flows.run("shout", {"text": "a"}, save_path=tmp_path / "a", **arguments)
     assert starts(emulator) == 0
 
 
 def test_an_async_callback_of_a_blocking_client(emulator: Emulator) -> None:
-    """Nobody would await it, be it a function or an object."""
+    """A function or an object that would never be awaited is rejected."""
     with (
         Dcipher(emulator.api_key, base_url=emulator.url) as client,
         pytest.raises(InvalidParamsError, match="must not be an async function"),
@@ -79,7 +79,7 @@ def test_an_async_callback_of_a_blocking_client(emulator: Emulator) -> None:
     "function", [print, partial(print, 1), int, lambda run, more=1: None, lambda *runs: None]
 )
 def test_callbacks_of_any_kind(function: Any) -> None:
-    """What can be called with a run is taken; so is a wrapper of what takes more."""
+    """Any object that can be called with a run is accepted, also a wrapper with more parameters."""
 
     @wraps(lambda database, run: None)
     def wrapper(run: Run) -> None:
@@ -90,14 +90,14 @@ def test_callbacks_of_any_kind(function: Any) -> None:
 
 
 def test_a_flow_is_described(connect: Connect, emulator: Emulator) -> None:
-    """`flows.get` gives name and parameters."""
+    """`flows.get` returns name and parameters."""
     flow = connect(emulator).flows.get("shout")
     assert (flow.id, flow.name) == ("shout", "Shout")
     assert [param.name for param in flow.params] == ["text", "times"]
 
 
 def test_a_start_returns_at_once(connect: Connect, emulator: Emulator) -> None:
-    """`flows.start` gives the run's ids and where its result will be, without a look at its status."""
+    """`flows.start` returns the ids of the run and the URL of its result, without a poll."""
     run = connect(emulator).flows.start("shout", {"text": "é"})
     assert (run.flow_id, run.status, len(run.outputs)) == ("shout", RunStatus.PENDING, 1)
     assert run.task_id == emulator.runs[0].task_id
@@ -113,7 +113,7 @@ def test_params_may_be_a_model(connect: Connect, emulator: Emulator) -> None:
 
 
 def test_a_run_is_saved(connect: Connect, emulator: Emulator, tmp_path: Path) -> None:
-    """`flows.run` waits, saves the result under the very path, and says so in `run.files`."""
+    """`flows.run` waits, saves the result at exactly this path, and sets `run.files`."""
     run = connect(emulator).flows.run("shout", {"text": "a"}, save_path=tmp_path / "out.json")
     assert run.status is RunStatus.SUCCEEDED
     assert run.succeeded
@@ -123,7 +123,7 @@ def test_a_run_is_saved(connect: Connect, emulator: Emulator, tmp_path: Path) ->
 
 
 def test_the_short_form(connect: Connect, emulator: Emulator, tmp_path: Path) -> None:
-    """`run_flow` on the client takes three positional arguments, and replaces a file."""
+    """`run_flow` of the client takes three positional arguments, and replaces a file."""
     target = tmp_path / "out.json"
     target.write_text("old")
     run = connect(emulator).run_flow("shout", {"text": "a"}, str(target))
@@ -147,10 +147,10 @@ def test_several_results_are_numbered(connect: Connect, emulator: Emulator, tmp_
     assert [path.read_text() for path in run.files] == ["zero", "one", "two"]
 
 
-def test_overwrite_false_is_said_before_the_start(
+def test_overwrite_false_is_checked_before_the_start(
     connect: Connect, emulator: Emulator, tmp_path: Path
 ) -> None:
-    """With `overwrite=False` an existing file stays, and no run is started for it."""
+    """With `overwrite=False`, an existing file remains, and no run is started."""
     target = tmp_path / "out.json"
     target.write_text("old")
     with pytest.raises(LocalStorageError, match="exists"):
@@ -160,10 +160,10 @@ def test_overwrite_false_is_said_before_the_start(
 
 
 @pytest.mark.parametrize("name", ["missing/out.json", "", "folder", "file/out.json", "a\0b"])
-def test_a_path_that_cannot_be_written_is_said_before_the_start(
+def test_an_unwritable_path_is_checked_before_the_start(
     connect: Connect, emulator: Emulator, tmp_path: Path, name: str
 ) -> None:
-    """A missing folder, a folder instead of a file, or no path at all costs no run."""
+    """For a missing folder, a folder, or an invalid path, no run is started."""
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").touch()
     path = f"{tmp_path}/{name}" if name else ""
@@ -194,7 +194,7 @@ def test_status_changes_are_reported(connect: Connect, api: FaultyServer) -> Non
 
 
 def test_the_same_key_is_the_same_run(connect: Connect, emulator: Emulator) -> None:
-    """Two starts with one idempotency key give one run, also by another client."""
+    """Two starts with one idempotency key return one run, also by another client."""
     first = connect(emulator).flows.start("shout", {"text": "a"}, idempotency_key="k-1")
     second = connect(emulator).flows.start("shout", {"text": "a"}, idempotency_key="k-1")
     assert first.task_id == second.task_id
@@ -209,7 +209,7 @@ def test_every_start_has_a_key_of_its_own(connect: Connect, emulator: Emulator) 
     assert len(keys) == len(emulator.runs) == 2
 
 
-def test_a_run_that_fails_says_why(connect: Connect, emulator: Emulator, tmp_path: Path) -> None:
+def test_a_failed_run(connect: Connect, emulator: Emulator, tmp_path: Path) -> None:
     """A failed run is a `RunFailedError` with the service's message, and nothing is saved."""
     with pytest.raises(RunFailedError, match="the corpus is empty") as caught:
         connect(emulator).flows.run("fails", save_path=tmp_path / "out")
@@ -218,8 +218,8 @@ def test_a_run_that_fails_says_why(connect: Connect, emulator: Emulator, tmp_pat
     assert list(tmp_path.iterdir()) == []
 
 
-def test_wait_timeout_leaves_the_run_alone(connect: Connect, emulator: Emulator) -> None:
-    """`wait_timeout` bounds the waiting; the run in the error can be waited for again."""
+def test_wait_timeout_does_not_end_the_run(connect: Connect, emulator: Emulator) -> None:
+    """`wait_timeout` limits the wait. The run of the error can be waited for."""
     client = connect(emulator)
     with pytest.raises(WaitTimeoutError) as caught:
         client.flows.run("slow", wait_timeout=0.1)
@@ -227,8 +227,8 @@ def test_wait_timeout_leaves_the_run_alone(connect: Connect, emulator: Emulator)
     assert len(emulator.runs) == 1
 
 
-def test_a_flow_that_is_not_there(connect: Connect, emulator: Emulator) -> None:
-    """An unknown flow is a `NotFoundError`, asked for once."""
+def test_an_unknown_flow(connect: Connect, emulator: Emulator) -> None:
+    """An unknown flow is a `NotFoundError`, after one request."""
     with pytest.raises(NotFoundError):
         connect(emulator).flows.start("nope")
     assert len(emulator.requests) == 1
@@ -244,18 +244,16 @@ def test_parameters_that_do_not_fit(connect: Connect, emulator: Emulator) -> Non
 
 
 @pytest.mark.parametrize("params", [{"a": float("nan")}, {"a": {1}}, {"a": b""}, {1: 2}, [1], "x"])
-def test_parameters_that_json_cannot_carry(
-    connect: Connect, emulator: Emulator, params: Any
-) -> None:
-    """What JSON cannot carry is an `InvalidParamsError`, and nothing is sent."""
+def test_parameters_that_json_lacks(connect: Connect, emulator: Emulator, params: Any) -> None:
+    """They are an `InvalidParamsError`, and nothing is sent."""
     with pytest.raises(InvalidParamsError):
         connect(emulator).flows.start("shout", params)
     assert emulator.requests == ()
 
 
 @pytest.mark.parametrize("flow_id", ["", " ", ".", "../admin", "%2e%2e", "a\nb", "..\\x", 7])
-def test_ids_that_cannot_be_any(connect: Connect, emulator: Emulator, flow_id: Any) -> None:
-    """An id that would lead to another path is refused before anything is sent."""
+def test_invalid_ids(connect: Connect, emulator: Emulator, flow_id: Any) -> None:
+    """An id that would lead to another path is rejected before anything is sent."""
     client = connect(emulator)
     for call in (client.flows.get, client.flows.start, client.flows.run):
         with pytest.raises(InvalidParamsError):
@@ -267,8 +265,8 @@ def test_ids_that_cannot_be_any(connect: Connect, emulator: Emulator, flow_id: A
     assert emulator.requests == ()
 
 
-def test_ids_are_quoted_whole(connect: Connect, server: FaultyServer) -> None:
-    """An id is one path segment, or one query value, whatever is in it; a base URL keeps its path."""
+def test_ids_are_quoted_completely(connect: Connect, server: FaultyServer) -> None:
+    """Any id is one path segment, or one query value. A base URL keeps its path."""
     server.on("*", json_reply('{"status": "RUNNING"}'))
     client = connect(server, base_url=f"{server.url}/prefix/")
     client.runs.get("a b/c?d#é", "x&y=1+2%")
@@ -288,7 +286,7 @@ def test_keys_that_a_header_cannot_carry(connect: Connect, emulator: Emulator, k
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="notes are new in Python 3.11")
 def test_a_callback_that_raises_at_the_end(connect: Connect, api: FaultyServer) -> None:
-    """The note says that the run has succeeded, and how to get its result; before the end, that it goes on."""
+    """The note says that the run has succeeded, and how to get its result; before the end, that it continues."""
     running, done = '{"status": "RUNNING"}', '{"status": "SUCCEEDED"}'
     for wrong_at, says in (("RUNNING", "continues"), ("SUCCEEDED", "has succeeded")):
         api.on("/flows/f/status", json_reply(running), json_reply(done))
@@ -305,7 +303,7 @@ def test_a_callback_that_raises_at_the_end(connect: Connect, api: FaultyServer) 
 
 
 def test_a_run_without_a_url(connect: Connect, api: FaultyServer, tmp_path: Path) -> None:
-    """A start that gave no URL is to blame, not JSON or a pickle."""
+    """The error names the start, not JSON or a pickle."""
     api.on("/flows/f/run", json_reply('{"taskId": "t"}'))
     with pytest.raises(
         ResultError, match="The service sent no URL for the results of run t"

@@ -47,7 +47,7 @@ BACKENDS = ["asyncio", "trio"]
 
 
 class Listening:
-    """Accepts connections, and gives each to a function in a thread of its own."""
+    """Accepts connections, and serves each with a function in its own thread."""
 
     def __init__(self, serve: Callable[[socket.socket], None]) -> None:
         self._serve = serve
@@ -114,7 +114,7 @@ def answer(text: str) -> bytes:
 
 
 class InRecords:
-    """TLS of which a test says where its records end, and what is sent at once."""
+    """TLS with control of the ends of its records."""
 
     def __init__(self, connection: socket.socket, context: ssl.SSLContext) -> None:
         self._connection = connection
@@ -150,10 +150,10 @@ class InRecords:
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_what_stands_behind_an_answer_over_tls(
+def test_an_unrequested_response_over_tls(
     listen: Callable[..., Listening], certificate: ssl.SSLContext, backend: str
 ) -> None:
-    """An answer that nobody asked for is not taken for the next one's, though it came in a record of its own."""
+    """It is not used for the next request, even if it was in its own record."""
 
     def serve(connection: socket.socket) -> None:
         tls = InRecords(connection, certificate)
@@ -177,8 +177,10 @@ def hints_without_end(connection: socket.socket) -> None:
 
 
 @pytest.mark.parametrize("what", ["get", "read", "wait"])
-def test_hints_without_end(connect: Connect, listen: Callable[..., Listening], what: str) -> None:
-    """A server that says 103 again and again, as fast as it can, is waited for no longer than one that is silent."""
+def test_endless_informational_responses(
+    connect: Connect, listen: Callable[..., Listening], what: str
+) -> None:
+    """Endless 103 responses are limited by the timeout, as silence is."""
     url = f"http://127.0.0.1:{listen(hints_without_end).port}"
     client = connect(None, base_url=url, resilience=ONCE, timeout=0.5)
     started = run_at(url).model_copy(update={"status": "STARTED"})
@@ -192,10 +194,10 @@ def test_hints_without_end(connect: Connect, listen: Callable[..., Listening], w
         call()
 
 
-def test_a_handshake_that_takes_long(
+def test_a_slow_handshake(
     connect: Connect, listen: Callable[..., Listening], certificate: ssl.SSLContext
 ) -> None:
-    """The time of a wait, or of a deadline, is over when it is over, whatever the connection is at."""
+    """The timeout of a wait, and a deadline, end it in any state of the connection."""
 
     def serve(connection: socket.socket) -> None:
         time.sleep(0.8)
@@ -216,7 +218,7 @@ def test_a_handshake_that_takes_long(
 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="counts descriptors in /proc")
 def test_many_stores(connect: Connect) -> None:
-    """Of results that come from a host each, only a few connections stay open."""
+    """For results from many hosts, only few connections stay open."""
     servers = [FaultyServer() for _ in range(30)]
     client = connect(None, base_url="http://127.0.0.1:9")
     try:
@@ -237,7 +239,7 @@ def test_many_stores(connect: Connect) -> None:
 
 
 def test_an_idle_connection_to_another_store_expires(server: FaultyServer) -> None:
-    """A connection that nobody used for long is closed when another is given back."""
+    """An idle connection is closed when another is released."""
     server.on("*", json_reply("[1]"))
     with (
         FaultyServer() as other,
@@ -258,8 +260,8 @@ def limits(expiry: float) -> Any:
     return httpx.Limits(keepalive_expiry=expiry)
 
 
-def test_an_answer_of_another_kind_is_none(connect: Connect, server: FaultyServer) -> None:
-    """What the first byte says is no HTTP is an error that says so, at once."""
+def test_a_response_of_another_protocol(connect: Connect, server: FaultyServer) -> None:
+    """If the first byte is not HTTP, it is an error at once."""
     server.on("/flows/f", json_reply("[]"))
     with pytest.raises(InvalidResponseError):
         connect(server).flows.get("f")
@@ -269,7 +271,7 @@ def test_an_answer_of_another_kind_is_none(connect: Connect, server: FaultyServe
 
 
 def test_closed_while_a_run_is_waited_for(connect: Connect, server: FaultyServer) -> None:
-    """Whoever closes the client does not lose the run that it was bringing to its end."""
+    """Closing the client during a wait does not lose the run."""
     client = connect(server)
     server.on(
         "/flows/f/run", json_reply('{"taskId": "t", "signedResponseURL": "http://127.0.0.1:9/r"}')
@@ -287,8 +289,8 @@ def test_closed_while_a_run_is_waited_for(connect: Connect, server: FaultyServer
     assert "runs.wait" in str(caught.value)
 
 
-def test_closed_before_a_start_is_sent_again(connect: Connect, server: FaultyServer) -> None:
-    """A start in doubt says how to send it again, though the client was closed before it did that itself."""
+def test_closed_before_a_start_is_retried(connect: Connect, server: FaultyServer) -> None:
+    """The error of a start in doubt says how to repeat it, if the client was closed before its retry."""
     client = connect(server, resilience=Resilience(backoff_initial=0.5, backoff_max=0.5))
 
     def close_soon(_: Any) -> Any:
@@ -306,7 +308,7 @@ def test_closed_before_a_start_is_sent_again(connect: Connect, server: FaultySer
 
 
 def test_a_lock_is_left_unlocked() -> None:
-    """A signal between the steps of the lock of a process finds a lock of C's, which has none."""
+    """A signal between the steps of the lock of a process finds a lock of C, which has no steps."""
     from dcipher._concurrency.scopes import ForkLock
 
     lock = ForkLock()
@@ -316,8 +318,8 @@ def test_a_lock_is_left_unlocked() -> None:
     assert not lock().locked()
 
 
-def test_a_lost_permit_comes_back(server: FaultyServer) -> None:
-    """A permit whose holder was interrupted before the release is available again once it is collected."""
+def test_a_lost_permit_is_returned(server: FaultyServer) -> None:
+    """A permit whose holder was interrupted before the release is available when it is collected."""
     from dcipher._concurrency.limiting import Limiter
 
     limiter = Limiter(1)
@@ -371,7 +373,7 @@ print("done")
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs setitimer")
 @pytest.mark.parametrize("calls", [150, pytest.param(1500, marks=pytest.mark.thorough)])
 def test_calls_that_signals_interrupt(server: FaultyServer, calls: int) -> None:
-    """A client goes on after hundreds of calls that a signal ended at any moment, and gives nobody another's answer."""
+    """After hundreds of calls that a signal interrupted, a client works, and mixes up no response."""
     server.on("*", lambda request: json_reply(f'{{"id": "{request.path.rsplit("/", 1)[-1]}"}}'))
     ended = subprocess.run(  # noqa: S603 - our own interpreter
         [sys.executable, "-W", "ignore", "-c", INTERRUPTED, server.url, str(calls)],
@@ -413,10 +415,10 @@ HEAVY: dict[str, Reply] = {
 
 @pytest.mark.parametrize("reply", HEAVY.values(), ids=list(HEAVY))
 @pytest.mark.parametrize("key", ["a" * 200, "emu_k3y+/abcdef=0123"])
-def test_no_answer_takes_long_to_be_read(
+def test_no_response_takes_long_to_be_redacted(
     connect: Connect, server: FaultyServer, key: str, reply: Reply
 ) -> None:
-    """What is masked in an answer takes no more than seconds, whatever is in it, and shows no key."""
+    """Redacting any response takes at most seconds, and shows no key."""
     server.on("*", reply)
     client = connect(server, api_key=key, max_retries=0)
     began = time.process_time()
@@ -430,7 +432,7 @@ def test_no_answer_takes_long_to_be_read(
 def test_the_body_of_an_error_is_bounded(
     connect: Connect, server: FaultyServer, body: bytes
 ) -> None:
-    """An error keeps the beginning of a body that is far too long for one."""
+    """An error has the beginning of a body that is too long."""
     server.on("*", Reply(body, 500))
     with pytest.raises(InternalServerError) as caught:
         connect(server, max_retries=0).flows.get("f")

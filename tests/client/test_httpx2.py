@@ -1,4 +1,4 @@
-"""A client of httpx2 as `http_client=`: what it carries, what it raises, and what of its own is used."""
+"""A client of httpx2 as `http_client=`: its requests, its exceptions, its settings."""
 
 from __future__ import annotations
 
@@ -59,10 +59,10 @@ def behind(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def test_it_carries_a_whole_run(
+def test_a_complete_run_by_httpx2(
     connect: Connect, emulator: Emulator, own: Callable[..., Any], tmp_path: Path
 ) -> None:
-    """Calls, params, the wait, results to read, rows and downloads; it stays open, and belongs to its owner."""
+    """Calls, params, the wait, values, rows and downloads. It stays open, and belongs to its owner."""
     theirs = own()
     client = connect(emulator, http_client=theirs)
     assert client.flows.get("shout").name == "Shout"
@@ -103,7 +103,7 @@ def test_it_is_retried(connect: Connect, api: FaultyServer, own: Callable[..., A
         (json_reply("{}", 500), InternalServerError, ""),
     ],
 )
-def test_what_it_raises_is_classified(
+def test_its_exceptions_are_classified(
     connect: Connect,
     api: FaultyServer,
     own: Callable[..., Any],
@@ -111,7 +111,7 @@ def test_what_it_raises_is_classified(
     expected: type[DcipherError],
     cause: str,
 ) -> None:
-    """As what httpx raises: the same class of ours, with the exception of httpx as its cause, and without the key."""
+    """As those of httpx: the same class of ours, with a cause of httpx, and without the key."""
     api.on("/flows/f", reply)
     client = connect(api, http_client=own(), resilience=ONCE, timeout=0.5)
     with pytest.raises(expected) as caught:
@@ -125,8 +125,8 @@ def test_what_it_raises_is_classified(
         assert sent is None or "authorization" not in sent.headers
 
 
-def test_nobody_listens(connect: Connect, own: Callable[..., Any]) -> None:
-    """A refused connection says so, and names the host."""
+def test_a_refused_connection(connect: Connect, own: Callable[..., Any]) -> None:
+    """The error names the host."""
     with FaultyServer() as gone:
         url = gone.url
     client = connect(base_url=url, http_client=own(), resilience=ONCE)
@@ -146,10 +146,10 @@ def test_a_certificate_that_is_not_trusted(connect: Connect, own: Callable[..., 
         assert server.connections == 1
 
 
-def test_a_download_that_breaks_off_is_resumed(
+def test_an_interrupted_download_is_resumed(
     connect: Connect, api: FaultyServer, own: Callable[..., Any], tmp_path: Path
 ) -> None:
-    """The rest of a result is asked for by a range; without a server, the error is that of a result."""
+    """The rest of a result is requested by a range. Without a server, it is a `ResultError`."""
     whole = b"0123456789" * 1000
     tag = {"ETag": '"1"', "Accept-Ranges": "bytes"}
     rest = {**tag, "Content-Range": f"bytes 5000-9999/{len(whole)}"}
@@ -287,8 +287,8 @@ def test_it_is_closed(
         client.flows.get("f")
 
 
-def test_other_kinds_are_refused(kind: str, connect: Connect) -> None:
-    """The async client for the blocking one, a transport, and a class are errors that name what is accepted."""
+def test_other_objects_are_rejected(kind: str, connect: Connect) -> None:
+    """The async client for the blocking one, a transport, and a class are errors with the accepted types."""
     name = "Client" if kind == "sync" else "AsyncClient"
     wrong = httpx2.AsyncClient() if kind == "sync" else httpx2.Client()
     for other in (wrong, httpx2.HTTPTransport(), httpx2.Client, object()):

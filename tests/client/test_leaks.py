@@ -95,7 +95,7 @@ with FaultyServer() as server:
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    """A server in a process of its own: what it opens is not counted."""
+    """A server in another process, whose descriptors are not counted."""
     with subprocess.Popen(  # noqa: S603 - our own interpreter
         [sys.executable, "-c", SERVER],
         stdin=subprocess.PIPE,
@@ -109,7 +109,7 @@ def url() -> Iterator[str]:
 
 
 class Kind(NamedTuple):
-    """One of the calls, and what it comes to."""
+    """One of the calls, and its result."""
 
     name: str
     error: type[Exception] | None = None
@@ -137,7 +137,7 @@ def kind_of(number: int) -> Kind:
 
 
 def call(client: Any, url: str, number: int, folder: Path) -> Any:
-    """Make one call; of the async client, what is to be awaited or iterated."""
+    """Makes one call. For the async client, returns the object to await or iterate."""
     kind, flow = kind_of(number), f"{kind_of(number).name}-{number % 5}"
     if kind.name == "start":
         return client.flows.start(flow, {"text": "é" * 50})
@@ -183,7 +183,7 @@ def call_sync(client: Any, url: str, number: int, folder: Path) -> None:
 
 
 class Census(NamedTuple):
-    """What a process has: descriptors, threads of the client's, files in its folder for temporary ones."""
+    """The resources of a process: descriptors, threads of the client, temporary files."""
 
     descriptors: int
     threads: int
@@ -219,7 +219,7 @@ async def async_until(reached: Callable[[], bool]) -> None:
 
 
 def memory() -> tuple[int, int]:
-    """Bytes, where they are traced, and objects."""
+    """Returns the bytes, if they are traced, and the objects."""
     for _ in range(3):
         gc.collect()
     return tracemalloc.get_traced_memory()[0], len(gc.get_objects())
@@ -227,7 +227,7 @@ def memory() -> tuple[int, int]:
 
 @pytest.fixture(autouse=True)
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where all temporary files go, and `saved` in it, where results are saved."""
+    """The folder for all temporary files, and `saved` in it, for saved results."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     saved = tmp_path / "saved"
     saved.mkdir()
@@ -327,8 +327,8 @@ def test_calls_leave_nothing(
     assert {path.name for path in temporary.iterdir()} <= {f"saved-{n}" for n in range(AT_ONCE)}
 
 
-def test_open_connections_are_as_many_as_calls_at_once(url: str, temporary: Path) -> None:
-    """While a client is open, it holds no more sockets than calls were made at the same time."""
+def test_open_connections_are_at_most_the_concurrent_calls(url: str, temporary: Path) -> None:
+    """An open client has at most as many sockets as there were concurrent calls."""
     seen: list[int] = []
 
     async def main() -> None:
@@ -369,7 +369,7 @@ def test_caches_are_bounded() -> None:
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_an_event_loop_ends_with_nothing_open(url: str, backend: str) -> None:
-    """Each event loop takes its connections along; a client that outlives it, unclosed, goes on in the next one."""
+    """Each event loop closes its connections. A client that outlives it works in the next one."""
     client = AsyncDcipher(KEY, base_url=url, resilience=HASTY)
 
     async def three_at_once() -> None:
@@ -386,8 +386,8 @@ def test_an_event_loop_ends_with_nothing_open(url: str, backend: str) -> None:
         assert_back_to(before)
 
 
-def test_event_loops_are_not_kept(url: str) -> None:
-    """A client that has seen an event loop does not keep it from being collected."""
+def test_event_loops_are_collected(url: str) -> None:
+    """A client does not keep a former event loop from being collected."""
     import weakref
 
     client = AsyncDcipher(KEY, base_url=url, resilience=HASTY)
@@ -404,8 +404,8 @@ def test_event_loops_are_not_kept(url: str) -> None:
     assert [loop() for loop in loops] == [None] * 3
 
 
-def test_a_loop_that_is_closed_with_nothing_said(url: str) -> None:
-    """A loop that was closed without ending its generators is forgotten at the next call in another one."""
+def test_a_loop_that_is_closed_early(url: str) -> None:
+    """A loop that was closed without ending its generators is removed at the next call in another one."""
     client = AsyncDcipher(KEY, base_url=url, resilience=HASTY)
     before = census()
     with warnings.catch_warnings():
@@ -428,7 +428,7 @@ def test_a_loop_that_is_closed_with_nothing_said(url: str) -> None:
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_dropped_async_client(url: str, backend: str) -> None:
-    """An async client that is dropped with connections open warns once, says what to do, and closes them all."""
+    """An async client that is dropped with open connections warns once, with advice, and closes them all."""
     counts: list[int] = []
 
     async def drop() -> None:
@@ -475,7 +475,7 @@ def test_a_closed_async_client_is_dropped_in_silence(url: str, backend: str) -> 
 
 
 def test_many_clients_in_one_loop(url: str) -> None:
-    """A service that makes and closes a client for each of its own requests does not grow."""
+    """A service that creates and closes a client for each request does not grow."""
 
     async def main() -> None:
         async def one() -> None:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 def test_run_flow_waits_now(
     connect: Connect, api: FaultyServer, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> None:
-    """`wait_until_completion`, by name or in its place, is an error that says what to write; nothing is sent."""
+    """`wait_until_completion`, by name or position, is an error with the replacement. Nothing is sent."""
     with pytest.raises(TypeError, match=r"remove wait_until_completion.*flows\.start"):
         connect(api).run_flow(*args, **kwargs)
     assert api.requests == []
@@ -47,8 +47,8 @@ def test_other_arguments_are_python_s_affair(connect: Connect, api: FaultyServer
         connect(api).run_flow("f", {}, until=True)
 
 
-def test_run_flow_is_what_it_was() -> None:
-    """Its signature, its kind and its documentation are its own."""
+def test_run_flow_is_introspectable() -> None:
+    """It has its own signature, type and documentation."""
     for cls in (Dcipher, AsyncDcipher):
         assert list(inspect.signature(cls.run_flow).parameters)[1:] == [
             "flow_id",
@@ -70,8 +70,8 @@ def test_run_flow_is_what_it_was() -> None:
         (0, r"use run\."),
     ],
 )
-def test_a_run_is_no_dictionary(key: Any, says: str) -> None:
-    """What `run_flow` gave was a dictionary: each of its keys names what there is now."""
+def test_a_run_is_not_a_dictionary(key: Any, says: str) -> None:
+    """The result of `run_flow` was a dictionary: the error for each of its keys names the replacement."""
     run: Any = Run(flow_id="f", task_id="t")
     with pytest.raises(TypeError, match=says):
         run[key]
@@ -93,7 +93,10 @@ def test_a_run_is_no_dictionary(key: Any, says: str) -> None:
     ],
 )
 def test_a_run_has_no_attribute_of_a_dictionary(name: str, says: str) -> None:
-    """A key as an attribute, and what a dictionary can do, name what there is now; another name is Python's affair."""
+    """The error for a key as an attribute, or a method of a dictionary, names the replacement.
+
+    Others are unchanged.
+    """
     run: Any = Run(flow_id="f", task_id="t")
     with pytest.raises(AttributeError, match=f"no attribute '{name}'. A Run is not .*{says}"):
         getattr(run, name)
@@ -104,8 +107,8 @@ def test_a_run_has_no_attribute_of_a_dictionary(name: str, says: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["BASE_URL", "api_key", "max_retries"])
-def test_attributes_that_are_gone(connect: Connect, api: FaultyServer, name: str) -> None:
-    """Reading one says where it is passed; setting one does not go unnoticed: it would have no effect."""
+def test_removed_attributes(connect: Connect, api: FaultyServer, name: str) -> None:
+    """Reading one names the argument. Setting one is an error, because it would have no effect."""
     with Dcipher("k", base_url=api.url) as blocking:
         clients = (blocking, AsyncDcipher("k", base_url=api.url))
         for client in clients:
@@ -120,7 +123,7 @@ def test_attributes_that_are_gone(connect: Connect, api: FaultyServer, name: str
 
 @pytest.mark.parametrize("cls", [Dcipher, AsyncDcipher])
 def test_base_url_of_the_class(cls: Any) -> None:
-    """Reading it from the class says where it is passed."""
+    """Reading it from the class names the argument."""
     message = f"'{cls.__name__}' has no attribute 'BASE_URL': pass base_url=…"
     with pytest.raises(AttributeError, match=message):
         cls.BASE_URL  # noqa: B018
@@ -165,15 +168,15 @@ def test_attributes_of_the_class_that_are_gone(
 
 @pytest.mark.parametrize("cls", [Dcipher, AsyncDcipher])
 def test_a_property_of_a_subclass_is_its_own(api: FaultyServer, cls: Any) -> None:
-    """A subclass may give one of the former names a meaning of its own."""
+    """A subclass may define one of the former names."""
     mine = type("Mine", (cls,), {"BASE_URL": property(lambda _: "mine")})
     assert mine("k", base_url=api.url).BASE_URL == "mine"
 
 
 @pytest.mark.parametrize("cls", [Dcipher, AsyncDcipher])
 @pytest.mark.parametrize("second", [100, None, "https://staging.example"])
-def test_the_second_place_is_gone(cls: Any, second: object) -> None:
-    """What was passed second is told its name; no frame of the error has the key."""
+def test_the_second_positional_argument(cls: Any, second: object) -> None:
+    """The error names the keyword. No frame of the error has the key."""
     with pytest.raises(TypeError, match="pass max_retries=…, which counts") as caught:
         cls("canary-key-0123456789", second)
     assert "canary-key" not in str(caught.value)
@@ -197,7 +200,7 @@ def test_the_second_place_is_gone(cls: Any, second: object) -> None:
     ],
 )
 def test_the_modules_of_the_former_version(module: str, name: str, instead: str) -> None:
-    """An import from a module that 0.3.5 had says what to write instead."""
+    """An import from a module of 0.3.5 has an error with the replacement."""
     found = importlib.import_module(f"dcipher.{module}")
     with pytest.raises(ImportError, match=instead):
         getattr(found, name)
@@ -245,14 +248,14 @@ def test_a_former_module_is_an_attribute_before_it_is_imported(module: str) -> N
 
 @pytest.mark.parametrize("module", FORMER)
 def test_everything_of_a_former_module_is_an_error(module: str) -> None:
-    """`import *` fails where it stands; it would leave names undefined."""
+    """`import *` fails, because it would leave names undefined."""
     with pytest.raises(ImportError, match="import what you need from dcipher"):
         exec(f"from dcipher.{module} import *")  # noqa: S102 - a line of a program
 
 
 @pytest.mark.parametrize("page", ["CHANGELOG.md", "docs/guides/upgrading.md"])
-def test_the_pages_have_what_the_errors_have(page: str) -> None:
-    """Each argument, attribute, key, name and module of 0.3.5 stands in the section for those who come from there."""
+def test_the_pages_list_every_former_name(page: str) -> None:
+    """Each argument, attribute, key, name and module of 0.3.5 is in the section about upgrading."""
     text = (Path(__file__).resolve().parents[2] / page).read_text(encoding="utf-8")
     if page == "CHANGELOG.md":
         text = text.partition("\n## [1.0.0]")[2]

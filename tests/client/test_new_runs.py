@@ -17,8 +17,8 @@ GONE = json_reply('{"message": "no such run"}', 404)
 QUICK = Resilience(max_retries=3, backoff_initial=0.01)
 
 
-def test_a_look_at_a_new_run_is_patient(connect: Connect, server: FaultyServer) -> None:
-    """A 404 seconds after the start is looked at again."""
+def test_a_poll_of_a_new_run_is_retried(connect: Connect, server: FaultyServer) -> None:
+    """A 404 seconds after the start is retried."""
     server.on("*", GONE, GONE, json_reply('{"status": "RUNNING"}'))
     run = Run(flow_id="f", task_id="t", created_at=datetime.now(timezone.utc))
     assert connect(server, resilience=QUICK).runs.refresh(run).status is RunStatus.RUNNING
@@ -26,10 +26,10 @@ def test_a_look_at_a_new_run_is_patient(connect: Connect, server: FaultyServer) 
 
 
 @pytest.mark.parametrize("created_at", [None, datetime(2026, 1, 1, tzinfo=timezone.utc)])
-def test_a_look_at_an_old_run_is_not(
+def test_a_poll_of_an_old_run_is_not_retried(
     connect: Connect, server: FaultyServer, created_at: datetime | None
 ) -> None:
-    """A 404 of a run that is not known to be new is the answer."""
+    """A 404 for another run is final."""
     server.on("*", GONE)
     run = Run(flow_id="f", task_id="t", created_at=created_at)
     with pytest.raises(NotFoundError):

@@ -46,7 +46,7 @@ def run(status: str = "RUNNING", message: str | None = None, task_id: str = "t")
     ],
 )
 def test_failure(status: str, cls: type[RunError], says: str) -> None:
-    """Each bad end is its error, with the service's words, the run, and what to do next."""
+    """Each failure has its error, with the message of the service, the run, and advice."""
     error = failure(run(status, "out of memory"))
     assert type(error) is cls
     with pytest.raises(cls, match=says):
@@ -59,18 +59,18 @@ def test_failure(status: str, cls: type[RunError], says: str) -> None:
     "status", [s for s in RunStatus if s not in {"FAILED", "CANCELLED", "CANCELFAILED"}] + ["odd"]
 )
 def test_no_failure(status: str) -> None:
-    """What ended well, goes on, or is not known is no error."""
+    """A succeeded, running or unknown status is not an error."""
     assert failure(run(status, "words")) is None
 
 
-def test_a_failure_without_words() -> None:
-    """Where the service does not say why, that is said."""
+def test_a_failure_without_a_message() -> None:
+    """The error says that the service gave no reason."""
     assert "failed without a message." in str(failure(run("FAILED")))
     assert "failed without a message." in str(failure(run("FAILED", "")))
 
 
-def test_a_failure_in_too_many_words() -> None:
-    """Megabytes and terminal escapes are cut and cleaned where they are shown, not where they are kept."""
+def test_a_failure_with_a_long_message() -> None:
+    """Megabytes and terminal escapes are truncated and cleaned in the text, but not in the run."""
     words = "\x1b[31m" + "x" * 1_000_000
     error = failure(run("FAILED", words))
     assert error is not None
@@ -82,21 +82,21 @@ def test_a_failure_in_too_many_words() -> None:
 @pytest.mark.parametrize(
     ("message", "says"), [("Out of memory.", "memory. Check"), (" ", "message. Check")]
 )
-def test_a_failure_is_told_in_sentences(message: str, says: str) -> None:
-    """One full stop ends the service's words, and blanks are no words."""
+def test_a_failure_is_a_sentence(message: str, says: str) -> None:
+    """One full stop ends the message, and a blank message is missing."""
     assert says in str(failure(run("FAILED", message)))
 
 
 @pytest.mark.parametrize("status", ["FAILED", "CANCELLED", "CANCELFAILED"])
 def test_a_failure_shows_no_signed_url(status: str) -> None:
-    """A signed URL in the service's words is shown without its signature."""
+    """A signed URL in the message is shown without its signature."""
     error = failure(run(status, "cannot write https://s/r?X-Amz-Signature=SIGNATURE"))
     assert error is not None
     assert "SIGNATURE" not in str(error)
 
 
 def test_timed_out() -> None:
-    """The error says that the run goes on, and the line in it waits again."""
+    """The error says that the run continues, and has the line that resumes the wait."""
     error = timed_out(run("setting up cluster"), 2.5, None)
     assert type(error) is WaitTimeoutError
     assert "was setting up cluster after 2.5 s" in str(error)
@@ -106,7 +106,7 @@ def test_timed_out() -> None:
 
 
 def test_interrupted() -> None:
-    """The error says for how long nothing was seen, and how to go on."""
+    """The error has the time without a successful poll, and advice."""
     error = interrupted(run(), 900.4)
     assert type(error) is PollingInterruptedError
     assert "could not be fetched for 900 s" in str(error)
@@ -114,7 +114,7 @@ def test_interrupted() -> None:
 
 
 def test_a_result_too_early() -> None:
-    """The error says what the run does, and how to wait for it."""
+    """The error has the status of the run, and how to wait for it."""
     error = not_ended(run("setting up cluster"))
     assert type(error) is ResultError
     assert "Run t of flow f has no result yet: it is setting up cluster" in str(error)
@@ -122,8 +122,8 @@ def test_a_result_too_early() -> None:
     assert error.run == run("setting up cluster")
 
 
-def test_a_result_whose_url_is_gone() -> None:
-    """The error says why, and how to keep the URL the next time."""
+def test_a_result_without_its_url() -> None:
+    """The error has the reason, and how to store the URL."""
     error = without_outputs(run("SUCCEEDED"), 2)
     assert (type(error), error.output_index) == (ResultError, 2)
     assert "to_json(reveal=True)" in str(error)
@@ -134,8 +134,8 @@ def test_a_result_whose_url_is_gone() -> None:
 
 
 @pytest.mark.parametrize("status", ["RUNNING", "SUCCEEDED"])
-def test_a_closed_client_is_not_told_to_be_asked(status: str) -> None:
-    """The error of a client that was closed names another one, and the key that gives the run again."""
+def test_the_error_of_a_closed_client_names_another(status: str) -> None:
+    """The error of a closed client names another one, and the key that returns the run."""
     keyed = run(status).model_copy(update={"idempotency_key": "order-7"})
     text = str(closed(DcipherError("This client is closed."), keyed))
     assert "another_client.runs." in text
@@ -146,8 +146,8 @@ def test_a_closed_client_is_not_told_to_be_asked(status: str) -> None:
 
 @pytest.mark.parametrize("status", ["RUNNING", "SUCCEEDED", "odd"])
 @pytest.mark.parametrize("index", [None, 3])
-def test_a_note_names_the_key_of_a_run_that_can_be_had(status: str, index: int | None) -> None:
-    """Of a run that goes on, or went well, the note has the key of its start; `None` is no key."""
+def test_a_note_has_the_key_of_the_start(status: str, index: int | None) -> None:
+    """For a running or succeeded run, the note has the key of its start; `None` is not a key."""
     for key, words in (("order-7", "idempotency_key='order-7'"), (None, "")):
         error = ValueError()
         note_run(error, run(status).model_copy(update={"idempotency_key": key}), index)
@@ -157,7 +157,7 @@ def test_a_note_names_the_key_of_a_run_that_can_be_had(status: str, index: int |
 
 
 def test_a_result_without_a_url() -> None:
-    """A start that gave no URL is said to have given none; of an empty place, both causes are named."""
+    """For a start without a URL, the error says so. For an empty output, it names both causes."""
     started = Run(
         flow_id="f", task_id="t", status="SUCCEEDED", created_at=datetime.now(timezone.utc)
     )
@@ -181,8 +181,8 @@ def test_a_result_without_a_url() -> None:
         ("odd", "continues"),
     ],
 )
-def test_a_note_says_what_the_run_does(status: str, says: str) -> None:
-    """A note never says that a run goes on which has ended."""
+def test_a_note_has_the_state_of_the_run(status: str, says: str) -> None:
+    """A note never says that an ended run continues."""
     error = ValueError()
     note_run(error, run(status))
     (note,) = getattr(error, "__notes__", [])
@@ -191,7 +191,7 @@ def test_a_note_says_what_the_run_does(status: str, says: str) -> None:
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="notes are new in Python 3.11")
 def test_an_interruption_is_noted() -> None:
-    """Ctrl-C tells which run goes on; errors of this package say it themselves."""
+    """After Ctrl-C, the note names the running run. Errors of this package have it themselves."""
     interruption = KeyboardInterrupt()
     note_run(interruption, run())
     notes: list[str] = getattr(interruption, "__notes__", [])
@@ -212,8 +212,8 @@ def test_the_line_that_reattaches_is_python() -> None:
 @pytest.mark.parametrize(
     "error", [failure(run("FAILED")), timed_out(run(), 1, None), interrupted(run(), 1)]
 )
-def test_errors_hold_no_signed_url(error: RunError) -> None:
-    """The run of an error is whole in this process, and shows and pickles no URL."""
+def test_errors_show_no_signed_url(error: RunError) -> None:
+    """The run of an error is complete in this process, but its repr and pickle have no URL."""
     assert error.run.outputs[0].url is not None
     for text in (str(error), repr(error), repr(vars(error)), str(pickle.dumps(error))):
         assert "SIGNATURE" not in text

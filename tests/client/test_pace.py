@@ -84,7 +84,7 @@ class Simulation:
 
 
 def test_a_few_are_polled_as_if_alone() -> None:
-    """Up to ten waits for one flow have today's intervals, even when its duration is known."""
+    """Up to ten waits for one flow have the ordinary intervals, even if its duration is known."""
     pace = Pace()
     for wait in range(FEW):
         pace.enter(wait, lambda: None)
@@ -94,14 +94,14 @@ def test_a_few_are_polled_as_if_alone() -> None:
 
 @pytest.mark.parametrize("number", [100, 1000, 5000])
 def test_many_runs_that_take_the_same_time_cost_few_polls(number: int) -> None:
-    """Runs of 20 s cost less than eight polls each, and most ends are known within a second."""
+    """Runs of 20 s need less than eight polls each, and most ends are known within a second."""
     done = Simulation([20.0] * number).run()
     assert sum(done.polls) / number < 8
     assert sorted(done.lags)[number // 2] < 1
 
 
 def test_the_next_runs_of_a_flow_are_polled_when_they_usually_end() -> None:
-    """Once the duration is known, each of many runs of it costs five polls at most."""
+    """When the duration is known, each of many runs needs at most five polls."""
     first = Simulation([20.0] * 100).run()
     second = Simulation([20.0] * 1000)
     second.pace = first.pace
@@ -125,8 +125,8 @@ def test_a_run_that_takes_longer_than_usual_is_polled_at_its_own_interval() -> N
     assert max(done.lags[200:]) <= 10.5
 
 
-def test_news_of_shorter_runs_wake_the_waits() -> None:
-    """The first end rings, and so does a duration far below the known one; a longer one does not."""
+def test_shorter_runs_wake_the_waits() -> None:
+    """The first end wakes them, and so does a duration far below the known one; a longer one does not."""
     pace = Pace()
     rings: list[int] = []
     pace.enter(1, lambda: rings.append(1))
@@ -141,7 +141,7 @@ def test_news_of_shorter_runs_wake_the_waits() -> None:
 
 
 def test_durations_of_few_flows_are_kept() -> None:
-    """The paces of flows that nobody waits for are forgotten, those with a wait are not."""
+    """The paces of flows without a wait are removed, the others are not."""
     paces = Paces()
     busy, idle = paces.of("busy"), paces.of("idle")
     busy.enter(1, lambda: None)
@@ -185,7 +185,7 @@ def test_an_alarm_ends_a_sleep_of_another_task(backend: str) -> None:
 
 @pytest.mark.parametrize("kind", [Dcipher, AsyncDcipher])
 def test_many_waits_of_a_client_end(kind: type[Dcipher | AsyncDcipher], emulator: Emulator) -> None:
-    """Sixty waits at once return their own runs, from either client, with fewer polls than alone."""
+    """Sixty concurrent waits return their own runs, in both clients, with fewer polls than alone."""
     before = len(emulator.requests)
     texts = [str(n) for n in range(60)]
     runs: dict[str, str] = {}

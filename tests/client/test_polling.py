@@ -28,7 +28,7 @@ jitters = st.floats(0, 1, exclude_max=True)
 
 
 def looks(duration: float, jitter: float, age: float | None = 0.0) -> list[float]:
-    """Return the ages of a run at which it is looked at, up to the look that sees its end."""
+    """Returns the ages at which a run is polled, up to the poll that returns its end."""
     now = (age or 0.0) + first_poll_in(age)
     seen = [now]
     while now < duration:
@@ -41,7 +41,7 @@ def looks(duration: float, jitter: float, age: float | None = 0.0) -> list[float
     ("age", "wait"), [(None, 0.0), (0.0, 0.5), (0.2, 0.3), (0.5, 0.0), (3600.0, 0.0)]
 )
 def test_first_poll(age: float | None, wait: float) -> None:
-    """A new run is left alone for half a second; one of unknown age is looked at at once."""
+    """A new run is polled after half a second; one of unknown age at once."""
     assert first_poll_in(age) == pytest.approx(wait)
 
 
@@ -57,20 +57,20 @@ def test_the_step_is_a_tenth_of_the_age(age: float, step: float) -> None:
 
 @given(duration=st.floats(2, 3), jitter=st.floats(0.5, 1))
 @settings(max_examples=100, deadline=None)
-def test_short_runs_cost_few_looks(duration: float, jitter: float) -> None:
-    """With the average jitter, a run of two or three seconds costs twelve looks at most."""
+def test_short_runs_need_few_polls(duration: float, jitter: float) -> None:
+    """With the average jitter, a run of two or three seconds needs at most twelve polls."""
     assert len(looks(duration, jitter)) <= 12
 
 
-def test_short_runs_cost_few_looks_at_worst() -> None:
-    """Not even the shortest steps make more than twelve looks of three seconds."""
+def test_short_runs_need_few_polls_at_worst() -> None:
+    """Even the shortest intervals are at most twelve polls in three seconds."""
     assert len(looks(3.0, 0.0)) <= 12
 
 
 @given(duration=st.floats(0, 7200), jitter=jitters, known=st.booleans())
 @settings(max_examples=100, deadline=None)
-def test_the_end_is_seen_soon(duration: float, jitter: float, known: bool) -> None:
-    """The end is known within a tenth of the run's time (or half a second), and in 15 s at most."""
+def test_the_end_is_known_soon(duration: float, jitter: float, known: bool) -> None:
+    """The end is known within a tenth of the duration (or half a second), and in 15 s at most."""
     lag = looks(duration, jitter, 0.0 if known else None)[-1] - duration
     assert lag <= max(0.5, 0.1 * duration) + 1e-6
     assert lag <= LONGEST_INTERVAL
@@ -79,15 +79,15 @@ def test_the_end_is_seen_soon(duration: float, jitter: float, known: bool) -> No
 
 
 @pytest.mark.parametrize("jitter", [0.0, 0.5, 0.999])
-def test_an_hour_costs_a_few_hundred_looks(jitter: float) -> None:
-    """A run of an hour is looked at some hundred times, not a thousand."""
+def test_an_hour_needs_a_few_hundred_polls(jitter: float) -> None:
+    """A run of an hour is polled some hundred times, not a thousand."""
     assert 200 < len(looks(3600, jitter)) < 350
 
 
 @given(age=st.floats(0, 1e12), jitter=jitters)
 @settings(max_examples=200, deadline=None)
-def test_any_step_is_in_its_bounds(age: float, jitter: float) -> None:
-    """No step is a hot loop, none is longer than 15 s."""
+def test_any_interval_is_in_its_bounds(age: float, jitter: float) -> None:
+    """No interval is a hot loop, none is longer than 15 s."""
     assert 0.18 <= next_poll_in(age, jitter) <= LONGEST_INTERVAL
 
 
@@ -104,8 +104,8 @@ def status(code: int) -> APIError:
         InvalidResponseError("x"),
     ],
 )
-def test_what_a_wait_outlives(error: APIError) -> None:
-    """A failure that may pass does not end a wait, however old the run is."""
+def test_failures_that_do_not_end_a_wait(error: APIError) -> None:
+    """A temporary failure does not end a wait, for a run of any age."""
     assert not ends_the_wait(error, age=0.0)
     assert not ends_the_wait(error, age=1e6)
 
@@ -119,13 +119,13 @@ def test_what_a_wait_outlives(error: APIError) -> None:
         APIError("x"),
     ],
 )
-def test_what_ends_a_wait(error: APIError) -> None:
-    """What another look would not change ends it at once."""
+def test_failures_that_end_a_wait(error: APIError) -> None:
+    """A permanent failure ends it at once."""
     assert ends_the_wait(error, age=0.0)
 
 
 def test_a_new_run_may_not_be_known_yet() -> None:
-    """A 404 means "not there yet" for some seconds after the start, and "not there" later."""
+    """A 404 means "not yet available" for some seconds after the start, and "unknown" later."""
     assert not ends_the_wait(status(404), age=NEW_RUN_GRACE)
     assert ends_the_wait(status(404), age=NEW_RUN_GRACE + 0.1)
 

@@ -53,7 +53,7 @@ SIDES = ["sync", "asyncio", "trio"]
 
 
 def echo(request: Recorded) -> Reply:
-    """The flow that was asked for."""
+    """Returns the requested flow."""
     return json_reply(f'{{"id": "{request.path.rpartition("/")[2]}"}}')
 
 
@@ -114,7 +114,7 @@ NOISE = (
 
 @pytest.fixture
 def troubled(server: FaultyServer) -> FaultyServer:
-    """A server where each call of `PROGRAM` hangs where its name says."""
+    """A server where each call of `PROGRAM` hangs at the step in its name."""
     server.on("/flows/stalled/run", STALL)
     server.on("/flows/cut", Reply(b'{"id": "f"}', cut=5, after="stall"))
     server.on("/flows/busy", json_reply("{}", 503))
@@ -138,7 +138,7 @@ LAST_SEEN = {
 
 @pytest.fixture
 def full() -> Iterator[str]:
-    """A server that nobody can connect to."""
+    """A server without free connections."""
     with ExitStack() as stack:
         listening = stack.enter_context(socket.socket())
         listening.bind(("127.0.0.1", 0))
@@ -161,7 +161,7 @@ def killed_at_last(*args: Any, **kwargs: Any) -> Iterator[subprocess.Popen[str]]
 
 
 def interrupted(program: str, folder: Path, ready: Callable[[], bool]) -> tuple[int, str]:
-    """Run a program, press Ctrl-C when it is ready; how it ended, and what it said."""
+    """Runs a program, and interrupts it when it is ready. Returns its exit code and output."""
     # Whoever runs the tests in the background has them ignore Ctrl-C, and so would the program.
     heeding = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
     with killed_at_last(
@@ -192,7 +192,7 @@ def interrupted(program: str, folder: Path, ready: Callable[[], bool]) -> tuple[
     ],
 )
 def test_ctrl_c(troubled: FaultyServer, full: str, side: str, moment: str, tmp_path: Path) -> None:
-    """Ctrl-C ends a program soon, by KeyboardInterrupt, without noise or debris; a run can be found again."""
+    """Ctrl-C ends a program soon, by KeyboardInterrupt, without output or debris. Its run can be found."""
     (tmp_path / "result").write_bytes(b"old")
     program = PROGRAM.format(
         cls="Dcipher" if side == "sync" else "AsyncDcipher",
@@ -247,7 +247,7 @@ def end_of(pid: int) -> int:
 
 @pytest.fixture(autouse=True)
 def _no_logs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What pytest captures logs with has locks, which a fork may leave locked in a child."""
+    """Disables pytest's log capture, whose locks a fork may leave locked in a child."""
     monkeypatch.setattr(logger, "disabled", True)
 
 
@@ -289,7 +289,7 @@ def test_forked_in_the_middle_of_calls(echoing: FaultyServer) -> None:
 
 
 def test_a_cookie_jar_that_was_locked_at_the_fork(server: FaultyServer) -> None:
-    """No call waits for the lock of a cookie jar: a child whose parent held it would wait for ever."""
+    """No call waits for the lock of a cookie jar, which may be locked in a child for ever."""
     with Dcipher(KEY, base_url=server.url, resilience=QUICK) as client:
         cookie = {"Set-Cookie": "a=1"}
         server.on("/flows/f", json_reply('{"id": "f"}', 200, **cookie))
@@ -354,8 +354,8 @@ def test_pre_forked_workers(echoing: FaultyServer) -> None:
 @FORKS
 @THREADS_AND_FORKS
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
-def test_a_child_with_an_event_loop_of_its_own(echoing: FaultyServer, backend: str) -> None:
-    """An async client that was used is used in a child's own loop, and closed there; the parent goes on."""
+def test_a_child_with_its_own_event_loop(echoing: FaultyServer, backend: str) -> None:
+    """A used async client works in the loop of a child, and is closed there. The parent continues."""
     client = AsyncDcipher(KEY, base_url=echoing.url, resilience=QUICK)
 
     async def hundred_async(prefix: str) -> bool:
@@ -385,7 +385,7 @@ def test_a_child_with_an_event_loop_of_its_own(echoing: FaultyServer, backend: s
 
 
 class Held:
-    """Another thread that holds a lock while this one forks."""
+    """Another thread that holds a lock during a fork."""
 
     def __init__(self, lock: Any) -> None:
         self._lock = lock
@@ -423,7 +423,7 @@ def locks_of(client: Dcipher) -> dict[str, Any]:
 @THREADS_AND_FORKS
 @pytest.mark.parametrize("which", ["connections", "routes", "certificates", "httpx"])
 def test_forked_while_a_lock_is_held(echoing: FaultyServer, which: str) -> None:
-    """A child that is forked while another thread makes the first connection, or loads certificates, does not hang."""
+    """A child that is forked during the first connection, or the loading of certificates, does not hang."""
     from dcipher._wire.pools.certificates import ssl_context
 
     with Dcipher(KEY, base_url=echoing.url, resilience=QUICK) as client:
@@ -440,7 +440,7 @@ def test_forked_while_a_lock_is_held(echoing: FaultyServer, which: str) -> None:
 @FORKS
 @THREADS_AND_FORKS
 def test_a_child_that_exits(echoing: FaultyServer) -> None:
-    """A child that ends as a program does, with what it inherited, says nothing and closes nothing of its parent's."""
+    """A child that ends prints nothing, and closes nothing of its parent."""
     program = f"""
 import asyncio, os, sys
 from dcipher import AsyncDcipher, Dcipher
@@ -496,7 +496,7 @@ def test_more_threads_than_connections(echoing: FaultyServer) -> None:
 
 
 def test_closed_while_others_call(server: FaultyServer) -> None:
-    """A client that is closed while thirty threads call ends each call with its answer, or says that it is closed."""
+    """If a client is closed during thirty calls, each has its response, or an error that says so."""
     server.on("*", lambda request: Reply(echo(request).body, delay=0.01))
     client = Dcipher(KEY, base_url=server.url, resilience=QUICK)
     errors: list[BaseException] = []
@@ -554,7 +554,7 @@ def test_asyncio_then_trio_then_asyncio(echoing: FaultyServer) -> None:
 
 @pytest.mark.parametrize("backends", [("asyncio", "asyncio"), ("asyncio", "trio")])
 def test_two_loops_at_the_same_time(echoing: FaultyServer, backends: tuple[str, str]) -> None:
-    """Two threads with a loop each share one client, and neither gets what the other asked for."""
+    """Two threads with a loop each share one client, and get their own responses."""
     client = AsyncDcipher(KEY, base_url=echoing.url, resilience=QUICK)
 
     async def hundred_async(prefix: str) -> bool:
@@ -588,7 +588,7 @@ def test_closed_in_another_loop(echoing: FaultyServer) -> None:
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_nested_blocks(echoing: FaultyServer, backend: str) -> None:
-    """The inner of two `with` blocks closes the client, and a call after it says so; the outer one ends in peace."""
+    """The inner of two `with` blocks closes the client. A later call is an error, and the outer block ends."""
 
     async def main() -> None:
         async with AsyncDcipher(KEY, base_url=echoing.url) as client:
@@ -682,8 +682,8 @@ COPIED: dict[str, Callable[[], Any]] = {
 
 @pytest.mark.parametrize("what", COPIED)
 @pytest.mark.parametrize("how", [copy.deepcopy, pickle.dumps])
-def test_what_holds_connections_is_not_copied(what: str, how: Callable[[Any], Any]) -> None:
-    """A deep copy or a pickle of a client, or of what belongs to one, is a TypeError that says what to do."""
+def test_objects_with_connections_are_not_copied(what: str, how: Callable[[Any], Any]) -> None:
+    """A deep copy or a pickle of a client, or of its parts, is a TypeError with advice."""
     with pytest.raises(TypeError, match=r"cannot be copied or pickled: it (has|holds) connections"):
         how(COPIED[what]())
 
@@ -728,7 +728,7 @@ assert rows == [[1]] * 100
 
 @pytest.mark.parametrize("kind", ["sync", "async"])
 def test_too_many_open_files(server: FaultyServer, tmp_path: Path, kind: str) -> None:
-    """Without room for another socket nothing was sent: each start is sent again, and none is sent twice.
+    """Without a descriptor for a socket, nothing was sent: each start is retried, and none is sent twice.
 
     What is needed after a start, or after its failure, needs no file to be opened.
     """
@@ -829,7 +829,7 @@ SAVED_WITHOUT_IMPORTS = NO_IMPORTS.replace(
 def test_no_module_can_be_imported_after_the_run(
     server: FaultyServer, tmp_path: Path, kind: str, script: str
 ) -> None:
-    """`flows.run` saves what it was asked to save; what asks later is a LocalStorageError, and works again after."""
+    """`flows.run` saves its result. A later call is a LocalStorageError, and works afterwards."""
     server.on(
         "/flows/f/run", json_reply(f'{{"taskId": "t", "signedResponseURL": "{server.url}/result"}}')
     )

@@ -34,7 +34,7 @@ def service() -> Iterator[Emulator]:
 def test_a_run_in_a_log(
     connect: Connect, service: Emulator, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Where nobody watches, each status is a line, and so is the size of the result at the end."""
+    """Without a terminal, each status is a line, and so is the size of the result at the end."""
     with connect(service) as client:
         run = client.flows.run("big", save_path=tmp_path / "big", progress=True)
     lines = capsys.readouterr().err.splitlines()
@@ -60,14 +60,14 @@ def test_each_step_by_itself(
     assert capsys.readouterr().err == ""  # it took no ten seconds
 
 
-def test_nothing_is_displayed_unless_it_is_asked_for(
+def test_nothing_is_displayed_by_default(
     connect: Connect,
     service: Emulator,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The default is silent, and so is everything under DCIPHER_PROGRESS=0."""
+    """The default prints nothing, and so does everything with DCIPHER_PROGRESS=0."""
     with connect(service) as client:
         client.flows.run("big", save_path=tmp_path / "a")
         monkeypatch.setenv("DCIPHER_PROGRESS", "0")
@@ -100,8 +100,8 @@ def test_a_display_that_fails_costs_no_run(
 
 
 @pytest.mark.parametrize("progress", [None, 1, "yes", print])
-def test_what_is_no_progress(connect: Connect, service: Emulator, progress: Any) -> None:
-    """Anything else is refused before the start; for functions there are the callbacks."""
+def test_an_invalid_progress(connect: Connect, service: Emulator, progress: Any) -> None:
+    """Other values are rejected before the start. Functions have the callbacks."""
     before = len(service.runs)
     with connect(service) as client:
         with pytest.raises(InvalidParamsError, match="on_status"):
@@ -121,7 +121,7 @@ def test_a_bar_for_the_bytes(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """On a terminal a bar is shown, and at its end one line stays."""
+    """A terminal shows a bar, and one line remains at its end."""
     pytest.importorskip("rich")
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     monkeypatch.setenv("TERM", "xterm")

@@ -46,13 +46,13 @@ def notes_of(error: BaseException) -> list[str]:
 
 
 def runs_named_in(note: str, client: Any) -> list[Run]:
-    """Evaluate what the note says how to find the run."""
+    """Evaluates the expressions of a note that find the run."""
     found = re.findall(r"runs\.\w+\((client\.runs\.recent\[\d+\]|next\(.*?'\))", note)
     return [eval(line, {"client": client, "next": next}) for line in found]  # noqa: S307 - lines of our own message
 
 
 def many_runs(api: FaultyServer) -> None:
-    """Each start gives a run of its own, which never ends."""
+    """A server where each start returns its own run, which never ends."""
     count = iter(range(1000))
 
     def started(_: Recorded) -> Reply:
@@ -66,7 +66,7 @@ def many_runs(api: FaultyServer) -> None:
 
 @dataclass(frozen=True)
 class Frozen(Exception):  # noqa: N818 - what a user's function raises
-    """An error that lets nobody change it."""
+    """An exception that cannot be changed."""
 
     words: str = "frozen"
 
@@ -74,7 +74,7 @@ class Frozen(Exception):  # noqa: N818 - what a user's function raises
 def test_runs_are_remembered_as_they_were_last_reported(
     connect: Connect, emulator: Emulator, tmp_path: Path
 ) -> None:
-    """Newest first: with status, end, URLs and files; `get`, which knows no URLs, leaves them known."""
+    """Newest first: with status, end, URLs and files. `get`, which has no URLs, keeps them."""
     client = connect(emulator)
     assert client.runs.recent == ()
     first = client.flows.start("shout", {"text": "one"})
@@ -95,7 +95,7 @@ def test_runs_are_remembered_as_they_were_last_reported(
 
 
 def test_runs_of_others_are_not_remembered(connect: Connect, api: FaultyServer) -> None:
-    """A run that another client started is none of this one's, however often it is looked at."""
+    """A run that another client started is not one of them, however often it is polled."""
     client = connect(api)
     client.runs.wait(Run(flow_id="f", task_id="t"))
     assert client.runs.recent == ()
@@ -126,7 +126,7 @@ def test_a_hundred_are_remembered(connect: Connect, api: FaultyServer) -> None:
 
 
 def test_a_run_that_was_held_is_as_old_as_it_is() -> None:
-    """A run that a call held is the first to be forgotten afterwards, and not before the next start."""
+    """A run that a call used is the first to be removed afterwards, but not before the next start."""
     recent = RecentRuns()
     runs = [Run(flow_id="f", task_id=str(n)) for n in range(202)]
     recent.add(runs[0])
@@ -153,7 +153,7 @@ def test_recent_runs_show_no_url(connect: Connect, api: FaultyServer) -> None:
 
 
 def test_many_threads_start_at_once(api: FaultyServer) -> None:
-    """Each run is remembered once, in some order, whichever thread started it, while others read them."""
+    """Each run is stored once, in some order, by any thread, while others read them."""
     many_runs(api)
     with Dcipher(KEY, base_url=api.url) as client, ThreadPoolExecutor(8) as pool:
         started = list(
@@ -169,7 +169,7 @@ def count_and_start(client: Dcipher, queue: Any) -> None:
 
 
 def test_a_forked_child_begins_with_none(api: FaultyServer) -> None:
-    """The runs of a parent are not its forked child's, and the other way round; no lock is inherited."""
+    """Parent and forked child have their own runs. No lock is inherited."""
     if "fork" not in multiprocessing.get_all_start_methods():
         pytest.skip("no fork on this system")
     many_runs(api)
@@ -188,7 +188,7 @@ def test_a_forked_child_begins_with_none(api: FaultyServer) -> None:
 def test_a_callback_that_raises_loses_no_run(
     connect: Connect, api: FaultyServer, error: Exception, tmp_path: Path
 ) -> None:
-    """The note names the run by its place and, for good, by its id: its result is saved from there."""
+    """The note names the run by its position and, permanently, by its id: its result can be saved."""
     api.on("/flows/f/status", RUNNING, json_reply('{"status": "SUCCEEDED"}'))
 
     def refuse(_: Run) -> None:
@@ -206,10 +206,10 @@ def test_a_callback_that_raises_loses_no_run(
     assert (tmp_path / "out").read_text() == '{"text": 1}'
 
 
-def test_an_interrupted_download_is_named(
+def test_an_interrupted_download_has_a_note(
     connect: Connect, api: FaultyServer, tmp_path: Path
 ) -> None:
-    """What fails behind the end of the run names it in a note: it was paid for, and its result is there."""
+    """A failure after the end of the run has a note with the run, which is paid for."""
     client = connect(api)
     folder = tmp_path / "made too late"
     folder.mkdir()
@@ -221,10 +221,10 @@ def test_an_interrupted_download_is_named(
 
 
 @pytest.mark.parametrize("flow", ["f", "g"], ids=["same flow", "same task id"])
-def test_the_line_of_a_result_gives_no_other_run_s(
+def test_the_line_of_a_result_finds_its_run(
     connect: Connect, api: FaultyServer, tmp_path: Path, flow: str
 ) -> None:
-    """What the note says of the result finds that run, whatever was started since, in whichever flow."""
+    """The line in the note finds that run, after any later starts of any flow."""
     client = connect(api)
     if flow == "f":
         many_runs(api)
@@ -243,10 +243,10 @@ def test_the_line_of_a_result_gives_no_other_run_s(
     assert (found.flow_id, found.task_id) == (run.flow_id, run.task_id)
 
 
-def test_a_note_leads_back_when_the_client_is_gone(
+def test_a_note_works_with_another_client(
     connect: Connect, emulator: Emulator, tmp_path: Path
 ) -> None:
-    """After the `with` block of the call, the key in the note gives the run and its result."""
+    """After the `with` block of the call, the key in the note returns the run and its result."""
 
     def refuse(_: Run) -> None:
         raise LookupError("mine")
@@ -264,8 +264,8 @@ def test_a_note_leads_back_when_the_client_is_gone(
     assert "A" in saved.read_text()
 
 
-def test_a_run_of_no_known_start_has_no_key_to_name(connect: Connect, api: FaultyServer) -> None:
-    """Neither a note nor an error names a key that is not known; where it is, both do."""
+def test_a_run_without_a_known_key(connect: Connect, api: FaultyServer) -> None:
+    """Neither a note nor an error names an unknown key. If it is known, both do."""
     many_runs(api)
     client = connect(api)
     started = client.flows.start("f", idempotency_key="order-7")
@@ -277,8 +277,8 @@ def test_a_run_of_no_known_start_has_no_key_to_name(connect: Connect, api: Fault
         assert ("idempotency_key='order-7'" in said) is names_key
 
 
-def test_each_of_many_is_named(connect: Connect, api: FaultyServer) -> None:
-    """A note is right however many were started before, and by the id of its run after."""
+def test_each_of_many_has_a_correct_note(connect: Connect, api: FaultyServer) -> None:
+    """A note is right after any number of starts, and later by the id of its run."""
     many_runs(api)
     client = connect(api)
     first, *_ = [client.flows.start("f") for _ in range(3)]
@@ -290,8 +290,8 @@ def test_each_of_many_is_named(connect: Connect, api: FaultyServer) -> None:
     assert [run.task_id for run in runs_named_in(note, client)] == ["t1", "t0"]
 
 
-def test_a_wait_that_is_over_names_the_run(connect: Connect, api: FaultyServer) -> None:
-    """In a notebook there is no `error` after a traceback: the note of a timeout says where the run is."""
+def test_a_timeout_has_a_note(connect: Connect, api: FaultyServer) -> None:
+    """In a notebook, there is no `error` after a traceback: the note of a timeout finds the run."""
     many_runs(api)
     client = connect(api)
     with pytest.raises(WaitTimeoutError) as caught:
@@ -300,8 +300,8 @@ def test_a_wait_that_is_over_names_the_run(connect: Connect, api: FaultyServer) 
     assert {run.task_id for run in runs_named_in(note, client)} == {"t0"}
 
 
-def test_a_watch_that_is_interrupted_names_the_run(connect: Connect, api: FaultyServer) -> None:
-    """`watch` says the same as `wait`; whoever just stops iterating is told nothing."""
+def test_an_interrupted_watch_has_a_note(connect: Connect, api: FaultyServer) -> None:
+    """`watch` has the same note as `wait`. Ending the iteration has none."""
     many_runs(api)
     client = connect(api)
     run = client.flows.start("f")
@@ -312,8 +312,8 @@ def test_a_watch_that_is_interrupted_names_the_run(connect: Connect, api: Faulty
         break
 
 
-def test_a_bad_end_is_no_interruption(connect: Connect, api: FaultyServer) -> None:
-    """A run that failed is not to be waited for again: its error has no note."""
+def test_a_failed_run_has_no_note(connect: Connect, api: FaultyServer) -> None:
+    """A failed run cannot be waited for: its error has no note."""
     api.on("/flows/f/status", json_reply('{"status": "FAILED"}'))
     client = connect(api)
     with pytest.raises(RunFailedError) as caught:
@@ -323,7 +323,7 @@ def test_a_bad_end_is_no_interruption(connect: Connect, api: FaultyServer) -> No
 
 
 def test_a_closed_client_still_has_its_runs(connect: Connect, api: FaultyServer) -> None:
-    """Closed in the middle of a wait: the note says that another client goes on with the run."""
+    """If it is closed during a wait, the note says that another client resumes it."""
     many_runs(api)
     client = connect(api)
     closing = threading.Thread(target=client.close)
@@ -335,8 +335,8 @@ def test_a_closed_client_still_has_its_runs(connect: Connect, api: FaultyServer)
     assert {run.task_id for run in runs_named_in(note, client)} == {"t0"}
 
 
-def test_a_cancelled_crowd(api: FaultyServer) -> None:
-    """Twenty runs at once, cancelled together: each exception names its own run, by either way."""
+def test_many_cancelled_runs(api: FaultyServer) -> None:
+    """Twenty concurrent runs, cancelled together: each exception names its own run."""
     many_runs(api)
 
     async def main() -> None:
@@ -371,10 +371,8 @@ def test_a_cancelled_crowd(api: FaultyServer) -> None:
 
 
 @pytest.mark.parametrize("cls", [Dcipher, AsyncDcipher])
-def test_none_of_a_large_crowd_is_forgotten(
-    api: FaultyServer, cls: type[Dcipher | AsyncDcipher]
-) -> None:
-    """A hundred and ten at once, all interrupted: each note finds its own run by its ids."""
+def test_many_interrupted_runs(api: FaultyServer, cls: type[Dcipher | AsyncDcipher]) -> None:
+    """A hundred and ten concurrent runs, all interrupted: each note finds its own run by its ids."""
     many_runs(api)
     crowd, ready = 110, threading.Barrier(111)
     seen: list[str] = []
@@ -440,8 +438,8 @@ def test_none_of_a_large_crowd_is_forgotten(
         assert [run.task_id for run in runs_named_in(note, client)][-1] == task_id
 
 
-def test_what_is_held_is_not_forgotten() -> None:
-    """Whatever a run's state; and when nobody holds it any more, the next start lets it go."""
+def test_used_runs_are_not_removed() -> None:
+    """This holds in any state of a run. When it is no longer used, the next start removes it."""
     recent = RecentRuns()
     first = Run(flow_id="f", task_id="first", status="SUCCEEDED")
     second = Run(flow_id="f", task_id="second")
@@ -500,8 +498,8 @@ def test_a_run_in_use_is_remembered(
     assert client.runs.recent[-1].task_id == run.task_id
 
 
-def test_an_interrupted_start_goes_on_with_its_key(api: FaultyServer, kind: Kind) -> None:
-    """The note of a run whose start is interrupted has the key that goes on with it."""
+def test_an_interrupted_start_is_resumed_with_its_key(api: FaultyServer, kind: Kind) -> None:
+    """The note of a run whose start is interrupted has the key that resumes it."""
     asked = threading.Event()
 
     async def cancelled() -> str:
@@ -538,10 +536,10 @@ def test_an_interrupted_start_goes_on_with_its_key(api: FaultyServer, kind: Kind
 
 
 @pytest.mark.parametrize("status", ["FAILED", "CANCELLED", "CANCELFAILED"])
-def test_a_run_that_ended_badly_is_not_replayed_by_its_advice(
+def test_advice_for_a_failed_run_with_a_fixed_key(
     connect: Connect, api: FaultyServer, status: str
 ) -> None:
-    """A deterministic key gives the failed run for ever: the error says that another run needs another key."""
+    """A deterministic key always returns the failed run: the error says that another run needs another key."""
     api.on("/flows/f/status", json_reply(f'{{"status": "{status}"}}'))
     with pytest.raises(
         DcipherError, match="not with idempotency_key='order-1', which returns this"

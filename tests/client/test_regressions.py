@@ -121,7 +121,7 @@ class CancelledAt:
 
 
 def test_cancelled_by_asyncio_at_each_step(api: FaultyServer) -> None:
-    """A native cancellation at whichever suspension of a call, closing included, gives the connection back."""
+    """A cancellation at any suspension of a call, closing included, releases the connection."""
     api.on("/flows/f", Reply(b'{"id": "f"}', framing="chunked"))
     outcomes: list[bool] = []
 
@@ -148,8 +148,8 @@ def test_cancelled_by_asyncio_at_each_step(api: FaultyServer) -> None:
     assert all(outcomes[-3:])
 
 
-def test_a_cancelled_download_does_not_hold_the_process(api: FaultyServer) -> None:
-    """A program that cancels a download which waits for the store's head ends at once."""
+def test_a_cancelled_download_does_not_keep_the_process(api: FaultyServer) -> None:
+    """A program that cancels a download before the response of the store ends at once."""
     api.on("/result", STALL)
     code = f"""
 import asyncio, sys
@@ -185,8 +185,8 @@ asyncio.run(main())
 @pytest.mark.skipif(
     sys.version_info < (3, 11), reason="before Python 3.11, exceptions have no notes"
 )
-def test_an_interrupted_start_says_its_key(kind: Kind) -> None:
-    """Ctrl-C during a start leaves the idempotency key in a note, so that the same start can be sent again."""
+def test_an_interrupted_start_has_a_note_with_its_key(kind: Kind) -> None:
+    """After Ctrl-C during a start, a note has the idempotency key to repeat it."""
 
     def interrupted(_: httpx.Request) -> httpx.Response:
         raise KeyboardInterrupt
@@ -213,7 +213,7 @@ def test_an_interrupted_start_says_its_key(kind: Kind) -> None:
 
 
 def test_closed_with_a_call_in_flight(connect: Connect, api: FaultyServer) -> None:
-    """A call that is under way while its client is closed leaves no connection open after it."""
+    """A call in progress while its client is closed leaves no connection open."""
     api.on("/flows/slow", Reply(b'{"id": "slow"}', delay=0.3))
     client = connect(api)
     with warnings.catch_warnings():
@@ -233,12 +233,12 @@ def test_closed_with_a_call_in_flight(connect: Connect, api: FaultyServer) -> No
 def test_a_callback_that_cannot_be_called(
     connect: Connect, api: FaultyServer, tmp_path: Path, callback: object
 ) -> None:
-    """A callback that is no function is refused before anything is sent."""
+    """A callback that is not a function is rejected before anything is sent."""
     assert_refused(connect(api), api, tmp_path, callback)
 
 
 def test_an_async_callback_of_the_sync_client(api: FaultyServer, tmp_path: Path) -> None:
-    """The sync client, which would never await it, refuses an async callback before anything is sent."""
+    """The blocking client, which would never await it, rejects an async callback before anything is sent."""
     with Dcipher(KEY, base_url=api.url, resilience=QUICK) as client:
         assert_refused(client, api, tmp_path, async_callback)
 
@@ -258,7 +258,7 @@ def assert_refused(client: Any, api: FaultyServer, folder: Path, callback: objec
 def test_an_error_of_httpx_from_a_callback(
     connect: Connect, api: FaultyServer, tmp_path: Path, way: str
 ) -> None:
-    """What `on_progress` raises comes out as it is, even an error of httpx: the result is not asked for again."""
+    """An error of httpx in `on_progress` is raised unchanged: the result is not requested again."""
     mine = httpx.ReadError("mine")
     api.on("/result", Reply(LARGE))
     requests: list[httpx.Request] = []
@@ -293,7 +293,7 @@ class UnreadableError(Exception):
 def test_any_error_of_a_callback(
     connect: Connect, api: FaultyServer, tmp_path: Path, mine: Exception
 ) -> None:
-    """What a callback raises comes out, be it `DcipherError` itself, or an error that cannot be shown."""
+    """The exception of a callback is raised, also `DcipherError` itself, or one without a text."""
 
     def fail(*_: object) -> None:
         raise mine
@@ -358,8 +358,8 @@ def test_a_transport_that_is_only_async(backend: str, tmp_path: Path) -> None:
     assert transport.closed
 
 
-def test_a_result_that_a_transport_has_whole(connect: Connect, tmp_path: Path) -> None:
-    """A result that a transport of the user's gives in one piece is saved and read like any other."""
+def test_a_result_that_a_transport_has_in_memory(connect: Connect, tmp_path: Path) -> None:
+    """A result that a transport of the user returns in one piece is saved and read like any other."""
     client = connect(
         base_url="https://dcipher.invalid",
         transport=httpx.MockTransport(lambda _: httpx.Response(200, json=[1, 2])),
@@ -371,8 +371,8 @@ def test_a_result_that_a_transport_has_whole(connect: Connect, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("status", [403, 500])
-def test_a_refusal_that_a_transport_has_whole(connect: Connect, status: int) -> None:
-    """A refused result is a `ResultError`, where its body is in memory already, too."""
+def test_an_error_response_that_a_transport_has_in_memory(connect: Connect, status: int) -> None:
+    """A rejected result is a `ResultError`, also if its body is in memory already."""
     client = connect(
         base_url="https://dcipher.invalid",
         transport=httpx.MockTransport(lambda _: httpx.Response(status, text="no")),
@@ -386,7 +386,7 @@ def test_a_refusal_that_a_transport_has_whole(connect: Connect, status: int) -> 
 def test_no_proxy_for_this_machine(
     connect: Connect, api: FaultyServer, monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
-    """Calls and downloads from this machine go direct, whatever proxy the environment names."""
+    """Calls and downloads to this machine are sent directly, with any proxy in the environment."""
     monkeypatch.setenv(variable, "http://127.0.0.1:1")
     client = connect(api, max_retries=0)
     assert client.flows.get("f").id == "f"
@@ -438,8 +438,8 @@ def test_a_result_that_is_redirected_to_nowhere(
 
 
 @pytest.mark.parametrize("host", ["a..b", f"{'a' * 64}.example", "xn--"])
-def test_a_result_at_a_host_that_cannot_be(connect: Connect, host: str) -> None:
-    """A signed URL with a host that no name server can be asked for is a `ResultError`, without its signature."""
+def test_a_result_at_an_impossible_host(connect: Connect, host: str) -> None:
+    """A signed URL with an invalid host is a `ResultError`, without its signature."""
     run = finished(f"https://{host}/result?Signature={CANARY}")
     with pytest.raises(ResultError) as caught:
         connect(base_url="https://dcipher.invalid", max_retries=0).runs.read(run)
@@ -449,10 +449,10 @@ def test_a_result_at_a_host_that_cannot_be(connect: Connect, host: str) -> None:
 @pytest.mark.parametrize(
     "line", [f"HTTP/1.1 oops {KEY}", f"{KEY} 200 OK", f"HTTP/1.1 200 OK\r\n{KEY}"]
 )
-def test_a_malformed_answer_that_repeats_the_key(
+def test_a_malformed_response_that_repeats_the_key(
     connect: Connect, api: FaultyServer, line: str
 ) -> None:
-    """A key that stands in a line which is no HTTP is in no error."""
+    """A key in a line that is not HTTP is in no error."""
     api.on("/flows/f", Reply(raw=f"{line}\r\n\r\n".encode(), after="close"))
     with pytest.raises(APIConnectionError) as caught:
         connect(api, max_retries=0).flows.get("f")
@@ -466,7 +466,7 @@ def test_a_malformed_answer_that_repeats_the_key(
 
 
 def test_an_unknown_field_that_is_a_signed_url(connect: Connect, api: FaultyServer) -> None:
-    """A signed URL is a secret under a name that nobody knows, too, and however deep it lies."""
+    """A signed URL is a secret also with an unknown name, and at any depth."""
     url = f"https://store.invalid/more?X-Amz-Signature={CANARY}"
     fields = {"taskId": "t", "more": url, "deep": {"list": [{"url": url}]}, "plain": "as it is"}
     api.on("/flows/f/run", json_reply(json.dumps(fields)))
@@ -480,8 +480,8 @@ def test_an_unknown_field_that_is_a_signed_url(connect: Connect, api: FaultyServ
     assert CANARY not in run.to_json(reveal=True)
 
 
-def test_a_run_whose_first_look_is_refused(connect: Connect, api: FaultyServer) -> None:
-    """An error after the start carries the run, with its results' URLs, so that it is not lost."""
+def test_a_run_whose_first_poll_is_rejected(connect: Connect, api: FaultyServer) -> None:
+    """An error after the start has the run, with the URLs of its results, so that it is not lost."""
     api.on("/flows/f/status", json_reply('{"message": "no"}', 401))
     with pytest.raises(AuthenticationError) as caught:
         connect(api).flows.run("f")
@@ -492,16 +492,16 @@ def test_a_run_whose_first_look_is_refused(connect: Connect, api: FaultyServer) 
     assert run.outputs[0].url.get_secret_value().startswith(f"{api.url}/result")
 
 
-def test_a_run_that_is_not_there(connect: Connect, api: FaultyServer) -> None:
-    """Waiting for a run that is known by its ids alone, and that does not exist, ends with the first look."""
+def test_an_unknown_run(connect: Connect, api: FaultyServer) -> None:
+    """Waiting for a run that does not exist, by its ids alone, ends with the first poll."""
     api.on("/flows/f/status", json_reply('{"message": "no such task"}', 404))
     with pytest.raises(NotFoundError):
         connect(api).runs.wait(Run(flow_id="f", task_id="t"), timeout=5)
     assert len(api.requests) == 1
 
 
-def test_a_wait_that_saw_nothing(connect: Connect, api: FaultyServer) -> None:
-    """A wait whose last looks failed does not claim to know how the run is."""
+def test_a_wait_without_a_successful_poll(connect: Connect, api: FaultyServer) -> None:
+    """A wait whose last polls failed does not report a status."""
     api.on("/flows/f/status", json_reply("{}", 500))
     with pytest.raises(WaitTimeoutError, match=r"could not be fetched .* \(InternalServerError\)"):
         connect(api).runs.wait(Run(flow_id="f", task_id="t"), timeout=0.1, poll_interval=0.02)
@@ -524,7 +524,7 @@ def test_a_wait_that_saw_nothing(connect: Connect, api: FaultyServer) -> None:
 def test_limits_of_a_wait_for_a_run_that_has_ended(
     connect: Connect, limits: dict[str, Any]
 ) -> None:
-    """A limit that is none is refused, even where nothing is left to wait for."""
+    """An invalid limit is rejected, even if there is nothing to wait for."""
     client = connect(base_url="https://dcipher.invalid")
     run = Run(flow_id="f", task_id="t", status=RunStatus.SUCCEEDED)
     name = next(iter(limits))
@@ -538,7 +538,7 @@ def test_limits_of_a_wait_for_a_run_that_has_ended(
 
 
 def test_a_timeout_of_centuries(construct: Callable[..., Any], connect: Connect) -> None:
-    """A timeout that no socket takes is refused where it is given."""
+    """A timeout that no socket accepts is rejected at once."""
     with pytest.raises(ConfigurationError, match="timeout"):
         construct(KEY, timeout=1e10)
     client = connect(base_url="https://dcipher.invalid")
@@ -546,20 +546,20 @@ def test_a_timeout_of_centuries(construct: Callable[..., Any], connect: Connect)
         client.with_options(timeout=1e10)
 
 
-def test_settings_that_are_none(construct: Callable[..., Any]) -> None:
-    """A mapping is no `Settings`."""
+def test_a_mapping_is_not_settings(construct: Callable[..., Any]) -> None:
+    """A mapping is not a `Settings`."""
     with pytest.raises(ConfigurationError, match="Settings, not dict"):
         construct(KEY, settings={"a": 1})
 
 
-def test_a_type_that_is_none(connect: Connect, api: FaultyServer) -> None:
-    """A type that Pydantic knows nothing of is the caller's mistake, not the result's."""
+def test_an_unsupported_type(connect: Connect, api: FaultyServer) -> None:
+    """A type that Pydantic does not support is an error of the caller, not of the result."""
     with pytest.raises(InvalidParamsError):
         connect(api).runs.read(finished(f"{api.url}/result"), 5)
 
 
 def test_a_folder_as_the_path(connect: Connect, api: FaultyServer, tmp_path: Path) -> None:
-    """A path that ends in a slash names a folder: it is refused before the run is started."""
+    """A path that ends in a slash is a folder: it is rejected before the run is started."""
     client = connect(api)
     with pytest.raises(InvalidParamsError, match="folder"):
         client.flows.run("f", save_path=f"{tmp_path}/results/")

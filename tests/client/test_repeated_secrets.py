@@ -38,7 +38,7 @@ SIGNED = f"https://s.example/r?X-Amz-Signature={SIGN}"
 
 
 def shown(error: APIStatusError) -> str:
-    """Everything that a user, or a reporter of errors, sees of an error."""
+    """Returns everything that a user, or an error reporter, sees of an error."""
     again = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own
     texts = [str(error), repr(error), repr(error.body), str(error.error), repr(vars(error))]
     texts += [error.response.text, again.response.text, repr(error.response.headers.raw)]
@@ -60,7 +60,7 @@ def test_a_content_type_that_cannot_be_parsed(connect: Connect, server: FaultySe
 
 @pytest.mark.parametrize("charset", ["utf-16", "utf-7", "cp037", "utf-8", "latin-1"])
 def test_a_key_in_text_of_any_charset(connect: Connect, server: FaultyServer, charset: str) -> None:
-    """A key that is repeated is masked as what a reader of the text would see."""
+    """A repeated key is redacted as a reader of the text would see it."""
     body = f"<p>key {KEY} is wrong</p>"
     server.on(
         "/flows/f", Reply(body.encode(charset), 400, {"Content-Type": f"a/b; charset={charset}"})
@@ -86,7 +86,7 @@ def test_a_charset_that_is_not_the_bodys(
 
 @pytest.mark.parametrize("name", ["Content-Type", "Content-Encoding"])
 def test_a_key_in_a_header_of_a_success(connect: Connect, server: FaultyServer, name: str) -> None:
-    """What cannot be used is described without what it repeats."""
+    """The error for an unusable response does not repeat it."""
     server.on("/flows/f", Reply(b"<html>", 200, {name: f"text/{KEY}"}))
     with pytest.raises(InvalidResponseError) as caught:
         connect(server, api_key=KEY, resilience=ONCE).flows.get("f")
@@ -94,7 +94,7 @@ def test_a_key_in_a_header_of_a_success(connect: Connect, server: FaultyServer, 
 
 
 def test_a_flow_that_repeats_secrets(connect: Connect, server: FaultyServer) -> None:
-    """A flow is shown and logged, as a run is."""
+    """A flow is redacted like a run, in its repr and in logs."""
     params = [{"name": "p", "description": SIGNED}]
     server.on("/flows/f", json_reply(json.dumps({"id": "f", "x": KEY, "params": params})))
     flow = connect(server, api_key=KEY).flows.get("f")
@@ -137,18 +137,16 @@ def test_a_run_whose_urls_are_repeated(
     assert "canary" not in f"{caught.value!r} {caught.value.run!r} {pickle.dumps(caught.value)!r}"
 
 
-def test_words_of_a_signed_url_that_are_no_secrets_stay(
-    connect: Connect, server: FaultyServer
-) -> None:
-    """What every URL says is not masked in what the service says."""
+def test_common_words_of_a_signed_url_remain(connect: Connect, server: FaultyServer) -> None:
+    """Words of every URL are not redacted in the text of the service."""
     url = SecretURL(f"{SIGNED}&response-content-type=application/json")
     server.on("/flows/f/status", json_reply('{"status": "RUNNING", "message": "application/json"}'))
     run = Run(flow_id="f", task_id="t", outputs=(Output(url=url),))
     assert connect(server).runs.refresh(run).message == "application/json"
 
 
-def test_a_param_that_is_secret(connect: Connect, server: FaultyServer) -> None:
-    """It is sent as what it holds, and masked where the service repeats it."""
+def test_a_secret_param(connect: Connect, server: FaultyServer) -> None:
+    """It is sent in clear, and redacted if the service repeats it."""
     server.on("/flows/f/run", json_reply('{"message": "bad word canary-1"}', 422))
     with pytest.raises(APIStatusError) as caught:
         connect(server).flows.start("f", {"word": SecretStr("canary-1")})
@@ -214,7 +212,7 @@ def test_a_proxy_that_repeats_its_password(
     said: str,
     way: str,
 ) -> None:
-    """What is sent to a proxy is a secret of ours, too: as it is, and as it is sent."""
+    """The password of a proxy is a secret of ours, too: in clear, and as it is sent."""
     with FaultyServer() as proxy:
         url = proxy.url.replace("http://", f"http://user:{QUOTED}@")
         proxy.on("*", Reply(raw=f"HTTP/9 {said}\r\n\r\n".encode(), after="close"))
@@ -243,7 +241,7 @@ def test_a_proxy_that_repeats_its_password(
     ],
 )
 def test_the_password_of_any_proxy_is_known(args: dict[str, Any]) -> None:
-    """However an HTTP client is told of its proxy, also for one that is derived for stores."""
+    """For any configuration of a proxy, also in a client derived for stores."""
     client = HTTPClient("https://api.example.com", httpx_args=args)
     for known in (client.secrets(), client.anonymous().secrets()):
         assert {PASSWORD, ENCODED} <= {*known}

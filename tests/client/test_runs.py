@@ -50,7 +50,7 @@ def status(word: str, message: str | None = None, **more: Any) -> Reply:
 
 
 def attached(**fields: Any) -> Run:
-    """A run that another process has started, at a time that nobody knows."""
+    """A run that another process has started at an unknown time."""
     return Run(flow_id="f", task_id="t", **fields)
 
 
@@ -58,8 +58,8 @@ def new(**fields: Any) -> Run:
     return attached(created_at=datetime.now(timezone.utc), **fields)
 
 
-def test_get_is_one_look(connect: Connect, api: FaultyServer) -> None:
-    """`runs.get` gives status, message and what else the service says; no outputs, which it does not know."""
+def test_get_is_one_poll(connect: Connect, api: FaultyServer) -> None:
+    """`runs.get` returns status, message and other fields of the service, but no outputs, which it does not know."""
     api.on("/flows/f/status", status(" running ", "half way", progress=0.5))
     run = connect(api).runs.get("f", "t")
     assert (run.status, run.message, run.outputs) == (RunStatus.RUNNING, "half way", ())
@@ -67,7 +67,7 @@ def test_get_is_one_look(connect: Connect, api: FaultyServer) -> None:
     assert len(api.requests) == 1
 
 
-def test_refresh_keeps_what_is_known(connect: Connect, api: FaultyServer) -> None:
+def test_refresh_keeps_known_fields(connect: Connect, api: FaultyServer) -> None:
     """`runs.refresh` changes the status, and keeps outputs, key and dates."""
     client = connect(api)
     started = client.flows.start("f")
@@ -83,8 +83,8 @@ def test_refresh_keeps_what_is_known(connect: Connect, api: FaultyServer) -> Non
 
 
 @pytest.mark.parametrize("call", ["refresh", "wait", "watch", "download", "read", "records"])
-def test_a_run_is_asked_for(connect: Connect, api: FaultyServer, call: str) -> None:
-    """What is no `Run` is an `InvalidParamsError`, and nothing is sent."""
+def test_a_run_is_required(connect: Connect, api: FaultyServer, call: str) -> None:
+    """Any object but a `Run` is an `InvalidParamsError`, and nothing is sent."""
     arguments = ("t", "out") if call == "download" else ("t",)
     with pytest.raises(InvalidParamsError, match="must be a Run"):
         list(getattr(connect(api).runs, call)(*arguments))
@@ -92,7 +92,7 @@ def test_a_run_is_asked_for(connect: Connect, api: FaultyServer, call: str) -> N
 
 
 def test_wait_for_a_run_of_another_process(connect: Connect, api: FaultyServer) -> None:
-    """Two ids are enough to wait; the first look is at once."""
+    """Two ids are sufficient to wait. The first poll is at once."""
     client = connect(api)
 
     def call() -> None:
@@ -110,8 +110,8 @@ def test_a_stored_run_is_waited_for_and_read(connect: Connect, api: FaultyServer
     assert client.runs.read(run) == {"text": 1}
 
 
-def test_a_run_that_has_ended_is_not_looked_at(connect: Connect, api: FaultyServer) -> None:
-    """Waiting for what has ended asks nothing."""
+def test_a_run_that_has_ended_is_not_polled(connect: Connect, api: FaultyServer) -> None:
+    """Waiting for an ended run sends nothing."""
     client = connect(api)
     run = attached(status="SUCCEEDED")
     assert client.runs.wait(run) is run
@@ -133,7 +133,7 @@ def test_a_run_that_has_ended_is_not_looked_at(connect: Connect, api: FaultyServ
 def test_ends_that_are_errors(
     connect: Connect, api: FaultyServer, word: str, error: type[Exception], said: str
 ) -> None:
-    """Each bad end has its error, which holds the run and repeats the service's message."""
+    """Each failure has its error, with the run and the message of the service."""
     api.on("/flows/f/status", status(word, "the corpus is empty\x1b[31m"))
     with pytest.raises(error, match=said) as caught:
         connect(api).runs.wait(attached())
@@ -144,16 +144,16 @@ def test_ends_that_are_errors(
     assert caught.value.run.task_id == "t"  # type: ignore[attr-defined]
 
 
-def test_only_known_words_end_a_wait(connect: Connect, api: FaultyServer) -> None:
-    """Free text, unknown words and going back are no ends."""
+def test_only_known_statuses_end_a_wait(connect: Connect, api: FaultyServer) -> None:
+    """Free text, unknown and earlier statuses do not."""
     words = ["setting up cluster", "RUNNING", "PENDING", "COMPLETED", "CANCELLING", "SUCCEEDED"]
     api.on("/flows/f/status", *map(status, words))
     seen = [str(run.status) for run in connect(api).runs.watch(attached(), poll_interval=FAST)]
     assert seen == words
 
 
-def test_watch_ends_with_a_bad_end(connect: Connect, api: FaultyServer) -> None:
-    """`runs.watch` gives the last run, well or not, and raises nothing for it."""
+def test_watch_yields_a_failed_run(connect: Connect, api: FaultyServer) -> None:
+    """`runs.watch` yields the last run, succeeded or not, and raises no error for it."""
     api.on("/flows/f/status", status("RUNNING"), status("RUNNING"), status("FAILED", "why"))
     seen = list(connect(api).runs.watch(attached(), poll_interval=FAST))
     assert [run.status for run in seen] == [RunStatus.RUNNING, RunStatus.FAILED]
@@ -161,7 +161,7 @@ def test_watch_ends_with_a_bad_end(connect: Connect, api: FaultyServer) -> None:
 
 
 def test_watch_may_be_left(connect: Connect, api: FaultyServer) -> None:
-    """Who stops watching after the first change leaves nothing behind."""
+    """Ending the iteration after the first change leaves nothing."""
     api.on("/flows/f/status", status("RUNNING"))
     client = connect(api)
     for run in client.runs.watch(attached(), poll_interval=FAST):
@@ -171,7 +171,7 @@ def test_watch_may_be_left(connect: Connect, api: FaultyServer) -> None:
 
 
 def test_poll_interval(connect: Connect, api: FaultyServer) -> None:
-    """`poll_interval` is the time between two looks."""
+    """`poll_interval` is the time between two polls."""
     client = connect(api)
 
     def call() -> None:
@@ -184,10 +184,8 @@ def test_poll_interval(connect: Connect, api: FaultyServer) -> None:
     fastest(call, 1.0)
 
 
-def test_a_new_run_is_first_looked_at_after_half_a_second(
-    connect: Connect, api: FaultyServer
-) -> None:
-    """A run that was just started is looked at within a second, not before half of one."""
+def test_a_new_run_is_first_polled_after_half_a_second(connect: Connect, api: FaultyServer) -> None:
+    """A run that was just started is polled within a second, not before half of one."""
     client = connect(api)
 
     def call() -> None:
@@ -216,10 +214,10 @@ FAULTS = [
 
 
 @pytest.mark.parametrize("retries", [0, 1])
-def test_failing_looks_do_not_end_a_wait(
+def test_failing_polls_do_not_end_a_wait(
     connect: Connect, api: FaultyServer, retries: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """However many looks fail in whichever way, the wait goes on; that is warned of once."""
+    """The wait continues after any number of failures of any kind, with one warning."""
     api.on("/flows/f/status", *FAULTS, status("SUCCEEDED"))
     policy = Resilience(max_retries=retries, backoff_initial=0.01, backoff_max=0.01)
     run = connect(api, resilience=policy).runs.wait(attached(), poll_interval=0.01)
@@ -228,8 +226,8 @@ def test_failing_looks_do_not_end_a_wait(
     assert [record.levelname for record in caplog.records].count("WARNING") == 1
 
 
-def test_a_stalled_look_does_not_end_a_wait(connect: Connect, api: FaultyServer) -> None:
-    """A look that gets no answer costs its timeout, no more."""
+def test_a_stalled_poll_does_not_end_a_wait(connect: Connect, api: FaultyServer) -> None:
+    """A poll without a response takes its timeout, not more."""
     api.on("/flows/f/status", STALL, status("SUCCEEDED"))
     assert connect(api, timeout=0.2).runs.wait(attached(), poll_interval=FAST).succeeded
 
@@ -248,18 +246,18 @@ def test_a_new_run_may_be_unknown_for_a_while(connect: Connect, api: FaultyServe
 @pytest.mark.parametrize(
     ("code", "error"), [(401, AuthenticationError), (403, PermissionDeniedError)]
 )
-def test_what_another_look_would_not_change(
+def test_a_permanent_failure_ends_a_wait(
     connect: Connect, api: FaultyServer, code: int, error: type[Exception]
 ) -> None:
-    """A key that is refused ends the wait at once."""
+    """A rejected key ends the wait at once."""
     api.on("/flows/f/status", json_reply("{}", code))
     with pytest.raises(error):
         connect(api).runs.wait(attached(), timeout=30)
     assert len(api.requests) == 1
 
 
-def test_a_timeout_says_how_to_go_on(connect: Connect, api: FaultyServer) -> None:
-    """The time of a wait ends it with a look at the end of it; the run goes on, and is found again by its ids."""
+def test_a_timeout_has_advice(connect: Connect, api: FaultyServer) -> None:
+    """A timeout ends the wait with a last poll. The run continues, and is found by its ids."""
     api.on("/flows/f/status", status("RUNNING"))
     client = connect(api)
     began = time.monotonic()
@@ -275,8 +273,8 @@ def test_a_timeout_says_how_to_go_on(connect: Connect, api: FaultyServer) -> Non
     assert client.runs.wait(Run(flow_id="f", task_id="t")).succeeded
 
 
-def test_no_time_is_one_look(connect: Connect, api: FaultyServer) -> None:
-    """`timeout=0` looks once."""
+def test_no_time_is_one_poll(connect: Connect, api: FaultyServer) -> None:
+    """`timeout=0` polls once."""
     api.on("/flows/f/status", status("RUNNING"))
     client = connect(api)
     with pytest.raises(WaitTimeoutError):
@@ -286,23 +284,23 @@ def test_no_time_is_one_look(connect: Connect, api: FaultyServer) -> None:
     assert client.runs.wait(new(), timeout=0).succeeded
 
 
-def test_a_timeout_while_the_api_is_away(connect: Connect, api: FaultyServer) -> None:
-    """A wait whose looks all fail ends by its timeout, with the last failure as cause."""
+def test_a_timeout_while_the_api_is_unavailable(connect: Connect, api: FaultyServer) -> None:
+    """A wait whose polls all fail ends with its timeout, with the last failure as cause."""
     api.on("/flows/f/status", json_reply("{}", 500))
     with pytest.raises(WaitTimeoutError) as caught:
         connect(api).runs.wait(attached(), timeout=0.3, poll_interval=0.1)
     assert type(caught.value.__cause__).__name__ == "InternalServerError"
 
 
-def test_a_timeout_while_a_look_hangs(connect: Connect, api: FaultyServer) -> None:
-    """A look that hangs does not make a wait longer than its timeout by more than a second or so."""
+def test_a_timeout_while_a_poll_hangs(connect: Connect, api: FaultyServer) -> None:
+    """A hanging poll makes a wait longer than its timeout by a second or so at most."""
     api.on("/flows/f/status", STALL)
     with no_hang(), pytest.raises(WaitTimeoutError):
         connect(api, timeout=2 * HANG).runs.wait(attached(), timeout=0)
 
 
-def test_an_api_that_stays_away(connect: Connect, api: FaultyServer) -> None:
-    """Without a timeout the wait is given up when nothing was seen for `deadline`; the run is in the error."""
+def test_an_api_that_remains_unavailable(connect: Connect, api: FaultyServer) -> None:
+    """Without a timeout, the wait ends after `deadline` without a successful poll. The error has the run."""
     api.on("/flows/f/status", status("RUNNING"), json_reply("{}", 503))
     policy = Resilience(backoff_initial=0.05, backoff_max=0.1, deadline=0.5)
     began = time.monotonic()
@@ -312,7 +310,7 @@ def test_an_api_that_stays_away(connect: Connect, api: FaultyServer) -> None:
     assert caught.value.run.status is RunStatus.RUNNING
 
 
-def test_a_look_that_succeeds_renews_the_patience(connect: Connect, api: FaultyServer) -> None:
+def test_a_successful_poll_resets_the_failures(connect: Connect, api: FaultyServer) -> None:
     """Failures that are interrupted by successes do not add up."""
     bad, good = json_reply("{}", 503), status("RUNNING")
     api.on("/flows/f/status", *[bad, bad, good] * 10, status("SUCCEEDED"))
@@ -321,7 +319,7 @@ def test_a_look_that_succeeds_renews_the_patience(connect: Connect, api: FaultyS
 
 
 def test_a_retry_after_beyond_all_clocks(api: FaultyServer) -> None:
-    """A look that is put off beyond what a clock can count does not end a wait by a bare OverflowError."""
+    """A poll that is delayed beyond the range of a clock does not end a wait by an OverflowError."""
     api.on("/flows/f/status", json_reply("{}", 503, Retry_After="9" * 300), status("SUCCEEDED"))
     policy = Resilience(backoff_initial=0.01, max_retry_after=0.05)
     with Dcipher(KEY, base_url=api.url, resilience=policy) as client:
@@ -330,7 +328,7 @@ def test_a_retry_after_beyond_all_clocks(api: FaultyServer) -> None:
 
 @pytest.mark.parametrize("asked", ["86400", "9" * 300])
 def test_a_retry_after_of_a_day(api: FaultyServer, asked: str) -> None:
-    """A look is not put off for longer than `max_retry_after`."""
+    """A poll is not delayed by more than `max_retry_after`."""
     api.on("/flows/f/status", json_reply("{}", 503, Retry_After=asked), status("SUCCEEDED"))
 
     async def main() -> Run | None:
@@ -345,8 +343,8 @@ def test_a_retry_after_of_a_day(api: FaultyServer, asked: str) -> None:
     assert run.succeeded
 
 
-def test_a_retry_after_of_a_look_is_kept(connect: Connect, api: FaultyServer) -> None:
-    """The next look is not made before the service says."""
+def test_a_retry_after_of_a_poll_is_respected(connect: Connect, api: FaultyServer) -> None:
+    """The next poll is not sent before that time."""
     api.on("/flows/f/status", json_reply("{}", 429, Retry_After="0.4"), status("SUCCEEDED"))
     connect(api).runs.wait(attached(), poll_interval=FAST)
     first, second = api.requests
@@ -354,8 +352,8 @@ def test_a_retry_after_of_a_look_is_kept(connect: Connect, api: FaultyServer) ->
 
 
 @pytest.mark.parametrize("value", [-1, float("nan"), float("inf"), "soon", True])
-def test_times_that_are_none(connect: Connect, api: FaultyServer, value: Any) -> None:
-    """A timeout or an interval that is no time is an `InvalidParamsError` before the first look."""
+def test_invalid_times(connect: Connect, api: FaultyServer, value: Any) -> None:
+    """An invalid timeout or interval is an `InvalidParamsError` before the first poll."""
     client = connect(api)
     with pytest.raises(InvalidParamsError, match="timeout"):
         client.runs.wait(attached(), timeout=value)
@@ -364,15 +362,15 @@ def test_times_that_are_none(connect: Connect, api: FaultyServer, value: Any) ->
     assert api.requests == []
 
 
-def test_a_wait_timeout_that_is_none_costs_no_run(connect: Connect, api: FaultyServer) -> None:
-    """A `wait_timeout` that is no time is said before the run is started."""
+def test_an_invalid_wait_timeout_starts_no_run(connect: Connect, api: FaultyServer) -> None:
+    """An invalid `wait_timeout` is reported before the run is started."""
     with pytest.raises(InvalidParamsError):
         connect(api).flows.run("f", wait_timeout=-1)
     assert api.requests == []
 
 
 def test_a_callback_that_raises(connect: Connect, api: FaultyServer) -> None:
-    """What `on_status` raises comes through, and the client goes on working."""
+    """The exception of `on_status` is raised, and the client still works."""
 
     def stop(run: Run) -> None:
         raise KeyError(run.task_id)
@@ -403,7 +401,7 @@ def results(server: FaultyServer, *bodies: bytes, kind: str = "application/json"
 def test_read_and_records(
     connect: Connect, server: FaultyServer, body: bytes, media_type: str
 ) -> None:
-    """A result is read whole or row by row, from JSON, NDJSON or CSV, and validated."""
+    """A result is read as a value or row by row, from JSON, NDJSON or CSV, and validated."""
     run = results(server, body, kind=media_type)
     client = connect(server)
     assert client.runs.read(run, list[Row]) == [Row(n=1), Row(n=2)]
@@ -412,7 +410,7 @@ def test_read_and_records(
 
 
 def test_one_of_several_results(connect: Connect, server: FaultyServer) -> None:
-    """Of several results `read` wants to know which; `records` takes all of them in order."""
+    """Of several results, `read` needs the index; `records` reads all of them in order."""
     run = results(server, b'[{"n": 1}]', b'[{"n": 2}]')
     client = connect(server)
     assert client.runs.read(run, output_index=1) == [{"n": 2}]
@@ -426,7 +424,7 @@ def test_one_of_several_results(connect: Connect, server: FaultyServer) -> None:
 def test_invalid_rows(
     connect: Connect, server: FaultyServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A row that does not fit is an error that says where, without its value; or it is left out, and counted."""
+    """An invalid row is an error with its location, without its value; or it is left out, and counted."""
     run = results(server, b'[{"n": 1}, {"n": "canary"}, {"n": 3}]')
     client = connect(server)
     got: list[Any] = []
@@ -441,14 +439,14 @@ def test_invalid_rows(
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b'{"n": NaN}', b"\xff"])
-def test_a_result_that_is_no_json(connect: Connect, server: FaultyServer, body: bytes) -> None:
-    """What cannot be parsed is a `ResultParseError`."""
+def test_a_result_that_is_not_json(connect: Connect, server: FaultyServer, body: bytes) -> None:
+    """A malformed result is a `ResultParseError`."""
     with pytest.raises(ResultParseError):
         connect(server).runs.read(results(server, body), list[Row])
 
 
 def test_records_may_be_left(connect: Connect, server: FaultyServer) -> None:
-    """Who stops after the first row leaves nothing behind."""
+    """Ending the iteration after the first row leaves nothing."""
     run = results(server, json.dumps([{"n": n} for n in range(5000)]).encode())
     client = connect(server)
     for row in client.runs.records(run, Row):
@@ -458,7 +456,7 @@ def test_records_may_be_left(connect: Connect, server: FaultyServer) -> None:
 
 
 def test_no_result_of_a_failed_run(connect: Connect, api: FaultyServer) -> None:
-    """A failed run has no result: its own error says why."""
+    """A failed run has no result: its own error has the reason."""
     api.on("/flows/f/status", status("FAILED", "why"))
     client = connect(api)
     run = client.flows.start("f")
@@ -469,7 +467,7 @@ def test_no_result_of_a_failed_run(connect: Connect, api: FaultyServer) -> None:
 
 
 def test_no_result_without_urls(connect: Connect, api: FaultyServer) -> None:
-    """A run by its ids alone can be waited for, and says why it cannot be read."""
+    """A run with only its ids can be waited for. The error for reading it has the reason."""
     client = connect(api)
     with pytest.raises(ResultError, match="reveal=True"):
         client.runs.read(client.runs.wait(attached()))
@@ -478,6 +476,6 @@ def test_no_result_without_urls(connect: Connect, api: FaultyServer) -> None:
 @pytest.mark.parametrize("client", [Dcipher, AsyncDcipher])
 @pytest.mark.parametrize("name", ["read", "records"])
 def test_pydantic_checks_the_arguments(client: Any, name: str) -> None:
-    """`validate_call` takes the methods with a type, whose default is no annotation."""
+    """`validate_call` accepts the methods with a type, whose default is not an annotation."""
     made = client("a-key", base_url="http://127.0.0.1:9")
     assert callable(validate_call(getattr(made.runs, name)))

@@ -121,7 +121,7 @@ STYLES = ["message", "fields", "html", "escaped", "location"]
 def caught(
     search: Search, where: str, call: Callable[[], object], **how: bool
 ) -> DcipherError | None:
-    """Look at all that a call gives or raises."""
+    """Searches everything that a call returns or raises."""
     try:
         result = call()
     except DcipherError as error:
@@ -132,7 +132,7 @@ def caught(
 
 
 @pytest.mark.parametrize("store", list(SIGNED))
-def test_a_whole_run_shows_no_secret(
+def test_a_complete_run_shows_no_secret(
     connect: Connect, api: FaultyServer, search: Search, tmp_path: Path, store: str
 ) -> None:
     """From the start to the rows of the result, with every logger at its lowest level."""
@@ -162,10 +162,10 @@ def test_a_whole_run_shows_no_secret(
 
 @EVERY_STATUS
 @pytest.mark.parametrize("style", [*STYLES, "reason"])
-def test_a_service_that_answers_with_the_request(
+def test_a_service_that_repeats_the_request(
     connect: Connect, server: FaultyServer, search: Search, style: str, statuses: list[int]
 ) -> None:
-    """No error repeats the key or a signed URL, whatever the status, however they are repeated to it."""
+    """No error of any status repeats the key or a signed URL, in any notation."""
     client = connect(server, api_key=KEY, api_secret=SECRET, max_retries=0)
     _echoed(client, server, search, style, statuses)
 
@@ -221,10 +221,10 @@ def test_a_service_that_answers_with_the_users_headers(
     assert not search.found(), "\n".join(search.found())
 
 
-def test_the_users_headers_are_not_shown(
+def test_headers_of_the_user_are_not_shown(
     connect: Connect, api: FaultyServer, tmp_path: Path
 ) -> None:
-    """Where nobody repeats them, passwords and cookies are in no log, repr or error either."""
+    """Passwords and cookies are in no log, repr or error, either."""
     search = Search(password=PASSWORD, cookie=COOKIE, **OURS)
     headers = {"X-Password": PASSWORD, "Cookie": f"session={COOKIE}"}
     with search.of_all_logs():
@@ -308,7 +308,7 @@ LOCATIONS = [
 def test_a_store_that_redirects(
     connect: Connect, api: FaultyServer, search: Search, tmp_path: Path, location: str
 ) -> None:
-    """The address to which a store redirects is a signed URL as well, in whichever form it is written."""
+    """The target of a redirect is a signed URL, too, in any notation."""
     api.on("/flows/f/run", started(api, "S3"))
     api.on("/result", Reply(b"", 302, {"Location": location.format(SIGNED["S3"])}))
     api.on("/other", Reply(b"1"))
@@ -319,7 +319,7 @@ def test_a_store_that_redirects(
 
 
 def test_a_status_that_repeats_the_url(connect: Connect, api: FaultyServer, search: Search) -> None:
-    """Where the service tells of the result's URL in a message, it is masked: the run is shown."""
+    """If the message of the service has the URL of the result, it is redacted."""
     api.on("/flows/f/run", started(api, "S3"))
     url = f"https://s/r?{SIGNED['S3']}"
     for status in ("FAILED", "RUNNING", "CANCELLED", f"writing to {url}"):
@@ -342,17 +342,17 @@ def test_a_status_that_repeats_the_url(connect: Connect, api: FaultyServer, sear
         '{"taskId": "..", "signedResponseURLs": ["%s"]}',
     ],
 )
-def test_a_start_that_cannot_be_used(
+def test_an_unusable_start_response(
     connect: Connect, server: FaultyServer, search: Search, text: str
 ) -> None:
-    """An answer to a start that is no run may hold a signed URL: it is not repeated."""
+    """It may contain a signed URL, which is not repeated."""
     server.on("*", Reply((text % f"https://s/x?{SIGNED['S3']}").encode()))
     client = connect(server, api_key=KEY, max_retries=0)
     assert caught(search, "start", lambda: client.flows.start("f")) is not None
 
 
-def test_a_url_that_does_not_fit() -> None:
-    """A run whose URL does not fit the model is refused without it."""
+def test_an_invalid_url() -> None:
+    """A run whose URL is invalid is rejected without it."""
     search = Search(**OURS)
     with pytest.raises(ValueError, match="outputs") as refused:
         Run.model_validate({"flow_id": "f", "task_id": "t", "outputs": [{"url": [SIGNED["S3"]]}]})
@@ -362,14 +362,14 @@ def test_a_url_that_does_not_fit() -> None:
 
 @pytest.fixture
 def silent_port() -> Iterator[int]:
-    """A port on which nobody listens."""
+    """A closed port."""
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         yield bound.getsockname()[1]
 
 
 def test_connections_that_fail(connect: Connect, silent_port: int, search: Search) -> None:
-    """A refused connection and an untrusted certificate show no key, and nothing of a result's URL."""
+    """Errors for refused connections and untrusted certificates have no key, and nothing of a result's URL."""
     certificate = trustme.CA().issue_cert("127.0.0.1")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     certificate.configure_cert(context)
@@ -474,7 +474,7 @@ def test_settings_and_clients() -> None:
 def test_invalid_settings(
     name: str, value: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """A key in the wrong place, or with a blank in it, is not shown by the error that says so."""
+    """The error for a key in the wrong setting, or with a blank, does not show it."""
     search = Search(key=KEY)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv(f"DCIPHER_{name.upper()}", value)
@@ -486,13 +486,13 @@ def test_invalid_settings(
     assert not search.found(), "\n".join(search.found())
 
 
-def test_unexpected_statuses_hold_no_secret(server: FaultyServer, search: Search) -> None:
-    """A service that repeats the key does not bring it into an `UnexpectedStatus`."""
+def test_unexpected_statuses_have_no_secret(server: FaultyServer, search: Search) -> None:
+    """A key that the service repeats is not in an `UnexpectedStatus`."""
     _unexpected(server, search, frames=False)
 
 
-def test_frames_of_unexpected_statuses_hold_no_secret(server: FaultyServer) -> None:
-    """Nor into the variables of a frame of the package, which reporters of errors keep."""
+def test_frames_of_unexpected_statuses_have_no_secret(server: FaultyServer) -> None:
+    """Nor in the variables of a frame of the package, which error reporters store."""
     search = Search(**OURS)
     _unexpected(server, search, frames=True)
     assert not search.found(), "\n".join(search.found())
@@ -507,8 +507,8 @@ def _unexpected(server: FaultyServer, search: Search, *, frames: bool) -> None:
             assert caught(search, style, lambda get=get: get("/flows/f"), frames=frames)  # type: ignore[misc]
 
 
-def test_what_an_error_hides_holds_no_signature(connect: Connect, api: FaultyServer) -> None:
-    """What stands behind an error, hidden from tracebacks, does not hold the signed URL either."""
+def test_hidden_causes_have_no_signature(connect: Connect, api: FaultyServer) -> None:
+    """The hidden causes of an error do not contain the signed URL, either."""
     search = Search(**OURS)
     api.on("/flows/f/run", started(api, "S3"))
     api.on("/result", RESET)

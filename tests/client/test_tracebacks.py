@@ -76,7 +76,7 @@ def behind(error: BaseException) -> list[BaseException]:
 
 
 def check(error: BaseException) -> None:
-    """No frame of ours holds a secret, none of what is below us is there, and no exception tells one."""
+    """Checks that our frames have no secret, that frames of libraries are removed, and that no exception has one."""
     for one in behind(error):
         texts = [*reached(vars(one)), *reached(one.args), str(one), repr(one)]
         request = vars(one).get("_request")
@@ -98,7 +98,7 @@ def _none_in(texts: Any, where: str) -> None:
 
 
 def caught(call: Callable[[], object]) -> BaseException:
-    """What a call raises, checked."""
+    """Returns the exception of a call, checked."""
     with pytest.raises(BaseException) as raised:  # noqa: PT011 - whatever it is
         call()
     check(raised.value)
@@ -125,7 +125,7 @@ class Params(BaseModel):
 
 @pytest.mark.parametrize("fault", API_FAULTS)
 def test_a_call_that_fails(connect: Connect, server: FaultyServer, fault: str) -> None:
-    """Whatever is wrong with an answer, or with the lack of one, and however often it was tried."""
+    """For any defect of a response, or without one, after any number of attempts."""
     server.on("*", API_FAULTS[fault])
     run = run_at(f"{server.url}/result?{QUERY}").model_copy(update={"status": "RUNNING"})
     client = connect(server, api_key=KEY, api_secret=SECRET, resilience=QUICK, timeout=0.3)
@@ -144,7 +144,7 @@ def test_a_call_that_fails(connect: Connect, server: FaultyServer, fault: str) -
 
 
 def test_a_status_that_is_not_listed(connect: Connect, server: FaultyServer) -> None:
-    """`UnexpectedStatus` comes from within httpx: the request is in no frame of ours."""
+    """`UnexpectedStatus` is raised within httpx: the request is in no frame of ours."""
     server.on("*", json_reply("{}", 418))
     http = HTTPAuthenticatedClient(
         server.url, api_key=KEY, api_secret=SECRET, raise_on_unexpected_status=True
@@ -180,7 +180,7 @@ STORE_FAULTS: dict[str, Any] = {
 def test_a_download_that_fails(
     connect: Connect, server: FaultyServer, tmp_path: Path, fault: str
 ) -> None:
-    """Whatever a store answers: to a file, as a value, as rows."""
+    """For any response of a store: to a file, as a value, as rows."""
     server.on("*", STORE_FAULTS[fault])
     run = run_at(f"{server.url}/result?{QUERY}")
     client = connect(server, api_key=KEY, resilience=QUICK, timeout=0.3)
@@ -202,18 +202,16 @@ def test_a_download_that_fails(
         f"https://h.invalid/x?X-Amz-Date=20200101T000000Z&X-Amz-Expires=1&{QUERY}",
     ],
 )
-def test_a_signed_url_that_is_refused(connect: Connect, tmp_path: Path, url: str) -> None:
-    """A URL that is not fetched, expired, or where nobody listens, is in no frame either."""
+def test_a_signed_url_that_is_rejected(connect: Connect, tmp_path: Path, url: str) -> None:
+    """A rejected or expired URL, or one of a closed port, is in no frame, either."""
     client = connect(base_url="http://127.0.0.1:9", api_key=KEY, resilience=QUICK)
     run = Run.from_json(run_at(url).to_json(reveal=True))
     caught(lambda: client.runs.download(run, tmp_path / "out"))
     caught(lambda: client.runs.read(run))
 
 
-def test_what_is_not_the_networks_fault(
-    connect: Connect, server: FaultyServer, tmp_path: Path
-) -> None:
-    """A callback that raises, a folder in the place of the file: the program's own frame is kept."""
+def test_errors_of_the_program(connect: Connect, server: FaultyServer, tmp_path: Path) -> None:
+    """For a callback that raises, or a folder at the path, the program's own frame is kept."""
     server.on("*", Reply(b"123"))
     run = run_at(f"{server.url}/result?{QUERY}")
     client = connect(server, api_key=KEY, resilience=QUICK)
@@ -236,10 +234,8 @@ def test_what_is_not_the_networks_fault(
     caught(lambda: client.flows.get("f"))
 
 
-def test_what_the_program_was_handling_stays_its_own(
-    connect: Connect, server: FaultyServer
-) -> None:
-    """An exception that was handled when a call was made keeps its frames, and stays the context."""
+def test_the_context_of_the_program(connect: Connect, server: FaultyServer) -> None:
+    """An exception that was handled during a call keeps its frames, and remains the context."""
     server.on("*", json_reply("{}", 401))
     client = connect(server, api_key=KEY)
 
@@ -255,7 +251,7 @@ def test_what_the_program_was_handling_stays_its_own(
 
 
 def test_few_frames_are_shown(connect: Connect, server: FaultyServer) -> None:
-    """A traceback is the program's lines and a few of ours, without httpx, anyio and the retries."""
+    """A traceback has the lines of the program and a few of ours, without httpx, anyio and the retries."""
     server.on("*", RESET)
     client = connect(server, api_key=KEY, resilience=QUICK)
     error = caught(lambda: client.flows.get("f"))
@@ -272,7 +268,7 @@ def test_few_frames_are_shown(connect: Connect, server: FaultyServer) -> None:
 
 @pytest.mark.parametrize("where", ["send", "wait", "download"])
 def test_ctrl_c(server: FaultyServer, tmp_path: Path, where: str) -> None:
-    """Ctrl-C while a request is under way, in a wait, and in a download."""
+    """Ctrl-C during a request, a wait, and a download."""
 
     def interrupt(_: Recorded) -> Reply:
         os.kill(os.getpid(), signal.SIGINT)
@@ -322,7 +318,7 @@ def test_a_cancellation(server: FaultyServer, tmp_path: Path, where: str, backen
 
 
 class Unreadable:
-    """What fails when it is made text."""
+    """An object whose `str` raises."""
 
     def __str__(self) -> str:
         raise ValueError("mine")
@@ -352,7 +348,7 @@ class Torn(dict[str, str]):
     ],
 )
 def test_a_mistake_in_an_argument(maker: Any, given: dict[str, Any]) -> None:
-    """Whatever the mistake is and whoever raises, the key and the secret are in no frame of ours."""
+    """For any invalid argument, the key and the secret are in no frame of ours."""
     arguments = {"api_key": KEY, "api_secret": SECRET, "base_url": "https://h", **given}
     caught(lambda: maker(**arguments))
 
@@ -371,7 +367,7 @@ def test_a_mistake_in_an_argument(maker: Any, given: dict[str, Any]) -> None:
     ],
 )
 def test_a_mistake_in_an_argument_of_an_http_client(given: dict[str, Any]) -> None:
-    """It is said when the client is made, by a `ConfigurationError`."""
+    """It is a `ConfigurationError` of the constructor."""
     made: Any = HTTPAuthenticatedClient
     error = caught(lambda: made("https://h", api_key=KEY, api_secret=SECRET, **given))
     assert isinstance(error, ConfigurationError)
@@ -388,8 +384,8 @@ def test_a_mistake_in_an_argument_of_an_http_client(given: dict[str, Any]) -> No
         {"headers": [("a", "b")]},
     ],
 )
-def test_an_argument_of_another_kind(maker: Any, given: dict[str, Any]) -> None:
-    """It is said when the client is made or derived, and names the argument."""
+def test_an_argument_of_another_type(maker: Any, given: dict[str, Any]) -> None:
+    """The error of the constructor, or of the derived client, names the argument."""
     (name,) = given
     calls = [lambda: maker(KEY, api_secret=SECRET, **given)]
     if name != "settings":
@@ -402,8 +398,8 @@ def test_an_argument_of_another_kind(maker: Any, given: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("maker", [Dcipher, AsyncDcipher])
-def test_ctrl_c_while_a_client_is_made(maker: Any) -> None:
-    """An interrupt leaves without our frames, wherever it comes."""
+def test_ctrl_c_while_a_client_is_created(maker: Any) -> None:
+    """The interrupt has no frames of ours, at any moment."""
 
     class Interrupted(Mapping[str, str]):
         def __getitem__(self, name: str) -> str:

@@ -333,7 +333,7 @@ _STARTING = Section(
             "The same run, with the same URLs and the same end. The errors say so",
             "Start with a new key",
             tests=(
-                "tests/client/test_recent.py::test_a_run_that_ended_badly_is_not_replayed_by_its_advice",
+                "tests/client/test_recent.py::test_advice_for_a_failed_run_with_a_fixed_key",
                 "tests/results/downloads/test_urls.py::test_a_wrong_clock",
             ),
         ),
@@ -348,16 +348,16 @@ _STARTING = Section(
             "`idempotency_key`",
             "Start again with that key",
             tests=(
-                "tests/client/test_recent.py::test_an_interrupted_start_goes_on_with_its_key",
-                "tests/client/test_cancelling.py::test_a_cancelled_start_says_its_key",
-                "tests/client/test_regressions.py::test_an_interrupted_start_says_its_key",
+                "tests/client/test_recent.py::test_an_interrupted_start_is_resumed_with_its_key",
+                "tests/client/test_cancelling.py::test_a_cancelled_start_has_a_note_with_its_key",
+                "tests/client/test_regressions.py::test_an_interrupted_start_has_a_note_with_its_key",
             ),
         ),
         Case(
             "`flows.run` fails after the start",
             "The error, such as `AuthenticationError`, has the run in `.run`, with the URLs of its results",
             "`client.runs.wait(error.run)`",
-            tests=("tests/client/test_regressions.py::test_a_run_whose_first_look_is_refused",),
+            tests=("tests/client/test_regressions.py::test_a_run_whose_first_poll_is_rejected",),
         ),
         Case(
             "A signed start is retried",
@@ -543,7 +543,7 @@ _WAITING = Section(
             "`RunFailedError`, also if its cancellation was refused, or `RunCancelledError`: with"
             " the message of the service and the run. No file is written",
             tests=(
-                "tests/client/test_flows.py::test_a_run_that_fails_says_why",
+                "tests/client/test_flows.py::test_a_failed_run",
                 "tests/client/test_runs.py::test_ends_that_are_errors",
             ),
         ),
@@ -553,30 +553,30 @@ _WAITING = Section(
             "most the `timeout` of a request",
             tests=(
                 "tests/faults/test_polling.py::test_errors_while_time_is_left",
-                "tests/client/test_runs.py::test_failing_looks_do_not_end_a_wait",
-                "tests/client/test_runs.py::test_a_stalled_look_does_not_end_a_wait",
+                "tests/client/test_runs.py::test_failing_polls_do_not_end_a_wait",
+                "tests/client/test_runs.py::test_a_stalled_poll_does_not_end_a_wait",
             ),
         ),
         Case(
             "The key is rejected during the wait",
             "`AuthenticationError` or `PermissionDeniedError`, at once",
-            tests=("tests/client/test_runs.py::test_what_another_look_would_not_change",),
+            tests=("tests/client/test_runs.py::test_a_permanent_failure_ends_a_wait",),
         ),
         Case(
             "The `timeout` of the wait has passed",
             "`WaitTimeoutError`; the run continues",
             "`client.runs.wait(error.run)`",
             tests=(
-                "tests/client/test_flows.py::test_wait_timeout_leaves_the_run_alone",
-                "tests/client/test_runs.py::test_a_timeout_says_how_to_go_on",
+                "tests/client/test_flows.py::test_wait_timeout_does_not_end_the_run",
+                "tests/client/test_runs.py::test_a_timeout_has_advice",
             ),
         ),
         Case(
             "The `timeout` passes while a poll hangs, or no poll has succeeded",
             "`WaitTimeoutError` within a second or so; its cause is the last failure",
             tests=(
-                "tests/client/test_runs.py::test_a_timeout_while_a_look_hangs",
-                "tests/client/test_runs.py::test_a_timeout_while_the_api_is_away",
+                "tests/client/test_runs.py::test_a_timeout_while_a_poll_hangs",
+                "tests/client/test_runs.py::test_a_timeout_while_the_api_is_unavailable",
             ),
         ),
         Case(
@@ -584,7 +584,7 @@ _WAITING = Section(
             "`PollingInterruptedError`; the run may continue",
             "`client.runs.wait(error.run)`, when the API is reachable again",
             tests=(
-                "tests/client/test_runs.py::test_an_api_that_stays_away",
+                "tests/client/test_runs.py::test_an_api_that_remains_unavailable",
                 "tests/client/test_polling.py::test_a_wait_without_a_limit_outlives_minutes",
             ),
         ),
@@ -595,7 +595,7 @@ _WAITING = Section(
             tests=(
                 "tests/client/test_runs.py::test_a_new_run_may_be_unknown_for_a_while",
                 "tests/faults/test_retry_after.py::test_a_run_that_was_just_started",
-                "tests/client/test_regressions.py::test_a_run_that_is_not_there",
+                "tests/client/test_regressions.py::test_an_unknown_run",
             ),
         ),
         Case(
@@ -604,7 +604,7 @@ _WAITING = Section(
             "ignored",
             tests=(
                 "tests/faults/test_polling.py::test_words_of_the_service",
-                "tests/client/test_runs.py::test_only_known_words_end_a_wait",
+                "tests/client/test_runs.py::test_only_known_statuses_end_a_wait",
             ),
         ),
         Case(
@@ -638,7 +638,7 @@ _WAITING = Section(
             "Truncated and cleaned in `RunFailedError` and in the log; complete in `run.message`",
             tests=(
                 "tests/faults/test_polling.py::test_a_monstrous_message",
-                "tests/client/test_outcomes.py::test_a_failure_in_too_many_words",
+                "tests/client/test_outcomes.py::test_a_failure_with_a_long_message",
             ),
         ),
         Case(
@@ -658,8 +658,8 @@ _WAITING = Section(
             "`client.runs.wait(client.runs.recent[0])`",
             tests=(
                 "tests/client/test_recent.py::test_a_callback_that_raises_loses_no_run",
-                "tests/client/test_recent.py::test_a_cancelled_crowd",
-                "tests/client/test_recent.py::test_a_wait_that_is_over_names_the_run",
+                "tests/client/test_recent.py::test_many_cancelled_runs",
+                "tests/client/test_recent.py::test_a_timeout_has_a_note",
             ),
         ),
         Case(
@@ -688,7 +688,7 @@ _WAITING = Section(
         Case(
             "A `RunError` is pickled, for another process",
             "It has its run, without the URLs",
-            tests=("tests/client/test_outcomes.py::test_errors_hold_no_signed_url",),
+            tests=("tests/client/test_outcomes.py::test_errors_show_no_signed_url",),
         ),
     ),
 )
@@ -751,7 +751,7 @@ _SIGNED_URLS = Section(
             "`ResultError` without a request; the message has no signature",
             tests=(
                 "tests/results/downloads/test_urls.py::test_urls_that_are_not_fetched",
-                "tests/client/test_regressions.py::test_a_result_at_a_host_that_cannot_be",
+                "tests/client/test_regressions.py::test_a_result_at_an_impossible_host",
             ),
         ),
         Case(
@@ -983,7 +983,7 @@ _DOWNLOADING = Section(
             "`ResultParseError`, with `.location`; the message has no values of the result",
             tests=(
                 "tests/client/test_runs.py::test_invalid_rows",
-                "tests/client/test_runs.py::test_a_result_that_is_no_json",
+                "tests/client/test_runs.py::test_a_result_that_is_not_json",
             ),
         ),
         Case(
@@ -1067,7 +1067,7 @@ _FILES = Section(
             tests=(
                 "tests/results/test_files.py::test_overwrite_false",
                 "tests/results/test_files.py::test_a_file_that_appears_meanwhile",
-                "tests/client/test_flows.py::test_overwrite_false_is_said_before_the_start",
+                "tests/client/test_flows.py::test_overwrite_false_is_checked_before_the_start",
             ),
         ),
         Case(
@@ -1219,7 +1219,7 @@ _PROCESSES = Section(
             "Each thread gets its own responses",
             tests=(
                 "tests/client/test_concurrency.py::test_threads_share_a_client",
-                "tests/client/test_concurrency.py::test_answers_are_not_mixed_up",
+                "tests/client/test_concurrency.py::test_responses_are_not_mixed_up",
             ),
         ),
         Case(
@@ -1246,7 +1246,7 @@ _PROCESSES = Section(
             tests=(
                 "tests/client/test_concurrency.py::test_a_cancelled_download_leaves_nothing",
                 "tests/results/downloads/test_resumed_parts.py::test_cancelled",
-                "tests/client/test_regressions.py::test_a_cancelled_download_does_not_hold_the_process",
+                "tests/client/test_regressions.py::test_a_cancelled_download_does_not_keep_the_process",
             ),
         ),
         Case(
@@ -1279,7 +1279,7 @@ _PROCESSES = Section(
             "Use `with_options`, or create another client",
             tests=(
                 "tests/client/test_construction.py::test_a_client_is_not_copied",
-                "tests/client/test_processes.py::test_what_holds_connections_is_not_copied",
+                "tests/client/test_processes.py::test_objects_with_connections_are_not_copied",
             ),
         ),
         Case(
@@ -1399,7 +1399,7 @@ _SETTINGS = Section(
             "replacement",
             tests=(
                 "tests/client/test_legacy.py::test_run_flow_waits_now",
-                "tests/client/test_legacy.py::test_a_run_is_no_dictionary",
+                "tests/client/test_legacy.py::test_a_run_is_not_a_dictionary",
                 "tests/client/test_legacy.py::test_the_modules_of_the_former_version",
             ),
         ),
@@ -1435,7 +1435,7 @@ _IDENTIFIERS = Section(
             "Percent-encoded: it is one segment of the path, or one query parameter",
             tests=(
                 "tests/faults/test_identifiers.py::test_ids_are_one_segment",
-                "tests/client/test_flows.py::test_ids_are_quoted_whole",
+                "tests/client/test_flows.py::test_ids_are_quoted_completely",
             ),
         ),
         Case(
@@ -1443,7 +1443,7 @@ _IDENTIFIERS = Section(
             "`InvalidParamsError` with the path, such as `params.a[0]`; nothing is sent",
             tests=(
                 "tests/faults/test_sending.py::test_params_that_json_cannot_carry",
-                "tests/client/test_flows.py::test_parameters_that_json_cannot_carry",
+                "tests/client/test_flows.py::test_parameters_that_json_lacks",
             ),
         ),
         Case(
@@ -1463,9 +1463,9 @@ _IDENTIFIERS = Section(
             "A timeout is negative or not a number, or a callback is not callable",
             "`InvalidParamsError`; no run is started",
             tests=(
-                "tests/client/test_runs.py::test_a_wait_timeout_that_is_none_costs_no_run",
+                "tests/client/test_runs.py::test_an_invalid_wait_timeout_starts_no_run",
                 "tests/client/test_regressions.py::test_a_callback_that_cannot_be_called",
-                "tests/client/test_runs.py::test_times_that_are_none",
+                "tests/client/test_runs.py::test_invalid_times",
             ),
         ),
     ),
@@ -1517,7 +1517,7 @@ _SECRETS = Section(
             "Everything is logged at the lowest level",
             "The log contains no key, secret or signed URL",
             tests=(
-                "tests/client/test_secrets.py::test_a_whole_run_shows_no_secret",
+                "tests/client/test_secrets.py::test_a_complete_run_shows_no_secret",
                 "tests/faults/test_logging.py::test_a_download_that_is_tried_again",
             ),
         ),
@@ -1525,7 +1525,7 @@ _SECRETS = Section(
             "The service repeats the key in an error response, or the store repeats the signature",
             "They are redacted in the message, body and headers of the error, and in its pickle",
             tests=(
-                "tests/client/test_secrets.py::test_a_service_that_answers_with_the_request",
+                "tests/client/test_secrets.py::test_a_service_that_repeats_the_request",
                 "tests/client/test_secrets.py::test_a_store_that_answers_with_the_request",
                 "tests/wire/errors/test_status_errors.py::test_an_error_repeats_no_secret",
             ),
@@ -1589,7 +1589,7 @@ _BATCHES = Section(
             "The batch ends at once: `AuthenticationError`, `NotFoundError`",
             tests=(
                 "tests/batch/test_map.py::test_a_wrong_key",
-                "tests/batch/test_map.py::test_a_flow_that_is_not_there",
+                "tests/batch/test_map.py::test_an_unknown_flow",
             ),
         ),
         Case(
