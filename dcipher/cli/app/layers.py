@@ -50,7 +50,7 @@ def _variables(path: Path) -> dict[str, Any]:
 class Layered:
     """Settings for the client, from layers: a value by name, and its `source`.
 
-    Importing `Settings` takes longer than a complete command.
+    Importing `Settings` takes longer than a whole command.
     """
 
     def __init__(self, found: tuple[tuple[str, dict[str, Any]], ...]) -> None:

@@ -1,4 +1,4 @@
-"""Finds the elements of a JSON array, without the complete array in memory."""
+"""Finds the elements of a JSON array, without holding the array in memory."""
 
 from __future__ import annotations
 
