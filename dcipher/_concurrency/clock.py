@@ -24,17 +24,13 @@ before a wait begins, or that the system hands to another thread, is handled whe
 """
 
 
-def monotonic() -> float:
-    """Returns the seconds since a fixed moment, as `time.monotonic` does."""
-    return _REAL[0]()
-
-
-def _real() -> Callable[[], float]:
+def _unreplaced() -> Callable[[], float]:
     """Returns a clock other than `time.monotonic`, if there is one: it may be replaced already."""
     if hasattr(time, "clock_gettime") and hasattr(time, "CLOCK_MONOTONIC"):
         return partial(time.clock_gettime, time.CLOCK_MONOTONIC)
-    return time.monotonic
+    real = (time.monotonic,)  # in a tuple: freezegun replaces the names in every module
+    return lambda: real[0]()
 
 
-# In a tuple: freezegun replaces the names in every module.
-_REAL: Final = (_real(),)
+monotonic: Final = _unreplaced()
+"""Returns the seconds since a fixed moment, as `time.monotonic` does."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 from weakref import ref
@@ -35,19 +36,22 @@ class AsyncLimiter:
     """
 
     def __init__(self, permits: int) -> None:
-        from anyio import Semaphore, WouldBlock
+        from anyio import CancelScope, Semaphore, WouldBlock, current_time
 
         self._semaphore: Semaphore = Semaphore(permits, fast_acquire=True)
         self._would_block = WouldBlock
+        self._scope, self._now = CancelScope, current_time
 
     async def acquire(self, timeout: float | None) -> AsyncPermit:
         try:
             self._semaphore.acquire_nowait()
         except self._would_block:
-            from anyio import fail_after
-
-            with fail_after(timeout):
+            ends = math.inf if timeout is None else self._now() + timeout
+            # Not fail_after, which takes half a kilobyte more: ten thousand may wait at the same time.
+            with self._scope(deadline=ends) as scope:
                 await self._semaphore.acquire()
+            if scope.cancelled_caught:
+                raise TimeoutError from None
         return AsyncPermit(self._semaphore)
 
 

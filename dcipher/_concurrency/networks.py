@@ -57,6 +57,15 @@ class _Connected:
         poll.register(number, select.POLLIN)
         return bool(poll.poll(0))
 
+    @property
+    def of_body(self) -> socket.socket | None:
+        """The socket whose bytes are those of a body; `None` if another layer is in between.
+
+        TLS in memory, such as that through a TLS proxy: the socket carries the outer one's bytes.
+        """
+        is_in_memory = isinstance(self.tls, ssl.SSLObject)
+        return self.raw if isinstance(self.raw, socket.socket) and not is_in_memory else None
+
     def has_decrypted(self) -> bool:
         """Returns whether TLS has decrypted data that was not read yet: records arrive together."""
         tls = self.tls
@@ -67,6 +76,8 @@ class _Connected:
 
     def describe(self, info: str) -> Any:
         """Returns the information that httpcore requests from a network stream."""
+        if info == "is_readable":
+            return self.is_readable
         if info == "ssl_object":
             return self.tls
         if info == "socket":

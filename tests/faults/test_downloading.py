@@ -40,11 +40,7 @@ def target(tmp_path: Path) -> Path:
 @pytest.fixture
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Half a second stands for the thirty that a transfer may trickle."""
-    for module in (
-        "_wire.transport.deadlines",
-        "_results.downloads.transfers.store",
-    ):
-        monkeypatch.setattr(f"dcipher.{module}.STALL", 0.5)
+    monkeypatch.setattr("dcipher._results.downloads.transfers.stalls.STALL", 0.5)
 
 
 @pytest.mark.usefixtures("_impatient")

@@ -20,7 +20,7 @@ __all__ = ["Operation", "Params", "get_flow", "run_status", "start_run"]
 LONGEST_ID = 1024
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Operation:
     """One request of the API, ready to be sent, and what an error needs to know of it."""
 

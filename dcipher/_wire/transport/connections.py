@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import httpcore
 import httpx
 
-from .deadlines import DEADLINE, Deadline, head_deadline
+from .deadlines import DEADLINE, deadline_of
 from .exchanges import Exchanges
 from .heads import origin_for
+from .tunnels import tunnel_error
 
 if TYPE_CHECKING:
     import ssl
@@ -33,8 +34,6 @@ class Connection(httpx.HTTPTransport):
         self, origin: Origin, ssl_context: ssl.SSLContext | None, proxy: httpx.Proxy | None
     ) -> None:
         self.siblings: set[Any] = set()
-        self._has_own = False
-        """Whether the request has no deadline but that of its timeouts."""
         # Not httpx's own, which creates an unnecessary pool and context.
         url = httpx.URL(scheme=origin.scheme, host=origin.host, port=origin.port)
         self._exchanges = Exchanges(origin_for(url), ssl_context, proxy)
@@ -43,28 +42,18 @@ class Connection(httpx.HTTPTransport):
 
     def begin(self, request: httpx.Request) -> None:
         """A request follows."""
-        deadline: Deadline | None = request.extensions.get(DEADLINE)
-        self._has_own = deadline is None
-        if deadline is None:
-            deadline = head_deadline(request.extensions.get("timeout") or {})
-        self._exchanges.begin(deadline)
+        self._exchanges.begin(deadline_of(request.extensions))
 
     def received(self, response: httpx.Response) -> None:
         """The head of its response was received."""
-        deadline = self._exchanges.deadline
-        response.extensions[DEADLINE] = deadline
-        if self._has_own:
-            deadline.restart(None)  # the body may take as long as it comes
+        response.extensions[DEADLINE] = deadline = self._exchanges.deadline
+        if deadline.is_for_head:
+            deadline.restart(None)
 
     def explained(self, error: BaseException) -> BaseException:
-        """Returns the error for a lost connection to the proxy, which httpx reports as one to the server."""
-        if not self._exchanges.has_tunnel or self._exchanges.deadline.was_sent:
-            return error
-        if isinstance(error, (httpx.ReadTimeout, httpx.WriteTimeout)):
-            return httpx.ConnectTimeout("the proxy opened no tunnel in time")
-        if isinstance(error, _LOST):
-            return httpx.ProxyError(f"the proxy opened no tunnel ({error})")
-        return error
+        """Returns the error for what happened: to the connection to the server, or to its proxy."""
+        is_of_proxy = self._exchanges.has_tunnel and not self._exchanges.deadline.was_sent
+        return tunnel_error(error) if is_of_proxy else error
 
     @property
     def is_idle(self) -> bool:
@@ -74,11 +63,8 @@ class Connection(httpx.HTTPTransport):
     @property
     def is_usable(self) -> bool:
         """Whether it is still open, and has received no unexpected bytes."""
-        return self._exchanges.is_done and not self._exchanges.is_stale
+        return self._exchanges.is_usable
 
     def close(self) -> None:
         self._pool = None  # it knows its event loop
         self._exchanges.close()
-
-
-_LOST = (httpx.ReadError, httpx.WriteError, httpx.CloseError, httpx.RemoteProtocolError, OSError)

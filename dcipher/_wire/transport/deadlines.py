@@ -1,4 +1,4 @@
-"""The deadline of a request, which its caller, its stream and its body share, and stalled transfers.
+"""The deadline of a request, which its caller, its stream and its body share.
 
 httpx limits each read and each write separately: it would wait without end for a server that sends a
 byte of its head now and then. A request has its deadline in its extensions. The stream checks it
@@ -19,12 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEADLINE",
-    "SLOWEST",
-    "STALL",
     "Deadline",
-    "head_deadline",
-    "stalled",
-    "stalled_after",
+    "deadline_of",
     "total_timeout_of",
 ]
 
@@ -32,9 +28,6 @@ DEADLINE = "dcipher.deadline"
 """The extension of a request with its deadline."""
 LEAST = 0.001
 """Seconds for the last step, which then times out with the usual error."""
-SLOWEST = 1000.0
-"""Bytes per second: below this for `STALL` seconds, a transfer is stalled."""
-STALL = 30.0
 
 
 class Deadline:
@@ -49,14 +42,14 @@ class Deadline:
         self._seconds = math.inf if seconds is None else seconds
         self._last = math.inf if within is None else monotonic() + within
         self._ends = self._last
-        self._window: float | None = None
-        self._since, self._received = 0.0, 0
         self.has_begun = False
         """Whether it has begun."""
         self.stream: Any = None
         """The stream of the request; `None` before it is sent."""
         self.was_sent = False
         """Whether a part of the request itself may have been sent."""
+        self.is_for_head = False
+        """Whether it ends with the head: the body may take as long as data arrives."""
 
     def begin(self, stream: Any = None) -> None:
         """Begins with the first bytes on `stream`, also to a proxy; `None`: by a custom transport."""
@@ -69,33 +62,10 @@ class Deadline:
         """Sets the remaining seconds; `None`: no limit."""
         self._ends = math.inf if seconds is None else monotonic() + seconds
 
-    def watch_body(self, window: float, until: float) -> None:
-        """Watches the body: it is stalled below a rate, and must end at `until`.
-
-        Only the bytes of the body count, not those of its framing (RFC 9112 section 7.1: extensions of
-        chunks, the trailer). `window`: seconds after which counting begins anew.
-        """
-        self._window, self._ends = window, until
-        self.count_anew()
-
-    def count_anew(self) -> None:
-        """Begins counting the bytes of the body anew."""
-        self._since, self._received = monotonic(), 0
-
-    def arrived(self, size: int) -> None:
-        """Counts received bytes of the body. Raises `httpx.ReadTimeout` if there are too few."""
-        self._received += size
-        self.check()
-        if self._window is not None and monotonic() - self._since >= self._window:
-            self.count_anew()
-
     @property
     def left(self) -> float:
         """The remaining seconds; below 0 after the deadline."""
-        if self._window is not None:
-            ends = min(self._ends, self._since + stalled_after(self._received))
-            return ends - monotonic()
-        return math.inf if self._ends == math.inf else self._ends - monotonic()
+        return self._ends - monotonic()
 
     @property
     def is_over(self) -> bool:
@@ -104,18 +74,11 @@ class Deadline:
 
     def check(self) -> None:
         """Raises `httpx.ReadTimeout` after the deadline."""
-        if not self.is_over:
-            return
-        seconds = monotonic() - self._since
-        if self._window is not None and stalled(self._received, seconds):
-            raise httpx.ReadTimeout(f"stalled: {self._received} bytes in {seconds:.0f} s")
-        raise httpx.ReadTimeout("the response took longer than the timeout")
+        if self.is_over:
+            raise httpx.ReadTimeout("the response took longer than the timeout")
 
     def bounded(self, timeout: float | None) -> float | None:
-        """Returns the seconds for the next step, which has its own timeout.
-
-        It is the only limit for a silent connection while a body is watched: only completed reads count.
-        """
+        """Returns the seconds for the next step, which has its own timeout."""
         if self._ends == math.inf:
             return timeout
         left = max(self._ends - monotonic(), LEAST)
@@ -126,9 +89,6 @@ class Deadline:
 
         If data is available, a read does not time out, however short its time.
         """
-        if self._window is not None:
-            self.check()
-            return self.bounded(timeout)
         if self._ends == math.inf:
             return timeout
         left = self._ends - monotonic()
@@ -145,12 +105,16 @@ class Deadline:
     def abort(self) -> None:
         """Interrupts waiting for the response, from another thread."""
         if self.stream is not None:
-            self.stream.abort()
+            self.stream.opened.abort()
 
 
-def head_deadline(timeouts: Mapping[str, float | None]) -> Deadline:
-    """Returns the deadline for the head of a request without one: the sum of its timeouts."""
-    return Deadline(total_timeout_of(timeouts))
+def deadline_of(extensions: Mapping[str, Any]) -> Deadline:
+    """Returns the deadline of a request; without one, a deadline for the head: the sum of its timeouts."""
+    known: Deadline | None = extensions.get(DEADLINE)
+    if known is None:
+        known = Deadline(total_timeout_of(extensions.get("timeout") or {}))
+        known.is_for_head = True
+    return known
 
 
 def total_timeout_of(timeouts: Mapping[str, float | None]) -> float | None:
@@ -158,19 +122,5 @@ def total_timeout_of(timeouts: Mapping[str, float | None]) -> float | None:
 
     httpx starts each of them anew with every byte. `None`: one of them has no limit.
     """
-    total = 0.0
-    for seconds in timeouts.values():
-        if seconds is None:
-            return None
-        total += seconds
-    return total if timeouts else None
-
-
-def stalled(received: int, seconds: float) -> bool:
-    """Returns whether a transfer with so many bytes in the last so many seconds is stalled."""
-    return seconds >= STALL and received < SLOWEST * seconds
-
-
-def stalled_after(received: int) -> float:
-    """Returns the seconds after which a transfer with so many bytes, and no more, is stalled."""
-    return max(STALL, received / SLOWEST)
+    limits = [seconds for seconds in timeouts.values() if seconds is not None]
+    return sum(limits) if limits and len(limits) == len(timeouts) else None

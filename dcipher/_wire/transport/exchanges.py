@@ -18,23 +18,19 @@ from .deadlines import Deadline
 from .heads import (
     HTTP,
     WHOLE,
-    absolute,
-    checked,
+    Body,
+    Requests,
     extensions_of,
-    length_of,
-    merged,
-    new_parser,
-    ordinary_fields,
+    known_body,
     ordinary_head,
     origin_for,
     proxy_fields,
-    request_head,
     response_of,
     sent,
 )
 from .streams import READ, opened
-from .traces import LOGGER, Trace, TracedBody, untraced
-from .tunnels import open_tunnel
+from .traces import LOGGER, Trace, TracedBody
+from .tunnels import tunnel
 
 if TYPE_CHECKING:
     import ssl
@@ -59,44 +55,34 @@ class Exchanges(httpcore.ConnectionInterface):
         self._origin = origin
         self._ssl_context = ssl_context if origin.scheme == b"https" else None
         self._proxy = proxy
-        is_plain = self._ssl_context is None
-        is_forwarded = proxy is not None and is_plain and proxy.url.scheme in HTTP
+        is_forwarded = proxy is not None and not self._ssl_context and proxy.url.scheme in HTTP
         self.has_tunnel = proxy is not None and not is_forwarded
         """Whether the proxy connects it to the server. Otherwise, it forwards each request."""
-        self._to_proxy = proxy_fields(proxy) if proxy is not None and is_forwarded else None
-        """The headers of a forwarded request for the proxy."""
+        self._requests = Requests(proxy_fields(proxy) if proxy and is_forwarded else None)
         self._stream: Stream | None = None
         self.deadline = Deadline(None)
         """Of the request in progress."""
         self.is_done = False
         """Whether the last exchange ended as it should, and another one may follow."""
-        # Those of the last request, which often are the same as those of the next one.
-        self._method = b""
-        self._headers: list[tuple[bytes, bytes]] = []
-        self._fields: bytes | None = None
-        """Its header lines; `None`: h11 sends it."""
 
     def handle_request(self, request: httpcore.Request) -> httpcore.Response:
         self.is_done = False
         extensions = extensions_of(request)
         timeouts: dict[str, float | None] = extensions.get("timeout", {})
-        head, parser = self._ordinary(request), None
-        if head is None:
-            parser = new_parser()
-            head = parser.send(self._checked(request)) or b""
-        is_traced = "trace" in extensions or LOGGER.isEnabledFor(logging.DEBUG)
-        trace = Trace(request, extensions) if is_traced else None
-        stream = self._stream or self._open(extensions, timeouts, trace)
+        head, parser = self._requests.head(request)
+        stream = self._stream or self._open(request)
         deadline, was_sent = self.deadline, False
         deadline.begin(stream)
         deadline.was_sent = True
         write, read = timeouts.get("write"), timeouts.get("read")
-        if trace is not None:
-            return self._traced(request, stream, head, parser, trace)
+        if "trace" in extensions or LOGGER.isEnabledFor(logging.DEBUG):
+            return self._traced(request, stream, head, parser)
         # Without the stream's own methods: most requests and responses take one of these steps each.
         with suppress(httpcore.WriteError):  # a server may respond before it has read all
-            stream.opened.send(head, deadline.bounded(write))
-            _send_body(request, stream, parser, write)
+            if parser is None:
+                stream.opened.send(head, deadline.bounded(write))
+                head = b""
+            _send_body(request, stream, parser, write, head)
             was_sent = True
         data = stream.opened.receive(READ, deadline.to_read(read))
         return self._receive(request, stream, parser, was_sent, read, data)
@@ -107,8 +93,8 @@ class Exchanges(httpcore.ConnectionInterface):
         stream: Stream,
         head: bytes,
         parser: h11.Connection | None,
-        trace: Trace,
     ) -> httpcore.Response:
+        trace = Trace(request)
         timeouts: dict[str, float | None] = extensions_of(request).get("timeout", {})
         write, was_sent = timeouts.get("write"), False
         with suppress(httpcore.WriteError):
@@ -129,35 +115,10 @@ class Exchanges(httpcore.ConnectionInterface):
         if self._stream is not None:
             self._stream.deadline = deadline
 
-    def _ordinary(self, request: httpcore.Request) -> bytes | None:
-        """Returns a request without a body as bytes; `None`: h11 sends it."""
-        method, headers = request.method, request.headers
-        if method != self._method or headers != self._headers:
-            fields = ordinary_fields(self._all_headers(headers))
-            if fields is not None:
-                self._checked(request)  # raises if they are invalid; h11 checks what it sends
-            self._method, self._headers, self._fields = method, headers, fields
-        fields = self._fields
-        return None if fields is None else request_head(method, self._target(request), fields)
-
-    def _checked(self, request: httpcore.Request) -> h11.Request:
-        return checked(request.method, self._target(request), self._all_headers(request.headers))
-
-    def _target(self, request: httpcore.Request) -> bytes:
-        # RFC 9112 section 3.2.2: a proxy receives the whole URL.
-        return request.url.target if self._to_proxy is None else absolute(request.url)
-
-    def _all_headers(self, headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-        return headers if self._to_proxy is None else merged(self._to_proxy, headers)
-
-    def _open(
-        self,
-        extensions: dict[str, Any],
-        timeouts: dict[str, float | None],
-        trace: Trace | None,
-    ) -> Stream:
+    def _open(self, request: httpcore.Request) -> Stream:
+        timeouts: dict[str, float | None] = extensions_of(request).get("timeout", {})
         origin, proxy, timeout = self._origin, self._proxy, timeouts.get("connect")
-        run = untraced if trace is None else trace.step
+        run = Trace(request).step
         near = origin if proxy is None else origin_for(proxy.url)
         opening = run("connection.connect_tcp", opened, near, timeout, self.deadline)
         # From here on, it is closed with this object, whatever happens.
@@ -170,10 +131,10 @@ class Exchanges(httpcore.ConnectionInterface):
             run("connection.start_tls", stream.start_tls, *secure)
         if proxy is not None and self.has_tunnel:
             part = "proxy"
-            run("proxy.open_tunnel", open_tunnel, stream, proxy, origin, timeouts)
+            run("proxy.open_tunnel", stream.follow, tunnel(proxy, origin), timeouts)
         if self._ssl_context is not None:
             self._ssl_context.set_alpn_protocols(["http/1.1"])
-            name = extensions.get("sni_hostname") or origin.host.decode("ascii")
+            name = extensions_of(request).get("sni_hostname") or origin.host.decode("ascii")
             secure = (self._ssl_context, name, timeout)
             run(f"{part}.start_tls", stream.start_tls, *secure)
         return stream
@@ -190,35 +151,26 @@ class Exchanges(httpcore.ConnectionInterface):
         """Returns the response. `data`: what was read of it already."""
         has_body = request.method not in {b"HEAD", b"CONNECT"}
         if data is not None and has_body and (head := ordinary_head(data)) is not None:
-            known = _Body(self, stream, head.length, timeout, is_last=not was_sent)
-            known.begin(data[head.size :])
-            return response_of(head, known, stream)
+            body = Body(head.length, data[head.size :], is_last=not was_sent)
+            return response_of(head, _Body(self, stream, body, timeout), stream)
         if parser is None:
-            parser = new_parser()
-            parser.send(self._checked(request))
-            parser.send(h11.EndOfMessage())
+            parser = self._requests.parser(request)
         event: Any = stream.next_event(parser, timeout, data)
         while isinstance(event, h11.InformationalResponse) and event.status_code != 101:
             event = stream.next_event(parser, timeout)
-        rest, headers = parser.trailing_data[0], dict(event.headers)
-        length = length_of(request.method, event.status_code, headers)
-        body: _Body | _ParsedBody
-        if length is None:
-            if parser.their_state is h11.SWITCHED_PROTOCOL:
-                stream.rest = rest
-            body = _ParsedBody(self, stream, parser, timeout)
-        else:
-            closes = b"close" in headers.get(b"connection", b"").lower() or not was_sent
-            is_last = closes or event.http_version != b"1.1"
-            body = _Body(self, stream, length, timeout, is_last=is_last)
-            body.begin(rest)
-        return response_of(event, body, stream)
+        rest = parser.trailing_data[0]
+        known = known_body(request.method, event, rest, is_last=not was_sent)
+        if known is not None:
+            return response_of(event, _Body(self, stream, known, timeout), stream)
+        if parser.their_state is h11.SWITCHED_PROTOCOL:
+            stream.rest = rest
+        return response_of(event, _ParsedBody(self, stream, parser, timeout), stream)
 
     @property
-    def is_stale(self) -> bool:
-        """Whether it was closed, or received bytes that nobody has requested."""
-        stream = self._stream
-        return stream is None or bool(stream.rest) or stream.opened.is_readable
+    def is_usable(self) -> bool:
+        """Whether another request may follow: it is open, without bytes that nobody has requested."""
+        stream = self._stream if self.is_done else None
+        return stream is not None and not stream.rest and not stream.opened.is_readable
 
     def info(self) -> str:  # for the repr of httpcore's connection
         return "HTTP/1.1"
@@ -234,47 +186,25 @@ class _Body:
     """A body of a known length."""
 
     def __init__(
-        self,
-        exchanges: Exchanges,
-        stream: Stream,
-        length: int,
-        timeout: float | None,
-        *,
-        is_last: bool,
+        self, exchanges: Exchanges, stream: Stream, body: Body, timeout: float | None
     ) -> None:
         self._exchanges = exchanges
         self._stream = stream
-        self._length = self._left = length
+        self._body = body
         self._timeout = timeout
-        self._is_last = is_last
-        self.whole: bytes | None = None
-        """The body, where all of it came with its head."""
-
-    def begin(self, rest: bytes) -> None:
-        """`rest` came with the head."""
-        if len(rest) < self._length:
-            self._stream.rest = rest
-            return
-        self.whole, self._left = rest[: self._length], 0
-        self._stream.rest = rest[self._length :]
+        self.whole = body.whole
+        stream.rest = body.rest
 
     def __iter__(self) -> Generator[bytes]:
         if self.whole:
             yield self.whole
-        while self._left:
+        while self._body.left:
             data = self._stream.read(READ, self._timeout)
-            if not data:
-                raise httpcore.RemoteProtocolError(
-                    "peer closed connection without sending complete message body "
-                    f"(received {self._length - self._left} bytes, expected {self._length})"
-                )
-            if len(data) > self._left:
-                data, self._stream.rest = data[: self._left], data[self._left :]
-            self._left -= len(data)
-            yield data
+            part, self._stream.rest = self._body.part(data)
+            yield part
 
     def close(self) -> None:
-        self._exchanges.is_done = not self._left and not self._is_last
+        self._exchanges.is_done = self._body.is_done
 
 
 class _ParsedBody:
@@ -310,9 +240,16 @@ def _send_body(
     stream: Stream,
     parser: h11.Connection | None,
     timeout: float | None,
+    head: bytes = b"",
 ) -> None:
+    """Sends a body; the head with its first chunk, if it was not sent before."""
     body: Any = request.stream
     for chunk in body:
-        stream.write(sent(parser, h11.Data(data=chunk)), timeout)
+        if len(chunk) > READ:  # joining them would copy it
+            stream.write(head, timeout)
+            head = b""
+        stream.write(head + sent(parser, h11.Data(data=chunk)), timeout)
+        head = b""
     if parser is not None:
-        stream.write(sent(parser, h11.EndOfMessage()), timeout)
+        head += sent(parser, h11.EndOfMessage())
+    stream.write(head, timeout)

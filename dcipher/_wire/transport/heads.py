@@ -1,4 +1,4 @@
-"""The heads of requests and responses. Whatever is not ordinary is left to h11. Pure."""
+"""The heads of requests and responses, and the ends of bodies. What is not ordinary is left to h11. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import h11
 import httpcore
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from typing import TypeAlias
 
     import httpx
@@ -20,19 +20,20 @@ if TYPE_CHECKING:
 __all__ = [
     "HTTP",
     "WHOLE",
+    "Body",
     "Head",
+    "Requests",
     "absolute",
     "checked",
     "extensions_of",
     "host_in_url",
-    "length_of",
+    "known_body",
     "merged",
     "new_parser",
-    "ordinary_fields",
+    "next_event",
     "ordinary_head",
     "origin_for",
     "proxy_fields",
-    "request_head",
     "response_of",
     "sent",
 ]
@@ -92,7 +93,52 @@ def ordinary_head(data: bytes) -> Head | None:
     return Head(int(status), reason, headers, int(length), match.end())
 
 
-def ordinary_fields(headers: Fields) -> bytes | None:
+class Requests:
+    """Writes the heads of the requests of one connection."""
+
+    def __init__(self, to_proxy: Fields | None) -> None:
+        self._to_proxy = to_proxy
+        """The headers for a proxy that forwards each request; `None`: there is none."""
+        # Those of the last request, which often are the same as those of the next one.
+        self._method = b""
+        self._headers: Fields = ()
+        self._fields: bytes | None = None
+        """Its header lines; `None`: h11 sends it."""
+
+    def head(self, request: httpcore.Request) -> tuple[bytes, h11.Connection | None]:
+        """Returns the head as bytes, and the parser that it was sent by; `None`: it is ordinary."""
+        method, headers = request.method, request.headers
+        if method != self._method or headers != self._headers:
+            fields = _ordinary_fields(self._all_headers(headers))
+            if fields is not None:
+                self._checked(request)  # raises if they are invalid; h11 checks what it sends
+            self._method, self._headers, self._fields = method, headers, fields
+        target = self._target(request)
+        # h11 rejects a target that cannot be sent.
+        if self._fields is not None and _TARGET.fullmatch(target):
+            return b"%b %b HTTP/1.1\r\n%b\r\n" % (method, target, self._fields), None
+        parser = new_parser()
+        return parser.send(self._checked(request)) or b"", parser
+
+    def parser(self, request: httpcore.Request) -> h11.Connection:
+        """Returns a parser for the response to a request that was sent without one."""
+        parser = new_parser()
+        parser.send(self._checked(request))
+        parser.send(h11.EndOfMessage())
+        return parser
+
+    def _checked(self, request: httpcore.Request) -> h11.Request:
+        return checked(request.method, self._target(request), self._all_headers(request.headers))
+
+    def _target(self, request: httpcore.Request) -> bytes:
+        # RFC 9112 section 3.2.2: a proxy receives the whole URL.
+        return request.url.target if self._to_proxy is None else absolute(request.url)
+
+    def _all_headers(self, headers: Fields) -> Fields:
+        return headers if self._to_proxy is None else merged(self._to_proxy, headers)
+
+
+def _ordinary_fields(headers: Fields) -> bytes | None:
     """Returns the header lines of a request without a body; `None` where it has one, or more to say.
 
     They are not checked: the caller has h11 do that before they are sent.
@@ -101,13 +147,6 @@ def ordinary_fields(headers: Fields) -> bytes | None:
         if name.lower() in _UNUSUAL and (name.lower(), value) != (b"connection", b"keep-alive"):
             return None
     return b"".join(b"%b: %b\r\n" % field for field in headers)
-
-
-def request_head(method: bytes, target: bytes, fields: bytes) -> bytes | None:
-    """Returns the head of a request; `None` for a target that cannot be sent."""
-    if _TARGET.fullmatch(target) is None:
-        return None
-    return b"%b %b HTTP/1.1\r\n%b\r\n" % (method, target, fields)
 
 
 def extensions_of(message: Any) -> dict[str, Any]:
@@ -141,8 +180,54 @@ def sent(parser: h11.Connection | None, event: h11.Data | h11.EndOfMessage) -> b
         raise httpcore.LocalProtocolError(str(error)) from error
 
 
-def length_of(method: bytes, status: int, headers: Mapping[bytes, bytes]) -> int | None:
-    """Returns the bytes of the body after a head that h11 has read; `None`: h11 finds its end."""
+def next_event(parser: h11.Connection, data: bytes | None = None) -> Any:
+    """Returns the next event of a parser, after more data; `h11.NEED_DATA`: it is not complete yet."""
+    if data is not None:
+        if not data and parser.their_state is h11.SEND_RESPONSE:
+            raise httpcore.RemoteProtocolError("Server disconnected without sending a response.")
+        parser.receive_data(data)
+    try:
+        return parser.next_event()
+    except h11.RemoteProtocolError as error:
+        raise httpcore.RemoteProtocolError(str(error)) from error
+
+
+class Body:
+    """Where a body of a known length ends."""
+
+    def __init__(self, length: int, data: bytes, *, is_last: bool) -> None:
+        """`data` came with the head. `is_last`: no other response follows it on this connection."""
+        self._length = length
+        self._is_last = is_last
+        self.whole: bytes | None = data[:length] if len(data) >= length else None
+        """All of it, if that came with its head."""
+        self.left = length if self.whole is None else 0
+        """The bytes that are still to be read."""
+        self.rest = data if self.whole is None else data[length:]
+        """The received bytes that are still to be read, or follow it."""
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all of it was read, and another response may follow."""
+        return not self.left and not self._is_last
+
+    def part(self, data: bytes) -> tuple[bytes, bytes]:
+        """Returns the part of received data that belongs to it, and what follows it."""
+        if not data:
+            raise httpcore.RemoteProtocolError(
+                "peer closed connection without sending complete message body "
+                f"(received {self._length - self.left} bytes, expected {self._length})"
+            )
+        part, rest = (
+            (data, b"") if len(data) <= self.left else (data[: self.left], data[self.left :])
+        )
+        self.left -= len(part)
+        return part, rest
+
+
+def known_body(method: bytes, head: h11.Response, data: bytes, *, is_last: bool) -> Body | None:
+    """Returns the body after a head that h11 has read; `None`: h11 finds its end."""
+    headers, status = dict(head.headers), head.status_code
     if (
         b"content-length" not in headers
         or b"transfer-encoding" in headers
@@ -150,7 +235,8 @@ def length_of(method: bytes, status: int, headers: Mapping[bytes, bytes]) -> int
         or method in {b"HEAD", b"CONNECT"}
     ):
         return None
-    return int(headers[b"content-length"])
+    closes = head.http_version != b"1.1" or b"close" in headers.get(b"connection", b"").lower()
+    return Body(int(headers[b"content-length"]), data, is_last=is_last or closes)
 
 
 def response_of(

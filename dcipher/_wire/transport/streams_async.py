@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import socket
-import ssl
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import h11
@@ -12,7 +11,12 @@ import httpcore
 from dcipher._concurrency.networks import async_connect
 from dcipher._urls.hosts import resolvable
 
+from .heads import next_event
+
 if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Generator, Mapping
+
     from dcipher._concurrency.networks import AsyncSocket
 
     from .deadlines import Deadline
@@ -54,19 +58,19 @@ class AsyncStream(httpcore.AsyncNetworkStream):
         self, parser: h11.Connection, timeout: float | None, data: bytes | None = None
     ) -> Any:
         """Returns the next event of a parser that reads from it. `data`: what was read already."""
-        while True:
-            if data is not None:
-                if not data and parser.their_state is h11.SEND_RESPONSE:
-                    message = "Server disconnected without sending a response."
-                    raise httpcore.RemoteProtocolError(message)
-                parser.receive_data(data)
-            try:
-                event = parser.next_event()
-            except h11.RemoteProtocolError as error:
-                raise httpcore.RemoteProtocolError(str(error)) from error
-            if event is not h11.NEED_DATA:
-                return event
+        while (event := next_event(parser, data)) is h11.NEED_DATA:
             data = await self.read(READ, timeout)
+        return event
+
+    async def follow(
+        self, steps: Generator[bytes, bytes, None], timeouts: Mapping[str, float | None]
+    ) -> None:
+        """Sends what the steps yield, and passes them what is received in return."""
+        with suppress(StopIteration):
+            data = next(steps)
+            while True:
+                await self.write(data, timeouts.get("write"))
+                data = steps.send(await self.read(READ, timeouts.get("read")))
 
     async def start_tls(
         self,
@@ -81,30 +85,8 @@ class AsyncStream(httpcore.AsyncNetworkStream):
     async def aclose(self) -> None:
         await self.opened.aclose()
 
-    def abort(self) -> None:
-        """Interrupts waiting for it, from another thread."""
-        self.opened.abort()
-
     def get_extra_info(self, info: str) -> Any:
-        if (
-            info == "is_readable"
-        ):  # before it is reused: bytes that nobody has requested, or its end
-            return bool(self.rest) or self.opened.is_readable
         return self.opened.describe(info)
-
-    @property
-    def own_socket(self) -> socket.socket | None:
-        """The socket whose bytes are those of the body; `None` if another layer is in between.
-
-        TLS in memory, such as that through a TLS proxy: the socket carries the outer one's bytes.
-        """
-        raw, is_in_memory = self.opened.raw, isinstance(self.opened.tls, ssl.SSLObject)
-        return raw if isinstance(raw, socket.socket) and not is_in_memory else None
-
-    def take_rest(self) -> bytes:
-        """Returns the received bytes that are still to be read, for a reader of the socket."""
-        rest, self.rest = self.rest, b""
-        return rest
 
 
 async def async_opened(

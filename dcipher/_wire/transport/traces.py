@@ -14,23 +14,18 @@ from .heads import extensions_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-__all__ = ["LOGGER", "Trace", "TracedBody", "untraced"]
+__all__ = ["LOGGER", "Trace", "TracedBody"]
 
 LOGGER = logging.getLogger(f"{httpcore.__name__}.http11")
 """Where it logs what httpcore does, all steps are reported."""
 
 
-def untraced(_name: str, run: Callable[..., Any], *arguments: Any) -> Any:
-    """Runs a step that nobody hears of."""
-    return run(*arguments)
-
-
 class Trace:
     """Reports each step of a request to its `trace` extension, and in httpcore's debug log."""
 
-    def __init__(self, request: httpcore.Request, extensions: dict[str, Any]) -> None:
+    def __init__(self, request: httpcore.Request) -> None:
         self._request = request
-        self._hook = extensions.get("trace")
+        self._hook = extensions_of(request).get("trace")
 
     def step(self, name: str, run: Callable[..., Any], *arguments: Any) -> Any:
         """Reports the beginning of a step, runs it, and reports its end."""

@@ -12,23 +12,18 @@ from .heads import extensions_of
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
-__all__ = ["LOGGER", "AsyncTrace", "AsyncTracedBody", "async_untraced"]
+__all__ = ["LOGGER", "AsyncTrace", "AsyncTracedBody"]
 
 LOGGER = logging.getLogger(f"{httpcore.__name__}.http11")
 """Where it logs what httpcore does, all steps are reported."""
 
 
-async def async_untraced(_name: str, run: Callable[..., Any], *arguments: Any) -> Any:
-    """Runs a step that nobody hears of."""
-    return await run(*arguments)
-
-
 class AsyncTrace:
     """Reports each step of a request to its `trace` extension, and in httpcore's debug log."""
 
-    def __init__(self, request: httpcore.Request, extensions: dict[str, Any]) -> None:
+    def __init__(self, request: httpcore.Request) -> None:
         self._request = request
-        self._hook = extensions.get("trace")
+        self._hook = extensions_of(request).get("trace")
 
     async def step(self, name: str, run: Callable[..., Any], *arguments: Any) -> Any:
         """Reports the beginning of a step, runs it, and reports its end."""

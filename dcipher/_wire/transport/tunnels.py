@@ -1,5 +1,7 @@
-# Generated from dcipher/_wire/transport/tunnels_async.py by scripts/unasync.py: edit that, not this.
-"""Opens tunnels through proxies: CONNECT (RFC 9110 section 9.3.6), and SOCKS 5 (RFC 1928)."""
+"""Opens tunnels through proxies: CONNECT (RFC 9110 section 9.3.6), and SOCKS 5 (RFC 1928). Pure.
+
+The steps of one are a generator: it yields what to send to the proxy, and receives what comes back.
+"""
 
 from __future__ import annotations
 
@@ -7,51 +9,44 @@ from typing import TYPE_CHECKING, Any
 
 import h11
 import httpcore
+import httpx
 
 from dcipher._wire.proxies.socks import SOCKS_ERRORS
 
-from .heads import HTTP, checked, host_in_url, merged, new_parser, proxy_fields
-from .streams import READ
+from .heads import HTTP, checked, host_in_url, merged, new_parser, next_event, proxy_fields
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Generator
 
-    import httpx
-
-    from .streams import Stream
-
-__all__ = ["open_tunnel"]
+__all__ = ["tunnel", "tunnel_error"]
 
 
-def open_tunnel(
-    stream: Stream,
-    proxy: httpx.Proxy,
-    origin: httpcore.Origin,
-    timeouts: Mapping[str, float | None],
-) -> None:
-    """Opens a tunnel to an origin on a stream to its proxy. Raises `httpcore.ProxyError`."""
-    if proxy.url.scheme in HTTP:
-        _by_connect(stream, proxy, origin, timeouts)
-    else:
-        with SOCKS_ERRORS:
-            _by_socks(stream, proxy, origin, timeouts)
+def tunnel(proxy: httpx.Proxy, origin: httpcore.Origin) -> Generator[bytes, bytes, None]:
+    """Returns the steps that open a tunnel to an origin. They raise `httpcore.ProxyError`."""
+    return (_by_connect if proxy.url.scheme in HTTP else _by_socks)(proxy, origin)
 
 
-def _by_connect(
-    stream: Stream,
-    proxy: httpx.Proxy,
-    origin: httpcore.Origin,
-    timeouts: Mapping[str, float | None],
-) -> None:
+def tunnel_error(error: BaseException) -> BaseException:
+    """Returns the error for a lost connection to the proxy, which httpx reports as one to the server."""
+    if isinstance(error, (httpx.ReadTimeout, httpx.WriteTimeout)):
+        return httpx.ConnectTimeout("the proxy opened no tunnel in time")
+    if isinstance(error, _LOST):
+        return httpx.ProxyError(f"the proxy opened no tunnel ({error})")
+    return error
+
+
+_LOST = (httpx.ReadError, httpx.WriteError, httpx.CloseError, httpx.RemoteProtocolError, OSError)
+
+
+def _by_connect(proxy: httpx.Proxy, origin: httpcore.Origin) -> Generator[bytes, bytes, None]:
     target = b"%b:%d" % (host_in_url(origin.host), origin.port)
     fields = merged([(b"Host", target), (b"Accept", b"*/*")], proxy_fields(proxy))
     parser = new_parser()
-    head = parser.send(checked(b"CONNECT", target, fields))
+    head = parser.send(checked(b"CONNECT", target, fields)) or b""
     parser.send(h11.EndOfMessage())
-    stream.write(head or b"", timeouts.get("write"))
-    event = stream.next_event(parser, timeouts.get("read"))
-    while isinstance(event, h11.InformationalResponse):
-        event = stream.next_event(parser, timeouts.get("read"))
+    event = next_event(parser, (yield head))
+    while event is h11.NEED_DATA or isinstance(event, h11.InformationalResponse):
+        event = next_event(parser, (yield b"") if event is h11.NEED_DATA else None)
     if not 200 <= event.status_code < 300:
         reason = event.reason.decode("ascii", errors="ignore")
         raise httpcore.ProxyError(f"{event.status_code} {reason}")
@@ -59,33 +54,28 @@ def _by_connect(
         raise httpcore.ProxyError("the proxy opened no tunnel (it sent more than a response)")
 
 
-def _by_socks(
-    stream: Stream,
-    proxy: httpx.Proxy,
-    origin: httpcore.Origin,
-    timeouts: Mapping[str, float | None],
-) -> None:
+def _by_socks(proxy: httpx.Proxy, origin: httpcore.Origin) -> Generator[bytes, bytes, None]:
     from socksio import socks5
 
     connection: Any = socks5.SOCKS5Connection()
 
-    def ask(request: Any) -> Any:
+    def ask(request: Any) -> Generator[bytes, bytes, Any]:
         connection.send(request)
-        stream.write(connection.data_to_send(), timeouts.get("write"))
-        return connection.receive_data(stream.read(READ, timeouts.get("read")))
+        return connection.receive_data((yield connection.data_to_send()))
 
-    methods, credentials = socks5.SOCKS5AuthMethod, proxy.raw_auth
-    method = methods.NO_AUTH_REQUIRED if credentials is None else methods.USERNAME_PASSWORD
-    reply = ask(socks5.SOCKS5AuthMethodsRequest([method]))
-    if reply.method != method:
-        words = f"{method.name} was requested from the proxy, not {reply.method.name}"
-        raise httpcore.ProxyError(words)
-    if credentials is not None:
-        reply = ask(socks5.SOCKS5UsernamePasswordRequest(*credentials))
-        if not reply.success:
-            raise httpcore.ProxyError("the proxy rejected the user name and the password")
-    command, address = socks5.SOCKS5Command.CONNECT, (origin.host, origin.port)
-    reply = ask(socks5.SOCKS5CommandRequest.from_address(command, address))
-    if reply.reply_code is not socks5.SOCKS5ReplyCode.SUCCEEDED:
-        words = reply.reply_code.name.lower().replace("_", " ")
-        raise httpcore.ProxyError(f"the proxy could not connect: {words}")
+    with SOCKS_ERRORS:
+        methods, credentials = socks5.SOCKS5AuthMethod, proxy.raw_auth
+        method = methods.NO_AUTH_REQUIRED if credentials is None else methods.USERNAME_PASSWORD
+        reply = yield from ask(socks5.SOCKS5AuthMethodsRequest([method]))
+        if reply.method != method:
+            words = f"{method.name} was requested from the proxy, not {reply.method.name}"
+            raise httpcore.ProxyError(words)
+        if credentials is not None:
+            reply = yield from ask(socks5.SOCKS5UsernamePasswordRequest(*credentials))
+            if not reply.success:
+                raise httpcore.ProxyError("the proxy rejected the user name and the password")
+        command, address = socks5.SOCKS5Command.CONNECT, (origin.host, origin.port)
+        reply = yield from ask(socks5.SOCKS5CommandRequest.from_address(command, address))
+        if reply.reply_code is not socks5.SOCKS5ReplyCode.SUCCEEDED:
+            words = reply.reply_code.name.lower().replace("_", " ")
+            raise httpcore.ProxyError(f"the proxy could not connect: {words}")

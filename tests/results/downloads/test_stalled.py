@@ -34,11 +34,7 @@ FRAMING = {
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Replaces the thirty seconds of a slow transfer by half a second."""
-    for module in (
-        "_wire.transport.deadlines",
-        "_results.downloads.transfers.store",
-    ):
-        monkeypatch.setattr(f"dcipher.{module}.STALL", 0.5)
+    monkeypatch.setattr("dcipher._results.downloads.transfers.stalls.STALL", 0.5)
 
 
 @pytest.fixture(params=[False, True], ids=["", "by a client of the user's"])
@@ -93,7 +89,7 @@ def test_a_pause_behind_enough_is_no_stall(
     connect: Connect, server: FaultyServer, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A store that brought much may pause: it is the rate that counts."""
-    monkeypatch.setattr("dcipher._wire.transport.deadlines.SLOWEST", 1000.0)
+    monkeypatch.setattr("dcipher._results.downloads.transfers.stalls.SLOWEST", 1000.0)
     chunk = f"{len(SMALL):x}\r\n".encode() + SMALL + b"\r\n"
 
     def pausing(_: Any) -> Reply:
@@ -132,7 +128,7 @@ def test_the_deadline_ends_an_active_download(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """`Resilience.deadline` limits a download with all its attempts, also while bytes are received."""
-    monkeypatch.setattr("dcipher._wire.transport.deadlines.SLOWEST", 1.0)
+    monkeypatch.setattr("dcipher._results.downloads.transfers.stalls.SLOWEST", 1.0)
     server.on("/result", Reply(bytes(20_000), framing=framing, trickle=0.005))
     patient = Resilience(max_retries=9, backoff_initial=0.01, deadline=0.8)
     client = connect(server, timeout=2 * HANG, resilience=patient, **options)

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dcipher._results.downloads.transfers.sources import Problem, Source, TransferError
+from dcipher._results.downloads.transfers.stalls import STALL, stalled, stalled_after
 from dcipher._results.downloads.transfers.transfer import (
     Transfer,
     begin,
@@ -20,7 +21,6 @@ from dcipher._results.downloads.transfers.transfer import (
     refused,
 )
 from dcipher._wire.errors.retries import Outcome
-from dcipher._wire.transport.deadlines import STALL, stalled, stalled_after
 from dcipher.resilience import Resilience
 
 CONTENT = b"content"

@@ -67,12 +67,12 @@ def raw_body(response: httpx.Response) -> Generator[bytes | memoryview]:
         yield response.content
         return
     left, stream = _length(response), _own_stream(response)
-    own_socket = None if stream is None else stream.own_socket
+    own_socket = None if stream is None else stream.opened.of_body
     if stream is None or own_socket is None or left < BUFFER:
         yield from response.iter_raw()
         return
     # httpcore does not know of these reads: the connection is closed with the response.
-    rest = stream.take_rest()[:left]
+    rest, stream.rest = stream.rest[:left], b""
     if rest:
         yield rest
     yield from _received(own_socket, left - len(rest), stream.deadline, response.request)

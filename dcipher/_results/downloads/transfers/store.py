@@ -18,12 +18,13 @@ from dcipher._wire.errors.causes import client_certificate_cause, tls_cause
 from dcipher._wire.errors.connection_errors import CHECK_TLS
 from dcipher._wire.errors.error_bodies import is_about_an_error
 from dcipher._wire.errors.retries import Failure, Outcome, transport_failure
-from dcipher._wire.transport.deadlines import DEADLINE, STALL, Deadline
+from dcipher._wire.transport.deadlines import DEADLINE
 from dcipher.errors import DcipherError
 from dcipher.logs import redacting
 
 from .bodies import raw_body, watched
 from .sources import Problem, TransferError
+from .stalls import TransferDeadline
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -62,7 +63,7 @@ class Store:
         self.ends = ends
         self.secrets: set[str] = {*secrets_of(source.url), *http.secrets()}
         """The secrets of every URL that it redirected to, and of proxies."""
-        self.deadline: Deadline | None = None
+        self.deadline: TransferDeadline | None = None
         """The deadline of the request in progress."""
         self._host = ""
 
@@ -71,10 +72,10 @@ class Store:
         if self.deadline is not None:
             self.deadline.abort()
 
-    def watch_body(self) -> Deadline:
+    def watch_body(self) -> TransferDeadline:
         """Returns the deadline of the body that follows, which must keep a rate and end with the download."""
-        deadline = self.deadline or Deadline(None)
-        deadline.watch_body(STALL, self.ends)
+        deadline = self.deadline or TransferDeadline(None)
+        deadline.watch_body(self.ends)
         return deadline
 
     def get(self, headers: Mapping[str, str]) -> httpx.Response:
@@ -97,7 +98,7 @@ class Store:
         is_plain = response.headers.get("content-encoding", "identity").lower() == "identity"
         if not is_plain or not is_about_an_error(response.status_code, response.headers):
             return ""
-        text, deadline = bytearray(), self.deadline or Deadline(None)
+        text, deadline = bytearray(), self.deadline or TransferDeadline(None)
         deadline.restart(EXCERPT_TIME)
         with suppress(httpx.TransportError, OSError), watched(response, deadline):
             self._read(response, text)
@@ -139,7 +140,7 @@ class Store:
         self._host = httpx.URL(url).host
         within = None if self.ends == math.inf else self.ends - monotonic()
         # The body may take as long as data arrives; its head may not.
-        self.deadline = Deadline(self._total_timeout, within=within)
+        self.deadline = TransferDeadline(self._total_timeout, within=within)
         try:
             request = self._request(url, headers, self.deadline)
             with hidden(is_signed=True):
@@ -153,7 +154,9 @@ class Store:
             raise _interrupted("the response of the store is not HTTP")
         return response
 
-    def _request(self, url: str, headers: Mapping[str, str], deadline: Deadline) -> httpx.Request:
+    def _request(
+        self, url: str, headers: Mapping[str, str], deadline: TransferDeadline
+    ) -> httpx.Request:
         # httpx quotes characters that look unquoted, and the signature covers the original URL: the
         # target is sent as it is.
         after_host = url.split("://", 1)[1].partition("#")[0]
