@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 
 from dcipher._concurrency.clock import monotonic
 from dcipher.errors import InvalidParamsError
@@ -76,10 +76,13 @@ class RunDisplay:
             self._display.report(self._last)
 
 
+_SILENT: Final = RunDisplay()  # ten thousand waits share it: it remembers nothing
+
+
 def run_display(option: RunProgress) -> RunDisplay:
     """Returns the display for a `progress=` argument."""
     if option is False:
-        return RunDisplay()
+        return _SILENT
     from .displays import display
 
     return RunDisplay(display(option, _snapshot))

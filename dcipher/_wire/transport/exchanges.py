@@ -252,4 +252,5 @@ def _send_body(
         head = b""
     if parser is not None:
         head += sent(parser, h11.EndOfMessage())
-    stream.write(head, timeout)
+    if head:
+        stream.write(head, timeout)

@@ -251,4 +251,5 @@ async def _send_body(
         head = b""
     if parser is not None:
         head += sent(parser, h11.EndOfMessage())
-    await stream.write(head, timeout)
+    if head:
+        await stream.write(head, timeout)

@@ -49,8 +49,7 @@ class Stream(httpcore.NetworkStream):
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         deadline = self.deadline
-        if not deadline.has_begun:
-            deadline.begin(self)
+        deadline.begin(self)
         for start in range(0, len(buffer), PIECE):
             piece = buffer[start : start + PIECE]
             self.opened.send(piece, deadline.bounded(timeout))
