@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import h11
 import httpcore
+import httpx
 
 from .deadlines import Deadline
 from .heads import (
@@ -35,8 +36,6 @@ from .tunnels import tunnel
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Generator
-
-    import httpx
 
     from .streams import Stream
 
@@ -79,7 +78,8 @@ class Exchanges(httpcore.ConnectionInterface):
             return self._traced(request, stream, head, parser)
         # Without the stream's own methods: most requests and responses take one of these steps each.
         with suppress(httpcore.WriteError):  # a server may respond before it has read all
-            if parser is None:
+            # A streamed body may take its time, in which a server could close an idle connection.
+            if parser is None or not isinstance(request.stream, httpx.ByteStream):
                 stream.opened.send(head, deadline.bounded(write))
                 head = b""
             _send_body(request, stream, parser, write, head)

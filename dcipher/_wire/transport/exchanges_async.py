@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import h11
 import httpcore
+import httpx
 
 from .deadlines import Deadline
 from .heads import (
@@ -34,8 +35,6 @@ from .tunnels import tunnel
 if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncGenerator
-
-    import httpx
 
     from .streams_async import AsyncStream
 
@@ -78,7 +77,8 @@ class AsyncExchanges(httpcore.AsyncConnectionInterface):
             return await self._traced(request, stream, head, parser)
         # Without the stream's own methods: most requests and responses take one of these steps each.
         with suppress(httpcore.WriteError):  # a server may respond before it has read all
-            if parser is None:
+            # A streamed body may take its time, in which a server could close an idle connection.
+            if parser is None or not isinstance(request.stream, httpx.ByteStream):
                 await stream.opened.send(head, deadline.bounded(write))
                 head = b""
             await _send_body(request, stream, parser, write, head)

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import logging
 import random
+import socket
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+import anyio
 import h11
 import httpcore
 import httpx
@@ -15,9 +19,10 @@ import pytest
 from dcipher import HTTPClient
 from dcipher._wire.transport.heads import absolute, ordinary_head
 from tests.faulty import FaultyServer, Reply
+from tests.waiting import HANG
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from anyio.from_thread import BlockingPortal
 
@@ -215,6 +220,49 @@ def test_a_proxy_receives_the_whole_url(url: str) -> None:
         scheme=parts.raw_scheme, host=parts.raw_host, port=parts.port, target=parts.raw_path
     )
     assert absolute(known).decode() == str(parts)
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_a_streamed_body_does_not_hold_up_its_head(
+    kind: str, portal: BlockingPortal, count: int
+) -> None:
+    """Its head is sent before the first chunk exists; a server could close the connection meanwhile."""
+    has_head = threading.Event()
+
+    def serve(listener: socket.socket) -> bytes:
+        with listener.accept()[0] as connection:
+            connection.settimeout(HANG)
+            request = b""
+            while not request.endswith(b"\r\n0\r\n\r\n"):
+                request += connection.recv(65536)
+                if b"\r\n\r\n" in request:
+                    has_head.set()
+            connection.sendall(OK + BODY)
+            return request.partition(b"\r\n\r\n")[2]
+
+    def chunks() -> Iterator[bytes]:
+        assert has_head.wait(HANG)
+        yield from [b"chunk"] * count
+
+    async def later() -> AsyncIterator[bytes]:
+        await anyio.to_thread.run_sync(has_head.wait, HANG)
+        for chunk in chunks():
+            yield chunk
+
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor() as pool:
+        served = pool.submit(serve, listener)
+        client = HTTPClient(f"http://127.0.0.1:{listener.getsockname()[1]}")
+
+        async def post() -> bytes:
+            async with client.get_or_create_async_httpx_client() as opened:
+                return (await opened.post("/", content=later())).content
+
+        if kind == "async":
+            assert portal.call(post) == b"hello"
+        else:
+            with client.get_or_create_httpx_client() as opened:
+                assert opened.post("/", content=chunks()).content == b"hello"
+        assert served.result(HANG) == b"5\r\nchunk\r\n" * count + b"0\r\n\r\n"
 
 
 def test_a_trace_sees_each_step(server: FaultyServer, kind: str, portal: BlockingPortal) -> None:
