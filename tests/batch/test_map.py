@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
+import os
 import pickle
 import threading
 from collections import UserDict
@@ -14,6 +16,7 @@ from pydantic import BaseModel
 from dcipher import (
     AuthenticationError,
     BatchError,
+    Dcipher,
     FlowCall,
     InvalidParamsError,
     JournalConflictError,
@@ -28,6 +31,7 @@ from dcipher import (
 )
 from dcipher._batch.journal.reading import states_of
 from dcipher.emulator.faults import Drop, Respond
+from tests.conftest import KEY
 from tests.waiting import HANG, until
 
 if TYPE_CHECKING:
@@ -396,6 +400,26 @@ def test_a_wrong_key(connect: Connect, emulator: Emulator, rows: list[Any]) -> N
     ):
         client.flows.map("shout", rows, key="id", in_flight=1).run()
     assert len(emulator.runs) == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_forked_child(emulator: Emulator, rows: list[Any]) -> None:
+    """A child that inherits a running batch neither waits for it for ever, nor ends it."""
+    context = multiprocessing.get_context("fork")
+    with Dcipher(KEY, base_url=emulator.url) as client:
+        outcomes = iter(client.flows.map("shout", rows, key="id"))
+        next(outcomes)
+
+        def child() -> None:
+            with pytest.raises(BatchError, match="belongs to the process that began it"):
+                next(outcomes)
+            outcomes.close()
+
+        process = context.Process(target=child)
+        process.start()
+        process.join(HANG)
+        assert process.exitcode == 0
+        assert len([*outcomes]) == len(rows) - 1
 
 
 def test_an_unknown_flow(connect: Connect, emulator: Emulator, rows: list[Any]) -> None:

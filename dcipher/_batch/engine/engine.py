@@ -7,6 +7,7 @@ There are a few workers, not one for each row: `pacing/schedule.py` decides whic
 
 from __future__ import annotations
 
+import os
 import time
 from contextlib import closing
 from dataclasses import replace
@@ -111,12 +112,15 @@ class Engine(Generic[T]):
 
     def _running(self, journal: Journal) -> Generator[Outcome[T]]:
         background = Background(partial(self._run, journal), "dcipher batch")
+        process = os.getpid()
         try:
             with self._span.current():
                 background.start()
             while (outcome := self._outbox.get()) is not None:
                 self._due.delivered()
                 yield outcome
+                if os.getpid() != process:  # nothing runs there
+                    raise BatchError("A batch belongs to the process that began it.")
         finally:
             self.stop()
             self._due.wake()

@@ -5,6 +5,7 @@ There are a few workers, not one for each row: `pacing/schedule.py` decides whic
 
 from __future__ import annotations
 
+import os
 import time
 from contextlib import aclosing
 from dataclasses import replace
@@ -110,12 +111,15 @@ class AsyncEngine(Generic[T]):
 
     async def _running(self, journal: Journal) -> AsyncGenerator[Outcome[T]]:
         background = AsyncBackground(partial(self._run, journal), "dcipher batch")
+        process = os.getpid()
         try:
             with self._span.current():
                 background.start()
             while (outcome := await self._outbox.get()) is not None:
                 self._due.delivered()
                 yield outcome
+                if os.getpid() != process:  # nothing runs there
+                    raise BatchError("A batch belongs to the process that began it.")
         finally:
             self.stop()
             self._due.wake()

@@ -9,6 +9,7 @@ from typing import Final
 
 from dcipher._batch.pacing.schedule import Action, Schedule
 from dcipher._concurrency.clock import monotonic
+from dcipher._concurrency.sleeping import Alarm
 from dcipher._concurrency.tasks.mailboxes import Mailbox
 
 __all__ = ["Actions"]
@@ -31,7 +32,7 @@ class Actions:
         self._workers = workers
         self.lock: RLock = RLock()
         """For changes of the schedule."""
-        self._bell: Mailbox[bool] = Mailbox()
+        self._alarm = Alarm()
         self._turns: Mailbox[bool] = Mailbox()
         self._room: Mailbox[bool] = Mailbox()
         self._waits_until: float | None = None
@@ -61,8 +62,7 @@ class Actions:
                     self._idle += 1
                     self.wake(before=due)
             if is_first:
-                self._bell.get(min(max(due - now, 0.0), IDLE))
-                self._bell.drain()
+                self._alarm.sleep(min(due - now, IDLE))
                 self._waits_until = None
             else:
                 self._turns.get()
@@ -81,9 +81,11 @@ class Actions:
 
         `before`: not if a worker asks it by then anyhow.
         """
-        until = self._waits_until
-        if until is not None and before < until:
-            self._bell.put(True)
+        with self.lock:
+            until = self._waits_until
+            if until is not None and before < until:
+                self._waits_until = -math.inf  # once is enough
+                self._alarm.ring()
 
     def room(self) -> bool:
         """Waits until more rows are needed; returns False if none will be."""
@@ -110,6 +112,6 @@ class Actions:
         """Ends all workers after their step."""
         if not self._is_over:
             self._is_over = True
-            self._bell.put(True)
+            self._alarm.ring()
             for _ in range(self._workers):
                 self._turns.put(True)

@@ -8,6 +8,7 @@ from typing import Final
 
 from dcipher._batch.pacing.schedule import Action, Schedule
 from dcipher._concurrency.clock import monotonic
+from dcipher._concurrency.sleeping import AsyncAlarm
 from dcipher._concurrency.tasks.mailboxes import AsyncMailbox
 
 __all__ = ["AsyncActions"]
@@ -30,7 +31,7 @@ class AsyncActions:
         self._workers = workers
         self.lock: RLock = RLock()
         """For changes of the schedule."""
-        self._bell: AsyncMailbox[bool] = AsyncMailbox()
+        self._alarm = AsyncAlarm()
         self._turns: AsyncMailbox[bool] = AsyncMailbox()
         self._room: AsyncMailbox[bool] = AsyncMailbox()
         self._waits_until: float | None = None
@@ -60,8 +61,7 @@ class AsyncActions:
                     self._idle += 1
                     self.wake(before=due)
             if is_first:
-                await self._bell.get(min(max(due - now, 0.0), IDLE))
-                self._bell.drain()
+                await self._alarm.sleep(min(due - now, IDLE))
                 self._waits_until = None
             else:
                 await self._turns.get()
@@ -80,9 +80,11 @@ class AsyncActions:
 
         `before`: not if a worker asks it by then anyhow.
         """
-        until = self._waits_until
-        if until is not None and before < until:
-            self._bell.put(True)
+        with self.lock:
+            until = self._waits_until
+            if until is not None and before < until:
+                self._waits_until = -math.inf  # once is enough
+                self._alarm.ring()
 
     async def room(self) -> bool:
         """Waits until more rows are needed; returns False if none will be."""
@@ -109,6 +111,6 @@ class AsyncActions:
         """Ends all workers after their step."""
         if not self._is_over:
             self._is_over = True
-            self._bell.put(True)
+            self._alarm.ring()
             for _ in range(self._workers):
                 self._turns.put(True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from contextvars import copy_context
@@ -83,6 +84,7 @@ class Background:
         self._ended = threading.Event()
         self._function = function
         self._name = name
+        self._process = os.getpid()
         self._has_begun = False
         self._may_begin = True
 
@@ -102,7 +104,12 @@ class Background:
             self._ended.set()
 
     def wait(self) -> None:
-        """Waits for the end of the function. If it has not begun, it never does."""
+        """Waits for the end of the function. If it has not begun, it never does.
+
+        In a forked child, where no thread of the parent runs, this does nothing.
+        """
+        if os.getpid() != self._process:
+            return
         with self._lock:
             self._may_begin = False
         while self._has_begun and not self._ended.wait(SIGNAL_CHECK):

@@ -10,6 +10,7 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 from dcipher._concurrency.clock import monotonic
+from dcipher._concurrency.sleeping import AsyncAlarm
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable
@@ -33,9 +34,9 @@ async def async_each(
 
     The first error, of a job or of `on_tick`, cancels the others and is raised, not in a group.
     """
-    from anyio import Event, create_task_group, move_on_after
+    from anyio import create_task_group
 
-    left, working, done = deque(jobs), concurrency, Event()
+    left, working, alarm = deque(jobs), concurrency, AsyncAlarm()
     failures: list[Exception] = []
 
     async def work() -> None:
@@ -44,12 +45,11 @@ async def async_each(
             await left.popleft()()
         working -= 1
         if working == 0:
-            done.set()
+            alarm.ring()
 
     async def wait() -> None:
-        while not done.is_set():
-            with move_on_after(TICK):
-                await done.wait()
+        while working > 0:
+            await alarm.sleep(TICK)
             await on_tick()
 
     with ungrouped():
