@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import httpx
 
     Fields: TypeAlias = "Sequence[tuple[bytes, bytes]]"
+    Parsed: TypeAlias = "h11.Response | h11.InformationalResponse"
 
 __all__ = [
     "HTTP",
@@ -225,7 +226,7 @@ class Body:
         return part, rest
 
 
-def known_body(method: bytes, head: h11.Response, data: bytes, *, is_last: bool) -> Body | None:
+def known_body(method: bytes, head: Parsed, data: bytes, *, is_last: bool) -> Body | None:
     """Returns the body after a head that h11 has read; `None`: h11 finds its end."""
     headers, status = dict(head.headers), head.status_code
     if (
@@ -239,9 +240,7 @@ def known_body(method: bytes, head: h11.Response, data: bytes, *, is_last: bool)
     return Body(int(headers[b"content-length"]), data, is_last=is_last or closes)
 
 
-def response_of(
-    head: Head | h11.Response | h11.InformationalResponse, body: Any, stream: Any
-) -> httpcore.Response:
+def response_of(head: Head | Parsed, body: Any, stream: Any) -> httpcore.Response:
     """Returns a response for httpcore."""
     if isinstance(head, Head):
         status, reason, headers, version = head.status, head.reason, head.headers, b"1.1"
