@@ -84,8 +84,8 @@ PURE = (
     *(f"{part}/test_*.py" for part in ("masking", "urls", "settings", "signing")),
     *(f"wire/{part}/test_*.py" for part in ("messages", "errors")),
     "wire/transport/test_proxy_choice.py",
-    "client/test_outcomes.py",
-    "client/test_polling.py",
+    "client/test_run_errors.py",
+    "client/test_poll_intervals.py",
     "results/downloads/test_plan.py",
     "results/rows/test_*.py",
 )

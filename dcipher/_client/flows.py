@@ -12,8 +12,8 @@ from uuid import uuid4
 from typing_extensions import Unpack
 
 import dcipher
-from dcipher._client.waiting.outcomes import failure, note_start
 from dcipher._client.waiting.recent import RecentRuns
+from dcipher._client.waiting.run_errors import failure, note_start
 from dcipher._client.waiting.wait import check_wait_timeout
 from dcipher._concurrency.callables import (
     StatusCallback,

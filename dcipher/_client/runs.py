@@ -17,7 +17,7 @@ from dcipher._wire.messages import operations
 from dcipher.models import Run
 
 from .run_results import RunResults
-from .waiting import outcomes
+from .waiting import run_errors
 from .waiting.polls import check_run
 from .waiting.wait import Wait
 
@@ -124,7 +124,7 @@ class Runs(RunResults):
                     except BaseException as interruption:
                         self._recent.note(interruption, run)
                         raise
-            error = outcomes.failure(run)
+            error = run_errors.failure(run)
             if error is not None:
                 raise error
             return run

@@ -16,7 +16,7 @@ from dcipher._wire.messages import operations
 from dcipher.models import Run
 
 from .run_results_async import AsyncRunResults
-from .waiting import outcomes
+from .waiting import run_errors
 from .waiting.polls_async import check_run
 from .waiting.wait import Wait
 
@@ -123,7 +123,7 @@ class AsyncRuns(AsyncRunResults):
                     except BaseException as interruption:
                         self._recent.note(interruption, run)
                         raise
-            error = outcomes.failure(run)
+            error = run_errors.failure(run)
             if error is not None:
                 raise error
             return run

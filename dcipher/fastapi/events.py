@@ -12,7 +12,7 @@ from starlette.datastructures import Headers
 from starlette.responses import StreamingResponse
 
 from dcipher import AsyncDcipher, DcipherError, Run
-from dcipher._client.waiting.outcomes import timed_out
+from dcipher._client.waiting.run_errors import timed_out
 from dcipher._client.waiting.wait import check_wait_timeout
 from dcipher.fastapi.problem_documents import problem_of
 from dcipher.fastapi.watching import hub_of

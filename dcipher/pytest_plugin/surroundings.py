@@ -10,7 +10,7 @@ import pytest
 from anyio.from_thread import start_blocking_portal
 
 from dcipher._client import configuration
-from dcipher._client.waiting import polling
+from dcipher._client.waiting import poll_intervals
 from dcipher.emulator import Emulator
 from dcipher.pytest_plugin.marks import refuse
 from dcipher.settings import Settings
@@ -51,7 +51,7 @@ def surround(patch: pytest.MonkeyPatch, emulator: Emulator, *, api_secret: str |
     # The developer's .env is for the real service: it may have a secret, or a timeout.
     patch.setattr(configuration, "DOTENV", os.devnull)
     patch.setitem(Settings.model_config, "env_file", None)
-    patch.setattr(polling, "FIRST_INTERVAL", _FIRST_INTERVAL)
+    patch.setattr(poll_intervals, "FIRST_INTERVAL", _FIRST_INTERVAL)
 
 
 def close(client: AsyncDcipher) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 pytest.importorskip("click", reason="the command line needs click")
 
-from dcipher._client.waiting import polling
+from dcipher._client.waiting import poll_intervals
 from dcipher.cli import main
 
 if TYPE_CHECKING:
@@ -65,8 +65,8 @@ def dcipher(
     call: Call, emulator: Emulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> Call:
     """Call the command line in this process, in an empty folder, against the emulator."""
-    monkeypatch.setattr(polling, "FIRST_INTERVAL", 0.02)
-    monkeypatch.setattr(polling, "SHORTEST_INTERVAL", 0.02)
+    monkeypatch.setattr(poll_intervals, "FIRST_INTERVAL", 0.02)
+    monkeypatch.setattr(poll_intervals, "SHORTEST_INTERVAL", 0.02)
     for name, value in service(emulator).items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dcipher import errors
-from dcipher._client.waiting import outcomes
+from dcipher._client.waiting import run_errors
 from dcipher._extras.installation import install
 from dcipher._results.outputs.missing_outputs import without_outputs
 from dcipher._version import __version__
@@ -392,11 +392,11 @@ IN_PYTHON = re.compile(r"client\.|error\.run|api_key=|base_url=|idempotency_key=
 @pytest.mark.parametrize(
     ("error", "next_step"),
     [
-        (outcomes.timed_out(RUN, 5, None), "dcipher runs wait t-1 --flow f"),
-        (outcomes.interrupted(RUN, 901), "dcipher runs wait t-1 --flow f"),
-        (outcomes.not_ended(RUN), "dcipher runs wait t-1 --flow f"),
+        (run_errors.timed_out(RUN, 5, None), "dcipher runs wait t-1 --flow f"),
+        (run_errors.interrupted(RUN, 901), "dcipher runs wait t-1 --flow f"),
+        (run_errors.not_ended(RUN), "dcipher runs wait t-1 --flow f"),
         (without_outputs(RUN.model_copy(update={"status": RunStatus.SUCCEEDED})), None),
-        (outcomes.closed(errors.DcipherError("Closed."), RUN), "dcipher runs wait t-1 --flow f"),
+        (run_errors.closed(errors.DcipherError("Closed."), RUN), "dcipher runs wait t-1 --flow f"),
         (errors.MissingAPIKeyError("Set DCIPHER_API_KEY"), "DCIPHER_API_KEY"),
         (errors.AuthenticationError("401"), "dcipher doctor"),
         (errors.APIConnectionError("No answer from h (base_url=…)."), "dcipher doctor"),

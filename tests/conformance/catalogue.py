@@ -585,7 +585,7 @@ _WAITING = Section(
             "`client.runs.wait(error.run)`, when the API is reachable again",
             tests=(
                 "tests/client/test_runs.py::test_an_api_that_remains_unavailable",
-                "tests/client/test_polling.py::test_a_wait_without_a_limit_outlives_minutes",
+                "tests/client/test_poll_intervals.py::test_a_wait_without_a_limit_outlives_minutes",
             ),
         ),
         Case(
@@ -638,7 +638,7 @@ _WAITING = Section(
             "Truncated and cleaned in `RunFailedError` and in the log; complete in `run.message`",
             tests=(
                 "tests/faults/test_polling.py::test_a_monstrous_message",
-                "tests/client/test_outcomes.py::test_a_failure_with_a_long_message",
+                "tests/client/test_run_errors.py::test_a_failure_with_a_long_message",
             ),
         ),
         Case(
@@ -688,7 +688,7 @@ _WAITING = Section(
         Case(
             "A `RunError` is pickled, for another process",
             "It has its run, without the URLs",
-            tests=("tests/client/test_outcomes.py::test_errors_show_no_signed_url",),
+            tests=("tests/client/test_run_errors.py::test_errors_show_no_signed_url",),
         ),
     ),
 )

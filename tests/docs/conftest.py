@@ -11,7 +11,7 @@ import pytest
 from opentelemetry import trace
 from opentelemetry.util._once import Once
 
-from dcipher._client.waiting import polling
+from dcipher._client.waiting import poll_intervals
 from dcipher.emulator import Emulator
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def hosted(
 ) -> Iterator[Emulator]:
     """The environment of a reader, and an empty folder. Loggers are restored."""
     # The runs of the documents end at once: there is no need to wait half a second for each.
-    monkeypatch.setattr(polling, "FIRST_INTERVAL", 0.05)
+    monkeypatch.setattr(poll_intervals, "FIRST_INTERVAL", 0.05)
     monkeypatch.setenv("DCIPHER_BASE_URL", emulator.url)
     monkeypatch.setenv("DCIPHER_API_KEY", emulator.api_key)
     monkeypatch.chdir(tmp_path)

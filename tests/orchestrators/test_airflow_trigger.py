@@ -13,7 +13,7 @@ import pytest
 
 pytest.importorskip("airflow.sdk", reason="nox -s orchestrators installs Airflow")
 
-from dcipher._client.waiting import polling
+from dcipher._client.waiting import poll_intervals
 from dcipher.airflow import DcipherRunTrigger
 from dcipher.emulator.faults import Drop, Html, Respond
 from tests.conftest import KEY
@@ -65,7 +65,7 @@ def test_outlives_polls_that_fail(service: Service) -> None:
 
 def test_waits_until_the_service_is_back(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     """A service that is unreachable for longer than a wait lasts does not end the trigger."""
-    monkeypatch.setattr(polling, "UNREACHABLE_LIMIT", 0.1)
+    monkeypatch.setattr(poll_intervals, "UNREACHABLE_LIMIT", 0.1)
     service.emulator.fault("status", Respond(503), times=4)
     event = fire(started(service), {"host": service.url, "password": KEY})
     assert event["status"] == "SUCCEEDED"

@@ -18,8 +18,8 @@ from dcipher.errors import APIError, InvalidParamsError
 from dcipher.errors._hints import with_hint
 from dcipher.models import Run
 
-from . import outcomes
-from .pace import Paces
+from . import run_errors
+from .flow_pace import Paces
 from .recent import RecentRuns
 from .wait import Wait, for_a_new_run
 
@@ -109,7 +109,7 @@ class AsyncRunPolls:
                     if run.is_terminal:
                         return
                 if last:
-                    raise outcomes.timed_out(
+                    raise run_errors.timed_out(
                         run, wait.timeout or 0.0, wait.last_error
                     ) from wait.last_error
         finally:
@@ -122,11 +122,11 @@ class AsyncRunPolls:
         """
         if not run.is_terminal:
             run = await self._poll_new(run)
-        error = outcomes.failure(run)
+        error = run_errors.failure(run)
         if error is not None:
             raise error
         if not run.succeeded:
-            raise outcomes.not_ended(run)
+            raise run_errors.not_ended(run)
         if not run.outputs:
             raise without_outputs(run)
         return run

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from dcipher._results.outputs.saved_results import SavedResults
 from dcipher.errors import DcipherError
 
-from . import outcomes
+from . import run_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -104,12 +104,12 @@ class RecentRuns:
         """Adds a note to an error, or an interruption, with the calls that resume the run."""
         # The only error without a class of its own: the client is closed.
         is_closed = type(error) is DcipherError
-        outcomes.note_run(error, run, self.index(run), is_closed=is_closed)
+        run_errors.note_run(error, run, self.index(run), is_closed=is_closed)
 
     def closed(self, error: DcipherError, run: Run) -> PollingInterruptedError:
         """Returns the error for a run whose client was closed before it ended."""
-        final = outcomes.closed(error, run)
-        outcomes.note_run(final, run, self.index(run), is_closed=True)
+        final = run_errors.closed(error, run)
+        run_errors.note_run(final, run, self.index(run), is_closed=True)
         return final
 
     def started_with(self, flow_id: str, key: str) -> Run | None:

@@ -16,7 +16,7 @@ from dcipher._wire.errors.retries import backoff, failure_of
 from dcipher.errors import ConfigurationError, InvalidParamsError
 from dcipher.logs import logger
 
-from . import outcomes, polling
+from . import poll_intervals, run_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from dcipher.models import Run
     from dcipher.resilience import Resilience
 
-    from .pace import Pace
+    from .flow_pace import Pace
 
 __all__ = ["Wait", "check_wait_timeout", "for_a_new_run"]
 
 
 class Wait:
-    """Reads the clocks for `_client/waiting/polling.py`.
+    """Reads the clocks for `_client/waiting/poll_intervals.py`.
 
     Durations are measured by the monotonic clock: the wall clock may be set.
     """
@@ -81,7 +81,7 @@ class Wait:
 
     def first(self) -> float:
         """Returns the seconds until the first poll."""
-        own = polling.first_poll_in(self._age_at_start)
+        own = poll_intervals.first_poll_in(self._age_at_start)
         # A run that is older than usual is polled at once, as one of unknown age is.
         return self._planned(own if own == 0.0 else self._at_pace(own))
 
@@ -112,7 +112,7 @@ class Wait:
         """Returns the seconds until the next poll, after one that failed. Raises a permanent error."""
         # A run that is known only by its ids may be of any age.
         age = math.inf if self._age_at_start is None else self.age()
-        if polling.ends_the_wait(error, age=age):
+        if poll_intervals.ends_the_wait(error, age=age):
             raise error
         self._failures += 1
         self.last_error = error
@@ -132,7 +132,7 @@ class Wait:
     def _next_interval(self) -> float:
         if self._poll_interval is not None:
             return self._poll_interval
-        return self._at_pace(polling.next_poll_in(self.age(), _jitter()))
+        return self._at_pace(poll_intervals.next_poll_in(self.age(), _jitter()))
 
     def _learn(self, pace: Pace, run: Run) -> None:
         age = self.age()
@@ -144,10 +144,10 @@ class Wait:
             pace.running(age)
 
     def _give_up_if_unreachable(self, error: APIError, run: Run) -> None:
-        limit = self._resilience.deadline or polling.UNREACHABLE_LIMIT
+        limit = self._resilience.deadline or poll_intervals.UNREACHABLE_LIMIT
         unreachable_for = monotonic() - self._unreachable_since
         if self.timeout is None and unreachable_for > limit:
-            raise outcomes.interrupted(run, unreachable_for) from error
+            raise run_errors.interrupted(run, unreachable_for) from error
 
     def _warn_of_expiry(self, run: Run, interval: float) -> None:
         """Warns once, at the last poll before the URL expires: the next one may be too late."""
@@ -171,7 +171,7 @@ def _jitter() -> float:
 def for_a_new_run(resilience: Resilience, run: Run) -> Resilience:
     """Returns a policy that retries a 404 if the run was started seconds ago: it may not exist yet."""
     age = _age(run)
-    if age is None or age > polling.NEW_RUN_GRACE:
+    if age is None or age > poll_intervals.NEW_RUN_GRACE:
         return resilience
     return replace(resilience, retry_statuses=resilience.retry_statuses | {404})
 

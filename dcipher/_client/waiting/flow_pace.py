@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from dcipher._batch.pacing.durations import FIRST_POLL, Durations
 
-from .polling import LONGEST_INTERVAL, SHORTEST_INTERVAL
+from .poll_intervals import LONGEST_INTERVAL, SHORTEST_INTERVAL
 
 if TYPE_CHECKING:
     from collections.abc import Callable

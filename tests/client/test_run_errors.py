@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 
 import pytest
 
-from dcipher._client.waiting.outcomes import (
+from dcipher._client.waiting.run_errors import (
     closed,
     failure,
     how_to_reattach,

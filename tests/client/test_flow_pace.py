@@ -11,8 +11,8 @@ import anyio
 import pytest
 
 from dcipher import AsyncDcipher, Dcipher
-from dcipher._client.waiting.pace import FEW, FLOWS, Pace, Paces
-from dcipher._client.waiting.polling import LONGEST_INTERVAL, first_poll_in, next_poll_in
+from dcipher._client.waiting.flow_pace import FEW, FLOWS, Pace, Paces
+from dcipher._client.waiting.poll_intervals import LONGEST_INTERVAL, first_poll_in, next_poll_in
 from dcipher._concurrency.sleeping import Alarm, AsyncAlarm
 from dcipher._concurrency.tasks.workers import each
 from tests.conftest import KEY

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dcipher._client.waiting.polling import (
+from dcipher._client.waiting.poll_intervals import (
     LONGEST_INTERVAL,
     NEW_RUN_GRACE,
     UNREACHABLE_LIMIT,
