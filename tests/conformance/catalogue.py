@@ -56,7 +56,7 @@ _CONNECTING = Section(
             tests=(
                 "tests/wire/transport/test_retrying.py::test_a_name_that_does_not_resolve",
                 "tests/wire/transport/test_retrying.py::test_a_refused_connection_is_tried_again",
-                "tests/faults/test_connecting.py::test_what_is_not_connected",
+                "tests/faults/test_connecting.py::test_a_failed_connection",
             ),
         ),
         Case(
@@ -76,7 +76,7 @@ _CONNECTING = Section(
             tests=(
                 "tests/wire/transport/test_connecting.py::test_a_black_hole",
                 "tests/wire/transport/test_connecting.py::test_a_short_timeout_and_a_black_hole",
-                "tests/faults/test_connecting.py::test_connecting_has_a_timeout_of_its_own",
+                "tests/faults/test_connecting.py::test_connecting_has_its_own_timeout",
             ),
         ),
         Case(
@@ -131,8 +131,8 @@ _CONNECTING = Section(
             "no request needs is ignored; an empty one counts as missing",
             tests=(
                 "tests/faults/test_connecting.py::test_a_proxy_variable_that_is_broken",
-                "tests/faults/test_connecting.py::test_a_proxy_variable_that_does_not_count",
-                "tests/faults/test_connecting.py::test_a_result_whose_proxy_cannot_be_used",
+                "tests/faults/test_connecting.py::test_an_unused_proxy_variable",
+                "tests/faults/test_connecting.py::test_a_result_with_an_invalid_proxy",
             ),
         ),
         Case(
@@ -454,7 +454,7 @@ _ANSWERS = Section(
             "Accepted: the mark is skipped, the number becomes text, `run.outputs` is a tuple, "
             "and the fields are kept",
             tests=(
-                "tests/faults/test_answers.py::test_a_start_that_can_be_used",
+                "tests/faults/test_answers.py::test_an_unusual_start_response",
                 "tests/wire/transport/test_retrying.py::test_what_is_usable_is_used",
             ),
         ),
@@ -462,7 +462,7 @@ _ANSWERS = Section(
             "A message of the service is megabytes long, or has terminal escapes",
             "Truncated and cleaned in the message of the error: `APIStatusError` is one printable"
             " line",
-            tests=("tests/faults/test_answers.py::test_a_monstrous_error",),
+            tests=("tests/faults/test_answers.py::test_a_huge_error",),
         ),
         Case(
             "The OpenAPI document does not list the status",
@@ -476,7 +476,7 @@ _ANSWERS = Section(
             " `InvalidResponseError`",
             tests=(
                 "tests/faults/test_answers.py::test_responses_are_requested_unencoded",
-                "tests/faults/test_answers.py::test_a_status_that_cannot_be_used",
+                "tests/faults/test_answers.py::test_an_unusable_response",
             ),
         ),
     ),
@@ -513,7 +513,7 @@ _RETRY_AFTER = Section(
             "Anything else: a sign, an exponent, `inf`, a list, nothing",
             "Ignored. The status still counts: `RateLimitError` after the retries",
             tests=(
-                "tests/faults/test_retry_after.py::test_what_is_no_time_is_ignored",
+                "tests/faults/test_retry_after.py::test_invalid_times_are_ignored",
                 "tests/fuzz/test_retry_after.py::test_any_header_is_harmless",
             ),
         ),
@@ -603,7 +603,7 @@ _WAITING = Section(
             "The run has not ended; `run.status` has the text. Case and surrounding blanks are "
             "ignored",
             tests=(
-                "tests/faults/test_polling.py::test_words_of_the_service",
+                "tests/faults/test_polling.py::test_statuses_of_the_service",
                 "tests/client/test_runs.py::test_only_known_statuses_end_a_wait",
             ),
         ),
@@ -728,7 +728,7 @@ _SIGNED_URLS = Section(
             "Retried up to `max_retries` times, because the result may not be available yet. Then"
             " `ResultError`",
             tests=(
-                "tests/faults/test_signed_urls.py::test_a_store_that_refuses",
+                "tests/faults/test_signed_urls.py::test_a_store_that_rejects",
                 "tests/results/downloads/test_urls.py::test_a_result_that_is_not_available_yet",
             ),
         ),
@@ -790,7 +790,7 @@ _SIGNED_URLS = Section(
         Case(
             "The store does not support HEAD",
             "HEAD is never sent: the GET has the size",
-            tests=("tests/faults/test_signed_urls.py::test_a_store_that_knows_no_head",),
+            tests=("tests/faults/test_signed_urls.py::test_a_store_without_head_requests",),
         ),
         Case(
             "Your httpx client adds headers, cookies or auth",
@@ -941,7 +941,7 @@ _DOWNLOADING = Section(
             "The `Retry-After` of the store is an hour",
             "`ResultError` at once; the received part is kept",
             tests=(
-                "tests/faults/test_signed_urls.py::test_a_store_that_refuses",
+                "tests/faults/test_signed_urls.py::test_a_store_that_rejects",
                 "tests/results/downloads/test_resumed_parts.py::test_out_of_service",
             ),
         ),
@@ -1027,7 +1027,7 @@ _FILES = Section(
             "Create the folder, or choose another path",
             tests=(
                 "tests/client/test_flows.py::test_the_error_of_a_path_is_an_os_error",
-                "tests/faults/test_files.py::test_a_folder_that_takes_no_file",
+                "tests/faults/test_files.py::test_an_unwritable_folder",
                 "tests/faults/test_files.py::test_an_unwritable_path",
             ),
         ),
@@ -1134,7 +1134,7 @@ _FILES = Section(
             "Download to the same path again",
             tests=(
                 "tests/faults/test_files.py::test_ctrl_c",
-                "tests/faults/test_files.py::test_ctrl_c_and_again",
+                "tests/faults/test_files.py::test_ctrl_c_and_resume",
             ),
         ),
         Case(
@@ -1149,7 +1149,7 @@ _FILES = Section(
             "Somebody created a symbolic link at the path of the temporary file",
             "Nothing is written through it",
             tests=(
-                "tests/faults/test_files.py::test_a_symbolic_link_in_the_way",
+                "tests/faults/test_files.py::test_a_symbolic_link_at_a_temporary_name",
                 "tests/results/downloads/test_resumed_parts.py::test_other_files_at_the_path_of_the_part",
             ),
         ),
@@ -1269,7 +1269,7 @@ _PROCESSES = Section(
             "One warning at most, and its connections are closed",
             "Use `with`, or `close()`",
             tests=(
-                "tests/faults/test_process.py::test_a_client_that_is_forgotten",
+                "tests/faults/test_process.py::test_an_unclosed_client",
                 "tests/client/test_concurrency.py::test_a_client_that_was_never_closed_warns_once_at_most",
             ),
         ),
@@ -1340,7 +1340,7 @@ _SETTINGS = Section(
             tests=(
                 "tests/faults/test_configuration.py::test_invalid_settings",
                 "tests/settings/test_checks.py::test_a_base_url_shows_no_password",
-                "tests/faults/test_configuration.py::test_the_tail_of_a_base_url",
+                "tests/faults/test_configuration.py::test_the_path_of_a_base_url",
             ),
         ),
         Case(
@@ -1486,7 +1486,7 @@ _SECRETS = Section(
             "`DCIPHER_LOG` is set, and several clients are created",
             "The logger `dcipher` has that level, and one handler on stderr",
             tests=(
-                "tests/faults/test_logging.py::test_a_program_that_is_logged",
+                "tests/faults/test_logging.py::test_a_program_with_a_log",
                 "tests/test_logs.py::test_configure_twice_adds_one_handler",
             ),
         ),
@@ -1518,7 +1518,7 @@ _SECRETS = Section(
             "The log contains no key, secret or signed URL",
             tests=(
                 "tests/client/test_secrets.py::test_a_complete_run_shows_no_secret",
-                "tests/faults/test_logging.py::test_a_download_that_is_tried_again",
+                "tests/faults/test_logging.py::test_a_download_with_retries",
             ),
         ),
         Case(

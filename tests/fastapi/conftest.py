@@ -154,7 +154,7 @@ def serve() -> Iterator[Callable[[Any], Site]]:
 
 @dataclass
 class Gate:
-    """Holds the runs of the flow `gated` until they may end."""
+    """Delays the end of the runs of the flow `gated`."""
 
     opened: threading.Event = field(default_factory=threading.Event)
 

@@ -43,7 +43,7 @@ def polls(emulator: Emulator) -> int:
 
 
 def quiet(emulator: Emulator) -> None:
-    """Wait until nobody polls: a second without is longer than any interval of a young run."""
+    """Waits until nobody polls: a second is longer than any interval of a young run."""
 
     def is_quiet() -> bool:
         count = polls(emulator)
@@ -53,8 +53,8 @@ def quiet(emulator: Emulator) -> None:
     until(is_quiet)
 
 
-def test_run_is_seen_to_its_end(emulator: Emulator, gate: Gate, serve: Serve) -> None:
-    """Each change is an event with its number, the last one is followed by `end`, which ends the stream."""
+def test_events_until_the_end_of_a_run(emulator: Emulator, gate: Gate, serve: Serve) -> None:
+    """Each change is an event with its number. The last one is followed by `end`, which ends the stream."""
     site = serve(make())
     stream = site.listen(started(site, "gated"))
     until(lambda: "RUNNING" in stream.statuses)
@@ -74,7 +74,7 @@ def test_run_is_seen_to_its_end(emulator: Emulator, gate: Gate, serve: Serve) ->
 
 
 def test_failed_run_ends_the_stream_too(emulator: Emulator, serve: Serve) -> None:
-    """A run that fails is no error of the stream; the URL in its message is masked, no secret is sent."""
+    """A failed run is not an error of the stream. The URL in its message is redacted, and no secret is sent."""
     site = serve(make())
     stream = site.listen(started(site, "fails"))
     until(lambda: stream.ended)
@@ -88,7 +88,7 @@ def test_failed_run_ends_the_stream_too(emulator: Emulator, serve: Serve) -> Non
 
 
 def test_twenty_listeners_cost_one_watcher(emulator: Emulator, gate: Gate, serve: Serve) -> None:
-    """However many listen, a run is polled as often as for one, and all see the same."""
+    """Any number of listeners need the polls of one, and receive the same events."""
     site = serve(make())
     path = started(site, "gated")
     streams = [site.listen(path) for _ in range(20)]
@@ -103,10 +103,10 @@ def test_twenty_listeners_cost_one_watcher(emulator: Emulator, gate: Gate, serve
     assert all(stream.of("end") for stream in streams)
 
 
-def test_watcher_passes_to_another_listener_and_goes_with_the_last(
+def test_watcher_moves_to_another_listener_and_ends_with_the_last(
     emulator: Emulator, gate: Gate, serve: Serve
 ) -> None:
-    """The watcher survives the listener whose request it lives in, and nobody polls after the last one."""
+    """It outlives the listener in whose request it runs, and nobody polls after the last one."""
     site = serve(make())
     path = started(site, "gated")
     first = site.listen(path)
@@ -123,10 +123,10 @@ def test_watcher_passes_to_another_listener_and_goes_with_the_last(
     until(lambda: third.of("end"))
 
 
-def test_reconnected_browser_gets_what_it_missed(
+def test_reconnected_browser_gets_missed_events(
     emulator: Emulator, gate: Gate, serve: Serve
 ) -> None:
-    """After `Last-Event-ID` come the changes since, whether others listened meanwhile or not."""
+    """After `Last-Event-ID`, it receives the changes since, with and without other listeners."""
     site = serve(make())
     path = started(site, "gated")
     first = site.listen(path)
@@ -153,7 +153,7 @@ def test_reconnected_browser_gets_what_it_missed(
 def test_numbers_of_another_process_hide_nothing(
     last: str, emulator: Emulator, gate: Gate, serve: Serve
 ) -> None:
-    """A number that this process did not give, or none at all, gets the present status."""
+    """A number of another process, or a missing one, gets the current status."""
     site = serve(make())
     path = started(site, "gated")
     headers = {"Last-Event-ID": last.encode()}
@@ -169,7 +169,7 @@ def test_numbers_of_another_process_hide_nothing(
 
 
 def test_error_before_the_first_event_is_a_response(emulator: Emulator, serve: Serve) -> None:
-    """A run that does not exist is a 404, which a browser does not ask for again."""
+    """An unknown run is a 404, which a browser does not retry."""
     site = serve(make())
     answer = site.web.get("/runs/words/no-such-run/events")
     assert answer.status_code == 404
@@ -202,7 +202,7 @@ def test_error_after_it_is_an_event(emulator: Emulator, gate: Gate, serve: Serve
 def test_timeout_ends_the_stream_with_a_problem(
     emulator: Emulator, gate: Gate, serve: Serve
 ) -> None:
-    """After `timeout` comes a problem with the run's id; other listeners stay."""
+    """After `timeout`, the stream has a problem with the id of the run. Other listeners continue."""
     site = serve(make())
     path = started(site, "gated")
     other = site.listen(path)
@@ -217,7 +217,7 @@ def test_timeout_ends_the_stream_with_a_problem(
 
 
 def test_timeout_is_checked_at_once() -> None:
-    """A timeout that is none is an error of the call, not of the stream."""
+    """An invalid timeout is an error of the call, not of the stream."""
     with pytest.raises(InvalidParamsError):
         status_events(None, Run(flow_id="f", task_id="t"), timeout=-1)  # type: ignore[arg-type]
 
@@ -225,7 +225,7 @@ def test_timeout_is_checked_at_once() -> None:
 def test_silent_stream_is_kept_open(
     emulator: Emulator, gate: Gate, serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A stream without a change has a comment now and then, for proxies."""
+    """A stream without a change has periodic comments, for proxies."""
     monkeypatch.setattr(events, "PING", 0.05)
     site = serve(make())
     stream = site.listen(started(site, "gated"))
@@ -294,10 +294,10 @@ def stops(number: signal.Signals, emulator: Emulator, log: Path, program: str) -
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows ends a process without a signal")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_server_stops_though_streams_are_open(
+def test_server_stops_with_open_streams(
     number: signal.Signals, emulator: Emulator, gate: Gate, tmp_path: Path
 ) -> None:
-    """A server that is told to stop does so, with open streams and without a limit for them."""
+    """A server stops without a limit for open streams."""
     text = stops(number, emulator, tmp_path / "log", UVICORN)
     assert "Traceback" not in text.partition("Shutting down")[0]
     assert "complete" in text.rpartition("shutdown")[2]
@@ -313,10 +313,10 @@ def test_hypercorn_stops_though_streams_are_open(
     assert "Traceback" not in text
 
 
-def test_disconnects_leave_nothing_behind(
+def test_disconnects_leave_nothing(
     emulator: Emulator, gate: Gate, serve: Serve, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A browser that goes away in any moment is no error, and the run can be listened to again."""
+    """A browser may disconnect at any moment, and connect again."""
     site = serve(make())
     path = started(site, "gated")
     address = urlsplit(site.url)
@@ -356,7 +356,7 @@ def test_stream_passes_middleware(emulator: Emulator, gate: Gate, serve: Serve) 
 
 @pytest.mark.filterwarnings("ignore:Using `httpx` with `starlette.testclient`")
 def test_test_client_gets_the_stream(emulator: Emulator) -> None:
-    """Starlette's TestClient runs the lifespan in a thread of its own, and gets the whole stream."""
+    """Starlette's TestClient runs the lifespan in its own thread, and gets the complete stream."""
     from fastapi.testclient import TestClient
 
     with TestClient(make()) as web:

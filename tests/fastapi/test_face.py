@@ -58,14 +58,14 @@ def test_signatures_are_these() -> None:
 
 
 def test_without_fastapi_the_line_that_installs_it_is_named() -> None:
-    """The package works without the extra, and says what brings it."""
+    """The package works without the extra, and the error has the command to install it."""
     said = python("sys.modules['fastapi'] = None\nimport dcipher.fastapi")
     assert "ImportError: dcipher.fastapi needs FastAPI: pip install" in said
     assert "[fastapi]" in said
 
 
 def test_application_does_not_load_the_emulator() -> None:
-    """What runs in production loads neither the emulator, nor a server, nor pytest."""
+    """An application in production imports neither the emulator, nor a server, nor pytest."""
     code = "import dcipher.fastapi\nprint(*sys.modules)"
     loaded = set(python(code).split())
     assert "dcipher.fastapi" in loaded

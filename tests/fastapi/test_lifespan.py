@@ -34,7 +34,7 @@ def route(app: FastAPI | APIRouter) -> None:
 
 
 async def asked(app: FastAPI, path: str = "/flow") -> httpx.Response:
-    """Ask an application by httpx's ASGITransport, which runs no lifespan and has no state of one."""
+    """Sends a request to an application by httpx's ASGITransport, which has no lifespan and no state."""
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as web:
         return await web.get(path)
@@ -43,7 +43,7 @@ async def asked(app: FastAPI, path: str = "/flow") -> httpx.Response:
 def test_application_router_and_mounted_application_have_it(
     emulator: Emulator, serve: Serve
 ) -> None:
-    """The lifespan serves an application, one of a router, and what is mounted under it."""
+    """The lifespan serves an application, one of a router, and mounted ones."""
     of_app, of_router, mounted = FastAPI(lifespan=dcipher_lifespan()), FastAPI(), FastAPI()
     route(of_app)
     router = APIRouter(lifespan=dcipher_lifespan())
@@ -57,7 +57,7 @@ def test_application_router_and_mounted_application_have_it(
 
 
 def test_it_is_composed_with_other_lifespans(emulator: Emulator, serve: Serve) -> None:
-    """A lifespan of the user's enters it, with a state of its own or with none."""
+    """A lifespan of the user enters it, with or without its own state."""
 
     @asynccontextmanager
     async def with_state(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
@@ -83,7 +83,7 @@ def test_it_is_composed_with_other_lifespans(emulator: Emulator, serve: Serve) -
 
 
 def test_application_and_router_may_both_have_it(emulator: Emulator, serve: Serve) -> None:
-    """Where the lifespan is entered twice, the application starts, serves, and ends without an error."""
+    """If the lifespan is entered twice, the application starts, serves, and ends without an error."""
     app, router = FastAPI(lifespan=dcipher_lifespan()), APIRouter(lifespan=dcipher_lifespan())
     route(router)
     app.include_router(router)
@@ -113,7 +113,7 @@ def test_asgi_transport_finds_it_in_the_application(emulator: Emulator) -> None:
 
 
 def test_without_the_lifespan_the_line_is_named(emulator: Emulator) -> None:
-    """Whoever forgot the lifespan is told which line to add, and the visitor is told nothing."""
+    """The log has the line to add, and the response has no details."""
     app = FastAPI()
     route(app)
     add_problem_handlers(app)
@@ -162,10 +162,10 @@ def options_of(**options: Any) -> Resilience:
     return asyncio.run(use())
 
 
-def test_a_call_ends_before_the_patience_of_a_visitor(
+def test_a_call_is_limited_to_ten_seconds(
     emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By default a call with its retries takes ten seconds; all other options stay what they are."""
+    """By default, a call with its retries takes at most ten seconds. Other options are unchanged."""
     monkeypatch.setenv("DCIPHER_MAX_RETRIES", "7")
     assert options_of() == Resilience(max_retries=7, deadline=10.0)
     assert options_of(max_retries=3) == Resilience(max_retries=3, deadline=10.0)
@@ -173,10 +173,8 @@ def test_a_call_ends_before_the_patience_of_a_visitor(
 
 
 @pytest.mark.thorough
-def test_service_that_fails_is_reported_within_ten_seconds(
-    emulator: Emulator, serve: Serve
-) -> None:
-    """A POST to a service that always answers 503 does not take the time of all the retries."""
+def test_failing_service_is_reported_within_ten_seconds(emulator: Emulator, serve: Serve) -> None:
+    """A POST to a service that always responds with 503 does not take the time of all retries."""
     emulator.fault("start", Respond(503), times=None)
     app = FastAPI(lifespan=dcipher_lifespan(max_retries=20))
     add_problem_handlers(app)
@@ -199,8 +197,8 @@ def test_application_does_not_start_without_a_key(monkeypatch: pytest.MonkeyPatc
         options_of()
 
 
-def test_handlers_of_signals_are_as_they_were(emulator: Emulator) -> None:
-    """The lifespan calls the handlers that it found, and puts them back."""
+def test_signal_handlers_are_restored(emulator: Emulator) -> None:
+    """The lifespan calls the existing handlers, and restores them."""
     called: list[int] = []
     former = signal.signal(signal.SIGTERM, lambda number, frame: called.append(number))
     ours = signal.getsignal(signal.SIGTERM)

@@ -150,8 +150,8 @@ def test_every_error_has_a_row() -> None:
 
 
 @pytest.mark.parametrize(("asked", "sent"), [(7.2, "8"), (0.0, "1"), (None, "5"), (1e300, "86400")])
-def test_retry_after_is_whole_seconds(asked: float | None, sent: str) -> None:
-    """What the service asks for is passed on as HTTP has it, within a day."""
+def test_retry_after_is_in_seconds(asked: float | None, sent: str) -> None:
+    """The delay of the service is passed on in the form of HTTP, up to a day."""
     answer = respond(make(raising=[RateLimitError("", status_code=429, retry_after=asked)]))
     assert answer.headers["retry-after"] == sent
 
@@ -169,7 +169,7 @@ def test_retry_after_is_whole_seconds(asked: float | None, sent: str) -> None:
     ids=repr,
 )
 def test_post_is_retryable_only_if_nothing_was_started(error: DcipherError, expected: bool) -> None:
-    """A request that may have started a run is not said to be repeatable."""
+    """A request that may have started a run is not marked as retryable."""
     assert respond(make(raising=[error]), "POST").json()["retryable"] is expected
 
 
@@ -179,8 +179,8 @@ def test_type_is_the_page_of_the_error() -> None:
     assert respond(app).json()["type"] == "https://docs.example/errors/#RunFailedError"
 
 
-def test_other_handlers_stay(caplog: pytest.LogCaptureFixture) -> None:
-    """A handler of the application for a subclass comes first, and one for other errors stays."""
+def test_other_handlers_are_kept(caplog: pytest.LogCaptureFixture) -> None:
+    """A handler of the application for a subclass takes precedence, and one for other errors remains."""
     app = make(raising=[RunFailedError("", run=RUN)])
 
     @app.exception_handler(RunFailedError)
@@ -201,7 +201,7 @@ def test_other_handlers_stay(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_operator_reads_the_error_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    """What the visitor is not told is logged; what is the visitor's own mistake is not."""
+    """Details that are not sent are logged; errors of the visitor are not."""
     with caplog.at_level(logging.INFO, "dcipher"):
         respond(make(raising=[NotFoundError("no such run", status_code=404)]))
         assert caplog.records == []
@@ -212,7 +212,7 @@ def test_operator_reads_the_error_in_the_log(caplog: pytest.LogCaptureFixture) -
 
 
 def test_responses_are_in_the_openapi_document(emulator: Emulator, serve: Serve) -> None:
-    """The route's responses have the media type of a problem, and FastAPI's own 422 stays."""
+    """The responses of the route have the media type of a problem, and FastAPI's own 422 remains."""
     document = serve(make()).web.get("/openapi.json").json()
     declared = document["paths"]["/runs/{flow_id}/{task_id}"]["get"]["responses"]
     assert set(declared) == {"200", "404", "409", "410", "422", "500", "502", "503", "504"}
@@ -252,8 +252,8 @@ def test_events_are_in_the_openapi_document(emulator: Emulator, gate: Gate, serv
         assert all({*schema["required"]} <= {*one} <= {*schema["properties"]} for one in data)
 
 
-def test_service_that_fails_is_a_problem(emulator: Emulator, serve: Serve) -> None:
-    """From a real socket: params, ids, the limit, lost answers; no secret is in any of them."""
+def test_failing_service_is_a_problem(emulator: Emulator, serve: Serve) -> None:
+    """From a real socket: params, ids, the limit, lost responses. None has a secret."""
     site = serve(make())
     wrong = site.web.post("/runs/words", json={"top": "x", "extra": 1})
     assert wrong.status_code == 422
@@ -276,7 +276,7 @@ def test_service_that_fails_is_a_problem(emulator: Emulator, serve: Serve) -> No
 
 
 def test_field_errors_have_our_own_words(emulator: Emulator, serve: Serve) -> None:
-    """Whatever the service says of a field, only its place and a known kind of error are repeated."""
+    """Of a field error of the service, only its location and a known type are repeated."""
     detail = [
         {"loc": ["body", "pipelineParams", "text"], "msg": "canary", "type": "missing"},
         {"loc": ["https://x.example/?Signature=canary"], "msg": "m", "type": "see https://canary"},
@@ -290,8 +290,8 @@ def test_field_errors_have_our_own_words(emulator: Emulator, serve: Serve) -> No
     assert "canary" not in answer.text
 
 
-def test_run_view_has_only_what_may_be_published() -> None:
-    """Of a run with everything, the view has ids, status, message and times, without a signature."""
+def test_run_view_has_only_public_fields() -> None:
+    """The view of a complete run has ids, status, message and times, without a signature."""
     view = RunView.model_validate(RUN)
     assert set(view.model_dump()) == {
         *("flow_id", "task_id", "status", "message", "created_at", "finished_at"),
@@ -301,7 +301,7 @@ def test_run_view_has_only_what_may_be_published() -> None:
 
 
 def test_route_returns_a_run_as_its_view(emulator: Emulator, serve: Serve) -> None:
-    """`response_model=RunView` takes the run itself, and leaves out what is secret."""
+    """`response_model=RunView` accepts the run itself, and leaves out secrets."""
     site = serve(make())
     started = site.web.post("/runs/words", json={"text": "a b"})
     assert started.status_code == 202

@@ -10,7 +10,7 @@ __all__ = ["MUTATIONS", "Mutation"]
 
 
 class Mutation(NamedTuple):
-    """A change of one place in the package that removes one behaviour."""
+    """A change of one position in the package that removes one behaviour."""
 
     subject: str
     """The subject of the faults: `test_<subject>.py` beside this file."""

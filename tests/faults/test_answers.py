@@ -42,7 +42,7 @@ BOMB = gzip.compress(
 def test_an_endless_body(
     connect: Connect, server: FaultyServer, status: int, error: type[Exception], framing: Any
 ) -> None:
-    """A body is read as far as the cap, not to its end: what stalls behind that costs no time."""
+    """A body is read up to the limit: a stall after that takes no time."""
     body = b"x" * (MAX_BODY + 300_000)
     server.on("*", Reply(body, status, cut=len(body), framing=framing, **ENDLESS))
     client = connect(server, resilience=ONCE, timeout=2 * HANG)
@@ -71,10 +71,10 @@ def test_an_endless_body(
     ],
     ids=lambda value: None if isinstance(value, int) else str(value)[:60],
 )
-def test_a_status_that_cannot_be_used(
+def test_an_unusable_response(
     connect: Connect, server: FaultyServer, reply: Reply, error: type[APIStatusError], count: int
 ) -> None:
-    """An unusable success is asked for again, an unreadable error is the error of its status."""
+    """An unusable success is retried, an unreadable error is the error of its status."""
     server.on("/flows/f/status", reply)
     with pytest.raises(error) as caught:
         connect(server, resilience=TWICE).runs.refresh(RUN)
@@ -94,10 +94,10 @@ def test_a_status_that_cannot_be_used(
         (b'{"taskId": "t", "signedResponseURL": null}', "t", 0),
     ],
 )
-def test_a_start_that_can_be_used(
+def test_an_unusual_start_response(
     connect: Connect, server: FaultyServer, answer: bytes, task_id: str, outputs: int
 ) -> None:
-    """A mark is stripped, a number is an id, one URL or several are one tuple, what is unknown stays."""
+    """A byte order mark is removed, a number is an id, one URL or several are a tuple, unknown fields remain."""
     more = answer.replace(b"}", b', "queue": {"place": 3}}')
     server.on("/flows/f/run", Reply(more, headers={"Content-Type": "application/json"}))
     server.on("/flows/f/status", json_reply('{"status": "RUNNING", "progress": 0.5}'))
@@ -125,8 +125,8 @@ def test_a_start_that_can_be_used(
     ids=["message", "title", "nested", "fields", "list", "text", "JSON text"],
 )
 @pytest.mark.parametrize("code", [400, 500])
-def test_a_monstrous_error(connect: Connect, server: FaultyServer, body: str, code: int) -> None:
-    """Of what the service says, few and clean characters are shown, wherever in the body it stands."""
+def test_a_huge_error(connect: Connect, server: FaultyServer, body: str, code: int) -> None:
+    """Only few and clean characters of the message are shown, at any position in the body."""
     server.on("*", json_reply(body, code))
     with pytest.raises(APIStatusError) as caught:
         connect(server, resilience=ONCE).flows.get("f")
@@ -137,7 +137,7 @@ def test_a_monstrous_error(connect: Connect, server: FaultyServer, body: str, co
 
 
 def test_cookies(kind: str, connect: Connect, server: FaultyServer) -> None:
-    """A cookie that any answer sets is neither stored nor sent again, a redirect's as little."""
+    """A cookie of any response, also of a redirect, is neither stored nor sent."""
     server.on("/flows/f", json_reply('{"id": "f"}', Set_Cookie="session=canary; Path=/"))
     server.on(
         "/flows/g", json_reply("{}", 302, Set_Cookie="other=canary; Path=/", Location="/flows/f")
@@ -157,7 +157,7 @@ def test_cookies(kind: str, connect: Connect, server: FaultyServer) -> None:
 
 
 def test_responses_are_requested_unencoded(connect: Connect, api: FaultyServer) -> None:
-    """No answer is asked for in an encoding: what is not compressed cannot be a bomb."""
+    """No encoding is requested: an uncompressed response cannot be a bomb."""
     client = connect(api)
     client.runs.read(client.runs.wait(client.flows.start("f"), timeout=5))
     assert {request.headers["accept-encoding"] for request in api.requests} == {"identity"}

@@ -33,7 +33,7 @@ KEY = "emu_canary-key-0123456789"
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Each test has a working directory of its own, for its `.env`."""
+    """Each test has its own working directory, for its `.env`."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -45,7 +45,7 @@ def give(
     folder: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Callable[..., Any]:
-    """Construct a client with one setting that comes from one of the places."""
+    """Creates a client with one setting from one of the sources."""
 
     def make(name: str, value: str, **others: Any) -> Any:
         if request.param == "argument":
@@ -89,7 +89,7 @@ def give(
     ],
 )
 def test_invalid_settings(give: Callable[..., Any], name: str, value: str, says: str) -> None:
-    """From whichever place, it is a `ConfigurationError` that says what is wrong, and not the value."""
+    """From any source, it is a `ConfigurationError` with the reason, but without the value."""
     others = {} if name == "api_key" else {"api_key": KEY}
     with pytest.raises(ConfigurationError) as caught:
         give(name, value, **others)
@@ -101,7 +101,7 @@ def test_invalid_settings(give: Callable[..., Any], name: str, value: str, says:
 
 @pytest.mark.parametrize("name", ["api_key", "api_secret", "base_url", "timeout", "max_retries"])
 def test_a_traceback_without_the_value(name: str) -> None:
-    """Neither the error of `Settings` nor what is behind it shows the value, of whatever type."""
+    """Neither the error of `Settings` nor its causes show the value, of any type."""
     for value in ("canary canary\x7f\ud800", ["canary"], {"canary": 1}):
         try:
             Settings(_env_file=None, **{name: value})
@@ -114,7 +114,7 @@ def test_a_traceback_without_the_value(name: str) -> None:
 
 @pytest.mark.parametrize("value", ["", " ", "\t", "\u00a0"])
 def test_blank_is_missing(give: Callable[..., Any], value: str) -> None:
-    """A key of nothing but blanks is none."""
+    """A blank key counts as missing."""
     with pytest.raises(MissingAPIKeyError):
         give("api_key", value)
 
@@ -154,7 +154,7 @@ def test_a_file_in_another_encoding(
 
 @pytest.mark.parametrize("reading", ["client", "settings"])
 def test_a_file_with_other_lines(construct: Callable[..., Any], folder: Path, reading: str) -> None:
-    """Lines of other programs in `.env` do not matter, those that look like ours neither."""
+    """Lines of other programs in `.env` are ignored, also similar ones."""
     lines = f"DATABASE_URL=x\nexport OTHER='y'\nDCIPHER_FUTURE=1\nDCIPHER_API_KEY={KEY}\n"
     (folder / ".env").write_text(lines, encoding="utf-8")
     settings = {} if reading == "client" else {"settings": Settings()}
@@ -162,8 +162,8 @@ def test_a_file_with_other_lines(construct: Callable[..., Any], folder: Path, re
 
 
 @pytest.mark.parametrize("tail", ["", "/", "//", "/v1", "/v1/"])
-def test_the_tail_of_a_base_url(connect: Connect, server: FaultyServer, tail: str) -> None:
-    """A path stays, a slash at its end does not matter."""
+def test_the_path_of_a_base_url(connect: Connect, server: FaultyServer, tail: str) -> None:
+    """A path remains, a trailing slash is ignored."""
     server.on("*", json_reply('{"id": "f"}'))
     connect(server, base_url=server.url + tail).flows.get("f")
     assert server.requests[0].target == ("/v1/flows/f" if "v1" in tail else "/flows/f")
@@ -173,7 +173,7 @@ def test_the_tail_of_a_base_url(connect: Connect, server: FaultyServer, tail: st
 def test_a_timeout_of_httpx(
     construct: Callable[..., Any], api: FaultyServer, seconds: float
 ) -> None:
-    """What an `httpx.Timeout` holds is positive and finite, too, or it is said at construction."""
+    """The values of an `httpx.Timeout` must be positive and finite, which is checked at construction."""
     with pytest.raises(ConfigurationError, match="timeout"):
         construct(KEY, base_url=api.url, timeout=httpx.Timeout(seconds))
 
@@ -242,7 +242,7 @@ def canaries_in(value: object, seen: set[int], depth: int = 0) -> bool:
 
 
 def assert_no_canary_in_frames(error: BaseException) -> None:
-    """Neither in those of the error, nor in those of what is behind it; but for the tests' own."""
+    """Checks the frames of the error and of its causes, except those of the tests."""
     behind: list[BaseException | None] = [error]
     while behind:
         one = behind.pop()
@@ -258,7 +258,7 @@ def assert_no_canary_in_frames(error: BaseException) -> None:
 
 @pytest.mark.parametrize(("arguments", "variables"), WRONG)
 @pytest.mark.parametrize("through", ["client", "settings"])
-def test_the_frames_of_an_error_hold_no_secret(
+def test_the_frames_of_an_error_have_no_secret(
     construct: Callable[..., Any],
     folder: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -266,7 +266,7 @@ def test_the_frames_of_an_error_hold_no_secret(
     variables: dict[str, str],
     through: str,
 ) -> None:
-    """Whatever is wrong: key, secret, header and a proxy's password are not in the traceback's variables."""
+    """Key, secret, header and the password of a proxy are not in the variables of the traceback."""
     for name, value in variables.items():
         if name == ".env":
             (folder / ".env").write_text(value)
@@ -306,23 +306,23 @@ def test_the_frames_of_an_error_hold_no_secret(
         lambda: Settings(**USED, _secrets_dir=__file__),
     ],
 )
-def test_the_frames_of_other_errors_hold_no_secret(make: Callable[[], object]) -> None:
-    """The same for the HTTP clients, for what is derived from a client, and for arguments that there are not."""
+def test_the_frames_of_other_errors_have_no_secret(make: Callable[[], object]) -> None:
+    """The same for the HTTP clients, derived clients, and unknown arguments."""
     with pytest.raises(ConfigurationError) as caught:
         make()
     assert_no_canary_in_frames(caught.value)
 
 
 @pytest.mark.parametrize("cls", [Dcipher, AsyncDcipher, HTTPAuthenticatedClient])
-def test_an_argument_that_there_is_not(cls: Any) -> None:
-    """A misspelt argument is a TypeError, whose frames do not hold the others."""
+def test_an_unknown_argument(cls: Any) -> None:
+    """A misspelt argument is a TypeError, whose frames do not have the others."""
     with pytest.raises(TypeError, match="tmeout") as caught:
         cls(**USED, tmeout=1)
     assert_no_canary_in_frames(caught.value)
 
 
-def test_what_the_program_was_handling_stays() -> None:
-    """A client that is made while an error is handled keeps that error behind its own."""
+def test_the_context_of_the_program_remains() -> None:
+    """A client that is created while an error is handled keeps that error as context."""
     first = KeyError("first")
     try:
         raise first

@@ -34,7 +34,7 @@ TWICE = Resilience(max_retries=2, backoff_initial=0.002, resend_ambiguous=False)
 
 @contextmanager
 def refusing() -> Iterator[str]:
-    """A port that is taken, so that nobody else can have it, and where nobody listens."""
+    """A closed port that nobody else can open."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{taken.getsockname()[1]}"
@@ -42,7 +42,7 @@ def refusing() -> Iterator[str]:
 
 @contextmanager
 def silent() -> Iterator[str]:
-    """A port whose queue of connections is full: Linux drops what would open another one."""
+    """A port whose queue of connections is full: Linux drops further ones."""
     with ExitStack() as stack:
         full = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
         for _ in range(4):
@@ -65,14 +65,14 @@ def nameless() -> Iterator[str]:
         pytest.param(nameless, APIConnectionError, "ConnectError: .*Errno", id="DNS"),
     ],
 )
-def test_what_is_not_connected(
+def test_a_failed_connection(
     connect: Connect,
     monkeypatch: pytest.MonkeyPatch,
     place: Any,
     error: type[DcipherError],
     cause: str,
 ) -> None:
-    """Nothing was sent: a start is tried again, too, and the error names host, variable and cause."""
+    """Nothing was sent: a start is retried, too, and the error has host, variable and cause."""
     with place() as url:
         monkeypatch.setenv("DCIPHER_BASE_URL", url)
         host = httpx.URL(url).host.replace(".", r"\.")
@@ -85,10 +85,10 @@ def test_what_is_not_connected(
             assert (type(caught.value), caught.value.attempts) == (error, attempts)
 
 
-def test_where_a_file_configured_it(
+def test_a_base_url_of_a_file(
     connect: Connect, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
 ) -> None:
-    """A base URL of a `.env` is said to come from there."""
+    """The error says that the base URL is from the `.env`."""
     monkeypatch.chdir(tmp_path)
     with refusing() as url:
         lines = f"DCIPHER_BASE_URL={url}\nDCIPHER_API_KEY={KEY}\n"
@@ -101,7 +101,7 @@ def test_where_a_file_configured_it(
     ("argument", "variable", "connecting", "reading"),
     [(None, "", 10.0, 60.0), (45.0, "", 10.0, 45.0), (3.0, "", 3.0, 3.0), (None, "90", 10.0, 90.0)],
 )
-def test_connecting_has_a_timeout_of_its_own(
+def test_connecting_has_its_own_timeout(
     kind: str,
     connect: Connect,
     monkeypatch: pytest.MonkeyPatch,
@@ -110,7 +110,7 @@ def test_connecting_has_a_timeout_of_its_own(
     connecting: float,
     reading: float,
 ) -> None:
-    """However long an answer may take, connecting takes ten seconds at most."""
+    """With any timeout for the response, connecting takes at most ten seconds."""
     seen: list[dict[str, float]] = []
 
     def reply(request: httpx.Request) -> httpx.Response:
@@ -128,7 +128,7 @@ def test_connecting_has_a_timeout_of_its_own(
 
 @pytest.mark.parametrize(("timeout", "connecting"), [(None, 10.0), (45.0, 10.0), (3.0, 3.0)])
 def test_an_http_client_has_it_too(timeout: float | None, connecting: float) -> None:
-    """What `dcipher.http` builds connects in ten seconds at most, or not at all."""
+    """A client of `dcipher.http` connects within ten seconds, or not at all."""
     with HTTPClient("https://api.example.com", timeout=timeout) as client:
         limits = client.get_or_create_httpx_client().timeout
     assert (limits.connect, limits.read) == (connecting, timeout or 60.0)
@@ -136,7 +136,7 @@ def test_an_http_client_has_it_too(timeout: float | None, connecting: float) -> 
 
 @pytest.fixture
 def untrusted() -> Iterator[FaultyServer]:
-    """A server whose certificate nobody vouches for."""
+    """A server with an untrusted certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
     with FaultyServer(tls=context) as server:
@@ -144,14 +144,14 @@ def untrusted() -> Iterator[FaultyServer]:
 
 
 def test_the_certificate_of_a_store(connect: Connect, untrusted: FaultyServer) -> None:
-    """A store whose certificate is none is asked once: the next handshake would fail, too."""
+    """A store with an invalid certificate is requested once: the next handshake would fail, too."""
     with pytest.raises(DcipherError, match=r"(?i)certificate"):
         connect(untrusted).runs.read(run_at(f"{untrusted.url}/result?Signature=canary-signature"))
     assert untrusted.connections == 1
 
 
 def test_the_certificate_of_an_api_of_httpx(untrusted: FaultyServer) -> None:
-    """An httpx client that retries does not do so where the certificate is none."""
+    """An httpx client that retries does not do so for an invalid certificate."""
     certificate = pytest.raises(httpx.ConnectError, match=r"(?i)certificate")
     with HTTPClient(untrusted.url, resilience=TWICE) as client, certificate:
         client.get_or_create_httpx_client().get("/x")
@@ -202,33 +202,33 @@ def test_a_proxy_variable_that_is_broken(
         ({"ALL_PROXY": "http://h", "NO_PROXY": "/var/run/docker.sock"}, "https://api.invalid"),
     ],
 )
-def test_a_proxy_variable_that_does_not_count(
+def test_an_unused_proxy_variable(
     construct: Callable[..., Any],
     monkeypatch: pytest.MonkeyPatch,
     variables: dict[str, str],
     base_url: str,
 ) -> None:
-    """What is wrong with a proxy that no request to the base URL goes by is not said."""
+    """An invalid proxy that no request to the base URL uses is not reported."""
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     construct(KEY, base_url=base_url, allow_insecure=True).close()
 
 
 @pytest.mark.parametrize("given", ["http_client", "transport"])
-def test_a_broken_proxy_and_ways_of_the_users(
+def test_an_invalid_proxy_and_transports_of_the_user(
     construct: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, given: str, kind: str
 ) -> None:
-    """Where the requests go by what the user gave, the environment's proxies do not count."""
+    """If requests use a transport of the user, proxies of the environment are ignored."""
     own = httpx.MockTransport(lambda _: httpx.Response(500))
     cls: Any = httpx.Client if kind == "sync" else httpx.AsyncClient
     monkeypatch.setenv("ALL_PROXY", "garbage://h")
     construct(KEY, **{given: own if given == "transport" else cls(transport=own)}).close()
 
 
-def test_a_result_whose_proxy_cannot_be_used(
+def test_a_result_with_an_invalid_proxy(
     connect: Connect, monkeypatch: pytest.MonkeyPatch, server: FaultyServer
 ) -> None:
-    """A store that goes by another proxy than the API is refused when it is needed; nothing is sent."""
+    """A store with another proxy than the API is rejected when it is needed. Nothing is sent."""
     server.on("*", json_reply('{"id": "f"}'))
     monkeypatch.setenv("HTTPS_PROXY", "garbage://user:canary-password@h")
     client = connect(server)
@@ -239,7 +239,7 @@ def test_a_result_whose_proxy_cannot_be_used(
 
 
 def test_a_proxy_password_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The error for a broken proxy does not repeat its password."""
+    """The error for an invalid proxy does not repeat its password."""
     monkeypatch.setenv("HTTPS_PROXY", "ftp://user:canary-password@proxy")
     with pytest.raises(ConfigurationError, match="HTTPS_PROXY") as caught:
         Dcipher(KEY)

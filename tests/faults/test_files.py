@@ -1,4 +1,4 @@
-"""A reader of the target sees the old file or the new one, whatever happens to the writer."""
+"""A reader of the target sees the old or the new file, whatever happens to the writer."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def target(tmp_path: Path) -> Path:
 def test_the_order_in_which_a_file_is_saved(
     connect: Connect, server: FaultyServer, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The whole file is synced before it has its name, and the folder after that."""
+    """The complete file is synced before it is renamed, and the folder after that."""
     synced: list[tuple[bool, int, bool]] = []
     sync = os.fsync
 
@@ -67,7 +67,7 @@ NAMES = {
 def test_names_of_the_server(
     connect: Connect, server: FaultyServer, tmp_path: Path, place: str
 ) -> None:
-    """Neither the URL's name nor that of a header decides where a result goes."""
+    """Neither the name in the URL nor that in a header determines the target of a result."""
     folder = tmp_path / "a" / "b"
     folder.mkdir(parents=True)
     server.on("*", Reply(BODY, headers=NAMES))
@@ -130,7 +130,7 @@ def _interrupted(
 
 
 def _has_some(target: Path, size: int) -> bool:
-    """Whether that much stands beside the target: the download is in the middle."""
+    """Returns whether a part of this size exists: the download is in progress."""
     beside = [path.stat().st_size for path in target.parent.iterdir() if path != target]
     return any(found >= size for found in beside)
 
@@ -139,7 +139,7 @@ def _has_some(target: Path, size: int) -> bool:
 def test_a_process_that_is_killed(
     kind: str, connect: Connect, server: FaultyServer, target: Path, how: Any
 ) -> None:
-    """Kill -9 in the middle leaves the old file, and the next process saves the new one whole."""
+    """Kill -9 during a download leaves the old file, and the next process saves the complete new one."""
     server.on("/result", SLOW, store(BODY))
     code, _ = _interrupted(server, target, kind, how)
     assert code == -how
@@ -149,7 +149,7 @@ def test_a_process_that_is_killed(
 
 
 def test_ctrl_c(kind: str, server: FaultyServer, target: Path) -> None:
-    """Ctrl-C in the middle of a download ends within seconds; the old file stays, and no more than a part."""
+    """Ctrl-C during a download ends within seconds. The old file remains, and at most a part."""
     server.on("/result", SLOW)
     _, words = _interrupted(server, target, kind, signal.SIGINT)
     assert "KeyboardInterrupt" in words
@@ -159,8 +159,8 @@ def test_ctrl_c(kind: str, server: FaultyServer, target: Path) -> None:
     assert all(".part" in path.name for path in debris)
 
 
-def test_ctrl_c_and_again(kind: str, connect: Connect, server: FaultyServer, target: Path) -> None:
-    """What had arrived before Ctrl-C is not fetched again by the next download, of whatever process."""
+def test_ctrl_c_and_resume(kind: str, connect: Connect, server: FaultyServer, target: Path) -> None:
+    """Bytes that were received before Ctrl-C are not fetched again by the next download, in any process."""
     body = BODY * 3
     slow = Reply(body, cut=2 * len(BODY), length=len(body), after="stall", headers={"ETag": '"1"'})
     server.on("/result", slow, store(body))
@@ -172,8 +172,8 @@ def test_ctrl_c_and_again(kind: str, connect: Connect, server: FaultyServer, tar
     assert_saved(target, body)
 
 
-def test_a_folder_that_takes_no_file(connect: Connect, api: FaultyServer, tmp_path: Path) -> None:
-    """A place where nobody may make a file is said before a run is started."""
+def test_an_unwritable_folder(connect: Connect, api: FaultyServer, tmp_path: Path) -> None:
+    """A folder in which no file can be created is reported before a run is started."""
     with pytest.raises(LocalStorageError, match="cannot be saved") as caught:
         connect(api).flows.run("f", save_path="/proc/self/result.json")
     assert api.requests == []
@@ -199,7 +199,7 @@ def test_an_unwritable_path(
     number: int,
     says: str,
 ) -> None:
-    """What is wrong with a place is said by its own number and words, before anything is asked for."""
+    """The error for a path has its own number and text, before anything is requested."""
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").touch()
     os.mkfifo(tmp_path / "pipe")
@@ -214,10 +214,10 @@ def test_an_unwritable_path(
     assert api.requests == []
 
 
-def test_a_symbolic_link_in_the_way(
+def test_a_symbolic_link_at_a_temporary_name(
     connect: Connect, server: FaultyServer, target: Path, tmp_path: Path
 ) -> None:
-    """Whoever guesses temporary names cannot have a result written through a link of theirs."""
+    """A user who guesses temporary names cannot have a result written through a link."""
     victim = tmp_path / "victim"
     victim.mkdir()
     server.on("/result", Reply(BODY))

@@ -26,7 +26,7 @@ PATHS = [
 
 @pytest.mark.parametrize("text", PATHS)
 def test_ids_that_lead_elsewhere(connect: Connect, server: FaultyServer, text: str) -> None:
-    """Such an id is refused by every call that takes one, as a flow's and as a task's."""
+    """Such an id is rejected by every call, as the id of a flow and of a task."""
     client = connect(server)
     run = Run(flow_id="f", task_id=text)
     for call in (
@@ -112,7 +112,7 @@ def test_ids_are_one_segment(
 def test_headers_that_replace_ours(
     construct: Callable[..., Any], connect: Connect, server: FaultyServer, headers: dict[str, str]
 ) -> None:
-    """A header that would replace one of the client's, or carry another one, is refused where it is given."""
+    """A header that would replace one of the client, or contain another one, is rejected at once."""
     with pytest.raises(ConfigurationError):
         construct(KEY, base_url=server.url, headers=headers)
     with pytest.raises(ConfigurationError):
@@ -122,7 +122,7 @@ def test_headers_that_replace_ours(
 
 @pytest.mark.parametrize("key", ["", "a b", "a\r\nX: y", "ü", "x" * 256, "\x7f"])
 def test_idempotency_keys(connect: Connect, server: FaultyServer, key: str) -> None:
-    """A key that a header cannot carry is refused before anything is sent."""
+    """A key that a header cannot contain is rejected before anything is sent."""
     with pytest.raises(InvalidParamsError, match="idempotency_key"):
         connect(server).flows.start("f", idempotency_key=key)
     assert server.connections == 0

@@ -1,4 +1,4 @@
-"""What is logged, where, and what stays unchanged, in a separate program."""
+"""Logging in a separate program: records, handlers, and loggers that stay unchanged."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ print(logging.getLogger("dcipher").level, len(logging.getLogger("dcipher").handl
     ("level", "number", "handlers", "lines"),
     [("debug", 10, 1, 3), ("INFO", 20, 1, 0), ("error", 40, 1, 0), ("", 0, 0, 0)],
 )
-def test_a_program_that_is_logged(
+def test_a_program_with_a_log(
     api: FaultyServer, level: str, number: int, handlers: int, lines: int
 ) -> None:
-    """`DCIPHER_LOG` gives the `dcipher` logger its level and one handler on stderr; the root is not touched."""
+    """`DCIPHER_LOG` sets the level of the `dcipher` logger, and one handler on stderr. The root is unchanged."""
     root = str(Path(__file__).parents[2])
     environment = {
         **os.environ,
@@ -66,10 +66,10 @@ def test_a_program_that_is_logged(
     assert "canary" not in done.stderr + done.stdout
 
 
-def test_a_download_that_is_tried_again(
+def test_a_download_with_retries(
     connect: Connect, server: FaultyServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What is said of attempts, resumes and missing lengths names the store, and no signature."""
+    """Records about attempts, resumes and missing lengths have the store, but no signature."""
     caplog.set_level(logging.DEBUG, "dcipher")
     lost = Reply(b"1" * 10, 200, {"ETag": '"1"'}, cut=5, after="close")
     whole = Reply(b"1", 200, {"ETag": '"1"'}, framing="none", after="close")

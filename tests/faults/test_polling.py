@@ -40,7 +40,7 @@ MONSTER = "x" * 10 + r"\u001b[2J\u0007\r\n\u202e" + "y" * 3_000_000
 def test_a_clock_that_is_set(
     connect: Connect, server: FaultyServer, monkeypatch: pytest.MonkeyPatch, step: float
 ) -> None:
-    """Somebody who sets the clock ends no wait, no retry, no answer and no download."""
+    """Setting the system clock ends no wait, retry, response or download."""
     server.on("/flows/f", Reply(status=500), Reply(status=500), json_reply('{"id": "f"}'))
     server.on("/flows/f/status", RUNNING, Reply(status=500), RUNNING, SUCCEEDED)
     server.on("/result", Reply(b"x" * 10, trickle=0.01))
@@ -112,7 +112,7 @@ def test_a_monstrous_message(
     ids=["500", "429", "HTML", "reset", "closed"],
 )
 def test_errors_while_time_is_left(connect: Connect, server: FaultyServer, fault: Reply) -> None:
-    """With a timeout of its own, a wait lasts that long, however long nothing could be seen."""
+    """A wait with a timeout lasts that long, also without a successful poll."""
     server.on("*", *[fault] * 12, SUCCEEDED)
     hurried = Resilience(backoff_initial=0.02, backoff_max=0.02, deadline=0.1)
     run = connect(server, resilience=hurried).runs.wait(RUN, timeout=HANG, poll_interval=0.02)
@@ -132,10 +132,10 @@ def test_errors_while_time_is_left(connect: Connect, server: FaultyServer, fault
         ("cancelfailed", RunStatus.CANCELFAILED),
     ],
 )
-def test_words_of_the_service(
+def test_statuses_of_the_service(
     connect: Connect, server: FaultyServer, words: str, status: RunStatus | str
 ) -> None:
-    """Case and blanks do not matter, and no word that is not known ends a run."""
+    """Case and blanks are ignored, and no unknown status ends a run."""
     server.on("*", json_reply(f'{{"status": "{words}"}}'))
     run = connect(server).runs.refresh(RUN)
     assert run.status == status
@@ -143,7 +143,7 @@ def test_words_of_the_service(
 
 
 def test_backwards_and_forwards(connect: Connect, server: FaultyServer) -> None:
-    """RUNNING may go back to PENDING, and the end is the end: no look changes it any more."""
+    """RUNNING may be followed by PENDING. An ended run is final: no poll changes it."""
     words = ["RUNNING", "PENDING", "QUEUED", "RUNNING", "SUCCEEDED", "RUNNING"]
     server.on("*", *(json_reply(f'{{"status": "{word}"}}') for word in words))
     client = connect(server)
@@ -167,7 +167,7 @@ def warnings_of(caplog: pytest.LogCaptureFixture) -> list[str]:
 def test_a_wait_that_has_outlasted_the_url(
     connect: Connect, server: FaultyServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A wait that goes on after the result's URL has expired warns of it, once, without the URL."""
+    """A wait that continues after the URL of the result has expired warns once, without the URL."""
     server.on("*", RUNNING, RUNNING, RUNNING, SUCCEEDED)
     connect(server).runs.wait(expiring(-1), poll_interval=0.01)
     (said,) = warnings_of(caplog)
@@ -178,7 +178,7 @@ def test_a_wait_that_has_outlasted_the_url(
 def test_a_wait_that_is_about_to_outlast_the_url(
     connect: Connect, server: FaultyServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A wait whose next look comes after the expiry says so: the run may have ended by then."""
+    """A wait whose next poll is after the expiry warns: the run may have ended by then."""
     server.on("*", RUNNING, SUCCEEDED)
     connect(server).runs.wait(expiring(0.4), poll_interval=0.8)
     assert len(warnings_of(caplog)) == 1

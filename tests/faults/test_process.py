@@ -42,8 +42,8 @@ print("done")
 """
 
 
-def test_a_client_that_is_forgotten(kind: str, server: FaultyServer) -> None:
-    """One line says that a client was never closed, and what to do; nothing else is on stderr."""
+def test_an_unclosed_client(kind: str, server: FaultyServer) -> None:
+    """Stderr has one line about the unclosed client, with advice, and nothing else."""
     server.on("*", json_reply('{"id": "f"}'))
     root = str(Path(__file__).parents[2])
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([root, *sys.path])}

@@ -50,7 +50,7 @@ def _elsewhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_longer_than_the_caller_waits(
     connect: Connect, server: FaultyServer, headers: dict[str, str], seconds: float
 ) -> None:
-    """Above `max_retry_after` (120 s) the error comes at once, with the seconds that were asked for."""
+    """Above `max_retry_after` (120 s), the error is raised at once, with the requested seconds."""
     server.on("*", json_reply("{}", 429, **{n.replace("-", "_"): v for n, v in headers.items()}))
     client = connect(server, resilience=QUICK)
     for number, call in enumerate((client.flows.get, client.flows.start), 1):
@@ -72,7 +72,7 @@ def test_longer_than_the_caller_waits(
 def test_not_before_the_service_says(
     connect: Connect, server: FaultyServer, headers: dict[str, str], at_least: float
 ) -> None:
-    """The next attempt comes after the time, by at most a quarter of it, whatever the outcome allows."""
+    """The next attempt is sent after this time, by at most a quarter of it."""
     more = {name.replace("-", "_"): value for name, value in headers.items()}
     server.on("/flows/f/run", json_reply("{}", 503, **more), json_reply('{"taskId": "t"}'))
     client = connect(server, resilience=Resilience(backoff_initial=0.002, resend_ambiguous=False))
@@ -90,10 +90,10 @@ NONE = [
 
 @pytest.mark.parametrize("value", NONE)
 @pytest.mark.parametrize("name", ["Retry-After", "retry-after-ms"])
-def test_what_is_no_time_is_ignored(
+def test_invalid_times_are_ignored(
     connect: Connect, server: FaultyServer, value: str, name: str
 ) -> None:
-    """What is neither a plain number nor a date hides no status and changes no delay."""
+    """A value that is neither a plain number nor a date hides no status and changes no delay."""
     raw = b"HTTP/1.1 429 X\r\n%s: %s\r\nContent-Length: 2\r\n\r\n{}"
     server.on("*", Reply(raw=raw % (name.encode(), value.encode())))
     with no_hang(), pytest.raises(RateLimitError) as caught:
@@ -117,7 +117,7 @@ def test_zero_is_the_normal_backoff(connect: Connect, server: FaultyServer, valu
 
 
 def test_past_the_deadline(connect: Connect, server: FaultyServer) -> None:
-    """A time behind the caller's own deadline is an error at once."""
+    """A time after the deadline of the caller is an error at once."""
     server.on("*", json_reply("{}", 429, Retry_After="60"))
     hurried = Resilience(max_retries=5, deadline=30.0)
     with pytest.raises(RateLimitError) as caught:
@@ -126,7 +126,7 @@ def test_past_the_deadline(connect: Connect, server: FaultyServer) -> None:
 
 
 def test_a_run_that_was_just_started(connect: Connect, server: FaultyServer) -> None:
-    """A 404 on the status of a run that was started seconds ago is asked again, an older one's is not."""
+    """A 404 for a run that was started seconds ago is retried, one for an older run is not."""
     server.on("/flows/f/run", json_reply('{"taskId": "t"}'))
     missing = json_reply('{"message": "no such run"}', 404)
     server.on("/flows/f/status", missing, missing, json_reply('{"status": "SUCCEEDED"}'))

@@ -36,7 +36,7 @@ LARGE = {"text": "é" * 4_000_000}
 def test_a_kept_connection_that_closes_under_a_start(
     connect: Connect, server: FaultyServer, fault: Reply
 ) -> None:
-    """A start on a kept connection that ends without an answer may have been read: sent once, and said."""
+    """A start on a kept connection that ends without a response may have been read: it is sent once, and reported."""
     server.on("/flows/f", FLOW)
     server.on("/flows/f/run", fault)
     client = connect(server, resilience=ONCE)
@@ -51,7 +51,7 @@ def test_a_kept_connection_that_closes_under_a_start(
 def test_a_kept_connection_is_replaced(
     connect: Connect, server: FaultyServer, fault: Reply
 ) -> None:
-    """With the same key the start is sent again, by another connection, as the same bytes."""
+    """With the same key, the start is retried by another connection, with the same bytes."""
     server.on("/flows/f", FLOW)
     server.on("/flows/f/run", fault, json_reply('{"taskId": "t"}'))
     client = connect(server, resilience=TWICE)
@@ -93,7 +93,7 @@ def deaf(count: list[int]) -> Iterator[str]:
 
 
 def test_a_large_start_that_is_cut_off_while_it_is_written(connect: Connect) -> None:
-    """A connection that breaks under a large body leaves a doubt: once, or again with the key."""
+    """A connection that ends during a large body leaves a doubt: sent once, or retried with the key."""
     count: list[int] = []
     with deaf(count) as url:
         with pytest.raises(SubmissionUnknownError):
@@ -134,7 +134,7 @@ def test_params_that_json_cannot_carry(
 
 
 def test_one_digest_one_body(connect: Connect, server: FaultyServer) -> None:
-    """Signed or not, each attempt carries the bytes that its digest is of."""
+    """Signed or not, each attempt has the bytes of its digest."""
     from dcipher.signing.digests import digest_matches
 
     server.on("/flows/f/run", json_reply("{}", 500))

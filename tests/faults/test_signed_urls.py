@@ -42,7 +42,7 @@ def _forms(moment: datetime) -> dict[str, str]:
 
 @pytest.mark.parametrize("form", _forms(LATER))
 def test_when_a_url_expires(connect: Connect, server: FaultyServer, form: str) -> None:
-    """Each store's way of saying it is read from the answer to the start; one of long ago is not asked for."""
+    """The expiry of each store is read from the start response. A URL that expired long ago is not requested."""
     now = datetime.now(timezone.utc).replace(microsecond=0)
     past = now - timedelta(seconds=CLOCK_ERROR + 1)
     client = connect(server, resilience=TWICE)
@@ -79,7 +79,7 @@ EXPIRED = b"<Error><Code>AccessDenied</Code><Message>Request has expired</Messag
     ],
     ids=lambda value: f"{value.status} {value.body[:8]!r}" if isinstance(value, Reply) else None,
 )
-def test_a_store_that_refuses(
+def test_a_store_that_rejects(
     connect: Connect,
     server: FaultyServer,
     finished: bool,
@@ -87,7 +87,7 @@ def test_a_store_that_refuses(
     error: type[Exception],
     count: int,
 ) -> None:
-    """Not there yet is asked again while the run is fresh; expired and refused are not."""
+    """A missing result is retried while the run is fresh; an expired or rejected URL is not."""
     server.on("/result", reply)
     run = run_at(f"{server.url}/result?Signature=canary-signature", finished=finished)
     with pytest.raises(error) as caught:
@@ -95,8 +95,10 @@ def test_a_store_that_refuses(
     assert (type(caught.value), len(server.requests)) == (error, count)
 
 
-def test_a_store_that_knows_no_head(connect: Connect, server: FaultyServer, tmp_path: Path) -> None:
-    """One GET is all that a result takes; its size is told from that."""
+def test_a_store_without_head_requests(
+    connect: Connect, server: FaultyServer, tmp_path: Path
+) -> None:
+    """A result needs only one GET, which has its size."""
     told: list[tuple[int, int | None]] = []
 
     def store(request: Any) -> Reply:
@@ -133,8 +135,8 @@ def test_nothing_of_a_client_of_the_users(
     assert "authorization" not in seen.headers
 
 
-def test_nothing_of_an_http_client_of_the_users(connect: Connect, server: FaultyServer) -> None:
-    """What an `HTTPAuthenticatedClient` adds by `httpx_args` is for the API, not for the store."""
+def test_nothing_of_an_http_client_of_the_user(connect: Connect, server: FaultyServer) -> None:
+    """Settings in `httpx_args` of an `HTTPAuthenticatedClient` are for the API, not for the store."""
     server.on("*", Reply(b"{}"))
     hooked: list[str] = []
     given: dict[str, Any] = {
