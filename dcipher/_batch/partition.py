@@ -45,16 +45,17 @@ class Partition:
     allow_insecure: bool
     options: dict[str, Any] = field(default_factory=dict[str, Any])
 
-    def rows(self, rows: Sequence[Any]) -> list[dcipher.Outcome[Any]]:
+    def rows(self, rows: Sequence[Any], journal: str | None = None) -> list[dcipher.Outcome[Any]]:
         """Runs the flow for each of these rows; returns their outcomes, in the same order.
 
         For `concurrent.futures` and similar executors: `executor.submit(partition.rows, part)`.
+        `journal`: the name of its journal in the folder; by default, it is a hash of the keys.
         """
         given = [*rows]
         if not given:
             return []
         Path(self.folder).mkdir(parents=True, exist_ok=True)
-        journal = self.journal_of(self.entries(given))
+        name = journal or self.journal_of(self.entries(given))
         client = dcipher.Dcipher(
             base_url=self.base_url, resilience=self.resilience, allow_insecure=self.allow_insecure
         )
@@ -65,7 +66,7 @@ class Partition:
                     given,
                     key=self.key,
                     params=self.params,
-                    journal=journal,
+                    journal=Path(self.folder, name),
                     read=self.read,
                     ordered=True,
                     progress=False,
@@ -73,10 +74,10 @@ class Partition:
                 )
             ]
 
-    def journal_of(self, entries: Sequence[Entry]) -> Path:
-        """Returns the path of the journal, which is the same for the same rows in any worker."""
+    def journal_of(self, entries: Sequence[Entry]) -> str:
+        """Returns the name of the journal, which is the same for the same rows in any worker."""
         text = json.dumps([self.flow_id, *(entry.key for entry in entries)])
-        return Path(self.folder, f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.db")
+        return f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.db"
 
     def entries(self, rows: Sequence[Any], first: int = 0) -> list[Entry]:
         """Returns key and params of each row; `first`: the position of the first one."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from dataclasses import dataclass, replace
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from dcipher._batch.engine.plan import too_many_failures
@@ -20,6 +21,7 @@ from dcipher.errors._hints import add_note, with_hint
 
 from .inputs.names import stem_of
 from .inputs.rows import is_known_whole, rows_of
+from .journal.owners import Owners
 from .journal.reading import read_resent, states_of
 from .journal.states import ENDS
 from .journal.store import Journal
@@ -30,13 +32,16 @@ from .reports.tally import Tally
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator
     from concurrent.futures import Executor, Future
-    from pathlib import Path
+    from typing import TypeAlias
 
     from dcipher._batch.engine.plan import Plan
     from dcipher._batch.journal.states import Entry
     from dcipher._batch.reports.outcomes import Outcome
 
     from .partition import Partition
+
+    _Part: TypeAlias = tuple[list[int], Path, list[Any]]
+    """Positions, journal and rows of a shard."""
 
 __all__ = ["AsyncShards"]
 
@@ -52,8 +57,8 @@ INTERVAL: Final = 0.02
 class AsyncShard(Generic[T]):
     """Some rows, in a worker."""
 
-    first: int
-    """The position of its first row."""
+    positions: list[int]
+    """The positions of its rows in the input."""
     journal: Path
     outcomes: Future[list[Outcome[T]]]
 
@@ -69,12 +74,21 @@ class AsyncShards(Generic[T]):
                 InvalidParamsError("rows is an async iterator, which an executor cannot read."),
                 "Pass a plain iterator with executor=….",
             )
+        if not callable(getattr(executor, "submit", None)):
+            raise InvalidParamsError(
+                f"executor must be an executor of concurrent.futures, or one with its submit(), not {executor!r}."
+            )
         self._partition = partition
         self._plan = plan
         self._executor = executor
         self._size = shard
         self._is_stopped = False
         self._submitted: deque[AsyncShard[T]] = deque()
+        self._waiting: _Part | None = None
+        self._owners: Owners | None = None
+        self._held: dict[int, Outcome[T]] = {}
+        self._head = 0
+        """The position of the first row without an outcome."""
         self._keys: Journal | None = None
         """The keys of all rows, in no file of the user's: two shards must not have the same."""
         self._total = len(plan.rows) if is_known_whole(plan.rows) else None
@@ -99,11 +113,13 @@ class AsyncShards(Generic[T]):
             while self._submit(shards):
                 shard = await self._next()
                 found = shard.outcomes.result()
+                keys = {outcome.key for outcome in found}
                 for key, late in await async_in_thread(read_resent, shard.journal):
-                    tally.sent_again(key, late=bool(late))
-                for outcome in found:
+                    if key in keys:
+                        tally.sent_again(key, late=bool(late))
+                for outcome in self._placed(found, shard.positions):
                     tally.add(outcome)
-                    yield replace(outcome, index=outcome.index + shard.first)
+                    yield outcome
                 self._judge(tally, at_end=False)
             is_whole = not self._is_stopped
             if is_whole:
@@ -129,15 +145,30 @@ class AsyncShards(Generic[T]):
             )
             await async_call_back(self._display.close, self._progress(is_last=True))
 
-    def _submit(self, shards: Iterator[tuple[int, Path, list[Any]]]) -> bool:
+    def _placed(self, found: list[Outcome[T]], positions: list[int]) -> Iterator[Outcome[T]]:
+        """Yields outcomes with their positions in the input; with `ordered`, in that order."""
+        for outcome in found:
+            index = positions[outcome.index]
+            self._held[index] = replace(outcome, index=index)
+            if not self._plan.ordered:
+                yield self._held.pop(index)
+        while self._head in self._held:
+            self._head += 1
+            yield self._held.pop(self._head - 1)
+
+    def _submit(self, shards: Iterator[_Part]) -> bool:
         """Submits as many shards as permitted; returns whether any is left."""
         while len(self._submitted) < AT_ONCE and not self._is_stopped:
-            shard = next(shards, None)
+            shard = self._waiting or next(shards, None)
+            self._waiting = None
             if shard is None:
                 break
-            first, journal, rows = shard
-            outcomes = self._executor.submit(self._partition.rows, rows)
-            self._submitted.append(AsyncShard(first, journal, outcomes))
+            positions, journal, rows = shard
+            if any(other.journal == journal for other in self._submitted):
+                self._waiting = shard  # a journal has one runner
+                break
+            outcomes = self._executor.submit(self._partition.rows, rows, journal.name)
+            self._submitted.append(AsyncShard(positions, journal, outcomes))
         return bool(self._submitted)
 
     async def _next(self) -> AsyncShard[T]:
@@ -157,6 +188,8 @@ class AsyncShards(Generic[T]):
         counts, in_flight = Counter(self._tally.counts), 0
         for shard in [] if is_last else [*self._submitted]:
             states = states_of(shard.journal)
+            if sum(states.values()) != len(shard.positions):
+                continue  # it has rows of other shards
             counts.update({state: count for state, count in states.items() if state in ENDS})
             in_flight += states.get("sent", 0) + states.get("started", 0)
         elapsed, ended = monotonic() - self._began, counts.total()
@@ -172,15 +205,23 @@ class AsyncShards(Generic[T]):
             is_last=is_last,
         )
 
-    def _shards(self, *, is_checked: bool = False) -> Iterator[tuple[int, Path, list[Any]]]:
-        rows, first = rows_of(self._plan.rows), 0
+    def _shards(self, *, is_checked: bool = False) -> Iterator[_Part]:
+        rows, first, folder = rows_of(self._plan.rows), 0, Path(self._partition.folder)
         while shard := [*islice(rows, self._size)]:
             if first == 0 and self._plan.flow_id is None:
                 self._partition = _of_call(self._partition, shard[0])
+            if self._owners is None:
+                self._owners = Owners(folder, self._partition.flow_id)
             entries = self._partition.entries(shard, first)
             if not is_checked:
                 self._check_keys(entries)
-            yield first, self._partition.journal_of(entries), shard
+            parts: dict[str | None, list[Entry]] = {}
+            for entry in entries:
+                parts.setdefault(self._owners.journal_of(entry.key), []).append(entry)
+            for journal, part in parts.items():
+                name = journal or self._partition.journal_of(part)
+                positions = [entry.position for entry in part]
+                yield positions, folder / name, [shard[position - first] for position in positions]
             first += len(shard)
         self._total = first
 

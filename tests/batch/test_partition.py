@@ -176,6 +176,30 @@ class Shout(FlowCall[Text], flow="shout"):
     text: str
 
 
+@pytest.mark.parametrize("ordered", [True, False])
+def test_other_shards_of_other_rows(
+    connect: Connect,
+    emulator: Emulator,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    ordered: bool,
+) -> None:
+    """Shards of another size, or rows in another order, send only the start of what is new."""
+    monkeypatch.setenv("DCIPHER_API_KEY", KEY)
+    more = [*reversed(ROWS), {"id": 99, "text": "new"}]
+    with connect(emulator) as client, ThreadPoolExecutor(2) as pool:
+        given: dict[str, Any] = {"key": "id", "journal": tmp_path, "executor": pool, "read": Text}
+        client.flows.map("shout", ROWS, shard=5, **given).run()
+        batch = client.flows.map("shout", more, shard=4, ordered=ordered, **given)
+        found = [*batch]
+    assert (batch.report.done, batch.report.reused) == (13, 12)
+    assert sum(request.path.endswith("/run") for request in emulator.requests) == 13
+    indexes = [outcome.index for outcome in found]
+    assert (indexes if ordered else sorted(indexes)) == [*range(13)]
+    for outcome in found:
+        assert outcome.unwrap() == Text(text=more[outcome.index]["text"].upper())
+
+
 def test_calls_in_an_executor(
     partition: Partition, connect: Connect, emulator: Emulator, tmp_path: Path
 ) -> None:
@@ -282,6 +306,7 @@ def test_retried_starts_of_shards(
         ({"journal": None}, "needs journal"),
         ({"shard": 0}, "shard must be"),
         ({"shard": True}, "shard must be"),
+        ({"executor": 4}, "executor must be"),
     ],
 )
 def test_arguments_of_an_executor(

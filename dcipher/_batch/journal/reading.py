@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from .store import Journal
 
-__all__ = ["Known", "Summary", "read_resent", "read_rows", "states_of", "summary_of"]
+__all__ = ["Known", "Summary", "read_keys", "read_resent", "read_rows", "states_of", "summary_of"]
 
 
 @dataclass(frozen=True)
@@ -122,6 +122,12 @@ def states_of(path: Path) -> dict[str, int]:
             for state, count in states.items():
                 counts[state] = counts.get(state, 0) + count
     return counts
+
+
+def read_keys(path: Path, flow_id: str) -> Iterator[tuple[str, str]]:
+    """Yields key and state of each row of a flow."""
+    with closing(_opened(path)) as connection, journal_errors(path):
+        yield from connection.execute("SELECT key, state FROM rows WHERE flow = ?", (flow_id,))
 
 
 def read_resent(path: Path) -> list[tuple[str, bool]]:
