@@ -384,7 +384,7 @@ def test_each_button_is_a_fault(lab: Lab, ask: Ask, preset: Any) -> None:
 def test_each_effect_has_a_form(effect: Any) -> None:
     """The initial values of the form are a valid fault for each of its operations."""
     values = {v["name"]: v["default"] for v in effect["values"] if v["default"] is not None}
-    assert effect["says"]
+    assert effect["description"]
     for operation in [None, *effect["operations"]]:
         fault = {"operation": operation, "effects": [{"kind": effect["kind"], **values}]}
         assert Definition.from_json(to_json(fault)).effects
@@ -400,7 +400,7 @@ def test_every_effect_is_offered() -> None:
     by_name: dict[str, Any] = {str(effect["name"]): effect for effect in EFFECTS}
     how = {value["name"]: value for value in by_name["Cut"]["values"]}["how"]
     assert (how["choices"], how["default"]) == (["close", "reset", "stall"], "close")
-    assert how["says"].startswith("close sends a FIN")
+    assert how["description"].startswith("close sends a FIN")
 
 
 # ---- Who may ask.

@@ -20,14 +20,14 @@ export async function ask(method, path, body) {
   const headers = { "X-Dcipher-Emulator": "1" };
   if (key !== null) headers.Authorization = `Api-Key ${key}`;
   if (body !== undefined) headers["Content-Type"] = "application/json";
-  let answer;
+  let response;
   let text;
   try {
-    answer = await fetch(path, {
+    response = await fetch(path, {
       method, headers, body, cache: "no-store", credentials: "omit", redirect: "error", referrerPolicy: "no-referrer",
       signal: AbortSignal.timeout(15000),
     });
-    text = await answer.text();
+    text = await response.text();
   } catch {
     throw new Gone("The emulator does not respond.");
   }
@@ -37,6 +37,6 @@ export async function ask(method, path, body) {
   } catch {
     // Another server at this address: its text is not shown.
   }
-  if (!answer.ok || value === null) throw new Refused(answer.status, value);
+  if (!response.ok || value === null) throw new Refused(response.status, value);
   return value;
 }

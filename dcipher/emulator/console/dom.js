@@ -1,6 +1,6 @@
 // Elements from values. Whatever comes from outside becomes text, never markup.
 
-// Marks of direction, terminal codes and other characters that are not seen would let a text show
+// Marks of direction, terminal codes and other invisible characters would let a text show
 // something else than it is.
 const UNSEEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]/g;
 

@@ -36,11 +36,11 @@ _EXAMPLES: Final[Mapping[str, JsonValue]] = {
 
 def _described(effect: type[Effect]) -> dict[str, JsonValue]:
     document = inspect.getdoc(effect) or ""
-    said = {name: " ".join(text.split()) for name, text in _ATTRIBUTE.findall(document)}
+    described = {name: " ".join(text.split()) for name, text in _ATTRIBUTE.findall(document)}
     annotated = cast("dict[str, FieldInfo]", getattr(effect, "__pydantic_fields__", {}))
     operations: list[JsonValue] = [*sorted(effect.operations)]
     values: list[JsonValue] = [
-        _value(item, said.get(item.name), annotated.get(item.name))
+        _value(item, described.get(item.name), annotated.get(item.name))
         for item in fields(effect)
         if item.name != "kind"
     ]
@@ -48,14 +48,14 @@ def _described(effect: type[Effect]) -> dict[str, JsonValue]:
     return {
         "kind": cast("str", kind),
         "name": effect.__name__,
-        "says": document.partition("\n")[0].replace("`", ""),
+        "description": document.partition("\n")[0].replace("`", ""),
         "operations": operations,
         "values": values,
     }
 
 
 def _value(
-    item: Field[object], says: str | None, annotated: FieldInfo | None
+    item: Field[object], description: str | None, annotated: FieldInfo | None
 ) -> dict[str, JsonValue]:
     annotation = None if annotated is None else annotated.annotation
     choices: list[JsonValue] = []
@@ -63,7 +63,7 @@ def _value(
         choices = [*get_args(annotation)]
     return {
         "name": item.name,
-        "says": says and says.replace("`", ""),
+        "description": description and description.replace("`", ""),
         "choices": choices,
         "text": str in (annotation, *get_args(annotation)),
         "default": _default(item),

@@ -19,12 +19,12 @@ class FaultRow {
   }
 
   scope(fault) {
-    const said = [];
-    if (fault.nth) said.push(`from the ${fault.nth}. request on`);
-    if (fault.per_run) said.push("counted for each run");
-    if (fault.probability < 1) said.push(`with probability ${fault.probability}, seed ${fault.seed}`);
-    for (const name of ["flow_id", "task_id", "output_index"]) if (fault[name] !== null) said.push(`${name} ${fault[name]}`);
-    return said.length ? h("span", { class: "muted" }, said.join(", ")) : null;
+    const notes = [];
+    if (fault.nth) notes.push(`from request ${fault.nth} on`);
+    if (fault.per_run) notes.push("counted for each run");
+    if (fault.probability < 1) notes.push(`with probability ${fault.probability}, seed ${fault.seed}`);
+    for (const name of ["flow_id", "task_id", "output_index"]) if (fault[name] !== null) notes.push(`${name} ${fault[name]}`);
+    return notes.length ? h("span", { class: "muted" }, notes.join(", ")) : null;
   }
 
   update(fault) {
@@ -76,9 +76,9 @@ export class FaultsView {
   }
 
   presetButton(preset) {
-    const says = unique("says");
-    return h("button", { type: "button", class: "preset", "aria-describedby": says, onclick: (event) => this.add(preset.fault, event.currentTarget) },
-      h("strong", {}, preset.title), h("span", { id: says }, preset.says));
+    const description = unique("description");
+    return h("button", { type: "button", class: "preset", "aria-describedby": description, onclick: (event) => this.add(preset.fault, event.currentTarget) },
+      h("strong", {}, preset.title), h("span", { id: description }, preset.description));
   }
 
   // ---- The form.
@@ -87,8 +87,8 @@ export class FaultsView {
     this.operation = h("select", { id: "fault-operation", onchange: () => this.offerEffects() },
       ...OPERATIONS.map(([value, text]) => h("option", { value }, text)));
     this.effect = h("select", { id: "fault-effect", onchange: () => this.offerValues() });
-    this.says = h("p", { class: "muted wide", id: "fault-says" });
-    this.effect.setAttribute("aria-describedby", "fault-says");
+    this.description = h("p", { class: "muted wide", id: "fault-description" });
+    this.effect.setAttribute("aria-describedby", "fault-description");
     this.values = h("div", { class: "grid wide" });
     this.times = h("input", { id: "fault-times", type: "number", min: "1", step: "1", value: "1", "aria-describedby": "fault-times-hint" });
     this.nth = h("input", { id: "fault-nth", type: "number", min: "1", step: "1", "aria-describedby": "fault-nth-hint" });
@@ -98,7 +98,7 @@ export class FaultsView {
     const field = (input, label, hint) => h("div", { class: "field" }, h("label", { for: input.id }, label), input,
       hint && h("small", { id: `${input.id}-hint` }, hint));
     return h("form", { class: "card grid", novalidate: true, onsubmit: (event) => { event.preventDefault(); this.submit(); } },
-      field(this.operation, "Operation"), field(this.effect, "Effect"), this.says, this.values,
+      field(this.operation, "Operation"), field(this.effect, "Effect"), this.description, this.values,
       field(this.times, "Times", "empty: any number"), field(this.nth, "From which request", "empty: the next one"), field(this.flow, "Flow"),
       h("div", { class: "field check" }, this.perRun, h("label", { for: "fault-per-run" }, "Count separately for each run")),
       this.error, h("div", { class: "actions wide" }, h("button", { class: "primary" }, "Add the fault")));
@@ -122,7 +122,7 @@ export class FaultsView {
 
   offerValues() {
     const effect = this.effects.find((one) => one.kind === this.effect.value);
-    setText(this.says, effect ? effect.says : "");
+    setText(this.description, effect ? effect.description : "");
     this.inputs = (effect?.values ?? []).map((value) => valueInput(value));
     this.values.replaceChildren(...this.inputs.map((input) => input.element));
   }
@@ -194,7 +194,7 @@ export class FaultsView {
 // A field for an argument of an effect: text or JSON. An empty field is omitted.
 function valueInput(value) {
   const id = unique("value");
-  const hint = value.says ? `${id}-hint` : undefined;
+  const hint = value.description ? `${id}-hint` : undefined;
   const written = value.default === null ? "" : value.text && typeof value.default === "string" ? value.default : JSON.stringify(value.default);
   const input = value.choices.length
     ? h("select", { id, "aria-describedby": hint }, ...value.choices.map((choice) => h("option", { value: choice }, choice)))
@@ -203,7 +203,7 @@ function valueInput(value) {
   if (value.choices.length) input.value = value.default;
   const kind = value.choices.length || value.text ? "" : " (JSON)";
   const element = h("div", { class: "field" }, h("label", { for: id }, value.name.replaceAll("_", " ") + kind), input,
-    value.says && h("small", { id: hint }, value.says));
+    value.description && h("small", { id: hint }, value.description));
   const read = (effect) => {
     if (input.value === "") return;
     if (value.choices.length || value.text) effect[value.name] = input.value;

@@ -1,4 +1,4 @@
-// A field of a form for one param of a flow, by its type: JSON is asked for only where nothing simpler will do.
+// A field of a form for one param of a flow, by its type: JSON only where no simpler field fits.
 
 import { h, setText, unique } from "./dom.js";
 
@@ -53,13 +53,13 @@ export class ParamField {
   }
 
   hintText() {
-    const said = [];
-    if (this.param.description) said.push(this.param.description);
-    if (this.kind === "lines") said.push("One item a line, or a JSON array.");
-    if (this.kind === "json") said.push("JSON.");
-    if (this.param.default !== null && this.param.default !== undefined) said.push(`Default: ${JSON.stringify(this.param.default)}.`);
-    else if (!this.param.required) said.push("Empty: left out.");
-    return said.join(" ");
+    const hints = [];
+    if (this.param.description) hints.push(this.param.description);
+    if (this.kind === "lines") hints.push("One item a line, or a JSON array.");
+    if (this.kind === "json") hints.push("JSON.");
+    if (this.param.default !== null && this.param.default !== undefined) hints.push(`Default: ${JSON.stringify(this.param.default)}.`);
+    else if (!this.param.required) hints.push("Empty: left out.");
+    return hints.join(" ");
   }
 
   makeInput() {
@@ -98,7 +98,7 @@ export class ParamField {
       case "choice":
         return text === "" ? null : text;
       case "number":
-        // What is no number goes as text, so that the service says what it thinks of it.
+        // Text that is not a number is sent as text, so that the service reports the error.
         return blank ? null : NUMBER.test(text.trim()) ? text.trim() : JSON.stringify(text);
       case "lines":
         return blank && !this.param.required ? null : this.lines(text);

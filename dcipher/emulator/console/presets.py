@@ -20,7 +20,7 @@ class Preset:
     """A fault with a title and a description."""
 
     title: str
-    says: str
+    description: str
     """What happens, and what the application should do."""
     operation: Operation | None
     effects: Sequence[Mapping[str, JsonValue]]
@@ -29,7 +29,7 @@ class Preset:
         """Returns a JSON object. `fault` is the body of `POST faults`."""
         effects: list[JsonValue] = [dict(effect) for effect in self.effects]
         fault: dict[str, JsonValue] = {"operation": self.operation, "effects": effects}
-        return {"title": self.title, "says": self.says, "fault": fault}
+        return {"title": self.title, "description": self.description, "fault": fault}
 
 
 PRESETS: Final = (

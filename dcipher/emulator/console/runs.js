@@ -72,11 +72,11 @@ export class RunRow {
   }
 
   async load() {
-    const asked = this.run.status;
+    const before = this.run.status;
     try {
       const run = await ask("GET", `runs/${encodeURIComponent(this.run.task_id)}`);
       // A response that is older than the shown status is ignored: another request follows.
-      if (asked === this.run.status) this.body.replaceChildren(...this.details(run));
+      if (before === this.run.status) this.body.replaceChildren(...this.details(run));
     } catch (error) {
       this.context.failed(error);
     }
