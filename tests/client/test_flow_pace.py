@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 from dcipher import AsyncDcipher, Dcipher
-from dcipher._client.waiting.flow_pace import FEW, FLOWS, Pace, Paces
+from dcipher._client.waiting.flow_pace import FEW, FLOWS, LONGEST_UNKNOWN, Pace, Paces
 from dcipher._client.waiting.poll_intervals import LONGEST_INTERVAL, first_poll_in, next_poll_in
 from dcipher._concurrency.sleeping import Alarm, AsyncAlarm
 from dcipher._concurrency.tasks.workers import each
@@ -98,6 +98,14 @@ def test_many_runs_that_take_the_same_time_cost_few_polls(number: int) -> None:
     done = Simulation([20.0] * number).run()
     assert sum(done.polls) / number < 8
     assert sorted(done.lags)[number // 2] < 1
+
+
+def test_few_polls_find_the_first_end() -> None:
+    """Thousands of runs are not all polled before one has ended, but each after 30 s at the latest."""
+    done = Simulation([20.0] * 5000, starts_per_second=1500.0).run()
+    assert sum(done.polls) / 5000 < 1.5
+    early = Simulation([100.0] * 500 + [3.0] + [100.0] * 500).run()
+    assert early.lags[500] <= LONGEST_UNKNOWN
 
 
 def test_the_next_runs_of_a_flow_are_polled_when_they_usually_end() -> None:

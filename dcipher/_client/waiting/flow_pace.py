@@ -21,6 +21,8 @@ FEW: Final = 10
 """Waits for one flow up to which each run is polled as if it were the only one."""
 EXPLORING: Final = 20.0
 """Polls per second of all runs of a flow, until the first of them has ended."""
+LONGEST_UNKNOWN: Final = 30.0
+"""Seconds between two polls of a run, until the first of them has ended."""
 FASTEST: Final = 2000.0
 """Polls per second of those that have probably ended, when that becomes known."""
 ON_TIME: Final = 1.01
@@ -66,11 +68,11 @@ class Pace:
         if count <= FEW:
             return own
         if usual is None:
-            own = max(own, count / EXPLORING * (0.5 + 0.5 * jitter))
-        else:
-            own = max(own, FIRST_POLL * usual - age)
-            if age < usual < age + 1.5 * own:
-                own = max(ON_TIME * usual - age, SHORTEST_INTERVAL)
+            # A few polls see the first end, which tells when to poll the others.
+            return min(max(own, count / EXPLORING * (0.5 + 0.5 * jitter)), LONGEST_UNKNOWN)
+        own = max(own, FIRST_POLL * usual - age)
+        if age < usual < age + 1.5 * own:
+            own = max(ON_TIME * usual - age, SHORTEST_INTERVAL)
         return min(own, LONGEST_INTERVAL)
 
     def after_news(self, age: float, jitter: float) -> float:
