@@ -29,10 +29,10 @@ from dcipher._wire.messages import operations
 from dcipher._wire.messages.params import Params
 from dcipher._wire.messages.parsing import flow_of, started_run
 from dcipher.errors import DcipherError, InvalidParamsError
-from dcipher.errors._hints import with_hint
 from dcipher.logs import logger
 from dcipher.models import Flow, Run
 
+from .arguments import flow_and_params
 from .runs import Runs
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ class Flows:
             APIError: The request failed for another reason.
         """
         key = str(uuid4()) if idempotency_key is None else idempotency_key
-        flow_id, params = _flow_and_params(flow_id, params)
+        flow_id, params = flow_and_params(flow_id, params)
         operation = operations.start_run(flow_id, params, key)
         try:
             run = self._api.call(
@@ -184,7 +184,8 @@ class Flows:
 
             Results(self._api)
         key = str(uuid4()) if idempotency_key is None else idempotency_key
-        flow_id, params = _flow_and_params(flow_id, params)
+        flow_id, params = flow_and_params(flow_id, params)
+        self._api.check_ids(flow_id)
         run: Run | None = None
 
         def reported(changed: Run) -> None:
@@ -316,6 +317,7 @@ class Flows:
             progress=progress,
             nonce=uuid4().hex,
         )
+        self._api.check_ids(plan.flow_id)
         if callable(progress):
             check_callback("progress", progress)
         service = Service(self._api, failure, self._recent.add)
@@ -357,6 +359,7 @@ class Flows:
             "on_unknown": on_unknown,
         }
         identity: dict[str, Any] = {"key": key, "params": params}
+        self._api.check_ids(flow_id)
         # A folder, as that of the results is.
         folder: dict[str, Any] = {"journal": None, "save": journal}
         unused: dict[str, Any] = {"ordered": True, "progress": False, "nonce": ""}
@@ -383,20 +386,3 @@ class Flows:
             options=options,
             **identity,
         )
-
-
-def _flow_and_params(
-    flow: str | dcipher.FlowCall[Any], params: Params | None
-) -> tuple[str, Params | None]:
-    """Returns the id of the flow and its params. A `FlowCall` has both."""
-    if isinstance(flow, str):  # most are: nothing is imported for them
-        return flow, params
-    from dcipher.calls import FlowCall, flow_id_of
-
-    if not isinstance(flow, FlowCall):
-        return flow, params
-    if params is not None:
-        raise with_hint(
-            InvalidParamsError(f"{type(flow).__name__} has the params."), "Do not pass params=…."
-        )
-    return flow_id_of(type(flow)), flow

@@ -126,6 +126,14 @@ class AsyncAPI:
                 DcipherError("This client is closed."), "Create a new one, or close it later."
             )
 
+    def check_ids(self, *ids: str | None) -> None:
+        """Raises `InvalidParamsError` if an id is the key or another secret: ids are logged and quoted."""
+        if any(secret in ids for secret in self._secrets()):
+            raise with_hint(
+                InvalidParamsError("An id is the same as the API key, or another secret."),
+                "Pass the id of the flow or the run, and the key as Dcipher(api_key=…).",
+            )
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.base_url!r})"
 
@@ -145,6 +153,7 @@ class AsyncAPI:
         `within`: seconds for one request, if that is less than the timeout. `is_poll`: it is part of
         a wait, and has no span.
         """
+        self.check_ids(operation.flow_id, operation.task_id, operation.idempotency_key)
         outer = sys.exc_info()[1]
         secrets = operation.secrets
         prepare(operation.name)

@@ -16,6 +16,7 @@ from dcipher import (
     APIStatusError,
     BadRequestError,
     HTTPClient,
+    InvalidParamsError,
     InvalidResponseError,
     Output,
     Resilience,
@@ -26,6 +27,9 @@ from dcipher.models import SecretURL
 from tests.faulty import FaultyServer, Reply, json_reply
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
     from anyio.from_thread import BlockingPortal
 
     from tests.conftest import Connect
@@ -202,23 +206,57 @@ ENCODED = base64.b64encode(f"user:{PASSWORD}".encode()).decode()
 QUOTED = "canary-p%40ss%2F1234"
 
 
-@pytest.mark.parametrize("said", [ENCODED, PASSWORD, QUOTED])
-@pytest.mark.parametrize("way", ["environment", "client"])
+IDS: dict[str, Callable[[Any, Path], object]] = {
+    "get": lambda client, _: client.flows.get(KEY),
+    "start": lambda client, _: client.flows.start(KEY, {}),
+    "run": lambda client, _: client.flows.run(KEY, {}),
+    "idempotency key": lambda client, _: client.flows.start("f", idempotency_key=KEY),
+    "run's id": lambda client, _: client.runs.refresh(Run(flow_id="f", task_id=KEY)),
+    "rows": lambda client, _: client.flows.map(KEY, [{"a": 1}], progress=False).run(),
+    "journal": lambda client, folder: client.flows.map(
+        KEY, [], key="a", journal=folder / "j"
+    ).run(),
+    "partition": lambda client, folder: client.flows.partition(KEY, key="a", journal=folder),
+}
+
+
+@pytest.mark.parametrize("call", IDS.values(), ids=IDS)
+def test_a_key_in_place_of_an_id(
+    connect: Connect,
+    server: FaultyServer,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    call: Callable[[Any, Path], object],
+) -> None:
+    """Ids are logged, and errors quote them, so a key is rejected before it is sent or stored."""
+    caplog.set_level(1)
+    with pytest.raises(InvalidParamsError, match="API key") as caught:
+        call(connect(server, api_key=KEY), tmp_path)
+    assert "canary" not in repr(caught.value) + caplog.text
+    assert not any("canary" in note for note in getattr(caught.value, "__notes__", ()))
+    assert server.requests == []
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("password", [ENCODED, PASSWORD, QUOTED])
+@pytest.mark.parametrize("source", ["environment", "client"])
 def test_a_proxy_that_repeats_its_password(
     connect: Connect,
     kind: str,
     portal: BlockingPortal,
     monkeypatch: pytest.MonkeyPatch,
-    said: str,
-    way: str,
+    password: str,
+    source: str,
 ) -> None:
     """The password of a proxy is a secret of ours, too: in clear, and as it is sent."""
     with FaultyServer() as proxy:
         url = proxy.url.replace("http://", f"http://user:{QUOTED}@")
-        proxy.on("*", Reply(raw=f"HTTP/9 {said}\r\n\r\n".encode(), after="close"))
-        monkeypatch.setenv("HTTPS_PROXY", url if way == "environment" else "")
+        proxy.on("*", Reply(raw=f"HTTP/9 {password}\r\n\r\n".encode(), after="close"))
+        monkeypatch.setenv("HTTPS_PROXY", url if source == "environment" else "")
         plain, given = httpx.Client(proxy=url), httpx.AsyncClient(proxy=url)
-        args = {} if way == "environment" else {"http_client": plain if kind == "sync" else given}
+        args = (
+            {} if source == "environment" else {"http_client": plain if kind == "sync" else given}
+        )
         client = connect(base_url="https://api.example.com", resilience=ONCE, **args)
         try:
             with pytest.raises(APIConnectionError) as caught:
