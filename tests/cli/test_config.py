@@ -36,11 +36,11 @@ def shown(
 ) -> dict[str, dict[str, Any]]:
     """Returns the record of each setting by name, after checking that no part of a secret was printed."""
     assert main(["config", "show", "--json", *arguments]) == code
-    said, noted = capsys.readouterr()
+    output, noted = capsys.readouterr()
     for secret in (KEY, SECRET):
         for part in (secret[:6], secret[-6:], secret[8:16]):
-            assert part not in said + noted
-    return {one["name"]: one for one in json.loads(said)["settings"]}
+            assert part not in output + noted
+    return {one["name"]: one for one in json.loads(output)["settings"]}
 
 
 def test_defaults(capsys: pytest.CaptureFixture[str]) -> None:
@@ -136,11 +136,11 @@ def test_invalid_settings(
     found = shown(capsys, code=2)
     assert found["user_agent"]["value"].startswith("dcipher/")
     assert main(["config", "show"]) == 2
-    said, noted = capsys.readouterr()
-    assert "api_key\t" in said
+    output, noted = capsys.readouterr()
+    assert "api_key\t" in output
     assert words in noted
     assert noted.startswith("error: ")
-    assert KEY[:6] not in said + noted
+    assert KEY[:6] not in output + noted
 
 
 @pytest.mark.parametrize(
@@ -191,8 +191,8 @@ def test_unknown_variables(
     monkeypatch.setenv("DCIPHER_QQQQQQQ", "1")
     (folder / "x.env").write_text("\nDCIPHER_BASE_RUL=x\n")
     assert main(["config", "show", "--json", "--env-file", "x.env"]) == 0
-    said, noted = capsys.readouterr()
-    unknown = json.loads(said)["unknown"]
+    output, noted = capsys.readouterr()
+    unknown = json.loads(output)["unknown"]
     assert {one["name"]: (one["source"], one["nearest"]) for one in unknown} == {
         "DCIPHER_APIKEY": ("environment", "DCIPHER_API_KEY"),
         "DCIPHER_QQQQQQQ": ("environment", None),
@@ -201,7 +201,7 @@ def test_unknown_variables(
     assert (
         "warning: There is no setting DCIPHER_APIKEY (environment). Is it DCIPHER_API_KEY?" in noted
     )
-    assert KEY not in said + noted
+    assert KEY not in output + noted
 
 
 @pytest.mark.parametrize(

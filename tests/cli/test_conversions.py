@@ -179,10 +179,10 @@ def converted(folder: Path, source: Path, format_: str, model: str) -> list[Any]
     try:
         write_rows([str(source)], Target.of(str(target), None, overwrite=True), name, None)
     except CommandError as refusal:
-        said = str(refusal)
+        output = str(refusal)
     else:
         return rows_of(target, model)
-    assert "would not be read back" in said
+    assert "would not be read back" in output
     assert not target.exists()
     return None
 
@@ -386,9 +386,9 @@ def test_rows_that_change_in_parquet_are_rejected(
     (folder / "r.ndjson").write_text("{}\n" + row)
     command = ["results", "convert", "r.ndjson", "o.parquet", "--model", f"{__name__}:{model}"]
     assert main(command) == 5
-    said = capsys.readouterr().err
-    assert f"row 1, {place} would not be read back from Parquet unchanged" in said
-    assert "convert to NDJSON" in said
+    output = capsys.readouterr().err
+    assert f"row 1, {place} would not be read back from Parquet unchanged" in output
+    assert "convert to NDJSON" in output
     assert not (folder / "o.parquet").exists()
 
 
@@ -433,9 +433,9 @@ def test_rows_that_change_are_rejected(
     (folder / "r.ndjson").write_text(row)
     command = ["results", "convert", "r.ndjson", target, "--model", f"{__name__}:Lossy"]
     assert main(command) == 5
-    said = capsys.readouterr().err
-    assert f"Nothing was converted: {place} would not be read back" in said
-    assert "hunter2" not in said
+    output = capsys.readouterr().err
+    assert f"Nothing was converted: {place} would not be read back" in output
+    assert "hunter2" not in output
     assert not (folder / target).exists()
 
 

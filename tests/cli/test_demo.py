@@ -36,9 +36,9 @@ def _emulates() -> None:
 def test_the_demo(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """It prints its steps on stderr and the topics on stdout, and leaves no file."""
     assert main(["demo"]) == 0
-    said, noted = capsys.readouterr()
-    assert len(said.splitlines()) == 3
-    assert "river" in said
+    output, noted = capsys.readouterr()
+    assert len(output.splitlines()) == 3
+    assert "river" in output
     assert "SUCCEEDED" in noted
     assert "The same in Python" in noted
     assert list(folder.iterdir()) == []
@@ -48,8 +48,8 @@ def test_the_demo(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_demo_without_a_word(capsys: pytest.CaptureFixture[str]) -> None:
     """With -q there are the topics alone: no progress, no recipe."""
     assert main(["demo", "-q"]) == 0
-    said, noted = capsys.readouterr()
-    assert (len(said.splitlines()), noted) == (3, "")
+    output, noted = capsys.readouterr()
+    assert (len(output.splitlines()), noted) == (3, "")
 
 
 @pytest.mark.usefixtures("_emulates")
@@ -62,9 +62,9 @@ def test_the_demo_ignores_settings(
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     (folder / ".env").write_text("DCIPHER_BASE_URL=http://127.0.0.1:9\n")
     assert main(["demo", "--json"]) == 0
-    said, noted = capsys.readouterr()
-    assert {"label", "share", "terms", "documents"} == set(json.loads(said)[0])
-    assert "canary" not in said + noted
+    output, noted = capsys.readouterr()
+    assert {"label", "share", "terms", "documents"} == set(json.loads(output)[0])
+    assert "canary" not in output + noted
     assert "In the shell" not in noted
 
 
@@ -73,8 +73,8 @@ def test_a_text_of_the_user(folder: Path, capsys: pytest.CaptureFixture[str]) ->
     """Blank lines separate paragraphs. Those without a word are ignored."""
     (folder / "my.txt").write_text("Lakes\r\nand rivers.\r\n\r\n---\n \nRivers and lakes!\n")
     assert main(["demo", "my.txt", "--json"]) == 0
-    said, noted = capsys.readouterr()
-    assert [topic["documents"] for topic in json.loads(said)] == [[0, 1]]
+    output, noted = capsys.readouterr()
+    assert [topic["documents"] for topic in json.loads(output)] == [[0, 1]]
     assert "2 paragraphs" in noted
 
 
@@ -94,8 +94,8 @@ def test_invalid_texts(
     if body is not None:
         (folder / "t.txt").write_bytes(body)
     assert main(["demo", "t.txt"]) == 2
-    said, noted = capsys.readouterr()
-    assert said == ""
+    output, noted = capsys.readouterr()
+    assert output == ""
     assert words in noted
 
 

@@ -73,14 +73,14 @@ def found(
     """Returns the checks by name. A failed one has a command, a skipped one a reason. No secret is printed."""
     given = [] if url is None else ["--base-url", url]
     assert main(["doctor", "--json", *given, *options]) == code
-    said, noted = capsys.readouterr()
-    checks = json.loads(said)
+    output, noted = capsys.readouterr()
+    checks = json.loads(output)
     for check in checks:
         assert check["detail"]
         assert check["state"] != "failed" or check["next"]
         assert check["state"] != "skipped" or check["next"] is None
     for secret in (KEY, KEY[4:], CANARY):
-        assert secret not in said + noted
+        assert secret not in output + noted
     return {check["check"]: check for check in checks}
 
 
@@ -166,8 +166,8 @@ def test_an_invalid_certificate(
 def test_a_port_without_tls(capsys: pytest.CaptureFixture[str]) -> None:
     """HTTPS to a port with plain HTTP, or to one that closes the connection, has its own message."""
     plain = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"
-    for answer, words in ((plain, "is not secure"), (b"", "There was no response")):
-        with Peer(says(answer)) as peer:
+    for response, words in ((plain, "is not secure"), (b"", "There was no response")):
+        with Peer(says(response)) as peer:
             checks = found(capsys, f"https://127.0.0.1:{peer.port}", 1)
         assert words in checks["connection"]["detail"]
 
@@ -363,7 +363,7 @@ def test_invalid_proxies(
 
 
 @pytest.mark.parametrize(
-    ("answer", "words"),
+    ("response", "words"),
     [
         (b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", "407 Proxy Authentication"),
         (b"garbage\r\n\r\n", "opened no tunnel (illegal status line"),
@@ -371,10 +371,10 @@ def test_invalid_proxies(
     ],
 )
 def test_a_proxy_that_rejects_the_tunnel(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, answer: bytes, words: str
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, response: bytes, words: str
 ) -> None:
     """Its response is reported."""
-    with Peer(says(answer)) as peer:
+    with Peer(says(response)) as peer:
         monkeypatch.setenv("HTTPS_PROXY", f"http://user:{CANARY}@127.0.0.1:{peer.port}")
         checks = found(capsys, AWAY, 1)
     assert words in checks["connection"]["detail"]
@@ -484,8 +484,8 @@ def test_missing_extras(
 def test_the_text_output(capsys: pytest.CaptureFixture[str]) -> None:
     """Without --json, each check is a line, and the advice follows a failed one."""
     assert main(["doctor", "--base-url", f"http://127.0.0.1:{unused_port()}"]) == 1
-    said, noted = capsys.readouterr()
-    lines = said.splitlines()
+    output, noted = capsys.readouterr()
+    lines = output.splitlines()
     failed = next(n for n, line in enumerate(lines) if line.startswith("failed"))
     assert lines[failed + 1].split(maxsplit=1) == ["next", "dcipher emulator start"]
     assert "1 failed." in noted
@@ -505,8 +505,8 @@ def test_a_certificate_with_a_foreign_name() -> None:
 def test_whoami_with_an_emulator(capsys: pytest.CaptureFixture[str], emulator: Emulator) -> None:
     """It shows the key, its target, that this is an emulator, and that the key is accepted."""
     assert main(["whoami", "--json", "--base-url", emulator.url]) == 0
-    said, noted = capsys.readouterr()
-    assert json.loads(said) == {
+    output, noted = capsys.readouterr()
+    assert json.loads(output) == {
         "key": f"set, {len(KEY)} characters",
         "key_source": "DCIPHER_API_KEY",
         "fingerprint": fingerprint(KEY),
@@ -515,7 +515,7 @@ def test_whoami_with_an_emulator(capsys: pytest.CaptureFixture[str], emulator: E
         "service": "an emulator",
         "accepted": True,
     }
-    assert KEY not in said + noted
+    assert KEY not in output + noted
 
 
 def test_a_rejected_key(
@@ -524,11 +524,11 @@ def test_a_rejected_key(
     """The known values are printed, and the exit code is 4."""
     monkeypatch.setenv("DCIPHER_API_KEY", "emu_other")
     assert main(["whoami", "--jsonl", "--base-url", emulator.url]) == 4
-    said, noted = capsys.readouterr()
-    assert json.loads(said)["accepted"] is False
-    assert json.loads(said)["fingerprint"] is None
+    output, noted = capsys.readouterr()
+    assert json.loads(output)["accepted"] is False
+    assert json.loads(output)["fingerprint"] is None
     assert "the api_key of that emulator" in noted
-    assert "emu_other" not in said + noted
+    assert "emu_other" not in output + noted
 
 
 def test_a_key_that_was_not_checked(
@@ -537,9 +537,9 @@ def test_a_key_that_was_not_checked(
     """Without a response of the API, it is unknown whether the key is accepted: exit code 1."""
     server.on("*", Reply(b"<html>", 404))
     assert main(["whoami", "--json", "--base-url", server.url]) == 1
-    said, noted = capsys.readouterr()
-    assert json.loads(said)["accepted"] is None
-    assert json.loads(said)["service"] == "unknown"
+    output, noted = capsys.readouterr()
+    assert json.loads(output)["accepted"] is None
+    assert json.loads(output)["service"] == "unknown"
     assert "dcipher doctor" in noted
     server.on("*", Reply(b"<html>"))
     assert main(["whoami", "--base-url", server.url]) == 1

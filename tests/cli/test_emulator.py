@@ -194,15 +194,15 @@ def test_start_on_a_terminal(monkeypatch: pytest.MonkeyPatch, others: int) -> No
     """People get a line for each thing, and the line for their other shell, which works."""
     monkeypatch.setenv("TERM", "xterm")
     terminal = Terminal()
-    said: list[str] = []
+    output: list[str] = []
 
     def work(ready: dict[str, Any]) -> None:
         def line() -> str | None:
             lines = terminal.seen().splitlines()
             return lines[3] if len(lines) > 3 else None
 
-        said.append(wait_for(line))
-        words = shlex.split(said[0].partition("$(dcipher ")[2].rstrip(')"'))
+        output.append(wait_for(line))
+        words = shlex.split(output[0].partition("$(dcipher ")[2].rstrip(')"'))
         done = program(*words)
         assert ready["api_key"] in done.stdout, done.stderr
 
@@ -217,8 +217,8 @@ def test_start_on_a_terminal(monkeypatch: pytest.MonkeyPatch, others: int) -> No
     assert ready.startswith("Ready:    http://127.0.0.1:")
     assert key.startswith("API key:  emu_")
     assert console.endswith("/_emulator/")
-    assert said[0].startswith('In another shell: eval "$(dcipher emulator env')
-    assert ("--base-url" in said[0]) == bool(others)
+    assert output[0].startswith('In another shell: eval "$(dcipher emulator env')
+    assert ("--base-url" in output[0]) == bool(others)
 
 
 def test_start_prints_json(capsys: pytest.CaptureFixture[str]) -> None:
@@ -243,10 +243,10 @@ def test_given_key_and_secret(capsys: pytest.CaptureFixture[str], folder: Path) 
         assert "canary" not in Path("ready.json").read_text()
         with Dcipher("emu_mine", api_secret="canary-secret", base_url=ready["url"]) as client:
             client.flows.get("topics")
-        answer = httpx.get(
+        response = httpx.get(
             f"{ready['url']}/flows/topics", headers={"Authorization": "Api-Key emu_mine"}
         )
-        assert answer.status_code == 401
+        assert response.status_code == 401
 
     words = ["--api-key-file", "key", "--api-secret-file", "secret", "--require-signature"]
     words += ["--port", "0", "--ready-file", "ready.json", "--state-dir", "kept"]
@@ -697,27 +697,27 @@ def test_a_server_that_is_not_an_emulator(
     """A closed port, another server, an invalid registry: exit code 1 with a sentence, and no real key is sent."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"http://127.0.0.1:{server.getsockname()[1]}"
-        said: list[bytes] = []
-        answers = [b"HTTP/1.0 200 OK\r\n\r\nhello", b"HTTP/1.0 404 No\r\n\r\nhello", b"what\r\n"]
+        output: list[bytes] = []
+        responses = [b"HTTP/1.0 200 OK\r\n\r\nhello", b"HTTP/1.0 404 No\r\n\r\nhello", b"what\r\n"]
 
         def serve() -> None:
-            for answer in answers:
+            for response in responses:
                 connection, _ = server.accept()
                 with connection:
-                    said.append(connection.recv(10_000))
-                    connection.sendall(answer)
+                    output.append(connection.recv(10_000))
+                    connection.sendall(response)
 
         server.settimeout(PATIENCE)
         thread = threading.Thread(target=serve)
         thread.start()
         monkeypatch.setenv("DCIPHER_API_KEY", "live_canary")
-        for _ in answers:
+        for _ in responses:
             assert main(["emulator", "runs", "--base-url", url]) == 1
         thread.join(PATIENCE)
     err = capsys.readouterr().err
     assert err.count("is not an emulator") == 2
-    assert b"canary" not in b"".join(said)
-    assert b"X-Dcipher-Emulator: 1" in said[0]
+    assert b"canary" not in b"".join(output)
+    assert b"X-Dcipher-Emulator: 1" in output[0]
     assert main(["emulator", "runs", "--base-url", url]) == 1
     assert "No emulator responds" in capsys.readouterr().err
     entries = folder / "state" / "emulators"

@@ -74,7 +74,7 @@ def test_one_form_at_a_time(call: Call, forms: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "output"),
     [
         (["flows", "gte"], "No such command 'gte'"),
         (["nothing"], "No such command 'nothing'"),
@@ -86,11 +86,11 @@ def test_one_form_at_a_time(call: Call, forms: list[str]) -> None:
         (["flows", "run", "f", "-p"], "requires an argument"),
     ],
 )
-def test_an_invalid_command_line(call: Call, arguments: list[str], said: str) -> None:
+def test_an_invalid_command_line(call: Call, arguments: list[str], output: str) -> None:
     """A usage error is one line on stderr with exit code 2 and the command for the help."""
     done = call(*arguments)
     assert (done.code, done.out) == (2, "")
-    assert said in done.err
+    assert output in done.err
     assert done.err.count("\n") == 1
     assert "--help" in done.err
 
@@ -117,7 +117,7 @@ def test_a_similar_command(call: Call, words: str, meant: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "output"),
     [
         ("runs list --limit x", "'--limit': 'x' is not a valid integer"),
         ("runs list --limit 0", "'--limit': 0 is not in the range x>=1"),
@@ -133,11 +133,11 @@ def test_a_similar_command(call: Call, words: str, meant: str | None) -> None:
         ("flows run f -p text:=@", "a file name belongs after @"),
     ],
 )
-def test_usage_messages(call: Call, words: str, said: str) -> None:
+def test_usage_messages(call: Call, words: str, output: str) -> None:
     """The error is a sentence that needs no knowledge of Python, and has a next step."""
     done = call(*words.split())
     assert done.code == 2
-    assert said in done.err
+    assert output in done.err
 
 
 @pytest.mark.parametrize("arguments", [[], ["flows"], ["runs"]])

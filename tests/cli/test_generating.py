@@ -85,7 +85,7 @@ def test_a_check_reports_changes(dcipher: Call, folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "text", "code", "said"),
+    ("arguments", "text", "code", "output"),
     [
         (["generate"], None, 2, "No flow was given"),
         (["generate", "-o", "flows.py"], None, 2, "No flow was given"),
@@ -104,7 +104,7 @@ def test_a_check_reports_changes(dcipher: Call, folder: Path) -> None:
     ],
 )
 def test_invalid_arguments(
-    dcipher: Call, folder: Path, arguments: list[str], text: str | None, code: int, said: str
+    dcipher: Call, folder: Path, arguments: list[str], text: str | None, code: int, output: str
 ) -> None:
     """Each has its reason, and nothing is written."""
     if text == "shout":
@@ -114,7 +114,7 @@ def test_invalid_arguments(
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     done = dcipher("flows", *arguments)
     assert done.code == code
-    assert said in done.err
+    assert output in done.err
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 

@@ -61,7 +61,7 @@ def test_a_text_as_it_stands(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "texts", "said"),
+    ("given", "texts", "output"),
     [
         (["k=1"], ["k=2"], "k is given twice"),
         ([], ["k=1", "k=2"], "k is given twice"),
@@ -69,9 +69,9 @@ def test_a_text_as_it_stands(text: str) -> None:
         ([], ["=v"], "NAME=TEXT"),
     ],
 )
-def test_invalid_texts(given: list[str], texts: list[str], said: str) -> None:
+def test_invalid_texts(given: list[str], texts: list[str], output: str) -> None:
     """Such a param needs a name, which is unique."""
-    with pytest.raises(CommandError, match=said):
+    with pytest.raises(CommandError, match=output):
         params_of(given, texts, None, read_text)
 
 
@@ -100,7 +100,7 @@ def test_an_endless_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "output"),
     [
         (["k"], "NAME=TEXT"),
         (["=v"], "NAME=TEXT"),
@@ -118,11 +118,11 @@ def test_an_endless_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
         (["k=@."], "cannot be read"),
     ],
 )
-def test_invalid_params(given: list[str], said: str) -> None:
+def test_invalid_params(given: list[str], output: str) -> None:
     """An invalid param is a usage error that names the param and the correct syntax."""
     with pytest.raises(CommandError) as caught:
         params_of(given, [], None, read_text)
-    assert said in caught.value.message
+    assert output in caught.value.message
     assert caught.value.code == 2
 
 
@@ -137,14 +137,14 @@ def test_files(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "output"),
     [(b"[1]", "must be a JSON object"), (b"{", "not JSON"), (b'{"\xff": 1}', "not UTF-8")],
 )
-def test_documents_that_are_no_params(tmp_path: Path, content: bytes, said: str) -> None:
+def test_documents_that_are_no_params(tmp_path: Path, content: bytes, output: str) -> None:
     """A document that is no object, no JSON or no UTF-8 is a usage error that names the file."""
     file = tmp_path / "p.json"
     file.write_bytes(content)
-    with pytest.raises(CommandError, match=said) as caught:
+    with pytest.raises(CommandError, match=output) as caught:
         params_of([], [], file, read_text)
     assert "p.json" in caught.value.message
     assert caught.value.code == 2

@@ -339,9 +339,9 @@ def endless(server: FaultyServer) -> FaultyServer:
 
 def held(server: FaultyServer) -> threading.Event:
     """An event that delays the response to the start of `late`."""
-    answer = threading.Event()
-    server.on("/flows/late/run", replace(json_reply('{"taskId": "t-1"}'), held=answer))
-    return answer
+    response = threading.Event()
+    server.on("/flows/late/run", replace(json_reply('{"taskId": "t-1"}'), held=response))
+    return response
 
 
 def asked(server: FaultyServer, path: str) -> bool:
@@ -380,13 +380,13 @@ def test_ctrl_c_while_waiting(endless: FaultyServer, arguments: list[str]) -> No
 @POSIX
 def test_ctrl_c_between_the_start_and_its_response(endless: FaultyServer) -> None:
     """It is deferred until the response: the id is not lost, and the command resumes the wait."""
-    answer = held(endless)
+    response = held(endless)
     with running("flows", "run", "late", **ours(endless)) as process:
         until(lambda: asked(endless, "/flows/late/run"), process)
         process.send_signal(signal.SIGINT)
         assert process.stderr is not None
         assert "Stopping after the response to the start" in process.stderr.readline()
-        answer.set()
+        response.set()
         _, err = process.communicate(timeout=BOUND)
     assert process.returncode == 130, err
     assert "Next: dcipher runs wait t-1 --flow late" in err
@@ -415,16 +415,16 @@ def test_an_unwritable_stderr_does_not_fail_the_run(emulator: Emulator) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_between_the_start_and_its_answer(endless: FaultyServer, number: int) -> None:
     """A job that is cancelled, or a terminal that is closed, loses no run that was being started."""
-    answer = held(endless)
+    response = held(endless)
     with running("flows", "run", "late", "--no-wait", **ours(endless)) as process:
         until(lambda: asked(endless, "/flows/late/run"), process)
         process.send_signal(number)
         assert process.stderr is not None
-        said = process.stderr.readline()
-        answer.set()
+        output = process.stderr.readline()
+        response.set()
         _, err = process.communicate(timeout=BOUND)
     assert process.returncode == 128 + number, err
-    assert endless.requests[-1].headers["idempotency-key"] in said
+    assert endless.requests[-1].headers["idempotency-key"] in output
     assert "Next: dcipher runs wait t-1 --flow late" in err
     assert Ledger().find("t-1") is not None
 
@@ -503,7 +503,7 @@ def test_no_output_has_a_secret(
     file.write_text("emu_canary-key-0123456789\n")
     monkeypatch.setenv("DCIPHER_BASE_URL", api.url)
     monkeypatch.setenv("DCIPHER_API_SECRET", "canary-secret-0123456789")
-    said = ""
+    output = ""
     for arguments in (
         ["flows", "run", "f", "--json", "-v"],
         ["flows", "run", "f", "-v", "-o", tmp_path / "x"],
@@ -515,8 +515,8 @@ def test_no_output_has_a_secret(
         ["runs", "list", "--json", "-v"],
     ):
         done = call(*arguments, "--api-key-file", file)
-        said += done.out + done.err
-    assert "FAILED" in said
-    assert "DEBUG dcipher" in said
+        output += done.out + done.err
+    assert "FAILED" in output
+    assert "DEBUG dcipher" in output
     written = "".join(path.read_bytes().decode("latin-1") for path in state.iterdir())
-    assert [canary for canary in CANARIES if canary in said + written] == []
+    assert [canary for canary in CANARIES if canary in output + written] == []

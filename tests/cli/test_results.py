@@ -104,8 +104,8 @@ def zstd(data: bytes) -> bytes:
 
 
 def out(capsysbinary: pytest.CaptureFixture[bytes]) -> tuple[str, str]:
-    said, noted = capsysbinary.readouterr()
-    return said.decode(), noted.decode()
+    output, noted = capsysbinary.readouterr()
+    return output.decode(), noted.decode()
 
 
 def program(*arguments: str, **settings: Any) -> subprocess.CompletedProcess[bytes]:
@@ -181,8 +181,8 @@ def test_convert_each_format(
     given = ["--from", "parquet"] if name == "r.gz" else []
     given += ["--model", model] if model else []
     assert main(["results", "convert", name, target, *given, "--json"]) == 0
-    said = json.loads(out(capsysbinary)[0])
-    assert (said["file"], said["rows"]) == (target, 2)
+    output = json.loads(out(capsysbinary)[0])
+    assert (output["file"], output["rows"]) == (target, 2)
     with Path(target).open("rb") as file:
         rows = list(LocalResult(file, target).rows(dict))
     expected = [{"label": str(r["label"]), "score": str(float(r["score"]))} for r in rows]
@@ -246,8 +246,8 @@ def test_head_of_ragged_csv(folder: Path, capsysbinary: pytest.CaptureFixture[by
     """A record with too few cells is reported, the others are printed, and the exit code is 5."""
     (folder / "r.csv").write_bytes(b'a,b\n1,"x\ny"\n2\n3,z\n')
     assert main(["results", "head", "r.csv"]) == 5
-    said, noted = out(capsysbinary)
-    assert [json.loads(line) for line in said.splitlines()] == [
+    output, noted = out(capsysbinary)
+    assert [json.loads(line) for line in output.splitlines()] == [
         {"a": "1", "b": "x\ny"},
         {"a": "3", "b": "z"},
     ]
@@ -430,13 +430,13 @@ def bad(folder: Path) -> str:
 def test_invalid_rows(bad: str, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
     """They are counted by type of error, and the first locations are printed without values. Exit code 5."""
     assert main(["results", "validate", bad, "--model", "shapes:Topic"]) == 5
-    said = out(capsysbinary)[0]
-    assert "rows\t4" in said
-    assert "invalid\t3" in said
-    assert "float_parsing\t1" in said
-    assert "[1].score\tfloat_parsing\tInput should be a valid number" in said
-    assert "[3].label\tmissing" in said
-    assert "canary" not in said
+    output = out(capsysbinary)[0]
+    assert "rows\t4" in output
+    assert "invalid\t3" in output
+    assert "float_parsing\t1" in output
+    assert "[1].score\tfloat_parsing\tInput should be a valid number" in output
+    assert "[3].label\tmissing" in output
+    assert "canary" not in output
     assert main(["results", "validate", bad, "--model", "shapes:Topic", "-q"]) == 5
     assert out(capsysbinary)[0] == "3\n"
 
@@ -466,9 +466,9 @@ def test_a_file_of_rejects_that_is_there(
     (folder / "no").write_text("mine")
     command = ["results", "validate", bad, "--model", "shapes:Topic", "--rejects", "no"]
     assert main(command) == 1
-    said, noted = out(capsysbinary)
+    output, noted = out(capsysbinary)
     assert (folder / "no").read_text() == "mine"
-    assert said == ""
+    assert output == ""
     assert "give --overwrite" in noted
     assert main([*command, "--overwrite"]) == 5
     assert len((folder / "no").read_text().splitlines()) == 3
@@ -510,8 +510,8 @@ def test_the_report_of_a_truncated_file(
     (folder / "r.ndjson").write_bytes(b'1\n"x"\n{')
     command = ["results", "validate", "r.ndjson", "--model", "shapes:Number", "--rejects", "no"]
     assert main(command) == 1
-    said, noted = out(capsysbinary)
-    assert "invalid\t1" in said
+    output, noted = out(capsysbinary)
+    assert "invalid\t1" in output
     assert "line 3" in noted
     assert len((folder / "no").read_text().splitlines()) == 1
 
@@ -536,8 +536,8 @@ def test_options_that_make_no_sense(
 ) -> None:
     """They are a usage error that names the option, and nothing is read."""
     assert main(["results", "validate", bad, "--model", "shapes:Topic", *arguments]) == 2
-    said, noted = out(capsysbinary)
-    assert said == ""
+    output, noted = out(capsysbinary)
+    assert output == ""
     assert arguments[0] in noted or arguments[-2] in noted
 
 

@@ -57,7 +57,7 @@ def test_a_run_from_a_file(dcipher: Call, tmp_path: Path, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize(
-    ("more", "said"),
+    ("more", "output"),
     [
         (["--run", "none.json"], "cannot be read"),
         (["--run", "bad.json"], "is not a run"),
@@ -66,13 +66,15 @@ def test_a_run_from_a_file(dcipher: Call, tmp_path: Path, monkeypatch: pytest.Mo
         ([], "Pass a TASK"),
     ],
 )
-def test_files_that_are_no_runs(dcipher: Call, tmp_path: Path, more: list[str], said: str) -> None:
+def test_files_that_are_no_runs(
+    dcipher: Call, tmp_path: Path, more: list[str], output: str
+) -> None:
     """A file that is no run, or of another one, is a usage error."""
     (tmp_path / "run.json").write_text(Run(flow_id="f", task_id="t").to_json())
     (tmp_path / "bad.json").write_text('{"url": "canary"}')
     done = dcipher("runs", "status", *more)
     assert done.code == 2
-    assert said in done.err
+    assert output in done.err
     assert "canary" not in done.err
 
 

@@ -67,14 +67,14 @@ def finish() -> Callable[[httpx.Client, str, httpx.Response], dict[str, str]]:
     def wait(client: httpx.Client, flow_id: str, started: httpx.Response) -> dict[str, str]:
         """Poll until the run is over; its last status answer."""
         params = {"taskId": started.json()["taskId"]}
-        answer: dict[str, str] = {}
+        response: dict[str, str] = {}
 
         def ended() -> bool:
-            answer.update(client.get(f"/flows/{flow_id}/status", params=params).json())
-            return answer["status"] in {"SUCCEEDED", "FAILED"}
+            response.update(client.get(f"/flows/{flow_id}/status", params=params).json())
+            return response["status"] in {"SUCCEEDED", "FAILED"}
 
-        assert until(ended), answer
-        return answer
+        assert until(ended), response
+        return response
 
     return wait
 

@@ -62,16 +62,16 @@ def test_authentication_comes_first(emulator: Emulator) -> None:
     """Without the key, a client cannot list flows and paths, or start a run."""
     assert httpx.get(f"{emulator.url}/flows/nope").status_code == 401
     assert httpx.get(f"{emulator.url}/nowhere").status_code == 401
-    answer = httpx.post(f"{emulator.url}/flows/shout/run", content=b"{")
-    assert answer.status_code == 401
-    assert answer.headers["www-authenticate"] == "Api-Key"
+    response = httpx.post(f"{emulator.url}/flows/shout/run", content=b"{")
+    assert response.status_code == 401
+    assert response.headers["www-authenticate"] == "Api-Key"
     assert emulator.runs == ()
 
 
 def test_a_large_unauthorized_body_gets_its_answer(emulator: Emulator) -> None:
     """The 401 arrives, instead of a connection that breaks while the body is written."""
-    answer = httpx.post(f"{emulator.url}/flows/shout/run", content=b"x" * 8_000_000)
-    assert answer.status_code == 401
+    response = httpx.post(f"{emulator.url}/flows/shout/run", content=b"x" * 8_000_000)
+    assert response.status_code == 401
 
 
 def test_the_rate_is_a_bucket() -> None:
@@ -105,10 +105,10 @@ def test_too_many_requests_are_429(connect: Callable[[Emulator], httpx.Client]) 
         client = connect(emulator)
         assert httpx.get(f"{emulator.url}/flows/x").status_code == 401
         assert client.get("/flows/x").status_code == 404
-        answer = client.get("/flows/x")
-        assert answer.status_code == 429
-        assert answer.headers["retry-after"] == "1"
-        assert answer.json()["message"].startswith("Too many requests")
+        response = client.get("/flows/x")
+        assert response.status_code == 429
+        assert response.headers["retry-after"] == "1"
+        assert response.json()["message"].startswith("Too many requests")
         emulator.reset()
         assert client.get("/flows/x").status_code == 404
 
@@ -153,9 +153,9 @@ def test_unsigned_requests_are_401_if_signatures_are_required(
 ) -> None:
     """require_signature applies to every request to the API, but not to signed URLs."""
     with strict:
-        answer = connect(strict).get("/flows/f")
-        assert answer.status_code == 401
-        assert "not signed" in answer.json()["message"]
+        response = connect(strict).get("/flows/f")
+        assert response.status_code == 401
+        assert "not signed" in response.json()["message"]
         assert httpx.get(f"{strict.url}/results/x/0").status_code == 403
 
 
@@ -195,9 +195,9 @@ def test_a_changed_request_is_401(
 
 def test_a_signature_without_a_secret_is_401(emulator: Emulator, client: httpx.Client) -> None:
     """The message says that the emulator has no secret."""
-    answer = client.send(signed(client, "GET", "/flows/shout"))
-    assert answer.status_code == 401
-    assert "api_secret" in answer.json()["message"]
+    response = client.send(signed(client, "GET", "/flows/shout"))
+    assert response.status_code == 401
+    assert "api_secret" in response.json()["message"]
 
 
 def test_a_signature_needs_a_nonce() -> None:
@@ -257,7 +257,7 @@ def test_no_part_of_a_request_shows_the_key(
     emulator._service.describe = fails  # type: ignore[method-assign]
     key = emulator.api_key
     hidden = "".join(f"%{byte:02X}" for byte in key.encode())
-    answers = [
+    responses = [
         client.get(f"/flows/{key}"),
         client.get(f"/flows/shout/{hidden}"),
         client.get("/flows/shout/status", params={"taskId": key, key: "1"}),
@@ -273,13 +273,13 @@ def test_no_part_of_a_request_shows_the_key(
     with control:
         (run,) = emulator.runs
         shown = [
-            *(answer.text for answer in answers),
+            *(response.text for response in responses),
             repr(emulator.requests),
             *(
                 control.get(name).text
                 for name in ("state", "runs", "requests", f"runs/{run.task_id}")
             ),
-            *(control.get(f"requests/{n}").text for n in range(1, len(answers) + 1)),
+            *(control.get(f"requests/{n}").text for n in range(1, len(responses) + 1)),
             control.get(f"runs/{key}").text,
             control.get(f"{hidden}").text,
             control.post("faults", json={"effects": [{"kind": "raw", "data": key}]}).text,
@@ -319,12 +319,12 @@ def test_the_body_of_a_request_without_a_key_is_not_stored() -> None:
         async with httpx.AsyncClient(transport=transport, base_url="http://gate") as client:
             tracemalloc.start()
             try:
-                answer = await client.post(path, content=body(), headers=headers)
+                response = await client.post(path, content=body(), headers=headers)
                 assert tracemalloc.get_traced_memory()[1] < 10_000_000
             finally:
                 tracemalloc.stop()
         assert sent == 40
-        return answer.status_code
+        return response.status_code
 
     assert asyncio.run(ask({}, "/flows/f/run")) == 401
     assert asyncio.run(ask({"Authorization": "Api-Key emu_other"}, "/flows/f/run")) == 401

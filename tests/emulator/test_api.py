@@ -109,14 +109,14 @@ def test_name_and_description_default_to_the_function(client: httpx.Client) -> N
 
 def test_invalid_params_are_422_with_locations(client: httpx.Client, start: Start) -> None:
     """Every invalid param has its path, as in FastAPI, and no run is started."""
-    answer = start(client, "shout", times="many", colour="red")
-    assert answer.status_code == 422
-    assert {(tuple(e["loc"]), e["type"]) for e in answer.json()["detail"]} == {
+    response = start(client, "shout", times="many", colour="red")
+    assert response.status_code == 422
+    assert {(tuple(e["loc"]), e["type"]) for e in response.json()["detail"]} == {
         (("body", "pipelineParams", "text"), "missing"),
         (("body", "pipelineParams", "times"), "int_parsing"),
         (("body", "pipelineParams", "colour"), "extra_forbidden"),
     }
-    assert "times: Input should be a valid integer" in answer.json()["message"]
+    assert "times: Input should be a valid integer" in response.json()["message"]
 
 
 def test_more_than_three_errors_are_counted(emulator: Emulator, client: httpx.Client) -> None:
@@ -125,32 +125,32 @@ def test_more_than_three_errors_are_counted(emulator: Emulator, client: httpx.Cl
     @emulator.flow("four")
     def four(a: int, b: int, c: int, d: int) -> None: ...
 
-    answer = client.post("/flows/four/run", json={"pipelineParams": {}})
-    assert answer.json()["message"].endswith("; and 1 more")
-    assert len(answer.json()["detail"]) == 4
+    response = client.post("/flows/four/run", json={"pipelineParams": {}})
+    assert response.json()["message"].endswith("; and 1 more")
+    assert len(response.json()["detail"]) == 4
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b'{"pipelineParams": {"a": NaN}}'])
 def test_invalid_json_is_400(client: httpx.Client, body: bytes) -> None:
     """A body that is missing or is not JSON is a 400 with a message."""
-    answer = client.post("/flows/shout/run", content=body)
-    assert answer.status_code == 400
-    assert "not JSON" in answer.json()["message"]
+    response = client.post("/flows/shout/run", content=body)
+    assert response.status_code == 400
+    assert "not JSON" in response.json()["message"]
 
 
 @pytest.mark.parametrize("body", [[], {}, {"pipelineParams": 1}, None])
 def test_json_of_another_form_is_422(client: httpx.Client, body: object) -> None:
     """JSON that is not an object with pipelineParams is a 422 with the location."""
-    answer = client.post("/flows/shout/run", content=json.dumps(body))
-    assert answer.status_code == 422
-    assert answer.json()["detail"][0]["loc"][0] == "body"
+    response = client.post("/flows/shout/run", content=json.dumps(body))
+    assert response.status_code == 422
+    assert response.json()["detail"][0]["loc"][0] == "body"
 
 
 def test_a_status_without_task_id_is_422(client: httpx.Client) -> None:
     """The missing query parameter is named."""
-    answer = client.get("/flows/shout/status")
-    assert answer.status_code == 422
-    assert answer.json()["detail"][0]["loc"] == ["query", "taskId"]
+    response = client.get("/flows/shout/status")
+    assert response.status_code == 422
+    assert response.json()["detail"][0]["loc"] == ["query", "taskId"]
 
 
 @pytest.mark.parametrize(
@@ -169,10 +169,10 @@ def test_every_error_is_json_with_a_message(
     client: httpx.Client, method: str, path: str, status: int
 ) -> None:
     """Every error is JSON with a request id, also those of the framework."""
-    answer = client.request(method, path)
-    assert answer.status_code == status
-    assert answer.json()["message"]
-    assert answer.headers["x-request-id"]
+    response = client.request(method, path)
+    assert response.status_code == status
+    assert response.json()["message"]
+    assert response.headers["x-request-id"]
 
 
 def test_a_405_has_the_allowed_methods(client: httpx.Client) -> None:
@@ -219,9 +219,9 @@ def test_statuses_go_forward_only(connect: Connect, start: Start) -> None:
         task_id = start(client, "slow").json()["taskId"]
         seen: list[str] = []
         while not seen or seen[-1] != "SUCCEEDED":
-            answer = client.get("/flows/slow/status", params={"taskId": task_id}).json()
-            if answer["status"] not in seen[-1:]:
-                seen.append(answer["status"])
+            response = client.get("/flows/slow/status", params={"taskId": task_id}).json()
+            if response["status"] not in seen[-1:]:
+                seen.append(response["status"])
         assert seen == ["PENDING", "QUEUED", "RUNNING", "SUCCEEDED"]
         record = emulator.runs[0]
         assert record.started_at is not None
@@ -345,9 +345,9 @@ def test_another_number_of_results_fails_the_run(
     def promise() -> object:
         return value
 
-    answer = finish(client, "promise", start(client, "promise"))
-    assert answer["status"] == "FAILED"
-    assert message in answer["message"]
+    response = finish(client, "promise", start(client, "promise"))
+    assert response["status"] == "FAILED"
+    assert message in response["message"]
 
 
 def test_the_same_key_is_the_same_run(
@@ -365,9 +365,9 @@ def test_the_same_key_is_the_same_run(
 def test_the_same_key_with_another_body_is_422(client: httpx.Client, start: Start) -> None:
     """A key is for one body only."""
     assert start(client, "shout", key="k", text="a").status_code == 200
-    answer = start(client, "shout", key="k", text="b")
-    assert answer.status_code == 422
-    assert "Idempotency-Key" in answer.json()["message"]
+    response = start(client, "shout", key="k", text="b")
+    assert response.status_code == 422
+    assert "Idempotency-Key" in response.json()["message"]
 
 
 def test_a_rejected_start_does_not_use_the_key(client: httpx.Client, start: Start) -> None:
@@ -385,9 +385,9 @@ def test_concurrent_duplicates_are_one_run(emulator: Emulator, connect: Connect)
         return client.post("/flows/shout/run", json=body, headers={"Idempotency-Key": "same"})
 
     with ThreadPoolExecutor(20) as pool:
-        answers = list(pool.map(send, range(20)))
-    assert {answer.status_code for answer in answers} == {200}
-    assert len({answer.content for answer in answers}) == 1
+        responses = list(pool.map(send, range(20)))
+    assert {response.status_code for response in responses} == {200}
+    assert len({response.content for response in responses}) == 1
     assert len(emulator.runs) == 1
 
 
@@ -451,8 +451,10 @@ def test_equal_starts_at_one_instant_are_two_runs_or_one() -> None:
         starts = [service.start("f", b'{"pipelineParams":{}}', None) for _ in range(20)]
         assert len(set(await asyncio.gather(*starts))) == len(service.runs.every()) == 20
         starts = [service.start("f", b'{"pipelineParams":{}}', "k") for _ in range(20)]
-        answers = await asyncio.gather(*starts, return_exceptions=True)
-        assert sorted(getattr(answer, "status", 200) for answer in answers) == [200] + [409] * 19
+        responses = await asyncio.gather(*starts, return_exceptions=True)
+        assert (
+            sorted(getattr(response, "status", 200) for response in responses) == [200] + [409] * 19
+        )
         assert len(service.runs.every()) == 21
         await service.runs.stop(grace=0)
 
@@ -501,8 +503,8 @@ def test_without_idempotency_every_start_is_a_run(connect: Connect, start: Start
         def flow() -> None: ...
 
         client = connect(emulator)
-        answers = {start(client, "f", key="k").content for _ in range(2)}
-        assert len(answers) == len(emulator.runs) == 2
+        responses = {start(client, "f", key="k").content for _ in range(2)}
+        assert len(responses) == len(emulator.runs) == 2
 
 
 def test_the_status_responds_while_a_flow_computes(
@@ -594,7 +596,7 @@ def test_a_failure_of_the_emulator_is_a_500(
         raise RuntimeError(flow_id)
 
     emulator._service.describe = fail  # type: ignore[method-assign]
-    answer = client.get("/flows/shout")
-    assert answer.status_code == 500
-    assert answer.json()["message"]
+    response = client.get("/flows/shout")
+    assert response.status_code == 500
+    assert response.json()["message"]
     assert [record.name for record in caplog.records] == ["dcipher.emulator"]

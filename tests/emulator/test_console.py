@@ -57,15 +57,15 @@ def ask(lab: Lab) -> Ask:
 @pytest.mark.parametrize("name", sorted(PAGES))
 def test_the_page_is_isolated(lab: Lab, name: str) -> None:
     """Each file is served without our header, and forbids content from other origins."""
-    answer = lab.web.get(lab.emulator.console + name)
-    assert (answer.status_code, answer.content) == (200, PAGES[name].content)
-    policy = answer.headers["content-security-policy"].split("; ")
+    response = lab.web.get(lab.emulator.console + name)
+    assert (response.status_code, response.content) == (200, PAGES[name].content)
+    policy = response.headers["content-security-policy"].split("; ")
     assert "default-src 'self'" in policy
     assert "frame-ancestors 'none'" in policy
     assert not [rule for rule in policy if "unsafe" in rule or "http" in rule or "*" in rule]
-    assert answer.headers["x-content-type-options"] == "nosniff"
-    assert answer.headers["referrer-policy"] == "no-referrer"
-    assert answer.headers["cache-control"] == "no-store"
+    assert response.headers["x-content-type-options"] == "nosniff"
+    assert response.headers["referrer-policy"] == "no-referrer"
+    assert response.headers["cache-control"] == "no-store"
     head = lab.web.head(lab.emulator.console + name)
     assert (head.status_code, head.content) == (200, b"")
 
@@ -73,15 +73,15 @@ def test_the_page_is_isolated(lab: Lab, name: str) -> None:
 def test_the_page_needs_the_known_host(lab: Lab) -> None:
     """Another name for this address gets no page, no script and no redirect."""
     for path in ("/_emulator", "/_emulator/", "/_emulator/console.js"):
-        answer = lab.web.get(lab.emulator.url + path, headers={"Host": "evil.example"})
-        assert answer.status_code == 403
-        assert "at the address of the emulator" in answer.json()["message"]
+        response = lab.web.get(lab.emulator.url + path, headers={"Host": "evil.example"})
+        assert response.status_code == 403
+        assert "at the address of the emulator" in response.json()["message"]
 
 
 def test_the_page_is_found_without_its_slash(lab: Lab) -> None:
     """Who leaves the last slash out is led to it, on the same host."""
-    answer = lab.web.get(f"{lab.emulator.url}/_emulator")
-    assert (answer.status_code, answer.headers["location"]) == (308, "/_emulator/")
+    response = lab.web.get(f"{lab.emulator.url}/_emulator")
+    assert (response.status_code, response.headers["location"]) == (308, "/_emulator/")
 
 
 def test_only_the_page_is_served(ask: Ask) -> None:
@@ -214,10 +214,10 @@ def test_of_many_runs_the_newest_are_sent() -> None:
 def test_a_start_is_that_of_the_api(lab: Lab, ask: Ask) -> None:
     """It creates an ordinary run, shows no signed URL, and is not in the journal."""
     lab.emulator.fault(None, Respond(500), times=None)
-    answer = ask("POST", "flows/file/runs", json={"pipelineParams": {"number": 3}})
-    assert (answer.status_code, set(answer.json())) == (201, {"task_id"})
+    response = ask("POST", "flows/file/runs", json={"pipelineParams": {"number": 3}})
+    assert (response.status_code, set(response.json())) == (201, {"task_id"})
     (run,) = lab.emulator.runs
-    assert (run.task_id, run.params) == (answer.json()["task_id"], {"number": 3})
+    assert (run.task_id, run.params) == (response.json()["task_id"], {"number": 3})
     assert lab.emulator.requests == ()
 
 
@@ -235,11 +235,11 @@ def test_an_invalid_start_is_rejected_with_locations(
     lab: Lab, ask: Ask, flow_id: str, body: bytes, status: int, loc: list[str] | None
 ) -> None:
     """As in the API, each value has its path, so that the form shows it at its field."""
-    answer = ask("POST", f"flows/{flow_id}/runs", content=body)
-    assert answer.status_code == status
-    assert answer.json()["message"]
+    response = ask("POST", f"flows/{flow_id}/runs", content=body)
+    assert response.status_code == status
+    assert response.json()["message"]
     if loc is not None:
-        assert answer.json()["detail"][0]["loc"] == loc
+        assert response.json()["detail"][0]["loc"] == loc
     assert lab.emulator.runs == ()
 
 
@@ -280,9 +280,9 @@ def test_a_run_shows_params_and_results_without_secrets(lab: Lab, ask: Ask) -> N
     _ = lab.finish(started)
     lab.emulator.fault("result", ExpireURL())
     _ = lab.get(started["signedResponseURL"].removeprefix(lab.emulator.url))
-    answer = ask("GET", f"runs/{started['taskId']}")
-    assert not re.findall(rf"canary|{key}", answer.text)
-    run = answer.json()
+    response = ask("GET", f"runs/{started['taskId']}")
+    assert not re.findall(rf"canary|{key}", response.text)
+    run = response.json()
     assert json.loads(run["params"])["options"]["deep"] == [
         {"sessionToken": "***", "max_tokens": 5}
     ]
@@ -327,10 +327,10 @@ def test_large_and_binary_results_are_shown_in_part(lab: Lab, ask: Ask) -> None:
 def test_a_request_shows_both_messages(lab: Lab, ask: Ask) -> None:
     """Headers and bodies of request and response, redacted, and the commands to repeat it."""
     body = lab.start(7, key="one").json()
-    answer = ask("GET", "requests/1")
+    response = ask("GET", "requests/1")
     for secret in (lab.emulator.api_key, body["signedResponseURL"].rpartition("=")[2]):
-        assert secret not in answer.text
-    request = answer.json()
+        assert secret not in response.text
+    request = response.json()
     assert request["headers"]["authorization"] == "***"
     assert json.loads(request["exchange"]["request"]["text"]) == {"pipelineParams": {"number": 7}}
     shown = json.loads(request["exchange"]["response"]["text"])
@@ -364,8 +364,8 @@ def test_an_unknown_request(lab: Lab, ask: Ask) -> None:
     """404 with a message: for the number after the last one, for 0 and for a huge one."""
     _ = lab.start()
     for number in ("2", "0", "9" * 18):
-        answer = ask("GET", f"requests/{number}")
-        assert (answer.status_code, number in answer.json()["message"]) == (404, True)
+        response = ask("GET", f"requests/{number}")
+        assert (response.status_code, number in response.json()["message"]) == (404, True)
 
 
 # ---- Faults.
@@ -420,6 +420,6 @@ def test_with_remote_callers_the_requests_of_the_page_need_the_key(lab: Lab) -> 
 @pytest.mark.parametrize("path", ["state", "flows", "catalogue", "runs/x", "requests/1"])
 def test_requests_of_the_page_need_the_header(lab: Lab, path: str) -> None:
     """A page of another origin, which cannot send it, is rejected."""
-    answer = lab.web.get(lab.emulator.console + path)
-    assert answer.status_code == 403
-    assert answer.headers["x-content-type-options"] == "nosniff"
+    response = lab.web.get(lab.emulator.console + path)
+    assert response.status_code == 403
+    assert response.headers["x-content-type-options"] == "nosniff"

@@ -39,9 +39,9 @@ def test_a_fault_is_registered_and_applied(lab: Lab, ask: Ask) -> None:
         "effects": [{"kind": "respond", "status": 503, "headers": {"Retry-After": "2"}}],
         "times": 2,
     }
-    answer = ask("POST", "faults", json=written)
-    assert answer.status_code == 201
-    rule = answer.json()
+    response = ask("POST", "faults", json=written)
+    assert response.status_code == 201
+    rule = response.json()
     assert (rule["id"], rule["remaining"], rule["hits"]) == (1, 2, 0)
     assert lab.emulator.faults[0].effects == (Respond(503, headers={"Retry-After": "2"}),)
     assert lab.start().status_code == 503
@@ -66,12 +66,12 @@ def test_an_invalid_fault_is_rejected(
     lab: Lab, ask: Ask, body: bytes, status: int, words: str
 ) -> None:
     """The response has a message, and with 422 the location of each error. Nothing is registered."""
-    answer = ask("POST", "faults", content=body)
-    assert answer.status_code == status
-    assert words in answer.json()["message"]
+    response = ask("POST", "faults", content=body)
+    assert response.status_code == status
+    assert words in response.json()["message"]
     if status == 422:
-        assert {"loc", "msg", "type"} == set(answer.json()["detail"][0])
-        assert answer.json()["detail"][0]["loc"][0] == "body"
+        assert {"loc", "msg", "type"} == set(response.json()["detail"][0])
+        assert response.json()["detail"][0]["loc"][0] == "body"
     assert lab.emulator.faults == ()
 
 
@@ -79,8 +79,8 @@ def test_faults_are_removed(lab: Lab, ask: Ask) -> None:
     """One by its number, or all. The response has the removed ones."""
     lab.emulator.fault("start", Respond(500))
     lab.emulator.fault("start", Drop())
-    answer = ask("DELETE", "faults/1")
-    assert (answer.status_code, answer.json()["id"]) == (200, 1)
+    response = ask("DELETE", "faults/1")
+    assert (response.status_code, response.json()["id"]) == (200, 1)
     assert ask("DELETE", "faults/1").status_code == 404
     assert [rule["id"] for rule in ask("DELETE", "faults").json()] == [2]
     assert (lab.emulator.faults, ask("GET", "faults").json()) == ((), [])
@@ -93,13 +93,13 @@ def test_runs_and_requests_are_shown(lab: Lab, ask: Ask) -> None:
     _ = lab.fetch(target)
     (run,) = ask("GET", "runs").json()
     assert (run["task_id"], run["status"], run["params"]) == (task_id, "SUCCEEDED", {"number": 0})
-    answer = ask("GET", "requests")
-    started, fetched = answer.json()
+    response = ask("GET", "requests")
+    started, fetched = response.json()
     assert (started["method"], started["status"], started["fault"]) == ("POST", 200, None)
     assert (fetched["status"], fetched["fault"]) == (200, "1 on result: Cut(5)")
     signature = target.rpartition("=")[2]
-    assert signature not in answer.text
-    assert lab.emulator.api_key not in answer.text
+    assert signature not in response.text
+    assert lab.emulator.api_key not in response.text
     assert len(lab.emulator.requests) == 2
 
 
@@ -139,10 +139,10 @@ def test_unknown_paths_and_methods(
     ask: Ask, method: str, path: str, status: int, allowed: str | None
 ) -> None:
     """404 for another path, 405 with the supported methods for another method; always JSON."""
-    answer = ask(method, path)
-    assert answer.status_code == status
-    assert answer.headers.get("allow") == allowed
-    assert answer.json()["message"]
+    response = ask(method, path)
+    assert response.status_code == status
+    assert response.headers.get("allow") == allowed
+    assert response.json()["message"]
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
@@ -151,9 +151,9 @@ def test_a_foreign_page_cannot_use_it(lab: Lab, method: str, headers: dict[str, 
     """Without the header of ours, which a page may not send unasked, it is 403."""
     lab.emulator.fault("start", Respond(500))
     url = f"{lab.emulator.url}/_emulator/faults"
-    answer = lab.web.request(method, url, headers=headers)
-    assert answer.status_code == 403
-    assert "X-Dcipher-Emulator: 1" in answer.json()["message"]
+    response = lab.web.request(method, url, headers=headers)
+    assert response.status_code == 403
+    assert "X-Dcipher-Emulator: 1" in response.json()["message"]
     assert len(lab.emulator.faults) == 1
 
 
@@ -164,9 +164,9 @@ def test_a_preflight_request_is_rejected(lab: Lab) -> None:
         "Access-Control-Request-Method": "POST",
         "Access-Control-Request-Headers": "x-dcipher-emulator",
     }
-    answer = lab.web.options(f"{lab.emulator.url}/_emulator/faults", headers=asked)
-    assert answer.status_code == 403
-    assert [name for name in answer.headers if name.startswith("access-control")] == []
+    response = lab.web.options(f"{lab.emulator.url}/_emulator/faults", headers=asked)
+    assert response.status_code == 403
+    assert [name for name in response.headers if name.startswith("access-control")] == []
 
 
 @pytest.mark.parametrize(
@@ -185,10 +185,10 @@ def test_a_preflight_request_is_rejected(lab: Lab) -> None:
 def test_it_accepts_only_its_own_address(lab: Lab, ask: Ask, host: str, status: int) -> None:
     """Another name that DNS resolves to this address is rejected."""
     port = lab.emulator.url.rpartition(":")[2]
-    answer = ask("GET", "faults", headers={"Host": host.format(port=port)})
-    assert answer.status_code == status
+    response = ask("GET", "faults", headers={"Host": host.format(port=port)})
+    assert response.status_code == status
     if status == 403:
-        assert "at the address of the emulator" in answer.json()["message"]
+        assert "at the address of the emulator" in response.json()["message"]
 
 
 def test_with_remote_callers_the_key_is_required(lab: Lab, ask: Ask) -> None:

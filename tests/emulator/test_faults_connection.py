@@ -109,7 +109,7 @@ def test_a_connection_ends_between_two_requests(lab: Lab, how: str, end: str) ->
     lab.emulator.fault("result", Cut(how=how))  # type: ignore[arg-type]
     with Line(lab.emulator.url) as line:
         line.ask(target)
-        reply = line.answer()
+        reply = line.response()
         assert reply.body == FILE
         assert "connection" not in reply.headers
         if how == "stall":
@@ -167,9 +167,9 @@ def test_a_delay_precedes_the_head(lab: Lab) -> None:
     with Line(lab.emulator.url) as line:
         line.ask(target)
         assert line.hear(quiet=0.1).data == b""
-        assert line.answer().body == FILE
+        assert line.response().body == FILE
         line.ask(target)
-        assert line.answer().body == FILE
+        assert line.response().body == FILE
 
 
 @pytest.mark.parametrize(("part", "rate"), [("head", 2000.0), ("body", 40_000.0)])
@@ -213,9 +213,9 @@ def test_a_truncation_with_the_right_length_keeps_the_connection(lab: Lab) -> No
     lab.emulator.fault("result", Truncate(100))
     with Line(lab.emulator.url) as line:
         line.ask(target)
-        assert line.answer().body == FILE[:100]
+        assert line.response().body == FILE[:100]
         line.ask(target)
-        assert line.answer().body == FILE
+        assert line.response().body == FILE
 
 
 def test_more_bytes_than_the_length(lab: Lab) -> None:
@@ -278,13 +278,13 @@ def test_any_status_is_sent(lab: Lab, status: int) -> None:
     lab.emulator.fault("flow", Respond(status, headers={"X-Fault": "1"}))
     with Line(lab.emulator.url) as line:
         line.ask("/flows/file", **lab.headers)
-        reply = line.answer()
+        reply = line.response()
         assert reply.status == status
         assert reply.headers["x-fault"] == "1"
         assert bool(reply.body) == (status >= 400)
         if status < 600:
             line.ask("/flows/file", **lab.headers)
-            assert line.answer().status == 200
+            assert line.response().status == 200
         else:
             assert line.hear().end == "closed"
     assert lab.emulator.requests[0].status == status

@@ -34,7 +34,7 @@ def raw(lab: Lab, target: str, **headers: str) -> tuple[dict[str, str], bytes]:
     """Returns headers and body undecoded: httpx would decode them."""
     with Line(lab.emulator.url) as line:
         line.ask(target, **headers)
-        reply = line.answer()
+        reply = line.response()
     return reply.headers, reply.body
 
 
@@ -51,12 +51,12 @@ def raw(lab: Lab, target: str, **headers: str) -> tuple[dict[str, str], bytes]:
 def test_a_response_has_the_given_body(lab: Lab, body: Any, kind: str | None, sent: bytes) -> None:
     """Text, bytes and JSON are sent unchanged, with their type. The service receives nothing."""
     lab.emulator.fault("start", Respond(503, headers={"Retry-After": "2"}, body=body))
-    answer = lab.start()
-    assert (answer.status_code, answer.content) == (503, sent)
-    assert answer.headers.get("content-type") == kind
-    assert answer.headers["retry-after"] == "2"
-    assert answer.headers["date"]
-    assert answer.headers["x-request-id"] == lab.emulator.requests[-1].request_id
+    response = lab.start()
+    assert (response.status_code, response.content) == (503, sent)
+    assert response.headers.get("content-type") == kind
+    assert response.headers["retry-after"] == "2"
+    assert response.headers["date"]
+    assert response.headers["x-request-id"] == lab.emulator.requests[-1].request_id
     assert lab.emulator.runs == ()
     assert lab.last() == (503, lab.emulator.faults[0].words)
 
@@ -67,8 +67,8 @@ def test_an_error_looks_like_one_of_the_api(lab: Lab) -> None:
     lab.emulator.fault("flow", Respond(200))
     lab.emulator.fault("flow", Respond(429, headers={"content-type": "text/x"}, body="a"))
     url = f"{lab.emulator.url}/flows/file"
-    answer = lab.web.get(url, headers=lab.headers)
-    assert answer.json() == {"message": "Too Many Requests (a fault of the emulator)."}
+    response = lab.web.get(url, headers=lab.headers)
+    assert response.json() == {"message": "Too Many Requests (a fault of the emulator)."}
     assert lab.web.get(url, headers=lab.headers).content == b""
     assert lab.web.get(url, headers=lab.headers).headers["content-type"] == "text/x"
 
@@ -102,13 +102,13 @@ def test_a_body_is_replaced(lab: Lab) -> None:
     lab.emulator.fault("result", Replace())
     true = lab.emulator.runs[0]
     assert true.status == "SUCCEEDED"
-    answer = lab.get(target)
-    assert (answer.status_code, answer.content) == (200, b"nonsense")
-    assert answer.headers["content-type"] == "application/octet-stream"
+    response = lab.get(target)
+    assert (response.status_code, response.content) == (200, b"nonsense")
+    assert response.headers["content-type"] == "application/octet-stream"
     digest = b64encode(hashlib.sha256(FILE).digest()).decode()
-    assert answer.headers["repr-digest"] == f"sha-256=:{digest}:"
-    answer = lab.get(target)
-    assert (answer.json(), answer.headers["content-type"]) == ({"a": 1}, "application/json")
+    assert response.headers["repr-digest"] == f"sha-256=:{digest}:"
+    response = lab.get(target)
+    assert (response.json(), response.headers["content-type"]) == ({"a": 1}, "application/json")
     assert lab.get(target).content == b""
 
 
@@ -117,13 +117,13 @@ def test_a_page_replaces_the_response(lab: Lab) -> None:
     _, target = lab.run()
     lab.emulator.fault("result", Html())
     lab.emulator.fault("result", Html(502, title="Bad gateway"))
-    answer = lab.get(target)
-    assert answer.status_code == 200
-    assert answer.headers["content-type"].startswith("text/html")
-    assert "<title>Please sign in</title>" in answer.text
-    assert not {"etag", "repr-digest", "last-modified"} & set(answer.headers)
-    answer = lab.get(target)
-    assert (answer.status_code, "Bad gateway" in answer.text) == (502, True)
+    response = lab.get(target)
+    assert response.status_code == 200
+    assert response.headers["content-type"].startswith("text/html")
+    assert "<title>Please sign in</title>" in response.text
+    assert not {"etag", "repr-digest", "last-modified"} & set(response.headers)
+    response = lab.get(target)
+    assert (response.status_code, "Bad gateway" in response.text) == (502, True)
 
 
 def test_garbage_is_the_same_for_a_seed(lab: Lab) -> None:
@@ -159,8 +159,8 @@ def test_a_patch_of_a_body_that_is_not_json(lab: Lab) -> None:
     """It would do nothing, so the response is an error."""
     _, target = lab.run()
     lab.emulator.fault("result", Patch({"a": 1}))
-    answer = lab.get(target)
-    assert (answer.status_code, answer.json()["message"]) == (
+    response = lab.get(target)
+    assert (response.status_code, response.json()["message"]) == (
         500,
         "The fault is a Patch, but the response is not JSON.",
     )
@@ -175,7 +175,7 @@ def test_headers_are_set_and_removed(lab: Lab) -> None:
     )
     with Line(lab.emulator.url) as line:
         line.ask(target)
-        reply = line.answer()
+        reply = line.response()
     head = reply.data.partition(b"\r\n\r\n")[0].lower()
     assert head.count(b"etag:") == head.count(b"date:") == 1
     assert (reply.headers["etag"], reply.headers["date"]) == ('"x"', date)
@@ -243,17 +243,17 @@ def test_a_redirect_leads_to_a_second_url_that_works(lab: Lab) -> None:
     """By default to the same resource, once; otherwise to the given text."""
     task_id, target = lab.run()
     lab.emulator.fault("result", Redirect(), times=2)
-    answer = lab.get(target)
-    assert (answer.status_code, answer.content) == (302, b"")
-    location = answer.headers["location"].removeprefix(lab.emulator.url)
-    assert location not in {target, answer.headers["location"]}
+    response = lab.get(target)
+    assert (response.status_code, response.content) == (302, b"")
+    location = response.headers["location"].removeprefix(lab.emulator.url)
+    assert location not in {target, response.headers["location"]}
     assert lab.get(location).content == FILE
     lab.emulator.fault("status", Redirect("file:///etc/hosts", status=307))
-    answer = lab.status(task_id)
-    assert (answer.status_code, answer.headers["location"]) == (307, "file:///etc/hosts")
+    response = lab.status(task_id)
+    assert (response.status_code, response.headers["location"]) == (307, "file:///etc/hosts")
     lab.emulator.fault("flow", Redirect())
-    answer = lab.web.get(f"{lab.emulator.url}/flows/file", headers=lab.headers)
-    assert answer.headers["location"] == f"{lab.emulator.url}/flows/file?redirected=1"
+    response = lab.web.get(f"{lab.emulator.url}/flows/file", headers=lab.headers)
+    assert response.headers["location"] == f"{lab.emulator.url}/flows/file?redirected=1"
 
 
 def test_effects_are_applied_in_order(lab: Lab) -> None:
@@ -262,10 +262,10 @@ def test_effects_are_applied_in_order(lab: Lab) -> None:
     lab.emulator.fault(
         "status", Delay(0), Replace('{"a": 1}'), Patch({"b": 2}), Headers({"x-y": "z"})
     )
-    answer = lab.status(task_id)
-    assert answer.json() == {"a": 1, "b": 2}
-    assert answer.headers["x-y"] == "z"
-    assert answer.headers["content-length"] == str(len(answer.content))
+    response = lab.status(task_id)
+    assert response.json() == {"a": 1, "b": 2}
+    assert response.headers["x-y"] == "z"
+    assert response.headers["content-length"] == str(len(response.content))
 
 
 def test_the_connection_stays_open_after_each(lab: Lab) -> None:
@@ -277,9 +277,9 @@ def test_the_connection_stays_open_after_each(lab: Lab) -> None:
     with Line(lab.emulator.url) as line:
         for _ in effects:
             line.ask(target)
-            assert line.answer().status in {200, 302, 418}
+            assert line.response().status in {200, 302, 418}
         line.ask(target)
-        assert line.answer().body == FILE
+        assert line.response().body == FILE
 
 
 def test_a_failure_of_the_emulator_is_not_hidden(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -290,6 +290,6 @@ def test_a_failure_of_the_emulator_is_not_hidden(lab: Lab, monkeypatch: pytest.M
 
     monkeypatch.setattr(lab.emulator._service, "describe", fail)
     lab.emulator.fault("flow", Patch({"seen": True}))
-    answer = lab.web.get(f"{lab.emulator.url}/flows/file", headers=lab.headers)
-    assert answer.status_code == 500
-    assert json.loads(answer.content)["seen"] is True
+    response = lab.web.get(f"{lab.emulator.url}/flows/file", headers=lab.headers)
+    assert response.status_code == 500
+    assert json.loads(response.content)["seen"] is True

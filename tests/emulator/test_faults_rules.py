@@ -253,11 +253,11 @@ def test_chance_is_the_same_however_requests_interleave(
 
     def work(number: int) -> None:
         seen = []
-        answer = lab.start(number, key=f"key of {number}")
-        while answer.status_code == 503:
+        response = lab.start(number, key=f"key of {number}")
+        while response.status_code == 503:
             seen.append(503)
-            answer = lab.start(number, key=f"key of {number}")
-        started = answer.json()
+            response = lab.start(number, key=f"key of {number}")
+        started = response.json()
         target = lab.finish(started)
         for _ in range(3):
             seen += [lab.get(target).status_code, lab.status(started["taskId"]).status_code]

@@ -28,8 +28,8 @@ def test_a_range_is_ignored(lab: Lab) -> None:
     rule = lab.emulator.fault("result", IgnoreRange())
     assert lab.get(target).content == FILE
     assert rule.matched == 0
-    answer = lab.get(target, Range="bytes=5-9", If_Range='"x"')
-    assert (answer.status_code, answer.content) == (200, FILE)
+    response = lab.get(target, Range="bytes=5-9", If_Range='"x"')
+    assert (response.status_code, response.content) == (200, FILE)
     assert lab.get(target, Range="bytes=5-9").status_code == 206
 
 
@@ -58,12 +58,12 @@ def test_another_range_is_sent(lab: Lab, asked: str, shift: int, start: int, sto
     lab.emulator.fault("result", WrongRange(shift))
     lab.emulator.fault("result", WrongRange(shift, lie=True))
     for lie in (False, True):
-        answer = lab.get(target, Range=asked)
-        assert (answer.status_code, answer.content) == (206, FILE[start:stop])
-        honest = answer.headers["content-range"] == f"bytes {start}-{stop - 1}/{SIZE}"
+        response = lab.get(target, Range=asked)
+        assert (response.status_code, response.content) == (206, FILE[start:stop])
+        honest = response.headers["content-range"] == f"bytes {start}-{stop - 1}/{SIZE}"
         assert honest is not lie
         claimed = asked.removeprefix("bytes=").partition("-")[0] or str(SIZE - 10)
-        assert answer.headers["content-range"].startswith(f"bytes {claimed}-") is lie
+        assert response.headers["content-range"].startswith(f"bytes {claimed}-") is lie
 
 
 @pytest.mark.parametrize("asked", ["lines=1-2", "bytes=-", "bytes=x-1"])
@@ -71,18 +71,18 @@ def test_an_invalid_range_is_ignored(lab: Lab, asked: str) -> None:
     """A range that the store ignores is ignored by the fault, too."""
     _, target = lab.run()
     lab.emulator.fault("result", WrongRange(lie=True))
-    answer = lab.get(target, Range=asked)
-    assert (answer.status_code, answer.content) == (200, FILE)
+    response = lab.get(target, Range=asked)
+    assert (response.status_code, response.content) == (200, FILE)
 
 
 def test_a_range_is_rejected(lab: Lab) -> None:
     """416 with the size of the file and the XML of the store."""
     _, target = lab.run()
     lab.emulator.fault("result", RefuseRange())
-    answer = lab.get(target, Range="bytes=1-")
-    assert answer.status_code == 416
-    assert answer.headers["content-range"] == f"bytes */{SIZE}"
-    assert "<Code>InvalidRange</Code>" in answer.text
+    response = lab.get(target, Range="bytes=1-")
+    assert response.status_code == 416
+    assert response.headers["content-range"] == f"bytes */{SIZE}"
+    assert "<Code>InvalidRange</Code>" in response.text
     lab.emulator.fault("result", RefuseRange())
     assert lab.get("/results/nobody/0", Range="bytes=1-").status_code == 403
 
@@ -92,12 +92,12 @@ def test_a_range_as_multipart(lab: Lab) -> None:
     _, target = lab.run()
     lab.emulator.fault("result", Multipart())
     lab.emulator.fault("result", Multipart())
-    answer = lab.get(target, Range="bytes=3-7")
-    kind, _, boundary = answer.headers["content-type"].partition("; boundary=")
-    assert (answer.status_code, kind) == (206, "multipart/byteranges")
-    assert "content-range" not in answer.headers
+    response = lab.get(target, Range="bytes=3-7")
+    kind, _, boundary = response.headers["content-type"].partition("; boundary=")
+    assert (response.status_code, kind) == (206, "multipart/byteranges")
+    assert "content-range" not in response.headers
     assert (
-        answer.content
+        response.content
         == (
             f"--{boundary}\r\nContent-Type: application/octet-stream\r\n"
             f"Content-Range: bytes 3-7/{SIZE}\r\n\r\n"
@@ -162,9 +162,9 @@ def test_the_urls_of_a_run_expire(lab: Lab, operation: str) -> None:
     if operation == "status":
         assert lab.status(task_id).json() == {"status": "SUCCEEDED"}
     for _ in range(2):
-        answer = lab.get(target)
-        assert answer.status_code == 403
-        assert "Request has expired" in answer.text
+        response = lab.get(target)
+        assert response.status_code == 403
+        assert "Request has expired" in response.text
     assert lab.get(other).status_code == 200
     lab.emulator.fault("status", ExpireURL())
     assert lab.status("nobody").status_code == 404

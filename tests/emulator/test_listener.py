@@ -51,7 +51,7 @@ def test_a_second_incomplete_head_has_a_timeout(hasty: Emulator) -> None:
     """Earlier responses make no difference."""
     with Line(hasty.url) as line:
         line.ask("/openapi.json")
-        assert line.answer().status == 200
+        assert line.response().status == 200
         line.send(HALF)
         assert line.hear(quiet=60).status == 408
 

@@ -42,9 +42,9 @@ def test_retry_after_is_in_real_seconds() -> None:
     """The rate limit is in real time, with any clock."""
     with Emulator(rate=1, time_scale=1000) as emulator:
         headers = {"Authorization": f"Api-Key {emulator.api_key}"}
-        answers = [httpx.get(f"{emulator.url}/flows/x", headers=headers) for _ in range(2)]
-    assert [answer.status_code for answer in answers] == [404, 429]
-    assert answers[1].headers["retry-after"] == "1"
+        responses = [httpx.get(f"{emulator.url}/flows/x", headers=headers) for _ in range(2)]
+    assert [response.status_code for response in responses] == [404, 429]
+    assert responses[1].headers["retry-after"] == "1"
 
 
 def test_a_seed_decides_faults_by_chance() -> None:

@@ -213,17 +213,17 @@ def test_conditions_over_the_wire(url: str) -> None:
 
 def test_an_api_key_on_a_signed_url_is_400(emulator: Emulator, url: str) -> None:
     """Two authentications are rejected, as by S3."""
-    answer = httpx.get(url, headers={"Authorization": f"Api-Key {emulator.api_key}"})
-    assert answer.status_code == 400
-    assert answer.headers["content-type"] == "application/xml"
-    assert "Only one auth mechanism allowed" in answer.text
-    assert emulator.api_key not in answer.text
+    response = httpx.get(url, headers={"Authorization": f"Api-Key {emulator.api_key}"})
+    assert response.status_code == 400
+    assert response.headers["content-type"] == "application/xml"
+    assert "Only one auth mechanism allowed" in response.text
+    assert emulator.api_key not in response.text
 
 
 def test_a_head_is_403_without_a_body(url: str) -> None:
     """The URL is signed for GET."""
-    answer = httpx.head(url)
-    assert (answer.status_code, answer.content) == (403, b"")
+    response = httpx.head(url)
+    assert (response.status_code, response.content) == (403, b"")
 
 
 def test_a_changed_url_is_403(url: str) -> None:
@@ -243,10 +243,10 @@ def test_an_expired_url(connect: Connect, start: Start) -> None:
         @emulator.flow("f")
         def flow() -> None: ...
 
-        answer = httpx.get(start(connect(emulator), "f").json()["signedResponseURL"])
-    assert answer.status_code == 403
-    assert "Request has expired" in answer.text
-    assert answer.headers["x-request-id"] in answer.text
+        response = httpx.get(start(connect(emulator), "f").json()["signedResponseURL"])
+    assert response.status_code == 403
+    assert "Request has expired" in response.text
+    assert response.headers["x-request-id"] in response.text
 
 
 def test_a_missing_result_is_404(connect: Connect, start: Start) -> None:
@@ -256,9 +256,9 @@ def test_a_missing_result_is_404(connect: Connect, start: Start) -> None:
         @emulator.flow("f")
         def flow() -> None: ...
 
-        answer = httpx.get(start(connect(emulator), "f").json()["signedResponseURL"])
-    assert answer.status_code == 404
-    assert "<Code>NoSuchKey</Code>" in answer.text
+        response = httpx.get(start(connect(emulator), "f").json()["signedResponseURL"])
+    assert response.status_code == 404
+    assert "<Code>NoSuchKey</Code>" in response.text
 
 
 def test_a_large_file_is_streamed(
@@ -274,14 +274,14 @@ def test_a_large_file_is_streamed(
     started = start(client, "large")
     assert finish(client, "large", started)["status"] == "SUCCEEDED"
     digest, size = hashlib.sha256(), 0
-    with httpx.stream("GET", started.json()["signedResponseURL"]) as answer:
-        for chunk in answer.iter_raw():
+    with httpx.stream("GET", started.json()["signedResponseURL"]) as response:
+        for chunk in response.iter_raw():
             if size == 0:
                 # Before the rest is read, which the sockets do not hold: nobody waits for it.
                 assert client.get("/flows/large").status_code == 200
             digest.update(chunk)
             size += len(chunk)
-        assert size == int(answer.headers["content-length"])
+        assert size == int(response.headers["content-length"])
     assert digest.digest() == hashlib.sha256(content).digest()
 
 
@@ -296,6 +296,6 @@ def test_an_empty_file_is_a_file(
 
     started = start(client, "empty")
     assert finish(client, "empty", started)["status"] == "SUCCEEDED"
-    answer = httpx.get(started.json()["signedResponseURL"])
-    assert (answer.status_code, answer.content) == (200, b"")
-    assert answer.headers["content-length"] == "0"
+    response = httpx.get(started.json()["signedResponseURL"])
+    assert (response.status_code, response.content) == (200, b"")
+    assert response.headers["content-length"] == "0"

@@ -117,8 +117,8 @@ def test_it_stops_while_a_download_stalls(connect: Connect, start: Start) -> Non
 
         url = start(connect(emulator), "large").json()["signedResponseURL"]
         assert until(lambda: emulator.runs[0].status == "SUCCEEDED")
-        with httpx.Client() as client, client.stream("GET", url) as answer:
-            assert answer.status_code == 200
+        with httpx.Client() as client, client.stream("GET", url) as response:
+            assert response.status_code == 200
             with no_hang():
                 emulator.stop()
 

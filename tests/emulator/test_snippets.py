@@ -138,11 +138,11 @@ def test_any_request_is_repeated(
     """An unknown or invalid operation has the same error both times."""
     headers = {**lab.headers, "Content-Type": "application/json", "X-Odd": "it's $x"}
     url = lab.emulator.url + target
-    answer: httpx.Response = lab.web.request(method, url, headers=headers, content=body)
+    response: httpx.Response = lab.web.request(method, url, headers=headers, content=body)
     shown = last(lab)
-    assert sh(shown["curl"], lab, tmp_path) == answer.text
+    assert sh(shown["curl"], lab, tmp_path) == response.text
     run_python(shown["python"], lab, monkeypatch)
-    assert capsys.readouterr().out.rstrip("\n") == answer.text
+    assert capsys.readouterr().out.rstrip("\n") == response.text
     requests = lab.emulator.requests
     assert len({(r.method, r.path, r.query, r.status, r.headers["x-odd"]) for r in requests}) == 1
     if body:

@@ -130,8 +130,8 @@ def test_a_start_with_a_response_is_never_lost(folder: Path) -> None:
                 while True:
                     size = 1024 if len(known) % 3 else BIG
                     body = {"pipelineParams": {"size": size}}
-                    answer = client.post("/flows/bytes/run", json=body)
-                    known.append(answer.json()["signedResponseURL"])
+                    response = client.post("/flows/bytes/run", json=body)
+                    known.append(response.json()["signedResponseURL"])
                     if len(known) == 1:
                         stop.start()
             except httpx.TransportError:
@@ -142,11 +142,11 @@ def test_a_start_with_a_response_is_never_lost(folder: Path) -> None:
         deadline = time.monotonic() + HANG
         with httpx.Client() as client:
             for number, url in enumerate(known):
-                while (answer := client.get(url)).status_code == 404:
+                while (response := client.get(url)).status_code == 404:
                     assert time.monotonic() < deadline
                     time.sleep(0.02)
                 size = 1024 if number % 3 else BIG
-                assert answer.content == bytes(range(256)) * (size // 256)
+                assert response.content == bytes(range(256)) * (size // 256)
 
 
 @pytest.fixture(scope="module")
@@ -411,8 +411,8 @@ def test_an_unwritable_disk_fails_no_run(
             with pytest.raises(OSError, match="could not be written to"):
                 one.reset()
             control = {"X-Dcipher-Emulator": "1"}
-            answer = httpx.post(f"{one.url}/_emulator/reset", headers=control)
-            assert (answer.status_code, "Nothing was removed" in answer.text) == (500, True)
+            response = httpx.post(f"{one.url}/_emulator/reset", headers=control)
+            assert (response.status_code, "Nothing was removed" in response.text) == (500, True)
             assert len(one.runs) == 2
             one.fault("result", ChangeContent())
             assert client.runs.read(first) == b"B"

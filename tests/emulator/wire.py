@@ -102,7 +102,7 @@ class Line:
             return "silent"
         return "closed"
 
-    def answer(self) -> Reply:
+    def response(self) -> Reply:
         """Returns one response with a Content-Length, on a connection that stays open."""
         self._socket.settimeout(HANG)
         head = bytearray()
@@ -147,8 +147,8 @@ class Lab:
     def start_of(self, flow_id: str, **params: object) -> dict[str, str]:
         """Returns the response of the service to another start."""
         url = f"{self.emulator.url}/flows/{flow_id}/run"
-        answer = self.web.post(url, headers=self.headers, json={"pipelineParams": params})
-        started: dict[str, str] = answer.json()
+        response = self.web.post(url, headers=self.headers, json={"pipelineParams": params})
+        started: dict[str, str] = response.json()
         return started
 
     def run(self, number: int = 0) -> tuple[str, str]:
