@@ -86,25 +86,25 @@ def test_invalid_values_of_settings(
     name: str, value: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """An invalid value of any source is a `ConfigurationError` that names the setting, without a secret."""
-    said: list[str] = []
+    output: list[str] = []
     with pytest.raises(ConfigurationError, match=name) as caught:
         Settings(**{name: value})
-    said.append(str(caught.value))
+    output.append(str(caught.value))
     monkeypatch.setenv(f"DCIPHER_{name.upper()}", value)
     with pytest.raises(ConfigurationError, match=f"DCIPHER_{name.upper()}") as caught:
         Settings()
-    said.append(str(caught.value))
+    output.append(str(caught.value))
     with pytest.raises(ConfigurationError, match=f"DCIPHER_{name.upper()}") as caught:
         configuration({})
-    said.append(str(caught.value))
+    output.append(str(caught.value))
     monkeypatch.delenv(f"DCIPHER_{name.upper()}")
     (tmp_path / ".env").write_text(f"DCIPHER_{name.upper()}='{value}'\n", encoding="utf-8")
     for read in (Settings, lambda: configuration({})):
         with pytest.raises(ConfigurationError, match=name) as caught:
             read()
-        said.append(str(caught.value))
+        output.append(str(caught.value))
     if name == "api_key" or "@" in value:
-        assert "canary" not in "".join(said)
+        assert "canary" not in "".join(output)
 
 
 @pytest.mark.parametrize("value", ["", "  ", "\t"])

@@ -73,11 +73,11 @@ def test_three_hundred_at_once(api: FaultyServer, backend: str) -> None:
     async def main() -> None:
         async with client_for(api) as client, anyio.create_task_group() as group:
 
-            async def look() -> None:
+            async def poll() -> None:
                 found.append((await client.flows.get("f")).id)
 
             for _ in range(300):
-                group.start_soon(look)
+                group.start_soon(poll)
 
     anyio.run(main, backend=backend)
     assert found == ["f"] * 300
@@ -185,18 +185,18 @@ def test_two_event_loops(api: FaultyServer) -> None:
     """A second `asyncio.run` with the same client works; pools belong to a loop."""
     client = client_for(api)
 
-    async def look() -> str:
+    async def poll() -> str:
         return (await client.flows.get("f")).id
 
-    async def look_and_close() -> str:
+    async def poll_and_close() -> str:
         async with client:
-            return await look()
+            return await poll()
 
     with warnings.catch_warnings():
         # The first loop ends with a connection open: one warning of Python's own is in order.
         warnings.simplefilter("ignore", ResourceWarning)
-        assert asyncio.run(look()) == "f"
-        assert asyncio.run(look_and_close()) == "f"
+        assert asyncio.run(poll()) == "f"
+        assert asyncio.run(poll_and_close()) == "f"
         gc.collect()
     assert api.connections == 2
 

@@ -248,15 +248,15 @@ def test_a_client_of_the_user_stores_no_cookies(
         cls = type("Own", (cls,), {"tenant": "t"})
     own = cls(cookies={"mine": "1"})
     setting = {"Set-Cookie": "theirs=canary; Path=/", "Content-Type": "application/json"}
-    answers = (
+    responses = (
         Reply(b'{"id": "f"}', headers=setting),
         Reply(b"{}", 302, {**setting, "Location": f"{api.url}/elsewhere"}),
         Reply(b"{}", 500, setting),
     )
     api.on("/result", Reply(b'{"text": 1}', headers=setting))
     client = connect(api, http_client=own, max_retries=0, resilience=None)
-    for answer in answers:
-        api.on("/flows/f", answer)
+    for response in responses:
+        api.on("/flows/f", response)
         with suppress(DcipherError):
             client.flows.get("f")
     run = client.runs.refresh(client.flows.start("f"))
@@ -348,11 +348,11 @@ def test_a_transport_of_the_user(kind: str, connect: Connect) -> None:
     """`transport=` replaces the network."""
     seen: list[str] = []
 
-    def answer(request: httpx.Request) -> httpx.Response:
+    def response(request: httpx.Request) -> httpx.Response:
         seen.append(str(request.url))
         return httpx.Response(200, json={"id": "f"})
 
-    client = connect(base_url="https://dcipher.invalid", transport=httpx.MockTransport(answer))
+    client = connect(base_url="https://dcipher.invalid", transport=httpx.MockTransport(response))
     assert client.flows.get("f").id == "f"
     assert seen == ["https://dcipher.invalid/flows/f"]
     wrong: Any = httpx.Client() if kind == "async" else httpx.AsyncClient()
@@ -360,7 +360,7 @@ def test_a_transport_of_the_user(kind: str, connect: Connect) -> None:
         connect(http_client=wrong)
     own: Any = httpx.Client() if kind == "sync" else httpx.AsyncClient()
     with pytest.raises(ConfigurationError, match="not both"):
-        connect(http_client=own, transport=httpx.MockTransport(answer))
+        connect(http_client=own, transport=httpx.MockTransport(response))
 
 
 def test_every_attempt_is_signed_anew(connect: Connect, api: FaultyServer) -> None:

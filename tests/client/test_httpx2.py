@@ -237,7 +237,7 @@ def test_its_transport(kind: str, connect: Connect, own: Callable[..., Any]) -> 
     """A transport of httpx2, such as that of its tests, answers with responses that are complete or compressed."""
     import gzip
 
-    def answer(request: Any) -> Any:
+    def response(request: Any) -> Any:
         if request.url.path == "/flows/f":
             return httpx2.Response(200, json={"id": "f"})
         coded = gzip.compress(b'{"id": "g"}')
@@ -245,7 +245,7 @@ def test_its_transport(kind: str, connect: Connect, own: Callable[..., Any]) -> 
 
     client = connect(
         base_url="https://dcipher.invalid",
-        http_client=own(transport=httpx2.MockTransport(answer)),
+        http_client=own(transport=httpx2.MockTransport(response)),
     )
     assert client.flows.get("f").id == "f"
     assert client.flows.get("g").id == "g"

@@ -393,12 +393,12 @@ def test_event_loops_are_collected(url: str) -> None:
     client = AsyncDcipher(KEY, base_url=url, resilience=HASTY)
     loops: list[weakref.ref[Any]] = []
 
-    async def look() -> None:
+    async def poll() -> None:
         loops.append(weakref.ref(asyncio.get_running_loop()))
         await client.flows.get("get-1")
 
     for _ in range(3):
-        asyncio.run(look())
+        asyncio.run(poll())
     for _ in range(3):  # a generator that was ended is garbage only after that
         gc.collect()
     assert [loop() for loop in loops] == [None] * 3
@@ -418,11 +418,11 @@ def test_a_loop_that_is_closed_early(url: str) -> None:
             loop.close()
             del loop
 
-        async def look_and_close() -> None:
+        async def poll_and_close() -> None:
             async with client:
                 await client.flows.get("get-1")
 
-        asyncio.run(look_and_close())
+        asyncio.run(poll_and_close())
         assert_back_to(before)
 
 

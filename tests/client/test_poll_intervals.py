@@ -27,7 +27,7 @@ from dcipher.errors import (
 jitters = st.floats(0, 1, exclude_max=True)
 
 
-def looks(duration: float, jitter: float, age: float | None = 0.0) -> list[float]:
+def polls(duration: float, jitter: float, age: float | None = 0.0) -> list[float]:
     """Returns the ages at which a run is polled, up to the poll that returns its end."""
     now = (age or 0.0) + first_poll_in(age)
     seen = [now]
@@ -59,19 +59,19 @@ def test_the_step_is_a_tenth_of_the_age(age: float, step: float) -> None:
 @settings(max_examples=100, deadline=None)
 def test_short_runs_need_few_polls(duration: float, jitter: float) -> None:
     """With the average jitter, a run of two or three seconds needs at most twelve polls."""
-    assert len(looks(duration, jitter)) <= 12
+    assert len(polls(duration, jitter)) <= 12
 
 
 def test_short_runs_need_few_polls_at_worst() -> None:
     """Even the shortest intervals are at most twelve polls in three seconds."""
-    assert len(looks(3.0, 0.0)) <= 12
+    assert len(polls(3.0, 0.0)) <= 12
 
 
 @given(duration=st.floats(0, 7200), jitter=jitters, known=st.booleans())
 @settings(max_examples=100, deadline=None)
 def test_the_end_is_known_soon(duration: float, jitter: float, known: bool) -> None:
     """The end is known within a tenth of the duration (or half a second), and in 15 s at most."""
-    lag = looks(duration, jitter, 0.0 if known else None)[-1] - duration
+    lag = polls(duration, jitter, 0.0 if known else None)[-1] - duration
     assert lag <= max(0.5, 0.1 * duration) + 1e-6
     assert lag <= LONGEST_INTERVAL
     if duration >= 2:
@@ -81,7 +81,7 @@ def test_the_end_is_known_soon(duration: float, jitter: float, known: bool) -> N
 @pytest.mark.parametrize("jitter", [0.0, 0.5, 0.999])
 def test_an_hour_needs_a_few_hundred_polls(jitter: float) -> None:
     """A run of an hour is polled some hundred times, not a thousand."""
-    assert 200 < len(looks(3600, jitter)) < 350
+    assert 200 < len(polls(3600, jitter)) < 350
 
 
 @given(age=st.floats(0, 1e12), jitter=jitters)

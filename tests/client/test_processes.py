@@ -177,8 +177,8 @@ def interrupted(program: str, folder: Path, ready: Callable[[], bool]) -> tuple[
         until(ready)
         time.sleep(0.2)  # from the server's side of the moment to the client's, mostly
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=HANG)
-        return process.returncode, said
+        _, output = process.communicate(timeout=HANG)
+        return process.returncode, output
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs SIGINT")
@@ -201,14 +201,14 @@ def test_ctrl_c(troubled: FaultyServer, full: str, side: str, moment: str, tmp_p
         side=side,
     )
     seen = LAST_SEEN.get(moment)
-    code, said = interrupted(program, tmp_path, lambda: seen is None or bool(troubled.seen(seen)))
-    assert code in {-signal.SIGINT, 128 + signal.SIGINT}, said
-    assert "KeyboardInterrupt" in said
-    assert [noise for noise in NOISE if noise in said] == [], said
-    assert said.count("Traceback (most recent call last)") <= (1 if side == "sync" else 2), said
+    code, output = interrupted(program, tmp_path, lambda: seen is None or bool(troubled.seen(seen)))
+    assert code in {-signal.SIGINT, 128 + signal.SIGINT}, output
+    assert "KeyboardInterrupt" in output
+    assert [noise for noise in NOISE if noise in output] == [], output
+    assert output.count("Traceback (most recent call last)") <= (1 if side == "sync" else 2), output
     if sys.version_info >= (3, 11):
-        assert (REATTACH in said) == (moment in {"wait", "download"}), said
-        assert ("idempotency_key=" in said) == (moment in {"head", "wait", "download"}), said
+        assert (REATTACH in output) == (moment in {"wait", "download"}), output
+        assert ("idempotency_key=" in output) == (moment in {"head", "wait", "download"}), output
     assert (tmp_path / "result").read_bytes() == b"old"
     others = {path.name for path in tmp_path.iterdir()} - {"result"}
     assert all(name.startswith(".result.") for name in others), others
@@ -540,7 +540,7 @@ def test_an_httpx_client_that_is_set_in_another_thread(echoing: FaultyServer) ->
 # Event loops.
 
 
-async def look(client: AsyncDcipher, name: str) -> str:
+async def poll(client: AsyncDcipher, name: str) -> str:
     return (await client.flows.get(name)).id
 
 
@@ -548,7 +548,7 @@ def test_asyncio_then_trio_then_asyncio(echoing: FaultyServer) -> None:
     """One client, made outside of any loop, is used in the loops of two libraries, one after the other."""
     client = AsyncDcipher(KEY, base_url=echoing.url, resilience=QUICK)
     for number, backend in enumerate(("asyncio", "trio", "asyncio", "trio")):
-        assert anyio.run(look, client, f"n{number}", backend=backend) == f"n{number}"
+        assert anyio.run(poll, client, f"n{number}", backend=backend) == f"n{number}"
     assert echoing.connections == 4
 
 
@@ -559,7 +559,7 @@ def test_two_loops_at_the_same_time(echoing: FaultyServer, backends: tuple[str, 
 
     async def hundred_async(prefix: str) -> bool:
         names = [f"{prefix}{number}" for number in range(100)]
-        return [await look(client, name) for name in names] == names
+        return [await poll(client, name) for name in names] == names
 
     with ThreadPoolExecutor(2) as pool:
         ends = [
@@ -575,12 +575,12 @@ def test_closed_in_another_loop(echoing: FaultyServer) -> None:
     client = AsyncDcipher(KEY, base_url=echoing.url, resilience=QUICK)
 
     async def main() -> None:
-        await look(client, "a")
+        await poll(client, "a")
         with ThreadPoolExecutor(1) as pool:
             closing = pool.submit(asyncio.run, client.aclose())
             await asyncio.wrap_future(closing)
         with pytest.raises(DcipherError, match="closed"):
-            await look(client, "b")
+            await poll(client, "b")
 
     asyncio.run(main())
     assert echoing.connections == 1
@@ -593,9 +593,9 @@ def test_nested_blocks(echoing: FaultyServer, backend: str) -> None:
     async def main() -> None:
         async with AsyncDcipher(KEY, base_url=echoing.url) as client:
             async with client:
-                assert await look(client, "a") == "a"
+                assert await poll(client, "a") == "a"
             with pytest.raises(DcipherError, match="closed"):
-                await look(client, "b")
+                await poll(client, "b")
 
     anyio.run(main, backend=backend)
     with Dcipher(KEY, base_url=echoing.url) as client:

@@ -272,9 +272,9 @@ def test_a_run_without_a_known_key(connect: Connect, api: FaultyServer) -> None:
     for run, names_key in ((Run(flow_id="f", task_id="u"), False), (started, True)):
         with pytest.raises(WaitTimeoutError) as caught:
             client.runs.wait(run, timeout=0)
-        said = "".join((str(caught.value), *notes_of(caught.value)))
-        assert ("idempotency_key" in said) is names_key
-        assert ("idempotency_key='order-7'" in said) is names_key
+        output = "".join((str(caught.value), *notes_of(caught.value)))
+        assert ("idempotency_key" in output) is names_key
+        assert ("idempotency_key='order-7'" in output) is names_key
 
 
 def test_each_of_many_has_a_correct_note(connect: Connect, api: FaultyServer) -> None:

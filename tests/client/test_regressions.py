@@ -176,8 +176,8 @@ asyncio.run(main())
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     ) as process:
         assert api.arrived("/result")
-        said, _ = process.communicate("cancel\n", timeout=HANG)
-    assert said.strip() == "cancelled"
+        output, _ = process.communicate("cancel\n", timeout=HANG)
+    assert output.strip() == "cancelled"
     assert process.returncode == 0
     assert len(api.seen("/result")) == 1
 
@@ -263,14 +263,14 @@ def test_an_error_of_httpx_from_a_callback(
     api.on("/result", Reply(LARGE))
     requests: list[httpx.Request] = []
 
-    def answer(request: httpx.Request) -> httpx.Response:
+    def response(request: httpx.Request) -> httpx.Response:
         requests.append(request)
         return httpx.Response(200, stream=Streamed(LARGE))
 
     def fail(*_: object) -> None:
         raise mine
 
-    through = {"transport": httpx.MockTransport(answer)} if way == "transport" else {}
+    through = {"transport": httpx.MockTransport(response)} if way == "transport" else {}
     with pytest.raises(httpx.ReadError) as caught:
         connect(api, **through).runs.download(
             finished(f"{api.url}/result"), tmp_path / "result", on_progress=fail

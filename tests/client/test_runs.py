@@ -45,8 +45,8 @@ class Row(BaseModel):
 
 
 def status(word: str, message: str | None = None, **more: Any) -> Reply:
-    said = {} if message is None else {"message": message}
-    return json_reply(json.dumps({"status": word, **said, **more}))
+    output = {} if message is None else {"message": message}
+    return json_reply(json.dumps({"status": word, **output, **more}))
 
 
 def attached(**fields: Any) -> Run:
@@ -122,7 +122,7 @@ def test_a_run_that_has_ended_is_not_polled(connect: Connect, api: FaultyServer)
 
 
 @pytest.mark.parametrize(
-    ("word", "error", "said"),
+    ("word", "error", "output"),
     [
         ("FAILED", RunFailedError, "the corpus is empty"),
         ("failed", RunFailedError, "the corpus is empty"),
@@ -131,11 +131,11 @@ def test_a_run_that_has_ended_is_not_polled(connect: Connect, api: FaultyServer)
     ],
 )
 def test_ends_that_are_errors(
-    connect: Connect, api: FaultyServer, word: str, error: type[Exception], said: str
+    connect: Connect, api: FaultyServer, word: str, error: type[Exception], output: str
 ) -> None:
     """Each failure has its error, with the run and the message of the service."""
     api.on("/flows/f/status", status(word, "the corpus is empty\x1b[31m"))
-    with pytest.raises(error, match=said) as caught:
+    with pytest.raises(error, match=output) as caught:
         connect(api).runs.wait(attached())
     assert type(caught.value) is error
     assert "the corpus is empty" in str(caught.value)

@@ -257,8 +257,8 @@ def test_a_head_that_cannot_be_parsed(
     """Httpcore quotes the line that it cannot parse, in its exception and in its log: not with a key."""
 
     def reply(request: Recorded) -> Reply:
-        said = " ".join(f"{n} {v.replace(':', ' ')}" for n, v in request.pairs) + request.target
-        return Reply(raw=head.format(said).encode(), after="close")
+        output = " ".join(f"{n} {v.replace(':', ' ')}" for n, v in request.pairs) + request.target
+        return Reply(raw=head.format(output).encode(), after="close")
 
     server.on("*", reply)
     client = connect(server, api_key=KEY, api_secret=SECRET, max_retries=1)
@@ -323,8 +323,8 @@ def test_a_status_that_repeats_the_url(connect: Connect, api: FaultyServer, sear
     api.on("/flows/f/run", started(api, "S3"))
     url = f"https://s/r?{SIGNED['S3']}"
     for status in ("FAILED", "RUNNING", "CANCELLED", f"writing to {url}"):
-        said = {"status": status, "message": f"cannot write {url} with {KEY}", "at": [url, KEY]}
-        api.on("/flows/f/status", json_reply(json.dumps(said)))
+        output = {"status": status, "message": f"cannot write {url} with {KEY}", "at": [url, KEY]}
+        api.on("/flows/f/status", json_reply(json.dumps(output)))
         client = connect(api, api_key=KEY)
         run = client.flows.start("f")
         search.model("refreshed", client.runs.refresh(run))

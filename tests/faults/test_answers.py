@@ -84,7 +84,7 @@ def test_an_unusable_response(
 
 
 @pytest.mark.parametrize(
-    ("answer", "task_id", "outputs"),
+    ("response", "task_id", "outputs"),
     [
         (b'\xef\xbb\xbf{"taskId": "t"}', "t", 0),
         (b'{"taskId": 17}', "17", 0),
@@ -95,10 +95,10 @@ def test_an_unusable_response(
     ],
 )
 def test_an_unusual_start_response(
-    connect: Connect, server: FaultyServer, answer: bytes, task_id: str, outputs: int
+    connect: Connect, server: FaultyServer, response: bytes, task_id: str, outputs: int
 ) -> None:
     """A byte order mark is removed, a number is an id, one URL or several are a tuple, unknown fields remain."""
-    more = answer.replace(b"}", b', "queue": {"place": 3}}')
+    more = response.replace(b"}", b', "queue": {"place": 3}}')
     server.on("/flows/f/run", Reply(more, headers={"Content-Type": "application/json"}))
     server.on("/flows/f/status", json_reply('{"status": "RUNNING", "progress": 0.5}'))
     client = connect(server)

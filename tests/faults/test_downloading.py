@@ -122,9 +122,9 @@ def test_a_body_without_length_and_digest(
     assert_untouched(target)
     client.runs.download(result_of(server), target)
     assert_saved(target, BODY)
-    (said,) = [one.getMessage() for one in caplog.records if one.levelno >= logging.WARNING]
-    assert "neither a length nor a digest" in said
-    assert "canary" not in said
+    (output,) = [one.getMessage() for one in caplog.records if one.levelno >= logging.WARNING]
+    assert "neither a length nor a digest" in output
+    assert "canary" not in output
 
 
 def _b64(digest: bytes) -> str:

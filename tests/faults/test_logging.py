@@ -61,8 +61,8 @@ def test_a_program_with_a_log(
         env=environment, capture_output=True, text=True, timeout=5 * HANG, check=False,
     )  # fmt: skip
     assert done.stdout.split() == [str(number), str(handlers)], done.stderr
-    said = [line for line in done.stderr.splitlines() if "GET /flows/f" in line]
-    assert len(said) == lines
+    output = [line for line in done.stderr.splitlines() if "GET /flows/f" in line]
+    assert len(output) == lines
     assert "canary" not in done.stderr + done.stdout
 
 
@@ -76,7 +76,7 @@ def test_a_download_with_retries(
     server.on("/result", Reply(status=500), lost, Reply(status=503), whole)
     policy = Resilience(max_retries=3, backoff_initial=0.002, backoff_max=0.01)
     connect(server, resilience=policy).runs.read(result_of(server), bytes)
-    said = [record.getMessage() for record in caplog.records if record.name.startswith("dcipher")]
-    assert sum("attempt" in line for line in said) == 3
-    assert all(server.url in line for line in said if "download" in line)
-    assert "canary" not in "".join(said)
+    output = [record.getMessage() for record in caplog.records if record.name.startswith("dcipher")]
+    assert sum("attempt" in line for line in output) == 3
+    assert all(server.url in line for line in output if "download" in line)
+    assert "canary" not in "".join(output)

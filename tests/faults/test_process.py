@@ -52,7 +52,7 @@ def test_an_unclosed_client(kind: str, server: FaultyServer) -> None:
         env=environment, capture_output=True, text=True, timeout=5 * HANG, check=False,
     )  # fmt: skip
     assert done.stdout == "done\n", done.stderr
-    said = [line for line in done.stderr.splitlines() if "Warning" in line]
-    assert len(said) == 1, done.stderr
-    assert "never closed: use" in said[0]
+    output = [line for line in done.stderr.splitlines() if "Warning" in line]
+    assert len(output) == 1, done.stderr
+    assert "never closed: use" in output[0]
     assert "canary" not in done.stderr

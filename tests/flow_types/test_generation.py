@@ -20,9 +20,9 @@ from dcipher._flow_types.generation import digest_of, digests_in, module_of, sta
 from dcipher._wire.messages.params import params_body
 
 
-def flow(*params: dict[str, Any], **said: Any) -> Flow:
+def flow(*params: dict[str, Any], **output: Any) -> Flow:
     return Flow.model_validate(
-        {"id": "65cf2f3e", "name": "Topic clusters", **said, "params": params}
+        {"id": "65cf2f3e", "name": "Topic clusters", **output, "params": params}
     )
 
 
@@ -182,8 +182,8 @@ params = st.builds(
 )
 
 
-def check_any(said: dict[str, Any]) -> str:
-    described = Flow.model_validate(said)
+def check_any(output: dict[str, Any]) -> str:
+    described = Flow.model_validate(output)
     source = module_of([described])
     source.encode()
     call = call_in(source)
@@ -208,16 +208,16 @@ flows = st.builds(
 
 
 @given(flows)
-def test_text_of_a_service_is_not_code(said: dict[str, Any]) -> None:
+def test_text_of_a_service_is_not_code(output: dict[str, Any]) -> None:
     """For any names, defaults and descriptions, the module has one class, which matches its flow."""
-    check_any(said)
+    check_any(output)
 
 
 @pytest.mark.skipif(
     shutil.which("ruff", path=Path(sys.executable).parent) is None, reason="no ruff"
 )
 @pytest.mark.parametrize(
-    "said",
+    "output",
     [
         {
             "id": "a",
@@ -241,9 +241,9 @@ def test_text_of_a_service_is_not_code(said: dict[str, Any]) -> None:
         {"id": "a", "name": "Long words of a title " * 4},
     ],
 )
-def test_it_is_formatted(said: dict[str, Any], tmp_path: Path) -> None:
+def test_it_is_formatted(output: dict[str, Any], tmp_path: Path) -> None:
     """A formatter and a linter leave the file unchanged."""
-    (tmp_path / "flows.py").write_text(check_any({"params": [], **said}), encoding="utf-8")
+    (tmp_path / "flows.py").write_text(check_any({"params": [], **output}), encoding="utf-8")
     ruff = [str(Path(sys.executable).with_name("ruff"))]
     for command in (["format", "--check"], ["check"]):
         done = subprocess.run(  # noqa: S603 - ruff itself
