@@ -287,6 +287,7 @@ def test_rows_of_an_async_iterator(connect: Connect, emulator: Emulator, kind: s
         ({"progress": "loud"}, "progress must be"),
         ({"progress": lambda: None}, r"progress is called with \(progress\), and takes \(\)"),
         ({"retry_failed": "no"}, "retry_failed must be True or False"),
+        ({"journal": "x", "save": "x/"}, "are the same path"),
         ({"ordered": None}, "ordered must be True or False"),
         ({"journal": ""}, "path"),
     ],

@@ -98,13 +98,20 @@ def planned(
             'progress must be "auto", False, or a function of a BatchProgress.'
         )
     path = None if journal is None else path_of(journal)
+    folder = None if save is None else _folder(save)
+    if folder is not None and folder == path:
+        raise with_hint(
+            InvalidParamsError(f"save and journal are the same path, {str(folder)!r}."),
+            "Choose another folder for save=….",
+            "Choose another folder for --save.",
+        )
     return Plan(
         flow_id=flow_id,
         rows=check_rows(rows),
         identity=Identity(key, params),
         journal=path,
         read=read,
-        save=None if save is None else _folder(save),
+        save=folder,
         in_flight=_whole("in_flight", in_flight),
         starts_per_second=_rate("starts_per_second", starts_per_second),
         max_failures=_limit(max_failures),
