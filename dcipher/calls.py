@@ -30,8 +30,9 @@ class FlowCall(BaseModel, Generic[R]):
     ```
 
     `client.call(Topics(text="…"))` returns a `list[Topic]`. `flows.start`, `flows.run` and
-    `flows.map` accept it instead of an id and parameters. It is frozen, rejects unknown fields, is
-    sent by alias, and can be the body of a FastAPI endpoint. A field whose default is `None` is sent
+    `flows.map` accept it instead of an id and parameters. A `FlowCall` is frozen, rejects unknown
+    fields, is sent by alias, and can be the body of a FastAPI endpoint. A field whose default is
+    `None` is sent
     only if it is set; otherwise, the service uses its own default.
     """
 

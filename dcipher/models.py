@@ -72,7 +72,7 @@ _TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a
 
 
 class SecretURL(SecretStr):
-    """A signed URL. Whoever has it can read the result, so `repr` and `str` redact it.
+    """A signed URL. Anyone who has it can read the result, so `repr` and `str` redact it.
 
     `get_secret_value()` returns it in plain text. A pickle does not contain it: it is restored as
     `None`.
@@ -201,7 +201,7 @@ class Run(_Model):
     idempotency_key: str | None = None
     """The `Idempotency-Key` of the start. A start with the same key returns this run.
 
-    That is so even if the run has failed or its URLs have expired. For a new run, use a new key.
+    This holds even if the run has failed or its URLs have expired. For a new run, use a new key.
     """
     created_at: datetime | None = None
     """When the response to the start was received, by the clock of this machine (UTC)."""
@@ -215,7 +215,7 @@ class Run(_Model):
     traceparent: str | None = None
     """The OpenTelemetry span of the start (W3C Trace Context), to which later spans of the run are linked.
 
-    `None` without OpenTelemetry. A malformed one becomes `None`, too: a run is not lost by it.
+    `None` without OpenTelemetry. A malformed one becomes `None`, too, so that the run can still be read.
     """
 
     @field_validator("created_at", "finished_at")
@@ -285,7 +285,7 @@ class Run(_Model):
         """Returns this run as JSON, for `from_json`.
 
         Args:
-            reveal: Include the signed URLs in plain text, to download the results later. Whoever
+            reveal: Include the signed URLs in plain text, to download the results later. Anyone who
                 reads the text can then read the results until the URLs expire.
         """
         return self.model_dump_json(context=_Revealing() if reveal else None)

@@ -52,7 +52,7 @@ class Resilience:
     """Seconds for a call with all its retries. `None`: only `max_retries` limits it.
 
     During a wait for a run: how long the API may be unreachable (`None`: 15 minutes). A download
-    ends with it, also while its body arrives.
+    also ends at that time, even while its body is arriving.
     """
 
     def __post_init__(self) -> None:

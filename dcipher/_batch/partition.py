@@ -94,7 +94,7 @@ class Partition:
         if len(rows) > 1 and {entry.key for entry in self.entries(rows)} in DUMMIES:
             raise InvalidParamsError(
                 "This looks like the made-up rows by which Dask finds out what a function returns. "
-                "Tell it: map_partitions(partition, meta=partition.meta)."
+                "Pass the columns to Dask: map_partitions(partition, meta=partition.meta)."
             )
         table = self._table(rows)
         kind = type(frame).__module__.partition(".")[0]

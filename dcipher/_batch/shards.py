@@ -129,7 +129,10 @@ class Shards(Generic[T]):
             raise
         except BaseException as error:
             folder = self._partition.folder
-            add_note(error, f"The same line again resumes from {folder}: nothing is started twice.")
+            add_note(
+                error,
+                f"To resume from {folder}, run the same line again: nothing is started twice.",
+            )
             raise
         finally:
             for shard in self._submitted:
@@ -248,7 +251,7 @@ def _of_call(partition: Partition, first: object) -> Partition:
     """Returns the partition for calls, which name the flow and the type themselves."""
     if not is_call(first):
         raise InvalidParamsError(
-            "Row 0 of the input is no FlowCall, and flow_id is missing: flows.map(flow_id, rows)."
+            "Row 0 of the input is not a FlowCall, so flow_id is required: flows.map(flow_id, rows)."
         )
     read = result_type_of(type(first)) if partition.read is None else partition.read
     return replace(partition, flow_id=flow_id_of(type(first)), read=read)

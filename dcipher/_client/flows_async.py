@@ -262,22 +262,22 @@ class AsyncFlows:
         """Runs a flow once for each row. Iterate over the batch, or call its `run()`.
 
         Args:
-            flow_id: The id of the flow; or the rows, if they are `FlowCall`s, which have it.
+            flow_id: The id of the flow; or the rows, if they are `FlowCall`s, which name the flow.
             rows: Mappings, Pydantic models or dataclasses, from any iterable; or a table of pandas,
                 polars or pyarrow. An iterator is never read into memory as a whole.
-            key: The column, or a function of the row, that identifies a row: a text or an integer.
+            key: The column, or a function of the row, that identifies a row by text or an integer.
                 Default: the SHA-256 of its params.
-            params: The columns, or a function of the row, that make its params. Default: the
+            params: The columns of the row, or a function of it, that become its params. Default: the
                 whole row, without the column of the key.
-            journal: A file that records the state of each row. The same call with it resumes,
-                also after a crash. It contains the params, and the results that were read.
-            read: The type that each result is validated as. A `FlowCall` has it.
+            journal: A file that records the state of each row. The same call with the same journal
+                resumes, even after a crash. It contains the params, and the results that were read.
+            read: The type that each result is validated as. Default: that of the `FlowCall`.
             save: The folder that each result is saved to, as `<key><suffix>`.
             in_flight: The number of concurrent runs. Default: adapted, from 20 to 200.
             starts_per_second: The rate of starts. Default: adapted.
             max_failures: How many rows may fail: a number, or a share from 0.0 to 1.0, which is checked from the
                 hundredth row on. Default: any number.
-            retry_failed: Whether rows that are failed or expired in the journal get another run.
+            retry_failed: Whether to start another run for rows that failed or expired, according to the journal.
             on_unknown: Whether a start whose response was lost is retried with the same
                 idempotency key, or held for a person: `dcipher journal resolve`.
             ordered: Whether the outcomes come in the order of the rows.
@@ -346,7 +346,7 @@ class AsyncFlows:
         """Returns a function that runs a flow for each row of a part, in workers of Dask, Ray or Spark.
 
         The arguments mean the same as in `map`; `journal` is a folder for the journals of the parts. The function can
-        be pickled. It creates its own client where it is called, with the API key of the environment there.
+        be pickled. It creates its own client where it is called, with the API key of that environment.
         """
         from dcipher._batch.engine.plan import planned
 

@@ -60,7 +60,7 @@ class AsyncRuns(AsyncRunResults):
         return await self._poll(Run(flow_id=flow_id, task_id=task_id), operation=operation)
 
     async def refresh(self, run: Run) -> Run:
-        """Fetches the status of `run` once, and keeps what `run` holds, such as its outputs.
+        """Fetches the status of `run` once, and keeps its other fields, such as `outputs`.
 
         Args:
             run: The run, from anywhere.
@@ -90,7 +90,8 @@ class AsyncRuns(AsyncRunResults):
             run: The run, from anywhere.
             timeout: Seconds to wait. `None`: no limit. 0: poll once.
             poll_interval: Seconds between two polls. `None`: a tenth of the age of the run, at most
-                15 seconds. If the client waits for more than ten runs of a flow, it follows their usual duration.
+                15 seconds. If the client waits for more than ten runs of a flow, the interval
+                follows their usual duration.
             on_status: Called with the `Run` at the first poll and at each change of status.
             progress: "auto" or `True` displays the status: on a terminal, in a notebook as a card
                 that is updated, elsewhere as lines on stderr. DCIPHER_PROGRESS=0 turns it off.
@@ -104,7 +105,7 @@ class AsyncRuns(AsyncRunResults):
             WaitTimeoutError: The timeout has passed. The run continues.
             PollingInterruptedError: The API was unreachable for `Resilience.deadline` seconds
                 (default: 15 minutes), and no `timeout` was given. The run may continue.
-            APIError: A poll failed for good, for example with `AuthenticationError`.
+            APIError: A poll failed, and a retry cannot help, for example with `AuthenticationError`.
         """
         check_run(run)
         async_check_callback("on_status", on_status)
@@ -139,7 +140,8 @@ class AsyncRuns(AsyncRunResults):
             run: The run, from anywhere.
             timeout: Seconds to wait. `None`: no limit. 0: poll once.
             poll_interval: Seconds between two polls. `None`: a tenth of the age of the run, at most
-                15 seconds. If the client waits for more than ten runs of a flow, it follows their usual duration.
+                15 seconds. If the client waits for more than ten runs of a flow, the interval
+                follows their usual duration.
 
         Yields:
             The run. The last one has ended.
@@ -147,7 +149,7 @@ class AsyncRuns(AsyncRunResults):
         Raises:
             WaitTimeoutError: The timeout has passed. The run continues.
             PollingInterruptedError: The API was unreachable, as for `wait`.
-            APIError: A poll failed for good.
+            APIError: A poll failed, and a retry cannot help.
         """
         check_run(run)
         wait = Wait(run, self._api.options.resilience, timeout, poll_interval)

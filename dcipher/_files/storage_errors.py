@@ -68,7 +68,7 @@ def storage_error(
         errno=error.errno,
         filename=str(target),
     )
-    return with_hint(failure, advice, advice.replace("pass overwrite=True", "give --overwrite"))
+    return with_hint(failure, advice, advice.replace("pass overwrite=True", "pass --overwrite"))
 
 
 @contextmanager

@@ -79,7 +79,7 @@ class Records(Iterator[T], Generic[T]):
             RuntimeError: Another task or thread is reading the rows.
         """
         if not self._turn.acquire(blocking=False):
-            raise RuntimeError("These rows are being read. Close them after that.")
+            raise RuntimeError("These rows are still being read. Close them after the iteration.")
         try:
             self._close()
         finally:

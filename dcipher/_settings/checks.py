@@ -105,11 +105,11 @@ def usable_key(configuration: Configuration) -> str:
             origin = {DOTENV: "a .env file", UNKNOWN: "an unknown source"}.get(place, place)
             raise with_hint(
                 ConfigurationError(
-                    f"The base URL {configuration.base_url} comes from {origin}, and the {called} "
-                    "does not, so it is not sent there."
+                    f"The base URL {configuration.base_url} comes from {origin}, but the {called} "
+                    "does not. So it was not sent there."
                 ),
                 "Set both in the same place, or pass base_url=….",
-                cli="Set both in the same place, or give --base-url.",
+                cli="Set both in the same place, or pass --base-url.",
             )
     return configuration.api_key
 
@@ -157,7 +157,7 @@ def _refuse_placeholder(text: str, where: str) -> None:
                 f"{where} is a placeholder from an example, such as … or <key>, or a variable that "
                 "the shell has not expanded."
             ),
-            "Replace it by your own value.",
+            "Replace it with your own value.",
         )
 
 
@@ -213,7 +213,7 @@ def check_base_url(value: object, where: str) -> str:
     if any(not character.isprintable() or character.isspace() for character in text):
         raise ConfigurationError(f"{where} contains blanks or control characters.")
     if "\\" in text:
-        raise ConfigurationError(f"{where} contains a backslash: write slashes.")
+        raise ConfigurationError(f"{where} contains a backslash: use slashes.")
     # RFC 1035 section 2.3.4. What has a colon is an IPv6 address.
     if len(host) > 253 or not (":" in host or _HOST.fullmatch(host)):
         raise ConfigurationError(f"{where} has a host that cannot be a name or an address.")

@@ -374,7 +374,9 @@ def _parsed(url: str) -> httpx.URL:
     try:
         return httpx.URL(url)
     except httpx.InvalidURL as error:
-        raise InvalidParamsError(f"The ids make a URL that cannot be sent: {error}.") from None
+        raise InvalidParamsError(
+            f"With these ids, the URL of the request is invalid: {error}."
+        ) from None
 
 
 def _left(within: float | None, deadline: float | None, elapsed: float) -> float | None:

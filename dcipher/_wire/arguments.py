@@ -37,7 +37,7 @@ def reachable(base_url: str) -> str:
     try:
         _ = httpx.URL(base_url).host
     except (httpx.InvalidURL, ValueError):  # IDNA raises a UnicodeError
-        raise ConfigurationError("base_url is not a URL that can be reached.") from None
+        raise ConfigurationError("base_url is not a URL that requests can be sent to.") from None
     return base_url
 
 

@@ -139,7 +139,7 @@ class AuthenticationError(APIStatusError):
 
 
 class PermissionDeniedError(APIStatusError):
-    """403: the API key has no permission for this."""
+    """403: the API key does not permit this request."""
 
     status_code = 403
 

@@ -88,7 +88,7 @@ def test_transitions_that_cannot_be(journal: Journal, old: str) -> None:
 def test_a_key_twice(journal: Journal) -> None:
     """Two rows with one key are refused, and both are named."""
     plan(journal, entry("a", position=3))
-    with pytest.raises(JournalConflictError, match="rows 3 and 8 have the same key, 'a'"):
+    with pytest.raises(JournalConflictError, match="Rows 3 and 8 have the same key, 'a'"):
         plan(journal, entry("a", position=8))
 
 
@@ -103,7 +103,7 @@ def test_other_params(path: Path) -> None:
     assert row.position == 7
     again.close()
     changed = Journal(path)
-    with pytest.raises(JournalConflictError, match=r"Row 4 .* other params"):
+    with pytest.raises(JournalConflictError, match=r"Row 4 .* different params"):
         plan(changed, entry("a", "two", 4))
     changed.close()
 
@@ -325,7 +325,7 @@ def test_a_full_disk(path: Path) -> None:
     journal = Journal(path)
     pages = journal._connection.execute("PRAGMA page_count").fetchone()[0]
     journal._connection.execute(f"PRAGMA max_page_count = {pages + 2}")
-    with pytest.raises(JournalError, match=r"the disk is full\. Nothing more was started"):
+    with pytest.raises(JournalError, match=r"the disk is full\. No further runs were started"):
         plan(journal, *[entry(str(n), "x" * 5000, n) for n in range(20)])
     assert states(journal) == {}
     journal.close()

@@ -89,7 +89,10 @@ def test_calls_of_two_kinds(connect: Connect, emulator: Emulator) -> None:
     class Whisper(FlowCall[Text], flow="shout"):
         text: str
 
-    with connect(emulator) as client, pytest.raises(InvalidParamsError, match="a batch of each"):
+    with (
+        connect(emulator) as client,
+        pytest.raises(InvalidParamsError, match="once for each class"),
+    ):
         client.flows.map([Shout(text="a"), Whisper(text="b")]).run()
     assert starts(emulator) == 0
 
@@ -170,7 +173,7 @@ def test_two_names_of_one_file(connect: Connect, emulator: Emulator, tmp_path: P
 def test_a_key_twice(connect: Connect, emulator: Emulator) -> None:
     """Two rows with one key are refused before anything is sent, wherever they stand."""
     rows = [{"id": n % 900, "text": "a"} for n in range(901)]
-    with connect(emulator) as client, pytest.raises(JournalConflictError, match="rows 0 and 900"):
+    with connect(emulator) as client, pytest.raises(JournalConflictError, match="Rows 0 and 900"):
         client.flows.map("shout", rows, key="id").run()
     assert starts(emulator) == 0
 
@@ -438,7 +441,7 @@ def test_a_service_that_is_not_there(connect: Connect, rows: list[Any], tmp_path
         pytest.raises(Exception, match="refused") as caught,
     ):
         client.flows.map("shout", rows, key="id", journal=journal).run()
-    assert "0 rows have their outcome, 0 runs continue" in caught.value.__notes__[-1]
+    assert "0 rows have an outcome, 0 runs continue" in caught.value.__notes__[-1]
     assert states_of(journal) == {"planned": len(rows)}
 
 

@@ -240,7 +240,7 @@ def test_a_key_of_two_shards(
         batch = client.flows.map(
             "shout", rows(given), key="id", journal=tmp_path, executor=pool, shard=2
         )
-        with pytest.raises(JournalConflictError, match="The rows 0 and 2 have the same key, '1'"):
+        with pytest.raises(JournalConflictError, match="Rows 0 and 2 have the same key, '1'"):
             batch.run()
     if rows is list:
         assert len(emulator.runs) == 0

@@ -71,7 +71,7 @@ def test_counts() -> None:
     assert (found.seconds.p50, found.seconds.p90, found.seconds.max) == (51.0, 91.0, 100.0)
     assert str(found) == (
         "10 rows in 61.5 s: 1 done, 1 expired, 8 failed (1 from the journal); 2 runs continue; "
-        "1 starts were sent again."
+        "1 starts were retried."
     )
 
 
@@ -152,7 +152,7 @@ def test_a_function_that_fails(connect: Connect, emulator: Emulator, tmp_path: P
     with connect(emulator) as client:
         with pytest.raises(RuntimeError, match="no room") as caught:
             client.flows.map("slow", rows, key="id", journal=journal, progress=broken).run()
-        assert "resumes from" in "".join(caught.value.__notes__)
+        assert "To resume from" in "".join(caught.value.__notes__)
         report = client.flows.map("slow", rows, key="id", journal=journal, progress=False).run()
     assert (report.done, report.resent) == (3, ())
 

@@ -179,7 +179,7 @@ def test_a_base_url_of_a_file_and_a_key_of_another_source(
     (folder / "x.env").write_text("DCIPHER_BASE_URL=https://h.example\n")
     shown(capsys, "--env-file", "x.env", code=2)
     assert main(["config", "show", "--env-file", "x.env", "-q"]) == 2
-    assert "the API key does not, so it is not sent there" in capsys.readouterr().err
+    assert "the API key does not. So it was not sent there" in capsys.readouterr().err
 
 
 def test_unknown_variables(

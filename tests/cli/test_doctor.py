@@ -366,8 +366,8 @@ def test_invalid_proxies(
     ("response", "words"),
     [
         (b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", "407 Proxy Authentication"),
-        (b"garbage\r\n\r\n", "opened no tunnel (illegal status line"),
-        (b"", "opened no tunnel (Server disconnected"),
+        (b"garbage\r\n\r\n", "did not open a tunnel (illegal status line"),
+        (b"", "did not open a tunnel (Server disconnected"),
     ],
 )
 def test_a_proxy_that_rejects_the_tunnel(

@@ -131,7 +131,7 @@ def test_run_does_not_replace_a_file_with_no_overwrite(
     (tmp_path / "out.json").write_text("mine")
     done = dcipher("flows", "run", "shout", "-o", "out.json", "--no-overwrite")
     assert done.code == 1
-    assert "give --overwrite" in done.err
+    assert "pass --overwrite" in done.err
     done = dcipher("flows", "run", "shout", "--save-run", "out.json", "--no-overwrite")
     assert done.code == 2
     assert "out.json cannot be written: it already exists." in done.err

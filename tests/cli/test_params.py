@@ -106,7 +106,7 @@ def test_an_endless_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
         (["=v"], "NAME=TEXT"),
         ([":=1"], "NAME=TEXT"),
         (["k=1", "k=2"], "-p k is given twice"),
-        (["k=-"], "standard input is k=@-; for the text -, give --text k=-"),
+        (["k=-"], "standard input is k=@-; for the text -, use --text k=-"),
         (["k=1", "k:=2"], "-p k is given twice"),
         (["k:=hello"], "not JSON: Expecting value, line 1 column 1. For text, write k=…"),
         (["k:="], "not JSON"),

@@ -251,7 +251,7 @@ def test_head_of_ragged_csv(folder: Path, capsysbinary: pytest.CaptureFixture[by
         {"a": "1", "b": "x\ny"},
         {"a": "3", "b": "z"},
     ]
-    assert "row 1 (line 4): Row should have 2 cells as the header, not 1" in noted
+    assert "row 1 (line 4): Row should have 2 cells, like the header, not 1" in noted
 
 
 @needs_arrow
@@ -282,7 +282,7 @@ def test_values_that_json_lacks(folder: Path, capsysbinary: pytest.CaptureFixtur
         ("x.bin", b"\0\1\2\3", 1, "has no rows"),
         ("t.json", b"\xff\xfe[\0", 1, "UTF-16 text, not UTF-8"),
         ("x.json.gz", b"\x1f\x8b\x08broken", 1, "x.json.gz cannot be read"),
-        ("twice.csv", b"a,a\n1,2\n", 1, "columns repeat"),
+        ("twice.csv", b"a,a\n1,2\n", 1, "more than one column is called 'a'"),
         ("book.xlsx", b"PK\x03\x04abc", 1, "ZIP archive, such as an Excel workbook"),
     ],
 )
@@ -469,7 +469,7 @@ def test_a_file_of_rejects_that_is_there(
     output, noted = out(capsysbinary)
     assert (folder / "no").read_text() == "mine"
     assert output == ""
-    assert "give --overwrite" in noted
+    assert "pass --overwrite" in noted
     assert main([*command, "--overwrite"]) == 5
     assert len((folder / "no").read_text().splitlines()) == 3
 
@@ -667,7 +667,7 @@ def test_an_invalid_row_ends_a_conversion(
         (["out.json.zst"], 2, "json cannot be written as .zst"),
         (["out.parquet.gz"], 2, "parquet cannot be written as .gz"),
         (["missing/out.json"], 1, "the folder does not exist"),
-        (["there.json"], 1, "Choose another path, or give --overwrite"),
+        (["there.json"], 1, "Choose another path, or pass --overwrite"),
         (["there.json", "--no-overwrite"], 1, "already exists"),
         ([".", "--to", "json"], 1, "it is a folder"),
         (["/dev/full", "--to", "json"], 1, "it is not a regular file"),

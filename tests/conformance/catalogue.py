@@ -281,7 +281,7 @@ _STARTING = Section(
         ),
         Case(
             "The response is lost, and the service does not support the header",
-            "The run of the response that is received. A run of an earlier attempt may continue "
+            "The run in the response that arrives. A run of an earlier attempt may continue "
             "unnoticed",
             "Use `resend_ambiguous=False` if that must not happen",
             tests=(
@@ -330,7 +330,7 @@ _STARTING = Section(
         ),
         Case(
             "A start has the key of a run that has failed, or whose URL has expired",
-            "The same run, with the same URLs and the same end. The errors say so",
+            "The same run, with the same URLs and the same status. The errors say so",
             "Start with a new key",
             tests=(
                 "tests/client/test_recent.py::test_advice_for_a_failed_run_with_a_fixed_key",
@@ -589,7 +589,7 @@ _WAITING = Section(
             ),
         ),
         Case(
-            "The service does not know the run (404)",
+            "The service has no such run (404)",
             "Retried during the first 10 s after its start. Later, or for a run with only its "
             "ids, `NotFoundError` at once",
             tests=(
@@ -699,7 +699,7 @@ _SIGNED_URLS = Section(
         Case(
             "The URL contains its expiry, which has passed",
             "The store is asked once, because the clock of this machine may be wrong. If it "
-            "refuses, `ResultExpiredError`, judged by the `Date` of the store if it sends one. 30"
+            "refuses, `ResultExpiredError` (according to the `Date` of the store, if it sends one). 30"
             " days after the expiry, there is no request. The expiry in URLs of Amazon, Google "
             "and Azure is read into `output.expires_at`",
             "Run the flow again, with a new idempotency key: the service issues a URL only once",
@@ -1007,7 +1007,7 @@ _DOWNLOADING = Section(
             ),
         ),
         Case(
-            "The iteration over rows stops half-way, and nobody closes it",
+            "The iteration over rows stops halfway, and is not closed",
             "No temporary file is left, and there is no warning",
             tests=(
                 "tests/results/test_records.py::test_dropped_rows_leave_no_file",
@@ -1182,7 +1182,7 @@ _FILES = Section(
             ),
         ),
         Case(
-            "The part that was kept of a download is damaged, too short, or of another result",
+            "The kept part of a download is damaged, too short, or of another result",
             "The download starts again. A wrong digest of the whole file is detected",
             tests=(
                 "tests/results/downloads/test_resumed_parts.py::test_a_damaged_sidecar",
@@ -1390,7 +1390,7 @@ _SETTINGS = Section(
         Case(
             "The key is a placeholder from an example (`…`, `<key>`, `$KEY`)",
             "`ConfigurationError`; it is not sent",
-            "Replace it by your own key",
+            "Replace it with your own key",
             tests=("tests/settings/test_checks.py::test_a_placeholder_is_rejected",),
         ),
         Case(
@@ -1577,7 +1577,7 @@ _BATCHES = Section(
     cases=(
         Case(
             "One row of `flows.map` fails",
-            "Its outcome says so, and has the error; the other rows go on. More failures than `max_failures` end the "
+            "Its outcome has the error; the other rows continue. More failures than `max_failures` end the "
             "batch: `TooManyFailuresError`, with the report in `.report`",
             tests=(
                 "tests/batch/test_map.py::test_one_failure_ends_nothing",
@@ -1607,7 +1607,7 @@ _BATCHES = Section(
             tests=("tests/batch/test_map.py::test_a_batch_runs_once",),
         ),
         Case(
-            "Two rows have the same key, a key has other params than in the journal, or the journal is of another "
+            "Two rows have the same key, a key has different params in the journal, or the journal is of another "
             "service or API key",
             "`JournalConflictError`, which names the rows; nothing is run twice",
             tests=(

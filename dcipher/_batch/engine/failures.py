@@ -98,9 +98,9 @@ def how_to_go_on(journal: Path | None, ended: int, running: int) -> str:
     how = (
         "There is no journal: the next call cannot resume these runs. Pass journal=… to resume."
         if journal is None
-        else f"The same line again resumes from {journal}: nothing is started twice."
+        else f"To resume from {journal}, run the same line again: nothing is started twice."
     )
-    rows = "1 row has its outcome" if ended == 1 else f"{ended:,} rows have their outcome"
+    rows = "1 row has an outcome" if ended == 1 else f"{ended:,} rows have an outcome"
     runs = "1 run continues" if running == 1 else f"{running:,} runs continue"
     return f"{rows}, {runs}. {how}"
 
@@ -115,6 +115,6 @@ def advised(error: E) -> E:
         return with_hint(
             error,
             "To run its flow again, pass retry_failed=True.",
-            "To run its flow again, give --retry-failed.",
+            "To run its flow again, pass --retry-failed.",
         )
     return error

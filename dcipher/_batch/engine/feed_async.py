@@ -139,7 +139,7 @@ class AsyncFeed:
         if self._plan.flow_id is None:
             if not is_call(first):
                 raise InvalidParamsError(
-                    "Row 0 of the input is no FlowCall, and flow_id is missing: flows.map(flow_id, rows)."
+                    "Row 0 of the input is not a FlowCall, so flow_id is required: flows.map(flow_id, rows)."
                 )
             self._call = type(first)
             self._flow_id = flow_id_of(self._call)
@@ -157,10 +157,10 @@ class AsyncFeed:
             if self._call is not None and type(row) is not self._call:
                 raise with_hint(
                     InvalidParamsError(
-                        f"Row {position} of the input is a {type(row).__name__}, and the first one "
+                        f"Row {position} of the input is a {type(row).__name__}, but the first row is "
                         f"a {self._call.__name__}."
                     ),
-                    "Make a batch of each.",
+                    "Call flows.map once for each class.",
                 )
             entries.append(self._plan.identity.entry(row, position))
         return entries
@@ -202,12 +202,12 @@ class AsyncFeed:
         """Records a start whose outcome is unknown, and which must not be repeated."""
         error = with_hint(
             SubmissionUnknownError(
-                "The process ended while this start was being sent: nobody knows whether its run "
+                "The process ended while this start was being sent: it is not known whether the run "
                 "was started.",
                 flow_id=self._flow_id,
                 idempotency_key=row.idempotency_key,
             ),
-            "Find out, and record it: dcipher journal resolve.",
+            "Find out, and record the answer with `dcipher journal resolve`.",
         )
         row.error = error_text(error)
         change = Change(row.id, "sent", "unknown", {"error": row.error})

@@ -179,6 +179,6 @@ def too_many_failures(
         return None
     first = tally.groups()[0]
     return TooManyFailuresError(
-        f"{failures} of {rows} rows failed, and max_failures={limit} permits no more; the "
+        f"{failures} of {rows} rows failed, more than max_failures={limit} allows. The "
         f"most frequent reason: {first.message or first.status}"
     )

@@ -119,7 +119,7 @@ class AsyncRowResults:
         if self._plan.save is None and row.result is not None:
             return Fetched(await self._parsed(run, row.result, Format(row.format)))
         error = ResultExpiredError(
-            f"The result of run {run.task_id} is no longer in the journal, nor in its file.",
+            f"The result of run {run.task_id} is no longer available, neither in the journal nor as a file.",
             run=run,
         )
         raise advised(error)
@@ -140,7 +140,8 @@ class RejectedError(Exception):
 def _several(run: Run) -> ResultParseError:
     return with_hint(
         ResultParseError(
-            f"Run {run.task_id} has {len(run.outputs)} results, and read=… takes one.", run=run
+            f"Run {run.task_id} has {len(run.outputs)} results, but read=… accepts only one.",
+            run=run,
         ),
         "Save them: pass save=….",
     )

@@ -219,7 +219,7 @@ class AsyncSteps:
         if not ever:
             raise error
         raise BatchError(
-            f"The service has not responded for {since:.0f} s ({error}). Nothing more was started."
+            f"The service has not responded for {since:.0f} s ({error}). No further runs were started."
         ) from error
 
     async def poll(self, job: Job) -> None:
@@ -321,8 +321,8 @@ def _status_of(run: Run, response: Any) -> Run:
 
 def _unknown(job: Job, flow_id: str, error: APIError) -> SubmissionUnknownError:
     return SubmissionUnknownError(
-        f"Nobody knows whether the run of this row was started ({error.message}) To say what became of "
-        "it: dcipher journal resolve.",
+        f"It is not known whether the run of this row was started ({error.message}) Find out, and record the "
+        "answer with `dcipher journal resolve`.",
         flow_id=flow_id,
         idempotency_key=job.row.idempotency_key,
         request=error.request,

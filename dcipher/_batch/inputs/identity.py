@@ -126,8 +126,8 @@ def _text(key: object) -> str:
         if 0 < len(text) <= LONGEST_KEY and text.isprintable() and text.strip() == text:
             return text
     raise InvalidParamsError(
-        f"its key is {clean(repr(value), 60)}: a key is a whole number, or a printable text of 1 to "
-        f"{LONGEST_KEY} characters, without a space at its ends."
+        f"its key is {clean(repr(value), 60)}, but a key must be an integer, or printable text of 1 to "
+        f"{LONGEST_KEY} characters without leading or trailing spaces."
     )
 
 
@@ -141,8 +141,8 @@ def _columns(row: object) -> Mapping[str, Any]:
         return {field.name: getattr(row, field.name) for field in fields(row)}
     raise with_hint(
         InvalidParamsError(
-            f"it is {with_article(type(row).__name__)}: a row is a mapping, a Pydantic model, a "
-            "FlowCall or a dataclass."
+            f"it is {with_article(type(row).__name__)}, but a row must be a mapping, a Pydantic model, "
+            "a FlowCall or a dataclass."
         ),
         "For other rows, pass params=… and key=… as functions of the row.",
     )

@@ -49,7 +49,7 @@ class JournalLock:
         if not _locked(descriptor):
             raise with_hint(
                 JournalBusyError(f"The journal {journal} is in use by {self._holder()}."),
-                "Wait for its end, or choose another journal: two runners would start the same rows.",
+                "Wait until that has ended, or choose another journal: both would start the same rows.",
             )
         other = _opened(self._path)
         try:

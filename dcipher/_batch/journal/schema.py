@@ -121,7 +121,7 @@ def _recognised(connection: sqlite3.Connection, path: Path | None) -> bool:
         raise with_hint(
             JournalError(
                 f"The journal {path} was written by a newer version of dcipher (its format is "
-                f"{version}, this version knows {VERSION})."
+                f"{version}; this version supports up to {VERSION})."
             ),
             "Upgrade dcipher.",
         )
@@ -149,7 +149,7 @@ def _journal_error(path: Path | None, error: Exception) -> JournalError:
         errno.ENOSPC,
         getattr(errno, "EDQUOT", -1),
     }:
-        full = f"The journal {where} cannot be written: the disk is full. Nothing more was started."
+        full = f"The journal {where} cannot be written: the disk is full. No further runs were started."
         return with_hint(
             JournalError(full), "Free disk space, then run the same line again: it resumes."
         )
@@ -165,9 +165,9 @@ def damaged(path: Path | None, problem: str) -> JournalError:
     """Returns the error for a journal that cannot be read."""
     what = " ".join(problem.split())
     return with_hint(
-        JournalError(f"The journal {path} is damaged, or is no journal ({what})."),
-        "Restore it from a copy, together with its -wal file; or begin a new one: starts that the "
-        "service still knows are not repeated.",
+        JournalError(f"The journal {path} is damaged, or is not a journal ({what})."),
+        "Restore it from a copy, together with its -wal file. Or use a new journal: the service returns "
+        "the same run for each idempotency key that it still knows.",
     )
 
 

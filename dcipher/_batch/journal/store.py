@@ -68,10 +68,10 @@ class Journal:
                 theirs = f"the base URL {known[name]}" if name == "base_url" else "another API key"
                 raise with_hint(
                     JournalConflictError(
-                        f"The journal {self.path} belongs to {theirs}: a run is known to one service "
-                        "and one key."
+                        f"The journal {self.path} belongs to {theirs}: a run is accessible only at one "
+                        "base URL, with one API key."
                     ),
-                    "Choose another path for journal=…, or use the client that it was made with.",
+                    "Choose another path for journal=…, or use the client that created it.",
                     "Choose another path for --journal, or use that base URL and API key.",
                 )
             connection.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", (name, value))
@@ -86,7 +86,9 @@ class Journal:
         # sqlite.org/howtocorrupt.html, section 2.6: a connection is not carried over a fork.
         if os.getpid() != self._pid:
             raise with_hint(
-                JournalError("A journal belongs to the process that opened it."),
+                JournalError(
+                    "A journal belongs to the process that opened it, not to a forked child."
+                ),
                 "Call flows.map in the child.",
             )
         with self._turn, journal_errors(self.path):
@@ -158,16 +160,16 @@ class Journal:
         if session == self.session:
             raise with_hint(
                 JournalConflictError(
-                    f"The rows {position} and {entry.position} have the same key, {_quoted(entry.key)}."
+                    f"Rows {position} and {entry.position} have the same key, {_quoted(entry.key)}."
                 ),
-                "Name a key that differs in every row: key=….",
-                "Name a key that differs in every row: --key.",
+                "Choose a key that differs in every row: key=….",
+                "Choose a key that differs in every row: --key.",
             )
         if digest != entry.digest:
             raise with_hint(
                 JournalConflictError(
-                    f"Row {entry.position} (key {_quoted(entry.key)}) has other params than the "
-                    f"journal {self.path} knows for it."
+                    f"Row {entry.position} (key {_quoted(entry.key)}) has different params in the "
+                    f"journal {self.path}."
                 ),
                 "Give it another key, or choose another journal.",
             )

@@ -41,7 +41,7 @@ class Outcome(Generic[T]):
     files: tuple[Path, ...] = ()
     """The saved files, with `save`."""
     error: dcipher.DcipherError | None = None
-    """The error, if it is not `done`."""
+    """The error, if the row is not `done`."""
     reused: bool = False
     """Whether it comes from the journal: nothing was sent for it."""
 

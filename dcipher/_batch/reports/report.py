@@ -56,26 +56,27 @@ class BatchReport:
     They may have run twice if the service does not support idempotency keys.
     """
     resent_count: int
-    """The number of such rows."""
+    """The number of all rows whose start was retried after a lost response."""
     starts: int
     """The number of requests to start a run, including rejected ones."""
     polls: int
     """The number of polls."""
     stopped: bool
-    """Whether it was stopped before all rows had their outcome."""
+    """Whether the batch was stopped before every row had an outcome."""
     journal: str | None = field(default=None)
     """The path of the journal."""
     resent_late: int = 0
     """How many of the retried starts were sent more than 24 hours after the first time.
 
-    Services forget idempotency keys after a while: these rows may have run twice in any case.
+    Services forget idempotency keys after a while: these rows may have run twice, even if the
+    service supports the keys.
     """
 
     _rows: JournalRows | None = field(default=None, repr=False, compare=False)
 
     @property
     def rows(self) -> int:
-        """Rows that have their outcome."""
+        """The number of rows that have an outcome."""
         return sum(self.counts.values())
 
     @property
@@ -90,7 +91,7 @@ class BatchReport:
 
     @property
     def cancelled(self) -> int:
-        """Rows whose run was cancelled."""
+        """The number of rows whose run was cancelled."""
         return self.counts.get("cancelled", 0)
 
     @property
@@ -139,9 +140,9 @@ class BatchReport:
         if self.left_running:
             text += f"; {self.left_running:,} runs continue"
         if self.resent_count:
-            text += f"; {self.resent_count:,} starts were sent again"
+            text += f"; {self.resent_count:,} starts were retried"
         if self.resent_late:
-            text += f", {self.resent_late:,} of them after 24 hours, and may have run twice"
+            text += f", {self.resent_late:,} of them after 24 hours: these may have run twice"
         return f"{text}."
 
 

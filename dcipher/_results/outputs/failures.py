@@ -233,7 +233,7 @@ _CLASSES: dict[Problem, type[ResultError]] = {
 }
 _ADVICE = {
     Problem.EXPIRED: "The service issues it only once: run the flow again, {new_key}.",
-    Problem.CHANGED: "Nothing was saved of two versions. Download it again.",
+    Problem.CHANGED: "Nothing was saved, because that would mix two versions. Download it again.",
     Problem.BROKEN: "Nothing was saved. Download it again, and report this to the service's support.",
     Problem.INTERRUPTED: "Nothing was saved. Download it again: the result still exists.",
     Problem.REFUSED: "Download it again later. If that fails, too, run the flow again, {new_key}.",

@@ -39,5 +39,5 @@ def without_outputs(run: Run, index: int | None = None) -> ResultError:
         f"it with Run.from_json{same_start(run)}."
     )
     if any(output.url is None for output in run.outputs):
-        advice += " If the run never was JSON or a pickle, the service sent no URL: report that to its support."
+        advice += " If the run was never JSON or a pickle, the service sent no URL: report that to its support."
     return with_hint(error, advice, cli="")

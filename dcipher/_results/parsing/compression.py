@@ -152,7 +152,7 @@ class _Zstd:
 
     def finish(self) -> None:
         if not self._frame.eof:
-            raise ValueError("its compressed body is cut short")
+            raise ValueError("its compressed body is truncated")
 
 
 def _zstd() -> tuple[Callable[[], _Frame], type[Exception]]:

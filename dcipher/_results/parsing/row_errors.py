@@ -165,7 +165,7 @@ def failed_validator(
         if frame.f_globals.get("__name__", "").partition(".")[0] not in _OURS:
             place = f" ({PurePath(frame.f_code.co_filename).name}, line {number})"
             break
-    why = f"a validator raised {type(error).__name__}{place}, which is no ValueError"
+    why = f"a validator raised {type(error).__name__}{place}, which is not a ValueError"
     return ResultTypeError("document" if row is None else f"row {row}", why, row=row, line=line)
 
 

@@ -135,7 +135,7 @@ class Column:
         except AttributeError:  # as of a validator that constructs the model itself
             return "is missing"
         if value is None or isinstance(error, NullError):
-            return "is null, or has a null in it, where its type has none"
+            return "is null, or contains a null, which its type does not permit"
         if _has_integer(value, _WIDE):
             return "is an integer beyond 64 bits: declare the column as Decimal, str or float"
         if _has_integer(value, _EXACT) and "double" in str(self.shape.type):
@@ -167,7 +167,7 @@ class UnfitError(ResultReadError):
     """Arrow cannot hold a value of the rows: `Columns.batch` identifies it."""
 
     def __init__(self) -> None:
-        super().__init__("rows", "hold a value that Arrow cannot")
+        super().__init__("rows", "contain a value that Arrow cannot hold")
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +247,6 @@ def check_batch(batch: Any, first: int) -> None:
                     one.validate(full=True)
                 except pa.ArrowInvalid:
                     where = f"row {first + number}, column {shown_name(name)}"
-                    why = f"is no value of {column.type}"
+                    why = f"is not a valid {column.type}"
                     raise ResultTypeError(where, why, row=first + number) from None
         raise ResultSyntaxError("document", "is damaged") from None

@@ -57,7 +57,9 @@ def to_polars(table: Any) -> Any:
     pl = library("polars", "polars")
     names: list[str] = table.column_names
     if repeated := [name for name, times in Counter(names).items() if times > 1]:
-        raise ResultTypeError("header", f"columns repeat: {shown_name(repeated[0])!r}")
+        raise ResultTypeError(
+            "header", f"more than one column is called {shown_name(repeated[0])!r}"
+        )
     # It names columns without a name itself, but accepts them renamed.
     numbered = table.rename_columns([f"c{place}" for place in range(len(names))])
     frame = _made(numbered, pl.DataFrame, names)
@@ -79,8 +81,8 @@ def _made(table: Any, make: Callable[[Any], Any], names: list[str] | None = None
                 _ = make(table.select([place]))
             except BaseException:  # noqa: BLE001
                 where = f"column {shown_name(name)}"
-                why = f"the frame has no type for {table.schema.field(place).type}"
-                raise ResultTypeError(where, f"{why}: take it from to_arrow()") from None
+                why = f"the dataframe has no type for {table.schema.field(place).type}"
+                raise ResultTypeError(where, f"{why}: use to_arrow()") from None
         raise
 
 

@@ -163,7 +163,7 @@ class _Kind:
         seen = self._kind or kinds[0]
         alike = (int, float) if seen in (int, float) else (seen,)
         other = next(kind for kind in kinds if kind not in alike)
-        why = f"is {_NAMES[other]} where rows before have {_NAMES[seen]}"
+        why = f"is {_NAMES[other]}, but earlier rows have {_NAMES[seen]}"
         return _MixedError(path, lambda value: type(value) is other, why)
 
     @property
@@ -295,7 +295,7 @@ class CellKinds:
     def __init__(self, header: Sequence[str]) -> None:
         if repeated := [name for name, times in Counter(header).items() if times > 1]:
             names = ", ".join(repr(shown_name(name)) for name in repeated)
-            raise ResultSyntaxError("header", f"columns repeat: {names}")
+            raise ResultSyntaxError("header", f"more than one column is called {names}")
         self._header = list(header)
         self._possible = [list(_CELLS) for _ in header]
         self._filled = [False for _ in header]

@@ -117,7 +117,7 @@ def _columns_for(type_: object) -> Columns:
         try:
             return columns_of(type_)
         except (NameError, ValueError) as error:
-            message = f"That type cannot be a table: {clean(str(error))}"
+            message = f"Rows of this type cannot be a table: {clean(str(error))}"
             raise InvalidParamsError(message) from None
 
 
@@ -263,7 +263,7 @@ class _Parquet:
         for part, schema in zip(parts, schemas, strict=True):
             with part.errors():
                 if not schema.equals(schemas[0]):
-                    raise ResultSyntaxError("schema", "is not that of the result before")
+                    raise ResultSyntaxError("schema", "differs from that of the previous result")
 
     def batches(self, size: int) -> Iterator[Any]:
         batches = self._read(size)

@@ -251,7 +251,7 @@ def common_header(parts: tuple[Source, ...]) -> list[str]:
     for part in parts[1:]:
         with part.errors():
             if _header(part) != header:
-                raise ResultSyntaxError("header", "is not that of the result before")
+                raise ResultSyntaxError("header", "differs from that of the previous result")
     return header
 
 

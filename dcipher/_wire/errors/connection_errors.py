@@ -66,7 +66,7 @@ def connection_error(
         return with_hint(APITimeoutError(what, request=request, attempts=attempts), advice)
     if isinstance(error, (httpx.TimeoutException, TimeoutError)):
         what = f"There was no response in time to {request} from {host} ({configured_by}): {_phase(error)}."
-        advice = "Increase it with timeout=…, or check the network."
+        advice = "Increase the limit with timeout=…, or check the network."
         shell = "Increase DCIPHER_TIMEOUT, or check the network."
         return with_hint(APITimeoutError(what, request=request, attempts=attempts), advice, shell)
     if has_too_many_files(error):

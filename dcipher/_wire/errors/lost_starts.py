@@ -29,7 +29,7 @@ def unknown_submission(
         return error
     key = operation.idempotency_key
     how = f"{_IN_DOUBT} To repeat the start without starting a second run, "
-    advice = f"{how}pass idempotency_key={key!r}.", f"{how}give --idempotency-key {key}."
+    advice = f"{how}pass idempotency_key={key!r}.", f"{how}pass --idempotency-key {key}."
     if resilience.resend_ambiguous:
         return with_hint(error, *advice)
     unknown = SubmissionUnknownError(

@@ -206,7 +206,7 @@ class Credentials:
         headers = without_credentials(request.headers, self._key_header)
         if kept_back := sorted(request.headers.keys() - headers.keys()):
             where, what = clean(request.url.host), clean(", ".join(kept_back))
-            logger.info("%s is not where the base URL leads: it is not sent %s", where, what)
+            logger.info("%s is not the host of the base URL: withheld from it: %s", where, what)
         return _changed(request, headers=headers)
 
     def _signed(self, request: httpx.Request, signer: Signer) -> httpx.Request:

@@ -69,7 +69,7 @@ def params_body(params: object, secrets: list[str]) -> bytes:
         raise InvalidParamsError("params are nested too deeply to be sent as JSON.") from None
     except Exception as error:  # a mapping, a computed field or an attribute of the program's
         raise InvalidParamsError(
-            f"params cannot be read: {type(error).__name__} was raised by a value in them."
+            f"params cannot be read: a value in them raised {type(error).__name__}."
         ) from error
 
 

@@ -40,7 +40,7 @@ def environment_proxies() -> Proxies:
     no_proxy = found.get("no", "")
     if by_scheme and (numbers := unreadable(no_proxy)):
         logger.warning(
-            "NO_PROXY: ignored what is neither a host nor a block of addresses: entry %s",
+            "NO_PROXY: ignored entry %s: neither a host nor a block of addresses",
             ", ".join(map(str, numbers)),
         )
     return Proxies(by_scheme, no_proxy)

@@ -23,7 +23,7 @@ class _SocksErrors(AbstractContextManager[None]):
         traceback: TracebackType | None,
     ) -> None:
         if kind is not None and kind.__module__.partition(".")[0] == "socksio":
-            words = f"the proxy opened no tunnel (not a response of SOCKS 5: {error})"
+            words = f"the proxy did not open a tunnel (not a response of SOCKS 5: {error})"
             raise httpx.ProxyError(words) from error
 
 

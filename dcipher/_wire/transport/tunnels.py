@@ -29,9 +29,9 @@ def tunnel(proxy: httpx.Proxy, origin: httpcore.Origin) -> Generator[bytes, byte
 def tunnel_error(error: BaseException) -> BaseException:
     """Returns the error for a lost connection to the proxy, which httpx reports as one to the server."""
     if isinstance(error, (httpx.ReadTimeout, httpx.WriteTimeout)):
-        return httpx.ConnectTimeout("the proxy opened no tunnel in time")
+        return httpx.ConnectTimeout("the proxy did not open a tunnel in time")
     if isinstance(error, _LOST):
-        return httpx.ProxyError(f"the proxy opened no tunnel ({error})")
+        return httpx.ProxyError(f"the proxy did not open a tunnel ({error})")
     return error
 
 
@@ -51,7 +51,9 @@ def _by_connect(proxy: httpx.Proxy, origin: httpcore.Origin) -> Generator[bytes,
         reason = event.reason.decode("ascii", errors="ignore")
         raise httpcore.ProxyError(f"{event.status_code} {reason}")
     if parser.trailing_data[0]:  # a TLS server waits for its client
-        raise httpcore.ProxyError("the proxy opened no tunnel (it sent more than a response)")
+        raise httpcore.ProxyError(
+            "the proxy did not open a tunnel (it sent data after its response)"
+        )
 
 
 def _by_socks(proxy: httpx.Proxy, origin: httpcore.Origin) -> Generator[bytes, bytes, None]:

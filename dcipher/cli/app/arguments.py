@@ -82,7 +82,7 @@ OVERWRITE = option("--overwrite/--no-overwrite", "Whether a file may be replaced
 KEEP_URLS = option(
     "--keep-urls",
     "Store the signed URLs of the results in the list of runs (mode 0600), for `dcipher "
-    "runs download TASK`. Whoever reads them can read the results.",
+    "runs download TASK`. Anyone who reads them can read the results.",
 )
 REVEAL_URLS = option("--reveal-urls", "Print signed URLs in --json and --jsonl, instead of null.")
 NO_LEDGER = option(

@@ -80,7 +80,7 @@ def _param(text: str, read: Read) -> tuple[str, Any]:
         return name, value[1:]
     if value == "-" and not is_json:  # in other programs, it means standard input
         raise UsageError(
-            f"{option}: standard input is {name}=@-; for the text -, give --text {name}=-."
+            f"{option}: standard input is {name}=@-; for the text -, use --text {name}=-."
         )
     if value == "@":
         raise UsageError(

@@ -67,8 +67,8 @@ def head(call: Invocation, file: str, rows: int, format_: str | None) -> None:
 )
 @option(
     "--max-invalid N|N%",
-    "The permitted number or share of invalid rows. The exit code is then 0. The "
-    "command stops as soon as there are more.",
+    "The number or share of invalid rows up to which the exit code is 0. The command "
+    "stops as soon as there are more.",
 )
 @option(
     "--rejects FILE",

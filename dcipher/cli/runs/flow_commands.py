@@ -33,7 +33,7 @@ app: Group = Group("flows", help="Show flows, and run them.")
 
 @app.command()
 @FLOW
-@option("--python", "Print the Python code of a call of the flow instead.")
+@option("--python", "Print Python code that calls the flow instead.")
 def get(call: Invocation, flow: str, python: bool) -> None:
     """Show the name, description and params of a flow."""
     with call.client() as client:
@@ -59,9 +59,9 @@ def get(call: Invocation, flow: str, python: bool) -> None:
 def list_flows(call: Invocation) -> None:
     """List the flows of an emulator, or those that this machine knows.
 
-    The API has no operation that lists flows; an emulator has. Without one at the base URL, these are
-    the flows of the running emulators, and those of `dcipher runs list`. known_from is where each is
-    known from.
+    The API has no operation that lists flows, but an emulator does. For any other base URL, the
+    command lists the flows of the running emulators and those in `dcipher runs list`. known_from is
+    the source of each.
     """
     from dcipher.cli.runs.known_flows import list_flows as show
 
@@ -148,7 +148,7 @@ app.add_command(map_rows)
 
 @app.command()
 @argument(
-    "flows FLOW", "The ids of the flows. By default, those of which the file has a class.", nargs=-1
+    "flows FLOW", "The ids of the flows. Default: those for which the file has a class.", nargs=-1
 )
 @option("--output -o FILE|-", "The module to write. - is standard output.", type=str, default="-")
 @option(

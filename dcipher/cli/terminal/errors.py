@@ -34,8 +34,8 @@ class ExitCode(IntEnum):
     INVALID_ROWS = 5, "Rows of a result are invalid."
     WAIT_TIMEOUT = 124, "The timeout of the wait has passed. The run continues; its id is printed."
     INTERRUPTED = 130, "Ctrl-C. The run continues; the command that resumes the wait is printed."
-    HUNG_UP = 129, "As 130, by SIGHUP: the terminal was closed."
-    TERMINATED = 143, "As 130, by SIGTERM."
+    HUNG_UP = 129, "Like 130, but for SIGHUP: the terminal was closed."
+    TERMINATED = 143, "Like 130, but for SIGTERM."
     # As a shell reports a program that SIGPIPE ended.
     CLOSED_PIPE = 141, "The reader of the output has closed it (`| head -1`)."
 

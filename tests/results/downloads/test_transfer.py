@@ -331,7 +331,7 @@ def test_whole(transfer: Transfer, content: bytes) -> None:
     ("transfer", "problem", "says"),
     [
         (Transfer(received=6, total=7), Problem.INTERRUPTED, "only 6 of 7 bytes"),
-        (Transfer(received=8, total=7), Problem.BROKEN, "8 bytes arrived where 7 were promised"),
+        (Transfer(received=8, total=7), Problem.BROKEN, "8 bytes arrived, but 7 were announced"),
         (Transfer(received=7, digests={"md5": b"other"}), Problem.BROKEN, "its md5 digest"),
         (
             Transfer(received=7, digests={"sha256": digest("sha256"), "md5": b"other"}),

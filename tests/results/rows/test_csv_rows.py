@@ -472,7 +472,7 @@ def test_an_ambiguous_table_is_rejected() -> None:
     """The error has the candidates and advice."""
     with pytest.raises(ResultSyntaxError, match=r"semicolons and tabs.*read it as str"):
         read(b"a;b\tc\n1;2\t3\n", Any, Format.CSV)
-    with pytest.raises(ResultSyntaxError, match=r"line 3.*carriage return stands alone"):
+    with pytest.raises(ResultSyntaxError, match=r"line 3.*a bare carriage return"):
         read(b"a,b\n1,2\n3\rx,4\n", list[str], Format.CSV)
 
 
@@ -513,7 +513,7 @@ def test_a_ragged_row_is_invalid(type_: Any, row: bytes, kind: str) -> None:
 
 def test_columns_that_repeat_are_named() -> None:
     """Two columns of one name cannot be a mapping; by position they can be read."""
-    with pytest.raises(ResultSyntaxError, match=r"header: .* 'a'$"):
+    with pytest.raises(ResultSyntaxError, match="header: more than one column is called 'a'"):
         read(b"a,b,a\n1,2,3\n", dict[str, str], Format.CSV)
     assert read(b"a,b,a\n1,2,3\n", list[int], Format.CSV) == [[1, 2, 3]]
 

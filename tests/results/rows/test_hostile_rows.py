@@ -127,7 +127,7 @@ def test_nan_is_not_json(word: bytes) -> None:
 
 def test_repeated_headers_and_ragged_rows() -> None:
     """No cell is lost silently: repeated names are rejected, and rows of another length are invalid."""
-    with pytest.raises(ResultSyntaxError, match="columns repeat"):
+    with pytest.raises(ResultSyntaxError, match="more than one column is called"):
         read(b"a,a\n1,2\n", dict[str, str], Format.CSV)
     found = read(b"a,b\n1\n1,2\n1,2,3\n", dict[str, str], Format.CSV)
     assert [isinstance(row, InvalidRow) for row in found] == [True, False, True]

@@ -86,13 +86,13 @@ def test_rows(body: str, rows: list[Any]) -> None:
 @pytest.mark.parametrize(
     ("tail", "where", "why"),
     [
-        ([{"a": "canary"}], "row 9001, column a", "is text where rows before have an integer"),
+        ([{"a": "canary"}], "row 9001, column a", "is text, but earlier rows have an integer"),
         ([{"a": True}], "row 9001, column a", "is a boolean"),
         ([{"a": 2**63}], "row 9001, column a", "beyond 64 bits"),
         ([{"a": 2**53 + 1}, {"a": 0.5}], "row 9001, column a", "float64 does not hold exactly"),
         ([{"o": {"x": [1]}}, {"o": {"x": ["canary"]}}], "row 9002, column o.x[]", "is text"),
         ([{"o": {"x": 1}}, {"o": [1]}], "row 9002, column o", "is an array"),
-        ([7], "row 9001", "is an integer where rows before have an object"),
+        ([7], "row 9001", "is an integer, but earlier rows have an object"),
     ],
     ids=str,
 )
@@ -109,7 +109,7 @@ def test_mixed(tail: list[Any], where: str, why: str) -> None:
 def test_several_results_are_one_table() -> None:
     """The rows of all results determine the columns."""
     with table(b'[{"a": 1}]', b'{"a": 1.5}\n{"b": 2}', format_=Format.NDJSON) as made:
-        with pytest.raises(ResultParseError, match="rows before have an array") as caught:
+        with pytest.raises(ResultParseError, match="earlier rows have an array") as caught:
             made.to_arrow()
         assert caught.value.output_index == 1
     with table(b'[{"a": 1}]', b'[{"a": 1.5}, {"b": 2}]') as made:
@@ -179,7 +179,7 @@ def test_cells_late_in_a_column() -> None:
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ("a,a\n1,2\n", "header: columns repeat: 'a'"),
+        ("a,a\n1,2\n", "header: more than one column is called 'a'"),
         ("a,b\n1\n", r"row 0 \(line 2\): Row should have 2 cells"),
         ("a,b\n1,2\n1,2,3\n", r"row 1 \(line 3\): Row should have 2 cells"),
         (b"\xff,b\n", "not UTF-8"),
@@ -205,7 +205,7 @@ def test_headers_of_several_results_differ() -> None:
     """Results with different columns are an error."""
     with (
         table(b"a,b\n1,2\n", b"b,a\n1,2\n", format_=Format.CSV) as made,
-        pytest.raises(ResultParseError, match="not that of the result before") as caught,
+        pytest.raises(ResultParseError, match="differs from that of the previous result") as caught,
     ):
         _ = made.schema
     assert caught.value.output_index == 1

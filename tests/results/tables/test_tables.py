@@ -171,8 +171,11 @@ def test_parquet_without_a_model(connect: Connect, server: FaultyServer) -> None
 @pytest.mark.parametrize(
     ("bodies", "message"),
     [
-        ([b"PAR1\x15 and no more"], "no Parquet file"),
-        ([parquet([{"a": 1}]), parquet([{"a": "x"}])], "schema: is not that of the result before"),
+        ([b"PAR1\x15 and no more"], "not a Parquet file"),
+        (
+            [parquet([{"a": 1}]), parquet([{"a": "x"}])],
+            "schema: differs from that of the previous result",
+        ),
         (
             [parquet([{"a": "x" * 999}])[:5] + b"\0" * 9 + parquet([{"a": "x" * 999}])[14:]],
             "damaged",

@@ -53,9 +53,9 @@ def failed(error: Exception) -> APIError:
         ),
         (chained(httpx.ReadError("x"), ssl.SSLEOFError(8, "EOF")), APIConnectionError, "ReadError"),
         (
-            httpx.ConnectTimeout("the proxy opened no tunnel in time"),
+            httpx.ConnectTimeout("the proxy did not open a tunnel in time"),
             APITimeoutError,
-            "(DCIPHER_BASE_URL): the proxy opened no tunnel in time. Increase",
+            "(DCIPHER_BASE_URL): the proxy did not open a tunnel in time. Increase",
         ),
     ],
 )

@@ -414,12 +414,12 @@ def test_tls_within_the_tls_of_a_proxy(
 @pytest.mark.parametrize(
     ("act", "cls", "cause"),
     [
-        (says(), APIConnectionError, "the proxy opened no tunnel"),
+        (says(), APIConnectionError, "the proxy did not open a tunnel"),
         (reset, APIConnectionError, "reset|was closed"),
-        (says(b"garbage\r\n\r\n"), APIConnectionError, "the proxy opened no tunnel"),
-        (says(b"HTTP/1.1 200 OK\r\n\r\nHTTP/1.1"), APIConnectionError, "more than a response"),
-        (silent, APITimeoutError, "the proxy opened no tunnel in time|connecting took longer"),
-        (drips, APITimeoutError, "the proxy opened no tunnel in time|connecting took longer"),
+        (says(b"garbage\r\n\r\n"), APIConnectionError, "the proxy did not open a tunnel"),
+        (says(b"HTTP/1.1 200 OK\r\n\r\nHTTP/1.1"), APIConnectionError, "data after its response"),
+        (silent, APITimeoutError, "the proxy did not open a tunnel in time|connecting took longer"),
+        (drips, APITimeoutError, "the proxy did not open a tunnel in time|connecting took longer"),
     ],
 )
 def test_a_proxy_that_rejects_the_tunnel(

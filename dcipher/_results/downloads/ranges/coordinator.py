@@ -131,7 +131,7 @@ class Coordinator:
 
     def retire(self, error: TransferError) -> None:
         """Records that a worker gave up; the others continue."""
-        logger.info("one connection less for %s: %s", redact_query(self.source.url), error)
+        logger.info("one connection fewer for %s: %s", redact_query(self.source.url), error)
         with self._changed:
             self._retired.append(error)
             self._changed.notify_all()

@@ -117,7 +117,7 @@ def check_range(
         raise _refused(f"the store returned {status_code} for a range")
     length = headers.get("content-length")
     if length is not None and length != str(wanted[1] - wanted[0]):
-        raise _refused("the store sent a range of another length")
+        raise _refused("the store sent a range with the wrong length")
     try:
         check_part(transfer, headers, wanted)
     except TransferError as error:

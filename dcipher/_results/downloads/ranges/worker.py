@@ -168,7 +168,7 @@ class Worker:
         if claim.position + len(chunk) > until:
             raise TransferError(
                 Problem.BROKEN,
-                "more bytes arrived than were promised",
+                "more bytes arrived than were announced",
                 Failure(Outcome.AMBIGUOUS),
             )
         with self._writing:

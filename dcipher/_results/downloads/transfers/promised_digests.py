@@ -27,7 +27,7 @@ def promised_digests(headers: Mapping[str, str]) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     for name, digest in _promised(headers):
         if found.setdefault(name, digest) != digest:
-            raise broken(f"the store promises two different {name} digests of it")
+            raise broken(f"the store sent two different {name} digests of it")
     return found
 
 

@@ -211,7 +211,7 @@ def check_part(
     if transfer.total is not None and total != transfer.total:
         raise changed()
     if (start, end + 1) != (wanted[0], total if wanted[1] is None else wanted[1]):
-        raise interrupted("the store sent another range than the requested one")
+        raise interrupted("the store sent a range other than the requested one")
     return total
 
 
@@ -256,10 +256,10 @@ def check_whole(transfer: Transfer, hashes: Mapping[str, bytes]) -> None:
     if transfer.total is not None and transfer.received < transfer.total:
         raise interrupted(f"only {transfer.received} of {transfer.total} bytes arrived")
     if transfer.total is not None and transfer.received > transfer.total:
-        raise broken(f"{transfer.received} bytes arrived where {transfer.total} were promised")
+        raise broken(f"{transfer.received} bytes arrived, but {transfer.total} were announced")
     for name, promised in transfer.digests.items():
         if hashes[name] != promised:
-            raise broken(f"its {name} digest is not the one that was promised")
+            raise broken(f"its {name} digest does not match the one that the store sent")
 
 
 def may_refuse_ranges(error: TransferError) -> bool:
@@ -310,5 +310,5 @@ def _encoding(headers: Mapping[str, str], *, keeps_encoded: bool = False) -> str
     except ValueError as error:
         if keeps_encoded:
             return KEPT
-        words = f"{error}, and is not known: runs.download saves the result as it is"
+        words = f"{error}, which is not supported: runs.download saves the result as it is"
         raise TransferError(Problem.BROKEN, words, Failure(Outcome.PERMANENT)) from None

@@ -105,7 +105,9 @@ def cells_reader(type_: type[T], header: list[str]) -> Callable[[list[str]], T]:
     repeated = [name for name, times in Counter(header).items() if times > 1]
     if repeated and not by_place:
         names = clean(", ".join(map(repr, repeated)))
-        raise ResultSyntaxError("header", f"columns repeat, read rows as list[str]: {names}")
+        raise ResultSyntaxError(
+            "header", f"more than one column is called {names}: read rows as list[str]"
+        )
     if type_ in _TEXT:
         plain: object = list if by_place else partial(_named, header)
         return cast("Callable[[list[str]], T]", plain)
@@ -176,7 +178,7 @@ def _blamed(error: ValidationError) -> set[int | str]:
 
 def _ragged(number: int, cells: list[str], names: int, line: int) -> InvalidRow:
     kind = "too_many_cells" if len(cells) > names else "too_few_cells"
-    message = f"Row should have {names} cells as the header, not {len(cells)}"
+    message = f"Row should have {names} cells, like the header, not {len(cells)}"
     details = (ErrorDetail(loc=(), type=kind, msg=message),)
     return InvalidRow(number, f"row {number}", details, cells, line)
 
@@ -254,7 +256,9 @@ class _Records:
             if found[3] is None:
                 return cells
             start = found.end()
-        raise self._wrong("a quoted cell does not end, or not at a delimiter")
+        raise self._wrong(
+            "a quoted cell is not closed, or its closing quote is not followed by a delimiter"
+        )
 
     def _record_so_far(self) -> list[str]:
         lines: list[str] = []
@@ -326,8 +330,8 @@ def _cell_pattern(delimiter: str) -> re.Pattern[str]:
 def _flaw(message: str) -> str:
     if message.startswith("new-line character"):
         return (
-            "a carriage return stands alone in a cell without quotes: quote the cell, or end all lines "
-            "alike"
+            "a cell without quotes contains a bare carriage return: quote the cell, or use the same line "
+            "end everywhere"
         )
     if message == "unexpected end of data":
         return "the text ends inside a quoted cell"

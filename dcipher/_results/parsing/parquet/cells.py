@@ -104,12 +104,12 @@ def _values(column: Any, exact: Any, convert: Callable[[Any], Any] | None) -> li
 def _why(type_: Any) -> str:
     types = pa.types
     if types.is_temporal(type_):
-        return "has nanoseconds, an unknown time zone, or lies where Python has no such time (years 1 to 9999)"
+        return "has nanoseconds, an unknown time zone, or is outside of Python's range (years 1 to 9999, 24 hours)"
     if types.is_string(type_) or types.is_large_string(type_):
         return "is not UTF-8 text"
     if types.is_map(type_):
-        return "has a key twice, or holds what Python cannot"
-    return "holds what Python cannot"
+        return "has a duplicate key, or contains a value that Python cannot hold"
+    return "contains a value that Python cannot hold"
 
 
 def _each(convert: Callable[[Any], Any], values: Sequence[Any]) -> list[Any]:

@@ -50,7 +50,7 @@ class ParquetFile:
         if not hasattr(file, "seek"):
             file = copy = _copied(file)
             _ = weakref.finalize(self, copy.close)
-        with _errors("it is no Parquet file, or its end is missing"):
+        with _errors("it is not a Parquet file, or its end is missing"):
             source = pyarrow.PythonFile(file, mode="r")
             self._file: Any = parquet.ParquetFile(source, buffer_size=_BUFFER, pre_buffer=False)
             self.schema: Any = self._file.schema_arrow
@@ -123,6 +123,6 @@ def _errors(otherwise: str = "it is damaged") -> Generator[None]:
         if "crypt" in str(error):
             why = "it is encrypted, and there is no key to read it with"
         elif isinstance(error, NotImplementedError):
-            why = "it has a type that pyarrow does not know"
-        message = f"is no Parquet that can be read: {why}"
+            why = "it has a type that pyarrow does not support"
+        message = f"is not a readable Parquet file: {why}"
         raise ResultSyntaxError("document", message) from None

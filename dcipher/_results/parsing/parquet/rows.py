@@ -52,7 +52,9 @@ def parquet_rows(
     repeated = [name for name, times in Counter(names).items() if times > 1]
     if repeated and not as_cells:
         shown = clean(", ".join(map(repr, repeated)))
-        raise ResultSyntaxError("header", f"columns repeat, read rows as list[Any]: {shown}")
+        raise ResultSyntaxError(
+            "header", f"more than one column is called {shown}: read rows as list[Any]"
+        )
     validator, first = _Validator(adapter), 0
     for batch in document.batches(_BATCH):
         rows, misfits = _rows(batch, document.written_schema, as_cells=as_cells)
