@@ -18,7 +18,7 @@ class once(Generic[T]):  # noqa: N801 - used as a decorator, as `property` is
     """Computes a property at its first read, and stores it in the object.
 
     `functools.cached_property` holds one lock for all objects before Python 3.12: what one object
-    computes, all others wait for, and a child that is forked during that waits for ever. Here, two
+    computes, all others wait for, and a child that is forked during that waits forever. Here, two
     threads that read at once may both compute the value.
     """
 

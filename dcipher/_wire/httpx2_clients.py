@@ -1,7 +1,7 @@
 """httpx2's clients beside httpx's: their types, and what differs between the two libraries.
 
-httpx2 is a fork of httpx with the same names. Its classes are others, and it is never imported here: whoever
-passes a client of it has done so.
+httpx2 is a fork of httpx with the same names but its own classes. It is never imported here: a program that
+passes one of its clients has already imported it.
 """
 
 from __future__ import annotations

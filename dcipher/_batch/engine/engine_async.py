@@ -172,7 +172,7 @@ class AsyncEngine(Generic[T]):
             await async_each(jobs, len(jobs), self._on_tick)
         except _Over:
             pass  # the input had not ended
-        except BaseException as error:  # noqa: BLE001 - raised again, to whoever reads the outcomes
+        except BaseException as error:  # noqa: BLE001 - raised again where the outcomes are read
             self._error = self._error or error
         finally:
             self._due.end()
@@ -185,7 +185,7 @@ class AsyncEngine(Generic[T]):
         assert self._feed is not None  # noqa: S101 - since `_run`
         try:
             await self._feed.run()
-        except Exception as error:  # noqa: BLE001 - raised again, to whoever reads the outcomes
+        except Exception as error:  # noqa: BLE001 - raised again where the outcomes are read
             self._fail(error)
         with self._due.lock:
             self._scheduled.is_exhausted = True
@@ -230,7 +230,7 @@ class AsyncEngine(Generic[T]):
             step = {"start": steps.start, "poll": steps.poll, "finish": steps.finish}[action.kind]
             try:
                 await step(action.job)
-            except Exception as error:  # noqa: BLE001 - raised again, to whoever reads the outcomes
+            except Exception as error:  # noqa: BLE001 - raised again where the outcomes are read
                 self._fail(error)
                 if action.kind == "start":
                     self._scheduled.drop(action.job)

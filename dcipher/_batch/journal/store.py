@@ -63,7 +63,7 @@ class Journal:
         known = dict(connection.execute("SELECT name, value FROM meta").fetchall())
         for name, value in owner.items():
             if not value:
-                continue  # whoever resolves rows sends nothing
+                continue  # resolving rows sends nothing
             if known.setdefault(name, value) != value:
                 theirs = f"the base URL {known[name]}" if name == "base_url" else "another API key"
                 raise with_hint(
@@ -101,7 +101,7 @@ class Journal:
             return None if found is None else found[0]
 
     def remember(self, name: str, value: str) -> None:
-        """Keeps a text for whoever opens the journal next."""
+        """Stores a text for the next process that opens the journal."""
         with self._writing() as connection:
             connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
 

@@ -295,7 +295,7 @@ class _Stream(httpx.SyncByteStream):
             self._stream.close()  # of what was not read to its end, httpcore closes it
             stale = self._pool.give_back(lease)
         finally:
-            # After the connection: whoever waits for the permit finds it idle.
+            # After the connection: the next holder of the permit finds it idle.
             lease.permit.release()
             if stale:
                 self._pool.close(stale)

@@ -298,7 +298,7 @@ class _Stream(httpx.AsyncByteStream):
             await self._stream.aclose()  # of what was not read to its end, httpcore closes it
             stale = self._pool.give_back(lease)
         finally:
-            # After the connection: whoever waits for the permit finds it idle.
+            # After the connection: the next holder of the permit finds it idle.
             lease.permit.release()
             if stale:
                 await self._pool.close(stale)
