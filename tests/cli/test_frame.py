@@ -332,7 +332,7 @@ def test_a_base_url_from_a_file_gets_no_key_from_elsewhere(
     (tmp_path / ".env").write_text("DCIPHER_BASE_URL=https://elsewhere.invalid\n")
     done = dcipher("flows", "get", "shout", "--env-file", ".env")
     assert done.code == 2
-    assert "is not sent there" in done.err
+    assert "was not sent there" in done.err
     assert "--base-url" in done.err
 
 
