@@ -472,7 +472,9 @@ class Opaque:
 )
 def test_a_value_that_cannot_be_read_is_refused(value: Any) -> None:
     """What a value's own code raises is the cause of our error, which has none of its text."""
-    with pytest.raises(InvalidParamsError, match=r"cannot be read: a value .* LookupError") as caught:
+    with pytest.raises(
+        InvalidParamsError, match=r"cannot be read: a value .* LookupError"
+    ) as caught:
         body({"a": [value]})
     assert isinstance(caught.value.__cause__, LookupError)
     with pytest.raises(InvalidParamsError, match=r"Row 3 .* cannot be read") as of_a_row:
