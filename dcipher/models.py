@@ -166,7 +166,7 @@ class Output(_Model):
     url: SecretURL | None = None
     """The signed URL. Only the response to the start contains it.
 
-    `None` in a run that came from `runs.get`, or from JSON without the URLs.
+    `None` in a run of `runs.get`, or of JSON without the URLs.
     """
     expires_at: datetime | None = None
     """When the URL expires. `None` if the URL does not contain it; those of S3, Google and Azure do."""

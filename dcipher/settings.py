@@ -213,7 +213,7 @@ class Settings(BaseSettings):
         - `.env` of the working directory, or the path of another such file;
         - `validated data`: it was passed to `model_validate`;
         - a name that begins with the class of another settings source;
-        - `unknown`: it has no recorded source, or it came through the field of another model.
+        - `unknown`: it has no recorded source, or was set by a field of another model.
         """
         value = getattr(self, name)
         recorded = self._recorded.get(name)

@@ -11,7 +11,7 @@ __all__ = ["ClassOf", "Lazy"]
 class Lazy:
     """A module for annotations, which is imported when an annotation is resolved.
 
-    `typing.get_type_hints` and what is built on it look for names in the globals of the module where
+    `typing.get_type_hints` and functions based on it resolve names in the globals of the module where
     a function stands, so that an import for type checkers alone is a NameError to them.
     """
 

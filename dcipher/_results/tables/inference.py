@@ -286,7 +286,7 @@ _CELLS: tuple[_CellKind, ...] = (
 _ENDS = r"^(-?0(\.0*)?([eE].*)?|-?[iI]nf|-?Infinity)$"
 """Zero and infinity, as they are written."""
 
-_FEW = 32  # cells that Python looks at faster than pyarrow is called
+_FEW = 32  # cells that Python checks faster than a call of pyarrow takes
 
 
 class CellKinds:

@@ -187,6 +187,6 @@ class Coordinator:
             worker.stop()
         ends = monotonic() + STOP_TIMEOUT
         for thread in self._threads:
-            with suppress(RuntimeError):  # Ctrl-C came before the thread was started
+            with suppress(RuntimeError):  # interrupted before the thread was started
                 thread.join(max(0.0, ends - monotonic()))
         self._workers[0].secrets.update(*(worker.secrets for worker in self._workers))

@@ -67,7 +67,7 @@ class ParquetFile:
         next one. A batch with a dictionary repeats it, and has as many rows as the metadata permits.
         """
         if not self._file.num_row_groups:
-            return  # pyarrow 18 would look for the last of them
+            return  # pyarrow 18 would search for the last one
         nbytes = max(_BYTES, _OF_COLUMN * len(self.schema))
         most = min(size, self._rows_within(nbytes))
         rows = most if self.has_dictionary else 1
