@@ -7,6 +7,7 @@ import ssl
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+import anyio
 import httpx
 import pytest
 import trustme
@@ -165,9 +166,10 @@ def test_a_socks_proxy_that_refuses(
 
 
 @pytest.fixture
-def collected() -> Iterator[None]:
+def collected(portal: BlockingPortal) -> Iterator[None]:
     """What a test leaves is collected within it, and not in the middle of another one."""
     yield
+    portal.call(anyio.sleep, 0)  # The thread of the event loop may still be in the last call.
     for _ in range(3):
         gc.collect()
 
