@@ -13,7 +13,9 @@ import sys
 import threading
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
+from weakref import ref
 
+from dcipher._masking.log_filters import RecordFilter
 from dcipher._masking.redaction import REDACTED, redact
 from dcipher._masking.urls import redact_query
 from dcipher._urls.signed_urls import looks_signed
@@ -111,32 +113,29 @@ def _handler() -> logging.Handler:
 
 
 def _add_filter(library: logging.Logger) -> None:
-    if not any(isinstance(existing, _SignedURLFilter) for existing in library.filters):
-        library.addFilter(_SignedURLFilter())
+    if not any(isinstance(existing, RecordFilter) for existing in library.filters):
+        library.addFilter(RecordFilter(ref(_redact_record)))
 
 
-class _SignedURLFilter(logging.Filter):
-    """Redacts secrets in the records of httpx and httpcore, and changes nothing else.
+def _redact_record(record: logging.LogRecord) -> None:
+    """Redacts secrets in a record of httpx or httpcore, and changes nothing else.
 
     These are the queries of signed URLs, and parts of the request that a service may repeat: in the
     reason phrase of its status, in a Location, in a line that cannot be parsed.
     """
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        try:
-            text = record.getMessage()
-        except Exception:  # noqa: BLE001 - logging reports a record that cannot be formatted
-            return True
-        cleaned = re.sub(_URL, _masked, text)
-        if redacting.get() or downloading.get():  # a request of ours, not of another client
-            cleaned = _redact_repeated(redact(cleaned, redacting.get()))
-        if downloading.get() or looks_signed(cleaned):  # also a path without its host
-            cleaned = re.sub(_QUERY, f"?{REDACTED}", cleaned)
-        cleaned = re.sub(_QUERY_STRING, _without_signature, cleaned)
-        cleaned = re.sub(_CREDENTIAL, rf"\1b'{REDACTED}'", cleaned)
-        if cleaned != text:
-            record.msg, record.args = cleaned, None
-        return True
+    try:
+        text = record.getMessage()
+    except Exception:  # noqa: BLE001 - logging reports a record that cannot be formatted
+        return
+    cleaned = re.sub(_URL, _masked, text)
+    if redacting.get() or downloading.get():  # a request of ours, not of another client
+        cleaned = _redact_repeated(redact(cleaned, redacting.get()))
+    if downloading.get() or looks_signed(cleaned):  # also a path without its host
+        cleaned = re.sub(_QUERY, f"?{REDACTED}", cleaned)
+    cleaned = re.sub(_QUERY_STRING, _without_signature, cleaned)
+    cleaned = re.sub(_CREDENTIAL, rf"\1b'{REDACTED}'", cleaned)
+    if cleaned != text:
+        record.msg, record.args = cleaned, None
 
 
 # Patterns as text: `re` compiles them with the first record that passes the filter.

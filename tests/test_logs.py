@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import logging
 import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING
+from weakref import ref
 
 import httpx
 import pytest
 
 from dcipher import logs
+from dcipher._masking import log_filters
+from dcipher._masking.log_filters import RecordFilter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -227,3 +231,12 @@ def test_records_of_the_server_are_redacted() -> None:
     assert "SECRET" not in logged("uvicorn.access", "GET %s", "/r?a=1&X-Amz-Signature=SECRET")
     plain = {"path": "/s", "query_string": b"taskId=t"}
     assert "taskId=t" in logged("uvicorn.asgi", "ASGI [1] Started scope=%s", plain)
+
+
+def test_a_filter_keeps_no_module() -> None:
+    """Python keeps `logging` to its end; what its filters refer to would be collected by one more search."""
+    values = [value for name, value in vars(log_filters).items() if name[0] != "_"]
+    values.remove(RecordFilter)
+    of = [getattr(value, "__module__", getattr(value, "__name__", "")) for value in values]
+    assert not [name for name in of if str(name).startswith("dcipher")]
+    assert logs._redact_record not in gc.get_referents(RecordFilter(ref(logs._redact_record)))
