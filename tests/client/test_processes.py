@@ -150,6 +150,13 @@ def full() -> Iterator[str]:
         yield f"http://127.0.0.1:{listening.getsockname()[1]}"
 
 
+def connecting(url: str) -> int:
+    """Returns how many connections to a server wait for its answer, where Linux lists them."""
+    table = Path("/proc/net/tcp")
+    address = f"0100007F:{httpx.URL(url).port:04X} 02"  # SYN_SENT
+    return table.read_text(encoding="ascii").count(address) if table.exists() else -1
+
+
 @contextmanager
 def killed_at_last(*args: Any, **kwargs: Any) -> Iterator[subprocess.Popen[str]]:
     """A process; a test that fails does not wait for its end."""
