@@ -82,6 +82,7 @@ MAIN = (
 # What decides without a connection: all that there is to test in a wheel without extras.
 PURE = (
     *(f"{part}/test_*.py" for part in ("masking", "urls", "settings", "signing")),
+    "wire/test_*.py",
     *(f"wire/{part}/test_*.py" for part in ("messages", "errors")),
     "wire/transport/test_proxy_choice.py",
     "client/test_run_errors.py",

@@ -1,6 +1,6 @@
 """The retry policy: which requests are retried, when, and for how long.
 
-These are values only. `_wire/errors/retries.py` has the rules.
+These are values only. `_wire/retries.py` has the rules.
 """
 
 from __future__ import annotations

@@ -25,12 +25,17 @@ from dcipher._telemetry import spans
 from dcipher._telemetry.context import hidden, propagated
 from dcipher._wire.errors.connection_errors import connection_error, not_sent
 from dcipher._wire.errors.lost_starts import unknown_submission
-from dcipher._wire.errors.retries import Failure, Outcome, failure_of, is_repeatable
 from dcipher._wire.errors.status_errors import status_error
 from dcipher._wire.layers.direct import NoBody, has_header
 from dcipher._wire.layers.retrying import prepare_retries, send_again
 from dcipher._wire.messages.parsing import prepare
 from dcipher._wire.messages.responses import BOM, MAX_BODY, APIResponse, decoded
+from dcipher._wire.retries import (
+    Failure,
+    Outcome,
+    failure_of,
+    is_repeatable,
+)
 from dcipher._wire.transport.deadlines import DEADLINE, Deadline
 from dcipher._wire.transport.heads import WHOLE
 from dcipher.errors import APIError, DcipherError, InvalidParamsError, RequestInfo

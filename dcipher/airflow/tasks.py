@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import dcipher
-from dcipher._wire.errors.retries import Outcome, failure_of
+from dcipher._wire.retries import Outcome, failure_of
 from dcipher.errors import (
     APIError,
     ConfigurationError,

@@ -35,7 +35,7 @@ from dcipher import (
     WaitTimeoutError,
 )
 from dcipher._wire.errors.lost_starts import is_in_doubt
-from dcipher._wire.errors.retries import Outcome, failure_of
+from dcipher._wire.retries import Outcome, failure_of
 
 if TYPE_CHECKING:
     from dcipher import Run

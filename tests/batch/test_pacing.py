@@ -20,8 +20,8 @@ from dcipher._batch.pacing.in_flight import InFlight
 from dcipher._batch.pacing.schedule import UNDELIVERED, WINDOW, Action, Job, Schedule
 from dcipher._batch.work.actions import SOON, Actions
 from dcipher._concurrency.clock import monotonic
-from dcipher._wire.errors.retries import Failure
-from dcipher._wire.errors.retries import Outcome as ServiceOutcome
+from dcipher._wire.retries import Failure
+from dcipher._wire.retries import Outcome as ServiceOutcome
 from dcipher.models import Run
 from dcipher.resilience import Resilience
 from tests.waiting import HANG

@@ -497,7 +497,7 @@ _RETRY_AFTER = Section(
             "A date, while the clock of this machine is wrong",
             "The date is compared with the `Date` of the response, if it has one",
             tests=(
-                "tests/wire/errors/test_retries.py::test_the_servers_own_clock_counts",
+                "tests/wire/test_retries.py::test_the_servers_own_clock_counts",
                 "tests/fuzz/test_retry_after.py::test_dates_are_relative_to_the_clock_of_the_server",
             ),
         ),

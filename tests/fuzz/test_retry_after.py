@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dcipher._wire.errors.retries import http_date, retry_after
+from dcipher._wire.messages.retry_after import http_date, retry_after
 from tests.fuzz.bodies import headers
 from tests.fuzz.exploring import efforts, explore
 

@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     from dcipher._batch.pacing.schedule import Job, Schedule
     from dcipher._batch.work.writer import Writer
     from dcipher._wire.api import API
-    from dcipher._wire.errors.retries import Failure
     from dcipher._wire.messages.operations import Operation
+    from dcipher._wire.retries import Failure
 
     from .results import RowResults
 

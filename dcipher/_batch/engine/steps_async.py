@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from dcipher._batch.pacing.schedule import Job, Schedule
     from dcipher._batch.work.writer_async import AsyncWriter
     from dcipher._wire.api_async import AsyncAPI
-    from dcipher._wire.errors.retries import Failure
     from dcipher._wire.messages.operations import Operation
+    from dcipher._wire.retries import Failure
 
     from .results_async import AsyncRowResults
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from dcipher._concurrency.clock import monotonic
 from dcipher._masking.text import clean
 from dcipher._settings.checks import check_timeout
-from dcipher._wire.errors.retries import backoff, failure_of
+from dcipher._wire.retries import backoff, failure_of
 from dcipher.errors import ConfigurationError, InvalidParamsError
 from dcipher.logs import logger
 

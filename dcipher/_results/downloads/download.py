@@ -29,8 +29,8 @@ from dcipher._results.downloads.transfers.transfer import (
     refused,
 )
 from dcipher._results.downloads.transfers.writer import BATCH, Writer
-from dcipher._wire.errors.retries import Failure, Outcome, next_delay
 from dcipher._wire.layers.retrying import send_again
+from dcipher._wire.retries import Failure, Outcome, next_delay
 from dcipher.errors import DcipherError
 from dcipher.logs import downloading, logger, redacting
 

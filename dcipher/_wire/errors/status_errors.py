@@ -13,11 +13,11 @@ from dcipher._masking.redaction import redact
 from dcipher._masking.text import clean
 from dcipher._masking.urls import redact_message, redact_query
 from dcipher._wire.messages.responses import LONGEST_TEXT, has_readable_charset
+from dcipher._wire.messages.retry_after import retry_after
 from dcipher.errors import APIStatusError, UnexpectedStatus, status_error_class
 from dcipher.errors._hints import with_hint
 
 from .error_bodies import error_response, is_about_an_error
-from .retries import retry_after
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

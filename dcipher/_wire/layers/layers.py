@@ -17,17 +17,17 @@ from dcipher._concurrency.clock import monotonic
 from dcipher._concurrency.sleeping import sleep
 from dcipher._masking.text import clean
 from dcipher._masking.urls import redact_query
-from dcipher._wire.errors.retries import (
-    Failure,
-    is_repeatable,
-    retry_after,
-    status_failure,
-    transport_failure,
-)
 from dcipher._wire.errors.status_errors import unexpected_status
 from dcipher._wire.messages.contract import is_documented
 from dcipher._wire.messages.responses import MAX_BODY, APIResponse, decoded
+from dcipher._wire.messages.retry_after import retry_after
 from dcipher._wire.proxies.environment import origin_of
+from dcipher._wire.retries import (
+    Failure,
+    is_repeatable,
+    status_failure,
+    transport_failure,
+)
 from dcipher._wire.transport.deadlines import DEADLINE, Deadline, total_timeout_of
 from dcipher.errors import RequestInfo
 from dcipher.logs import logger

@@ -1,7 +1,7 @@
 # Generated from dcipher/_wire/layers/retrying_async.py by scripts/unasync.py: edit that, not this.
 """Retries: the only module that sends a request again.
 
-It uses tenacity; `_wire/errors/retries.py` decides whether and when.
+It uses tenacity; `_wire/retries.py` decides whether and when.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from dcipher._concurrency.clock import monotonic
 from dcipher._concurrency.sleeping import sleep
 from dcipher._wire.errors.causes import chain
-from dcipher._wire.errors.retries import Failure, next_delay
+from dcipher._wire.retries import Failure, next_delay
 from dcipher.logs import logger
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def _again(attempt: Attempt[T], first: Exception, rules: _Rules, pause: Sleep) -
 
 
 class _Rules:
-    """The rules of `_wire/errors/retries.py`, in the form that tenacity needs."""
+    """The rules of `_wire/retries.py`, in the form that tenacity needs."""
 
     def __init__(
         self,

@@ -1,6 +1,6 @@
 """Retries: the only module that sends a request again.
 
-It uses tenacity; `_wire/errors/retries.py` decides whether and when.
+It uses tenacity; `_wire/retries.py` decides whether and when.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 from dcipher._concurrency.clock import monotonic
 from dcipher._concurrency.sleeping import async_sleep
 from dcipher._wire.errors.causes import chain
-from dcipher._wire.errors.retries import Failure, next_delay
+from dcipher._wire.retries import Failure, next_delay
 from dcipher.logs import logger
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ async def _again(attempt: AsyncAttempt[T], first: Exception, rules: _Rules, paus
 
 
 class _Rules:
-    """The rules of `_wire/errors/retries.py`, in the form that tenacity needs."""
+    """The rules of `_wire/retries.py`, in the form that tenacity needs."""
 
     def __init__(
         self,

@@ -20,7 +20,7 @@ from dcipher._extras.installation import install
 from dcipher._settings.checks import DEFAULT_BASE_URL
 from dcipher._urls.hosts import leads_here
 from dcipher._version import __version__
-from dcipher._wire.errors.retries import http_date
+from dcipher._wire.messages.retry_after import http_date
 from dcipher.cli.app.layers import Layered
 from dcipher.cli.doctor.checks import (
     Certificate,

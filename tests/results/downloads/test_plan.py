@@ -28,7 +28,7 @@ from dcipher._results.downloads.ranges.plan import (
 )
 from dcipher._results.downloads.transfers.sources import Problem, TransferError
 from dcipher._results.downloads.transfers.transfer import Transfer, headers_for
-from dcipher._wire.errors.retries import Failure, Outcome
+from dcipher._wire.retries import Failure, Outcome
 
 if TYPE_CHECKING:
     from dcipher._results.downloads.ranges.plan import Range

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from dcipher._results.downloads.files.sidecar import dump_sidecar, load_sidecar
 from dcipher._results.downloads.transfers.sources import Problem, TransferError
 from dcipher._results.downloads.transfers.transfer import Transfer, is_due, is_worth_keeping
-from dcipher._wire.errors.retries import Failure, Outcome
+from dcipher._wire.retries import Failure, Outcome
 
 MIB = 1024 * 1024
 SHA = hashlib.sha256(b"x").digest()

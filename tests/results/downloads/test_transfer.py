@@ -20,7 +20,7 @@ from dcipher._results.downloads.transfers.transfer import (
     headers_for,
     refused,
 )
-from dcipher._wire.errors.retries import Outcome
+from dcipher._wire.retries import Outcome
 from dcipher.resilience import Resilience
 
 CONTENT = b"content"

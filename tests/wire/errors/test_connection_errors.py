@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from dcipher._wire.errors.connection_errors import connection_error, not_sent
-from dcipher._wire.errors.retries import Outcome, failure_of
+from dcipher._wire.retries import Outcome, failure_of
 from dcipher.errors import APIConnectionError, APIError, APITimeoutError, TLSError
 from dcipher.resilience import Resilience
 from tests.wire.messages.made_responses import INFO

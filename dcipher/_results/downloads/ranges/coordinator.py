@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from dcipher._concurrency.clock import monotonic
 from dcipher._masking.urls import redact_query
 from dcipher._results.downloads.transfers.sources import Problem, TransferError
-from dcipher._wire.errors.retries import Failure, next_delay
+from dcipher._wire.retries import Failure, next_delay
 from dcipher.logs import logger
 
 from .plan import Scheduler, most_severe, with_ranges

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from dcipher._results.downloads.transfers.sources import Problem, TransferError
 from dcipher._results.downloads.transfers.transfer import check_part, headers_for
-from dcipher._wire.errors.retries import Failure, Outcome
+from dcipher._wire.retries import Failure, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

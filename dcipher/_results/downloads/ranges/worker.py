@@ -13,7 +13,7 @@ from dcipher._concurrency.clock import monotonic
 from dcipher._results.downloads.transfers.bodies import raw_body
 from dcipher._results.downloads.transfers.sources import Problem, TransferError
 from dcipher._results.downloads.transfers.transfer import refused
-from dcipher._wire.errors.retries import Failure, Outcome
+from dcipher._wire.retries import Failure, Outcome
 from dcipher.errors import DcipherError
 
 from .plan import check_range, range_headers

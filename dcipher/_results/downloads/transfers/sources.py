@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
-from dcipher._wire.errors.retries import Failure, Outcome
+from dcipher._wire.retries import Failure, Outcome
 
 __all__ = [
     "CLOCK_ERROR",

@@ -17,7 +17,7 @@ from dcipher._urls.signed_urls import MAX_REDIRECTS, joined, refusal, secrets_of
 from dcipher._wire.errors.causes import client_certificate_cause, tls_cause
 from dcipher._wire.errors.connection_errors import CHECK_TLS
 from dcipher._wire.errors.error_bodies import is_about_an_error
-from dcipher._wire.errors.retries import Failure, Outcome, transport_failure
+from dcipher._wire.retries import Failure, Outcome, transport_failure
 from dcipher._wire.transport.deadlines import DEADLINE
 from dcipher.errors import DcipherError
 from dcipher.logs import redacting

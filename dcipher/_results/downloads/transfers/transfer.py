@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Protocol
 from dcipher._masking.text import clean
 from dcipher._masking.urls import redact_message
 from dcipher._urls.signed_urls import secrets_of
-from dcipher._wire.errors.retries import Failure, Outcome, http_date, retry_after, status_failure
 from dcipher._wire.messages.encodings import encoding_of
+from dcipher._wire.messages.retry_after import http_date, retry_after
+from dcipher._wire.retries import Failure, Outcome, status_failure
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

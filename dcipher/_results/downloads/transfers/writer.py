@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dcipher._concurrency.clock import monotonic
-from dcipher._wire.errors.retries import Failure, Outcome
 from dcipher._wire.messages.encodings import Inflater
+from dcipher._wire.retries import Failure, Outcome
 from dcipher.signing.digests import hasher
 
 from .sources import MAX_EXPANSION, Problem, TransferError

@@ -12,16 +12,15 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from dcipher._wire.errors.retries import (
+from dcipher._wire.messages.retry_after import http_date, retry_after
+from dcipher._wire.retries import (
     Failure,
     Outcome,
     backoff,
     failure_of,
-    http_date,
     is_repeatable,
     may_resend,
     next_delay,
-    retry_after,
     status_failure,
     transport_failure,
     transport_outcome,
