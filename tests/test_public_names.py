@@ -284,7 +284,8 @@ def test_the_calls_of_a_client_resolve(cls: type, name: str, _: str) -> None:
 
     hints = typing.get_type_hints(call)
     assert hints["return"] is not None
-    assert typing.get_type_hints(wrapped) == hints
+    if sys.version_info >= (3, 11):  # before, a default of None makes a hint Optional
+        assert typing.get_type_hints(wrapped) == hints
     assert inspect.signature(wrapped, eval_str=True) == inspect.signature(call, eval_str=True)
 
 

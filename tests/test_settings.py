@@ -252,7 +252,7 @@ def client(settings: Settings, **arguments: Any) -> Dcipher:
 
 
 def refuses(settings: Settings, **arguments: Any) -> None:
-    with pytest.raises(ConfigurationError, match=r"comes from .*is not sent there") as caught:
+    with pytest.raises(ConfigurationError, match=r"comes from .*was not sent there") as caught:
         client(settings, **arguments)
     assert "SECRET" not in str(caught.value)
 

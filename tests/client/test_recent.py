@@ -509,7 +509,11 @@ def test_an_interrupted_start_is_resumed_with_its_key(api: FaultyServer, kind: K
             task.cancel()
             with pytest.raises(asyncio.CancelledError) as caught:
                 await task
-            return "".join(notes_of(caught.value))
+            # Before Python 3.11, awaiting a task raises a new exception, with that of the task as its context.
+            raised: BaseException = caught.value
+            original = raised if notes_of(raised) else raised.__context__
+            assert original is not None
+            return "".join(notes_of(original))
 
     def interrupted() -> str:
         interruption = pytest.raises(KeyboardInterrupt)

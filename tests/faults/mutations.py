@@ -322,7 +322,7 @@ MUTATIONS = [
     Mutation("files", "a part of another download is not taken", "_results/downloads/files/slots.py", "            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)\n", "", FILES),
     Mutation("files", "a second name of a result is not written to", "_results/downloads/files/slots.py", "    if known.st_nlink > 1:", "    if False:", FILES),
     Mutation("files", "permissions of a plain open", "_results/downloads/files/slots.py", "os.O_CREAT | os.O_EXCL, 0o666)", "os.O_CREAT | os.O_EXCL, 0o600)", FILES),
-    Mutation("files", "permissions of a file that was there", "_results/downloads/files/part_file.py", "            keep_mode(self._file.fileno(), self._target)\n", "", FILES),
+    Mutation("files", "permissions of a file that was there", "_files/replacement.py", "    set_mode(descriptor, mode)\n    return True\n", "    return True\n", FILES),
     Mutation("files", "the file is synced", "_results/downloads/files/part_file.py", "            synced(self._file.fileno(), os.fsync)\n", "", FILES),
     Mutation("files", "it is renamed", "_results/downloads/files/part_file.py", "os.replace(self._path, self._target)", "self._target.write_bytes(self._path.read_bytes())", FILES),
     Mutation("files", "the folder is synced", "_results/downloads/files/part_file.py", "            _sync_folder(self._target)\n", "", FILES),

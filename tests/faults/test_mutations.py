@@ -15,6 +15,6 @@ PACKAGE = Path(dcipher.__file__).parent
 @pytest.mark.thorough
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda one: one.behaviour)
 def test_the_old_text_exists(mutation: Mutation) -> None:
-    """The file of each mutation contains its old text, which differs from the new one."""
-    assert mutation.old in (PACKAGE / mutation.file).read_text(encoding="utf-8")
+    """The file of each mutation contains its old text once, and that differs from the new one."""
+    assert (PACKAGE / mutation.file).read_text(encoding="utf-8").count(mutation.old) == 1
     assert mutation.old != mutation.new

@@ -282,7 +282,7 @@ def test_one_reader_at_a_time(server: FaultyServer) -> None:
                 tasks.start_soon(read)
                 tasks.start_soon(read)
                 await anyio.lowlevel.checkpoint()
-                with pytest.raises(RuntimeError, match="are being read"):
+                with pytest.raises(RuntimeError, match=r"are (still )?being read"):
                     await records.aclose()
             assert len(errors) == 1
 
@@ -309,7 +309,7 @@ def test_one_thread_at_a_time(server: FaultyServer) -> None:
         first = pool.submit(next, records)
         assert server.arrived("/r0")
         for call in (lambda: next(records), records.close):
-            with pytest.raises(RuntimeError, match="are being read"):
+            with pytest.raises(RuntimeError, match=r"are (still )?being read"):
                 call()
         held.let_go.set()
         assert first.result(HANG).n == 0
