@@ -77,12 +77,12 @@ check-docs: $(VENV)/.stamp ## Build the documentation; a warning fails
 
 .PHONY: coverage
 coverage: $(VENV)/.stamp ## Run a sample of each test's cases and measure their branch coverage
-	$(BIN)/pytest $(WORKERS) -m "not thorough" --sample 10 --cov --cov-report=
+	$(BIN)/pytest $(WORKERS) -m "not thorough" --sample 5 --cov --cov-report=
 	$(BIN)/coverage report
 
 .PHONY: tests
 tests: $(VENV)/.stamp ## Run the cases that are not in that sample, at twice the speed
-	$(BIN)/pytest $(WORKERS) -m "not thorough" --sample 10 --rest
+	$(BIN)/pytest $(WORKERS) -m "not thorough" --sample 5 --rest
 
 .PHONY: thorough
 thorough: $(VENV)/.stamp ## Run the slow tests, before a release: thousands of cases, large files, memory
