@@ -508,6 +508,27 @@ def test_a_secret_in_the_params(connect: Connect, api: FaultyServer) -> None:
     assert b"canary-secret" in api.requests[0].body
 
 
+@pytest.mark.usefixtures("_quick")
+def test_a_secret_param_that_the_status_repeats(connect: Connect) -> None:
+    """It is redacted, however many rows with secrets of their own were started since."""
+    from pydantic import SecretStr
+
+    from dcipher.emulator import Emulator
+
+    count = 110  # more than a client remembers
+    with Emulator(queue_time=0.0, api_key=KEY) as running, connect(running) as client:
+
+        @running.flow("repeat")
+        def repeat(token: str) -> None:
+            assert until(lambda: len(running.runs) == count)
+            raise RuntimeError(f"no {token} here")
+
+        rows = [{"token": SecretStr(f"canary-{n:04}")} for n in range(count)]
+        outcomes = list(client.flows.map("repeat", rows, in_flight=count))
+    errors = [str(outcome.error) for outcome in outcomes]
+    assert all("no [redacted] here" in error for error in errors), errors[:3]
+
+
 def test_a_service_with_a_limit(connect: Connect) -> None:
     """A service that takes so many requests a second refuses some; that costs time, and no row."""
     from dcipher.emulator import Emulator

@@ -226,9 +226,10 @@ class Steps:
         run = job.run
         assert run is not None  # noqa: S101 - only runs are polled
         self.polls += 1
+        secrets = (*output_secrets(run.outputs), *job.row.secrets)
         try:
             run = self._api.call(
-                operations.run_status(run.flow_id, run.task_id, output_secrets(run.outputs)),
+                operations.run_status(run.flow_id, run.task_id, secrets),
                 partial(_status_of, run),
                 resilience=self._once,
                 is_poll=True,
