@@ -95,6 +95,7 @@ class API:
         # In a closure: a repr of headers would contain a key that is not in Authorization.
         self._headers: Callable[[], httpx.Headers] = lambda: headers
         secrets = (*http.secrets(), *secret_values(options.headers))
+        self._key: Callable[[], str] = lambda: secrets[0]
         # No lock, which a fork could leave locked: each step is atomic.
         known = deque[str](maxlen=MANY) if sent is None else sent
         self._sent: Callable[[], deque[str]] = lambda: known
@@ -133,10 +134,10 @@ class API:
             )
 
     def check_ids(self, *ids: str | None) -> None:
-        """Raises `InvalidParamsError` if an id is the key or another secret: ids are logged and quoted."""
-        if any(secret in ids for secret in self._secrets()):
+        """Raises `InvalidParamsError` if an id is the API key: ids are logged, and quoted in errors."""
+        if self._key() in ids:
             raise with_hint(
-                InvalidParamsError("An id is the same as the API key, or another secret."),
+                InvalidParamsError("An id is the same as the API key."),
                 "Pass the id of the flow or the run, and the key as Dcipher(api_key=…).",
             )
 
