@@ -56,7 +56,7 @@ def main(words: list[str]) -> int:
         for number in range(WORKERS):
             copies.put(Path(shutil.copytree(ROOT, Path(folder, str(number)), ignore=LEFT_OUT)))
         unbroken = copies.get()
-        if failed := _killed_by(unbroken, SUITE):
+        if failed := _killed_by(unbroken, SUITE, "-n", "2", "--sample", "20"):
             _print(f"before anything is broken: {failed}")
             return 2
         copies.put(unbroken)
@@ -106,10 +106,10 @@ def _print_twins(mutation: Mutation, copy: Path) -> None:
         subprocess.run(command, cwd=copy, check=True, capture_output=True)  # noqa: S603 - our own script
 
 
-def _killed_by(copy: Path, tests: Iterable[str]) -> str | None:
+def _killed_by(copy: Path, tests: Iterable[str], *options: str) -> str | None:
     """Return the first test that fails, or `None` if all pass."""
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
-    command += ["-m", "not thorough", *(f"tests/{name}" for name in tests)]
+    command += ["-m", "not thorough", *options, *(f"tests/{name}" for name in tests)]
     # Python compares a .pyc with its source by time and size, which a mutation may not change.
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(copy)}
     try:
