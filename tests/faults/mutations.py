@@ -84,7 +84,7 @@ MUTATIONS = [
     Mutation("connecting", "connect has its own, short timeout", "_wire/arguments.py",
         "connect=min(seconds, DEFAULT_CONNECT_TIMEOUT)", "connect=seconds", ("test_http.py", *API)),
     Mutation("connecting", "a client of the package has that timeout, too", '_wire/options.py',
-        'limits = request_timeout(timeout)', 'limits = httpx.Timeout(timeout)', ("clients",)),
+        'limits = request_timeout(timeout)', 'limits = httpx.Timeout(timeout)', ("client",)),
     Mutation("connecting", "a certificate that is none: TLSError", '_wire/errors/connection_errors.py',
         'tls = tls_cause(error) if isinstance(error, httpx.ConnectError) else None', 'tls = None',
         ("wire/errors/test_connection_errors.py", *CONSTRUCTION)),
