@@ -108,7 +108,17 @@ def _print_twins(mutation: Mutation, copy: Path) -> None:
 
 def _killed_by(copy: Path, tests: Iterable[str], *options: str) -> str | None:
     """Return the first test that fails, or `None` if all pass."""
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-x",
+        "-p",
+        "no:cacheprovider",
+        "--timeout",
+        "120",
+    ]
     command += ["-m", "not thorough", *options, *(f"tests/{name}" for name in tests)]
     # Python compares a .pyc with its source by time and size, which a mutation may not change.
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(copy)}
