@@ -26,9 +26,8 @@ class RecordFilter(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         change = self._change()
-        if (
-            change is None
-        ):  # imported anew, with another filter; or Python ends, and it may be a secret
+        if change is None:
+            # The package was imported anew, with another filter; or Python ends, and it may be a secret.
             return not sys.is_finalizing()
         change(record)
         return True

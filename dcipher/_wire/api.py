@@ -30,12 +30,7 @@ from dcipher._wire.layers.direct import NoBody, has_header
 from dcipher._wire.layers.retrying import prepare_retries, send_again
 from dcipher._wire.messages.parsing import prepare
 from dcipher._wire.messages.responses import BOM, MAX_BODY, APIResponse, decoded
-from dcipher._wire.retries import (
-    Failure,
-    Outcome,
-    failure_of,
-    is_repeatable,
-)
+from dcipher._wire.retries import Failure, Outcome, failure_of, is_repeatable
 from dcipher._wire.transport.deadlines import DEADLINE, Deadline
 from dcipher._wire.transport.heads import WHOLE
 from dcipher.errors import APIError, DcipherError, InvalidParamsError, RequestInfo

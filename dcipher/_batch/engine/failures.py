@@ -5,12 +5,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING, TypeVar
 
-from dcipher._wire.retries import (
-    Failure,
-    Outcome,
-    backoff,
-    failure_of,
-)
+from dcipher._wire.retries import Failure, Outcome, backoff, failure_of
 from dcipher.errors import (
     APIError,
     APIStatusError,

@@ -22,12 +22,7 @@ from dcipher._wire.messages.contract import is_documented
 from dcipher._wire.messages.responses import MAX_BODY, APIResponse, decoded
 from dcipher._wire.messages.retry_after import retry_after
 from dcipher._wire.proxies.environment import origin_of
-from dcipher._wire.retries import (
-    Failure,
-    is_repeatable,
-    status_failure,
-    transport_failure,
-)
+from dcipher._wire.retries import Failure, is_repeatable, status_failure, transport_failure
 from dcipher._wire.transport.deadlines import DEADLINE, Deadline, total_timeout_of
 from dcipher.errors import RequestInfo
 from dcipher.logs import logger
