@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .contest import Contest, write_certificates
-from .measures import MIB, QUICK, Size, measures
+from .measures import QUICK, Size, measures
 from .report import HEAD, as_json, row, surroundings
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     size = QUICK if options.quick else Size()
     if options.mib is not None:
-        size = size._replace(download=options.mib)
+        size = size._replace(download=options.mib, limited=options.mib)
     if options.runs is not None:
         size = size._replace(many_runs=tuple(options.runs))
     if options.rounds is not None:
@@ -39,7 +39,7 @@ def _measure(size: Size, folder: Path, options: argparse.Namespace) -> list[Line
     # The table goes to the error stream where the output is for a program.
     out = sys.stderr if options.json else sys.stdout
     tls = write_certificates(folder)
-    contest = Contest(folder, size.download * MIB, options.published)
+    contest = Contest(folder, options.published)
     print(", ".join(f"{name} {value}" for name, value in surroundings().items()), file=out)
     if not tls:
         print("without TLS: trustme is not installed", file=out)

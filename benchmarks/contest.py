@@ -68,9 +68,8 @@ class Line:
 class Contest:
     """Where the programs run: a folder for their files, and the Python of the published package."""
 
-    def __init__(self, folder: Path, largest: int, published: str | None) -> None:
+    def __init__(self, folder: Path, published: str | None) -> None:
         self._folder = folder
-        self._largest = largest
         self._published = published
 
     def run(self, measure: Measure) -> list[Line]:
@@ -83,9 +82,11 @@ class Contest:
         if measure.less is not None:
             programs |= {BARE + name: measure.less for name in programs}
         samples: dict[str, list[dict[str, float]]] = defaultdict(list)
-        with self._server(tls=measure.tls) as environment:
+        with self._server(measure) as environment:
             for number in range(measure.rounds + measure.warm_up):
                 for name, program in programs.items():
+                    if measure.result:
+                        self._make_room(measure.result)
                     sample = self._sample(name, program, environment)
                     if number >= measure.warm_up:
                         samples[name].append(sample)
@@ -99,8 +100,6 @@ class Contest:
         if self._published is not None and name.endswith("published"):
             # It has the same name as ours: only one of the two may be found.
             python, path = self._published, {}
-        if any(RESULT in argument for argument in program):
-            self._make_room()
         before = _cpu_of_children()
         # In its folder there is neither this package nor a .env file.
         done = subprocess.run(
@@ -117,7 +116,7 @@ class Contest:
             raise SystemExit(f"{name} failed, as it says above: {' '.join(program)}")
         return {"cpu": cpu, **(json.loads(done.stdout) if done.stdout else {})}
 
-    def _make_room(self) -> None:
+    def _make_room(self, size: int) -> None:
         """Let each who saves a file find the same: none in its way, and memory in use until now.
 
         The first use of a page of memory is dear in a virtual machine, up to several times what
@@ -125,14 +124,14 @@ class Contest:
         """
         result = self._folder / RESULT
         with result.open("wb") as file:
-            for _ in range(self._largest // MIB):
+            for _ in range(size // MIB):
                 file.write(bytes(MIB))
         result.unlink()
 
     @contextmanager
-    def _server(self, *, tls: bool) -> Iterator[dict[str, str]]:
+    def _server(self, measure: Measure) -> Iterator[dict[str, str]]:
         """A server in a process of its own; the environment of those who call it."""
-        arguments = ["--blob", str(self._largest)]
+        arguments, tls = ["--blob", str(measure.result)], measure.tls
         certificates = self._folder / "ca.pem"
         if tls:
             arguments += ["--certificate", str(self._folder / "server.pem")]

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from contextlib import closing
 
 from dcipher._concurrency.callables import (
     StatusCallback,
@@ -116,9 +115,9 @@ class Runs(RunResults):
             if not run.is_terminal:
                 with self._recent.held(run), run_display(progress) as display:
                     try:
-                        with closing(self._changes(run, wait)) as changes:
-                            for changed in changes:
-                                run = changed
+                        with self._waited(run, wait) as waited:
+                            while not run.is_terminal:
+                                run = self._next(waited)
                                 span.status(run)
                                 display.status(run)
                                 call_back(on_status, run)
@@ -157,8 +156,9 @@ class Runs(RunResults):
         if run.is_terminal:
             yield run
             return
-        changes = self._changes(run, wait)
-        with spans.wait(run, is_current=False) as span, self._note_on_error(run), closing(changes):
-            for changed in changes:
-                span.status(changed)
-                yield changed
+        waited = self._waited(run, wait)
+        with spans.wait(run, is_current=False) as span, self._note_on_error(run), waited:
+            while not run.is_terminal:
+                run = self._next(waited)
+                span.status(run)
+                yield run

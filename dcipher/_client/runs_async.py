@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
 
 from dcipher._concurrency.callables import (
     AsyncStatusCallback,
@@ -115,9 +114,9 @@ class AsyncRuns(AsyncRunResults):
             if not run.is_terminal:
                 with self._recent.held(run), run_display(progress) as display:
                     try:
-                        async with aclosing(self._changes(run, wait)) as changes:
-                            async for changed in changes:
-                                run = changed
+                        with self._waited(run, wait) as waited:
+                            while not run.is_terminal:
+                                run = await self._next(waited)
                                 span.status(run)
                                 display.status(run)
                                 await async_call_back(on_status, run)
@@ -156,9 +155,9 @@ class AsyncRuns(AsyncRunResults):
         if run.is_terminal:
             yield run
             return
-        changes = self._changes(run, wait)
-        with spans.wait(run, is_current=False) as span, self._note_on_error(run):
-            async with aclosing(changes):
-                async for changed in changes:
-                    span.status(changed)
-                    yield changed
+        waited = self._waited(run, wait)
+        with spans.wait(run, is_current=False) as span, self._note_on_error(run), waited:
+            while not run.is_terminal:
+                run = await self._next(waited)
+                span.status(run)
+                yield run

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Awaitable, Callable
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, TypeAlias
 
+from sniffio import current_async_library
+
 from dcipher._concurrency.clock import SIGNAL_CHECK
 
 if TYPE_CHECKING:
+    import asyncio
+
     from anyio import CancelScope
     from typing_extensions import ParamSpec
 
@@ -48,26 +53,62 @@ def sleep(seconds: float) -> None:
 class AsyncAlarm:
     """Sleeps that another task can end early."""
 
-    __slots__ = ("_scope",)
+    # Ten thousand may sleep at the same time: an event takes a kilobyte more, and so does a scope.
+    __slots__ = ("_scope", "_woken", "is_rung")
 
     def __init__(self) -> None:
         self._scope: CancelScope | None = None
+        self._woken: asyncio.Future[None] | None = None
+        self.is_rung = False
+        """Whether `ring` ended the last sleep, or is about to."""
 
     async def sleep(self, seconds: float) -> bool:
         """Sleeps; returns whether `ring` ended it."""
+        self.is_rung = False
+        if current_async_library() == "asyncio":
+            await self._sleep_until_woken(seconds)
+        else:
+            await self._sleep_in_scope(seconds)
+        return self.is_rung
+
+    async def _sleep_until_woken(self, seconds: float) -> None:
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+        self._woken = loop.create_future()
+        timer = loop.call_later(seconds, _wake, self._woken) if seconds < math.inf else None
+        try:
+            await self._woken
+        finally:
+            self._woken = None
+            if timer is not None:
+                timer.cancel()
+
+    async def _sleep_in_scope(self, seconds: float) -> None:
         from anyio import CancelScope
         from anyio import sleep as anyio_sleep
 
-        # Not an event, which takes a kilobyte more: ten thousand may sleep at the same time.
-        with CancelScope() as self._scope:
-            await anyio_sleep(seconds)
-        scope, self._scope = self._scope, None
-        return scope.cancelled_caught
+        try:
+            with CancelScope() as self._scope:
+                await anyio_sleep(seconds)
+        finally:
+            self._scope = None
 
-    def ring(self) -> None:
-        """Ends the sleep in progress, if there is one."""
+    def ring(self) -> bool:
+        """Ends the sleep in progress, and returns whether there is one that no other ring has ended."""
+        if (self._woken is None and self._scope is None) or self.is_rung:
+            return False
+        self.is_rung = True
+        if self._woken is not None:
+            _wake(self._woken)
         if self._scope is not None:
             self._scope.cancel()
+        return True
+
+
+def _wake(woken: asyncio.Future[None]) -> None:
+    if not woken.done():
+        woken.set_result(None)
 
 
 class Alarm:

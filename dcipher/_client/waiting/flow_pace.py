@@ -40,7 +40,7 @@ class Pace:
     """
 
     def __init__(self) -> None:
-        self._waits: dict[object, Callable[[], None]] = {}
+        self._waits: dict[object, Callable[[], object]] = {}
         self._durations = Durations()
         self._announced = float("inf")
         self._oldest = 0.0
@@ -51,7 +51,7 @@ class Pace:
         """The number of waits."""
         return len(self._waits)
 
-    def enter(self, wait: object, ring: Callable[[], None]) -> None:
+    def enter(self, wait: object, ring: Callable[[], object]) -> None:
         """Adds a wait; `ring` is called when its next poll may be due earlier than planned."""
         self._waits[wait] = ring
 

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -20,18 +19,21 @@ from dcipher.errors._hints import with_hint
 from dcipher.models import Run
 
 from . import run_errors
-from .flow_pace import Paces
+from .flow_pace import Pace, Paces
 from .recent import RecentRuns
 from .wait import Wait, for_a_new_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
+    from typing_extensions import Self
+
     from dcipher._wire.messages.operations import Operation
     from dcipher._wire.messages.responses import APIResponse
+    from dcipher.models import RunStatus
     from dcipher.resilience import Resilience
 
-__all__ = ["RunPolls", "check_run"]
+__all__ = ["RunPolls", "Waited", "check_run"]
 
 
 class RunPolls:
@@ -65,6 +67,9 @@ class RunPolls:
         check_run(run)
         return self._poll(run, resilience=for_a_new_run(self._api.options.resilience, run))
 
+    def _waited(self, run: Run, wait: Wait) -> Waited:
+        return Waited(run, wait, self._paces.get().of(run.flow_id))
+
     @contextmanager
     def _note_on_error(self, run: Run) -> Generator[None]:
         """Adds a note on the run to an error of the block; the run is remembered until then."""
@@ -78,43 +83,35 @@ class RunPolls:
                 self._recent.note(error, self._recent.latest(run))
                 raise
 
-    def _changes(self, run: Run, wait: Wait) -> Generator[Run]:
-        """Yields the run after the first poll and at each change of its status, until it has ended."""
-        latest, alarm = _Latest(run), Alarm()
-        wait.keep_pace(self._paces.get().of(run.flow_id), alarm.ring)
-        try:
-            delay, reported = wait.first(), None
-            while True:
-                left = wait.left()
-                last = left is not None and delay >= left
-                if alarm.sleep(max(0.0, left or 0.0) if last else delay):
-                    delay = wait.after_news()
-                    continue
-                try:
-                    run = self._api.call(
-                        latest.poll(),
-                        latest.updated,
-                        within=wait.poll_timeout(),
-                        resilience=self._once,
-                        is_poll=True,
-                    )
-                    delay = wait.after_poll(run)
-                except APIError as error:
-                    delay = wait.after_failure(error, run)
-                else:
-                    if latest.is_changed:
-                        self._recent.report(run)
-                    if run.status != reported:
-                        reported = run.status
-                        yield run
-                    if run.is_terminal:
-                        return
-                if last:
-                    raise run_errors.timed_out(
-                        run, wait.timeout or 0.0, wait.last_error
-                    ) from wait.last_error
-        finally:
-            wait.end()
+    def _next(self, waited: Waited) -> Run:
+        """Returns the run after its first poll, then at each change of its status. The last one has ended."""
+        wait = waited.wait
+        while not waited.is_over:
+            left = wait.left()
+            is_last = left is not None and waited.delay >= left
+            if waited.alarm.sleep(max(0.0, left or 0.0) if is_last else waited.delay):
+                waited.delay = wait.after_news()
+                continue
+            waited.is_over = is_last
+            try:
+                run = self._api.call(
+                    waited.poll(),
+                    waited.updated,
+                    within=wait.poll_timeout(),
+                    resilience=self._once,
+                    is_poll=True,
+                )
+                waited.delay = wait.after_poll(run)
+            except APIError as error:
+                waited.delay = wait.after_failure(error, waited.run)
+            else:
+                if waited.is_changed:
+                    self._recent.report(run)
+                if run.status != waited.reported:
+                    waited.reported = run.status
+                    return run
+        cause = wait.last_error
+        raise run_errors.timed_out(waited.run, wait.timeout or 0.0, cause) from cause
 
     def _ended(self, run: Run) -> Run:
         """Returns `run`, which must have succeeded.
@@ -133,29 +130,50 @@ class RunPolls:
         return run
 
 
-class _Latest:
-    """A run, updated by each response to a poll, most of which are the same as the one before."""
+class Waited:
+    """A run that is waited for, in a `with` block; most responses are the same as the one before.
 
-    __slots__ = ("_body", "_run", "is_changed", "poll")
+    One object with few fields, and no generator: ten thousand may be waited for at the same time.
+    """
 
-    def __init__(self, run: Run) -> None:
-        self._run = run
+    __slots__ = ("_body", "_pace", "alarm", "delay", "is_changed", "is_over", "poll", "reported", "run",
+                 "wait")  # fmt: skip
+
+    def __init__(self, run: Run, wait: Wait, pace: Pace) -> None:
+        self.run = run
+        self.wait = wait
+        self._pace = pace
+        self.alarm = Alarm()
         # An error may leave with this object: the parts of signed URLs, which an operation has, are in
         # a closure, and a body, which may contain one, is not kept.
         operation = _status(run)
         self.poll: Callable[[], Operation] = lambda: operation
         self._body: int | None = None
+        self.delay = 0.0
+        """Seconds until the next poll."""
+        self.is_over = False
+        """Whether the last poll within the timeout was sent."""
         self.is_changed = False
-        """Whether the last response changed it."""
+        """Whether the last response changed the run."""
+        self.reported: RunStatus | str | None = None
+        """The status that was returned last."""
+
+    def __enter__(self) -> Self:
+        self.wait.keep_pace(self._pace, self.alarm.ring)
+        self.delay = self.wait.first()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.wait.end()
 
     def updated(self, response: APIResponse) -> Run:
-        """Returns the run."""
+        """Returns the run after a response."""
         body = hash(response.body)
         self.is_changed = body != self._body
         if self.is_changed:
-            self._run = status_of(response, self._run, datetime.now(timezone.utc))
+            self.run = status_of(response, self.run, datetime.now(timezone.utc))
             self._body = body
-        return self._run
+        return self.run
 
 
 def _status(run: Run) -> Operation:

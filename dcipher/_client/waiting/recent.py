@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 from collections import Counter, OrderedDict
-from contextlib import AbstractContextManager
-from functools import partial
 from threading import RLock
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,6 +14,7 @@ from . import run_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from dcipher.errors import PollingInterruptedError
     from dcipher.models import Run
@@ -64,7 +63,7 @@ class RecentRuns:
 
     def held(self, run: Run) -> AbstractContextManager[None]:
         """Returns a context in which a run of the list is not removed."""
-        return _Held(partial(self._hold, run))
+        return _Held(self._hold, run)
 
     def _hold(self, run: Run, more: int) -> None:
         here, ids = self._here(), (run.flow_id, run.task_id)
@@ -120,17 +119,19 @@ class RecentRuns:
         return None
 
 
-class _Held(AbstractContextManager[None]):
+class _Held:
     """A context in which a run is held. It is a class: the block of a generator changes tracebacks."""
 
-    def __init__(self, hold: Callable[[int], None]) -> None:
-        self._hold = hold
+    __slots__ = ("_hold", "_run")
+
+    def __init__(self, hold: Callable[[Run, int], None], run: Run) -> None:
+        self._hold, self._run = hold, run
 
     def __enter__(self) -> None:
-        self._hold(1)
+        self._hold(self._run, 1)
 
     def __exit__(self, *_: object) -> None:
-        self._hold(-1)
+        self._hold(self._run, -1)
 
 
 class _Runs:

@@ -36,6 +36,9 @@ class Wait:
     Durations are measured by the monotonic clock: the wall clock may be set.
     """
 
+    __slots__ = ("_age_at_start", "_due", "_failures", "_pace", "_poll_interval", "_resilience",
+                 "_seen_running", "_started", "_unreachable_since", "_warned", "last_error", "timeout")  # fmt: skip
+
     def __init__(
         self, run: Run, resilience: Resilience, timeout: float | None, poll_interval: float | None
     ) -> None:
@@ -52,7 +55,7 @@ class Wait:
         self._due = 0.0
         self.last_error: APIError | None = None
 
-    def keep_pace(self, pace: Pace, ring: Callable[[], None]) -> None:
+    def keep_pace(self, pace: Pace, ring: Callable[[], object]) -> None:
         """Polls at the pace of a flow, unless the interval or the age of the run is not ours to know."""
         if self._poll_interval is None and self._age_at_start is not None:
             self._pace = pace

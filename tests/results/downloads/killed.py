@@ -18,6 +18,7 @@ from typing import Any
 import dcipher._results.downloads.files.part_file as parts
 import dcipher._results.downloads.files.slots as slots
 import dcipher._results.downloads.ranges.plan as ranges
+import dcipher._results.downloads.transfers.bodies as bodies
 import dcipher._results.downloads.transfers.transfer as rules
 from dcipher import AsyncDcipher, Dcipher, Run
 
@@ -101,6 +102,7 @@ def lock(descriptor: int, how: int, _flock: Any = fcntl.flock) -> None:
     step(f"{words} {opened[descriptor]}", _flock, descriptor, how)
 
 
+bodies.BUFFER = 128 * 1024  # type: ignore[misc]
 rules.KEPT_EVERY = rules.WORTH_KEEPING = 1024 * 1024  # type: ignore[misc]
 if SEVERAL:
     ranges.LARGE = ranges.LEAST = 256 * 1024  # type: ignore[misc]

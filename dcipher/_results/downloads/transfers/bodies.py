@@ -1,6 +1,6 @@
 """Reads the body of a large response at full speed.
 
-A body of known length is read from the socket into one buffer, 128 KiB at a time. httpx and h11
+A body of known length is read from the socket into one buffer, 512 KiB at a time. httpx and h11
 return chunks of 64 KiB, each a new object, which costs more than the network (and several times as
 much in a thread, where the C library frees the memory after each).
 """
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["raw_body", "watched"]
 
-BUFFER = 128 * 1024
-"""Bytes of one read and of one write: larger writes took longer in measurements (ext4)."""
+BUFFER = 512 * 1024
+"""Bytes of one read and of one write: those of 128 KiB took up to twice as long in measurements (ext4)."""
 PATIENCE = 1.0
 """Seconds after which the received bytes are returned, however few they are."""
 
@@ -108,10 +108,14 @@ def _received(
             try:
                 count = own_socket.recv_into(buffer[filled:wanted])
             except TimeoutError:
+                if filled:  # it is written before the next wait
+                    break
                 failure = httpx.ReadTimeout("the body stalled", request=request)
             except OSError as error:
                 failure = httpx.ReadError(str(error), request=request)
             else:
+                if filled == 0 and count < wanted:
+                    own_socket.settimeout(deadline.bounded(min(timeout or PATIENCE, PATIENCE)))
                 filled += count
                 if count == 0:
                     failure = httpx.RemoteProtocolError("the body ended early", request=request)
