@@ -62,16 +62,13 @@ class AsyncAlarm:
         self.is_rung = False
         """Whether `ring` ended the last sleep, or is about to."""
 
-    async def sleep(self, seconds: float) -> bool:
+    def sleep(self, seconds: float) -> Awaitable[bool]:
         """Sleeps; returns whether `ring` ended it."""
         self.is_rung = False
-        if current_async_library() == "asyncio":
-            await self._sleep_until_woken(seconds)
-        else:
-            await self._sleep_in_scope(seconds)
-        return self.is_rung
+        is_asyncio = current_async_library() == "asyncio"
+        return self._until_woken(seconds) if is_asyncio else self._in_scope(seconds)
 
-    async def _sleep_until_woken(self, seconds: float) -> None:
+    async def _until_woken(self, seconds: float) -> bool:
         import asyncio
 
         loop = asyncio.get_running_loop()
@@ -83,8 +80,9 @@ class AsyncAlarm:
             self._woken = None
             if timer is not None:
                 timer.cancel()
+        return self.is_rung
 
-    async def _sleep_in_scope(self, seconds: float) -> None:
+    async def _in_scope(self, seconds: float) -> bool:
         from anyio import CancelScope
         from anyio import sleep as anyio_sleep
 
@@ -93,6 +91,7 @@ class AsyncAlarm:
                 await anyio_sleep(seconds)
         finally:
             self._scope = None
+        return self.is_rung
 
     def ring(self) -> bool:
         """Ends the sleep in progress, and returns whether there is one that no other ring has ended."""

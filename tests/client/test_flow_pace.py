@@ -75,7 +75,7 @@ class Simulation:
 
     def _plan_anew(self, n: int) -> None:
         age = self._now - self._starts[n]
-        delay = self.pace.after_news(age, self._random.random())
+        delay = self.pace.after_news(age)
         self._plan_at(n, max(0.0, min(self._due[n] - self._now, delay)))
 
     def _plan_at(self, n: int, delay: float) -> None:

@@ -43,6 +43,8 @@ class Pace:
         self._waits: dict[object, Callable[[], object]] = {}
         self._durations = Durations()
         self._announced = float("inf")
+        self._overdue = 0
+        """Runs that should have ended when that became known, so far."""
         self._oldest = 0.0
         """The highest age at which a run was not finished."""
 
@@ -75,11 +77,12 @@ class Pace:
             own = max(ON_TIME * usual - age, SHORTEST_INTERVAL)
         return min(own, LONGEST_INTERVAL)
 
-    def after_news(self, age: float, jitter: float) -> float:
+    def after_news(self, age: float) -> float:
         """Returns the seconds until the next poll of any other run, after `ring`."""
         usual = self._durations.usual or 0.0
-        if age >= usual:  # all of those at once would be a burst
-            return jitter * len(self._waits) / FASTEST
+        if age >= usual:  # all of those at once would be a burst; the oldest was called first
+            self._overdue += 1
+            return self._overdue / FASTEST
         return (FIRST_POLL if age < FIRST_POLL * usual else ON_TIME) * usual - age
 
     def running(self, age: float) -> None:
@@ -92,7 +95,7 @@ class Pace:
         self._durations.ended(age, seen_running=max(likely, seen_running))
         usual = self._durations.usual or age
         if usual < NEWS * self._announced:
-            self._announced = usual
+            self._announced, self._overdue = usual, 0
             for ring in self._waits.copy().values():
                 ring()
 

@@ -93,7 +93,7 @@ class Wait:
         left = max(0.0, self._due - monotonic())
         if self._pace is None or self._failures:
             return left
-        return self._planned(min(left, self._pace.after_news(self.age(), _jitter())))
+        return self._planned(min(left, self._pace.after_news(self.age())))
 
     def _planned(self, delay: float) -> float:
         self._due = monotonic() + delay

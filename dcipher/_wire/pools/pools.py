@@ -201,7 +201,12 @@ class ConnectionPool(Pool):
         state = self._state.get()
         origin = origin_of(request.url)
         connection: Connection | None = None
-        permit = self._permit(state, request)
+        timeout = request.extensions.get("timeout", {}).get("pool")
+        try:
+            permit = state.limiter.acquire(timeout)
+        except TimeoutError:
+            text = f"all {self._max_connections} connections were in use for {timeout:g} s"
+            raise httpx.PoolTimeout(text, request=request) from None
         try:
             connection = state.idle.pop(origin)
             while connection is not None and not connection.is_usable:
@@ -230,16 +235,6 @@ class ConnectionPool(Pool):
                 raise
             raise known from error
         return response
-
-    def _permit(self, state: _State, request: httpx.Request) -> Permit:
-        timeout = request.extensions.get("timeout", {}).get("pool")
-        try:
-            return state.limiter.acquire(timeout)
-        except TimeoutError:
-            raise httpx.PoolTimeout(
-                f"all {self._max_connections} connections were in use for {timeout:g} s",
-                request=request,
-            ) from None
 
     def give_back(self, lease: _Lease) -> list[Connection]:
         """Returns a connection to the pool. Returns those to be closed, such as expired ones."""

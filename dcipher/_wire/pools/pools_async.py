@@ -202,7 +202,12 @@ class AsyncConnectionPool(AsyncPool):
         state = self._state.get()
         origin = origin_of(request.url)
         connection: AsyncConnection | None = None
-        permit = await self._permit(state, request)
+        timeout = request.extensions.get("timeout", {}).get("pool")
+        try:
+            permit = await state.limiter.acquire(timeout)
+        except TimeoutError:
+            text = f"all {self._max_connections} connections were in use for {timeout:g} s"
+            raise httpx.PoolTimeout(text, request=request) from None
         try:
             connection = state.idle.pop(origin)
             while connection is not None and not connection.is_usable:
@@ -231,16 +236,6 @@ class AsyncConnectionPool(AsyncPool):
                 raise
             raise known from error
         return response
-
-    async def _permit(self, state: _State, request: httpx.Request) -> AsyncPermit:
-        timeout = request.extensions.get("timeout", {}).get("pool")
-        try:
-            return await state.limiter.acquire(timeout)
-        except TimeoutError:
-            raise httpx.PoolTimeout(
-                f"all {self._max_connections} connections were in use for {timeout:g} s",
-                request=request,
-            ) from None
 
     def give_back(self, lease: _Lease) -> list[AsyncConnection]:
         """Returns a connection to the pool. Returns those to be closed, such as expired ones."""
