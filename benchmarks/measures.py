@@ -143,7 +143,7 @@ def _short_runs() -> Measure:
         Figure("runs of 2 to 3 s: polls", "looks", 10, ""),
     )
     programs = _job("waits", (DCIPHER, PUBLISHED), number=20, shortest=2.0, longest=3.0)
-    return Measure(figures, programs, rounds=1)
+    return Measure(figures, programs, rounds=5)
 
 
 def _many_runs(number: int) -> Measure:

@@ -89,7 +89,7 @@ class Runs(RunResults):
         Args:
             run: The run, from anywhere.
             timeout: Seconds to wait. `None`: no limit. 0: poll once.
-            poll_interval: Seconds between two polls. `None`: a tenth of the age of the run, at most
+            poll_interval: Seconds between two polls. `None`: a fifteenth of the age of the run, at most
                 15 seconds. If the client waits for more than ten runs of a flow, the interval
                 follows their usual duration.
             on_status: Called with the `Run` at the first poll and at each change of status.
@@ -139,7 +139,7 @@ class Runs(RunResults):
         Args:
             run: The run, from anywhere.
             timeout: Seconds to wait. `None`: no limit. 0: poll once.
-            poll_interval: Seconds between two polls. `None`: a tenth of the age of the run, at most
+            poll_interval: Seconds between two polls. `None`: a fifteenth of the age of the run, at most
                 15 seconds. If the client waits for more than ten runs of a flow, the interval
                 follows their usual duration.
 

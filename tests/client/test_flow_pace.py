@@ -109,12 +109,12 @@ def test_few_polls_find_the_first_end() -> None:
 
 
 def test_the_next_runs_of_a_flow_are_polled_when_they_usually_end() -> None:
-    """When the duration is known, each of many runs needs at most five polls."""
+    """When the duration is known, each of many runs needs at most six polls."""
     first = Simulation([20.0] * 100).run()
     second = Simulation([20.0] * 1000)
     second.pace = first.pace
     second.run()
-    assert max(second.polls) <= 5
+    assert max(second.polls) <= 6
     assert sorted(second.lags)[500] < 0.5
 
 
@@ -124,13 +124,13 @@ def test_runs_of_all_durations_are_known_soon() -> None:
     done = Simulation([chance.uniform(1, 60) for _ in range(2000)]).run()
     assert max(done.lags) <= LONGEST_INTERVAL
     assert sorted(done.lags)[1000] < 2
-    assert sum(done.polls) / 2000 < 35
+    assert sum(done.polls) / 2000 < 40
 
 
 def test_a_run_that_takes_longer_than_usual_is_polled_at_its_own_interval() -> None:
-    """The polls of late runs are a tenth of their age apart, as for a single run."""
+    """The polls of late runs are a fifteenth of their age apart, as for a single run."""
     done = Simulation([5.0] * 200 + [100.0] * 5).run()
-    assert max(done.lags[200:]) <= 10.5
+    assert max(done.lags[200:]) <= 7.5
 
 
 def test_shorter_runs_wake_the_waits() -> None:
