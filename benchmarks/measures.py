@@ -213,6 +213,5 @@ def _by_several(size: Size, folder: str) -> list[Measure]:
             Figure("    memory added", "memory", 8, "MB", 1e-6),
         )
         programs = _job("download_limited", (HTTPX, DCIPHER), connections=4, **work)
-        rounds = min(size.rounds, 3) if mib else size.rounds
-        measures.append(Measure(figures, programs, rounds, result=large * MIB))
+        measures.append(Measure(figures, programs, size.rounds, result=large * MIB))
     return measures
