@@ -17,7 +17,7 @@ from dcipher._masking.redaction import redact
 from dcipher._masking.urls import redact_query
 from dcipher._results.downloads.ranges.parallel import ParallelDownload
 from dcipher._results.downloads.ranges.plan import Pace, can_be_split
-from dcipher._results.downloads.transfers.bodies import raw_body, watched
+from dcipher._results.downloads.transfers.bodies import PATIENCE, raw_body, watched
 from dcipher._results.downloads.transfers.sources import Problem, TransferError
 from dcipher._results.downloads.transfers.store import Store
 from dcipher._results.downloads.transfers.transfer import (
@@ -278,20 +278,22 @@ class Download:
         self._writer.restart()
 
     def _copy(self, response: httpx.Response) -> None:
-        """Writes the body to the sink, a megabyte at a time. Bytes before a failure are written, too."""
+        """Writes the body to the sink, by the megabyte or the second. Bytes before a failure are written, too."""
         batch: list[bytes | memoryview] = []
-        size, deadline = 0, self._store.watch_body()
+        size, deadline, last = 0, self._store.watch_body(), monotonic()
         try:
             with closing(raw_body(response)) as chunks, watched(response, deadline):
                 for chunk in chunks:
                     batch.append(chunk)
                     size += len(chunk)
                     deadline.arrived(len(chunk))
-                    if size >= BATCH or isinstance(chunk, memoryview):
+                    is_full = size >= BATCH or isinstance(chunk, memoryview)
+                    if is_full or monotonic() - last > PATIENCE:
                         self._check_aborted()
                         # Released before it is written: Ctrl-C in between must not write it twice.
                         full, batch, length, size = batch, [], size, 0
                         self._write(full, length)
+                        last = monotonic()
                         self._report()
                         if self._is_slow(length) and self._fetch_in_parallel(chunks):
                             return

@@ -14,6 +14,7 @@ from dcipher import (
 )
 from tests.faulty import FaultyServer, Reply
 from tests.results.downloads.stores import BODY, assert_untouched, result_of
+from tests.waiting import HANG, no_hang
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,6 +60,32 @@ def test_a_callback_that_raises(connect: Connect, server: FaultyServer, target: 
     with pytest.raises(KeyError, match="stop"):
         connect(server).runs.download(result_of(server), target, on_progress=stop)
     assert_untouched(target)
+
+
+def test_a_slow_result_is_reported(connect: Connect, server: FaultyServer, target: Path) -> None:
+    """A few bytes are written and reported after a second or so, also if the store sends no length."""
+    server.on("/result", Reply(bytes(1 << 16), framing="chunked", trickle=0.02))
+
+    def stop(done: int, total: int | None) -> None:
+        raise KeyError(done)
+
+    with no_hang(), pytest.raises(KeyError):
+        connect(server, timeout=2 * HANG).runs.download(result_of(server), target, on_progress=stop)
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"], indirect=True)
+def test_the_bytes_before_a_stall_are_reported(
+    connect: Connect, server: FaultyServer, target: Path
+) -> None:
+    """What was received is written and reported while the store is silent, not when it is given up."""
+    server.on("/result", Reply(BODY, cut=300_000, after="stall"))
+
+    def stop(done: int, total: int | None) -> None:
+        raise KeyError(done)
+
+    client = connect(server, timeout=2 * HANG)
+    with no_hang(), pytest.raises(KeyError, match="300000"):
+        client.runs.download(result_of(server), target, on_progress=stop)
 
 
 def test_a_run_that_is_not_known_to_have_ended(

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from dcipher._wire.transport.deadlines import Deadline
     from dcipher._wire.transport.streams import Stream
 
-__all__ = ["raw_body", "watched"]
+__all__ = ["PATIENCE", "raw_body", "watched"]
 
 BUFFER = 512 * 1024
 """Bytes of one read and of one write: those of 128 KiB took up to twice as long in measurements (ext4)."""
