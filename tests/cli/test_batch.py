@@ -58,6 +58,7 @@ def test_failures(dcipher: Call, emulator: Emulator, rows: Path, tmp_path: Path)
     done = dcipher("flows", "map", "shout", rows, "--key", "id", "--journal", journal)
     assert done.code == 3
     assert "UnprocessableEntityError\t3" in done.out
+    assert done.err.endswith("names the columns to send. Next: dcipher flows get shout\n")
     listed = dcipher("journal", "failures", journal, "--jsonl")
     assert {json.loads(line)["error_type"] for line in listed.out.splitlines()} == {
         "UnprocessableEntityError"

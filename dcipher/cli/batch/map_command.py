@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["map_rows"]
 
+REJECTED = "UnprocessableEntityError"
 COLUMNS = ["key", "index", "status", "task_id", "files", "error"]
 
 
@@ -81,6 +83,11 @@ def map_rows(
         found = batch.report
     if report is not None:
         found.save(report)
+    if any(group.type == REJECTED and group.count == found.rows for group in found.failures):
+        call.output.warn(
+            "The service rejected the params of every row: --params COLUMN,… names the columns to "
+            f"send. Next: dcipher flows get {shlex.quote(flow)}"
+        )
     if found.rows > found.done:
         raise Exit(ExitCode.RUN_FAILED)
 
