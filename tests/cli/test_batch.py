@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dcipher.emulator.faults import Drop
+from dcipher.emulator.faults import Drop, Respond
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -89,6 +89,24 @@ def test_an_unknown_row(dcipher: Call, emulator: Emulator, rows: Path, tmp_path:
     assert dcipher("journal", "resolve", journal, "a", "--again").code == 0
     assert dcipher(*command, "-q").code == 0
     assert len(emulator.runs) == 3  # under the same idempotency key
+
+
+def test_a_cancelled_row(dcipher: Call, emulator: Emulator, rows: Path, tmp_path: Path) -> None:
+    """A row whose run was cancelled is not run again, unless the user says that it failed."""
+    emulator.fault("status", Respond(200, body={"status": "CANCELLED"}), times=1)
+    journal = tmp_path / "texts.db"
+    command = (
+        *("flows", "map", "shout", rows, "--key", "id", "--params", "text", "--in-flight", "1"),
+        *("--journal", journal, "--retry-failed", "-q"),
+    )
+    assert dcipher(*command).out.split() == ["a"]
+    assert dcipher(*command).out.split() == ["a"]
+    again = dcipher("journal", "resolve", journal, "a", "--again")
+    assert again.code == 2
+    assert "a cancelled one by --failed" in again.err
+    assert dcipher("journal", "resolve", journal, "a", "--failed").code == 0
+    assert dcipher(*command).code == 0
+    assert len(emulator.runs) == 4
 
 
 @pytest.mark.parametrize(("option", "status"), [("--failed", "failed"), ("--task", "done")])

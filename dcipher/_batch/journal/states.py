@@ -48,7 +48,7 @@ NEXT: Final[Mapping[str, frozenset[str]]] = {
     "rejected": frozenset({"done", "rejected"}),
     # Its file was changed or removed.
     "done": frozenset({"expired", "rejected"}),
-    "cancelled": frozenset(),
+    "cancelled": frozenset({"failed"}),  # by a person, too: from there, it may run again
 }
 """The states that may follow each."""
 

@@ -16,7 +16,7 @@ from dcipher.errors._hints import with_hint
 
 from .lock import JournalLock
 from .schema import connected, journal_errors, now
-from .states import RERUN, Change, Entry, Row, may_follow
+from .states import RERUN, Change, Entry, Row, State, may_follow
 
 if TYPE_CHECKING:
     import sqlite3
@@ -204,7 +204,7 @@ class Journal:
             ).fetchall()
         return [_row(columns) for columns in found]
 
-    def find(self, key: str, flow: str | None) -> list[tuple[int, str, str]]:
+    def find(self, key: str, flow: str | None) -> list[tuple[int, str, State]]:
         """Returns number, flow and state of the rows with this key, of any input."""
         with self._reading() as connection:
             return connection.execute(

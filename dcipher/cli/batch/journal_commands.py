@@ -1,4 +1,4 @@
-"""`dcipher journal`: shows the journal of a batch, and resolves rows whose start is unknown."""
+"""`dcipher journal`: shows the journal of a batch, and resolves rows that wait for a decision."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from dcipher._batch.journal.states import State
     from dcipher.cli.app.invocation import Invocation
 
 __all__ = ["app"]
@@ -76,7 +77,7 @@ def _records(journal: Path) -> Iterator[dict[str, Any]]:
 @argument("key KEY", "The key of the row.")
 @option("--task TASK", "The row was started: the id of its run.")
 @option("--again", "The row was not started: the next call starts it.")
-@option("--failed", "Mark the row as failed.")
+@option("--failed", "Mark the row as failed: `flows map --retry-failed` then starts another run.")
 @option("--flow FLOW", "The flow of the row, if the journal has several flows.")
 def resolve(
     call: Invocation,
@@ -87,7 +88,7 @@ def resolve(
     failed: bool,
     flow: str | None,
 ) -> None:
-    """Set the state of a row whose start is unknown.
+    """Set the state of a row whose start is unknown, or whose run was cancelled.
 
     The next call with the journal resumes from there. With --task, the next call waits for the run,
     but cannot download its result, because the URLs are not known.
@@ -104,24 +105,25 @@ def resolve(
         raise UsageError(f"There is no journal {journal}.")
     opened = Journal(journal)
     try:
-        id_, its_flow = _unknown_row(opened.find(key, flow), key)
+        id_, its_flow, known = _row(opened.find(key, flow), key)
+        if known != "unknown" and not (known == "cancelled" and failed):
+            raise UsageError(
+                f"Row {key} is {known}. An unknown row can be resolved, and a cancelled one by --failed."
+            )
         values: dict[str, Any] = {"error": None}
         if task is not None:
             values |= {"task_id": task, "run": Run(flow_id=its_flow, task_id=task).to_json()}
-        state = "planned" if again else "failed" if failed else "started"
-        opened.apply([Change(id_, "unknown", state, values)])
+        state: State = "planned" if again else "failed" if failed else "started"
+        opened.apply([Change(id_, known, state, values)])
     finally:
         opened.close()
     call.output.data({"key": key, "status": state}, key="key")
 
 
-def _unknown_row(found: list[tuple[int, str, str]], key: str) -> tuple[int, str]:
+def _row(found: list[tuple[int, str, State]], key: str) -> tuple[int, str, State]:
     if not found:
         raise UsageError(f"The journal has no row with the key {key}.")
     if len(found) > 1:
         flows = ", ".join(flow for _, flow, _ in found)
         raise UsageError(f"Several flows have a row {key}: add --flow ({flows}).")
-    [(id_, flow, state)] = found
-    if state != "unknown":
-        raise UsageError(f"Row {key} is {state}. Only an unknown row can be resolved.")
-    return id_, flow
+    return found[0]
