@@ -11,7 +11,7 @@ import re
 from bisect import bisect_right
 from functools import lru_cache
 from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -151,9 +151,14 @@ class _Layer:
 
     def __init__(self, text: str) -> None:
         pieces: list[str] = []
+        # Lists of numbers: hundreds of thousands of tuples would keep the garbage collector busy.
         self._starts: list[int] = []
         """The positions in `text` where decoded escapes begin."""
-        self._escapes: list[_Escape] = []
+        self._lengths: list[int] = []
+        """The numbers of their decoded characters."""
+        self._first: list[int] = []
+        self._last: list[int] = []
+        """Where they begin and end in the original text."""
         length, end = 0, 0
         for match in _escapes(text):
             decoded = _unescaped(match[0])
@@ -161,7 +166,9 @@ class _Layer:
                 continue
             length += match.start() - end
             self._starts.append(length)
-            self._escapes.append(_Escape(match.start(), match.end(), len(decoded)))
+            self._lengths.append(len(decoded))
+            self._first.append(match.start())
+            self._last.append(match.end())
             pieces += [text[end : match.start()], decoded]
             length += len(decoded)
             end = match.end()
@@ -179,17 +186,10 @@ class _Layer:
         at = bisect_right(self._starts, offset) - 1
         if at < 0:
             return offset, offset + 1
-        escape, within = self._escapes[at], offset - self._starts[at]
-        if within < escape.length:
-            return escape.start, escape.end
-        return (begins := escape.end + within - escape.length), begins + 1
-
-
-class _Escape(NamedTuple):
-    start: int
-    end: int
-    length: int
-    """The number of its decoded characters."""
+        after = offset - self._starts[at] - self._lengths[at]
+        if after < 0:
+            return self._first[at], self._last[at]
+        return (begins := self._last[at] + after), begins + 1
 
 
 @lru_cache(maxsize=1024)
