@@ -4,16 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from inspect import isawaitable, iscoroutinefunction, signature
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from dcipher.errors import InvalidParamsError
 from dcipher.errors._hints import with_hint
 from dcipher.models import Run
-
-if TYPE_CHECKING:
-    from typing_extensions import ParamSpec
-
-    P = ParamSpec("P")
 
 __all__ = [
     "AsyncAttempt",

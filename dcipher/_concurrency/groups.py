@@ -8,9 +8,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
-    from typing_extensions import ParamSpec
-
-    P = ParamSpec("P")
 
 __all__ = ["ungrouped"]
 

@@ -17,9 +17,7 @@ if TYPE_CHECKING:
     import asyncio
 
     from anyio import CancelScope
-    from typing_extensions import ParamSpec
 
-    P = ParamSpec("P")
 
 __all__ = [
     "Alarm",

@@ -44,7 +44,7 @@ class Pace:
         self._durations = Durations()
         self._announced = float("inf")
         self._overdue = 0
-        """Runs that should have ended when that became known, so far."""
+        """Runs that should have ended when that became known, so far. A count that a thread loses does no harm."""
         self._oldest = 0.0
         """The highest age at which a run was not finished."""
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from dcipher.models import RunStatus
     from dcipher.resilience import Resilience
 
-__all__ = ["RunPolls", "Waited", "check_run"]
+__all__ = ["RunPolls", "WaitedRun", "check_run"]
 
 
 class RunPolls:
@@ -67,8 +67,8 @@ class RunPolls:
         check_run(run)
         return self._poll(run, resilience=for_a_new_run(self._api.options.resilience, run))
 
-    def _waited(self, run: Run, wait: Wait) -> Waited:
-        return Waited(run, wait, self._paces.get().of(run.flow_id))
+    def _waited(self, run: Run, wait: Wait) -> WaitedRun:
+        return WaitedRun(run, wait, self._paces.get().of(run.flow_id))
 
     @contextmanager
     def _note_on_error(self, run: Run) -> Generator[None]:
@@ -83,7 +83,7 @@ class RunPolls:
                 self._recent.note(error, self._recent.latest(run))
                 raise
 
-    def _next(self, waited: Waited) -> Run:
+    def _next(self, waited: WaitedRun) -> Run:
         """Returns the run after its first poll, then at each change of its status. The last one has ended."""
         wait = waited.wait
         while not waited.is_over:
@@ -130,7 +130,7 @@ class RunPolls:
         return run
 
 
-class Waited:
+class WaitedRun:
     """A run that is waited for, in a `with` block; most responses are the same as the one before.
 
     One object with few fields, and no generator: ten thousand may be waited for at the same time.

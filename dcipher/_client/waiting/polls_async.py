@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from dcipher.models import RunStatus
     from dcipher.resilience import Resilience
 
-__all__ = ["AsyncRunPolls", "AsyncWaited", "check_run"]
+__all__ = ["AsyncRunPolls", "AsyncWaitedRun", "check_run"]
 
 
 class AsyncRunPolls:
@@ -66,8 +66,8 @@ class AsyncRunPolls:
         check_run(run)
         return await self._poll(run, resilience=for_a_new_run(self._api.options.resilience, run))
 
-    def _waited(self, run: Run, wait: Wait) -> AsyncWaited:
-        return AsyncWaited(run, wait, self._paces.get().of(run.flow_id))
+    def _waited(self, run: Run, wait: Wait) -> AsyncWaitedRun:
+        return AsyncWaitedRun(run, wait, self._paces.get().of(run.flow_id))
 
     @contextmanager
     def _note_on_error(self, run: Run) -> Generator[None]:
@@ -82,7 +82,7 @@ class AsyncRunPolls:
                 self._recent.note(error, self._recent.latest(run))
                 raise
 
-    async def _next(self, waited: AsyncWaited) -> Run:
+    async def _next(self, waited: AsyncWaitedRun) -> Run:
         """Returns the run after its first poll, then at each change of its status. The last one has ended."""
         wait = waited.wait
         while not waited.is_over:
@@ -129,7 +129,7 @@ class AsyncRunPolls:
         return run
 
 
-class AsyncWaited:
+class AsyncWaitedRun:
     """A run that is waited for, in a `with` block; most responses are the same as the one before.
 
     One object with few fields, and no generator: ten thousand may be waited for at the same time.

@@ -15,11 +15,8 @@ from dcipher._concurrency.sleeping import AsyncAlarm
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable
 
-    from typing_extensions import ParamSpec
-
     from dcipher._concurrency.callables import AsyncAttempt, Attempt
 
-    P = ParamSpec("P")
 from dcipher._concurrency.groups import ungrouped
 
 from .threads import STOP_TIMEOUT
