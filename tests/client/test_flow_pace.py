@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 from dcipher import AsyncDcipher, Dcipher
-from dcipher._client.waiting.flow_pace import FEW, FLOWS, LONGEST_UNKNOWN, Pace, Paces
+from dcipher._client.waiting.flow_pace import FASTEST, FEW, FLOWS, LONGEST_UNKNOWN, Pace, Paces
 from dcipher._client.waiting.poll_intervals import LONGEST_INTERVAL, first_poll_in, next_poll_in
 from dcipher._concurrency.sleeping import Alarm, AsyncAlarm
 from dcipher._concurrency.tasks.workers import each
@@ -146,6 +146,18 @@ def test_shorter_runs_wake_the_waits() -> None:
     pace.ended(4.0, 3.9)
     pace.ended(4.0, 3.9)
     assert len(rings) == 2
+
+
+def test_overdue_runs_are_polled_from_the_oldest_on() -> None:
+    """When the duration becomes known, those that should have ended are not polled all at once."""
+    pace, delays = Pace(), dict[int, float]()
+    for n in range(5000):
+        pace.enter(n, lambda n=n: delays.update({n: pace.after_news(30.0 - n / 1000)}))
+    pace.ended(20.0, 19.9)
+    assert sorted(delays, key=delays.__getitem__) == [*range(5000)]
+    in_a_second = [delay for delay in delays.values() if delay < 1]
+    assert len(in_a_second) <= FASTEST
+    assert max(delays.values()) <= 5000 / FASTEST + 1e-6
 
 
 def test_durations_of_few_flows_are_kept() -> None:

@@ -339,6 +339,8 @@ MUTATIONS = [
     Mutation("process", "a lock that another thread held is free in a child", '_concurrency/scopes.py', "        pid = os.getpid()\n        # Atomic: the first thread creates the lock of this process.", "        pid = 0", PROCESS),
     Mutation("process", "pools belong to a loop", '_concurrency/scopes.py', '    return getattr(token, "native_token", token)', "    return AsyncScoped if token else token", PROCESS),
     Mutation("process", "threads share a client", '_concurrency/limiting.py', 'for _ in range(0 if self._is_endless else permits):', 'for _ in range(0 if self._is_endless else permits + 1000):', PROCESS),
+    Mutation("process", "a cancelled caller keeps no permit", "_concurrency/limiting.py", "            if alarm.is_rung:  # cancelled while it had a permit already", "            if False:", ("concurrency/test_limiting.py",)),
+    Mutation("polling", "overdue runs are not polled at once", "_client/waiting/flow_pace.py", "return self._overdue / FASTEST", "return 0.0", ("client/test_flow_pace.py",)),
     Mutation("process", "a cancelled call releases its permit", '_wire/pools/pools_async.py', '        except BaseException as error:\n            permit.release()\n', '        except Exception as error:\n            permit.release()\n', PROCESS),
     Mutation("process", "a cancelled body releases its permit", "_wire/api_async.py", "            await stream.aclose()\n", "            pass\n", PROCESS),
     Mutation("process", "use after close", "_wire/api_async.py", "        if self._closed:\n", "        if self._closed is None:\n", CONSTRUCTION),
