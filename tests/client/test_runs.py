@@ -111,10 +111,12 @@ def test_a_stored_run_is_waited_for_and_read(connect: Connect, api: FaultyServer
 
 
 def test_a_run_that_has_ended_is_not_polled(connect: Connect, api: FaultyServer) -> None:
-    """Waiting for an ended run sends nothing."""
+    """Waiting for an ended run sends nothing, and does not depend on what could be sent."""
     client = connect(api)
     run = attached(status="SUCCEEDED")
     assert client.runs.wait(run) is run
+    imported = Run(flow_id="f", task_id="", status="SUCCEEDED")
+    assert client.runs.wait(imported) is imported
     assert list(client.runs.watch(run)) == [run]
     with pytest.raises(RunFailedError):
         client.runs.wait(attached(status="FAILED"))
