@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import heapq
 import random
+from datetime import datetime, timezone
 from itertools import count
 from typing import TYPE_CHECKING
 
 import anyio
 import pytest
 
-from dcipher import AsyncDcipher, Dcipher
+from dcipher import AsyncDcipher, Dcipher, InternalServerError, Resilience, Run
 from dcipher._client.waiting.flow_pace import FASTEST, FEW, FLOWS, LONGEST_UNKNOWN, Pace, Paces
 from dcipher._client.waiting.poll_intervals import LONGEST_INTERVAL, first_poll_in, next_poll_in
+from dcipher._client.waiting.wait import Wait
 from dcipher._concurrency.sleeping import Alarm, AsyncAlarm
 from dcipher._concurrency.tasks.workers import each
 from tests.conftest import KEY
@@ -158,6 +160,22 @@ def test_overdue_runs_are_polled_from_the_oldest_on() -> None:
     in_a_second = [delay for delay in delays.values() if delay < 1]
     assert len(in_a_second) <= FASTEST
     assert max(delays.values()) <= 5000 / FASTEST + 1e-6
+
+
+@pytest.mark.parametrize(("asked", "least", "most"), [(None, 0.0, 1.0), (60.0, 30.0, 60.0)])
+def test_news_are_for_runs_whose_poll_failed_too(
+    asked: float | None, least: float, most: float
+) -> None:
+    """The first end is news for them, too, but what the server asked for is respected."""
+    pace, run = Pace(), Run(flow_id="f", task_id="t", created_at=datetime.now(timezone.utc))
+    for other in range(400):
+        pace.enter(other, lambda: None)
+    wait = Wait(run, Resilience(backoff_initial=0.01), None, None)
+    wait.keep_pace(pace, lambda: None)
+    error = InternalServerError("busy", status_code=503, retry_after=asked)
+    assert wait.after_failure(error, run) > 5.0  # the others find the first end
+    pace.ended(0.5, 0.4)
+    assert least <= wait.after_news() <= most
 
 
 def test_durations_of_few_flows_are_kept() -> None:

@@ -36,8 +36,9 @@ class Wait:
     Durations are measured by the monotonic clock: the wall clock may be set.
     """
 
-    __slots__ = ("_age_at_start", "_due", "_failures", "_pace", "_poll_interval", "_resilience",
-                 "_seen_running", "_started", "_unreachable_since", "_warned", "last_error", "timeout")  # fmt: skip
+    __slots__ = ("_age_at_start", "_due", "_failures", "_not_before", "_pace", "_poll_interval",
+                 "_resilience", "_seen_running", "_started", "_unreachable_since", "_warned", "last_error",
+                 "timeout")  # fmt: skip
 
     def __init__(
         self, run: Run, resilience: Resilience, timeout: float | None, poll_interval: float | None
@@ -53,6 +54,8 @@ class Wait:
         self._pace: Pace | None = None
         self._seen_running = 0.0
         self._due = 0.0
+        self._not_before = 0.0
+        """When a poll may follow one that failed, by the monotonic clock."""
         self.last_error: APIError | None = None
 
     def keep_pace(self, pace: Pace, ring: Callable[[], object]) -> None:
@@ -90,10 +93,13 @@ class Wait:
 
     def after_news(self) -> float:
         """Returns the seconds until the next poll, after the pace of the flow has changed."""
-        left = max(0.0, self._due - monotonic())
-        if self._pace is None or self._failures:
+        now = monotonic()
+        left = max(0.0, self._due - now)
+        if self._pace is None:
             return left
-        return self._planned(min(left, self._pace.after_news(self.age())))
+        # After a failure, not before the time that the server asked for, or the backoff, has passed.
+        earliest = max(self._pace.after_news(self.age()), self._not_before - now)
+        return self._planned(min(left, earliest))
 
     def _planned(self, delay: float) -> float:
         self._due = monotonic() + delay
@@ -129,8 +135,9 @@ class Wait:
         asked = failure_of(error, self._resilience).retry_after or 0.0
         # The run may end long before the time in Retry-After.
         asked = min(asked, self._resilience.max_retry_after)
-        delay = max(asked, self._next_interval(), backoff(self._failures, self._resilience))
-        return self._planned(delay)
+        pause = max(asked, backoff(self._failures, self._resilience))
+        self._not_before = monotonic() + pause
+        return self._planned(max(pause, self._next_interval()))
 
     def _next_interval(self) -> float:
         if self._poll_interval is not None:
