@@ -13,7 +13,7 @@ from dcipher import (
     Run,
 )
 from tests.faulty import FaultyServer, Reply
-from tests.results.downloads.stores import BODY, assert_untouched, result_of
+from tests.results.downloads.stores import BODY, ONCE, assert_untouched, result_of
 from tests.waiting import HANG, no_hang
 
 if TYPE_CHECKING:
@@ -74,11 +74,12 @@ def test_a_slow_result_is_reported(connect: Connect, server: FaultyServer, targe
 
 
 @pytest.mark.parametrize("kind", ["sync", "async"], indirect=True)
+@pytest.mark.parametrize("size", [len(BODY), 400_000])
 def test_the_bytes_before_a_stall_are_reported(
-    connect: Connect, server: FaultyServer, target: Path
+    connect: Connect, server: FaultyServer, target: Path, size: int
 ) -> None:
     """What was received is written and reported while the store is silent, not when it is given up."""
-    server.on("/result", Reply(BODY, cut=300_000, after="stall"))
+    server.on("/result", Reply(BODY[:size], cut=300_000, after="stall"))
 
     def stop(done: int, total: int | None) -> None:
         raise KeyError(done)
@@ -86,6 +87,19 @@ def test_the_bytes_before_a_stall_are_reported(
     client = connect(server, timeout=2 * HANG)
     with no_hang(), pytest.raises(KeyError, match="300000"):
         client.runs.download(result_of(server), target, on_progress=stop)
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"], indirect=True)
+def test_a_stall_is_waited_for_once(connect: Connect, server: FaultyServer, target: Path) -> None:
+    """The time before what was received is written is part of the timeout of the read."""
+    server.on("/result", Reply(BODY, cut=300_000, after="stall"))
+    calls: list[float] = []
+    client = connect(server, timeout=0.8, resilience=ONCE)
+    with pytest.raises(ResultError, match="stalled"):
+        client.runs.download(
+            result_of(server), target, on_progress=lambda *_: calls.append(time.monotonic())
+        )
+    assert time.monotonic() - calls[0] < 0.7  # it was reported at the end of the timeout
 
 
 def test_a_run_that_is_not_known_to_have_ended(

@@ -26,6 +26,8 @@ __all__ = ["PATIENCE", "raw_body", "watched"]
 
 BUFFER = 512 * 1024
 """Bytes of one read and of one write: those of 128 KiB took up to twice as long in measurements (ext4)."""
+LEAST = 128 * 1024
+"""Bytes of the smallest body that is read in this way."""
 PATIENCE = 1.0
 """Seconds after which the received bytes are returned, however few they are."""
 
@@ -68,7 +70,7 @@ def raw_body(response: httpx.Response) -> Generator[bytes | memoryview]:
         return
     left, stream = _length(response), _own_stream(response)
     own_socket = None if stream is None else stream.opened.of_body
-    if stream is None or own_socket is None or left < BUFFER:
+    if stream is None or own_socket is None or left < LEAST:
         yield from response.iter_raw()
         return
     # httpcore does not know of these reads: the connection is closed with the response.
@@ -98,17 +100,20 @@ def _received(
     own_socket: socket.socket, left: int, deadline: Deadline, request: httpx.Request
 ) -> Generator[memoryview]:
     timeout = request.extensions.get("timeout", {}).get("read")
-    buffer = memoryview(bytearray(BUFFER))
+    buffer = memoryview(bytearray(min(left, BUFFER)))
+    waited = 0.0
     while left:
         filled, since = 0, monotonic()
         failure: httpx.TransportError | None = None
         wanted = min(left, BUFFER)
-        own_socket.settimeout(deadline.to_read(timeout))
+        own_socket.settimeout(deadline.to_read(None if timeout is None else timeout - waited))
+        waited = 0.0
         while filled < wanted and failure is None and monotonic() - since < PATIENCE:
             try:
                 count = own_socket.recv_into(buffer[filled:wanted])
             except TimeoutError:
-                if filled:  # it is written before the next wait
+                if filled and (timeout is None or timeout > PATIENCE):
+                    waited = PATIENCE  # what was received is written before the rest of the wait
                     break
                 failure = httpx.ReadTimeout("the body stalled", request=request)
             except OSError as error:
