@@ -131,9 +131,9 @@ class Contest:
     @contextmanager
     def _server(self, measure: Measure) -> Iterator[dict[str, str]]:
         """A server in a process of its own; the environment of those who call it."""
-        arguments, tls = ["--blob", str(measure.result)], measure.tls
-        certificates = self._folder / "ca.pem"
-        if tls:
+        arguments = ["--blob", str(measure.result)]
+        certificates = self._folder / "ca.pem" if measure.tls else None
+        if measure.tls:
             arguments += ["--certificate", str(self._folder / "server.pem")]
         with subprocess.Popen(
             [sys.executable, "-m", "benchmarks.server", *arguments],
@@ -143,7 +143,7 @@ class Contest:
             text=True,
         ) as server:
             assert server.stdout is not None
-            yield _environment(server.stdout.readline().strip(), certificates if tls else None)
+            yield _environment(server.stdout.readline().strip(), certificates)
             # Its standard input is closed on the way out: that ends it.
 
 

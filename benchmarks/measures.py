@@ -62,7 +62,7 @@ class Size(NamedTuple):
     download: int = 256
     """MiB."""
     limited: int = 1024
-    """MiB by a limited connection: the quarter of a second that finds this out counts once."""
+    """MiB of a store that limits each connection: the time that finds this out counts once."""
     many_runs: tuple[int, ...] = (1000, 10_000)
 
 
@@ -76,8 +76,8 @@ def measures(size: Size, folder: str) -> list[Measure]:
     return [
         *(_calls(size, tls=tls) for tls in (False, True)),
         *(_calls_in_flight(size, tls=tls) for tls in (False, True)),
-        *(_cold_start(size, tls=tls) for tls in (False, True)),
-        *(_cold_parts(size, tls=tls) for tls in (False, True)),
+        *_cold_starts(size, tls=False),
+        *_cold_starts(size, tls=True),
         *_imports(size),
         _short_runs(),
         *(_many_runs(number) for number in size.many_runs),
@@ -113,23 +113,23 @@ def _calls_in_flight(size: Size, *, tls: bool) -> Measure:
     return Measure((figure,), programs, size.rounds, tls)
 
 
-def _cold_start(size: Size, *, tls: bool) -> Measure:
-    # Its parts alone need 0.9 of httpx, 1.0 with TLS: the rest is our modules.
+def _cold_starts(size: Size, *, tls: bool) -> list[Measure]:
+    # The parts that dcipher is built on need 0.9 of httpx, 1.0 with TLS: the rest is our modules.
     goal = 1.25 if tls else 1.15
-    figure = Figure(_named("cold start", tls), "cpu", goal, "ms", 1000, relative=True)
-    programs = {
-        contestant: [str(CONTESTANTS / f"cold_{contestant}.py")]
-        for contestant in (HTTPX, DCIPHER, PUBLISHED)
-    }
-    return Measure((figure,), programs, size.programs, tls, warm_up=True)
-
-
-def _cold_parts(size: Size, *, tls: bool) -> Measure:
-    """The same with the parts that dcipher is built on, in its place: a client cannot need less."""
-    figure = Figure(_named("cold start of the parts", tls), "cpu", None, "ms", 1000, relative=True)
-    names = {HTTPX: "httpx", DCIPHER: "parts"}
-    programs = {name: [str(CONTESTANTS / f"cold_{file}.py")] for name, file in names.items()}
-    return Measure((figure,), programs, size.programs, tls, warm_up=True)
+    clients = {contestant: contestant for contestant in (HTTPX, DCIPHER, PUBLISHED)}
+    return [
+        Measure(
+            (Figure(_named(name, tls), "cpu", at_most, "ms", 1000, relative=True),),
+            {name: [str(CONTESTANTS / f"cold_{file}.py")] for name, file in files.items()},
+            size.programs,
+            tls,
+            warm_up=True,
+        )
+        for name, at_most, files in (
+            ("cold start", goal, clients),
+            ("cold start of the parts", None, {HTTPX: HTTPX, DCIPHER: "parts"}),
+        )
+    ]
 
 
 def _imports(size: Size) -> list[Measure]:
@@ -202,10 +202,8 @@ def _by_several(size: Size, folder: str) -> list[Measure]:
     """Four connections against one: of a store that limits each to 60 MiB/s, and of one that does not."""
     measures = []
     for mib, large, quickest in ((60, size.limited, 1 / 3.5), (0, size.download, 1.0)):
-        what, a_gib = (
-            f"1 GiB, {mib} MiB/s each" if mib else "1 GiB, as fast as can be",
-            1024 / large,
-        )
+        what = f"1 GiB, {mib} MiB/s each" if mib else "1 GiB, as fast as can be"
+        a_gib = 1024 / large
         work = {"size": large * MIB, "mib": mib, "path": str(Path(folder) / RESULT)}
         figures = (
             Figure(f"{what}, time", "seconds", quickest, "s", a_gib, relative=True),

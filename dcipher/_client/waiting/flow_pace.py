@@ -1,6 +1,6 @@
 """When to poll runs of one flow, if many of them are waited for: learned from those that ended; pure.
 
-Each on its own would be polled every fifteenth of its age: a thousand runs of 20 s, 40,000 times. Together,
+Each on its own would be polled every fifteenth of its age: a thousand runs of 20 s, 42,000 times. Together,
 their first ends tell when the others are worth polling.
 """
 
